@@ -1,0 +1,1 @@
+"""mdstream for LangChain."""

@@ -1,0 +1,5 @@
+"""Signers: each turns a `Request` into a signed `Request`; a vendor's SDK is imported inside its own file only."""
+
+from mdstream_core.auth._signer import Bearer, Signer, Unsigned
+
+__all__ = ["Bearer", "Signer", "Unsigned"]

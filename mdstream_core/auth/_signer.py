@@ -1,0 +1,101 @@
+"""What every signer is, and the two that need no service."""
+
+import threading
+from concurrent.futures import Future
+from dataclasses import replace
+
+from mdstream_core.errors import ConnectionFailed
+from mdstream_core.http import Request
+
+
+class Signer:
+    """Signs requests; may hold a key that ages and is fetched again.
+
+    A client asks `stale()` before it signs and calls `refresh(generation)` when it is, or when the service answered
+    401. Refreshing is single-flight: however many callers ask, the key is fetched once, and no lock is held meanwhile.
+    """
+
+    #: Seconds that a caller waits for another caller's refresh.
+    patience: float = 60.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._flight: Future[None] | None = None
+        #: Counts the keys this signer had; a caller names the one it saw refused.
+        self.generation = 0
+
+    def sign(self, request: Request) -> Request:
+        """A copy of `request` that carries the credential. Must not wait for anything."""
+        raise NotImplementedError
+
+    def stale(self) -> bool:
+        """Whether the key should be fetched again before the next signature."""
+        return False
+
+    def renewable(self) -> bool:
+        """Whether a refresh can bring another key at all."""
+        return False
+
+    def refresh(self, generation: int) -> None:
+        """Fetch the key again, unless somebody already did since `generation`. May wait for the network."""
+        with self._lock:
+            if generation != self.generation:
+                return
+            flight, leads = self._flight, self._flight is None
+            if flight is None:
+                flight = self._flight = Future()
+        if leads:
+            self._lead(flight)
+        else:
+            self._follow(flight)
+
+    def renew(self) -> None:
+        """Fetch the key. Signers whose key ages override this; `refresh` calls it once at a time."""
+
+    def _lead(self, flight: "Future[None]") -> None:
+        try:
+            self.renew()
+        except BaseException as error:
+            self._land()
+            flight.set_exception(error)
+            raise
+        self._land(new=1)
+        flight.set_result(None)
+
+    def _follow(self, flight: "Future[None]") -> None:
+        try:
+            flight.result(self.patience)
+        except TimeoutError as error:
+            raise ConnectionFailed(f"no new credential within {self.patience:g} s") from error
+
+    def _land(self, new: int = 0) -> None:
+        with self._lock:
+            self._flight = None
+            self.generation += new
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class Unsigned(Signer):
+    """Sends requests as they are: for services on loopback, or where a gateway signs."""
+
+    def sign(self, request: Request) -> Request:
+        return request
+
+
+class Bearer(Signer):
+    """Sends `Authorization: Bearer <key>`.
+
+    Args:
+        key: The API key. It appears in no repr, log or error.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        if not key or key != key.strip() or not key.isascii():
+            raise ValueError("api_key is empty, or has white space around it or characters outside ASCII")
+        self._key = key
+
+    def sign(self, request: Request) -> Request:
+        return replace(request, headers={**request.headers, "authorization": f"Bearer {self._key}"})

@@ -1,0 +1,220 @@
+"""The one tree of errors.
+
+* MDStreamError
+  * ConnectionFailed         the service was not reached: DNS, TCP, TLS, no free connection
+  * ServiceError             it answered, with an error status
+    * AuthenticationError    401
+    * PermissionDenied       403
+    * NotFound               404
+    * InvalidRequest         400, 405, 409, 411, 413, 422
+      * ContextOverflow      the question is longer than the model's context
+    * RateLimited            429
+    * ServerError            5xx
+  * StreamError              it answered 200 and then went wrong
+    * StreamFailure          the service said so: trailer, exception frame, error event, close code
+      * StreamTimeout        … because it took too long (the 408 kinds)
+    * StreamInterrupted      the bytes stopped before the end
+      * StreamStalled        … because nothing came for too long
+    * MalformedStream        the bytes cannot be read: JSON, UTF-8, checksum, size limit
+      * IncompleteToolCall   the stream ended in the middle of a tool call's arguments
+
+Each is built from one message string (LlamaIndex workflows rebuild them so), can be pickled, and keeps its facts as
+attributes. None is a `BaseException` only, and none has slots: frameworks hang their own attributes on exceptions.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from mdstream_core.events import Reply
+
+
+class ErrorResponse:
+    """What is known of the answer, in the shape that LangChain reads from an exception's `response`.
+
+    A plain value, never a live response: LangChain calls `json()` while it handles the error.
+
+    Attributes:
+        status_code: The HTTP status.
+        headers: The answer's headers and trailers, credentials left out.
+        text: The body of a refusal, or the words of the failure.
+    """
+
+    def __init__(self, status_code: int, headers: Mapping[str, str], body: Mapping[str, Any], text: str = "") -> None:
+        self.status_code = status_code
+        self.headers = dict(headers)
+        self.text = text
+        self._body = dict(body)
+
+    def json(self) -> dict[str, Any]:
+        """`{"error": …, "partial": …}`, JSON values only."""
+        return self._body
+
+    def __repr__(self) -> str:
+        return f"<ErrorResponse {self.status_code}>"
+
+
+class MDStreamError(Exception):
+    """Anything that kept an answer from being whole.
+
+    Attributes:
+        code: The service's own word for it (`ModelResponseTimeExceeded`, `TooManyRequests` …), if it had one.
+        status: The HTTP status that fits: the answer's own, or the one that the failure names.
+        request_id: The service's id of the request, for a support ticket.
+        retryable: Whether asking again may help.
+        response: Status, headers with trailers, and `json()` with the partial; see `ErrorResponse`.
+        partial: What was received before it went wrong (a `mdstream_core.Reply`), or `None`.
+        raw: The failure as it stood on the wire.
+        retry_after: How many seconds the service asks to wait, if it said so.
+    """
+
+    retryable: bool = False
+    status: int | None = None
+    code: str | None = None
+    request_id: str | None = None
+    response: ErrorResponse | None = None
+    partial: "Reply | Any | None" = None
+    raw: str | None = None
+    retry_after: float | None = None
+
+    _fields: ClassVar[tuple[str, ...]] = ("code", "status", "request_id", "retryable", "raw", "retry_after")
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+        retryable: bool | None = None,
+        raw: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        given = zip(self._fields, (code, status, request_id, retryable, raw, retry_after), strict=True)
+        self.__dict__.update((name, value) for name, value in given if value is not None)
+
+    def into(self, kind: type[Self]) -> Self:
+        """The same error, with its facts, as a subclass (a framework's own name for it)."""
+        other = kind(str(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+
+class ConnectionFailed(MDStreamError):
+    """The service was not reached."""
+
+    retryable = True
+
+
+class ServiceError(MDStreamError):
+    """The service answered with an error status."""
+
+
+class AuthenticationError(ServiceError):
+    """401: the signature, token or key was not accepted."""
+
+    status = 401
+
+
+class PermissionDenied(ServiceError):
+    """403: known, but not allowed."""
+
+    status = 403
+
+
+class NotFound(ServiceError):
+    """404: no such endpoint or model, or no right to see it."""
+
+    status = 404
+
+
+class InvalidRequest(ServiceError):
+    """400, 405, 409, 411, 413, 422: the service cannot do what was asked."""
+
+    status = 400
+
+
+class ContextOverflow(InvalidRequest):
+    """The question is longer than the model's context."""
+
+
+class RateLimited(ServiceError):
+    """429: too much at once."""
+
+    retryable = True
+    status = 429
+
+
+class ServerError(ServiceError):
+    """5xx: the service or the model server failed."""
+
+    retryable = True
+    status = 500
+
+
+class StreamError(MDStreamError):
+    """The service answered 200 and then the stream went wrong."""
+
+
+class StreamFailure(StreamError):
+    """The service said that the stream failed."""
+
+    retryable = True
+
+
+class StreamTimeout(StreamFailure):
+    """The service ended the stream because it took too long."""
+
+    status = 408
+
+
+class StreamInterrupted(StreamError):
+    """The bytes stopped before the end."""
+
+    retryable = True
+
+
+class StreamStalled(StreamInterrupted):
+    """Nothing came for too long, and we stopped waiting."""
+
+
+class MalformedStream(StreamError):
+    """The bytes cannot be read."""
+
+
+class IncompleteToolCall(MalformedStream):
+    """The answer ended in the middle of a tool call's arguments. The call must not be executed."""
+
+
+_BY_STATUS: dict[int, type[ServiceError]] = {
+    400: InvalidRequest,
+    401: AuthenticationError,
+    403: PermissionDenied,
+    404: NotFound,
+    405: InvalidRequest,
+    408: ServerError,
+    409: InvalidRequest,
+    411: InvalidRequest,
+    413: InvalidRequest,
+    422: InvalidRequest,
+    424: ServerError,
+    429: RateLimited,
+}
+
+
+def service_error(status: int) -> type[ServiceError]:
+    """The class for an error status.
+
+    >>> service_error(503).__name__, service_error(418).__name__
+    ('ServerError', 'ServiceError')
+    """
+    return _BY_STATUS.get(status) or (ServerError if status >= 500 else ServiceError)
+
+
+class MissingExtra(ImportError):
+    """A package is needed that is not installed; the message says how to install it."""
+
+    def __init__(self, package: str, extra: str = "") -> None:
+        cure = f"pip install 'mdstream-llm[{extra}]'" if extra else f"pip install {package}"
+        super().__init__(f"{package} is not installed: {cure}")

@@ -1,0 +1,244 @@
+"""What a model says, one small frozen value for each thing it can say; and `Reply`, their sum.
+
+Every dialect is read into these and both framework packages translate from these alone.
+`choice` tells the answers of one question apart where several were asked for (`n > 1`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mdstream_core import _json
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the answer's text."""
+
+    text: str
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """The next piece of what the model thinks before it answers."""
+
+    text: str
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalDelta:
+    """The next piece of the reason why the model does not answer."""
+
+    text: str
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """The next piece of a tool call.
+
+    `index` is unique and stable within a choice, whatever the server sent. The first delta of a call has `id` and
+    `name`; later ones have neither and go on with `arguments`, a piece of JSON text.
+    """
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """Log probabilities of the tokens just said, as the server wrote them."""
+
+    content: list[dict[str, Any]]
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens counted by the server, for the whole answer so far. The last one is right; they are not to be added.
+
+    `cached`, `reasoning` and the rest are parts of `input` or `output`; `None` where the server does not say.
+    """
+
+    input: int = 0
+    output: int = 0
+    total: int = 0
+    cached: int | None = None
+    reasoning: int | None = None
+    input_audio: int | None = None
+    output_audio: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Who answered: the model's name as the server gives it, its id of the answer, its fingerprint."""
+
+    model: str | None = None
+    id: str | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The model said that it is done, and why: `stop`, `length`, `tool_calls`, `content_filter` …"""
+
+    reason: str
+    choice: int = 0
+
+
+Event = TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | Logprobs | Usage | Served | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model asks for. `arguments` is the JSON text as it was received."""
+
+    id: str
+    name: str
+    arguments: str = ""
+
+    def parsed(self) -> dict[str, Any]:
+        """The arguments as a dictionary, empty where there are none. `ValueError` when they are no JSON object."""
+        value = _json.loads(self.arguments) if self.arguments.strip() else {}
+        if not isinstance(value, dict):
+            raise ValueError(f"the arguments of {self.name!r} are not a JSON object: {self.arguments!r}")
+        return value
+
+    @property
+    def cut(self) -> bool:
+        """Whether the arguments stop in the middle."""
+        return bool(self.arguments.strip()) and _json.is_unfinished(self.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer, whole or as far as it came."""
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[dict[str, Any], ...] = ()
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The sum of a stream's events: the whole answer, or the partial one that an error carries.
+
+    >>> Reply.of([TextDelta("Par"), TextDelta("is"), Finish("stop")]).text
+    'Paris'
+    """
+
+    choices: tuple[Choice, ...] = (Choice(),)
+    usage: Usage | None = None
+    served: Served = field(default_factory=Served)
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> "Reply":
+        """Add events up."""
+        total = Sum()
+        for event in events:
+            total.add(event)
+        return total.reply()
+
+    @property
+    def text(self) -> str:
+        """The first choice's text."""
+        return self.choices[0].text
+
+    @property
+    def reasoning(self) -> str:
+        """The first choice's reasoning."""
+        return self.choices[0].reasoning
+
+    @property
+    def refusal(self) -> str:
+        """The first choice's refusal."""
+        return self.choices[0].refusal
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The first choice's tool calls."""
+        return self.choices[0].tool_calls
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first choice ended; `None` when it did not."""
+        return self.choices[0].finish_reason
+
+
+class _Parts:
+    """One choice while it comes in: lists, joined once at the end."""
+
+    __slots__ = ("calls", "finish_reason", "logprobs", "reasoning", "refusal", "text")
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.refusal: list[str] = []
+        self.logprobs: list[dict[str, Any]] = []
+        self.calls: dict[int, tuple[str, str, list[str]]] = {}
+        self.finish_reason: str | None = None
+
+    def call(self, delta: ToolCallDelta) -> None:
+        id, name, arguments = self.calls.get(delta.index) or (delta.id or "", delta.name or "", [])
+        arguments.append(delta.arguments)
+        self.calls[delta.index] = (id or delta.id or "", name or delta.name or "", arguments)
+
+    def choice(self) -> Choice:
+        return Choice(
+            text="".join(self.text),
+            reasoning="".join(self.reasoning),
+            refusal="".join(self.refusal),
+            tool_calls=tuple(ToolCall(id, name, "".join(parts)) for id, name, parts in self.calls.values()),
+            logprobs=tuple(self.logprobs),
+            finish_reason=self.finish_reason,
+        )
+
+
+class Sum:
+    """Adds events up while they come; `reply()` says what there is so far."""
+
+    __slots__ = ("_choices", "_served", "_usage")
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _Parts] = {}
+        self._usage: Usage | None = None
+        self._served = Served()
+
+    def add(self, event: Event) -> None:
+        """Take one event in."""
+        match event:
+            case TextDelta(text, choice):
+                self._parts(choice).text.append(text)
+            case ToolCallDelta(choice=choice):
+                self._parts(choice).call(event)
+            case ReasoningDelta(text, choice):
+                self._parts(choice).reasoning.append(text)
+            case RefusalDelta(text, choice):
+                self._parts(choice).refusal.append(text)
+            case Logprobs(content, choice):
+                self._parts(choice).logprobs.extend(content)
+            case Finish(reason, choice):
+                self._parts(choice).finish_reason = reason
+            case Usage():
+                self._usage = event
+            case Served():
+                self._served = event
+
+    def reply(self) -> Reply:
+        """The sum so far."""
+        choices = tuple(self._choices[index].choice() for index in sorted(self._choices))
+        return Reply(choices or (Choice(),), self._usage, self._served)
+
+    def _parts(self, choice: int) -> _Parts:
+        parts = self._choices.get(choice)
+        if parts is None:
+            parts = self._choices[choice] = _Parts()
+        return parts

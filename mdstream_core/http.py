@@ -1,0 +1,93 @@
+"""Values that cross walls: what is asked, how an answer begins, how long to wait."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+_SECRET_PARTS = ("authorization", "cookie", "token", "secret", "appcode", "password", "credential", "api-key")
+
+
+def is_secret(name: str) -> bool:
+    """Whether a header of this name may carry a credential.
+
+    >>> is_secret("Authorization"), is_secret("X-Amz-Security-Token"), is_secret("opc-request-id")
+    (True, True, False)
+    """
+    return any(part in name.lower() for part in _SECRET_PARTS)
+
+
+def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
+    """A copy of `headers` that may be shown: credentials left out."""
+    return {name: value for name, value in headers.items() if not is_secret(name)}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, before or after it was signed. Header names are lower case."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.url} {without_secrets(self.headers)} {len(self.content)} bytes>"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How an answer begins: the status and the headers (lower-case names; repeated ones joined by `, `)."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, status: int, headers: Iterable[tuple[str, str]]) -> "Head":
+        """Collect header fields as they came."""
+        collected: dict[str, str] = {}
+        for name, value in headers:
+            name = name.lower()
+            collected[name] = f"{collected[name]}, {value}" if name in collected else value
+        return cls(status, collected)
+
+    @property
+    def content_type(self) -> str:
+        """The media type alone: lower case, without parameters, empty when there is none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def __repr__(self) -> str:
+        return f"<Head {self.status} {without_secrets(self.headers)}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeout:
+    """How long to wait, in seconds; `None` waits without end.
+
+    Args:
+        connect: To reach the service, DNS and TLS included.
+        read: The longest silence. Keep-alive comments and pings are not progress and do not extend it.
+            OCI ends a silent stream after 60 s; the default lets the service's own reason arrive first.
+        write: To hand over one piece of the request.
+        pool: For a free connection.
+        first_token: From sending the question to the first event.
+        total: For the whole call, retries included. OCI allows a stream 5 minutes.
+    """
+
+    connect: float | None = 10.0
+    read: float | None = 65.0
+    write: float | None = 30.0
+    pool: float | None = 30.0
+    first_token: float | None = None
+    total: float | None = 330.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"timeout {name}={value!r} must be a positive number of seconds, or None for no limit")
+
+    @classmethod
+    def of(cls, value: "float | Timeout | None") -> "Timeout":
+        """A number is the longest silence, `None` the defaults."""
+        if value is None:
+            return cls()
+        return value if isinstance(value, Timeout) else cls(read=float(value))
