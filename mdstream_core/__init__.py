@@ -1,1 +1,60 @@
-"""The framework-neutral core of mdstream."""
+"""The framework-neutral core of mdstream: a call is a value that turns bytes into events.
+
+`langchain_mdstream` and `llamaindex_mdstream` translate from these names alone.
+"""
+
+from mdstream_core import errors
+from mdstream_core._version import __version__
+from mdstream_core.call import Call
+from mdstream_core.client import AsyncClient, Client
+from mdstream_core.dialects import Dialect, OpenAIChat, OpenAICompletions, dialect
+from mdstream_core.errors import MDStreamError, MissingExtra
+from mdstream_core.events import (
+    Choice,
+    Event,
+    Finish,
+    Logprobs,
+    ReasoningDelta,
+    RefusalDelta,
+    Reply,
+    Served,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+from mdstream_core.http import Timeout
+from mdstream_core.platforms import OCIModelDeployment, Platform
+from mdstream_core.retry import Retry
+from mdstream_core.service import Service
+
+__all__ = [
+    "AsyncClient",
+    "Call",
+    "Choice",
+    "Client",
+    "Dialect",
+    "Event",
+    "Finish",
+    "Logprobs",
+    "MDStreamError",
+    "MissingExtra",
+    "OCIModelDeployment",
+    "OpenAIChat",
+    "OpenAICompletions",
+    "Platform",
+    "ReasoningDelta",
+    "RefusalDelta",
+    "Reply",
+    "Retry",
+    "Served",
+    "Service",
+    "TextDelta",
+    "Timeout",
+    "ToolCall",
+    "ToolCallDelta",
+    "Usage",
+    "__version__",
+    "dialect",
+    "errors",
+]

@@ -5,7 +5,8 @@ Every dialect is read into these and both framework packages translate from thes
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from io import StringIO
 from typing import Any
 
 from mdstream_core import _json
@@ -147,6 +148,18 @@ class Reply:
             total.add(event)
         return total.reply()
 
+    def as_dict(self) -> dict[str, Any]:
+        """What was said, as plain JSON values; the first choice's where there are several."""
+        choice = self.choices[0]
+        return {
+            "text": choice.text,
+            "reasoning": choice.reasoning,
+            "refusal": choice.refusal,
+            "tool_calls": [asdict(call) for call in choice.tool_calls],
+            "finish_reason": choice.finish_reason,
+            "usage": asdict(self.usage) if self.usage else None,
+        }
+
     @property
     def text(self) -> str:
         """The first choice's text."""
@@ -174,29 +187,29 @@ class Reply:
 
 
 class _Parts:
-    """One choice while it comes in: lists, joined once at the end."""
+    """One choice while it comes in: buffers that cost a few bytes a token."""
 
     __slots__ = ("calls", "finish_reason", "logprobs", "reasoning", "refusal", "text")
 
     def __init__(self) -> None:
-        self.text: list[str] = []
-        self.reasoning: list[str] = []
-        self.refusal: list[str] = []
+        self.text = StringIO()
+        self.reasoning = StringIO()
+        self.refusal = StringIO()
         self.logprobs: list[dict[str, Any]] = []
-        self.calls: dict[int, tuple[str, str, list[str]]] = {}
+        self.calls: dict[int, tuple[str, str, StringIO]] = {}
         self.finish_reason: str | None = None
 
     def call(self, delta: ToolCallDelta) -> None:
-        id, name, arguments = self.calls.get(delta.index) or (delta.id or "", delta.name or "", [])
-        arguments.append(delta.arguments)
+        id, name, arguments = self.calls.get(delta.index) or ("", "", StringIO())
+        arguments.write(delta.arguments)
         self.calls[delta.index] = (id or delta.id or "", name or delta.name or "", arguments)
 
     def choice(self) -> Choice:
         return Choice(
-            text="".join(self.text),
-            reasoning="".join(self.reasoning),
-            refusal="".join(self.refusal),
-            tool_calls=tuple(ToolCall(id, name, "".join(parts)) for id, name, parts in self.calls.values()),
+            text=self.text.getvalue(),
+            reasoning=self.reasoning.getvalue(),
+            refusal=self.refusal.getvalue(),
+            tool_calls=tuple(ToolCall(id, name, parts.getvalue()) for id, name, parts in self.calls.values()),
             logprobs=tuple(self.logprobs),
             finish_reason=self.finish_reason,
         )
@@ -216,13 +229,13 @@ class Sum:
         """Take one event in."""
         match event:
             case TextDelta(text, choice):
-                self._parts(choice).text.append(text)
+                self._parts(choice).text.write(text)
             case ToolCallDelta(choice=choice):
                 self._parts(choice).call(event)
             case ReasoningDelta(text, choice):
-                self._parts(choice).reasoning.append(text)
+                self._parts(choice).reasoning.write(text)
             case RefusalDelta(text, choice):
-                self._parts(choice).refusal.append(text)
+                self._parts(choice).refusal.write(text)
             case Logprobs(content, choice):
                 self._parts(choice).logprobs.extend(content)
             case Finish(reason, choice):
@@ -236,6 +249,9 @@ class Sum:
         """The sum so far."""
         choices = tuple(self._choices[index].choice() for index in sorted(self._choices))
         return Reply(choices or (Choice(),), self._usage, self._served)
+
+    def __bool__(self) -> bool:
+        return bool(self._choices) or self._usage is not None
 
     def _parts(self, choice: int) -> _Parts:
         parts = self._choices.get(choice)

@@ -1,0 +1,264 @@
+"""One question: its attempts, and the reading of its answer. No socket, no clock, no framework.
+
+A client asks `Call.attempt()` for an `Exchange`, hands the exchange what arrives (`begin`, `feed`, `end`) and, when
+something went wrong, asks `Call.failed()` whether to try again.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mdstream_core import _json
+from mdstream_core.errors import (
+    AuthenticationError,
+    ErrorResponse,
+    MalformedStream,
+    MDStreamError,
+    StreamInterrupted,
+)
+from mdstream_core.events import Event, Reply, Sum
+from mdstream_core.http import Head, Request, Timeout, without_secrets
+from mdstream_core.retry import Retry
+from mdstream_core.tracing import Answered, Asked, AskedAgain, Ended, Failed, Hook, Moment, Started
+
+#: The most that is read of a refusal's body, in bytes.
+_REFUSAL = 1024 * 1024
+
+#: How many events are kept before they are folded into their sum.
+_RECENT = 1024
+
+_RETRY = Retry()
+_TIMEOUT = Timeout()
+
+
+class Call:
+    """One question to one model, with the right to ask more than once.
+
+    Args:
+        platform: Where to ask (a `mdstream_core.platforms` value).
+        dialect: What is spoken there (a `mdstream_core.dialects` value).
+        question: The question in the OpenAI JSON shape: `messages` or `prompt`, `model`, `tools`, `temperature` …
+        stream: Whether the answer comes piece by piece.
+        headers: Further request headers; they are not kept from going wherever the platform sends the request.
+        retry: When to ask again.
+        timeout: How long to wait.
+        hooks: Told what happens; see `mdstream_core.tracing`.
+    """
+
+    def __init__(
+        self,
+        platform: Any,
+        dialect: Any,
+        question: Mapping[str, Any],
+        *,
+        stream: bool = True,
+        headers: Mapping[str, str] | None = None,
+        retry: Retry = _RETRY,
+        timeout: Timeout = _TIMEOUT,
+        hooks: tuple[Hook, ...] = (),
+    ) -> None:
+        self.platform = platform
+        self.dialect = dialect
+        self.stream = stream
+        self.timeout = timeout
+        self._headers = headers or {}
+        self._retry = retry
+        self._hooks = hooks
+        self._body = dialect.body(question, stream=stream)
+        self._failures = 0
+        self._attempts = 0
+        #: Whether the next attempt needs another key.
+        self.refused = False
+        self._renewed = False
+
+    def attempt(self) -> "Exchange":
+        """Ask once more. Raises `InvalidRequest` if the service would not take the question."""
+        content = _json.dumps(self._body)
+        request = self.platform.request(self.dialect.route, content, stream=self.stream, headers=self._headers)
+        self._attempts += 1
+        self.refused = False
+        self.tell(Asked(request, self._attempts))
+        return Exchange(self, request)
+
+    def failed(self, exchange: "Exchange", error: MDStreamError, *, renewable: bool = False) -> float:
+        """How many seconds to wait before the next attempt; raises the error, with its facts, when there is none.
+
+        Args:
+            exchange: The attempt that failed.
+            error: What happened.
+            renewable: Whether the signer could fetch another key.
+        """
+        error = exchange.explain(error)
+        delay = None if exchange.started else self._delay(error, renewable)
+        if delay is None:
+            self.tell(Failed(error))
+            raise error
+        self.tell(AskedAgain(error, delay))
+        return delay
+
+    def tell(self, moment: Moment) -> None:
+        """Give `moment` to the hooks."""
+        for hook in self._hooks:
+            hook(moment)
+
+    @property
+    def hooked(self) -> bool:
+        """Whether anybody is told what happens."""
+        return bool(self._hooks)
+
+    def _delay(self, error: MDStreamError, renewable: bool) -> float | None:
+        if isinstance(error, AuthenticationError) and renewable and not self._renewed:
+            self._renewed = self.refused = True
+            return 0.0
+        if simpler := self.dialect.simpler(self._body, error):
+            self._body = simpler
+            return 0.0
+        self._failures += 1
+        if not self._retry.again(self._failures, error):
+            return None
+        return self._retry.delay(self._failures, error)
+
+
+class Exchange:
+    """One attempt: a request, and the state of its answer while it is read."""
+
+    def __init__(self, call: Call, request: Request) -> None:
+        self._call = call
+        self.request = request
+        #: Whether an event was handed out; what was said is never said twice.
+        self.started = False
+        #: Which of the signer's keys signed this attempt.
+        self.generation = 0
+        self._head: Head | None = None
+        self._trailers: tuple[tuple[str, str], ...] = ()
+        self._frames: Any = None
+        self._decoder = call.dialect.decoder()
+        self._broken: MDStreamError | None = None
+        self._refusal: list[bytes] | None = None
+        self._refusal_size = 0
+        self._sum = Sum()
+        self._recent: list[Event] = []
+
+    def begin(self, head: Head) -> None:
+        """The status line and the headers have come."""
+        self._head = head
+        self._call.tell(Answered(head))
+        if head.status >= 300:  # redirects are not followed: the request carries a credential
+            self._refusal = []
+        else:
+            self._frames = self._call.platform.frames(head)
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that are complete with these bytes of the body."""
+        if self._refusal is not None:
+            self._keep(data)
+            return []
+        events: list[Event] = []
+        read = self._decoder.feed
+        try:
+            for payload, name in self._frames.feed(data):
+                events += read(payload, name)
+        except MDStreamError as error:
+            if not events:
+                raise
+            self._broken = error  # first what came before it
+        if events:
+            self._note(events)
+        return events
+
+    def end(self, trailers: tuple[tuple[str, str], ...] = ()) -> list[Event]:
+        """The body has ended: the last events. Raises what the answer, its trailers or their absence spell."""
+        self._trailers = trailers
+        if self._refusal is not None:
+            raise self._refused()
+        if self._broken:
+            raise self._broken
+        events, cut = self._leftover()
+        self._call.platform.ended(trailers)
+        if cut:
+            raise cut
+        events += self._decoder.end()
+        if self._call.hooked:
+            self._call.tell(Ended(self.reply()))
+        return events
+
+    @property
+    def over(self) -> bool:
+        """Whether the answer is complete, whatever the transport has still to say."""
+        return bool(self._decoder.over)
+
+    @property
+    def enough(self) -> bool:
+        """Whether to stop reading: it is known how the stream ended."""
+        return self._broken is not None or (self.over and not self._call.platform.tells_at_the_end)
+
+    @property
+    def drain(self) -> float | None:
+        """Once the answer is over: how many seconds the end of the body may take."""
+        return self._call.platform.drain if self.over else None
+
+    def reply(self) -> Reply:
+        """The sum of what was received."""
+        self._fold()
+        return self._sum.reply()
+
+    def explain(self, error: MDStreamError) -> MDStreamError:
+        """Hang the facts of this exchange on an error: partial, request id, head and trailers."""
+        if self._refusal is not None and isinstance(error, StreamInterrupted):
+            error = self._refused()  # the body of a refusal was cut; the status says enough
+        head = self._head or Head(0)
+        error.partial = self.reply() if self._sum or self._recent else None
+        error.request_id = error.request_id or self._request_id(head)
+        error.status = error.status or (head.status or None)
+        error.response = ErrorResponse(
+            head.status or error.status or 0,
+            without_secrets({**head.headers, **dict(self._trailers)}),
+            {"error": _facts(error), "partial": error.partial.as_dict() if error.partial else None},
+            error.raw or str(error),
+        )
+        return error
+
+    def _request_id(self, head: Head) -> str | None:
+        """As the service names the request in its answer, or else as we named it."""
+        named: str | None = self._call.platform.request_id(head)
+        return named or self._call.platform.request_id(Head(0, self.request.headers)) or None
+
+    def _leftover(self) -> tuple[list[Event], MDStreamError | None]:
+        """The events of a last frame without its end, and what is wrong with that frame."""
+        events: list[Event] = []
+        cut: MDStreamError | None = None
+        try:
+            for payload, name in self._frames.end():
+                events += self._decoder.feed(payload, name)
+        except MalformedStream as error:
+            cut = StreamInterrupted(f"the answer stopped in the middle: {error}", raw=error.raw)
+        if events:
+            self._note(events)
+        return events, cut
+
+    def _refused(self) -> MDStreamError:
+        error: MDStreamError = self._call.platform.refused(self._head, b"".join(self._refusal or ()))
+        return error
+
+    def _keep(self, data: bytes) -> None:
+        if self._refusal is not None and self._refusal_size < _REFUSAL:
+            self._refusal.append(data[: _REFUSAL - self._refusal_size])
+            self._refusal_size += len(data)
+
+    def _note(self, events: list[Event]) -> None:
+        if not self.started:
+            self.started = True
+            self._call.tell(Started())
+        self._recent += events
+        if len(self._recent) > _RECENT:
+            self._fold()
+
+    def _fold(self) -> None:
+        for event in self._recent:
+            self._sum.add(event)
+        self._recent.clear()
+
+
+def _facts(error: MDStreamError) -> dict[str, Any]:
+    names = ("code", "status", "request_id", "raw")
+    facts = {name: value for name in names if (value := getattr(error, name)) is not None}
+    return {"type": type(error).__name__, "message": str(error), **facts}

@@ -1,0 +1,249 @@
+"""The two loops that wait for an answer: `Client` and `AsyncClient`, twins line for line.
+
+They hold a connection pool and a signer, and nothing of any stream: one client serves threads and tasks alike.
+"""
+
+import asyncio
+import sys
+import threading
+import time
+import warnings
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import anyio
+import anyio.to_thread
+import httpx
+
+from mdstream_core.auth import Signer, Unsigned
+from mdstream_core.call import Call, Exchange
+from mdstream_core.errors import MDStreamError
+from mdstream_core.events import Event, Reply
+from mdstream_core.http import Head
+from mdstream_core.transport import async_http_client, http_client
+from mdstream_core.transport.patience import Patience
+from mdstream_core.transport.wall import wall
+
+
+class _Credential:
+    """Who signs: a signer of ours before the request is built, or an `httpx.Auth` while it is sent."""
+
+    def __init__(self, auth: Any) -> None:
+        self._signer = auth if isinstance(auth, Signer) else Unsigned()
+        self._auth = httpx.USE_CLIENT_DEFAULT if auth is None or isinstance(auth, Signer) else auth
+
+
+class Client(_Credential):
+    """Asks, waits and hands out events, for synchronous code.
+
+    Args:
+        auth: A `Signer`, an `httpx.Auth`, or `None` for unsigned requests.
+        http: An `httpx.Client` (or one of httpx2) to send with; without our transport it cannot show trailers, and a
+            warning says so. By default one is made when it is first needed, with `options`.
+        options: `verify`, `cert`, `proxy`, `trust_env` and limits for `mdstream_core.transport.http_client`.
+
+    Example:
+        >>> client = Client()
+        >>> client.close()
+    """
+
+    def __init__(self, auth: Any = None, http: httpx.Client | None = None, **options: Any) -> None:
+        super().__init__(auth)
+        self._given = http
+        self._options = options
+        self._lock = threading.Lock()
+        self._own: httpx.Client | None = None
+
+    def stream(self, call: Call) -> Generator[Event]:
+        """The events of an answer, as they come. Closing the generator closes the connection at once.
+
+        Raises:
+            MDStreamError: The answer is not whole; `partial` is what was received.
+        """
+        patience = Patience(call.timeout)
+        while True:
+            exchange = call.attempt()
+            try:
+                with wall(patience), self._answer(exchange, patience) as response:
+                    for data in _body(response):
+                        events = exchange.feed(data)
+                        for event in events:
+                            yield event
+                        patience.heard(progress=bool(events), drain=exchange.drain)
+                        if exchange.enough:
+                            break
+                    for event in exchange.end(_trailers(response)):
+                        yield event
+            except MDStreamError as error:
+                delay = call.failed(exchange, error, renewable=self._signer.renewable())
+                time.sleep(patience.allows(delay, error))
+            else:
+                return
+            if call.refused:
+                self._signer.refresh(exchange.generation)
+
+    def complete(self, call: Call) -> Reply:
+        """The whole answer. Raises as `stream` does."""
+        events = [event for event in self.stream(call)]  # noqa: C416  # as the twin must
+        return Reply.of(events)
+
+    def close(self) -> None:
+        """Close the connections. A client that was given stays open: it is its owner's."""
+        own, self._own = self._own, None
+        if own is not None:
+            own.close()
+
+    @contextmanager
+    def _answer(self, exchange: Exchange, patience: Patience) -> Iterator[httpx.Response]:
+        http = self._http()
+        signer = self._signer
+        if signer.stale():
+            signer.refresh(signer.generation)
+        exchange.generation = signer.generation
+        request = _request(http, signer, exchange, patience)
+        response = http.send(request, stream=True, auth=self._auth, follow_redirects=False)
+        try:
+            _begin(exchange, patience, response)
+            yield response
+        finally:
+            response.close()
+
+    def _http(self) -> httpx.Client:
+        if self._given is not None:
+            return self._given
+        with self._lock:
+            if self._own is None:
+                self._own = http_client(**self._options)
+            return self._own
+
+
+class AsyncClient(_Credential):
+    """Asks, waits and hands out events, for asynchronous code.
+
+    Connections belong to an event loop, and objects outlive `asyncio.run`: there is one pool for each running loop.
+
+    Args:
+        auth: A `Signer`, an `httpx.Auth`, or `None` for unsigned requests. A signer's refresh runs in a thread.
+        http: An `httpx.AsyncClient` (or one of httpx2) to send with.
+        options: As for `Client`.
+    """
+
+    def __init__(self, auth: Any = None, http: httpx.AsyncClient | None = None, **options: Any) -> None:
+        super().__init__(auth)
+        self._given = http
+        self._options = options
+        self._lock = threading.Lock()
+        self._own: WeakKeyDictionary[Any, httpx.AsyncClient] = WeakKeyDictionary()
+
+    async def stream(self, call: Call) -> AsyncGenerator[Event]:
+        """The events of an answer, as they come. Closing the generator closes the connection at once.
+
+        Raises:
+            MDStreamError: The answer is not whole; `partial` is what was received.
+        """
+        patience = Patience(call.timeout)
+        while True:
+            exchange = call.attempt()
+            try:
+                with wall(patience):
+                    async with self._answer(exchange, patience) as response:
+                        async for data in _abody(response):
+                            events = exchange.feed(data)
+                            for event in events:
+                                yield event
+                            patience.heard(progress=bool(events), drain=exchange.drain)
+                            if exchange.enough:
+                                break
+                        for event in exchange.end(_trailers(response)):
+                            yield event
+            except MDStreamError as error:
+                delay = call.failed(exchange, error, renewable=self._signer.renewable())
+                await anyio.sleep(patience.allows(delay, error))
+            else:
+                return
+            if call.refused:
+                await anyio.to_thread.run_sync(self._signer.refresh, exchange.generation)
+
+    async def complete(self, call: Call) -> Reply:
+        """The whole answer. Raises as `stream` does."""
+        events = [event async for event in self.stream(call)]
+        return Reply.of(events)
+
+    async def aclose(self) -> None:
+        """Close this loop's connections. A client that was given stays open: it is its owner's."""
+        own = self._own.pop(_loop(), None)
+        if own is not None:
+            await own.aclose()
+
+    @asynccontextmanager
+    async def _answer(self, exchange: Exchange, patience: Patience) -> AsyncIterator[httpx.Response]:
+        http = self._http()
+        signer = self._signer
+        if signer.stale():
+            await anyio.to_thread.run_sync(signer.refresh, signer.generation)
+        exchange.generation = signer.generation
+        request = _request(http, signer, exchange, patience)
+        response = await http.send(request, stream=True, auth=self._auth, follow_redirects=False)
+        try:
+            _begin(exchange, patience, response)
+            yield response
+        finally:
+            await response.aclose()
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._given is not None:
+            return self._given
+        loop = _loop()
+        with self._lock:
+            own = self._own.get(loop)
+            if own is None:
+                own = self._own[loop] = async_http_client(**self._options)
+            return own
+
+
+def _request(http: Any, signer: Signer, exchange: Exchange, patience: Patience) -> Any:
+    patience.start()
+    signed = signer.sign(exchange.request)
+    return http.build_request(
+        signed.method,
+        signed.url,
+        headers=dict(signed.headers),
+        content=signed.content,
+        extensions={"timeout": patience.limits},
+    )
+
+
+def _begin(exchange: Exchange, patience: Patience, response: Any) -> None:
+    patience.begun = True
+    exchange.begin(Head.of(response.status_code, response.headers.multi_items()))
+
+
+def _body(response: httpx.Response) -> Iterable[bytes]:
+    """The body as it comes off the connection; only a compressed one goes through httpx's decoders."""
+    return response.iter_bytes() if "content-encoding" in response.headers else response.stream  # type: ignore[return-value]
+
+
+def _abody(response: httpx.Response) -> AsyncIterable[bytes]:
+    return response.aiter_bytes() if "content-encoding" in response.headers else response.stream  # type: ignore[return-value]
+
+
+def _trailers(response: Any) -> tuple[tuple[str, str], ...]:
+    trailers = response.extensions.get("trailers")
+    if trailers is None:
+        warnings.warn(
+            "this http_client cannot see HTTP trailers, in which the service reports a broken stream: build it with "
+            "mdstream_core.transport.http_client() or async_http_client()",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in trailers or ())
+
+
+def _loop() -> Any:
+    """What the connections belong to: the running loop of asyncio, or trio's token."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return sys.modules["trio"].lowlevel.current_trio_token()

@@ -1,0 +1,43 @@
+"""What a dialect is."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from mdstream_core.errors import MDStreamError
+from mdstream_core.events import Event
+
+
+class Decoder(Protocol):
+    """Reads one answer's payloads. Holds the state of that answer."""
+
+    @property
+    def over(self) -> bool:
+        """Whether every choice has said why it finished."""
+        ...
+
+    def feed(self, data: bytes, event: str = "") -> list[Event]:
+        """The events of one payload. Raises `StreamFailure`, `MalformedStream`."""
+        ...
+
+    def end(self) -> list[Event]:
+        """There are no more payloads. Raises `StreamInterrupted` if the answer is not over."""
+        ...
+
+
+class Dialect(Protocol):
+    """One API format."""
+
+    name: str
+    route: str  #: the path under which servers offer it
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+        """The JSON body that asks `question`."""
+        ...
+
+    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+        """The body without what `error` says the server does not know, if the answer's meaning stays the same."""
+        ...
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder for one answer."""
+        ...

@@ -1,0 +1,272 @@
+"""The OpenAI formats, chat and completions, as vLLM, SGLang, TGI, llama.cpp, transformers and LMI speak them.
+
+What a server writes is read tolerantly (see the samples under `tests/samples`); how it ended is read strictly: every
+choice must say why it finished, and an error object anywhere is the end of the stream.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mdstream_core import _json
+from mdstream_core.dialects._dialect import Decoder
+from mdstream_core.dialects._tool_calls import ToolCalls
+from mdstream_core.errors import (
+    InvalidRequest,
+    MalformedStream,
+    MDStreamError,
+    StreamFailure,
+    StreamInterrupted,
+    StreamTimeout,
+    Words,
+    words_of,
+)
+from mdstream_core.events import (
+    Event,
+    Finish,
+    Logprobs,
+    ReasoningDelta,
+    RefusalDelta,
+    Served,
+    TextDelta,
+    Usage,
+)
+
+#: Finish reasons that mean success under another name (TGI, older LMI, the legacy function call).
+_FINISH = {"eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop", "function_call": "tool_calls"}
+
+#: Finish reasons that say that the server gave up (SGLang, vLLM, LMI).
+_FAILED = frozenset({"abort", "error", "cancelled"})
+
+
+class _Choice:
+    """One answer while it comes in."""
+
+    __slots__ = ("calls", "finished", "index")
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.calls = ToolCalls(index)
+        self.finished = False
+
+
+class OpenAIDecoder:
+    """Reads one answer, streamed or whole: a container that ignores `stream` sends `message` in place of `delta`."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _Choice] = {}
+        self._served: Served | None = None
+        self._done = False
+
+    @property
+    def over(self) -> bool:
+        """Whether every choice that was seen has finished."""
+        return bool(self._choices) and all(choice.finished for choice in self._choices.values())
+
+    @property
+    def done(self) -> bool:
+        """Whether `[DONE]` has come."""
+        return self._done
+
+    def feed(self, data: bytes, event: str = "") -> list[Event]:
+        """The events of one payload."""
+        try:
+            payload = _json.loads(data)
+        except ValueError:
+            return self._not_json(data, event)
+        if not isinstance(payload, dict):
+            raise MalformedStream(f"a payload that is not a JSON object: {_shown(data)}", raw=_shown(data))
+        if event == "error" or payload.get("error") or payload.get("object") == "error":
+            raise _failure(payload, data)
+        return self._read(payload, data)
+
+    def end(self) -> list[Event]:
+        """Check that the answer is whole."""
+        if not self._choices:
+            raise StreamInterrupted("the stream ended without an answer: not one choice was in it", code="EmptyStream")
+        if not self.over:
+            raise StreamInterrupted("the stream ended before a finish reason" + (", with [DONE]" if self._done else ""))
+        for choice in self._choices.values():
+            choice.calls.end()
+        return []
+
+    def _read(self, payload: dict[str, Any], data: bytes) -> list[Event]:
+        events: list[Event] = []
+        choices = payload.get("choices")
+        if choices is None and (words := words_of(payload)):
+            raise _failed(words, data)
+        for wire in choices or ():
+            self._choice(wire, events)
+        if usage := payload.get("usage"):
+            events.append(_usage(usage))
+        # Announced with the first news, not before: a chunk that only says "role" is no reason not to ask again.
+        if events and (self._served is None or usage):
+            self._announce(_served(payload), events)
+        return events
+
+    def _announce(self, served: Served, events: list[Event]) -> None:
+        if self._served is None:
+            self._served = served
+            events.insert(0, served)
+        elif served.fingerprint and served.fingerprint != self._served.fingerprint:
+            self._served = served  # vLLM names it beside the usage only
+            events.append(served)
+
+    def _choice(self, wire: dict[str, Any], events: list[Event]) -> None:
+        index = wire.get("index") or 0
+        choice = self._choices.get(index)
+        if choice is None:
+            choice = self._choices[index] = _Choice(index)
+        delta = wire.get("delta") or wire.get("message")
+        if delta:
+            for name, value in delta.items():
+                if value and (read := _FIELDS.get(name)):
+                    read(value, choice, events, delta)
+        elif text := wire.get("text"):
+            events.append(TextDelta(text, index))
+        if logprobs := wire.get("logprobs"):
+            events.append(Logprobs(_logprobs(logprobs), index))
+        if reason := wire.get("finish_reason"):
+            self._finish(choice, reason, events)
+
+    def _finish(self, choice: _Choice, reason: str, events: list[Event]) -> None:
+        if reason in _FAILED:
+            raise StreamFailure(f"the model server gave up: finish_reason is {reason!r}", code=reason)
+        if choice.finished:
+            return  # some gateways repeat the last chunk
+        choice.finished = True
+        reason = _FINISH.get(reason, reason)
+        events.append(Finish("tool_calls" if reason == "stop" and choice.calls else reason, choice.index))
+
+    def _not_json(self, data: bytes, event: str) -> list[Event]:
+        text = data.strip()
+        if text == b"[DONE]":
+            self._done = True
+            return []
+        if event == "error":
+            raise StreamFailure(f"the service ended the stream: {_shown(text)}", raw=_shown(text))
+        if not text:
+            return []
+        raise MalformedStream(f"a payload that is not JSON: {_shown(text)}", raw=_shown(text))
+
+
+def _text(value: Any, choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+    if isinstance(value, str):
+        events.append(TextDelta(value, choice.index))
+        return
+    parts = [part for part in value if isinstance(part, dict)]  # some gateways send a list of parts
+    events.extend(TextDelta(part["text"], choice.index) for part in parts if part.get("text"))
+    events.extend(RefusalDelta(part["refusal"], choice.index) for part in parts if part.get("refusal"))
+
+
+def _reasoning(value: str, choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+    events.append(ReasoningDelta(value, choice.index))
+
+
+def _reasoning_once(value: str, choice: _Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
+    if not delta.get("reasoning_content"):  # vLLM 0.11 to 0.13 sends the same text under both names
+        events.append(ReasoningDelta(value, choice.index))
+
+
+def _refusal(value: str, choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+    events.append(RefusalDelta(value, choice.index))
+
+
+def _tool_calls(value: list[dict[str, Any]], choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+    events.extend(choice.calls.read(value))
+
+
+def _function_call(value: dict[str, Any], choice: _Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
+    if not delta.get("tool_calls"):  # llama-cpp-python sends the legacy field beside the new one
+        events.extend(choice.calls.read([value]))
+
+
+_FIELDS: dict[str, Callable[[Any, _Choice, list[Event], Mapping[str, Any]], None]] = {
+    "content": _text,
+    "reasoning_content": _reasoning,
+    "reasoning": _reasoning_once,
+    "refusal": _refusal,
+    "tool_calls": _tool_calls,
+    "function_call": _function_call,
+}
+
+
+def _logprobs(value: Any) -> list[dict[str, Any]]:
+    if isinstance(value, list):  # LMI wraps the object in a list
+        return [entry for item in value for entry in _logprobs(item)]
+    if not isinstance(value, dict):
+        return []
+    if "tokens" in value:  # completions: parallel arrays
+        columns = zip(value["tokens"], value.get("token_logprobs") or (), strict=False)
+        return [{"token": token, "logprob": logprob} for token, logprob in columns]
+    return list(value.get("content") or ())
+
+
+def _usage(value: Mapping[str, Any]) -> Usage:
+    prompt, completion = value.get("prompt_tokens") or 0, value.get("completion_tokens") or 0
+    of_prompt, of_completion = value.get("prompt_tokens_details") or {}, value.get("completion_tokens_details") or {}
+    return Usage(
+        input=prompt,
+        output=completion,
+        total=value.get("total_tokens") or prompt + completion,
+        cached=of_prompt.get("cached_tokens"),
+        reasoning=of_completion.get("reasoning_tokens", value.get("reasoning_tokens")),
+        input_audio=of_prompt.get("audio_tokens"),
+        output_audio=of_completion.get("audio_tokens"),
+    )
+
+
+def _served(payload: Mapping[str, Any]) -> Served:
+    return Served(payload.get("model"), payload.get("id"), payload.get("system_fingerprint"))
+
+
+def _shown(data: bytes, most: int = 300) -> str:
+    text = data[: 4 * most].decode("utf-8", "replace")
+    return text if len(text) <= most else text[:most] + "…"
+
+
+def _failure(payload: dict[str, Any], data: bytes) -> StreamFailure:
+    return _failed(words_of(payload) or Words(_shown(data)), data)
+
+
+def _failed(words: Words, data: bytes) -> StreamFailure:
+    kind = StreamTimeout if words.status == 408 else StreamFailure
+    return kind(
+        f"the service ended the stream: {words.message}",
+        code=words.code,
+        status=words.status,
+        retryable=words.status is None or words.status >= 500 or words.status in {408, 429},
+        raw=_shown(data, 2000),
+    )
+
+
+class OpenAIChat:
+    """`/v1/chat/completions`."""
+
+    name = "openai-chat"
+    route = "/v1/chat/completions"
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+        """The question as it is, with the wish for a stream and its usage."""
+        body = {name: value for name, value in question.items() if value is not None}
+        if stream:
+            body["stream"] = True
+            body.setdefault("stream_options", {"include_usage": True})
+        return body
+
+    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+        """Without `stream_options`, which some servers refuse: the usage is lost, the answer is the same."""
+        words = f"{error} {error.raw or ''}"
+        if isinstance(error, InvalidRequest) and "stream_options" in body and "stream_options" in words:
+            return {name: value for name, value in body.items() if name != "stream_options"}
+        return None
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder."""
+        return OpenAIDecoder()
+
+
+class OpenAICompletions(OpenAIChat):
+    """`/v1/completions`: the question has `prompt` in place of `messages`."""
+
+    name = "openai-completions"
+    route = "/v1/completions"

@@ -1,0 +1,79 @@
+"""What a platform is, and what all have in common."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from mdstream_core import _json
+from mdstream_core._version import __version__
+from mdstream_core.errors import MalformedStream, ServiceError, Words, words_of
+from mdstream_core.http import Head, Request
+from mdstream_core.wire import Frames
+from mdstream_core.wire.jsonlines import DocumentDecoder, JSONLinesDecoder, LabelledStreamDecoder
+
+Trailers = Sequence[tuple[str, str]]
+
+USER_AGENT = f"mdstream/{__version__}"
+
+_FRAMING: dict[str, type[Frames]] = {
+    "text/event-stream": LabelledStreamDecoder,
+    "text/plain": LabelledStreamDecoder,
+    "application/octet-stream": LabelledStreamDecoder,
+    "": LabelledStreamDecoder,
+    "application/json": DocumentDecoder,
+    "application/jsonlines": JSONLinesDecoder,
+    "application/x-ndjson": JSONLinesDecoder,
+    "application/jsonl": JSONLinesDecoder,
+}
+
+
+class Platform(Protocol):
+    """One service. Immutable, and shared by threads and tasks."""
+
+    name: str
+
+    #: Whether the service says only after the answer how it went, so that the body must be read to its end.
+    tells_at_the_end: bool
+
+    #: Seconds to wait for the end of the body once the answer is over.
+    drain: float
+
+    def request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
+        """The unsigned request. Raises `InvalidRequest` if the service would not take it."""
+        ...
+
+    def frames(self, head: Head) -> Frames:
+        """How this answer is framed. Raises `MalformedStream` if it is no answer at all."""
+        ...
+
+    def refused(self, head: Head, body: bytes) -> ServiceError:
+        """The error that an error status and its body spell."""
+        ...
+
+    def ended(self, trailers: Trailers) -> None:
+        """Raise `StreamFailure` if the trailers say that the stream failed."""
+        ...
+
+    def request_id(self, head: Head) -> str | None:
+        """The service's id of the request."""
+        ...
+
+
+def frames(head: Head) -> Frames:
+    """The framing that a content type names."""
+    try:
+        return _FRAMING[head.content_type]()
+    except KeyError:
+        raise MalformedStream(
+            f"the body is no model's answer: content-type is {head.headers['content-type']!r}; "
+            "check that the endpoint is a model's and not a page's",
+            status=head.status,
+        ) from None
+
+
+def words(body: bytes) -> Words:
+    """What an error body says: the words of its JSON, or the body itself where it is none."""
+    try:
+        found = words_of(_json.loads(body))
+    except ValueError:
+        found = None
+    return found or Words(body[:2000].decode("utf-8", "replace").strip())

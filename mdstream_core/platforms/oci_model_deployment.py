@@ -1,0 +1,247 @@
+"""OCI Data Science model deployments.
+
+A deployment has two doors: `/predict`, which answers at once within 60 s, and `/predictWithResponseStream`, which
+streams for up to 5 minutes, 60 s of silence at most, and says **after** the last chunk, in the HTTP trailer
+`StreamFailure`, if it failed; the status was 200 long before.
+
+Sources: Oracle's documentation of the predict and the response-streaming endpoints, the `oci` SDK 2.189, the samples
+repository `oracle-samples/oci-data-science-ai-samples`.
+"""
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from mdstream_core import _json
+from mdstream_core.errors import (
+    ContextOverflow,
+    InvalidRequest,
+    ServiceError,
+    StreamFailure,
+    StreamTimeout,
+    is_too_long,
+    service_error,
+)
+from mdstream_core.http import Head, Request
+from mdstream_core.platforms._oci_regions import REALMS, REGIONS
+from mdstream_core.platforms._platform import USER_AGENT, Trailers, frames, words
+from mdstream_core.wire import Frames
+
+#: The largest request body, in bytes; the service answers 413 to more.
+LARGEST = 10 * 1024 * 1024
+
+_PREDICT = "/predict"
+_STREAM = "/predictWithResponseStream"
+
+_OCID = re.compile(r"ocid1\.datasciencemodeldeployment[a-z]*\.(?P<realm>[a-z0-9]+)\.(?P<region>[a-z0-9-]*)\.\S+")
+
+#: What to do about a refusal: status, a word of its code or message, the cure.
+_CURES: tuple[tuple[int, str, str], ...] = (
+    (401, "", "check the key, the clock (OCI allows 5 minutes) and that the token has not expired"),
+    (
+        404,
+        "NotAuthorizedOrNotFound",
+        "check the OCID, the region, and that a policy grants DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT; OCI hides which",
+    ),
+    (405, "", "this path takes another method; call /predict or /predictWithResponseStream with POST"),
+    (
+        409,
+        "",
+        "the container did not stream, often because it refused the question: call /predict to see its own error",
+    ),
+    (411, "", "something between here and OCI removed Content-Length"),
+    (413, "", "the body may have 10 MB at most; send fewer or smaller images"),
+    (429, "andwidth", "raise the bandwidth of the deployment's load balancer"),
+    (429, "enancy", "the tenancy's limit of 150 requests a second is reached; a support ticket raises it"),
+    (429, "", "raise the bandwidth of the deployment's load balancer, or the tenancy's 150 requests a second"),
+    (500, "InternalServerError", "/predict allows 60 s: stream long answers; the deployment's predict log says more"),
+    (503, "", "the model server is not available: check that the deployment is active"),
+)
+
+_REASONS = {
+    "ServiceTimeout": "the model sent nothing for 60 s",
+    "ModelResponseTimeExceeded": "the answer was not finished within 5 minutes",
+    "InternalServerError": "the service or the model server failed",
+}
+_TIMEOUTS = frozenset({"ServiceTimeout", "ModelResponseTimeExceeded", "RequestTimeout"})
+
+
+@dataclass(frozen=True, slots=True)
+class OCIModelDeployment:
+    """One deployment.
+
+    Args:
+        endpoint: What you have of it: the deployment's URL, its `/predict` or `/predictWithResponseStream` URL (with
+            the path of an inference endpoint behind it or not), a private endpoint's URL, or the bare OCID.
+        region: For a bare OCID whose own region is not to be used, such as `us-ashburn-1`.
+        route: The container's path. `None` takes the one of the dialect; `""` sends none and leaves the choice to the
+            deployment's own setting. It goes into the `route` header of a bare endpoint; where the endpoint names an
+            inference endpoint's path, that path is used and no header is sent.
+
+    Example:
+        >>> OCIModelDeployment("ocid1.datasciencemodeldeployment.oc1.iad.abc").base
+        'https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.datasciencemodeldeployment.oc1.iad.abc'
+    """
+
+    endpoint: str
+    region: str | None = None
+    route: str | None = None
+    base: str = field(init=False, default="")
+    suffix: str = field(init=False, default="")
+
+    name: ClassVar[str] = "oci-model-deployment"
+    tells_at_the_end: ClassVar[bool] = True
+    drain: ClassVar[float] = 10.0
+
+    def __post_init__(self) -> None:
+        base, suffix = _taken_apart(_url(self.endpoint.strip(), self.region))
+        object.__setattr__(self, "base", base)
+        object.__setattr__(self, "suffix", suffix)
+
+    def request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
+        """A POST to the door that fits."""
+        if len(content) > LARGEST:
+            raise InvalidRequest(
+                f"the request has {len(content)} bytes; OCI takes {LARGEST} at most: send fewer or smaller images",
+                code="PayloadTooLarge",
+                status=413,
+            )
+        fields = {
+            "accept": "text/event-stream, application/json" if stream else "application/json",
+            "accept-encoding": "gzip, deflate",
+            "connection": "TE, keep-alive",
+            "content-length": str(len(content)),
+            "content-type": "application/json",
+            "opc-request-id": uuid.uuid4().hex.upper(),
+            "te": "trailers",
+            "user-agent": USER_AGENT,
+        }
+        path, header = self._way(route)
+        if header:
+            fields["route"] = header
+        door = _STREAM if stream else _PREDICT
+        return Request("POST", f"{self.base}{door}{path}", {**fields, **_lower(headers)}, content)
+
+    def frames(self, head: Head) -> Frames:
+        """Events, or one document."""
+        return frames(head)
+
+    def refused(self, head: Head, body: bytes) -> ServiceError:
+        """OCI's envelope `{"code", "message"}`, or the container's own words."""
+        said = words(body)
+        kind = ContextOverflow if is_too_long(said.message) else service_error(head.status)
+        told = f"{said.code or ''} {said.message}"
+        cure = next((cure for status, word, cure in _CURES if status == head.status and word in told), "")
+        message = f"{head.status} {said.code or ''}: {said.message or 'no words'}".replace(" :", ":")
+        return kind(
+            f"{message} ({cure})" if cure and kind is not ContextOverflow else message,
+            code=said.code,
+            status=head.status,
+            raw=body[:4000].decode("utf-8", "replace"),
+            retry_after=_seconds(head.headers.get("retry-after")),
+        )
+
+    def ended(self, trailers: Trailers) -> None:
+        """Read `StreamFailure`."""
+        for name, value in trailers:
+            if name.lower() == "streamfailure" and value.strip():
+                raise stream_failure(value)
+
+    def request_id(self, head: Head) -> str | None:
+        """`opc-request-id`."""
+        return head.headers.get("opc-request-id")
+
+    def _way(self, route: str) -> tuple[str, str]:
+        """The path behind the door, and the `route` header; never both."""
+        if not self.suffix:
+            return "", route if self.route is None else self.route
+        if self.suffix == "/v1" and route.startswith("/v1/"):
+            return route, ""
+        return self.suffix, ""
+
+
+def stream_failure(value: str) -> StreamFailure:
+    """What a `StreamFailure` trailer says. Oracle documents its three facts but not how they are written.
+
+    >>> stream_failure("ErrorCode=RequestTimeout, HttpCode=408, ErrorReason=ServiceTimeout").code
+    'ServiceTimeout'
+    """
+    facts = _facts(value)
+    reason, code = facts.get("errorreason"), facts.get("errorcode")
+    status = int(facts.get("httpcode") or (408 if {reason, code} & _TIMEOUTS else 500))
+    name = reason or code
+    kind = StreamTimeout if status == 408 else StreamFailure
+    return kind(
+        f"OCI ended the stream: {status} {name or value} ({_REASONS.get(name or '', 'see the code')})",
+        code=name,
+        status=status,
+        raw=value,
+    )
+
+
+def _facts(value: str) -> dict[str, str]:
+    """The facts by name in lower case, from JSON, from `name=value` pairs, or from the words that are known."""
+    try:
+        document: Any = _json.loads(value)
+    except ValueError:
+        document = None
+    if isinstance(document, str):
+        return _facts(document)
+    pairs = document.items() if isinstance(document, dict) else _PAIR.findall(value)
+    facts = {re.sub(r"[^a-z]", "", str(name).lower()): str(fact) for name, fact in pairs}
+    for name, pattern in _KNOWN.items():
+        if (name not in facts or not pattern.fullmatch(facts[name])) and (found := pattern.search(value)):
+            facts[name] = found[0]
+    if not facts.get("httpcode", "500").isdecimal():
+        del facts["httpcode"]
+    return facts
+
+
+_PAIR = re.compile(
+    r"""\b(Error[\s_-]?Code|Http[\s_-]?Code|Error[\s_-]?Reason)["']?\s*[:=-]\s*["']?(\w+)""", re.IGNORECASE
+)
+_KNOWN = {
+    "errorreason": re.compile(r"ServiceTimeout|ModelResponseTimeExceeded"),
+    "errorcode": re.compile(r"RequestTimeout|InternalServerError"),
+    "httpcode": re.compile(r"\b[45]\d\d\b"),
+}
+
+
+def _url(endpoint: str, region: str | None) -> str:
+    match = _OCID.fullmatch(endpoint)
+    if not match:
+        return endpoint
+    realm = match["realm"]
+    region = region or REGIONS.get(match["region"], match["region"])
+    if not region:
+        raise ValueError(f"endpoint={endpoint!r} is an OCID that names no region: give region= too")
+    if domain := REALMS.get(realm):
+        return f"https://md.datascience.{region}.oci.{domain}/{endpoint}"
+    return f"https://modeldeployment.{region}.oci.customer-oci.com/{endpoint}"
+
+
+def _taken_apart(url: str) -> tuple[str, str]:
+    """The deployment's URL, and the path of the inference endpoint behind the door if there is one."""
+    parts = urlsplit(url)
+    if parts.username or parts.password:
+        raise ValueError("endpoint has a user or password before its host; give credentials as auth= or api_key=")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not url.isascii() or " " in url:
+        raise ValueError(
+            f"endpoint={url!r} is neither a URL nor an OCID of a model deployment: give "
+            "https://modeldeployment.<region>.oci.customer-oci.com/<ocid>, its /predict URL, or the bare OCID"
+        )
+    match = re.fullmatch(r"(?P<base>[^?#]*?)(?:/predict(?:WithResponseStream|WithStream)?(?P<suffix>/[^#]*)?)?/*", url)
+    if match is None:
+        raise ValueError(f"endpoint={url!r} has a query or a fragment, which a deployment's URL has not")
+    return match["base"].rstrip("/"), (match["suffix"] or "").rstrip("/")
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _seconds(value: str | None) -> float | None:
+    return float(value) if value and value.strip().isdecimal() else None

@@ -1,0 +1,131 @@
+"""Server-sent events, as the HTML standard says (§9.2.5, 9.2.6) and as model servers bend it.
+
+Bent: `error` is read as a field that carries an error event (llama.cpp's older server), and what is left without a
+blank line at the end is handed out by `end()`, because some servers leave the last line break out.
+`id` and `retry` serve reconnection, which a model's answer does not have; they are ignored.
+"""
+
+from mdstream_core.errors import MalformedStream
+from mdstream_core.wire import LONGEST, Frame
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class SSEDecoder:
+    r"""Reads events out of a body.
+
+    Only CR, LF and CRLF end lines: `bytes.splitlines` knows just these, where `str.splitlines` also cuts at U+2028
+    and its kin, which servers send raw inside JSON.
+
+    >>> SSEDecoder().feed(b'data: {"a":1}\n\n: ping\n\ndata: [DONE]\n\n')
+    [Frame(data=b'{"a":1}', event=''), Frame(data=b'[DONE]', event='')]
+
+    Args:
+        longest: The most bytes that an event may have; a security limit.
+    """
+
+    def __init__(self, longest: int = LONGEST) -> None:
+        self._longest = longest
+        self._held: list[bytes] = []  # the pieces of a line whose end has not come
+        self._held_size = 0
+        self._data: list[bytes] = []
+        self._data_size = 0
+        self._event = ""
+        self._after_cr = False
+        self._first = True
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The events that are complete with these bytes."""
+        if self._after_cr:
+            data = self._without_lf(data)
+        if b"\n" not in data and b"\r" not in data:
+            self._hold(data)
+            return []
+        if self._held:
+            data = b"".join((*self._held, data))
+            self._held.clear()
+            self._held_size = 0
+        lines = data.splitlines()
+        self._after_cr = data.endswith(b"\r")
+        if not self._after_cr and not data.endswith(b"\n"):
+            self._hold(lines.pop())
+        if self._first and lines:
+            self._first = False
+            lines[0] = lines[0].removeprefix(_BOM)
+        return self._read(lines)
+
+    def end(self) -> list[Frame]:
+        """The event that was not ended by a blank line, if there is one; the standard would drop it."""
+        lines = [b"".join(self._held), b""] if self._held else [b""]
+        self._held.clear()
+        return self._read(lines)
+
+    def _read(self, lines: list[bytes]) -> list[Frame]:
+        frames: list[Frame] = []
+        for line in lines:
+            if not line:
+                if self._data:
+                    frames.append(self._dispatch())
+                self._event = ""
+            elif line.startswith(b"data:"):
+                self._keep(line[6:] if line[5:6] == b" " else line[5:])
+            elif not line.startswith(b":"):
+                self._field(line)
+        return frames
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"event":
+            self._event = value.decode("utf-8", "replace")
+        elif name == b"data":
+            self._keep(value)
+        elif name == b"error" and value:
+            self._event = "error"
+            self._keep(value)
+
+    def _keep(self, value: bytes) -> None:
+        self._data.append(value)
+        self._data_size += len(value)
+        if self._data_size > self._longest:
+            raise MalformedStream(f"an event of more than {self._longest} bytes")
+
+    def _hold(self, piece: bytes) -> None:
+        if not piece:
+            return
+        self._held.append(piece)
+        self._held_size += len(piece)
+        if self._held_size > self._longest:
+            raise MalformedStream(f"a line of more than {self._longest} bytes")
+
+    def _dispatch(self) -> Frame:
+        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+        self._data.clear()
+        self._data_size = 0
+        return Frame(data, self._event)
+
+    def _without_lf(self, data: bytes) -> bytes:
+        """The other half of a CRLF that was cut in two is no line of its own."""
+        if data:
+            self._after_cr = False
+        return data.removeprefix(b"\n")
+
+
+def encode(data: bytes, event: str = "", *, line_end: bytes = b"\n") -> bytes:
+    r"""Write one event.
+
+    >>> encode(b"one\ntwo", "note")
+    b'event: note\ndata: one\ndata: two\n\n'
+    """
+    lines = [b"event: " + event.encode()] if event else []
+    lines += [b"data: " + line for line in data.split(b"\n")]
+    return line_end.join((*lines, b"", b""))
+
+
+def comment(text: str, *, line_end: bytes = b"\n") -> bytes:
+    r"""Write a comment, which keeps a silent connection alive.
+
+    >>> comment("ping")
+    b': ping\n\n'
+    """
+    return b": " + text.encode() + line_end + line_end
