@@ -1,10 +1,12 @@
 """What every signer is, and the two that need no service."""
 
+import copy
 import threading
 from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any, Self
 
-from mdstream_core.errors import ConnectionFailed
+from mdstream_core.errors import ConnectionFailed, MDStreamError
 from mdstream_core.http import Request
 
 
@@ -13,6 +15,9 @@ class Signer:
 
     A client asks `stale()` before it signs and calls `refresh(generation)` when it is, or when the service answered
     401. Refreshing is single-flight: however many callers ask, the key is fetched once, and no lock is held meanwhile.
+
+    Copies of a model share its signer, and so its key and its refreshes. A pickle never holds a credential: a signer
+    that can find its key again elsewhere (a file, the environment) says how in `__reduce__`, the others refuse.
     """
 
     #: Seconds that a caller waits for another caller's refresh.
@@ -64,14 +69,31 @@ class Signer:
 
     def _follow(self, flight: "Future[None]") -> None:
         try:
-            flight.result(self.patience)
-        except TimeoutError as error:
-            raise ConnectionFailed(f"no new credential within {self.patience:g} s") from error
+            error = flight.exception(self.patience)
+        except TimeoutError:
+            raise ConnectionFailed(f"no new credential within {self.patience:g} s") from None
+        if error is None:
+            return
+        if not isinstance(error, Exception):  # the leader was told to stop; the followers were not
+            raise ConnectionFailed("the refresh of the credential was abandoned") from error
+        # A client hangs the facts of its own call on an error of ours: each follower needs one of its own.
+        raise copy.copy(error) if isinstance(error, MDStreamError) else error
 
     def _land(self, new: int = 0) -> None:
         with self._lock:
             self._flight = None
             self.generation += new
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise TypeError(
+            f"{self!r} holds a credential, which is not written to a pickle: build it anew on the other side"
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
@@ -82,6 +104,9 @@ class Unsigned(Signer):
 
     def sign(self, request: Request) -> Request:
         return request
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), ()
 
 
 class Bearer(Signer):

@@ -1,1 +1,52 @@
+"""The cloud on loopback: a deployment that answers, refuses, breaks off and lies on demand.
 
+    with Emulator() as cloud:
+        cloud.endpoint          # http://127.0.0.1:PORT/ocid1.datasciencemodeldeployment.oc1.iad.emulated
+        cloud.openai_url        # http://127.0.0.1:PORT/v1: the model server alone
+        cloud.script(Fault("trailer", "json", after=3), None)      # what happens to the next requests
+        cloud.always(Fault("refuse", "lb_bandwidth"))              # what happens to all others
+        cloud.script((Fault("crlf"), Fault("trailer")))            # two faults in one answer
+        cloud.requests, cloud.last, cloud.connections              # what came in: `Received` records
+        cloud.last.closed.wait(5)                                  # the client went away while we were streaming
+        cloud.reset()                                              # forget requests and script
+
+    Emulator(*, brain=reply, upstream=None, upstream_key=None, flavour="vllm", models=(), context=None,
+             embedding_size=256, content_type=None, verify_signatures=None, api_keys=(),
+             default_route="/v1/chat/completions", strict=True, delay=0.0, events_per_chunk=1, tls=False,
+             host="127.0.0.1", port=0)
+        .url .endpoint .oci_model_deployment.endpoint .openai_url .ca_file
+        .script(*steps) .always(step) .reset() .issue_token(public_pem, seconds=3600) .expire_tokens()
+        .requests .last .connections
+    await serve(port=0, ready=lambda emulator: …, **options)       # on the caller's loop, until cancelled
+
+    Fault(kind, spelling="", after=None, reason="ModelResponseTimeExceeded", name="StreamFailure", announced=True,
+          status=None, code="InternalServerError", message=…, retry_after=None, seconds=0.0, until=None, size=0,
+          data=b"", path="")
+
+`KINDS` says what each kind of fault does; `REFUSALS`, `TRAILERS`, `REASONS` and `ERROR_EVENTS` name their spellings,
+`FLAVOURS` the model servers. `after` counts events; `-1` is all but the last. A pause (`hold`, `slow_head`) lasts for
+`seconds`, or until the `threading.Event` in `until` is set, or until the client goes.
+A `brain` is any function from the OpenAI-shaped request to a text or an `Answer`.
+Only standard clients, never our own, judge it in the tests.
+"""
+
+from mdstream_core.emulator._cloud import Emulator, serve
+from mdstream_core.emulator._received import Received
+from mdstream_core.emulator.brain import Answer, ToolCall
+from mdstream_core.emulator.container import FLAVOURS
+from mdstream_core.emulator.faults import ERROR_EVENTS, KINDS, REASONS, REFUSALS, TRAILERS, Fault
+
+__all__ = [
+    "ERROR_EVENTS",
+    "FLAVOURS",
+    "KINDS",
+    "REASONS",
+    "REFUSALS",
+    "TRAILERS",
+    "Answer",
+    "Emulator",
+    "Fault",
+    "Received",
+    "ToolCall",
+    "serve",
+]

@@ -29,13 +29,20 @@ _FRAMING: dict[str, type[Frames]] = {
 class Platform(Protocol):
     """One service. Immutable, and shared by threads and tasks."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the service is called."""
+        ...
 
-    #: Whether the service says only after the answer how it went, so that the body must be read to its end.
-    tells_at_the_end: bool
+    @property
+    def tells_at_the_end(self) -> bool:
+        """Whether the service says only after the answer how it went, so that the body must be read to its end."""
+        ...
 
-    #: Seconds to wait for the end of the body once the answer is over.
-    drain: float
+    @property
+    def drain(self) -> float:
+        """Seconds to wait for the end of the body once the answer is over."""
+        ...
 
     def request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
         """The unsigned request. Raises `InvalidRequest` if the service would not take it."""

@@ -1,0 +1,201 @@
+"""LangChain's messages → the OpenAI JSON shape that the core speaks.
+
+Content comes in four dialects: LangChain's standard blocks, its older ones, OpenAI's own and Anthropic's. Each block
+is translated, left out because something else says it, or refused by its name; none is dropped silently.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+Part = dict[str, Any]
+
+
+def openai_messages(messages: Iterable[BaseMessage]) -> list[dict[str, Any]]:
+    """The conversation as OpenAI messages.
+
+    Raises:
+        ValueError: A content block that these servers cannot take, by its name.
+    """
+    return [wire for message in messages for wire in _message(message)]
+
+
+def _message(message: BaseMessage) -> list[dict[str, Any]]:
+    match message:
+        case AIMessage():
+            return [_named(message, _assistant(message))]
+        case ToolMessage():
+            content = _content(message.content, joined="\n")
+            return [{"role": "tool", "tool_call_id": message.tool_call_id, "content": content or ""}]
+        case HumanMessage():
+            return _human(message)
+        case SystemMessage():
+            role = message.additional_kwargs.get("__openai_role__", "system")
+            return [_named(message, {"role": role, "content": _content(message.content, joined="\n")})]
+        case FunctionMessage():
+            return [{"role": "function", "name": message.name, "content": _content(message.content, joined="\n")}]
+        case ChatMessage():
+            return [_named(message, {"role": message.role, "content": _content(message.content, joined="\n")})]
+    raise ValueError(f"a message of type {message.type!r} cannot be sent to a model")
+
+
+def _named(message: BaseMessage, wire: dict[str, Any]) -> dict[str, Any]:
+    return {**wire, "name": message.name} if message.name else wire
+
+
+def _human(message: HumanMessage) -> list[dict[str, Any]]:
+    """Anthropic's tool results stand inside a human message; here they are messages of their own, before it."""
+    if isinstance(message.content, str):
+        return [_named(message, {"role": "user", "content": message.content})]
+    results = [block for block in message.content if _type(block) == "tool_result"]
+    rest = [block for block in message.content if _type(block) != "tool_result"]
+    wires: list[dict[str, Any]] = [
+        {
+            "role": "tool",
+            "tool_call_id": block["tool_use_id"],
+            "content": _content(block.get("content") or "", joined="\n"),
+        }
+        for block in results
+        if isinstance(block, dict)
+    ]
+    if rest or not results:
+        wires.append(_named(message, {"role": "user", "content": _content(rest, joined="\n")}))
+    return wires
+
+
+def _assistant(message: AIMessage) -> dict[str, Any]:
+    calls = [_call(call["id"], call["name"], _json(call["args"])) for call in message.tool_calls]
+    calls += [_call(call["id"], call["name"], call["args"] or "") for call in message.invalid_tool_calls]
+    content = _content(message.content, joined="")
+    wire: dict[str, Any] = {"role": "assistant", "content": content or (None if calls else "")}
+    if calls:
+        wire["tool_calls"] = calls
+    return wire
+
+
+def _call(id: str | None, name: str | None, arguments: str) -> dict[str, Any]:
+    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _content(content: str | Sequence[str | Mapping[str, Any]], *, joined: str) -> str | list[Part]:
+    """Text alone is a string, which every server takes; anything else is a list of parts."""
+    if isinstance(content, str):
+        return content
+    parts = [part for block in content if (part := _part(block)) is not None]
+    if all(part["type"] == "text" for part in parts):
+        return joined.join(part["text"] for part in parts)
+    return parts
+
+
+def _type(block: str | Mapping[str, Any]) -> str:
+    return "text" if isinstance(block, str) else str(block.get("type", "text"))
+
+
+def _part(block: str | Mapping[str, Any]) -> Part | None:
+    if isinstance(block, str):
+        return {"type": "text", "text": block}
+    name = _type(block)
+    if name in _SAID_ELSEWHERE:
+        return None
+    try:
+        return _PARTS[name](block)
+    except KeyError as error:
+        known = name in _PARTS
+        what = f"lacks {error}" if known else f"cannot be sent: known are {', '.join(sorted(_PARTS))}"
+        raise ValueError(f"a content block of type {name!r} {what}") from None
+
+
+def _text(block: Mapping[str, Any]) -> Part:
+    return {"type": "text", "text": block["text"]}
+
+
+def _as_it_is(block: Mapping[str, Any]) -> Part:
+    return {name: value for name, value in block.items() if name not in {"cache_control", "index", "id"}}
+
+
+def _image(block: Mapping[str, Any]) -> Part:
+    url: dict[str, Any] = {"url": _url(block, "image/png")}
+    if detail := block.get("detail"):
+        url["detail"] = detail
+    return {"type": "image_url", "image_url": url}
+
+
+def _audio(block: Mapping[str, Any]) -> Part:
+    data, media = _inline(block, "audio/wav")
+    if data is None:
+        return {"type": "audio_url", "audio_url": {"url": block["url"]}}  # vLLM's own, beside OpenAI's input_audio
+    form = media.partition("/")[2].removeprefix("x-")
+    return {"type": "input_audio", "input_audio": {"data": data, "format": {"mpeg": "mp3"}.get(form, form)}}
+
+
+def _video(block: Mapping[str, Any]) -> Part:
+    return {"type": "video_url", "video_url": {"url": _url(block, "video/mp4")}}
+
+
+def _file(block: Mapping[str, Any]) -> Part:
+    if "file" in block:
+        return {"type": "file", "file": block["file"]}
+    if file_id := block.get("file_id"):
+        return {"type": "file", "file": {"file_id": file_id}}
+    data, media = _inline(block, "application/pdf")
+    if data is None:
+        raise ValueError("a file by URL cannot be sent: these servers do not fetch files; send its base64 data")
+    extras = block.get("extras") or block.get("metadata") or {}
+    name = block.get("filename") or extras.get("filename") or extras.get("name") or "file"
+    return {"type": "file", "file": {"filename": name, "file_data": f"data:{media};base64,{data}"}}
+
+
+def _refusal(block: Mapping[str, Any]) -> Part:
+    return {"type": "text", "text": block["refusal"]}
+
+
+def _url(block: Mapping[str, Any], media: str) -> str:
+    data, media = _inline(block, media)
+    if data is not None:
+        return f"data:{media};base64,{data}"
+    source = block.get("source")
+    return str(source["url"] if isinstance(source, Mapping) else block["url"])
+
+
+def _inline(block: Mapping[str, Any], media: str) -> tuple[str | None, str]:
+    """The base64 data of a block in any of the dialects, and its media type."""
+    source = block.get("source")
+    if isinstance(source, Mapping):  # Anthropic
+        return source.get("data"), source.get("media_type") or media
+    return block.get("base64") or block.get("data"), block.get("mime_type") or media
+
+
+_PARTS: dict[str, Callable[[Mapping[str, Any]], Part]] = {
+    "text": _text,
+    "text-plain": _text,
+    "image": _image,
+    "image_url": _as_it_is,
+    "audio": _audio,
+    "audio_url": _as_it_is,
+    "input_audio": _as_it_is,
+    "video": _video,
+    "video_url": _as_it_is,
+    "file": _file,
+    "document": _file,
+    "refusal": _refusal,
+}
+
+#: Tool calls stand in the message's `tool_calls`; reasoning is not said again to a model.
+_SAID_ELSEWHERE = frozenset(
+    {"tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "function_call", "input_json_delta"}
+    | {"reasoning", "thinking", "redacted_thinking"}
+)

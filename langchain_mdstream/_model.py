@@ -1,0 +1,252 @@
+"""What chat models and completion models of every platform have in common: who is asked, how, and with what."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from langchain_core.utils import secret_from_env
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+
+from langchain_mdstream._errors import langchain_errors
+from mdstream_core import Call, Dialect, OCIModelDeployment, Platform, Retry, Service, Timeout, __version__
+from mdstream_core.auth.oci import signer
+
+#: Other packages' names of our fields.
+_ALIASES = {
+    "model_name": "model",
+    "model_id": "model",
+    "base_url": "endpoint",
+    "max_completion_tokens": "max_tokens",
+    "stop_sequences": "stop",
+    "request_timeout": "timeout",
+}
+
+#: Fields that go into the question under their own names.
+_PARAMETERS = (
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "stop",
+    "seed",
+    "n",
+    "presence_penalty",
+    "frequency_penalty",
+    "logprobs",
+    "top_logprobs",
+)
+
+#: Arguments of a call that steer LangChain and are no part of the question.
+_NOT_ASKED = frozenset({"stream", "ls_structured_output_format", "structured_output_format", "extra_headers"})
+
+
+class Model(BaseModel):
+    """The fields that every model of ours has. Mixed into LangChain's base classes."""
+
+    model: str = "odsc-llm"
+    """The served model's name; also accepted as `model_name`. AQUA's containers call it `odsc-llm`."""
+
+    temperature: float | None = None
+    """Randomness; the server's default where it is `None`."""
+
+    top_p: float | None = None
+    """Nucleus sampling."""
+
+    max_tokens: int | None = None
+    """The longest answer, in tokens; also accepted as `max_completion_tokens`."""
+
+    stop: list[str] | None = None
+    """Texts that end the answer; also accepted as `stop_sequences`."""
+
+    seed: int | None = None
+    """For answers that can be repeated, where the server knows how."""
+
+    n: int | None = None
+    """How many answers to give. `stream` gives one; `generate` and `invoke` take all."""
+
+    presence_penalty: float | None = None
+    """Against repeating what was mentioned."""
+
+    frequency_penalty: float | None = None
+    """Against repeating what was said often."""
+
+    logprobs: bool | int | None = None
+    """Whether to report log probabilities (chat), or of how many tokens (completions)."""
+
+    top_logprobs: int | None = None
+    """Of how many candidates for each token (chat)."""
+
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of the request body, such as `top_k` or `chat_template_kwargs`."""
+
+    extra_body: dict[str, Any] | None = None
+    """The same, under OpenAI's name; wins over `model_kwargs`."""
+
+    streaming: bool = False
+    """Whether `invoke` streams underneath. An explicit `False` switches streaming off."""
+
+    stream_usage: bool = True
+    """Whether to ask for the token count of a stream."""
+
+    timeout: float | Timeout | None = None
+    """The longest silence in seconds, or a `mdstream_core.Timeout`; also accepted as `request_timeout`."""
+
+    max_retries: int = 2
+    """How many times to ask again before the first token; 0 means one request."""
+
+    default_headers: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+    """Further request headers. Not serialized and not shown: they may hold secrets."""
+
+    api_key: SecretStr | None = Field(default_factory=secret_from_env("MDSTREAM_API_KEY", default=None))
+    """A bearer key, for endpoints that take one."""
+
+    auth: Any = Field(default=None, exclude=True, repr=False)
+    """Who signs: an `oci` signer, an `oracle-ads` dict, an `httpx.Auth`, a `mdstream_core.auth.Signer`."""
+
+    auth_type: str | None = None
+    """`api_key`, `session_token`, `resource_principal`, `instance_principal`, `oke_workload`, `bearer` or `none`."""
+
+    auth_profile: str | None = None
+    """The profile of the OCI configuration file."""
+
+    auth_file_location: str | None = None
+    """The OCI configuration file; `~/.oci/config` where it is `None`."""
+
+    http_client: Any = Field(default=None, exclude=True, repr=False)
+    """An `httpx.Client` of your own."""
+
+    http_async_client: Any = Field(default=None, exclude=True, repr=False)
+    """An `httpx.AsyncClient` of your own."""
+
+    verify: bool | str = True
+    """Whether to check certificates, or the file of the authorities to trust."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", protected_namespaces=())
+
+    _service: Service | None = PrivateAttr(default=None)
+
+    provider: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mdstream_aliases(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        return {_ALIASES.get(name, name) if name not in cls.model_fields else name: values[name] for name in values}
+
+    @model_validator(mode="after")
+    def _mdstream_checks(self) -> Self:
+        self._platform()  # a wrong endpoint is told where it is written
+        self._retry()
+        if hasattr(self, "_add_version"):
+            self._add_version("mdstream-llm", __version__)
+        return self
+
+    @property
+    def service(self) -> Service:
+        """The endpoint, its signer and its connections; made when first needed."""
+        if self._service is None:
+            self._service = Service(
+                self._platform(),
+                auth=self._auth(),
+                headers=self.default_headers,
+                timeout=self.timeout,
+                retry=self._retry(),
+                http_client=self.http_client,
+                http_async_client=self.http_async_client,
+                verify=self.verify,
+            )
+        return self._service
+
+    def close(self) -> None:
+        """Close the synchronous connections; they are opened again when needed."""
+        if self._service is not None:
+            self._service.close()
+
+    async def aclose(self) -> None:
+        """Close this event loop's connections."""
+        if self._service is not None:
+            await self._service.aclose()
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        private = {**(state.get("__pydantic_private__") or {}), "_service": None}
+        return {**state, "__pydantic_private__": private}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self.model_copy()  # fields are values; what is shared are connections
+
+    def _platform(self) -> Platform:
+        raise NotImplementedError
+
+    def _auth(self) -> Any:
+        raise NotImplementedError
+
+    def _retry(self) -> Retry:
+        return Retry(self.max_retries)
+
+    def _call(self, dialect: Dialect, asked: Mapping[str, Any], *, stream: bool, **kwargs: Any) -> Call:
+        """One call: the fields, then what the caller says, then `extra_body`."""
+        stop = kwargs.pop("stop", None)
+        headers = kwargs.get("extra_headers")
+        said = {name: value for name, value in kwargs.items() if name not in _NOT_ASKED}
+        said = {_ALIASES.get(name, name): value for name, value in said.items()}
+        question = {"model": self.model, **self._parameters(), **self.model_kwargs, **asked, **said}
+        if stop:
+            question["stop"] = stop
+        question.update(self.extra_body or {})
+        if stream and not self.stream_usage:
+            question.setdefault("stream_options", {"include_usage": False})
+        if stream and (question.get("n") or 1) > 1:
+            raise ValueError(f"n={question['n']} answers cannot be told as one stream: use invoke or generate")
+        with langchain_errors():
+            return self.service.call(dialect, question, stream=stream, headers=headers)
+
+    def _parameters(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in _PARAMETERS}
+        return {name: value for name, value in values.items() if value is not None and value != []}
+
+    def _what_identifies(self) -> dict[str, Any]:
+        """All that an answer depends on, and no secret: the cache tells models apart by it."""
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "model_name": self.model,
+            **self._parameters(),
+            "model_kwargs": self.model_kwargs,
+            "extra_body": self.extra_body,
+        }
+
+
+class OnOCIModelDeployment(Model):
+    """Where an OCI Data Science model deployment is."""
+
+    endpoint: str = Field(default_factory=lambda: os.environ.get("OCI_LLM_ENDPOINT", ""))
+    """The deployment's URL with or without `/predict…`, or its OCID; `OCI_LLM_ENDPOINT` where it is not given."""
+
+    region: str | None = None
+    """For a bare OCID whose own region is not meant."""
+
+    route: str | None = None
+    """The container's path; by default the one of the dialect, `""` for the deployment's own setting."""
+
+    provider: ClassVar[str] = "oci_model_deployment"
+
+    def _platform(self) -> Platform:
+        if not self.endpoint:
+            raise ValueError(
+                "endpoint is missing: give endpoint='https://modeldeployment.<region>.oci.customer-oci.com/<ocid>' "
+                "or set OCI_LLM_ENDPOINT"
+            )
+        return OCIModelDeployment(self.endpoint, self.region, self.route)
+
+    def _auth(self) -> Any:
+        return signer(
+            self.auth,
+            auth_type=self.auth_type,
+            auth_profile=self.auth_profile,
+            auth_file_location=self.auth_file_location,
+            api_key=self.api_key.get_secret_value() if self.api_key else None,
+        )
+
+    def _what_identifies(self) -> dict[str, Any]:
+        return {**super()._what_identifies(), "endpoint": self.endpoint, "region": self.region, "route": self.route}

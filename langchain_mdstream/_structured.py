@@ -1,0 +1,85 @@
+"""`with_structured_output`, three ways: the server's JSON schema, a forced tool call, or JSON mode."""
+
+from operator import itemgetter
+from typing import Any, Literal
+
+from langchain_core.output_parsers import (
+    BaseOutputParser,
+    JsonOutputKeyToolsParser,
+    JsonOutputParser,
+    PydanticOutputParser,
+    PydanticToolsParser,
+)
+from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.utils.pydantic import is_basemodel_subclass
+
+Method = Literal["json_schema", "function_calling", "json_mode"]
+
+
+def structured(
+    model: Any, schema: Any, *, method: Method, include_raw: bool, strict: bool | None, **kwargs: Any
+) -> Runnable[Any, Any]:
+    """The model bound to a schema, and the parser behind it."""
+    if method not in _METHODS:
+        raise ValueError(f"method={method!r} is unknown; there are: {', '.join(_METHODS)}")
+    if schema is None and method != "json_mode":
+        raise ValueError(f"schema is needed for method={method!r}; only 'json_mode' goes without")
+    if strict is not None and method == "json_mode":
+        raise ValueError("strict has no meaning for method='json_mode': it has no schema")
+    bound = _METHODS[method](model, schema, strict, kwargs)
+    parser = _parser(schema, method)
+    if not include_raw:
+        return bound | parser  # type: ignore[no-any-return]
+    parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
+    failed = RunnablePassthrough.assign(parsed=lambda _: None)
+    return RunnableMap(raw=bound) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+
+
+def json_schema_format(schema: Any, strict: bool | None) -> dict[str, Any]:
+    """OpenAI's `response_format` for a Pydantic class, a TypedDict, a JSON schema or a tool."""
+    function = convert_to_openai_tool(schema, strict=strict)["function"]
+    described = {"name": function["name"], "schema": function.get("parameters", {"type": "object"})}
+    if text := function.get("description"):
+        described["description"] = text
+    if strict is not None:
+        described["strict"] = strict
+    return {"type": "json_schema", "json_schema": described}
+
+
+def _by_schema(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, Any]) -> Any:
+    return model.bind(
+        response_format=json_schema_format(schema, strict),
+        **_traced("json_schema", strict, convert_to_openai_tool(schema)),
+        **kwargs,
+    )
+
+
+def _by_tool(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, Any]) -> Any:
+    tool = convert_to_openai_tool(schema)
+    name = tool["function"]["name"]
+    traced = _traced("function_calling", strict, tool)
+    options = {"parallel_tool_calls": False, **kwargs}
+    return model.bind_tools([schema], tool_choice=name, strict=strict, **traced, **options)
+
+
+def _by_mode(model: Any, schema: Any, _strict: bool | None, kwargs: dict[str, Any]) -> Any:
+    described = convert_to_openai_tool(schema) if schema is not None else None
+    return model.bind(response_format={"type": "json_object"}, **_traced("json_mode", None, described), **kwargs)
+
+
+_METHODS = {"json_schema": _by_schema, "function_calling": _by_tool, "json_mode": _by_mode}
+
+
+def _traced(method: str, strict: bool | None, schema: Any) -> dict[str, Any]:
+    return {"ls_structured_output_format": {"kwargs": {"method": method, "strict": strict}, "schema": schema}}
+
+
+def _parser(schema: Any, method: Method) -> BaseOutputParser[Any] | Any:
+    is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
+    if method == "function_calling":
+        if is_class:
+            return PydanticToolsParser(tools=[schema], first_tool_only=True)
+        name = convert_to_openai_tool(schema)["function"]["name"]
+        return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+    return PydanticOutputParser(pydantic_object=schema) if is_class else JsonOutputParser()

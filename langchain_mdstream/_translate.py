@@ -1,0 +1,143 @@
+"""Events and replies → LangChain's chunks, messages and results."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from langchain_mdstream._fast import text_chunk
+from mdstream_core import (
+    Choice,
+    Event,
+    Finish,
+    Logprobs,
+    ReasoningDelta,
+    RefusalDelta,
+    Reply,
+    Served,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from mdstream_core import ToolCall as CoreToolCall
+
+
+class Chunks:
+    """Turns the events of one stream into chunks.
+
+    What must be said once (who answered, why it ended, what it cost) waits for the last chunk, which is built only
+    when the stream is known to have ended well: merging chunks would join repeated strings.
+
+    Args:
+        provider: Goes into each chunk's `response_metadata["model_provider"]`.
+    """
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._served = Served()
+        self._usage: Usage | None = None
+        self._reason: str | None = None
+
+    def chunk(self, event: Event) -> ChatGenerationChunk | None:
+        """The chunk of an event, or `None` if it has its place in the last one."""
+        match event:
+            case TextDelta(text):
+                return text_chunk(text, {}, {"model_provider": self._provider})
+            case ReasoningDelta(text):
+                return text_chunk("", {"reasoning_content": text}, {"model_provider": self._provider})
+            case RefusalDelta(text):
+                return text_chunk("", {"refusal": text}, {"model_provider": self._provider})
+            case ToolCallDelta(index, id, name, arguments):
+                call = tool_call_chunk(name=name, args=arguments, id=id, index=index)
+                return self._built(AIMessageChunk(content="", tool_call_chunks=[call]))
+            case Logprobs(content):
+                return self._built(AIMessageChunk(content=""), {"logprobs": {"content": content}})
+            case Served():
+                self._served = event
+            case Usage():
+                self._usage = event
+            case Finish(reason):
+                self._reason = reason
+        return None
+
+    def last(self) -> ChatGenerationChunk:
+        """The chunk that says that the answer is whole."""
+        message = AIMessageChunk(
+            content="",
+            usage_metadata=usage_metadata(self._usage) if self._usage else None,
+            chunk_position="last",
+        )
+        return self._built(message, _metadata(self._served, self._reason))
+
+    def _built(self, message: AIMessageChunk, info: dict[str, Any] | None = None) -> ChatGenerationChunk:
+        message.response_metadata["model_provider"] = self._provider
+        return ChatGenerationChunk(message=message, generation_info=info)
+
+
+def result(reply: Reply, provider: str) -> ChatResult:
+    """A whole reply as LangChain's result, with one generation for each choice."""
+    usage = usage_metadata(reply.usage) if reply.usage else None
+    generations = [_generation(choice, reply.served, provider, usage) for choice in reply.choices]
+    llm_output = {"model_name": reply.served.model, "token_usage": token_usage(reply.usage)}
+    return ChatResult(generations=generations, llm_output={name: value for name, value in llm_output.items() if value})
+
+
+def _generation(choice: Choice, served: Served, provider: str, usage: UsageMetadata | None) -> ChatGeneration:
+    calls, invalid = _calls(choice.tool_calls)
+    extra = {"reasoning_content": choice.reasoning, "refusal": choice.refusal}
+    info = _metadata(served, choice.finish_reason)
+    if choice.logprobs:
+        info["logprobs"] = {"content": list(choice.logprobs)}
+    message = AIMessage(
+        content=choice.text,
+        additional_kwargs={name: value for name, value in extra.items() if value},
+        tool_calls=calls,
+        invalid_tool_calls=invalid,
+        usage_metadata=usage,
+        response_metadata={"model_provider": provider},
+    )
+    return ChatGeneration(message=message, generation_info=info)
+
+
+def _calls(calls: Iterable[CoreToolCall]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+    """The calls whose arguments can be read, and those that the model wrote wrongly."""
+    valid, invalid = [], []
+    for call in calls:
+        try:
+            valid.append(tool_call(name=call.name, args=call.parsed(), id=call.id))
+        except ValueError as error:
+            invalid.append(invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=str(error)))
+    return valid, invalid
+
+
+def _metadata(served: Served, reason: str | None) -> dict[str, Any]:
+    # The server's id is not the message's: LangGraph overwrites messages of equal ids, and some servers repeat theirs.
+    named = {
+        "finish_reason": reason,
+        "model_name": served.model,
+        "id": served.id,
+        "system_fingerprint": served.fingerprint,
+    }
+    return {name: value for name, value in named.items() if value}
+
+
+def usage_metadata(usage: Usage) -> UsageMetadata:
+    """LangChain's count of tokens, with the standard names of the details that the server gave."""
+    of_input = {"cache_read": usage.cached, "audio": usage.input_audio}
+    of_output = {"reasoning": usage.reasoning, "audio": usage.output_audio}
+    counted = UsageMetadata(input_tokens=usage.input, output_tokens=usage.output, total_tokens=usage.total)
+    if known := {name: count for name, count in of_input.items() if count is not None}:
+        counted["input_token_details"] = InputTokenDetails(**known)  # type: ignore[typeddict-item]
+    if known := {name: count for name, count in of_output.items() if count is not None}:
+        counted["output_token_details"] = OutputTokenDetails(**known)  # type: ignore[typeddict-item]
+    return counted
+
+
+def token_usage(usage: Usage | None) -> dict[str, int]:
+    """The count in OpenAI's names, as `llm_output` carries it."""
+    if usage is None:
+        return {}
+    return {"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.total}

@@ -1,0 +1,252 @@
+"""Chat models."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, closing
+from typing import Any, ClassVar
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from langchain_mdstream._blocks import register
+from langchain_mdstream._errors import langchain_errors
+from langchain_mdstream._messages import openai_messages
+from langchain_mdstream._model import Model, OnOCIModelDeployment
+from langchain_mdstream._structured import Method, structured
+from langchain_mdstream._translate import Chunks, result
+from mdstream_core import Call, Dialect, dialect
+
+Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
+
+
+class ChatModel(Model, BaseChatModel):
+    """A chat model on any platform: what differs is where it is asked."""
+
+    dialect: str = "openai-chat"
+    """What the endpoint speaks."""
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        call = self._chat(messages, stop=stop, stream=False, **kwargs)
+        with langchain_errors():
+            reply = self.service.client.complete(call)
+        return result(reply, self.provider)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        call = self._chat(messages, stop=stop, stream=False, **kwargs)
+        with langchain_errors():
+            reply = await self.service.async_client.complete(call)
+        return result(reply, self.provider)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        # LangChain itself tells the callbacks of each chunk; telling them here too would tell them twice.
+        call = self._chat(messages, stop=stop, stream=True, **kwargs)
+        chunks = Chunks(self.provider)
+        with langchain_errors(), closing(self.service.client.stream(call)) as events:
+            for event in events:
+                if chunk := chunks.chunk(event):
+                    yield chunk
+        yield chunks.last()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        call = self._chat(messages, stop=stop, stream=True, **kwargs)
+        chunks = Chunks(self.provider)
+        with langchain_errors():
+            async with aclosing(self.service.async_client.stream(call)) as events:
+                async for event in events:
+                    if chunk := chunks.chunk(event):
+                        yield chunk
+        yield chunks.last()
+
+    def bind_tools(
+        self,
+        tools: Sequence[Tool],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Let the model call tools.
+
+        Args:
+            tools: Tools, functions, Pydantic classes, TypedDicts, or OpenAI and Anthropic tool dicts; may be empty.
+            tool_choice: `"auto"`, `"none"`, `"any"` or `"required"` or `True` for at least one, a tool's name, or
+                OpenAI's own form.
+            strict: Whether the arguments must follow the schema.
+            parallel_tool_calls: Whether more than one call may be made at once.
+            kwargs: Bound as they are, such as `response_format`.
+
+        Returns:
+            A runnable whose messages may have `tool_calls`.
+        """
+        wires = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        choice = _choice(tool_choice, [wire["function"]["name"] for wire in wires])
+        bound = {"tools": wires or None, "tool_choice": choice, "parallel_tool_calls": parallel_tool_calls}
+        return super().bind(**{name: value for name, value in bound.items() if value is not None}, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type | None = None,
+        *,
+        method: Method = "json_schema",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Answers in the shape of a schema.
+
+        Args:
+            schema: A Pydantic class, a TypedDict, a JSON schema with a title, or an OpenAI tool.
+            method: `json_schema` lets the server hold the answer to the schema while it writes (vLLM, SGLang, TGI);
+                `function_calling` forces a tool call; `json_mode` only asks for JSON, so say in the prompt which.
+            include_raw: Whether to give `{"raw", "parsed", "parsing_error"}` instead of raising.
+            strict: Whether the server must refuse a schema that it cannot follow to the letter.
+            kwargs: Bound as they are.
+
+        Returns:
+            A runnable that gives instances of a Pydantic class, or dictionaries.
+        """
+        return structured(self, schema, method=method, include_raw=include_raw, strict=strict, **kwargs)
+
+    def get_num_tokens(self, text: str) -> int:
+        """An estimate, of about 4 characters a token."""
+        return count_tokens_approximately([AIMessage(text)]) if text else 0
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """An estimate; the server's own count comes with each answer as `usage_metadata`."""
+        return count_tokens_approximately(messages, tools=list(tools) if tools else None)
+
+    @property
+    def _dialect(self) -> Dialect:
+        return dialect(self.dialect)
+
+    def _chat(self, messages: list[BaseMessage], *, stop: list[str] | None, stream: bool, **kwargs: Any) -> Call:
+        asked = {"messages": openai_messages(messages)}
+        return self._call(self._dialect, asked, stream=stream, stop=stop, **kwargs)
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {**self._what_identifies(), "dialect": self.dialect}
+
+    @property
+    def _llm_type(self) -> str:
+        return f"{self.provider}_chat"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
+        params["ls_provider"] = self.provider
+        return params
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Yes, without secrets, headers, signers and clients."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Where `langchain_core.load.load` finds the class."""
+        return ["langchain_mdstream", "chat_models"]
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The environment variable that stands for the key in what is serialized."""
+        return {"api_key": "MDSTREAM_API_KEY"}
+
+
+def _choice(choice: str | bool | dict[str, Any] | None, names: list[str]) -> str | dict[str, Any] | None:
+    if choice in ("any", "required", True):
+        return "required"
+    if choice in ("auto", "none") or not choice:
+        return choice or None
+    if isinstance(choice, str):
+        if choice not in names:
+            raise ValueError(f"tool_choice={choice!r} is none of the tools: {', '.join(names)}")
+        return {"type": "function", "function": {"name": choice}}
+    return choice if isinstance(choice, dict) else None
+
+
+class ChatOCIModelDeployment(OnOCIModelDeployment, ChatModel):
+    """A chat model on an OCI Data Science model deployment.
+
+    A stream that OCI ends with its `StreamFailure` trailer, and every other broken stream, raises; the error carries
+    what was received (`error.partial`), the service's code and the request's id, and reaches `on_llm_error`.
+
+    Setup:
+        `pip install 'mdstream-llm[langchain,oci-lite]'`; `[langchain,oci]` for instance principals and OKE workloads.
+
+    Key init args — completion params:
+        model, temperature, top_p, max_tokens, stop, seed, n, logprobs, model_kwargs, extra_body
+
+    Key init args — client params:
+        endpoint, region, route, auth, auth_type, auth_profile, api_key, timeout, max_retries, default_headers,
+        http_client, http_async_client
+
+    Instantiate:
+        >>> chat = ChatOCIModelDeployment(
+        ...     endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.datasciencemodeldeployment.x",
+        ...     auth_type="resource_principal",
+        ... )
+
+    Stream:
+        ```python
+        for chunk in chat.stream("Name three rivers."):
+            print(chunk.text, end="", flush=True)
+        ```
+
+    Async:
+        ```python
+        async for chunk in chat.astream("Name three rivers."):
+            print(chunk.text, end="", flush=True)
+        ```
+
+    Tool calling:
+        ```python
+        chat.bind_tools([get_weather]).invoke("What is the weather in Paris?").tool_calls
+        ```
+
+    Structured output:
+        ```python
+        chat.with_structured_output(Joke).invoke("Tell me a joke about cats.")
+        ```
+
+    Token usage:
+        ```python
+        chat.invoke("Hello").usage_metadata
+        ```
+    """
+
+    provider: ClassVar[str] = "oci_model_deployment"
+
+
+register(ChatOCIModelDeployment.provider)

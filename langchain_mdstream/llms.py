@@ -1,0 +1,194 @@
+"""Completion models: text in, text out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, closing
+from typing import Any, ClassVar
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.language_models.llms import BaseLLM
+from langchain_core.outputs import Generation, GenerationChunk, LLMResult
+from langchain_core.tracers._streaming import _StreamingCallbackHandler
+
+from langchain_mdstream._errors import langchain_errors
+from langchain_mdstream._model import Model, OnOCIModelDeployment
+from langchain_mdstream._translate import token_usage
+from mdstream_core import Choice, Event, Finish, Logprobs, OpenAICompletions, Reply, Served, TextDelta, Usage
+
+_COMPLETIONS = OpenAICompletions()
+
+
+class CompletionModel(Model, BaseLLM):
+    """A completion model on any platform: what differs is where it is asked."""
+
+    def _generate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        replies = [self._answer(prompt, stop, run_manager, **kwargs) for prompt in prompts]
+        return _result(replies)
+
+    async def _agenerate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        replies = await asyncio.gather(*(self._aanswer(prompt, stop, run_manager, **kwargs) for prompt in prompts))
+        return _result(replies)
+
+    def _stream(
+        self,
+        prompt: str,
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[GenerationChunk]:
+        call = self._call(_COMPLETIONS, {"prompt": prompt}, stream=True, stop=stop, **kwargs)
+        last = _Last()
+        with langchain_errors(), closing(self.service.client.stream(call)) as events:
+            for event in events:
+                if chunk := last.chunk(event):
+                    if run_manager:
+                        run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
+        yield last.said()
+
+    async def _astream(
+        self,
+        prompt: str,
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[GenerationChunk]:
+        call = self._call(_COMPLETIONS, {"prompt": prompt}, stream=True, stop=stop, **kwargs)
+        last = _Last()
+        with langchain_errors():
+            async with aclosing(self.service.async_client.stream(call)) as events:
+                async for event in events:
+                    if chunk := last.chunk(event):
+                        if run_manager:
+                            await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                        yield chunk
+        yield last.said()
+
+    def _answer(
+        self, prompt: str, stop: list[str] | None, run_manager: CallbackManagerForLLMRun | None, **kwargs: Any
+    ) -> Reply:
+        listened = self._is_listened_to(run_manager, kwargs)
+        call = self._call(_COMPLETIONS, {"prompt": prompt}, stream=listened, stop=stop, **kwargs)
+        events: list[Event] = []
+        with langchain_errors(), closing(self.service.client.stream(call)) as stream:
+            for event in stream:
+                events.append(event)
+                if listened and run_manager and isinstance(event, TextDelta):
+                    run_manager.on_llm_new_token(event.text, chunk=GenerationChunk(text=event.text))
+        return Reply.of(events)
+
+    async def _aanswer(
+        self, prompt: str, stop: list[str] | None, run_manager: AsyncCallbackManagerForLLMRun | None, **kwargs: Any
+    ) -> Reply:
+        listened = self._is_listened_to(run_manager, kwargs)
+        call = self._call(_COMPLETIONS, {"prompt": prompt}, stream=listened, stop=stop, **kwargs)
+        events: list[Event] = []
+        with langchain_errors():
+            async with aclosing(self.service.async_client.stream(call)) as stream:
+                async for event in stream:
+                    events.append(event)
+                    if listened and run_manager and isinstance(event, TextDelta):
+                        await run_manager.on_llm_new_token(event.text, chunk=GenerationChunk(text=event.text))
+        return Reply.of(events)
+
+    def _is_listened_to(self, run_manager: Any, kwargs: dict[str, Any]) -> bool:
+        """Whether tokens are wanted while an answer comes: chat models have this in core, completion models do not."""
+        if "stream" in kwargs or "streaming" in self.model_fields_set:
+            return bool(kwargs.get("stream", self.streaming))
+        handlers = run_manager.handlers if run_manager else []
+        return any(isinstance(handler, _StreamingCallbackHandler) for handler in handlers)
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return self._what_identifies()
+
+    @property
+    def _llm_type(self) -> str:
+        return f"{self.provider}_llm"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
+        params["ls_provider"] = self.provider
+        params["ls_model_name"] = kwargs.get("model", self.model)
+        return params
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Yes, without secrets, headers, signers and clients."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Where `langchain_core.load.load` finds the class."""
+        return ["langchain_mdstream", "llms"]
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The environment variable that stands for the key in what is serialized."""
+        return {"api_key": "MDSTREAM_API_KEY"}
+
+
+class _Last:
+    """Turns events into chunks; what must be said once waits for the last one."""
+
+    def __init__(self) -> None:
+        self._info: dict[str, Any] = {}
+
+    def chunk(self, event: Event) -> GenerationChunk | None:
+        match event:
+            case TextDelta(text):
+                return GenerationChunk(text=text)
+            case Logprobs(content):
+                return GenerationChunk(text="", generation_info={"logprobs": {"content": content}})
+            case Served(model):
+                self._info["model_name"] = model
+            case Usage():
+                self._info["token_usage"] = token_usage(event)
+            case Finish(reason):
+                self._info["finish_reason"] = reason
+        return None
+
+    def said(self) -> GenerationChunk:
+        return GenerationChunk(text="", generation_info=self._info)
+
+
+def _result(replies: list[Reply]) -> LLMResult:
+    counts = [token_usage(reply.usage) for reply in replies]
+    total = {name: sum(count.get(name, 0) for count in counts) for name in (counts[0] if counts else ())}
+    names = [reply.served.model for reply in replies if reply.served.model]
+    return LLMResult(
+        generations=[[_generation(choice) for choice in reply.choices] for reply in replies],
+        llm_output={"token_usage": total, "model_name": names[0] if names else None},
+    )
+
+
+def _generation(choice: Choice) -> Generation:
+    info: dict[str, Any] = {"finish_reason": choice.finish_reason}
+    if choice.logprobs:
+        info["logprobs"] = {"content": list(choice.logprobs)}
+    return Generation(text=choice.text, generation_info=info)
+
+
+class OCIModelDeploymentLLM(OnOCIModelDeployment, CompletionModel):
+    """A completion model on an OCI Data Science model deployment.
+
+    A broken stream raises, with what was received in `error.partial`; see `ChatOCIModelDeployment`.
+
+    Example:
+        >>> llm = OCIModelDeploymentLLM(endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.x")
+    """
+
+    provider: ClassVar[str] = "oci_model_deployment"

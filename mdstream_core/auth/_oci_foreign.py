@@ -1,0 +1,222 @@
+"""Other people's signers: objects of the `oci` SDK and of its kind. The only file that imports `oci`, and late.
+
+They sign a `requests.PreparedRequest`; we hand them something that looks like one, without importing requests.
+"""
+
+import importlib.util
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from mdstream_core.auth._oci_keys import TOKEN_PREFIX, expiry
+from mdstream_core.auth._oci_signature import target
+from mdstream_core.auth._oci_sources import Profile
+from mdstream_core.auth._signer import Signer
+from mdstream_core.errors import AuthenticationError, ConnectionFailed, MissingExtra, service_error
+from mdstream_core.http import Request
+
+#: The SDK renews a token 60 s before its end, while it signs: we are first, where waiting is allowed.
+_MARGIN = 70.0
+_UNREACHED = (
+    ("oci._vendor.requests.exceptions", "RequestException"),
+    ("oci.exceptions", "RequestException"),
+    ("oci.exceptions", "ConnectTimeout"),
+    ("requests.exceptions", "RequestException"),
+)
+_REFUSED = (("oci.exceptions", "ServiceError"), ("oci.exceptions", "ClientError"))
+_BODIES = ("post", "put", "patch")
+
+
+class _Headers(dict[str, str]):
+    """Header names in lower case, whatever case a signer writes or asks for."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__()
+        self.update(headers)
+
+    def __setitem__(self, name: str, value: str | bytes) -> None:
+        super().__setitem__(name.lower(), value.decode("latin-1") if isinstance(value, bytes) else str(value))
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name.lower(), default)
+
+    def pop(self, name: str, *default: Any) -> Any:
+        return super().pop(name.lower(), *default)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def update(self, *others: Any, **more: str) -> None:
+        for name, value in dict(*others, **more).items():
+            self[name] = value
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """What signers touch of a `requests.PreparedRequest`."""
+
+    method: str
+    url: str
+    headers: _Headers
+    body: bytes = field(repr=False)
+
+    @property
+    def path_url(self) -> str:
+        return target(self.url)
+
+
+def _prepared(request: Request) -> _Prepared:
+    headers = _Headers(request.headers)
+    if request.content or request.method.lower() in _BODIES:  # requests sets it before an auth object sees the request
+        headers.setdefault("content-length", str(len(request.content)))
+    return _Prepared(request.method, request.url, headers, request.content)
+
+
+class WrappedSigner(Signer):
+    """Signs with a foreign object: an `oci` signer, or any callable that takes a prepared request.
+
+    Args:
+        inner: The object. Its `refresh_security_token()`, if it has one, is called when its token ages.
+    """
+
+    def __init__(self, inner: Any, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__()
+        self._inner = inner
+        self._clock = clock
+
+    @property
+    def region(self) -> str | None:
+        region = getattr(self._inner, "region", None)
+        return region if isinstance(region, str) else None
+
+    def sign(self, request: Request) -> Request:
+        prepared = _prepared(request)
+        ask = self._inner if callable(self._inner) else self._inner.do_request_sign
+        with _translated(self):
+            answer = ask(prepared)
+        signed = prepared if answer is None else answer
+        return replace(request, url=signed.url, headers=dict(signed.headers))
+
+    def stale(self) -> bool:
+        end = expiry(_token(self._inner)) if self.renewable() else None
+        return end is not None and end - self._clock() < _MARGIN
+
+    def renewable(self) -> bool:
+        return callable(getattr(self._inner, "refresh_security_token", None))
+
+    def renew(self) -> None:
+        if self.renewable():
+            with _translated(self):
+                self._inner.refresh_security_token()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {type(self._inner).__name__}>"
+
+
+class SDKSigner(WrappedSigner):
+    """A principal that the `oci` SDK fetches from the network: at the first `refresh`, never when it is built.
+
+    Args:
+        name: For repr and messages.
+        build: Makes the SDK's signer; can be pickled.
+    """
+
+    #: Off OCI the SDK asks the instance's metadata service for about 90 s before it gives up.
+    patience = 120.0
+
+    def __init__(self, name: str, build: Callable[[], Any], *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(None, clock=clock)
+        if importlib.util.find_spec("oci") is None:
+            raise MissingExtra("oci", "oci")
+        self._name, self._build = name, build
+
+    def sign(self, request: Request) -> Request:
+        if self._inner is None:  # a caller that did not ask `stale()`
+            self.refresh(self.generation)
+        return super().sign(request)
+
+    def stale(self) -> bool:
+        return self._inner is None or super().stale()
+
+    def renewable(self) -> bool:
+        return self._inner is None or super().renewable()
+
+    def renew(self) -> None:
+        if self._inner is not None:
+            super().renew()
+            return
+        with _translated(self):
+            self._inner = self._build()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._name, self._build)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name}>"
+
+
+def sdk_signer(name: str, factory: str) -> SDKSigner:
+    """A signer made by `oci.auth.signers.<factory>()`."""
+    return SDKSigner(name, partial(_from_sdk, factory))
+
+
+def delegation(profile: Profile) -> SDKSigner:
+    """An instance that acts for a user, as in Cloud Shell: `authentication_type`, `delegation_token_file`."""
+    return SDKSigner("delegation", partial(_from_fields, profile))
+
+
+def _from_sdk(factory: str) -> Any:
+    from oci.auth import signers  # noqa: PLC0415
+
+    return getattr(signers, factory)()
+
+
+def _from_fields(profile: Profile) -> Any:
+    from oci.util import get_signer_from_authentication_type  # noqa: PLC0415
+
+    return get_signer_from_authentication_type(profile.fields())
+
+
+def _token(inner: Any) -> str:
+    """The security token that an SDK signer will use next; empty when it shows none."""
+    federation = getattr(inner, "federation_client", None)  # its signer copies the token only when it signs
+    token = getattr(getattr(federation, "security_token", None), "security_token", None)
+    key_id = getattr(inner, "api_key", None)
+    if not isinstance(token, str) and isinstance(key_id, str) and key_id.startswith(TOKEN_PREFIX):
+        token = key_id.removeprefix(TOKEN_PREFIX)
+    return token if isinstance(token, str) else ""
+
+
+@contextmanager
+def _translated(signer: Signer) -> Iterator[None]:
+    """The wall between the SDK's exceptions and ours."""
+    try:
+        yield
+    except _known(_UNREACHED) as error:
+        raise ConnectionFailed(f"{signer!r} did not reach the service that gives its token: {error}") from error
+    except _known(_REFUSED) as error:
+        facts = {name: getattr(error, name, None) for name in ("status", "code", "request_id")}
+        kind = service_error(facts["status"]) if facts["status"] else AuthenticationError
+        raise kind(f"{signer!r} was refused a token: {getattr(error, 'message', error)}", **facts) from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise AuthenticationError(f"{signer!r} failed: {type(error).__name__}: {error}") from error
+
+
+def _known(names: tuple[tuple[str, str], ...]) -> tuple[type[Exception], ...]:
+    """Exception classes of modules that are loaded: what is not loaded cannot have been raised."""
+    return tuple(getattr(sys.modules[module], name) for module, name in names if module in sys.modules)

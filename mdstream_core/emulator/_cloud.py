@@ -1,0 +1,206 @@
+"""`Emulator`: the services on a thread of its own; `serve`: the same on the caller's loop."""
+
+import asyncio
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from mdstream_core.emulator import brain as _brain
+from mdstream_core.emulator._admission import Admission, Keys
+from mdstream_core.emulator._received import Received
+from mdstream_core.emulator._signatures import public_key
+from mdstream_core.emulator._site import Site, Step
+from mdstream_core.emulator._tls import server_context
+from mdstream_core.emulator._tokens import Tokens
+from mdstream_core.emulator.container import Container, Limits, Server, Upstream
+from mdstream_core.emulator.services.oci_model_deployment import OCID, ModelDeployment
+from mdstream_core.emulator.services.openai_compatible import OpenAICompatible
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where one service listens."""
+
+    endpoint: str
+
+
+class Emulator:
+    """The services on loopback, for as long as the `with` block lasts.
+
+    Args:
+        brain: What answers: a function from the OpenAI-shaped request to a text or an `Answer`.
+        upstream: Base URL of an OpenAI-compatible server that answers instead of the brain.
+        upstream_key: A bearer key for it.
+        flavour: Whose habits the container has: a key of `FLAVOURS`.
+        models: The names it knows; empty accepts every name.
+        context: Its context window in tokens.
+        embedding_size: How long its embeddings are.
+        content_type: Of its streams, instead of the flavour's own.
+        verify_signatures: A public key in PEM for any key id, or a dictionary from key id to PEM.
+        api_keys: Bearer keys that are let in (too).
+        default_route: Where a bare endpoint leads without a `route` header.
+        strict: Whether the streaming endpoint answers 409 where the container does not stream, as documented.
+        delay: Seconds between two pieces of a stream.
+        events_per_chunk: How many events one HTTP chunk carries.
+        tls: Serve https; `ca_file` is what clients have to trust.
+        host: Where to listen.
+        port: 0 takes any free one.
+    """
+
+    def __init__(
+        self,
+        *,
+        brain: _brain.Brain = _brain.reply,
+        upstream: str | None = None,
+        upstream_key: str | None = None,
+        flavour: str = "vllm",
+        models: Iterable[str] = (),
+        context: int | None = None,
+        embedding_size: int = 256,
+        content_type: str | None = None,
+        verify_signatures: Keys | None = None,
+        api_keys: Iterable[str] = (),
+        default_route: str = "/v1/chat/completions",
+        strict: bool = True,
+        delay: float = 0.0,
+        events_per_chunk: int = 1,
+        tls: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        limits = Limits(tuple(models), context, embedding_size)
+        container: Server = Container(brain, flavour, limits, content_type)
+        if upstream is not None:
+            container = Upstream(upstream, upstream_key)
+        self._container = container
+        self._tokens = Tokens()
+        admit = Admission(verify_signatures, api_keys, self._tokens).problem
+        deployment = ModelDeployment(container, admit, default_route, strict=strict)
+        self._site = Site((deployment, OpenAICompatible(container)), delay=delay, events_per_chunk=events_per_chunk)
+        self._tls = tls
+        self._host, self._port = host, port
+        self._ca_file: Path | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+
+    # its life
+
+    def __enter__(self) -> Self:
+        ready = threading.Event()
+        failures: list[OSError] = []
+        self._thread = threading.Thread(target=self._on_thread, args=(ready, failures), name="mdstream-emulator")
+        self._thread.daemon = True
+        self._thread.start()
+        ready.wait()
+        if failures:
+            self._thread.join()
+            raise failures[0]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        if self._thread is not None:
+            self._thread.join()
+
+    def _on_thread(self, ready: threading.Event, failures: list[OSError]) -> None:
+        try:
+            asyncio.run(self.run(lambda emulator: ready.set()))
+        except OSError as failure:
+            failures.append(failure)
+        finally:
+            ready.set()
+
+    async def run(self, ready: Callable[["Emulator"], None] = lambda emulator: None) -> None:
+        """Serve on this loop until cancelled; `ready` is called once the addresses are known."""
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        with tempfile.TemporaryDirectory(prefix="mdstream-") as folder:
+            context = None
+            if self._tls:
+                context, self._ca_file = server_context(Path(folder))
+            self._port = await self._site.open(self._host, self._port, context)
+            try:
+                ready(self)
+                await self._stop.wait()
+            finally:
+                await self._site.close()
+                await self._container.close()
+
+    # where it is
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+        return f"{'https' if self._tls else 'http'}://{self._host}:{self._port}"
+
+    @property
+    def endpoint(self) -> str:
+        """The model deployment's bare endpoint, without `/predict`."""
+        return f"{self.url}/{OCID}"
+
+    @property
+    def oci_model_deployment(self) -> Address:
+        """The model deployment."""
+        return Address(self.endpoint)
+
+    @property
+    def openai_url(self) -> str:
+        """The model server without a cloud before it, for OpenAI clients: ends with `/v1`."""
+        return f"{self.url}/v1"
+
+    @property
+    def ca_file(self) -> str:
+        """The certificate authority that clients have to trust; only with `tls=True`."""
+        if self._ca_file is None:
+            raise ValueError("there is no certificate authority: start the emulator with tls=True")
+        return str(self._ca_file)
+
+    # what it does
+
+    def script(self, *steps: Step) -> None:
+        """Queue what happens to the coming requests: a `Fault`, several in a tuple, or `None` for a healthy answer."""
+        self._site.script(steps)
+
+    def always(self, step: Step) -> None:
+        """What happens to every request for which nothing is queued."""
+        self._site.always(step)
+
+    def reset(self) -> None:
+        """Forget requests and script."""
+        self._site.forget()
+
+    def issue_token(self, public_pem: str | bytes, seconds: float = 3600) -> str:
+        """A session token for the holder of a private key; sign with the key id `ST$` + token."""
+        return self._tokens.issue(public_key(public_pem), seconds)
+
+    def expire_tokens(self) -> None:
+        """Refuse every token issued so far."""
+        self._tokens.expire()
+
+    # what it saw
+
+    @property
+    def requests(self) -> list[Received]:
+        """What came in so far."""
+        return self._site.received
+
+    @property
+    def last(self) -> Received:
+        """The newest request."""
+        return self.requests[-1]
+
+    @property
+    def connections(self) -> int:
+        """TCP connections accepted so far."""
+        return self._site.accepted
+
+
+async def serve(port: int = 0, *, ready: Callable[[Emulator], None] = lambda emulator: None, **options: Any) -> None:
+    """Serve until cancelled. `ready` is given the running `Emulator`, which knows its addresses."""
+    await Emulator(port=port, **options).run(ready)

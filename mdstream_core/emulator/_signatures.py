@@ -1,0 +1,116 @@
+"""OCI's request signatures, checked: draft-cavage HTTP signatures with RSA-SHA256."""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from time import time
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from mdstream_core.emulator._received import Received
+
+SKEW = 300  # seconds
+_PART = re.compile(r'(\w+)="([^"]*)"')
+_PLAIN = ("date", "(request-target)", "host")
+_BODIED = (*_PLAIN, "content-length", "content-type", "x-content-sha256")
+
+
+class Refused(Exception):
+    """Why a signature is not accepted."""
+
+
+def public_key(pem: str | bytes) -> RSAPublicKey:
+    """Read a public key."""
+    key = load_pem_public_key(pem.encode() if isinstance(pem, str) else pem)
+    if not isinstance(key, RSAPublicKey):
+        raise ValueError("OCI signs with RSA keys; this one is of another kind")
+    return key
+
+
+class Signatures:
+    """Judges signatures.
+
+    Args:
+        keys: Public keys by key id; `""` accepts any id.
+        token_key: The key behind a key id of the form `ST$…`; raises `Refused` for a token that is not good.
+        now: The clock.
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[str, RSAPublicKey],
+        token_key: Callable[[str], RSAPublicKey | None] = lambda token: None,
+        now: Callable[[], float] = time,
+    ) -> None:
+        self._keys = keys
+        self._token_key = token_key
+        self._now = now
+
+    def problem(self, received: Received) -> str | None:
+        """Why the request is refused, `None` when it is not."""
+        try:
+            self._check(received)
+        except Refused as refused:
+            return str(refused)
+        return None
+
+    def _check(self, received: Received) -> None:
+        scheme, _, rest = received.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "signature":
+            raise Refused("The required information to complete authentication was not provided")
+        parts = dict(_PART.findall(rest))
+        if parts.get("algorithm") != "rsa-sha256" or parts.get("version", "1") != "1":
+            raise Refused("The signature's algorithm must be rsa-sha256, its version 1")
+        names = parts.get("headers", "").split()
+        needed = _BODIED if received.method in {"POST", "PUT", "PATCH"} else _PLAIN
+        if missing := set(needed) - {"date" if name == "x-date" else name for name in names}:
+            raise Refused(f"The signature does not cover {', '.join(sorted(missing))}")
+        self._check_date(received)
+        self._check_body(received, names)
+        self._verify(self._key(parts.get("keyId", "")), parts.get("signature", ""), _signed(received, names))
+
+    def _check_date(self, received: Received) -> None:
+        date = received.headers.get("x-date") or received.headers.get("date", "")
+        try:
+            age = abs(self._now() - parsedate_to_datetime(date).timestamp())
+        except ValueError as error:
+            raise Refused(f"The date {date!r} cannot be read") from error
+        if age > SKEW:
+            raise Refused(f"The date differs from the service's clock by {age:.0f} s, more than {SKEW} s")
+
+    def _check_body(self, received: Received, names: list[str]) -> None:
+        if "x-content-sha256" not in names:
+            return
+        digest = base64.b64encode(hashlib.sha256(received.body).digest()).decode()
+        if received.headers.get("x-content-sha256") != digest:
+            raise Refused("x-content-sha256 is not the hash of the body")
+
+    def _key(self, id: str) -> RSAPublicKey:
+        key = self._keys.get(id) or self._keys.get("")
+        if id.startswith("ST$"):
+            key = self._token_key(id.removeprefix("ST$")) or key
+        if key is None:
+            raise Refused("The key id is not known")
+        return key
+
+    def _verify(self, key: RSAPublicKey, signature: str, text: str) -> None:
+        try:
+            key.verify(base64.b64decode(signature, validate=True), text.encode("latin-1"), PKCS1v15(), SHA256())
+        except (InvalidSignature, binascii.Error) as error:
+            raise Refused("Failed to verify the HTTP(S) Signature") from error
+
+
+def _signed(received: Received, names: list[str]) -> str:
+    """The signing string, from the headers as they arrived."""
+    values = {**received.headers, "(request-target)": f"{received.method.lower()} {received.target}"}
+    absent = [name for name in names if name not in values]
+    if absent:
+        raise Refused(f"The signature covers {', '.join(absent)}, but the request has no such header")
+    return "\n".join(f"{name}: {values[name]}" for name in names)

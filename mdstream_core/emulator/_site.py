@@ -1,0 +1,124 @@
+"""The servers on one event loop: connections are accepted, requests recorded, faults taken from the script."""
+
+import asyncio
+import ssl
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from email.utils import formatdate
+from itertools import count
+from typing import Protocol
+
+from mdstream_core.emulator._connection import Connection
+from mdstream_core.emulator._plan import Plan, gathered, joined
+from mdstream_core.emulator._received import Received
+from mdstream_core.emulator.faults import Fault, apply
+
+Step = Fault | Sequence[Fault] | None
+"""What happens to one request: one fault, several one after the other, or none."""
+
+
+class Service(Protocol):
+    """One of the clouds' services."""
+
+    def owns(self, path: str) -> bool:
+        """Whether this path is its own."""
+        ...
+
+    async def answer(self, received: Received) -> Plan:
+        """Its healthy answer."""
+        ...
+
+
+class Site:
+    """Answers by asking the first service that owns the path; thread-safe to script and to look at."""
+
+    def __init__(self, services: Sequence[Service], *, delay: float = 0.0, events_per_chunk: int = 1) -> None:
+        self._services = services
+        self._delay = delay
+        self._events_per_chunk = events_per_chunk
+        self._lock = threading.Lock()
+        self._script: deque[Step] = deque()
+        self._always: Step = None
+        self._received: list[Received] = []
+        self._accepted = 0
+        self._ids = count(1)
+        self._open: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+
+    # what tests do, from any thread
+
+    def script(self, steps: Iterable[Step]) -> None:
+        """Queue what happens to the coming requests."""
+        with self._lock:
+            self._script.extend(steps)
+
+    def always(self, step: Step) -> None:
+        """What happens to every request for which nothing is queued."""
+        with self._lock:
+            self._always = step
+
+    @property
+    def received(self) -> list[Received]:
+        """The requests so far."""
+        with self._lock:
+            return list(self._received)
+
+    @property
+    def accepted(self) -> int:
+        """TCP connections accepted so far."""
+        with self._lock:
+            return self._accepted
+
+    def forget(self) -> None:
+        """Drop records and script."""
+        with self._lock:
+            self._received.clear()
+            self._script.clear()
+            self._always = None
+
+    # what the loop does
+
+    async def open(self, host: str, port: int, context: ssl.SSLContext | None = None) -> int:
+        """Listen; the port."""
+        loop = asyncio.get_running_loop()
+        make: Callable[[], Connection] = lambda: Connection(self._answer, self._opened, self._open.discard)  # noqa: E731
+        self._server = await loop.create_server(make, host, port, ssl=context)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening and drop every client."""
+        if self._server is not None:
+            self._server.close()
+        await asyncio.gather(*(connection.stop() for connection in list(self._open)))
+
+    def _opened(self, connection: Connection) -> int:
+        self._open.add(connection)
+        with self._lock:
+            self._accepted += 1
+            return self._accepted
+
+    async def _answer(self, received: Received) -> Plan:
+        with self._lock:
+            self._received.append(received)
+            step = self._script.popleft() if self._script else self._always
+        service = next(service for service in self._services if service.owns(received.path))
+        plan = self._dressed(await service.answer(received), received)
+        faults = (step,) if isinstance(step, Fault) else step or ()
+        if faults:
+            plan = await gathered(plan)  # a fault counts events
+        for fault in faults:
+            plan = apply(fault, plan)
+        return joined(self._dressed(plan, received), self._events_per_chunk)
+
+    def _dressed(self, plan: Plan, received: Received) -> Plan:
+        """Add what every answer has: date, request id, and the pace of a stream."""
+        names = {name.lower() for name, _ in plan.headers}
+        if "opc-request-id" not in names:
+            asked = received.headers.get("opc-request-id", "")
+            id = f"{asked}/{next(self._ids):032X}" if asked else f"{next(self._ids):032X}"
+            plan = plan.with_headers(("opc-request-id", id))
+        if "date" not in names:
+            plan = plan.with_headers(("date", formatdate(usegmt=True)))
+        return replace(plan, delay=self._delay) if plan.framing == "chunked" else plan

@@ -1,0 +1,23 @@
+"""Server-sent events, written."""
+
+from typing import Any
+
+from mdstream_core import _json
+
+DONE = b"data: [DONE]\n\n"
+KEEP_ALIVE = b": keep-alive\n\n"
+
+
+def event(value: Any, name: str = "") -> bytes:
+    """One event that carries JSON.
+
+    >>> event({"a": 1}), event({}, "error")
+    (b'data: {"a":1}\\n\\n', b'event: error\\ndata: {}\\n\\n')
+    """
+    data = b"data: " + _json.dumps(value) + b"\n\n"
+    return b"event: " + name.encode() + b"\n" + data if name else data
+
+
+def field(name: str, value: Any) -> bytes:
+    """An event of one field that the standard does not know, as old llama-server wrote `error: {…}`."""
+    return name.encode() + b": " + _json.dumps(value) + b"\n\n"

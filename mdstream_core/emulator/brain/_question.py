@@ -1,0 +1,139 @@
+"""A request, looked at: who said what last, which tools there are, what form is wanted."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool as it was described."""
+
+    name: str
+    description: str
+    schema: Json
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content, whatever its form."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(part for part in map(_part_text, content if isinstance(content, list) else ()) if part)
+
+
+def _part_text(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict):
+        return ""
+    return part["text"] if isinstance(part.get("text"), str) else text_of(part.get("content"))
+
+
+class Question:
+    """What the rules look at."""
+
+    def __init__(self, request: Json) -> None:
+        self.request = request
+        self.messages: list[Json] = [message for message in request.get("messages") or () if isinstance(message, dict)]
+
+    @cached_property
+    def text(self) -> str:
+        """What the user said last."""
+        spoken = (text_of(m.get("content")) for m in reversed(self.messages) if m.get("role") == "user")
+        return next((text for text in spoken if text.strip()), "")
+
+    @cached_property
+    def system(self) -> str:
+        """What the system and the developer said."""
+        roles = {"system", "developer"}
+        return "\n".join(text_of(m.get("content")) for m in self.messages if m.get("role") in roles)
+
+    @cached_property
+    def before(self) -> list[str]:
+        """What the user said earlier, oldest first."""
+        said = [text_of(m.get("content")) for m in self.messages if m.get("role") == "user"]
+        return said[:-1]
+
+    @cached_property
+    def since(self) -> list[Json]:
+        """The messages after the user's last one: calls and their results."""
+        at = max((i for i, m in enumerate(self.messages) if m.get("role") == "user"), default=-1)
+        return self.messages[at + 1 :]
+
+    @cached_property
+    def results(self) -> list[str]:
+        """What tools answered to this question."""
+        return [text_of(m.get("content")) for m in self.since if m.get("role") in {"tool", "function"}]
+
+    @cached_property
+    def called(self) -> set[tuple[str, str]]:
+        """Which tools were already called for this question, with which arguments."""
+        calls = (call.get("function") or {} for m in self.since for call in m.get("tool_calls") or ())
+        return {(str(call.get("name")), _canonical(call.get("arguments"))) for call in calls}
+
+    @cached_property
+    def tools(self) -> list[Tool]:
+        """Tools in OpenAI's form, or in Anthropic's."""
+        return [tool for tool in map(_tool, self.request.get("tools") or ()) if tool is not None]
+
+    @cached_property
+    def choice(self) -> str:
+        """`auto`, `none`, `required`, or the name of the one tool to be called."""
+        choice = self.request.get("tool_choice") or "auto"
+        if isinstance(choice, dict):
+            named = choice.get("function") or choice
+            return str(named.get("name") or {"any": "required"}.get(str(choice.get("type")), "auto"))
+        return {"any": "required"}.get(choice, str(choice))
+
+    @cached_property
+    def parallel(self) -> bool:
+        """Whether several calls may be made at once."""
+        return self.request.get("parallel_tool_calls") is not False
+
+    @cached_property
+    def parts(self) -> list[str]:
+        """The types of the last user message's parts that are no text."""
+        content = next((m.get("content") for m in reversed(self.messages) if m.get("role") == "user"), None)
+        found = (str(part.get("type")) for part in content or () if isinstance(part, dict))
+        return [kind for kind in found if kind not in {"text", "tool_result"}]
+
+
+def _tool(described: Any) -> Tool | None:
+    if not isinstance(described, dict):
+        return None
+    function = described.get("function") or described
+    schema = function.get("parameters") or function.get("input_schema") or {}
+    return Tool(str(function.get("name", "")), str(function.get("description") or ""), schema)
+
+
+def _canonical(arguments: Any) -> str:
+    """Arguments in one spelling, so that the same call is known again."""
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments or "{}")
+        except ValueError:
+            return str(arguments)
+    return json.dumps(arguments, sort_keys=True, ensure_ascii=False)
+
+
+def canonical(arguments: Any) -> str:
+    """Arguments in one spelling."""
+    return _canonical(arguments)
+
+
+def embedded_objects(text: str) -> Iterator[Json]:
+    """JSON objects that stand within a text."""
+    decoder, at = json.JSONDecoder(), text.find("{")
+    while at >= 0:
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except ValueError:
+            end = at + 1
+        else:
+            if isinstance(value, dict):
+                yield value
+        at = text.find("{", end)

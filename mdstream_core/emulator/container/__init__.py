@@ -1,0 +1,153 @@
+"""The model server behind a deployment: OpenAI's routes, answered by a brain, written after one server's fashion."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import count
+from typing import Any, Protocol
+
+from mdstream_core import _json
+from mdstream_core.emulator import _sse
+from mdstream_core.emulator._plan import Plan, json_plan, stream_plan
+from mdstream_core.emulator.brain import Answer, Brain, limited
+from mdstream_core.emulator.container import _chat, _errors, _prompts, _small, _vectors
+from mdstream_core.emulator.container._errors import ContainerRefusal, Limits
+from mdstream_core.emulator.container._flavours import FLAVOURS, Flavour, Json
+from mdstream_core.emulator.container._upstream import Upstream
+
+__all__ = ["FLAVOURS", "Container", "Limits", "Server", "Upstream"]
+
+
+_RERANK = ("/rerank", "/v1/rerank", "/v2/rerank")
+_SCORE = ("/score", "/v1/score")
+
+
+class Server(Protocol):
+    """What stands behind a service: rules, or a real model server."""
+
+    async def answer(self, method: str, path: str, body: bytes) -> Plan:
+        """The plan for one request that reached it."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what is held open."""
+        ...
+
+
+class Container:
+    """One model server."""
+
+    def __init__(
+        self, brain: Brain, flavour: str = "vllm", limits: Limits | None = None, content_type: str | None = None
+    ) -> None:
+        limits = limits or Limits()
+        self.flavour: Flavour = FLAVOURS[flavour]
+        self._content_type = content_type or self.flavour.content_type
+        self._brain = brain
+        self._limits = limits
+        self._ids = count(1)
+        self._cache = _prompts.PrefixCache()
+        self._routes: dict[tuple[str, str], Callable[[Json], Plan]] = {
+            ("POST", "/v1/chat/completions"): self._chats,
+            ("POST", "/v1/completions"): self._completes,
+            ("POST", "/v1/embeddings"): lambda request: _vectors.embeddings(request, limits.embedding_size),
+            ("POST", "/generate"): lambda request: _small.generated(self._generate(request)),
+            ("POST", "/generate_stream"): lambda request: _small.generated_stream(self._generate(request)),
+            ("POST", "/tokenize"): lambda request: _small.tokenize(request, limits.context),
+            ("GET", "/v1/models"): lambda request: _small.models(limits.models, limits.context),
+            ("GET", "/version"): lambda request: json_plan(200, {"version": "0.13.0"}),
+            ("GET", "/health"): lambda request: json_plan(200, b""),
+        }
+        self._routes |= dict.fromkeys([("POST", path) for path in _RERANK], _vectors.rerank)
+        self._routes |= dict.fromkeys([("POST", path) for path in _SCORE], _vectors.score)
+
+    async def answer(self, method: str, path: str, body: bytes) -> Plan:
+        """The plan for one request that reached the server."""
+        route = self._routes.get((method, path.rstrip("/")))
+        if route is None:
+            status = 405 if any(path == known for _, known in self._routes) else 404
+            return json_plan(status, {"detail": {404: "Not Found", 405: "Method Not Allowed"}[status]})
+        try:
+            return route(_read(body))
+        except ContainerRefusal as refusal:
+            return refusal.plan(self.flavour)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _chats(self, request: Json) -> Plan:
+        if not isinstance(request.get("messages"), list):
+            raise ContainerRefusal(400, "messages: Input should be a valid list", param="messages")
+        return self._write(request, _chat.CHAT, "chatcmpl", [request])
+
+    def _completes(self, request: Json) -> Plan:
+        prompt = request.get("prompt")
+        if prompt is None:
+            raise ContainerRefusal(400, "prompt: Field required", param="prompt")
+        prompts = prompt if isinstance(prompt, list) and prompt and isinstance(prompt[0], str) else [prompt]
+        asked = [{**request, "messages": [{"role": "user", "content": str(one)}]} for one in prompts]
+        return self._write(request, _chat.COMPLETION, "cmpl", asked)
+
+    def _generate(self, request: Json) -> Answer:
+        question = _small.as_question(request)
+        return limited(self._think(question), question)
+
+    def _think(self, question: Json) -> Answer:
+        answer = self._brain(question)
+        return answer if isinstance(answer, Answer) else Answer.of(answer)
+
+    def _write(self, request: Json, writer: _chat.Writer, prefix: str, asked: list[Json]) -> Plan:
+        said = self._say(request, prefix, asked)
+        chunks, body = writer
+        whole = _json.dumps(body(self.flavour, said))
+        if not request.get("stream"):
+            return json_plan(200, whole)
+        return self._stream(chunks(self.flavour, said), whole)
+
+    def _stream(self, chunks: Iterable[Json], whole: bytes) -> Plan:
+        events = [_sse.event(chunk) for chunk in chunks]
+        if self.flavour.marks_end:
+            events.append(_sse.DONE)
+        return replace(stream_plan(events, self._content_type), whole=whole)
+
+    def _say(self, request: Json, prefix: str, asked: list[Json]) -> _chat.Said:
+        size = self._accept(request)
+        each = int(request.get("n") or 1)
+        answers = [answer for question in asked for answer in [limited(self._think(question), request)] * each]
+        return _chat.Said(
+            id=f"{prefix}-{next(self._ids):016x}",
+            request=request,
+            answers=answers,
+            prompt_tokens=size,
+            cached_tokens=min(size, self._cache.hit(_prompts.prompt_text(request))),
+            audio_tokens=_prompts.audio_tokens(request),
+        )
+
+    def _accept(self, request: Json) -> int:
+        """Refuse what a server would refuse; the prompt's size."""
+        limits = self._limits
+        model = str(request.get("model", ""))
+        if limits.models and model not in limits.models:
+            raise _errors.unknown_model(model, limits.models)
+        if "no-tools" in model and request.get("tools") and request.get("tool_choice") != "none":
+            raise _errors.no_tools()
+        size = _prompts.prompt_size(request)
+        if limits.context is not None and size > limits.context:
+            raise _errors.too_long(size, limits.context)
+        asked = request.get("max_completion_tokens") or request.get("max_tokens") or 0
+        if limits.context is not None and asked > limits.context:
+            raise _errors.too_many(asked, limits.context)
+        if (request.get("temperature") or 0) < 0:
+            value = float(request["temperature"])
+            text = f"temperature must be non-negative, got {value}. (parameter=temperature, value={value})"
+            raise ContainerRefusal(400, text, param="temperature")
+        return size
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        value = _json.loads(body) if body else {}
+    except ValueError as error:
+        raise ContainerRefusal(400, f"JSON decode error: {error}", "Bad Request") from error
+    if not isinstance(value, dict):
+        raise ContainerRefusal(400, "Input should be a valid dictionary", "Bad Request")
+    return value

@@ -1,0 +1,63 @@
+"""Refusals of a model server."""
+
+from dataclasses import dataclass
+
+from mdstream_core.emulator._plan import Plan, json_plan
+from mdstream_core.emulator.container._flavours import Flavour
+
+
+class ContainerRefusal(Exception):
+    """The server does not do what was asked."""
+
+    def __init__(self, status: int, message: str, kind: str = "BadRequestError", param: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.message, self.kind, self.param = status, message, kind, param
+
+    def plan(self, flavour: Flavour) -> Plan:
+        """The refusal as this server writes it."""
+        return json_plan(self.status, flavour.error(self.status, self.message, self.kind, self.param))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the server accepts.
+
+    Attributes:
+        models: Names it knows; empty accepts every name.
+        context: The context window in tokens, `None` without end.
+        embedding_size: Length of an embedding.
+    """
+
+    models: tuple[str, ...] = ()
+    context: int | None = None
+    embedding_size: int = 256
+
+
+def no_tools() -> ContainerRefusal:
+    """vLLM without a tool parser."""
+    text = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
+    return ContainerRefusal(400, text)
+
+
+def unknown_model(name: str, known: tuple[str, ...]) -> ContainerRefusal:
+    """vLLM 0.32's words."""
+    text = f"The model `{name}` does not exist. Valid aliases: {', '.join(known)}."
+    return ContainerRefusal(404, text, "NotFoundError", "model")
+
+
+def too_long(prompt: int, context: int) -> ContainerRefusal:
+    """vLLM's words for a prompt longer than the context."""
+    text = (
+        f"This model's maximum context length is {context} tokens. However, your request has {prompt} input tokens. "
+        "Please reduce the length of the input messages."
+    )
+    return ContainerRefusal(400, text, "BadRequestError", "input_tokens")
+
+
+def too_many(asked: int, context: int) -> ContainerRefusal:
+    """vLLM 0.32's words for more output than the context holds."""
+    text = (
+        f"max_tokens={asked} cannot be greater than max_model_len={context}. Please request fewer output tokens. "
+        f"(parameter=max_tokens, value={asked})"
+    )
+    return ContainerRefusal(400, text, "BadRequestError", "max_tokens")

@@ -1,0 +1,72 @@
+"""How long a prompt is, and how much of it the server has seen before."""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from mdstream_core.emulator.brain import tokens
+
+_IMAGE, _FILE, _AUDIO = 256, 200, 50  # tokens that a part costs
+_COST = {"image_url": _IMAGE, "image": _IMAGE, "file": _FILE, "document": _FILE}
+_BLOCK = 16  # vLLM caches prefixes in blocks of this many tokens
+_KEPT = 64  # prompts that are remembered
+
+
+def texts(content: Any) -> Iterator[str]:
+    """Every text of a message's content, a string or a list of parts."""
+    if isinstance(content, str):
+        yield content
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict) and isinstance(part.get("text"), str):
+            yield part["text"]
+        elif isinstance(part, dict) and part.get("type") == "tool_result":
+            yield from texts(part.get("content"))
+
+
+def parts(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every part of every message."""
+    for message in request.get("messages") or ():
+        content = message.get("content")
+        yield from (part for part in (content if isinstance(content, list) else ()) if isinstance(part, dict))
+
+
+def audio_tokens(request: dict[str, Any]) -> int | None:
+    """What the sounds in a question cost, `None` where there are none."""
+    sounds = sum(part.get("type") in {"input_audio", "audio_url", "audio"} for part in parts(request))
+    return sounds * _AUDIO if sounds else None
+
+
+def prompt_text(request: dict[str, Any]) -> str:
+    """What a model would be shown."""
+    messages = request.get("messages")
+    if messages is None:
+        prompt = request.get("prompt", request.get("input", ""))
+        return prompt if isinstance(prompt, str) else " ".join(map(str, prompt))
+    said = (f"<{message.get('role')}>{' '.join(texts(message.get('content')))}" for message in messages)
+    return "".join(said) + "".join(str(tool) for tool in request.get("tools") or ())
+
+
+def prompt_size(request: dict[str, Any]) -> int:
+    """How many tokens a prompt is, pictures and sounds included."""
+    pictures = sum(_COST.get(str(part.get("type")), 0) for part in parts(request))
+    return len(tokens(prompt_text(request))) + pictures + (audio_tokens(request) or 0)
+
+
+def _common(one: str, other: str) -> int:
+    """How many characters two texts have in common at the beginning."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+class PrefixCache:
+    """Remembers prompts, as a server with prefix caching does."""
+
+    def __init__(self) -> None:
+        self._seen: deque[str] = deque(maxlen=_KEPT)
+
+    def hit(self, prompt: str) -> int:
+        """How many tokens of the prompt were known; remembers it."""
+        common = max((_common(prompt, seen) for seen in self._seen), default=0)
+        self._seen.append(prompt)
+        return len(tokens(prompt[:common])) // _BLOCK * _BLOCK

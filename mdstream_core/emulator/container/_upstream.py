@@ -1,0 +1,69 @@
+"""A real model server in the container's place: what it says is passed on, event by event."""
+
+from collections.abc import AsyncGenerator
+from urllib.parse import urlsplit
+
+import httpx
+
+from mdstream_core.emulator._plan import Broken, Plan, json_plan, stream_plan
+
+_TIMEOUT = httpx.Timeout(10.0, read=300.0)
+_STREAMS = ("text/event-stream", "application/jsonlines", "application/x-ndjson")
+_DROPPED = {"transfer-encoding", "content-length", "content-encoding", "connection", "date", "keep-alive"}
+
+
+class Upstream:
+    """Passes requests on to an OpenAI-compatible server.
+
+    Args:
+        url: Its base, which may end with `/v1` as OpenAI clients have it.
+        key: Sent as a bearer key.
+    """
+
+    def __init__(self, url: str, key: str | None = None) -> None:
+        if urlsplit(url).scheme not in {"http", "https"}:
+            raise ValueError(f"upstream={url!r} must be an http or https URL, for example http://127.0.0.1:11434/v1")
+        self._base = url.rstrip("/").removesuffix("/v1")
+        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._client: httpx.AsyncClient | None = None
+
+    async def answer(self, method: str, path: str, body: bytes) -> Plan:
+        """The server's answer, begun."""
+        if self._client is None:  # made on the loop that uses it
+            self._client = httpx.AsyncClient(timeout=_TIMEOUT, headers=self._headers)
+        headers = {"content-type": "application/json"} if body else {}
+        request = self._client.build_request(method, f"{self._base}{path}", content=body, headers=headers)
+        try:
+            response = await self._client.send(request, stream=True)
+            if response.headers.get("content-type", "").startswith(_STREAMS) and response.status_code == 200:
+                return stream_plan(_events(response), response.headers["content-type"])
+            return _whole(response, await response.aread())
+        except httpx.TransportError as error:
+            text = f"The model server at {self._base} cannot be reached: {error}"
+            return json_plan(503, {"code": "ServiceUnavailable", "message": text})
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        if self._client is not None:
+            await self._client.aclose()
+
+
+def _whole(response: httpx.Response, body: bytes) -> Plan:
+    kept = tuple((name, value) for name, value in response.headers.items() if name.lower() not in _DROPPED)
+    return Plan(response.status_code, kept, (body,), framing="length")
+
+
+async def _events(response: httpx.Response) -> AsyncGenerator[bytes]:
+    """The body cut after blank lines, whatever pieces it came in."""
+    rest = b""
+    try:
+        async for data in response.aiter_bytes():
+            *events, rest = (rest + data).split(b"\n\n")
+            for event in events:
+                yield event + b"\n\n"
+        if rest:
+            yield rest
+    except httpx.TransportError as error:
+        raise Broken(str(error)) from error
+    finally:
+        await response.aclose()

@@ -1,0 +1,74 @@
+"""What can go wrong, as functions from plan to plan; one table names them."""
+
+import inspect
+from collections.abc import Callable
+
+from mdstream_core.emulator._plan import Plan
+from mdstream_core.emulator.faults import _bytes, _ends, _events
+from mdstream_core.emulator.faults._fault import Fault
+from mdstream_core.emulator.faults.refusals import REFUSALS
+from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
+
+ERROR_EVENTS = tuple(_events.ERROR_EVENTS)
+
+_ALL: tuple[Callable[[Plan, Fault], Plan], ...] = (
+    _bytes.refuse,
+    _bytes.html,
+    _bytes.json_body,
+    _bytes.content_type,
+    _bytes.crlf,
+    _bytes.cr,
+    _bytes.mixed,
+    _bytes.bom,
+    _bytes.unterminated,
+    _bytes.bytewise,
+    _bytes.joined,
+    _bytes.content_length_too,
+    _bytes.fixed_length,
+    _bytes.until_eof,
+    _bytes.encoded,
+    _bytes.interim,
+    _bytes.raw,
+    _bytes.body,
+    _bytes.transcript,
+    _ends.trailer,
+    _ends.cut,
+    _ends.cut_chunk,
+    _ends.cut_trailer,
+    _ends.reset,
+    _ends.stall,
+    _ends.hold,
+    _ends.slow_head,
+    _ends.close,
+    _ends.drop,
+    _ends.drop_reset,
+    _events.error_event,
+    _events.no_finish,
+    _events.no_done,
+    _events.early_done,
+    _events.empty,
+    _events.malformed_json,
+    _events.bad_utf8,
+    _events.huge_line,
+    _events.insert,
+    _events.keepalive_comments,
+    _events.tool_arguments,
+    _events.usage_missing,
+    _events.finish_reason,
+)
+_TABLE = {function.__name__: function for function in _ALL}
+
+KINDS = {name: inspect.getdoc(function) or "" for name, function in _TABLE.items()}
+"""Every kind of fault, and what it does."""
+
+
+def apply(fault: Fault, plan: Plan) -> Plan:
+    """The plan as the fault leaves it."""
+    try:
+        function = _TABLE[fault.kind]
+    except KeyError:
+        raise ValueError(f"there is no fault {fault.kind!r}; the kinds are {', '.join(_TABLE)}") from None
+    return function(plan, fault)
+
+
+__all__ = ["ERROR_EVENTS", "KINDS", "REASONS", "REFUSALS", "TRAILERS", "Fault", "apply"]

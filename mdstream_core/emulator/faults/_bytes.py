@@ -1,0 +1,140 @@
+"""Faults and oddities in how an answer is written: framing, line ends, splitting, encodings, whole other bodies."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import cycle
+from pathlib import Path
+
+from mdstream_core.emulator._plan import Plan
+from mdstream_core.emulator.faults._fault import Fault
+from mdstream_core.emulator.faults.refusals import REFUSALS, oci
+
+
+def refuse(plan: Plan, fault: Fault) -> Plan:
+    """An error status: a row of `REFUSALS`, or `status`, `code` and `message` of your own."""
+    own = oci(fault.status or 500, fault.code, fault.message)
+    answer = (REFUSALS[fault.spelling] if fault.spelling else own).plan()
+    if fault.status is not None:
+        answer = replace(answer, status=fault.status)
+    return answer if fault.retry_after is None else answer.with_headers(("Retry-After", fault.retry_after))
+
+
+def html(plan: Plan, fault: Fault) -> Plan:
+    """200 and a page."""
+    page = b"<!DOCTYPE html><html><body><h1>Sign in</h1></body></html>"
+    return Plan(200, (("content-type", "text/html; charset=utf-8"),), (fault.data or page,), framing="length")
+
+
+def json_body(plan: Plan, fault: Fault) -> Plan:
+    """200 and the answer as one JSON document where a stream was asked for. `spelling` is its content type."""
+    kind = fault.spelling or "application/json"
+    return Plan(200, (("content-type", kind),), (fault.data or plan.whole,), framing="length")
+
+
+def content_type(plan: Plan, fault: Fault) -> Plan:
+    """Another content type; an empty one leaves the header out."""
+    if fault.spelling:
+        return plan.with_headers(("content-type", fault.spelling))
+    return replace(plan, headers=tuple(field for field in plan.headers if field[0].lower() != "content-type"))
+
+
+def crlf(plan: Plan, fault: Fault) -> Plan:
+    """Lines end with CR LF."""
+    return replace(plan, pieces=[piece.replace(b"\n", b"\r\n") for piece in plan.bytes])
+
+
+def cr(plan: Plan, fault: Fault) -> Plan:
+    """Lines end with a lone CR."""
+    return replace(plan, pieces=[piece.replace(b"\n", b"\r") for piece in plan.bytes])
+
+
+def mixed(plan: Plan, fault: Fault) -> Plan:
+    """Each event with another kind of line end."""
+    ends = cycle((b"\n", b"\r\n", b"\r"))
+    return replace(plan, pieces=[piece.replace(b"\n", end) for piece, end in zip(plan.bytes, ends, strict=False)])
+
+
+def bom(plan: Plan, fault: Fault) -> Plan:
+    """A byte order mark first."""
+    return replace(plan, pieces=[b"\xef\xbb\xbf", *plan.bytes])
+
+
+def unterminated(plan: Plan, fault: Fault) -> Plan:
+    """No blank line after the last event."""
+    *pieces, last = plan.bytes
+    return replace(plan, pieces=[*pieces, last.rstrip(b"\r\n")])
+
+
+def bytewise(plan: Plan, fault: Fault) -> Plan:
+    """`size` bytes (1) in each chunk and each write: characters and line ends are split."""
+    return replace(plan, pieces=list(_split(b"".join(plan.bytes), fault.size or 1)), each=True)
+
+
+def joined(plan: Plan, fault: Fault) -> Plan:
+    """The whole body in one chunk."""
+    return replace(plan, pieces=(b"".join(plan.bytes),))
+
+
+def content_length_too(plan: Plan, fault: Fault) -> Plan:
+    """Content-Length and Transfer-Encoding, both."""
+    return replace(plan, framing="both")
+
+
+def fixed_length(plan: Plan, fault: Fault) -> Plan:
+    """Content-Length instead of chunks: no place for a trailer."""
+    return replace(plan, framing="length")
+
+
+def until_eof(plan: Plan, fault: Fault) -> Plan:
+    """Neither length nor chunks: the end of the connection ends the body."""
+    return replace(plan, framing="eof")
+
+
+def encoded(plan: Plan, fault: Fault) -> Plan:
+    """Compressed event by event: `gzip` or `deflate`."""
+    name = fault.spelling or "gzip"
+    squeeze = zlib.compressobj(wbits={"gzip": 31, "deflate": 15}[name])
+    pieces = [squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH) for piece in plan.bytes]
+    return replace(plan, pieces=[*pieces, squeeze.flush()]).with_headers(("content-encoding", name))
+
+
+def interim(plan: Plan, fault: Fault) -> Plan:
+    """`103 Early Hints` before the answer."""
+    return replace(plan, preface=b"HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n")
+
+
+def raw(plan: Plan, fault: Fault) -> Plan:
+    """Exactly these bytes, head and all, then the connection closes."""
+    return Plan(pieces=(fault.data,), framing="bare", end="cut")
+
+
+def body(plan: Plan, fault: Fault) -> Plan:
+    """A stream of exactly these bytes, in chunks of `size` (all at once without)."""
+    pieces = list(_split(fault.data, fault.size)) if fault.size else [fault.data]
+    return replace(plan, pieces=pieces)
+
+
+def transcript(plan: Plan, fault: Fault) -> Plan:
+    """What a real server once sent, head and body, in chunks of one event."""
+    data = Path(fault.path).read_bytes()
+    head, found, body = data.partition(b"\r\n\r\n")
+    if not found or not head.startswith(b"HTTP/"):
+        return replace(plan, pieces=list(_events(data)))
+    line, *fields = head.decode("latin-1").split("\r\n")
+    pairs = [(name, value.strip()) for name, _, value in (field.partition(":") for field in fields)]
+    framing = "chunked" if any(name.lower() == "transfer-encoding" for name, _ in pairs) else "length"
+    kept = tuple(pair for pair in pairs if pair[0].lower() not in {"transfer-encoding", "content-length", "connection"})
+    promise = tuple(field for field in plan.headers if field[0].lower() in {"trailer", "opc-request-id"})
+    return Plan(int(line.split()[1]), (*kept, *promise), list(_events(body)), framing=framing)
+
+
+def _events(data: bytes) -> Iterator[bytes]:
+    *whole, rest = data.split(b"\n\n")
+    yield from (event + b"\n\n" for event in whole)
+    if rest:
+        yield rest
+
+
+def _split(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[at : at + size] for at in range(0, len(data), size))

@@ -1,0 +1,80 @@
+"""Faults in how a stream ends or waits: trailers, cuts, resets, silence."""
+
+from dataclasses import replace
+
+from mdstream_core.emulator._plan import Pause, Plan
+from mdstream_core.emulator.faults._fault import Fault
+from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
+
+
+def trailer(plan: Plan, fault: Fault) -> Plan:
+    """The body ends properly and `StreamFailure` follows. Without `after` everything was said, `[DONE]` too."""
+    value = fault.data.decode() or TRAILERS[fault.spelling or "json"](REASONS[fault.reason])
+    promise = tuple(field for field in plan.headers if field[0].lower() != "trailer")
+    promise += (("Trailer", fault.name),) if fault.announced else ()
+    return replace(_taken(plan, fault), headers=promise, trailers=(*plan.trailers, (fault.name, value)))
+
+
+def cut(plan: Plan, fault: Fault) -> Plan:
+    """The connection closes (FIN) in mid-body: no last chunk."""
+    return replace(_taken(plan, fault, 2), end="cut")
+
+
+def cut_chunk(plan: Plan, fault: Fault) -> Plan:
+    """The connection closes within a chunk, and within an event."""
+    taken = _taken(plan, fault, 2)
+    after = len(taken.sequence)
+    rest = plan.sequence[after : after + 1] or [b"data: {}\n\n"]
+    half = b"".join(piece[: len(piece) // 2] for piece in rest if isinstance(piece, bytes))
+    sent = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in taken.bytes)
+    headers = (*plan.headers, ("transfer-encoding", "chunked"))
+    return replace(plan, headers=headers, pieces=(sent, b"ffff\r\n" + half), framing="raw", end="cut")
+
+
+def cut_trailer(plan: Plan, fault: Fault) -> Plan:
+    """The connection closes within the trailer section."""
+    return replace(trailer(plan, fault), end="cut_trailer")
+
+
+def reset(plan: Plan, fault: Fault) -> Plan:
+    """RST in mid-body."""
+    taken = _taken(plan, fault, 2)
+    # What the client has not read yet is lost with a reset: give it a moment to read what was meant to arrive.
+    return replace(taken, pieces=[*taken.sequence, Pause(fault.seconds or 0.05, fault.until)], end="reset")
+
+
+def stall(plan: Plan, fault: Fault) -> Plan:
+    """Silence, until the client goes."""
+    return replace(plan, pieces=[*_taken(plan, fault, 2).sequence, Pause()], end="cut")
+
+
+def hold(plan: Plan, fault: Fault) -> Plan:
+    """Silence for a while (`seconds` or `until`), then the rest."""
+    taken = _taken(plan, fault, 1).sequence
+    pause = Pause(fault.seconds, fault.until)
+    return replace(plan, pieces=[*taken, pause, *plan.sequence[len(taken) :]])
+
+
+def slow_head(plan: Plan, fault: Fault) -> Plan:
+    """Nothing at all for a while, then a healthy answer."""
+    return replace(plan, before=Pause(fault.seconds, fault.until))
+
+
+def close(plan: Plan, fault: Fault) -> Plan:
+    """A healthy answer; then the server closes, though it did not say so: the next request meets a stale connection."""
+    return replace(plan, end="close")
+
+
+def drop(plan: Plan, fault: Fault) -> Plan:
+    """The connection closes before the first byte of an answer."""
+    return Plan(framing="bare", end="cut")
+
+
+def drop_reset(plan: Plan, fault: Fault) -> Plan:
+    """RST before the first byte of an answer."""
+    return Plan(framing="bare", end="reset")
+
+
+def _taken(plan: Plan, fault: Fault, default: int | None = None) -> Plan:
+    after = default if fault.after is None else fault.after
+    return replace(plan, pieces=plan.sequence[:after])

@@ -1,0 +1,1 @@
+"""The services of the emulated cloud, told apart by path."""

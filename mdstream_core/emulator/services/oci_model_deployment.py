@@ -1,0 +1,82 @@
+"""OCI Data Science model deployments: two endpoints before one container.
+
+`/{ocid}/predict` and `/{ocid}/predictWithResponseStream`, bare (the `route` header chooses the container's path) or
+with the container's path behind them. A stream that fails after its 200 says so in the trailer `StreamFailure`.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from mdstream_core.emulator._connection import BODY_KEPT
+from mdstream_core.emulator._plan import Plan, gathered
+from mdstream_core.emulator._received import Received
+from mdstream_core.emulator.container import Server
+from mdstream_core.emulator.services._envelope import refuse
+
+OCID = "ocid1.datasciencemodeldeployment.oc1.iad.emulated"
+TRAILER = "StreamFailure"
+_FAILED = ((TRAILER, '{"ErrorCode": "InternalServerError", "HttpCode": 500, "ErrorReason": "InternalServerError"}'),)
+_BODIED = {"POST", "PUT", "PATCH"}
+_STREAM = "predictWithResponseStream"
+
+
+class ModelDeployment:
+    """One deployment.
+
+    Args:
+        container: What stands behind it.
+        admit: Judges the credentials: a problem in words, or `None`.
+        default_route: Where the bare endpoints lead without a `route` header.
+        strict: Whether an answer that is no stream turns into 409 on the streaming endpoint, as documented.
+    """
+
+    def __init__(
+        self,
+        container: Server,
+        admit: Callable[[Received], str | None] = lambda received: None,
+        default_route: str = "/v1/chat/completions",
+        *,
+        strict: bool = True,
+    ) -> None:
+        self._container = container
+        self._admit = admit
+        self._default_route = default_route
+        self._strict = strict
+
+    def owns(self, path: str) -> bool:
+        """Whether a path is meant for a deployment."""
+        return path.startswith("/ocid1.datasciencemodeldeployment")
+
+    async def answer(self, received: Received) -> Plan:
+        """The deployment's answer."""
+        _, ocid, *rest = received.path.split("/", 3)
+        operation, suffix = [*rest, "", ""][:2]
+        refusal = self._refusal(received, ocid, operation, suffix)
+        return refusal if refusal is not None else await self._forward(received, operation, suffix)
+
+    def _refusal(self, received: Received, ocid: str, operation: str, suffix: str) -> Plan | None:
+        if received.method in _BODIED and received.length is None:
+            return refuse(411, "LengthRequired", "Content-Length header is required")
+        if (received.length or 0) > BODY_KEPT:
+            return refuse(413, "PayloadTooLarge", "Request body exceeds the limit of 10 MB")
+        problem = self._admit(received)
+        if problem is not None:
+            return refuse(401, "NotAuthenticated", problem)
+        if ocid != OCID or operation not in {"predict", _STREAM}:
+            return refuse(404, "NotAuthorizedOrNotFound", "Authorization failed or requested resource not found")
+        if received.method != "POST" and not suffix:
+            return refuse(405, "MethodNotAllowed", f"Method {received.method} is not allowed")
+        return None
+
+    async def _forward(self, received: Received, operation: str, suffix: str) -> Plan:
+        path = f"/{suffix}" if suffix else received.headers.get("route", self._default_route)
+        plan = await self._container.answer(received.method, path, received.body)
+        streams = plan.framing == "chunked"
+        if operation == _STREAM and not streams and self._strict:
+            text = "The model server's response is not a stream. Send a request that makes it stream its response."
+            return refuse(409, "ExternalServerIncorrectState", text)
+        wanted = operation == _STREAM or received.headers.get("enable-streaming", "").lower() == "true"
+        if streams and not wanted:
+            plan = await gathered(plan)
+            return replace(plan, pieces=(b"".join(plan.bytes),), framing="length")
+        return replace(plan, if_broken=_FAILED).with_headers(("Trailer", TRAILER)) if streams else plan

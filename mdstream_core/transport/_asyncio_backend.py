@@ -1,0 +1,258 @@
+"""Bytes for tasks: a network backend on `asyncio.Protocol`, and httpcore's own for trio.
+
+httpcore's backend for asyncio goes through anyio, whose cancel scopes and checkpoints cost about 100 µs a read; here
+bytes are pushed into a bounded inbox and a read that finds some does not wait at all.
+"""
+
+import asyncio
+import select
+import ssl
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mdstream_core.transport._turns import Turns, turns
+from mdstream_core.transport._waiter import Waiter
+
+_INBOX = 262_144  # bytes; the other side chooses how much to send, so reading pauses when this is exceeded
+_EYEBALLS = 0.25  # seconds before the next address is tried beside the first (RFC 8305)
+
+# The interface is httpcore's, and it passes timeouts as arguments.
+# ruff: noqa: ASYNC109
+
+
+class Inbox(asyncio.Protocol):
+    """What the event loop has brought and nobody has read yet."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.turns: Turns = turns(loop)
+        self.transport: asyncio.Transport | None = None
+        self.pieces: list[bytes] = []
+        self.size = 0
+        self.ended = self.lost = self.clogged = False
+        self.error: Exception | None = None
+        self.readable, self.writable = Waiter(loop), Waiter(loop)
+        self._paused = False
+
+    def take(self, most: int) -> bytes:
+        """What is there, up to `most` bytes."""
+        pieces = self.pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        if len(data) > most:
+            pieces.append(data[most:])
+            data = data[:most]
+        self.size -= len(data)
+        if self._paused and self.size <= _INBOX // 2:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    def close(self) -> None:
+        """Forget the timers; the socket is closed by whoever has it."""
+        self.readable.close()
+        self.writable.close()
+
+    @property
+    def _transport(self) -> asyncio.Transport:
+        if self.transport is None:
+            raise RuntimeError("the protocol has no transport yet")
+        return self.transport
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        self.turns.polled()
+        self.pieces.append(data)
+        self.size += len(data)
+        self.readable.wake()
+        if self.size > _INBOX and not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def eof_received(self) -> None:
+        self.ended = True
+        self.readable.wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended = self.lost = True
+        self.error = exc
+        self.readable.wake()
+        self.writable.wake()
+
+    def pause_writing(self) -> None:
+        self.clogged = True
+
+    def resume_writing(self) -> None:
+        self.clogged = False
+        self.writable.wake()
+
+
+class AsyncioStream:
+    """httpcore's `AsyncNetworkStream` over an asyncio transport."""
+
+    def __init__(self, core: Any, transport: asyncio.Transport, inbox: Inbox) -> None:
+        self._core = core
+        self._transport = transport
+        self._inbox = inbox
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        inbox = self._inbox
+        if not inbox.pieces and not inbox.ended:
+            try:
+                await inbox.readable.wait(timeout)
+            except TimeoutError as error:
+                raise self._core.ReadTimeout("nothing came for too long") from error
+        if inbox.pieces:
+            await inbox.turns.mine(inbox.loop)
+            return inbox.take(max_bytes)
+        if inbox.error is not None:
+            raise self._core.ReadError(str(inbox.error)) from inbox.error
+        return b""
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        inbox = self._inbox
+        if not inbox.lost and buffer:
+            self._transport.write(buffer)
+            try:
+                while inbox.clogged and not inbox.lost:
+                    await inbox.writable.wait(timeout)
+            except TimeoutError as error:
+                raise self._core.WriteTimeout("the other side did not read for too long") from error
+        if inbox.lost:
+            raise self._core.WriteError(str(inbox.error or "the connection is closed")) from inbox.error
+
+    async def aclose(self) -> None:
+        """Never waits: a cancelled task may call it. `close` would wait for the other side's farewell in TLS."""
+        self._inbox.close()
+        if not self._inbox.loop.is_closed():
+            self._transport.abort()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> "AsyncioStream":
+        loop = self._inbox.loop
+        secure = Inbox(loop)
+        try:
+            with _connecting(self._core):
+                if self._inbox.lost:
+                    raise ConnectionResetError("the connection was closed before TLS")  # noqa: TRY301 (asyncio would wait)
+                async with asyncio.timeout(timeout):
+                    transport = await loop.start_tls(
+                        self._transport, secure, ssl_context, server_hostname=server_hostname
+                    )
+        except BaseException:
+            await self.aclose()
+            raise
+        if transport is None:
+            raise self._core.ConnectError("the connection was closed during TLS")
+        secure.connection_made(transport)
+        return AsyncioStream(self._core, transport, secure)
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            return self._is_readable()
+        name = {"client_addr": "sockname", "server_addr": "peername"}.get(info, info)
+        return self._transport.get_extra_info(name)
+
+    def _is_readable(self) -> bool:
+        inbox = self._inbox
+        if inbox.pieces or inbox.ended or inbox.loop.is_closed():
+            return True
+        return _polls_readable(self._transport.get_extra_info("socket"))  # the loop may not have looked for a while
+
+
+class AsyncioBackend:
+    """httpcore's `AsyncNetworkBackend` on the running asyncio loop. `core` is the module whose errors are raised."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> AsyncioStream:
+        loop = asyncio.get_running_loop()
+        local = None if local_address is None else (local_address, 0)
+        with _connecting(self._core):
+            async with asyncio.timeout(timeout):
+                transport, inbox = await loop.create_connection(
+                    _inboxes(loop), host, port, local_addr=local, happy_eyeballs_delay=_EYEBALLS
+                )
+        return self._stream(transport, inbox, socket_options)
+
+    async def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> AsyncioStream:
+        loop = asyncio.get_running_loop()
+        with _connecting(self._core):
+            async with asyncio.timeout(timeout):
+                transport, inbox = await loop.create_unix_connection(_inboxes(loop), path)
+        return self._stream(transport, inbox, socket_options)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def _stream(self, transport: asyncio.Transport, inbox: Inbox, options: Iterable[Any] | None) -> AsyncioStream:
+        for option in options or ():
+            transport.get_extra_info("socket").setsockopt(*option)
+        return AsyncioStream(self._core, transport, inbox)
+
+
+class AutoBackend:
+    """Ours under asyncio, httpcore's under trio."""
+
+    def __init__(self, core: Any) -> None:
+        self._asyncio = AsyncioBackend(core)
+        self._core = core
+
+    async def connect_tcp(self, *args: Any) -> Any:
+        return await self._backend().connect_tcp(*args)
+
+    async def connect_unix_socket(self, *args: Any) -> Any:
+        return await self._backend().connect_unix_socket(*args)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._backend().sleep(seconds)
+
+    def _backend(self) -> Any:
+        sniffio = sys.modules.get("sniffio")  # trio imports it: where it is not, there is no trio
+        if sniffio is not None and sniffio.current_async_library() == "trio":
+            return self._core.TrioBackend()
+        return self._asyncio
+
+
+def _inboxes(loop: asyncio.AbstractEventLoop) -> Callable[[], Inbox]:
+    return lambda: Inbox(loop)
+
+
+@contextmanager
+def _connecting(core: Any) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise core.ConnectTimeout(str(error) or "connecting took too long") from error
+    except OSError as error:
+        raise core.ConnectError(str(error)) from error
+    except TypeError as error:  # the loop cannot put this TLS into that transport
+        raise core.ConnectError(f"this event loop cannot do TLS inside TLS: {error}") from error
+
+
+def _polls_readable(sock: Any) -> bool:
+    """Whether a read would return at once; a socket that is gone would return the end."""
+    if sock is None or sock.fileno() < 0:
+        return True
+    if not hasattr(select, "poll"):
+        return bool(select.select([sock.fileno()], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

@@ -1,0 +1,32 @@
+"""How the twins become httpx's or httpx2's classes."""
+
+from functools import cache
+from types import ModuleType
+from typing import Any, cast
+
+from mdstream_core.transport import _async, _asyncio_backend, _sync
+from mdstream_core.transport._pair import Pair
+
+
+@cache
+def transports(face: ModuleType, core: ModuleType) -> tuple[type[Any], type[Any]]:
+    """`(Transport, AsyncTransport)` for a library and its core."""
+    pair = Pair(face, core)
+    waiting = {
+        "pair": pair,
+        "backend": core.SyncBackend(),
+        "connection_type": _sync.Connection,
+        "pool_type": type("Pool", (_sync.Pool, core.ConnectionPool), {}),
+        "stream_type": type("Stream", (_sync.Stream, face.SyncByteStream), {}),
+    }
+    awaiting = {
+        "pair": pair,
+        "backend": _asyncio_backend.AutoBackend(core),
+        "connection_type": _async.AsyncConnection,
+        "pool_type": type("AsyncPool", (_async.AsyncPool, core.AsyncConnectionPool), {}),
+        "stream_type": type("AsyncStream", (_async.AsyncStream, face.AsyncByteStream), {}),
+    }
+    return (
+        cast("type[Any]", type("Transport", (_sync.Transport, face.BaseTransport), waiting)),
+        cast("type[Any]", type("AsyncTransport", (_async.AsyncTransport, face.AsyncBaseTransport), awaiting)),
+    )

@@ -1,0 +1,185 @@
+"""The transport for threads. Its twin is `_async`: whoever changes one changes the other."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mdstream_core.transport._http11 import READ_SIZE, Answer, Question
+from mdstream_core.transport._pair import Pair
+from mdstream_core.transport._standing import Standing
+from mdstream_core.transport._wiring import Wiring
+
+if TYPE_CHECKING:
+    import httpcore
+    import httpx
+
+Timeouts = Mapping[str, float | None]
+
+
+class Connection(Standing):
+    """HTTP/1.1 to one origin, one request at a time: httpcore's `ConnectionInterface`."""
+
+    def handle_request(self, request: "httpcore.Request") -> "httpcore.Response":
+        """Ask, and come back with the head of the answer; the body is read by whoever iterates it."""
+        self._claim()
+        try:
+            return self._exchange(request, request.extensions.get("timeout", {}))
+        except BaseException:
+            self.close()
+            raise
+
+    def _exchange(self, request: "httpcore.Request", timeouts: Timeouts) -> "httpcore.Response":
+        if self._stream is None:
+            self._connect(timeouts.get("connect"), request.extensions.get("sni_hostname"))
+        elif self._gone():
+            raise self._core.ConnectionNotAvailable  # nothing was sent yet: the pool may ask another connection
+        answer = Answer(request.method, error=self._core.RemoteProtocolError)
+        try:
+            self._send(request, timeouts)
+        except self._core.WriteError:
+            answer.spoil()  # a server may refuse early and close: what it says is worth more than the broken pipe
+        while not answer.begun:
+            answer.feed(self._stream.read(READ_SIZE, timeouts.get("read")))
+        return self._core.Response(  # type: ignore[no-any-return]
+            status=answer.status,
+            headers=answer.headers,
+            content=Body(self, self._stream, answer, timeouts),
+            extensions={
+                "http_version": answer.version,
+                "reason_phrase": answer.reason,
+                "network_stream": Upgraded(self._stream, answer) if answer.status == 101 else self._stream,
+                "trailers": answer.trailers,
+            },
+        )
+
+    def _connect(self, timeout: float | None, sni: str | None) -> None:
+        route = self._route
+        if route.uds is not None:
+            self._stream = self._backend.connect_unix_socket(route.uds, timeout, route.socket_options)
+        else:
+            self._stream = self._backend.connect_tcp(
+                route.host, route.port, timeout, route.local_address, route.socket_options
+            )
+        if route.proxy_tls is not None:
+            self._stream = self._stream.start_tls(route.proxy_tls(), route.host, timeout)
+        if route.tunnel is not None:
+            self._dig(route.tunnel, timeout)
+        if route.tls is not None:
+            self._stream = self._stream.start_tls(route.tls(), sni or route.server_hostname, timeout)
+
+    def _dig(self, target: bytes, timeout: float | None) -> None:
+        headers = [(b"Host", target), (b"Accept", b"*/*"), *self._route.proxy_headers]
+        question = Question(b"CONNECT", target, headers, error=self._core.LocalProtocolError)
+        answer = Answer(b"CONNECT", error=self._core.RemoteProtocolError)
+        self._stream.write(question.head, timeout)
+        while not answer.begun:
+            answer.feed(self._stream.read(READ_SIZE, timeout))
+        if not 200 <= answer.status < 300:
+            raise self._core.ProxyError(f"{answer.status} {answer.reason.decode('ascii', 'ignore')}")
+
+    def _send(self, request: "httpcore.Request", timeouts: Timeouts) -> None:
+        route = self._route
+        headers, target = route.headers(request), route.target(request)
+        question = Question(request.method, target, headers, error=self._core.LocalProtocolError)
+        held = question.head  # goes out with the first piece of the body, in one segment
+        for piece in request.stream:  # type: ignore[union-attr]
+            self._stream.write(held + question.piece(piece), timeouts.get("write"))
+            held = b""
+        self._stream.write(held + question.end(), timeouts.get("write"))
+
+    def release(self, *, reusable: bool) -> None:
+        """The answer is over, or nobody wants the rest of it."""
+        if reusable:
+            self._rest()
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Close the socket at once."""
+        self._retire()
+        if self._stream is not None:
+            self._stream.close()
+
+
+class Body:
+    """The body of an answer, one piece for each read that brought some."""
+
+    def __init__(self, connection: Connection, stream: Any, answer: Answer, timeouts: Timeouts) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._answer = answer
+        self._timeouts = timeouts
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        answer, timeouts, read = self._answer, self._timeouts, self._stream.read
+        try:
+            while True:
+                if data := answer.take():
+                    yield data
+                if answer.complete:
+                    return
+                answer.feed(read(READ_SIZE, timeouts.get("read")))  # looked up each time: the caller may change it
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._connection.release(reusable=self._answer.reusable)
+
+
+class Upgraded:
+    """The network stream after a 101: what came in one read with the head is read first."""
+
+    def __init__(self, stream: Any, answer: Answer) -> None:
+        self._stream = stream
+        self._leading = answer.leading
+        self.write, self.close = stream.write, stream.close
+        self.start_tls, self.get_extra_info = stream.start_tls, stream.get_extra_info
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if not self._leading:
+            return self._stream.read(max_bytes, timeout)  # type: ignore[no-any-return]
+        data, self._leading = self._leading[:max_bytes], self._leading[max_bytes:]
+        return data
+
+
+class Pool:
+    """httpcore's pool, except for who speaks on its connections; mixed into `ConnectionPool` of either pair."""
+
+    connect: "Callable[[httpcore.Origin], Connection]"
+
+    def create_connection(self, origin: "httpcore.Origin") -> Connection:
+        return self.connect(origin)
+
+
+class Stream:
+    """The body as httpx wants it, with httpx's errors; mixed into `ByteStream` of either pair."""
+
+    def __init__(self, pair: Pair, stream: Any) -> None:
+        self._pair = pair
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._pair.translated():
+            for data in self._stream:  # noqa: UP028 (its twin cannot)
+                yield data
+
+    def close(self) -> None:
+        with self._pair.translated():
+            self._stream.close()
+
+
+class Transport(Wiring):
+    """httpx's transport over httpcore's pool and our connections; mixed into `BaseTransport` of either pair."""
+
+    def handle_request(self, request: "httpx.Request") -> "httpx.Response":
+        """Ask; `response.extensions["trailers"]` is whole when the body was read to its end."""
+        with self.pair.translated():
+            response = self._pool.handle_request(self.pair.to_core(request))
+        return self.pair.to_face(response, self.stream_type(self.pair, response.stream))  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        with self.pair.translated():
+            self._pool.close()

@@ -1,0 +1,42 @@
+"""TLS contexts: one for all default clients of the process, built when the first secure connection needs it."""
+
+import os
+import ssl
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from mdstream_core.transport._route import Trust
+
+Cert = str | tuple[str, str] | tuple[str, str, str]
+
+
+def trust(library: ModuleType, verify: bool | str | ssl.SSLContext, cert: Cert | None, *, trust_env: bool) -> Trust:
+    """How to come by a context: `verify` as in httpx, or the name of a file or directory of CAs."""
+    if isinstance(verify, ssl.SSLContext):
+        return lambda: _http11_only(verify)
+    if cert is None and verify is True:
+        names = ("SSL_CERT_FILE", "SSL_CERT_DIR") if trust_env else ()
+        return lambda: _default(library, trust_env, *(os.environ.get(name) for name in names))
+    return cache(lambda: _http11_only(_special(library, verify, cert, trust_env=trust_env)))
+
+
+@cache
+def _default(library: ModuleType, trust_env: bool, *_environment: str | None) -> ssl.SSLContext:
+    return _http11_only(library.create_ssl_context(trust_env=trust_env))
+
+
+def _special(library: ModuleType, verify: bool | str, cert: Cert | None, *, trust_env: bool) -> ssl.SSLContext:
+    if isinstance(verify, str):
+        path = Path(verify)
+        context = ssl.create_default_context(capath=path) if path.is_dir() else ssl.create_default_context(cafile=path)
+    else:
+        context = library.create_ssl_context(verify=verify, trust_env=trust_env)
+    if cert is not None:
+        context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
+    return context
+
+
+def _http11_only(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,57 @@
+"""Fairness: the streams of one event loop share its time."""
+
+import asyncio
+from collections import deque
+from weakref import WeakKeyDictionary
+
+_SLICE = 0.005  # seconds that streams may keep the loop before it looks at its sockets again
+_BATCH = 4  # streams that go on in one round of the loop once there is a queue
+
+
+class Turns:
+    """Who may go on when the loop is busy: in the order in which they asked, a few in each round.
+
+    A reader whose bytes are already there never waits, and what its caller does with them takes time. Without turns a
+    flood on many streams keeps the loop for as long as all of them together need for all that has come.
+    """
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._queue: deque[asyncio.Future[None]] = deque()
+
+    def polled(self) -> None:
+        """The loop has looked at its sockets."""
+        self._since = None
+
+    async def mine(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Return when the caller may read what has come."""
+        if not self._queue:
+            now = loop.time()
+            if self._since is None:
+                self._since = now
+            if now - self._since < _SLICE:
+                return
+            loop.call_soon(self._round, loop)
+        turn = loop.create_future()
+        self._queue.append(turn)
+        await turn
+
+    def _round(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._since = None
+        for _ in range(min(_BATCH, len(self._queue))):
+            turn = self._queue.popleft()
+            if not turn.done():  # it was cancelled
+                turn.set_result(None)
+        if self._queue:
+            loop.call_soon(self._round, loop)
+
+
+_TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
+
+
+def turns(loop: asyncio.AbstractEventLoop) -> Turns:
+    """The turns of this loop."""
+    found = _TURNS.get(loop)
+    if found is None:
+        found = _TURNS[loop] = Turns()
+    return found

@@ -1,0 +1,52 @@
+"""Waiting with a timeout, at the price of a future."""
+
+import asyncio
+
+
+class Waiter:
+    """One task waits here at a time.
+
+    The timer is left running when a wait ends well: when it rings too early it is wound up again. So a stream of a
+    thousand reads sets a handful of timers, not a thousand.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._future: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = float("inf")
+
+    async def wait(self, timeout: float | None) -> None:  # noqa: ASYNC109 (a cancel scope is what this spares)
+        """Until `wake`; `TimeoutError` when that takes longer."""
+        self._future = self._loop.create_future()
+        self._deadline = float("inf")
+        if timeout is not None:
+            self._wind(self._loop.time() + timeout)
+        try:
+            await self._future
+        finally:
+            self._future = None
+
+    def wake(self) -> None:
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wind(self, deadline: float) -> None:
+        self._deadline = deadline
+        if self._timer is None or self._timer.when() > deadline:
+            self.close()
+            self._timer = self._loop.call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._future is None or self._future.done() or self._deadline == float("inf"):
+            return
+        if self._loop.time() < self._deadline:
+            self._wind(self._deadline)
+        else:
+            self._future.set_exception(TimeoutError())

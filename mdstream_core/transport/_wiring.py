@@ -1,0 +1,77 @@
+"""What a transport is built from."""
+
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from mdstream_core.transport._pair import Pair
+from mdstream_core.transport._route import Route, direct, via
+from mdstream_core.transport._tls import Cert, trust
+
+MAX_CONNECTIONS = 512
+KEEPALIVE_EXPIRY = 30.0
+
+
+class Wiring:
+    """The constructor of both transports.
+
+    Args:
+        verify: `True` for the library's own CAs (`SSL_CERT_FILE` and `SSL_CERT_DIR` count when `trust_env`), `False`
+            for none, a file or directory of CAs, or a context. A context is told to speak HTTP/1.1 (ALPN).
+        cert: The client's certificate: file, (file, key) or (file, key, password).
+        proxy: An `http://` or `https://` proxy: URL or `httpx.Proxy`. SOCKS is left to httpx's own transport.
+        limits: An `httpx.Limits`.
+    """
+
+    pair: Pair
+    pool_type: Callable[..., Any]
+    stream_type: Callable[[Pair, Any], Any]
+    connection_type: Callable[..., Any]
+    backend: Any
+
+    def __init__(
+        self,
+        *,
+        verify: bool | str | ssl.SSLContext = True,
+        cert: Cert | None = None,
+        trust_env: bool = True,
+        proxy: Any = None,
+        limits: Any = None,
+        uds: str | None = None,
+        local_address: str | None = None,
+        socket_options: Sequence[Any] = (),
+    ) -> None:
+        face, core = self.pair.face, self.pair.core
+        limits = limits or default_limits(face)
+        find = partial(_route(face, proxy), trust=trust(face, verify, cert, trust_env=trust_env))
+
+        def connection(origin: Any) -> Any:
+            route = replace(find(origin), uds=uds, local_address=local_address, socket_options=socket_options)
+            return self.connection_type(core, route, self.backend, keepalive_expiry=limits.keepalive_expiry)
+
+        self._pool = self.pool_type(
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            network_backend=self.backend,
+        )
+        self._pool.connect = connection
+
+
+def default_limits(face: ModuleType) -> Any:
+    """Room for some hundreds of streams at once; an idle connection is kept for half a minute."""
+    return face.Limits(
+        max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_EXPIRY
+    )
+
+
+def _route(face: ModuleType, proxy: Any) -> Callable[..., Route]:
+    if proxy is None:
+        return direct
+    proxy = proxy if isinstance(proxy, face.Proxy) else face.Proxy(proxy)
+    if proxy.url.scheme not in {"http", "https"}:
+        raise ValueError(f"a proxy must be http:// or https://, not {proxy.url.scheme}://; see http_client(proxy=…)")
+    return partial(via, proxy)

@@ -1,0 +1,209 @@
+"""Session tokens and resource principals: they age, and are read again."""
+
+# ruff: noqa: SIM300  expected first is the house's habit
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _auth_oci import (
+    ASKED,
+    KEY,
+    KEY_ID,
+    NOW,
+    OTHER,
+    PEM,
+    assert_no_secret,
+    bare,
+    chain,
+    edited,
+    home,
+    jwt,
+    principal,
+    put,
+)
+
+from mdstream_core.auth._oci_sources import Profile, ResourcePrincipal, SessionToken
+from mdstream_core.auth.oci import OCISigner, SourceSigner, from_config, resource_principal
+from mdstream_core.errors import AuthenticationError
+
+__all__ = ["bare", "home", "principal"]  # fixtures
+
+
+def session(clock: float = NOW) -> SourceSigner:
+    made = SourceSigner(SessionToken(Profile(name="SESSION")), clock=lambda: clock)
+    assert isinstance(made, SourceSigner)
+    return made
+
+
+# --- session tokens
+
+
+def test_a_session_signs_with_the_token_as_key_id(home: Path) -> None:
+    """
+    The profile's own security_token_file decides, although it inherits a user from DEFAULT.
+    """
+    made = from_config("SESSION")
+
+    assert OCISigner("ST$" + jwt(NOW + 3600), OTHER).sign(ASKED) == made.sign(ASKED)
+    assert "eu-frankfurt-1" == getattr(made, "region", None)
+    assert made.renewable()
+
+
+def test_an_api_key_profile_does_not_inherit_a_session(home: Path) -> None:
+    """
+    A profile with a user of its own stays an API key, whatever DEFAULT says.
+    """
+    edited(home, "[DEFAULT]\n", "[DEFAULT]\nsecurity_token_file=~/.oci/token\n")
+
+    assert OCISigner(KEY_ID, KEY).sign(ASKED) == from_config("TEAM").sign(ASKED)
+
+
+@pytest.mark.parametrize(("left", "expected"), [(3600, False), (61, False), (59, True), (-1, True)])
+def test_a_token_is_stale_a_minute_before_its_end(home: Path, left: int, expected: bool) -> None:
+    """
+    It is read again before the service refuses it.
+    """
+    put(home / ".oci/token", jwt(NOW + left))
+
+    assert expected == session().stale()
+
+
+@pytest.mark.parametrize("name", ["token", "session.pem"])
+def test_a_replaced_file_is_read_again(home: Path, name: str) -> None:
+    """
+    `oci session refresh` in another terminal is noticed: the changed file makes the signer stale, a refresh reads it.
+    """
+    made = session()
+    fresh = not made.stale()
+    put(home / ".oci" / name, {"token": jwt(NOW + 7200), "session.pem": PEM}[name])
+    stale = made.stale()
+    made.refresh(made.generation)
+    expected = OCISigner("ST$" + jwt(NOW + (7200 if name == "token" else 3600)), OTHER if name == "token" else KEY)
+
+    assert (True, True, False) == (fresh, stale, made.stale())
+    assert expected.sign(ASKED) == made.sign(ASKED)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: put(path, "")], ids=["gone", "empty"])
+def test_a_file_about_to_be_written_is_not_read(home: Path, damage: Callable[[Path], Any]) -> None:
+    """
+    While the token that we have is good, a missing or empty file is no reason to fail.
+    """
+    made = session()
+    damage(home / ".oci/token")
+
+    assert not made.stale()
+    made.sign(ASKED)
+
+
+def test_an_expired_session_says_what_to_run(home: Path) -> None:
+    """
+    A token that is over and was not replaced is an AuthenticationError with the command; a later refresh works.
+    """
+    put(home / ".oci/token", jwt(NOW - 5))
+    made = session()
+
+    with pytest.raises(
+        AuthenticationError, match=r"2026-09-21 14:13:15 UTC.*oci session refresh --profile SESSION"
+    ) as caught:
+        made.refresh(made.generation)
+    put(home / ".oci/token", jwt(NOW + 3600))
+    made.refresh(made.generation)
+
+    assert_no_secret(*(repr(error) for error in chain(caught.value)))
+    assert (1, False) == (made.generation, made.stale())
+
+
+def test_a_session_file_that_breaks_later_is_an_authentication_error(home: Path) -> None:
+    """
+    During a call every failure belongs to the one tree of errors.
+    """
+    made = session()
+    (home / ".oci/session.pem").unlink()
+
+    with pytest.raises(AuthenticationError, match=r"key_file ~/\.oci/session\.pem"):
+        made.refresh(made.generation)
+
+
+def test_a_token_that_is_no_jwt_has_no_end(home: Path) -> None:
+    """
+    Only the service can judge a token that says nothing about itself.
+    """
+    put(home / ".oci/token", "opaque")
+
+    assert not session().stale()
+
+
+# --- resource principal 2.2
+
+
+def test_a_resource_principal_signs(principal: str) -> None:
+    """
+    Token, key and pass phrase come from the environment, or from the files that it names.
+    """
+    made = resource_principal()
+
+    assert OCISigner("ST$" + jwt(NOW + 1e9), KEY).sign(ASKED) == made.sign(ASKED)
+    assert "uk-london-1" == getattr(made, "region", None)
+    assert (principal == "paths", False) == (made.renewable(), made.stale())
+
+
+def test_a_resource_principal_finds_its_new_token(
+    principal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A refresh reads files and environment again.
+    """
+    made = resource_principal()
+    new = jwt(NOW + 2e9)
+    if principal == "paths":
+        put(tmp_path / "RPST", new)
+    else:
+        monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_RPST", new)
+    stale = made.stale()
+    made.refresh(made.generation)
+
+    assert (principal == "paths") == stale
+    assert OCISigner("ST$" + new, KEY).sign(ASKED) == made.sign(ASKED)
+
+
+def test_an_expired_resource_principal_says_who_renews_it(principal: str) -> None:
+    """
+    A value in the environment is renewed by nobody; the message says so.
+    """
+    made = SourceSigner(ResourcePrincipal(), clock=lambda: NOW + 1e9 + 1)
+
+    assert made.stale()
+    with pytest.raises(AuthenticationError, match="OCI_RESOURCE_PRINCIPAL_RPST is the absolute path"):
+        made.refresh(made.generation)
+
+
+@pytest.mark.parametrize("name", ["RPST", "PRIVATE_PEM"])
+def test_a_missing_variable_is_named(principal: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What the platform did not set is said by its full name.
+    """
+    monkeypatch.delenv(f"OCI_RESOURCE_PRINCIPAL_{name}")
+
+    with pytest.raises(ValueError, match=f"OCI_RESOURCE_PRINCIPAL_{name} is not set"):
+        resource_principal()
+
+
+def test_a_missing_file_of_a_resource_principal_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The variable and the path are both in the message.
+    """
+    monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_VERSION", "2.2")
+    monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_RPST", "/nowhere/rpst")
+
+    with pytest.raises(ValueError, match="OCI_RESOURCE_PRINCIPAL_RPST /nowhere/rpst cannot be read"):
+        resource_principal()
+
+
+def test_no_resource_principal_says_which_variable() -> None:
+    """
+    Outside of OCI the choice itself is the mistake.
+    """
+    with pytest.raises(ValueError, match="OCI_RESOURCE_PRINCIPAL_VERSION is not set"):
+        resource_principal()

@@ -1,0 +1,190 @@
+"""Refreshing is single-flight: however many ask, the key is fetched once, and everybody learns how it went."""
+
+# ruff: noqa: SIM300  expected first is the house's habit
+import asyncio
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from mdstream_core.auth import Bearer, Signer, Unsigned
+from mdstream_core.auth._oci_keys import Credential, rsa_sha256
+from mdstream_core.auth.oci import SourceSigner
+from mdstream_core.errors import AuthenticationError, ConnectionFailed
+from mdstream_core.http import Request
+
+CROWD = 50
+
+
+class Slow(Signer):
+    """Its key takes as long as the test wants."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.renewals = 0
+        self.started, self.gate = threading.Event(), threading.Event()
+
+    def renew(self) -> None:
+        self.renewals += 1
+        self.started.set()
+        assert self.gate.wait(10)
+        if self.error is not None:
+            raise self.error
+
+
+def crowd(signer: Slow) -> list[BaseException | None]:
+    """All ask for the same generation; the gate opens when the leader is inside and the others wait or come late."""
+    with ThreadPoolExecutor(CROWD) as pool:
+        asked = [pool.submit(signer.refresh, 0) for _ in range(CROWD)]
+        assert signer.started.wait(10)
+        signer.gate.set()
+        return [each.exception(10) for each in asked]
+
+
+def test_fifty_threads_renew_once() -> None:
+    """
+    One fetches, the others wait for it or find it done.
+    """
+    signer = Slow()
+
+    assert [None] * CROWD == crowd(signer)
+    assert (1, 1) == (signer.renewals, signer.generation)
+
+
+async def test_fifty_tasks_renew_once() -> None:
+    """
+    The awaited client runs the refresh in threads; it is the same flight.
+    """
+    signer = Slow()
+    threading.Timer(0.05, signer.gate.set).start()
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(asyncio.to_thread(signer.refresh, 0) for _ in range(CROWD)))
+
+    assert (1, 1) == (signer.renewals, signer.generation)
+
+
+def _followers(signer: Slow, count: int = 3) -> list[BaseException]:
+    """One leads, and `count` follow: the gate opens a while after they set out."""
+    with ThreadPoolExecutor(count + 1) as pool:
+        leader = pool.submit(signer.refresh, 0)
+        assert signer.started.wait(10)
+        following = [pool.submit(signer.refresh, 0) for _ in range(count)]
+        threading.Timer(0.1, signer.gate.set).start()
+        errors = [each.exception(10) for each in (leader, *following)]
+    return [error for error in errors if error is not None]
+
+
+def test_the_leaders_failure_reaches_the_followers() -> None:
+    """
+    Each gets an error of its own, for a client hangs the facts of its call on it; the next refresh starts anew.
+    """
+    signer = Slow(AuthenticationError("the session is over", code="NotAuthenticated"))
+
+    errors = _followers(signer)
+    signer.error = None
+    signer.refresh(0)
+
+    assert [("the session is over", "NotAuthenticated")] * 4 == [(str(e), getattr(e, "code", "")) for e in errors]
+    assert 4 == len({id(error) for error in errors})
+    assert (2, 1) == (signer.renewals, signer.generation)
+
+
+def test_a_foreign_failure_reaches_the_followers_too() -> None:
+    """
+    A TimeoutError of the service is not mistaken for the follower's own patience.
+    """
+    errors = _followers(Slow(TimeoutError("the service did not answer")))
+
+    assert [(TimeoutError, "the service did not answer")] * 4 == [(type(e), str(e)) for e in errors]
+
+
+def test_an_interrupted_leader_does_not_interrupt_the_others() -> None:
+    """
+    Ctrl-C belongs to the one who was hit; the followers get an error that may be retried.
+    """
+    first, *others = _followers(Slow(KeyboardInterrupt()))
+
+    assert KeyboardInterrupt is type(first)
+    assert [(ConnectionFailed, True)] * 3 == [(type(e), getattr(e, "retryable", None)) for e in others]
+
+
+def test_a_follower_does_not_wait_for_ever() -> None:
+    """
+    When the leader hangs, the followers give up after their patience.
+    """
+    signer = Slow()
+    signer.patience = 0.01
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(signer.refresh, 0)
+        assert signer.started.wait(10)
+
+        with pytest.raises(ConnectionFailed, match=r"0\.01 s"):
+            signer.refresh(0)
+        signer.gate.set()
+
+
+def test_a_late_asker_finds_it_done() -> None:
+    """
+    Who saw an older key refused takes the new one instead of fetching another.
+    """
+    signer = Slow()
+    signer.gate.set()
+
+    signer.refresh(0)
+    signer.refresh(0)
+    signer.refresh(1)
+
+    assert (2, 2) == (signer.renewals, signer.generation)
+
+
+def test_fifty_threads_sign_while_the_key_is_swapped() -> None:
+    """
+    Key id and key change as one: no signature mixes the two.
+    """
+    keys = [rsa.generate_private_key(65537, 2048) for _ in range(2)]
+
+    class Source:
+        cure = ""
+        at = 0
+
+        def load(self) -> Credential:
+            self.at = 1 - self.at
+            return Credential(f"key-{self.at}", rsa_sha256(keys[self.at]))
+
+    request = Request("GET", "https://host.example/", {"date": "Mon, 21 Sep 2026 14:13:20 GMT"})
+    signer = SourceSigner(Source())
+    expected = {signer.sign(request).headers["authorization"]}
+    signer.refresh(signer.generation)
+    expected.add(signer.sign(request).headers["authorization"])
+    over = threading.Event()
+
+    def sign() -> set[str]:
+        return {signer.sign(request).headers["authorization"] for _ in range(20)}
+
+    def swap() -> None:
+        while not over.is_set():
+            signer.refresh(signer.generation)
+
+    with ThreadPoolExecutor(CROWD + 1) as pool:
+        swapping = pool.submit(swap)
+        signed = [pool.submit(sign) for _ in range(CROWD)]
+        found = set().union(*(each.result(60) for each in signed))
+        over.set()
+        swapping.result(10)
+
+    assert expected == found
+
+
+def test_the_plain_signers() -> None:
+    """
+    A bearer key and no signature at all never age; only the latter has nothing to hide.
+    """
+    signers = [Bearer("sk-1"), Unsigned()]
+
+    assert [(False, False)] * 2 == [(each.stale(), each.renewable()) for each in signers]
+    assert isinstance(pickle.loads(pickle.dumps(Unsigned())), Unsigned)
+    assert "<Bearer>" == repr(signers[0])

@@ -1,0 +1,249 @@
+"""The reading and writing of HTTP/1.1, without sockets."""
+
+import pytest
+
+from mdstream_core.transport._http11 import LIMIT, READ_SIZE, Answer, Question
+
+
+class Wrong(Exception):
+    pass
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+# name: (wire, status, body, trailers, may the connection be used again)
+ANSWERS = {
+    "fixed length": (OK + b"Content-Length: 5\r\n\r\nhello", 200, b"hello", [], True),
+    "no body": (OK + b"Content-Length: 0\r\n\r\n", 200, b"", [], True),
+    "204": (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", [], True),
+    "204 that claims a length": (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", 204, b"", [], True),
+    "304 that claims a length": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", 304, b"", [], True),
+    "chunked": (CHUNKED + b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", 200, b"hello!", [], True),
+    "chunk extensions": (CHUNKED + b'5;a=b;c="d"\r\nhello\r\n0;z\r\n\r\n', 200, b"hello", [], True),
+    "padded chunk sizes": (CHUNKED + b"5  \r\nhello\r\n0 \r\n\r\n", 200, b"hello", [], True),
+    "trailer": (CHUNKED + b"2\r\nhi\r\n0\r\nX: y\r\n\r\n", 200, b"hi", [(b"X", b"y")], True),
+    "duplicate and empty trailers": (
+        CHUNKED + b"2\r\nhi\r\n0\r\nX: y\r\nX:  z \t \r\nE:\r\n\r\n",
+        200,
+        b"hi",
+        [(b"X", b"y"), (b"X", b"z"), (b"E", b"")],
+        True,
+    ),
+    "trailers that frame nothing": (
+        CHUNKED + b"2\r\nhi\r\n0\r\nContent-Length: 9\r\nConnection: close\r\n\r\n",
+        200,
+        b"hi",
+        [(b"Content-Length", b"9"), (b"Connection", b"close")],
+        True,
+    ),
+    "text that imitates a trailer, and one": (
+        CHUNKED + b"17\r\n0\r\nStreamFailure: x\r\n\r\n\r\n0\r\nX: y\r\n\r\n",
+        200,
+        b"0\r\nStreamFailure: x\r\n\r\n",
+        [(b"X", b"y")],
+        True,
+    ),
+    "both lengths": (
+        OK + b"Content-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX: y\r\n\r\n",
+        200,
+        b"hi",
+        [(b"X", b"y")],
+        True,
+    ),
+    "both lengths, the other way round": (
+        OK + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        200,
+        b"hi",
+        [],
+        True,
+    ),
+    "interim answers": (
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + CHUNKED + b"2\r\nhi\r\n0\r\n\r\n",
+        200,
+        b"hi",
+        [],
+        True,
+    ),
+    "Connection: close": (OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nhi", 200, b"hi", [], False),
+    "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", 200, b"hi", [], False),
+    "no reason": (b"HTTP/1.1 299\r\nContent-Length: 2\r\n\r\nhi", 299, b"hi", [], True),
+    "ended by the connection": (OK + b"\r\nhello", 200, b"hello", [], False),
+    "ended by the connection, coded": (OK + b"Transfer-Encoding: gzip\r\n\r\nhello", 200, b"hello", [], False),
+    "junk behind it": (OK + b"Content-Length: 2\r\n\r\nhi!!!", 200, b"hi", [], False),
+    "another answer behind it": (OK + b"Content-Length: 2\r\n\r\nhi" + CHUNKED + b"2\r\nno\r\n", 200, b"hi", [], False),
+}
+BROKEN = {
+    "nothing": b"",
+    "half a head": OK + b"Content-Le",
+    "cut body": OK + b"Content-Length: 5\r\n\r\nhell",
+    "cut chunk": CHUNKED + b"5\r\nhel",
+    "cut before the last chunk": CHUNKED + b"5\r\nhello\r\n",
+    "cut in the last chunk": CHUNKED + b"5\r\nhello\r\n0\r\n",
+    "cut trailer section": CHUNKED + b"5\r\nhello\r\n0\r\nStreamFailure: x\r\n",
+    "cut trailer field": CHUNKED + b"5\r\nhello\r\n0\r\nStreamFail",
+    "only an interim answer": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "not HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "no chunk size": CHUNKED + b"hello\r\n",
+    "too large a chunk size": CHUNKED + b"fffffffffffffffff\r\n",
+    "not a header": OK + b"Bad Name: x\r\n\r\n",
+    "two lengths": OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi",
+}
+
+FLOODS = {
+    "one huge header": OK + b"X: " + b"x" * 3 * LIMIT,
+    "many headers": OK + b"".join(b"X-%d: y\r\n" % n for n in range(LIMIT)),
+    "a head that ends in time, and is too large": OK + b"X: " + b"x" * LIMIT + b"\r\nContent-Length: 0\r\n\r\n",
+    "interim answers without end": b"HTTP/1.1 102 Processing\r\n\r\n" * LIMIT,
+    "a huge reason": b"HTTP/1.1 200 " + b"x" * 3 * LIMIT,
+    "a huge trailer": CHUNKED + b"2\r\nhi\r\n0\r\nX: " + b"x" * 3 * LIMIT,
+    "many trailers": CHUNKED + b"2\r\nhi\r\n0\r\n" + b"X: yyyyyyyy\r\n" * LIMIT,
+    "a huge chunk extension": CHUNKED + b"2;" + b"x" * 3 * LIMIT,
+}
+
+
+def read(wire: bytes, step: int, method: bytes = b"POST") -> tuple[Answer, bytes]:
+    answer, body = Answer(method, error=Wrong), b""
+    for at in range(0, len(wire), step):
+        answer.feed(wire[at : at + step])
+        body += answer.take()
+        if answer.complete:
+            return answer, body
+    answer.feed(b"")
+    return answer, body + answer.take()
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 4096])
+@pytest.mark.parametrize(("wire", "status", "body", "trailers", "_reusable"), ANSWERS.values(), ids=ANSWERS)
+def test_any_cut_reads_the_same(
+    wire: bytes, status: int, body: bytes, trailers: list[tuple[bytes, bytes]], _reusable: bool, step: int
+) -> None:
+    """
+    Where the network cuts the bytes makes no difference.
+    """
+    answer, found = read(wire, step)
+
+    assert (status, body, trailers, True) == (answer.status, found, answer.trailers, answer.complete)
+
+
+@pytest.mark.parametrize(("wire", "_status", "_body", "_trailers", "reusable"), ANSWERS.values(), ids=ANSWERS)
+def test_reusable_only_when_both_sides_agree(
+    wire: bytes, _status: int, _body: bytes, _trailers: list[tuple[bytes, bytes]], reusable: bool
+) -> None:
+    """
+    A connection is used again after a whole answer that does not say otherwise and has nothing behind it.
+    """
+    answer, _ = read(wire, READ_SIZE)
+
+    assert reusable == answer.reusable
+
+
+@pytest.mark.parametrize("step", [1, 7, 4096])
+@pytest.mark.parametrize("wire", BROKEN.values(), ids=BROKEN)
+def test_broken_answers_are_errors(wire: bytes, step: int) -> None:
+    """
+    Bytes that stop too early or are not HTTP raise, wherever they were cut.
+    """
+    with pytest.raises(Wrong):
+        read(wire, step)
+
+
+@pytest.mark.parametrize("step", [997, READ_SIZE])
+@pytest.mark.parametrize("wire", FLOODS.values(), ids=FLOODS)
+def test_floods_are_stopped(wire: bytes, step: int) -> None:
+    """
+    No header, trailer section or chunk line grows without end.
+    """
+    with pytest.raises(Wrong, match="more than 65536 bytes"):
+        read(wire, step)
+
+
+def test_a_long_stream_is_no_flood() -> None:
+    """
+    The bound is on framing between two pieces of body, not on the stream.
+    """
+    wire = CHUNKED + b"1;some=extension\r\nx\r\n" * 20_000 + b"0\r\n\r\n"
+
+    answer, body = read(wire, 4096)
+
+    assert (20_000, True) == (len(body), answer.complete)
+
+
+def test_head_has_no_body() -> None:
+    """
+    The answer to HEAD ends with its head, whatever length it names.
+    """
+    answer, body = read(OK + b"Content-Length: 5\r\n\r\n", 4096, b"HEAD")
+
+    assert (b"", True, True) == (body, answer.complete, answer.reusable)
+
+
+def test_upgrade_keeps_what_follows() -> None:
+    """
+    What stands behind a 101 belongs to the new protocol.
+    """
+    answer, body = read(
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x01x", 4096
+    )
+
+    assert (101, b"", b"\x81\x01x", False) == (answer.status, body, answer.leading, answer.reusable)
+
+
+def test_question_with_a_length() -> None:
+    """
+    A body of known length goes out as it is.
+    """
+    question = Question(b"POST", b"/a?b", [(b"Host", b"h"), (b"Content-Length", b"5")], error=Wrong)
+
+    assert b"POST /a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello" == b"".join(
+        [question.head, question.piece(b"he"), question.piece(b"llo"), question.end()]
+    )
+
+
+def test_question_in_chunks() -> None:
+    """
+    A body of unknown length goes out in chunks, and an empty piece does not end it.
+    """
+    question = Question(b"POST", b"/", [(b"Transfer-Encoding", b"chunked")], error=Wrong)
+
+    assert b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n" == b"".join(
+        [*map(question.piece, (b"hello", b"", b"!")), question.end()]
+    )
+
+
+ILLEGAL = {
+    "line break in a value": (b"GET", b"/", [(b"X", b"a\r\nEvil: b")]),
+    "line break in a name": (b"GET", b"/", [(b"X\r\nEvil", b"b")]),
+    "space in the target": (b"GET", b"/ HTTP/1.1\r\nEvil: b", []),
+    "no method": (b"", b"/", []),
+}
+
+
+@pytest.mark.parametrize(("method", "target", "headers"), ILLEGAL.values(), ids=ILLEGAL)
+def test_nothing_is_smuggled_into_a_question(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    """
+    Names, values and targets that would break the head are refused.
+    """
+    with pytest.raises(Wrong, match="illegal"):
+        Question(method, target, headers, error=Wrong)
+
+
+def test_a_refused_header_value_is_not_shown() -> None:
+    """
+    The value may be a credential, so the error names the header only.
+    """
+    with pytest.raises(Wrong) as caught:
+        Question(b"GET", b"/", [(b"Authorization", b"Bearer hush\r\n")], error=Wrong)
+
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pieces", [[b"hel"], [b"hello", b"!"]], ids=["too little", "too much"])
+def test_a_body_keeps_to_its_length(pieces: list[bytes]) -> None:
+    """
+    A body that is not as long as promised would garble the next request.
+    """
+    question = Question(b"POST", b"/", [(b"Content-Length", b"5")], error=Wrong)
+
+    with pytest.raises(Wrong, match="Content-Length"):
+        [*map(question.piece, pieces), question.end()]

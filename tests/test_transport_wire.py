@@ -1,0 +1,305 @@
+"""Answers over real sockets: threads, asyncio and trio; plain and TLS; httpx and httpx2."""
+
+import asyncio
+import gzip
+import ssl
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+from _raw_server import Peer, RawServer, answer, certificates, serving
+
+from mdstream_core.transport import async_http_client, http_client
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+FAILED = (b"StreamFailure", b'{"error": "late"}')
+LINE = FAILED[0] + b": " + FAILED[1] + b"\r\n"
+ZIPPED = gzip.compress(b"hello")
+
+Told = tuple[int, bytes, list[tuple[bytes, bytes]]]
+
+
+def ask(client: httpx.Client, url: str) -> Told:
+    with client.stream("POST", url, content=b"?") as response:
+        body = b"".join(response.iter_bytes())
+        return response.status_code, body, response.extensions["trailers"]
+
+
+def in_threads(url: str, context: ssl.SSLContext, library: str = "httpx") -> Told:
+    with http_client(verify=context, library=library, timeout=5) as client:
+        return ask(client, url)
+
+
+async def among_tasks(url: str, context: ssl.SSLContext, library: str = "httpx") -> Told:
+    async with (
+        async_http_client(verify=context, library=library, timeout=5) as client,
+        client.stream("POST", url, content=b"?") as response,
+    ):
+        body = b"".join([data async for data in response.aiter_bytes()])
+        return response.status_code, body, response.extensions["trailers"]
+
+
+COLOURS: dict[str, Callable[..., Told]] = {
+    "sync": in_threads,
+    "asyncio": lambda *args: asyncio.run(among_tasks(*args)),
+    "trio": lambda *args: trio.run(among_tasks, *args),
+}
+
+# name: (the segments, does the server close, what is told)
+WHOLE: dict[str, tuple[list[bytes], bool, Told]] = {
+    "plain": ([CHUNKED, b"5\r\nhello\r\n", b"0\r\n" + LINE + b"\r\n"], False, (200, b"hello", [FAILED])),
+    "single segment": ([CHUNKED + b"5\r\nhello\r\n0\r\n" + LINE + b"\r\n"], False, (200, b"hello", [FAILED])),
+    "byte by byte": (
+        [bytes([byte]) for byte in CHUNKED + b"2\r\nhi\r\n0\r\n" + LINE + b"\r\n"],
+        False,
+        (200, b"hi", [FAILED]),
+    ),
+    "late and split trailer": (
+        [CHUNKED + b"5\r\nhello\r\n", b"", b"", b"0\r\nStream", b"Failure", b': {"error": "l', b'ate"}\r', b"\n\r\n"],
+        False,
+        (200, b"hello", [FAILED]),
+    ),
+    "clean end": ([CHUNKED + b"5\r\nhello\r\n", b"0\r\n\r\n"], False, (200, b"hello", [])),
+    "announced, and missing": (
+        [OK + b"Trailer: StreamFailure\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"],
+        False,
+        (200, b"hello", []),
+    ),
+    "duplicate fields": (
+        [CHUNKED + b"5\r\nhello\r\n0\r\n" + LINE + LINE + b"\r\n"],
+        False,
+        (200, b"hello", [FAILED, FAILED]),
+    ),
+    "gzip": (
+        [
+            OK + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"%x\r\n%b\r\n" % (len(ZIPPED), ZIPPED),
+            b"0\r\n" + LINE + b"\r\n",
+        ],
+        False,
+        (200, b"hello", [FAILED]),
+    ),
+    "text that imitates a trailer": (
+        [CHUNKED + b"17\r\n0\r\nStreamFailure: x\r\n\r\n\r\n", b"0\r\n\r\n"],
+        False,
+        (200, b"0\r\nStreamFailure: x\r\n\r\n", []),
+    ),
+    "both lengths": (
+        [OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n" + LINE + b"\r\n"],
+        False,
+        (200, b"hello", [FAILED]),
+    ),
+    "fixed length": ([OK + b"Content-Length: 5\r\n\r\nhe", b"llo"], False, (200, b"hello", [])),
+    "ended by the connection": ([OK + b"\r\nhel", b"lo"], True, (200, b"hello", [])),
+    "interim answer": (
+        [b"HTTP/1.1 100 Continue\r\n\r\n", OK + b"Content-Length: 2\r\n\r\nhi"],
+        False,
+        (200, b"hi", []),
+    ),
+    "204": ([b"HTTP/1.1 204 No Content\r\n\r\n"], False, (204, b"", [])),
+    "status 429": ([b"HTTP/1.1 429 Too Many\r\nContent-Length: 4\r\n\r\nwait"], False, (429, b"wait", [])),
+}
+
+# name: (the segments, how the server leaves, the error)
+BROKEN: dict[str, tuple[list[bytes], dict[str, bool], str]] = {
+    "nothing": ([], {"close": True}, "RemoteProtocolError"),
+    "cut body": ([CHUNKED + b"5\r\nhello\r\n", b"5\r\nwor"], {"close": True}, "RemoteProtocolError"),
+    "cut fixed body": ([OK + b"Content-Length: 5\r\n\r\nhe"], {"close": True}, "RemoteProtocolError"),
+    "cut trailer section": ([CHUNKED + b"5\r\nhello\r\n0\r\n" + LINE], {"close": True}, "RemoteProtocolError"),
+    "junk": ([b"220 smtp.example ESMTP\r\n"], {}, "RemoteProtocolError"),
+    "huge head": ([OK + b"X: " + b"x" * 200_000], {}, "RemoteProtocolError"),
+    "huge trailer": ([CHUNKED + b"0\r\nX: " + b"x" * 200_000], {}, "RemoteProtocolError"),
+    "reset": ([CHUNKED + b"5\r\nhello\r\n", b"5\r\nwor"], {"reset": True}, "ReadError"),
+}
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext, Path]:
+    return certificates(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(params=["http", "https"])
+def secure(request: pytest.FixtureRequest, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> ssl.SSLContext | None:
+    return tls[0] if request.param == "https" else None
+
+
+@pytest.fixture(params=COLOURS.values(), ids=COLOURS)
+def told(request: pytest.FixtureRequest) -> Iterator[Callable[..., Told]]:
+    return request.param
+
+
+@pytest.mark.parametrize(("parts", "close", "expected"), WHOLE.values(), ids=WHOLE)
+def test_whole_answers(
+    parts: list[bytes],
+    close: bool,
+    expected: Told,
+    told: Callable[..., Told],
+    secure: ssl.SSLContext | None,
+    tls: tuple[ssl.SSLContext, ssl.SSLContext, Path],
+) -> None:
+    """
+    Status, body and trailers arrive, however the server puts them on the wire.
+    """
+    with serving(answer(*parts, close=close, pause=0.001), tls=secure) as server:
+        assert expected == told(server.url, tls[1])
+
+
+@pytest.mark.parametrize(("parts", "leaving", "error"), BROKEN.values(), ids=BROKEN)
+def test_broken_answers(
+    parts: list[bytes],
+    leaving: dict[str, bool],
+    error: str,
+    told: Callable[..., Told],
+    secure: ssl.SSLContext | None,
+    tls: tuple[ssl.SSLContext, ssl.SSLContext, Path],
+) -> None:
+    """
+    An answer that stops too early or is not HTTP is an error of httpx's own, never a short body.
+    """
+    with serving(answer(*parts, **leaving), tls=secure) as server, pytest.raises(httpx.TransportError) as caught:
+        told(server.url, tls[1])
+
+    # A TLS layer may notice the reset in its own words, or as an end without farewell.
+    allowed = {error, "RemoteProtocolError"} if leaving.get("reset") else {error}
+    assert type(caught.value).__name__ in allowed
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_both_pairs(library: str, told: Callable[..., Told], tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
+    """
+    httpx2 over httpcore2 reads trailers as httpx over httpcore does.
+    """
+    with serving(answer(CHUNKED + b"2\r\nhi\r\n0\r\n" + LINE + b"\r\n"), tls=tls[0]) as server:
+        assert (200, b"hi", [FAILED]) == told(server.url, tls[1], library)
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [(answer(CHUNKED + b"2\r\nhi", close=True), "RemoteProtocolError"), (answer(reset=True), "ReadError")],
+    ids=["cut", "reset"],
+)
+def test_errors_are_those_of_the_face(
+    library: str,
+    script: Callable[[RawServer, Peer], None],
+    error: str,
+    told: Callable[..., Told],
+    tls: tuple[ssl.SSLContext, ssl.SSLContext, Path],
+) -> None:
+    """
+    Whoever gave us the client gets errors of that library.
+    """
+    with serving(script) as server, pytest.raises(getattr(import_module(library), error)):
+        told(server.url, tls[1], library)
+
+
+def test_one_piece_for_each_read() -> None:
+    """
+    The chunks of one read come up joined, and a read of framing alone brings nothing.
+    """
+    script = answer(CHUNKED, b"1\r\na\r\n1\r\nb\r\n", b"1\r\n", b"c\r\n", b"0\r\n", b"\r\n", pause=0.05)
+    with serving(script) as server, http_client() as client, client.stream("GET", server.url) as response:
+        assert [b"ab", b"c"] == list(response.iter_raw())
+
+
+async def test_one_piece_for_each_read_async() -> None:
+    """
+    The same for tasks.
+    """
+    script = answer(CHUNKED, b"1\r\na\r\n1\r\nb\r\n", b"1\r\n", b"c\r\n", b"0\r\n", b"\r\n", pause=0.05)
+    with serving(script) as server:
+        async with async_http_client() as client, client.stream("GET", server.url) as response:
+            assert [b"ab", b"c"] == [data async for data in response.aiter_raw()]
+
+
+def test_untrusted_certificates_are_refused(tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
+    """
+    By default a server must show a certificate of a known authority, under its own name.
+    """
+
+    async def main(**options: Any) -> None:
+        async with async_http_client(trust_env=False, **options) as client:
+            await client.get(server.url)
+
+    with serving(answer(CHUNKED + b"0\r\n\r\n"), tls=tls[0]) as server:
+        with pytest.raises(httpx.ConnectError), http_client(trust_env=False) as client:
+            client.get(server.url)
+        with pytest.raises(httpx.ConnectError):
+            asyncio.run(main())
+        asyncio.run(main(verify=False))
+        asyncio.run(main(verify=str(tls[2])))
+
+
+def test_the_environment_names_authorities(
+    monkeypatch: pytest.MonkeyPatch, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]
+) -> None:
+    """
+    SSL_CERT_FILE is heeded, unless the environment is not to be trusted.
+    """
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls[2]))
+    with serving(answer(OK + b"Content-Length: 0\r\n\r\n"), tls=tls[0]) as server:
+        with http_client() as client:
+            assert 200 == client.get(server.url).status_code
+        with http_client(trust_env=False) as client, pytest.raises(httpx.ConnectError):
+            client.get(server.url)
+
+
+def test_alpn_and_server_name(tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
+    """
+    TLS says that it wants HTTP/1.1, which a server may insist on.
+    """
+    tls[0].set_alpn_protocols(["h2", "http/1.1"])
+
+    def script(server: RawServer, peer: Peer) -> None:
+        server.note(peer.sock.selected_alpn_protocol())  # type: ignore[attr-defined]
+        answer(OK + b"Content-Length: 0\r\n\r\n")(server, peer)
+
+    with serving(script, tls=tls[0]) as server:
+        for told in COLOURS.values():
+            told(server.url.replace("127.0.0.1", "localhost"), tls[1])
+
+    assert ["http/1.1"] * 3 == server.notes
+
+
+def test_chunked_uploads() -> None:
+    """
+    A body of unknown length goes out in chunks.
+    """
+
+    async def pieces() -> Any:
+        yield b"hello"
+        yield b"!"
+
+    async def main() -> None:
+        async with async_http_client() as client:
+            await client.post(server.url, content=pieces())
+
+    with serving(answer(OK + b"Content-Length: 0\r\n\r\n")) as server:
+        with http_client() as client:
+            client.post(server.url, content=iter([b"hello", b"!"]))
+        asyncio.run(main())
+
+    assert [b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n"] * 2 == [asked.partition(b"\r\n\r\n")[2] for asked in server.requests]
+
+
+def test_large_uploads() -> None:
+    """
+    Ten megabytes go out while the server reads slowly.
+    """
+    size = 10_000_000
+
+    async def main() -> None:
+        async with async_http_client(timeout=20) as client:
+            await client.post(server.url, content=b"x" * size)
+
+    with serving(answer(OK + b"Content-Length: 0\r\n\r\n")) as server:
+        with http_client(timeout=20) as client:
+            client.post(server.url, content=b"x" * size)
+        asyncio.run(main())
+
+    assert [size, size] == [len(asked.partition(b"\r\n\r\n")[2]) for asked in server.requests]
