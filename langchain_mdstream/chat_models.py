@@ -17,6 +17,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_mdstream._blocks import register
 from langchain_mdstream._errors import langchain_errors
+from langchain_mdstream._loading import loadable
 from langchain_mdstream._messages import openai_messages
 from langchain_mdstream._model import Model, OnOCIModelDeployment
 from langchain_mdstream._structured import Method, structured
@@ -250,3 +251,4 @@ class ChatOCIModelDeployment(OnOCIModelDeployment, ChatModel):
 
 
 register(ChatOCIModelDeployment.provider)
+loadable(ChatOCIModelDeployment)

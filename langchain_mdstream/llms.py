@@ -12,6 +12,7 @@ from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
 
 from langchain_mdstream._errors import langchain_errors
+from langchain_mdstream._loading import loadable
 from langchain_mdstream._model import Model, OnOCIModelDeployment
 from langchain_mdstream._translate import token_usage
 from mdstream_core import Choice, Event, Finish, Logprobs, OpenAICompletions, Reply, Served, TextDelta, Usage
@@ -192,3 +193,6 @@ class OCIModelDeploymentLLM(OnOCIModelDeployment, CompletionModel):
     """
 
     provider: ClassVar[str] = "oci_model_deployment"
+
+
+loadable(OCIModelDeploymentLLM)

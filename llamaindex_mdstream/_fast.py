@@ -20,56 +20,89 @@ from pydantic import BaseModel
 
 M = TypeVar("M", bound=BaseModel)
 
-_set = object.__setattr__
+_new = object.__new__
+_PARTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+_values, _named, _extra, _private = (BaseModel.__dict__[part].__set__ for part in _PARTS)
 
 
-def _filler(kind: type[M], *names: str) -> Callable[..., M]:
-    """A function from the values of the fields `names`, in this order, to an instance of `kind`."""
-    rest = {name: field.get_default() for name, field in kind.model_fields.items() if name not in names}
-    new = kind.__new__
-
-    def fill(*values: Any) -> M:
-        model = new(kind)
-        _set(model, "__dict__", {**rest, **dict(zip(names, values))})  # noqa: B905  # `strict` costs a tenth of it all
-        _set(model, "__pydantic_fields_set__", set(names))
-        _set(model, "__pydantic_extra__", None)
-        _set(model, "__pydantic_private__", None)
-        return model
-
-    return fill
+def _filled(kind: type[M], given: set[str], values: dict[str, Any]) -> M:
+    model = _new(kind)
+    _values(model, values)
+    _named(model, given.copy())
+    _extra(model, None)
+    _private(model, None)
+    return model
 
 
-def _constructor(kind: type[M], *names: str) -> Callable[..., M]:
-    """The same by the public constructor."""
-    return lambda *values: kind(**dict(zip(names, values, strict=True)))
+_TEXT = {"text"}
+_THINKING = {"content"}
+_CALL = {"tool_call_id", "tool_name", "tool_kwargs"}
+_MESSAGE = {"role", "blocks", "additional_kwargs"}
+_CHAT = {"message", "raw", "delta", "additional_kwargs"}
+_COMPLETION = {"text", "raw", "delta", "additional_kwargs"}
+
+
+def _text(text: str) -> TextBlock:
+    return _filled(TextBlock, _TEXT, {"block_type": "text", "text": text})
+
+
+def _thinking(content: str) -> ThinkingBlock:
+    values = {"block_type": "thinking", "content": content, "num_tokens": None, "additional_information": {}}
+    return _filled(ThinkingBlock, _THINKING, values)
+
+
+def _call(id: str, name: str, arguments: dict[str, Any] | str) -> ToolCallBlock:
+    values = {"block_type": "tool_call", "tool_call_id": id, "tool_name": name, "tool_kwargs": arguments}
+    return _filled(ToolCallBlock, _CALL, values)
+
+
+def _message(blocks: list[Any], more: dict[str, Any]) -> ChatMessage:
+    values = {"role": MessageRole.ASSISTANT, "additional_kwargs": more, "blocks": blocks}
+    return _filled(ChatMessage, _MESSAGE, values)
+
+
+def _chat(message: ChatMessage, raw: dict[str, Any], delta: str | None, more: dict[str, Any]) -> ChatResponse:
+    values = {"message": message, "raw": raw, "delta": delta, "logprobs": None, "additional_kwargs": more}
+    return _filled(ChatResponse, _CHAT, values)
+
+
+def _completion(text: str, raw: dict[str, Any], delta: str | None, more: dict[str, Any]) -> CompletionResponse:
+    values = {"text": text, "additional_kwargs": more, "raw": raw, "logprobs": None, "delta": delta}
+    return _filled(CompletionResponse, _COMPLETION, values)
 
 
 def _same(one: BaseModel, other: BaseModel) -> bool:
     """Whether nobody could tell two instances apart."""
-    parts = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
-    return one == other and all(getattr(one, part) == getattr(other, part) for part in parts)
+    return one == other and all(getattr(one, part) == getattr(other, part) for part in _PARTS)
 
 
-def _maker(kind: type[M], fields: dict[str, Any]) -> Callable[..., M]:
-    """The filler of `kind`, or its constructor when the two differ for the sample values of `fields`."""
-    fill, construct = _filler(kind, *fields), _constructor(kind, *fields)
-    return fill if _same(fill(*fields.values()), construct(*fields.values())) else construct
+def _faster(fill: Callable[..., M], construct: Callable[..., M], *sample: Any) -> Callable[..., M]:
+    """`fill`, or `construct` when the two differ for the sample values."""
+    return fill if _same(fill(*sample), construct(*sample)) else construct
 
 
-_BLOCK = TextBlock(text="Par")
-_MESSAGE = ChatMessage(role=MessageRole.ASSISTANT, blocks=[_BLOCK], additional_kwargs={"tool_calls": []})
+_ARGUMENTS = {"a": [1]}
+_RAW = {"choices": [{"index": 0}]}
 
-#: Each takes the values of the fields in the order that is written here.
-text_block = _maker(TextBlock, {"text": "Par"})
-thinking_block = _maker(ThinkingBlock, {"content": "Hm."})
-tool_call_block = _maker(ToolCallBlock, {"tool_call_id": "call_1", "tool_name": "add", "tool_kwargs": '{"a": 1'})
-chat_message = _maker(
-    ChatMessage,
-    {"role": MessageRole.ASSISTANT, "blocks": [_BLOCK], "additional_kwargs": {"tool_calls": [{"id": "call_1"}]}},
+text_block = _faster(_text, lambda text: TextBlock(text=text), "Par")
+thinking_block = _faster(_thinking, lambda content: ThinkingBlock(content=content), "Hm.")
+tool_call_block = _faster(
+    _call,
+    lambda id, name, arguments: ToolCallBlock(tool_call_id=id, tool_name=name, tool_kwargs=arguments),
+    *("call_1", "add", _ARGUMENTS),
 )
-chat_response = _maker(
-    ChatResponse, {"message": _MESSAGE, "raw": {"choices": []}, "delta": "Par", "additional_kwargs": {"a": 1}}
+chat_message = _faster(
+    _message,
+    lambda blocks, more: ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=more),
+    *([text_block("Par")], {"tool_calls": [_ARGUMENTS]}),
 )
-completion_response = _maker(
-    CompletionResponse, {"text": "Par", "additional_kwargs": {"a": 1}, "raw": {"choices": []}, "delta": "Par"}
+chat_response = _faster(
+    _chat,
+    lambda message, raw, delta, more: ChatResponse(message=message, raw=raw, delta=delta, additional_kwargs=more),
+    *(chat_message([], {}), _RAW, "Par", _ARGUMENTS),
+)
+completion_response = _faster(
+    _completion,
+    lambda text, raw, delta, more: CompletionResponse(text=text, raw=raw, delta=delta, additional_kwargs=more),
+    *("Par", _RAW, None, _ARGUMENTS),
 )

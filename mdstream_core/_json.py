@@ -4,6 +4,7 @@ orjson comes with LangChain (through langsmith) and reads a chunk in half the ti
 """
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,8 +24,7 @@ def loads(data: bytes | str) -> Any:
     try:
         return _parse(data)
     except ValueError:
-        # Both refuse lone surrogates and NaN, which real servers send (half an emoji, a logprob of -Infinity).
-        return json.loads(data)
+        return _loads_bent(data)
 
 
 def dumps(value: Any) -> bytes:
@@ -49,3 +49,21 @@ def is_unfinished(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _loads_bent(data: bytes | str) -> Any:
+    """What both refuse and real servers send: NaN, half an emoji, bytes that are not UTF-8.
+
+    What is no character becomes U+FFFD: text with half a character in it could be neither printed nor stored.
+    """
+    text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+    try:
+        return json.loads(_HALF.sub(lambda match: match["whole"] or "\ufffd", text))
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+
+
+_HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+
+#: Half of a surrogate pair, escaped or as it is; an escaped backslash and a whole pair are stepped over.
+_HALF = re.compile(rf"(?P<whole>\\\\|{_HIGH}{_LOW})|{_HIGH}|{_LOW}|[\ud800-\udfff]")

@@ -104,6 +104,8 @@ class RawServer:
         self.noted.set()
 
     def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._listener.close()
         for sock in self._peers:
             sock.close()

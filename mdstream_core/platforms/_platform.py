@@ -8,7 +8,7 @@ from mdstream_core._version import __version__
 from mdstream_core.errors import MalformedStream, ServiceError, Words, words_of
 from mdstream_core.http import Head, Request
 from mdstream_core.wire import Frames
-from mdstream_core.wire.jsonlines import DocumentDecoder, JSONLinesDecoder, LabelledStreamDecoder
+from mdstream_core.wire.jsonlines import JSONLinesDecoder, LabelledDocumentDecoder, LabelledStreamDecoder
 
 Trailers = Sequence[tuple[str, str]]
 
@@ -19,7 +19,7 @@ _FRAMING: dict[str, type[Frames]] = {
     "text/plain": LabelledStreamDecoder,
     "application/octet-stream": LabelledStreamDecoder,
     "": LabelledStreamDecoder,
-    "application/json": DocumentDecoder,
+    "application/json": LabelledDocumentDecoder,
     "application/jsonlines": JSONLinesDecoder,
     "application/x-ndjson": JSONLinesDecoder,
     "application/jsonl": JSONLinesDecoder,

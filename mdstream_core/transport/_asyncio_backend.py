@@ -16,6 +16,7 @@ from mdstream_core.transport._turns import Turns, turns
 from mdstream_core.transport._waiter import Waiter
 
 _INBOX = 262_144  # bytes; the other side chooses how much to send, so reading pauses when this is exceeded
+_SLICE = 262_144  # bytes handed to the event loop at once
 _EYEBALLS = 0.25  # seconds before the next address is tried beside the first (RFC 8305)
 
 # The interface is httpcore's, and it passes timeouts as arguments.
@@ -116,16 +117,21 @@ class AsyncioStream:
         return b""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        inbox, view = self._inbox, memoryview(buffer)
+        # In slices: TLS takes whatever it gets in one write, and feels the pressure at the next.
+        for at in range(0, len(view), _SLICE):
+            if inbox.lost:
+                raise self._core.WriteError(str(inbox.error or "the connection is closed")) from inbox.error
+            self._transport.write(view[at : at + _SLICE])
+            await self._drain(timeout)
+
+    async def _drain(self, timeout: float | None) -> None:
         inbox = self._inbox
-        if not inbox.lost and buffer:
-            self._transport.write(buffer)
-            try:
-                while inbox.clogged and not inbox.lost:
-                    await inbox.writable.wait(timeout)
-            except TimeoutError as error:
-                raise self._core.WriteTimeout("the other side did not read for too long") from error
-        if inbox.lost:
-            raise self._core.WriteError(str(inbox.error or "the connection is closed")) from inbox.error
+        try:
+            while inbox.clogged and not inbox.lost:
+                await inbox.writable.wait(timeout)
+        except TimeoutError as error:
+            raise self._core.WriteTimeout("the other side did not read for too long") from error
 
     async def aclose(self) -> None:
         """Never waits: a cancelled task may call it. `close` would wait for the other side's farewell in TLS."""

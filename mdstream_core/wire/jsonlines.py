@@ -19,30 +19,27 @@ class JSONLinesDecoder:
 
     def __init__(self, longest: int = LONGEST) -> None:
         self._longest = longest
-        self._held: list[bytes] = []
-        self._size = 0
+        self._held = bytearray()
 
     def feed(self, data: bytes) -> list[Frame]:
         """The documents whose lines are complete with these bytes."""
         if b"\n" not in data:
             self._hold(data)
             return []
-        *lines, rest = b"".join((*self._held, data)).split(b"\n")
+        *lines, rest = (bytes(self._held) + data).split(b"\n")
         self._held.clear()
-        self._size = 0
         self._hold(rest)
         return [Frame(line) for line in map(bytes.strip, lines) if line]
 
     def end(self) -> list[Frame]:
         """The last line, where no line break ended it."""
-        rest = b"".join(self._held).strip()
+        rest = bytes(self._held).strip()
         self._held.clear()
         return [Frame(rest)] if rest else []
 
     def _hold(self, piece: bytes) -> None:
-        self._held.append(piece)
-        self._size += len(piece)
-        if self._size > self._longest:
+        self._held += piece
+        if len(self._held) > self._longest:
             raise MalformedStream(f"a line of more than {self._longest} bytes")
 
 
@@ -55,29 +52,52 @@ class DocumentDecoder(JSONLinesDecoder):
         return []
 
 
-class LabelledStreamDecoder:
-    """Reads a body that is labelled a stream of events and may be JSON all the same.
+class SniffingDecoder:
+    """Reads a body whose label cannot be trusted: what it begins with says what it is.
 
-    LMI labels JSON lines so, and a container that ignores `stream` may send its one document so.
+    LMI labels JSON lines as events, and a container that ignores `stream` may send its one document so; a gateway may
+    label events as JSON.
+
+    Args:
+        longest: The most bytes that a frame may have; a security limit.
+        json: How a body is read that begins with `{`.
     """
 
-    def __init__(self, longest: int = LONGEST) -> None:
+    def __init__(self, longest: int = LONGEST, json: type[JSONLinesDecoder] = JSONLinesDecoder) -> None:
         self._longest = longest
+        self._json = json
         self._seen = b""
         self._inner: Frames | None = None
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that are complete with these bytes."""
         if self._inner is None:
-            data = self._seen = self._seen + data
-            first = data.lstrip(_SPACE)[:1]
-            if not first:
+            data = self._seen = (self._seen + data).lstrip(_SPACE)
+            if len(data) < 2:  # noqa: PLR2004  # the second byte tells a document over several lines from JSON lines
                 return []
-            self._inner = JSONLinesDecoder(self._longest) if first == b"{" else SSEDecoder(self._longest)
-            self._seen = b""
-            self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to decide
+            self._inner = self._choose(data)
+        self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to decide
         return self._inner.feed(data)
 
     def end(self) -> list[Frame]:
         """What is left over."""
-        return self._inner.end() if self._inner else []
+        if self._inner is None:
+            self._inner = self._choose(self._seen)
+            return [*self._inner.feed(self._seen), *self._inner.end()]
+        return self._inner.end()
+
+    def _choose(self, data: bytes) -> Frames:
+        if not data.startswith(b"{"):
+            return SSEDecoder(self._longest)
+        return DocumentDecoder(self._longest) if data[1:2] in {b"\r", b"\n"} else self._json(self._longest)
+
+
+class LabelledStreamDecoder(SniffingDecoder):
+    """A body that is labelled a stream of events."""
+
+
+class LabelledDocumentDecoder(SniffingDecoder):
+    """A body that is labelled one JSON document."""
+
+    def __init__(self, longest: int = LONGEST) -> None:
+        super().__init__(longest, DocumentDecoder)

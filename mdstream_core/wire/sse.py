@@ -26,8 +26,7 @@ class SSEDecoder:
 
     def __init__(self, longest: int = LONGEST) -> None:
         self._longest = longest
-        self._held: list[bytes] = []  # the pieces of a line whose end has not come
-        self._held_size = 0
+        self._held = bytearray()  # a line whose end has not come
         self._data: list[bytes] = []
         self._data_size = 0
         self._event = ""
@@ -42,25 +41,24 @@ class SSEDecoder:
             self._hold(data)
             return []
         if self._held:
-            data = b"".join((*self._held, data))
+            data = bytes(self._held) + data
             self._held.clear()
-            self._held_size = 0
         lines = data.splitlines()
         self._after_cr = data.endswith(b"\r")
         if not self._after_cr and not data.endswith(b"\n"):
             self._hold(lines.pop())
-        if self._first and lines:
-            self._first = False
-            lines[0] = lines[0].removeprefix(_BOM)
         return self._read(lines)
 
     def end(self) -> list[Frame]:
         """The event that was not ended by a blank line, if there is one; the standard would drop it."""
-        lines = [b"".join(self._held), b""] if self._held else [b""]
+        line = bytes(self._held)
         self._held.clear()
-        return self._read(lines)
+        return self._read([line, b""] if line else [b""])
 
     def _read(self, lines: list[bytes]) -> list[Frame]:
+        if self._first and lines:
+            self._first = False
+            lines[0] = lines[0].removeprefix(_BOM)
         frames: list[Frame] = []
         for line in lines:
             if not line:
@@ -86,16 +84,13 @@ class SSEDecoder:
 
     def _keep(self, value: bytes) -> None:
         self._data.append(value)
-        self._data_size += len(value)
+        self._data_size += len(value) + 1  # empty lines count too: there may be any number of them
         if self._data_size > self._longest:
             raise MalformedStream(f"an event of more than {self._longest} bytes")
 
     def _hold(self, piece: bytes) -> None:
-        if not piece:
-            return
-        self._held.append(piece)
-        self._held_size += len(piece)
-        if self._held_size > self._longest:
+        self._held += piece
+        if len(self._held) > self._longest:
             raise MalformedStream(f"a line of more than {self._longest} bytes")
 
     def _dispatch(self) -> Frame:

@@ -7,7 +7,8 @@ _QUOTED = re.compile(r"'([^'\n]+)'(?!\w)|\"([^\"\n]+)\"|“([^”\n]+)”|`([^`\
 _PROPER = re.compile(r"\b[A-Z][\w'’.-]*(?:,? (?:(?:de|of|la|van|von) )?[A-Z][\w'’-]*)*")
 _UPPER = "A-ZÀ-ÞĀ-Ž"
 _PLACE = re.compile(
-    rf"\b(?:in|at|for|near|of|to|from|over)\s+((?:the )?[{_UPPER}\u0370-\uFFFF][\w'’.-]*(?:,? [{_UPPER}][\w'’-]*)*)"
+    rf"\b(?:in|at|for|near|of|to|from|over)\s+"
+    rf"((?:the )?[{_UPPER}\u0370-\uFFFF][\w'’.-]*(?:,? [{_UPPER}][\w'’-]*)*)"
 )
 _FORMS = {
     "email": re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),

@@ -1,0 +1,230 @@
+"""Events of the core → responses of LlamaIndex: one `Answer` for each answer, and nobody else's."""
+
+from typing import Any, Generic, TypeVar
+
+from llama_index.core.base.llms.types import ChatResponse, CompletionResponse, LogProb
+
+from llamaindex_mdstream import _fast
+from mdstream_core import (
+    Choice,
+    Event,
+    Finish,
+    Logprobs,
+    MDStreamError,
+    ReasoningDelta,
+    RefusalDelta,
+    Reply,
+    Served,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+
+R = TypeVar("R", ChatResponse, CompletionResponse)
+
+
+class Answer(Generic[R]):
+    """One answer while it comes in.
+
+    LlamaIndex knows one answer to a question: where several were asked for, the others are not shown.
+
+    Args:
+        parallel: Whether the model may call several tools at once; otherwise only its first call is let through.
+    """
+
+    def __init__(self, *, parallel: bool = True) -> None:
+        self._parallel = parallel
+        self._text = ""
+        self._reasoning = ""
+        self._refusal = ""
+        self._calls: list[ToolCall] = []
+        self._logprobs: list[dict[str, Any]] = []
+        self._finish: str | None = None
+        self._usage: Usage | None = None
+        self._served = Served()
+
+    def take(self, event: Event) -> R | None:  # noqa: C901  # one case for each thing that a model can say
+        """The response that this event makes; `None` for what only the last response tells."""
+        match event:
+            case TextDelta(text, 0):
+                self._text += text
+                return self._chunk(text, {"content": text}, {})
+            case ReasoningDelta(text, 0):
+                self._reasoning += text
+                return self._chunk("", {"reasoning_content": text}, {"thinking_delta": text})
+            case ToolCallDelta(index=index, choice=0) if self._parallel or index == 0:
+                self._call(event)
+                return self._chunk("", {"tool_calls": [_wire_delta(event)]}, {})
+            case RefusalDelta(text, 0):
+                self._refusal += text
+                return self._chunk("", {"refusal": text}, {})
+            case Logprobs(content, 0):
+                self._logprobs += content
+            case Finish(reason, 0):
+                self._finish = reason
+            case Usage():
+                self._usage = event
+            case Served():
+                self._served = event
+        return None
+
+    def last(self) -> R:
+        """The response that closes a stream: the whole answer, usage and finish reason, with an empty delta."""
+        choice = Choice(
+            self._text, self._reasoning, self._refusal, tuple(self._calls), tuple(self._logprobs), self._finish
+        )
+        return self.whole(Reply((choice,), self._usage, self._served), delta="")
+
+    def whole(self, reply: Reply, *, delta: str | None = None) -> R:
+        """The response that says all of `reply`."""
+        return self._whole(reply, self._allowed(reply), delta, closing(reply))
+
+    def partial(self, reply: Reply, error: MDStreamError) -> R:
+        """The response that says what there was before `error`."""
+        facts = {"type": type(error).__name__, "message": str(error), "code": error.code, "status": error.status}
+        more = {**closing(reply), "finish_reason": "error", "error": facts | {"request_id": error.request_id}}
+        return self._whole(reply, self._allowed(reply), None, more)
+
+    def _chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> R:
+        raise NotImplementedError
+
+    def _whole(self, reply: Reply, calls: tuple[ToolCall, ...], delta: str | None, more: dict[str, Any]) -> R:
+        raise NotImplementedError
+
+    def _raw(self, wire: dict[str, Any]) -> dict[str, Any]:
+        """A chunk in flight, in the OpenAI shape."""
+        served = self._served
+        return {
+            "id": served.id,
+            "object": "chat.completion.chunk",
+            "model": served.model,
+            "choices": [{"index": 0, "delta": wire, "finish_reason": None}],
+        }
+
+    def _call(self, delta: ToolCallDelta) -> None:
+        if delta.index < len(self._calls):
+            call = self._calls[delta.index]
+            self._calls[delta.index] = ToolCall(call.id, call.name, call.arguments + delta.arguments)
+        else:
+            self._calls.append(ToolCall(delta.id or "", delta.name or "", delta.arguments))
+
+    def _allowed(self, reply: Reply) -> tuple[ToolCall, ...]:
+        return reply.tool_calls if self._parallel else reply.tool_calls[:1]
+
+
+class ChatAnswer(Answer[ChatResponse]):
+    """An answer as `ChatResponse`."""
+
+    def _chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> ChatResponse:
+        if self._calls or self._reasoning or self._refusal:
+            blocks = _blocks(self._text, self._reasoning)
+            blocks += [_fast.tool_call_block(call.id, call.name, call.arguments) for call in self._calls]
+            message = _fast.chat_message(blocks, _said(self._calls, self._refusal))
+        else:
+            message = _fast.chat_message([_fast.text_block(self._text)], {})
+        return _fast.chat_response(message, self._raw(wire), delta, more)
+
+    def _whole(
+        self, reply: Reply, calls: tuple[ToolCall, ...], delta: str | None, more: dict[str, Any]
+    ) -> ChatResponse:
+        blocks = _blocks(reply.text, reply.reasoning)
+        blocks += [_fast.tool_call_block(call.id, call.name, _arguments(call, reply)) for call in calls]
+        message = _fast.chat_message(blocks, _said(calls, reply.refusal))
+        response = _fast.chat_response(message, raw(reply, calls), delta, more)
+        if reply.choices[0].logprobs:
+            response.logprobs = _logprobs(reply)
+        return response
+
+
+class TextAnswer(Answer[CompletionResponse]):
+    """An answer as `CompletionResponse`."""
+
+    def _chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> CompletionResponse:
+        return _fast.completion_response(self._text, self._raw(wire), delta, more)
+
+    def _whole(
+        self, reply: Reply, calls: tuple[ToolCall, ...], delta: str | None, more: dict[str, Any]
+    ) -> CompletionResponse:
+        response = _fast.completion_response(reply.text, raw(reply, calls), delta, more)
+        if reply.choices[0].logprobs:
+            response.logprobs = _logprobs(reply)
+        return response
+
+
+def closing(reply: Reply) -> dict[str, Any]:
+    """`additional_kwargs` of a whole response: finish reason and usage, where LlamaIndex and OpenInference look."""
+    usage = _usage(reply.usage) if reply.usage else {}
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    return {"finish_reason": reply.finish_reason} | {name: usage[name] for name in names if usage}
+
+
+def raw(reply: Reply, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
+    """A whole answer in the OpenAI shape, whatever shape it had on the wire."""
+    message: dict[str, Any] = {"role": "assistant", "content": reply.text}
+    if reply.reasoning:
+        message["reasoning_content"] = reply.reasoning
+    message |= _said(calls, reply.refusal)
+    served = reply.served
+    document = {
+        "id": served.id,
+        "object": "chat.completion",
+        "model": served.model,
+        "choices": [{"index": 0, "message": message, "finish_reason": reply.finish_reason}],
+    }
+    if served.fingerprint:
+        document["system_fingerprint"] = served.fingerprint
+    return document | ({"usage": _usage(reply.usage)} if reply.usage else {})
+
+
+def _blocks(text: str, reasoning: str) -> list[Any]:
+    """One text block always: `content` joins several with line ends, and must be the sum of the deltas."""
+    blocks: list[Any] = [_fast.thinking_block(reasoning)] if reasoning else []
+    return [*blocks, _fast.text_block(text)]
+
+
+def _said(calls: "tuple[ToolCall, ...] | list[ToolCall]", refusal: str) -> dict[str, Any]:
+    """`additional_kwargs` of a message: the calls once more, because chat engines and programs look only here."""
+    more: dict[str, Any] = {"tool_calls": [_wire_call(call) for call in calls]} if calls else {}
+    return more | {"refusal": refusal} if refusal else more
+
+
+def _wire_call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _wire_delta(delta: ToolCallDelta) -> dict[str, Any]:
+    function = {"name": delta.name, "arguments": delta.arguments}
+    return {"index": delta.index, "id": delta.id, "type": "function", "function": function}
+
+
+def _arguments(call: ToolCall, reply: Reply) -> dict[str, Any] | str:
+    """A dictionary, or the text as it came where it is none: then nobody takes it for arguments."""
+    cut_before = reply.finish_reason != "stop" and reply.finish_reason != "tool_calls" and not call.arguments.strip()
+    try:
+        return call.arguments if cut_before else call.parsed()
+    except ValueError:
+        return call.arguments
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    """OpenAI's names, which TokenCountingHandler reads."""
+    of_prompt = {"cached_tokens": usage.cached, "audio_tokens": usage.input_audio}
+    of_completion = {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.output_audio}
+    return {
+        "prompt_tokens": usage.input,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.total,
+        "prompt_tokens_details": {name: count for name, count in of_prompt.items() if count is not None},
+        "completion_tokens_details": {name: count for name, count in of_completion.items() if count is not None},
+    }
+
+
+def _logprobs(reply: Reply) -> list[list[LogProb]]:
+    """For each token its candidates, or itself where the server names none."""
+    tokens = reply.choices[0].logprobs
+    return [[_logprob(entry) for entry in token.get("top_logprobs") or [token]] for token in tokens]
+
+
+def _logprob(entry: dict[str, Any]) -> LogProb:
+    return LogProb(token=entry.get("token") or "", logprob=entry.get("logprob") or 0.0, bytes=entry.get("bytes") or [])

@@ -1,0 +1,346 @@
+"""The emulator's routes, limits and records, looked at byte by byte."""
+
+import asyncio
+import contextlib
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from _raw_client import HELLO, STREAM, ask, connect, hear, request
+
+from mdstream_core.emulator import FLAVOURS, Answer, Emulator, Fault, serve
+
+
+@pytest.fixture
+def cloud() -> Iterator[Emulator]:
+    with Emulator() as cloud:
+        yield cloud
+
+
+def test_a_stream_has_the_headers_that_oci_documents(cloud: Emulator) -> None:
+    heard = ask(cloud.endpoint + STREAM, HELLO)
+
+    assert heard.status == 200
+    assert heard.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert heard.headers["transfer-encoding"] == "chunked"
+    assert heard.headers["trailer"] == "StreamFailure"
+    assert heard.headers["opc-request-id"]
+    assert heard.trailers == {}
+    assert heard.whole
+
+
+def test_one_event_is_one_chunk(cloud: Emulator) -> None:
+    chunks = ask(cloud.endpoint + STREAM, HELLO).chunks
+
+    assert all(chunk.startswith(b"data: ") and chunk.endswith(b"\n\n") for chunk in chunks)
+    assert chunks[-1] == b"data: [DONE]\n\n"
+
+
+def test_events_may_share_a_chunk() -> None:
+    with Emulator(events_per_chunk=4) as cloud:
+        heard = ask(cloud.endpoint + STREAM, HELLO)
+
+    assert heard.chunks[0].count(b"data: ") == 4
+    assert heard.text == "Hello! How can I help you today?"
+
+
+@pytest.mark.parametrize(
+    ("path", "route", "kind"),
+    [
+        (STREAM, "", "chat.completion.chunk"),
+        (STREAM, "/v1/completions", "text_completion"),
+        (STREAM + "/v1/chat/completions", "", "chat.completion.chunk"),
+        (STREAM + "/v1/completions", "", "text_completion"),
+    ],
+)
+def test_routes_lead_to_the_container(cloud: Emulator, path: str, route: str, kind: str) -> None:
+    heard = ask(cloud.endpoint + path, {**HELLO, "prompt": "Hello"}, route=route)
+
+    assert {event["object"] for event in heard.events} == {kind}
+
+
+def test_the_deployment_chooses_the_default_route() -> None:
+    with Emulator(default_route="/v1/completions") as cloud:
+        heard = ask(cloud.endpoint + "/predict", {"prompt": "Hello"})
+
+    assert heard.json["object"] == "text_completion"
+
+
+def test_predict_streams_the_old_way(cloud: Emulator) -> None:
+    old = ask(cloud.endpoint + "/predict", HELLO, enable_streaming="true")
+    plain = ask(cloud.endpoint + "/predict", HELLO)
+
+    assert len(old.chunks) > 5
+    assert "content-length" in plain.headers
+    assert plain.text == old.text
+
+
+def test_an_answer_that_is_no_stream_is_a_conflict_on_the_streaming_endpoint(cloud: Emulator) -> None:
+    heard = ask(cloud.endpoint + STREAM, {**HELLO, "stream": False})
+
+    assert heard.status == 409
+    assert heard.json["code"] == "ExternalServerIncorrectState"
+
+
+def test_a_lenient_deployment_passes_it_on() -> None:
+    with Emulator(strict=False) as cloud:
+        heard = ask(cloud.endpoint + STREAM, {**HELLO, "stream": False})
+
+    assert heard.json["object"] == "chat.completion"
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "code"),
+    [
+        ("/nonsense", "POST", 404, "NotAuthorizedOrNotFound"),
+        ("", "POST", 404, "NotAuthorizedOrNotFound"),
+        ("x/predict", "POST", 404, "NotAuthorizedOrNotFound"),
+        ("/predict", "GET", 405, "MethodNotAllowed"),
+    ],
+)
+def test_wrong_routes_are_refused_in_ocis_words(cloud: Emulator, path: str, method: str, status: int, code: str) -> None:
+    heard = ask(cloud.endpoint + path, HELLO, method)
+
+    assert (heard.status, heard.json["code"]) == (status, code)
+    assert heard.headers["opc-request-id"]
+
+
+@pytest.mark.parametrize(("path", "method", "status"), [("/v1/nope", "POST", 404), ("/v1/models", "POST", 405)])
+def test_wrong_routes_of_the_container_are_refused_in_its_words(cloud: Emulator, path: str, method: str, status: int) -> None:
+    heard = ask(cloud.endpoint + "/predict" + path, HELLO, method)
+
+    assert heard.status == status
+    assert list(heard.json) == ["detail"]
+
+
+def test_a_body_without_its_length_is_refused(cloud: Emulator) -> None:
+    with connect(cloud.url) as sock:
+        path = urlsplit(cloud.endpoint).path
+        sock.sendall(f"POST {path}/predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode())
+        heard = hear(sock, 0.3)
+
+    assert (heard.status, heard.json["code"]) == (411, "LengthRequired")
+
+
+def test_a_body_of_more_than_ten_megabytes_is_refused(cloud: Emulator) -> None:
+    heard = ask(cloud.endpoint + "/predict", b" " * (10 * 1024 * 1024 + 1))
+
+    assert (heard.status, heard.json["code"]) == (413, "PayloadTooLarge")
+
+
+def test_bytes_that_are_no_request_are_refused(cloud: Emulator) -> None:
+    with connect(cloud.url) as sock:
+        sock.sendall(b"nonsense\r\n\r\n")
+
+        assert hear(sock).status == 400
+
+
+def test_a_connection_is_used_again_and_counted(cloud: Emulator) -> None:
+    parts = urlsplit(cloud.endpoint)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+    for _ in range(3):
+        connection.request("POST", parts.path + STREAM, json.dumps(HELLO))
+        assert b"[DONE]" in connection.getresponse().read()
+    connection.close()
+
+    assert cloud.connections == 1
+    assert [received.connection for received in cloud.requests] == [1, 1, 1]
+
+
+def test_requests_sent_ahead_are_answered_in_order(cloud: Emulator) -> None:
+    url = cloud.endpoint + "/predict"
+    with connect(url) as sock:
+        sock.sendall(request(url, {**HELLO, "stream": False}, connection="") + request(url, {**HELLO, "stream": False}))
+        heard = hear(sock)
+
+    assert heard.data.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_what_came_in_is_recorded(cloud: Emulator) -> None:
+    ask(cloud.endpoint + STREAM + "?a=1", HELLO, opc_request_id="ABC", authorization="Bearer hidden")
+
+    assert cloud.last.json == HELLO
+    assert cloud.last.headers["opc-request-id"] == "ABC"
+    assert cloud.last.path.endswith(STREAM)
+    assert "hidden" not in repr(cloud.last)
+
+
+def test_a_client_that_goes_is_noticed(cloud: Emulator) -> None:
+    cloud.script(Fault("stall", after=2))
+    url = cloud.endpoint + STREAM
+    with connect(url) as sock:
+        sock.sendall(request(url, HELLO))
+        sock.recv(10)
+        assert not cloud.last.closed.is_set()
+
+    assert cloud.last.closed.wait(5)
+    assert not cloud.last.answered.is_set()
+
+
+def test_tokens_come_one_by_one_with_a_delay() -> None:
+    with Emulator(delay=0.001) as cloud:
+        heard = ask(cloud.endpoint + STREAM, HELLO)
+
+    assert heard.text == "Hello! How can I help you today?"
+
+
+def test_tls_is_trusted_through_the_authoritys_file() -> None:
+    with Emulator(tls=True) as cloud:
+        heard = ask(cloud.endpoint + STREAM, HELLO, ca_file=cloud.ca_file)
+        assert cloud.last.scheme == "https"
+
+    assert heard.whole
+
+
+def test_there_is_no_authority_without_tls(cloud: Emulator) -> None:
+    with pytest.raises(ValueError, match="tls=True"):
+        cloud.ca_file  # noqa: B018
+
+
+def test_a_taken_port_is_reported(cloud: Emulator) -> None:
+    port = urlsplit(cloud.url).port
+    assert port
+    with pytest.raises(OSError, match="in use"), Emulator(port=port):
+        pass
+
+
+def test_nothing_is_left_behind() -> None:
+    with Emulator() as cloud:
+        cloud.script(Fault("stall"))
+        sock = connect(cloud.url)
+        sock.sendall(request(cloud.endpoint + STREAM, HELLO))
+        sock.recv(10)
+    sock.close()
+
+    assert not [thread for thread in threading.enumerate() if thread.name == "mdstream-emulator"]
+
+
+async def test_serve_runs_until_it_is_cancelled() -> None:
+    found: asyncio.Future[Emulator] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serve(ready=found.set_result, brain=lambda request: "Served."))
+    cloud = await asyncio.wait_for(found, 5)
+    heard = await asyncio.to_thread(ask, cloud.endpoint + STREAM, HELLO)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+    assert heard.text == "Served."
+
+
+def test_a_brain_may_be_any_function() -> None:
+    brain = lambda request: Answer(text=("a", "b"), reasoning=("hm",))  # noqa: E731
+    with Emulator(brain=brain) as cloud:
+        events = ask(cloud.endpoint + STREAM, HELLO).events
+
+    assert [event["choices"][0]["delta"] for event in events[1:4]] == [{"reasoning": "hm"}, {"content": "a"}, {"content": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("options", "body", "words"),
+    [
+        ({"models": ["known"]}, {"model": "nope"}, "The model `nope` does not exist"),
+        ({"context": 3}, {}, "maximum context length is 3 tokens"),
+        ({"context": 30}, {"max_tokens": 50}, "max_tokens=50 cannot be greater"),
+        ({}, {"model": "no-tools", "tools": [{"type": "function", "function": {"name": "f"}}]}, "--enable-auto-tool-choice"),
+        ({}, {"temperature": -1}, "temperature must be non-negative"),
+        ({}, {"messages": "Hello"}, "valid list"),
+    ],
+)
+def test_the_container_refuses_as_vllm_does(options: dict, body: dict, words: str) -> None:
+    with Emulator(**options) as cloud:
+        heard = ask(cloud.endpoint + "/predict", {**HELLO, **body})
+
+    assert heard.status in {400, 404}
+    assert words in heard.json["error"]["message"]
+
+
+def test_the_refusals_have_each_servers_form() -> None:
+    forms = {}
+    for flavour in FLAVOURS:
+        with Emulator(flavour=flavour) as cloud:
+            forms[flavour] = set(ask(cloud.openai_url + "/chat/completions", b"{").json)
+
+    assert forms["vllm"] == {"error"}
+    assert forms["sglang"] == {"object", "message", "type", "param", "code"}
+    assert forms["tgi"] == {"error", "error_type"}
+    assert forms["transformers"] == {"detail"}
+
+
+def test_a_known_prompt_is_served_from_the_cache(cloud: Emulator) -> None:
+    body = {**HELLO, "stream": False, "messages": [{"role": "user", "content": "word " * 100}]}
+    usages = [ask(cloud.endpoint + "/predict", body).json["usage"] for _ in range(2)]
+
+    assert usages[0]["prompt_tokens_details"]["cached_tokens"] == 0
+    assert usages[1]["prompt_tokens_details"]["cached_tokens"] > 90
+
+
+def test_embeddings_bring_related_texts_together(cloud: Emulator) -> None:
+    texts = ["The river flows to the sea", "A river flowing into the sea", "Taxes are due in April"]
+    data = ask(cloud.endpoint + "/predict/v1/embeddings", {"input": texts, "dimensions": 64}).json["data"]
+    one, two, other = (entry["embedding"] for entry in data)
+
+    assert len(one) == 64
+    assert sum(value * value for value in one) == pytest.approx(1)
+    assert sum(a * b for a, b in zip(one, two, strict=True)) > 0.4 > sum(a * b for a, b in zip(one, other, strict=True))
+
+
+def test_documents_are_ranked(cloud: Emulator) -> None:
+    body = {"query": "Who makes honey?", "documents": ["Trains are late.", "Bees make honey."], "top_n": 1}
+    best = ask(cloud.endpoint + "/predict/v1/rerank", body).json["results"]
+    tei = ask(cloud.endpoint + "/predict/rerank", {"query": "honey", "texts": body["documents"]}).json
+
+    assert [result["index"] for result in best] == [1]
+    assert [result["index"] for result in tei] == [1, 0]
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/version"])
+def test_what_is_asked_with_get(cloud: Emulator, path: str) -> None:
+    assert ask(cloud.endpoint + "/predict" + path, method="GET").status == 200
+
+
+def test_tgi_generates_in_its_own_way(cloud: Emulator) -> None:
+    events = ask(cloud.endpoint + STREAM + "/generate_stream", {"inputs": "Hello"}).events
+
+    assert events[0]["generated_text"] is None
+    assert events[-1]["generated_text"] == "Hello! How can I help you today?"
+    assert events[-1]["details"]["finish_reason"] == "eos_token"
+
+
+def test_another_server_may_stand_behind_it() -> None:
+    with Emulator(brain=lambda request: "From afar.") as far, Emulator(upstream=far.openai_url) as near:
+        stream = ask(near.endpoint + STREAM, HELLO)
+        whole = ask(near.endpoint + "/predict", {**HELLO, "stream": False})
+        models = ask(near.endpoint + "/predict/v1/models", method="GET")
+        near.script(Fault("trailer", after=2))
+        broken = ask(near.endpoint + STREAM, HELLO)
+
+    assert stream.text == "From afar."
+    assert stream.headers["trailer"] == "StreamFailure"
+    assert whole.json["choices"][0]["message"]["content"] == "From afar."
+    assert models.status == 200
+    assert len(broken.events) == 2
+    assert "StreamFailure" in broken.trailers
+
+
+def test_an_upstream_that_breaks_off_is_told_in_the_trailer() -> None:
+    with Emulator() as far, Emulator(upstream=far.openai_url) as near:
+        far.script(Fault("cut", after=3))
+        heard = ask(near.endpoint + STREAM, HELLO)
+
+    assert len(heard.events) == 3
+    assert "InternalServerError" in heard.trailers["StreamFailure"]
+
+
+def test_an_upstream_that_is_not_there_is_unavailable() -> None:
+    with Emulator(upstream="http://127.0.0.1:9/v1", strict=False) as near:
+        heard = ask(near.endpoint + STREAM, HELLO)
+
+    assert (heard.status, heard.json["code"]) == (503, "ServiceUnavailable")
+
+
+def test_an_upstream_needs_a_url() -> None:
+    with pytest.raises(ValueError, match="http or https"):
+        Emulator(upstream="localhost:11434")
