@@ -141,6 +141,10 @@ class Model(BaseModel):
             self._add_version("mdstream-llm", __version__)
         return self
 
+    def model_post_init(self, context: Any, /) -> None:
+        """LangChain's own, which private attributes would hide."""
+        super().model_post_init(context)
+
     @property
     def service(self) -> Service:
         """The endpoint, its signer and its connections; made when first needed."""
@@ -184,9 +188,16 @@ class Model(BaseModel):
     def _retry(self) -> Retry:
         return Retry(self.max_retries)
 
-    def _call(self, dialect: Dialect, asked: Mapping[str, Any], *, stream: bool, **kwargs: Any) -> Call:
+    def _call(
+        self,
+        dialect: Dialect,
+        asked: Mapping[str, Any],
+        stop: list[str] | None,
+        kwargs: dict[str, Any],
+        *,
+        stream: bool,
+    ) -> Call:
         """One call: the fields, then what the caller says, then `extra_body`."""
-        stop = kwargs.pop("stop", None)
         headers = kwargs.get("extra_headers")
         said = {name: value for name, value in kwargs.items() if name not in _NOT_ASKED}
         said = {_ALIASES.get(name, name): value for name, value in said.items()}

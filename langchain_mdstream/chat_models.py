@@ -22,7 +22,7 @@ from langchain_mdstream._messages import openai_messages
 from langchain_mdstream._model import Model, OnOCIModelDeployment
 from langchain_mdstream._structured import Method, structured
 from langchain_mdstream._translate import Chunks, result
-from mdstream_core import Call, Dialect, dialect
+from mdstream_core import Call, dialect
 
 Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 
@@ -40,7 +40,7 @@ class ChatModel(Model, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call = self._chat(messages, stop=stop, stream=False, **kwargs)
+        call = self._chat(messages, stop, kwargs, stream=False)
         with langchain_errors():
             reply = self.service.client.complete(call)
         return result(reply, self.provider)
@@ -52,7 +52,7 @@ class ChatModel(Model, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call = self._chat(messages, stop=stop, stream=False, **kwargs)
+        call = self._chat(messages, stop, kwargs, stream=False)
         with langchain_errors():
             reply = await self.service.async_client.complete(call)
         return result(reply, self.provider)
@@ -65,7 +65,7 @@ class ChatModel(Model, BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         # LangChain itself tells the callbacks of each chunk; telling them here too would tell them twice.
-        call = self._chat(messages, stop=stop, stream=True, **kwargs)
+        call = self._chat(messages, stop, kwargs, stream=True)
         chunks = Chunks(self.provider)
         with langchain_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
@@ -80,7 +80,7 @@ class ChatModel(Model, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        call = self._chat(messages, stop=stop, stream=True, **kwargs)
+        call = self._chat(messages, stop, kwargs, stream=True)
         chunks = Chunks(self.provider)
         with langchain_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
@@ -148,13 +148,11 @@ class ChatModel(Model, BaseChatModel):
         """An estimate; the server's own count comes with each answer as `usage_metadata`."""
         return count_tokens_approximately(messages, tools=list(tools) if tools else None)
 
-    @property
-    def _dialect(self) -> Dialect:
-        return dialect(self.dialect)
-
-    def _chat(self, messages: list[BaseMessage], *, stop: list[str] | None, stream: bool, **kwargs: Any) -> Call:
+    def _chat(
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
+    ) -> Call:
         asked = {"messages": openai_messages(messages)}
-        return self._call(self._dialect, asked, stream=stream, stop=stop, **kwargs)
+        return self._call(dialect(self.dialect), asked, stop, kwargs, stream=stream)
 
     @property
     def _identifying_params(self) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class CompletionModel(Model, BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        call = self._call(_COMPLETIONS, {"prompt": prompt}, stream=True, stop=stop, **kwargs)
+        call = self._call(_COMPLETIONS, {"prompt": prompt}, stop, kwargs, stream=True)
         last = _Last()
         with langchain_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
@@ -67,7 +67,7 @@ class CompletionModel(Model, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        call = self._call(_COMPLETIONS, {"prompt": prompt}, stream=True, stop=stop, **kwargs)
+        call = self._call(_COMPLETIONS, {"prompt": prompt}, stop, kwargs, stream=True)
         last = _Last()
         with langchain_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
@@ -82,7 +82,7 @@ class CompletionModel(Model, BaseLLM):
         self, prompt: str, stop: list[str] | None, run_manager: CallbackManagerForLLMRun | None, **kwargs: Any
     ) -> Reply:
         listened = self._is_listened_to(run_manager, kwargs)
-        call = self._call(_COMPLETIONS, {"prompt": prompt}, stream=listened, stop=stop, **kwargs)
+        call = self._call(_COMPLETIONS, {"prompt": prompt}, stop, kwargs, stream=listened)
         events: list[Event] = []
         with langchain_errors(), closing(self.service.client.stream(call)) as stream:
             for event in stream:
@@ -95,7 +95,7 @@ class CompletionModel(Model, BaseLLM):
         self, prompt: str, stop: list[str] | None, run_manager: AsyncCallbackManagerForLLMRun | None, **kwargs: Any
     ) -> Reply:
         listened = self._is_listened_to(run_manager, kwargs)
-        call = self._call(_COMPLETIONS, {"prompt": prompt}, stream=listened, stop=stop, **kwargs)
+        call = self._call(_COMPLETIONS, {"prompt": prompt}, stop, kwargs, stream=listened)
         events: list[Event] = []
         with langchain_errors():
             async with aclosing(self.service.async_client.stream(call)) as stream:

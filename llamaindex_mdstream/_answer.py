@@ -78,12 +78,12 @@ class Answer(Generic[R]):
 
     def whole(self, reply: Reply, *, delta: str | None = None) -> R:
         """The response that says all of `reply`."""
-        return self._whole(reply, self._allowed(reply), delta, closing(reply))
+        return self._whole(reply, self._allowed(reply), delta, ending(reply))
 
     def partial(self, reply: Reply, error: MDStreamError) -> R:
         """The response that says what there was before `error`."""
         facts = {"type": type(error).__name__, "message": str(error), "code": error.code, "status": error.status}
-        more = {**closing(reply), "finish_reason": "error", "error": facts | {"request_id": error.request_id}}
+        more = {**ending(reply), "finish_reason": "error", "error": facts | {"request_id": error.request_id}}
         return self._whole(reply, self._allowed(reply), None, more)
 
     def _chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> R:

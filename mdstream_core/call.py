@@ -5,6 +5,7 @@ something went wrong, asks `Call.failed()` whether to try again.
 """
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 from mdstream_core import _json
@@ -13,6 +14,7 @@ from mdstream_core.errors import (
     ErrorResponse,
     MalformedStream,
     MDStreamError,
+    StreamError,
     StreamInterrupted,
 )
 from mdstream_core.events import Event, Reply, Sum
@@ -22,6 +24,9 @@ from mdstream_core.tracing import Answered, Asked, AskedAgain, Ended, Failed, Ho
 
 #: The most that is read of a refusal's body, in bytes.
 _REFUSAL = 1024 * 1024
+
+#: How much of the body is kept for the case that it turns out to be no answer, in bytes.
+_OPENING = 2000
 
 #: How many events are kept before they are folded into their sum.
 _RECENT = 1024
@@ -66,8 +71,7 @@ class Call:
         self._body = dialect.body(question, stream=stream)
         self._failures = 0
         self._attempts = 0
-        #: Whether the next attempt needs another key.
-        self.refused = False
+        self._refused: int | None = None
         self._renewed = False
 
     def attempt(self) -> "Exchange":
@@ -75,21 +79,25 @@ class Call:
         content = _json.dumps(self._body)
         request = self.platform.request(self.dialect.route, content, stream=self.stream, headers=self._headers)
         self._attempts += 1
-        self.refused = False
+        exchange = Exchange(self, request)
+        exchange.refused, self._refused = self._refused, None
         self.tell(Asked(request, self._attempts))
-        return Exchange(self, request)
+        return exchange
 
-    def failed(self, exchange: "Exchange", error: MDStreamError, *, renewable: bool = False) -> float:
+    def failed(
+        self, exchange: "Exchange", error: MDStreamError, *, renewable: bool = False, left: float = inf
+    ) -> float:
         """How many seconds to wait before the next attempt; raises the error, with its facts, when there is none.
 
         Args:
             exchange: The attempt that failed.
             error: What happened.
             renewable: Whether the signer could fetch another key.
+            left: How many seconds the call has left.
         """
         error = exchange.explain(error)
-        delay = None if exchange.started else self._delay(error, renewable)
-        if delay is None:
+        delay = None if exchange.started else self._delay(exchange, error, renewable)
+        if delay is None or delay >= left:
             self.tell(Failed(error))
             raise error
         self.tell(AskedAgain(error, delay))
@@ -105,9 +113,10 @@ class Call:
         """Whether anybody is told what happens."""
         return bool(self._hooks)
 
-    def _delay(self, error: MDStreamError, renewable: bool) -> float | None:
+    def _delay(self, exchange: "Exchange", error: MDStreamError, renewable: bool) -> float | None:
         if isinstance(error, AuthenticationError) and renewable and not self._renewed:
-            self._renewed = self.refused = True
+            self._renewed = True
+            self._refused = exchange.generation
             return 0.0
         if simpler := self.dialect.simpler(self._body, error):
             self._body = simpler
@@ -128,6 +137,8 @@ class Exchange:
         self.started = False
         #: Which of the signer's keys signed this attempt.
         self.generation = 0
+        #: Which of them was refused just before, so that this attempt needs another one.
+        self.refused: int | None = None
         self._head: Head | None = None
         self._trailers: tuple[tuple[str, str], ...] = ()
         self._frames: Any = None
@@ -135,6 +146,7 @@ class Exchange:
         self._broken: MDStreamError | None = None
         self._refusal: list[bytes] | None = None
         self._refusal_size = 0
+        self._opening = b""
         self._sum = Sum()
         self._recent: list[Event] = []
 
@@ -152,6 +164,8 @@ class Exchange:
         if self._refusal is not None:
             self._keep(data)
             return []
+        if not self.started and len(self._opening) < _OPENING:
+            self._opening += data[:_OPENING]
         events: list[Event] = []
         read = self._decoder.feed
         try:
@@ -163,6 +177,7 @@ class Exchange:
             self._broken = error  # first what came before it
         if events:
             self._note(events)
+            self._start()
         return events
 
     def end(self, trailers: tuple[tuple[str, str], ...] = ()) -> list[Event]:
@@ -176,10 +191,13 @@ class Exchange:
         self._call.platform.ended(trailers)
         if cut:
             raise cut
-        events += self._decoder.end()
+        last = self._decoder.end()
+        self._note(last)
+        if events or last:
+            self._start()
         if self._call.hooked:
             self._call.tell(Ended(self.reply()))
-        return events
+        return events + last
 
     @property
     def over(self) -> bool:
@@ -189,7 +207,14 @@ class Exchange:
     @property
     def enough(self) -> bool:
         """Whether to stop reading: it is known how the stream ended."""
-        return self._broken is not None or (self.over and not self._call.platform.tells_at_the_end)
+        if self._broken is not None or self._refusal_size > _REFUSAL:
+            return True
+        return self.over and not self._call.platform.tells_at_the_end
+
+    @property
+    def tells_at_the_end(self) -> bool:
+        """Whether the service reports in trailers how the stream went."""
+        return bool(self._call.platform.tells_at_the_end)
 
     @property
     def drain(self) -> float | None:
@@ -203,15 +228,17 @@ class Exchange:
 
     def explain(self, error: MDStreamError) -> MDStreamError:
         """Hang the facts of this exchange on an error: partial, request id, head and trailers."""
-        if self._refusal is not None and isinstance(error, StreamInterrupted):
+        if self._refusal is not None and isinstance(error, StreamError):
             error = self._refused()  # the body of a refusal was cut; the status says enough
         head = self._head or Head(0)
+        if error.code == "EmptyStream" and error.raw is None:
+            error.raw = self._opening[:_OPENING].decode("utf-8", "replace")
         error.partial = self.reply() if self._sum or self._recent else None
         error.request_id = error.request_id or self._request_id(head)
         error.status = error.status or (head.status or None)
         error.response = ErrorResponse(
             head.status or error.status or 0,
-            without_secrets({**head.headers, **dict(self._trailers)}),
+            without_secrets({**head.headers, **Head.of(0, self._trailers).headers}),
             {"error": _facts(error), "partial": error.partial.as_dict() if error.partial else None},
             error.raw or str(error),
         )
@@ -231,8 +258,7 @@ class Exchange:
                 events += self._decoder.feed(payload, name)
         except MalformedStream as error:
             cut = StreamInterrupted(f"the answer stopped in the middle: {error}", raw=error.raw)
-        if events:
-            self._note(events)
+        self._note(events)
         return events, cut
 
     def _refused(self) -> MDStreamError:
@@ -240,14 +266,17 @@ class Exchange:
         return error
 
     def _keep(self, data: bytes) -> None:
-        if self._refusal is not None and self._refusal_size < _REFUSAL:
+        if self._refusal is not None and self._refusal_size <= _REFUSAL:
             self._refusal.append(data[: _REFUSAL - self._refusal_size])
             self._refusal_size += len(data)
 
-    def _note(self, events: list[Event]) -> None:
+    def _start(self) -> None:
         if not self.started:
             self.started = True
+            self._opening = b""
             self._call.tell(Started())
+
+    def _note(self, events: list[Event]) -> None:
         self._recent += events
         if len(self._recent) > _RECENT:
             self._fold()

@@ -250,13 +250,13 @@ def words_of(body: Any) -> Words | None:
     message = _first(inner, "message", "detail", "error_message", "error_msg") or (
         error if isinstance(error, str) else ""
     )
-    if not message and not error:
+    if not message and not error and not {"code", "message"} <= body.keys():
         return None
     numbers = [str(inner.get(name)) for name in ("code", "status", "http_status_code", "statusCode")]
     status = next((int(n) for n in numbers if n.isdecimal() and 400 <= int(n) < 600), None)
     names = [inner.get(name) for name in ("code", "type", "error_type", "error_code")]
     code = next((n for n in names if isinstance(n, str) and n and not n.isdecimal()), None)
-    return Words(str(message or error), code, status)
+    return Words(str(message or error or code or status or "no words"), code, status)
 
 
 def _first(body: Mapping[str, Any], *names: str) -> Any:

@@ -110,7 +110,9 @@ def hear(sock: socket.socket, silence: float = 5.0) -> Heard:
     return Heard(data, ended)
 
 
-def ask(url: str, body: Any = None, method: str = "POST", silence: float = 5.0, ca_file: str | None = None, **headers: str) -> Heard:
+def ask(
+    url: str, body: Any = None, method: str = "POST", silence: float = 5.0, ca_file: str | None = None, **headers: str
+) -> Heard:
     """One request on a connection of its own."""
     with connect(url, ca_file) as sock:
         sock.sendall(request(url, body, method, **headers))

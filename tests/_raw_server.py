@@ -1,6 +1,6 @@
 """A server on loopback that says exactly what a test tells it to say, and a small proxy. Threads and sockets, nothing else."""
 
-import datetime
+import datetime as dt
 import ipaddress
 import socket
 import ssl
@@ -184,7 +184,7 @@ def certificates(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext, Path]:
     """`(server's context, client's context, file of the CA)` for 127.0.0.1 and localhost."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mdstream test")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
         x509.CertificateBuilder()
@@ -192,8 +192,8 @@ def certificates(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext, Path]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

@@ -101,7 +101,9 @@ def test_a_lenient_deployment_passes_it_on() -> None:
         ("/predict", "GET", 405, "MethodNotAllowed"),
     ],
 )
-def test_wrong_routes_are_refused_in_ocis_words(cloud: Emulator, path: str, method: str, status: int, code: str) -> None:
+def test_wrong_routes_are_refused_in_ocis_words(
+    cloud: Emulator, path: str, method: str, status: int, code: str
+) -> None:
     heard = ask(cloud.endpoint + path, HELLO, method)
 
     assert (heard.status, heard.json["code"]) == (status, code)
@@ -109,7 +111,9 @@ def test_wrong_routes_are_refused_in_ocis_words(cloud: Emulator, path: str, meth
 
 
 @pytest.mark.parametrize(("path", "method", "status"), [("/v1/nope", "POST", 404), ("/v1/models", "POST", 405)])
-def test_wrong_routes_of_the_container_are_refused_in_its_words(cloud: Emulator, path: str, method: str, status: int) -> None:
+def test_wrong_routes_of_the_container_are_refused_in_its_words(
+    cloud: Emulator, path: str, method: str, status: int
+) -> None:
     heard = ask(cloud.endpoint + "/predict" + path, HELLO, method)
 
     assert heard.status == status
@@ -119,7 +123,9 @@ def test_wrong_routes_of_the_container_are_refused_in_its_words(cloud: Emulator,
 def test_a_body_without_its_length_is_refused(cloud: Emulator) -> None:
     with connect(cloud.url) as sock:
         path = urlsplit(cloud.endpoint).path
-        sock.sendall(f"POST {path}/predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode())
+        sock.sendall(
+            f"POST {path}/predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode()
+        )
         heard = hear(sock, 0.3)
 
     assert (heard.status, heard.json["code"]) == (411, "LengthRequired")
@@ -235,7 +241,11 @@ def test_a_brain_may_be_any_function() -> None:
     with Emulator(brain=brain) as cloud:
         events = ask(cloud.endpoint + STREAM, HELLO).events
 
-    assert [event["choices"][0]["delta"] for event in events[1:4]] == [{"reasoning": "hm"}, {"content": "a"}, {"content": "b"}]
+    assert [event["choices"][0]["delta"] for event in events[1:4]] == [
+        {"reasoning": "hm"},
+        {"content": "a"},
+        {"content": "b"},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +254,11 @@ def test_a_brain_may_be_any_function() -> None:
         ({"models": ["known"]}, {"model": "nope"}, "The model `nope` does not exist"),
         ({"context": 3}, {}, "maximum context length is 3 tokens"),
         ({"context": 30}, {"max_tokens": 50}, "max_tokens=50 cannot be greater"),
-        ({}, {"model": "no-tools", "tools": [{"type": "function", "function": {"name": "f"}}]}, "--enable-auto-tool-choice"),
+        (
+            {},
+            {"model": "no-tools", "tools": [{"type": "function", "function": {"name": "f"}}]},
+            "--enable-auto-tool-choice",
+        ),
         ({}, {"temperature": -1}, "temperature must be non-negative"),
         ({}, {"messages": "Hello"}, "valid list"),
     ],

@@ -9,9 +9,9 @@
 | OCI, Ollama, dynamo | index 0 or none for parallel calls; a new call begins with another id |
 | transformers, some gateways | the whole call in one delta; arguments as an object instead of a string |
 
-So: a call is found by its index, else by its id, else it is the last open one. A new id, another name after arguments
-have begun, or a name with arguments that begin anew after complete ones, open a new call. Names and ids are never
-concatenated.
+So: a call is found by its index, else by its id, else it is the last open one. A new id, another name, or a name that
+comes again after complete arguments and is followed by an opening brace, open a new call. Names and ids are never
+concatenated. A call is told when its name is known.
 """
 
 import uuid
@@ -27,7 +27,7 @@ from mdstream_core.events import ToolCallDelta
 class _Call:
     """A call that is coming in."""
 
-    __slots__ = ("arguments", "id", "index", "last", "name", "wire_id")
+    __slots__ = ("arguments", "id", "index", "last", "name", "named_again", "wire_id")
 
     def __init__(self, index: int, id: str, wire_id: str, name: str) -> None:
         self.index = index
@@ -36,8 +36,10 @@ class _Call:
         self.name = name
         self.arguments = StringIO()
         self.last = ""
+        self.named_again = False
 
-    def take(self, arguments: str) -> None:
+    def take(self, id: str, arguments: str) -> None:
+        self.wire_id = self.wire_id or id
         self.arguments.write(arguments)
         self.last = arguments.rstrip() or self.last
 
@@ -45,13 +47,17 @@ class _Call:
         """Whether these belong to a call of their own."""
         if id and self.wire_id and id != self.wire_id:
             return True
-        if not name or not self.last:
-            return bool(name) and name != self.name
-        if name != self.name:
+        if name and self.name and name != self.name:
             return True
         # "}" and then "{" can be one JSON text only inside a string, so the text is parsed at most a few times
-        begins_anew = self.last.endswith("}") and arguments.lstrip().startswith("{")
+        ended = self.last.endswith("}")
+        self.named_again = self.named_again or (ended and bool(name))
+        begins_anew = self.named_again and ended and arguments.lstrip().startswith("{")
         return begins_anew and _is_json(self.arguments.getvalue())
+
+    @property
+    def text(self) -> str:
+        return self.arguments.getvalue()
 
 
 class ToolCalls:
@@ -69,32 +75,52 @@ class ToolCalls:
         """The deltas of one payload's `tool_calls`."""
         return [delta for entry in entries if (delta := self._read(entry)) is not None]
 
-    def end(self) -> None:
-        """Raise `IncompleteToolCall` if the arguments of a call stop in the middle."""
+    def end(self, *, cut: bool = False) -> None:
+        """Raise `IncompleteToolCall` if a call stops in the middle.
+
+        Args:
+            cut: Whether the model was stopped (`length`), so that a last call without arguments is none that has none.
+        """
         for call in self._calls:
-            text = call.arguments.getvalue()
-            if text.strip() and _json.is_unfinished(text):
-                raise IncompleteToolCall(
-                    f"the answer ended inside the arguments of the tool call {call.name!r}: {text[-80:]!r} is cut off. "
-                    "The call must not be executed; raise max_tokens if the finish reason is 'length'",
-                    code="IncompleteToolCall",
-                    raw=text,
-                )
+            text = call.text
+            empty = not text.strip()
+            if not call.name:
+                self._incomplete(call, f"the answer ended before the name of a tool call (id {call.wire_id!r})")
+            if _json.is_unfinished(text) if not empty else cut and call is self._calls[-1]:
+                what = f"inside the arguments of the tool call {call.name!r}: {text[-80:]!r} is cut off"
+                self._incomplete(call, f"the answer ended {what}")
+
+    def _incomplete(self, call: _Call, sentence: str) -> None:
+        raise IncompleteToolCall(
+            f"{sentence}. The call must not be executed; raise max_tokens if the finish reason is 'length'",
+            code="IncompleteToolCall",
+            raw=call.text,
+        )
 
     def _read(self, entry: Mapping[str, Any]) -> ToolCallDelta | None:
         function = entry.get("function") or entry
-        id, name = entry.get("id") or "", function.get("name") or ""
+        id, name = _word(entry.get("id")), _word(function.get("name"))
         arguments = _text(function.get("arguments"))
         key = self._key(entry.get("index"), id)
         call = self._open.get(key)
         if call is None or call.is_followed_by(id, name, arguments):
-            call = self._open[key] = self._begin(id, name)
-            call.take(arguments)
-            return ToolCallDelta(call.index, call.id, call.name, arguments, self._choice)
-        call.take(arguments)
-        return ToolCallDelta(call.index, None, None, arguments, self._choice) if arguments else None
+            if not (id or name or arguments):
+                return None
+            same = call is not None and id in {"", call.wire_id}
+            call = self._open[key] = self._begin(id, name or (call.name if call and same else ""))
+            call.take(id, arguments)
+            return self._first(call)
+        call.take(id, arguments)
+        if name and not call.name:
+            call.name = name
+            return self._first(call)
+        return ToolCallDelta(call.index, None, None, arguments, self._choice) if arguments and call.name else None
 
-    def _key(self, index: int | None, id: str) -> Any:
+    def _first(self, call: _Call) -> ToolCallDelta | None:
+        """The delta that begins a call, with all that has come; it waits for the name."""
+        return ToolCallDelta(call.index, call.id, call.name, call.text, self._choice) if call.name else None
+
+    def _key(self, index: Any, id: str) -> Any:
         if index is not None:
             return index
         if id:
@@ -106,6 +132,10 @@ class ToolCalls:
         call = _Call(len(self._calls), id if id and id not in known else f"call_{uuid.uuid4().hex[:24]}", id, name)
         self._calls.append(call)
         return call
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else str(value or "")
 
 
 def _text(arguments: Any) -> str:

@@ -44,9 +44,11 @@ class _Choice:
     __slots__ = ("calls", "finished", "index")
 
     def __init__(self, index: int) -> None:
+        if not isinstance(index, int):
+            raise TypeError(f"the index {index!r} of a choice is no number")
         self.index = index
         self.calls = ToolCalls(index)
-        self.finished = False
+        self.finished = ""
 
 
 class OpenAIDecoder:
@@ -54,13 +56,15 @@ class OpenAIDecoder:
 
     def __init__(self) -> None:
         self._choices: dict[int, _Choice] = {}
+        self._unfinished = 0
         self._served: Served | None = None
         self._done = False
+        self._broken: MDStreamError | None = None
 
     @property
     def over(self) -> bool:
         """Whether every choice that was seen has finished."""
-        return bool(self._choices) and all(choice.finished for choice in self._choices.values())
+        return not self._unfinished and bool(self._choices) and self._broken is None
 
     @property
     def done(self) -> bool:
@@ -68,40 +72,49 @@ class OpenAIDecoder:
         return self._done
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """The events of one payload."""
+        """The events of one payload. What is wrong with a payload that has events too is raised by the next call."""
+        if self._broken:
+            raise self._broken
         try:
             payload = _json.loads(data)
         except ValueError:
             return self._not_json(data, event)
         if not isinstance(payload, dict):
             raise MalformedStream(f"a payload that is not a JSON object: {_shown(data)}", raw=_shown(data))
+        events: list[Event] = []
+        try:
+            self._read(payload, events)
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:  # a list where an object belongs, and the like
+            self._broken = MalformedStream(f"a payload in another shape: {_shown(data)}", raw=_shown(data))
+            self._broken.__cause__ = error
         if event == "error" or payload.get("error") or payload.get("object") == "error":
-            raise _failure(payload, data)
-        return self._read(payload, data)
+            self._broken = _failure(payload, data)
+        elif "choices" not in payload and (words := words_of(payload)):
+            self._broken = _failed(words, data)
+        if self._broken and not events:
+            raise self._broken
+        return events
 
     def end(self) -> list[Event]:
         """Check that the answer is whole."""
+        if self._broken:
+            raise self._broken
         if not self._choices:
             raise StreamInterrupted("the stream ended without an answer: not one choice was in it", code="EmptyStream")
         if not self.over:
             raise StreamInterrupted("the stream ended before a finish reason" + (", with [DONE]" if self._done else ""))
         for choice in self._choices.values():
-            choice.calls.end()
+            choice.calls.end(cut=choice.finished == "length")
         return []
 
-    def _read(self, payload: dict[str, Any], data: bytes) -> list[Event]:
-        events: list[Event] = []
-        choices = payload.get("choices")
-        if choices is None and (words := words_of(payload)):
-            raise _failed(words, data)
-        for wire in choices or ():
+    def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
+        for wire in payload.get("choices") or ():
             self._choice(wire, events)
         if usage := payload.get("usage"):
             events.append(_usage(usage))
         # Announced with the first news, not before: a chunk that only says "role" is no reason not to ask again.
         if events and (self._served is None or usage):
             self._announce(_served(payload), events)
-        return events
 
     def _announce(self, served: Served, events: list[Event]) -> None:
         if self._served is None:
@@ -116,13 +129,14 @@ class OpenAIDecoder:
         choice = self._choices.get(index)
         if choice is None:
             choice = self._choices[index] = _Choice(index)
+            self._unfinished += 1
         delta = wire.get("delta") or wire.get("message")
         if delta:
             for name, value in delta.items():
                 if value and (read := _FIELDS.get(name)):
                     read(value, choice, events, delta)
         elif text := wire.get("text"):
-            events.append(TextDelta(text, index))
+            events.append(TextDelta(_plain(text), index))
         if logprobs := wire.get("logprobs"):
             events.append(Logprobs(_logprobs(logprobs), index))
         if reason := wire.get("finish_reason"):
@@ -130,11 +144,12 @@ class OpenAIDecoder:
 
     def _finish(self, choice: _Choice, reason: str, events: list[Event]) -> None:
         if reason in _FAILED:
-            raise StreamFailure(f"the model server gave up: finish_reason is {reason!r}", code=reason)
+            self._broken = StreamFailure(f"the model server gave up: finish_reason is {reason!r}", code=reason)
+            return
         if choice.finished:
             return  # some gateways repeat the last chunk
-        choice.finished = True
-        reason = _FINISH.get(reason, reason)
+        self._unfinished -= 1
+        choice.finished = reason = _FINISH.get(reason, str(reason))
         events.append(Finish("tool_calls" if reason == "stop" and choice.calls else reason, choice.index))
 
     def _not_json(self, data: bytes, event: str) -> list[Event]:
@@ -153,22 +168,30 @@ def _text(value: Any, choice: _Choice, events: list[Event], _: Mapping[str, Any]
     if isinstance(value, str):
         events.append(TextDelta(value, choice.index))
         return
-    parts = [part for part in value if isinstance(part, dict)]  # some gateways send a list of parts
-    events.extend(TextDelta(part["text"], choice.index) for part in parts if part.get("text"))
-    events.extend(RefusalDelta(part["refusal"], choice.index) for part in parts if part.get("refusal"))
+    for part in value:  # some gateways send a list of parts
+        if text := part.get("text"):
+            events.append(TextDelta(_plain(text), choice.index))
+        if refusal := part.get("refusal"):
+            events.append(RefusalDelta(_plain(refusal), choice.index))
 
 
-def _reasoning(value: str, choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
-    events.append(ReasoningDelta(value, choice.index))
+def _reasoning(value: Any, choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+    events.append(ReasoningDelta(_plain(value), choice.index))
 
 
-def _reasoning_once(value: str, choice: _Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
+def _reasoning_once(value: Any, choice: _Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
     if not delta.get("reasoning_content"):  # vLLM 0.11 to 0.13 sends the same text under both names
-        events.append(ReasoningDelta(value, choice.index))
+        events.append(ReasoningDelta(_plain(value), choice.index))
 
 
-def _refusal(value: str, choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
-    events.append(RefusalDelta(value, choice.index))
+def _refusal(value: Any, choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+    events.append(RefusalDelta(_plain(value), choice.index))
+
+
+def _plain(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def _tool_calls(value: list[dict[str, Any]], choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
@@ -202,12 +225,12 @@ def _logprobs(value: Any) -> list[dict[str, Any]]:
 
 
 def _usage(value: Mapping[str, Any]) -> Usage:
-    prompt, completion = value.get("prompt_tokens") or 0, value.get("completion_tokens") or 0
+    prompt, completion = int(value.get("prompt_tokens") or 0), int(value.get("completion_tokens") or 0)
     of_prompt, of_completion = value.get("prompt_tokens_details") or {}, value.get("completion_tokens_details") or {}
     return Usage(
         input=prompt,
         output=completion,
-        total=value.get("total_tokens") or prompt + completion,
+        total=int(value.get("total_tokens") or 0) or prompt + completion,
         cached=of_prompt.get("cached_tokens"),
         reasoning=of_completion.get("reasoning_tokens", value.get("reasoning_tokens")),
         input_audio=of_prompt.get("audio_tokens"),

@@ -1,9 +1,16 @@
 """How long the next read may take, and in which words its end is told."""
 
 import time
+from math import inf
 
-from mdstream_core.errors import MDStreamError, StreamStalled
+from mdstream_core.errors import StreamStalled
 from mdstream_core.http import Timeout
+
+#: What has arrived already is read even when the time is over: it was received.
+_AT_ONCE = 0.001
+
+#: … in so many reads, which is more than a socket's buffers hold.
+_OVERTIME = 1000
 
 
 class Patience:
@@ -15,65 +22,67 @@ class Patience:
 
     def __init__(self, timeout: Timeout) -> None:
         self._timeout = timeout
-        self._end = _after(timeout.total)
-        self._silence: float | None = None
-        self._first: float | None = None
-        self._reason = ""
+        self._read = _number(timeout.read)
+        self._total = time.monotonic() + _number(timeout.total)
+        self._first = self._silence = self._end = inf
+        self._drain: float | None = None
+        self._overtime = 0
         #: Whether the status line has come.
         self.begun = False
         self.limits = {"connect": timeout.connect, "write": timeout.write, "pool": timeout.pool, "read": timeout.read}
 
     def start(self) -> None:
         """An attempt begins."""
+        now = time.monotonic()
         self.begun = False
-        self._silence = _after(self._timeout.read)
-        self._first = _after(self._timeout.first_token)
-        self._limit()
+        self._drain = None
+        self._silence = now + self._read
+        self._first = now + _number(self._timeout.first_token)
+        self._limit(now)
 
     def heard(self, *, progress: bool, drain: float | None) -> None:
-        """A read has ended, and what it brought was dealt with.
+        """A read has ended, and what it brought was dealt with. Raises `StreamStalled` when it took too long.
 
         Args:
             progress: Whether an event was in it; comments and pings are none.
             drain: When the answer is over and only its end is awaited: how many seconds that may take.
         """
+        now = time.monotonic()
         if progress:
-            self._first = None
-        if drain is not None:
-            self._silence = min(filter(None, (self._silence, _after(drain)))) if not progress else _after(drain)
-        elif progress:
-            self._silence = _after(self._timeout.read)
-        self._limit()
-        if not progress and self.limits["read"] == _AT_ONCE:
+            self._first = inf
+            self._silence = now + self._read
+        if drain is not self._drain or (progress and drain is not None):
+            self._drain = drain
+            self._silence = min(self._silence, now + _number(drain))
+        if self._limit(now):
+            return
+        self._overtime += 1
+        if not progress or self._overtime > _OVERTIME:
             raise StreamStalled(self.waited, code="ReadTimeout")
 
-    def allows(self, delay: float, error: MDStreamError) -> float:
-        """`delay`, if the call's time has room for it; raises `error` otherwise."""
-        if self._end is not None and time.monotonic() + delay >= self._end:
-            raise error
-        return delay
+    @property
+    def left(self) -> float:
+        """How many seconds of the call's time are left."""
+        return self._total - time.monotonic()
 
     @property
     def waited(self) -> str:
         """What has ended when a read takes too long, in words."""
-        return self._reason
+        timeout = self._timeout
+        if self._end == self._total:
+            return f"the answer was not finished within {timeout.total} s (timeout.total)"
+        if self._end == self._first:
+            return f"no first token within {timeout.first_token} s (timeout.first_token)"
+        if self._drain is not None and self._drain < self._read:
+            return f"the answer was over, but the service did not end it within {self._drain} s to say how it went"
+        return f"nothing came for {timeout.read} s (timeout.read); comments and pings do not count"
 
-    def _limit(self) -> None:
-        ends = [
-            (self._silence, f"nothing came for {self._timeout.read} s (timeout.read); comments and pings do not count"),
-            (self._first, f"no first token within {self._timeout.first_token} s (timeout.first_token)"),
-            (self._end, f"the answer was not finished within {self._timeout.total} s (timeout.total)"),
-        ]
-        known = [(end, reason) for end, reason in ends if end is not None]
-        if not known:
-            return
-        end, self._reason = min(known)
-        # What has arrived already is read even when the time is over: it was received.
-        self.limits["read"] = max(end - time.monotonic(), _AT_ONCE)
-
-
-_AT_ONCE = 0.001
+    def _limit(self, now: float) -> bool:
+        """Set the limit of the next read; whether there is any time for it."""
+        self._end = end = min(self._silence, self._first, self._total)
+        self.limits["read"] = None if end == inf else max(end - now, _AT_ONCE)
+        return end > now
 
 
-def _after(seconds: float | None) -> float | None:
-    return None if seconds is None else time.monotonic() + seconds
+def _number(seconds: float | None) -> float:
+    return inf if seconds is None else seconds

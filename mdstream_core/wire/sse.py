@@ -5,10 +5,13 @@ blank line at the end is handed out by `end()`, because some servers leave the l
 `id` and `retry` serve reconnection, which a model's answer does not have; they are ignored.
 """
 
+import re
+
 from mdstream_core.errors import MalformedStream
 from mdstream_core.wire import LONGEST, Frame
 
 _BOM = b"\xef\xbb\xbf"
+_BREAK = re.compile(rb"\r\n|\r|\n")
 
 
 class SSEDecoder:
@@ -35,6 +38,9 @@ class SSEDecoder:
 
     def feed(self, data: bytes) -> list[Frame]:
         """The events that are complete with these bytes."""
+        if not (self._held or self._data or self._event or self._after_cr) and _is_one_event(data):
+            self._first = False
+            return [Frame(data[6:-2])]
         if self._after_cr:
             data = self._without_lf(data)
         if b"\n" not in data and b"\r" not in data:
@@ -106,14 +112,19 @@ class SSEDecoder:
         return data.removeprefix(b"\n")
 
 
+def _is_one_event(data: bytes) -> bool:
+    """Whether this is one event of one line, which is how models stream."""
+    return data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2 and data[-1] == 10 and b"\r" not in data  # noqa: PLR2004
+
+
 def encode(data: bytes, event: str = "", *, line_end: bytes = b"\n") -> bytes:
-    r"""Write one event.
+    r"""Write one event. The format has one line break only: whichever is in `data` is read as a line feed.
 
     >>> encode(b"one\ntwo", "note")
     b'event: note\ndata: one\ndata: two\n\n'
     """
     lines = [b"event: " + event.encode()] if event else []
-    lines += [b"data: " + line for line in data.split(b"\n")]
+    lines += [b"data: " + line for line in _BREAK.split(data)]
     return line_end.join((*lines, b"", b""))
 
 

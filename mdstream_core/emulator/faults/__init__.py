@@ -61,14 +61,13 @@ _TABLE = {function.__name__: function for function in _ALL}
 KINDS = {name: inspect.getdoc(function) or "" for name, function in _TABLE.items()}
 """Every kind of fault, and what it does."""
 
+_SPELLINGS = {"refuse": REFUSALS, "trailer": TRAILERS, "cut_trailer": TRAILERS, "error_event": ERROR_EVENTS}
+Fault.known.update({name: _SPELLINGS.get(name) for name in _TABLE})
+
 
 def apply(fault: Fault, plan: Plan) -> Plan:
     """The plan as the fault leaves it."""
-    try:
-        function = _TABLE[fault.kind]
-    except KeyError:
-        raise ValueError(f"there is no fault {fault.kind!r}; the kinds are {', '.join(_TABLE)}") from None
-    return function(plan, fault)
+    return _TABLE[fault.kind](plan, fault)
 
 
 __all__ = ["ERROR_EVENTS", "KINDS", "REASONS", "REFUSALS", "TRAILERS", "Fault", "apply"]

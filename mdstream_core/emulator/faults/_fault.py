@@ -1,8 +1,10 @@
 """A fault: what goes wrong with one answer, as a value."""
 
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +44,13 @@ class Fault:
     size: int = 0
     data: bytes = b""
     path: str | Path = ""
+
+    # Kinds and their spellings, entered by the package that knows them: a typing error shows where it is made.
+    known: ClassVar[dict[str, Collection[str] | None]] = {}
+
+    def __post_init__(self) -> None:
+        if self.kind not in self.known:
+            raise ValueError(f"there is no fault {self.kind!r}; the kinds are {', '.join(self.known)}")
+        spellings = self.known[self.kind]
+        if self.spelling and spellings is not None and self.spelling not in spellings:
+            raise ValueError(f"{self.kind!r} has no spelling {self.spelling!r}; there are {', '.join(spellings)}")

@@ -1,0 +1,256 @@
+"""What observers are told of a call: the same events as core's own decorators send, in the same order, and more truth.
+
+| | core | here |
+|---|---|---|
+| a call or a stream fails | the error alone | the error and what had been received |
+| the reader stops early | an exception, `GeneratorExit` | the end, with what had been received |
+| the stream behind a closed one | closed when somebody collects it | closed at once |
+| a chunk that nobody watches | an event is built | none is |
+
+Core counts a call once for each decorated method that it passes through: decorate the public methods only.
+"""
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import aclosing, closing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, cast
+
+from llama_index.core.base.llms.types import CompletionResponse
+from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers.null import NullEventHandler
+from llama_index.core.instrumentation.events.exception import ExceptionEvent
+from llama_index.core.instrumentation.events.llm import (
+    LLMChatEndEvent,
+    LLMChatInProgressEvent,
+    LLMChatStartEvent,
+    LLMCompletionEndEvent,
+    LLMCompletionInProgressEvent,
+    LLMCompletionStartEvent,
+)
+from llama_index.core.instrumentation.span import active_span_id
+
+from llamaindex_mdstream._streams import aopened, opened
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: The dispatcher of core's own decorators, so that a handler on any of its parents hears of us too.
+_dispatcher = get_dispatcher("llama_index.core.llms.callbacks")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A chat or a completion, in the words of the callbacks."""
+
+    trace: str
+    asked: str
+    asked_key: EventPayload
+    answered_key: EventPayload
+    start: Any
+    progress: Any
+    end: Any
+    nothing: Callable[[], Any]
+
+
+_CHAT = _Kind(
+    "chat",
+    "messages",
+    EventPayload.MESSAGES,
+    EventPayload.RESPONSE,
+    LLMChatStartEvent,
+    LLMChatInProgressEvent,
+    LLMChatEndEvent,
+    lambda: None,
+)
+_COMPLETION = _Kind(
+    "completion",
+    "prompt",
+    EventPayload.PROMPT,
+    EventPayload.COMPLETION,
+    LLMCompletionStartEvent,
+    LLMCompletionInProgressEvent,
+    LLMCompletionEndEvent,
+    lambda: CompletionResponse(text=""),  # this event cannot be sent without a response
+)
+
+
+class _Told:
+    """One call, and what is told of it."""
+
+    def __init__(self, kind: _Kind, llm: Any, question: Any, options: dict[str, Any]) -> None:
+        if not isinstance(llm.callback_manager, CallbackManager):
+            llm.callback_manager = CallbackManager()
+        self.manager: CallbackManager = llm.callback_manager
+        self.kind = kind
+        self.question = question
+        self.span_id = active_span_id.get()
+        self.last: Any = None
+        self._llm = llm
+        self._options = options
+        self._event_id = ""
+
+    def asked(self) -> None:
+        """The question is about to be sent."""
+        model, more = self._llm.to_payload(), self._options
+        event = self.kind.start(**self._named, model_dict=model, additional_kwargs=more, span_id=self.span_id)
+        _dispatcher.event(event)
+        said = {EventPayload.ADDITIONAL_KWARGS: more, EventPayload.SERIALIZED: model}
+        payload = {self.kind.asked_key: self.question, **said}
+        self._event_id = self.manager.on_event_start(CBEventType.LLM, payload=payload)
+
+    @property
+    def _named(self) -> dict[str, Any]:
+        return {self.kind.asked: self.question}
+
+    def progress(self, response: Any) -> None:
+        """A chunk came."""
+        self.last = response
+        if heard():
+            _dispatcher.event(self.kind.progress(**self._named, response=response, span_id=self.span_id))
+
+    def ended(self, response: Any) -> None:
+        """The answer is whole, or its reader has enough."""
+        answered = {self.kind.asked_key: self.question, self.kind.answered_key: response}
+        self.manager.on_event_end(CBEventType.LLM, payload=answered, event_id=self._event_id)
+        response = self.kind.nothing() if response is None else response
+        _dispatcher.event(self.kind.end(**self._named, response=response, span_id=self.span_id))
+
+    def failed(self, error: BaseException) -> None:
+        """There is no whole answer."""
+        payload: dict[Any, Any] = {EventPayload.EXCEPTION: error}
+        partial = getattr(error, "partial_response", None) or self.last
+        if partial is not None:
+            payload |= {self.kind.asked_key: self.question, self.kind.answered_key: partial}
+        self.manager.on_event_end(CBEventType.LLM, payload=payload, event_id=self._event_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """From the question until the method returns."""
+
+    told: _Told
+
+    def __enter__(self) -> None:
+        self.told.asked()
+
+    def __exit__(self, _: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            self.told.failed(error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """From there until the stream has ended, one way or another."""
+
+    told: _Told
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None or isinstance(error, GeneratorExit):
+            self.told.ended(self.told.last)
+            return
+        self.told.failed(error)
+        _dispatcher.event(ExceptionEvent(exception=error, span_id=self.told.span_id))
+
+
+def heard() -> bool:
+    """Whether any handler listens to the dispatcher's events. The handler that core begins with does nothing."""
+    at: Any = _dispatcher
+    while at is not None:
+        for handler in at.event_handlers:
+            if type(handler) is not NullEventHandler:
+                return True
+        at = at.parent if at.propagate else None
+    return False
+
+
+def told_as_chat(method: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a public method that takes `messages`, as `llama_index.core.llms.callbacks.llm_chat_callback()` does.
+
+    Args:
+        method: A method of an LLM, with `async def` or without, which returns a response or a generator of them.
+    """
+    return _told(_CHAT, method)
+
+
+def told_as_completion(method: Callable[P, T]) -> Callable[P, T]:
+    """The same for a public method that takes a `prompt`, as core's `llm_completion_callback()`."""
+    return _told(_COMPLETION, method)
+
+
+def _told(kind: _Kind, method: Callable[P, T]) -> Callable[P, T]:
+    if inspect.iscoroutinefunction(method):
+        return cast(Callable[P, T], _awaited(kind, method))
+    return cast(Callable[P, T], _plain(kind, method))
+
+
+def _plain(kind: _Kind, method: Callable[..., Any]) -> Callable[..., Any]:
+    question = _question(kind, method)
+
+    @functools.wraps(method)
+    def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
+        told = _Told(kind, llm, *question(llm, *args, **kwargs))
+        with told.manager.as_trace(kind.trace):
+            with _Asking(told):
+                if llm.rate_limiter is not None:
+                    llm.rate_limiter.acquire()
+                answer = method(llm, *args, **kwargs)
+            if isinstance(answer, Generator):
+                return opened(_read(told, answer))
+            told.ended(answer)
+            return answer
+
+    return call
+
+
+def _awaited(kind: _Kind, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    question = _question(kind, method)
+
+    @functools.wraps(method)
+    async def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
+        told = _Told(kind, llm, *question(llm, *args, **kwargs))
+        with told.manager.as_trace(kind.trace):
+            with _Asking(told):
+                if llm.rate_limiter is not None:
+                    await llm.rate_limiter.async_acquire()
+                answer = await method(llm, *args, **kwargs)
+            if isinstance(answer, AsyncGenerator):
+                return await aopened(_aread(told, answer))
+            told.ended(answer)
+            return answer
+
+    return call
+
+
+def _read(told: _Told, responses: Generator[T]) -> Generator[T | None]:
+    with _Reading(told), closing(responses):
+        yield None
+        for response in responses:
+            told.progress(response)
+            yield response
+
+
+async def _aread(told: _Told, responses: AsyncGenerator[T]) -> AsyncGenerator[T | None]:
+    with _Reading(told):
+        async with aclosing(responses):
+            yield None
+            async for response in responses:
+                told.progress(response)
+                yield response
+
+
+def _question(kind: _Kind, method: Callable[..., Any]) -> Callable[..., tuple[Any, dict[str, Any]]]:
+    """A function from a call's arguments to the question and the options beside it."""
+    signature = inspect.signature(method)
+
+    def taken_apart(*args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        given = signature.bind(*args, **kwargs).arguments
+        return given[kind.asked], dict(given.get("kwargs", {}))
+
+    return taken_apart

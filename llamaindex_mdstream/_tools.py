@@ -1,0 +1,118 @@
+"""Tools of LlamaIndex → the OpenAI shape; tool calls of a response → what an agent may execute."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pydantic_core
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
+from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.tools.types import BaseTool
+
+from llamaindex_mdstream._translate import tool_calls_of
+from mdstream_core import ToolCall, errors
+
+#: What a model may be told about tools in one word; anything else is the name of the tool that it must call.
+_CHOICES = frozenset({"auto", "none", "required"})
+
+
+def wire_tools(tools: Sequence[BaseTool | dict[str, Any]], *, strict: bool = False) -> list[dict[str, Any]]:
+    """Tools in the OpenAI shape; what has it already is kept.
+
+    Args:
+        tools: Tools of LlamaIndex, or dictionaries.
+        strict: Whether the server shall hold the model to the schema.
+    """
+    return [tool if isinstance(tool, dict) else _wire_tool(tool, strict) for tool in tools]
+
+
+def tool_choice(choice: str | dict[str, Any] | None, *, required: bool) -> str | dict[str, Any]:
+    """Whether a tool must be called, and which.
+
+    >>> tool_choice(None, required=True), tool_choice("none", required=True)
+    ('required', 'none')
+    >>> tool_choice("add", required=False)
+    {'type': 'function', 'function': {'name': 'add'}}
+    """
+    if choice is None:
+        return "required" if required else "auto"
+    if isinstance(choice, dict) or choice in _CHOICES:
+        return choice
+    return "required" if choice == "any" else {"type": "function", "function": {"name": choice}}
+
+
+def history(chat_history: Sequence[ChatMessage] | None, user_msg: str | ChatMessage | None) -> list[ChatMessage]:
+    """A new list: the conversation and the next message."""
+    if isinstance(user_msg, str):
+        user_msg = ChatMessage(role=MessageRole.USER, content=user_msg)
+    return [*(chat_history or ()), *((user_msg,) if user_msg is not None else ())]
+
+
+def selections(response: ChatResponse) -> list[ToolSelection]:
+    """The tool calls of a response.
+
+    While a stream is in flight, what there is of their arguments is shown for reading along. Of a whole response only
+    complete calls are returned.
+
+    Raises:
+        StreamInterrupted: The response is what was left of an answer that failed.
+        IncompleteToolCall: The arguments of a call stop in the middle.
+        MalformedStream: The arguments of a call are not a JSON object.
+    """
+    calls = tool_calls_of(response.message)
+    if not calls:
+        return []
+    finish = response.additional_kwargs.get("finish_reason")
+    if finish == "error":
+        raise errors.StreamInterrupted("this answer was cut off by a failure: its tool calls must not be executed")
+    if finish is None and _in_flight(response.raw):
+        return [_selection(id, name, _so_far(arguments)) for id, name, arguments in calls]
+    return [_selection(id, name, _complete(id, name, arguments, finish)) for id, name, arguments in calls]
+
+
+def _wire_tool(tool: BaseTool, strict: bool) -> dict[str, Any]:
+    wire = tool.metadata.to_openai_tool(skip_length_check=True)
+    wire["function"]["parameters"]["additionalProperties"] = False
+    if strict:
+        wire["function"]["strict"] = True
+    return wire
+
+
+def _in_flight(raw: Any) -> bool:
+    """Whether this is one of our chunks, with more to come."""
+    if not isinstance(raw, dict) or raw.get("object") != "chat.completion.chunk":
+        return False
+    return all(choice.get("finish_reason") is None for choice in raw["choices"])
+
+
+def _so_far(arguments: dict[str, Any] | str) -> dict[str, Any]:
+    if isinstance(arguments, dict):
+        return arguments
+    try:
+        value = pydantic_core.from_json(arguments, allow_partial="trailing-strings")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _complete(id: str, name: str, arguments: dict[str, Any] | str, finish: str | None) -> dict[str, Any]:
+    if isinstance(arguments, dict):
+        return arguments
+    call = ToolCall(id, name, arguments)
+    if call.cut or (finish not in {None, "stop", "tool_calls"} and not arguments.strip()):
+        raise errors.IncompleteToolCall(
+            f"the answer ended ({finish!r}) inside the arguments of the tool call {name!r}: it must not be executed",
+            code="IncompleteToolCall",
+            raw=arguments,
+        )
+    try:
+        return call.parsed()
+    except ValueError as error:
+        raise errors.MalformedStream(
+            f"the arguments of the tool call {name!r} are not a JSON object, and it must not be executed: {error}",
+            code="MalformedToolCall",
+            raw=arguments,
+        ) from error
+
+
+def _selection(id: str, name: str, arguments: dict[str, Any]) -> ToolSelection:
+    return ToolSelection(tool_id=id, tool_name=name, tool_kwargs=arguments)

@@ -1,0 +1,67 @@
+"""Every way in which a stream can end badly, and what it must come to. One table for both frameworks."""
+
+from dataclasses import dataclass
+
+from mdstream_core import errors
+from mdstream_core.emulator import ERROR_EVENTS, REASONS, TRAILERS, Fault
+
+QUESTION = "Name three rivers."
+ANSWER = "The Nile, the Amazon and the Danube."
+#: What two content events carry: the first event says the role.
+BEGINNING = "The Nile"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A fault, the class of its error, and what was received before."""
+
+    fault: Fault
+    error: type[errors.MDStreamError]
+    text: str = BEGINNING
+    code: str | None = None
+
+
+def _trailer(spelling: str, *, after: int | None = None) -> Ending:
+    text = ANSWER if after is None else BEGINNING
+    known = spelling not in {"bare-code", "bare-status", "unknown"}
+    kind = errors.StreamFailure if spelling == "unknown" else errors.StreamTimeout
+    return Ending(Fault("trailer", spelling, after=after), kind, text, "ModelResponseTimeExceeded" if known else None)
+
+
+def _reason(reason: str) -> Ending:
+    kind = errors.StreamTimeout if REASONS[reason][1] == 408 else errors.StreamFailure
+    return Ending(Fault("trailer", after=3, reason=reason), kind, code=reason)
+
+
+ENDINGS: dict[str, Ending] = {
+    **{f"trailer {spelling} after [DONE]": _trailer(spelling) for spelling in TRAILERS},
+    **{f"trailer {spelling} before [DONE]": _trailer(spelling, after=3) for spelling in TRAILERS},
+    **{f"trailer for {reason}": _reason(reason) for reason in REASONS},
+    **{
+        f"error event of {server}": Ending(Fault("error_event", server, after=3), errors.StreamFailure)
+        for server in ERROR_EVENTS
+    },
+    "trailer, unannounced": Ending(Fault("trailer", after=3, announced=False), errors.StreamTimeout),
+    "trailer, upper case": Ending(Fault("trailer", after=3, name="STREAMFAILURE"), errors.StreamTimeout),
+    "cut": Ending(Fault("cut", after=3), errors.StreamInterrupted),
+    "cut in a chunk": Ending(Fault("cut_chunk", after=3), errors.StreamInterrupted),
+    "cut in the trailers": Ending(Fault("cut_trailer", after=3), errors.StreamInterrupted),
+    "cut after [DONE]": Ending(Fault("cut", after=-1), errors.StreamInterrupted, ANSWER),
+    "reset": Ending(Fault("reset", after=3), errors.StreamInterrupted),
+    "no finish reason": Ending(Fault("no_finish", after=3), errors.StreamInterrupted),
+    "[DONE] without a finish reason": Ending(Fault("early_done", after=3), errors.StreamInterrupted),
+    "broken JSON": Ending(Fault("malformed_json", after=3), errors.MalformedStream),
+}
+
+#: One of each kind, for the entry points that take long.
+FEW = {
+    name: ENDINGS[name]
+    for name in (
+        "trailer json after [DONE]",
+        "trailer json before [DONE]",
+        "error event of vllm",
+        "cut",
+        "no finish reason",
+        "broken JSON",
+    )
+}

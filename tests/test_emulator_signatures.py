@@ -1,0 +1,162 @@
+"""The emulator verifies OCI's signatures: Oracle's own signer is let in, everything else is not."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from urllib.parse import urlsplit
+
+import pytest
+from _raw_client import HELLO, STREAM, Heard, ask
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from mdstream_core.emulator import Emulator
+
+requests = pytest.importorskip("requests", reason="Oracle's signer signs requests of the package requests")
+signer = pytest.importorskip("oci.signer", reason="Oracle's own signer judges the emulator; install mdstream-llm[judges]")
+
+KEY, OTHER = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+TENANCY, USER, FINGERPRINT = "ocid1.tenancy.oc1..a", "ocid1.user.oc1..b", ":".join(["ab"] * 16)
+KEY_ID = f"{TENANCY}/{USER}/{FINGERPRINT}"
+Headers = dict[str, str]
+
+
+def public(key: rsa.RSAPrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def private(key: rsa.RSAPrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Emulator]:
+    with Emulator(verify_signatures={KEY_ID: public(KEY)}, api_keys=["sk-good"]) as cloud:
+        yield cloud
+
+
+def signed(cloud: Emulator, key: rsa.RSAPrivateKey = KEY, method: str = "POST", path: str = STREAM, date: str = "") -> Headers:
+    """The header fields that Oracle's signer adds."""
+    url = cloud.endpoint + path
+    body = json.dumps(HELLO).encode() if method == "POST" else None
+    headers = {"content-type": "application/json"} | ({"date": date} if date else {})
+    prepared = requests.Request(method, url, data=body, headers=headers).prepare()
+    oracle = signer.Signer(TENANCY, USER, FINGERPRINT, None, private_key_content=private(key))
+    oracle.do_request_sign(prepared)
+    dropped = {"content-length", "host"}
+    return {name.lower(): value for name, value in prepared.headers.items() if name.lower() not in dropped}
+
+
+def send(cloud: Emulator, headers: Headers, path: str = STREAM, method: str = "POST", body: object = HELLO) -> Heard:
+    return ask(cloud.endpoint + path, body if method == "POST" else None, method, **{n.replace("-", "_"): v for n, v in headers.items()})
+
+
+def test_oracles_signature_is_accepted(cloud: Emulator) -> None:
+    assert send(cloud, signed(cloud)).status == 200
+
+
+def test_a_get_is_signed_without_a_body(cloud: Emulator) -> None:
+    path = "/predict/v1/models?limit=3"
+    url = cloud.endpoint + path
+    prepared = requests.Request("GET", url).prepare()
+    signer.Signer(TENANCY, USER, FINGERPRINT, None, private_key_content=private(KEY)).do_request_sign(prepared)
+    target = urlsplit(url)
+    headers = {name.lower().replace("-", "_"): value for name, value in prepared.headers.items()}
+    import http.client
+
+    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=5)
+    connection.request("GET", f"{target.path}?{target.query}", headers={n.replace("_", "-"): v for n, v in headers.items()})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+
+    assert answer.status == 200
+
+
+def without(name: str) -> Callable[[Headers], Headers]:
+    return lambda headers: {other: value for other, value in headers.items() if other != name}
+
+
+def authorization(old: str, new: str) -> Callable[[Headers], Headers]:
+    return lambda headers: headers | {"authorization": headers["authorization"].replace(old, new)}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (without("authorization"), "was not provided"),
+        (without("x-content-sha256"), "hash of the body"),
+        (authorization("rsa-sha256", "hmac-sha256"), "algorithm"),
+        (authorization(FINGERPRINT, "00"), "key id is not known"),
+        (authorization('signature="', 'signature="AAAA'), "Failed to verify"),
+        (authorization('signature="', 'signature="*'), "Failed to verify"),
+        (authorization(" content-length", ""), "does not cover content-length"),
+        (lambda headers: headers | {"content-type": "text/plain"}, "Failed to verify"),
+        (lambda headers: headers | {"date": "yesterday"}, "cannot be read"),
+    ],
+)
+def test_what_was_changed_on_the_way_is_refused(cloud: Emulator, change: Callable[[Headers], Headers], words: str) -> None:
+    heard = send(cloud, change(signed(cloud)))
+
+    assert (heard.status, heard.json["code"]) == (401, "NotAuthenticated")
+    assert words in heard.json["message"]
+
+
+def test_another_body_is_refused(cloud: Emulator) -> None:
+    assert send(cloud, signed(cloud), body={**HELLO, "stream": None}).status == 401
+
+
+def test_another_path_is_refused(cloud: Emulator) -> None:
+    assert send(cloud, signed(cloud), "/predict").status == 401
+
+
+def test_another_key_is_refused(cloud: Emulator) -> None:
+    assert send(cloud, signed(cloud, OTHER)).status == 401
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(-6, 401), (-4, 200), (4, 200), (6, 401)])
+def test_the_clock_may_be_five_minutes_wrong(cloud: Emulator, minutes: int, status: int) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), usegmt=True)
+
+    assert send(cloud, signed(cloud, date=date)).status == status
+
+
+def test_bearer_keys(cloud: Emulator) -> None:
+    assert send(cloud, {"authorization": "Bearer sk-good"}).status == 200
+    assert send(cloud, {"authorization": "Bearer sk-bad"}).status == 401
+
+
+def test_one_public_key_for_every_key_id() -> None:
+    with Emulator(verify_signatures=public(KEY)) as cloud:
+        assert send(cloud, signed(cloud)).status == 200
+        assert send(cloud, signed(cloud, OTHER)).status == 401
+
+
+def with_token(cloud: Emulator, token: str) -> int:
+    """Sign as Oracle's security token signer does."""
+    tokened = pytest.importorskip("oci.auth.signers", reason="Oracle's token signer; install mdstream-llm[judges]")
+    prepared = requests.Request("POST", cloud.endpoint + STREAM, json=HELLO).prepare()
+    oracle = tokened.SecurityTokenSigner(token, KEY)
+    oracle.do_request_sign(prepared)
+    with requests.Session() as session:
+        return session.send(prepared, timeout=5).status_code
+
+
+def test_a_session_token_is_good_until_it_expires(cloud: Emulator) -> None:
+    token = cloud.issue_token(public(KEY))
+    before = with_token(cloud, token)
+    cloud.expire_tokens()
+
+    assert (before, with_token(cloud, token)) == (200, 401)
+    assert with_token(cloud, cloud.issue_token(public(KEY))) == 200
+
+
+@pytest.mark.parametrize("spoil", [lambda token: token[:-4] + "AAAA", lambda token: "x." + token])
+def test_a_token_that_was_not_issued_here_is_refused(cloud: Emulator, spoil: Callable[[str], str]) -> None:
+    assert with_token(cloud, spoil(cloud.issue_token(public(KEY)))) == 401
+
+
+def test_a_token_is_refused_after_its_time_and_for_another_key(cloud: Emulator) -> None:
+    assert with_token(cloud, cloud.issue_token(public(KEY), seconds=0)) == 401
+    assert with_token(cloud, cloud.issue_token(public(OTHER))) == 401

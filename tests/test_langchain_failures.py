@@ -1,0 +1,300 @@
+"""However a stream breaks and however it is read: never a success, always the partial."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypedDict
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.exceptions import ModelError
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import LLMResult
+from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import tool
+from langgraph.graph import END, START, StateGraph
+
+from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
+from mdstream_core import MDStreamError, errors
+from mdstream_core.emulator import REFUSALS, Emulator, Fault
+from tests._endings import ENDINGS, FEW, QUESTION, Ending
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+class Seen(BaseCallbackHandler):
+    """What callbacks are told."""
+
+    def __init__(self) -> None:
+        self.errors: list[tuple[BaseException, LLMResult]] = []
+        self.ends: list[LLMResult] = []
+        self.tokens: list[str] = []
+
+    def on_llm_new_token(self, token: Any, **_: Any) -> None:
+        """Collect."""
+        self.tokens.append(token)
+
+    def on_llm_error(self, error: BaseException, *, response: LLMResult, **_: Any) -> None:
+        """Collect."""
+        self.errors.append((error, response))
+
+    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+        """Collect."""
+        self.ends.append(response)
+
+    def partial(self) -> dict[str, Any]:
+        """The partial that the response carries, wherever core put it."""
+        ((_, response),) = self.errors
+        bodies = [
+            generation.message.response_metadata["body"]  # type: ignore[union-attr]
+            for row in response.generations
+            for generation in row
+            if "body" in generation.message.response_metadata  # type: ignore[union-attr]
+        ]
+        (body,) = bodies
+        partial: dict[str, Any] = body["partial"]
+        return partial
+
+
+class State(TypedDict):
+    """A graph's state."""
+
+    answer: str
+
+
+def _graph(chat: ChatOCIModelDeployment) -> Any:
+    def node(state: State) -> State:
+        return {"answer": chat.invoke(QUESTION).text}
+
+    async def anode(state: State) -> State:
+        return {"answer": (await chat.ainvoke(QUESTION)).text}
+
+    graph = StateGraph(State)
+    graph.add_node("ask", _runnable(node, anode))
+    graph.add_edge(START, "ask")
+    graph.add_edge("ask", END)
+    return graph.compile()
+
+
+def _runnable(node: Callable[[State], State], anode: Callable[[State], Awaitable[State]]) -> Any:
+    return RunnableLambda(node, anode)
+
+
+async def _told(seen: Seen) -> None:
+    """Under v3 core hands the error to the reader first and to the callbacks in the next moment."""
+    async with asyncio.timeout(10):
+        while not seen.errors:
+            await asyncio.sleep(0.001)
+
+
+def _drain(events: Any) -> None:
+    for _ in events:
+        pass
+
+
+async def _adrain(events: Any) -> None:
+    async for _ in events:
+        pass
+
+
+async def _av3(chat: ChatOCIModelDeployment, config: Any) -> None:
+    stream = await chat.astream_events(QUESTION, config, version="v3")
+    await _adrain(stream)
+
+
+SYNC: dict[str, Callable[[ChatOCIModelDeployment, Any], Any]] = {
+    "stream": lambda chat, config: _drain(chat.stream(QUESTION, config)),
+    "invoke, streaming": lambda chat, config: chat.invoke(QUESTION, config, stream=True),
+    "invoke, streaming field": lambda chat, config: chat.model_copy(update={"streaming": True}).invoke(
+        QUESTION, config
+    ),
+    "stream_events v3": lambda chat, config: _drain(chat.stream_events(QUESTION, config, version="v3")),
+    "chain": lambda chat, config: _drain((chat | (lambda message: message)).stream(QUESTION, config)),
+    **{
+        f"LangGraph {mode}": lambda chat, config, mode=mode: _drain(  # type: ignore[misc]
+            _graph(chat.model_copy(update={"streaming": True})).stream({"answer": ""}, config, stream_mode=mode)
+        )
+        for mode in ("messages", "updates", "values", "custom", "debug")
+    },
+}
+
+ASYNC: dict[str, Callable[[ChatOCIModelDeployment, Any], Awaitable[Any]]] = {
+    "astream": lambda chat, config: _adrain(chat.astream(QUESTION, config)),
+    "ainvoke, streaming": lambda chat, config: chat.ainvoke(QUESTION, config, stream=True),
+    "ainvoke, streaming field": lambda chat, config: chat.model_copy(update={"streaming": True}).ainvoke(
+        QUESTION, config
+    ),
+    "astream_events v2": lambda chat, config: _adrain(chat.astream_events(QUESTION, config, version="v2")),
+    "astream_events v3": _av3,
+    **{
+        f"LangGraph {mode}": lambda chat, config, mode=mode: _adrain(  # type: ignore[misc]
+            _graph(chat.model_copy(update={"streaming": True})).astream({"answer": ""}, config, stream_mode=mode)
+        )
+        for mode in ("messages", "updates", "values", "custom", "debug")
+    },
+}
+
+
+def _chat(cloud: Emulator, **options: Any) -> ChatOCIModelDeployment:
+    return ChatOCIModelDeployment(**{"endpoint": cloud.endpoint, "auth_type": "none", "max_retries": 0, **options})
+
+
+def _check(ending: Ending, error: MDStreamError, seen: Seen, cloud: Emulator) -> None:
+    assert isinstance(error, ending.error)
+    assert isinstance(error, ModelError)
+    assert ending.code is None or ending.code == error.code
+    assert ending.text == error.partial.text  # type: ignore[union-attr]
+    assert error.request_id is not None
+    assert cloud.last.headers["opc-request-id"] in error.request_id
+    assert seen.ends == []
+    assert error is seen.errors[0][0]
+    assert ending.text == seen.partial()["text"]
+    assert len(cloud.requests) == 1
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+def test_stream_never_succeeds(cloud: Emulator, ending: Ending) -> None:
+    """Every ending raises from `stream`, after the text that came was delivered."""
+    cloud.script(ending.fault)
+    seen = Seen()
+    chunks: list[str] = []
+
+    with pytest.raises(MDStreamError) as caught:
+        for chunk in _chat(cloud).stream(QUESTION, {"callbacks": [seen]}):
+            chunks.append(chunk.text)  # noqa: PERF401  # what came before the error counts
+
+    _check(ending, caught.value, seen, cloud)
+    assert ending.text == "".join(chunks)
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+async def test_astream_never_succeeds(cloud: Emulator, ending: Ending) -> None:
+    """Every ending raises from `astream`, after the text that came was delivered."""
+    cloud.script(ending.fault)
+    seen = Seen()
+    chunks: list[str] = []
+
+    with pytest.raises(MDStreamError) as caught:
+        async for chunk in _chat(cloud).astream(QUESTION, {"callbacks": [seen]}):
+            chunks.append(chunk.text)  # noqa: PERF401
+
+    _check(ending, caught.value, seen, cloud)
+    assert ending.text == "".join(chunks)
+
+
+@pytest.mark.parametrize("read", SYNC.values(), ids=SYNC)
+@pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
+def test_no_synchronous_way_succeeds(cloud: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
+    """Each way to read a stream raises and tells the callbacks, with the partial."""
+    cloud.script(ending.fault)
+    seen = Seen()
+
+    with pytest.raises(MDStreamError) as caught:
+        read(_chat(cloud), {"callbacks": [seen]})
+
+    _check(ending, caught.value, seen, cloud)
+
+
+@pytest.mark.parametrize("read", ASYNC.values(), ids=ASYNC)
+@pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
+async def test_no_asynchronous_way_succeeds(cloud: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
+    """Each way to read a stream raises and tells the callbacks, with the partial."""
+    cloud.script(ending.fault)
+    seen = Seen()
+
+    with pytest.raises(MDStreamError) as caught:
+        await read(_chat(cloud), {"callbacks": [seen]})
+
+    await _told(seen)
+    _check(ending, caught.value, seen, cloud)
+
+
+def _llm(cloud: Emulator) -> OCIModelDeploymentLLM:
+    return OCIModelDeploymentLLM(endpoint=cloud.endpoint, auth_type="none", max_retries=0)
+
+
+LLM_SYNC: dict[str, Callable[[OCIModelDeploymentLLM, Any], Any]] = {
+    "stream": lambda llm, config: _drain(llm.stream(QUESTION, config)),
+    "invoke, streaming": lambda llm, config: llm.invoke(QUESTION, config, stream=True),
+}
+LLM_ASYNC: dict[str, Callable[[OCIModelDeploymentLLM, Any], Awaitable[Any]]] = {
+    "astream": lambda llm, config: _adrain(llm.astream(QUESTION, config)),
+    "ainvoke, streaming": lambda llm, config: llm.ainvoke(QUESTION, config, stream=True),
+}
+
+
+@pytest.mark.parametrize("read", [*LLM_SYNC.values(), *LLM_ASYNC.values()], ids=[*LLM_SYNC, *LLM_ASYNC])
+@pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
+def test_completions_never_succeed(cloud: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
+    """A completion model's broken stream raises too, tells the callbacks once, and carries the partial."""
+    cloud.script(ending.fault)
+    seen = Seen()
+
+    with pytest.raises(MDStreamError) as caught:
+        outcome = read(_llm(cloud), {"callbacks": [seen]})
+        if outcome is not None:
+            asyncio.run(outcome)
+
+    assert isinstance(caught.value, ending.error)
+    assert isinstance(caught.value, ModelError)
+    assert caught.value.partial is not None
+    assert caught.value.partial.text
+    assert ([caught.value], []) == ([error for error, _ in seen.errors], seen.ends)
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("way", ["invoke", "stream"])
+def test_refusals_have_their_class(cloud: Emulator, name: str, way: str) -> None:
+    """Each refusal that OCI or a container can give is a `ModelError` that says whether to ask again."""
+    cloud.script(Fault("refuse", name))
+    seen = Seen()
+
+    with pytest.raises(errors.ServiceError) as caught:
+        _read(getattr(_chat(cloud), way)(QUESTION, {"callbacks": [seen]}))
+
+    error = caught.value
+    assert isinstance(error, ModelError)
+    assert error.retryable == error.is_retryable  # type: ignore[attr-defined]
+    assert error.retryable != isinstance(error, ValueError)
+    assert not isinstance(error, RuntimeError | OSError)
+    assert REFUSALS[name].status == error.status
+    assert REFUSALS[name].status == seen.errors[0][1].generations[0][0].message.response_metadata["status_code"]  # type: ignore[union-attr]
+    assert len(cloud.requests) == 1
+
+
+def _read(outcome: Any) -> None:
+    if not isinstance(outcome, AIMessage):
+        _drain(outcome)
+
+
+def test_a_cut_tool_call_is_not_executed(cloud: Emulator) -> None:
+    """An agent whose stream fails inside a tool call fails too, and the tool never runs."""
+    ran: list[str] = []
+
+    @tool
+    def get_weather(city: str) -> str:
+        """Tell the weather in a city."""
+        ran.append(city)
+        return "sunny"
+
+    cloud.script(Fault("trailer", after=4))
+    agent = create_agent(_chat(cloud, streaming=True), [get_weather])
+
+    with pytest.raises(errors.StreamTimeout) as caught:
+        agent.invoke({"messages": [{"role": "user", "content": "What is the weather in Paris?"}]})
+
+    assert ran == []
+    assert caught.value.partial.tool_calls[0].name == "get_weather"  # type: ignore[union-attr]
+    assert caught.value.partial.tool_calls[0].cut  # type: ignore[union-attr]
