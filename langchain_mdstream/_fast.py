@@ -11,11 +11,13 @@ from typing import Any
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
+from pydantic import BaseModel
 
 _new = object.__new__
-_set = object.__setattr__
-_MESSAGE_FIELDS = frozenset({"content", "additional_kwargs", "response_metadata"})
-_CHUNK_FIELDS = frozenset({"message", "text"})
+_set_dict, _set_fields, _set_extra, _set_private = (
+    vars(BaseModel)[name].__set__
+    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
 
 
 def built(text: str, extra: dict[str, Any], metadata: dict[str, Any]) -> ChatGenerationChunk:
@@ -33,9 +35,8 @@ def built(text: str, extra: dict[str, Any], metadata: dict[str, Any]) -> ChatGen
 def filled(text: str, extra: dict[str, Any], metadata: dict[str, Any]) -> ChatGenerationChunk:
     """The same chunk, filled field by field."""
     message = _new(AIMessageChunk)
-    _set(
+    _set_dict(
         message,
-        "__dict__",
         {
             "content": text,
             "additional_kwargs": extra,
@@ -50,14 +51,14 @@ def filled(text: str, extra: dict[str, Any], metadata: dict[str, Any]) -> ChatGe
             "chunk_position": None,
         },
     )
-    _set(message, "__pydantic_fields_set__", set(_MESSAGE_FIELDS))
-    _set(message, "__pydantic_extra__", {})
-    _set(message, "__pydantic_private__", None)
+    _set_fields(message, {"content", "additional_kwargs", "response_metadata"})
+    _set_extra(message, {})
+    _set_private(message, None)
     chunk = _new(ChatGenerationChunk)
-    _set(chunk, "__dict__", {"text": text, "generation_info": None, "type": "ChatGenerationChunk", "message": message})
-    _set(chunk, "__pydantic_fields_set__", set(_CHUNK_FIELDS))
-    _set(chunk, "__pydantic_extra__", None)
-    _set(chunk, "__pydantic_private__", None)
+    _set_dict(chunk, {"text": text, "generation_info": None, "type": "ChatGenerationChunk", "message": message})
+    _set_fields(chunk, {"message", "text"})
+    _set_extra(chunk, None)
+    _set_private(chunk, None)
     return chunk
 
 

@@ -120,7 +120,7 @@ class Model(BaseModel):
     verify: bool | str = True
     """Whether to check certificates, or the file of the authorities to trust."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     _service: Service | None = PrivateAttr(default=None)
 
@@ -137,6 +137,7 @@ class Model(BaseModel):
     def _mdstream_checks(self) -> Self:
         self._platform()  # a wrong endpoint is told where it is written
         self._retry()
+        Timeout.of(self.timeout)
         if hasattr(self, "_add_version"):
             self._add_version("mdstream-llm", __version__)
         return self

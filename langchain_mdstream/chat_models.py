@@ -14,6 +14,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import ConfigDict
 
 from langchain_mdstream._blocks import register
 from langchain_mdstream._errors import langchain_errors
@@ -32,6 +33,9 @@ class ChatModel(Model, BaseChatModel):
 
     dialect: str = "openai-chat"
     """What the endpoint speaks."""
+
+    # A misspelt option is told, not swallowed; said here because LangChain's base says otherwise.
+    model_config = ConfigDict(extra="forbid")
 
     def _generate(
         self,

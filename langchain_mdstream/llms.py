@@ -10,6 +10,7 @@ from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.llms import BaseLLM
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
+from pydantic import ConfigDict
 
 from langchain_mdstream._errors import langchain_errors
 from langchain_mdstream._loading import loadable
@@ -22,6 +23,9 @@ _COMPLETIONS = OpenAICompletions()
 
 class CompletionModel(Model, BaseLLM):
     """A completion model on any platform: what differs is where it is asked."""
+
+    # A misspelt option is told, not swallowed; said here because LangChain's base says otherwise.
+    model_config = ConfigDict(extra="forbid")
 
     def _generate(
         self,

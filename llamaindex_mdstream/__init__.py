@@ -1,1 +1,19 @@
-"""mdstream for LlamaIndex."""
+"""mdstream for LlamaIndex: LLMs that stream from models which a cloud hosts, and never call a broken stream a success.
+
+Example:
+    >>> llm = OCIDataScience(endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/<ocid>")
+    >>> for response in llm.stream_chat([ChatMessage("Name three rivers.")]):  # doctest: +SKIP
+    ...     print(response.delta, end="", flush=True)
+"""
+
+from importlib.util import find_spec
+
+from mdstream_core import MissingExtra
+
+if find_spec("llama_index") is None or find_spec("llama_index.core") is None:
+    raise MissingExtra("llama-index-core", "llamaindex")
+
+from llamaindex_mdstream._base import MDStreamLLM
+from llamaindex_mdstream.llms import OCIDataScience
+
+__all__ = ["MDStreamLLM", "OCIDataScience"]

@@ -24,6 +24,40 @@ from mdstream_core import (
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
 
+#: Arguments of up to this many characters are shown in full by every chunk; longer ones whenever they have grown by a
+#: sixteenth, because to write them out anew each time would cost the square of their length.
+_SHORT = 4096
+
+
+class _Call:
+    """A tool call that is coming in."""
+
+    __slots__ = ("_next", "_pieces", "_size", "id", "name", "shown")
+
+    def __init__(self, delta: ToolCallDelta) -> None:
+        self.id = delta.id or ""
+        self.name = delta.name or ""
+        self.shown = ""
+        self._pieces: list[str] = []
+        self._size = 0
+        self._next = 0
+        self.take(delta.arguments)
+
+    def take(self, arguments: str) -> None:
+        self._pieces.append(arguments)
+        self._size += len(arguments)
+        if self._size >= self._next:
+            self.shown = "".join(self._pieces)
+            self._pieces = [self.shown]
+            self._next = 0 if self._size <= _SHORT else self._size + self._size // 16
+
+    def so_far(self) -> ToolCall:
+        return ToolCall(self.id, self.name, self.shown)
+
+    def whole(self) -> ToolCall:
+        return ToolCall(self.id, self.name, "".join(self._pieces))
+
+
 class Answer(Generic[R]):
     """One answer while it comes in.
 
@@ -38,13 +72,13 @@ class Answer(Generic[R]):
         self._text = ""
         self._reasoning = ""
         self._refusal = ""
-        self._calls: list[ToolCall] = []
+        self._calls: list[_Call] = []
         self._logprobs: list[dict[str, Any]] = []
         self._finish: str | None = None
         self._usage: Usage | None = None
         self._served = Served()
 
-    def take(self, event: Event) -> R | None:  # noqa: C901  # one case for each thing that a model can say
+    def take(self, event: Event) -> R | None:
         """The response that this event makes; `None` for what only the last response tells."""
         match event:
             case TextDelta(text, 0):
@@ -71,9 +105,8 @@ class Answer(Generic[R]):
 
     def last(self) -> R:
         """The response that closes a stream: the whole answer, usage and finish reason, with an empty delta."""
-        choice = Choice(
-            self._text, self._reasoning, self._refusal, tuple(self._calls), tuple(self._logprobs), self._finish
-        )
+        calls, logprobs = tuple(call.whole() for call in self._calls), tuple(self._logprobs)
+        choice = Choice(self._text, self._reasoning, self._refusal, calls, logprobs, self._finish)
         return self.whole(Reply((choice,), self._usage, self._served), delta="")
 
     def whole(self, reply: Reply, *, delta: str | None = None) -> R:
@@ -104,10 +137,9 @@ class Answer(Generic[R]):
 
     def _call(self, delta: ToolCallDelta) -> None:
         if delta.index < len(self._calls):
-            call = self._calls[delta.index]
-            self._calls[delta.index] = ToolCall(call.id, call.name, call.arguments + delta.arguments)
+            self._calls[delta.index].take(delta.arguments)
         else:
-            self._calls.append(ToolCall(delta.id or "", delta.name or "", delta.arguments))
+            self._calls.append(_Call(delta))
 
     def _allowed(self, reply: Reply) -> tuple[ToolCall, ...]:
         return reply.tool_calls if self._parallel else reply.tool_calls[:1]
@@ -118,9 +150,10 @@ class ChatAnswer(Answer[ChatResponse]):
 
     def _chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> ChatResponse:
         if self._calls or self._reasoning or self._refusal:
+            calls = [call.so_far() for call in self._calls]
             blocks = _blocks(self._text, self._reasoning)
-            blocks += [_fast.tool_call_block(call.id, call.name, call.arguments) for call in self._calls]
-            message = _fast.chat_message(blocks, _said(self._calls, self._refusal))
+            blocks += [_fast.tool_call_block(call.id, call.name, call.arguments) for call in calls]
+            message = _fast.chat_message(blocks, _said(calls, self._refusal))
         else:
             message = _fast.chat_message([_fast.text_block(self._text)], {})
         return _fast.chat_response(message, self._raw(wire), delta, more)
@@ -152,7 +185,7 @@ class TextAnswer(Answer[CompletionResponse]):
         return response
 
 
-def closing(reply: Reply) -> dict[str, Any]:
+def ending(reply: Reply) -> dict[str, Any]:
     """`additional_kwargs` of a whole response: finish reason and usage, where LlamaIndex and OpenInference look."""
     usage = _usage(reply.usage) if reply.usage else {}
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -200,7 +233,7 @@ def _wire_delta(delta: ToolCallDelta) -> dict[str, Any]:
 
 def _arguments(call: ToolCall, reply: Reply) -> dict[str, Any] | str:
     """A dictionary, or the text as it came where it is none: then nobody takes it for arguments."""
-    cut_before = reply.finish_reason != "stop" and reply.finish_reason != "tool_calls" and not call.arguments.strip()
+    cut_before = reply.finish_reason not in {"stop", "tool_calls"} and not call.arguments.strip()
     try:
         return call.arguments if cut_before else call.parsed()
     except ValueError:

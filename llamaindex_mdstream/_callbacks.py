@@ -20,8 +20,6 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from llama_index.core.base.llms.types import CompletionResponse
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
-from llama_index.core.instrumentation import get_dispatcher
-from llama_index.core.instrumentation.event_handlers.null import NullEventHandler
 from llama_index.core.instrumentation.events.exception import ExceptionEvent
 from llama_index.core.instrumentation.events.llm import (
     LLMChatEndEvent,
@@ -31,7 +29,9 @@ from llama_index.core.instrumentation.events.llm import (
     LLMCompletionInProgressEvent,
     LLMCompletionStartEvent,
 )
-from llama_index.core.instrumentation.span import active_span_id
+from llama_index_instrumentation import get_dispatcher
+from llama_index_instrumentation.event_handlers import NullEventHandler
+from llama_index_instrumentation.span import active_span_id
 
 from llamaindex_mdstream._streams import aopened, opened
 
@@ -48,8 +48,8 @@ class _Kind:
 
     trace: str
     asked: str
-    asked_key: EventPayload
-    answered_key: EventPayload
+    asked_key: str
+    answered_key: str
     start: Any
     progress: Any
     end: Any
@@ -98,7 +98,7 @@ class _Told:
         model, more = self._llm.to_payload(), self._options
         event = self.kind.start(**self._named, model_dict=model, additional_kwargs=more, span_id=self.span_id)
         _dispatcher.event(event)
-        said = {EventPayload.ADDITIONAL_KWARGS: more, EventPayload.SERIALIZED: model}
+        said: dict[str, Any] = {EventPayload.ADDITIONAL_KWARGS: more, EventPayload.SERIALIZED: model}
         payload = {self.kind.asked_key: self.question, **said}
         self._event_id = self.manager.on_event_start(CBEventType.LLM, payload=payload)
 
@@ -121,7 +121,7 @@ class _Told:
 
     def failed(self, error: BaseException) -> None:
         """There is no whole answer."""
-        payload: dict[Any, Any] = {EventPayload.EXCEPTION: error}
+        payload: dict[str, Any] = {EventPayload.EXCEPTION: error}
         partial = getattr(error, "partial_response", None) or self.last
         if partial is not None:
             payload |= {self.kind.asked_key: self.question, self.kind.answered_key: partial}

@@ -47,7 +47,12 @@ def _text(text: str) -> TextBlock:
 
 
 def _thinking(content: str) -> ThinkingBlock:
-    values = {"block_type": "thinking", "content": content, "num_tokens": None, "additional_information": {}}
+    values: dict[str, Any] = {
+        "block_type": "thinking",
+        "content": content,
+        "num_tokens": None,
+        "additional_information": {},
+    }
     return _filled(ThinkingBlock, _THINKING, values)
 
 
@@ -88,7 +93,7 @@ text_block = _faster(_text, lambda text: TextBlock(text=text), "Par")
 thinking_block = _faster(_thinking, lambda content: ThinkingBlock(content=content), "Hm.")
 tool_call_block = _faster(
     _call,
-    lambda id, name, arguments: ToolCallBlock(tool_call_id=id, tool_name=name, tool_kwargs=arguments),
+    lambda call, name, arguments: ToolCallBlock(tool_call_id=call, tool_name=name, tool_kwargs=arguments),
     *("call_1", "add", _ARGUMENTS),
 )
 chat_message = _faster(

@@ -1,4 +1,4 @@
-"""The service behind a model object: built when it is first asked, and nobody's to copy or pickle."""
+"""The services behind a model object: built when first asked, shared by its shallow copies, never pickled."""
 
 import threading
 from collections.abc import Callable
@@ -6,17 +6,16 @@ from typing import Any, Self
 
 from mdstream_core import Service
 
+#: How many services are kept; a field that one was built from may be assigned anew, or differ in a copy.
+_MOST = 8
 
-class Lazy:
-    """Holds the service of one model object; a copy of the object begins with none.
 
-    A field that the service was built from may be assigned anew: the next question then gets another service.
-    """
+class Services:
+    """The services of one model object and its shallow copies. A deep copy or a pickle begins with none."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._key: tuple[Any, ...] = ()
-        self._service: Service | None = None
+        self._built: list[tuple[tuple[Any, ...], Service]] = []
 
     def get(self, key: tuple[Any, ...], build: Callable[[], Service]) -> Service:
         """The service that was built for `key`, or else a new one.
@@ -26,23 +25,22 @@ class Lazy:
             build: Makes it.
         """
         with self._lock:
-            if self._service is None or self._key != key:
-                self._service, self._key = build(), key
-            return self._service
-
-    def taken(self) -> Service | None:
-        """The service, which is then forgotten; `None` if there is none."""
-        with self._lock:
-            service, self._service = self._service, None
+            for known, service in self._built:
+                if known == key:
+                    return service
+            service = build()
+            self._built = [*self._built[1 - _MOST :], (key, service)]
             return service
 
-    @property
-    def built(self) -> Service | None:
-        """The service if there is one."""
-        return self._service
+    def close(self) -> None:
+        """Close the synchronous connections. The next question opens new ones."""
+        for _, service in self._built:
+            service.close()
 
-    def __copy__(self) -> Self:
-        return type(self)()
+    async def aclose(self) -> None:
+        """Close this event loop's connections."""
+        for _, service in self._built:
+            await service.aclose()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return type(self)()

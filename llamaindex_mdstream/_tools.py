@@ -1,6 +1,7 @@
 """Tools of LlamaIndex → the OpenAI shape; tool calls of a response → what an agent may execute."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import pydantic_core
@@ -87,6 +88,19 @@ def _in_flight(raw: Any) -> bool:
 def _so_far(arguments: dict[str, Any] | str) -> dict[str, Any]:
     if isinstance(arguments, dict):
         return arguments
+    flat = _flat(arguments)
+    return _readable(arguments) if flat is None else dict(flat)
+
+
+@lru_cache(maxsize=16)
+def _flat(arguments: str) -> dict[str, Any] | None:
+    """What can be read, kept because agents ask for each chunk; `None` if it holds values that a caller may change."""
+    value = _readable(arguments)
+    return None if any(isinstance(inner, dict | list) for inner in value.values()) else value
+
+
+def _readable(arguments: str) -> dict[str, Any]:
+    """The beginning of a JSON object as far as it can be read."""
     try:
         value = pydantic_core.from_json(arguments, allow_partial="trailing-strings")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Messages of LlamaIndex → messages in the OpenAI shape. Nothing is left out in silence, nothing of the caller's changes."""
+"""Messages of LlamaIndex → messages in the OpenAI shape. Nothing is left out in silence."""
 
 import base64
 import json

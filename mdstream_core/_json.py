@@ -39,16 +39,10 @@ def is_unfinished(text: str) -> bool:
     (True, False, False)
     """
     try:
-        pydantic_core.from_json(text, allow_partial=False)
-    except ValueError:
-        pass
-    else:
-        return False
-    try:
-        pydantic_core.from_json(text, allow_partial="trailing-strings")
-    except ValueError:
-        return False
-    return True
+        pydantic_core.from_json(text)
+    except ValueError as error:
+        return str(error).startswith("EOF while parsing")
+    return False
 
 
 def _loads_bent(data: bytes | str) -> Any:

@@ -144,6 +144,7 @@ class Exchange:
         self._frames: Any = None
         self._decoder = call.dialect.decoder()
         self._broken: MDStreamError | None = None
+        self._cut: MDStreamError | None = None
         self._refusal: list[bytes] | None = None
         self._refusal_size = 0
         self._opening = b""
@@ -177,27 +178,41 @@ class Exchange:
             self._broken = error  # first what came before it
         if events:
             self._note(events)
-            self._start()
+        return events
+
+    def rest(self) -> list[Event]:
+        """The body has ended: the events of a last frame without its end. What is wrong with it, `end` raises."""
+        events: list[Event] = []
+        if self._frames is None or self._broken:
+            return events
+        try:
+            for payload, name in self._frames.end():
+                events += self._decoder.feed(payload, name)
+        except MalformedStream as error:
+            self._cut = StreamInterrupted(f"the answer stopped in the middle: {error}", raw=error.raw)
+        except MDStreamError as error:
+            self._broken = error
+        if events:
+            self._note(events)
         return events
 
     def end(self, trailers: tuple[tuple[str, str], ...] = ()) -> list[Event]:
-        """The body has ended: the last events. Raises what the answer, its trailers or their absence spell."""
+        """There is nothing more: the last events. Raises what the answer, its trailers or their absence spell."""
         self._trailers = trailers
         if self._refusal is not None:
             raise self._refused()
+        events = self.rest()
         if self._broken:
             raise self._broken
-        events, cut = self._leftover()
         self._call.platform.ended(trailers)
-        if cut:
-            raise cut
-        last = self._decoder.end()
-        self._note(last)
-        if events or last:
-            self._start()
+        if self._cut:
+            raise self._cut
+        if last := self._decoder.end():
+            self._note(last)
+            events += last
         if self._call.hooked:
             self._call.tell(Ended(self.reply()))
-        return events + last
+        return events
 
     @property
     def over(self) -> bool:
@@ -233,6 +248,7 @@ class Exchange:
         head = self._head or Head(0)
         if error.code == "EmptyStream" and error.raw is None:
             error.raw = self._opening[:_OPENING].decode("utf-8", "replace")
+            error.args = (f"{error}; what came was {error.raw[:300]!r}",)
         error.partial = self.reply() if self._sum or self._recent else None
         error.request_id = error.request_id or self._request_id(head)
         error.status = error.status or (head.status or None)
@@ -249,18 +265,6 @@ class Exchange:
         named: str | None = self._call.platform.request_id(head)
         return named or self._call.platform.request_id(Head(0, self.request.headers)) or None
 
-    def _leftover(self) -> tuple[list[Event], MDStreamError | None]:
-        """The events of a last frame without its end, and what is wrong with that frame."""
-        events: list[Event] = []
-        cut: MDStreamError | None = None
-        try:
-            for payload, name in self._frames.end():
-                events += self._decoder.feed(payload, name)
-        except MalformedStream as error:
-            cut = StreamInterrupted(f"the answer stopped in the middle: {error}", raw=error.raw)
-        self._note(events)
-        return events, cut
-
     def _refused(self) -> MDStreamError:
         error: MDStreamError = self._call.platform.refused(self._head, b"".join(self._refusal or ()))
         return error
@@ -270,13 +274,11 @@ class Exchange:
             self._refusal.append(data[: _REFUSAL - self._refusal_size])
             self._refusal_size += len(data)
 
-    def _start(self) -> None:
+    def _note(self, events: list[Event]) -> None:
         if not self.started:
             self.started = True
             self._opening = b""
             self._call.tell(Started())
-
-    def _note(self, events: list[Event]) -> None:
         self._recent += events
         if len(self._recent) > _RECENT:
             self._fold()

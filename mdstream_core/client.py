@@ -27,15 +27,47 @@ from mdstream_core.transport.patience import Patience
 from mdstream_core.transport.wall import wall
 
 
-class _Credential:
-    """Who signs: a signer of ours before the request is built, or an `httpx.Auth` while it is sent."""
+class _Half:
+    """What does not wait: who signs (a signer of ours, or an `httpx.Auth` while it is sent), and who is warned."""
 
     def __init__(self, auth: Any) -> None:
         self._signer = auth if isinstance(auth, Signer) else Unsigned()
-        self._auth = httpx.USE_CLIENT_DEFAULT if auth is None or isinstance(auth, Signer) else auth
+        self._auth = {} if auth is None or isinstance(auth, Signer) else {"auth": auth}
+        self._warned = False
+
+    def _aged(self, exchange: Exchange) -> int | None:
+        """The key that must be fetched again before the next signature, if it must."""
+        if exchange.refused is not None:
+            return exchange.refused
+        generation = self._signer.generation  # looked up first: somebody may fetch the key in between
+        return generation if self._signer.stale() else None
+
+    def _signed(self, http: Any, exchange: Exchange, patience: Patience) -> Any:
+        patience.start()
+        exchange.generation = self._signer.generation
+        signed = self._signer.sign(exchange.request)
+        return http.build_request(
+            signed.method,
+            signed.url,
+            headers=dict(signed.headers),
+            content=signed.content,
+            extensions={"timeout": patience.limits},
+        )
+
+    def _judge(self, exchange: Exchange, response: Any) -> None:
+        """Warn, once, when a success may be none. Last of all: a failure that could be seen was raised before."""
+        if self._warned or not exchange.tells_at_the_end or "trailers" in response.extensions:
+            return
+        self._warned = True
+        warnings.warn(
+            "this http_client cannot see HTTP trailers, in which the service reports a broken stream: build it with "
+            "mdstream_core.transport.http_client() or async_http_client()",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
-class Client(_Credential):
+class Client(_Half):
     """Asks, waits and hands out events, for synchronous code.
 
     Args:
@@ -74,15 +106,15 @@ class Client(_Credential):
                         patience.heard(progress=bool(events), drain=exchange.drain)
                         if exchange.enough:
                             break
+                    for event in exchange.rest():
+                        yield event
                     for event in exchange.end(_trailers(response)):
                         yield event
+                    self._judge(exchange, response)
             except MDStreamError as error:
-                delay = call.failed(exchange, error, renewable=self._signer.renewable())
-                time.sleep(patience.allows(delay, error))
+                time.sleep(call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left))
             else:
                 return
-            if call.refused:
-                self._signer.refresh(exchange.generation)
 
     def complete(self, call: Call) -> Reply:
         """The whole answer. Raises as `stream` does."""
@@ -98,12 +130,10 @@ class Client(_Credential):
     @contextmanager
     def _answer(self, exchange: Exchange, patience: Patience) -> Iterator[httpx.Response]:
         http = self._http()
-        signer = self._signer
-        if signer.stale():
-            signer.refresh(signer.generation)
-        exchange.generation = signer.generation
-        request = _request(http, signer, exchange, patience)
-        response = http.send(request, stream=True, auth=self._auth, follow_redirects=False)
+        if (aged := self._aged(exchange)) is not None:
+            self._signer.refresh(aged)
+        request = self._signed(http, exchange, patience)
+        response = http.send(request, stream=True, follow_redirects=False, **self._auth)
         try:
             _begin(exchange, patience, response)
             yield response
@@ -119,7 +149,7 @@ class Client(_Credential):
             return self._own
 
 
-class AsyncClient(_Credential):
+class AsyncClient(_Half):
     """Asks, waits and hands out events, for asynchronous code.
 
     Connections belong to an event loop, and objects outlive `asyncio.run`: there is one pool for each running loop.
@@ -156,15 +186,15 @@ class AsyncClient(_Credential):
                             patience.heard(progress=bool(events), drain=exchange.drain)
                             if exchange.enough:
                                 break
+                        for event in exchange.rest():
+                            yield event
                         for event in exchange.end(_trailers(response)):
                             yield event
+                        self._judge(exchange, response)
             except MDStreamError as error:
-                delay = call.failed(exchange, error, renewable=self._signer.renewable())
-                await anyio.sleep(patience.allows(delay, error))
+                await anyio.sleep(call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left))
             else:
                 return
-            if call.refused:
-                await anyio.to_thread.run_sync(self._signer.refresh, exchange.generation)
 
     async def complete(self, call: Call) -> Reply:
         """The whole answer. Raises as `stream` does."""
@@ -180,12 +210,10 @@ class AsyncClient(_Credential):
     @asynccontextmanager
     async def _answer(self, exchange: Exchange, patience: Patience) -> AsyncIterator[httpx.Response]:
         http = self._http()
-        signer = self._signer
-        if signer.stale():
-            await anyio.to_thread.run_sync(signer.refresh, signer.generation)
-        exchange.generation = signer.generation
-        request = _request(http, signer, exchange, patience)
-        response = await http.send(request, stream=True, auth=self._auth, follow_redirects=False)
+        if (aged := self._aged(exchange)) is not None:
+            await anyio.to_thread.run_sync(self._signer.refresh, aged, abandon_on_cancel=True)
+        request = self._signed(http, exchange, patience)
+        response = await http.send(request, stream=True, follow_redirects=False, **self._auth)
         try:
             _begin(exchange, patience, response)
             yield response
@@ -199,20 +227,9 @@ class AsyncClient(_Credential):
         with self._lock:
             own = self._own.get(loop)
             if own is None:
+                _forget_closed(self._own)
                 own = self._own[loop] = async_http_client(**self._options)
             return own
-
-
-def _request(http: Any, signer: Signer, exchange: Exchange, patience: Patience) -> Any:
-    patience.start()
-    signed = signer.sign(exchange.request)
-    return http.build_request(
-        signed.method,
-        signed.url,
-        headers=dict(signed.headers),
-        content=signed.content,
-        extensions={"timeout": patience.limits},
-    )
 
 
 def _begin(exchange: Exchange, patience: Patience, response: Any) -> None:
@@ -222,23 +239,28 @@ def _begin(exchange: Exchange, patience: Patience, response: Any) -> None:
 
 def _body(response: httpx.Response) -> Iterable[bytes]:
     """The body as it comes off the connection; only a compressed one goes through httpx's decoders."""
-    return response.iter_bytes() if "content-encoding" in response.headers else response.stream  # type: ignore[return-value]
+    return response.iter_bytes() if _is_httpx_needed(response) else response.stream  # type: ignore[return-value]
 
 
 def _abody(response: httpx.Response) -> AsyncIterable[bytes]:
-    return response.aiter_bytes() if "content-encoding" in response.headers else response.stream  # type: ignore[return-value]
+    return response.aiter_bytes() if _is_httpx_needed(response) else response.stream  # type: ignore[return-value]
+
+
+def _is_httpx_needed(response: Any) -> bool:
+    """Whether the body is compressed, or was read already (by an event hook of the user's client)."""
+    return response.is_stream_consumed or "content-encoding" in response.headers
 
 
 def _trailers(response: Any) -> tuple[tuple[str, str], ...]:
-    trailers = response.extensions.get("trailers")
-    if trailers is None:
-        warnings.warn(
-            "this http_client cannot see HTTP trailers, in which the service reports a broken stream: build it with "
-            "mdstream_core.transport.http_client() or async_http_client()",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in trailers or ())
+    trailers = response.extensions.get("trailers", ())
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in trailers)
+
+
+def _forget_closed(own: WeakKeyDictionary[Any, httpx.AsyncClient]) -> None:
+    """Let go of the pools of loops that ended: their sockets know the loop, and would keep it in the weak map."""
+    for loop in list(own):
+        if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed():
+            del own[loop]
 
 
 def _loop() -> Any:

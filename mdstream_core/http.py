@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-_SECRET_PARTS = ("authorization", "cookie", "token", "secret", "appcode", "password", "credential", "api-key")
+_SECRET_PARTS = ("authorization", "cookie", "token", "secret", "appcode", "password", "credential", "key", "signature")
 
 
 def is_secret(name: str) -> bool:
     """Whether a header of this name may carry a credential.
 
-    >>> is_secret("Authorization"), is_secret("X-Amz-Security-Token"), is_secret("opc-request-id")
+    >>> is_secret("Authorization"), is_secret("X-Api-Key"), is_secret("opc-request-id")
     (True, True, False)
     """
     return any(part in name.lower() for part in _SECRET_PARTS)
@@ -30,7 +30,8 @@ class Request:
     content: bytes = b""
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.url} {without_secrets(self.headers)} {len(self.content)} bytes>"
+        url = self.url.partition("?")[0]  # a query may hold a key
+        return f"<Request {self.method} {url} {without_secrets(self.headers)} {len(self.content)} bytes>"
 
 
 @dataclass(frozen=True, slots=True)

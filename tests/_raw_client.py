@@ -96,12 +96,12 @@ def request(url: str, body: Any = None, method: str = "POST", **headers: str) ->
     return f"{method} {parts.path} HTTP/1.1\r\n{lines}\r\n".encode() + content
 
 
-def hear(sock: socket.socket, silence: float = 5.0) -> Heard:
-    """Read to the end."""
+def hear(sock: socket.socket, silence: float = 5.0, events: int | None = None) -> Heard:
+    """Read to the end, or until so many events came."""
     data, ended = b"", "closed"
     sock.settimeout(silence)
     try:
-        while piece := sock.recv(65_536):
+        while (events is None or data.count(b"data: ") < events) and (piece := sock.recv(65_536)):
             data += piece
     except TimeoutError:
         ended = "silent"

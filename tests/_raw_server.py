@@ -152,7 +152,7 @@ def answer(*parts: bytes, close: bool = False, reset: bool = False, pause: float
 
 
 def proxying(server: RawServer, peer: Peer) -> None:
-    """A script: a proxy that tunnels on CONNECT and forwards otherwise. Wants `user:secret` if asked for /auth."""
+    """A script: a proxy that tunnels on CONNECT and forwards otherwise."""
     head = peer.head()
     server.requests.append(head)
     method, target, _ = head.split(b"\r\n")[0].split(b" ")

@@ -6,10 +6,11 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from _raw_client import HELLO, STREAM, ask, connect, hear, request
+from _raw_client import HELLO, STREAM, Heard, ask, connect, hear, request
 
 from mdstream_core.emulator import FLAVOURS, Answer, Emulator, Fault, serve
 
@@ -69,6 +70,15 @@ def test_the_deployment_chooses_the_default_route() -> None:
     assert heard.json["object"] == "text_completion"
 
 
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [({"messages": []}, "chat.completion"), ({"prompt": "Hi"}, "text_completion"), ({"input": "Hi"}, "list")],
+)
+def test_a_playground_goes_by_the_body(body: dict, kind: str) -> None:
+    with Emulator(default_route="auto") as cloud:
+        assert ask(cloud.endpoint + "/predict", body).json["object"] == kind
+
+
 def test_predict_streams_the_old_way(cloud: Emulator) -> None:
     old = ask(cloud.endpoint + "/predict", HELLO, enable_streaming="true")
     plain = ask(cloud.endpoint + "/predict", HELLO)
@@ -124,9 +134,9 @@ def test_a_body_without_its_length_is_refused(cloud: Emulator) -> None:
     with connect(cloud.url) as sock:
         path = urlsplit(cloud.endpoint).path
         sock.sendall(
-            f"POST {path}/predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode()
+            f"POST {path}/predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode()
         )
-        heard = hear(sock, 0.3)
+        heard = hear(sock)
 
     assert (heard.status, heard.json["code"]) == (411, "LengthRequired")
 
@@ -135,6 +145,16 @@ def test_a_body_of_more_than_ten_megabytes_is_refused(cloud: Emulator) -> None:
     heard = ask(cloud.endpoint + "/predict", b" " * (10 * 1024 * 1024 + 1))
 
     assert (heard.status, heard.json["code"]) == (413, "PayloadTooLarge")
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(cloud: Emulator) -> None:
+    head, _, body = request(cloud.endpoint + STREAM, HELLO, expect="100-continue").partition(b"\r\n\r\n")
+    with connect(cloud.url) as sock:
+        sock.sendall(head + b"\r\n\r\n")
+        assert sock.recv(100).startswith(b"HTTP/1.1 100 Continue\r\n")
+        sock.sendall(body)
+
+        assert hear(sock).text == "Hello! How can I help you today?"
 
 
 def test_bytes_that_are_no_request_are_refused(cloud: Emulator) -> None:
@@ -261,6 +281,10 @@ def test_a_brain_may_be_any_function() -> None:
         ),
         ({}, {"temperature": -1}, "temperature must be non-negative"),
         ({}, {"messages": "Hello"}, "valid list"),
+        ({}, {"messages": [1]}, "valid dictionary"),
+        ({}, {"n": 0}, "n must be at least 1"),
+        ({}, {"stream_options": 1}, "stream_options: Input should be a valid dictionary"),
+        ({}, {"guided_json": "{"}, "Expecting property name"),
     ],
 )
 def test_the_container_refuses_as_vllm_does(options: dict, body: dict, words: str) -> None:
@@ -358,3 +382,85 @@ def test_an_upstream_that_is_not_there_is_unavailable() -> None:
 def test_an_upstream_needs_a_url() -> None:
     with pytest.raises(ValueError, match="http or https"):
         Emulator(upstream="localhost:11434")
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [({"idle_limit": 0.5}, "ServiceTimeout"), ({"total_limit": 0.5}, "ModelResponseTimeExceeded")],
+)
+def test_an_upstream_that_takes_too_long_is_given_up(limits: dict, reason: str) -> None:
+    with Emulator() as far, Emulator(upstream=far.openai_url, **limits) as near:
+        far.script(Fault("stall", after=3))
+        heard = ask(near.endpoint + STREAM, HELLO)
+
+        assert far.last.closed.wait(5)
+
+    assert len(heard.events) == 3
+    assert reason in heard.trailers["StreamFailure"]
+
+
+def test_the_bare_model_server_has_keys_too() -> None:
+    with Emulator(api_keys=["sk"]) as cloud:
+        statuses = [ask(cloud.openai_url + "/models", method="GET", authorization=a).status for a in ("", "Bearer sk")]
+
+    assert statuses == [401, 200]
+
+
+def test_a_server_without_a_field_for_it_thinks_aloud() -> None:
+    with Emulator(flavour="tgi") as cloud:
+        heard = ask(cloud.endpoint + STREAM, {**HELLO, "model": "think"})
+
+    assert heard.text.startswith("<think>The user says: Hello")
+    assert heard.text.endswith("</think>\n\nHello! How can I help you today?")
+
+
+def test_a_body_with_a_length_is_cut_in_the_middle() -> None:
+    with Emulator() as cloud:
+        cloud.script(Fault("cut"))
+        heard = ask(cloud.endpoint + "/predict", {**HELLO, "stream": False})
+
+    assert 0 < len(heard.rest) < int(heard.headers["content-length"])
+
+
+SAMPLES = Path(__file__).parent / "samples"
+TOOL = {
+    "type": "function",
+    "function": {"name": "get_weather", "parameters": {"properties": {"city": {"type": "string"}}}},
+}
+ASKED = {
+    "chat-stream-usage": {"stream_options": {"include_usage": True}},
+    "tools-named": {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "get_weather"}}},
+    "think": {"chat_template_kwargs": {"enable_thinking": True}},
+    "length": {"max_tokens": 4},
+}
+# vLLM breaks a prompt down only with --enable-prompt-tokens-details, which the recorded server did not have.
+OPTIONAL = {".usage.prompt_tokens_details", ".usage.prompt_tokens_details.cached_tokens"}
+
+
+def paths(value: object, path: str = "") -> Iterator[str]:
+    """The name of every field."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield f"{path}.{name}"
+            yield from paths(inner, f"{path}.{name}")
+    for inner in value if isinstance(value, list) else ():
+        yield from paths(inner, path)
+
+
+@pytest.mark.parametrize("flavour", ["vllm", "transformers", "llamacpp"])
+@pytest.mark.parametrize("case", ASKED)
+def test_chunks_have_the_fields_of_the_recorded_ones(flavour: str, case: str) -> None:
+    recorded = Heard(
+        b"HTTP/1.1 200 OK\r\n\r\n" + (SAMPLES / f"{flavour}-{case}.txt").read_bytes().partition(b"\r\n\r\n")[2], ""
+    )
+    with Emulator(flavour=flavour) as cloud:
+        heard = ask(cloud.openai_url + "/chat/completions", {**HELLO, **ASKED[case]})
+    ours, theirs = ({path for event in source.events for path in paths(event)} for source in (heard, recorded))
+    ends = [
+        [c["finish_reason"] for e in s.events for c in e["choices"] if c.get("finish_reason")]
+        for s in (heard, recorded)
+    ]
+
+    assert ours - OPTIONAL == theirs - OPTIONAL
+    assert ends[0] == ends[1]
+    assert (b"[DONE]" in heard.body) == (b"[DONE]" in recorded.body)

@@ -1,5 +1,6 @@
 """The emulator verifies OCI's signatures: Oracle's own signer is let in, everything else is not."""
 
+import http.client
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from mdstream_core.emulator import Emulator
 
 requests = pytest.importorskip("requests", reason="Oracle's signer signs requests of the package requests")
-signer = pytest.importorskip("oci.signer", reason="Oracle's own signer judges the emulator; install mdstream-llm[judges]")
+signer = pytest.importorskip(
+    "oci.signer", reason="Oracle's own signer judges the emulator; install mdstream-llm[judges]"
+)
 
 KEY, OTHER = (rsa.generate_private_key(65537, 2048) for _ in range(2))
 TENANCY, USER, FINGERPRINT = "ocid1.tenancy.oc1..a", "ocid1.user.oc1..b", ":".join(["ab"] * 16)
@@ -36,7 +39,9 @@ def cloud() -> Iterator[Emulator]:
         yield cloud
 
 
-def signed(cloud: Emulator, key: rsa.RSAPrivateKey = KEY, method: str = "POST", path: str = STREAM, date: str = "") -> Headers:
+def signed(
+    cloud: Emulator, key: rsa.RSAPrivateKey = KEY, method: str = "POST", path: str = STREAM, date: str = ""
+) -> Headers:
     """The header fields that Oracle's signer adds."""
     url = cloud.endpoint + path
     body = json.dumps(HELLO).encode() if method == "POST" else None
@@ -49,7 +54,12 @@ def signed(cloud: Emulator, key: rsa.RSAPrivateKey = KEY, method: str = "POST", 
 
 
 def send(cloud: Emulator, headers: Headers, path: str = STREAM, method: str = "POST", body: object = HELLO) -> Heard:
-    return ask(cloud.endpoint + path, body if method == "POST" else None, method, **{n.replace("-", "_"): v for n, v in headers.items()})
+    return ask(
+        cloud.endpoint + path,
+        body if method == "POST" else None,
+        method,
+        **{n.replace("-", "_"): v for n, v in headers.items()},
+    )
 
 
 def test_oracles_signature_is_accepted(cloud: Emulator) -> None:
@@ -63,10 +73,10 @@ def test_a_get_is_signed_without_a_body(cloud: Emulator) -> None:
     signer.Signer(TENANCY, USER, FINGERPRINT, None, private_key_content=private(KEY)).do_request_sign(prepared)
     target = urlsplit(url)
     headers = {name.lower().replace("-", "_"): value for name, value in prepared.headers.items()}
-    import http.client
-
     connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=5)
-    connection.request("GET", f"{target.path}?{target.query}", headers={n.replace("_", "-"): v for n, v in headers.items()})
+    connection.request(
+        "GET", f"{target.path}?{target.query}", headers={n.replace("_", "-"): v for n, v in headers.items()}
+    )
     answer = connection.getresponse()
     answer.read()
     connection.close()
@@ -96,7 +106,9 @@ def authorization(old: str, new: str) -> Callable[[Headers], Headers]:
         (lambda headers: headers | {"date": "yesterday"}, "cannot be read"),
     ],
 )
-def test_what_was_changed_on_the_way_is_refused(cloud: Emulator, change: Callable[[Headers], Headers], words: str) -> None:
+def test_what_was_changed_on_the_way_is_refused(
+    cloud: Emulator, change: Callable[[Headers], Headers], words: str
+) -> None:
     heard = send(cloud, change(signed(cloud)))
 
     assert (heard.status, heard.json["code"]) == (401, "NotAuthenticated")

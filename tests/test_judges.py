@@ -8,6 +8,7 @@ import pytest
 from _raw_client import HELLO, STREAM, ask
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from pydantic import BaseModel
 
 from mdstream_core.emulator import FLAVOURS, Emulator, Fault
 
@@ -42,7 +43,9 @@ def asked(text: str) -> list[dict[str, str]]:
 def oracle(cloud: Emulator) -> Any:
     oci = pytest.importorskip("oci", reason="Oracle's SDK judges the emulator; install mdstream-llm[judges]")
     module = pytest.importorskip("oci.model_deployment", reason="the SDK's part for model deployments")
-    return module.ModelDeploymentClient(CONFIG, service_endpoint=cloud.url, retry_strategy=oci.retry.NoneRetryStrategy())
+    return module.ModelDeploymentClient(
+        CONFIG, service_endpoint=cloud.url, retry_strategy=oci.retry.NoneRetryStrategy()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +104,10 @@ def test_oracles_sdk_reads_the_refusals(signed: Emulator, fault: Fault, status: 
 
 def test_oracles_sdk_with_an_unknown_key_is_not_authenticated() -> None:
     oci = pytest.importorskip("oci", reason="Oracle's SDK judges the emulator; install mdstream-llm[judges]")
-    with Emulator(verify_signatures={"another/key/id": PUBLIC}) as cloud, pytest.raises(oci.exceptions.ServiceError) as refused:
+    with (
+        Emulator(verify_signatures={"another/key/id": PUBLIC}) as cloud,
+        pytest.raises(oci.exceptions.ServiceError) as refused,
+    ):
         oracle(cloud).predict(ocid(cloud), json.dumps(HELLO).encode())
 
     assert (refused.value.status, refused.value.code) == (401, "NotAuthenticated")
@@ -148,7 +154,10 @@ def test_openais_sdk_adds_tool_calls_up(openai: Any) -> None:
         choice = stream.get_final_completion().choices[0]
 
     assert choice.finish_reason == "tool_calls"
-    assert [json.loads(call.function.arguments) for call in choice.message.tool_calls] == [{"city": "Paris"}, {"city": "Tokyo"}]
+    assert [json.loads(call.function.arguments) for call in choice.message.tool_calls] == [
+        {"city": "Paris"},
+        {"city": "Tokyo"},
+    ]
     assert len({call.id for call in choice.message.tool_calls}) == 2
 
 
@@ -162,15 +171,15 @@ def test_openais_sdk_completes_a_conversation_with_tools(whole: Any) -> None:
 
 
 def test_openais_sdk_parses_structured_output(whole: Any) -> None:
-    from pydantic import BaseModel
-
     class Person(BaseModel):
         name: str
         age: int
         email: str | None
 
     form = {"type": "json_schema", "json_schema": {"name": "Person", "schema": Person.model_json_schema()}}
-    said = whole.chat.completions.create(model="m", messages=asked("Alice Smith is 30 years old."), response_format=form)
+    said = whole.chat.completions.create(
+        model="m", messages=asked("Alice Smith is 30 years old."), response_format=form
+    )
 
     assert Person.model_validate_json(said.choices[0].message.content) == Person(name="Alice Smith", age=30, email=None)
 
@@ -210,9 +219,9 @@ def test_openais_sdk_reads_the_refusals(openai: Any, cloud: Emulator) -> None:
 
 def test_openais_sdk_with_a_wrong_key_is_not_authenticated(cloud: Emulator) -> None:
     module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
-    with module.OpenAI(base_url=f"{cloud.endpoint}{STREAM}/v1", api_key="wrong", max_retries=0) as client:
-        with pytest.raises(module.AuthenticationError):
-            client.chat.completions.create(model="m", messages=asked("Hello"), stream=True)
+    client = module.OpenAI(base_url=f"{cloud.endpoint}{STREAM}/v1", api_key="wrong", max_retries=0)
+    with client, pytest.raises(module.AuthenticationError):
+        client.chat.completions.create(model="m", messages=asked("Hello"), stream=True)
 
 
 # OpenAI's types
@@ -220,12 +229,19 @@ def test_openais_sdk_with_a_wrong_key_is_not_authenticated(cloud: Emulator) -> N
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "text": {"messages": asked("Name three rivers."), "stream_options": {"include_usage": True}},
-    "usage on each": {"messages": asked("Hello"), "stream_options": {"include_usage": True, "continuous_usage_stats": True}},
+    "usage on each": {
+        "messages": asked("Hello"),
+        "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+    },
     "two choices": {"messages": asked("Hello"), "n": 2, "logprobs": True, "top_logprobs": 2},
     "thinking": {"messages": asked("Hello"), "reasoning_effort": "high"},
     "a tool": {"messages": asked("What is the weather in Paris?"), "tools": [WEATHER]},
     "a forced tool": {"messages": asked("Hello"), "tools": [WEATHER], "tool_choice": "required"},
-    "a named tool": {"messages": asked("Hi"), "tools": [WEATHER], "tool_choice": {"type": "function", "function": {"name": "get_weather"}}},
+    "a named tool": {
+        "messages": asked("Hi"),
+        "tools": [WEATHER],
+        "tool_choice": {"type": "function", "function": {"name": "get_weather"}},
+    },
     "a cut tool": {"messages": asked("Hello"), "tools": [WEATHER], "tool_choice": "required", "max_tokens": 6},
     "JSON": {"messages": asked("Alice is 30"), "response_format": {"type": "json_object"}},
     "length": {"messages": asked("Count to 50"), "max_tokens": 5},
@@ -235,7 +251,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("name", REQUESTS)
 def test_chunks_are_openais(flavour: str, name: str) -> None:
-    types = pytest.importorskip("openai.types.chat", reason="OpenAI's types judge the chunks; install mdstream-llm[judges]")
+    types = pytest.importorskip(
+        "openai.types.chat", reason="OpenAI's types judge the chunks; install mdstream-llm[judges]"
+    )
     with Emulator(flavour=flavour) as cloud:
         body = {"model": "m", "stream": True, **REQUESTS[name]}
         events = ask(cloud.endpoint + STREAM, body).events
@@ -244,5 +262,7 @@ def test_chunks_are_openais(flavour: str, name: str) -> None:
     for event in events:
         types.ChatCompletionChunk.model_validate(event)
     types.ChatCompletion.model_validate(document)
-    reasons = [choice["finish_reason"] for event in events for choice in event["choices"] if choice["finish_reason"]]
+    reasons = [
+        choice["finish_reason"] for event in events for choice in event["choices"] if choice.get("finish_reason")
+    ]
     assert len(reasons) == REQUESTS[name].get("n", 1)

@@ -95,7 +95,7 @@ def _runnable(node: Callable[[State], State], anode: Callable[[State], Awaitable
 async def _told(seen: Seen) -> None:
     """Under v3 core hands the error to the reader first and to the callbacks in the next moment."""
     async with asyncio.timeout(10):
-        while not seen.errors:
+        while not seen.errors:  # noqa: ASYNC110  # told from another thread
             await asyncio.sleep(0.001)
 
 

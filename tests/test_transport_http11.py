@@ -1,5 +1,7 @@
 """The reading and writing of HTTP/1.1, without sockets."""
 
+import weakref
+
 import pytest
 
 from mdstream_core.transport._http11 import LIMIT, READ_SIZE, Answer, Question
@@ -247,3 +249,14 @@ def test_a_body_keeps_to_its_length(pieces: list[bytes]) -> None:
 
     with pytest.raises(Wrong, match="Content-Length"):
         [*map(question.piece, pieces), question.end()]
+
+
+def test_an_answer_leaves_no_garbage() -> None:
+    """
+    A whole answer is free as soon as nobody wants it, without the garbage collector.
+    """
+    answer, _ = read(CHUNKED + b"2\r\nhi\r\n0\r\n\r\n", 4096)
+    known = weakref.ref(answer)
+    del answer
+
+    assert None is known()

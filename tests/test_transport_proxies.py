@@ -1,6 +1,6 @@
 """Through proxies: forwarding and tunnels, plain and secure, given or found in the environment."""
 
-# ruff: noqa: PLC0415 (expected first; imports where they are needed)
+# ruff: noqa: PLC0415 (the judge is imported where it judges)
 
 import asyncio
 import base64

@@ -84,7 +84,12 @@ class OpenAIDecoder:
         events: list[Event] = []
         try:
             self._read(payload, events)
-        except (AttributeError, TypeError, ValueError, OverflowError) as error:  # a list where an object belongs, and the like
+        except (
+            AttributeError,
+            TypeError,
+            ValueError,
+            OverflowError,
+        ) as error:  # a list where an object belongs, and the like
             self._broken = MalformedStream(f"a payload in another shape: {_shown(data)}", raw=_shown(data))
             self._broken.__cause__ = error
         if event == "error" or payload.get("error") or payload.get("object") == "error":

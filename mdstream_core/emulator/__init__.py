@@ -12,8 +12,8 @@
 
     Emulator(*, brain=reply, upstream=None, upstream_key=None, flavour="vllm", models=(), context=None,
              embedding_size=256, content_type=None, verify_signatures=None, api_keys=(),
-             default_route="/v1/chat/completions", strict=True, delay=0.0, events_per_chunk=1, tls=False,
-             host="127.0.0.1", port=0)
+             idle_limit=60.0, total_limit=300.0, default_route="/v1/chat/completions", strict=True, delay=0.0,
+             events_per_chunk=1, tls=False, host="127.0.0.1", port=0)
         .url .endpoint .oci_model_deployment.endpoint .openai_url .ca_file
         .script(*steps) .always(step) .reset() .issue_token(public_pem, seconds=3600) .expire_tokens()
         .requests .last .connections
@@ -26,7 +26,8 @@
 `KINDS` says what each kind of fault does; `REFUSALS`, `TRAILERS`, `REASONS` and `ERROR_EVENTS` name their spellings,
 `FLAVOURS` the model servers. `after` counts events; `-1` is all but the last. A pause (`hold`, `slow_head`) lasts for
 `seconds`, or until the `threading.Event` in `until` is set, or until the client goes.
-A `brain` is any function from the OpenAI-shaped request to a text or an `Answer`.
+A `brain` is any function from the OpenAI-shaped request to a text or an `Answer`; it refuses by raising `ValueError`.
+For a benchmark, `Fault("raw", data=…)` writes prepared bytes, head and all, at almost no cost.
 Only standard clients, never our own, judge it in the tests.
 """
 

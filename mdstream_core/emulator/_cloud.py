@@ -35,6 +35,8 @@ class Emulator:
         brain: What answers: a function from the OpenAI-shaped request to a text or an `Answer`.
         upstream: Base URL of an OpenAI-compatible server that answers instead of the brain.
         upstream_key: A bearer key for it.
+        idle_limit: Seconds of silence after which its stream ends with `ServiceTimeout`.
+        total_limit: Seconds after which its stream ends with `ModelResponseTimeExceeded`.
         flavour: Whose habits the container has: a key of `FLAVOURS`.
         models: The names it knows; empty accepts every name.
         context: Its context window in tokens.
@@ -42,7 +44,7 @@ class Emulator:
         content_type: Of its streams, instead of the flavour's own.
         verify_signatures: A public key in PEM for any key id, or a dictionary from key id to PEM.
         api_keys: Bearer keys that are let in (too).
-        default_route: Where a bare endpoint leads without a `route` header.
+        default_route: Where a bare endpoint leads without a `route` header; `auto` goes by the body.
         strict: Whether the streaming endpoint answers 409 where the container does not stream, as documented.
         delay: Seconds between two pieces of a stream.
         events_per_chunk: How many events one HTTP chunk carries.
@@ -57,6 +59,8 @@ class Emulator:
         brain: _brain.Brain = _brain.reply,
         upstream: str | None = None,
         upstream_key: str | None = None,
+        idle_limit: float = 60.0,
+        total_limit: float = 300.0,
         flavour: str = "vllm",
         models: Iterable[str] = (),
         context: int | None = None,
@@ -72,15 +76,17 @@ class Emulator:
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
+        api_keys = frozenset(api_keys)
         limits = Limits(tuple(models), context, embedding_size)
         container: Server = Container(brain, flavour, limits, content_type)
         if upstream is not None:
-            container = Upstream(upstream, upstream_key)
+            container = Upstream(upstream, upstream_key, idle_limit, total_limit)
         self._container = container
         self._tokens = Tokens()
         admit = Admission(verify_signatures, api_keys, self._tokens).problem
         deployment = ModelDeployment(container, admit, default_route, strict=strict)
-        self._site = Site((deployment, OpenAICompatible(container)), delay=delay, events_per_chunk=events_per_chunk)
+        plain = OpenAICompatible(container, api_keys)
+        self._site = Site((deployment, plain), delay=delay, events_per_chunk=events_per_chunk)
         self._tls = tls
         self._host, self._port = host, port
         self._ca_file: Path | None = None

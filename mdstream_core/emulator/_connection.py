@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import h11
 
-from mdstream_core.emulator._plan import Pause, Plan, play
+from mdstream_core.emulator._plan import Pause, Plan
+from mdstream_core.emulator._play import play
 from mdstream_core.emulator._received import Received
 
 BODY_KEPT = 10 * 1024 * 1024  # OCI's limit; more is read and thrown away, so that the client hears why

@@ -19,6 +19,9 @@ Step = Fault | Sequence[Fault] | None
 """What happens to one request: one fault, several one after the other, or none."""
 
 
+_KEPT = 10_000  # records: an emulator that runs for days must not grow without end
+
+
 class Service(Protocol):
     """One of the clouds' services."""
 
@@ -41,7 +44,7 @@ class Site:
         self._lock = threading.Lock()
         self._script: deque[Step] = deque()
         self._always: Step = None
-        self._received: list[Received] = []
+        self._received: deque[Received] = deque(maxlen=_KEPT)
         self._accepted = 0
         self._ids = count(1)
         self._open: set[Connection] = set()

@@ -1,6 +1,9 @@
 """What a platform is, and what all have in common."""
 
+import re
+from calendar import timegm
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate
 from typing import Protocol
 
 from mdstream_core import _json
@@ -75,6 +78,15 @@ def frames(head: Head) -> Frames:
             "check that the endpoint is a model's and not a page's",
             status=head.status,
         ) from None
+
+
+def seconds(head: Head) -> float | None:
+    """What `Retry-After` asks for: a number of seconds, or a date, which is measured by the answer's own clock."""
+    wish = head.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", wish):
+        return float(wish)
+    until, now = parsedate(wish), parsedate(head.headers.get("date", ""))
+    return max(0.0, timegm(until) - timegm(now)) if until and now else None
 
 
 def words(body: bytes) -> Words:

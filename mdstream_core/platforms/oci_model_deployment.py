@@ -27,7 +27,7 @@ from mdstream_core.errors import (
 )
 from mdstream_core.http import Head, Request
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
-from mdstream_core.platforms._platform import USER_AGENT, Trailers, frames, words
+from mdstream_core.platforms._platform import USER_AGENT, Trailers, frames, seconds, words
 from mdstream_core.wire import Frames
 
 #: The largest request body, in bytes; the service answers 413 to more.
@@ -62,9 +62,9 @@ _CURES: tuple[tuple[int, str, str], ...] = (
 )
 
 _REASONS = {
-    "ServiceTimeout": "the model sent nothing for 60 s",
-    "ModelResponseTimeExceeded": "the answer was not finished within 5 minutes",
-    "InternalServerError": "the service or the model server failed",
+    "ServiceTimeout": "the model sent nothing for 60 s: a shorter question or a larger shape begins sooner",
+    "ModelResponseTimeExceeded": "the answer was not finished within 5 minutes: ask for fewer tokens (max_tokens)",
+    "InternalServerError": "the service or the model server failed: the deployment's predict log says more",
 }
 _TIMEOUTS = frozenset({"ServiceTimeout", "ModelResponseTimeExceeded", "RequestTimeout"})
 
@@ -135,13 +135,15 @@ class OCIModelDeployment:
         kind = ContextOverflow if is_too_long(said.message) else service_error(head.status)
         told = f"{said.code or ''} {said.message}"
         cure = next((cure for status, word, cure in _CURES if status == head.status and word in told), "")
-        message = f"{head.status} {said.code or ''}: {said.message or 'no words'}".replace(" :", ":")
+        if 300 <= head.status < 400:
+            cure = "a redirect is not followed, because the request carries a credential: give the URL it leads to"
+        message = f"{head.status}{f' {said.code}' if said.code else ''}: {said.message or 'no words'}"
         return kind(
             f"{message} ({cure})" if cure and kind is not ContextOverflow else message,
             code=said.code,
             status=head.status,
             raw=body[:4000].decode("utf-8", "replace"),
-            retry_after=_seconds(head.headers.get("retry-after")),
+            retry_after=seconds(head),
         )
 
     def ended(self, trailers: Trailers) -> None:
@@ -174,8 +176,9 @@ def stream_failure(value: str) -> StreamFailure:
     status = int(facts.get("httpcode") or (408 if {reason, code} & _TIMEOUTS else 500))
     name = reason or code
     kind = StreamTimeout if status == 408 else StreamFailure
+    meaning = _REASONS.get(name or "", f"the trailer was {value[:300]!r}")
     return kind(
-        f"OCI ended the stream: {status} {name or value} ({_REASONS.get(name or '', 'see the code')})",
+        f"OCI ended the stream: {status} {name or 'StreamFailure'} ({meaning})",
         code=name,
         status=status,
         raw=value,
@@ -193,10 +196,10 @@ def _facts(value: str) -> dict[str, str]:
     pairs = document.items() if isinstance(document, dict) else _PAIR.findall(value)
     facts = {re.sub(r"[^a-z]", "", str(name).lower()): str(fact) for name, fact in pairs}
     for name, pattern in _KNOWN.items():
-        if (name not in facts or not pattern.fullmatch(facts[name])) and (found := pattern.search(value)):
-            facts[name] = found[0]
-    if not facts.get("httpcode", "500").isdecimal():
-        del facts["httpcode"]
+        if found := pattern.fullmatch(facts.get(name, "")) or pattern.search(value):
+            facts[name] = _SPELLING.get(found[0].lower(), found[0])
+    if not _KNOWN["httpcode"].fullmatch(facts.get("httpcode", "")):
+        facts.pop("httpcode", None)
     return facts
 
 
@@ -204,10 +207,11 @@ _PAIR = re.compile(
     r"""\b(Error[\s_-]?Code|Http[\s_-]?Code|Error[\s_-]?Reason)["']?\s*[:=-]\s*["']?(\w+)""", re.IGNORECASE
 )
 _KNOWN = {
-    "errorreason": re.compile(r"ServiceTimeout|ModelResponseTimeExceeded"),
-    "errorcode": re.compile(r"RequestTimeout|InternalServerError"),
-    "httpcode": re.compile(r"\b[45]\d\d\b"),
+    "errorreason": re.compile(r"ServiceTimeout|ModelResponseTimeExceeded", re.IGNORECASE),
+    "errorcode": re.compile(r"RequestTimeout|InternalServerError", re.IGNORECASE),
+    "httpcode": re.compile(r"(?<![0-9])[45][0-9]{2}(?![0-9])"),
 }
+_SPELLING = {name.lower(): name for name in (*_REASONS, *_TIMEOUTS)}
 
 
 def _url(endpoint: str, region: str | None) -> str:
@@ -216,6 +220,8 @@ def _url(endpoint: str, region: str | None) -> str:
         return endpoint
     realm = match["realm"]
     region = region or REGIONS.get(match["region"], match["region"])
+    if region and not re.fullmatch(r"[a-z0-9-]+", region):
+        raise ValueError(f"region={region!r} is no region's name, such as us-ashburn-1")
     if not region:
         raise ValueError(f"endpoint={endpoint!r} is an OCID that names no region: give region= too")
     if domain := REALMS.get(realm):
@@ -225,23 +231,24 @@ def _url(endpoint: str, region: str | None) -> str:
 
 def _taken_apart(url: str) -> tuple[str, str]:
     """The deployment's URL, and the path of the inference endpoint behind the door if there is one."""
-    parts = urlsplit(url)
-    if parts.username or parts.password:
+    shown = re.split("[?#]", url)[0]  # a query may hold a key
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
+    except ValueError:
+        raise ValueError(f"endpoint={shown!r} is no URL: its host or port cannot be read") from None
+    if "@" in parts.netloc:
         raise ValueError("endpoint has a user or password before its host; give credentials as auth= or api_key=")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not url.isascii() or " " in url:
+    if not whole or not re.fullmatch(r"[\x21-\x7e]+", url):
         raise ValueError(
-            f"endpoint={url!r} is neither a URL nor an OCID of a model deployment: give "
+            f"endpoint={shown!r} is neither a URL nor an OCID of a model deployment: give "
             "https://modeldeployment.<region>.oci.customer-oci.com/<ocid>, its /predict URL, or the bare OCID"
         )
     match = re.fullmatch(r"(?P<base>[^?#]*?)(?:/predict(?:WithResponseStream|WithStream)?(?P<suffix>/[^#]*)?)?/*", url)
     if match is None:
-        raise ValueError(f"endpoint={url!r} has a query or a fragment, which a deployment's URL has not")
+        raise ValueError(f"endpoint={shown!r} has a query or a fragment, which a deployment's URL has not")
     return match["base"].rstrip("/"), (match["suffix"] or "").rstrip("/")
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
-
-
-def _seconds(value: str | None) -> float | None:
-    return float(value) if value and value.strip().isdecimal() else None

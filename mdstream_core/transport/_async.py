@@ -118,9 +118,7 @@ class AsyncBody:
                     yield data
                 if answer.complete:
                     return
-                answer.feed(
-                    await read(READ_SIZE, timeouts.get("read"))
-                )  # looked up each time: the caller may change it
+                answer.feed(await read(READ_SIZE, timeouts.get("read")))  # anew each time: it may change
         except BaseException:
             await self.aclose()
             raise

@@ -46,21 +46,17 @@ class Inbox(asyncio.Protocol):
             pieces.append(data[most:])
             data = data[:most]
         self.size -= len(data)
-        if self._paused and self.size <= _INBOX // 2:
+        if self._paused and self.transport is not None and self.size <= _INBOX // 2:
             self._paused = False
-            self._transport.resume_reading()
+            self.transport.resume_reading()
         return data
 
     def close(self) -> None:
-        """Forget the timers; the socket is closed by whoever has it."""
+        """Whoever still reads is told that we closed: it must not look like the other side's end."""
+        if not self.ended:
+            self.connection_lost(ConnectionAbortedError("the connection was closed while it was read"))
         self.readable.close()
         self.writable.close()
-
-    @property
-    def _transport(self) -> asyncio.Transport:
-        if self.transport is None:
-            raise RuntimeError("the protocol has no transport yet")
-        return self.transport
 
     # What the event loop calls.
 
@@ -82,7 +78,7 @@ class Inbox(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = self.lost = True
-        self.error = exc
+        self.error = self.error or exc
         self.readable.wake()
         self.writable.wake()
 

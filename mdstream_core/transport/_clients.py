@@ -40,7 +40,7 @@ def http_client(
     """
     pair = Pair.of(library)
     build = _Transports(pair, 0, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
-    return pair.face.Client(**build.arguments(proxy), **{**_DEFAULTS, **options})  # type: ignore[no-any-return]
+    return pair.face.Client(**build.arguments(proxy), **_options(pair.face, options))  # type: ignore[no-any-return]
 
 
 def async_http_client(
@@ -56,10 +56,13 @@ def async_http_client(
     """The same for tasks, see `http_client`. It belongs to the event loop that first uses it."""
     pair = Pair.of(library)
     build = _Transports(pair, 1, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
-    return pair.face.AsyncClient(**build.arguments(proxy), **{**_DEFAULTS, **options})  # type: ignore[no-any-return]
+    return pair.face.AsyncClient(**build.arguments(proxy), **_options(pair.face, options))  # type: ignore[no-any-return]
 
 
-_DEFAULTS: dict[str, Any] = {"timeout": None, "follow_redirects": False, "headers": _HEADERS}
+def _options(face: ModuleType, given: dict[str, Any]) -> dict[str, Any]:
+    headers = face.Headers(_HEADERS)
+    headers.update(given.get("headers"))
+    return {"timeout": None, "follow_redirects": False, **given, "headers": headers}
 
 
 class _Transports:

@@ -111,6 +111,8 @@ class Answer:
             if not self.complete:
                 raise self._error(f"the answer is not HTTP/1.1: {error}") from error
             self._spoiled = True  # something stands behind the answer; the answer itself is whole
+        if self.complete:
+            del self._parser  # it knows us and we know it: do not leave that to the garbage collector
         self._bound(0 if self._pieces or begun is not self.begun else len(data))
 
     def take(self) -> bytes:

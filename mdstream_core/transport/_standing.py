@@ -75,10 +75,15 @@ class Standing:
         return False
 
     def has_expired(self) -> bool:
-        # A new connection whose request was cancelled before it began would hold its place in the pool for ever.
-        if self._state is _State.ACTIVE or self._state is _State.CLOSED:
-            return False
-        return time.monotonic() > self._expires or self._gone()
+        """Too long idle, or closed by the server. Retires it on the spot: another thread may be about to claim it."""
+        with self._lock:
+            if self._state is _State.ACTIVE or self._state is _State.CLOSED:
+                return False
+            # A new connection whose request was cancelled before it began would hold its place in the pool for ever.
+            if not (self._gone() or time.monotonic() > self._expires):
+                return False
+            self._state = _State.CLOSED
+            return True
 
     def info(self) -> str:
         return f"{str(self._route.origin)!r}, HTTP/1.1, {self._state.name}, Request Count: {self._requests}"

@@ -118,7 +118,7 @@ class Body:
                     yield data
                 if answer.complete:
                     return
-                answer.feed(read(READ_SIZE, timeouts.get("read")))  # looked up each time: the caller may change it
+                answer.feed(read(READ_SIZE, timeouts.get("read")))  # anew each time: it may change
         except BaseException:
             self.close()
             raise

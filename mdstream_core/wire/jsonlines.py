@@ -73,7 +73,7 @@ class SniffingDecoder:
         """The frames that are complete with these bytes."""
         if self._inner is None:
             data = self._seen = (self._seen + data).lstrip(_SPACE)
-            if len(data) < 2:  # noqa: PLR2004  # the second byte tells a document over several lines from JSON lines
+            if len(data) < 2:  # the second byte tells a document over several lines from JSON lines
                 return []
             self._inner = self._choose(data)
         self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to decide

@@ -114,7 +114,7 @@ class SSEDecoder:
 
 def _is_one_event(data: bytes) -> bool:
     """Whether this is one event of one line, which is how models stream."""
-    return data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2 and data[-1] == 10 and b"\r" not in data  # noqa: PLR2004
+    return data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2 and data[-1] == 10 and b"\r" not in data
 
 
 def encode(data: bytes, event: str = "", *, line_end: bytes = b"\n") -> bytes:

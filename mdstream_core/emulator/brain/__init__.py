@@ -14,7 +14,7 @@ from mdstream_core.emulator.brain._structured import from_schema
 from mdstream_core.emulator.brain._tools import wanted
 
 Brain = Callable[[dict[str, Any]], Answer | str]
-"""A brain is any function from the OpenAI-shaped request to what is answered."""
+"""A brain is any function from the OpenAI-shaped request to what is answered; it refuses with `ValueError`."""
 
 
 def reply(request: dict[str, Any]) -> Answer:

@@ -7,7 +7,7 @@ _QUOTED = re.compile(r"'([^'\n]+)'(?!\w)|\"([^\"\n]+)\"|“([^”\n]+)”|`([^`\
 _PROPER = re.compile(r"\b[A-Z][\w'’.-]*(?:,? (?:(?:de|of|la|van|von) )?[A-Z][\w'’-]*)*")
 _UPPER = "A-ZÀ-ÞĀ-Ž"
 _PLACE = re.compile(
-    rf"\b(?:in|at|for|near|of|to|from|over)\s+"
+    r"\b(?:in|at|for|near|of|to|from|over)\s+"
     rf"((?:the )?[{_UPPER}\u0370-\uFFFF][\w'’.-]*(?:,? [{_UPPER}][\w'’-]*)*)"
 )
 _FORMS = {
@@ -20,9 +20,10 @@ _FORMS = {
 }
 # Words that begin a sentence with a capital letter and name nobody.
 _NOBODY = frozenset(
-    "What What's Who Where When Why How Which The A An Is Are Do Does Can Could Tell Give Create Make Use Using Call Get "
-    "Find Show Add Return Please Write Name Extract Hello Hi Hey I It It's Book Send Search List Translate Compare Say "
-    "Multiply Subtract Divide Set Turn Look Answer My He She They We You And Then Also In On For Check Schedule".split()
+    "What What's Who Where When Why How Which The A An Is Are Do Does Can Could Tell Give Create Make Use "
+    "Using Call Get Find Show Add Return Please Write Name Extract Hello Hi Hey I It It's Book Send "
+    "Search List Translate Compare Say Multiply Subtract Divide Set Turn Look Answer My He She They We "
+    "You And Then Also In On For Check Schedule".split()
 )
 
 

@@ -13,6 +13,7 @@ from mdstream_core.emulator.container import _chat, _errors, _prompts, _small, _
 from mdstream_core.emulator.container._errors import ContainerRefusal, Limits
 from mdstream_core.emulator.container._flavours import FLAVOURS, Flavour, Json
 from mdstream_core.emulator.container._upstream import Upstream
+from mdstream_core.emulator.container._validation import checked
 
 __all__ = ["FLAVOURS", "Container", "Limits", "Server", "Upstream"]
 
@@ -67,7 +68,7 @@ class Container:
             status = 405 if any(path == known for _, known in self._routes) else 404
             return json_plan(status, {"detail": {404: "Not Found", 405: "Method Not Allowed"}[status]})
         try:
-            return route(_read(body))
+            return route(checked(_read(body)))
         except ContainerRefusal as refusal:
             return refusal.plan(self.flavour)
 
@@ -92,8 +93,15 @@ class Container:
         return limited(self._think(question), question)
 
     def _think(self, question: Json) -> Answer:
-        answer = self._brain(question)
-        return answer if isinstance(answer, Answer) else Answer.of(answer)
+        try:
+            answer = self._brain(question)
+        except ValueError as error:  # a brain's way to refuse
+            raise ContainerRefusal(400, str(error)) from error
+        answer = answer if isinstance(answer, Answer) else Answer.of(answer)
+        if self.flavour.thinks_aloud and answer.reasoning:
+            aloud = ("<think>", *answer.reasoning, "</think>", "\n\n", *answer.text)
+            answer = replace(answer, text=aloud, reasoning=())
+        return answer
 
     def _write(self, request: Json, writer: _chat.Writer, prefix: str, asked: list[Json]) -> Plan:
         said = self._say(request, prefix, asked)
@@ -120,6 +128,7 @@ class Container:
             prompt_tokens=size,
             cached_tokens=min(size, self._cache.hit(_prompts.prompt_text(request))),
             audio_tokens=_prompts.audio_tokens(request),
+            details=self.flavour.details,
         )
 
     def _accept(self, request: Json) -> int:
@@ -136,10 +145,6 @@ class Container:
         asked = request.get("max_completion_tokens") or request.get("max_tokens") or 0
         if limits.context is not None and asked > limits.context:
             raise _errors.too_many(asked, limits.context)
-        if (request.get("temperature") or 0) < 0:
-            value = float(request["temperature"])
-            text = f"temperature must be non-negative, got {value}. (parameter=temperature, value={value})"
-            raise ContainerRefusal(400, text, param="temperature")
         return size
 
 

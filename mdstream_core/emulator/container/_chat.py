@@ -21,6 +21,7 @@ class Said:
     prompt_tokens: int
     cached_tokens: int = 0
     audio_tokens: int | None = None
+    details: bool = True
 
     @property
     def model(self) -> str:
@@ -35,13 +36,10 @@ class Said:
         if self.audio_tokens is not None:
             prompt_details["audio_tokens"] = self.audio_tokens
             completion_details["audio_tokens"] = 0
-        return {
-            "prompt_tokens": self.prompt_tokens,
-            "total_tokens": self.prompt_tokens + completion,
-            "completion_tokens": completion,
-            "prompt_tokens_details": prompt_details,
-            "completion_tokens_details": completion_details,
-        }
+        total = self.prompt_tokens + completion
+        usage = {"prompt_tokens": self.prompt_tokens, "total_tokens": total, "completion_tokens": completion}
+        details = {"prompt_tokens_details": prompt_details, "completion_tokens_details": completion_details}
+        return {**usage, **details} if self.details else usage
 
 
 def logprob(token: str, top: int = 0) -> Json:
@@ -59,6 +57,11 @@ def _logprobs(request: Json, piece: str | None) -> Json | None:
     if not request.get("logprobs") or piece is None:
         return None
     return {"content": [logprob(piece, request.get("top_logprobs") or 0)]}
+
+
+def _written(flavour: Flavour, choice: Json) -> Json:
+    """A choice as this server has it: with its nulls or without."""
+    return {name: value for name, value in choice.items() if value is not None} if flavour.sparse else choice
 
 
 class ChatWriter:
@@ -90,12 +93,13 @@ class ChatWriter:
     def _delta(self, index: int, delta: Json, piece: str | None = None, finish: str | None = None) -> Json:
         probabilities = _logprobs(self._said.request, piece)
         choice = {"index": index, "delta": delta, "logprobs": probabilities, "finish_reason": finish}
-        return {**choice, **self._flavour.extra}
+        return _written(self._flavour, {**choice, **self._flavour.extra})
 
     def _choice(self, index: int, answer: Answer) -> Iterator[Json]:
         flavour = self._flavour
         if flavour.opening is not None:
-            yield self._chunk([self._delta(index, flavour.opening)])
+            opening = {"index": index, "delta": flavour.opening, "logprobs": None, "finish_reason": None}
+            yield self._chunk([_written(flavour, opening)], **flavour.opening_top)
         finish = flavour.finish(answer, self._said.request.get("tool_choice"))
         deltas = list(self._deltas(answer))
         tail: tuple[Json, str | None] = (flavour.last if flavour.last is not None else {}, None)
@@ -109,7 +113,7 @@ class ChatWriter:
         if "token_ids" in flavour.extra:
             last["stop_reason"] = answer.stop_reason
         more = {"usage": self._said.usage()} if flavour.usage == "last" else {}
-        yield self._chunk([last], **more)
+        yield self._chunk([last], **more, **flavour.last_top)
 
     def _deltas(self, answer: Answer) -> Iterator[tuple[Json, str | None]]:
         flavour = self._flavour
@@ -140,13 +144,15 @@ def _chat_choice(flavour: Flavour, said: Said, index: int, answer: Answer) -> Js
         message["content"] = text or None
     top = said.request.get("top_logprobs") or 0
     probabilities = {"content": [logprob(piece, top) for piece in answer.text]}
-    return {
+    choice: Json = {
         "index": index,
         "message": message,
         "logprobs": probabilities if said.request.get("logprobs") else None,
         "finish_reason": flavour.finish(answer, said.request.get("tool_choice")),
-        "stop_reason": answer.stop_reason,
     }
+    if "token_ids" in flavour.extra:
+        choice["stop_reason"] = answer.stop_reason
+    return _written(flavour, choice)
 
 
 def _legacy_logprobs(request: Json, pieces: Sequence[str]) -> Json | None:
@@ -163,29 +169,32 @@ def _legacy_logprobs(request: Json, pieces: Sequence[str]) -> Json | None:
     }
 
 
-def _text_choice(request: Json, index: int, pieces: Sequence[str], finish: str | None) -> Json:
+def _text_choice(flavour: Flavour, request: Json, index: int, pieces: Sequence[str], finish: str | None) -> Json:
     probabilities = _legacy_logprobs(request, pieces)
-    return {"index": index, "text": "".join(pieces), "logprobs": probabilities, "finish_reason": finish}
+    choice = {"index": index, "text": "".join(pieces), "logprobs": probabilities, "finish_reason": finish}
+    return _written(flavour, choice)
 
 
 def completion_chunks(flavour: Flavour, said: Said) -> Iterator[Json]:
     """The chunks of `/v1/completions`."""
     head = {"id": said.id, "object": "text_completion", "created": CREATED, "model": said.model}
-    turns = [_text_chunks(said.request, index, answer) for index, answer in enumerate(said.answers)]
+    turns = [_text_chunks(flavour, said.request, index, answer) for index, answer in enumerate(said.answers)]
     for row in zip_longest(*turns):
         yield from ({**head, "choices": [choice]} for choice in row if choice is not None)
     if (said.request.get("stream_options") or {}).get("include_usage") and flavour.usage == "asked":
         yield {**head, "choices": [], "usage": said.usage()}
 
 
-def _text_chunks(request: Json, index: int, answer: Answer) -> Iterator[Json]:
-    yield from (_text_choice(request, index, (piece,), None) for piece in answer.text[:-1])
-    yield _text_choice(request, index, answer.text[-1:], answer.finish)
+def _text_chunks(flavour: Flavour, request: Json, index: int, answer: Answer) -> Iterator[Json]:
+    yield from (_text_choice(flavour, request, index, (piece,), None) for piece in answer.text[:-1])
+    yield _text_choice(flavour, request, index, answer.text[-1:], answer.finish)
 
 
 def completion_body(flavour: Flavour, said: Said) -> Json:
     """The whole answer of `/v1/completions`."""
-    choices = [_text_choice(said.request, i, answer.text, answer.finish) for i, answer in enumerate(said.answers)]
+    choices = [
+        _text_choice(flavour, said.request, i, answer.text, answer.finish) for i, answer in enumerate(said.answers)
+    ]
     head = {"id": said.id, "object": "text_completion", "created": CREATED, "model": said.model}
     return {**head, "choices": choices, "usage": said.usage()}
 

@@ -30,6 +30,11 @@ class Flavour:
         marks_end: Whether `[DONE]` is sent.
         error: The body of a refusal: status, message, type, parameter.
         content_type: Of a stream.
+        opening_top: Fields beside `choices` in the first chunk.
+        last_top: Fields beside `choices` in the chunk with the finish reason.
+        sparse: Whether fields that are null are left out.
+        details: Whether usage is broken down.
+        thinks_aloud: Whether reasoning stands between tags inside the text, for want of a field.
     """
 
     name: str
@@ -45,6 +50,11 @@ class Flavour:
     usage: str = "asked"
     marks_end: bool = True
     content_type: str = "text/event-stream; charset=utf-8"
+    opening_top: Json = field(default_factory=dict)
+    thinks_aloud: bool = False
+    last_top: Json = field(default_factory=dict)
+    sparse: bool = False
+    details: bool = True
 
 
 def _content(piece: str) -> Json:
@@ -131,6 +141,8 @@ FLAVOURS = {
         calls=_calls_in_pieces,
         error=_vllm_error,
         extra={"token_ids": None},
+        opening_top={"prompt_token_ids": None, "prompt_text": None},
+        last_top={"system_fingerprint": "vllm-0.32.0-0bdc2ded"},
         finish=_vllm_finish,
     ),
     # 0.11 to 0.13, which OCI's containers ship: both names of the reasoning
@@ -143,6 +155,7 @@ FLAVOURS = {
         error=_vllm_error,
         last={"content": "", "reasoning_content": None},
         extra={"token_ids": None},
+        opening_top={"prompt_token_ids": None},
         finish=_vllm_finish,
     ),
     "sglang": Flavour(
@@ -161,6 +174,8 @@ FLAVOURS = {
         opening=None,
         text=lambda piece: {"role": "assistant", "content": piece},
         reasoning=lambda piece: {"role": "assistant", "content": piece},
+        thinks_aloud=True,
+        details=False,
         calls=_calls_tgi,
         error=_tgi_error,
         last=None,
@@ -172,7 +187,9 @@ FLAVOURS = {
         "llamacpp",
         opening={"role": "assistant"},
         text=_content,
-        reasoning=lambda piece: {"content": piece},
+        reasoning=_content,
+        thinks_aloud=True,
+        details=False,
         calls=_calls_llamacpp,
         error=_llamacpp_error,
         usage="never",
@@ -186,6 +203,8 @@ FLAVOURS = {
         error=_detail_error,
         top={"system_fingerprint": ""},
         usage="last",
+        sparse=True,
+        details=False,
         marks_end=False,
     ),
 }

@@ -42,7 +42,7 @@ def prompt_text(request: dict[str, Any]) -> str:
     """What a model would be shown."""
     messages = request.get("messages")
     if messages is None:
-        prompt = request.get("prompt", request.get("input", ""))
+        prompt = request.get("prompt") or request.get("input") or ""
         return prompt if isinstance(prompt, str) else " ".join(map(str, prompt))
     said = (f"<{message.get('role')}>{' '.join(texts(message.get('content')))}" for message in messages)
     return "".join(said) + "".join(str(tool) for tool in request.get("tools") or ())

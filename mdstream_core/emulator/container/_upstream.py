@@ -1,13 +1,14 @@
 """A real model server in the container's place: what it says is passed on, event by event."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from urllib.parse import urlsplit
 
 import httpx
 
 from mdstream_core.emulator._plan import Broken, Plan, json_plan, stream_plan
 
-_TIMEOUT = httpx.Timeout(10.0, read=300.0)
+_TIMEOUT = httpx.Timeout(10.0, read=None)  # the service's own limits decide
 _STREAMS = ("text/event-stream", "application/jsonlines", "application/x-ndjson")
 _DROPPED = {"transfer-encoding", "content-length", "content-encoding", "connection", "date", "keep-alive"}
 
@@ -18,13 +19,16 @@ class Upstream:
     Args:
         url: Its base, which may end with `/v1` as OpenAI clients have it.
         key: Sent as a bearer key.
+        idle: Seconds of silence after which a stream is given up.
+        total: Seconds after which it is given up in any case.
     """
 
-    def __init__(self, url: str, key: str | None = None) -> None:
+    def __init__(self, url: str, key: str | None = None, idle: float = 60.0, total: float = 300.0) -> None:
         if urlsplit(url).scheme not in {"http", "https"}:
             raise ValueError(f"upstream={url!r} must be an http or https URL, for example http://127.0.0.1:11434/v1")
         self._base = url.rstrip("/").removesuffix("/v1")
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._idle, self._total = idle, total
         self._client: httpx.AsyncClient | None = None
 
     async def answer(self, method: str, path: str, body: bytes) -> Plan:
@@ -36,7 +40,7 @@ class Upstream:
         try:
             response = await self._client.send(request, stream=True)
             if response.headers.get("content-type", "").startswith(_STREAMS) and response.status_code == 200:
-                return stream_plan(_events(response), response.headers["content-type"])
+                return stream_plan(_events(response, self._idle, self._total), response.headers["content-type"])
             return _whole(response, await response.aread())
         except httpx.TransportError as error:
             text = f"The model server at {self._base} cannot be reached: {error}"
@@ -53,17 +57,29 @@ def _whole(response: httpx.Response, body: bytes) -> Plan:
     return Plan(response.status_code, kept, (body,), framing="length")
 
 
-async def _events(response: httpx.Response) -> AsyncGenerator[bytes]:
-    """The body cut after blank lines, whatever pieces it came in."""
+async def _events(response: httpx.Response, idle: float, total: float) -> AsyncGenerator[bytes]:
+    """The body cut after blank lines, whatever pieces it came in; given up where the service would give up."""
     rest = b""
+    pieces = response.aiter_bytes()
+    late = asyncio.get_running_loop().time() + total
     try:
-        async for data in response.aiter_bytes():
+        while (data := await _next(pieces, idle, late)) is not None:
             *events, rest = (rest + data).split(b"\n\n")
             for event in events:
                 yield event + b"\n\n"
         if rest:
             yield rest
     except httpx.TransportError as error:
-        raise Broken(str(error)) from error
+        raise Broken("InternalServerError") from error
     finally:
         await response.aclose()
+
+
+async def _next(pieces: AsyncIterator[bytes], idle: float, late: float) -> bytes | None:
+    """The next piece, `None` at the end."""
+    left = late - asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(min(idle, left)):
+            return await anext(pieces, None)
+    except TimeoutError as error:
+        raise Broken("ServiceTimeout" if idle <= left else "ModelResponseTimeExceeded") from error

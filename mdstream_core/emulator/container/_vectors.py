@@ -55,7 +55,7 @@ def _ranked(query: str, documents: list[str]) -> list[tuple[int, float]]:
 def rerank(request: Json) -> Plan:
     """`/rerank`: Cohere's and Jina's form as vLLM has it, or TEI's where `texts` are given."""
     if "texts" in request:
-        pairs = _ranked(str(request.get("query", "")), request["texts"])
+        pairs = _ranked(str(request.get("query", "")), request["texts"] or [])
         texts = bool(request.get("return_text"))
         return json_plan(
             200, [{"index": i, "score": s} | ({"text": request["texts"][i]} if texts else {}) for i, s in pairs]

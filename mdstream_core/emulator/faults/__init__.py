@@ -1,7 +1,7 @@
 """What can go wrong, as functions from plan to plan; one table names them."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from mdstream_core.emulator._plan import Plan
 from mdstream_core.emulator.faults import _bytes, _ends, _events
@@ -56,12 +56,17 @@ _ALL: tuple[Callable[[Plan, Fault], Plan], ...] = (
     _events.usage_missing,
     _events.finish_reason,
 )
-_TABLE = {function.__name__: function for function in _ALL}
+_TABLE: dict[str, Callable[[Plan, Fault], Plan]] = {function.__name__: function for function in _ALL}
 
 KINDS = {name: inspect.getdoc(function) or "" for name, function in _TABLE.items()}
 """Every kind of fault, and what it does."""
 
-_SPELLINGS = {"refuse": REFUSALS, "trailer": TRAILERS, "cut_trailer": TRAILERS, "error_event": ERROR_EVENTS}
+_SPELLINGS: dict[str, Collection[str]] = {
+    "refuse": REFUSALS,
+    "trailer": TRAILERS,
+    "cut_trailer": TRAILERS,
+    "error_event": ERROR_EVENTS,
+}
 Fault.known.update({name: _SPELLINGS.get(name) for name in _TABLE})
 
 

@@ -76,5 +76,9 @@ def drop_reset(plan: Plan, fault: Fault) -> Plan:
 
 
 def _taken(plan: Plan, fault: Fault, default: int | None = None) -> Plan:
+    """The first events; of a body with a length the first half, while the whole length stays declared."""
+    if plan.framing == "length" and default is not None:
+        body = b"".join(plan.bytes)
+        return replace(plan, pieces=(body[: len(body) // 2],), declared=len(body))
     after = default if fault.after is None else fault.after
     return replace(plan, pieces=plan.sequence[:after])

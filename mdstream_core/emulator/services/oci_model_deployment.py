@@ -8,16 +8,27 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mdstream_core.emulator._connection import BODY_KEPT
-from mdstream_core.emulator._plan import Plan, gathered
+from mdstream_core.emulator._plan import Fields, Plan, gathered
 from mdstream_core.emulator._received import Received
 from mdstream_core.emulator.container import Server
+from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
 from mdstream_core.emulator.services._envelope import refuse
 
 OCID = "ocid1.datasciencemodeldeployment.oc1.iad.emulated"
 TRAILER = "StreamFailure"
-_FAILED = ((TRAILER, '{"ErrorCode": "InternalServerError", "HttpCode": 500, "ErrorReason": "InternalServerError"}'),)
 _BODIED = {"POST", "PUT", "PATCH"}
 _STREAM = "predictWithResponseStream"
+# Which field of a body belongs to which route. No real deployment guesses; a playground may.
+_BY_BODY = (
+    (b'"messages"', "/v1/chat/completions"),
+    (b'"prompt"', "/v1/completions"),
+    (b'"query"', "/v1/rerank"),
+    (b'"input"', "/v1/embeddings"),
+)
+
+
+def _failed(reason: str) -> Fields:
+    return ((TRAILER, TRAILERS["json"](REASONS[reason])),)
 
 
 class ModelDeployment:
@@ -26,7 +37,7 @@ class ModelDeployment:
     Args:
         container: What stands behind it.
         admit: Judges the credentials: a problem in words, or `None`.
-        default_route: Where the bare endpoints lead without a `route` header.
+        default_route: Where the bare endpoints lead without a `route` header; `auto` goes by the body.
         strict: Whether an answer that is no stream turns into 409 on the streaming endpoint, as documented.
     """
 
@@ -68,8 +79,13 @@ class ModelDeployment:
             return refuse(405, "MethodNotAllowed", f"Method {received.method} is not allowed")
         return None
 
+    def _route(self, received: Received) -> str:
+        if self._default_route != "auto":
+            return self._default_route
+        return next((route for field, route in _BY_BODY if field in received.body), "/v1/chat/completions")
+
     async def _forward(self, received: Received, operation: str, suffix: str) -> Plan:
-        path = f"/{suffix}" if suffix else received.headers.get("route", self._default_route)
+        path = f"/{suffix}" if suffix else received.headers.get("route") or self._route(received)
         plan = await self._container.answer(received.method, path, received.body)
         streams = plan.framing == "chunked"
         if operation == _STREAM and not streams and self._strict:
@@ -79,4 +95,4 @@ class ModelDeployment:
         if streams and not wanted:
             plan = await gathered(plan)
             return replace(plan, pieces=(b"".join(plan.bytes),), framing="length")
-        return replace(plan, if_broken=_FAILED).with_headers(("Trailer", TRAILER)) if streams else plan
+        return replace(plan, if_broken=_failed).with_headers(("Trailer", TRAILER)) if streams else plan

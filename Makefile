@@ -1,0 +1,44 @@
+# The same commands as in the README and in .ci/run, under the names that LangChain's packages use.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help install test lint format type bench demo docs dist
+
+help:  ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+install: $(BIN)/python  ## Make the environment
+	$(BIN)/pip install -q -c constraints.txt -e ".[test,judges,lint]"
+
+test:  ## Run the tests
+	$(BIN)/pytest
+
+lint:  ## Look for mistakes and for formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format:  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+type:  ## Check the types
+	$(BIN)/mypy
+
+bench:  ## Measure, beside the floor and the peers, in an environment of its own
+	test -x .bench/bin/python || $(PYTHON) -m venv .bench
+	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,httpx2,bench]"
+	.bench/bin/python -m benchmarks
+
+demo:  ## Stream an answer, and a broken one
+	$(BIN)/mdstream demo
+
+docs:  ## Build the reference from the docstrings into build/docs
+	$(BIN)/pip install -q pdoc
+	$(BIN)/pdoc -o build/docs mdstream_core langchain_mdstream llamaindex_mdstream
+
+dist:  ## Build wheel and sdist into dist/
+	$(BIN)/pip install -q build
+	$(BIN)/python -m build

@@ -1,0 +1,56 @@
+"""What the command line writes: plain lines, with colour on a terminal only."""
+
+import os
+import sys
+from typing import TextIO
+
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+
+
+class Terminal:
+    """Writes to a stream, and knows whether a person looks at it.
+
+    Colour is for terminals; `NO_COLOR` switches it off everywhere (https://no-color.org), `FORCE_COLOR` on.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        wanted = "FORCE_COLOR" in os.environ or (self._stream.isatty() and os.environ.get("TERM") != "dumb")
+        self._colour = wanted and not os.environ.get("NO_COLOR")
+
+    def heading(self, text: str) -> None:
+        """A title with a rule under it."""
+        self.write(f"\n{self.styled(text, 'bold')}\n{self.styled('─' * len(text), 'dim')}\n")
+
+    def label(self, text: str) -> None:
+        """The name of what follows on the same line."""
+        self.write(f"{self.styled(f'{text:<14}', 'dim')} ")
+
+    def line(self, label: str, text: str, style: str = "") -> None:
+        """A name and what it is."""
+        self.label(label)
+        self.write(f"{self.styled(text, style)}\n")
+
+    def token(self, text: str) -> None:
+        """A piece of an answer, shown at once."""
+        self.write(text)
+
+    def end(self) -> None:
+        """The answer is whole."""
+        self.write(f" {self.styled('✓', 'green')}\n")
+
+    def broken(self) -> None:
+        """The answer is not."""
+        self.write(f" {self.styled('✗', 'red')}\n")
+
+    def styled(self, text: str, style: str) -> str:
+        """`text` in a style, where colours are shown."""
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if style and self._colour else text
+
+    def write(self, text: str) -> None:
+        """Write and flush."""
+        try:
+            self._stream.write(text)
+        except UnicodeEncodeError:
+            self._stream.write(text.encode("ascii", "replace").decode("ascii"))
+        self._stream.flush()

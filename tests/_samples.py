@@ -1,0 +1,83 @@
+"""The exchanges recorded from real servers, and the way a body takes through wire and dialect."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from mdstream_core import OCIModelDeployment, OpenAIChat
+from mdstream_core.call import Call, Exchange
+from mdstream_core.errors import MDStreamError
+from mdstream_core.events import Event, Reply
+from mdstream_core.http import Head
+from mdstream_core.retry import Retry
+
+SAMPLES = Path(__file__).parent / "samples"
+
+PLATFORM = OCIModelDeployment("http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc")
+EVENTS = Head(200, {"content-type": "text/event-stream", "opc-request-id": "req-1"})
+QUESTION = {"messages": [{"role": "user", "content": "Hello"}], "model": "odsc-llm"}
+
+
+class Sample(NamedTuple):
+    """One recorded answer."""
+
+    head: Head
+    body: bytes
+
+
+class Outcome(NamedTuple):
+    """What came out: the events, and how it ended."""
+
+    events: list[Event]
+    error: MDStreamError | None
+
+    @property
+    def reply(self) -> Reply:
+        return Reply.of(self.events)
+
+
+def names() -> list[str]:
+    """Every recording that is an HTTP exchange."""
+    return sorted(path.stem for path in SAMPLES.glob("*.txt"))
+
+
+def sample(name: str) -> Sample:
+    """One recording."""
+    raw = (SAMPLES / f"{name}.txt").read_bytes()
+    if not raw.startswith(b"HTTP/1.1"):  # recorded without its head
+        return Sample(EVENTS, raw)
+    head, _, body = raw.partition(b"\r\n\r\n")
+    status, *fields = head.decode().split("\r\n")
+    return Sample(Head.of(int(status.split()[1]), [tuple(field.split(": ", 1)) for field in fields]), body)
+
+
+def exchange(**options: object) -> Exchange:
+    """A fresh exchange that asks once."""
+    return Call(PLATFORM, OpenAIChat(), QUESTION, **{"retry": Retry(0), **options}).attempt()
+
+
+def pieces(body: bytes, step: int) -> list[bytes]:
+    """The body as a network might cut it."""
+    return [body[at : at + step] for at in range(0, len(body), step)]
+
+
+def read(
+    body: bytes | list[bytes],
+    head: Head = EVENTS,
+    trailers: tuple[tuple[str, str], ...] = (),
+    step: int = 4096,
+    **options: object,
+) -> Outcome:
+    """Hand a body to an exchange, as a client would."""
+    asked = exchange(**options)
+    events: list[Event] = []
+    try:
+        asked.begin(head)
+        for data in pieces(body, step) if isinstance(body, bytes) else body:
+            events += asked.feed(data)
+            if asked.enough:
+                break
+        events += asked.rest()
+        events += asked.end(trailers)
+    except MDStreamError as error:
+        return Outcome(events, asked.explain(error))
+    return Outcome(events, None)

@@ -1,0 +1,288 @@
+"""However a stream breaks and however LlamaIndex reads it: never a success, always the partial, everybody is told."""
+
+import asyncio
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
+from llama_index.core.callbacks.base_handler import BaseCallbackHandler
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.llms import ChatMessage, ChatResponse, CompletionResponse
+from pydantic import Field
+
+from llamaindex_mdstream import OCIDataScience
+from mdstream_core import MDStreamError, errors
+from mdstream_core.emulator import REFUSALS, Emulator, Fault
+from tests._endings import ANSWER, ENDINGS, FEW, QUESTION, Ending
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+class Told(BaseCallbackHandler):
+    """What the callback manager tells."""
+
+    def __init__(self) -> None:
+        super().__init__([], [])
+        self.starts: list[CBEventType] = []
+        self.ends: list[dict[str, Any]] = []
+
+    def on_event_start(self, event_type: CBEventType, payload: Any = None, event_id: str = "", **_: Any) -> str:
+        """Collect."""
+        self.starts.append(event_type)
+        return event_id
+
+    def on_event_end(self, event_type: CBEventType, payload: Any = None, event_id: str = "", **_: Any) -> None:
+        """Collect."""
+        self.ends.append(payload)
+
+    def start_trace(self, trace_id: str | None = None) -> None:
+        """Nothing."""
+
+    def end_trace(self, trace_id: str | None = None, trace_map: Any = None) -> None:
+        """Nothing."""
+
+
+class Listener(BaseEventHandler):
+    """What the dispatcher tells."""
+
+    events: list[BaseEvent] = Field(default_factory=list)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """A name."""
+        return "Listener"
+
+    def handle(self, event: BaseEvent, **_: Any) -> None:
+        """Collect."""
+        self.events.append(event)
+
+    def names(self) -> list[str]:
+        """The events without the chunks."""
+        return [event.class_name() for event in self.events if "InProgress" not in event.class_name()]
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """A listener on the root dispatcher."""
+    handler, root = Listener(), get_dispatcher()
+    root.event_handlers.append(handler)
+    yield handler
+    root.event_handlers.remove(handler)
+
+
+@pytest.fixture
+def told() -> Told:
+    """A callback handler."""
+    return Told()
+
+
+@pytest.fixture
+def llm(cloud: Emulator, told: Told) -> OCIDataScience:
+    """A model that asks once."""
+    return OCIDataScience(
+        endpoint=cloud.endpoint, auth_type="none", max_retries=0, callback_manager=CallbackManager([told])
+    )
+
+
+Read = Callable[[OCIDataScience, list[Any]], None]
+
+
+def _stream_chat(llm: OCIDataScience, got: list[Any]) -> None:
+    got.extend(llm.stream_chat([ChatMessage(QUESTION)]))
+
+
+def _stream_complete(llm: OCIDataScience, got: list[Any]) -> None:
+    for response in llm.stream_complete(QUESTION):
+        got.append(response)  # noqa: PERF402  # what comes before an error counts
+
+
+def _astream_chat(llm: OCIDataScience, got: list[Any]) -> None:
+    async def read() -> None:
+        async for response in await llm.astream_chat([ChatMessage(QUESTION)]):
+            got.append(response)
+
+    asyncio.run(read())
+
+
+def _astream_complete(llm: OCIDataScience, got: list[Any]) -> None:
+    async def read() -> None:
+        async for response in await llm.astream_complete(QUESTION):
+            got.append(response)
+
+    asyncio.run(read())
+
+
+STREAMS: dict[str, Read] = {
+    "stream_chat": _stream_chat,
+    "stream_complete": _stream_complete,
+    "astream_chat": _astream_chat,
+    "astream_complete": _astream_complete,
+}
+WHOLE: dict[str, Read] = {
+    "chat": lambda llm, got: got.append(llm.chat([ChatMessage(QUESTION)])),
+    "complete": lambda llm, got: got.append(llm.complete(QUESTION)),
+    "achat": lambda llm, got: got.append(asyncio.run(llm.achat([ChatMessage(QUESTION)]))),
+    "acomplete": lambda llm, got: got.append(asyncio.run(llm.acomplete(QUESTION))),
+}
+
+
+def _said(response: ChatResponse | CompletionResponse) -> str:
+    return response.text if isinstance(response, CompletionResponse) else response.message.content or ""
+
+
+@pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+def test_a_broken_stream_is_an_error_with_the_partial(
+    cloud: Emulator, llm: OCIDataScience, told: Told, listener: Listener, ending: Ending, read: Read
+) -> None:
+    """
+    The error has class, code, request id and the partial; callbacks and dispatcher get both; nothing is said to be whole.
+    """
+    cloud.script(ending.fault)
+    got: list[Any] = []
+
+    with pytest.raises(MDStreamError) as caught:
+        read(llm, got)
+
+    error = caught.value
+    partial: Any = vars(error)["partial_response"]
+    assert ending.error is type(error)
+    assert ending.code in {error.code, None}
+    assert error.request_id
+    assert ending.text == _said(partial) == error.partial.text  # type: ignore[union-attr]
+    assert ending.text == "".join(response.delta for response in got)
+    assert "error" == partial.additional_kwargs["finish_reason"]
+    assert not any(response.additional_kwargs.get("finish_reason") for response in got)
+    (payload,) = told.ends
+    assert error is payload[EventPayload.EXCEPTION]
+    assert partial is (payload.get(EventPayload.RESPONSE) or payload.get(EventPayload.COMPLETION))
+    assert [CBEventType.LLM] == told.starts
+    assert ["Start", "ExceptionEvent"] == [name.replace("LLMChat", "").replace("LLMCompletion", "").replace("StartEvent", "Start") for name in listener.names()]
+    assert error is listener.events[-1].exception  # type: ignore[attr-defined]
+    assert len(got) == len(listener.events) - 2
+
+
+@pytest.mark.parametrize("read", [*STREAMS.values(), *WHOLE.values()], ids=[*STREAMS, *WHOLE])
+@pytest.mark.parametrize("spelling", REFUSALS)
+def test_a_refusal_is_raised_by_the_call_itself(
+    cloud: Emulator, llm: OCIDataScience, told: Told, listener: Listener, spelling: str, read: Read
+) -> None:
+    """
+    An error status drops the span, ends the callback event with the error alone, and nothing was handed out.
+    """
+    cloud.script(Fault("refuse", spelling))
+    got: list[Any] = []
+
+    with pytest.raises(errors.ServiceError) as caught:
+        read(llm, got)
+
+    assert [] == got
+    assert caught.value.status
+    assert [{EventPayload.EXCEPTION: caught.value}] == told.ends
+    assert "SpanDropEvent" == listener.names()[-1]
+    assert "ExceptionEvent" not in listener.names()
+    assert 1 == len(cloud.requests)
+
+
+def test_a_refusal_comes_before_the_first_chunk_is_asked_for(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    The status is checked when `stream_chat` is called, not when it is read.
+    """
+    cloud.script(Fault("refuse", "tenancy_rate"))
+
+    with pytest.raises(errors.RateLimited):
+        llm.stream_chat([ChatMessage(QUESTION)])
+
+
+@pytest.mark.parametrize("read", WHOLE.values(), ids=WHOLE)
+def test_a_whole_answer_that_is_cut_is_an_error(cloud: Emulator, llm: OCIDataScience, told: Told, read: Read) -> None:
+    """
+    A body that stops in the middle is no answer.
+    """
+    cloud.script(Fault("cut", after=0))
+    got: list[Any] = []
+
+    with pytest.raises(errors.StreamInterrupted) as caught:
+        read(llm, got)
+
+    assert [] == got
+    assert caught.value is told.ends[0][EventPayload.EXCEPTION]
+
+
+@pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
+def test_an_empty_stream_is_an_error(cloud: Emulator, llm: OCIDataScience, read: Read) -> None:
+    """
+    200 and nothing else is not an answer.
+    """
+    cloud.script(Fault("empty"))
+
+    with pytest.raises(errors.StreamInterrupted):
+        read(llm, [])
+
+
+@pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
+@pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
+def test_what_was_said_is_never_asked_for_again(cloud: Emulator, ending: Ending, read: Read) -> None:
+    """
+    After the first token there is one request only, however many retries are allowed.
+    """
+    cloud.script(ending.fault)
+    llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=5)
+    got: list[Any] = []
+
+    with pytest.raises(MDStreamError):
+        read(llm, got)
+
+    assert 1 == len(cloud.requests)
+    assert ending.text == "".join(response.delta for response in got)
+
+
+@pytest.mark.parametrize("read", [*STREAMS.values(), *WHOLE.values()], ids=[*STREAMS, *WHOLE])
+def test_before_the_first_token_it_is_asked_again(cloud: Emulator, told: Told, read: Read) -> None:
+    """
+    A refusal that may pass is not seen by anybody; the call is told once.
+    """
+    cloud.script(Fault("refuse", "unavailable", retry_after="0"))
+    manager = CallbackManager([told])
+    llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=1, callback_manager=manager)
+    got: list[Any] = []
+
+    read(llm, got)
+
+    assert ANSWER == _said(got[-1])
+    assert 2 == len(cloud.requests)
+    assert [CBEventType.LLM] == told.starts
+
+
+@pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
+def test_an_error_survives_pickling_and_rebuilding_from_its_message(
+    cloud: Emulator, llm: OCIDataScience, ending: Ending
+) -> None:
+    """
+    Other processes get the error with its facts; LlamaIndex workflows rebuild it from one string.
+    """
+    cloud.script(ending.fault)
+
+    with pytest.raises(MDStreamError) as caught:
+        _stream_chat(llm, [])
+
+    error, copy = caught.value, pickle.loads(pickle.dumps(caught.value))
+    assert vars(error)["partial_response"] == vars(copy)["partial_response"]
+    assert (type(error), error.code, error.request_id) == (type(copy), copy.code, copy.request_id)
+    assert str(error) == str(type(error)(str(error)))

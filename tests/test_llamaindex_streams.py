@@ -1,0 +1,407 @@
+"""What a healthy stream looks like to LlamaIndex, and what happens when its reader goes."""
+
+import asyncio
+import copy
+import inspect
+from collections.abc import AsyncGenerator, Generator, Iterator
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import LogProb, TextBlock, ThinkingBlock
+from llama_index.core.callbacks import CallbackManager, EventPayload, TokenCountingHandler
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.llms import ChatMessage
+from llama_index.core.rate_limiter import BaseRateLimiter
+
+from llamaindex_mdstream import OCIDataScience, _callbacks
+from llamaindex_mdstream._answer import ChatAnswer, TextAnswer
+from mdstream_core import Finish, Logprobs, RefusalDelta, TextDelta
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.emulator.brain import Answer
+from tests._endings import ANSWER, QUESTION
+from tests.test_llamaindex_failures import Listener, Told
+
+MESSAGES = [ChatMessage(QUESTION)]
+THOUGHT = {"reasoning_effort": "high"}
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+@pytest.fixture
+def llm(cloud: Emulator) -> OCIDataScience:
+    """A model."""
+    return OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0)
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """A listener on the root dispatcher."""
+    handler, root = Listener(), get_dispatcher()
+    root.event_handlers.append(handler)
+    yield handler
+    root.event_handlers.remove(handler)
+
+
+async def _achat(llm: OCIDataScience, **kwargs: Any) -> list[Any]:
+    return [response async for response in await llm.astream_chat(MESSAGES, **kwargs)]
+
+
+async def _acomplete(llm: OCIDataScience) -> list[Any]:
+    return [response async for response in await llm.astream_complete(QUESTION)]
+
+
+def test_deltas_add_up_and_the_text_grows(llm: OCIDataScience) -> None:
+    """
+    The content of each response is the sum of the deltas so far, in one text block; async says the same.
+    """
+    responses = list(llm.stream_chat(MESSAGES))
+
+    text = ""
+    for response in responses:
+        text += response.delta or ""
+        assert [TextBlock(text=text)] == response.message.blocks
+    assert ANSWER == text
+    assert [r.delta for r in responses] == [r.delta for r in asyncio.run(_achat(llm))]
+
+
+def test_completions_say_the_same(llm: OCIDataScience) -> None:
+    """
+    `stream_complete` grows its text, and the whole forms have the same text, sync and async.
+    """
+    responses = list(llm.stream_complete(QUESTION))
+
+    assert [ANSWER] * 4 == [
+        responses[-1].text,
+        asyncio.run(_acomplete(llm))[-1].text,
+        llm.complete(QUESTION).text,
+        asyncio.run(llm.acomplete(QUESTION)).text,
+    ]
+    assert ANSWER == "".join(response.delta or "" for response in responses)
+
+
+def test_the_last_response_has_usage_and_finish_reason(llm: OCIDataScience) -> None:
+    """
+    Usage and finish reason stand where LlamaIndex and OpenInference look for them, and the whole form says the same.
+    """
+    *chunks, last = llm.stream_chat(MESSAGES)
+    whole = llm.chat(MESSAGES)
+
+    assert whole.message == last.message
+    assert whole.additional_kwargs == last.additional_kwargs
+    assert whole.raw["usage"] == last.raw["usage"]
+    assert last.raw["usage"]["total_tokens"] == last.additional_kwargs["total_tokens"] > 0
+    assert "stop" == last.additional_kwargs["finish_reason"] == last.raw["choices"][0]["finish_reason"]
+    assert ["", None] == [last.delta, whole.delta]
+    assert all(chunk.raw["choices"][0]["finish_reason"] is None for chunk in chunks)
+
+
+@pytest.mark.parametrize("way", ["chat", "stream", "astream", "complete", "stream_complete"])
+def test_the_token_counter_counts_what_the_server_counted(llm: OCIDataScience, way: str) -> None:
+    """
+    TokenCountingHandler finds the server's usage on every way.
+    """
+    counter = TokenCountingHandler(tokenizer=str.split)
+    llm.callback_manager = CallbackManager([counter])
+    ways: dict[str, Any] = {
+        "chat": lambda: llm.chat(MESSAGES),
+        "stream": lambda: list(llm.stream_chat(MESSAGES))[-1],
+        "astream": lambda: asyncio.run(_achat(llm))[-1],
+        "complete": lambda: llm.complete(QUESTION),
+        "stream_complete": lambda: list(llm.stream_complete(QUESTION))[-1],
+    }
+
+    usage = ways[way]().raw["usage"]
+
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (
+        counter.prompt_llm_token_count,
+        counter.completion_llm_token_count,
+    )
+
+
+def test_thoughts_come_in_a_block_of_their_own(llm: OCIDataScience) -> None:
+    """
+    Reasoning is a ThinkingBlock before the text, and each piece of it a `thinking_delta`, sync and async.
+    """
+    responses = list(llm.stream_chat(MESSAGES, **THOUGHT))
+    thought = "".join(response.additional_kwargs.get("thinking_delta", "") for response in responses)
+
+    assert thought
+    assert [ThinkingBlock(content=thought), TextBlock(text=ANSWER)] == responses[-1].message.blocks
+    assert ANSWER == "".join(response.delta or "" for response in responses)
+    assert responses[-1].message == asyncio.run(_achat(llm, **THOUGHT))[-1].message == llm.chat(MESSAGES, **THOUGHT).message
+
+
+def test_no_two_responses_share_anything(llm: OCIDataScience) -> None:
+    """
+    Whoever changes a response changes no other one.
+    """
+    stream = llm.stream_chat(MESSAGES, **THOUGHT)
+    first, second = next(stream), next(stream)
+    before = copy.deepcopy(second)
+
+    first.message.blocks.clear()
+    first.message.additional_kwargs["x"] = first.additional_kwargs["x"] = first.raw["x"] = 1
+    first.raw["choices"][0]["delta"].clear()
+    third = next(stream)
+
+    assert before == second
+    assert "x" not in {**third.additional_kwargs, **third.raw, **third.message.additional_kwargs}
+    stream.close()
+
+
+async def test_real_generators_are_handed_out(llm: OCIDataScience) -> None:
+    """
+    Core tells streams by their type, and OpenInference by their frame.
+    """
+    stream, astream = llm.stream_chat(MESSAGES), await llm.astream_chat(MESSAGES)
+
+    assert isinstance(stream, Generator)
+    assert isinstance(astream, AsyncGenerator)
+    assert stream.gi_frame is not None  # type: ignore[attr-defined]
+    assert inspect.isasyncgen(astream)
+    assert astream.ag_frame is not None
+    stream.close()
+    await astream.aclose()
+
+
+@pytest.mark.parametrize("read", [0, 1, 3])
+def test_closing_closes_the_connection_at_once(cloud: Emulator, llm: OCIDataScience, read: int) -> None:
+    """
+    The server sees the reader go, also one that read nothing.
+    """
+    cloud.script(Fault("stall", after=6))
+    stream = llm.stream_chat(MESSAGES)
+    for _ in range(read):
+        next(stream)
+
+    stream.close()
+
+    assert cloud.last.closed.wait(5)
+
+
+@pytest.mark.parametrize("read", [0, 1, 3])
+async def test_aclosing_closes_the_connection_at_once(cloud: Emulator, llm: OCIDataScience, read: int) -> None:
+    """
+    The same for async: nothing waits for the garbage collector.
+    """
+    cloud.script(Fault("stall", after=6))
+    stream = await llm.astream_chat(MESSAGES)
+    for _ in range(read):
+        await anext(stream)
+
+    await stream.aclose()
+
+    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
+
+
+async def test_cancelling_closes_the_connection_at_once(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    A task that is cancelled while it waits for a token leaves no connection behind.
+    """
+    cloud.script(Fault("stall", after=3))
+    task = asyncio.create_task(_achat(llm))
+    while not cloud.requests:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
+
+
+def test_a_reader_who_has_enough_is_no_failure(cloud: Emulator, llm: OCIDataScience, listener: Listener) -> None:
+    """
+    A break ends the call with what had been received; no exception is told.
+    """
+    told = Told()
+    llm.callback_manager = CallbackManager([told])
+    cloud.script(Fault("stall", after=6))
+    stream = llm.stream_chat(MESSAGES)
+    response = [next(stream), next(stream)][-1]
+
+    stream.close()
+
+    ((payload),) = told.ends
+    assert {EventPayload.MESSAGES: MESSAGES, EventPayload.RESPONSE: response} == payload
+    assert ["LLMChatStartEvent", "LLMChatEndEvent"] == listener.names()
+
+
+async def test_an_async_completion_that_nobody_reads_is_no_failure(llm: OCIDataScience, listener: Listener) -> None:
+    """
+    The end event of a completion needs a response: an empty one.
+    """
+    stream = await llm.astream_complete(QUESTION)
+
+    await stream.aclose()
+
+    assert ["LLMCompletionStartEvent", "LLMCompletionEndEvent"] == listener.names()
+    assert "" == listener.events[-1].response.text  # type: ignore[attr-defined]
+
+
+def test_the_events_of_a_whole_stream(llm: OCIDataScience, listener: Listener) -> None:
+    """
+    One start, one event for each response, one end with the last response.
+    """
+    responses = list(llm.stream_chat(MESSAGES))
+
+    assert ["LLMChatStartEvent", "LLMChatEndEvent"] == listener.names()
+    assert responses == [event.response for event in listener.events[1:-1]]  # type: ignore[attr-defined]
+    assert responses[-1] == listener.events[-1].response  # type: ignore[attr-defined]
+    assert 1 == len({event.span_id for event in listener.events})
+
+
+def test_chunk_events_are_made_only_for_listeners() -> None:
+    """
+    Core's own handler that does nothing is no listener; a real one on the root is.
+    """
+    handler, root = Listener(), get_dispatcher()
+
+    assert not _callbacks.heard()
+    root.event_handlers.append(handler)
+    assert _callbacks.heard()
+    root.event_handlers.remove(handler)
+
+
+class Limiter(BaseRateLimiter):
+    """Counts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def acquire(self, num_tokens: int = 0) -> None:
+        """Count."""
+        self.count += 1
+
+    async def async_acquire(self, num_tokens: int = 0) -> None:
+        """Count."""
+        self.count += 1
+
+
+def test_the_rate_limiter_is_asked_once_for_each_call(llm: OCIDataScience) -> None:
+    """
+    Eight calls, eight permissions.
+    """
+    limiter = llm.rate_limiter = Limiter()
+    llm.chat(MESSAGES)
+    llm.complete(QUESTION)
+    list(llm.stream_chat(MESSAGES))
+    list(llm.stream_complete(QUESTION))
+    asyncio.run(llm.achat(MESSAGES))
+    asyncio.run(llm.acomplete(QUESTION))
+    asyncio.run(_achat(llm))
+    asyncio.run(_acomplete(llm))
+
+    assert 8 == limiter.count
+
+
+def test_one_object_serves_several_event_loops(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    Two `asyncio.run` in a row send one request each.
+    """
+    assert [ANSWER, ANSWER] == [asyncio.run(_achat(llm))[-1].message.content for _ in range(2)]
+    assert 2 == len(cloud.requests)
+
+
+def test_streams_in_a_row_use_one_connection(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    Reading to the end gives the connection back.
+    """
+    for _ in range(20):
+        list(llm.stream_chat(MESSAGES))
+
+    assert 1 == len({received.connection for received in cloud.requests})
+
+
+@pytest.mark.parametrize("fault", ["bytewise", "crlf", "keepalive_comments", "joined", "no_done"])
+def test_how_it_is_written_makes_no_difference(cloud: Emulator, llm: OCIDataScience, fault: str) -> None:
+    """
+    Split characters, other line ends, comments: the same answer.
+    """
+    cloud.script(Fault(fault))
+
+    assert ANSWER == list(llm.stream_chat(MESSAGES))[-1].message.content
+
+
+def test_characters_that_are_line_ends_elsewhere_stay_in_the_text() -> None:
+    """
+    U+2028 and U+0085 are text.
+    """
+    text = "one\u2028two\u0085three 🦙"
+    with Emulator(brain=lambda request: text) as cloud:
+        cloud.script(Fault("bytewise"))
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+
+        assert text == list(llm.stream_chat(MESSAGES))[-1].message.content
+
+
+def test_a_model_without_chat_is_asked_for_completions(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    `is_chat_model=False` sends prompts to the completions route, for chats too.
+    """
+    llm.is_chat_model = False
+
+    assert list(llm.stream_complete(QUESTION))[-1].text
+    assert QUESTION == cloud.last.json["prompt"]
+    assert "/v1/completions" == cloud.last.headers["route"]
+    assert list(llm.stream_chat(MESSAGES))[-1].message.content
+    assert f"user: {QUESTION}\nassistant: " == cloud.last.json["prompt"]
+
+
+def test_a_chat_model_gets_a_prompt_as_the_users_message(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    `complete` asks a chat deployment in its own way.
+    """
+    llm.complete(QUESTION)
+
+    assert [{"role": "user", "content": QUESTION}] == cloud.last.json["messages"]
+
+
+def test_refusals_and_log_probabilities_are_not_lost() -> None:
+    """
+    A refusal stands beside the empty text; log probabilities come with the last response.
+    """
+    answer, text = ChatAnswer(), TextAnswer()
+    entry = {"token": "Par", "logprob": -0.5, "bytes": None, "top_logprobs": [{"token": "Lon", "logprob": -1.0}]}
+    for event in (RefusalDelta("No."), Logprobs([entry, {"token": "is", "logprob": -0.1}]), Finish("stop")):
+        answer.take(event)
+        text.take(event)
+    last = answer.last()
+
+    assert "No." == last.message.additional_kwargs["refusal"]
+    assert [[LogProb(token="Lon", logprob=-1.0)], [LogProb(token="is", logprob=-0.1)]] == last.logprobs
+    assert last.logprobs == text.last().logprobs
+
+
+def test_other_answers_to_the_same_question_are_not_mixed_in() -> None:
+    """
+    Where several answers were asked for, the first is shown.
+    """
+    answer = ChatAnswer()
+    deltas = [answer.take(TextDelta(text, choice)) for text, choice in (("Par", 0), ("Lon", 1), ("is", 0))]
+
+    assert ["Par", None, "is"] == [delta and delta.delta for delta in deltas]
+    assert "Paris" == answer.last().message.content
+
+
+def test_an_answer_without_words_is_whole_all_the_same() -> None:
+    """
+    A model may say nothing; that is not an error.
+    """
+    with Emulator(brain=lambda request: Answer()) as cloud:
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+
+        assert ["stop"] == [response.additional_kwargs["finish_reason"] for response in llm.stream_chat(MESSAGES)]

@@ -1,0 +1,366 @@
+"""Tools: how they are asked for, which calls an agent gets to see, and that no broken one is ever executed."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from llama_index.core.agent.workflow import AgentStream, FunctionAgent, ReActAgent
+from llama_index.core.base.llms.types import ToolCallBlock
+from llama_index.core.llms import ChatMessage, ChatResponse
+from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.tools import FunctionTool
+
+from llamaindex_mdstream import OCIDataScience
+from llamaindex_mdstream._tools import selections, tool_choice
+from mdstream_core import MDStreamError, errors
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.emulator.brain import Answer, ToolCall
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+ADD = FunctionTool.from_defaults(add)
+QUESTION = "add(2, 3)"
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+@pytest.fixture
+def llm(cloud: Emulator) -> OCIDataScience:
+    """A model."""
+    return OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0)
+
+
+def _stream(*deltas: dict[str, Any], finish: str = "tool_calls") -> Fault:
+    """A stream of exactly these deltas."""
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    last = {"index": 0, "delta": {}, "finish_reason": finish}
+    events = "".join(f"data: {json.dumps({'id': 'x', 'choices': [choice]})}\n\n" for choice in [*choices, last])
+    return Fault("body", data=f"{events}data: [DONE]\n\n".encode())
+
+
+def _call(index: int, name: str, arguments: str) -> dict[str, Any]:
+    return {"index": index, "id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+TWO = {"tool_calls": [_call(0, "one", '{"a": 1}'), _call(1, "two", '{"b": 2}')]}
+
+
+def _read(llm: OCIDataScience, **kwargs: Any) -> list[ChatResponse]:
+    return list(llm.stream_chat_with_tools([ADD], QUESTION, **kwargs))
+
+
+async def _aread(llm: OCIDataScience, **kwargs: Any) -> list[ChatResponse]:
+    return [response async for response in await llm.astream_chat_with_tools([ADD], QUESTION, **kwargs)]
+
+
+def test_a_call_comes_in_piece_by_piece(llm: OCIDataScience) -> None:
+    """
+    Arguments grow as text, ids stay, blocks and additional_kwargs agree; the last response and the whole form have the same calls.
+    """
+    *chunks, last = _read(llm)
+    selected = llm.get_tool_calls_from_response(last)
+
+    texts = [block.tool_kwargs for chunk in chunks for block in chunk.message.blocks if isinstance(block, ToolCallBlock)]
+    wire = [chunk.message.additional_kwargs["tool_calls"][0]["function"]["arguments"] for chunk in chunks]
+    assert texts == wire == sorted(texts, key=len)
+    assert len(texts) > 3
+    assert {"a": 2, "b": 3} == json.loads(texts[-1]) == selected[0].tool_kwargs
+    assert 1 == len({call.tool_id for chunk in [*chunks, last] for call in llm.get_tool_calls_from_response(chunk)})
+    assert "tool_calls" == last.additional_kwargs["finish_reason"]
+    assert selected == llm.get_tool_calls_from_response(llm.chat_with_tools([ADD], QUESTION))
+    assert selected == llm.get_tool_calls_from_response(asyncio.run(_aread(llm))[-1])
+
+
+def test_what_is_asked_for(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    Tools, choice and the switch for parallel calls are sent, in the server's words.
+    """
+    _read(llm, tool_required=True)
+    sent = cloud.last.json
+
+    assert "add" == sent["tools"][0]["function"]["name"]
+    assert ("required", False) == (sent["tool_choice"], sent["parallel_tool_calls"])
+    assert not {"tool_required", "allow_parallel_tool_calls", "verbose"} & set(sent)
+
+    _read(llm, tool_choice="add", allow_parallel_tool_calls=True)
+    named = {"type": "function", "function": {"name": "add"}}
+    assert (named, True) == (cloud.last.json["tool_choice"], cloud.last.json["parallel_tool_calls"])
+
+
+@pytest.mark.parametrize(
+    ("choice", "required", "wire"),
+    [(None, False, "auto"), (None, True, "required"), ("none", True, "none"), ("any", False, "required")],
+)
+def test_choices(choice: str | None, required: bool, wire: str) -> None:
+    """
+    An explicit choice counts more than `tool_required`.
+    """
+    assert wire == tool_choice(choice, required=required)
+
+
+def test_without_tools_nothing_is_said_of_tools(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    Servers refuse a choice without tools.
+    """
+    llm.chat_with_tools([], "Hi", tool_required=True)
+
+    assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(cloud.last.json)
+
+
+def test_the_callers_history_stays_as_it_is(llm: OCIDataScience) -> None:
+    """
+    The next message goes into a copy.
+    """
+    history = [ChatMessage("Hello"), ChatMessage("Hi", role="assistant")]
+    before = [message.model_copy(deep=True) for message in history]
+
+    llm.chat_with_tools([ADD], QUESTION, chat_history=history)
+
+    assert before == history
+
+
+def test_two_calls_in_one_delta(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    Both are read.
+    """
+    cloud.script(_stream(TWO))
+    last = _read(llm, allow_parallel_tool_calls=True)[-1]
+
+    assert [("one", {"a": 1}), ("two", {"b": 2})] == [(c.tool_name, c.tool_kwargs) for c in selections(last)]
+
+
+def test_one_call_where_only_one_is_allowed(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    A server that sends two all the same is not listened to: on no chunk, nor in the raw answer.
+    """
+    cloud.script(_stream(TWO), _stream(TWO))
+    responses = [*_read(llm), *asyncio.run(_aread(llm))]
+
+    assert {"one"} == {call.tool_name for response in responses for call in selections(response)}
+    assert "two" not in str(responses)
+
+
+BROKEN = {
+    "cut by the limit": (Fault("body", data=b""), errors.IncompleteToolCall),
+}
+
+
+@pytest.mark.parametrize("finish", ["length", "tool_calls", "stop"])
+def test_a_call_that_stops_in_the_middle_is_an_error(cloud: Emulator, llm: OCIDataScience, finish: str) -> None:
+    """
+    Whatever the server says of the end; the partial has the text of the arguments, and no call to execute.
+    """
+    cloud.script(_stream({"tool_calls": [_call(0, "delete", '{"path": "/tmp/fo')]}, finish=finish))
+
+    with pytest.raises(errors.IncompleteToolCall) as caught:
+        _read(llm)
+
+    partial = vars(caught.value)["partial_response"]
+    assert '{"path": "/tmp/fo' == partial.message.blocks[-1].tool_kwargs
+    with pytest.raises(errors.StreamInterrupted, match="must not be executed"):
+        llm.get_tool_calls_from_response(partial)
+
+
+def test_a_call_that_was_cut_before_its_arguments_is_an_error(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    With finish reason `length` no arguments at all are not the same as none needed.
+    """
+    cloud.script(_stream({"tool_calls": [_call(0, "wipe", "")]}, finish="length"))
+
+    with pytest.raises(errors.IncompleteToolCall):
+        llm.get_tool_calls_from_response(_read(llm)[-1])
+
+
+def test_a_call_without_arguments_is_whole(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    Where the model stopped by itself.
+    """
+    cloud.script(_stream({"tool_calls": [_call(0, "now", "")]}))
+
+    assert [{}] == [call.tool_kwargs for call in llm.get_tool_calls_from_response(_read(llm)[-1])]
+
+
+@pytest.mark.parametrize("arguments", ["{city}", "[1]", '"a"', '{"a": 1}}'])
+def test_arguments_that_are_no_object_are_an_error(cloud: Emulator, llm: OCIDataScience, arguments: str) -> None:
+    """
+    They are complete, and wrong: nothing is repaired.
+    """
+    cloud.script(_stream({"tool_calls": [_call(0, "go", arguments)]}))
+
+    with pytest.raises(errors.MalformedStream):
+        llm.get_tool_calls_from_response(_read(llm)[-1])
+
+
+def test_no_call_where_one_is_expected(llm: OCIDataScience) -> None:
+    """
+    A ValueError with the model's words, or an empty list.
+    """
+    response = llm.chat([ChatMessage("Name three rivers.")])
+
+    assert [] == llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+    with pytest.raises(ValueError, match="Nile"):
+        llm.get_tool_calls_from_response(response)
+
+
+def test_reading_along_shows_what_there_is(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    In flight an unfinished string is shown as far as it came.
+    """
+    pieces = ['{"text": "one', " two", ' three"', "}"]
+    rest = [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces[1:]]
+    cloud.script(_stream({"tool_calls": [_call(0, "say", pieces[0])]}, *rest))
+
+    shown = [selections(response)[0].tool_kwargs["text"] for response in _read(llm)]
+
+    assert ["one", "one two", "one two three", "one two three", "one two three"] == shown
+
+
+def test_nested_arguments_are_not_shared_between_chunks(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    Whoever changes the arguments of one chunk changes no other one.
+    """
+    cloud.script(_stream({"tool_calls": [_call(0, "sum", '{"all": [1, 2')]}, {"tool_calls": [{"index": 0, "function": {"arguments": "]}"}}]}))
+    responses = _read(llm)
+    selections(responses[0])[0].tool_kwargs["all"].append("x")
+
+    assert [[1, 2]] * 3 == [selections(response)[0].tool_kwargs["all"] for response in responses]
+
+
+def test_a_response_from_elsewhere_is_read_strictly() -> None:
+    """
+    Without our marks of a chunk in flight nothing is guessed, also in the old place of calls.
+    """
+    wire = {"id": "1", "type": "function", "function": {"name": "go", "arguments": '{"a": "b'}}
+    old = ChatMessage(role="assistant", content="", additional_kwargs={"tool_calls": [wire]})
+
+    with pytest.raises(errors.IncompleteToolCall):
+        selections(ChatResponse(message=old))
+
+
+def _agent(llm: OCIDataScience, tool: Any = add, **kwargs: Any) -> FunctionAgent:
+    return FunctionAgent(llm=llm, tools=[tool], **kwargs)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_an_agent_calls_a_tool_and_answers(cloud: Emulator, llm: OCIDataScience, streaming: bool) -> None:
+    """
+    The call, its result and the answer go round, with one id.
+    """
+    output = await _agent(llm, streaming=streaming).run(QUESTION)
+    call, result = cloud.last.json["messages"][-2:]
+
+    assert "The tool says: 5" == output.response.content
+    assert 2 == len(cloud.requests)
+    assert call["tool_calls"][0]["id"] == result["tool_call_id"]
+    assert ("assistant", None, "tool", "5") == (call["role"], call["content"], result["role"], result["content"])
+
+
+@pytest.mark.parametrize("fault", [Fault("trailer", after=8), Fault("cut", after=8), Fault("trailer"), Fault("no_finish", after=-3)])
+async def test_an_agent_never_executes_a_call_of_a_broken_stream(cloud: Emulator, llm: OCIDataScience, fault: Fault) -> None:
+    """
+    The workflow fails with our error, also where the call itself came in whole; the tool is not called.
+    """
+    called: list[int] = []
+
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        called.append(a)
+        return a + b
+
+    cloud.script(fault)
+    with pytest.raises(MDStreamError) as caught:
+        await _agent(llm, add).run(QUESTION)
+
+    assert [] == called
+    assert isinstance(caught.value, errors.StreamError)
+    assert 1 == len(cloud.requests)
+
+
+async def test_an_agent_does_not_execute_what_is_no_json(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    Arguments that cannot be read fail the workflow.
+    """
+    cloud.script(Fault("tool_arguments"))
+
+    with pytest.raises(errors.MalformedStream):
+        await _agent(llm).run(QUESTION)
+
+
+async def test_an_agent_shows_thoughts_and_text_while_they_come() -> None:
+    """
+    AgentStream has deltas, thoughts and calls.
+    """
+    def brain(request: dict[str, Any]) -> Answer:
+        if request["messages"][-1]["role"] == "tool":
+            return Answer.of("Five it is.", "So 5.")
+        return Answer.of("", "I add.", [ToolCall("call_1", "add", ('{"a": 2,', ' "b": 3}'))])
+
+    with Emulator(brain=brain) as cloud:
+        handler = _agent(OCIDataScience(endpoint=cloud.endpoint, auth_type="none")).run(QUESTION)
+        events = [event async for event in handler.stream_events() if isinstance(event, AgentStream)]
+        await handler
+
+    assert "Five it is." == "".join(event.delta for event in events)
+    assert "I add.So 5." == "".join(event.thinking_delta or "" for event in events)
+    assert {"a": 2, "b": 3} in [call.tool_kwargs for event in events for call in event.tool_calls]
+
+
+async def test_a_react_agent_works() -> None:
+    """
+    Thought, action, observation, answer, over plain chat.
+    """
+    said = iter(
+        [
+            'Thought: I need a tool.\nAction: add\nAction Input: {"a": 2, "b": 3}\n',
+            "Thought: I can answer without using any more tools.\nAnswer: 5 it is",
+        ]
+    )
+    with Emulator(brain=lambda request: next(said)) as cloud:
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+        output = await ReActAgent(llm=llm, tools=[ADD]).run(QUESTION)
+        observed = cloud.last.json["messages"][-1]["content"]
+
+    assert "5 it is" == output.response.content
+    assert "Observation: 5" == observed
+
+
+def test_long_arguments_cost_no_more_a_piece_than_short_ones() -> None:
+    """
+    200 KB in 40,000 pieces, asked for at each piece as agents do: what is shown lags by a sixteenth, the end is exact.
+    """
+    pieces = ['{"text": "', *["word "] * 40_000, '"}']
+
+    def brain(request: dict[str, Any]) -> Answer:
+        return Answer.of("", "", [ToolCall("call_1", "save", tuple(pieces))])
+
+    with Emulator(brain=brain, events_per_chunk=500) as cloud:
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_tokens=None)
+        shown: list[ToolSelection] = []
+        started = time.thread_time()
+        for response in llm.stream_chat_with_tools([ADD], QUESTION):
+            shown = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+            text = response.message.blocks[-1]
+        spent = time.thread_time() - started
+
+    assert {"text": "word " * 40_000} == shown[0].tool_kwargs
+    assert isinstance(text, ToolCallBlock)
+    assert spent < 4.0

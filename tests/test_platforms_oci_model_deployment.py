@@ -1,0 +1,402 @@
+"""OCI model deployments: where to ask, what may be asked, and what refusals and trailers mean."""
+
+import json
+
+import pytest
+from _samples import PLATFORM, read
+
+from mdstream_core import OCIModelDeployment, Platform
+from mdstream_core.errors import (
+    AuthenticationError,
+    ContextOverflow,
+    InvalidRequest,
+    MalformedStream,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    ServerError,
+    ServiceError,
+    StreamFailure,
+    StreamTimeout,
+)
+from mdstream_core.http import Head
+from mdstream_core.platforms.oci_model_deployment import LARGEST, stream_failure
+
+OCID = "ocid1.datasciencemodeldeployment.oc1.iad.amaaaaaaexample"
+PUBLIC = f"https://modeldeployment.us-ashburn-1.oci.customer-oci.com/{OCID}"
+CHAT = "/v1/chat/completions"
+
+#: name: (endpoint, options, the URL for a stream, the URL for a whole answer, the route header)
+URLS: dict[str, tuple[str, dict[str, str], str, str, str | None]] = {
+    "the deployment": (PUBLIC, {}, f"{PUBLIC}/predictWithResponseStream", f"{PUBLIC}/predict", CHAT),
+    "with a slash": (f" {PUBLIC}/ ", {}, f"{PUBLIC}/predictWithResponseStream", f"{PUBLIC}/predict", CHAT),
+    "/predict": (f"{PUBLIC}/predict", {}, f"{PUBLIC}/predictWithResponseStream", f"{PUBLIC}/predict", CHAT),
+    "/predictWithResponseStream": (
+        f"{PUBLIC}/predictWithResponseStream/",
+        {},
+        f"{PUBLIC}/predictWithResponseStream",
+        f"{PUBLIC}/predict",
+        CHAT,
+    ),
+    "the OCID": (OCID, {}, f"{PUBLIC}/predictWithResponseStream", f"{PUBLIC}/predict", CHAT),
+    "the OCID and a region": (
+        OCID,
+        {"region": "eu-frankfurt-1"},
+        f"https://modeldeployment.eu-frankfurt-1.oci.customer-oci.com/{OCID}/predictWithResponseStream",
+        f"https://modeldeployment.eu-frankfurt-1.oci.customer-oci.com/{OCID}/predict",
+        CHAT,
+    ),
+    "an OCID with a long region": (
+        OCID.replace("iad", "uk-london-1"),
+        {},
+        f"https://modeldeployment.uk-london-1.oci.customer-oci.com/{OCID.replace('iad', 'uk-london-1')}/predictWithResponseStream",
+        f"https://modeldeployment.uk-london-1.oci.customer-oci.com/{OCID.replace('iad', 'uk-london-1')}/predict",
+        CHAT,
+    ),
+    "an OCID of another realm": (
+        "ocid1.datasciencemodeldeployment.oc19.eu-frankfurt-2.abc",
+        {},
+        "https://md.datascience.eu-frankfurt-2.oci.oraclecloud.eu/ocid1.datasciencemodeldeployment.oc19.eu-frankfurt-2.abc/predictWithResponseStream",
+        "https://md.datascience.eu-frankfurt-2.oci.oraclecloud.eu/ocid1.datasciencemodeldeployment.oc19.eu-frankfurt-2.abc/predict",
+        CHAT,
+    ),
+    "a private endpoint": (
+        f"https://my.private.example/{OCID}/predict",
+        {},
+        f"https://my.private.example/{OCID}/predictWithResponseStream",
+        f"https://my.private.example/{OCID}/predict",
+        CHAT,
+    ),
+    "a port": (
+        "http://127.0.0.1:8080/x",
+        {},
+        "http://127.0.0.1:8080/x/predictWithResponseStream",
+        "http://127.0.0.1:8080/x/predict",
+        CHAT,
+    ),
+    "an inference endpoint": (
+        f"{PUBLIC}/predictWithResponseStream/v1/chat/completions",
+        {},
+        f"{PUBLIC}/predictWithResponseStream/v1/chat/completions",
+        f"{PUBLIC}/predict/v1/chat/completions",
+        None,
+    ),
+    "an inference endpoint of its own": (
+        f"{PUBLIC}/predict/answer",
+        {},
+        f"{PUBLIC}/predictWithResponseStream/answer",
+        f"{PUBLIC}/predict/answer",
+        None,
+    ),
+    "the base of Oracle's own sample": (
+        f"{PUBLIC}/predictWithResponseStream/v1",
+        {},
+        f"{PUBLIC}/predictWithResponseStream/v1/chat/completions",
+        f"{PUBLIC}/predict/v1/chat/completions",
+        None,
+    ),
+    "a query behind an inference endpoint": (
+        f"{PUBLIC}/predict/answer?a=1",
+        {},
+        f"{PUBLIC}/predictWithResponseStream/answer?a=1",
+        f"{PUBLIC}/predict/answer?a=1",
+        None,
+    ),
+    "a route of the user's": (
+        PUBLIC,
+        {"route": "/v2/x"},
+        f"{PUBLIC}/predictWithResponseStream",
+        f"{PUBLIC}/predict",
+        "/v2/x",
+    ),
+    "no route": (PUBLIC, {"route": ""}, f"{PUBLIC}/predictWithResponseStream", f"{PUBLIC}/predict", None),
+}
+
+
+@pytest.mark.parametrize(("endpoint", "options", "stream", "whole", "route"), URLS.values(), ids=URLS)
+def test_whatever_is_known_of_a_deployment_leads_to_its_doors(
+    endpoint: str, options: dict[str, str], stream: str, whole: str, route: str | None
+) -> None:
+    """
+    Any form of the endpoint gives both URLs; the route goes into the header or the path, never both.
+    """
+    platform = OCIModelDeployment(endpoint, **options)
+    asked = [platform.request(CHAT, b"{}", stream=wanted, headers={}) for wanted in (True, False)]
+
+    assert [stream, whole] == [request.url for request in asked]
+    assert [route, route] == [request.headers.get("route") for request in asked]
+
+
+WRONG: dict[str, tuple[str, dict[str, str], str]] = {
+    "nothing": ("", {}, "endpoint='' is neither a URL nor an OCID"),
+    "no scheme": ("modeldeployment.example/x", {}, "is neither a URL nor an OCID"),
+    "another scheme": ("ftp://host/x", {}, "is neither a URL nor an OCID"),
+    "another OCID": ("ocid1.instance.oc1.iad.abc", {}, "is neither a URL nor an OCID"),
+    "a space inside": ("http://host/a b", {}, "is neither a URL nor an OCID"),
+    "a line break inside": ("http://host/\nx", {}, "is neither a URL nor an OCID"),
+    "a letter outside ASCII": ("http://hôst/x", {}, "is neither a URL nor an OCID"),
+    "a bad host": ("http://[::1", {}, "cannot be read"),
+    "a bad port": ("http://host:99999/x", {}, "cannot be read"),
+    "a password": ("https://user:SECRET@host/x", {}, "credentials as auth="),
+    "a query": ("https://host/x?key=SECRET", {}, "has a query or a fragment"),
+    "a fragment": ("https://host/x#SECRET", {}, "has a query or a fragment"),
+    "an OCID without a region": ("ocid1.datasciencemodeldeployment.oc1..abc", {}, "give region="),
+    "a region that is none": (OCID, {"region": "evil.example/#"}, "is no region's name"),
+}
+
+
+@pytest.mark.parametrize(("endpoint", "options", "words"), WRONG.values(), ids=WRONG)
+def test_an_endpoint_that_is_wrong_is_refused_at_once(endpoint: str, options: dict[str, str], words: str) -> None:
+    """
+    The message names the field, says what to give, and shows no secret.
+    """
+    with pytest.raises(ValueError, match="endpoint|region") as caught:
+        OCIModelDeployment(endpoint, **options)
+
+    assert words in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+
+
+def test_a_request_says_what_oci_needs() -> None:
+    """
+    Length always, trailers wanted, no zstd, an id of our own; the user's headers win.
+    """
+    request = PLATFORM.request(CHAT, b"{}", stream=True, headers={"Opc-Request-Id": "MINE", "x-extra": "1"})
+
+    assert ("POST", "2", "trailers") == (request.method, request.headers["content-length"], request.headers["te"])
+    assert "zstd" not in request.headers["accept-encoding"]
+    assert "text/event-stream" in request.headers["accept"]
+    assert ("MINE", "1") == (request.headers["opc-request-id"], request.headers["x-extra"])
+    own = PLATFORM.request(CHAT, b"{}", stream=False, headers={})
+    assert 32 == len(own.headers["opc-request-id"])
+    assert "application/json" == own.headers["accept"]
+
+
+def test_a_body_that_is_too_large_is_not_sent() -> None:
+    """
+    10 MB is OCI's limit: one byte more is refused here, with what to do.
+    """
+    assert PLATFORM.request(CHAT, b"x" * LARGEST, stream=True, headers={}).content
+    with pytest.raises(InvalidRequest, match="fewer or smaller images") as caught:
+        PLATFORM.request(CHAT, b"x" * (LARGEST + 1), stream=True, headers={})
+
+    assert (413, "PayloadTooLarge", False) == (caught.value.status, caught.value.code, caught.value.retryable)
+
+
+def envelope(code: str, message: str) -> bytes:
+    return json.dumps({"code": code, "message": message}).encode()
+
+
+#: name: (status, body, class, code, a word of the service's, a word of the cure, may be asked again)
+REFUSALS: dict[str, tuple[int, bytes, type[ServiceError], str | None, str, str, bool]] = {
+    "400": (400, envelope("InvalidParameter", "bad temperature"), InvalidRequest, "InvalidParameter", "bad temperature", "", False),
+    "401": (401, envelope("NotAuthenticated", "The required information"), AuthenticationError, "NotAuthenticated", "The required", "clock", False),
+    "403": (403, envelope("NotAllowed", "no"), PermissionDenied, "NotAllowed", "no", "", False),
+    "404": (404, envelope("NotAuthorizedOrNotFound", "Authorization failed"), NotFound, "NotAuthorizedOrNotFound", "Authorization failed", "DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT", False),
+    "404 of the container": (404, b'{"error":{"message":"The model `x` does not exist","type":"NotFoundError","code":404}}', NotFound, "NotFoundError", "does not exist", "", False),
+    "405": (405, envelope("MethodNotAllowed", "no GET"), InvalidRequest, "MethodNotAllowed", "no GET", "POST", False),
+    "409": (409, envelope("ExternalServerIncorrectState", "not streaming"), InvalidRequest, "ExternalServerIncorrectState", "not streaming", "call /predict", False),
+    "411": (411, envelope("LengthRequired", "length"), InvalidRequest, "LengthRequired", "length", "Content-Length", False),
+    "413": (413, envelope("PayloadTooLarge", "large"), InvalidRequest, "PayloadTooLarge", "large", "10 MB", False),
+    "422 of the container": (422, b'{"detail":[{"msg":"field required"}]}', InvalidRequest, None, "field required", "", False),
+    "424 of the container": (424, b'{"error":"boom","code":424}', ServerError, None, "boom", "", True),
+    "429 bandwidth": (429, envelope("TooManyRequests", "LB bandwidth limit exceeded"), RateLimited, "TooManyRequests", "LB bandwidth", "load balancer", True),
+    "429 tenancy": (429, envelope("TooManyRequests", "Tenancy request-rate limit exceeded"), RateLimited, "TooManyRequests", "Tenancy", "support ticket", True),
+    "429 else": (429, b"slow down", RateLimited, None, "slow down", "150 requests", True),
+    "500": (500, envelope("InternalServerError", "oops"), ServerError, "InternalServerError", "oops", "predict log", True),
+    "503": (503, envelope("ServiceUnavailable", "later"), ServerError, "ServiceUnavailable", "later", "active", True),
+    "504 of a gateway": (504, b"<html>Gateway Timeout</html>", ServerError, None, "Gateway Timeout", "", True),
+    "418": (418, b"", ServiceError, None, "no words", "", False),
+    "a redirect": (302, b"", ServiceError, None, "no words", "redirect", False),
+    "too long (vLLM)": (400, b'{"error":{"message":"This model\'s maximum context length is 4096 tokens. However, you requested 5000 tokens","type":"BadRequestError","code":400}}', ContextOverflow, "BadRequestError", "maximum context length", "", False),
+    "too long (llama.cpp)": (400, b'{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}', ContextOverflow, "exceed_context_size_error", "available context size", "", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "kind", "code", "said", "cure", "again"), REFUSALS.values(), ids=REFUSALS)
+def test_every_refusal_is_typed_and_says_what_to_do(
+    status: int, body: bytes, kind: type[ServiceError], code: str | None, said: str, cure: str, again: bool
+) -> None:
+    """
+    Class, code and the service's own words, and what to do about it.
+    """
+    error = read(body, Head(status, {"opc-request-id": "req-7"})).error
+
+    assert kind is type(error)
+    assert (code, status, again, "req-7") == (error.code, error.status, error.retryable, error.request_id)
+    assert said in str(error)
+    assert cure in str(error)
+    assert body.decode() == error.raw
+
+
+RETRY_AFTER = {
+    "7": 7.0,
+    "1.5": 1.5,
+    "Fri, 20 Nov 2026 15:30:00 GMT": 30.0,
+    "Fri, 20 Nov 2026 15:00:00 GMT": 0.0,
+    "soon": None,
+    "-3": None,
+    "nan": None,
+    "9" * 400: None,
+}
+
+
+@pytest.mark.parametrize(("wish", "seconds"), RETRY_AFTER.items())
+def test_retry_after_is_a_number_or_a_date(wish: str, seconds: float | None) -> None:
+    """
+    A date is measured by the answer's own clock, so that ours may be wrong.
+    """
+    head = Head(429, {"retry-after": wish, "date": "Fri, 20 Nov 2026 15:29:30 GMT"})
+
+    assert seconds == PLATFORM.refused(head, b"").retry_after
+    assert PLATFORM.refused(Head(429, {"retry-after": "Fri, 20 Nov 2026 15:30:00 GMT"}), b"").retry_after is None
+
+
+FACTS = {
+    "service": ("RequestTimeout", 408, "ServiceTimeout"),
+    "model": ("RequestTimeout", 408, "ModelResponseTimeExceeded"),
+    "internal": ("InternalServerError", 500, "InternalServerError"),
+}
+
+SPELLINGS = {
+    "JSON": '{{"ErrorCode": "{0}", "HttpCode": {1}, "ErrorReason": "{2}"}}',
+    "JSON with a string for the status": '{{"ErrorCode":"{0}","HttpCode":"{1}","ErrorReason":"{2}"}}',
+    "JSON in camel case": '{{"errorCode":"{0}","httpCode":{1},"errorReason":"{2}"}}',
+    "JSON in snake case": '{{"error_code":"{0}","http_code":{1},"error_reason":"{2}"}}',
+    "JSON in a string": '"{{\\"ErrorCode\\":\\"{0}\\",\\"HttpCode\\":{1},\\"ErrorReason\\":\\"{2}\\"}}"',
+    "JSON in JSON": '{{"StreamFailure": {{"ErrorCode": "{0}", "HttpCode": {1}, "ErrorReason": "{2}"}}}}',
+    "a list": '[{{"ErrorCode": "{0}", "HttpCode": {1}, "ErrorReason": "{2}"}}]',
+    "= and ,": "ErrorCode={0}, HttpCode={1}, ErrorReason={2}",
+    "= and ;": "ErrorCode={0};HttpCode={1};ErrorReason={2}",
+    "= and |": "ErrorCode={0}|HttpCode={1}|ErrorReason={2}",
+    ": and ,": "ErrorCode: {0}, HttpCode: {1}, ErrorReason: {2}",
+    "- and ,": "ErrorCode - {0}, HttpCode - {1}, ErrorReason - {2}",
+    "quoted": 'ErrorCode="{0}", HttpCode="{1}", ErrorReason=\'{2}\'',
+    "with spaces in the names": "Error Code: {0}, Http Code: {1}, Error Reason: {2}",
+    "in braces": "{{ErrorCode={0}, HttpCode={1}, ErrorReason={2}}}",
+    "in lower case": "errorcode={0}, httpcode={1}, errorreason={2}",
+    "another order": "ErrorReason={2}, HttpCode={1}, ErrorCode={0}",
+    "only the words": "{0} {1} {2}",
+    "only the words, with slashes": "{1}/{0}/{2}",
+}
+
+
+@pytest.mark.parametrize("fact", FACTS)
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_stream_failure_is_read_in_every_spelling(spelling: str, fact: str) -> None:
+    """
+    Oracle documents three facts and not how they are written: each plausible way gives code, status and class.
+    """
+    code, status, reason = FACTS[fact]
+    value = spelling.format(code, status, reason)
+    error = stream_failure(value)
+
+    assert (reason, status, value) == (error.code, error.status, error.raw)
+    assert (StreamTimeout if status == 408 else StreamFailure) is type(error)
+    assert error.retryable
+    assert str(status) in str(error)
+
+
+PARTIAL = {
+    "ServiceTimeout": ("ServiceTimeout", 408),
+    "servicetimeout": ("ServiceTimeout", 408),
+    "RequestTimeout": ("RequestTimeout", 408),
+    "408": (None, 408),
+    "HttpCode=503": (None, 503),
+    "ErrorReason=NewReason, HttpCode=500": ("NewReason", 500),
+    "ErrorReason=NewReason": ("NewReason", 500),
+    "true": (None, 500),
+    "something else entirely": (None, 500),
+    "HttpCode=200": (None, 500),
+    "HttpCode=" + "4" * 5000: (None, 500),
+    "[" * 50_000: (None, 500),
+    "\x00\xff": (None, 500),
+    "%7B%22HttpCode%22%3A408%7D": (None, 500),
+}
+
+
+@pytest.mark.parametrize("value", PARTIAL, ids=range(len(PARTIAL)))
+def test_a_stream_failure_that_cannot_be_read_is_a_failure(value: str) -> None:
+    """
+    Whatever stands in the trailer, the stream failed; the raw text is kept and the message stays short.
+    """
+    error = stream_failure(value)
+
+    assert PARTIAL[value] == (error.code, error.status)
+    assert value == error.raw
+    assert len(str(error)) < 500
+
+
+ANSWER = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+
+@pytest.mark.parametrize("name", ["StreamFailure", "streamfailure", "STREAMFAILURE"])
+def test_a_trailer_after_done_is_a_failure(name: str) -> None:
+    """
+    A stream that failed is not a success because it was finished and said [DONE].
+    """
+    outcome = read(ANSWER, trailers=((name, "408 ServiceTimeout"),))
+
+    assert StreamTimeout is type(outcome.error)
+    assert "Hi" == outcome.reply.text == outcome.error.partial.text
+    assert "408 ServiceTimeout" == outcome.error.response.headers["streamfailure"]
+
+
+def test_trailers_that_say_nothing_end_nothing() -> None:
+    """
+    Other trailers, and a StreamFailure without a value, are a normal end; of two the one that speaks counts.
+    """
+    assert read(ANSWER, trailers=(("x-checksum", "1"), ("StreamFailure", " "))).error is None
+    assert read(ANSWER, trailers=(("StreamFailure", ""), ("StreamFailure", "500"))).error is not None
+
+
+def test_a_trailer_tells_more_than_a_cut() -> None:
+    """
+    Where the last event is cut and the trailer says why, the trailer is the error.
+    """
+    outcome = read(ANSWER[:60], trailers=(("StreamFailure", "500 InternalServerError"),))
+
+    assert StreamFailure is type(outcome.error)
+
+
+FRAMED = ["text/event-stream", "text/event-stream; charset=utf-8", "TEXT/EVENT-STREAM", "text/plain", "application/octet-stream", "application/json", "", ";"]  # fmt: skip
+
+
+@pytest.mark.parametrize("label", FRAMED)
+def test_events_are_read_under_every_label_they_come_with(label: str) -> None:
+    """
+    OCI's own clients disagree on the content type; all are accepted.
+    """
+    assert "Hi" == read(ANSWER, Head(200, {"content-type": label})).reply.text
+    assert "Hi" == read(ANSWER, Head(200)).reply.text
+
+
+def test_a_page_is_no_answer() -> None:
+    """
+    A login page with status 200 is refused with its content type.
+    """
+    error = read(b"<html>", Head(200, {"content-type": "text/html"})).error
+
+    assert isinstance(error, MalformedStream)
+    assert "text/html" in str(error)
+
+
+def test_a_body_without_an_answer_is_shown() -> None:
+    """
+    What is labelled a stream and is none is an error with the body's own words.
+    """
+    error = read(b"upstream connect error or disconnect/reset before headers").error
+
+    assert "upstream connect error" in str(error)
+    assert "upstream connect error" in error.raw
+
+
+def test_a_deployment_is_a_platform() -> None:
+    """
+    The class fits the protocol, hides nothing in its repr and compares by value.
+    """
+    platform: Platform = PLATFORM
+
+    assert platform == OCIModelDeployment(PLATFORM.endpoint)
+    assert hash(platform)
+    assert platform.tells_at_the_end

@@ -1,0 +1,65 @@
+"""JSON lines, whole documents, and bodies whose label cannot be trusted."""
+
+import pytest
+from _samples import pieces
+
+from mdstream_core.errors import MalformedStream
+from mdstream_core.wire import Frames
+from mdstream_core.wire.jsonlines import (
+    DocumentDecoder,
+    JSONLinesDecoder,
+    LabelledDocumentDecoder,
+    LabelledStreamDecoder,
+)
+
+VECTORS: dict[str, tuple[type[Frames], bytes, list[bytes]]] = {
+    "lines": (JSONLinesDecoder, b'{"a":1}\n{"b":2}\r\n\n{"c":3}', [b'{"a":1}', b'{"b":2}', b'{"c":3}']),
+    "lines with U+2028": (JSONLinesDecoder, '{"a":"\u2028"}\n'.encode(), ['{"a":"\u2028"}'.encode()]),
+    "a document": (DocumentDecoder, b' {"a":\n1}\n', [b'{"a":\n1}']),
+    "no document": (DocumentDecoder, b" \n", []),
+    "labelled: events": (LabelledStreamDecoder, b'data: {"a":1}\n\n', [b'{"a":1}']),
+    "labelled: events after a BOM and blank lines": (LabelledStreamDecoder, b"\xef\xbb\xbf\n\ndata: a\n\n", [b"a"]),
+    "labelled: a comment first": (LabelledStreamDecoder, b": {\n\ndata: a\n\n", [b"a"]),
+    "labelled: lines": (LabelledStreamDecoder, b'{"a":1}\n{"b":2}\n\n', [b'{"a":1}', b'{"b":2}']),
+    "labelled: one document": (LabelledStreamDecoder, b'  {"a":1}', [b'{"a":1}']),
+    "labelled: a document over lines": (LabelledStreamDecoder, b'{\n "a": 1\n}\n', [b'{\n "a": 1\n}']),
+    "labelled: one byte": (LabelledStreamDecoder, b"{", [b"{"]),
+    "labelled: nothing": (LabelledStreamDecoder, b"\n\n  ", []),
+    "labelled a document: it is": (LabelledDocumentDecoder, b'{"a":\n\n1}', [b'{"a":\n\n1}']),
+    "labelled a document: events": (LabelledDocumentDecoder, b"data: a\n\ndata: b\n\n", [b"a", b"b"]),
+}
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 4096])
+@pytest.mark.parametrize(("kind", "wire", "expected"), VECTORS.values(), ids=VECTORS)
+def test_any_cut_reads_the_same(kind: type[Frames], wire: bytes, expected: list[bytes], step: int) -> None:
+    """
+    Where the network cuts the bytes makes no difference.
+    """
+    decoder = kind()
+    frames = [frame for data in pieces(wire, step) for frame in decoder.feed(data)]
+
+    assert expected == [frame.data for frame in [*frames, *decoder.end()]]
+
+
+@pytest.mark.parametrize("step", [1, 7, 4096])
+@pytest.mark.parametrize("kind", [JSONLinesDecoder, DocumentDecoder, LabelledStreamDecoder, LabelledDocumentDecoder])
+def test_every_buffer_has_an_end(kind: type[JSONLinesDecoder], step: int) -> None:
+    """
+    A line or a document that does not end is refused.
+    """
+    decoder = kind(64)
+    with pytest.raises(MalformedStream, match="more than 64 bytes"):
+        for data in pieces(b'{"a":"' + b"x" * 100, step):
+            decoder.feed(data)
+
+
+def test_blank_lines_before_the_answer_are_not_kept() -> None:
+    """
+    A server that sends line breaks to keep the connection alive does not fill the memory.
+    """
+    decoder = LabelledStreamDecoder(64)
+    for _ in range(1000):
+        assert [] == decoder.feed(b"\r\n" * 100)
+
+    assert [b"a"] == [frame.data for frame in decoder.feed(b"data: a\n\n")]

@@ -1,0 +1,174 @@
+"""Server-sent events: the standard's examples, the rules of model servers, any cut, and bounds."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from _samples import pieces
+
+from mdstream_core.errors import MalformedStream
+from mdstream_core.wire import Frame
+from mdstream_core.wire.sse import SSEDecoder, comment, encode
+
+STEPS = [1, 2, 3, 7, 4096]
+
+#: name: (bytes, the frames)
+VECTORS: dict[str, tuple[bytes, list[tuple[bytes, str]]]] = {
+    # the HTML standard, section 9.2.6
+    "whatwg: three lines of stock": (b"data: YHOO\ndata: +2\ndata: 10\n\n", [(b"YHOO\n+2\n10", "")]),
+    "whatwg: four blocks, the last one not ended": (
+        b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
+        [(b"first event", ""), (b"second event", ""), (b" third event", "")],
+    ),
+    "whatwg: empty data": (b"data\n\ndata\ndata\n\ndata:", [(b"", ""), (b"\n", ""), (b"", "")]),
+    "whatwg: one space is removed": (b"data:test\n\ndata: test\n\n", [(b"test", ""), (b"test", "")]),
+    "whatwg: event names": (
+        b"event: add\ndata: 73857293\n\nevent: remove\ndata: 2153\n\nevent: add\ndata: 113411\n\n",
+        [(b"73857293", "add"), (b"2153", "remove"), (b"113411", "add")],
+    ),
+    # reference/sse-and-openai-streams.md, section 1
+    "1 invalid UTF-8 passes untouched": (b"data: a\xff\n\n", [(b"a\xff", "")]),
+    "2 one BOM is dropped": (b"\xef\xbb\xbfdata: a\n\n", [(b"a", "")]),
+    "2 a second BOM is part of a name": (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n", [(b"b", "")]),
+    "2 a later BOM is part of a name": (b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [(b"a", "")]),
+    "2 a BOM before the only line": (b"\xef\xbb\xbfdata: a", [(b"a", "")]),
+    "3 CRLF": (b"data: a\r\n\r\ndata: b\r\n\r\n", [(b"a", ""), (b"b", "")]),
+    "3 CR": (b"data: a\r\rdata: b\r\r", [(b"a", ""), (b"b", "")]),
+    "3 mixed": (b"data: a\r\ndata: b\n\r\ndata: c\r\r\n", [(b"a\nb", ""), (b"c", "")]),
+    "3 only CR and LF end lines": (
+        "data: x\u2028y\u2029z\x85\x0b\x0c\x1c\x1d\x1e\n\n".encode(),
+        [("x\u2028y\u2029z\x85\x0b\x0c\x1c\x1d\x1e".encode(), "")],
+    ),
+    "4 an empty line without data resets the name": (b"event: a\n\ndata: b\n\n", [(b"b", "")]),
+    "4 empty lines say nothing": (b"\n\n\r\n\rdata: a\n\n\n\n", [(b"a", "")]),
+    "5 comments": (b": keep-alive\n\n:\n:data: a\ndata: b\n: c\n\n", [(b"b", "")]),
+    "6 only one space": (b"data:  a \n\n", [(b" a ", "")]),
+    "6 no colon": (b"data: a\ndata\n\n", [(b"a\n", "")]),
+    "7 the last name wins": (b"event: a\nevent: b\ndata: c\n\n", [(b"c", "b")]),
+    "7 id, retry and the unknown are ignored": (b"id: 7\nretry: 10\nfoo: bar\nbaz\ndata: a\n\n", [(b"a", "")]),
+    "7 error is a field (llama.cpp)": (b'error: {"code":400}\n\n', [(b'{"code":400}', "error")]),
+    "7 an empty error is none": (b"error\nerror:\ndata: a\n\n", [(b"a", "")]),
+    "7 data: is not a prefix of a name": (b"data2: a\n data: b\nData: c\ndata: d\n\n", [(b"d", "")]),
+    "8 the last line break is missing": (b"data: [DONE]", [(b"[DONE]", "")]),
+    "8 the blank line is missing": (b"event: a\ndata: b\r\n", [(b"b", "a")]),
+    "9 any name is read": (b"event: sglext_ids\ndata: {}\n\n", [(b"{}", "sglext_ids")]),
+    "9 a name holds for one event": (b"event: a\ndata: b\n\ndata: c\n\n", [(b"b", "a"), (b"c", "")]),
+    "a split character": ("data: 日本\n\n".encode(), [("日本".encode(), "")]),
+    "nothing": (b"", []),
+}
+
+
+def decoded(body: bytes, step: int, longest: int = 1 << 20) -> list[Frame]:
+    decoder = SSEDecoder(longest)
+    return [*(frame for data in pieces(body, step) for frame in decoder.feed(data)), *decoder.end()]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("wire", "expected"), VECTORS.values(), ids=VECTORS)
+def test_any_cut_reads_the_same(wire: bytes, expected: list[tuple[bytes, str]], step: int) -> None:
+    """
+    Where the network cuts the bytes makes no difference.
+    """
+    assert expected == [tuple(frame) for frame in decoded(wire, step)]
+
+
+@pytest.mark.parametrize(("wire", "expected"), VECTORS.values(), ids=VECTORS)
+def test_two_pieces_cut_at_every_byte(wire: bytes, expected: list[tuple[bytes, str]]) -> None:
+    """
+    One cut, at every place it can be, with an empty read in it.
+    """
+    for at in range(len(wire) + 1):
+        decoder = SSEDecoder()
+        frames = [frame for data in (wire[:at], b"", wire[at:]) for frame in decoder.feed(data)]
+
+        assert expected == [tuple(frame) for frame in [*frames, *decoder.end()]]
+
+
+def test_an_event_comes_with_its_blank_line_and_not_later() -> None:
+    """
+    An event does not wait for the next bytes, whichever way its lines end.
+    """
+    for line_end in (b"\n", b"\r\n", b"\r"):
+        assert [(b"a", "")] == SSEDecoder().feed(b"data: a" + 2 * line_end)
+
+
+BOUNDS: dict[str, bytes] = {
+    "a line": b"data: " + b"x" * 100,
+    "a comment": b": " + b"x" * 100,
+    "a name": b"x" * 100,
+    "an event of many lines": b"data: xxxxxxxxx\n" * 10,
+    "an event of many empty lines": b"data\n" * 100,
+    "an event of many empty lines with a colon": b"data:\r\n" * 100,
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("wire", BOUNDS.values(), ids=BOUNDS)
+def test_every_buffer_has_an_end(wire: bytes, step: int) -> None:
+    """
+    A line or an event that does not end is refused, in whatever pieces it comes.
+    """
+    with pytest.raises(MalformedStream, match="of more than 64 bytes"):
+        decoded(wire, step, longest=64)
+
+
+def test_what_fits_is_read() -> None:
+    """
+    The limit is not reached by what is as long as it allows, however many events there are.
+    """
+    assert [Frame(b"x" * 50)] * 100 == decoded((b"data: " + b"x" * 50 + b"\n\n") * 100, 7, longest=64)
+
+
+class Counting(bytes):
+    """Bytes that count how often somebody looks through them."""
+
+    looked = 0
+
+    def __contains__(self, other: object) -> bool:
+        Counting.looked += len(self)
+        return super().__contains__(other)  # type: ignore[operator]
+
+
+def test_a_long_line_in_small_pieces_takes_linear_time() -> None:
+    """
+    Of a line of 16 MB in pieces, each piece is looked through by itself and never together with those before it.
+    """
+    size, step = 16 * 1024 * 1024 - 64, 1024
+    piece = Counting(b"x" * step)
+    decoder = SSEDecoder()
+    Counting.looked = 0
+
+    frames = decoder.feed(b"data: ")
+    for _ in range(size // step):
+        frames += decoder.feed(piece)
+    frames += decoder.feed(b"\n\n")
+
+    assert [size // step * step] == [len(frame.data) for frame in frames]
+    assert Counting.looked <= 2 * size
+
+
+def payloads(seed: int) -> Iterator[tuple[bytes, str]]:
+    chance = random.Random(seed)
+    alphabet = [b"a", b":", b" ", b"\n", b"data: x", b"\xef\xbb\xbf", "é\u2028".encode(), b"\xff", b"\0", b"{", b"}"]
+    for _ in range(30):
+        data = b"".join(chance.choices(alphabet, k=chance.randrange(12)))
+        yield data, chance.choice(["", "message", "error", "é"])
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("seed", range(20))
+def test_what_was_written_is_read(seed: int, line_end: bytes) -> None:
+    """
+    Decoding undoes encoding, with comments between and at any cut.
+    """
+    events = list(payloads(seed))
+    wire = b"".join(comment("ping", line_end=line_end) + encode(*event, line_end=line_end) for event in events)
+
+    assert events == decoded(wire, 1 + seed)
+
+
+def test_other_line_breaks_inside_data_are_read_as_line_feeds() -> None:
+    """
+    The format has one line break: a CR inside data cannot end the field early.
+    """
+    assert [(b"a\nb\nc\nd", "")] == decoded(encode(b"a\rb\r\nc\nd"), 4096)
