@@ -122,6 +122,12 @@ class Model(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
+    proxy: str | None = Field(default=None, exclude=True, repr=False)
+    """The proxy's URL; not serialized, it may hold a password."""
+
+    trust_env: bool = True
+    """Whether `HTTPS_PROXY` and the like count."""
+
     _service: Service | None = PrivateAttr(default=None)
 
     provider: ClassVar[str]
@@ -159,6 +165,8 @@ class Model(BaseModel):
                 http_client=self.http_client,
                 http_async_client=self.http_async_client,
                 verify=self.verify,
+                proxy=self.proxy,
+                trust_env=self.trust_env,
             )
         return self._service
 

@@ -159,11 +159,6 @@ def test_one_call_where_only_one_is_allowed(cloud: Emulator, llm: OCIDataScience
     assert "two" not in str(responses)
 
 
-BROKEN = {
-    "cut by the limit": (Fault("body", data=b""), errors.IncompleteToolCall),
-}
-
-
 @pytest.mark.parametrize("finish", ["length", "tool_calls", "stop"])
 def test_a_call_that_stops_in_the_middle_is_an_error(cloud: Emulator, llm: OCIDataScience, finish: str) -> None:
     """

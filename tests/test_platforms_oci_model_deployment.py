@@ -311,7 +311,7 @@ PARTIAL = {
     "HttpCode=" + "4" * 5000: (None, 500),
     "[" * 50_000: (None, 500),
     "\x00\xff": (None, 500),
-    "%7B%22HttpCode%22%3A408%7D": (None, 500),
+    "%7B%22HttpCode%22%3A408%7D": (None, 408),
 }
 
 

@@ -1,0 +1,125 @@
+"""Events, and their sum."""
+
+import dataclasses
+import pickle
+import random
+
+import pytest
+
+from mdstream_core import Reply, ToolCall
+from mdstream_core.events import (
+    Choice,
+    Event,
+    Finish,
+    Logprobs,
+    ReasoningDelta,
+    RefusalDelta,
+    Served,
+    Sum,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+
+EVERY: list[Event] = [
+    Served("m", "c1", None),
+    ReasoningDelta("hm"),
+    TextDelta("Hi"),
+    TextDelta("Ho", 1),
+    RefusalDelta("no", 1),
+    ToolCallDelta(0, "a", "f", '{"x":'),
+    Logprobs([{"token": "Hi", "logprob": -0.5}]),
+    ToolCallDelta(0, arguments="1}"),
+    TextDelta(" there"),
+    Usage(1, 1, 2),
+    Usage(1, 2, 3),
+    Finish("tool_calls"),
+    Finish("stop", 1),
+    Served("m", "c1", "fp"),
+]
+
+
+def test_a_reply_is_the_sum_of_its_events() -> None:
+    """
+    Everything that was said is in the reply, each choice by itself; the last usage counts.
+    """
+    reply = Reply.of(EVERY)
+
+    assert reply == Reply(
+        choices=(
+            Choice("Hi there", "hm", "", (ToolCall("a", "f", '{"x":1}'),), ({"token": "Hi", "logprob": -0.5},), "tool_calls"),
+            Choice("Ho", refusal="no", finish_reason="stop"),
+        ),
+        usage=Usage(1, 2, 3),
+        served=Served("m", "c1", "fp"),
+    )  # fmt: skip
+    assert ("Hi there", "hm", "", "tool_calls") == (reply.text, reply.reasoning, reply.refusal, reply.finish_reason)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_sum_can_be_looked_at_at_any_time(seed: int) -> None:
+    """
+    Looking at the partial changes nothing.
+    """
+    looks = random.Random(seed)
+    total = Sum()
+    for at, event in enumerate(EVERY):
+        total.add(event)
+        if looks.random() < 0.5:
+            assert Reply.of(EVERY[: at + 1]) == total.reply()
+
+    assert Reply.of(EVERY) == total.reply()
+
+
+def test_nothing_is_an_empty_reply() -> None:
+    """
+    No events are one empty choice, so that the reply's fields can be read.
+    """
+    assert ("", "", "", (), None) == (
+        Reply().text,
+        Reply().reasoning,
+        Reply().refusal,
+        Reply().tool_calls,
+        Reply().finish_reason,
+    )
+    assert Reply() == Reply.of([])
+    assert not Sum()
+
+
+def test_a_reply_is_plain_json() -> None:
+    """
+    What goes into an error's response are JSON values.
+    """
+    expected = {
+        "text": "Hi there",
+        "reasoning": "hm",
+        "refusal": "",
+        "tool_calls": [{"id": "a", "name": "f", "arguments": '{"x":1}'}],
+        "finish_reason": "tool_calls",
+        "usage": dataclasses.asdict(Usage(1, 2, 3)),
+    }
+    assert expected == Reply.of(EVERY).as_dict()
+    assert Reply().as_dict()["usage"] is None
+
+
+@pytest.mark.parametrize("event", EVERY, ids=lambda event: type(event).__name__)
+def test_events_are_values(event: Event) -> None:
+    """
+    They cannot be changed, and they travel.
+    """
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        event.choice = 5  # type: ignore[misc]
+    assert event == pickle.loads(pickle.dumps(event))
+    assert TextDelta("a") != ReasoningDelta("a")
+
+
+def test_arguments_of_a_call() -> None:
+    """
+    They are parsed on demand: none are an empty object, and what is no object is refused.
+    """
+    assert {} == ToolCall("a", "f", " ").parsed()
+    assert {"x": 1} == ToolCall("a", "f", '{"x":1}').parsed()
+    for wrong in ("[1]", "7", "{x}"):
+        with pytest.raises(ValueError, match="."):
+            ToolCall("a", "f", wrong).parsed()
+    assert [True, False, False] == [ToolCall("a", "f", text).cut for text in ('{"x":', '{"x":1}', "")]

@@ -1,0 +1,54 @@
+"""JSON as servers bend it."""
+
+import math
+
+import pytest
+
+from mdstream_core import _json
+
+BENT = {
+    b'{"a": "\\ud83d"}': {"a": "\ufffd"},
+    b'{"a": "\\ud83d\\ude00"}': {"a": "😀"},
+    b'{"a": "\\ude00\\ud83d"}': {"a": "\ufffd\ufffd"},
+    b'{"a": "\\\\ud83d", "b": NaN}': None,
+    b'{"a": "\xff\xe2\x82"}': {"a": "\ufffd\ufffd"},
+    b"[Infinity, -Infinity]": [math.inf, -math.inf],
+}
+
+
+@pytest.mark.parametrize("data", BENT)
+def test_what_fast_libraries_refuse_is_read(data: bytes) -> None:
+    """
+    Half an emoji, NaN and stray bytes do not end a stream, and what comes out can be encoded again.
+    """
+    value = _json.loads(data)
+
+    assert value == BENT[data] or "\\ud83d" == value["a"]
+    str(value).encode()
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"{a}", b"[" * 100_000, b'{"a":1} x', b"\xff", "{'a': 1}"])
+def test_what_is_no_json_is_a_value_error(data: bytes | str) -> None:
+    """
+    One kind of error, whatever is wrong and whichever library read it.
+    """
+    with pytest.raises(ValueError, match="."):
+        _json.loads(data)
+
+
+def test_writing_is_compact_utf8() -> None:
+    """
+    Every byte counts towards OCI's 10 MB, and a lone surrogate in a question is no crash.
+    """
+    assert '{"a":["é",null]}'.encode() == _json.dumps({"a": ["é", None]})
+    assert b'"\xed\xa0\xbd"' == _json.dumps("\ud83d")
+
+
+def test_a_document_is_unfinished_until_its_last_brace() -> None:
+    """
+    Every beginning of a document is unfinished, the document is not, and what is wrong in itself is not either.
+    """
+    whole = '{"k": "\\u00e9\\ud83d\\ude00\\"", "n": [-1.5e+10, true, false, null, {"a": {}}], "s": ""}'
+
+    assert all(_json.is_unfinished(whole[:at]) for at in range(1, len(whole)))
+    assert not any(map(_json.is_unfinished, (whole, "{a}", "x", '{"a": 1,}', "[1] 2", '{"a": "\n"}')))

@@ -1,0 +1,360 @@
+"""The model object: its fields, what becomes of its secrets, its copies, and structured predictions."""
+
+import asyncio
+import copy
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from llama_index.core import Settings
+from llama_index.core.base.llms.base import BaseLLM
+from llama_index.core.chat_engine import SimpleChatEngine
+from llama_index.core.llms import LLM, ChatMessage
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.loading import load_llm
+from llama_index.core.prompts import PromptTemplate
+from pydantic import BaseModel, ValidationError
+
+from llamaindex_mdstream import MDStreamLLM, OCIDataScience
+from mdstream_core import Timeout, errors
+from mdstream_core.auth import Bearer, Unsigned
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.emulator.brain import Answer, ToolCall
+from tests._endings import ANSWER, QUESTION
+
+MESSAGES = [ChatMessage(QUESTION)]
+URL = "http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc"
+SECRET = "s3cr3t-value"
+
+
+class River(BaseModel):
+    """A river."""
+
+    name: str
+    length: int
+
+
+PROMPT = PromptTemplate("Tell me of the river {name}.")
+RIVER = {"name": "Nile", "length": 6650}
+
+
+def _river(request: dict[str, Any]) -> Answer | str:
+    """Fills the tool or the schema that is asked for."""
+    text = json.dumps(RIVER)
+    if request.get("tools"):
+        return Answer.of("", "", [ToolCall("call_1", "River", tuple(text[at : at + 4] for at in range(0, len(text), 4)))])
+    return text
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+@pytest.fixture
+def llm(cloud: Emulator) -> OCIDataScience:
+    """A model."""
+    return OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0)
+
+
+def test_what_it_is() -> None:
+    """
+    A function-calling LLM for LlamaIndex, in Settings too.
+    """
+    llm = OCIDataScience(endpoint=URL)
+    before = Settings._llm
+    Settings.llm = llm
+
+    assert {LLM, BaseLLM, FunctionCallingLLM, MDStreamLLM} <= set(OCIDataScience.__mro__)
+    assert Settings.llm is llm
+    assert ("odsc-llm", 3900, 512, True, True) == (
+        llm.metadata.model_name,
+        llm.metadata.context_window,
+        llm.metadata.num_output,
+        llm.metadata.is_chat_model,
+        llm.metadata.is_function_calling_model,
+    )
+    Settings._llm = before
+
+
+def test_the_names_of_the_package_that_people_come_from() -> None:
+    """
+    Each argument of llama-index-llms-oci-data-science 1.2.0 is taken.
+    """
+    llm = OCIDataScience(
+        endpoint=f"{URL}/predict",
+        auth={"signer": Unsigned()},
+        model="m",
+        temperature=0.5,
+        max_tokens=10,
+        context_window=100,
+        timeout=120,
+        max_retries=5,
+        additional_kwargs={"top_p": 0.9},
+        callback_manager=None,
+        is_chat_model=True,
+        is_function_calling_model=True,
+        default_headers={"x": "y"},
+        system_prompt="Be brief.",
+        strict=False,
+    )
+
+    assert 10 == llm.metadata.num_output
+
+
+def test_what_is_sent(cloud: Emulator) -> None:
+    """
+    Fields, then additional_kwargs, then the call's own; extra_body last; headers as headers, LlamaIndex's words not at all.
+    """
+    llm = OCIDataScience(
+        endpoint=cloud.endpoint,
+        auth_type="none",
+        temperature=0,
+        stop=["END"],
+        additional_kwargs={"top_p": 0.9, "seed": 1},
+        extra_body={"min_p": 0.1},
+        default_headers={"x-a": "1", "x-b": "1"},
+    )
+    llm.chat(MESSAGES, seed=2, max_tokens=7, formatted=True, stream=True, headers={"x-b": "2"})
+    sent = cloud.last
+
+    assert {
+        "model": "odsc-llm",
+        "messages": [{"role": "user", "content": QUESTION}],
+        "temperature": 0,
+        "max_tokens": 7,
+        "stop": ["END"],
+        "top_p": 0.9,
+        "seed": 2,
+        "min_p": 0.1,
+    } == sent.json
+    assert ("1", "2") == (sent.headers["x-a"], sent.headers["x-b"])
+    assert {"top_p": 0.9, "seed": 1} == llm.additional_kwargs
+
+
+def test_no_secret_is_shown() -> None:
+    """
+    Neither dictionaries nor payloads nor representations nor pickles have a credential; other headers stay.
+    """
+    llm = OCIDataScience(
+        endpoint=URL,
+        api_key=SECRET,
+        auth={"config": {"key_content": SECRET}},
+        default_headers={"Authorization": SECRET, "x-tenant": "a"},
+        proxy=f"http://user:{SECRET}@127.0.0.1:1",
+    )
+    shown = [llm.to_dict(), llm.to_json(), llm.to_payload(), repr(llm), str(llm), pickle.dumps(llm), llm.model_dump()]
+
+    assert not [form for form in shown if SECRET in (form.decode("latin-1") if isinstance(form, bytes) else str(form))]
+    assert {"x-tenant": "a"} == llm.to_dict()["default_headers"]
+    assert SECRET == llm.default_headers["Authorization"]  # type: ignore[index]
+
+
+def test_there_and_back(cloud: Emulator) -> None:
+    """
+    A dictionary, JSON, a pickle and `load_llm` give an object that answers, also after the first was used.
+    """
+    llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", timeout=Timeout(read=5), stop="END")
+    assert ANSWER == llm.chat(MESSAGES).message.content
+    others = [
+        OCIDataScience.from_dict(llm.to_dict()),
+        OCIDataScience.from_json(llm.to_json()),
+        pickle.loads(pickle.dumps(llm)),
+        load_llm(llm.to_dict()),
+        copy.deepcopy(llm),
+        llm.model_copy(),
+    ]
+
+    assert [ANSWER] * len(others) == [other.chat(MESSAGES).message.content for other in others]
+    assert [llm.to_dict()] * len(others) == [other.to_dict() for other in others]
+    assert Timeout(read=5) == others[1].timeout  # type: ignore[attr-defined]
+
+
+def test_a_pickle_leaves_the_object_as_it_is(cloud: Emulator) -> None:
+    """
+    What cannot be pickled is missing from the pickle only: clients, and signers that hold their key.
+    """
+    with httpx.Client() as client:
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth=Bearer("k"), http_client=client)
+        other = pickle.loads(pickle.dumps(llm))
+
+        assert (None, None) == (other.auth, other.http_client)
+        assert isinstance(llm.auth, Bearer)
+        assert llm.http_client is client
+        assert copy.deepcopy(llm).http_client is client
+
+
+def test_a_field_that_is_assigned_counts(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    Also one that the connection was built from.
+    """
+    llm.chat(MESSAGES)
+    llm.default_headers = {"x-new": "1"}
+    llm.temperature = 0.7
+    llm.chat(MESSAGES)
+
+    assert ("1", 0.7) == (cloud.last.headers["x-new"], cloud.last.json["temperature"])
+
+
+def test_a_bearer_key_is_sent(cloud: Emulator) -> None:
+    """
+    `api_key` is the credential of a gateway.
+    """
+    OCIDataScience(endpoint=cloud.endpoint, api_key="k").chat(MESSAGES)
+
+    assert "Bearer k" == cloud.last.headers["authorization"]
+
+
+def test_clients_of_the_users_own_are_used(cloud: Emulator) -> None:
+    """
+    With their headers; without our transport a warning says what cannot be seen.
+    """
+    with httpx.Client(headers={"x-own": "1"}) as client:
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth=httpx.Auth(), http_client=client)
+        with pytest.warns(RuntimeWarning, match="trailers"):
+            llm.chat(MESSAGES)
+
+    assert "1" == cloud.last.headers["x-own"]
+
+
+def test_closing_ends_the_connections_and_not_the_object(cloud: Emulator) -> None:
+    """
+    As a context manager, sync and async; the next question opens new ones.
+    """
+    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none") as llm:
+        llm.chat(MESSAGES)
+    llm.chat(MESSAGES)
+
+    async def ask() -> None:
+        async with llm:
+            await llm.achat(MESSAGES)
+        await llm.achat(MESSAGES)
+
+    asyncio.run(ask())
+
+    assert 4 == len({received.connection for received in cloud.requests})
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "no URL": ({"endpoint": "not a url"}, "endpoint"),
+    "nothing": ({"endpoint": ""}, "endpoint"),
+    "an unknown option": ({"endpoint": URL, "temprature": 1}, "temprature"),
+    "a negative number": ({"endpoint": URL, "max_retries": -1}, "max_retries"),
+    "no time": ({"endpoint": URL, "timeout": 0}, "timeout"),
+    "no tokens": ({"endpoint": URL, "max_tokens": 0}, "max_tokens"),
+}
+
+
+@pytest.mark.parametrize(("fields", "word"), BAD.values(), ids=BAD)
+def test_a_wrong_field_is_named(fields: dict[str, Any], word: str) -> None:
+    """
+    When the object is built, not when it is used.
+    """
+    with pytest.raises(ValidationError, match=word):
+        OCIDataScience(**fields)
+
+
+def test_an_unknown_way_to_sign_is_named(llm: OCIDataScience) -> None:
+    """
+    With the ways there are.
+    """
+    llm.auth_type = "carrier_pigeon"
+
+    with pytest.raises(ValueError, match="resource_principal"):
+        llm.chat(MESSAGES)
+
+
+def test_without_llama_index_it_says_what_to_install() -> None:
+    """
+    The import fails with the command that helps.
+    """
+    code = "import sys; sys.modules['llama_index'] = None; import llamaindex_mdstream"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
+
+    assert "MissingExtra: llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'" in told
+
+
+STRUCTURED = [{}, {"should_use_structured_outputs": True}, {"is_function_calling_model": False}]
+
+
+@pytest.mark.parametrize("fields", STRUCTURED, ids=["tool", "schema", "text"])
+def test_structured_predictions(fields: dict[str, Any]) -> None:
+    """
+    By a tool that must be called, by schema, or from the text; sync and async, whole and (where core can) streamed.
+    """
+    with Emulator(brain=_river) as cloud:
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **fields)
+        options = {"seed": 1}
+        whole = llm.structured_predict(River, PROMPT, llm_kwargs=options, name="Nile")
+
+        assert River(**RIVER) == whole == asyncio.run(llm.astructured_predict(River, PROMPT, name="Nile"))
+        assert {"seed": 1} == options
+        assert River(**RIVER).model_dump_json() == llm.as_structured_llm(River).chat(MESSAGES).message.content
+
+
+async def _streamed(llm: OCIDataScience) -> list[Any]:
+    return [river async for river in await llm.astream_structured_predict(River, PROMPT, name="Nile")]
+
+
+@pytest.mark.parametrize("fields", STRUCTURED[:2], ids=["tool", "schema"])
+def test_structured_predictions_streamed(fields: dict[str, Any]) -> None:
+    """
+    The object fills while it comes; the server is told that it must answer so.
+    """
+    with Emulator(brain=_river) as cloud:
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **fields)
+        rivers = list(llm.stream_structured_predict(River, PROMPT, name="Nile"))
+        sent = cloud.last.json
+
+        assert RIVER == rivers[-1].model_dump() == asyncio.run(_streamed(llm))[-1].model_dump()
+        assert any(getattr(river, "name", None) == "Nile" and not isinstance(river, River) for river in rivers)
+        assert "required" == sent.get("tool_choice", "required")
+        assert ("tools" in sent) != ("response_format" in sent)
+
+
+def test_a_structured_stream_that_breaks_is_an_error() -> None:
+    """
+    A half-filled object is never the last word.
+    """
+    with Emulator(brain=_river) as cloud:
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0)
+        cloud.script(Fault("trailer", after=5), Fault("trailer"))
+
+        with pytest.raises(errors.StreamTimeout):
+            list(llm.stream_structured_predict(River, PROMPT, name="Nile"))
+        with pytest.raises(errors.StreamTimeout):
+            asyncio.run(_streamed(llm))
+
+
+def test_a_chat_engine_streams_and_remembers(llm: OCIDataScience) -> None:
+    """
+    Tokens come through the engine's queue, and the answer is in its memory.
+    """
+    engine = SimpleChatEngine.from_defaults(llm=llm)
+
+    assert ANSWER == "".join(engine.stream_chat(QUESTION).response_gen)
+    assert [QUESTION, ANSWER] == [message.content for message in engine.chat_history]
+
+
+def test_a_chat_engine_is_refused_at_once(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    A refusal is raised where the engine is called, not in its thread.
+    """
+    cloud.script(Fault("refuse", "not_found"))
+
+    with pytest.raises(errors.NotFound):
+        SimpleChatEngine.from_defaults(llm=llm).stream_chat(QUESTION)

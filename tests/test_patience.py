@@ -1,0 +1,122 @@
+"""How long the next read may take."""
+
+import time
+
+import pytest
+
+from mdstream_core.errors import StreamStalled
+from mdstream_core.http import Timeout
+from mdstream_core.transport.patience import Patience
+
+
+def started(**limits: float | None) -> Patience:
+    patience = Patience(Timeout(**{"read": None, "total": None, **limits}))
+    patience.start()
+    return patience
+
+
+def test_without_limits_there_are_none() -> None:
+    """
+    None waits without end, also after an event and while the end is awaited.
+    """
+    patience = started(connect=None, write=None, pool=None)
+    patience.heard(progress=True, drain=None)
+
+    assert {"connect": None, "read": None, "write": None, "pool": None} == patience.limits
+
+
+def test_only_events_extend_the_silence() -> None:
+    """
+    A ping does not move the end of the wait, an event does.
+    """
+    patience = started(read=0.05)
+    time.sleep(0.02)
+    patience.heard(progress=False, drain=None)
+    assert patience.limits["read"] < 0.035
+    patience.heard(progress=True, drain=None)
+    assert patience.limits["read"] > 0.045
+    time.sleep(0.06)
+    with pytest.raises(StreamStalled, match=r"nothing came for 0.05 s \(timeout.read\)"):
+        patience.heard(progress=False, drain=None)
+
+
+def test_the_first_token_has_a_limit_of_its_own() -> None:
+    """
+    It falls away with the first event.
+    """
+    patience = started(read=60, first_token=0.02)
+    assert patience.limits["read"] <= 0.02
+    time.sleep(0.03)
+    with pytest.raises(StreamStalled, match="timeout.first_token"):
+        patience.heard(progress=False, drain=None)
+    patience = started(read=60, first_token=0.02)
+    patience.heard(progress=True, drain=None)
+    assert patience.limits["read"] > 59
+
+
+def test_the_end_of_an_answer_has_a_limit_of_its_own() -> None:
+    """
+    Once the answer is over its end may take `drain`, and never more than a silence may.
+    """
+    patience = started(read=60)
+    patience.heard(progress=True, drain=0.02)
+    assert patience.limits["read"] <= 0.02
+    time.sleep(0.01)
+    patience.heard(progress=False, drain=0.02)
+    assert patience.limits["read"] <= 0.011
+    time.sleep(0.02)
+    with pytest.raises(StreamStalled, match="did not end it within 0.02 s"):
+        patience.heard(progress=False, drain=0.02)
+    patience = started(read=0.5)
+    patience.heard(progress=True, drain=10.0)
+    assert patience.limits["read"] <= 0.5
+
+
+def test_another_choice_after_the_end_of_the_first_has_its_time() -> None:
+    """
+    Where an answer goes on after it seemed over, the silence may be as long as before.
+    """
+    patience = started(read=60)
+    patience.heard(progress=True, drain=0.02)
+    patience.heard(progress=True, drain=None)
+
+    assert patience.limits["read"] > 59
+
+
+def test_what_has_arrived_is_read_when_the_time_is_over_and_no_more() -> None:
+    """
+    After the total time a read may still bring what is in the buffers, but a flood does not go on for ever.
+    """
+    patience = started(total=0.01)
+    time.sleep(0.02)
+    for _ in range(1000):
+        patience.heard(progress=True, drain=None)
+        assert 0.001 == patience.limits["read"]
+    with pytest.raises(StreamStalled, match=r"not finished within 0.01 s \(timeout.total\)"):
+        patience.heard(progress=True, drain=None)
+    assert patience.left < 0
+
+
+def test_a_new_attempt_begins_anew_within_the_same_total() -> None:
+    """
+    Retries do not lengthen the call.
+    """
+    patience = started(read=60, total=0.5)
+    patience.begun = True
+    patience.start()
+
+    assert patience.begun is False
+    assert patience.limits["read"] <= 0.5
+    assert 0.4 < patience.left <= 0.5
+
+
+def test_a_timeout_is_a_positive_number() -> None:
+    """
+    Zero and less are refused by the field's name; a number is the longest silence.
+    """
+    for name in ("connect", "read", "write", "pool", "first_token", "total"):
+        with pytest.raises(ValueError, match=f"timeout {name}="):
+            Timeout(**{name: 0})
+    assert 7.0 == Timeout.of(7).read
+    assert Timeout() == Timeout.of(None)
+    assert Timeout.of(Timeout(read=3)) == Timeout(read=3)
