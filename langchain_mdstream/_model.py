@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model
 from langchain_mdstream._errors import langchain_errors
 from mdstream_core import Call, Dialect, OCIModelDeployment, Platform, Retry, Service, Timeout, __version__
 from mdstream_core.auth.oci import signer
+from mdstream_core.tracing import Hook
 
 #: Other packages' names of our fields.
 _ALIASES = {
@@ -128,6 +129,9 @@ class Model(BaseModel):
     trust_env: bool = True
     """Whether `HTTPS_PROXY` and the like count."""
 
+    hooks: tuple[Hook, ...] = Field(default=(), exclude=True, repr=False)
+    """Told what happens in each call: attempts, the first event, the end; see `mdstream_core.tracing`."""
+
     _service: Service | None = PrivateAttr(default=None)
 
     provider: ClassVar[str]
@@ -162,6 +166,7 @@ class Model(BaseModel):
                 headers=self.default_headers,
                 timeout=self.timeout,
                 retry=self._retry(),
+                hooks=self.hooks,
                 http_client=self.http_client,
                 http_async_client=self.http_async_client,
                 verify=self.verify,

@@ -5,7 +5,7 @@ from contextlib import aclosing, closing
 from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
@@ -157,6 +157,10 @@ class ChatModel(Model, BaseChatModel):
     ) -> Call:
         asked = {"messages": openai_messages(messages)}
         return self._call(dialect(self.dialect), asked, stop, kwargs, stream=stream)
+
+    def _resolve_model_profile(self) -> ModelProfile:
+        """What is known without asking: a served model may be any. Say more of yours with `profile=`."""
+        return ModelProfile(text_inputs=True, text_outputs=True)
 
     @property
     def _identifying_params(self) -> dict[str, Any]:

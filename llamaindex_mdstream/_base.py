@@ -1,7 +1,7 @@
-"""What all our LLMs are: the fields, the eight ways of asking, tools. A platform adds where to ask and who signs."""
+"""What all our LLMs do: the eight ways of asking, and tools."""
 
 from collections.abc import AsyncGenerator, Generator, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -11,22 +11,16 @@ from llama_index.core.base.llms.types import (
     CompletionResponse,
     CompletionResponseAsyncGen,
     CompletionResponseGen,
-    LLMMetadata,
 )
-from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW, DEFAULT_TEMPERATURE
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_serializer, model_validator
 
-from llamaindex_mdstream import _question, _streams, _tools
+from llamaindex_mdstream import _headers, _question, _streams, _tools
 from llamaindex_mdstream._answer import Answer, ChatAnswer, TextAnswer
 from llamaindex_mdstream._callbacks import told_as_chat, told_as_completion
-from llamaindex_mdstream._service import Services
 from llamaindex_mdstream._structured import StructuredOutput
 from llamaindex_mdstream._translate import openai_messages
-from mdstream_core import Call, OpenAIChat, OpenAICompletions, Platform, Retry, Service, Timeout
-from mdstream_core.auth import Signer
-from mdstream_core.http import without_secrets
+from mdstream_core import Call, OpenAIChat, OpenAICompletions
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
@@ -42,55 +36,6 @@ class MDStreamLLM(StructuredOutput):
 
     Subclasses say where to ask (`_platform`) and who signs (`_auth`).
     """
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str = Field(default="odsc-llm", description="The model's name, as the server knows it.")
-    temperature: float | None = Field(default=DEFAULT_TEMPERATURE, ge=0, description="How freely tokens are chosen.")
-    max_tokens: int | None = Field(default=512, gt=0, description="The most tokens of an answer; None: no limit.")
-    top_p: float | None = Field(default=None, ge=0, le=1, description="The share of likely tokens to choose from.")
-    stop: list[str] | str | None = Field(default=None, description="Where an answer ends.")
-    timeout: float | Timeout | None = Field(
-        default=None, description="The longest silence in seconds, or a mdstream_core.Timeout."
-    )
-    max_retries: int = Field(default=2, ge=0, description="How often to ask again, before the first token; 0: never.")
-    default_headers: dict[str, str] | None = Field(
-        default=None, repr=False, description="Further headers of each request."
-    )
-    additional_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further parameters of each question.")
-    extra_body: dict[str, Any] | None = Field(default=None, description="Merged into each question as it is.")
-    context_window: int = Field(default=DEFAULT_CONTEXT_WINDOW, gt=0, description="Tokens of question and answer.")
-    is_chat_model: bool = Field(default=True, description="Whether the server has a chat endpoint.")
-    is_function_calling_model: bool = Field(default=True, description="Whether the model can call tools.")
-    strict: bool = Field(default=False, description="Whether the server holds tool calls and schemas to the letter.")
-    should_use_structured_outputs: bool = Field(
-        default=False, description="Whether structured predictions ask for JSON by schema instead of a tool call."
-    )
-    api_key: SecretStr | None = Field(default=None, exclude=True, repr=False, description="A bearer key.")
-    auth: Any = Field(default=None, exclude=True, repr=False, description="Who signs the requests.")
-    http_client: Any = Field(default=None, exclude=True, repr=False, description="An httpx.Client of your own.")
-    http_async_client: Any = Field(default=None, exclude=True, repr=False, description="An httpx.AsyncClient.")
-    verify: bool | str = Field(default=True, description="TLS: False trusts everybody, a string names a CA file.")
-    proxy: str | None = Field(default=None, exclude=True, repr=False, description="The proxy's URL.")
-    trust_env: bool = Field(default=True, description="Whether HTTPS_PROXY and the like count.")
-
-    _services: Services = PrivateAttr(default_factory=Services)
-
-    @classmethod
-    def class_name(cls) -> str:
-        """The name in serialized form."""
-        return "mdstream_llm"
-
-    @property
-    def metadata(self) -> LLMMetadata:
-        """What core wants to know of the model."""
-        return LLMMetadata(
-            context_window=self.context_window,
-            num_output=self.max_tokens or -1,
-            is_chat_model=self.is_chat_model,
-            is_function_calling_model=self.is_function_calling_model,
-            model_name=self.model,
-        )
 
     @told_as_chat
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
@@ -165,43 +110,6 @@ class MDStreamLLM(StructuredOutput):
             raise ValueError(f"the model called no tool; it said {response.message.content!r}")
         return calls
 
-    def close(self) -> None:
-        """Close the synchronous connections. The object can still be used; it opens new ones."""
-        self._services.close()
-
-    async def aclose(self) -> None:
-        """Close the connections of this event loop."""
-        await self._services.aclose()
-
-    def _platform(self) -> Platform:
-        raise NotImplementedError
-
-    def _auth(self) -> Any:
-        raise NotImplementedError
-
-    def _origin(self) -> tuple[Any, ...]:
-        """The fields of a subclass that its platform and its signer are built from."""
-        return ()
-
-    def _service(self) -> Service:
-        connection = (self.http_client, self.http_async_client, self.verify, self.proxy, self.trust_env)
-        manners = (self.timeout, self.max_retries, dict(self.default_headers or {}))
-        return self._services.get((self.auth, self.api_key, *self._origin(), *connection, *manners), self._build)
-
-    def _build(self) -> Service:
-        return Service(
-            self._platform(),
-            auth=self._auth(),
-            headers=self.default_headers,
-            timeout=self.timeout,
-            retry=Retry(self.max_retries),
-            http_client=self.http_client,
-            http_async_client=self.http_async_client,
-            verify=self.verify,
-            proxy=self.proxy,
-            trust_env=self.trust_env,
-        )
-
     def _chat_call(
         self, messages: Sequence[ChatMessage], given: dict[str, Any], *, stream: bool
     ) -> tuple[Call, Answer[ChatResponse]]:
@@ -227,7 +135,8 @@ class MDStreamLLM(StructuredOutput):
 
     def _call(self, body: dict[str, Any], given: dict[str, Any], *, stream: bool) -> Call:
         dialect = _CHAT if self.is_chat_model else _COMPLETIONS
-        return self._service().call(dialect, body, stream=stream, headers=_question.headers(given))
+        headers = _headers.named(self.additional_kwargs, given)
+        return self._service().call(dialect, body, stream=stream, headers=headers)
 
     def _whole(self, call: Call, answer: Answer[R]) -> R:
         with _streams.partial_kept(answer):
@@ -265,38 +174,3 @@ class MDStreamLLM(StructuredOutput):
             "tool_choice": _tools.tool_choice(tool_choice, required=tool_required),
             "parallel_tool_calls": allow_parallel_tool_calls,
         }
-
-    @model_validator(mode="after")
-    def _checked(self) -> Self:
-        Timeout.of(self.timeout)
-        self._platform()
-        return self
-
-    @field_serializer("default_headers")
-    def _shown_headers(self, headers: dict[str, str] | None) -> dict[str, str] | None:
-        return headers and without_secrets(headers)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without credentials: the other side finds them as a new object does. A signer that can find its key stays."""
-        hidden = {"api_key": None, "http_client": None, "http_async_client": None, "proxy": None}
-        auth = self.auth if isinstance(self.auth, Signer) else None
-        shown = self.model_copy(
-            update={**hidden, "auth": auth, "default_headers": self._shown_headers(self.default_headers)}
-        )
-        return super(MDStreamLLM, shown).__getstate__()  # core's own, which removes what cannot be pickled from `self`
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        shared = (self.auth, self.http_client, self.http_async_client)
-        return super().__deepcopy__({**(memo or {}), **{id(one): one for one in shared}})
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()

@@ -52,11 +52,6 @@ def question(
     return {**body, **asked, **(merged.get("extra_body") or {})}
 
 
-def headers(given: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of this call alone: `headers` or `extra_headers`."""
-    return {**(given.get("headers") or {}), **(given.get("extra_headers") or {})}
-
-
 def parallel(body: Mapping[str, Any]) -> bool:
     """Whether the model may call several tools at once."""
     return body.get("parallel_tool_calls") is not False

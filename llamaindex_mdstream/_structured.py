@@ -5,12 +5,13 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
 from typing import Any, Literal
 
-from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.program.streaming_utils import process_streaming_content_incremental
 from llama_index.core.program.utils import get_program_for_llm
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel
+
+from llamaindex_mdstream._fields import ModelFields
 
 Arguments = dict[str, Any] | None
 
@@ -30,15 +31,12 @@ def response_format(output_cls: type[BaseModel], *, strict: bool = False) -> dic
     return {"type": "json_schema", "json_schema": schema}
 
 
-class StructuredOutput(FunctionCallingLLM):
+class StructuredOutput(ModelFields):
     """The structured half of an LLM.
 
     `should_use_structured_outputs` asks the server for JSON by schema; otherwise core's programs do it, with a tool
     that has to be called, on streams too (where core itself leaves the model its choice).
     """
-
-    should_use_structured_outputs: bool = False
-    strict: bool = False
 
     def structured_predict(
         self, output_cls: type[Any], prompt: PromptTemplate, llm_kwargs: Arguments = None, **prompt_args: Any

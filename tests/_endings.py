@@ -65,3 +65,27 @@ FEW = {
         "broken JSON",
     )
 }
+
+#: Streams that bring nothing: the error, and no partial.
+NOTHING: dict[str, Ending] = {
+    "empty": Ending(Fault("empty"), errors.StreamInterrupted, "", "EmptyStream"),
+    "a page": Ending(Fault("html"), errors.MalformedStream, ""),
+    "closed before an answer": Ending(Fault("drop"), errors.ConnectionFailed, ""),
+    "reset before an answer": Ending(Fault("drop_reset"), errors.ConnectionFailed, ""),
+    "trailer before anything": Ending(Fault("trailer", after=0), errors.StreamTimeout, "", "ModelResponseTimeExceeded"),
+}
+
+#: Odd, but whole: the answer is there.
+HEALTHY: dict[str, Fault] = {
+    **{
+        kind: Fault(kind)
+        for kind in ("crlf", "cr", "mixed", "bom", "unterminated", "joined", "no_done", "usage_missing")
+    },
+    **{
+        kind: Fault(kind)
+        for kind in ("content_length_too", "fixed_length", "until_eof", "encoded", "interim", "json_body")
+    },
+    **{f"comments of {server}": Fault("keepalive_comments", server) for server in ("vllm", "tgi", "llamacpp")},
+    **{f"{size} bytes a write": Fault("bytewise", size=size) for size in (1, 7)},
+    "announced and absent": Fault("trailer", data=b" "),
+}

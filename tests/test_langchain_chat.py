@@ -25,7 +25,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
 from langchain_mdstream._fast import built, filled, same
-from mdstream_core import Timeout, errors, transport
+from mdstream_core import Timeout, errors, tracing, transport
 from mdstream_core.emulator import Emulator, Fault
 
 ANSWER = "The Nile, the Amazon and the Danube."
@@ -455,6 +455,19 @@ def test_loading_what_was_dumped(cloud: Emulator, monkeypatch: pytest.MonkeyPatc
 def test_versions_are_traced(cloud: Emulator) -> None:
     """A trace says which packages made it."""
     assert {"langchain-core", "mdstream-llm"} <= set((chat_at(cloud).metadata or {})["lc_versions"])
+
+
+def test_hooks_are_told_what_happens(cloud: Emulator) -> None:
+    """Each attempt, the answer's head, the first event and the end are told, in this order, without credentials."""
+    told: list[Any] = []
+    cloud.script(Fault("refuse", "lb_bandwidth"), None)
+    list(chat_at(cloud, auth_type=None, api_key=SECRET, hooks=(told.append,)).stream(QUESTION))
+
+    first = [tracing.Asked, tracing.Answered, tracing.AskedAgain]
+    then = [tracing.Asked, tracing.Answered, tracing.Started, tracing.Ended]
+    assert [*first, *then] == [type(moment) for moment in told]
+    assert ANSWER == told[-1].reply.text
+    assert SECRET not in repr(told)
 
 
 # ------------------------------------------------------------------ completions

@@ -17,7 +17,7 @@ from langgraph.graph import END, START, StateGraph
 from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
 from mdstream_core import MDStreamError, errors
 from mdstream_core.emulator import REFUSALS, Emulator, Fault
-from tests._endings import ENDINGS, FEW, QUESTION, Ending
+from tests._endings import ANSWER, ENDINGS, FEW, HEALTHY, NOTHING, QUESTION, Ending
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +192,39 @@ async def test_astream_never_succeeds(cloud: Emulator, ending: Ending) -> None:
 
     _check(ending, caught.value, seen, cloud)
     assert ending.text == "".join(chunks)
+
+
+@pytest.mark.parametrize("ending", NOTHING.values(), ids=NOTHING)
+async def test_nothing_is_no_success(cloud: Emulator, ending: Ending) -> None:
+    """A stream that brings nothing is an error too."""
+    cloud.always(ending.fault)
+    with pytest.raises(ending.error) as caught:
+        _drain(_chat(cloud).stream(QUESTION))
+    with pytest.raises(ending.error):
+        await _adrain(_chat(cloud).astream(QUESTION))
+
+    assert (ending.code is None or ending.code == caught.value.code, None) == (True, caught.value.partial)
+    assert 2 == len(cloud.requests)
+
+
+@pytest.mark.parametrize("fault", HEALTHY.values(), ids=HEALTHY)
+async def test_odd_streams_are_read(cloud: Emulator, fault: Fault) -> None:
+    """What is odd but whole is read to the letter, sync and async."""
+    cloud.always(fault)
+    chat = _chat(cloud)
+
+    assert ANSWER == "".join(chunk.text for chunk in chat.stream(QUESTION))
+    assert ANSWER == "".join([chunk.text async for chunk in chat.astream(QUESTION)])
+
+
+def test_long_lines(cloud: Emulator) -> None:
+    """A line of 8 MB is read; one beyond the bound is an error that says so, with what came before."""
+    cloud.script(Fault("huge_line", size=8 * 2**20, after=3), Fault("huge_line", size=17 * 2**20, after=3))
+
+    assert 8 * 2**20 < len("".join(chunk.text for chunk in _chat(cloud).stream(QUESTION)))
+    with pytest.raises(errors.MalformedStream, match="more than 16777216 bytes") as caught:
+        _drain(_chat(cloud).stream(QUESTION))
+    assert "The Nile" == caught.value.partial.text  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("read", SYNC.values(), ids=SYNC)

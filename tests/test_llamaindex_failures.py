@@ -40,11 +40,13 @@ class Told(BaseCallbackHandler):
     def __init__(self) -> None:
         super().__init__([], [])
         self.starts: list[CBEventType] = []
+        self.asked: list[dict[str, Any]] = []
         self.ends: list[dict[str, Any]] = []
 
     def on_event_start(self, event_type: CBEventType, payload: Any = None, event_id: str = "", **_: Any) -> str:
         """Collect."""
         self.starts.append(event_type)
+        self.asked.append(payload)
         return event_id
 
     def on_event_end(self, event_type: CBEventType, payload: Any = None, event_id: str = "", **_: Any) -> None:
@@ -115,7 +117,7 @@ def _stream_complete(llm: OCIDataScience, got: list[Any]) -> None:
 def _astream_chat(llm: OCIDataScience, got: list[Any]) -> None:
     async def read() -> None:
         async for response in await llm.astream_chat([ChatMessage(QUESTION)]):
-            got.append(response)
+            got.append(response)  # noqa: PERF401  # what comes before an error counts
 
     asyncio.run(read())
 
@@ -123,7 +125,7 @@ def _astream_chat(llm: OCIDataScience, got: list[Any]) -> None:
 def _astream_complete(llm: OCIDataScience, got: list[Any]) -> None:
     async def read() -> None:
         async for response in await llm.astream_complete(QUESTION):
-            got.append(response)
+            got.append(response)  # noqa: PERF401  # what comes before an error counts
 
     asyncio.run(read())
 
@@ -173,7 +175,10 @@ def test_a_broken_stream_is_an_error_with_the_partial(
     assert error is payload[EventPayload.EXCEPTION]
     assert partial is (payload.get(EventPayload.RESPONSE) or payload.get(EventPayload.COMPLETION))
     assert [CBEventType.LLM] == told.starts
-    assert ["Start", "ExceptionEvent"] == [name.replace("LLMChat", "").replace("LLMCompletion", "").replace("StartEvent", "Start") for name in listener.names()]
+    assert ["Start", "ExceptionEvent"] == [
+        name.replace("LLMChat", "").replace("LLMCompletion", "").replace("StartEvent", "Start")
+        for name in listener.names()
+    ]
     assert error is listener.events[-1].exception  # type: ignore[attr-defined]
     assert len(got) == len(listener.events) - 2
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from llama_index.core import Settings
 from llama_index.core.base.llms.base import BaseLLM
+from llama_index.core.callbacks import CallbackManager, EventPayload
 from llama_index.core.chat_engine import SimpleChatEngine
 from llama_index.core.llms import LLM, ChatMessage
 from llama_index.core.llms.function_calling import FunctionCallingLLM
@@ -26,6 +27,7 @@ from mdstream_core.auth import Bearer, Unsigned
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.brain import Answer, ToolCall
 from tests._endings import ANSWER, QUESTION
+from tests.test_llamaindex_failures import Told
 
 MESSAGES = [ChatMessage(QUESTION)]
 URL = "http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc"
@@ -47,7 +49,9 @@ def _river(request: dict[str, Any]) -> Answer | str:
     """Fills the tool or the schema that is asked for."""
     text = json.dumps(RIVER)
     if request.get("tools"):
-        return Answer.of("", "", [ToolCall("call_1", "River", tuple(text[at : at + 4] for at in range(0, len(text), 4)))])
+        return Answer.of(
+            "", "", [ToolCall("call_1", "River", tuple(text[at : at + 4] for at in range(0, len(text), 4)))]
+        )
     return text
 
 
@@ -144,6 +148,18 @@ def test_what_is_sent(cloud: Emulator) -> None:
     } == sent.json
     assert ("1", "2") == (sent.headers["x-a"], sent.headers["x-b"])
     assert {"top_p": 0.9, "seed": 1} == llm.additional_kwargs
+
+
+def test_the_headers_of_a_call_are_shown_without_their_secrets(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    The server gets them, observers do not.
+    """
+    told = Told()
+    llm.callback_manager = CallbackManager([told])
+    llm.chat(MESSAGES, headers={"X-Api-Key": SECRET, "x-tenant": "a"}, seed=1)
+
+    assert (SECRET, "a") == (cloud.last.headers["x-api-key"], cloud.last.headers["x-tenant"])
+    assert {"headers": {"x-tenant": "a"}, "seed": 1} == told.asked[0][EventPayload.ADDITIONAL_KWARGS]
 
 
 def test_no_secret_is_shown() -> None:

@@ -140,7 +140,11 @@ def test_thoughts_come_in_a_block_of_their_own(llm: OCIDataScience) -> None:
     assert thought
     assert [ThinkingBlock(content=thought), TextBlock(text=ANSWER)] == responses[-1].message.blocks
     assert ANSWER == "".join(response.delta or "" for response in responses)
-    assert responses[-1].message == asyncio.run(_achat(llm, **THOUGHT))[-1].message == llm.chat(MESSAGES, **THOUGHT).message
+    assert (
+        responses[-1].message
+        == asyncio.run(_achat(llm, **THOUGHT))[-1].message
+        == llm.chat(MESSAGES, **THOUGHT).message
+    )
 
 
 def test_no_two_responses_share_anything(llm: OCIDataScience) -> None:
@@ -211,10 +215,14 @@ async def test_cancelling_closes_the_connection_at_once(cloud: Emulator, llm: OC
     A task that is cancelled while it waits for a token leaves no connection behind.
     """
     cloud.script(Fault("stall", after=3))
-    task = asyncio.create_task(_achat(llm))
-    while not cloud.requests:
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)
+    reading = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in await llm.astream_chat(MESSAGES):
+            reading.set()
+
+    task = asyncio.create_task(read())
+    await reading.wait()
 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

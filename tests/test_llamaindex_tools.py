@@ -58,7 +58,12 @@ def _stream(*deltas: dict[str, Any], finish: str = "tool_calls") -> Fault:
 
 
 def _call(index: int, name: str, arguments: str) -> dict[str, Any]:
-    return {"index": index, "id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": arguments}}
+    return {
+        "index": index,
+        "id": f"call_{name}",
+        "type": "function",
+        "function": {"name": name, "arguments": arguments},
+    }
 
 
 TWO = {"tool_calls": [_call(0, "one", '{"a": 1}'), _call(1, "two", '{"b": 2}')]}
@@ -79,7 +84,9 @@ def test_a_call_comes_in_piece_by_piece(llm: OCIDataScience) -> None:
     *chunks, last = _read(llm)
     selected = llm.get_tool_calls_from_response(last)
 
-    texts = [block.tool_kwargs for chunk in chunks for block in chunk.message.blocks if isinstance(block, ToolCallBlock)]
+    texts = [
+        block.tool_kwargs for chunk in chunks for block in chunk.message.blocks if isinstance(block, ToolCallBlock)
+    ]
     wire = [chunk.message.additional_kwargs["tool_calls"][0]["function"]["arguments"] for chunk in chunks]
     assert texts == wire == sorted(texts, key=len)
     assert len(texts) > 3
@@ -233,7 +240,12 @@ def test_nested_arguments_are_not_shared_between_chunks(cloud: Emulator, llm: OC
     """
     Whoever changes the arguments of one chunk changes no other one.
     """
-    cloud.script(_stream({"tool_calls": [_call(0, "sum", '{"all": [1, 2')]}, {"tool_calls": [{"index": 0, "function": {"arguments": "]}"}}]}))
+    cloud.script(
+        _stream(
+            {"tool_calls": [_call(0, "sum", '{"all": [1, 2')]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": "]}"}}]},
+        )
+    )
     responses = _read(llm)
     selections(responses[0])[0].tool_kwargs["all"].append("x")
 
@@ -269,8 +281,12 @@ async def test_an_agent_calls_a_tool_and_answers(cloud: Emulator, llm: OCIDataSc
     assert ("assistant", None, "tool", "5") == (call["role"], call["content"], result["role"], result["content"])
 
 
-@pytest.mark.parametrize("fault", [Fault("trailer", after=8), Fault("cut", after=8), Fault("trailer"), Fault("no_finish", after=-3)])
-async def test_an_agent_never_executes_a_call_of_a_broken_stream(cloud: Emulator, llm: OCIDataScience, fault: Fault) -> None:
+@pytest.mark.parametrize(
+    "fault", [Fault("trailer", after=8), Fault("cut", after=8), Fault("trailer"), Fault("no_finish", after=-3)]
+)
+async def test_an_agent_never_executes_a_call_of_a_broken_stream(
+    cloud: Emulator, llm: OCIDataScience, fault: Fault
+) -> None:
     """
     The workflow fails with our error, also where the call itself came in whole; the tool is not called.
     """
@@ -304,6 +320,7 @@ async def test_an_agent_shows_thoughts_and_text_while_they_come() -> None:
     """
     AgentStream has deltas, thoughts and calls.
     """
+
     def brain(request: dict[str, Any]) -> Answer:
         if request["messages"][-1]["role"] == "tool":
             return Answer.of("Five it is.", "So 5.")

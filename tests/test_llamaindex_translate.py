@@ -29,7 +29,9 @@ from llamaindex_mdstream import OCIDataScience, _fast
 from llamaindex_mdstream._translate import openai_messages
 from mdstream_core.emulator import Emulator
 
-PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 PNG_URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 CALL = ToolCallBlock(tool_call_id="call_1", tool_name="add", tool_kwargs={"a": 1})
 WIRE_CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
@@ -68,7 +70,10 @@ MESSAGES: dict[str, tuple[ChatMessage, dict[str, Any]]] = {
             "content": [
                 {
                     "type": "input_audio",
-                    "input_audio": {"data": base64.b64encode(b"RIFF\x00\x00\x00\x00WAVEfmt \xff").decode(), "format": "wav"},
+                    "input_audio": {
+                        "data": base64.b64encode(b"RIFF\x00\x00\x00\x00WAVEfmt \xff").decode(),
+                        "format": "wav",
+                    },
                 }
             ],
         },
@@ -160,6 +165,7 @@ def test_pictures_from_tools_follow_the_results() -> None:
     """
     Servers take text from tools: all results first, then what else they hold in a message of the user's.
     """
+
     def result(id: str) -> ChatMessage:
         blocks = [TextBlock(text=f"chart {id}"), ImageBlock(image=PNG)]
         return ChatMessage(role="tool", blocks=blocks, additional_kwargs={"tool_call_id": id})
@@ -218,7 +224,9 @@ CASES: dict[str, tuple[Any, Any]] = {
     "message": (
         _fast.chat_message([_fast.text_block("Par"), CALL], {"tool_calls": [WIRE_CALL]}),
         ChatMessage(
-            role=MessageRole.ASSISTANT, blocks=[TextBlock(text="Par"), CALL], additional_kwargs={"tool_calls": [WIRE_CALL]}
+            role=MessageRole.ASSISTANT,
+            blocks=[TextBlock(text="Par"), CALL],
+            additional_kwargs={"tool_calls": [WIRE_CALL]},
         ),
     ),
     "chat": (

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mdstream_core import _json
+from mdstream_core.wire.sse import encode
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -14,8 +15,7 @@ def event(value: Any, name: str = "") -> bytes:
     >>> event({"a": 1}), event({}, "error")
     (b'data: {"a":1}\\n\\n', b'event: error\\ndata: {}\\n\\n')
     """
-    data = b"data: " + _json.dumps(value) + b"\n\n"
-    return b"event: " + name.encode() + b"\n" + data if name else data
+    return encode(_json.dumps(value), name)
 
 
 def field(name: str, value: Any) -> bytes:

@@ -1,0 +1,321 @@
+"""Calls and exchanges: when a question is asked again, and what an error knows of its answer."""
+
+import json
+
+import pytest
+from _samples import EVENTS, PLATFORM, QUESTION, exchange, read
+
+from mdstream_core import Call, OpenAIChat, Retry
+from mdstream_core.call import Exchange
+from mdstream_core.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    InvalidRequest,
+    MalformedStream,
+    MDStreamError,
+    RateLimited,
+    ServerError,
+    StreamFailure,
+    StreamInterrupted,
+)
+from mdstream_core.http import Head, Request
+from mdstream_core.tracing import Answered, Asked, AskedAgain, Ended, Failed, Moment, Started
+
+HI = b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n'
+STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+BROKEN = b'data: {"error":{"message":"boom","code":500}}\n\n'
+
+
+def asked(**options: object) -> tuple[Call, Exchange]:
+    call = Call(PLATFORM, OpenAIChat(), QUESTION, **options)
+    return call, call.attempt()
+
+
+def test_a_failure_before_the_first_event_is_asked_again() -> None:
+    """
+    As often as the policy allows, and then the last error is raised.
+    """
+    call, attempt = asked(retry=Retry(2))
+    for bound in (0.5, 1.0):
+        assert 0 <= call.failed(attempt, ConnectionFailed("x")) <= bound
+        attempt = call.attempt()
+    with pytest.raises(ConnectionFailed, match="the third"):
+        call.failed(attempt, ConnectionFailed("the third"))
+
+
+def test_no_retries_is_one_request() -> None:
+    """
+    max_retries=0 asks once.
+    """
+    call, attempt = asked(retry=Retry(0))
+    with pytest.raises(ConnectionFailed):
+        call.failed(attempt, ConnectionFailed("x"))
+
+
+def test_after_the_first_event_nothing_is_asked_again() -> None:
+    """
+    What was said is never said twice.
+    """
+    call, attempt = asked(retry=Retry(5))
+    attempt.begin(EVENTS)
+    attempt.feed(HI)
+    with pytest.raises(StreamInterrupted) as caught:
+        call.failed(attempt, StreamInterrupted("cut"))
+
+    assert "Hi" == caught.value.partial.text
+
+
+def test_pings_and_roles_are_no_event() -> None:
+    """
+    As long as nothing was said, asking again repeats nothing.
+    """
+    call, attempt = asked(retry=Retry(5))
+    attempt.begin(EVENTS)
+    attempt.feed(b': ping\n\ndata: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n')
+
+    assert call.failed(attempt, StreamInterrupted("cut")) >= 0
+
+
+def test_the_service_says_how_long_to_wait() -> None:
+    """
+    Retry-After is taken as it is; more than the policy's longest wait, or than the call has left, is the end.
+    """
+    call, attempt = asked()
+    assert 7.0 == call.failed(attempt, RateLimited("x", retry_after=7.0))
+    with pytest.raises(RateLimited):
+        call.failed(attempt, RateLimited("x", retry_after=600.0))
+    call, attempt = asked()
+    with pytest.raises(RateLimited):
+        call.failed(attempt, RateLimited("x", retry_after=7.0), left=6.0)
+
+
+def test_what_would_fail_again_is_not_asked_again() -> None:
+    """
+    A refusal that is the question's own fault is raised at once.
+    """
+    for error in (
+        InvalidRequest("x"),
+        AuthenticationError("x"),
+        MalformedStream("x"),
+        StreamFailure("x", retryable=False),
+    ):
+        call, attempt = asked()
+        with pytest.raises(type(error)):
+            call.failed(attempt, error)
+
+
+def test_a_refused_key_is_renewed_once() -> None:
+    """
+    The next attempt is told which key was refused; a second 401 is the end, and no retry is spent on the first.
+    """
+    call, attempt = asked(retry=Retry(0))
+    attempt.generation = 3
+    assert 0.0 == call.failed(attempt, AuthenticationError("x"), renewable=True)
+    attempt = call.attempt()
+    assert 3 == attempt.refused
+    with pytest.raises(AuthenticationError):
+        call.failed(attempt, AuthenticationError("x"), renewable=True)
+
+
+def test_only_the_attempt_after_a_refused_key_renews() -> None:
+    """
+    A later attempt, after another failure, keeps the new key.
+    """
+    call, attempt = asked()
+    call.failed(attempt, AuthenticationError("x"), renewable=True)
+    attempt = call.attempt()
+    call.failed(attempt, ServerError("x"))
+
+    assert call.attempt().refused is None
+
+
+def test_stream_options_are_given_up_once() -> None:
+    """
+    A server that does not know them is asked without, at once; no retry is spent on it.
+    """
+    call, attempt = asked(retry=Retry(0))
+    assert b"stream_options" in attempt.request.content
+    refusal = InvalidRequest("400: unknown field stream_options")
+    assert 0.0 == call.failed(attempt, refusal)
+    attempt = call.attempt()
+    assert b"stream_options" not in attempt.request.content
+    with pytest.raises(InvalidRequest):
+        call.failed(attempt, refusal)
+
+
+def test_events_before_an_error_in_one_read_come_first() -> None:
+    """
+    The text is handed out, and reading stops; the error follows.
+    """
+    attempt = exchange()
+    attempt.begin(EVENTS)
+    events = attempt.feed(HI + BROKEN + STOP)
+
+    assert ["Hi"] == [event.text for event in events if hasattr(event, "text")]
+    assert attempt.enough
+    with pytest.raises(StreamFailure, match="boom"):
+        attempt.end()
+
+
+@pytest.mark.parametrize("step", [1, 5, 4096])
+@pytest.mark.parametrize("end", [BROKEN, HI[:-20], b"data: oops\n\n", b"data: oops", b""])
+def test_the_partial_is_what_was_handed_out(end: bytes, step: int) -> None:
+    """
+    However it ended and however it was cut, the error's partial equals the sum of the events.
+    """
+    outcome = read(HI + HI + end, step=step)
+
+    assert isinstance(outcome.error, MDStreamError)
+    assert "HiHi" == outcome.reply.text
+    assert outcome.reply == outcome.error.partial
+
+
+def test_an_error_knows_its_answer() -> None:
+    """
+    Request id, status, headers with trailers and a body of JSON values with the partial.
+    """
+    head = Head(200, {**EVENTS.headers, "x-a": "b"})
+    error = read(HI + STOP, head, trailers=(("StreamFailure", "500"), ("X-Note", "1"), ("X-Note", "2"))).error
+
+    assert ("req-1", 500, 200) == (error.request_id, error.status, error.response.status_code)
+    assert {"x-a": "b", "streamfailure": "500", "x-note": "1, 2"}.items() <= error.response.headers.items()
+    body = error.response.json()
+    assert body == json.loads(json.dumps(body))
+    assert ("Hi", "StreamFailure", "500") == (body["partial"]["text"], body["error"]["type"], body["error"]["raw"])
+    assert "500" == error.response.text
+
+
+def test_an_error_before_any_answer_knows_what_was_asked() -> None:
+    """
+    Without an answer the request id is the one that we sent, and there is no partial.
+    """
+    attempt = exchange()
+    error = attempt.explain(ConnectionFailed("no route"))
+
+    assert attempt.request.headers["opc-request-id"] == error.request_id
+    assert error.partial is None
+    assert (0, None) == (error.response.status_code, error.response.json()["partial"])
+
+
+SECRETS = ("authorization", "set-cookie", "cookie", "x-api-key", "x-amz-security-token", "proxy-authorization", "apikey", "x-signature", "x-auth-token", "appcode")  # fmt: skip
+
+
+def test_no_secret_is_in_an_error_or_a_repr() -> None:
+    """
+    Headers and trailers that may hold a credential are left out of everything that is shown.
+    """
+    fields = {name.title(): "SECRET" for name in SECRETS}
+    head = Head.of(200, [*fields.items(), ("content-type", "text/event-stream")])
+    error = read(HI, head, trailers=tuple(fields.items()), headers=fields).error
+    request = Request("POST", "http://h/x?key=SECRET", {name.lower(): "SECRET" for name in SECRETS}, b"SECRET")
+    shown = [
+        str(error),
+        repr(error),
+        repr(error.response),
+        repr(head),
+        repr(request),
+        repr(Asked(request, 1)),
+        repr(Answered(head)),
+    ]
+
+    assert "SECRET" not in repr(
+        [*shown, error.response.headers, error.response.json(), error.response.text, vars(error)]
+    )
+
+
+def test_a_refusal_whose_body_is_cut_is_that_refusal() -> None:
+    """
+    The status says enough: a broken connection does not hide it.
+    """
+    for broken in (StreamInterrupted("cut"), MalformedStream("gzip")):
+        attempt = exchange()
+        attempt.begin(Head(429, {"opc-request-id": "r"}))
+        attempt.feed(b"slow do")
+        error = attempt.explain(broken)
+        assert (RateLimited, "r", "slow do") == (type(error), error.request_id, error.raw)
+
+
+def test_of_a_huge_refusal_the_beginning_is_kept() -> None:
+    """
+    A refusal of many megabytes is neither kept nor read to its end.
+    """
+    attempt = exchange()
+    attempt.begin(Head(500))
+    reads = 0
+    while not attempt.enough:
+        assert [] == attempt.feed(b"x" * 65536)
+        reads += 1
+    with pytest.raises(ServerError) as caught:
+        attempt.end()
+
+    assert reads == 17
+    assert len(caught.value.raw) == 4000
+    assert len(str(caught.value)) < 3000
+
+
+def test_an_empty_answer_is_no_success() -> None:
+    """
+    204, or 200 with nothing in it, is an interruption.
+    """
+    for status in (200, 204):
+        assert isinstance(read(b"", Head(status)).error, StreamInterrupted)
+
+
+def told(**options: object) -> tuple[list[Moment], Call, Exchange]:
+    moments: list[Moment] = []
+    call, attempt = asked(hooks=(moments.append,), **options)
+    return moments, call, attempt
+
+
+def test_hooks_are_told_in_order() -> None:
+    """
+    Asked, asked again, asked, answered, started once, ended with the reply.
+    """
+    moments, call, attempt = told()
+    call.failed(attempt, ConnectionFailed("x"))
+    attempt = call.attempt()
+    attempt.begin(EVENTS)
+    for data in (HI, HI, STOP):
+        attempt.feed(data)
+    attempt.end()
+
+    assert [Asked, AskedAgain, Asked, Answered, Started, Ended] == [type(moment) for moment in moments]
+    assert (1, 2) == (moments[0].attempt, moments[2].attempt)
+    assert "HiHi" == moments[-1].reply.text
+
+
+def test_hooks_are_told_of_the_failure_last_and_once() -> None:
+    """
+    Also where a wait was possible but the call's time is over.
+    """
+    for left in (float("inf"), 0.0):
+        moments, call, attempt = told(retry=Retry(1 if left == 0.0 else 0))
+        with pytest.raises(ConnectionFailed):
+            call.failed(attempt, ConnectionFailed("x"), left=left)
+        assert [Asked, Failed] == [type(moment) for moment in moments]
+        assert moments[-1].error.request_id
+
+
+def test_drain_and_enough_follow_the_answer() -> None:
+    """
+    Reading goes on after the finish because OCI reports in trailers, and the end has its own limit.
+    """
+    attempt = exchange()
+    attempt.begin(EVENTS)
+    attempt.feed(HI)
+    assert (None, False, False) == (attempt.drain, attempt.over, attempt.enough)
+    attempt.feed(STOP)
+    assert (PLATFORM.drain, True, False) == (attempt.drain, attempt.over, attempt.enough)
+
+
+def test_a_long_answer_costs_what_its_text_costs() -> None:
+    """
+    Events are folded into their sum now and then: none of them is kept.
+    """
+    attempt = exchange()
+    attempt.begin(EVENTS)
+    for _ in range(5000):
+        attempt.feed(HI)
+
+    assert len(attempt._recent) <= 1025
+    assert 10_000 == len(attempt.reply().text)

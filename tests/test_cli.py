@@ -1,0 +1,106 @@
+"""The command line, run as people run it."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from typing import IO
+
+import pytest
+
+from mdstream_core import __version__
+from mdstream_core.cli import main
+
+MDSTREAM = [sys.executable, "-m", "mdstream_core.cli"]
+
+
+def test_the_demonstration_shows_all_and_no_colour_codes_in_a_pipe() -> None:
+    """Both frameworks stream twice, then show the broken stream with its code, request id and partial."""
+    shown = subprocess.run([*MDSTREAM, "demo", "--fast"], capture_output=True, text=True, timeout=60, check=True).stdout
+
+    assert "\x1b" not in shown
+    assert 4 == shown.count("The Nile, the Amazon and the Danube. ✓")
+    assert 2 == shown.count("The Nile, the Amazon ✗")
+    assert 2 == shown.count("ModelResponseTimeExceeded\n")
+    assert 2 == len(re.findall(r"request id +\w{32}", shown))
+    assert 2 == shown.count("StreamTimeout, and the partial 'The Nile, the Amazon'")
+
+
+def test_colour_can_be_asked_for() -> None:
+    """`FORCE_COLOR` colours a pipe, `NO_COLOR` wins."""
+    environment = {"PATH": "/usr/bin", "PYTHONIOENCODING": "utf-8"}
+    forced, refused = (
+        subprocess.run(
+            [*MDSTREAM, "demo", "--fast"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            env=environment | more,
+        ).stdout
+        for more in ({"FORCE_COLOR": "1"}, {"FORCE_COLOR": "1", "NO_COLOR": "1"})
+    )
+
+    assert "\x1b[1m" in forced
+    assert "\x1b" not in refused
+
+
+def _url(output: IO[str], label: str) -> str:
+    for line in output:
+        if line.startswith(label):
+            return line.split()[1]
+    raise AssertionError(f"no line begins with {label}")
+
+
+def test_the_emulator_serves_until_ctrl_c() -> None:
+    """`mdstream emulate` prints its addresses, answers any client, and ends on SIGINT."""
+    process = subprocess.Popen([*MDSTREAM, "emulate"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        endpoint = _url(process.stdout, "OCI")
+        question = json.dumps({"model": "odsc-llm", "messages": [{"role": "user", "content": "Name three rivers."}]})
+        request = urllib.request.Request(
+            f"{endpoint}/predict",
+            question.encode(),
+            {"content-type": "application/json", "route": "/v1/chat/completions"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            answer = json.load(response)
+        assert "The Nile, the Amazon and the Danube." == answer["choices"][0]["message"]["content"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        code = process.wait(30)
+        process.stdout.close()  # type: ignore[union-attr]
+
+    assert 130 == code
+
+
+def test_the_version_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` says what the package says."""
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+
+    assert 0 == left.value.code
+    assert f"mdstream {__version__}\n" == capsys.readouterr().out
+
+
+def test_wrong_words_end_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown command is told, with those that exist."""
+    with pytest.raises(SystemExit) as left:
+        main(["sing"])
+
+    assert 2 == left.value.code
+    assert "demo" in capsys.readouterr().err
+
+
+def test_help_is_light() -> None:
+    """`--help` loads neither framework, nor the emulator, nor an HTTP library of the frameworks."""
+    code = (
+        "import sys; from mdstream_core.cli import _parser; _parser().format_help(); "
+        "print([n for n in ('langchain_core', 'llama_index', 'h11', 'mdstream_core.emulator') if n in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert "[]\n" == shown
