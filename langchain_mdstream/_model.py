@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from langchain_core.utils import secret_from_env
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from langchain_mdstream._errors import langchain_errors
@@ -38,6 +37,9 @@ _PARAMETERS = (
 
 #: Arguments of a call that steer LangChain and are no part of the question.
 _NOT_ASKED = frozenset({"stream", "ls_structured_output_format", "structured_output_format", "extra_headers"})
+
+#: The environment variable of a bearer key.
+_KEY = "MDSTREAM_API_KEY"
 
 
 class Model(BaseModel):
@@ -97,8 +99,8 @@ class Model(BaseModel):
     default_headers: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
     """Further request headers. Not serialized and not shown: they may hold secrets."""
 
-    api_key: SecretStr | None = Field(default_factory=secret_from_env("MDSTREAM_API_KEY", default=None))
-    """A bearer key, for endpoints that take one."""
+    api_key: SecretStr | None = None
+    """A bearer key, for endpoints that take one; `MDSTREAM_API_KEY` where nothing is said of who signs."""
 
     auth: Any = Field(default=None, exclude=True, repr=False)
     """Who signs: an `oci` signer, an `oracle-ads` dict, an `httpx.Auth`, a `mdstream_core.auth.Signer`."""
@@ -141,7 +143,10 @@ class Model(BaseModel):
     def _mdstream_aliases(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        return {_ALIASES.get(name, name) if name not in cls.model_fields else name: values[name] for name in values}
+        named = {_ALIASES.get(name, name) if name not in cls.model_fields else name: values[name] for name in values}
+        if _KEY in os.environ and not any(named.get(name) for name in ("api_key", "auth", "auth_type")):
+            named["api_key"] = os.environ[_KEY]
+        return named
 
     @model_validator(mode="after")
     def _mdstream_checks(self) -> Self:

@@ -34,8 +34,9 @@ class ChatModel(Model, BaseChatModel):
     dialect: str = "openai-chat"
     """What the endpoint speaks."""
 
-    # A misspelt option is told, not swallowed; said here because LangChain's base says otherwise.
-    model_config = ConfigDict(extra="forbid")
+    # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret. Said here because
+    # LangChain's base says otherwise.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     def _generate(
         self,

@@ -24,8 +24,9 @@ _COMPLETIONS = OpenAICompletions()
 class CompletionModel(Model, BaseLLM):
     """A completion model on any platform: what differs is where it is asked."""
 
-    # A misspelt option is told, not swallowed; said here because LangChain's base says otherwise.
-    model_config = ConfigDict(extra="forbid")
+    # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret. Said here because
+    # LangChain's base says otherwise.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     def _generate(
         self,

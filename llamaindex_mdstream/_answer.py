@@ -162,7 +162,7 @@ class ChatAnswer(Answer[ChatResponse]):
         self, reply: Reply, calls: tuple[ToolCall, ...], delta: str | None, more: dict[str, Any]
     ) -> ChatResponse:
         blocks = _blocks(reply.text, reply.reasoning)
-        blocks += [_fast.tool_call_block(call.id, call.name, _arguments(call, reply)) for call in calls]
+        blocks += [_fast.tool_call_block(call.id, call.name, _arguments(call)) for call in calls]
         message = _fast.chat_message(blocks, _said(calls, reply.refusal))
         response = _fast.chat_response(message, raw(reply, calls), delta, more)
         if reply.choices[0].logprobs:
@@ -231,11 +231,10 @@ def _wire_delta(delta: ToolCallDelta) -> dict[str, Any]:
     return {"index": delta.index, "id": delta.id, "type": "function", "function": function}
 
 
-def _arguments(call: ToolCall, reply: Reply) -> dict[str, Any] | str:
+def _arguments(call: ToolCall) -> dict[str, Any] | str:
     """A dictionary, or the text as it came where it is none: then nobody takes it for arguments."""
-    cut_before = reply.finish_reason not in {"stop", "tool_calls"} and not call.arguments.strip()
     try:
-        return call.arguments if cut_before else call.parsed()
+        return call.parsed()
     except ValueError:
         return call.arguments
 

@@ -35,6 +35,12 @@ class MDStreamLLM(StructuredOutput):
     service is raised by the call itself, also by the streaming ones; later failures are raised while reading.
 
     Subclasses say where to ask (`_platform`) and who signs (`_auth`).
+
+    Example:
+        >>> from llamaindex_mdstream import OCIDataScience
+        >>> llm = OCIDataScience(endpoint="http://127.0.0.1:8080/ocid1.x", auth_type="none")
+        >>> for response in llm.stream_chat([ChatMessage("Name three rivers.")]):  # doctest: +SKIP
+        ...     print(response.delta, end="", flush=True)
     """
 
     @told_as_chat
@@ -44,6 +50,10 @@ class MDStreamLLM(StructuredOutput):
         Args:
             messages: The conversation.
             kwargs: Parameters of this question alone; `headers` are sent as headers.
+
+        Raises:
+            MDStreamError: There is no whole answer.
+            ValueError: A message cannot be said to the model, or there is no credential.
         """
         return self._whole(*self._chat_call(messages, kwargs, stream=False))
 

@@ -1,5 +1,6 @@
 """The fields of our LLMs: what they mean for the service behind, and what may be seen or copied of them."""
 
+import os
 from typing import Any, Self
 
 from llama_index.core.base.llms.types import LLMMetadata
@@ -11,16 +12,18 @@ from llamaindex_mdstream._service import Services
 from mdstream_core import Platform, Retry, Service, Timeout
 from mdstream_core.auth import Signer
 from mdstream_core.http import without_secrets
+from mdstream_core.tracing import Hook
 
 
 class ModelFields(FunctionCallingLLM):
     """A model object: its fields, its service, its copies. Subclasses say where to ask and who signs."""
 
-    model_config = ConfigDict(extra="forbid")
+    # A misspelt field is an error, and an error shows no field: it may be a credential.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     model: str = Field(default="odsc-llm", description="The model's name, as the server knows it.")
     temperature: float | None = Field(default=DEFAULT_TEMPERATURE, ge=0, description="How freely tokens are chosen.")
-    max_tokens: int | None = Field(default=512, gt=0, description="The most tokens of an answer; None: no limit.")
+    max_tokens: int | None = Field(default=None, gt=0, description="The most tokens of an answer; None: the server's.")
     top_p: float | None = Field(default=None, ge=0, le=1, description="The share of likely tokens to choose from.")
     stop: list[str] | str | None = Field(default=None, description="Where an answer ends.")
     timeout: float | Timeout | None = Field(
@@ -39,13 +42,16 @@ class ModelFields(FunctionCallingLLM):
     should_use_structured_outputs: bool = Field(
         default=False, description="Whether structured predictions ask for JSON by schema instead of a tool call."
     )
-    api_key: SecretStr | None = Field(default=None, exclude=True, repr=False, description="A bearer key.")
+    api_key: SecretStr | None = Field(
+        default=None, exclude=True, repr=False, description="A bearer key; default: MDSTREAM_API_KEY."
+    )
     auth: Any = Field(default=None, exclude=True, repr=False, description="Who signs the requests.")
     http_client: Any = Field(default=None, exclude=True, repr=False, description="An httpx.Client of your own.")
     http_async_client: Any = Field(default=None, exclude=True, repr=False, description="An httpx.AsyncClient.")
     verify: bool | str = Field(default=True, description="TLS: False trusts everybody, a string names a CA file.")
     proxy: str | None = Field(default=None, exclude=True, repr=False, description="The proxy's URL.")
     trust_env: bool = Field(default=True, description="Whether HTTPS_PROXY and the like count.")
+    hooks: tuple[Hook, ...] = Field(default=(), exclude=True, repr=False, description="Told of each attempt.")
 
     _services: Services = PrivateAttr(default_factory=Services)
 
@@ -65,6 +71,10 @@ class ModelFields(FunctionCallingLLM):
             model_name=self.model,
         )
 
+    def to_payload(self) -> dict[str, Any]:
+        """What observers are told of the model: no credential. Core has this since 0.14.23."""
+        return {"class_name": self.class_name(), **self.metadata.model_dump()}
+
     def close(self) -> None:
         """Close the synchronous connections. The object can still be used; it opens new ones."""
         self._services.close()
@@ -72,6 +82,10 @@ class ModelFields(FunctionCallingLLM):
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
         await self._services.aclose()
+
+    def _bearer(self) -> str | None:
+        """The bearer key, of the environment if need be."""
+        return self.api_key.get_secret_value() if self.api_key else os.environ.get("MDSTREAM_API_KEY")
 
     def _platform(self) -> Platform:
         raise NotImplementedError
@@ -85,7 +99,7 @@ class ModelFields(FunctionCallingLLM):
 
     def _service(self) -> Service:
         connection = (self.http_client, self.http_async_client, self.verify, self.proxy, self.trust_env)
-        manners = (self.timeout, self.max_retries, dict(self.default_headers or {}))
+        manners = (self.timeout, self.max_retries, dict(self.default_headers or {}), self.hooks)
         return self._services.get((self.auth, self.api_key, *self._origin(), *connection, *manners), self._build)
 
     def _build(self) -> Service:
@@ -95,6 +109,7 @@ class ModelFields(FunctionCallingLLM):
             headers=self.default_headers,
             timeout=self.timeout,
             retry=Retry(self.max_retries),
+            hooks=self.hooks,
             http_client=self.http_client,
             http_async_client=self.http_async_client,
             verify=self.verify,
@@ -114,7 +129,7 @@ class ModelFields(FunctionCallingLLM):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without credentials: the other side finds them as a new object does. A signer that can find its key stays."""
-        hidden = {"api_key": None, "http_client": None, "http_async_client": None, "proxy": None}
+        hidden = {"api_key": None, "http_client": None, "http_async_client": None, "proxy": None, "hooks": ()}
         auth = self.auth if isinstance(self.auth, Signer) else None
         shown = self.model_copy(
             update={**hidden, "auth": auth, "default_headers": self._shown_headers(self.default_headers)}

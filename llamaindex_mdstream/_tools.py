@@ -67,7 +67,7 @@ def selections(response: ChatResponse) -> list[ToolSelection]:
         raise errors.StreamInterrupted("this answer was cut off by a failure: its tool calls must not be executed")
     if finish is None and _in_flight(response.raw):
         return [_selection(id, name, _so_far(arguments)) for id, name, arguments in calls]
-    return [_selection(id, name, _complete(id, name, arguments, finish)) for id, name, arguments in calls]
+    return [_selection(id, name, _complete(id, name, arguments)) for id, name, arguments in calls]
 
 
 def _wire_tool(tool: BaseTool, strict: bool) -> dict[str, Any]:
@@ -108,13 +108,13 @@ def _readable(arguments: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _complete(id: str, name: str, arguments: dict[str, Any] | str, finish: str | None) -> dict[str, Any]:
+def _complete(id: str, name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
     if isinstance(arguments, dict):
         return arguments
     call = ToolCall(id, name, arguments)
-    if call.cut or (finish not in {None, "stop", "tool_calls"} and not arguments.strip()):
+    if call.cut:
         raise errors.IncompleteToolCall(
-            f"the answer ended ({finish!r}) inside the arguments of the tool call {name!r}: it must not be executed",
+            f"the answer ended inside the arguments of the tool call {name!r}: it must not be executed",
             code="IncompleteToolCall",
             raw=arguments,
         )

@@ -24,9 +24,31 @@ class OCIDataScience(MDStreamLLM):
         auth_type: `api_key`, `session_token`, `resource_principal`, `instance_principal`, `oke_workload`, `none` …
         auth_profile: The profile of the config file.
         auth_file_location: The config file.
-        api_key: A bearer key, for a gateway in front of the deployment.
+        api_key: A bearer key, for a gateway in front of the deployment; default: `MDSTREAM_API_KEY`.
 
-    Every other argument is a field of `MDStreamLLM`.
+        model: The model's name, as the server knows it.
+        temperature: How freely tokens are chosen; `None` leaves it to the server.
+        max_tokens: The most tokens of an answer; `None` leaves it to the server.
+        top_p: The share of likely tokens to choose from.
+        stop: Where an answer ends.
+        timeout: The longest silence in seconds, or a `mdstream_core.Timeout`.
+        max_retries: How often to ask again before the first token; 0 means one request.
+        default_headers: Further headers of each request.
+        additional_kwargs: Further parameters of each question; those of a call count more.
+        extra_body: Merged into each question as it is; counts most.
+        context_window: How many tokens question and answer may have.
+        is_chat_model: `False` asks the completions route with prompts.
+        is_function_calling_model: `False` keeps agents and programs from using tools.
+        strict: Whether the server shall hold tool calls and schemas to the letter.
+        should_use_structured_outputs: Whether structured predictions ask for JSON by schema instead of a tool call.
+        http_client: An `httpx.Client` of your own; build it with `mdstream_core.transport.http_client()`, or HTTP
+            trailers, in which OCI reports a broken stream, cannot be seen. Likewise `http_async_client`.
+        verify: Of TLS: `False` trusts everybody, a string names a file of authorities.
+        proxy: The proxy's URL. `trust_env`: whether `HTTPS_PROXY` and the like count.
+        hooks: Told of each attempt, the first event and the end: `mdstream_core.tracing`.
+
+    Raises:
+        ValueError: A field is wrong; the message names it and shows no other.
 
     Example:
         >>> import httpx
@@ -56,7 +78,7 @@ class OCIDataScience(MDStreamLLM):
             auth_type=self.auth_type,
             auth_profile=self.auth_profile,
             auth_file_location=self.auth_file_location,
-            api_key=self.api_key.get_secret_value() if self.api_key else None,
+            api_key=self._bearer() if self.api_key or self.auth_type in {None, "bearer"} else None,
         )
 
     def _origin(self) -> tuple[Any, ...]:

@@ -439,11 +439,30 @@ def test_secrets_are_nowhere(cloud: Emulator) -> None:
     assert [] == [text for text in shown if SECRET in text]
 
 
+def test_a_wrong_option_shows_no_secret() -> None:
+    """What is wrong is named; what else was given is not shown."""
+    with pytest.raises(ValidationError) as caught:
+        ChatOCIModelDeployment(endpoint="nowhere", auth={"key": SECRET}, default_headers={"authorization": SECRET})
+
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("auth_type", ["none", "NONE", None])
+def test_a_key_in_the_environment_counts_where_nothing_else_was_said(
+    cloud: Emulator, monkeypatch: pytest.MonkeyPatch, auth_type: str | None
+) -> None:
+    """`MDSTREAM_API_KEY` does not stand in the way of another `auth_type`."""
+    monkeypatch.setenv("MDSTREAM_API_KEY", SECRET)
+    chat_at(cloud, auth_type=auth_type).invoke("hi")
+
+    assert (auth_type is None) == ("authorization" in cloud.last.headers)
+
+
 def test_loading_what_was_dumped(cloud: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """`load(dumpd(model))` gives the model again; the key comes from the environment."""
     monkeypatch.setenv("MDSTREAM_API_KEY", SECRET)
     for model in (
-        chat_at(cloud, api_key=SECRET, temperature=0.3),
+        chat_at(cloud, auth_type=None, api_key=SECRET, temperature=0.3),
         OCIModelDeploymentLLM(endpoint=cloud.endpoint, api_key=SECRET, temperature=0.3),  # type: ignore[arg-type]
     ):
         again = load(

@@ -6,11 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
+from llama_index.core.callbacks import (
+    CallbackManager,
+    CBEventType,
+    EventPayload,
+    LlamaDebugHandler,
+    TokenCountingHandler,
+)
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from llama_index.core.llms import ChatMessage, ChatResponse, CompletionResponse
 from pydantic import Field
 
@@ -95,11 +102,11 @@ def told() -> Told:
 
 
 @pytest.fixture
-def llm(cloud: Emulator, told: Told) -> OCIDataScience:
+def llm(cloud: Emulator, told: Told) -> Iterator[OCIDataScience]:
     """A model that asks once."""
-    return OCIDataScience(
-        endpoint=cloud.endpoint, auth_type="none", max_retries=0, callback_manager=CallbackManager([told])
-    )
+    manager = CallbackManager([told])
+    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, callback_manager=manager) as model:
+        yield model
 
 
 Read = Callable[[OCIDataScience, list[Any]], None]
@@ -273,6 +280,44 @@ def test_before_the_first_token_it_is_asked_again(cloud: Emulator, told: Told, r
     assert ANSWER == _said(got[-1])
     assert 2 == len(cloud.requests)
     assert [CBEventType.LLM] == told.starts
+
+
+@pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
+def test_the_tokens_of_a_broken_stream_are_counted(cloud: Emulator, llm: OCIDataScience, read: Read) -> None:
+    """
+    By the server's count where it came, or else by the words that were received.
+    """
+    counter = TokenCountingHandler(tokenizer=str.split)
+    llm.callback_manager = CallbackManager([counter])
+    cloud.script(Fault("trailer"), Fault("trailer", after=3))
+    counts = []
+    for _ in range(2):
+        counter.reset_counts()
+        with pytest.raises(errors.StreamTimeout):
+            read(llm, [])
+        counts.append(counter.completion_llm_token_count)
+
+    assert 9 == counts[0]  # the server's tokens
+    assert 0 < counts[1] < 9
+
+
+def test_the_debug_handler_pairs_what_was_asked_and_what_came(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    One pair for each call, broken ones too; the span is complete.
+    """
+    debug, spans, root = LlamaDebugHandler(print_trace_on_end=False), SimpleSpanHandler(), get_dispatcher()
+    root.span_handlers.append(spans)
+    llm.callback_manager = CallbackManager([debug])
+    cloud.script(Fault("trailer"), None)
+    with pytest.raises(errors.StreamTimeout):
+        list(llm.stream_chat([ChatMessage(QUESTION)]))
+    list(llm.stream_chat([ChatMessage(QUESTION)]))
+    root.span_handlers.remove(spans)
+
+    ends = [end.payload or {} for _, end in debug.get_event_pairs(CBEventType.LLM)]
+    assert [ANSWER, ANSWER] == [end[EventPayload.RESPONSE].message.content for end in ends]
+    assert [True, False] == [EventPayload.EXCEPTION in end for end in ends]
+    assert (2, 0, 0) == (len(spans.completed_spans), len(spans.open_spans), len(spans.dropped_spans))
 
 
 @pytest.mark.parametrize("ending", FEW.values(), ids=FEW)

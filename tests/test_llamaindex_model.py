@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import json
 import pickle
 import subprocess
 import sys
@@ -18,41 +17,18 @@ from llama_index.core.chat_engine import SimpleChatEngine
 from llama_index.core.llms import LLM, ChatMessage
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.loading import load_llm
-from llama_index.core.prompts import PromptTemplate
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from llamaindex_mdstream import MDStreamLLM, OCIDataScience
 from mdstream_core import Timeout, errors
 from mdstream_core.auth import Bearer, Unsigned
 from mdstream_core.emulator import Emulator, Fault
-from mdstream_core.emulator.brain import Answer, ToolCall
 from tests._endings import ANSWER, QUESTION
 from tests.test_llamaindex_failures import Told
 
 MESSAGES = [ChatMessage(QUESTION)]
 URL = "http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc"
 SECRET = "s3cr3t-value"
-
-
-class River(BaseModel):
-    """A river."""
-
-    name: str
-    length: int
-
-
-PROMPT = PromptTemplate("Tell me of the river {name}.")
-RIVER = {"name": "Nile", "length": 6650}
-
-
-def _river(request: dict[str, Any]) -> Answer | str:
-    """Fills the tool or the schema that is asked for."""
-    text = json.dumps(RIVER)
-    if request.get("tools"):
-        return Answer.of(
-            "", "", [ToolCall("call_1", "River", tuple(text[at : at + 4] for at in range(0, len(text), 4)))]
-        )
-    return text
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +46,10 @@ def cloud(emulator: Emulator) -> Emulator:
 
 
 @pytest.fixture
-def llm(cloud: Emulator) -> OCIDataScience:
+def llm(cloud: Emulator) -> Iterator[OCIDataScience]:
     """A model."""
-    return OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0)
+    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0) as model:
+        yield model
 
 
 def test_what_it_is() -> None:
@@ -85,7 +62,7 @@ def test_what_it_is() -> None:
 
     assert {LLM, BaseLLM, FunctionCallingLLM, MDStreamLLM} <= set(OCIDataScience.__mro__)
     assert Settings.llm is llm
-    assert ("odsc-llm", 3900, 512, True, True) == (
+    assert ("odsc-llm", 3900, -1, True, True) == (
         llm.metadata.model_name,
         llm.metadata.context_window,
         llm.metadata.num_output,
@@ -284,6 +261,40 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], word: str) -> None:
         OCIDataScience(**fields)
 
 
+@pytest.mark.parametrize(("fields", "_word"), BAD.values(), ids=BAD)
+def test_a_wrong_field_shows_no_secret(fields: dict[str, Any], _word: str) -> None:
+    """
+    The error that names it does not show the others.
+    """
+    with pytest.raises(ValidationError) as caught:
+        OCIDataScience(**fields, api_key=SECRET, auth=SECRET, default_headers={"authorization": SECRET})
+
+    assert SECRET not in str(caught.value)
+
+
+def test_a_bearer_key_of_the_environment(cloud: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    It counts where nothing else was chosen.
+    """
+    monkeypatch.setenv("MDSTREAM_API_KEY", "k")
+    OCIDataScience(endpoint=cloud.endpoint).chat(MESSAGES)
+    OCIDataScience(endpoint=cloud.endpoint, auth_type="none").chat(MESSAGES)
+
+    assert ["Bearer k", None] == [received.headers.get("authorization") for received in cloud.requests]
+
+
+def test_hooks_are_told(cloud: Emulator) -> None:
+    """
+    Of each attempt, the first event and the end.
+    """
+    moments: list[Any] = []
+    cloud.script(Fault("refuse", "unavailable", retry_after="0"))
+    list(OCIDataScience(endpoint=cloud.endpoint, auth_type="none", hooks=(moments.append,)).stream_chat(MESSAGES))
+
+    names = ["Asked", "Answered", "AskedAgain", "Asked", "Answered", "Started", "Ended"]
+    assert names == [type(moment).__name__ for moment in moments]
+
+
 def test_an_unknown_way_to_sign_is_named(llm: OCIDataScience) -> None:
     """
     With the ways there are.
@@ -302,58 +313,6 @@ def test_without_llama_index_it_says_what_to_install() -> None:
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
 
     assert "MissingExtra: llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'" in told
-
-
-STRUCTURED = [{}, {"should_use_structured_outputs": True}, {"is_function_calling_model": False}]
-
-
-@pytest.mark.parametrize("fields", STRUCTURED, ids=["tool", "schema", "text"])
-def test_structured_predictions(fields: dict[str, Any]) -> None:
-    """
-    By a tool that must be called, by schema, or from the text; sync and async, whole and (where core can) streamed.
-    """
-    with Emulator(brain=_river) as cloud:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **fields)
-        options = {"seed": 1}
-        whole = llm.structured_predict(River, PROMPT, llm_kwargs=options, name="Nile")
-
-        assert River(**RIVER) == whole == asyncio.run(llm.astructured_predict(River, PROMPT, name="Nile"))
-        assert {"seed": 1} == options
-        assert River(**RIVER).model_dump_json() == llm.as_structured_llm(River).chat(MESSAGES).message.content
-
-
-async def _streamed(llm: OCIDataScience) -> list[Any]:
-    return [river async for river in await llm.astream_structured_predict(River, PROMPT, name="Nile")]
-
-
-@pytest.mark.parametrize("fields", STRUCTURED[:2], ids=["tool", "schema"])
-def test_structured_predictions_streamed(fields: dict[str, Any]) -> None:
-    """
-    The object fills while it comes; the server is told that it must answer so.
-    """
-    with Emulator(brain=_river) as cloud:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **fields)
-        rivers = list(llm.stream_structured_predict(River, PROMPT, name="Nile"))
-        sent = cloud.last.json
-
-        assert RIVER == rivers[-1].model_dump() == asyncio.run(_streamed(llm))[-1].model_dump()
-        assert any(getattr(river, "name", None) == "Nile" and not isinstance(river, River) for river in rivers)
-        assert "required" == sent.get("tool_choice", "required")
-        assert ("tools" in sent) != ("response_format" in sent)
-
-
-def test_a_structured_stream_that_breaks_is_an_error() -> None:
-    """
-    A half-filled object is never the last word.
-    """
-    with Emulator(brain=_river) as cloud:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0)
-        cloud.script(Fault("trailer", after=5), Fault("trailer"))
-
-        with pytest.raises(errors.StreamTimeout):
-            list(llm.stream_structured_predict(River, PROMPT, name="Nile"))
-        with pytest.raises(errors.StreamTimeout):
-            asyncio.run(_streamed(llm))
 
 
 def test_a_chat_engine_streams_and_remembers(llm: OCIDataScience) -> None:

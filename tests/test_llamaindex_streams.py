@@ -4,11 +4,12 @@ import asyncio
 import copy
 import inspect
 from collections.abc import AsyncGenerator, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from llama_index.core.base.llms.types import LogProb, TextBlock, ThinkingBlock
-from llama_index.core.callbacks import CallbackManager, EventPayload, TokenCountingHandler
+from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.llms import ChatMessage
 from llama_index.core.rate_limiter import BaseRateLimiter
@@ -19,7 +20,7 @@ from mdstream_core import Finish, Logprobs, RefusalDelta, TextDelta
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.brain import Answer
 from tests._endings import ANSWER, QUESTION
-from tests.test_llamaindex_failures import Listener, Told
+from tests.test_llamaindex_failures import Listener
 
 MESSAGES = [ChatMessage(QUESTION)]
 THOUGHT = {"reasoning_effort": "high"}
@@ -40,9 +41,10 @@ def cloud(emulator: Emulator) -> Emulator:
 
 
 @pytest.fixture
-def llm(cloud: Emulator) -> OCIDataScience:
+def llm(cloud: Emulator) -> Iterator[OCIDataScience]:
     """A model."""
-    return OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0)
+    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0) as model:
+        yield model
 
 
 @pytest.fixture
@@ -180,86 +182,6 @@ async def test_real_generators_are_handed_out(llm: OCIDataScience) -> None:
     await astream.aclose()
 
 
-@pytest.mark.parametrize("read", [0, 1, 3])
-def test_closing_closes_the_connection_at_once(cloud: Emulator, llm: OCIDataScience, read: int) -> None:
-    """
-    The server sees the reader go, also one that read nothing.
-    """
-    cloud.script(Fault("stall", after=6))
-    stream = llm.stream_chat(MESSAGES)
-    for _ in range(read):
-        next(stream)
-
-    stream.close()
-
-    assert cloud.last.closed.wait(5)
-
-
-@pytest.mark.parametrize("read", [0, 1, 3])
-async def test_aclosing_closes_the_connection_at_once(cloud: Emulator, llm: OCIDataScience, read: int) -> None:
-    """
-    The same for async: nothing waits for the garbage collector.
-    """
-    cloud.script(Fault("stall", after=6))
-    stream = await llm.astream_chat(MESSAGES)
-    for _ in range(read):
-        await anext(stream)
-
-    await stream.aclose()
-
-    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
-
-
-async def test_cancelling_closes_the_connection_at_once(cloud: Emulator, llm: OCIDataScience) -> None:
-    """
-    A task that is cancelled while it waits for a token leaves no connection behind.
-    """
-    cloud.script(Fault("stall", after=3))
-    reading = asyncio.Event()
-
-    async def read() -> None:
-        async for _ in await llm.astream_chat(MESSAGES):
-            reading.set()
-
-    task = asyncio.create_task(read())
-    await reading.wait()
-
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
-
-
-def test_a_reader_who_has_enough_is_no_failure(cloud: Emulator, llm: OCIDataScience, listener: Listener) -> None:
-    """
-    A break ends the call with what had been received; no exception is told.
-    """
-    told = Told()
-    llm.callback_manager = CallbackManager([told])
-    cloud.script(Fault("stall", after=6))
-    stream = llm.stream_chat(MESSAGES)
-    response = [next(stream), next(stream)][-1]
-
-    stream.close()
-
-    ((payload),) = told.ends
-    assert {EventPayload.MESSAGES: MESSAGES, EventPayload.RESPONSE: response} == payload
-    assert ["LLMChatStartEvent", "LLMChatEndEvent"] == listener.names()
-
-
-async def test_an_async_completion_that_nobody_reads_is_no_failure(llm: OCIDataScience, listener: Listener) -> None:
-    """
-    The end event of a completion needs a response: an empty one.
-    """
-    stream = await llm.astream_complete(QUESTION)
-
-    await stream.aclose()
-
-    assert ["LLMCompletionStartEvent", "LLMCompletionEndEvent"] == listener.names()
-    assert "" == listener.events[-1].response.text  # type: ignore[attr-defined]
-
-
 def test_the_events_of_a_whole_stream(llm: OCIDataScience, listener: Listener) -> None:
     """
     One start, one event for each response, one end with the last response.
@@ -322,6 +244,25 @@ def test_one_object_serves_several_event_loops(cloud: Emulator, llm: OCIDataScie
     """
     assert [ANSWER, ANSWER] == [asyncio.run(_achat(llm))[-1].message.content for _ in range(2)]
     assert 2 == len(cloud.requests)
+
+
+async def test_many_tasks_share_one_object(llm: OCIDataScience) -> None:
+    """
+    Each stream has its own state.
+    """
+    streams = await asyncio.gather(*(_achat(llm) for _ in range(30)))
+
+    assert {ANSWER} == {stream[-1].message.content for stream in streams}
+
+
+def test_many_threads_share_one_object(llm: OCIDataScience) -> None:
+    """
+    The same with threads.
+    """
+    with ThreadPoolExecutor(8) as pool:
+        texts = list(pool.map(lambda _: list(llm.stream_complete(QUESTION))[-1].text, range(30)))
+
+    assert {ANSWER} == set(texts)
 
 
 def test_streams_in_a_row_use_one_connection(cloud: Emulator, llm: OCIDataScience) -> None:

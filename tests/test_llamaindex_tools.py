@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from llama_index.core.agent.workflow import AgentStream, FunctionAgent, ReActAgent
 from llama_index.core.base.llms.types import ToolCallBlock
 from llama_index.core.llms import ChatMessage, ChatResponse
 from llama_index.core.llms.llm import ToolSelection
@@ -15,7 +14,7 @@ from llama_index.core.tools import FunctionTool
 
 from llamaindex_mdstream import OCIDataScience
 from llamaindex_mdstream._tools import selections, tool_choice
-from mdstream_core import MDStreamError, errors
+from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.brain import Answer, ToolCall
 
@@ -44,9 +43,10 @@ def cloud(emulator: Emulator) -> Emulator:
 
 
 @pytest.fixture
-def llm(cloud: Emulator) -> OCIDataScience:
+def llm(cloud: Emulator) -> Iterator[OCIDataScience]:
     """A model."""
-    return OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0)
+    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0) as model:
+        yield model
 
 
 def _stream(*deltas: dict[str, Any], finish: str = "tool_calls") -> Fault:
@@ -261,98 +261,6 @@ def test_a_response_from_elsewhere_is_read_strictly() -> None:
 
     with pytest.raises(errors.IncompleteToolCall):
         selections(ChatResponse(message=old))
-
-
-def _agent(llm: OCIDataScience, tool: Any = add, **kwargs: Any) -> FunctionAgent:
-    return FunctionAgent(llm=llm, tools=[tool], **kwargs)
-
-
-@pytest.mark.parametrize("streaming", [True, False])
-async def test_an_agent_calls_a_tool_and_answers(cloud: Emulator, llm: OCIDataScience, streaming: bool) -> None:
-    """
-    The call, its result and the answer go round, with one id.
-    """
-    output = await _agent(llm, streaming=streaming).run(QUESTION)
-    call, result = cloud.last.json["messages"][-2:]
-
-    assert "The tool says: 5" == output.response.content
-    assert 2 == len(cloud.requests)
-    assert call["tool_calls"][0]["id"] == result["tool_call_id"]
-    assert ("assistant", None, "tool", "5") == (call["role"], call["content"], result["role"], result["content"])
-
-
-@pytest.mark.parametrize(
-    "fault", [Fault("trailer", after=8), Fault("cut", after=8), Fault("trailer"), Fault("no_finish", after=-3)]
-)
-async def test_an_agent_never_executes_a_call_of_a_broken_stream(
-    cloud: Emulator, llm: OCIDataScience, fault: Fault
-) -> None:
-    """
-    The workflow fails with our error, also where the call itself came in whole; the tool is not called.
-    """
-    called: list[int] = []
-
-    def add(a: int, b: int) -> int:
-        """Add two numbers."""
-        called.append(a)
-        return a + b
-
-    cloud.script(fault)
-    with pytest.raises(MDStreamError) as caught:
-        await _agent(llm, add).run(QUESTION)
-
-    assert [] == called
-    assert isinstance(caught.value, errors.StreamError)
-    assert 1 == len(cloud.requests)
-
-
-async def test_an_agent_does_not_execute_what_is_no_json(cloud: Emulator, llm: OCIDataScience) -> None:
-    """
-    Arguments that cannot be read fail the workflow.
-    """
-    cloud.script(Fault("tool_arguments"))
-
-    with pytest.raises(errors.MalformedStream):
-        await _agent(llm).run(QUESTION)
-
-
-async def test_an_agent_shows_thoughts_and_text_while_they_come() -> None:
-    """
-    AgentStream has deltas, thoughts and calls.
-    """
-
-    def brain(request: dict[str, Any]) -> Answer:
-        if request["messages"][-1]["role"] == "tool":
-            return Answer.of("Five it is.", "So 5.")
-        return Answer.of("", "I add.", [ToolCall("call_1", "add", ('{"a": 2,', ' "b": 3}'))])
-
-    with Emulator(brain=brain) as cloud:
-        handler = _agent(OCIDataScience(endpoint=cloud.endpoint, auth_type="none")).run(QUESTION)
-        events = [event async for event in handler.stream_events() if isinstance(event, AgentStream)]
-        await handler
-
-    assert "Five it is." == "".join(event.delta for event in events)
-    assert "I add.So 5." == "".join(event.thinking_delta or "" for event in events)
-    assert {"a": 2, "b": 3} in [call.tool_kwargs for event in events for call in event.tool_calls]
-
-
-async def test_a_react_agent_works() -> None:
-    """
-    Thought, action, observation, answer, over plain chat.
-    """
-    said = iter(
-        [
-            'Thought: I need a tool.\nAction: add\nAction Input: {"a": 2, "b": 3}\n',
-            "Thought: I can answer without using any more tools.\nAnswer: 5 it is",
-        ]
-    )
-    with Emulator(brain=lambda request: next(said)) as cloud:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
-        output = await ReActAgent(llm=llm, tools=[ADD]).run(QUESTION)
-        observed = cloud.last.json["messages"][-1]["content"]
-
-    assert "5 it is" == output.response.content
-    assert "Observation: 5" == observed
 
 
 def test_long_arguments_cost_no_more_a_piece_than_short_ones() -> None:

@@ -1,0 +1,160 @@
+"""Agents: tool loops, what they show while it comes, and that no call of a broken stream is executed."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from llama_index.core.agent.workflow import AgentStream, FunctionAgent, ReActAgent
+from llama_index.core.tools import FunctionTool
+
+from llamaindex_mdstream import OCIDataScience
+from mdstream_core import MDStreamError, errors
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.emulator.brain import Answer, ToolCall
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+ADD = FunctionTool.from_defaults(add)
+QUESTION = "add(2, 3)"
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+@pytest.fixture
+def llm(cloud: Emulator) -> Iterator[OCIDataScience]:
+    """A model."""
+    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0) as model:
+        yield model
+
+
+def _agent(llm: OCIDataScience, tool: Any = add, **kwargs: Any) -> FunctionAgent:
+    return FunctionAgent(llm=llm, tools=[tool], **kwargs)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_an_agent_calls_a_tool_and_answers(cloud: Emulator, llm: OCIDataScience, streaming: bool) -> None:
+    """
+    The call, its result and the answer go round, with one id.
+    """
+    output = await _agent(llm, streaming=streaming).run(QUESTION)
+    call, result = cloud.last.json["messages"][-2:]
+
+    assert "The tool says: 5" == output.response.content
+    assert 2 == len(cloud.requests)
+    assert call["tool_calls"][0]["id"] == result["tool_call_id"]
+    assert ("assistant", None, "tool", "5") == (call["role"], call["content"], result["role"], result["content"])
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault("trailer", after=8), Fault("cut", after=8), Fault("trailer"), Fault("no_finish", after=-3)]
+)
+async def test_an_agent_never_executes_a_call_of_a_broken_stream(
+    cloud: Emulator, llm: OCIDataScience, fault: Fault
+) -> None:
+    """
+    The workflow fails with our error, also where the call itself came in whole; the tool is not called.
+    """
+    called: list[int] = []
+
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        called.append(a)
+        return a + b
+
+    cloud.script(fault)
+    with pytest.raises(MDStreamError) as caught:
+        await _agent(llm, add).run(QUESTION)
+
+    assert [] == called
+    assert isinstance(caught.value, errors.StreamError)
+    assert 1 == len(cloud.requests)
+
+
+async def test_an_agent_does_not_execute_what_is_no_json(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    Arguments that cannot be read fail the workflow.
+    """
+    cloud.script(Fault("tool_arguments"))
+
+    with pytest.raises(errors.MalformedStream):
+        await _agent(llm).run(QUESTION)
+
+
+async def test_an_agent_shows_thoughts_and_text_while_they_come() -> None:
+    """
+    AgentStream has deltas, thoughts and calls.
+    """
+
+    def brain(request: dict[str, Any]) -> Answer:
+        if request["messages"][-1]["role"] == "tool":
+            return Answer.of("Five it is.", "So 5.")
+        return Answer.of("", "I add.", [ToolCall("call_1", "add", ('{"a": 2,', ' "b": 3}'))])
+
+    with Emulator(brain=brain) as cloud:
+        handler = _agent(OCIDataScience(endpoint=cloud.endpoint, auth_type="none")).run(QUESTION)
+        events = [event async for event in handler.stream_events() if isinstance(event, AgentStream)]
+        await handler
+
+    assert "Five it is." == "".join(event.delta for event in events)
+    assert "I add.So 5." == "".join(event.thinking_delta or "" for event in events)
+    assert {"a": 2, "b": 3} in [call.tool_kwargs for event in events for call in event.tool_calls]
+
+
+async def test_a_react_agent_works() -> None:
+    """
+    Thought, action, observation, answer, over plain chat.
+    """
+    said = iter(
+        [
+            'Thought: I need a tool.\nAction: add\nAction Input: {"a": 2, "b": 3}\n',
+            "Thought: I can answer without using any more tools.\nAnswer: 5 it is",
+        ]
+    )
+    with Emulator(brain=lambda request: next(said)) as cloud:
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+        output = await ReActAgent(llm=llm, tools=[ADD]).run(QUESTION)
+        observed = cloud.last.json["messages"][-1]["content"]
+
+    assert "5 it is" == output.response.content
+    assert "Observation: 5" == observed
+
+
+async def test_an_agent_is_not_slowed_down_by_long_arguments() -> None:
+    """
+    25 KB in 5,000 pieces: core asks for the calls at each piece, which costs the peers ten seconds.
+    """
+    pieces = ('{"a": 2, "b": 3, "text": "', *["word "] * 5000, '"}')
+
+    def brain(request: dict[str, Any]) -> Answer | str:
+        done = request["messages"][-1]["role"] == "tool"
+        return "Done." if done else Answer.of("", "", [ToolCall("call_1", "add", pieces)])
+
+    def add(a: int, b: int, text: str) -> int:
+        """Add two numbers."""
+        return len(text)
+
+    with Emulator(brain=brain) as cloud:
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+        started = time.thread_time()
+        await _agent(llm, add).run(QUESTION)
+        spent = time.thread_time() - started
+
+        assert "25000" == cloud.last.json["messages"][-1]["content"]
+    assert spent < 2.0  # a quarter of a second on the machine this was written on

@@ -1,0 +1,91 @@
+"""Structured predictions: by a tool, by schema, from the text; whole and streamed."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from llama_index.core.llms import ChatMessage
+from llama_index.core.prompts import PromptTemplate
+from pydantic import BaseModel
+
+from llamaindex_mdstream import OCIDataScience
+from mdstream_core import errors
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.emulator.brain import Answer, ToolCall
+from tests._endings import QUESTION
+
+MESSAGES = [ChatMessage(QUESTION)]
+
+
+class River(BaseModel):
+    """A river."""
+
+    name: str
+    length: int
+
+
+PROMPT = PromptTemplate("Tell me of the river {name}.")
+RIVER = {"name": "Nile", "length": 6650}
+
+
+def _river(request: dict[str, Any]) -> Answer | str:
+    """Fills the tool or the schema that is asked for."""
+    text = json.dumps(RIVER)
+    if request.get("tools"):
+        return Answer.of(
+            "", "", [ToolCall("call_1", "River", tuple(text[at : at + 4] for at in range(0, len(text), 4)))]
+        )
+    return text
+
+
+STRUCTURED = [{}, {"should_use_structured_outputs": True}, {"is_function_calling_model": False}]
+
+
+@pytest.mark.parametrize("fields", STRUCTURED, ids=["tool", "schema", "text"])
+def test_structured_predictions(fields: dict[str, Any]) -> None:
+    """
+    By a tool that must be called, by schema, or from the text; sync and async, whole and (where core can) streamed.
+    """
+    with Emulator(brain=_river) as cloud:
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **fields)
+        options = {"seed": 1}
+        whole = llm.structured_predict(River, PROMPT, llm_kwargs=options, name="Nile")
+
+        assert River(**RIVER) == whole == asyncio.run(llm.astructured_predict(River, PROMPT, name="Nile"))
+        assert {"seed": 1} == options
+        assert River(**RIVER).model_dump_json() == llm.as_structured_llm(River).chat(MESSAGES).message.content
+
+
+async def _streamed(llm: OCIDataScience) -> list[Any]:
+    return [river async for river in await llm.astream_structured_predict(River, PROMPT, name="Nile")]
+
+
+@pytest.mark.parametrize("fields", STRUCTURED[:2], ids=["tool", "schema"])
+def test_structured_predictions_streamed(fields: dict[str, Any]) -> None:
+    """
+    The object fills while it comes; the server is told that it must answer so.
+    """
+    with Emulator(brain=_river) as cloud:
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **fields)
+        rivers = list(llm.stream_structured_predict(River, PROMPT, name="Nile"))
+        sent = cloud.last.json
+
+        assert RIVER == rivers[-1].model_dump() == asyncio.run(_streamed(llm))[-1].model_dump()
+        assert any(getattr(river, "name", None) == "Nile" and not isinstance(river, River) for river in rivers)
+        assert "required" == sent.get("tool_choice", "required")
+        assert ("tools" in sent) != ("response_format" in sent)
+
+
+def test_a_structured_stream_that_breaks_is_an_error() -> None:
+    """
+    A half-filled object is never the last word.
+    """
+    with Emulator(brain=_river) as cloud:
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0)
+        cloud.script(Fault("trailer", after=5), Fault("trailer"))
+
+        with pytest.raises(errors.StreamTimeout):
+            list(llm.stream_structured_predict(River, PROMPT, name="Nile"))
+        with pytest.raises(errors.StreamTimeout):
+            asyncio.run(_streamed(llm))
