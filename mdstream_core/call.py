@@ -177,6 +177,7 @@ class Exchange:
                 raise
             self._broken = error  # first what came before it
         if events:
+            self._broken = self._broken or self._decoder.broken
             self._note(events)
         return events
 
@@ -193,6 +194,7 @@ class Exchange:
         except MDStreamError as error:
             self._broken = error
         if events:
+            self._broken = self._broken or self._decoder.broken
             self._note(events)
         return events
 

@@ -8,8 +8,9 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -165,7 +166,7 @@ class AsyncClient(_Half):
         self._given = http
         self._options = options
         self._lock = threading.Lock()
-        self._own: WeakKeyDictionary[Any, httpx.AsyncClient] = WeakKeyDictionary()
+        self._own: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
 
     async def stream(self, call: Call) -> AsyncGenerator[Event]:
         """The events of an answer, as they come. Closing the generator closes the connection at once.
@@ -228,8 +229,8 @@ class AsyncClient(_Half):
             own = self._own.get(loop)
             if own is None:
                 _forget_closed(self._own)
-                own = self._own[loop] = async_http_client(**self._options)
-            return own
+                own = self._own[loop] = _Kept(async_http_client(**self._options), partial(self._own.pop, loop, None))
+            return own.http
 
 
 def _begin(exchange: Exchange, patience: Patience, response: Any) -> None:
@@ -256,8 +257,33 @@ def _trailers(response: Any) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in trailers)
 
 
-def _forget_closed(own: WeakKeyDictionary[Any, httpx.AsyncClient]) -> None:
-    """Let go of the pools of loops that ended: their sockets know the loop, and would keep it in the weak map."""
+class _Kept:
+    """The connections of one event loop, which closes them when it ends.
+
+    A loop shuts down the asynchronous generators that were begun in it (PEP 525); this is one. Without it each
+    `asyncio.run` would leave its idle connections open, and these would keep the loop in memory.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, forget: Callable[[], Any]) -> None:
+        self.http = http
+        self._open = _open(http, forget)
+        with suppress(StopIteration):
+            self._open.__anext__().send(None)  # begins it; there is nothing to wait for
+
+    async def aclose(self) -> None:
+        await self._open.aclose()
+
+
+async def _open(http: httpx.AsyncClient, forget: Callable[[], Any]) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        forget()
+        await http.aclose()
+
+
+def _forget_closed(own: WeakKeyDictionary[Any, _Kept]) -> None:
+    """Let go of loops that were closed without a shutdown: their sockets would keep them in the weak map."""
     for loop in list(own):
         if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed():
             del own[loop]

@@ -15,7 +15,7 @@
       * StreamTimeout        … because it took too long (the 408 kinds)
     * StreamInterrupted      the bytes stopped before the end
       * StreamStalled        … because nothing came for too long
-    * MalformedStream        the bytes cannot be read: JSON, UTF-8, checksum, size limit
+    * MalformedStream        the bytes cannot be read: JSON, its shape, checksum, size limit
       * IncompleteToolCall   the stream ended in the middle of a tool call's arguments
 
 Each is built from one message string (LlamaIndex workflows rebuild them so), can be pickled, and keeps its facts as

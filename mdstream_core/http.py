@@ -1,5 +1,6 @@
 """Values that cross walls: what is asked, how an answer begins, how long to wait."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -53,7 +54,7 @@ class Head:
     @property
     def content_type(self) -> str:
         """The media type alone: lower case, without parameters, empty when there is none."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return re.split("[;,]", self.headers.get("content-type", ""), maxsplit=1)[0].strip().lower()
 
     def __repr__(self) -> str:
         return f"<Head {self.status} {without_secrets(self.headers)}>"

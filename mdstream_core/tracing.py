@@ -1,7 +1,7 @@
 """What happens in a call, as values that hooks are given.
 
 A hook is any callable of one argument. It is called where the thing happens, on the same thread or task, so it should
-be quick and must not block; what it raises reaches the caller. None of the values holds a credential.
+be quick and must not block; what it raises reaches the caller. None of the values shows a credential in its repr.
 
 >>> def slow_requests(moment: Moment) -> None:
 ...     if isinstance(moment, AskedAgain):

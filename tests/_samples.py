@@ -14,6 +14,7 @@ SAMPLES = Path(__file__).parent / "samples"
 
 PLATFORM = OCIModelDeployment("http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc")
 EVENTS = Head(200, {"content-type": "text/event-stream", "opc-request-id": "req-1"})
+ANSWER = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 QUESTION = {"messages": [{"role": "user", "content": "Hello"}], "model": "odsc-llm"}
 
 

@@ -157,6 +157,20 @@ def test_events_before_an_error_in_one_read_come_first() -> None:
         attempt.end()
 
 
+def test_a_payload_with_text_and_a_failure_ends_the_reading() -> None:
+    """
+    The server gave up in the chunk of its last word: the word is handed out, and nothing is waited for.
+    """
+    attempt = exchange()
+    attempt.begin(EVENTS)
+    events = attempt.feed(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"abort"}]}\n\n')
+
+    assert "Hi" == events[-1].text
+    assert (True, False) == (attempt.enough, attempt.over)
+    with pytest.raises(StreamFailure, match="gave up"):
+        attempt.end()
+
+
 @pytest.mark.parametrize("step", [1, 5, 4096])
 @pytest.mark.parametrize("end", [BROKEN, HI[:-20], b"data: oops\n\n", b"data: oops", b""])
 def test_the_partial_is_what_was_handed_out(end: bytes, step: int) -> None:

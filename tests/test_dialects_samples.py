@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pytest
+from _samples import names, read, sample
 
 from mdstream_core.errors import (
     InvalidRequest,
@@ -14,7 +15,6 @@ from mdstream_core.errors import (
     StreamInterrupted,
 )
 from mdstream_core.events import Choice
-from _samples import names, read, sample
 
 
 class Expected(NamedTuple):

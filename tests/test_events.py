@@ -120,6 +120,6 @@ def test_arguments_of_a_call() -> None:
     assert {} == ToolCall("a", "f", " ").parsed()
     assert {"x": 1} == ToolCall("a", "f", '{"x":1}').parsed()
     for wrong in ("[1]", "7", "{x}"):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             ToolCall("a", "f", wrong).parsed()
     assert [True, False, False] == [ToolCall("a", "f", text).cut for text in ('{"x":', '{"x":1}', "")]

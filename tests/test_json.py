@@ -32,7 +32,7 @@ def test_what_is_no_json_is_a_value_error(data: bytes | str) -> None:
     """
     One kind of error, whatever is wrong and whichever library read it.
     """
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         _json.loads(data)
 
 

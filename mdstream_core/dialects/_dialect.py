@@ -11,6 +11,11 @@ class Decoder(Protocol):
     """Reads one answer's payloads. Holds the state of that answer."""
 
     @property
+    def broken(self) -> MDStreamError | None:
+        """What was wrong with a payload that had events too: these come first, and nothing is fed any more."""
+        ...
+
+    @property
     def over(self) -> bool:
         """Whether every choice has said why it finished."""
         ...

@@ -59,12 +59,13 @@ class OpenAIDecoder:
         self._unfinished = 0
         self._served: Served | None = None
         self._done = False
-        self._broken: MDStreamError | None = None
+        #: What was wrong with a payload that had events too.
+        self.broken: MDStreamError | None = None
 
     @property
     def over(self) -> bool:
         """Whether every choice that was seen has finished."""
-        return not self._unfinished and bool(self._choices) and self._broken is None
+        return not self._unfinished and bool(self._choices) and self.broken is None
 
     @property
     def done(self) -> bool:
@@ -72,9 +73,7 @@ class OpenAIDecoder:
         return self._done
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """The events of one payload. What is wrong with a payload that has events too is raised by the next call."""
-        if self._broken:
-            raise self._broken
+        """The events of one payload."""
         try:
             payload = _json.loads(data)
         except ValueError:
@@ -90,20 +89,18 @@ class OpenAIDecoder:
             ValueError,
             OverflowError,
         ) as error:  # a list where an object belongs, and the like
-            self._broken = MalformedStream(f"a payload in another shape: {_shown(data)}", raw=_shown(data))
-            self._broken.__cause__ = error
-        if event == "error" or payload.get("error") or payload.get("object") == "error":
-            self._broken = _failure(payload, data)
-        elif "choices" not in payload and (words := words_of(payload)):
-            self._broken = _failed(words, data)
-        if self._broken and not events:
-            raise self._broken
+            self.broken = MalformedStream(f"a payload in another shape: {_shown(data)}", raw=_shown(data))
+            self.broken.__cause__ = error
+        if event == "error" or payload.get("error") or "choices" not in payload:
+            self.broken = _failure(payload, data, told=event == "error") or self.broken
+        if self.broken and not events:
+            raise self.broken
         return events
 
     def end(self) -> list[Event]:
         """Check that the answer is whole."""
-        if self._broken:
-            raise self._broken
+        if self.broken:
+            raise self.broken
         if not self._choices:
             raise StreamInterrupted("the stream ended without an answer: not one choice was in it", code="EmptyStream")
         if not self.over:
@@ -149,7 +146,7 @@ class OpenAIDecoder:
 
     def _finish(self, choice: _Choice, reason: str, events: list[Event]) -> None:
         if reason in _FAILED:
-            self._broken = StreamFailure(f"the model server gave up: finish_reason is {reason!r}", code=reason)
+            self.broken = StreamFailure(f"the model server gave up: finish_reason is {reason!r}", code=reason)
             return
         if choice.finished:
             return  # some gateways repeat the last chunk
@@ -236,15 +233,20 @@ def _usage(value: Mapping[str, Any]) -> Usage:
         input=prompt,
         output=completion,
         total=int(value.get("total_tokens") or 0) or prompt + completion,
-        cached=of_prompt.get("cached_tokens"),
-        reasoning=of_completion.get("reasoning_tokens", value.get("reasoning_tokens")),
-        input_audio=of_prompt.get("audio_tokens"),
-        output_audio=of_completion.get("audio_tokens"),
+        cached=_count(of_prompt.get("cached_tokens")),
+        reasoning=_count(of_completion.get("reasoning_tokens", value.get("reasoning_tokens"))),
+        input_audio=_count(of_prompt.get("audio_tokens")),
+        output_audio=_count(of_completion.get("audio_tokens")),
     )
 
 
+def _count(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
 def _served(payload: Mapping[str, Any]) -> Served:
-    return Served(payload.get("model"), payload.get("id"), payload.get("system_fingerprint"))
+    named = (payload.get(name) for name in ("model", "id", "system_fingerprint"))
+    return Served(*(name if isinstance(name, str) else None for name in named))
 
 
 def _shown(data: bytes, most: int = 300) -> str:
@@ -252,11 +254,13 @@ def _shown(data: bytes, most: int = 300) -> str:
     return text if len(text) <= most else text[:most] + "…"
 
 
-def _failure(payload: dict[str, Any], data: bytes) -> StreamFailure:
-    return _failed(words_of(payload) or Words(_shown(data)), data)
-
-
-def _failed(words: Words, data: bytes) -> StreamFailure:
+def _failure(payload: dict[str, Any], data: bytes, *, told: bool) -> StreamFailure | None:
+    """The failure that a payload spells, if it does; `told` if the event's name says that it does."""
+    words = words_of(payload)
+    if words is None:
+        if not told and payload.get("object") != "error":
+            return None
+        words = Words(_shown(data))
     kind = StreamTimeout if words.status == 408 else StreamFailure
     return kind(
         f"the service ended the stream: {words.message}",

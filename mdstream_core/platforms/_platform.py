@@ -18,10 +18,6 @@ Trailers = Sequence[tuple[str, str]]
 USER_AGENT = f"mdstream/{__version__}"
 
 _FRAMING: dict[str, type[Frames]] = {
-    "text/event-stream": LabelledStreamDecoder,
-    "text/plain": LabelledStreamDecoder,
-    "application/octet-stream": LabelledStreamDecoder,
-    "": LabelledStreamDecoder,
     "application/json": LabelledDocumentDecoder,
     "application/jsonlines": JSONLinesDecoder,
     "application/x-ndjson": JSONLinesDecoder,
@@ -69,15 +65,14 @@ class Platform(Protocol):
 
 
 def frames(head: Head) -> Frames:
-    """The framing that a content type names."""
-    try:
-        return _FRAMING[head.content_type]()
-    except KeyError:
+    """The framing that a content type names; where it names none, the body shows what it is."""
+    if head.content_type == "text/html":
         raise MalformedStream(
-            f"the body is no model's answer: content-type is {head.headers['content-type']!r}; "
-            "check that the endpoint is a model's and not a page's",
+            "the body is no model's answer: content-type is text/html; check that the endpoint is a model's and not a "
+            "page's",
             status=head.status,
-        ) from None
+        )
+    return _FRAMING.get(head.content_type, LabelledStreamDecoder)()
 
 
 def seconds(head: Head) -> float | None:

@@ -9,8 +9,8 @@ from mdstream_core.http import Timeout
 #: What has arrived already is read even when the time is over: it was received.
 _AT_ONCE = 0.001
 
-#: … in so many reads, which is more than a socket's buffers hold.
-_OVERTIME = 1000
+#: … in so many reads, of 64 KB each, which is about what the buffers of a socket hold.
+_OVERTIME = 100
 
 
 class Patience:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 
@@ -10,8 +11,10 @@ from mdstream_core.errors import (
     ConnectionFailed,
     MalformedStream,
     MDStreamError,
+    ServiceError,
     StreamInterrupted,
     StreamStalled,
+    service_error,
 )
 from mdstream_core.transport.patience import Patience
 
@@ -44,9 +47,18 @@ def wall(patience: Patience) -> Iterator[None]:
         yield
     except http_errors() as error:
         name = type(error).__name__
+        if name == "HTTPStatusError":
+            raise _refused(error) from error
         kind = _AFTER.get(name, StreamInterrupted) if patience.begun else _BEFORE.get(name, ConnectionFailed)
         sentence = _sentence(name, str(error), patience)
         raise kind(sentence, code=name, retryable=False if name in _FINAL else None) from error
+
+
+def _refused(error: Any) -> ServiceError:
+    """An event hook of the user's own client called `raise_for_status` before we could read what the service says."""
+    status = error.response.status_code
+    sentence = f"{status}: {error.response.reason_phrase}, raised by an event hook of the http_client"
+    return service_error(status)(sentence, status=status)
 
 
 def _sentence(name: str, said: str, patience: Patience) -> str:
@@ -54,6 +66,8 @@ def _sentence(name: str, said: str, patience: Patience) -> str:
         return patience.waited
     if name == "PoolTimeout":
         return "no connection became free in time: all connections of the pool are in use"
+    if name == "ConnectTimeout":
+        return f"the service was not reached within {patience.limits['connect']} s (timeout.connect)"
     if patience.begun:
         return f"the connection broke before the answer ended: {said or name}"
     return f"the service was not reached: {said or name}"

@@ -1,0 +1,68 @@
+"""The least that LlamaIndex asks for: a `ChatResponse` for each token, by the public constructors, out of memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseGen,
+    LLMMetadata,
+)
+from llama_index.core.llms import CustomLLM
+from llama_index.core.llms.callbacks import llm_chat_callback
+
+from benchmarks.contenders import QUESTION, Contender
+from benchmarks.server import Source
+
+
+class Trivial(CustomLLM):
+    """Has its texts in memory."""
+
+    texts: list[str]
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(is_chat_model=True)
+
+    @llm_chat_callback()
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        def responses() -> ChatResponseGen:
+            said = ""
+            for text in self.texts:
+                said += text
+                yield ChatResponse(message=ChatMessage(role="assistant", content=said), delta=text)
+
+        return responses()
+
+    @llm_chat_callback()
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        async def responses() -> ChatResponseAsyncGen:
+            said = ""
+            for text in self.texts:
+                said += text
+                yield ChatResponse(message=ChatMessage(role="assistant", content=said), delta=text)
+
+        return responses()
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        raise NotImplementedError
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
+        raise NotImplementedError
+
+
+def contender(llm: Any) -> Contender:
+    """Any LLM, as its users call it."""
+    asked = [ChatMessage(role="user", content=QUESTION)]
+    return Contender(
+        lambda: llm.stream_chat(asked), lambda: llm.astream_chat(asked), lambda response: response.delta or ""
+    )
+
+
+def trivial(source: Source, pem: bytes | None) -> Contender:
+    """No I/O at all."""
+    return contender(Trivial(texts=source.texts))

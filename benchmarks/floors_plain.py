@@ -1,0 +1,95 @@
+"""What reading costs without a framework: a bare socket, and httpx as it comes."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
+
+import httpx
+
+from benchmarks.contenders import Contender
+from benchmarks.server import Source
+
+_END = b"0\r\n\r\n"
+_SIZE = 65_536
+
+
+class Lines:
+    """The texts in what a socket brings. The chunk framing is between the lines, and ignored."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self.over = False
+
+    def texts(self, data: bytes) -> list[str]:
+        self.over = data.endswith(_END)
+        *lines, self._held = (self._held + data).split(b"\n")
+        return [text for line in lines if line.startswith(b"data: {") if (text := _text(json.loads(line[6:])))]
+
+
+class Socket:
+    """One connection, blocking, asked again and again."""
+
+    def __init__(self, source: Source) -> None:
+        parts = urlsplit(source.url)
+        self._question = _question(parts.path)
+        self._socket = socket.create_connection((parts.hostname, parts.port))
+
+    def stream(self) -> Iterator[str]:
+        self._socket.sendall(self._question)
+        lines = Lines()
+        while not lines.over:
+            yield from lines.texts(self._socket.recv(_SIZE))
+
+
+class AsyncSocket:
+    """The same on asyncio's streams."""
+
+    def __init__(self, source: Source) -> None:
+        self._parts = urlsplit(source.url)
+        self._question = _question(self._parts.path)
+        self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def stream(self) -> AsyncIterator[str]:
+        if self._open is None:
+            self._open = await asyncio.open_connection(self._parts.hostname, self._parts.port)
+        reader, writer = self._open
+        writer.write(self._question)
+        lines = Lines()
+        while not lines.over:
+            for text in lines.texts(await reader.read(_SIZE)):
+                yield text
+
+
+def raw_socket(source: Source, pem: bytes | None) -> Contender:
+    """The least that a token can cost, and the soonest that it can come."""
+    return Contender(Socket(source).stream, AsyncSocket(source).stream, str)
+
+
+def stock_httpx(source: Source, pem: bytes | None) -> Contender:
+    """`iter_lines` and `json.loads`: what most people would write."""
+    client, async_client = httpx.Client(timeout=300), httpx.AsyncClient(timeout=300)
+
+    def stream() -> Iterator[str]:
+        with client.stream("POST", source.url, json={}) as response:
+            for line in response.iter_lines():
+                if line.startswith("data: {") and (text := _text(json.loads(line[6:]))):
+                    yield text
+
+    async def astream() -> AsyncIterator[str]:
+        async with async_client.stream("POST", source.url, json={}) as response:
+            async for line in response.aiter_lines():
+                if line.startswith("data: {") and (text := _text(json.loads(line[6:]))):
+                    yield text
+
+    return Contender(stream, astream, str)
+
+
+def _question(path: str) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 2\r\n\r\n{{}}".encode()
+
+
+def _text(payload: dict) -> str:
+    choices = payload["choices"]
+    return choices[0]["delta"].get("content", "") if choices else ""

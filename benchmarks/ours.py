@@ -1,0 +1,65 @@
+"""What is measured: the two framework packages, and the core alone to see where the time goes."""
+# ruff: noqa: PLC0415  (nobody pays for another's imports)
+
+from typing import Any
+
+from benchmarks.contenders import QUESTION, Contender
+from benchmarks.server import Source
+
+_KEY_ID = "ocid1.tenancy.oc1..b/ocid1.user.oc1..b/00:11"
+
+
+def core(source: Source, pem: bytes | None) -> Contender:
+    """`Client.stream` and `AsyncClient.stream`."""
+    from mdstream_core import OCIModelDeployment, OpenAIChat, Service, TextDelta
+
+    service = Service(OCIModelDeployment(_endpoint(source)), auth=_signer(pem))
+    asked = {"model": "odsc-llm", "messages": [{"role": "user", "content": QUESTION}]}
+
+    def call() -> Any:
+        return service.call(OpenAIChat(), asked)
+
+    return Contender(
+        lambda: service.client.stream(call()),
+        lambda: service.async_client.stream(call()),
+        lambda event: event.text if isinstance(event, TextDelta) else "",
+    )
+
+
+def langchain(source: Source, pem: bytes | None) -> Contender:
+    """`ChatOCIModelDeployment`."""
+    from benchmarks.floors_langchain import contender
+    from langchain_mdstream import ChatOCIModelDeployment
+
+    return contender(ChatOCIModelDeployment(endpoint=_endpoint(source), **_auth(pem)))
+
+
+def llamaindex(source: Source, pem: bytes | None) -> Contender:
+    """`OCIDataScience`."""
+    from benchmarks.floors_llamaindex import contender
+    from llamaindex_mdstream import OCIDataScience
+
+    return contender(OCIDataScience(endpoint=_endpoint(source), **_auth(pem)))
+
+
+def _endpoint(source: Source) -> str:
+    return f"{source.url}/ocid1.x"
+
+
+def _auth(pem: bytes | None) -> dict[str, Any]:
+    return {"auth": _signer(pem)} if pem else {"auth_type": "none"}
+
+
+def _signer(pem: bytes | None) -> Any:
+    from mdstream_core.auth.oci import OCISigner
+
+    return OCISigner(_KEY_ID, pem) if pem else None
+
+
+def rsa_key() -> bytes:
+    """A private key of 2,048 bits, as PEM, for everybody who signs."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -1,0 +1,125 @@
+"""Keys that age and are refused, and who signs."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from _asking import (
+    Ask,
+    Turning,
+    both,
+    call,
+    guarded,
+    refusal,
+)
+from _raw_server import answer, serving
+
+from mdstream_core import AsyncClient, Client
+from mdstream_core.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+)
+from mdstream_core.events import Reply
+
+
+@both
+def test_a_refused_key_is_fetched_again_once(ask: Ask) -> None:
+    """
+    The question is asked again with the new key, without a retry being allowed.
+    """
+    signer = Turning()
+    with serving(guarded) as server:
+        assert "Hi" == Reply.of(ask(server, signer)).text
+    assert (1, 2) == (signer.renewals, len(server.requests))
+
+
+@both
+def test_an_aged_key_is_fetched_before_it_is_refused(ask: Ask) -> None:
+    """
+    A stale key is not tried.
+    """
+    signer = Turning(aged=True)
+    with serving(guarded) as server:
+        assert "Hi" == Reply.of(ask(server, signer)).text
+    assert (1, 1) == (signer.renewals, len(server.requests))
+
+
+@both
+def test_a_key_that_cannot_be_fetched_is_an_error_of_the_call(ask: Ask) -> None:
+    """
+    The failure of a refresh is told to the hooks and carries the call's facts, like any other.
+    """
+
+    class Broken(Turning):
+        def renew(self) -> None:
+            raise ConnectionFailed("the token service is away")
+
+    moments: list[Any] = []
+    with serving(guarded) as server, pytest.raises(ConnectionFailed, match="token service") as caught:
+        ask(server, Broken(), hooks=(moments.append,))
+    assert caught.value.request_id
+    assert caught.value is moments[-1].error
+
+
+def test_fifty_tasks_and_one_refused_key_fetch_it_once() -> None:
+    """
+    Nobody waits for ever, and nobody fetches twice.
+    """
+    signer = Turning()
+
+    async def main() -> list[str]:
+        client = AsyncClient(signer, trust_env=False)
+        replies = await asyncio.gather(*(client.complete(call(server)) for _ in range(50)))
+        await client.aclose()
+        return [reply.text for reply in replies]
+
+    with serving(guarded) as server:
+        assert ["Hi"] * 50 == asyncio.run(asyncio.wait_for(main(), 20))
+    assert 1 == signer.renewals
+
+
+def test_fifty_threads_and_one_refused_key_fetch_it_once() -> None:
+    """
+    The same for threads.
+    """
+    signer = Turning()
+    client = Client(signer, trust_env=False)
+    with serving(guarded) as server, ThreadPoolExecutor(50) as threads:
+        texts = list(threads.map(lambda _: client.complete(call(server)).text, range(50)))
+        client.close()
+
+    assert ["Hi"] * 50 == texts
+    assert 1 == signer.renewals
+
+
+@both
+def test_a_wrong_key_is_refused_once_more_and_no_more(ask: Ask) -> None:
+    """
+    A new key that is refused too is the end.
+    """
+    with (
+        serving(answer(refusal(b"401 No", b'{"code":"NotAuthenticated","message":"no"}'))) as server,
+        pytest.raises(AuthenticationError),
+    ):
+        ask(server, Turning())
+    assert 2 == len(server.requests)
+
+
+class Header(httpx.Auth):
+    """An `httpx.Auth` of a user's own."""
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+        request.headers["authorization"] = "key 2"
+        yield request
+
+
+@both
+def test_an_auth_of_httpx_is_accepted(ask: Ask) -> None:
+    """
+    It signs while the request is sent.
+    """
+    with serving(guarded) as server:
+        assert "Hi" == Reply.of(ask(server, Header())).text

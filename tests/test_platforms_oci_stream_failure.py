@@ -1,0 +1,114 @@
+"""The trailer `StreamFailure`, in every spelling."""
+
+import pytest
+from _samples import ANSWER, read
+
+from mdstream_core.errors import (
+    StreamFailure,
+    StreamTimeout,
+)
+from mdstream_core.platforms.oci_model_deployment import stream_failure
+
+FACTS = {
+    "service": ("RequestTimeout", 408, "ServiceTimeout"),
+    "model": ("RequestTimeout", 408, "ModelResponseTimeExceeded"),
+    "internal": ("InternalServerError", 500, "InternalServerError"),
+}
+
+
+SPELLINGS = {
+    "JSON": '{{"ErrorCode": "{0}", "HttpCode": {1}, "ErrorReason": "{2}"}}',
+    "JSON with a string for the status": '{{"ErrorCode":"{0}","HttpCode":"{1}","ErrorReason":"{2}"}}',
+    "JSON in camel case": '{{"errorCode":"{0}","httpCode":{1},"errorReason":"{2}"}}',
+    "JSON in snake case": '{{"error_code":"{0}","http_code":{1},"error_reason":"{2}"}}',
+    "JSON in a string": '"{{\\"ErrorCode\\":\\"{0}\\",\\"HttpCode\\":{1},\\"ErrorReason\\":\\"{2}\\"}}"',
+    "JSON in JSON": '{{"StreamFailure": {{"ErrorCode": "{0}", "HttpCode": {1}, "ErrorReason": "{2}"}}}}',
+    "a list": '[{{"ErrorCode": "{0}", "HttpCode": {1}, "ErrorReason": "{2}"}}]',
+    "= and ,": "ErrorCode={0}, HttpCode={1}, ErrorReason={2}",
+    "= and ;": "ErrorCode={0};HttpCode={1};ErrorReason={2}",
+    "= and |": "ErrorCode={0}|HttpCode={1}|ErrorReason={2}",
+    ": and ,": "ErrorCode: {0}, HttpCode: {1}, ErrorReason: {2}",
+    "- and ,": "ErrorCode - {0}, HttpCode - {1}, ErrorReason - {2}",
+    "quoted": 'ErrorCode="{0}", HttpCode="{1}", ErrorReason=\'{2}\'',
+    "with spaces in the names": "Error Code: {0}, Http Code: {1}, Error Reason: {2}",
+    "in braces": "{{ErrorCode={0}, HttpCode={1}, ErrorReason={2}}}",
+    "in lower case": "errorcode={0}, httpcode={1}, errorreason={2}",
+    "another order": "ErrorReason={2}, HttpCode={1}, ErrorCode={0}",
+    "only the words": "{0} {1} {2}",
+    "only the words, with slashes": "{1}/{0}/{2}",
+}
+
+
+@pytest.mark.parametrize("fact", FACTS)
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_stream_failure_is_read_in_every_spelling(spelling: str, fact: str) -> None:
+    """
+    Oracle documents three facts and not how they are written: each plausible way gives code, status and class.
+    """
+    code, status, reason = FACTS[fact]
+    value = spelling.format(code, status, reason)
+    error = stream_failure(value)
+
+    assert (reason, status, value) == (error.code, error.status, error.raw)
+    assert (StreamTimeout if status == 408 else StreamFailure) is type(error)
+    assert error.retryable
+    assert str(status) in str(error)
+
+
+PARTIAL = {
+    "ServiceTimeout": ("ServiceTimeout", 408),
+    "servicetimeout": ("ServiceTimeout", 408),
+    "RequestTimeout": ("RequestTimeout", 408),
+    "408": (None, 408),
+    "HttpCode=503": (None, 503),
+    "ErrorReason=NewReason, HttpCode=500": ("NewReason", 500),
+    "ErrorReason=NewReason": ("NewReason", 500),
+    "true": (None, 500),
+    "something else entirely": (None, 500),
+    "HttpCode=200": (None, 500),
+    "HttpCode=" + "4" * 5000: (None, 500),
+    "[" * 50_000: (None, 500),
+    "\x00\xff": (None, 500),
+    "%7B%22HttpCode%22%3A408%7D": (None, 408),
+}
+
+
+@pytest.mark.parametrize("value", PARTIAL, ids=range(len(PARTIAL)))
+def test_a_stream_failure_that_cannot_be_read_is_a_failure(value: str) -> None:
+    """
+    Whatever stands in the trailer, the stream failed; the raw text is kept and the message stays short.
+    """
+    error = stream_failure(value)
+
+    assert PARTIAL[value] == (error.code, error.status)
+    assert value == error.raw
+    assert len(str(error)) < 500
+
+
+@pytest.mark.parametrize("name", ["StreamFailure", "streamfailure", "STREAMFAILURE"])
+def test_a_trailer_after_done_is_a_failure(name: str) -> None:
+    """
+    A stream that failed is not a success because it was finished and said [DONE].
+    """
+    outcome = read(ANSWER, trailers=((name, "408 ServiceTimeout"),))
+
+    assert StreamTimeout is type(outcome.error)
+    assert "Hi" == outcome.reply.text == outcome.error.partial.text
+    assert "408 ServiceTimeout" == outcome.error.response.headers["streamfailure"]
+
+
+def test_trailers_that_say_nothing_end_nothing() -> None:
+    """
+    Other trailers, and a StreamFailure without a value, are a normal end; of two the one that speaks counts.
+    """
+    assert read(ANSWER, trailers=(("x-checksum", "1"), ("StreamFailure", " "))).error is None
+    assert read(ANSWER, trailers=(("StreamFailure", ""), ("StreamFailure", "500"))).error is not None
+
+
+def test_a_trailer_tells_more_than_a_cut() -> None:
+    """
+    Where the last event is cut and the trailer says why, the trailer is the error.
+    """
+    outcome = read(ANSWER[:60], trailers=(("StreamFailure", "500 InternalServerError"),))
+
+    assert StreamFailure is type(outcome.error)

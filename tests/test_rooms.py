@@ -1,0 +1,235 @@
+"""The walls of the house (docs/architecture.md §3 and §12), held by reading the source."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median, quantiles
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("mdstream_core", "langchain_mdstream", "llamaindex_mdstream")
+FILES = {path.relative_to(ROOT): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+
+#: The table of §3: what each room of the core may import, of ours and of others.
+ROOMS: dict[str, tuple[str, str]] = {
+    "_json": ("", "orjson pydantic_core"),
+    "_version": ("", ""),
+    "_terminal": ("", ""),
+    "events": ("_json", ""),
+    "http": ("", ""),
+    "errors": ("", ""),
+    "wire": ("errors", ""),
+    "dialects": ("_json events errors", ""),
+    "platforms": ("_json _version http errors wire", ""),
+    "auth": ("http errors", "cryptography oci"),
+    "retry": ("errors events", ""),
+    "tracing": ("errors events http", ""),
+    "call": ("_json events errors http retry tracing", ""),
+    "transport": ("http errors", "httpx httpcore httptools"),
+    "client": ("auth call events errors http transport", "anyio httpx"),
+    "service": ("call client dialects http platforms retry tracing", ""),
+    "emulator": ("_json wire", "h11 cryptography httpx"),
+    "cli": ("_terminal _version emulator", ""),
+    "__init__": ("_version call client dialects errors events http platforms retry service", ""),
+}
+
+#: What the framework packages may take from the core beside its public names.
+DOORS = {f"mdstream_core.{door}" for door in ("auth", "auth.oci", "errors", "http", "tracing")}
+
+#: Where somebody may wait.
+WAITING = {"transport", "client", "emulator", "auth", "cli"}
+
+FRAMEWORKS = {"langchain_core", "langchain", "langgraph", "llama_index", "llama_index_instrumentation"}
+
+
+def room(name: Path) -> str:
+    return name.parts[1].removesuffix(".py")
+
+
+def top(tree: ast.AST) -> Iterator[ast.AST]:
+    """The tree without what only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        yield node
+        yield from top(node)
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Dotted names of what is imported when the code runs."""
+    for node in top(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+CORE = [name for name in FILES if name.parts[0] == "mdstream_core"]
+
+
+@pytest.mark.parametrize("name", CORE, ids=str)
+def test_a_room_looks_only_into_those_it_may(name: Path) -> None:
+    """
+    The table of §3, for each file of the core.
+    """
+    assert room(name) in ROOMS, "a new room: put it into the table here and in docs/architecture.md"
+    ours, others = (set(names.split()) for names in ROOMS[room(name)])
+    seen = {parts[1] for dotted in imports(TREES[name]) if (parts := dotted.split("."))[0] == "mdstream_core"}
+    foreign = (
+        {dotted.split(".")[0] for dotted in imports(TREES[name])} - set(sys.stdlib_module_names) - {"mdstream_core"}
+    )
+
+    assert set() == seen - ours - {room(name)}
+    assert set() == foreign - others
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.parts[0] != "mdstream_core"], ids=str)
+def test_a_framework_package_translates_only(name: Path) -> None:
+    """
+    It takes the core's public names and a few doors, and never the other framework's.
+    """
+    own = name.parts[0]
+    other = {"langchain_mdstream": {"llama_index", "llamaindex_mdstream"}, "llamaindex_mdstream": {"langchain_core", "langchain_mdstream"}}  # fmt: skip
+    found = set(imports(TREES[name]))
+    public = set(re.findall(r'^    "(\w+)",$', (ROOT / "mdstream_core/__init__.py").read_text(), re.MULTILINE))
+    inside = {dotted for dotted in found if dotted.startswith("mdstream_core.")}
+
+    assert set() == {dotted.split(".")[0] for dotted in found} & other[own]
+    assert set() == {
+        dotted
+        for dotted in inside
+        if dotted.removeprefix("mdstream_core.") not in public | {"auth", "errors", "http", "tracing"}
+        and dotted.rpartition(".")[0] not in DOORS
+        and dotted not in DOORS
+    }  # fmt: skip
+
+
+def test_no_framework_is_in_the_core() -> None:
+    """
+    Neither LangChain nor LlamaIndex, also not inside a function.
+    """
+    assert set() == {dotted.split(".")[0] for name in CORE for dotted in imports(TREES[name])} & FRAMEWORKS
+
+
+def test_a_vendor_sdk_is_imported_in_auth_only() -> None:
+    """
+    And inside a function there, so that importing costs nothing.
+    """
+    vendors = {"oci", "ads", "boto3", "botocore", "huaweicloudsdkcore"}
+    for name, tree in TREES.items():
+        at_import = {dotted.split(".")[0] for node in tree.body for dotted in imports(ast.Module([node], [])) if not isinstance(node, ast.FunctionDef | ast.ClassDef)}  # fmt: skip
+        anywhere = {dotted.split(".")[0] for dotted in imports(tree)}
+        assert set() == at_import & vendors, name
+        assert set() == anywhere & vendors or room(name) == "auth", name
+
+
+def test_only_two_rooms_wait() -> None:
+    """
+    No socket, no event loop and no sleep outside of transport and client; the emulator and the command wait too.
+    A framework package may gather its own coroutines.
+    """
+    for name, tree in TREES.items():
+        if room(name) in WAITING or room(name) == "_demo":
+            continue
+        found = set(imports(tree))
+        waits = {"socket", "select"} | ({"asyncio", "anyio", "trio"} if name in CORE else set())
+        assert set() == {dotted.split(".")[0] for dotted in found} & waits, name
+        assert "time.sleep" not in {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}, (
+            name
+        )
+        assert "time.sleep" not in found, name
+        assert "asyncio.run" not in {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}, (
+            name
+        )
+
+
+def test_the_emulator_writes_and_does_not_read() -> None:
+    """
+    It uses wire's encoding half: with our own decoder it would agree with our own mistakes.
+    """
+    for name in CORE:
+        names = {
+            dotted.rpartition(".")[2] for dotted in imports(TREES[name]) if dotted.startswith("mdstream_core.wire")
+        }
+        if room(name) == "emulator":
+            assert not {found for found in names if "Decoder" in found}, name
+        elif room(name) != "wire":
+            assert not names & {"encode", "comment"}, name
+
+
+def caught(handler: ast.ExceptHandler) -> set[str]:
+    if handler.type is None:
+        return {"everything"}
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return {ast.unparse(kind) for kind in kinds}
+
+
+def passes_on(handler: ast.ExceptHandler) -> bool:
+    """Whether the handler ends by raising what it caught: a clean-up, not a catch."""
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
+
+
+def test_nothing_is_caught_broadly() -> None:
+    """
+    No bare except, no `except Exception`; `BaseException` only where it is raised on after cleaning up.
+    """
+    broad = [
+        f"{name}:{handler.lineno}"
+        for name, tree in TREES.items()
+        for handler in ast.walk(tree)
+        if isinstance(handler, ast.ExceptHandler)
+        and caught(handler) & {"everything", "Exception", "BaseException"}
+        and not (caught(handler) == {"BaseException"} and passes_on(handler))
+    ]
+    assert [] == broad
+
+
+def test_nothing_is_suppressed_broadly() -> None:
+    """
+    `suppress(Exception)` is the same thing in other words.
+    """
+    calls = [ast.unparse(node) for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+    assert [] == [call for call in calls if re.match(r"(contextlib\.)?suppress\(.*\b(Base)?Exception\b", call)]
+
+
+@pytest.mark.parametrize("name", FILES, ids=str)
+def test_files_and_functions_are_small(name: Path) -> None:
+    """
+    No file above 400 lines, no function above 60.
+    """
+    long = {node.name: size for node in ast.walk(TREES[name]) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (size := (node.end_lineno or 0) - node.lineno + 1) > 60}  # fmt: skip
+
+    assert {} == long
+    assert len(FILES[name].read_text().splitlines()) <= 400
+
+
+def test_the_house_is_livable() -> None:
+    """
+    The medians of §12: files of 120 lines, functions of 8, and 95 of 100 functions within 35.
+    """
+    functions = [(node.end_lineno or 0) - node.lineno + 1 for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]  # fmt: skip
+
+    assert median(len(path.read_text().splitlines()) for path in FILES.values()) <= 120
+    assert median(functions) <= 8
+    assert quantiles(functions, n=20)[-1] <= 35
+
+
+def test_the_plan_says_what_this_file_says() -> None:
+    """
+    The table in docs/architecture.md names each room that is held here.
+    """
+    plan = (ROOT / "docs/architecture.md").read_text()
+    table = plan[plan.index("## 3. ") : plan.index("## 4. ")]
+    rows = [line.split("|")[1:4] for line in table.splitlines() if line.startswith("| ")]
+    for name, (ours, _) in ROOMS.items():
+        if name == "__init__":
+            continue
+        named = [imported for rooms, _, imported in rows if f"`{name}`" in rooms]
+        assert 1 == len(named), name
+        assert set(ours.split()) == set(re.findall(r"`(\w+)`", named[0].partition(", and")[0])), name
