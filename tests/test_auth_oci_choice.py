@@ -1,6 +1,5 @@
 """What a model's auth fields mean; copies, pickles, imports."""
 
-# ruff: noqa: SIM300  expected first is the house's habit
 import copy
 import pickle
 import subprocess

@@ -1,6 +1,5 @@
 """Other people's signers, real ones of the `oci` SDK above all, behind our `Signer`."""
 
-# ruff: noqa: SIM300  expected first is the house's habit
 import base64
 import json
 import os

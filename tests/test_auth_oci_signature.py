@@ -1,7 +1,5 @@
 """OCI's signature: equal to `oci.signer` byte for byte, and verified with the public key."""
 
-# ruff: noqa: SIM300  expected first is the house's habit
-
 import base64
 import hashlib
 import random

@@ -1,6 +1,5 @@
 """API keys from OCI's config file, and what is said when something is wrong with it."""
 
-# ruff: noqa: SIM300  expected first is the house's habit
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,6 +1,5 @@
 """Session tokens and resource principals: they age, and are read again."""
 
-# ruff: noqa: SIM300  expected first is the house's habit
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,6 +1,5 @@
 """Refreshing is single-flight: however many ask, the key is fetched once, and everybody learns how it went."""
 
-# ruff: noqa: SIM300  expected first is the house's habit
 import asyncio
 import pickle
 import threading
