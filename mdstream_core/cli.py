@@ -9,6 +9,7 @@ from typing import Any
 
 from mdstream_core._terminal import Terminal
 from mdstream_core._version import __version__
+from mdstream_core.errors import MissingExtra
 
 #: The packages that can show something, and what is said where one is not installed.
 _SHOWS = {"langchain_mdstream._demo": "LangChain", "llamaindex_mdstream._demo": "LlamaIndex"}
@@ -22,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(options)
     except KeyboardInterrupt:
         return 130
+    except MissingExtra as error:
+        Terminal(sys.stderr).write(f"{error}\n")
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:

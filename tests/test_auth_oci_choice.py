@@ -1,6 +1,7 @@
 """What a model's auth fields mean; copies, pickles, imports."""
 
 import copy
+import importlib.util
 import pickle
 import subprocess
 import sys
@@ -43,7 +44,15 @@ TYPES = {
 }
 
 
-@pytest.mark.parametrize(("auth_type", "words"), TYPES.items())
+needs_sdk = pytest.mark.skipif(
+    importlib.util.find_spec("oci") is None, reason="these principals are the SDK's; install mdstream-llm[oci]"
+)
+
+
+@pytest.mark.parametrize(
+    ("auth_type", "words"),
+    [pytest.param(*row, marks=needs_sdk if "SDK" in row[1] else ()) for row in TYPES.items()],
+)
 def test_each_auth_type(home: Path, auth_type: str, words: str) -> None:
     """
     The spellings of OCI's CLI, of langchain-oci and ours lead to the same signers.
@@ -53,6 +62,7 @@ def test_each_auth_type(home: Path, auth_type: str, words: str) -> None:
     assert words in repr(signer(auth_type=auth_type, auth_profile=profile))
 
 
+@needs_sdk
 def test_resource_principal_by_type(principal: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Version 2.2 is ours; other versions go to the SDK, which is not asked before the first refresh.
@@ -167,6 +177,7 @@ def test_a_pickled_resource_principal(principal: str) -> None:
     assert made.sign(ASKED) == pickle.loads(written).sign(ASKED)
 
 
+@needs_sdk
 def test_a_pickled_sdk_principal_is_fetched_anew() -> None:
     """
     What the SDK fetched stays; how to fetch it goes along.

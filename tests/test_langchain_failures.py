@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypedDict
 
 import pytest
+from _endings import ANSWER, ENDINGS, FEW, HEALTHY, NOTHING, QUESTION, Ending
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ModelError
@@ -17,7 +18,6 @@ from langgraph.graph import END, START, StateGraph
 from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
 from mdstream_core import MDStreamError, errors
 from mdstream_core.emulator import REFUSALS, Emulator, Fault
-from tests._endings import ANSWER, ENDINGS, FEW, HEALTHY, NOTHING, QUESTION, Ending
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from _endings import ANSWER, ENDINGS, FEW, QUESTION, Ending
 from llama_index.core.callbacks import (
     CallbackManager,
     CBEventType,
@@ -24,7 +25,6 @@ from pydantic import Field
 from llamaindex_mdstream import OCIDataScience
 from mdstream_core import MDStreamError, errors
 from mdstream_core.emulator import REFUSALS, Emulator, Fault
-from tests._endings import ANSWER, ENDINGS, FEW, QUESTION, Ending
 
 
 @pytest.fixture(scope="module")

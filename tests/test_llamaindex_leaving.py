@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from _endings import QUESTION
 from llama_index.core.callbacks import CallbackManager, EventPayload
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.llms import ChatMessage
 
 from llamaindex_mdstream import OCIDataScience
 from mdstream_core.emulator import Emulator, Fault
-from tests._endings import QUESTION
 from tests.test_llamaindex_failures import Listener, Told
 
 MESSAGES = [ChatMessage(QUESTION)]

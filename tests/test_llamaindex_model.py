@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from _endings import ANSWER, QUESTION
 from llama_index.core import Settings
 from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.callbacks import CallbackManager, EventPayload
@@ -23,7 +24,6 @@ from llamaindex_mdstream import MDStreamLLM, OCIDataScience
 from mdstream_core import Timeout, errors
 from mdstream_core.auth import Bearer, Unsigned
 from mdstream_core.emulator import Emulator, Fault
-from tests._endings import ANSWER, QUESTION
 from tests.test_llamaindex_failures import Told
 
 MESSAGES = [ChatMessage(QUESTION)]

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from _endings import ANSWER, QUESTION
 from llama_index.core.base.llms.types import LogProb, TextBlock, ThinkingBlock
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.instrumentation import get_dispatcher
@@ -19,7 +20,6 @@ from llamaindex_mdstream._answer import ChatAnswer, TextAnswer
 from mdstream_core import Finish, Logprobs, RefusalDelta, TextDelta
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.brain import Answer
-from tests._endings import ANSWER, QUESTION
 from tests.test_llamaindex_failures import Listener
 
 MESSAGES = [ChatMessage(QUESTION)]

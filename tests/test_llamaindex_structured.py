@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from _endings import QUESTION
 from llama_index.core.llms import ChatMessage
 from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
@@ -13,7 +14,6 @@ from llamaindex_mdstream import OCIDataScience
 from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.brain import Answer, ToolCall
-from tests._endings import QUESTION
 
 MESSAGES = [ChatMessage(QUESTION)]
 

@@ -45,6 +45,11 @@ else:
             "import llamaindex_mdstream",
             "MissingExtra llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'",
         ),
+        (
+            "cryptography",
+            "import mdstream_core.emulator",
+            "MissingExtra cryptography is not installed: pip install 'mdstream-llm[emulator]'",
+        ),
         ("llama_index", "import langchain_mdstream", "imported"),
         ("langchain_core", "import llamaindex_mdstream", "imported"),
         ("cryptography", "import langchain_mdstream, llamaindex_mdstream", "imported"),

@@ -32,8 +32,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     "transport": ("http errors", "httpx httpcore httptools"),
     "client": ("auth call events errors http transport", "anyio httpx"),
     "service": ("call client dialects http platforms retry tracing", ""),
-    "emulator": ("_json wire", "h11 cryptography httpx"),
-    "cli": ("_terminal _version emulator", ""),
+    "emulator": ("_json errors wire", "h11 cryptography httpx"),
+    "cli": ("_terminal _version emulator errors", ""),
     "__init__": ("_version call client dialects errors events http platforms retry service", ""),
 }
 

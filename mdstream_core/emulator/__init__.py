@@ -31,6 +31,14 @@ For a benchmark, `Fault("raw", data=…)` writes prepared bytes, head and all, a
 Only standard clients, never our own, judge it in the tests.
 """
 
+from mdstream_core.errors import MissingExtra
+
+try:
+    import cryptography  # noqa: F401
+    import h11  # noqa: F401
+except ImportError as error:
+    raise MissingExtra(error.name or "h11", "emulator") from None
+
 from mdstream_core.emulator._cloud import Emulator, serve
 from mdstream_core.emulator._received import Received
 from mdstream_core.emulator.brain import Answer, ToolCall
