@@ -43,9 +43,9 @@ class Chunks:
 
     def chunk(self, event: Event) -> ChatGenerationChunk | None:
         """The chunk of an event, or `None` if it has its place in the last one."""
+        if type(event) is TextDelta:  # a token: a match costs a tenth of its chunk
+            return text_chunk(event.text, {}, {"model_provider": self._provider})
         match event:
-            case TextDelta(text):
-                return text_chunk(text, {}, {"model_provider": self._provider})
             case ReasoningDelta(text):
                 return text_chunk("", {"reasoning_content": text}, {"model_provider": self._provider})
             case RefusalDelta(text):

@@ -1,0 +1,234 @@
+"""AWS's binary event stream (`application/vnd.amazon.eventstream`): messages of headers and a payload, with checksums.
+
+    message = prelude (total length u32, headers' length u32, CRC-32 of these eight bytes)
+              headers (name length u8, name, type u8, value) · payload · CRC-32 of everything before it
+
+All numbers are big-endian. There is no last message: the stream is over when the body is, on a message's border.
+Sources: Smithy's specification of `vnd.amazon.eventstream`, and `botocore/eventstream.py` for the limits.
+"""
+
+from collections.abc import Callable, Mapping
+from struct import Struct
+from typing import NamedTuple
+from uuid import UUID
+from zlib import crc32
+
+from mdstream_core.errors import MalformedStream, StreamInterrupted
+
+#: The most bytes that a message's headers and its payload may have; security limits, as botocore has them.
+MOST_HEADERS = 128 * 1024
+MOST_PAYLOAD = 24 * 1024 * 1024
+
+Value = bool | int | bytes | str | UUID
+
+_PRELUDE = Struct("!III")
+_CRC = Struct("!I")
+_OVERHEAD = _PRELUDE.size + _CRC.size
+
+#: How many blocks of headers are remembered, and how long these are: a stream repeats one block for ever.
+_KNOWN, _KNOWN_SIZE = 16, 1024
+
+
+class Message(NamedTuple):
+    """One message. Messages with equal headers share the mapping: it is not to be changed."""
+
+    headers: Mapping[str, Value]
+    payload: bytes = b""
+
+
+class EventStreamDecoder:
+    r"""Reads messages out of bytes, cut anywhere.
+
+    >>> EventStreamDecoder().feed(encode({":message-type": "event"}, b"Hi"))
+    [Message(headers={':message-type': 'event'}, payload=b'Hi')]
+
+    Args:
+        most_headers: The most bytes that the headers of one message may have.
+        most_payload: The most bytes that its payload may have.
+    """
+
+    def __init__(self, most_headers: int = MOST_HEADERS, most_payload: int = MOST_PAYLOAD) -> None:
+        self._most_headers = most_headers
+        self._most_payload = most_payload
+        self._held = bytearray()  # a message whose end has not come
+        self._need = 0  # how many bytes must be held before it is worth looking
+        self._known: dict[bytes, Mapping[str, Value]] = {}
+        #: What is wrong with bytes that had whole messages before it: these come first, and nothing is read any more.
+        self.broken: MalformedStream | None = None
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that are complete with these bytes. Raises `MalformedStream`."""
+        if self.broken:
+            raise self.broken
+        if self._held:
+            self._held += data
+            if len(self._held) < self._need:
+                return []
+            data = bytes(self._held)
+            self._held.clear()
+        messages: list[Message] = []
+        try:
+            self._read(data, messages)
+        except MalformedStream as error:
+            self.broken = error
+            if not messages:
+                raise
+        return messages
+
+    def end(self) -> None:
+        """There are no more bytes. Raises `StreamInterrupted` if a message is not complete."""
+        if self.broken:
+            raise self.broken
+        if held := len(self._held):
+            known = held >= _PRELUDE.size
+            raise StreamInterrupted(
+                f"the event stream stopped in the middle of a message: {held} bytes"
+                + (f" of {self._need} have come" if known else ", less than a prelude"),
+                code="PartialMessage",
+            )
+
+    def _read(self, data: bytes, messages: list[Message]) -> None:
+        at, size = 0, len(data)
+        while size - at >= _PRELUDE.size:
+            total, headers, promised = _PRELUDE.unpack_from(data, at)
+            crc = crc32(data[at : at + 8])
+            if crc != promised:
+                raise _mismatch("a prelude", promised, crc)
+            body = at + _PRELUDE.size + headers
+            end = at + total - _CRC.size
+            if headers > self._most_headers or end - body > self._most_payload or end < body:
+                raise self._unfit(headers, end - body)
+            if end + _CRC.size > size:
+                self._hold(data, at, total)
+                return
+            # the checksum of the whole goes on from that of its first eight bytes
+            crc = crc32(data[at + 8 : end], crc)
+            if data[end : end + _CRC.size] != _CRC.pack(crc):
+                raise _mismatch("a message", _CRC.unpack_from(data, end)[0], crc)
+            block = data[at + _PRELUDE.size : body]
+            messages.append(Message(self._known.get(block) or self._headers(block), data[body:end]))
+            at = end + _CRC.size
+        self._hold(data, at, _PRELUDE.size)
+
+    def _hold(self, data: bytes, at: int, need: int) -> None:
+        self._held += data[at:]
+        self._need = need
+
+    def _headers(self, block: bytes) -> Mapping[str, Value]:
+        headers = read_headers(block)
+        if len(self._known) < _KNOWN and len(block) <= _KNOWN_SIZE:
+            self._known[block] = headers
+        return headers
+
+    def _unfit(self, headers: int, payload: int) -> MalformedStream:
+        if payload < 0:
+            return MalformedStream(
+                f"a message whose {headers} bytes of headers do not fit into its own length", code="InvalidLength"
+            )
+        if headers > self._most_headers:
+            return MalformedStream(
+                f"headers of {headers} bytes, where {self._most_headers} are the most", code="InvalidHeadersLength"
+            )
+        return MalformedStream(
+            f"a payload of {payload} bytes, where {self._most_payload} are the most", code="InvalidPayloadLength"
+        )
+
+
+def _mismatch(what: str, promised: int, found: int) -> MalformedStream:
+    return MalformedStream(
+        f"the checksum of {what} is 0x{found:08x} where 0x{promised:08x} was promised: bytes were changed or lost",
+        code="ChecksumMismatch",
+    )
+
+
+def read_headers(block: bytes) -> dict[str, Value]:
+    """The headers in a block of bytes. Raises `MalformedStream`."""
+    headers: dict[str, Value] = {}
+    at = 0
+    while at < len(block):
+        name_end = at + 1 + block[at]
+        name = _text(block[at + 1 : name_end])
+        if name_end >= len(block):
+            raise _cut(name)
+        value, at = _value(block, name_end, name)
+        if name in headers:
+            raise MalformedStream(f"the header {name!r} came twice in one message", code="DuplicateHeader")
+        headers[name] = value
+    return headers
+
+
+def _value(block: bytes, at: int, name: str) -> tuple[Value, int]:
+    """A header's value, whose type stands at `at`, and where the next header begins."""
+    kind = block[at]
+    if kind >= len(_TYPES):
+        raise MalformedStream(f"the header {name!r} has type {kind}, where 9 is the last", code="InvalidHeaderType")
+    size, read = _TYPES[kind]
+    start = at + 1
+    if size is None:  # the length comes first
+        start += 2
+        size = int.from_bytes(block[at + 1 : start], "big")
+    end = start + size
+    if end > len(block):
+        raise _cut(name)
+    return read(block[start:end]), end
+
+
+def _cut(name: str) -> MalformedStream:
+    return MalformedStream(f"the header {name!r} goes beyond the end of the headers", code="InvalidHeaderValue")
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise MalformedStream(f"a header that is not UTF-8: {data!r:.100}", code="InvalidHeaderValue") from None
+
+
+def _signed(data: bytes) -> int:
+    return int.from_bytes(data, "big", signed=True)
+
+
+#: By type: how many bytes a value has (`None`: its length stands before it), and how they are read.
+_TYPES: tuple[tuple[int | None, Callable[[bytes], Value]], ...] = (
+    (0, lambda data: True),
+    (0, lambda data: False),
+    (1, _signed),
+    (2, _signed),
+    (4, _signed),
+    (8, _signed),
+    (None, lambda data: data),
+    (None, _text),
+    (8, _signed),  # a time, in milliseconds since 1970
+    (16, lambda data: UUID(bytes=data)),
+)
+
+
+def encode(headers: Mapping[str, Value], payload: bytes = b"") -> bytes:
+    r"""Write one message. Whole numbers are written with 64 bits.
+
+    >>> encode({}, b"").hex()
+    '000000100000000005c248eb7d98c8ff'
+    """
+    block = b"".join(_header(name, value) for name, value in headers.items())
+    lengths = (len(block) + len(payload) + _OVERHEAD).to_bytes(4, "big") + len(block).to_bytes(4, "big")
+    message = lengths + _CRC.pack(crc32(lengths)) + block + payload
+    return message + _CRC.pack(crc32(message))
+
+
+def _header(name: str, value: Value) -> bytes:
+    raw = name.encode()
+    return bytes([len(raw)]) + raw + _written(value)
+
+
+def _written(value: Value) -> bytes:
+    match value:
+        case bool():
+            return b"\0" if value else b"\1"
+        case int():
+            return b"\5" + value.to_bytes(8, "big", signed=True)
+        case bytes():
+            return b"\6" + len(value).to_bytes(2, "big") + value
+        case str():
+            return b"\7" + len(raw := value.encode()).to_bytes(2, "big") + raw
+        case UUID():
+            return b"\x09" + value.bytes
