@@ -286,8 +286,7 @@ class Exchange:
             self._fold()
 
     def _fold(self) -> None:
-        for event in self._recent:
-            self._sum.add(event)
+        self._sum.extend(self._recent)
         self._recent.clear()
 
 

@@ -144,8 +144,7 @@ class Reply:
     def of(cls, events: Iterable[Event]) -> "Reply":
         """Add events up."""
         total = Sum()
-        for event in events:
-            total.add(event)
+        total.extend(events)
         return total.reply()
 
     def as_dict(self) -> dict[str, Any]:
@@ -244,6 +243,17 @@ class Sum:
                 self._usage = event
             case Served():
                 self._served = event
+
+    def extend(self, events: Iterable[Event]) -> None:
+        """Take many events in; the text among them is written at once."""
+        text: list[str] = []
+        for event in events:
+            if type(event) is TextDelta and event.choice == 0:
+                text.append(event.text)
+            else:
+                self.add(event)
+        if text:
+            self._parts(0).text.write("".join(text))
 
     def reply(self) -> Reply:
         """The sum so far."""

@@ -80,7 +80,8 @@ class Patience:
     def _limit(self, now: float) -> bool:
         """Set the limit of the next read; whether there is any time for it."""
         self._end = end = min(self._silence, self._first, self._total)
-        self.limits["read"] = None if end == inf else max(end - now, _AT_ONCE)
+        # In whole milliseconds: the same limit as before need not be told to the socket again.
+        self.limits["read"] = None if end == inf else max(round(end - now, 3), _AT_ONCE)
         return end > now
 
 
