@@ -1,4 +1,4 @@
-"""Models on OCI model deployments for LangChain; a stream that failed is never a success.
+"""Models on OCI, Amazon SageMaker and Huawei ModelArts for LangChain; a stream that failed is never a success.
 
 >>> from langchain_mdstream import ChatOCIModelDeployment
 >>> chat = ChatOCIModelDeployment(endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.x")
@@ -11,7 +11,17 @@ try:
 except ImportError:
     raise MissingExtra("langchain-core", "langchain") from None
 
-from langchain_mdstream.chat_models import ChatOCIModelDeployment
-from langchain_mdstream.llms import OCIModelDeploymentLLM
+from langchain_mdstream.chat_models import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
+from langchain_mdstream.llms import ModelArtsLLM, OCIGenAI, OCIModelDeploymentLLM, SagemakerEndpoint
 
-__all__ = ["ChatOCIModelDeployment", "OCIModelDeploymentLLM", "__version__"]
+__all__ = [
+    "ChatModelArts",
+    "ChatOCIGenAI",
+    "ChatOCIModelDeployment",
+    "ChatSagemakerEndpoint",
+    "ModelArtsLLM",
+    "OCIGenAI",
+    "OCIModelDeploymentLLM",
+    "SagemakerEndpoint",
+    "__version__",
+]

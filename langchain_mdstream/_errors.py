@@ -41,6 +41,10 @@ class ContextOverflow(errors.ContextOverflow, langchain.ContextOverflowError, Va
     """The question is longer than the model's context."""
 
 
+class ContentRefused(errors.ContentRefused, langchain.ModelInvalidRequestError, ValueError):
+    """Content control stopped the question or the answer."""
+
+
 class RateLimited(errors.RateLimited, langchain.ModelRateLimitError):
     """429."""
 
@@ -83,6 +87,7 @@ _TWINS: dict[type[MDStreamError], type[MDStreamError]] = {
         NotFound,
         InvalidRequest,
         ContextOverflow,
+        ContentRefused,
         RateLimited,
         ServerError,
         StreamFailure,

@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from langchain_mdstream._errors import langchain_errors
-from mdstream_core import Call, Dialect, OCIModelDeployment, Platform, Retry, Service, Timeout, __version__
-from mdstream_core.auth.oci import signer
+from mdstream_core import Call, Platform, Retry, Service, Timeout, __version__, dialect
 from mdstream_core.tracing import Hook
 
 #: Other packages' names of our fields.
@@ -23,6 +22,7 @@ _ALIASES = {
 
 #: Fields that go into the question under their own names.
 _PARAMETERS = (
+    "model",
     "temperature",
     "top_p",
     "max_tokens",
@@ -45,8 +45,11 @@ _KEY = "MDSTREAM_API_KEY"
 class Model(BaseModel):
     """The fields that every model of ours has. Mixed into LangChain's base classes."""
 
-    model: str = "odsc-llm"
-    """The served model's name; also accepted as `model_name`. AQUA's containers call it `odsc-llm`."""
+    model: str = ""
+    """The served model's name; also accepted as `model_name` and `model_id`. Not sent where it is empty."""
+
+    dialect: str | None = None
+    """What the endpoint speaks (see `mdstream_core.dialect`); by default what the platform's models speak."""
 
     temperature: float | None = None
     """Randomness; the server's default where it is `None`."""
@@ -106,13 +109,7 @@ class Model(BaseModel):
     """Who signs: an `oci` signer, an `oracle-ads` dict, an `httpx.Auth`, a `mdstream_core.auth.Signer`."""
 
     auth_type: str | None = None
-    """`api_key`, `session_token`, `resource_principal`, `instance_principal`, `oke_workload`, `bearer` or `none`."""
-
-    auth_profile: str | None = None
-    """The profile of the OCI configuration file."""
-
-    auth_file_location: str | None = None
-    """The OCI configuration file; `~/.oci/config` where it is `None`."""
+    """Which way to sign, in the platform's words; `none` sends unsigned requests. See the README's table."""
 
     http_client: Any = Field(default=None, exclude=True, repr=False)
     """An `httpx.Client` of your own."""
@@ -136,7 +133,14 @@ class Model(BaseModel):
 
     _service: Service | None = PrivateAttr(default=None)
 
+    #: The platform's name, in traces and in each message's `model_provider`.
     provider: ClassVar[str]
+
+    #: The fields that say where the model is.
+    place: ClassVar[tuple[str, ...]] = ()
+
+    #: The environment variable that stands for each secret field in what is serialized.
+    secrets: ClassVar[Mapping[str, str]] = {"api_key": _KEY}
 
     @model_validator(mode="before")
     @classmethod
@@ -150,7 +154,7 @@ class Model(BaseModel):
 
     @model_validator(mode="after")
     def _mdstream_checks(self) -> Self:
-        self._platform()  # a wrong endpoint is told where it is written
+        self._checks()
         self._retry()
         Timeout.of(self.timeout)
         if hasattr(self, "_add_version"):
@@ -198,29 +202,29 @@ class Model(BaseModel):
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.model_copy()  # fields are values; what is shared are connections
 
+    def _checks(self) -> None:
+        """A wrong endpoint is told where it is written."""
+        self._platform()
+
     def _platform(self) -> Platform:
         raise NotImplementedError
 
     def _auth(self) -> Any:
         raise NotImplementedError
 
+    def _speaks(self, model: str, *, chat: bool) -> str:
+        """The dialect of a model that is asked here, where none is given."""
+        return "openai-chat" if chat else "openai-completions"
+
     def _retry(self) -> Retry:
         return Retry(self.max_retries)
 
-    def _call(
-        self,
-        dialect: Dialect,
-        asked: Mapping[str, Any],
-        stop: list[str] | None,
-        kwargs: dict[str, Any],
-        *,
-        stream: bool,
-    ) -> Call:
+    def _call(self, asked: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool) -> Call:
         """One call: the fields, then what the caller says, then `extra_body`."""
         headers = kwargs.get("extra_headers")
         said = {name: value for name, value in kwargs.items() if name not in _NOT_ASKED}
         said = {_ALIASES.get(name, name): value for name, value in said.items()}
-        question = {"model": self.model, **self._parameters(), **self.model_kwargs, **asked, **said}
+        question = {**self._parameters(), **self.model_kwargs, **asked, **said}
         if stop:
             question["stop"] = stop
         question.update(self.extra_body or {})
@@ -228,55 +232,23 @@ class Model(BaseModel):
             question.setdefault("stream_options", {"include_usage": False})
         if stream and (question.get("n") or 1) > 1:
             raise ValueError(f"n={question['n']} answers cannot be told as one stream: use invoke or generate")
+        model = str(question.get("model") or "")
+        name = self.dialect or self._speaks(model, chat="messages" in asked)
         with langchain_errors():
-            return self.service.call(dialect, question, stream=stream, headers=headers)
+            return self.service.call(dialect(name), question, stream=stream, headers=headers)
 
     def _parameters(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in _PARAMETERS}
-        return {name: value for name, value in values.items() if value is not None and value != []}
+        return {name: value for name, value in values.items() if value not in (None, "", [])}
 
     def _what_identifies(self) -> dict[str, Any]:
         """All that an answer depends on, and no secret: the cache tells models apart by it."""
         return {
             "provider": self.provider,
-            "model": self.model,
+            **{name: getattr(self, name) for name in self.place},
             "model_name": self.model,
+            "dialect": self.dialect,
             **self._parameters(),
             "model_kwargs": self.model_kwargs,
             "extra_body": self.extra_body,
         }
-
-
-class OnOCIModelDeployment(Model):
-    """Where an OCI Data Science model deployment is."""
-
-    endpoint: str = Field(default_factory=lambda: os.environ.get("OCI_LLM_ENDPOINT", ""))
-    """The deployment's URL with or without `/predict…`, or its OCID; `OCI_LLM_ENDPOINT` where it is not given."""
-
-    region: str | None = None
-    """For a bare OCID whose own region is not meant."""
-
-    route: str | None = None
-    """The container's path; by default the one of the dialect, `""` for the deployment's own setting."""
-
-    provider: ClassVar[str] = "oci_model_deployment"
-
-    def _platform(self) -> Platform:
-        if not self.endpoint:
-            raise ValueError(
-                "endpoint is missing: give endpoint='https://modeldeployment.<region>.oci.customer-oci.com/<ocid>' "
-                "or set OCI_LLM_ENDPOINT"
-            )
-        return OCIModelDeployment(self.endpoint, self.region, self.route)
-
-    def _auth(self) -> Any:
-        return signer(
-            self.auth,
-            auth_type=self.auth_type,
-            auth_profile=self.auth_profile,
-            auth_file_location=self.auth_file_location,
-            api_key=self.api_key.get_secret_value() if self.api_key else None,
-        )
-
-    def _what_identifies(self) -> dict[str, Any]:
-        return {**super()._what_identifies(), "endpoint": self.endpoint, "region": self.region, "route": self.route}

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, closing
-from typing import Any, ClassVar
+from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput, ModelProfile
@@ -20,19 +20,17 @@ from langchain_mdstream._blocks import register
 from langchain_mdstream._errors import langchain_errors
 from langchain_mdstream._loading import loadable
 from langchain_mdstream._messages import openai_messages
-from langchain_mdstream._model import Model, OnOCIModelDeployment
+from langchain_mdstream._model import Model
+from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
 from langchain_mdstream._structured import Method, structured
 from langchain_mdstream._translate import Chunks, result
-from mdstream_core import Call, dialect
+from mdstream_core import Call
 
 Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 
 
 class ChatModel(Model, BaseChatModel):
     """A chat model on any platform: what differs is where it is asked."""
-
-    dialect: str = "openai-chat"
-    """What the endpoint speaks."""
 
     # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret. Said here because
     # LangChain's base says otherwise.
@@ -156,8 +154,7 @@ class ChatModel(Model, BaseChatModel):
     def _chat(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> Call:
-        asked = {"messages": openai_messages(messages)}
-        return self._call(dialect(self.dialect), asked, stop, kwargs, stream=stream)
+        return self._call({"messages": openai_messages(messages)}, stop, kwargs, stream=stream)
 
     def _resolve_model_profile(self) -> ModelProfile:
         """What is known without asking: a served model may be any. Say more of yours with `profile=`."""
@@ -165,7 +162,7 @@ class ChatModel(Model, BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {**self._what_identifies(), "dialect": self.dialect}
+        return self._what_identifies()
 
     @property
     def _llm_type(self) -> str:
@@ -188,8 +185,8 @@ class ChatModel(Model, BaseChatModel):
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """The environment variable that stands for the key in what is serialized."""
-        return {"api_key": "MDSTREAM_API_KEY"}
+        """The environment variables that stand for secrets in what is serialized."""
+        return dict(self.secrets)
 
 
 def _choice(choice: str | bool | dict[str, Any] | None, names: list[str]) -> str | dict[str, Any] | None:
@@ -254,8 +251,44 @@ class ChatOCIModelDeployment(OnOCIModelDeployment, ChatModel):
         ```
     """
 
-    provider: ClassVar[str] = "oci_model_deployment"
+
+class ChatOCIGenAI(OnOCIGenerativeAI, ChatModel):
+    """A chat model of OCI Generative AI: Cohere, Meta, xAI, OpenAI, Google, Mistral, on demand or dedicated.
+
+    The model's name decides which of the service's formats is spoken (`api_format=` to say it). Errors, streaming and
+    tools are those of `ChatOCIModelDeployment`.
+
+    Instantiate:
+        >>> chat = ChatOCIGenAI(
+        ...     model="meta.llama-3.3-70b-instruct",
+        ...     region="us-chicago-1",
+        ...     compartment_id="ocid1.compartment.oc1..aaaa",
+        ... )
+    """
 
 
-register(ChatOCIModelDeployment.provider)
-loadable(ChatOCIModelDeployment)
+class ChatSagemakerEndpoint(OnSageMaker, ChatModel):
+    """A chat model on an Amazon SageMaker endpoint: vLLM, SGLang, TGI, LMI, JumpStart, found out by itself.
+
+    Exceptions inside the event stream raise, with what was received; see `ChatOCIModelDeployment`. Needs
+    `pip install 'mdstream-llm[langchain,aws]'` for botocore's signer and its chain of credentials.
+
+    Instantiate:
+        >>> chat = ChatSagemakerEndpoint(endpoint_name="my-endpoint", region_name="us-east-1")
+    """
+
+
+class ChatModelArts(OnModelArts, ChatModel):
+    """A chat model on a Huawei ModelArts real-time service, over HTTPS or a WebSocket, or on MaaS.
+
+    Instantiate:
+        >>> chat = ChatModelArts(
+        ...     endpoint="https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1bb6be", token="…"
+        ... )
+    """
+
+
+_ALL = (ChatOCIModelDeployment, ChatOCIGenAI, ChatSagemakerEndpoint, ChatModelArts)
+for _model in _ALL:
+    register(_model.provider)
+loadable(*_ALL)

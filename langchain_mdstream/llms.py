@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing
-from typing import Any, ClassVar
+from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.base import LangSmithParams
@@ -14,11 +14,10 @@ from pydantic import ConfigDict
 
 from langchain_mdstream._errors import langchain_errors
 from langchain_mdstream._loading import loadable
-from langchain_mdstream._model import Model, OnOCIModelDeployment
+from langchain_mdstream._model import Model
+from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
 from langchain_mdstream._translate import token_usage
-from mdstream_core import Choice, Event, Finish, Logprobs, OpenAICompletions, Reply, Served, TextDelta, Usage
-
-_COMPLETIONS = OpenAICompletions()
+from mdstream_core import Choice, Event, Finish, Logprobs, Reply, Served, TextDelta, Usage
 
 
 class CompletionModel(Model, BaseLLM):
@@ -55,7 +54,7 @@ class CompletionModel(Model, BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        call = self._call(_COMPLETIONS, {"prompt": prompt}, stop, kwargs, stream=True)
+        call = self._call({"prompt": prompt}, stop, kwargs, stream=True)
         last = _Last()
         with langchain_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
@@ -72,7 +71,7 @@ class CompletionModel(Model, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        call = self._call(_COMPLETIONS, {"prompt": prompt}, stop, kwargs, stream=True)
+        call = self._call({"prompt": prompt}, stop, kwargs, stream=True)
         last = _Last()
         with langchain_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
@@ -87,7 +86,7 @@ class CompletionModel(Model, BaseLLM):
         self, prompt: str, stop: list[str] | None, run_manager: CallbackManagerForLLMRun | None, **kwargs: Any
     ) -> Reply:
         listened = self._is_listened_to(run_manager, kwargs)
-        call = self._call(_COMPLETIONS, {"prompt": prompt}, stop, kwargs, stream=listened)
+        call = self._call({"prompt": prompt}, stop, kwargs, stream=listened)
         events: list[Event] = []
         with langchain_errors(), closing(self.service.client.stream(call)) as stream:
             for event in stream:
@@ -100,7 +99,7 @@ class CompletionModel(Model, BaseLLM):
         self, prompt: str, stop: list[str] | None, run_manager: AsyncCallbackManagerForLLMRun | None, **kwargs: Any
     ) -> Reply:
         listened = self._is_listened_to(run_manager, kwargs)
-        call = self._call(_COMPLETIONS, {"prompt": prompt}, stop, kwargs, stream=listened)
+        call = self._call({"prompt": prompt}, stop, kwargs, stream=listened)
         events: list[Event] = []
         with langchain_errors():
             async with aclosing(self.service.async_client.stream(call)) as stream:
@@ -143,8 +142,8 @@ class CompletionModel(Model, BaseLLM):
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """The environment variable that stands for the key in what is serialized."""
-        return {"api_key": "MDSTREAM_API_KEY"}
+        """The environment variables that stand for secrets in what is serialized."""
+        return dict(self.secrets)
 
 
 class _Last:
@@ -197,7 +196,31 @@ class OCIModelDeploymentLLM(OnOCIModelDeployment, CompletionModel):
         >>> llm = OCIModelDeploymentLLM(endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.x")
     """
 
-    provider: ClassVar[str] = "oci_model_deployment"
+
+class OCIGenAI(OnOCIGenerativeAI, CompletionModel):
+    """A completion model of OCI Generative AI, by the service's older operation `generateText`.
+
+    Example:
+        >>> llm = OCIGenAI(
+        ...     model="cohere.command", region="us-chicago-1", compartment_id="ocid1.compartment.oc1..aaaa"
+        ... )
+    """
 
 
-loadable(OCIModelDeploymentLLM)
+class SagemakerEndpoint(OnSageMaker, CompletionModel):
+    """A completion model on an Amazon SageMaker endpoint.
+
+    Example:
+        >>> llm = SagemakerEndpoint(endpoint_name="my-endpoint", region_name="us-east-1")
+    """
+
+
+class ModelArtsLLM(OnModelArts, CompletionModel):
+    """A completion model on a Huawei ModelArts real-time service, or on MaaS.
+
+    Example:
+        >>> llm = ModelArtsLLM(endpoint="https://api.modelarts-maas.com/v1", api_key="…")
+    """
+
+
+loadable(OCIModelDeploymentLLM, OCIGenAI, SagemakerEndpoint, ModelArtsLLM)

@@ -7,7 +7,7 @@ from mdstream_core import errors
 from mdstream_core._version import __version__
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
-from mdstream_core.dialects import Dialect, OpenAIChat, OpenAICompletions, dialect
+from mdstream_core.dialects import Dialect, OpenAIChat, OpenAICompletions, dialect, oci_dialect_name
 from mdstream_core.errors import MDStreamError, MissingExtra
 from mdstream_core.events import (
     Choice,
@@ -24,7 +24,7 @@ from mdstream_core.events import (
     Usage,
 )
 from mdstream_core.http import Timeout
-from mdstream_core.platforms import OCIModelDeployment, Platform
+from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
 from mdstream_core.retry import Retry
 from mdstream_core.service import Service
 
@@ -39,6 +39,8 @@ __all__ = [
     "Logprobs",
     "MDStreamError",
     "MissingExtra",
+    "ModelArts",
+    "OCIGenerativeAI",
     "OCIModelDeployment",
     "OpenAIChat",
     "OpenAICompletions",
@@ -47,6 +49,7 @@ __all__ = [
     "RefusalDelta",
     "Reply",
     "Retry",
+    "SageMaker",
     "Served",
     "Service",
     "TextDelta",
@@ -57,4 +60,5 @@ __all__ = [
     "__version__",
     "dialect",
     "errors",
+    "oci_dialect_name",
 ]

@@ -76,7 +76,7 @@ class Call:
 
     def attempt(self) -> "Exchange":
         """Ask once more. Raises `InvalidRequest` if the service would not take the question."""
-        content = _json.dumps(self._body)
+        content = _json.dumps(self.platform.envelope(self.dialect.route, self._body))
         request = self.platform.request(self.dialect.route, content, stream=self.stream, headers=self._headers)
         self._attempts += 1
         exchange = Exchange(self, request)
@@ -184,7 +184,7 @@ class Exchange:
     def rest(self) -> list[Event]:
         """The body has ended: the events of a last frame without its end. What is wrong with it, `end` raises."""
         events: list[Event] = []
-        if self._frames is None or self._broken:
+        if self._frames is None or self._broken or self.enough:  # what is behind the end is no part of the answer
             return events
         try:
             for payload, name in self._frames.end():
@@ -219,19 +219,24 @@ class Exchange:
     @property
     def over(self) -> bool:
         """Whether the answer is complete, whatever the transport has still to say."""
-        return bool(self._decoder.over)
+        return bool(self._decoder.finished)
 
     @property
     def enough(self) -> bool:
         """Whether to stop reading: it is known how the stream ended."""
         if self._broken is not None or self._refusal_size > _REFUSAL:
             return True
+        return bool(self._decoder.over) and not self._call.platform.tells_at_the_end
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answer is whole and the service has no way to take it back: silence or a cut is no failure."""
         return self.over and not self._call.platform.tells_at_the_end
 
     @property
-    def tells_at_the_end(self) -> bool:
+    def trailers_matter(self) -> bool:
         """Whether the service reports in trailers how the stream went."""
-        return bool(self._call.platform.tells_at_the_end)
+        return bool(self._call.platform.has_trailers)
 
     @property
     def drain(self) -> float | None:

@@ -20,7 +20,7 @@ import httpx
 
 from mdstream_core.auth import Signer, Unsigned
 from mdstream_core.call import Call, Exchange
-from mdstream_core.errors import MDStreamError
+from mdstream_core.errors import MDStreamError, StreamInterrupted
 from mdstream_core.events import Event, Reply
 from mdstream_core.http import Head
 from mdstream_core.transport import async_http_client, http_client
@@ -57,7 +57,7 @@ class _Half:
 
     def _judge(self, exchange: Exchange, response: Any) -> None:
         """Warn, once, when a success may be none. Last of all: a failure that could be seen was raised before."""
-        if self._warned or not exchange.tells_at_the_end or "trailers" in response.extensions:
+        if self._warned or not exchange.trailers_matter or "trailers" in response.extensions:
             return
         self._warned = True
         warnings.warn(
@@ -100,13 +100,14 @@ class Client(_Half):
             exchange = call.attempt()
             try:
                 with wall(patience), self._answer(exchange, patience) as response:
-                    for data in _body(response):
-                        events = exchange.feed(data)
-                        for event in events:
-                            yield event
-                        patience.heard(progress=bool(events), drain=exchange.drain)
-                        if exchange.enough:
-                            break
+                    with _settled(exchange, patience):
+                        for data in _body(response):
+                            events = exchange.feed(data)
+                            for event in events:
+                                yield event
+                            patience.heard(progress=bool(events), drain=exchange.drain)
+                            if exchange.enough:
+                                break
                     for event in exchange.rest():
                         yield event
                     for event in exchange.end(_trailers(response)):
@@ -180,13 +181,14 @@ class AsyncClient(_Half):
             try:
                 with wall(patience):
                     async with self._answer(exchange, patience) as response:
-                        async for data in _abody(response):
-                            events = exchange.feed(data)
-                            for event in events:
-                                yield event
-                            patience.heard(progress=bool(events), drain=exchange.drain)
-                            if exchange.enough:
-                                break
+                        with _settled(exchange, patience):
+                            async for data in _abody(response):
+                                events = exchange.feed(data)
+                                for event in events:
+                                    yield event
+                                patience.heard(progress=bool(events), drain=exchange.drain)
+                                if exchange.enough:
+                                    break
                         for event in exchange.rest():
                             yield event
                         for event in exchange.end(_trailers(response)):
@@ -231,6 +233,17 @@ class AsyncClient(_Half):
                 _forget_closed(self._own)
                 own = self._own[loop] = _Kept(async_http_client(**self._options), partial(self._own.pop, loop, None))
             return own.http
+
+
+@contextmanager
+def _settled(exchange: Exchange, patience: Patience) -> Iterator[None]:
+    """Reading ends without an error where the answer is whole and only the connection, or its usage, was waited for."""
+    try:
+        with wall(patience):
+            yield
+    except StreamInterrupted:
+        if not exchange.settled:
+            raise
 
 
 def _begin(exchange: Exchange, patience: Patience, response: Any) -> None:

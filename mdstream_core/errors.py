@@ -8,6 +8,7 @@
     * NotFound               404
     * InvalidRequest         400, 405, 409, 411, 413, 422
       * ContextOverflow      the question is longer than the model's context
+      * ContentRefused       content control stopped the question or the answer
     * RateLimited            429
     * ServerError            5xx
   * StreamError              it answered 200 and then went wrong
@@ -139,6 +140,10 @@ class InvalidRequest(ServiceError):
 
 class ContextOverflow(InvalidRequest):
     """The question is longer than the model's context."""
+
+
+class ContentRefused(InvalidRequest):
+    """Content control stopped the question or the answer. Asking again will not help, other words may."""
 
 
 class RateLimited(ServiceError):

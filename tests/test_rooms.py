@@ -25,20 +25,22 @@ ROOMS: dict[str, tuple[str, str]] = {
     "wire": ("errors", ""),
     "dialects": ("_json events errors", ""),
     "platforms": ("_json _version http errors wire", ""),
-    "auth": ("http errors", "cryptography oci"),
+    "auth": ("http errors transport", "cryptography oci botocore"),
     "retry": ("errors events", ""),
     "tracing": ("errors events http", ""),
     "call": ("_json events errors http retry tracing", ""),
-    "transport": ("http errors", "httpx httpcore httptools"),
+    "transport": ("http errors wire", "httpx httpcore httptools"),
     "client": ("auth call events errors http transport", "anyio httpx"),
     "service": ("call client dialects http platforms retry tracing", ""),
-    "emulator": ("_json errors wire", "h11 cryptography httpx"),
+    "emulator": ("_json errors wire", "h11 cryptography httpx websockets"),
     "cli": ("_terminal _version emulator errors", ""),
     "__init__": ("_version call client dialects errors events http platforms retry service", ""),
 }
 
 #: What the framework packages may take from the core beside its public names.
-DOORS = {f"mdstream_core.{door}" for door in ("auth", "auth.oci", "errors", "http", "tracing")}
+DOORS = {
+    f"mdstream_core.{door}" for door in ("auth", "auth.aws", "auth.huawei", "auth.oci", "errors", "http", "tracing")
+}
 
 #: Where somebody may wait.
 WAITING = {"transport", "client", "emulator", "auth", "cli"}

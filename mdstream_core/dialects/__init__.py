@@ -4,11 +4,37 @@ The core speaks the OpenAI JSON shape for questions, which both frameworks produ
 """
 
 from mdstream_core.dialects._dialect import Decoder, Dialect
+from mdstream_core.dialects._oci_quirks import oci_dialect_name
+from mdstream_core.dialects.auto import Auto
+from mdstream_core.dialects.lmi import LMI, JumpStartLlama
+from mdstream_core.dialects.oci_cohere import OCICohere, OCICohereV2
+from mdstream_core.dialects.oci_generate_text import OCIGenerateTextCohere, OCIGenerateTextLlama
+from mdstream_core.dialects.oci_generic import OCIGeneric
 from mdstream_core.dialects.openai import OpenAIChat, OpenAICompletions
+from mdstream_core.dialects.tgi import TGI
 
-__all__ = ["Decoder", "Dialect", "OpenAIChat", "OpenAICompletions", "dialect"]
+__all__ = [
+    "LMI",
+    "TGI",
+    "Auto",
+    "Decoder",
+    "Dialect",
+    "JumpStartLlama",
+    "OCICohere",
+    "OCICohereV2",
+    "OCIGenerateTextCohere",
+    "OCIGenerateTextLlama",
+    "OCIGeneric",
+    "OpenAIChat",
+    "OpenAICompletions",
+    "dialect",
+    "oci_dialect_name",
+]
 
-_TABLE: dict[str, Dialect] = {known.name: known for known in (OpenAIChat(), OpenAICompletions())}
+_OCI = (OCIGeneric(), OCICohere(), OCICohereV2(), OCIGenerateTextCohere(), OCIGenerateTextLlama())
+_TABLE: dict[str, Dialect] = {
+    known.name: known for known in (OpenAIChat(), OpenAICompletions(), Auto(), TGI(), LMI(), JumpStartLlama(), *_OCI)
+}
 
 
 def dialect(name: str) -> Dialect:

@@ -16,8 +16,13 @@ class Decoder(Protocol):
         ...
 
     @property
+    def finished(self) -> bool:
+        """Whether every choice has said why it finished. The usage may still come."""
+        ...
+
+    @property
     def over(self) -> bool:
-        """Whether every choice has said why it finished."""
+        """Whether nothing more of the answer is to come."""
         ...
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:

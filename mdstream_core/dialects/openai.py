@@ -9,6 +9,7 @@ from typing import Any
 
 from mdstream_core import _json
 from mdstream_core.dialects._dialect import Decoder
+from mdstream_core.dialects._spoken import misfit, spoken
 from mdstream_core.dialects._tool_calls import ToolCalls
 from mdstream_core.errors import (
     InvalidRequest,
@@ -59,13 +60,19 @@ class OpenAIDecoder:
         self._unfinished = 0
         self._served: Served | None = None
         self._done = False
+        self._counted = False
         #: What was wrong with a payload that had events too.
         self.broken: MDStreamError | None = None
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether every choice that was seen has finished."""
         return not self._unfinished and bool(self._choices) and self.broken is None
+
+    @property
+    def over(self) -> bool:
+        """Whether `[DONE]` has come, or the usage behind the last finish reason."""
+        return self.finished and (self._done or self._counted)
 
     @property
     def done(self) -> bool:
@@ -79,7 +86,7 @@ class OpenAIDecoder:
         except ValueError:
             return self._not_json(data, event)
         if not isinstance(payload, dict):
-            raise MalformedStream(f"a payload that is not a JSON object: {_shown(data)}", raw=_shown(data))
+            raise misfit("openai-chat", payload, _shown(data))
         events: list[Event] = []
         try:
             self._read(payload, events)
@@ -93,6 +100,8 @@ class OpenAIDecoder:
             self.broken.__cause__ = error
         if event == "error" or payload.get("error") or "choices" not in payload:
             self.broken = _failure(payload, data, told=event == "error") or self.broken
+            if self.broken is None and spoken(payload):
+                self.broken = misfit("openai-chat", payload, _shown(data))
         if self.broken and not events:
             raise self.broken
         return events
@@ -103,7 +112,7 @@ class OpenAIDecoder:
             raise self.broken
         if not self._choices:
             raise StreamInterrupted("the stream ended without an answer: not one choice was in it", code="EmptyStream")
-        if not self.over:
+        if not self.finished:
             raise StreamInterrupted("the stream ended before a finish reason" + (", with [DONE]" if self._done else ""))
         for choice in self._choices.values():
             choice.calls.end(cut=choice.finished == "length")
@@ -114,6 +123,7 @@ class OpenAIDecoder:
             self._choice(wire, events)
         if usage := payload.get("usage"):
             events.append(_usage(usage))
+            self._counted = True
         # Announced with the first news, not before: a chunk that only says "role" is no reason not to ask again.
         if events and (self._served is None or usage):
             self._announce(_served(payload), events)

@@ -36,6 +36,7 @@ from mdstream_core.errors import MissingExtra
 try:
     import cryptography  # noqa: F401
     import h11  # noqa: F401
+    import websockets  # noqa: F401
 except ImportError as error:
     raise MissingExtra(error.name or "h11", "emulator") from None
 

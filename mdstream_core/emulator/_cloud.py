@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,8 +17,11 @@ from mdstream_core.emulator._site import Site, Step
 from mdstream_core.emulator._tls import server_context
 from mdstream_core.emulator._tokens import Tokens
 from mdstream_core.emulator.container import Container, Limits, Server, Upstream
+from mdstream_core.emulator.services.modelarts import SERVICE_ID, HuaweiAccount, ModelArtsService
+from mdstream_core.emulator.services.oci_generative_ai import COMPARTMENT, GenerativeAI
 from mdstream_core.emulator.services.oci_model_deployment import OCID, ModelDeployment
 from mdstream_core.emulator.services.openai_compatible import OpenAICompatible
+from mdstream_core.emulator.services.sagemaker import AWSKeys, SageMakerAddress, SageMakerRuntime
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,31 @@ class Address:
     """Where one service listens."""
 
     endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelArtsAddress(Address):
+    """Where ModelArts listens: a service, the base of MaaS, and IAM."""
+
+    maas: str
+    iam: str
+    _service: ModelArtsService = field(repr=False)
+
+    @property
+    def websocket_endpoint(self) -> str:
+        """The service for a WebSocket."""
+        return self.endpoint.replace("http", "ws", 1)
+
+    def expire_tokens(self) -> None:
+        """Refuse every IAM token given out so far."""
+        self._service.gate.expire()
+
+
+@dataclass(frozen=True, slots=True)
+class GenerativeAIAddress(Address):
+    """Where OCI Generative AI listens, and the one compartment that it knows."""
+
+    compartment_id: str = COMPARTMENT
 
 
 class Emulator:
@@ -44,6 +72,9 @@ class Emulator:
         content_type: Of its streams, instead of the flavour's own.
         verify_signatures: A public key in PEM for any key id, or a dictionary from key id to PEM.
         api_keys: Bearer keys that are let in (too).
+        aws_keys: Access keys that SageMaker lets in: the secret, or an `AWSKey`; without it everybody.
+        huawei: Whom ModelArts lets in; without it everybody.
+        generative_ai_ending: How streams of OCI Generative AI end: `eof`, `done`, `hang`; `""` is each family's way.
         default_route: Where a bare endpoint leads without a `route` header; `auto` goes by the body.
         strict: Whether the streaming endpoint answers 409 where the container does not stream, as documented.
         delay: Seconds between two pieces of a stream.
@@ -68,6 +99,9 @@ class Emulator:
         content_type: str | None = None,
         verify_signatures: Keys | None = None,
         api_keys: Iterable[str] = (),
+        aws_keys: AWSKeys | None = None,
+        huawei: HuaweiAccount | None = None,
+        generative_ai_ending: str = "",
         default_route: str = "/v1/chat/completions",
         strict: bool = True,
         delay: float = 0.0,
@@ -85,8 +119,13 @@ class Emulator:
         self._tokens = Tokens()
         admit = Admission(verify_signatures, api_keys, self._tokens).problem
         deployment = ModelDeployment(container, admit, default_route, strict=strict)
+        generative = GenerativeAI(container, admit, generative_ai_ending)
+        sagemaker = SageMakerRuntime(container, brain, limits, aws_keys)
         plain = OpenAICompatible(container, api_keys)
-        self._site = Site((deployment, plain), delay=delay, events_per_chunk=events_per_chunk)
+        self._modelarts = ModelArtsService(container, huawei)
+        self._site = Site(
+            (deployment, generative, self._modelarts, sagemaker, plain), delay=delay, events_per_chunk=events_per_chunk
+        )
         self._tls = tls
         self._host, self._port = host, port
         self._ca_file: Path | None = None
@@ -154,6 +193,21 @@ class Emulator:
     def oci_model_deployment(self) -> Address:
         """The model deployment."""
         return Address(self.endpoint)
+
+    @property
+    def modelarts(self) -> ModelArtsAddress:
+        """The real-time service, MaaS and IAM of Huawei Cloud."""
+        return ModelArtsAddress(f"{self.url}/v1/infers/{SERVICE_ID}", f"{self.url}/maas/v1", self.url, self._modelarts)
+
+    @property
+    def oci_generative_ai(self) -> GenerativeAIAddress:
+        """OCI Generative AI: its `endpoint` is the host, its `compartment_id` the one to ask with."""
+        return GenerativeAIAddress(self.url)
+
+    @property
+    def sagemaker(self) -> SageMakerAddress:
+        """Amazon SageMaker's runtime, with an endpoint for each image."""
+        return SageMakerAddress(self.url)
 
     @property
     def openai_url(self) -> str:

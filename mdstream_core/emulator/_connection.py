@@ -11,6 +11,7 @@ import h11
 from mdstream_core.emulator._plan import Pause, Plan
 from mdstream_core.emulator._play import play
 from mdstream_core.emulator._received import Received
+from mdstream_core.emulator._switch import Switch
 
 BODY_KEPT = 10 * 1024 * 1024  # OCI's limit; more is read and thrown away, so that the client hears why
 _BODY_READ = 256 * 1024 * 1024  # a security limit
@@ -79,6 +80,15 @@ class Connection(asyncio.Protocol):
     async def drained(self) -> None:
         await self._writable.wait()
 
+    async def read(self) -> bytes:
+        """What comes when HTTP is left behind; `b""` once the client is gone."""
+        while not self._inbox and not self.gone:
+            self._arrived.clear()
+            await self._arrived.wait()
+        data = bytes(self._inbox)
+        self._inbox.clear()
+        return data
+
     async def pause(self, pause: Pause) -> None:
         if pause.until is not None:
             while not (pause.until.is_set() or self.gone):  # noqa: ASYNC110  (another thread sets it)
@@ -105,7 +115,11 @@ class Connection(asyncio.Protocol):
     async def _serve(self) -> None:
         try:
             while (received := await self._receive()) is not None:
-                keep = await play(self, await self._answer(received))
+                plan = await self._answer(received)
+                if isinstance(plan, Switch):
+                    await plan.talk(self, plan)
+                    break
+                keep = await play(self, plan)
                 (received.closed if self.gone else received.answered).set()
                 if not keep or received.headers.get("connection", "").lower() == "close":
                     break

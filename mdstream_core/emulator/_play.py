@@ -7,6 +7,7 @@ from http import HTTPStatus
 from itertools import chain
 from typing import Protocol
 
+from mdstream_core.emulator._frames import part
 from mdstream_core.emulator._plan import Broken, Fields, Pause, Piece, Plan
 
 _BATCH = 65_536  # bytes given to the socket at once: a long stream costs few system calls
@@ -52,6 +53,7 @@ def _size(plan: Plan) -> str:
 # How a body is delimited: header fields for it, and what is made of one piece.
 FRAMINGS: dict[str, tuple[Callable[[Plan], Fields], Callable[[bytes], bytes]]] = {
     "chunked": (lambda plan: (("transfer-encoding", "chunked"),), _chunk),
+    "payload-parts": (lambda plan: (("transfer-encoding", "chunked"),), lambda data: _chunk(part(data))),  # SageMaker
     "length": (lambda plan: (("content-length", _size(plan)),), _plain),
     # Oracle's own proxy is run with a lenient parser because the service was seen to send both.
     "both": (lambda plan: (("content-length", _size(plan)), ("transfer-encoding", "chunked")), _chunk),
@@ -69,7 +71,8 @@ def _fields(fields: Iterable[tuple[str, str]]) -> bytes:
 
 
 def _whole(plan: Plan) -> bytes:
-    return _LAST + _fields(plan.trailers) + b"\r\n" if FRAMINGS[plan.framing][1] is _chunk else b""
+    chunked = ("transfer-encoding", "chunked") in FRAMINGS[plan.framing][0](plan)
+    return _LAST + _fields(plan.trailers) + b"\r\n" if chunked else b""
 
 
 def _cut_trailer(plan: Plan) -> bytes:

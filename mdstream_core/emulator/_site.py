@@ -13,6 +13,7 @@ from typing import Protocol
 from mdstream_core.emulator._connection import Connection
 from mdstream_core.emulator._plan import Plan, gathered, joined
 from mdstream_core.emulator._received import Received
+from mdstream_core.emulator._switch import Switch
 from mdstream_core.emulator.faults import Fault, apply
 
 Step = Fault | Sequence[Fault] | None
@@ -109,6 +110,8 @@ class Site:
         service = next(service for service in self._services if service.owns(received.path))
         plan = self._dressed(await service.answer(received), received)
         faults = (step,) if isinstance(step, Fault) else step or ()
+        if isinstance(plan, Switch):
+            return plan.struck(faults)
         if faults:
             plan = await gathered(plan)  # a fault counts events
         for fault in faults:
@@ -124,4 +127,4 @@ class Site:
             plan = plan.with_headers(("opc-request-id", id))
         if "date" not in names:
             plan = plan.with_headers(("date", formatdate(usegmt=True)))
-        return replace(plan, delay=self._delay) if plan.framing == "chunked" else plan
+        return replace(plan, delay=self._delay) if plan.framing in {"chunked", "payload-parts"} else plan

@@ -1,6 +1,9 @@
 """Where to ask, and how the answer is framed and ended. One file per service."""
 
 from mdstream_core.platforms._platform import Platform
+from mdstream_core.platforms.modelarts import ModelArts
+from mdstream_core.platforms.oci_generative_ai import OCIGenerativeAI
 from mdstream_core.platforms.oci_model_deployment import OCIModelDeployment
+from mdstream_core.platforms.sagemaker import SageMaker
 
-__all__ = ["OCIModelDeployment", "Platform"]
+__all__ = ["ModelArts", "OCIGenerativeAI", "OCIModelDeployment", "Platform", "SageMaker"]

@@ -4,7 +4,7 @@ import re
 from calendar import timegm
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate
-from typing import Protocol
+from typing import Any, Protocol
 
 from mdstream_core import _json
 from mdstream_core._version import __version__
@@ -39,8 +39,17 @@ class Platform(Protocol):
         ...
 
     @property
+    def has_trailers(self) -> bool:
+        """Whether it says so in HTTP trailers, which most clients cannot see."""
+        ...
+
+    @property
     def drain(self) -> float:
         """Seconds to wait for the end of the body once the answer is over."""
+        ...
+
+    def envelope(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The body that is sent: the dialect's own, or the service's envelope with that in it."""
         ...
 
     def request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:

@@ -94,12 +94,17 @@ class OCIModelDeployment:
 
     name: ClassVar[str] = "oci-model-deployment"
     tells_at_the_end: ClassVar[bool] = True
+    has_trailers: ClassVar[bool] = True
     drain: ClassVar[float] = 10.0
 
     def __post_init__(self) -> None:
         base, suffix = _taken_apart(_url(self.endpoint.strip(), self.region))
         object.__setattr__(self, "base", base)
         object.__setattr__(self, "suffix", suffix)
+
+    def envelope(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The body as it is."""
+        return body
 
     def request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
         """A POST to the door that fits."""

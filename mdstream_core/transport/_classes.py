@@ -4,7 +4,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any, cast
 
-from mdstream_core.transport import _async, _asyncio_backend, _sync
+from mdstream_core.transport import _async, _asyncio_backend, _socket_backend, _sync, _websocket_async, _websocket_sync
 from mdstream_core.transport._pair import Pair
 
 
@@ -14,7 +14,7 @@ def transports(face: ModuleType, core: ModuleType) -> tuple[type[Any], type[Any]
     pair = Pair(face, core)
     waiting = {
         "pair": pair,
-        "backend": core.SyncBackend(),
+        "backend": _socket_backend.SocketBackend(core),
         "connection_type": _sync.Connection,
         "pool_type": type("Pool", (_sync.Pool, core.ConnectionPool), {}),
         "stream_type": type("Stream", (_sync.Stream, face.SyncByteStream), {}),
@@ -27,6 +27,8 @@ def transports(face: ModuleType, core: ModuleType) -> tuple[type[Any], type[Any]
         "stream_type": type("AsyncStream", (_async.AsyncStream, face.AsyncByteStream), {}),
     }
     return (
-        cast("type[Any]", type("Transport", (_sync.Transport, face.BaseTransport), waiting)),
-        cast("type[Any]", type("AsyncTransport", (_async.AsyncTransport, face.AsyncBaseTransport), awaiting)),
+        cast("type[Any]", type("Transport", (_websocket_sync.SpeakingTransport, face.BaseTransport), waiting)),
+        cast(
+            "type[Any]", type("AsyncTransport", (_websocket_async.SpeakingTransport, face.AsyncBaseTransport), awaiting)
+        ),
     )

@@ -77,6 +77,8 @@ class _Transports:
     def arguments(self, proxy: Any) -> dict[str, Any]:
         """`transport`, `mounts` and `trust_env` for the client."""
         mounts = environment_proxies() if self._trust_env and proxy is None else {}
+        if secure := mounts.get("https://"):
+            mounts = {**mounts, "wss://": secure}
         return {
             "transport": self._build(proxy),
             "mounts": {pattern: url and self._build(url) for pattern, url in mounts.items()},

@@ -24,9 +24,10 @@ Value = bool | int | bytes | str | UUID
 _PRELUDE = Struct("!III")
 _CRC = Struct("!I")
 _OVERHEAD = _PRELUDE.size + _CRC.size
+_checksum, _new = _CRC.unpack_from, tuple.__new__  # looked up once: this is the hot path
 
-#: How many blocks of headers are remembered, and how long these are: a stream repeats one block for ever.
-_KNOWN, _KNOWN_SIZE = 16, 1024
+#: How many blocks of headers are remembered, how long these are, and how many preludes: a stream repeats itself.
+_KNOWN, _KNOWN_SIZE, _KNOWN_LENGTHS = 16, 1024, 256
 
 
 class Message(NamedTuple):
@@ -53,6 +54,7 @@ class EventStreamDecoder:
         self._held = bytearray()  # a message whose end has not come
         self._need = 0  # how many bytes must be held before it is worth looking
         self._known: dict[bytes, Mapping[str, Value]] = {}
+        self._lengths: dict[bytes, tuple[int, int]] = {}
         #: What is wrong with bytes that had whole messages before it: these come first, and nothing is read any more.
         self.broken: MalformedStream | None = None
 
@@ -89,26 +91,37 @@ class EventStreamDecoder:
 
     def _read(self, data: bytes, messages: list[Message]) -> None:
         at, size = 0, len(data)
-        while size - at >= _PRELUDE.size:
-            total, headers, promised = _PRELUDE.unpack_from(data, at)
-            crc = crc32(data[at : at + 8])
-            if crc != promised:
-                raise _mismatch("a prelude", promised, crc)
-            body = at + _PRELUDE.size + headers
-            end = at + total - _CRC.size
-            if headers > self._most_headers or end - body > self._most_payload or end < body:
-                raise self._unfit(headers, end - body)
-            if end + _CRC.size > size:
+        while size - at >= 12:
+            prelude = data[at : at + 12]
+            total, body = self._lengths.get(prelude) or self._checked(prelude)
+            end = at + total - 4
+            if end + 4 > size:
                 self._hold(data, at, total)
                 return
-            # the checksum of the whole goes on from that of its first eight bytes
-            crc = crc32(data[at + 8 : end], crc)
-            if data[end : end + _CRC.size] != _CRC.pack(crc):
-                raise _mismatch("a message", _CRC.unpack_from(data, end)[0], crc)
-            block = data[at + _PRELUDE.size : body]
-            messages.append(Message(self._known.get(block) or self._headers(block), data[body:end]))
-            at = end + _CRC.size
-        self._hold(data, at, _PRELUDE.size)
+            crc = crc32(data[at:end])
+            (promised,) = _checksum(data, end)
+            if crc != promised:
+                raise _mismatch("a message", promised, crc)
+            block = data[at + 12 : at + body]
+            headers = self._known.get(block) or self._headers(block)
+            messages.append(_new(Message, (headers, data[at + body : end])))
+            at = end + 4
+        if at < size:
+            self._hold(data, at, _PRELUDE.size)
+
+    def _checked(self, prelude: bytes) -> tuple[int, int]:
+        """How long a message is, and where its payload begins. Raises `MalformedStream`."""
+        total, headers, promised = _PRELUDE.unpack(prelude)
+        crc = crc32(prelude[:8])
+        if crc != promised:
+            raise _mismatch("a prelude", promised, crc)
+        payload = total - headers - _OVERHEAD
+        if headers > self._most_headers or not 0 <= payload <= self._most_payload:
+            raise self._unfit(headers, payload)
+        lengths = total, _PRELUDE.size + headers
+        if len(self._lengths) < _KNOWN_LENGTHS:
+            self._lengths[prelude] = lengths
+        return lengths
 
     def _hold(self, data: bytes, at: int, need: int) -> None:
         self._held += data[at:]

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Collection
 
 from mdstream_core.emulator._plan import Plan
-from mdstream_core.emulator.faults import _bytes, _ends, _events
+from mdstream_core.emulator.faults import _bytes, _ends, _events, _frames
 from mdstream_core.emulator.faults._fault import Fault
 from mdstream_core.emulator.faults.refusals import REFUSALS
 from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
@@ -55,6 +55,11 @@ _ALL: tuple[Callable[[Plan, Fault], Plan], ...] = (
     _events.tool_arguments,
     _events.usage_missing,
     _events.finish_reason,
+    _frames.refuse_aws,
+    _frames.exception_frame,
+    _frames.damaged_frame,
+    _frames.partial_frame,
+    _frames.split_frames,
 )
 _TABLE: dict[str, Callable[[Plan, Fault], Plan]] = {function.__name__: function for function in _ALL}
 
@@ -66,6 +71,9 @@ _SPELLINGS: dict[str, Collection[str]] = {
     "trailer": TRAILERS,
     "cut_trailer": TRAILERS,
     "error_event": ERROR_EVENTS,
+    "refuse_aws": _frames.AWS_REFUSALS,
+    "exception_frame": _frames.FRAMES,
+    "damaged_frame": _frames.DAMAGES,
 }
 Fault.known.update({name: _SPELLINGS.get(name) for name in _TABLE})
 

@@ -1,0 +1,256 @@
+"""The containers' own format, `inputs` and `parameters`, before they learnt OpenAI's: TGI, LMI, JumpStart.
+
+| payload | who writes it |
+|---|---|
+| `{"token": {"text", "special", …}, "generated_text": null, "details": null}` | TGI, and LMI's new handler |
+| `{"token": {"text", "log_prob"}}` … last one with `generated_text`, `details` | LMI's rolling batch |
+| `{"outputs": ["This"]}` | LMI's dynamic batch: it has no mark of the end |
+| `[{"generated_text": …}]` or `{"generated_text": …}` | both, whole |
+| `[{"generation": {"role", "content"}}]` | JumpStart's Llama |
+
+Sources: huggingface/text-generation-inference @db931fc, deepjavalibrary/djl-serving @d21927c.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mdstream_core import _json
+from mdstream_core.dialects._spoken import misfit
+from mdstream_core.errors import (
+    InvalidRequest,
+    MalformedStream,
+    MDStreamError,
+    StreamFailure,
+    StreamInterrupted,
+    StreamTimeout,
+    words_of,
+)
+from mdstream_core.events import Event, Finish, TextDelta, Usage
+
+_FINISH = {"eos_token": "stop", "stop_sequence": "stop"}
+_FAILED = frozenset({"error", "abort", "cancelled"})
+
+
+class NativeDecoder:
+    """Reads one answer, streamed or whole. The log probability that each token has is not handed on.
+
+    Args:
+        name: The dialect's name, for messages.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._open: dict[int, bool] = {}  # choice: whether it has said something
+        self._finished: set[int] = set()
+        self._unmarked = False
+        #: What was wrong with a payload that had events too.
+        self.broken: MDStreamError | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether every choice that was seen has finished."""
+        return bool(self._open) and len(self._finished) == len(self._open) and self.broken is None
+
+    finished = over
+
+    def feed(self, data: bytes, event: str = "") -> list[Event]:
+        """The events of one payload."""
+        text = data.strip()
+        if not text or text == b"[DONE]":
+            return []
+        try:
+            payload = _json.loads(text)
+        except ValueError:
+            told = event == "error"
+            kind, why = (StreamFailure, "the service ended the stream") if told else (MalformedStream, "no JSON")
+            raise kind(f"{why}: {_shown(text)}", raw=_shown(text)) from None
+        events: list[Event] = []
+        try:
+            self._read(payload, text, events)
+        except (AttributeError, TypeError, ValueError) as error:  # a number where an object belongs, and the like
+            self.broken = MalformedStream(f"a payload in another shape: {_shown(text)}", raw=_shown(text))
+            self.broken.__cause__ = error
+        if self.broken and not events:
+            raise self.broken
+        return events
+
+    def end(self) -> list[Event]:
+        """Check that the answer is whole. Where a format has no mark of the end, the end of the body is it."""
+        if self.broken:
+            raise self.broken
+        if not self._open:
+            raise StreamInterrupted("the stream ended without an answer: not one token was in it", code="EmptyStream")
+        events: list[Event] = []
+        if self._unmarked:
+            for choice in self._open.keys() - self._finished:
+                self._finish(choice, "stop", events)
+        if not self.over:
+            raise StreamInterrupted("the stream ended before generated_text or a finish reason")
+        return events
+
+    def _read(self, payload: Any, data: bytes, events: list[Event]) -> None:
+        for choice, entry in enumerate(payload if isinstance(payload, list) else [payload]):
+            if isinstance(entry, dict):
+                if failure := _failure(entry, data):
+                    self.broken = failure
+                    return
+                if read := next((read for key, read in _READERS.items() if key in entry), None):
+                    read(self, entry, choice, events)
+                    continue
+            self.broken = misfit(self._name, payload, _shown(data))
+            return
+
+    def _token(self, entry: Mapping[str, Any], choice: int, events: list[Event]) -> None:
+        token = entry["token"]
+        details = entry.get("details") or {}
+        reason, problem = details.get("finish_reason"), token.get("error_msg")
+        if problem or reason in _FAILED:
+            self.broken = StreamFailure(
+                f"the model server gave up: {problem or f'finish_reason is {reason!r}'}", code=reason or "error"
+            )
+            return
+        self._open.setdefault(choice, False)
+        if not (token.get("special") or token.get("special_token")):
+            self._say(token.get("text"), choice, events)
+        if entry.get("generated_text") is not None or reason:
+            self._whole(entry, choice, events)
+
+    def _whole(self, entry: Mapping[str, Any], choice: int, events: list[Event]) -> None:
+        """The whole text, which is new only where nothing was streamed."""
+        details = entry.get("details") or {}
+        if not self._open.setdefault(choice, False):
+            self._say(entry.get("generated_text"), choice, events)
+        if "generated_tokens" in details:
+            events.append(_usage(details))
+        self._finish(choice, details.get("finish_reason") or "stop", events)
+
+    def _outputs(self, entry: Mapping[str, Any], _: int, events: list[Event]) -> None:
+        outputs = entry["outputs"]
+        self._unmarked = True
+        for choice, text in enumerate([outputs] if isinstance(outputs, str) else outputs):
+            self._say(text, choice, events)
+
+    def _generation(self, entry: Mapping[str, Any], choice: int, events: list[Event]) -> None:
+        said = entry["generation"]
+        self._say(said if isinstance(said, str) else said["content"], choice, events)
+        self._finish(choice, entry.get("finish_reason") or "stop", events)
+
+    def _say(self, text: Any, choice: int, events: list[Event]) -> None:
+        self._open.setdefault(choice, False)
+        if text:
+            if not isinstance(text, str):
+                raise TypeError(f"{text!r} is no text")
+            self._open[choice] = True
+            events.append(TextDelta(text, choice))
+
+    def _finish(self, choice: int, reason: str, events: list[Event]) -> None:
+        self._open.setdefault(choice, False)
+        if choice not in self._finished:
+            self._finished.add(choice)
+            events.append(Finish(_FINISH.get(reason, reason), choice))
+
+
+_READERS: dict[str, Callable[[NativeDecoder, Mapping[str, Any], int, list[Event]], None]] = {
+    "token": NativeDecoder._token,
+    "generated_text": NativeDecoder._whole,
+    "outputs": NativeDecoder._outputs,
+    "generation": NativeDecoder._generation,
+}
+
+
+def _usage(details: Mapping[str, Any]) -> Usage:
+    asked, said = int(details.get("input_length") or 0), int(details["generated_tokens"] or 0)
+    return Usage(asked, said, asked + said)
+
+
+def _failure(entry: Mapping[str, Any], data: bytes) -> StreamFailure | None:
+    words = words_of(entry)
+    if words is None:
+        return None
+    status = words.status
+    return (StreamTimeout if status == 408 else StreamFailure)(
+        f"the service ended the stream: {words.message}",
+        code=words.code,
+        status=status,
+        retryable=status is None or status >= 500 or status in {408, 424, 429},
+        raw=_shown(data, 2000),
+    )
+
+
+def _shown(data: bytes, most: int = 300) -> str:
+    text = data[: 4 * most].decode("utf-8", "replace")
+    return text if len(text) <= most else text[:most] + "…"
+
+
+#: Of a question, what has no place in `parameters`.
+_NOT_PARAMETERS = frozenset(
+    {"inputs", "messages", "model", "n", "parallel_tool_calls", "prompt", "stream", "stream_options", "tool_choice"}
+    | {"tools", "user", "response_format", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop"}
+)
+
+
+def parameters(question: Mapping[str, Any], *, stop: str) -> dict[str, Any]:
+    """OpenAI's options as `parameters`. What has no counterpart there is refused, what is unknown is passed on.
+
+    Args:
+        question: In the OpenAI shape.
+        stop: What the stop sequences are called.
+    """
+    if question.get("tools"):
+        raise _impossible("tools")
+    if (question.get("n") or 1) > 1:
+        raise _impossible("more than one choice (n)")
+    asked = {name: value for name, value in question.items() if value is not None and name not in _NOT_PARAMETERS}
+    room = question.get("max_completion_tokens") or question.get("max_tokens")
+    if room is not None:
+        asked["max_new_tokens"] = room
+    if (temperature := question.get("temperature")) is not None:
+        asked["do_sample"] = temperature > 0  # both sample only when told; TGI refuses a temperature of 0
+        asked |= {"temperature": temperature} if temperature else {}
+    if 0 < (question.get("top_p") or 0) < 1:  # TGI refuses 1, which changes nothing
+        asked["top_p"] = question["top_p"]
+    if stops := question.get("stop"):
+        asked[stop] = [stops] if isinstance(stops, str) else list(stops)
+    return asked
+
+
+def prompt(question: Mapping[str, Any]) -> str:
+    r"""The text to go on from: `inputs` or `prompt` as it is, or else messages without the model's chat template.
+
+    One message is its text. Several are written one after the other, as in
+
+    >>> prompt({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]})
+    'Be brief.\n\nUser: Hi\n\nAssistant:'
+    """
+    given = question.get("inputs", question.get("prompt"))
+    if isinstance(given, list) and len(given) == 1:
+        given = given[0]
+    if isinstance(given, str):
+        return given
+    messages: Sequence[Mapping[str, Any]] = question.get("messages") or ()
+    if given is not None or not messages:
+        raise InvalidRequest("the question has neither one prompt nor messages", code="InvalidQuestion")
+    if len(messages) == 1:
+        return _said(messages[0])
+    said = [f"{_WHO.get(str(message.get('role')), '')}{_said(message)}" for message in messages]
+    return "\n\n".join([*said, "Assistant:"])
+
+
+_WHO = {"user": "User: ", "assistant": "Assistant: ", "tool": "Tool: ", "function": "Tool: "}
+
+
+def _said(message: Mapping[str, Any]) -> str:
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    texts = [part if isinstance(part, str) else part.get("text") for part in content]
+    if not all(isinstance(text, str) for text in texts):
+        raise _impossible("pictures and other parts that are no text")
+    return "".join(texts)
+
+
+def _impossible(what: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"this dialect has no place for {what}: use dialect='openai-chat' if the container speaks it",
+        code="NotInThisDialect",
+    )

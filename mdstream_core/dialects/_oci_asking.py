@@ -1,0 +1,150 @@
+"""What the formats of OCI Generative AI have in common when a question is asked."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mdstream_core import _json
+from mdstream_core.errors import InvalidRequest
+
+Json = dict[str, Any]
+Row = Callable[[Any], Json]
+
+#: A backend fails on an assistant's message that has tool calls and no text (oracle/langchain-oracle sends this too).
+SOME_TEXT = "."
+
+SEVERAL = "Cohere's formats cannot keep the model from calling several tools at once"
+
+
+def named(name: str) -> Row:
+    """The value under another name."""
+    return lambda value: {name: value}
+
+
+def upper(name: str) -> Row:
+    """The value in capital letters, as OCI spells its enumerations."""
+    return lambda value: {name: str(value).upper()}
+
+
+def listed(name: str) -> Row:
+    """One or several, as a list."""
+    return lambda value: {name: [value] if isinstance(value, str) else list(value)}
+
+
+def nothing(value: Any) -> Json:
+    """What the format has no place for and does not miss, or what is written elsewhere."""
+    return {}
+
+
+def refused(name: str, fine: Callable[[Any], bool], sentence: str) -> Row:
+    """What would be another question if it were left out. `fine` tells the values that change nothing."""
+
+    def row(value: Any) -> Json:
+        if not fine(value):
+            raise InvalidRequest(f"{name}={value!r}: {sentence}", code="InvalidParameter")
+        return {}
+
+    return row
+
+
+def only_warned(name: str, fine: Callable[[Any], bool], sentence: str) -> Row:
+    """What the format has no place for, though the answer may be right without it."""
+
+    def row(value: Any) -> Json:
+        if not fine(value):
+            warnings.warn(f"{name}={value!r}: {sentence}", RuntimeWarning, stacklevel=2)
+        return {}
+
+    return row
+
+
+#: Names that all formats share, `generateText` included.
+NAMES: dict[str, Row] = {
+    "temperature": named("temperature"),
+    "top_p": named("topP"),
+    "top_k": named("topK"),
+    "frequency_penalty": named("frequencyPenalty"),
+    "presence_penalty": named("presencePenalty"),
+    "stream": nothing,
+    "stream_options": nothing,
+}
+
+
+def translated(question: Mapping[str, Any], rows: Mapping[str, Row]) -> Json:
+    """The question's fields under the format's names. What has no row goes as it is: a user may write native names."""
+    body: Json = {}
+    for name, value in question.items():
+        if value is not None:
+            body |= rows[name](value) if name in rows else {name: value}
+    return body
+
+
+def streamed(question: Mapping[str, Any], *, stream: bool) -> Json:
+    """The wish for a stream, and for its usage unless the question says otherwise."""
+    if not stream:
+        return {}
+    wanted = (question.get("stream_options") or {}).get("include_usage", True)
+    return {"isStream": True, "streamOptions": {"isIncludeUsage": bool(wanted)}}
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content, a string or a list of parts. Raises for what is no text."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    texts = []
+    for part in content:
+        text = part if isinstance(part, str) else part.get("text", part.get("refusal"))
+        if not isinstance(text, str):
+            raise unsendable(part, "only text")
+        texts.append(text)
+    return "".join(texts)
+
+
+def role_of(message: Mapping[str, Any], roles: Mapping[str, str]) -> str:
+    """The format's name of a message's role."""
+    role = str(message.get("role"))
+    if role not in roles:
+        raise InvalidRequest(f"a message has the role {role!r}; there are: {', '.join(roles)}", code="InvalidParameter")
+    return roles[role]
+
+
+def unsendable(part: Any, takes: str) -> InvalidRequest:
+    """A part of a message that the format has no place for."""
+    kind = part.get("type") if isinstance(part, dict) else part
+    return InvalidRequest(
+        f"a message has a part of type {kind!r}, and this format takes {takes}: leave it out, or ask another model",
+        code="InvalidParameter",
+    )
+
+
+def arguments_of(call: Mapping[str, Any]) -> Json:
+    """A call's arguments as an object. What is no JSON (it was told so before) goes as a text."""
+    given = call["function"].get("arguments") or {}
+    if not isinstance(given, str):
+        return dict(given)
+    try:
+        value = _json.loads(given) if given.strip() else {}
+    except ValueError:
+        value = given
+    return value if isinstance(value, dict) else {"arguments": value}
+
+
+def arguments_text(call: Mapping[str, Any]) -> str:
+    """A call's arguments as JSON text."""
+    given = call["function"].get("arguments")
+    return given if isinstance(given, str) and given.strip() else _json.dumps(given or {}).decode()
+
+
+def chosen(question: Mapping[str, Any]) -> tuple[str, list[Json]]:
+    """The word of `tool_choice` and the tools that it leaves; a named tool is the only one, and `required`."""
+    tools = list(question.get("tools") or ())
+    choice = question.get("tool_choice") or "auto"
+    if isinstance(choice, dict):
+        name = (choice.get("function") or choice).get("name")
+        return "required", [tool for tool in tools if tool["function"]["name"] == name]
+    return {"any": "required"}.get(str(choice), str(choice)), tools
+
+
+def schema_of(response_format: Mapping[str, Any]) -> Any:
+    """The JSON Schema in OpenAI's `response_format`, if it has one."""
+    return (response_format.get("json_schema") or {}).get("schema")

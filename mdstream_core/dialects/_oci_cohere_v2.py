@@ -1,0 +1,101 @@
+"""A question in Cohere's second format: messages with typed parts, tools with ids."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mdstream_core.dialects import _oci_asking as asking
+from mdstream_core.dialects._oci_asking import Json, Row
+from mdstream_core.dialects._oci_schema import flat, resolved
+
+
+def asked(question: Mapping[str, Any]) -> Json:
+    """The fields of the `chatRequest`."""
+    choice, tools = asking.chosen(question)
+    body = asking.translated(question, _ROWS)
+    body["messages"] = [_message(message) for message in question.get("messages") or ()]
+    if tools:
+        body["tools"] = [_tool(tool["function"]) for tool in tools]
+        if any(tool["function"].get("strict") for tool in tools):
+            body["isStrictToolsEnabled"] = True
+    if choice != "auto" and tools:
+        body["toolsChoice"] = choice.upper()  # REQUIRED or NONE: the service spells the field with an s
+    return body
+
+
+_ROLES = {"system": "SYSTEM", "developer": "SYSTEM", "user": "USER", "assistant": "ASSISTANT", "tool": "TOOL"}
+
+
+def _message(message: Mapping[str, Any]) -> Json:
+    role = asking.role_of(message, _ROLES)
+    content = message.get("content")
+    given = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+    said: Json = {"role": role, "content": [_part(part) for part in given]}
+    if calls := message.get("tool_calls"):
+        said["toolCalls"] = [_call(call) for call in calls]
+    if not said["content"]:
+        said["content"] = [{"type": "TEXT", "text": asking.SOME_TEXT if calls else ""}]
+    if role == "TOOL":
+        said["toolCallId"] = message.get("tool_call_id")
+    return said
+
+
+def _call(call: Mapping[str, Any]) -> Json:
+    function = {"name": call["function"]["name"], "arguments": asking.arguments_text(call)}
+    return {"id": call.get("id"), "type": "FUNCTION", "function": function}
+
+
+def _part(part: Any) -> Json:
+    part = {"type": "text", "text": part} if isinstance(part, str) else part
+    match part.get("type"):
+        case "text":
+            return {"type": "TEXT", "text": part["text"]}
+        case "image_url":
+            image = part["image_url"] if isinstance(part["image_url"], dict) else {"url": part["image_url"]}
+            detail = {"detail": str(image["detail"]).upper()} if image.get("detail") else {}
+            return {"type": "IMAGE_URL", "imageUrl": {"url": image["url"], **detail}}
+        case "document":
+            return {"type": "DOCUMENT", "document": part["document"]}
+        case "thinking":
+            return {"type": "THINKING", "thinking": part["thinking"]}
+        case _:
+            raise asking.unsendable(part, "text, image_url, document, thinking")
+
+
+def _tool(function: Mapping[str, Any]) -> Json:
+    schema = flat(resolved(function.get("parameters") or {"type": "object", "properties": {}}))
+    description = function.get("description") or function["name"]
+    return {
+        "type": "FUNCTION",
+        "function": {"name": function["name"], "description": description, "parameters": schema},
+    }
+
+
+def _format(wanted: Mapping[str, Any]) -> Json:
+    if wanted.get("type", "text") == "text":
+        return {"responseFormat": {"type": "TEXT"}}
+    schema = asking.schema_of(wanted)
+    return {"responseFormat": {"type": "JSON_OBJECT", **({"schema": resolved(schema)} if schema else {})}}
+
+
+def _thinking(effort: Any) -> Json:
+    """The format knows on and off only."""
+    return {"thinking": {"type": "DISABLED" if str(effort).lower() == "none" else "ENABLED"}}
+
+
+_ROWS: dict[str, Row] = {
+    **asking.NAMES,
+    "max_tokens": asking.named("maxTokens"),
+    "max_completion_tokens": asking.named("maxTokens"),
+    "seed": asking.named("seed"),
+    "stop": asking.listed("stopSequences"),
+    "response_format": _format,
+    "reasoning_effort": _thinking,
+    "parallel_tool_calls": asking.only_warned("parallel_tool_calls", bool, asking.SEVERAL),
+    "logprobs": lambda wanted: {"isLogProbsEnabled": True} if wanted else {},
+    "messages": asking.nothing,
+    "tools": asking.nothing,
+    "tool_choice": asking.nothing,
+    "top_logprobs": asking.refused("top_logprobs", lambda most: not most, "this format reports the chosen tokens only"),
+    "n": asking.refused("n", lambda n: n == 1, "this format gives one answer"),
+    "logit_bias": asking.refused("logit_bias", lambda bias: not bias, "this format has no logit_bias"),
+}

@@ -1,0 +1,327 @@
+"""What the formats of OCI Generative AI have in common when an answer is read.
+
+Sources: `oci` SDK 2.189 (`generative_ai_inference/models`), and what was seen on the wire: cohere-ai/cohere-python#756
+(the connection stays open after the finish event), BerriAI/litellm#39507 (`[DONE]` of some models), #40040 (Llama says
+`stop` after tool calls), #30947 (Cohere says `COMPLETE` after tool calls), oracle/langchain-oracle (`providers/`).
+"""
+
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from typing import Any, ClassVar
+
+from mdstream_core import _json
+from mdstream_core.dialects._tool_calls import ToolCalls
+from mdstream_core.errors import (
+    MalformedStream,
+    MDStreamError,
+    StreamFailure,
+    StreamInterrupted,
+    StreamTimeout,
+    Words,
+    words_of,
+)
+from mdstream_core.events import Event, Finish, Logprobs, Served, TextDelta, ToolCallDelta, Usage
+
+#: The formats' words for a good end, and ours.
+_FINISH = {
+    "complete": "stop",
+    "stop_sequence": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "max_tokens": "length",
+    "tool_call": "tool_calls",
+    "function_call": "tool_calls",
+    "safety": "content_filter",
+}
+
+#: Words for an end that is none, and whether asking again may help.
+_FAILED = {
+    "error": True,
+    "error_toxic": False,
+    "error_limit": False,
+    "user_cancel": False,
+    "abort": True,
+    "cancelled": True,
+}
+
+#: What a payload says of itself, and the dialect that reads it.
+_SPOKEN = {
+    "GENERIC": "oci-generic",
+    "COHERE": "oci-cohere",
+    "COHEREV2": "oci-cohere-v2",
+    "chat.completion": "openai-chat",
+    "chat.completion.chunk": "openai-chat",
+    "text_completion": "openai-completions",
+}
+_RUNTIMES = {"COHERE": "oci-generate-text-cohere", "LLAMA": "oci-generate-text-llama"}
+
+#: How many characters of an answer show that another text is the same answer again.
+_OPENING = 8
+
+
+class PositionedCalls(ToolCalls):
+    """Tool calls that have no index, only their position in a payload.
+
+    A known id is that call. A new id is a new call, even at a position that another one had (GPT and Grok send one
+    after the other at position 0). An entry without an id goes on with the call that was last at its position (GPT,
+    Llama); whether it is one of its own (Gemini has no ids at all) is `ToolCalls`' to say.
+    """
+
+    def __init__(self, choice: int) -> None:
+        super().__init__(choice)
+        self._by_id: dict[str, int] = {}
+        self._at: dict[int, int] = {}
+        self._slots = 0
+
+    def read(self, entries: Sequence[Mapping[str, Any]]) -> list[ToolCallDelta]:
+        """The deltas of one payload's `toolCalls`."""
+        return super().read([{**entry, "index": self._slot(at, entry)} for at, entry in enumerate(entries)])
+
+    def _slot(self, at: int, entry: Mapping[str, Any]) -> int:
+        id = str(entry.get("id") or "")
+        slot = self._by_id.get(id) if id else self._at.get(at)
+        if slot is None:
+            slot = self._slots
+            self._slots += 1
+        if id:
+            self._by_id[id] = slot
+        self._at[at] = slot
+        return slot
+
+
+class Choice:
+    """One answer while it comes in."""
+
+    __slots__ = ("calls", "finished", "index", "said")
+
+    def __init__(self, index: int) -> None:
+        if not isinstance(index, int):
+            raise TypeError(f"the index {index!r} of a choice is no number")
+        self.index = index
+        self.calls = PositionedCalls(index)
+        self.finished = ""
+        self.said = StringIO()
+
+    def unsaid(self, text: str) -> str:
+        """What of a last event's text was not said yet: Cohere repeats the whole answer there."""
+        said, core, again = self.said.getvalue(), self.said.getvalue().strip(), text.strip()
+        if text.startswith(said):
+            return text[len(said) :]
+        if again.startswith(core):
+            return again[len(core) :]
+        # A repetition may differ in a character that was cut between two events, but not at once.
+        return "" if again[:_OPENING] == core[:_OPENING] else text
+
+
+class OCIDecoder:
+    """Reads one answer, streamed or whole. A format says how one of its payloads is read."""
+
+    #: The format's name, as payloads name it.
+    api_format: ClassVar[str] = ""
+    #: Whether the tokens are counted in an event of their own, after the one that finishes the answer.
+    usage_follows: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        #: What was wrong with a payload that had events too.
+        self.broken: MDStreamError | None = None
+        #: What was said beside the answer, as plain data: `citations`, `documents`, `groundingMetadata` …
+        self.extras: dict[str, Any] = {}
+        self._choices: dict[int, Choice] = {}
+        self._unfinished = 0
+        self._served: Served | None = None
+        self._counted = False
+        self._done = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether every choice that was seen has finished. The usage may still come."""
+        return bool(self._choices) and not self._unfinished and self.broken is None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to come. The service may keep the connection open, so this is where to stop."""
+        return self.finished and (self._counted or self._done or not self.usage_follows)
+
+    def feed(self, data: bytes, event: str = "") -> list[Event]:
+        """The events of one payload."""
+        try:
+            payload = _json.loads(data)
+        except ValueError:
+            return self._not_json(data, event)
+        if not isinstance(payload, dict):
+            raise MalformedStream(f"a payload that is not a JSON object: {shown(data)}", raw=shown(data))
+        if not self._choices:
+            self._check(payload, data)
+        events: list[Event] = []
+        try:
+            self._read(payload, events)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:  # a list for an object, …
+            self.broken = MalformedStream(f"a payload in another shape: {shown(data)}", raw=shown(data))
+            self.broken.__cause__ = error
+        if "error" in payload or "code" in payload or event == "error":
+            self.broken = _failure(payload, data, told=event == "error") or self.broken
+        if self.broken and not events:
+            raise self.broken
+        return events
+
+    def end(self) -> list[Event]:
+        """Check that the answer is whole."""
+        if self.broken:
+            raise self.broken
+        if not self._choices:
+            raise StreamInterrupted("the stream ended without an answer: not one word was in it", code="EmptyStream")
+        if not self.finished:
+            raise StreamInterrupted("the stream ended before a finishReason" + (", with [DONE]" if self._done else ""))
+        for choice in self._choices.values():
+            choice.calls.end(cut=choice.finished == "length")
+        return []
+
+    def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
+        raise NotImplementedError
+
+    def choice(self, index: int | None) -> Choice:
+        """The choice of this index; without one the first that has not finished."""
+        if index is None:
+            index = next((known.index for known in self._choices.values() if not known.finished), 0)
+        choice = self._choices.get(index)
+        if choice is None:
+            choice = self._choices[index] = Choice(index)
+            self._unfinished += 1
+        return choice
+
+    def finish(self, choice: Choice, reason: str, events: list[Event], message: Any = None) -> None:
+        """The model said why it is done."""
+        name = str(reason).lower()
+        if name in _FAILED:
+            told = f": {message}" if message else ""
+            self.broken = StreamFailure(
+                f"the model gave up, finishReason is {reason!r}{told}",
+                code=str(reason),
+                retryable=_FAILED[name],
+                raw=str(message) if message else None,
+            )
+            return
+        if choice.finished:
+            return
+        self._unfinished -= 1
+        choice.finished = name = _FINISH.get(name, name)
+        events.append(Finish("tool_calls" if name == "stop" and choice.calls else name, choice.index))
+
+    def count(self, usage: Mapping[str, Any] | None, events: list[Event]) -> None:
+        """Tokens were counted, if they were."""
+        if usage:
+            self._counted = True
+            events.append(_usage(usage))
+
+    def name(self, events: list[Event], model: Any = None, id: Any = None) -> None:
+        """Say who answers, once, before the first news."""
+        if self._served is None and events and (model or id):
+            self._served = Served(_name(model), _name(id))
+            events.insert(0, self._served)
+
+    def keep(self, payload: Mapping[str, Any], names: frozenset[str]) -> None:
+        """Keep what there is no event for."""
+        if not names.isdisjoint(payload):
+            self.extras |= {name: payload[name] for name in payload if name in names and payload[name]}
+
+    def _check(self, payload: Mapping[str, Any], data: bytes) -> None:
+        """Say so when the answer speaks another format."""
+        inner = payload.get("chatResponse") or payload.get("inferenceResponse") or payload
+        if not isinstance(inner, dict):
+            return
+        spoken = inner.get("apiFormat") or inner.get("runtimeType") or inner.get("object")
+        if spoken is None or spoken == self.api_format:
+            return
+        fitting = (_RUNTIMES if "runtimeType" in inner else _SPOKEN).get(str(spoken))
+        if fitting:
+            sentence = f"the answer speaks {spoken}, and the dialect reads {self.api_format}"
+            raise MalformedStream(f"{sentence}: dialect={fitting!r} would fit", raw=shown(data))
+
+    def _not_json(self, data: bytes, event: str) -> list[Event]:
+        text = data.strip()
+        if text == b"[DONE]":  # of some models only
+            self._done = True
+            return []
+        if event == "error":
+            raise StreamFailure(f"the service ended the stream: {shown(text)}", raw=shown(text))
+        if not text:
+            return []
+        raise MalformedStream(f"a payload that is not JSON: {shown(text)}", raw=shown(text))
+
+
+def text_event(text: Any, choice: Choice, events: list[Event]) -> None:
+    """A piece of text, if there is one."""
+    if text:
+        events.append(TextDelta(plain(text), choice.index))
+
+
+def plain(value: Any) -> str:
+    """The value, which has to be a text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def logprobs_event(value: Mapping[str, Any] | None, choice: Choice, events: list[Event]) -> None:
+    """`{tokens, tokenLogprobs, topLogprobs}` of GENERIC and of the Llama runtime: parallel arrays."""
+    if value and value.get("tokens"):
+        columns = zip(value["tokens"], value.get("tokenLogprobs") or (), strict=False)
+        entries = [{"token": token, "logprob": logprob} for token, logprob in columns]
+        events.append(Logprobs(entries, choice.index))
+
+
+def shown(data: bytes, most: int = 300) -> str:
+    """The beginning of a payload, for an error's words."""
+    text = data[: 4 * most].decode("utf-8", "replace")
+    return text if len(text) <= most else text[:most] + "…"
+
+
+def _failure(payload: dict[str, Any], data: bytes, *, told: bool) -> StreamFailure | None:
+    """The failure that a payload spells. No shape is documented; `message` of a healthy event is an object."""
+    error = payload.get("error")
+    if error is None and not told and not isinstance(payload.get("message"), str):
+        return None
+    said = unwrapped(words_of(payload) or Words(shown(data)))
+    kind = StreamTimeout if said.status == 408 else StreamFailure
+    return kind(
+        f"the service ended the stream: {said.message}",
+        code=said.code,
+        status=said.status,
+        retryable=said.status is None or said.status >= 500 or said.status in {408, 429},
+        raw=shown(data, 2000),
+    )
+
+
+def unwrapped(said: Words) -> Words:
+    """The words of an error whose message is another error's JSON, as OpenAI's come through OCI.
+
+    >>> unwrapped(Words('{"error": {"message": "no", "code": "unsupported_value"}}', None, 400))
+    Words(message='no', code='unsupported_value', status=400)
+    """
+    if not said.message.lstrip().startswith("{"):
+        return said
+    try:
+        inner = words_of(_json.loads(said.message))
+    except ValueError:
+        return said
+    return Words(inner.message, inner.code or said.code, inner.status or said.status) if inner else said
+
+
+def _usage(value: Mapping[str, Any]) -> Usage:
+    prompt, completion = int(value.get("promptTokens") or 0), int(value.get("completionTokens") or 0)
+    return Usage(
+        input=prompt,
+        output=completion,
+        total=int(value.get("totalTokens") or 0) or prompt + completion,
+        cached=_part(value.get("promptTokensDetails"), "cachedTokens"),
+        reasoning=_part(value.get("completionTokensDetails"), "reasoningTokens"),
+    )
+
+
+def _part(details: Mapping[str, Any] | None, name: str) -> int | None:
+    value = (details or {}).get(name)
+    return None if value is None else int(value)
+
+
+def _name(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

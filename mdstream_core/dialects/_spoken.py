@@ -1,0 +1,75 @@
+"""Which dialect a payload is written in, told by its keys; and the error that says so where another was expected."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mdstream_core.errors import MalformedStream
+
+#: A key that only one format has, and the dialect's name. The first that is there counts.
+_MARKS = (
+    ("choices", "openai-chat"),
+    ("token", "tgi"),
+    ("outputs", "lmi"),
+    ("generation", "jumpstart-llama"),
+    ("generated_text", "tgi"),
+    ("log_prob", "lmi"),
+)
+
+#: Dialects that have one decoder: TGI's and LMI's questions differ, their answers are read alike.
+NATIVE = frozenset({"tgi", "lmi", "jumpstart-llama"})
+
+
+def spoken(payload: Any) -> str | None:
+    """The name of the dialect that would fit.
+
+    >>> spoken({"choices": [{"index": 0, "text": "a"}]}), spoken([{"generated_text": "a"}]), spoken([[0.1, 0.2]])
+    ('openai-completions', 'tgi', None)
+    """
+    if isinstance(payload, list):
+        return spoken(payload[0]) if payload else None
+    if not isinstance(payload, dict):
+        return None
+    if "log_prob" in (payload.get("token") or ()):
+        return "lmi"
+    name = next((name for mark, name in _MARKS if mark in payload), None)
+    return "openai-completions" if name == "openai-chat" and _is_completion(payload) else name
+
+
+def misfit(expected: str, payload: Any, shown: str) -> MalformedStream:
+    """What to raise where a payload is not what the dialect `expected` writes.
+
+    Args:
+        expected: The dialect that was chosen.
+        payload: What came.
+        shown: The same as text, not too long.
+    """
+    name = spoken(payload)
+    advice = (
+        f"dialect={name!r} would fit it, or dialect='auto'"
+        if name
+        else f"no dialect is known that writes {_seen(payload)}"
+    )
+    return MalformedStream(
+        f"dialect={expected!r} does not fit: what came was {_seen(payload)}; {advice}: {shown}",
+        code="DialectMismatch",
+        raw=shown,
+    )
+
+
+def _is_completion(payload: Mapping[str, Any]) -> bool:
+    choices = payload["choices"]
+    first = choices[0] if isinstance(choices, list) and choices else {}
+    return "text" in first and not {"delta", "message"} & first.keys() if isinstance(first, dict) else False
+
+
+def _seen(payload: Any) -> str:
+    """The shape of a payload in words."""
+    match payload:
+        case dict():
+            return f"an object with {', '.join(map(repr, list(payload)[:8])) or 'nothing in it'}"
+        case [[int() | float(), *_], *_] | [int() | float(), *_]:
+            return "vectors of numbers, which an embedding model answers"
+        case [first, *_]:
+            return f"a list of {_seen(first)}"
+        case _:
+            return f"{type(payload).__name__} {payload!r:.40}"

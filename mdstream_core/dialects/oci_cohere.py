@@ -1,0 +1,151 @@
+"""COHERE and COHEREV2, the two formats in which OCI Generative AI speaks with Cohere's models.
+
+    data: {"apiFormat":"COHERE","text":"Why","pad":"…"}
+    data: {"apiFormat":"COHERE","text":"<the whole answer again>","finishReason":"COMPLETE","citations":[…],"usage":{…}}
+
+    data: {"apiFormat":"COHEREV2","message":{"role":"ASSISTANT","content":[{"type":"TEXT","text":"Hi"}]}}
+    data: {"apiFormat":"COHEREV2","message":{"role":"ASSISTANT"},"finishReason":"COMPLETE"}
+
+The finish event is the last one, with the usage if there is any; the connection may stay open behind it. The first
+format has no ids for tool calls and gives their arguments as an object. Sources: see `_oci_reading`.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from mdstream_core import _json
+from mdstream_core.dialects import _oci_cohere_v1, _oci_cohere_v2
+from mdstream_core.dialects._dialect import Decoder
+from mdstream_core.dialects._oci_asking import Json, streamed
+from mdstream_core.dialects._oci_quirks import simpler
+from mdstream_core.dialects._oci_reading import Choice, OCIDecoder, plain, text_event
+from mdstream_core.errors import MDStreamError
+from mdstream_core.events import Event, Logprobs, ReasoningDelta, TextDelta
+
+#: What is said beside the answer.
+_BESIDE = frozenset({"citations", "documents", "searchQueries", "isSearchRequired"})
+
+
+class _CohereDecoder(OCIDecoder):
+    """What both have in common: the last event may say again what was said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: Counter[bytes] = Counter()
+
+    def _text(self, text: Any, choice: Choice, events: list[Event], *, last: bool) -> None:
+        if text and last:
+            text_event(choice.unsaid(plain(text)), choice, events)
+        elif text:
+            choice.said.write(plain(text))
+            events.append(TextDelta(text, choice.index))
+
+    def _calls(self, calls: list[Json], choice: Choice, events: list[Event], *, last: bool) -> None:
+        """Calls that the last event repeats are left out; the same call twice in one event is two calls."""
+        for call in calls:
+            spelled = _json.dumps(call)
+            if last and self._told[spelled]:
+                self._told[spelled] -= 1
+                continue
+            self._told[spelled] += not last
+            events.extend(self._call(call, choice))
+
+    def _call(self, call: Json, choice: Choice) -> list[Any]:
+        return list(choice.calls.read([call]))
+
+    def _end(self, response: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+        self.count(response.get("usage"), events)
+        if reason := response.get("finishReason"):
+            self.finish(choice, reason, events, response.get("errorMessage"))
+
+
+class CohereDecoder(_CohereDecoder):
+    """Reads one answer in the first format."""
+
+    api_format: ClassVar[str] = "COHERE"
+
+    def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
+        response = payload.get("chatResponse") or payload
+        last = "finishReason" in response and response["finishReason"] is not None
+        if not last and "text" not in response and "toolCalls" not in response:
+            self.keep(response, _BESIDE)
+            return
+        choice = self.choice(0)
+        self._text(response.get("text"), choice, events, last=last)
+        self._calls(response.get("toolCalls") or [], choice, events, last=last)
+        self.keep(response, _BESIDE)
+        self._end(response, choice, events)
+        self.name(events, payload.get("modelId"))
+
+    def _call(self, call: Json, choice: Choice) -> list[Any]:
+        """A whole call, without an id."""
+        return list(choice.calls.read([{"name": call["name"], "arguments": call.get("parameters") or {}}]))
+
+
+class CohereV2Decoder(_CohereDecoder):
+    """Reads one answer in the second format."""
+
+    api_format: ClassVar[str] = "COHEREV2"
+
+    def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
+        response = payload.get("chatResponse") or payload
+        message, last = response.get("message") or {}, response.get("finishReason") is not None
+        if not message and not last:
+            return
+        choice = self.choice(0)
+        if plan := message.get("toolPlan"):
+            events.append(ReasoningDelta(plain(plan), 0))
+        for part in _parts(message.get("content")):
+            if thinking := part.get("thinking"):
+                events.append(ReasoningDelta(plain(thinking), 0))
+            self._text(part.get("text"), choice, events, last=last)
+        self._calls(message.get("toolCalls") or [], choice, events, last=last)
+        if probabilities := response.get("logProbabilities"):
+            events.append(Logprobs([_logprob(one) for one in probabilities]))
+        self.keep(message, _BESIDE)
+        self._end(response, choice, events)
+        self.name(events, payload.get("modelId"), response.get("id"))
+
+
+def _parts(content: Any) -> list[Json]:
+    return [{"text": content}] if isinstance(content, str) else content or []
+
+
+def _logprob(one: Mapping[str, Any]) -> Json:
+    """Of a piece of one or several tokens; of their probabilities the logarithms add up."""
+    logprobs = one.get("logProbabilities") or [0.0]
+    return {"token": one.get("text") or "", "logprob": sum(logprobs), "token_ids": one.get("tokenIds") or []}
+
+
+class OCICohere:
+    """`/actions/chat` with `apiFormat` COHERE."""
+
+    name = "oci-cohere"
+    route = "/actions/chat"
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> Json:
+        """The `chatRequest`. The model's name stays in it: the platform puts it into the envelope."""
+        return {"apiFormat": "COHERE", **_oci_cohere_v1.asked(question), **streamed(question, stream=stream)}
+
+    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> Json | None:
+        """Without the one parameter that this model refuses; warns."""
+        return simpler(body, error)
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder."""
+        return CohereDecoder()
+
+
+class OCICohereV2(OCICohere):
+    """`/actions/chat` with `apiFormat` COHEREV2."""
+
+    name = "oci-cohere-v2"
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> Json:
+        """The `chatRequest`."""
+        return {"apiFormat": "COHEREV2", **_oci_cohere_v2.asked(question), **streamed(question, stream=stream)}
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder."""
+        return CohereV2Decoder()

@@ -1,0 +1,107 @@
+"""`generateText`, OCI Generative AI's first operation, with its two runtimes: a prompt in, text out.
+
+    data: {"id":"aaa6fc53-…","text":" Why"}
+
+Seen on the wire: the events of the Cohere runtime (an article of February 2024). That the last event has a
+`finishReason` is assumed, from the models of the `oci` SDK; a stream without one is not taken for a whole answer.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from mdstream_core.dialects import _oci_asking as asking
+from mdstream_core.dialects._dialect import Decoder
+from mdstream_core.dialects._oci_asking import Json, Row
+from mdstream_core.dialects._oci_quirks import simpler
+from mdstream_core.dialects._oci_reading import OCIDecoder, logprobs_event, plain, text_event
+from mdstream_core.errors import InvalidRequest, MDStreamError
+from mdstream_core.events import Event, Logprobs
+
+
+class GenerateTextDecoder(OCIDecoder):
+    """Reads one answer of either runtime."""
+
+    def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
+        whole = payload.get("inferenceResponse")
+        response = whole or payload
+        several = response.get("generatedTexts") or response.get("choices")
+        for at, wire in enumerate(several or ()):
+            self._one(wire, events, wire.get("index", at), whole=whole is not None)
+        if several is None and ("text" in payload or "finishReason" in payload):
+            self._one(payload, events, payload.get("index"), whole=False)
+        self.count(response.get("usage"), events)
+        first = (several or [{}])[0]
+        self.name(events, payload.get("modelId"), payload.get("id") or first.get("id"))
+
+    def _one(self, wire: Mapping[str, Any], events: list[Event], index: int | None, *, whole: bool) -> None:
+        choice, reason = self.choice(index), wire.get("finishReason")
+        if text := wire.get("text"):
+            text_event(choice.unsaid(plain(text)) if reason else plain(text), choice, events)
+            choice.said.write(text)
+        logprobs_event(wire.get("logprobs"), choice, events)
+        if likelihoods := wire.get("tokenLikelihoods"):
+            entries = [{"token": one.get("token"), "logprob": one.get("likelihood")} for one in likelihoods]
+            events.append(Logprobs(entries, choice.index))
+        if reason or whole:  # a JSON document that could be read is whole; old models leave its reason out
+            self.finish(choice, reason or "stop", events)
+
+
+class CohereTextDecoder(GenerateTextDecoder):
+    """Of the Cohere runtime."""
+
+    api_format: ClassVar[str] = "COHERE"
+
+
+class LlamaTextDecoder(GenerateTextDecoder):
+    """Of the Llama runtime."""
+
+    api_format: ClassVar[str] = "LLAMA"
+
+
+class OCIGenerateTextCohere:
+    """`/actions/generateText` with `runtimeType` COHERE: the question has `prompt`."""
+
+    name = "oci-generate-text-cohere"
+    route = "/actions/generateText"
+    runtime: ClassVar[str] = "COHERE"
+    reads: ClassVar[type[OCIDecoder]] = CohereTextDecoder
+    rows: ClassVar[dict[str, Row]] = {
+        "stop": asking.listed("stopSequences"),
+        "logprobs": lambda wanted: {"returnLikelihoods": "GENERATION"} if wanted else {},
+    }
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> Json:
+        """The `inferenceRequest`. The model's name stays in it: the platform puts it into the envelope."""
+        if not isinstance(question.get("prompt"), str):
+            sentence = "generateText takes one prompt, a text; ask /actions/chat with messages"
+            raise InvalidRequest(sentence, code="InvalidParameter")
+        body = asking.translated(question, {**_ROWS, **self.rows})
+        return {"runtimeType": self.runtime, **body, **({"isStream": True} if stream else {})}
+
+    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> Json | None:
+        """Without the one parameter that this model refuses; warns."""
+        return simpler(body, error)
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder."""
+        return self.reads()
+
+
+class OCIGenerateTextLlama(OCIGenerateTextCohere):
+    """`/actions/generateText` with `runtimeType` LLAMA."""
+
+    name = "oci-generate-text-llama"
+    runtime: ClassVar[str] = "LLAMA"
+    reads: ClassVar[type[OCIDecoder]] = LlamaTextDecoder
+    rows: ClassVar[dict[str, Row]] = {
+        "stop": asking.listed("stop"),
+        "logprobs": lambda wanted: {"logProbs": 1 if wanted is True else wanted} if wanted else {},
+    }
+
+
+_ROWS: dict[str, Row] = {
+    **asking.NAMES,
+    "max_tokens": asking.named("maxTokens"),
+    "n": asking.named("numGenerations"),
+    "echo": asking.named("isEcho"),
+}

@@ -1,0 +1,265 @@
+"""GENERIC, the format in which OCI Generative AI speaks with models of Meta, xAI, OpenAI, Google and Mistral.
+
+    data: {"index":0,"message":{"role":"ASSISTANT","content":[{"type":"TEXT","text":" I"}]},"pad":"aaaaa"}
+    data: {"finishReason":"stop","pad":"aa"}
+    data: {"usage":{"promptTokens":18,"completionTokens":4,"totalTokens":22}}
+
+`pad` hides how long the tokens are. The usage comes after the finish event, if it was asked for; `[DONE]` comes from
+some models; the connection may stay open. Sources: see `_oci_reading`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from mdstream_core.dialects import _oci_asking as asking
+from mdstream_core.dialects._dialect import Decoder
+from mdstream_core.dialects._oci_asking import Json, Row
+from mdstream_core.dialects._oci_quirks import Quirks, quirks, simpler
+from mdstream_core.dialects._oci_reading import Choice, OCIDecoder, logprobs_event, plain, text_event
+from mdstream_core.dialects._oci_schema import flat, resolved
+from mdstream_core.errors import MDStreamError
+from mdstream_core.events import Event, ReasoningDelta, RefusalDelta
+
+#: What a choice or its message may say beside the answer.
+_BESIDE = frozenset({"groundingMetadata", "serviceTier"})
+_ANNOTATIONS = frozenset({"annotations"})
+
+
+class GenericDecoder(OCIDecoder):
+    """Reads one answer."""
+
+    api_format: ClassVar[str] = "GENERIC"
+    usage_follows: ClassVar[bool] = True
+
+    def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
+        response = payload.get("chatResponse") or payload
+        choices = response.get("choices")
+        if choices is not None:
+            for wire in choices:
+                self._one(wire, events)
+        elif isinstance(payload.get("message"), dict) or "finishReason" in payload:
+            self._one(payload, events)
+        usage = response.get("usage")
+        if usage is None and choices:  # then a choice may have its own
+            usage = choices[0].get("usage")
+        if usage:
+            self.count(usage, events)
+        if "modelId" in payload:
+            self.name(events, payload["modelId"])
+
+    def _one(self, wire: Mapping[str, Any], events: list[Event]) -> None:
+        message, reason = wire.get("message"), wire.get("finishReason")
+        choice = self.choice(wire.get("index"))
+        if message:
+            self._message(message, choice, events)
+        if probabilities := wire.get("logprobs"):
+            logprobs_event(probabilities, choice, events)
+        self.keep(wire, _BESIDE)
+        if reason:
+            self.finish(choice, reason, events, wire.get("errorMessage"))
+
+    def _message(self, message: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+        if reasoning := message.get("reasoningContent"):
+            events.append(ReasoningDelta(plain(reasoning), choice.index))
+        content = message.get("content")
+        if isinstance(content, str):
+            text_event(content, choice, events)
+        else:
+            for part in content or ():
+                text_event(part.get("text"), choice, events)
+        if refusal := message.get("refusal"):
+            events.append(RefusalDelta(plain(refusal), choice.index))
+        if calls := message.get("toolCalls"):
+            events.extend(choice.calls.read(calls))
+        self.keep(message, _ANNOTATIONS)
+
+
+class OCIGeneric:
+    """`/actions/chat` with `apiFormat` GENERIC."""
+
+    name = "oci-generic"
+    route = "/actions/chat"
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> Json:
+        """The `chatRequest`. The model's name stays in it: the platform puts it into the envelope."""
+        facts = quirks(question.get("model"))
+        rows: dict[str, Row] = {
+            **_ROWS,
+            "max_tokens": asking.named(facts.limit),
+            "messages": lambda messages: {"messages": _messages(messages, facts)},
+            "tools": lambda tools: {"tools": [_tool(tool, facts) for tool in tools]} if tools else {},
+        }
+        translated = asking.translated(question, rows)
+        return {"apiFormat": "GENERIC", **translated, **asking.streamed(question, stream=stream)}
+
+    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> Json | None:
+        """Without the one parameter that this model refuses, or under its other name; warns."""
+        return simpler(body, error)
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder."""
+        return GenericDecoder()
+
+
+def _messages(messages: Sequence[Mapping[str, Any]], facts: Quirks) -> list[Json]:
+    ordered = _one_by_one(messages) if facts.one_call_each else messages
+    return [_message(message) for message in ordered]
+
+
+def _message(message: Mapping[str, Any]) -> Json:
+    role = asking.role_of(message, _ROLES)
+    content = message.get("content")
+    parts = (
+        [{"type": "TEXT", "text": content or ""}] if content is None or isinstance(content, str) else _parts(content)
+    )
+    said: Json = {"role": role, "content": parts}
+    calls = [_call(call) for call in message.get("tool_calls") or ()]
+    if calls:
+        said["toolCalls"] = calls
+        if not any(part.get("text") for part in parts):
+            said["content"] = [{"type": "TEXT", "text": asking.SOME_TEXT}]
+    for ours, theirs in _OF_MESSAGES[role].items():
+        if value := message.get(ours):
+            said[theirs] = value
+    return said
+
+
+_ROLES = {
+    "system": "SYSTEM",
+    "developer": "DEVELOPER",
+    "user": "USER",
+    "assistant": "ASSISTANT",
+    "tool": "TOOL",
+    "function": "TOOL",
+}
+
+#: Which further fields a message of a role may have.
+_OF_MESSAGES: dict[str, dict[str, str]] = {
+    "SYSTEM": {"name": "name"},
+    "DEVELOPER": {"name": "name"},
+    "USER": {"name": "name"},
+    "ASSISTANT": {"name": "name", "refusal": "refusal", "reasoning_content": "reasoningContent"},
+    "TOOL": {"tool_call_id": "toolCallId"},
+}
+
+
+def _call(call: Mapping[str, Any]) -> Json:
+    """Flat: OCI has no `function` object."""
+    name = call["function"]["name"]
+    return {"id": call.get("id"), "type": "FUNCTION", "name": name, "arguments": asking.arguments_text(call)}
+
+
+def _parts(content: Sequence[Any]) -> list[Json]:
+    return [_part({"type": "text", "text": part} if isinstance(part, str) else part) for part in content] or [
+        {"type": "TEXT", "text": ""}
+    ]
+
+
+def _part(part: Mapping[str, Any]) -> Json:
+    make = _PARTS.get(str(part.get("type")))
+    if make is None:
+        raise asking.unsendable(part, ", ".join(_PARTS))
+    made: Json = make(part)
+    return made
+
+
+def _url(kind: str, wire: str, ours: str) -> Any:
+    """A part that is a URL or a data URL, with the detail that is wanted of it."""
+
+    def made(part: Mapping[str, Any]) -> Json:
+        given = part[ours]
+        given = given if isinstance(given, Mapping) else {"url": given}
+        detail = {"detail": str(given["detail"]).upper()} if given.get("detail") else {}
+        return {"type": kind, wire: {"url": given["url"], **detail}}
+
+    return made
+
+
+def _sound(part: Mapping[str, Any]) -> Json:
+    sound = part["input_audio"]
+    url = f"data:audio/{sound.get('format', 'wav')};base64,{sound['data']}"
+    return {"type": "AUDIO", "audioUrl": {"url": url}}
+
+
+def _file(part: Mapping[str, Any]) -> Json:
+    return {"type": "DOCUMENT", "documentUrl": {"url": part["file"]["file_data"]}}
+
+
+_PARTS: dict[str, Any] = {
+    "text": lambda part: {"type": "TEXT", "text": part["text"]},
+    "refusal": lambda part: {"type": "TEXT", "text": part["refusal"]},
+    "image_url": _url("IMAGE", "imageUrl", "image_url"),
+    "video_url": _url("VIDEO", "videoUrl", "video_url"),
+    "audio_url": _url("AUDIO", "audioUrl", "audio_url"),
+    "document_url": _url("DOCUMENT", "documentUrl", "document_url"),
+    "input_audio": _sound,
+    "file": _file,
+}
+
+
+def _tool(tool: Mapping[str, Any], facts: Quirks) -> Json:
+    function = tool["function"]
+    schema = flat(resolved(function.get("parameters") or {"type": "object", "properties": {}}, facts.refused))
+    description = {"description": function["description"]} if function.get("description") else {}
+    return {"type": "FUNCTION", "name": function["name"], **description, "parameters": schema}
+
+
+def _one_by_one(messages: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Each of several parallel calls in a message of its own, followed by its own result."""
+    results = {message.get("tool_call_id"): message for message in messages if message["role"] == "tool"}
+    placed: set[Any] = set()
+    for message in messages:
+        calls = message.get("tool_calls") or ()
+        if len(calls) < 2:
+            if message.get("tool_call_id") not in placed or message["role"] != "tool":
+                yield message
+            continue
+        for number, call in enumerate(calls):
+            yield {**message, "content": message.get("content") if not number else None, "tool_calls": [call]}
+            if (id := call.get("id")) in results:
+                placed.add(id)
+                yield results[id]
+
+
+def _choice(choice: Any) -> Json:
+    if isinstance(choice, dict):
+        return {"toolChoice": {"type": "FUNCTION", "name": (choice.get("function") or choice)["name"]}}
+    return {"toolChoice": {"type": {"any": "REQUIRED"}.get(choice, str(choice).upper())}}
+
+
+def _format(wanted: Mapping[str, Any]) -> Json:
+    kind = str(wanted.get("type", "text")).upper()
+    if kind != "JSON_SCHEMA":
+        return {"responseFormat": {"type": kind}}
+    given = wanted["json_schema"]
+    schema: Json = {"name": given.get("name") or "answer", "schema": resolved(given.get("schema"))}
+    if given.get("description"):
+        schema["description"] = given["description"]
+    if given.get("strict") is not None:
+        schema["isStrict"] = given["strict"]
+    return {"responseFormat": {"type": kind, "jsonSchema": schema}}
+
+
+def _prediction(given: Mapping[str, Any]) -> Json:
+    content = given.get("content")
+    parts = [{"type": "TEXT", "text": content}] if isinstance(content, str) else _parts(content or ())
+    return {"prediction": {"type": "CONTENT", "content": parts}}
+
+
+_ROWS: dict[str, Row] = {
+    **asking.NAMES,
+    "max_completion_tokens": asking.named("maxCompletionTokens"),
+    "n": asking.named("numGenerations"),
+    "seed": asking.named("seed"),
+    "stop": asking.listed("stop"),
+    "logit_bias": asking.named("logitBias"),
+    "logprobs": lambda wanted: {"logProbs": 1} if wanted is True else {"logProbs": wanted} if wanted else {},
+    "top_logprobs": asking.named("logProbs"),
+    "parallel_tool_calls": asking.named("isParallelToolCalls"),
+    "reasoning_effort": asking.upper("reasoningEffort"),
+    "verbosity": asking.upper("verbosity"),
+    "service_tier": asking.upper("serviceTier"),
+    "tool_choice": _choice,
+    "response_format": _format,
+    "prediction": _prediction,
+}

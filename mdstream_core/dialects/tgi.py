@@ -1,0 +1,40 @@
+"""TGI's own `generate`: `inputs` and `parameters`. Its Messages API is `openai-chat`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mdstream_core.dialects._dialect import Decoder
+from mdstream_core.dialects._native import NativeDecoder, parameters, prompt
+from mdstream_core.errors import MDStreamError
+
+
+class TGI:
+    """A text is continued: messages are written without the model's chat template, so prefer `openai-chat`."""
+
+    name = "tgi"
+    route = "/invocations"
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+        """`details` brings the finish reason and the count of tokens; a JSON schema becomes a grammar."""
+        asked = {"details": True, "return_full_text": False, **parameters(question, stop="stop")}
+        if grammar := _grammar(question.get("response_format")):
+            asked["grammar"] = grammar
+        return {"inputs": prompt(question), "parameters": asked, "stream": stream}
+
+    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+        """Nothing can be left out."""
+        return None
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder."""
+        return NativeDecoder(self.name)
+
+
+def _grammar(wanted: Any) -> dict[str, Any] | None:
+    match wanted:
+        case {"type": "json_schema", "json_schema": {"schema": schema}}:
+            return {"type": "json", "value": schema}
+        case {"type": "json_object"}:
+            return {"type": "json", "value": {"type": "object"}}
+        case _:
+            return None

@@ -1,0 +1,280 @@
+"""Native requests of OCI Generative AI, turned into the OpenAI-shaped one that a brain understands.
+
+Written from the models of the `oci` SDK (`generative_ai_inference/models`), not from our dialects: it would agree with
+their mistakes.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Json = dict[str, Any]
+
+
+class Refused(Exception):
+    """The service does not do what was asked."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+def wrong(message: str) -> Refused:
+    """A request that cannot be understood."""
+    return Refused(400, "400", message)
+
+
+#: A field of the request, and what it is called there; fields that all formats share.
+_SHARED = {
+    "temperature": "temperature", "topP": "top_p", "maxTokens": "max_tokens", "seed": "seed",
+    "frequencyPenalty": "frequency_penalty", "presencePenalty": "presence_penalty",
+}  # fmt: skip
+_GENERIC = _SHARED | {
+    "maxCompletionTokens": "max_completion_tokens", "numGenerations": "n", "stop": "stop",
+    "isParallelToolCalls": "parallel_tool_calls",
+}  # fmt: skip
+_COHERE = _SHARED | {"stopSequences": "stop"}
+
+
+def _renamed(request: Json, names: dict[str, str]) -> Json:
+    return {ours: request[theirs] for theirs, ours in names.items() if request.get(theirs) is not None}
+
+
+def _list(request: Json, name: str) -> list[Json]:
+    value = request.get(name)
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise wrong(f"{name} must be a list of objects")
+    return value
+
+
+# GENERIC
+
+
+def generic(request: Json) -> Json:
+    """`apiFormat` GENERIC."""
+    asked = _renamed(request, _GENERIC)
+    asked["messages"] = [_message(message) for message in _list(request, "messages")]
+    if request.get("tools"):
+        asked["tools"] = [_tool(tool) for tool in _list(request, "tools")]
+    if choice := request.get("toolChoice"):
+        named = {"type": "function", "function": {"name": choice.get("name")}}
+        asked["tool_choice"] = named if choice["type"] == "FUNCTION" else choice["type"].lower()
+    if effort := request.get("reasoningEffort"):
+        asked["reasoning_effort"] = effort.lower()
+    if form := request.get("responseFormat"):
+        asked["response_format"] = _form(form)
+    if request.get("logProbs"):
+        asked |= {"logprobs": True, "top_logprobs": request["logProbs"]}
+    return asked
+
+
+def _message(message: Json) -> Json:
+    content = message.get("content")
+    if not isinstance(content, list):
+        raise wrong("content must be a list of objects with a type")
+    role = str(message.get("role")).lower()
+    if role not in {"system", "developer", "user", "assistant", "tool"}:
+        raise wrong(f"role {message.get('role')} is unknown")
+    said: Json = {"role": role, "content": [_part(part) for part in content]}
+    if calls := message.get("toolCalls"):
+        if not any(part.get("text") for part in content):  # seen: the backend fails on it
+            raise Refused(500, "InternalServerError", "Internal Server Error")
+        said["tool_calls"] = [_called(str(call.get("id") or ""), call["name"], call.get("arguments")) for call in calls]
+    if role == "tool":
+        said["tool_call_id"] = message.get("toolCallId")
+    return said
+
+
+def _called(id: str, name: str, arguments: Any) -> Json:
+    if not isinstance(arguments, str):
+        arguments = json.dumps(arguments or {})
+    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+_MEDIA = {
+    "IMAGE": "imageUrl",
+    "VIDEO": "videoUrl",
+    "AUDIO": "audioUrl",
+    "DOCUMENT": "documentUrl",
+    "IMAGE_URL": "imageUrl",
+}
+_KINDS = {
+    "IMAGE": "image_url",
+    "IMAGE_URL": "image_url",
+    "VIDEO": "video_url",
+    "AUDIO": "audio_url",
+    "DOCUMENT": "file",
+}
+
+
+def _part(part: Json) -> Json:
+    kind = part.get("type")
+    if kind == "TEXT":
+        return {"type": "text", "text": part.get("text") or ""}
+    if kind not in _MEDIA or not part.get(_MEDIA[kind], {}).get("url"):
+        raise wrong(f"content of type {kind} cannot be read")
+    name = _KINDS[kind]
+    return {"type": name, name: {"url": part[_MEDIA[kind]]["url"]}}
+
+
+def _tool(tool: Json) -> Json:
+    if tool.get("type") != "FUNCTION" or "function" in tool or not tool.get("name"):
+        raise wrong("a tool must have type FUNCTION and a name")
+    function = {name: tool.get(name) for name in ("name", "description", "parameters")}
+    return {"type": "function", "function": function}
+
+
+def _form(form: Json) -> Json:
+    match form.get("type"):
+        case "TEXT":
+            return {"type": "text"}
+        case "JSON_OBJECT" if form.get("schema"):
+            return {"type": "json_schema", "json_schema": {"name": "answer", "schema": form["schema"]}}
+        case "JSON_OBJECT":
+            return {"type": "json_object"}
+        case "JSON_SCHEMA" if form.get("jsonSchema", {}).get("name"):
+            return {"type": "json_schema", "json_schema": form["jsonSchema"]}
+        case _:
+            raise wrong("responseFormat cannot be read")
+
+
+# COHERE
+
+
+def cohere(request: Json) -> Json:
+    """`apiFormat` COHERE."""
+    results = request.get("toolResults") or []
+    if not request.get("message") and not results:
+        raise wrong("invalid request: message must be at least 1 token long or tool results must be specified.")
+    asked = _renamed(request, _COHERE)
+    said = list(_turns(request, results))
+    if documents := request.get("documents"):
+        said.insert(
+            0, {"role": "system", "content": "Context:\n" + "\n".join(map(_document, documents)) + "\n" + "-" * 5}
+        )
+    asked["messages"] = said
+    if request.get("tools"):
+        asked["tools"] = [_cohere_tool(tool) for tool in _list(request, "tools")]
+    if form := request.get("responseFormat"):
+        asked["response_format"] = _form(form)
+    return asked
+
+
+def _document(document: Any) -> str:
+    return " ".join(map(str, document.values())) if isinstance(document, dict) else str(document)
+
+
+def _turns(request: Json, results: list[Json]) -> Iterator[Json]:
+    if preamble := request.get("preambleOverride"):
+        yield {"role": "system", "content": preamble}
+    ids = [0, 0]  # calls and results so far: they belong together in their order
+    for turn in request.get("chatHistory") or ():
+        yield from _turn(turn, ids)
+    if request.get("message"):
+        yield {"role": "user", "content": request["message"]}
+    if results:
+        yield from _turn({"role": "TOOL", "toolResults": results}, ids)
+
+
+def _turn(turn: Json, ids: list[int]) -> Iterator[Json]:
+    role = {"USER": "user", "CHATBOT": "assistant", "SYSTEM": "system", "TOOL": "tool"}.get(str(turn.get("role")))
+    if role is None:
+        raise wrong(f"role {turn.get('role')} is unknown")
+    if role == "tool":
+        for result in turn["toolResults"]:
+            yield {"role": "tool", "tool_call_id": f"call_{ids[1]}", "content": _outputs(result["outputs"])}
+            ids[1] += 1
+        return
+    said: Json = {"role": role, "content": turn.get("message") or ""}
+    if calls := turn.get("toolCalls"):
+        said["tool_calls"] = [_called(f"call_{ids[0] + n}", c["name"], c["parameters"]) for n, c in enumerate(calls)]
+        ids[0] += len(calls)
+    yield said
+
+
+def _outputs(outputs: list[Json]) -> str:
+    if len(outputs) == 1 and list(outputs[0]) == ["output"]:
+        return str(outputs[0]["output"])
+    return json.dumps(outputs[0] if len(outputs) == 1 else outputs)
+
+
+_JSON_TYPES = {
+    "str": "string",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "list": "array",
+    "dict": "object",
+}
+
+
+def _cohere_tool(tool: Json) -> Json:
+    if not tool.get("name") or not tool.get("description"):
+        raise wrong("a tool must have a name and a description")
+    given: dict[str, Json] = tool.get("parameterDefinitions") or {}
+    properties = {name: _parameter(one) for name, one in given.items()}
+    required = [name for name, one in given.items() if one.get("isRequired")]
+    schema = {"type": "object", "properties": properties, "required": required}
+    return {"type": "function", "function": {**_only(tool, "name", "description"), "parameters": schema}}
+
+
+def _parameter(given: Json) -> Json:
+    """A parameter; what its description says as JSON Schema is for the model to read."""
+    kind = str(given.get("type")).lower()
+    if kind not in _JSON_TYPES:
+        raise wrong(f"parameter type {given.get('type')} is no Python type")
+    _, found, more = str(given.get("description") or "").partition("JSON Schema: ")
+    told = json.JSONDecoder().raw_decode(more)[0] if found else {}
+    return {"type": _JSON_TYPES[kind], "description": given.get("description"), **told}
+
+
+def _only(source: Json, *names: str) -> Json:
+    return {name: source.get(name) for name in names}
+
+
+# COHEREV2
+
+
+def cohere_v2(request: Json) -> Json:
+    """`apiFormat` COHEREV2."""
+    asked = _renamed(request, _COHERE)
+    asked["messages"] = [_message_v2(message) for message in _list(request, "messages")]
+    if request.get("tools"):
+        asked["tools"] = [{"type": "function", "function": tool["function"]} for tool in _list(request, "tools")]
+    if choice := request.get("toolsChoice"):
+        if choice not in {"REQUIRED", "NONE"}:
+            raise wrong("toolsChoice must be REQUIRED or NONE")
+        asked["tool_choice"] = choice.lower()
+    if (request.get("thinking") or {}).get("type") == "ENABLED":
+        asked["reasoning_effort"] = "high"
+    if form := request.get("responseFormat"):
+        asked["response_format"] = _form(form)
+    if request.get("isLogProbsEnabled"):
+        asked["logprobs"] = True
+    return asked
+
+
+def _message_v2(message: Json) -> Json:
+    parts = [part for part in message.get("content") or () if part.get("type") != "THINKING"]
+    said: Json = {"role": str(message.get("role")).lower(), "content": [_part(part) for part in parts]}
+    if calls := message.get("toolCalls"):
+        said["tool_calls"] = [
+            _called(call["id"], call["function"]["name"], call["function"].get("arguments")) for call in calls
+        ]
+    if message.get("role") == "TOOL":
+        said["tool_call_id"] = message.get("toolCallId")
+    return said
+
+
+FORMATS: dict[str, Callable[[Json], Json]] = {"GENERIC": generic, "COHERE": cohere, "COHEREV2": cohere_v2}
+
+
+# generateText
+
+
+def prompt(request: Json) -> Json:
+    """`generateText`, either runtime."""
+    stops = {"COHERE": "stopSequences", "LLAMA": "stop"}.get(str(request.get("runtimeType")))
+    if stops is None or not isinstance(request.get("prompt"), str):
+        raise wrong("runtimeType must be COHERE or LLAMA, and prompt a text")
+    return _renamed(request, _SHARED | {stops: "stop", "numGenerations": "n"}) | {"prompt": request["prompt"]}

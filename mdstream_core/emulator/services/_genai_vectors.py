@@ -1,0 +1,97 @@
+"""`embedText` and `rerankText` of OCI Generative AI.
+
+Sources: the models of the `oci` SDK 2.189 (fields, 512 tokens to an input); oracle/langchain-oracle (96 inputs).
+"""
+
+import base64
+import struct
+from typing import Any
+
+from mdstream_core.emulator.brain import embed, relevance, tokens
+from mdstream_core.emulator.services._genai_asked import Json, wrong
+from mdstream_core.emulator.services._genai_said import VERSION
+
+_MOST_INPUTS = 96
+_MOST_TOKENS = 512
+_SIZES = {"cohere.embed-english-light": 384, "cohere.embed-multilingual-light": 384, "cohere.embed-v4": 1536}
+_TYPES = {"float", "int8", "uint8", "binary", "ubinary", "base64"}
+_KINDS = {"SEARCH_DOCUMENT", "SEARCH_QUERY", "CLASSIFICATION", "CLUSTERING", "IMAGE"}
+
+
+def embeddings(body: Json, model: str) -> Json:
+    """`embedText`."""
+    texts = _inputs(body)
+    size = body.get("outputDimensions") or next((n for prefix, n in _SIZES.items() if model.startswith(prefix)), 1024)
+    vectors = [embed(_cut(text, body.get("truncate") or "NONE"), size) for text in texts]
+    counted = sum(len(tokens(text)) for text in texts)
+    answer: Json = {"id": "embed-1", "modelId": model, "modelVersion": VERSION}
+    answer |= {"inputs": texts} if body.get("isEcho") else {}
+    answer["usage"] = {"promptTokens": counted, "completionTokens": 0, "totalTokens": counted}
+    kinds = body.get("embeddingTypes")
+    if not kinds:
+        return {**answer, "embeddings": vectors}
+    return {**answer, "embeddingsByType": {kind: [_as(kind, vector) for vector in vectors] for kind in _known(kinds)}}
+
+
+def _inputs(body: Json) -> list[str]:
+    kind = body.get("inputType")
+    if kind is not None and kind not in _KINDS:
+        raise wrong(f"inputType {kind} is unknown")
+    contents = body.get("embedContents")
+    given = [_content(one) for one in contents] if contents else body.get("inputs")
+    if not isinstance(given, list) or not given or not all(isinstance(one, str) and one for one in given):
+        raise wrong("inputs must be a list of texts, none of them empty")
+    if len(given) > _MOST_INPUTS:
+        raise wrong(f"Inputs must be {_MOST_INPUTS} at most, got {len(given)}")
+    if kind == "IMAGE" and (len(given) != 1 or not given[0].startswith("data:")):
+        raise wrong("inputType IMAGE takes exactly one data URI")
+    return given
+
+
+def _content(content: Json) -> Any:
+    return content.get("text") if content.get("type") == "TEXT" else (content.get("imageUrl") or {}).get("url")
+
+
+def _cut(text: str, truncate: str) -> str:
+    pieces = tokens(text)
+    if len(pieces) <= _MOST_TOKENS or text.startswith("data:"):
+        return text
+    if truncate == "NONE":
+        raise wrong(f"too many tokens: an input has {len(pieces)} tokens, {_MOST_TOKENS} at most; set truncate")
+    return "".join(pieces[-_MOST_TOKENS:] if truncate == "START" else pieces[:_MOST_TOKENS])
+
+
+def _known(kinds: list[str]) -> list[str]:
+    if unknown := set(kinds) - _TYPES:
+        raise wrong(f"embeddingTypes {', '.join(sorted(unknown))} unknown")
+    return kinds
+
+
+def _as(kind: str, vector: list[float]) -> Any:
+    match kind:
+        case "float":
+            return vector
+        case "base64":
+            return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+        case "int8":
+            return [round(value * 127) for value in vector]
+        case "uint8":
+            return [round(value * 127) + 128 for value in vector]
+    octets = [vector[at : at + 8] for at in range(0, len(vector), 8)]
+    packed = [sum((value > 0) << (7 - bit) for bit, value in enumerate(octet)) for octet in octets]
+    return packed if kind == "ubinary" else [value - 128 for value in packed]
+
+
+def ranks(body: Json, model: str) -> Json:
+    """`rerankText`."""
+    query, documents = body.get("input"), body.get("documents")
+    if not isinstance(query, str) or not query or not isinstance(documents, list) or not documents:
+        raise wrong("input must be a text and documents a list of texts")
+    scores = [(index, relevance(query, str(document))) for index, document in enumerate(documents)]
+    best = sorted(scores, key=lambda pair: -pair[1])[: body.get("topN") or None]
+    echo = bool(body.get("isEcho"))
+    wire = [
+        {"index": index, "relevanceScore": score, "document": {"text": documents[index]} if echo else None}
+        for index, score in best
+    ]
+    return {"id": "rerank-1", "modelId": model, "modelVersion": VERSION, "documentRanks": wire}

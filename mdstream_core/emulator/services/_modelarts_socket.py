@@ -1,0 +1,165 @@
+"""The server's half of a WebSocket, by the package `websockets`: our own half must not agree with its own mistakes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from websockets.frames import Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from mdstream_core.emulator._plan import Pause, Plan, gathered
+from mdstream_core.emulator._received import Received
+from mdstream_core.emulator._switch import Switch
+from mdstream_core.emulator.faults import apply
+
+Ask = Callable[[bytes], Awaitable[Plan]]
+
+_LARGEST = 16 * 1024 * 1024  # bytes of a question; a security limit
+_BATCH = 200  # messages given to the socket at once, where nothing asks for a pause
+_FAREWELL = 5.0  # seconds for the client's close frame
+_BOM = b"\xef\xbb\xbf"
+
+
+async def converse(link: Any, received: Received, switch: Switch, ask: Ask) -> None:
+    """Shake hands, take one question, say the answer, close."""
+    if switch.before is not None:
+        await link.pause(switch.before)
+    session = Session(link, switch)
+    if not session.shakes_hands(received):
+        return
+    listening = asyncio.create_task(session.listen())
+    try:
+        question = await session.question
+        if question is None:
+            received.closed.set()
+            return
+        plan = await gathered(await ask(question))
+        for fault in switch.faults:
+            plan = apply(fault, plan)
+        await session.say(plan)
+        (received.closed if session.gone else received.answered).set()
+        await session.close(plan, listening)
+    finally:
+        listening.cancel()
+
+
+class Session:
+    """One connection after its handshake."""
+
+    def __init__(self, link: Any, switch: Switch) -> None:
+        self._link = link
+        self._switch = switch
+        self._protocol = ServerProtocol(max_size=_LARGEST)
+        self._parts: list[bytes] = []
+        self.question: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+    def shakes_hands(self, received: Received) -> bool:
+        """Answer the handshake; whether there is a WebSocket now."""
+        fields = "".join(f"{name}: {value}\r\n" for name, value in received.header_fields)
+        self._protocol.receive_data(f"GET {received.target} HTTP/1.1\r\n{fields}\r\n".encode("latin-1"))
+        (request,) = self._protocol.events_received() or (None,)
+        if not isinstance(request, Request):
+            self._link.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+            return False
+        response = self._protocol.accept(request)
+        for name, value in self._switch.headers:
+            response.headers[name] = value
+        self._protocol.send_response(response)
+        self._flush()
+        return self._protocol.state is State.OPEN
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client left, or said goodbye."""
+        return bool(self._link.gone) or self._protocol.state is not State.OPEN
+
+    async def listen(self) -> None:
+        """Read what the client says, until it goes."""
+        while data := await self._link.read():
+            self._protocol.receive_data(data)
+            self._flush()
+            for frame in self._protocol.events_received():
+                self._take(frame)
+            if self._protocol.close_rcvd is not None:
+                self._link.transport.close()  # §7.1.1: the server closes the connection first
+                break
+        if not self.question.done():
+            self.question.set_result(None)
+
+    async def say(self, plan: Plan) -> None:
+        """The pieces of an answer as messages."""
+        if plan.before is not None:
+            await self._link.pause(plan.before)
+        between = Pause(self._switch.delay) if self._switch.delay else None
+        for number, piece in enumerate(_pieces(plan), 1):
+            if self.gone:
+                return
+            if isinstance(piece, bytes):
+                self._say(piece, len(plan.bytes[0]) if plan.each else 0)
+            if isinstance(piece, Pause) or between is not None or number % _BATCH == 0:
+                self._flush()
+                await self._link.drained()
+                await self._link.pause(piece if isinstance(piece, Pause) else between or Pause(1e-9))
+        self._flush()
+        await self._link.drained()
+
+    async def close(self, plan: Plan, listening: "asyncio.Task[None]") -> None:
+        """End as the plan says."""
+        if plan.end == "reset":
+            self._link.reset()
+        elif plan.end in {"whole", "close"}:
+            if self._protocol.state is State.OPEN:
+                self._protocol.send_close(*_code(plan))
+            self._flush()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL):
+                    await listening
+
+    def _take(self, frame: Any) -> None:
+        if frame.opcode not in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
+            return
+        self._parts.append(bytes(frame.data))
+        if frame.fin:
+            if not self.question.done():
+                self.question.set_result(b"".join(self._parts))
+            self._parts.clear()
+
+    def _say(self, piece: bytes, size: int) -> None:
+        if piece.startswith(b":"):
+            self._protocol.send_ping(b"are you there?")
+            return
+        data = _unwrapped(piece)
+        first, *rest = [data[at : at + size] for at in range(0, len(data), size)] if size else [data]
+        self._protocol.send_text(first, fin=not rest)
+        for number, part in enumerate(rest, 1):
+            self._protocol.send_continuation(part, fin=number == len(rest))
+
+    def _flush(self) -> None:
+        if not self._link.gone:
+            self._link.write(b"".join(self._protocol.data_to_send()))
+
+
+def _pieces(plan: Plan) -> list[Any]:
+    """What becomes a message each."""
+    kind = dict(plan.headers).get("content-type", "")
+    if kind.startswith("application/json"):
+        return [b"".join(plan.bytes)]
+    if plan.each:  # cut into pieces of some bytes: the messages are whole, their fragments are of that size
+        return [piece for piece in b"".join(plan.bytes).split(b"\n\n") if piece]
+    return [piece for piece in plan.sequence if piece != _BOM]
+
+
+def _unwrapped(piece: bytes) -> bytes:
+    """The data of one event; several events stay as they are."""
+    line = piece.strip()
+    return line.removeprefix(b"data:").strip() if line.count(b"\n") + line.count(b"\r") == 0 else piece
+
+
+def _code(plan: Plan) -> tuple[int, str]:
+    for name, value in plan.trailers:
+        code, _, reason = value.partition(" ")
+        return (int(code), reason) if name == "close" else (1011, value[:100])
+    return (1011, "the container refused") if plan.status >= 400 else (1000, "")

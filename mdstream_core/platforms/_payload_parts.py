@@ -1,0 +1,179 @@
+"""SageMaker's answers, unwrapped: what the container wrote comes in `PayloadPart`s, cut anywhere.
+
+An `:exception-type` or a `:message-type` of `error` is the end of the stream: the HTTP status was 200 long before.
+Source: botocore, `sagemaker-runtime/2017-05-13` (`ResponseStream`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from mdstream_core import _json
+from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamTimeout
+from mdstream_core.wire import LONGEST, Frame, Frames
+from mdstream_core.wire.eventstream import EventStreamDecoder, Message, Value
+from mdstream_core.wire.jsonlines import DocumentDecoder, JSONLinesDecoder
+from mdstream_core.wire.sse import SSEDecoder
+
+_SPACE = b" \t\r\n\xef\xbb\xbf"
+
+#: What the codes of a failed stream mean, and the class and status that fit.
+_FAILURES: dict[str, tuple[type[StreamFailure], int, str]] = {
+    "ModelInvocationTimeExceeded": (
+        StreamTimeout,
+        408,
+        "the model did not finish in the time that SageMaker allows a stream: ask for fewer tokens (max_tokens)",
+    ),
+    "StreamBroken": (
+        StreamFailure,
+        500,
+        "the connection between SageMaker and the container broke: the endpoint's log says more",
+    ),
+    "InternalStreamFailure": (StreamFailure, 500, "SageMaker failed; ask again"),
+}
+
+
+class ContainerDecoder:
+    """Reads what a container wrote: events, a JSON document to a line, or one JSON document.
+
+    The first bytes say which, whatever the label says: LMI labels JSON lines in more than one way, and a container
+    that ignores `stream` sends one document. A first line that is a whole document makes it JSON lines.
+
+    Args:
+        longest: The most bytes that a frame may have; a security limit.
+    """
+
+    def __init__(self, longest: int = LONGEST) -> None:
+        self._longest = longest
+        self._seen = bytearray()
+        self._inner: Frames | None = None
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that are complete with these bytes."""
+        if self._inner is None:
+            fresh = data.lstrip(_SPACE) if not self._seen else data
+            self._seen += fresh
+            self._inner = self._choose(b"\n" in fresh)
+            if self._inner is None:
+                return []
+            data = bytes(self._seen)
+        self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to decide
+        return self._inner.feed(data)
+
+    def end(self) -> list[Frame]:
+        """What is left over."""
+        if self._inner is None:
+            self._inner = DocumentDecoder(self._longest)
+            self._inner.feed(bytes(self._seen))
+        return self._inner.end()
+
+    def _choose(self, has_line: bool) -> Frames | None:
+        """How the body is framed, once that is known."""
+        if not self._seen.startswith((b"{", b"[")):
+            return SSEDecoder(self._longest) if self._seen else None
+        if has_line:
+            line = bytes(self._seen).partition(b"\n")[0]
+            return (JSONLinesDecoder if _is_json(line) else DocumentDecoder)(self._longest)
+        if len(self._seen) > self._longest:
+            raise MalformedStream(f"a line of more than {self._longest} bytes")
+        return None
+
+
+class PayloadParts:
+    """Unwraps the event stream and hands the container's bytes on.
+
+    Args:
+        inner: Reads what the container wrote.
+    """
+
+    def __init__(self, inner: Frames) -> None:
+        self._messages = EventStreamDecoder()
+        self._inner = inner
+        self._part: Mapping[str, Value] | None = None
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The container's frames that are complete with these bytes. Raises what an exception frame says."""
+        frames: list[Frame] = []
+        try:
+            for message in self._messages.feed(data):
+                if message.headers is not self._part:  # equal headers come as the same object
+                    if not _is_part(message):
+                        _judge(message)
+                        continue
+                    self._part = message.headers
+                frames += self._inner.feed(message.payload)
+        except MDStreamError as error:
+            return _Then(frames, error)
+        return _Then(frames, self._messages.broken) if self._messages.broken else frames
+
+    def end(self) -> list[Frame]:
+        """What the container did not end, and then whether a message was cut."""
+        frames = self._inner.end()
+        try:
+            self._messages.end()
+        except MDStreamError as error:
+            return _Then(frames, error)
+        return frames
+
+
+class _Then(list[Frame]):
+    """Frames, and the error that came behind them: whoever goes through them has the frames first."""
+
+    def __init__(self, frames: Iterable[Frame], error: MDStreamError) -> None:
+        super().__init__(frames)
+        self._error = error
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield from super().__iter__()
+        raise self._error
+
+
+def _is_part(message: Message) -> bool:
+    headers = message.headers
+    return headers.get(":message-type") == "event" and headers.get(":event-type") == "PayloadPart"
+
+
+def _judge(message: Message) -> None:
+    """Raise what a message says that carries no payload part. An event of another type is for later clients."""
+    headers = message.headers
+    match headers.get(":message-type"):
+        case "event":
+            return
+        case "exception":
+            raise stream_failure(str(headers.get(":exception-type", "")), message.payload)
+        case "error":
+            code, words = str(headers.get(":error-code", "")), str(headers.get(":error-message", ""))
+            raise _failure(code or "error", words, f"{code}: {words}")
+        case other:
+            raise MalformedStream(f"a message of type {other!r}, which is neither event, exception nor error")
+
+
+def stream_failure(kind: str, payload: bytes) -> StreamFailure:
+    """What an exception frame says.
+
+    >>> stream_failure("ModelStreamError", b'{"Message":"boom","ErrorCode":"StreamBroken"}').code
+    'StreamBroken'
+    """
+    raw = payload[:4000].decode("utf-8", "replace")
+    try:
+        body = _json.loads(payload)
+    except ValueError:
+        body = None
+    facts = {str(name).lower(): value for name, value in body.items()} if isinstance(body, dict) else {"message": raw}
+    return _failure(str(facts.get("errorcode") or kind or "exception"), str(facts.get("message") or ""), raw, kind)
+
+
+def _failure(code: str, words: str, raw: str, kind: str = "") -> StreamFailure:
+    failure, status, cure = _FAILURES.get(code) or (StreamFailure, 500, "")
+    name = f"{kind} {code}" if kind and kind != code else code
+    said = f"SageMaker ended the stream: {name}{f': {words}' if words else ''}"
+    return failure(f"{said} ({cure})" if cure else said, code=code, status=status, raw=raw)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        _json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+__all__ = ["ContainerDecoder", "PayloadParts", "stream_failure"]

@@ -1,0 +1,124 @@
+"""What SageMaker's refusals mean. A `ModelError` is the container's refusal in SageMaker's envelope.
+
+Source: botocore, `sagemaker-runtime/2017-05-13`; the codes of status 403 are common to all of AWS.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mdstream_core import _json
+from mdstream_core.errors import (
+    AuthenticationError,
+    ContextOverflow,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    ServerError,
+    ServiceError,
+    Words,
+    is_too_long,
+    service_error,
+)
+from mdstream_core.http import Head
+from mdstream_core.platforms._platform import seconds, words
+
+_CLOCK = "check the secret key, the region of the signature and the clock, which may be 5 minutes off"
+_LATER = "too much at once: ask later, or raise the quota"
+
+#: By the service's code: the class, and the cure.
+_MEANINGS: dict[str, tuple[type[ServiceError], str]] = {
+    "ExpiredToken": (AuthenticationError, "the session token has expired: sign in again (aws sso login)"),
+    "ExpiredTokenException": (AuthenticationError, "the session token has expired: sign in again (aws sso login)"),
+    "IncompleteSignature": (AuthenticationError, "something between here and AWS changed the request's headers"),
+    "InvalidClientTokenId": (AuthenticationError, "the access key is not known: check it, and its session token"),
+    "InvalidSignatureException": (AuthenticationError, _CLOCK),
+    "MissingAuthenticationToken": (AuthenticationError, "the request was not signed: give auth="),
+    "MissingAuthenticationTokenException": (AuthenticationError, "the request was not signed: give auth="),
+    "RequestExpired": (AuthenticationError, "check the clock: it may be 5 minutes off"),
+    "SignatureDoesNotMatch": (AuthenticationError, _CLOCK),
+    "UnrecognizedClientException": (
+        AuthenticationError,
+        "the access key is not known: check it, and its session token",
+    ),
+    "AccessDenied": (PermissionDenied, "a policy must allow sagemaker:InvokeEndpoint on this endpoint"),
+    "AccessDeniedException": (PermissionDenied, "a policy must allow sagemaker:InvokeEndpoint on this endpoint"),
+    "ModelNotReadyException": (
+        ServerError,
+        "a serverless endpoint is still being provisioned, or a multi-model endpoint still loads: ask again",
+    ),
+    "Throttling": (RateLimited, _LATER),
+    "ThrottlingException": (RateLimited, _LATER),
+    "TooManyRequestsException": (RateLimited, _LATER),
+    "InternalDependencyException": (ServerError, "something that SageMaker needs failed: contact AWS support"),
+    "InternalFailure": (ServerError, "SageMaker failed: ask again"),
+    "ServiceUnavailable": (ServerError, "ask again"),
+    "ValidationError": (InvalidRequest, ""),
+}
+
+_MISSING = "check the endpoint's name, that it is InService, and the region: each region has its own endpoints"
+
+
+def refusal(head: Head, body: bytes) -> ServiceError:
+    """The error that an error status, its headers and its body spell."""
+    facts = _facts(body)
+    code = _code(head, facts)
+    said = str(facts.get("message") or "") or words(body).message
+    raw = body[:4000].decode("utf-8", "replace")
+    if code == "ModelError":
+        return _model_error(facts, said, raw, seconds(head))
+    kind, cure = _MEANINGS.get(code or "", (service_error(head.status), _other(head.status)))
+    if kind is InvalidRequest and "not found" in said.lower():
+        kind, cure = NotFound, _MISSING
+    status = 404 if kind is NotFound else 429 if kind is RateLimited else head.status
+    message = f"{head.status}{f' {code}' if code else ''}: {said or 'no words'}"
+    return kind(
+        f"{message} ({cure})" if cure else message, code=code, status=status, raw=raw, retry_after=seconds(head)
+    )
+
+
+def _model_error(facts: Mapping[str, Any], said: str, raw: str, retry_after: float | None) -> ServiceError:
+    """The container answered with an error: its status decides, and its words come first."""
+    number = str(facts.get("originalstatuscode") or "")
+    status = int(number) if number.isdecimal() and 400 <= int(number) < 600 else 424
+    original = str(facts.get("originalmessage") or "")
+    container = words(original.encode("utf-8", "replace")) if original else Words(said)
+    kind = service_error(status)
+    if kind is AuthenticationError:  # the container's own; AWS's keys were good
+        kind = PermissionDenied
+    if is_too_long(container.message):
+        kind = ContextOverflow
+    log = f"; the container's log: {facts['logstreamarn']}" if facts.get("logstreamarn") else ""
+    who = f" {container.code}" if container.code else ""
+    return kind(
+        f"ModelError: the container answered {status}{who}: {container.message or 'no words'}{log}",
+        code="ModelError",
+        status=status,
+        raw=raw,
+        retry_after=retry_after,
+    )
+
+
+def _facts(body: bytes) -> dict[str, Any]:
+    """The fields of the envelope, names in lower case."""
+    try:
+        document = _json.loads(body)
+    except ValueError:
+        return {}
+    return {str(name).lower(): value for name, value in document.items()} if isinstance(document, dict) else {}
+
+
+def _code(head: Head, facts: Mapping[str, Any]) -> str | None:
+    """The service's word: `x-amzn-errortype` before its colon, else the body's, without a name space."""
+    named = head.headers.get("x-amzn-errortype") or facts.get("__type") or facts.get("code")
+    if not isinstance(named, str) or not named:
+        return "ModelError" if "originalstatuscode" in facts else None
+    return named.partition(":")[0].rpartition("#")[2].strip() or None
+
+
+def _other(status: int) -> str:
+    return (
+        "a redirect is not followed, because the request carries a signature: give the URL it leads to"
+        if 300 <= status < 400
+        else ""
+    )

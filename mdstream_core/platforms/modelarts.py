@@ -1,0 +1,169 @@
+"""Huawei Cloud ModelArts: real-time services, old and new generation, and MaaS (ModelArts Studio).
+
+A real-time service passes requests on to its image, most often vLLM or vLLM-Ascend, under the address that the console
+shows; the image's path stands behind it. The same service may be reached over HTTPS (answers as server-sent events) or,
+where it was deployed so, over WebSocket; through the public gateway or a VPC channel; each with any authentication.
+MaaS is the same format under a base of its own. Errors of the gateway have Huawei's envelope, those of the image are
+passed through.
+
+Sources: usermanual-standard-modelarts 0023, 0105, 0106, 0124; inference2.0 0007, 0013, 0014; the MaaS guide;
+`huaweicloudsdkcore` 3.1.219 (exception_handler.py).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from mdstream_core import _json
+from mdstream_core.errors import ContextOverflow, ServiceError, Words, is_too_long, service_error
+from mdstream_core.http import Head, Request
+from mdstream_core.platforms._modelarts_codes import CODES, STATUSES
+from mdstream_core.platforms._platform import USER_AGENT, Trailers, frames, seconds, words
+from mdstream_core.wire import Frames
+from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
+
+_SCHEMES = ("https", "http", "wss", "ws")
+_CODE = re.compile(r"[A-Za-z]+\.\d+")
+
+#: How the envelope is spelled: the names of code and message (exception_handler.py; one level down too).
+_SPELLINGS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelArts:
+    """One service.
+
+    Args:
+        endpoint: The address that the console shows (`https://infer-modelarts-<region>.modelarts-infer.com/v1/infers/<id>`,
+            a gateway's or a VPC channel's `http://<ip>:<port>`), or an OpenAI base that ends with its version (MaaS:
+            `https://api.modelarts-maas.com/v1`), or the whole URL of a route. With `wss://` the service is asked over a
+            WebSocket.
+        route: The image's path behind the address. `None` takes the one of the dialect; `""` none at all.
+
+    Example:
+        >>> ModelArts("https://h/v1/infers/8e1b").url("/v1/chat/completions")
+        'https://h/v1/infers/8e1b/v1/chat/completions'
+        >>> ModelArts("https://api.modelarts-maas.com/v2").url("/v1/chat/completions")
+        'https://api.modelarts-maas.com/v2/chat/completions'
+    """
+
+    endpoint: str
+    route: str | None = None
+    base: str = field(init=False, default="")
+    query: str = field(init=False, default="")
+
+    name: ClassVar[str] = "modelarts"
+    tells_at_the_end: ClassVar[bool] = True  # the usage comes after the finish, and a close code after everything
+    has_trailers: ClassVar[bool] = False
+    drain: ClassVar[float] = 10.0
+
+    def __post_init__(self) -> None:
+        base, _, query = _checked(self.endpoint.strip()).partition("?")
+        object.__setattr__(self, "base", base.rstrip("/"))
+        object.__setattr__(self, "query", query)
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the service is asked over a WebSocket."""
+        return self.base.startswith("ws")
+
+    def url(self, route: str) -> str:
+        """Where `route` is."""
+        path = route if self.route is None else self.route
+        if self.route is None and (self.base.endswith(path) or self.base.endswith(_unversioned(path))):
+            path = ""
+        elif re.search(r"/v[0-9]+$", self.base):
+            path = _unversioned(path)
+        slash = "/" if path and not path.startswith("/") else ""
+        return f"{self.base}{slash}{path}" + (f"?{self.query}" if self.query else "")
+
+    def envelope(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The body as it is."""
+        return body
+
+    def request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
+        """A POST, or the handshake of a WebSocket whose first message is `content`."""
+        given = {name.lower(): value for name, value in headers.items()}
+        fields = {
+            "accept": "text/event-stream, application/json" if stream else "application/json",
+            "user-agent": USER_AGENT,
+        }
+        if self.is_websocket:
+            return Request("GET", self.url(route), {**fields, **given}, content)
+        fields |= {
+            "accept-encoding": "gzip, deflate",
+            "content-length": str(len(content)),
+            "content-type": "application/json",
+        }
+        return Request("POST", self.url(route), {**fields, **given}, content)
+
+    def frames(self, head: Head) -> Frames:
+        """Events, one document, or the messages of a WebSocket."""
+        return MessageDecoder() if head.content_type == CONTENT_TYPE else frames(head)
+
+    def refused(self, head: Head, body: bytes) -> ServiceError:
+        """Huawei's envelope, or the image's own words."""
+        said = _said(body)
+        kind, cure = CODES.get(said.code or "", (service_error(head.status), STATUSES.get(head.status, "")))
+        if is_too_long(said.message):
+            kind, cure = ContextOverflow, ""
+        if 300 <= head.status < 400:
+            cure = "a redirect is not followed, because the request carries a credential: give the URL it leads to"
+        message = f"{head.status}{f' {said.code}' if said.code else ''}: {said.message or 'no words'}"
+        return kind(
+            f"{message} ({cure})" if cure else message,
+            code=said.code,
+            status=head.status,
+            raw=body[:4000].decode("utf-8", "replace"),
+            retry_after=seconds(head),
+        )
+
+    def ended(self, trailers: Trailers) -> None:
+        """The service has no trailers; a close code is read by `frames`."""
+
+    def request_id(self, head: Head) -> str | None:
+        """`X-Request-Id`."""
+        return head.headers.get("x-request-id")
+
+
+def _unversioned(path: str) -> str:
+    return path.removeprefix("/v1")
+
+
+def _said(body: bytes) -> Words:
+    try:
+        document: Any = _json.loads(body)
+    except ValueError:
+        return words(body)
+    return next(_envelopes(document), None) or words(body)
+
+
+def _envelopes(document: Any) -> Iterator[Words]:
+    """What the envelope says, at the top or one level down; a code of ours tells it from the image's own errors."""
+    if not isinstance(document, dict):
+        return
+    for inner in (document, *(value for value in document.values() if isinstance(value, dict))):
+        for code_name, message_name in _SPELLINGS:
+            code, message = inner.get(code_name), inner.get(message_name)
+            if isinstance(code, str) and isinstance(message, str) and _CODE.fullmatch(code):
+                yield Words(message, code)
+
+
+def _checked(endpoint: str) -> str:
+    shown = re.split("[?#]", endpoint)[0]  # a query may hold a key
+    try:
+        parts = urlsplit(endpoint)
+        whole = parts.scheme in _SCHEMES and parts.hostname and (parts.port is None or parts.port)
+    except ValueError:
+        raise ValueError(f"endpoint={shown!r} is no URL: its host or port cannot be read") from None
+    if "@" in parts.netloc:
+        raise ValueError("endpoint has a user or password before its host; give credentials as auth= or api_key=")
+    if not whole or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", endpoint):
+        raise ValueError(
+            f"endpoint={shown!r} is no URL of a service: give the address that the console shows, such as "
+            "https://infer-modelarts-<region>.modelarts-infer.com/v1/infers/<id>, or wss://… for a WebSocket service, "
+            "or https://api.modelarts-maas.com/v1 for MaaS"
+        )
+    return endpoint

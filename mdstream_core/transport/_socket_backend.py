@@ -1,0 +1,59 @@
+"""Bytes for threads: httpcore's own network backend, with a leaner read.
+
+Stock, every read tells the socket its time limit (an `ioctl`) and sets up a table of exceptions; that is a tenth of
+what a token costs when models stream, one wake-up for each.
+"""
+
+import ssl
+from typing import Any
+
+_UNKNOWN = object()
+
+
+class SocketStream:
+    """One of httpcore's streams, read straight from its socket."""
+
+    def __init__(self, core: Any, stock: Any) -> None:
+        self._core = core
+        self._stock = stock
+        self._sock = stock.get_extra_info("socket")
+        self._limit: Any = _UNKNOWN
+        self.get_extra_info = stock.get_extra_info
+        self.close = stock.close
+        if isinstance(stock.get_extra_info("ssl_object"), ssl.SSLObject):
+            self.read = stock.read  # type: ignore[method-assign]  # TLS inside TLS: the socket knows only the outer one
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            if timeout != self._limit:
+                self._sock.settimeout(timeout)
+                self._limit = timeout
+            return self._sock.recv(max_bytes)  # type: ignore[no-any-return]
+        except TimeoutError as error:
+            raise self._core.ReadTimeout("nothing came for too long") from error
+        except OSError as error:
+            raise self._core.ReadError(str(error)) from error
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._limit = _UNKNOWN
+        self._stock.write(buffer, timeout)
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> "SocketStream":
+        return SocketStream(self._core, self._stock.start_tls(ssl_context, server_hostname, timeout))
+
+
+class SocketBackend:
+    """httpcore's `SyncBackend`, whose streams are read leaner. `core` is the module whose errors are raised."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        self._stock = core.SyncBackend()
+        self.sleep = self._stock.sleep
+
+    def connect_tcp(self, *args: Any) -> SocketStream:
+        return SocketStream(self._core, self._stock.connect_tcp(*args))
+
+    def connect_unix_socket(self, *args: Any) -> SocketStream:
+        return SocketStream(self._core, self._stock.connect_unix_socket(*args))

@@ -1,0 +1,256 @@
+"""WebSocket (RFC 6455) without sockets: frames, messages, the farewell.
+
+`Conversation` is one end of a connection after its handshake: bytes in, messages out, and what must be sent in answer
+((pongs, the close frame). No extensions.
+"""
+
+import base64
+import hashlib
+import secrets
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mdstream_core.errors import MalformedStream
+from mdstream_core.wire import LONGEST
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+
+NORMAL, NO_CODE = 1000, 1005  # the second stands for a close frame without a code (§7.4.1)
+_PROTOCOL, _ENCODING, _TOO_BIG = "1002", "1007", "1009"
+
+
+class Message(NamedTuple):
+    """A frame; or, where `whole`, a message."""
+
+    opcode: int
+    data: bytes
+    whole: bool = True
+
+
+def accept(key: str) -> str:
+    """What a server answers to `Sec-WebSocket-Key` (§4.2.2).
+
+    >>> accept("dGhlIHNhbXBsZSBub25jZQ==")
+    's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
+    """
+    return base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()  # noqa: S324
+
+
+def framed(opcode: int, data: bytes, *, whole: bool = True, mask: bytes = b"") -> bytes:
+    r"""One frame.
+
+    >>> framed(TEXT, b"Hello"), framed(TEXT, b"Hello", mask=b"\x37\xfa\x21\x3d")
+    (b'\x81\x05Hello', b'\x81\x857\xfa!=\x7f\x9fMQX')
+    """
+    size, masked = len(data), 0x80 if mask else 0
+    first = opcode | (0x80 if whole else 0)
+    if size < 126:
+        head = bytes((first, masked | size))
+    elif size < 65_536:
+        head = struct.pack("!BBH", first, masked | 126, size)
+    else:
+        head = struct.pack("!BBQ", first, masked | 127, size)
+    return head + mask + _masked(data, mask) if mask else head + data
+
+
+def close_data(code: int, reason: str = "") -> bytes:
+    """The payload of a close frame; control frames carry 125 bytes at most (§5.5)."""
+    return struct.pack("!H", code) + reason.encode()[:123].decode("utf-8", "ignore").encode()
+
+
+class FrameReader:
+    """Reads frames out of bytes, cut anywhere.
+
+    Args:
+        masked: Whether the frames must be masked: those of a client must, those of a server must not (§5.1).
+        longest: The most bytes that a frame may carry; a security limit.
+    """
+
+    def __init__(self, *, masked: bool, longest: int = LONGEST) -> None:
+        self._masked = masked
+        self._longest = longest
+        self._held = bytearray()
+        self._need = 2
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """The frames that are complete with these bytes. Raises `MalformedStream`, with the close code as its code."""
+        if self._held:
+            self._held += data
+            if len(self._held) < self._need:
+                return
+            data = bytes(self._held)
+            self._held.clear()
+        at, most, masked = 0, len(data), self._masked
+        start, end = self._span(data, at)
+        while end <= most:
+            first, payload = data[at], data[start:end]
+            yield Message(first & 0x0F, _masked(payload, data[start - 4 : start]) if masked else payload, first >= 0x80)
+            at = end
+            start, end = self._span(data, at)
+        self._need = end - at
+        self._held += data[at:]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is held that waits for its rest."""
+        return not self._held
+
+    def _span(self, data: bytes, at: int) -> tuple[int, int]:
+        """Where the payload of the frame at `at` begins and ends; an end that is unknown yet is behind the bytes."""
+        if len(data) < at + 2:
+            return at, at + 2
+        first, second = data[at], data[at + 1]
+        if first != _WHOLE_TEXT or second >= 0x80 or self._masked:
+            self._check(first, second)
+        size = second & 0x7F
+        start = at + _HEAD.get(size, 2) + (4 if self._masked else 0)
+        if size >= 126:
+            if len(data) < start:
+                return start, start
+            size = int.from_bytes(data[at + 2 : at + _HEAD[size]])
+            if size > self._longest:
+                raise MalformedStream(f"a message of more than {self._longest} bytes", code=_TOO_BIG)
+        return start, start + size
+
+    def _check(self, first: int, second: int) -> None:
+        opcode = first & 0x0F
+        if first & 0x70:
+            raise MalformedStream("a frame with reserved bits, which belong to extensions", code=_PROTOCOL)
+        if opcode not in _OPCODES:
+            raise MalformedStream(f"a frame of the unknown kind {opcode}", code=_PROTOCOL)
+        if bool(second & 0x80) is not self._masked:
+            raise MalformedStream(f"a frame that is {'not ' if self._masked else ''}masked", code=_PROTOCOL)
+        if opcode >= CLOSE and (second & 0x7F > 125 or not first & 0x80):
+            raise MalformedStream("a control frame that is too long or in parts", code=_PROTOCOL)
+
+
+_WHOLE_TEXT = 0x80 | TEXT  # of a server, and not masked: what models stream, and sound as it is
+_HEAD = {126: 4, 127: 10}  # bytes before mask and payload, by the size that the second byte says
+_OPCODES = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
+
+
+class Conversation:
+    """One end of a connection.
+
+    Args:
+        client: Whether we are the client: it masks what it sends.
+        longest: The most bytes that a message may have; a security limit.
+
+    Attributes:
+        closing: We have sent a close frame, and send nothing more.
+        closed: The other side has, or broke the rules: nothing is read any more.
+        broken: What was wrong with what came; the messages before it were handed out.
+        plain: The bytes of the last `feed` were nothing but whole messages, each in one frame.
+    """
+
+    def __init__(self, *, client: bool, longest: int = LONGEST) -> None:
+        self._client = client
+        self._longest = longest
+        self._reader = FrameReader(masked=not client, longest=longest)
+        self._due = b""
+        self.plain = False
+        self._opcode = 0
+        self._parts = bytearray()
+        self.closing = self.closed = False
+        self.broken: MalformedStream | None = None
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that are complete with these bytes; a close frame is the last."""
+        messages: list[Message] = []
+        self.plain = self._reader.empty and not self.closed
+        if self.closed:
+            return messages
+        try:
+            for frame in self._reader.feed(data):
+                message = self._take(frame)
+                if message is not None:
+                    messages.append(message)
+                if message is not frame:
+                    self.plain = False
+                if self.closed:
+                    break
+        except MalformedStream as error:
+            self.broken, self.closed = error, True
+            self.close(int(error.code or _PROTOCOL))
+        self.plain = self.plain and self._reader.empty and not self.closed
+        return messages
+
+    def send(self, opcode: int, data: bytes) -> None:
+        """Have a frame sent; after the close frame nothing may follow (§5.5.1)."""
+        if not self.closing:
+            self._due += framed(opcode, data, mask=secrets.token_bytes(4) if self._client else b"")
+
+    def close(self, code: int = NORMAL, reason: str = "") -> None:
+        """Begin the farewell, or answer it."""
+        self._close(close_data(code, reason))
+
+    def due(self) -> bytes:
+        """What must be sent now."""
+        due, self._due = self._due, b""
+        return due
+
+    def _close(self, data: bytes) -> None:
+        self.send(CLOSE, data)
+        self.closing = True
+
+    def _take(self, frame: Message) -> Message | None:
+        if frame.opcode == TEXT and frame.whole and not self._opcode:
+            _text(frame.data)
+            return frame
+        match frame.opcode:
+            case 9:
+                # §5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response"
+                self.send(PONG, frame.data)
+            case 8:
+                code = close_code(frame.data)
+                self.closed = True
+                self._close(b"" if code == NO_CODE else frame.data[:2])
+                return frame
+            case 0 | 1 | 2:
+                return self._joined(frame)
+        return None
+
+    def _joined(self, frame: Message) -> Message | None:
+        opcode, data, whole = frame
+        if (opcode == CONTINUATION) is not bool(self._opcode):
+            raise MalformedStream("a message within a message, or the rest of none", code=_PROTOCOL)
+        if not (whole and opcode):
+            self._opcode = self._opcode or opcode
+            self._parts += data
+            if len(self._parts) > self._longest:
+                raise MalformedStream(f"a message of more than {self._longest} bytes", code=_TOO_BIG)
+            if not whole:
+                return None
+            opcode, data = self._opcode, bytes(self._parts)
+            self._opcode = 0
+            self._parts.clear()
+        if opcode == TEXT:
+            _text(data)
+        return Message(opcode, data)
+
+
+def close_code(data: bytes) -> int:
+    """The code that a close frame carries. Raises `MalformedStream` for one that must not be sent (§7.4)."""
+    if not data:
+        return NO_CODE
+    code = int.from_bytes(data[:2])
+    if len(data) == 1 or not (3000 <= code < 5000 or 1000 <= code < 1015) or code in {1004, 1005, 1006}:
+        raise MalformedStream(f"a close frame with the code {code}, which must not be sent", code=_PROTOCOL)
+    _text(data[2:])
+    return code
+
+
+def _text(data: bytes) -> None:
+    """§8.1: bytes that are no UTF-8 must fail the connection."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedStream(f"a text message that is not UTF-8: {error}", code=_ENCODING) from error
+
+
+def _masked(data: bytes, mask: bytes) -> bytes:
+    """Mask or unmask (§5.3), as one long number."""
+    size = len(data)
+    key = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")

@@ -1,0 +1,85 @@
+"""SageMaker in the tests: frames, an endpoint on loopback, and both clients asking it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mdstream_core import Dialect, Reply, Retry, Service
+from mdstream_core.auth import Signer
+from mdstream_core.dialects import Auto
+from mdstream_core.emulator import Emulator
+from mdstream_core.errors import MDStreamError
+from mdstream_core.events import Event
+from mdstream_core.http import Head
+from mdstream_core.platforms import SageMaker
+from mdstream_core.wire.eventstream import encode
+
+PART = {":event-type": "PayloadPart", ":content-type": "application/octet-stream", ":message-type": "event"}
+QUESTION = {"messages": [{"role": "user", "content": "Hello"}]}
+HELLO = "Hello! How can I help you today?"
+KEYS = {"AKEMULATED": "s3cret"}
+
+
+def part(data: bytes) -> bytes:
+    return encode(PART, data)
+
+
+def exception(kind: str, payload: bytes) -> bytes:
+    return encode({":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"}, payload)
+
+
+def stream_head(written: str = "text/event-stream") -> Head:
+    """How a stream begins; `written` is the container's content type."""
+    return Head(200, {"content-type": "application/vnd.amazon.eventstream", "x-amzn-sagemaker-content-type": written, "x-amzn-requestid": "r-1"})  # fmt: skip
+
+
+def signer(**options: Any) -> Signer:
+    pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
+    from mdstream_core.auth.aws import AWSSigner  # noqa: PLC0415
+
+    return AWSSigner.of("AKEMULATED", "s3cret", **{"region_name": "us-east-1", **options})
+
+
+def service(cloud: Emulator, name: str = "emulated", auth: Any = None, **parameters: Any) -> Service:
+    platform = SageMaker(name, endpoint_url=cloud.sagemaker.endpoint_url, **parameters)
+    return Service(platform, auth=auth or signer(), retry=Retry(0), timeout=10, trust_env=False)
+
+
+Outcome = tuple[Reply, MDStreamError | None]
+Ask = Callable[..., Outcome]
+
+
+def sync(service: Service, dialect: Dialect | None = None, *, stream: bool = True, **question: Any) -> Outcome:
+    """What came, and how it ended."""
+    events: list[Event] = []
+    failed: MDStreamError | None = None
+    try:
+        for event in service.client.stream(service.call(dialect or Auto(), {**QUESTION, **question}, stream=stream)):
+            events.append(event)  # noqa: PERF402
+    except MDStreamError as error:
+        failed = error
+    service.close()
+    return Reply.of(events), failed
+
+
+def asyn(service: Service, dialect: Dialect | None = None, *, stream: bool = True, **question: Any) -> Outcome:
+    """The same with the other client."""
+
+    async def main() -> Outcome:
+        events: list[Event] = []
+        failed: MDStreamError | None = None
+        call = service.call(dialect or Auto(), {**QUESTION, **question}, stream=stream)
+        try:
+            async for event in service.async_client.stream(call):
+                events.append(event)  # noqa: PERF401
+        except MDStreamError as error:
+            failed = error
+        await service.aclose()
+        return Reply.of(events), failed
+
+    return asyncio.run(main())
+
+
+both = pytest.mark.parametrize("ask", [sync, asyn])

@@ -1,0 +1,363 @@
+"""AWS's signer: the signature of the reference, where credentials come from, when they are renewed, and no secrets."""
+
+import asyncio
+import copy
+import datetime as dt
+import importlib
+import pickle
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mdstream_core.auth.aws import AWSSigner, MissingCredentials, connect
+from mdstream_core.errors import AuthenticationError, ConnectionFailed, MissingExtra
+from mdstream_core.http import Request
+
+pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
+boto3 = pytest.importorskip("boto3", reason="boto3 sessions and clients are sources of credentials")
+
+import botocore.auth  # noqa: E402
+import botocore.credentials  # noqa: E402
+import botocore.exceptions  # noqa: E402
+
+KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+URL = "https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/my-ep/invocations-response-stream"
+ASKED = Request(
+    "POST",
+    URL,
+    {
+        "content-type": "application/json",
+        "user-agent": "mdstream",
+        "x-amzn-sagemaker-accept": "application/json",
+        "x-amzn-sagemaker-inference-component": "ic-1",
+    },
+    b'{"inputs":"hi"}',
+)
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An environment without AWS, and a home of its own."""
+    for name in [name for name in __import__("os").environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return tmp_path
+
+
+def credential(request: Request) -> str:
+    """The access key id that a request was signed with."""
+    return request.headers["authorization"].partition("Credential=")[2].partition("/")[0]
+
+
+def test_the_vector_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Key, date, headers and body of reference/sagemaker.md give its signature; botocore's clock is set, nothing else.
+    """
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_: dt.datetime(2026, 1, 2, 3, 4, 5))
+    signed = AWSSigner.of(KEY, SECRET, region_name="us-east-1").sign(ASKED)
+
+    assert "20260102T030405Z" == signed.headers["x-amz-date"]
+    assert (
+        f"AWS4-HMAC-SHA256 Credential={KEY}/20260102/us-east-1/sagemaker/aws4_request, SignedHeaders=content-type;host;"
+        "x-amz-date;x-amzn-sagemaker-accept;x-amzn-sagemaker-inference-component, "
+        "Signature=4a84b2c7df0b654478ac1a3a567a5e35f4714c12c312c6412f540872576d0e5a"
+    ) == signed.headers["authorization"]
+
+
+def test_signing_makes_a_new_request() -> None:
+    """
+    The unsigned one stays as it was; a session token is a signed header.
+    """
+    before = dict(ASKED.headers)
+    signed = AWSSigner.of(KEY, SECRET, "token", region_name="us-east-1").sign(ASKED)
+
+    assert before == ASKED.headers
+    assert "token" == signed.headers["x-amz-security-token"]
+    assert "x-amz-security-token" in signed.headers["authorization"]
+    assert ASKED.content is signed.content
+
+
+def test_a_key_in_hand_needs_nothing() -> None:
+    """
+    It is never stale and never renewed.
+    """
+    signer = AWSSigner.of(KEY, SECRET, region_name="us-east-1")
+
+    assert (False, False) == (signer.stale(), signer.renewable())
+
+
+def test_nothing_is_fetched_before_it_is_needed() -> None:
+    """
+    Building a connection looks for no credentials; the first request finds that there are none, and where was looked.
+    """
+    signer = connect(region_name="us-east-1").signer
+
+    assert signer.stale()
+    assert not signer.renewable()
+    with pytest.raises(MissingCredentials, match=r"AWS_ACCESS_KEY_ID.*aws/credentials.*EC2") as missing:
+        signer.refresh(signer.generation)
+    assert isinstance(missing.value, ValueError)
+    assert isinstance(missing.value, AuthenticationError)
+    assert str(missing.value) == str(pickle.loads(pickle.dumps(missing.value)))
+
+
+def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    botocore's variables give key and region; a signer that is asked unprepared fetches its key.
+    """
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    found = connect()
+
+    assert ("eu-west-1", "https://runtime.sagemaker.eu-west-1.amazonaws.com") == (
+        found.region_name,
+        found.endpoint_url,
+    )
+    assert "AKENV" == credential(found.signer.sign(ASKED))
+    assert "/eu-west-1/sagemaker/" in found.signer.sign(ASKED).headers["authorization"]
+
+
+def profiles(home: Path, key: str = "AKFILE") -> None:
+    (home / "config").write_text("[profile work]\nregion = ap-south-1\n[profile gov]\nregion = us-gov-west-1\nuse_fips_endpoint = true\n")  # fmt: skip
+    (home / "credentials").write_text(f"[work]\naws_access_key_id = {key}\naws_secret_access_key = s3cret\n")
+
+
+def test_a_profile(alone: Path) -> None:
+    """
+    Its region, its key; refused, the file is read again, so that a key that was changed is found.
+    """
+    profiles(alone)
+    found = connect(credentials_profile_name="work")
+
+    assert "ap-south-1" == found.region_name
+    assert "AKFILE" == credential(found.signer.sign(ASKED))
+    profiles(alone, "AKNEW")
+    assert found.signer.renewable()
+    found.signer.refresh(found.signer.generation)
+    assert "AKNEW" == credential(found.signer.sign(ASKED))
+
+
+def test_a_profile_that_is_not_there(alone: Path) -> None:
+    """
+    Its name, and those that are there.
+    """
+    profiles(alone)
+    with pytest.raises(ValueError, match=r"credentials_profile_name='home' is neither .* there: .*'work'"):
+        connect(credentials_profile_name="home", region_name="us-east-1")
+
+
+def test_a_region_that_is_missing() -> None:
+    """
+    The places that were searched are named.
+    """
+    with pytest.raises(ValueError, match=r"region_name is missing: .* AWS_DEFAULT_REGION.* ~/\.aws/config"):
+        connect()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"aws_access_key_id": "a"},
+        {"aws_secret_access_key": "b"},
+        {"aws_session_token": "c"},
+    ],
+    ids=str,
+)
+def test_half_a_key(keys: dict[str, str]) -> None:
+    """
+    An id without its secret, a token without either.
+    """
+    with pytest.raises(ValueError, match="belong together"):
+        connect(region_name="us-east-1", **keys)  # type: ignore[arg-type]
+
+
+#: name: (options, the endpoint)
+ENDPOINTS: dict[str, tuple[dict[str, Any], str]] = {
+    "aws": ({"region_name": "us-east-1"}, "https://runtime.sagemaker.us-east-1.amazonaws.com"),
+    "fips": (
+        {"region_name": "us-east-1", "use_fips_endpoint": True},
+        "https://runtime-fips.sagemaker.us-east-1.amazonaws.com",
+    ),
+    "china": ({"region_name": "cn-north-1"}, "https://runtime.sagemaker.cn-north-1.amazonaws.com.cn"),
+    "given": ({"region_name": "us-east-1", "endpoint_url": "https://vpce.example"}, "https://vpce.example"),
+}
+
+
+@pytest.mark.parametrize(("options", "url"), ENDPOINTS.values(), ids=ENDPOINTS)
+def test_the_endpoint_by_botocores_rules(options: dict[str, Any], url: str) -> None:
+    """
+    Partitions and FIPS; an address that is given is taken.
+    """
+    assert url == connect(**options).endpoint_url
+
+
+def test_botocores_own_settings_of_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What is set for botocore counts here too.
+    """
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
+    assert "https://runtime-fips.sagemaker.us-west-2.amazonaws.com" == connect(region_name="us-west-2").endpoint_url
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://127.0.0.1:1")
+    assert "http://127.0.0.1:1" == connect(region_name="us-west-2").endpoint_url
+
+
+def test_a_boto3_session() -> None:
+    """
+    The source of region and credentials.
+    """
+    found = connect(boto3_session=boto3.Session("AKSESSION", "secret", region_name="sa-east-1"))
+
+    assert ("sa-east-1", "https://runtime.sagemaker.sa-east-1.amazonaws.com") == (found.region_name, found.endpoint_url)
+    assert "AKSESSION" == credential(found.signer.sign(ASKED))
+
+
+def test_a_boto3_client() -> None:
+    """
+    The source of region, endpoint and credentials.
+    """
+    client = boto3.client("sagemaker-runtime", "us-west-2", endpoint_url="http://127.0.0.1:9", aws_access_key_id="AKCLIENT", aws_secret_access_key="s")  # fmt: skip
+    found = connect(client=client)
+
+    assert ("us-west-2", "http://127.0.0.1:9") == (found.region_name, found.endpoint_url)
+    assert "AKCLIENT" == credential(found.signer.sign(ASKED))
+
+
+class Metadata:
+    """Gives keys that end, as a role does; counts how often it is asked."""
+
+    def __init__(self, seconds: float = 3600) -> None:
+        self.seconds = seconds
+        self.asked = 0
+        self.threads: set[int] = set()
+
+    def __call__(self) -> dict[str, str]:
+        self.asked += 1
+        self.threads.add(threading.get_ident())
+        end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.seconds)
+        return {"access_key": f"AK{self.asked}", "secret_key": "s", "token": "t", "expiry_time": end.isoformat()}
+
+    def credentials(self) -> Any:
+        return botocore.credentials.DeferredRefreshableCredentials(self, "assume-role")
+
+
+def test_keys_that_end_are_fetched_in_time() -> None:
+    """
+    Fetched by the first refresh, kept while they last, fetched again when their end is near.
+    """
+    role = Metadata()
+    signer = AWSSigner("us-east-1", lambda: None, found=role.credentials())
+
+    assert 0 == role.asked
+    signer.refresh(signer.generation)
+    assert ("AK1", False, True) == (credential(signer.sign(ASKED)), signer.stale(), signer.renewable())
+    ending = Metadata(120)
+    signer = AWSSigner("us-east-1", lambda: None, found=ending.credentials())
+    signer.refresh(signer.generation)
+    assert signer.stale()
+    ending.seconds = 3600
+    signer.refresh(signer.generation)
+    assert ("AK2", False) == (credential(signer.sign(ASKED)), signer.stale())
+
+
+def test_signing_never_asks_the_network() -> None:
+    """
+    Also not when the end is near: `stale` says so, and `refresh` is where one waits.
+    """
+    role = Metadata(1)
+    signer = AWSSigner("us-east-1", lambda: None, found=role.credentials())
+    signer.refresh(signer.generation)
+    asked = role.asked
+    signer.sign(ASKED)
+
+    assert asked == role.asked
+
+
+def test_many_who_ask_at_once_fetch_once() -> None:
+    """
+    Single-flight, off the event loop.
+    """
+    role = Metadata()
+    signer = AWSSigner("us-east-1", lambda: None, found=role.credentials())
+
+    async def main() -> None:
+        await asyncio.gather(*(asyncio.to_thread(signer.refresh, 0) for _ in range(8)))
+
+    asyncio.run(main())
+
+    assert 1 == role.asked
+    assert threading.get_ident() not in role.threads
+
+
+#: name: (what botocore raises, what comes out)
+FAILURES: dict[str, tuple[Exception, type[Exception]]] = {
+    "unreachable": (
+        botocore.exceptions.EndpointConnectionError(endpoint_url="http://169.254.169.254"),
+        ConnectionFailed,
+    ),
+    "metadata": (botocore.exceptions.MetadataRetrievalError(error_msg="x"), ConnectionFailed),
+    "sso": (botocore.exceptions.UnauthorizedSSOTokenError(), AuthenticationError),
+    "half a key": (
+        botocore.exceptions.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+        AuthenticationError,
+    ),
+    "refused": (
+        botocore.exceptions.ClientError(
+            {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "AssumeRole"
+        ),
+        AuthenticationError,
+    ),
+}
+
+
+@pytest.mark.parametrize(("raised", "kind"), FAILURES.values(), ids=FAILURES)
+def test_botocores_exceptions_stay_behind_the_wall(raised: Exception, kind: type[Exception]) -> None:
+    """
+    Each becomes one of ours, and keeps its words.
+    """
+
+    def find() -> None:
+        raise raised
+
+    with pytest.raises(kind) as error:
+        AWSSigner("us-east-1", find).refresh(0)
+
+    assert str(raised)[:20] in str(error.value)
+    assert raised is error.value.__cause__
+
+
+def test_no_secret_is_shown_or_written() -> None:
+    """
+    Neither in repr nor in a pickle; a signer that finds its key again elsewhere can be pickled, others say why not.
+    """
+    given = AWSSigner.of(KEY, SECRET, "t0ken", region_name="us-east-1")
+    chain = connect(region_name="us-east-1").signer
+
+    assert not {SECRET, "t0ken"} & set(repr(given).split())
+    assert SECRET not in repr(connect(region_name="us-east-1", aws_access_key_id=KEY, aws_secret_access_key=SECRET))
+    with pytest.raises(TypeError, match="not written to a pickle"):
+        pickle.dumps(given)
+    assert given is copy.deepcopy(given)
+    assert ("us-east-1", True) == ((again := pickle.loads(pickle.dumps(chain))).region_name, again.stale())
+
+
+def test_botocore_is_not_imported_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    And where it is missing, the error says what to install.
+    """
+    for name in [name for name in sys.modules if name.split(".")[0] in {"botocore", "boto3"}]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "mdstream_core.auth.aws")
+    aws = importlib.import_module("mdstream_core.auth.aws")
+
+    assert not {"botocore", "boto3"} & sys.modules.keys()
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    with pytest.raises(MissingExtra, match=r"mdstream-llm\[aws\]"):
+        aws.connect(region_name="us-east-1")
+    with pytest.raises(MissingExtra, match=r"mdstream-llm\[aws\]"):
+        aws.AWSSigner.of("a", "b", region_name="us-east-1")

@@ -1,0 +1,477 @@
+"""Huawei Cloud's signers: the vectors of the reference, the SDK as a judge, tokens that age, what is never shown."""
+
+import hashlib
+import json
+import pickle
+import random
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from mdstream_core.auth import Bearer, Signer, Unsigned
+from mdstream_core.auth._huawei_signature import canonical
+from mdstream_core.auth.huawei import (
+    AKSK,
+    LARGEST,
+    AppCode,
+    AppKey,
+    BareKey,
+    FoundAKSK,
+    Login,
+    PasswordToken,
+    Token,
+    signer,
+)
+from mdstream_core.errors import AuthenticationError, ConnectionFailed, InvalidRequest, ServerError
+from mdstream_core.http import Request
+
+AK = "QTWAOYTTINDUT2QVKYUC"
+SK = "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc"
+NOW = 1767323045.0  # 2026-01-02T03:04:05Z
+SERVICE = "https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1bb6be-1111-2222-3333-abcdefabcdef"
+CHAT = Request(
+    "POST", f"{SERVICE}/v1/chat/completions", {"content-type": "application/json"}, b'{"model":"m","stream":true}'
+)
+
+#: Reference §2.2: (request, signed headers, signature), verified there by an independent implementation.
+VECTORS: dict[str, tuple[Request, str, str]] = {
+    "a chat": (
+        CHAT,
+        "content-type;host;x-sdk-date",
+        "3354c05604972bbbcf2189364d38f0f182ab5df19ef610978102557286d4c1d1",
+    ),
+    "odd path and query": (
+        Request(
+            "POST",
+            "https://infer.example.com/v1/infers/a b/é/x?b=2&a=1 2&a=0",
+            {"content-type": "application/json;charset=utf8", "x-project-id": "p1", "x_custom": "v"},
+            b"{}",
+        ),
+        "content-type;host;x-project-id;x-sdk-date",
+        "0e9a727ab0b54c9624a45eb20d440448dc4531c11d79fbdfcf4031a7b1e0ebca",
+    ),
+    "an unsigned payload": (
+        Request("POST", "https://infer.example.com/p/", {"content-type": "multipart/form-data; boundary=x"}, b"abc"),
+        "content-type;host;x-sdk-content-sha256;x-sdk-date",
+        "8ae080c76241982bf0db4c9a48da5e8c366e3f0dec9f4b29c02625647d5f28af",
+    ),
+    "no body": (
+        Request("GET", "https://infer.example.com/p"),
+        "host;x-sdk-date",
+        "13d486de44f343acd52b6bddd190db256f94838375aa460b48aa80d55d951d04",
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """
+    No credential of the machine that runs the tests is found.
+    """
+    for name in ("AK", "SK", "SECURITY_TOKEN", "PROJECT_ID"):
+        monkeypatch.delenv(f"HUAWEICLOUD_SDK_{name}", raising=False)
+    for name in ("MODELARTS_API_KEY", "MAAS_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    return tmp_path / "credentials"
+
+
+def at(now: float = NOW) -> AKSK:
+    return AKSK(AK, SK, clock=lambda: now)
+
+
+@pytest.mark.parametrize(("request_", "names", "signature"), VECTORS.values(), ids=VECTORS)
+def test_the_vectors_of_the_reference_pass(request_: Request, names: str, signature: str) -> None:
+    """
+    Four requests whose signatures were computed twice, by the SDK and without it.
+    """
+    signed = at().sign(request_).headers
+
+    assert f"SDK-HMAC-SHA256 Access={AK}, SignedHeaders={names}, Signature={signature}" == signed["authorization"]
+    assert "20260102T030405Z" == signed["x-sdk-date"]
+
+
+def test_the_canonical_request_is_the_references() -> None:
+    """
+    The hash that the reference notes of the first vector's canonical request.
+    """
+    headers = {
+        "content-type": "application/json",
+        "host": "infer-modelarts-cn-north-4.modelarts-infer.com",
+        "x-sdk-date": "20260102T030405Z",
+    }
+    text = canonical("POST", CHAT.url, headers, CHAT.content)
+
+    assert (
+        "88c7d359681fb1c68b63e8d918d9bd44f97cd1ef2268e7c26213d5654e9343f1" == hashlib.sha256(text.encode()).hexdigest()
+    )
+
+
+def anything(dice: random.Random) -> tuple[Request, dict[str, Any]]:
+    """A random request of ours, and the same in the SDK's words."""
+    text = lambda most: "".join(dice.choices("abcXYZ019-._~ %/+é中:=&", k=dice.randint(1, most)))  # noqa: E731
+    path = "/" + "/".join(text(8).replace("/", "") or "p" for _ in range(dice.randint(0, 4)))
+    query = [(text(5), text(8)) for _ in range(dice.randint(0, 4))]
+    headers = {f"X-{dice.choice('abcdef')}{n}": text(12).strip() or "v" for n in range(dice.randint(0, 4))}
+    types = ["application/json", "application/json;charset=utf8", "text/plain", "application/bson", None]
+    if kind := dice.choice(types):
+        headers["Content-Type"] = kind
+    headers["x_under"] = "left out"
+    body = dice.randbytes(dice.randint(0, 60))
+    method = dice.choice(["GET", "POST", "PUT", "DELETE"])
+    host = dice.choice(["infer.example.com", "10.0.0.7:8443"])
+    wire = quote(path, safe="/~") + ("?" + "&".join(f"{quote(k, safe='~')}={quote(v, safe='~')}" for k, v in query) if query else "")  # fmt: skip
+    ours = Request(method, f"https://{host}{wire}", {name.lower(): value for name, value in headers.items()}, body)
+    theirs = {"method": method, "host": host, "resource_path": quote(path, safe="/~"), "query_params": query, "header_params": {**headers, "X-Sdk-Date": "20260102T030405Z"}, "body": body}  # fmt: skip
+    return ours, theirs
+
+
+def test_huaweis_sdk_signs_the_same() -> None:
+    """
+    Two hundred random requests, signed by `huaweicloudsdkcore` and by us.
+    """
+    reason = "Huawei's SDK judges the signature; install huaweicloudsdkcore"
+    sdk = pytest.importorskip("huaweicloudsdkcore.signer.signer", reason=reason)
+    requests = pytest.importorskip("huaweicloudsdkcore.sdk_request", reason=reason)
+    auth = pytest.importorskip("huaweicloudsdkcore.auth.credentials", reason=reason)
+    dice = random.Random(11)
+    for _ in range(200):
+        ours, theirs = anything(dice)
+        judged = sdk.Signer(auth.BasicCredentials(AK, SK)).sign(requests.SdkRequest(**theirs, schema="https"))
+
+        assert judged.header_params["Authorization"] == at().sign(ours).headers["authorization"], ours
+
+
+def test_a_temporary_key_signs_its_token_and_project() -> None:
+    """
+    Both go along as headers and are signed like any other.
+    """
+    headers = AKSK(AK, SK, "temporary", "p1", clock=lambda: NOW).sign(CHAT).headers
+
+    assert ("temporary", "p1") == (headers["x-security-token"], headers["x-project-id"])
+    assert "SignedHeaders=content-type;host;x-project-id;x-sdk-date;x-security-token," in headers["authorization"]
+
+
+def test_what_the_way_may_change_is_not_signed() -> None:
+    """
+    Proxies and the HTTP library rewrite these; they are sent all the same.
+    """
+    fields = {"accept-encoding": "gzip", "connection": "keep-alive", "content-length": "2", "user-agent": "x"}
+    signed = at().sign(replace(CHAT, headers={**CHAT.headers, **fields})).headers
+
+    assert fields.items() <= signed.items()
+    assert at().sign(CHAT).headers["authorization"] == signed["authorization"]
+
+
+def test_a_handshake_is_signed_without_a_body() -> None:
+    """
+    The content of a request to wss:// is the first message, not the body of the GET.
+    """
+    url = "wss://infer.example.com/p"
+    bare = at().sign(Request("GET", url)).headers["authorization"]
+
+    assert VECTORS["no body"][2] in bare
+    assert bare == at().sign(Request("GET", url, {}, b'{"a":1}')).headers["authorization"]
+
+
+@pytest.mark.parametrize("kind", [AKSK, AppKey])
+def test_a_body_that_is_too_large_is_told_before_it_is_sent(kind: type[AKSK]) -> None:
+    """
+    12 MB and no byte more; the message says that a token has no such limit.
+    """
+    kind(AK, SK).sign(replace(CHAT, content=bytes(LARGEST)))
+    with pytest.raises(InvalidRequest, match="'token' or 'password'") as caught:
+        kind(AK, SK).sign(replace(CHAT, content=bytes(LARGEST + 1)))
+
+    assert 413 == caught.value.status
+
+
+HEADERS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "token": ({"token": "t0k3n"}, "x-auth-token", "t0k3n"),
+    "appcode": ({"app_code": "c0de"}, "x-apig-appcode", "c0de"),
+    "api_key": ({"api_key": "k3y"}, "authorization", "Bearer k3y"),
+    "a bare api_key": ({"api_key": "k3y", "bare_api_key": True}, "authorization", "k3y"),
+}
+
+
+@pytest.mark.parametrize(("fields", "name", "value"), HEADERS.values(), ids=HEADERS)
+def test_a_secret_goes_into_its_header(fields: dict[str, Any], name: str, value: str) -> None:
+    """
+    The fields alone say which way it is.
+    """
+    made = signer(**fields)
+
+    assert isinstance(made, Signer)
+    assert value == made.sign(CHAT).headers[name]
+
+
+WAYS: dict[str, tuple[dict[str, Any], type[Signer]]] = {
+    "token": ({"token": "x"}, Token),
+    "password": ({"user": "u", "password": "p", "domain": "d", "project": "cn-north-4"}, PasswordToken),
+    "aksk": ({"ak": "a", "sk": "s"}, AKSK),
+    "appcode": ({"app_code": "x"}, AppCode),
+    "app": ({"app_key": "a", "app_secret": "s"}, AppKey),
+    "api_key": ({"api_key": "x"}, Bearer),
+    "none": ({}, Unsigned),
+}
+
+
+@pytest.mark.parametrize(("auth_type", "fields", "kind"), [(name, *row) for name, row in WAYS.items()], ids=WAYS)
+def test_auth_type_names_the_way(auth_type: str, fields: dict[str, Any], kind: type[Signer]) -> None:
+    """
+    Each name has its signer, with and without the name where fields are given.
+    """
+    assert kind is type(signer(auth_type=auth_type.upper(), **fields))
+    if fields:
+        assert kind is type(signer(**fields, **dict.fromkeys({"token", "ak", "api_key"} - fields.keys())))
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown way": ({"auth_type": "kerberos"}, "token, password, aksk, appcode, app, api_key, none"),
+    "two ways": ({"token": "x", "ak": "a", "sk": "s"}, "speak of token and of aksk"),
+    "half a key": ({"ak": "a"}, "'aksk' needs sk too"),
+    "half a login": ({"user": "u", "password": "p"}, "needs domain and project too"),
+    "an app without its secret": ({"auth_type": "app", "app_key": "a"}, "needs app_secret too"),
+    "a line break": ({"token": "a\nb"}, "token is empty, or has"),
+    "an object": ({"auth": object()}, "auth is a object"),
+    "nothing anywhere": (
+        {},
+        r"HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, no \[basic\].*credentials.*MODELARTS_API_KEY",
+    ),
+    "a key that is nowhere": ({"auth_type": "aksk"}, "no Huawei Cloud credential found"),
+}
+
+
+@pytest.mark.parametrize(("fields", "words"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_with_the_fields_is_said(fields: dict[str, Any], words: str) -> None:
+    """
+    The message names the fields, or the places that were searched.
+    """
+    with pytest.raises(ValueError, match=words):
+        signer(**fields)
+
+
+def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, nowhere: Path) -> None:
+    """
+    As in Huawei's SDK; an API key is looked for last.
+    """
+    monkeypatch.setenv("MAAS_API_KEY", "k")
+    assert isinstance(signer(), Bearer)
+    nowhere.write_text(f"[basic]\nak = {AK}\nsk = a%b\n")
+    assert f"<FoundAKSK {AK[:4]}…>" == repr(signer())
+    monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "OTHER")
+    monkeypatch.setenv("HUAWEICLOUD_SDK_SK", SK)
+    assert "<FoundAKSK OTHE…>" == repr(signer())
+
+
+def test_a_credentials_file_that_is_none_is_named(nowhere: Path) -> None:
+    """
+    The error names the file, and shows nothing of what is in it.
+    """
+    nowhere.write_text(f"ak = {SK}")
+    with pytest.raises(ValueError, match="cannot be read") as caught:
+        signer()
+
+    assert str(nowhere) in str(caught.value)
+    assert SK not in str(caught.value)
+
+
+def test_an_auth_object_is_taken_as_it_is() -> None:
+    """
+    A signer of ours, or an `httpx.Auth`.
+    """
+    ours, theirs = Token("x"), httpx.BasicAuth("u", "p")
+
+    assert ours is signer(ours)
+    assert theirs is signer(theirs)
+
+
+SECRET = "s3cr3t-of-mine"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Token(SECRET),
+        AppCode(SECRET),
+        BareKey(SECRET),
+        AKSK("AKID", SECRET, SECRET),
+        AppKey("KEY", SECRET),
+        PasswordToken(Login("u", SECRET, "d", "p")),
+    ],
+    ids=lambda made: type(made).__name__,
+)
+def test_a_secret_is_never_shown(made: Signer) -> None:
+    """
+    Not in a repr, not of what was signed, not in a pickle.
+    """
+    shown = f"{made!r} {vars(made)!r}" if isinstance(made, PasswordToken) else repr(made)
+    if not isinstance(made, PasswordToken):
+        shown += repr(made.sign(CHAT))
+
+    assert SECRET not in shown
+    with pytest.raises(TypeError, match="credential"):
+        pickle.dumps(made)
+
+
+def test_a_key_that_was_found_is_found_again(nowhere: Path) -> None:
+    """
+    A pickle of it holds the wish to look, not the key.
+    """
+    nowhere.write_text(f"[basic]\nak = {AK}\nsk = {SK}\n")
+    written = pickle.dumps(FoundAKSK())
+
+    assert SK.encode() not in written
+    assert isinstance(pickle.loads(written), FoundAKSK)
+
+
+# Tokens that are fetched
+
+LOGIN = Login("me", "pass", "company", "cn-north-4_team")
+DAY = {"token": {"issued_at": "2026-01-02T03:04:05.000000Z", "expires_at": "2026-01-03T03:04:05.000000Z"}}
+
+
+class IAM:
+    """Gives out tokens with numbers, or what it is told to."""
+
+    def __init__(self, *answers: tuple[int, Mapping[str, str], bytes]) -> None:
+        self.asked: list[Request] = []
+        self.answers = list(answers)
+        self.open = threading.Event()
+        self.open.set()
+
+    def __call__(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        self.asked.append(request)
+        self.open.wait(5)
+        given = (201, {"x-subject-token": f"token-{len(self.asked)}"}, json.dumps(DAY).encode())
+        return self.answers.pop(0) if self.answers else given
+
+
+def sent(made: Signer) -> str:
+    if made.stale():
+        made.refresh(made.generation)
+    return made.sign(CHAT).headers["x-auth-token"]
+
+
+def test_a_token_is_asked_for_as_iam_wants_it() -> None:
+    """
+    Keystone's password method, with a project's scope, at the region's own address.
+    """
+    iam = IAM()
+    assert "token-1" == sent(PasswordToken(LOGIN, fetch=iam))
+    (request,) = iam.asked
+
+    assert "https://iam.cn-north-4.myhuaweicloud.com/v3/auth/tokens" == request.url
+    assert {
+        "auth": {
+            "identity": {
+                "methods": ["password"],
+                "password": {"user": {"name": "me", "password": "pass", "domain": {"name": "company"}}},
+            },
+            "scope": {"project": {"name": "cn-north-4_team"}},
+        }
+    } == json.loads(request.content)
+
+
+@pytest.mark.parametrize("endpoint", ["http://h:1", "http://h:1/", "http://h:1/v3/auth/tokens"])
+def test_iams_address_may_be_given(endpoint: str) -> None:
+    """
+    With or without the path behind it.
+    """
+    assert "http://h:1/v3/auth/tokens" == replace(LOGIN, endpoint=endpoint).request().url
+
+
+def test_a_token_is_kept_until_shortly_before_it_expires() -> None:
+    """
+    Its life is measured by IAM's clock, so that ours may be wrong by years.
+    """
+    now = [0.0]
+    iam = IAM()
+    made = PasswordToken(LOGIN, fetch=iam, clock=lambda: now[0])
+    for seconds, expected in ((0, "token-1"), (23 * 3600, "token-1"), (86_400 - 599, "token-2"), (86_500, "token-2")):
+        now[0] = seconds
+        assert expected == sent(made)
+
+
+def test_a_token_that_does_not_say_how_long_it_lives_lives_a_day() -> None:
+    """
+    24 hours is what the documentation says.
+    """
+    now = [0.0]
+    made = PasswordToken(LOGIN, fetch=IAM((201, {"x-subject-token": "x"}, b"?")), clock=lambda: now[0])
+    assert "x" == sent(made)
+    now[0] = 23 * 3600.0
+
+    assert not made.stale()
+
+
+def test_a_token_that_was_refused_is_fetched_once_for_all() -> None:
+    """
+    Ten callers whose token was refused cause one request.
+    """
+    iam = IAM()
+    made = PasswordToken(LOGIN, fetch=iam)
+    sent(made)
+    iam.open.clear()
+    threads = [threading.Thread(target=made.refresh, args=(1,)) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    iam.open.set()
+    for thread in threads:
+        thread.join()
+
+    assert made.renewable()
+    assert 2 == len(iam.asked)
+    assert "token-2" == sent(made)
+
+
+REFUSED: dict[str, tuple[tuple[int, dict[str, str], bytes], type[Exception], str]] = {
+    "a wrong password": (
+        (401, {}, b'{"error":{"code":401,"message":"The username or password is wrong.","title":"Unauthorized"}}'),
+        AuthenticationError,
+        "'me': 401 The username or password is wrong.*check user, password, domain",
+    ),
+    "the other envelope": (
+        (403, {}, b'{"error_code":"IAM.0003","error_msg":"Policy does not allow"}'),
+        Exception,
+        "403 Policy does not allow",
+    ),
+    "a failure": ((503, {}, b"<html>"), ServerError, "503$"),
+    "no token": ((200, {}, b"[]"), AuthenticationError, "without a token"),
+}
+
+
+@pytest.mark.parametrize(("answer", "kind", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_iam_says_is_passed_on(
+    answer: tuple[int, dict[str, str], bytes], kind: type[Exception], words: str
+) -> None:
+    """
+    As an error of the tree, with IAM's words and without the password.
+    """
+    with pytest.raises(kind, match=words) as caught:
+        sent(PasswordToken(LOGIN, fetch=IAM(answer)))
+
+    assert "pass'" not in repr(caught.value)
+
+
+def test_without_a_token_nothing_is_signed() -> None:
+    """
+    Clients refresh first; whoever does not is told.
+    """
+    with pytest.raises(AuthenticationError, match="refresh"):
+        PasswordToken(LOGIN, fetch=IAM()).sign(CHAT)
+
+
+def test_iam_that_is_not_there_is_a_connection_that_failed() -> None:
+    """
+    The default way to fetch raises errors of our tree.
+    """
+    made = PasswordToken(replace(LOGIN, endpoint="http://127.0.0.1:1"))
+    with pytest.raises(ConnectionFailed, match="not reached"):
+        made.refresh(0)

@@ -1,0 +1,140 @@
+"""What is spoken is found out from the first payload, and the question is turned once if it must be."""
+
+import warnings
+from typing import Any
+
+import pytest
+
+from mdstream_core.dialects import Auto, Decoder, dialect
+from mdstream_core.errors import (  # fmt: skip
+    ContextOverflow,
+    InvalidRequest,
+    MalformedStream,
+    ServerError,
+    StreamFailure,
+    StreamInterrupted,
+)
+from mdstream_core.events import Event, Finish, Reply, TextDelta
+
+SAYS = {"role": "user", "content": "Hi"}
+
+
+def read(decoder: Decoder, *payloads: bytes) -> list[Event]:
+    events = [event for payload in payloads for event in decoder.feed(payload)]
+    return events + decoder.end()
+
+
+#: name: the payloads of an answer that says "Hi"
+SPOKEN: dict[str, list[bytes]] = {
+    "chat": [b'{"choices":[{"delta":{"content":"Hi"}}]}', b'{"choices":[{"delta":{},"finish_reason":"stop"}]}', b"[DONE]"],
+    "a whole chat": [b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'],
+    "chat after a chunk without choices": [b'{"choices":[]}', b'{"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}'],
+    "completions": [b'{"choices":[{"text":"Hi","finish_reason":"stop"}]}'],
+    "TGI": [b'{"token":{"text":"H","special":false},"generated_text":null}', b'{"token":{"text":"i"},"generated_text":"Hi"}'],
+    "LMI": [b'{"token":{"text":"Hi","log_prob":-1},"generated_text":"Hi"}'],
+    "LMI dynamic": [b'{"outputs":["H"]}', b'{"outputs":["i"]}'],
+    "a list": [b'[{"generated_text":"Hi"}]'],
+    "JumpStart": [b'[{"generation":{"role":"assistant","content":"Hi"}}]'],
+    "after a blank": [b"", b'{"generated_text":"Hi"}'],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("payloads", SPOKEN.values(), ids=SPOKEN)
+def test_the_first_payload_says_it(payloads: list[bytes]) -> None:
+    """
+    Every format that a container may answer in.
+    """
+    decoder = Auto().decoder()
+    reply = Reply.of(read(decoder, *payloads))
+
+    assert ("Hi", "stop") == (reply.text, reply.finish_reason)
+    assert decoder.over or b"outputs" not in payloads[0]
+    assert decoder.broken is None
+
+
+#: name: (payloads, the error, some words)
+BROKEN: dict[str, tuple[list[bytes], type[Exception], str]] = {
+    "nothing": ([], StreamInterrupted, "without an answer"),
+    "only [DONE]": ([b"[DONE]"], StreamInterrupted, "without an answer"),
+    "an error": ([b'{"error":{"message":"no","type":"x","code":500}}'], StreamFailure, "no"),
+    "TGI's error": ([b'{"error":"Model is overloaded","error_type":"overloaded"}'], StreamFailure, "overloaded"),
+    "an error in the middle": ([b'{"token":{"text":"H"}}', b'{"error":"no","error_type":"x"}'], StreamFailure, "no"),
+    "no JSON": ([b"<p>"], MalformedStream, "not JSON"),
+    "vectors": ([b"[[0.5]]"], MalformedStream, "an embedding model"),
+    "unknown": ([b'{"predictions":[]}'], MalformedStream, "'predictions'; no dialect is known"),
+    "changed in the middle": ([b'{"token":{"text":"H"}}', b'{"choices":[]}'], MalformedStream, "openai-chat"),
+}
+
+
+@pytest.mark.parametrize(("payloads", "kind", "words"), BROKEN.values(), ids=BROKEN)
+def test_what_is_no_whole_answer_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
+    """
+    Whatever was found out, the end is judged as strictly.
+    """
+    with pytest.raises(kind, match=words):
+        read(Auto().decoder(), *payloads)
+
+
+REFUSALS = [
+    "Failed to deserialize the JSON body into the target type: missing field `inputs` at line 1 column 54",
+    "the request has no inputs: the key `inputs` is required",
+    "body -> inputs: field required",
+]
+
+
+@pytest.mark.parametrize("words", REFUSALS)
+def test_a_container_that_wants_inputs_is_asked_so(words: str) -> None:
+    """
+    Once, and with a warning: the words are the same, but they come without a chat template.
+    """
+    asked = Auto().body({"messages": [SAYS], "max_tokens": 3}, stream=True)
+    with pytest.warns(RuntimeWarning, match="without the model's chat template"):
+        again = Auto().simpler(asked, InvalidRequest(words))
+
+    assert again == {"inputs": "Hi", "parameters": {"details": True, "return_full_text": False, "max_new_tokens": 3}, "stream": True}  # fmt: skip
+    assert None is Auto().simpler(again, InvalidRequest(words))
+
+
+#: name: (the question, the refusal)
+STANDING: dict[str, tuple[dict[str, Any], Exception]] = {
+    "tools": ({"messages": [SAYS], "tools": [{"type": "function"}]}, InvalidRequest("missing field `inputs`")),
+    "too long": ({"messages": [SAYS]}, ContextOverflow("`inputs` must have less than 10 tokens, which is required")),
+    "something else": ({"messages": [SAYS]}, InvalidRequest("temperature must be positive")),
+    "a failure": ({"messages": [SAYS]}, ServerError("engine died")),
+    "pictures": (
+        {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+        InvalidRequest("missing field `inputs`"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("question", "refusal"), STANDING.values(), ids=STANDING)
+def test_other_refusals_stand(question: dict[str, Any], refusal: Any) -> None:
+    """
+    What cannot be said with `inputs`, and what has another reason.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+
+        assert None is Auto().simpler(Auto().body(question, stream=False), refusal)
+
+
+def test_stream_options_are_dropped_as_for_openai() -> None:
+    """
+    A server that does not know them is asked without.
+    """
+    asked = Auto().body({"messages": [SAYS]}, stream=True)
+    again = Auto().simpler(asked, InvalidRequest("stream_options: extra fields not permitted"))
+
+    assert again == {"messages": [SAYS], "stream": True}
+
+
+def test_the_table_names_them() -> None:
+    """
+    As a model's field does.
+    """
+    names = ["auto", "tgi", "lmi", "jumpstart-llama"]
+
+    assert names == [dialect(name).name for name in names]
+    assert {"/invocations"} == {dialect(name).route for name in names}
+    assert [TextDelta("a"), Finish("stop")] == read(dialect("lmi").decoder(), b'{"outputs":"a"}')

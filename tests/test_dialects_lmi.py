@@ -1,0 +1,106 @@
+"""LMI's formats and JumpStart's: rolling batch, dynamic batch, error lines, dialogues."""
+
+from typing import Any
+
+import pytest
+
+from mdstream_core.dialects import LMI, Decoder, JumpStartLlama, OpenAIChat
+from mdstream_core.errors import MalformedStream, StreamFailure, StreamInterrupted
+from mdstream_core.events import Event, Finish, TextDelta, Usage
+
+SAYS = {"role": "user", "content": "Hi"}
+
+
+def read(decoder: Decoder, *payloads: bytes) -> list[Event]:
+    events = [event for payload in payloads for event in decoder.feed(payload)]
+    return events + decoder.end()
+
+
+def test_the_question() -> None:
+    """
+    LMI's own name for the stop sequences; a response format passes on to the engine.
+    """
+    asked = LMI().body({"messages": [SAYS], "stop": ["END"], "max_completion_tokens": 5, "response_format": {"type": "json_object"}}, stream=True)  # fmt: skip
+
+    assert "Hi" == asked["inputs"]
+    assert asked["stream"]
+    assert {"details": True, "stop_sequences": ["END"], "max_new_tokens": 5, "response_format": {"type": "json_object"}} == asked["parameters"]  # fmt: skip
+
+
+FAILED = b'{"token":{"id":-1,"text":"","log_prob":-1,"special_token":true,"error_msg":"CUDA OOM"},"generated_text":"","details":{"finish_reason":"error","generated_tokens":0}}'
+
+#: name: (payloads, events)
+ANSWERS: dict[str, tuple[list[bytes], list[Event]]] = {
+    "rolling batch": (
+        [
+            b'{"token":{"id":304,"text":"Deep ","log_prob":-0.05}}',
+            b'{"token":{"id":5,"text":"end","log_prob":-0.1},"generated_text":"Deep end","details":{"finish_reason":"length","generated_tokens":2,"inputs":"x"}}',
+        ],
+        [TextDelta("Deep "), TextDelta("end"), Usage(0, 2, 2), Finish("length")],
+    ),
+    "the new handler": (
+        [
+            b'{"index":0,"token":{"id":1,"text":"a","logprob":-0.1},"generated_text":null,"details":null}',
+            b'{"index":1,"token":{"id":2,"text":"b","logprob":-0.1},"generated_text":"ab","details":null}',
+        ],
+        [TextDelta("a"), TextDelta("b"), Finish("stop")],
+    ),
+    "dynamic batch": (
+        [b'{"outputs":["This"]}', b'{"outputs":[" is"]}'],
+        [TextDelta("This"), TextDelta(" is"), Finish("stop")],
+    ),
+    "dynamic batch of two": (
+        [b'{"outputs":["a","b"]}'],
+        [TextDelta("a", 0), TextDelta("b", 1), Finish("stop", 0), Finish("stop", 1)],
+    ),
+    "whole": ([b'{"generated_text":"Hi"}'], [TextDelta("Hi"), Finish("stop")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("payloads", "events"), ANSWERS.values(), ids=ANSWERS)
+def test_answers_are_read(payloads: list[bytes], events: list[Event]) -> None:
+    """
+    Each batching mode's lines. Dynamic batch has no mark of the end: the end of the body is it.
+    """
+    assert events == read(LMI().decoder(), *payloads)
+
+
+#: name: (payloads, the error, some words)
+BROKEN: dict[str, tuple[list[bytes], type[Exception], str]] = {
+    "an error line": ([FAILED], StreamFailure, "CUDA OOM"),
+    "an error before inference": ([b'{"error":"prediction failure","code":424}'], StreamFailure, "prediction failure"),
+    "vLLM's error line": ([b'{"error":{"message":"bad","type":"BadRequestError","code":400}}'], StreamFailure, "bad"),
+    "no end": ([b'{"token":{"id":304,"text":"Deep ","log_prob":-0.05}}'], StreamInterrupted, "before"),
+    "another dialect": ([b'{"choices":[]}'], MalformedStream, "dialect='openai-chat' would fit"),
+}
+
+
+@pytest.mark.parametrize(("payloads", "kind", "words"), BROKEN.values(), ids=BROKEN)
+def test_what_is_no_whole_answer_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
+    """
+    The kind of error, and the server's words.
+    """
+    with pytest.raises(kind, match=words):
+        read(LMI().decoder(), *payloads)
+
+
+def test_chunks_without_done_end_with_their_finish_reason() -> None:
+    """
+    LMI's chat is OpenAI's, a JSON document to a line: the end of the body is enough if every choice has finished.
+    """
+    chunk = b'{"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":%b}]}'
+
+    assert Finish("stop") == read(OpenAIChat().decoder(), chunk % b"null", chunk % b'"stop"')[-1]
+    with pytest.raises(StreamInterrupted):
+        read(OpenAIChat().decoder(), chunk % b"null")
+
+
+def test_jumpstarts_llama_takes_a_dialogue_and_answers_whole() -> None:
+    """
+    Messages as they are; `generation` as an object or as text.
+    """
+    asked: dict[str, Any] = JumpStartLlama().body({"messages": [SAYS], "max_tokens": 9, "temperature": 0.1}, stream=True)  # fmt: skip
+
+    assert {"inputs": [[SAYS]], "parameters": {"max_new_tokens": 9, "do_sample": True, "temperature": 0.1}} == asked
+    for answer in (b'[{"generation":{"role":"assistant","content":"Yo"}}]', b'{"generation":"Yo"}'):
+        assert [TextDelta("Yo"), Finish("stop")] == read(JumpStartLlama().decoder(), answer)

@@ -1,0 +1,170 @@
+"""The formats of OCI Generative AI, read: error events, models that give up, answers that stop, dialects that do not fit."""
+
+import json
+from typing import Any
+
+import pytest
+from _oci_generative_ai import (
+    CALL,
+    COHERE,
+    COUNTED,
+    DONE,
+    GENERIC,
+    JSON,
+    USAGE,
+    V2,
+    calls,
+    cohere,
+    document,
+    finish,
+    read,
+    sse,
+    text,
+    v2,
+)
+
+from mdstream_core.errors import (
+    IncompleteToolCall,
+    MalformedStream,
+    StreamFailure,
+    StreamTimeout,
+)
+from mdstream_core.events import Reply
+
+INNER = json.dumps({"error": {"message": "it died", "param": "x", "code": "unsupported_value"}})
+
+#: name: (the bytes, code, status)
+ERRORS: dict[str, tuple[bytes, str | None, int | None]] = {
+    "OCI's envelope": (sse({"code": "InternalServerError", "message": "it died"}), "InternalServerError", None),
+    "OCI's envelope, a number": (sse({"code": "500", "message": "it died"}), None, 500),
+    "error object": (sse({"error": {"code": "overloaded", "message": "it died"}}), "overloaded", None),
+    "error text": (sse({"error": "it died"}), None, None),
+    "double": (sse({"code": "400", "message": INNER}), "unsupported_value", 400),
+    "event: error": (b'event: error\ndata: {"message": "it died"}\n\n', None, None),
+    "event: error, no JSON": (b"event: error\ndata: it died\n\n", None, None),
+}
+SAYS = {
+    GENERIC: text("Hi"),
+    COHERE: cohere("Hi"),
+    V2: v2({"type": "TEXT", "text": "Hi"}),
+    "oci-generate-text-cohere": {"text": "Hi"},
+}
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["first", "after text"])
+@pytest.mark.parametrize("name", SAYS)
+@pytest.mark.parametrize(("wire", "code", "status"), ERRORS.values(), ids=ERRORS)
+def test_an_error_event_is_a_failure(
+    wire: bytes, code: str | None, status: int | None, name: str, before: bool
+) -> None:
+    """
+    In every spelling and every format; the text before it is kept.
+    """
+    outcome = read(name, (sse(SAYS[name]) if before else b"") + wire)
+
+    assert isinstance(outcome.error, StreamFailure)
+    assert "it died" in str(outcome.error)
+    assert (code, status or 200) == (outcome.error.code, outcome.error.status)
+    assert "Hi" * before == outcome.reply.text == (outcome.error.partial or Reply()).text
+
+
+def test_an_error_without_words_is_a_failure() -> None:
+    """
+    An empty error object says enough by being there; a 408 is a timeout.
+    """
+    assert isinstance(read(GENERIC, sse(text("Hi"), {"error": {}})).error, StreamFailure)
+    assert isinstance(read(GENERIC, sse({"code": "408", "message": "slow"})).error, StreamTimeout)
+
+
+def test_an_error_after_the_finish_event_is_a_failure() -> None:
+    """
+    While the usage is awaited.
+    """
+    assert isinstance(
+        read(GENERIC, sse(text("Hi"), finish("stop"), {"code": "x", "message": "it died"})).error, StreamFailure
+    )
+
+
+@pytest.mark.parametrize("reason", ["ERROR", "ERROR_TOXIC", "ERROR_LIMIT", "USER_CANCEL"])
+@pytest.mark.parametrize("name", [COHERE, V2])
+def test_a_model_that_gives_up_is_a_failure(name: str, reason: str) -> None:
+    """
+    Its own words are in the error; only a plain ERROR may go better the next time.
+    """
+    end = {
+        "apiFormat": "COHERE" if name == COHERE else "COHEREV2",
+        "finishReason": reason,
+        "errorMessage": "out of luck",
+    }
+    error = read(name, sse(SAYS[name], end)).error
+
+    assert isinstance(error, StreamFailure)
+    assert "out of luck" in str(error)
+    assert (reason, reason == "ERROR", "Hi") == (error.code, error.retryable, (error.partial or Reply()).text)
+
+
+def test_nothing_at_all_is_an_error() -> None:
+    """
+    An empty body, and payloads that say nothing, which are shown.
+    """
+    silent = read(GENERIC, sse({"pad": "aaa"}) + DONE).error
+
+    assert "EmptyStream" == getattr(read(GENERIC, b"").error, "code", None) == getattr(silent, "code", None)
+    assert "aaa" in str(silent)
+
+
+def test_usage_of_a_choice_counts_where_the_answer_has_none() -> None:
+    """
+    Oracle's models have a place for it in both.
+    """
+    choice = {**text("Hi"), "finishReason": "stop", "usage": COUNTED}
+
+    assert (
+        USAGE
+        == read(GENERIC, document("chatResponse", {"apiFormat": "GENERIC", "choices": [choice]}), JSON).reply.usage
+    )
+
+
+def test_arguments_that_stop_in_the_middle_are_no_call() -> None:
+    """
+    Never repaired, never handed over as whole; nor is a call whose arguments the limit cut off before they began.
+    """
+    assert isinstance(read(GENERIC, sse(calls({**CALL, "arguments": ""}), finish("length"))).error, IncompleteToolCall)
+    error = read(GENERIC, sse(calls({**CALL, "arguments": '{"city": "Par'}), finish("length"))).error
+
+    assert isinstance(error, IncompleteToolCall)
+
+
+#: What was answered, the dialect that was chosen, the one that fits.
+MISFITS = {
+    "COHERE": ({"apiFormat": "COHERE", "text": "Hi"}, GENERIC, "oci-cohere"),
+    "COHEREV2": (v2({"type": "TEXT", "text": "Hi"}), COHERE, "oci-cohere-v2"),
+    "GENERIC": ({"modelId": "m", "chatResponse": {"apiFormat": "GENERIC", "choices": []}}, V2, "oci-generic"),
+    "OpenAI": ({"object": "chat.completion.chunk", "choices": []}, GENERIC, "openai-chat"),
+    "LLAMA": ({"inferenceResponse": {"runtimeType": "LLAMA"}}, "oci-generate-text-cohere", "oci-generate-text-llama"),
+}
+
+
+@pytest.mark.parametrize(("payload", "name", "fitting"), MISFITS.values(), ids=MISFITS)
+def test_a_dialect_that_does_not_fit_names_the_one_that_does(payload: Any, name: str, fitting: str) -> None:
+    """
+    What was seen is said, too.
+    """
+    error = read(name, sse(payload)).error
+
+    assert isinstance(error, MalformedStream)
+    assert f"dialect={fitting!r} would fit" in str(error)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"{", b"[1]", b"null", b'{"index": 0, "message": {"content": [1]}}', b'{"message": {"content": 1}}', b'{"index": "x", "message": {"content": "a"}}', b'{"message": {"toolCalls": [1]}}'],
+)  # fmt: skip
+def test_what_cannot_be_read_is_malformed(payload: bytes) -> None:
+    """
+    And is shown.
+    """
+    error = read(GENERIC, b"data: " + payload + b"\n\n").error
+
+    assert isinstance(error, MalformedStream)
+    assert error.raw

@@ -1,0 +1,188 @@
+"""TGI's own format: questions translated, answers read, endings judged."""
+
+from typing import Any
+
+import pytest
+
+from mdstream_core import Reply
+from mdstream_core.dialects import TGI, Decoder
+from mdstream_core.errors import InvalidRequest, MalformedStream, StreamFailure, StreamInterrupted, StreamTimeout
+from mdstream_core.events import Event, Finish, TextDelta, Usage
+
+WEATHER = {"type": "function", "function": {"name": "get_weather"}}
+SAYS = {"role": "user", "content": "Hi"}
+DETAILS = {"details": True, "return_full_text": False}
+
+
+def token(text: str, more: str = '"generated_text":null,"details":null', special: str = "false") -> bytes:
+    return b'{"index":1,"token":{"id":5,"text":"%b","logprob":-0.1,"special":%b},%b}' % (text.encode(), special.encode(), more.encode())  # fmt: skip
+
+
+LAST = '"generated_text":"Hi there","details":{"finish_reason":"eos_token","generated_tokens":2,"seed":null,"input_length":4}'  # fmt: skip
+
+
+def read(*payloads: bytes, decoder: Decoder | None = None) -> list[Event]:
+    decoder = decoder or TGI().decoder()
+    events = [event for payload in payloads for event in decoder.feed(payload)]
+    return events + decoder.end()
+
+
+#: name: (the question in the OpenAI shape, `inputs`, `parameters`)
+QUESTIONS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+    "a prompt": ({"prompt": "Once"}, "Once", {}),
+    "a list of one prompt": ({"prompt": ["Once"]}, "Once", {}),
+    "inputs": ({"inputs": "<s>Once"}, "<s>Once", {}),
+    "one message": ({"messages": [SAYS], "model": "m"}, "Hi", {}),
+    "parts of text": (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]},
+        "ab",
+        {},
+    ),
+    "a conversation": (
+        {
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                SAYS,
+                {"role": "assistant", "content": "Yes?"},
+                {"role": "user", "content": "Bye"},
+            ]
+        },
+        "Be brief.\n\nUser: Hi\n\nAssistant: Yes?\n\nUser: Bye\n\nAssistant:",
+        {},
+    ),
+    "options": (
+        {"prompt": "x", "max_tokens": 7, "temperature": 0.5, "top_p": 0.9, "stop": "END", "seed": 1, "top_k": 3},
+        "x",
+        {"max_new_tokens": 7, "do_sample": True, "temperature": 0.5, "top_p": 0.9, "stop": ["END"], "seed": 1, "top_k": 3},
+    ),
+    "no chance": ({"prompt": "x", "temperature": 0, "top_p": 1, "n": 1, "stop": []}, "x", {"do_sample": False}),
+    "a schema": (
+        {"prompt": "x", "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}},
+        "x",
+        {"grammar": {"type": "json", "value": {"type": "object"}}},
+    ),
+    "any JSON": (
+        {"prompt": "x", "response_format": {"type": "json_object"}},
+        "x",
+        {"grammar": {"type": "json", "value": {"type": "object"}}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(("question", "inputs", "parameters"), QUESTIONS.values(), ids=QUESTIONS)
+def test_questions_are_translated(
+    question: dict[str, Any], inputs: str, parameters: dict[str, Any], stream: bool
+) -> None:
+    """
+    Options get TGI's names; what it refuses though it changes nothing is left out.
+    """
+    assert {"inputs": inputs, "parameters": {**DETAILS, **parameters}, "stream": stream} == TGI().body(question, stream=stream)  # fmt: skip
+
+
+IMPOSSIBLE: dict[str, dict[str, Any]] = {
+    "tools": {"messages": [SAYS], "tools": [WEATHER]},
+    "choices": {"messages": [SAYS], "n": 2},
+    "pictures": {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+    "prompts": {"prompt": ["a", "b"]},
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("question", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_what_has_no_place_is_refused_and_not_dropped(question: dict[str, Any]) -> None:
+    """
+    A question that would be answered as another one is not asked.
+    """
+    with pytest.raises(InvalidRequest):
+        TGI().body(question, stream=True)
+
+
+#: name: (payloads, events)
+ANSWERS: dict[str, tuple[list[bytes], list[Event]]] = {
+    "a stream": (
+        [token("Hi"), token(" there", LAST)],
+        [TextDelta("Hi"), TextDelta(" there"), Usage(4, 2, 6), Finish("stop")],
+    ),
+    "special tokens are not text": (
+        [token("Hi"), token("</s>", LAST, "true")],
+        [TextDelta("Hi"), Usage(4, 2, 6), Finish("stop")],
+    ),
+    "without details": ([token("Hi", '"generated_text":"Hi"')], [TextDelta("Hi"), Finish("stop")]),
+    "cut by length": (
+        [token("Hi", '"generated_text":"Hi","details":{"finish_reason":"length","generated_tokens":1}')],
+        [TextDelta("Hi"), Usage(0, 1, 1), Finish("length")],
+    ),
+    "nothing was said": ([token("</s>", '"generated_text":""', "true")], [Finish("stop")]),
+    "a list": ([b'[{"generated_text":"Hi"}]'], [TextDelta("Hi"), Finish("stop")]),
+    "a list with details": (
+        [b'[{"generated_text":"Hi","details":{"finish_reason":"stop_sequence","generated_tokens":1}}]'],
+        [TextDelta("Hi"), Usage(0, 1, 1), Finish("stop")],
+    ),
+    "a bare object": ([b'{"generated_text":"great thing"}'], [TextDelta("great thing"), Finish("stop")]),
+    "several": (
+        [b'[{"generated_text":"a"},{"generated_text":"b"}]'],
+        [TextDelta("a", 0), Finish("stop", 0), TextDelta("b", 1), Finish("stop", 1)],
+    ),
+    "the whole text only": ([token("", '"generated_text":"Hi"')], [TextDelta("Hi"), Finish("stop")]),
+    "blank payloads and [DONE] say nothing": (
+        [b"", b"  ", token("Hi", '"generated_text":"Hi"'), b"[DONE]"],
+        [TextDelta("Hi"), Finish("stop")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("payloads", "events"), ANSWERS.values(), ids=ANSWERS)
+def test_answers_are_read(payloads: list[bytes], events: list[Event]) -> None:
+    """
+    Streamed or whole, each piece once and each letter of it.
+    """
+    assert events == read(*payloads)
+
+
+#: name: (payloads, the error, some words)
+BROKEN: dict[str, tuple[list[bytes], type[Exception], str]] = {
+    "no end": ([token("Hi")], StreamInterrupted, "before generated_text"),
+    "nothing": ([], StreamInterrupted, "not one token"),
+    "an error": ([token("Hi"), b'{"error":"Request failed during generation","error_type":"generation"}'], StreamFailure, "during generation"),
+    "an error of the chat": ([b'{"error":{"message":"no","http_status_code":408}}'], StreamTimeout, "no"),
+    "gave up": ([b'{"token":{"id":-1,"text":""},"details":{"finish_reason":"error"}}'], StreamFailure, "gave up"),
+    "no JSON": ([b'{"token":'], MalformedStream, "no JSON"),
+    "a number for a token": ([b'{"token":7}'], MalformedStream, "another shape"),
+    "a number for a text": ([b'{"token":{"text":7}}'], MalformedStream, "another shape"),
+    "OpenAI's chat": ([b'{"choices":[{"delta":{"content":"Hi"}}]}'], MalformedStream, "'choices'; dialect='openai-chat' would fit"),
+    "OpenAI's completions": ([b'{"choices":[{"text":"Hi"}]}'], MalformedStream, "dialect='openai-completions' would fit"),
+    "vectors": ([b"[[0.1,0.2]]"], MalformedStream, "vectors of numbers, which an embedding model answers; no dialect"),
+    "something else": ([b'{"predictions":[1]}'], MalformedStream, "an object with 'predictions'; no dialect"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("payloads", "kind", "words"), BROKEN.values(), ids=BROKEN)
+def test_what_is_no_whole_answer_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
+    """
+    The kind of error, and words that say what was seen.
+    """
+    with pytest.raises(kind, match=words):
+        read(*payloads)
+
+
+def test_what_came_before_an_error_was_handed_out() -> None:
+    """
+    In one payload too: the first choice's text comes, then the error.
+    """
+    decoder = TGI().decoder()
+
+    assert [TextDelta("a"), Finish("stop")] == decoder.feed(b'[{"generated_text":"a"},{"error":"no"}]')
+    assert isinstance(decoder.broken, StreamFailure)
+    assert not decoder.over
+    with pytest.raises(StreamFailure):
+        decoder.end()
+
+
+def test_the_sum_of_a_stream() -> None:
+    """
+    Text, reason and usage in one reply.
+    """
+    reply = Reply.of(read(token("Hi"), token(" there", LAST)))
+
+    assert ("Hi there", "stop", Usage(4, 2, 6)) == (reply.text, reply.finish_reason, reply.usage)

@@ -1,0 +1,354 @@
+"""The emulated OCI Generative AI, byte for byte: what stands on the wire, what is refused, how streams end."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from mdstream_core.emulator import Emulator, Fault
+
+GROK, COHERE = "xai.grok-4", "cohere.command-a-03-2025"
+CAPITAL = "What is the capital of France?"
+WEATHER = {
+    "type": "FUNCTION",
+    "name": "get_weather",
+    "description": "Get the weather in a city.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Emulator]:
+    with Emulator(generative_ai_ending="eof") as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(shared: Emulator) -> Emulator:
+    shared.reset()
+    return shared
+
+
+def post(cloud: Emulator, path: str, body: Any, **headers: str) -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return httpx.post(f"{cloud.oci_generative_ai.endpoint}{path}", content=content, headers=headers, trust_env=False)
+
+
+def addressed(cloud: Emulator, model: str = GROK, **more: Any) -> dict[str, Any]:
+    mode = {"servingType": "ON_DEMAND", "modelId": model}
+    return {"compartmentId": cloud.oci_generative_ai.compartment_id, "servingMode": mode, **more}
+
+
+def chat(cloud: Emulator, model: str = GROK, **request: Any) -> httpx.Response:
+    return post(cloud, "/20231130/actions/chat", addressed(cloud, model, chatRequest=request))
+
+
+def generic(text: str = CAPITAL, **more: Any) -> dict[str, Any]:
+    messages = [{"role": "USER", "content": [{"type": "TEXT", "text": text}]}]
+    return {
+        "apiFormat": "GENERIC",
+        "messages": messages,
+        "isStream": True,
+        "streamOptions": {"isIncludeUsage": True},
+        **more,
+    }
+
+
+def events(response: httpx.Response) -> list[Any]:
+    """The data of each event, read by hand."""
+    assert (200, "text/event-stream") == (response.status_code, response.headers["content-type"])
+    blocks = response.content.decode().split("\n\n")
+    assert "" == blocks.pop()
+    assert all(block.startswith("data: ") for block in blocks)
+    return [json.loads(block[6:]) if block != "data: [DONE]" else "[DONE]" for block in blocks]
+
+
+def test_a_generic_stream(cloud: Emulator) -> None:
+    """
+    Tokens with filler, then the finish event alone, then the usage alone.
+    """
+    *said, finish, usage = events(chat(cloud, **generic()))
+
+    assert "The capital of France is Paris." == "".join(one["message"]["content"][0]["text"] for one in said)
+    assert all({"index", "message", "pad"} == set(one) and set(one["pad"]) == {"a"} for one in said)
+    assert ({"finishReason", "pad"}, "stop") == (set(finish), finish["finishReason"])
+    assert {"usage"} == set(usage)
+    assert usage["usage"]["totalTokens"] == usage["usage"]["promptTokens"] + usage["usage"]["completionTokens"]
+
+
+def test_usage_comes_only_when_it_is_asked_for(cloud: Emulator) -> None:
+    """
+    In every format.
+    """
+    assert "usage" not in events(chat(cloud, **generic(streamOptions=None)))[-1]
+    assert "usage" not in events(chat(cloud, COHERE, apiFormat="COHERE", message="Hi", isStream=True))[-1]
+
+
+def test_a_cohere_stream_says_everything_again(cloud: Emulator) -> None:
+    """
+    In its last event, with the history, the usage and what it cites.
+    """
+    request = {"apiFormat": "COHERE", "message": CAPITAL, "isStream": True, "streamOptions": {"isIncludeUsage": True}}
+    *said, last = events(
+        chat(cloud, COHERE, **request, documents=[{"id": "d", "text": "The capital of France is Paris."}])
+    )
+
+    assert last["text"] == "".join(one["text"] for one in said)
+    assert ("COMPLETE", True) == (last["finishReason"], "usage" in last)
+    assert [["d"]] == [citation["documentIds"] for citation in last["citations"]]
+    assert ["USER", "CHATBOT"] == [turn["role"] for turn in last["chatHistory"]]
+
+
+def test_a_cohere_v2_stream(cloud: Emulator) -> None:
+    """
+    Thinking, text, and an empty message that finishes.
+    """
+    messages = [{"role": "USER", "content": [{"type": "TEXT", "text": CAPITAL}]}]
+    request = {"apiFormat": "COHEREV2", "messages": messages, "isStream": True, "thinking": {"type": "ENABLED"}}
+    *said, last = events(chat(cloud, "cohere.command-a-reasoning", **request))
+
+    assert {"apiFormat": "COHEREV2", "message": {"role": "ASSISTANT"}, "finishReason": "COMPLETE"} == last
+    assert ["THINKING", "TEXT"] == list(dict.fromkeys(one["message"]["content"][0]["type"] for one in said))
+
+
+#: How each family streams two calls: which of id, name and arguments each entry has, and the finish reason.
+WAYS = {
+    "xai.grok-4": ({"id name arguments"}, "tool_calls"),
+    "openai.gpt-4.1": ({"id name", "arguments"}, "tool_calls"),
+    "meta.llama-3.3-70b-instruct": ({"id name", "arguments"}, "stop"),
+    "google.gemini-2.5-pro": ({"name arguments"}, "tool_calls"),
+}
+
+
+@pytest.mark.parametrize(("model", "way"), WAYS.items(), ids=WAYS)
+def test_each_family_streams_its_calls_in_its_own_way(cloud: Emulator, model: str, way: tuple[set[str], str]) -> None:
+    """
+    Whole or in pieces, with ids or without, always at position 0.
+    """
+    said = events(chat(cloud, model, **generic("What is the weather in Paris and London?", tools=[WEATHER])))
+    entries = [one["message"]["toolCalls"] for one in said if one.get("message", {}).get("toolCalls")]
+    finish = next(one["finishReason"] for one in said if "finishReason" in one)
+
+    assert all(1 == len(one) and "index" not in one[0] for one in entries)
+    assert way == ({" ".join(n for n in ("id", "name", "arguments") if one[0].get(n)) for one in entries}, finish)
+
+
+def test_generate_text_is_as_it_was_seen(cloud: Emulator) -> None:
+    """
+    An id and a piece of text in each event.
+    """
+    request = {"runtimeType": "COHERE", "isStream": True, "prompt": CAPITAL, "maxTokens": 500, "numGenerations": 1}
+    *said, last = events(post(cloud, "/20231130/actions/generateText", addressed(cloud, "cohere.command", inferenceRequest=request)))  # fmt: skip
+
+    assert all({"id", "text"} == set(one) for one in said)
+    assert "COMPLETE" == last["finishReason"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "model", "last"),
+    [("done", GROK, "[DONE]"), ("eof", GROK, "usage"), ("", "meta.llama-3.3-70b-instruct", "[DONE]"), ("", "google.gemini-2.5-pro", "usage")],
+)  # fmt: skip
+def test_a_stream_ends_as_it_is_told_or_as_its_family_does(ending: str, model: str, last: str) -> None:
+    """
+    `[DONE]` or the end of the body.
+    """
+    with Emulator(generative_ai_ending=ending) as cloud:
+        assert last in events(chat(cloud, model, **generic()))[-1]
+
+
+@pytest.mark.parametrize(("ending", "model"), [("hang", GROK), ("", COHERE)])
+def test_a_connection_may_stay_open_behind_the_last_event(ending: str, model: str) -> None:
+    """
+    Nothing more comes, until the client goes.
+    """
+    request = generic() if model == GROK else {"apiFormat": "COHERE", "message": CAPITAL, "isStream": True}
+    last = b'"usage"' if model == GROK else b'"finishReason"'
+    with Emulator(generative_ai_ending=ending) as cloud:
+        url = f"{cloud.oci_generative_ai.endpoint}/20231130/actions/chat"
+        body = addressed(cloud, model, chatRequest=request)
+        with httpx.stream("POST", url, json=body, timeout=0.5, trust_env=False) as response:
+            seen = b""
+            with pytest.raises(httpx.ReadTimeout):
+                for data in response.iter_bytes():
+                    seen += data
+        assert last in seen
+        assert cloud.last.closed.wait(5)
+
+
+def test_an_unknown_ending_is_named() -> None:
+    """
+    With those that exist.
+    """
+    with pytest.raises(ValueError, match=r"ending='never'.*eof, done, hang"):
+        Emulator(generative_ai_ending="never")
+
+
+CALLED = {
+    "role": "ASSISTANT",
+    "content": [],
+    "toolCalls": [{"id": "a", "type": "FUNCTION", "name": "f", "arguments": "{}"}],
+}
+TWICE = {**CALLED, "content": [{"type": "TEXT", "text": "."}], "toolCalls": CALLED["toolCalls"] * 2}
+LIMITED = {**WEATHER, "parameters": {"type": "object", "properties": {"n": {"type": "integer", "exclusiveMinimum": 0}}}}
+REFERRING = {**WEATHER, "parameters": {"$ref": "#/$defs/A", "$defs": {"A": {"type": "object"}}}}
+
+#: name: (model, chatRequest, status, words)
+REFUSED: dict[str, tuple[str, dict[str, Any], int, str]] = {
+    "unknown format": (GROK, {"apiFormat": "COHERE3"}, 400, "apiFormat COHERE3 is unknown"),
+    "another format": (COHERE, generic(), 400, "Please pass in correct format of request."),
+    "the other way round": (GROK, {"apiFormat": "COHERE", "message": "Hi"}, 400, "Please pass in correct format of request."),
+    "unknown model": ("nobody.model", generic(), 404, "Entity with key nobody.model not found"),
+    "content that is a text": (GROK, generic(messages=[{"role": "USER", "content": "Hi"}]), 400, "content must be a list"),
+    "unknown role": (GROK, generic(messages=[{"role": "KING", "content": []}]), 400, "role KING is unknown"),
+    "OpenAI's tools": (GROK, generic(tools=[{"type": "function", "function": {}}]), 400, "type FUNCTION"),
+    "references": (GROK, generic(tools=[REFERRING]), 400, "$ref"),
+    "calls without a text": (GROK, generic(messages=[CALLED]), 500, "Internal Server Error"),
+    "Gemini: limits": ("google.gemini-2.5-pro", generic(tools=[LIMITED]), 400, "exclusiveMinimum"),
+    "Gemini: two calls": ("google.gemini-2.5-pro", generic(messages=[TWICE]), 400, "number of function response parts"),
+    "GPT-5: temperature": ("openai.gpt-5", generic(temperature=0.2), 400, '"param":"temperature"'),
+    "GPT-5: maxTokens": ("openai.gpt-5", generic(maxTokens=2), 400, '"code":"unsupported_parameter"'),
+    "Cohere: nothing said": (COHERE, {"apiFormat": "COHERE", "message": ""}, 400, "message must be at least 1 token long"),
+    "Cohere: JSON's types": (COHERE, {"apiFormat": "COHERE", "message": "Hi", "tools": [{"name": "f", "description": "f", "parameterDefinitions": {"a": {"type": "string"}}}]}, 400, "no Python type"),
+    "COHEREV2: toolsChoice": (COHERE, {"apiFormat": "COHEREV2", "messages": [], "toolsChoice": "AUTO"}, 400, "REQUIRED or NONE"),
+    "no messages": (GROK, {"apiFormat": "GENERIC"}, 400, "messages must be a list"),
+    "a list for an object": (GROK, generic(streamOptions=[1]), 400, "Unable to process the request"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "request_", "status", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_the_service_refuses(
+    cloud: Emulator, model: str, request_: dict[str, Any], status: int, words: str
+) -> None:
+    """
+    In OCI's envelope, with an id.
+    """
+    response = chat(cloud, model, **request_)
+
+    assert status == response.status_code
+    assert words in response.json()["message"]
+    assert response.json()["code"]
+    assert response.headers["opc-request-id"]
+
+
+#: name: (path, what changes in the envelope, status, code)
+ADDRESSES: dict[str, tuple[str, dict[str, Any], int, str]] = {
+    "no compartment": ("chat", {"compartmentId": None}, 400, "MissingParameter"),
+    "another compartment": ("chat", {"compartmentId": "ocid1.compartment.oc1..other"}, 404, "NotAuthorizedOrNotFound"),
+    "no mode": ("chat", {"servingMode": None}, 400, "InvalidParameter"),
+    "an endpoint on demand": ("chat", {"servingMode": {"servingType": "DEDICATED", "endpointId": GROK}}, 400, "InvalidParameter"),
+    "another operation": ("sing", {}, 404, "NotAuthorizedOrNotFound"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "change", "status", "code"), ADDRESSES.values(), ids=ADDRESSES)
+def test_a_wrong_address_is_refused(cloud: Emulator, path: str, change: dict[str, Any], status: int, code: str) -> None:
+    """
+    Compartment, serving mode, operation.
+    """
+    body = addressed(cloud, chatRequest=generic()) | change
+    response = post(cloud, f"/20231130/actions/{path}", body)
+
+    assert (status, code) == (response.status_code, response.json()["code"])
+
+
+def test_what_is_no_request_is_refused(cloud: Emulator) -> None:
+    """
+    No JSON, no object, no POST.
+    """
+    url = f"{cloud.oci_generative_ai.endpoint}/20231130/actions/chat"
+
+    assert [400, 400] == [post(cloud, "/20231130/actions/chat", body).status_code for body in (b"{", b"[]")]
+    assert 405 == httpx.get(url, trust_env=False).status_code
+
+
+@pytest.mark.parametrize("base", ["/openai/v1", "/20231130/actions/v1"])
+@pytest.mark.parametrize("header", ["opc-compartment-id", "CompartmentId"])
+def test_openais_paths_need_a_compartment(cloud: Emulator, base: str, header: str) -> None:
+    """
+    Under either name of the header; an API key stands for one.
+    """
+    body = {"model": GROK, "messages": [{"role": "user", "content": CAPITAL}]}
+    path, there = f"{base}/chat/completions", cloud.oci_generative_ai.compartment_id
+
+    assert "Paris" in post(cloud, path, body, **{header: there}).json()["choices"][0]["message"]["content"]
+    assert 200 == post(cloud, path, body, authorization="Bearer sk-1").status_code
+    assert "MissingParameter" == post(cloud, path, body).json()["code"]
+    assert 404 == post(cloud, path, body, **{header: "ocid1.compartment.oc1..other"}).status_code
+    assert 400 == post(cloud, path, {**body, "store": True}, **{header: there}).status_code
+    assert 404 == post(cloud, path, {**body, "model": "nobody"}, **{header: there}).status_code
+
+
+def test_credentials_are_asked_for() -> None:
+    """
+    An unsigned request and an unknown key are refused, a known key is let in.
+    """
+    with Emulator(api_keys=["sk-good"]) as cloud:
+        body = addressed(cloud, chatRequest=generic())
+        path = "/20231130/actions/chat"
+
+        assert "NotAuthenticated" == post(cloud, path, body).json()["code"]
+        assert 401 == post(cloud, path, body, authorization="Bearer sk-bad").status_code
+        assert 200 == post(cloud, path, body, authorization="Bearer sk-good").status_code
+
+
+def embed(cloud: Emulator, model: str = "cohere.embed-english-v3.0", **body: Any) -> httpx.Response:
+    return post(cloud, "/20231130/actions/embedText", addressed(cloud, model, **body))
+
+
+def test_embeddings(cloud: Emulator) -> None:
+    """
+    One vector to an input, as long as the model's are or as is asked; other types beside floats.
+    """
+    vectors = embed(cloud, inputs=["one", "two"], inputType="SEARCH_QUERY").json()["embeddings"]
+    short = embed(
+        cloud, "cohere.embed-v4.0", embedContents=[{"type": "TEXT", "text": "one"}], outputDimensions=256
+    ).json()
+    typed = embed(
+        cloud, inputs=["one"], embeddingTypes=["float", "int8", "uint8", "binary", "ubinary", "base64"]
+    ).json()
+
+    assert ([1024, 1024], 256) == ([len(one) for one in vectors], len(short["embeddings"][0]))
+    assert {"float": 1024, "int8": 1024, "uint8": 1024, "binary": 128, "ubinary": 128, "base64": 5464} == {
+        kind: len(one[0]) for kind, one in typed["embeddingsByType"].items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [({"inputs": []}, "list of texts"), ({"inputs": ["x"] * 97}, "96 at most"), ({"inputs": ["word " * 600]}, "too many tokens"), ({"inputs": ["x"], "inputType": "POEM"}, "POEM"), ({"inputs": ["x"], "inputType": "IMAGE"}, "data URI"), ({"inputs": ["x"], "embeddingTypes": ["octal"]}, "octal")],
+)  # fmt: skip
+def test_what_cannot_be_embedded(cloud: Emulator, body: dict[str, Any], words: str) -> None:
+    """
+    Too many inputs, too long ones, unknown kinds; a long one is cut where it is asked for.
+    """
+    response = embed(cloud, **body)
+
+    assert (400, True) == (response.status_code, words in response.json()["message"])
+    assert 200 == embed(cloud, inputs=["word " * 600], truncate="END").status_code
+
+
+def test_ranks(cloud: Emulator) -> None:
+    """
+    The best first, with their texts where they are asked for.
+    """
+    documents = ["Bread is baked.", "Paris is the capital of France."]
+    body = {"input": "capital of France", "documents": documents, "topN": 1}
+    ranks = post(
+        cloud, "/20231130/actions/rerankText", addressed(cloud, "cohere.rerank-v3.5", **body, isEcho=True)
+    ).json()
+
+    assert [(1, {"text": documents[1]})] == [(one["index"], one["document"]) for one in ranks["documentRanks"]]
+    assert 400 == post(cloud, "/20231130/actions/rerankText", addressed(cloud, input="x", documents=[])).status_code
+
+
+def test_faults_strike_here_too(cloud: Emulator) -> None:
+    """
+    A refusal, an answer that is one document where a stream was asked for, and comments between events.
+    """
+    cloud.script(Fault("refuse", "unavailable"), Fault("json_body"), Fault("keepalive_comments"))
+
+    assert 503 == chat(cloud, **generic()).status_code
+    assert "GENERIC" == chat(cloud, **generic()).json()["chatResponse"]["apiFormat"]
+    assert chat(cloud, **generic()).text.startswith(": keep-alive\n\ndata: ")

@@ -1,0 +1,437 @@
+"""The emulated SageMaker, asked by our own clients: every image, every way to end, signatures that must be right."""
+
+import asyncio
+import datetime as dt
+import http.client
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from _sagemaker import HELLO, KEYS, QUESTION, Ask, both, service, signer
+
+from mdstream_core import Dialect, Reply, Retry, Service
+from mdstream_core.dialects import LMI, TGI, Auto, JumpStartLlama, OpenAIChat, OpenAICompletions
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.emulator._sigv4 import AWSKey
+from mdstream_core.errors import (
+    AuthenticationError,
+    InvalidRequest,
+    MalformedStream,
+    MDStreamError,
+    NotFound,
+    RateLimited,
+    ServerError,
+    StreamFailure,
+    StreamInterrupted,
+    StreamTimeout,
+)
+from mdstream_core.http import Request
+from mdstream_core.platforms import SageMaker
+
+botocore_auth = pytest.importorskip("botocore.auth", reason="botocore signs for AWS; install mdstream-llm[aws]")
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Get the weather in a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Emulator]:
+    with Emulator(aws_keys=KEYS) as cloud:
+        yield cloud
+
+
+@pytest.fixture(autouse=True)
+def forgotten(cloud: Emulator) -> None:
+    cloud.reset()
+
+
+#: name: (endpoint, dialect, the question if it is another one)
+FORMATS: dict[str, tuple[str, Dialect, dict[str, Any]]] = {
+    "vLLM": ("emulated", OpenAIChat(), {}),
+    "vLLM, found out": ("emulated", Auto(), {}),
+    "vLLM, completions": ("emulated", OpenAICompletions(), {"messages": None, "prompt": "Hello"}),
+    "vLLM, completions, found out": ("emulated", Auto(), {"messages": None, "prompt": "Hello"}),
+    "SGLang": ("sglang", Auto(), {}),
+    "TGI's chat": ("tgi", Auto(), {}),
+    "TGI's own": ("tgi", TGI(), {}),
+    "LMI's chat, JSON lines": ("lmi", OpenAIChat(), {}),
+    "LMI's chat, found out": ("lmi", Auto(), {}),
+    "LMI's new handler": ("lmi", LMI(), {}),
+    "LMI's rolling batch": ("lmi-rolling", LMI(), {}),
+    "LMI's dynamic batch": ("lmi-dynamic", LMI(), {}),
+    "LMI as TGI": ("lmi-sse", TGI(), {}),
+    "JumpStart": ("jumpstart-llama", JumpStartLlama(), {}),
+}
+
+
+@both
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize(("name", "dialect", "question"), FORMATS.values(), ids=FORMATS)
+def test_every_image_answers(cloud: Emulator, name: str, dialect: Dialect, question: dict[str, Any], stream: bool, ask: Ask) -> None:  # fmt: skip
+    """
+    Signed, streamed or whole, in each payload format; the words are all there, and the end was said.
+    """
+    reply, error = ask(service(cloud, name, custom_attributes="accept_eula=true"), dialect, stream=stream, **question)
+
+    assert error is None
+    assert (HELLO, "stop") == (reply.text, reply.finish_reason)
+
+
+@both
+@pytest.mark.parametrize("name", ["tgi-old", "lmi-rolling"])
+def test_a_container_that_takes_no_messages(cloud: Emulator, name: str, ask: Ask) -> None:
+    """
+    The refusal says that it wants `inputs`; it gets them, and a warning says so.
+    """
+    with pytest.warns(RuntimeWarning, match="chat template"):
+        reply, error = ask(service(cloud, name))
+
+    assert (HELLO, None, 2) == (reply.text, error, len(cloud.requests))
+
+
+@both
+@pytest.mark.parametrize("name", ["emulated", "sglang", "tgi", "lmi"])
+def test_tools(cloud: Emulator, name: str, ask: Ask) -> None:
+    """
+    A call with its name, its arguments and one id, whatever the image does with them.
+    """
+    messages = [{"role": "user", "content": "What is the weather in Paris?"}]
+    reply, error = ask(service(cloud, name), messages=messages, tools=[WEATHER])
+
+    assert error is None
+    assert ("tool_calls", [("get_weather", {"city": "Paris"})]) == (reply.finish_reason, [(call.name, call.parsed()) for call in reply.tool_calls])  # fmt: skip
+
+
+SAME = {
+    "split into bytes": Fault("bytewise"),
+    "split into parts of 7 bytes": Fault("bytewise", size=7),
+    "frames split into bytes": Fault("split_frames"),
+    "frames split at 100 bytes": Fault("split_frames", size=100),
+    "one part": Fault("joined"),
+    "CRLF": Fault("crlf"),
+    "no last line break": Fault("unterminated"),
+    "comments": Fault("keepalive_comments"),
+    "no [DONE]": Fault("no_done"),
+    "one document": Fault("json_body"),
+    "closed behind it": Fault("close"),
+}
+
+
+@both
+@pytest.mark.parametrize("fault", SAME.values(), ids=SAME)
+def test_what_makes_no_difference(cloud: Emulator, fault: Fault, ask: Ask) -> None:
+    """
+    However the bytes come, the answer is the same.
+    """
+    cloud.script(fault)
+    reply, error = ask(service(cloud))
+
+    assert (HELLO, "stop", None) == (reply.text, reply.finish_reason, error)
+
+
+#: name: (fault, the error, its code, its status, the text before it)
+ENDINGS: dict[str, tuple[Fault, type[MDStreamError], str | None, int, str]] = {
+    "too long": (Fault("exception_frame", "ModelInvocationTimeExceeded"), StreamTimeout, "ModelInvocationTimeExceeded", 408, "Hello"),
+    "broken": (Fault("exception_frame", "StreamBroken", after=3), StreamFailure, "StreamBroken", 500, "Hello!"),
+    "internal": (Fault("exception_frame", "InternalStreamFailure"), StreamFailure, "InternalStreamFailure", 500, "Hello"),
+    "an error message": (Fault("exception_frame", "error"), StreamFailure, "InternalError", 500, "Hello"),
+    "at once": (Fault("exception_frame", "StreamBroken", after=0), StreamFailure, "StreamBroken", 500, ""),
+    "after everything": (Fault("exception_frame", "StreamBroken", after=99), StreamFailure, "StreamBroken", 500, HELLO),
+    "a wrong checksum": (Fault("damaged_frame", after=2), MalformedStream, "ChecksumMismatch", 200, "Hello"),
+    "a wrong prelude": (Fault("damaged_frame", "prelude", after=2), MalformedStream, "ChecksumMismatch", 200, "Hello"),
+    "half a frame": (Fault("partial_frame", after=2), StreamInterrupted, "PartialMessage", 200, "Hello"),
+    "half a prelude": (Fault("partial_frame", after=2, size=5), StreamInterrupted, "PartialMessage", 200, "Hello"),
+    "a cut": (Fault("cut"), StreamInterrupted, "RemoteProtocolError", 200, "Hello"),
+    "a reset": (Fault("reset"), StreamInterrupted, "ReadError", 200, "Hello"),
+    "a clean end too early": (Fault("no_finish", after=3), StreamInterrupted, None, 200, "Hello!"),
+    "[DONE] too early": (Fault("early_done"), StreamInterrupted, None, 200, "Hello"),
+    "the container's error": (Fault("error_event", after=2), StreamFailure, "InternalServerError", 500, "Hello"),
+    "bad JSON": (Fault("malformed_json", after=2), MalformedStream, None, 200, "Hello"),
+    "nothing": (Fault("empty"), StreamInterrupted, "EmptyStream", 200, ""),
+    "a page": (Fault("html"), MalformedStream, None, 200, ""),
+}  # fmt: skip
+
+
+@both
+@pytest.mark.parametrize(("fault", "kind", "code", "status", "text"), ENDINGS.values(), ids=ENDINGS)
+def test_every_ending_is_heard(
+    cloud: Emulator, fault: Fault, kind: type[MDStreamError], code: str | None, status: int, text: str, ask: Ask
+) -> None:
+    """
+    A stream that failed is no success; what came before it was handed out and is in the error.
+    """
+    cloud.script(fault)
+    reply, error = ask(service(cloud))
+
+    assert error is not None
+    assert (kind, code, status, text) == (type(error), code, error.status, reply.text)
+    assert text == (error.partial.text if error.partial else "")
+
+
+#: spelling: (the error, its status)
+REFUSED: dict[str, tuple[type[MDStreamError], int]] = {
+    "not_found": (NotFound, 404),
+    "ThrottlingException": (RateLimited, 429),
+    "ModelNotReadyException": (ServerError, 429),
+    "ServiceUnavailable": (ServerError, 503),
+    "InternalDependencyException": (ServerError, 530),
+    "model_422": (InvalidRequest, 422),
+    "model_429": (RateLimited, 429),
+    "model_500": (ServerError, 500),
+}
+
+
+@both
+@pytest.mark.parametrize(("spelling", "kind", "status"), [(name, *row) for name, row in REFUSED.items()])
+def test_refusals(cloud: Emulator, spelling: str, kind: type[MDStreamError], status: int, ask: Ask) -> None:
+    """
+    The service's and the container's; each with its request id.
+    """
+    cloud.script(Fault("refuse_aws", spelling))
+    _, error = ask(service(cloud))
+
+    assert error is not None
+    assert (kind, status) == (type(error), error.status)
+    assert error.request_id
+    assert error.request_id in error.response.headers.values()
+
+
+@pytest.mark.parametrize("spelling", ["ModelNotReadyException", "ThrottlingException", "model_500"])
+def test_what_passes_is_asked_again(cloud: Emulator, spelling: str) -> None:
+    """
+    A model that loads, a limit, a failure: the second question is answered.
+    """
+    cloud.script(Fault("refuse_aws", spelling), None)
+    platform = SageMaker("emulated", endpoint_url=cloud.sagemaker.endpoint_url)
+    asked = Service(platform, auth=signer(), retry=Retry(1, base=0.001), trust_env=False)
+
+    assert HELLO == asked.client.complete(asked.call(Auto(), QUESTION)).text
+    assert 2 == len(cloud.requests)
+
+
+@both
+def test_an_unknown_endpoint(cloud: Emulator, ask: Ask) -> None:
+    """
+    SageMaker calls it a validation error; ours says what to check.
+    """
+    _, error = ask(service(cloud, "nope"))
+
+    assert type(error) is NotFound
+    assert "each region has its own endpoints" in str(error)
+
+
+def test_a_body_over_the_limit_is_the_services_refusal_too(cloud: Emulator) -> None:
+    """
+    Ours never leaves the house; a client that sends it is told.
+    """
+    asked = service(cloud)
+    with pytest.raises(InvalidRequest, match="6291456"):
+        asked.client.complete(asked.call(Auto(), {"messages": [{"role": "user", "content": "x" * 7_000_000}]}))
+    assert [] == cloud.requests
+    status, body = send(cloud, signed(cloud, b"x" * 6_291_457))
+
+    assert (400, True) == (status, "6291456" in body["Message"])
+
+
+# signatures
+
+
+def signed(cloud: Emulator, body: bytes, **options: Any) -> Request:
+    url = f"{cloud.sagemaker.endpoint_url}/endpoints/emulated/invocations"
+    return signer(**options).sign(Request("POST", url, {"content-type": "application/json"}, body))
+
+
+def send(cloud: Emulator, request: Request, **changed: str) -> tuple[int, Any]:
+    parts = urlsplit(request.url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection.request("POST", parts.path, request.content, {**request.headers, **changed})
+    answer = connection.getresponse()
+    status, body = answer.status, json.loads(answer.read())
+    connection.close()
+    return status, body
+
+
+BODY = json.dumps(QUESTION).encode()
+
+
+def test_a_right_signature_is_let_in(cloud: Emulator) -> None:
+    """
+    With another client than ours.
+    """
+    assert 200 == send(cloud, signed(cloud, BODY))[0]
+
+
+#: name: (headers that are changed after signing, some words)
+SPOILT: dict[str, tuple[dict[str, str], str]] = {
+    "another date": ({"x-amz-date": "20200101T000000Z"}, "Date in Credential scope does not match"),
+    "no date": ({"x-amz-date": "yesterday"}, "ISO-8601"),
+    "no signature": ({"authorization": ""}, "Missing Authentication Token"),
+    "half an authorization": ({"authorization": "AWS4-HMAC-SHA256 Credential=a/b"}, "three parameters"),
+    "another type": ({"content-type": "text/plain"}, "does not match"),
+    "a header that is not signed": ({"x-amzn-sagemaker-session-id": "s-1"}, "does not match"),
+    "a token that is not known": ({"x-amz-security-token": "t"}, "is invalid"),
+}
+
+
+@pytest.mark.parametrize(("changed", "words"), SPOILT.values(), ids=SPOILT)
+def test_a_spoilt_request_is_refused(cloud: Emulator, changed: dict[str, str], words: str) -> None:
+    """
+    403, in the service's own words.
+    """
+    status, body = send(cloud, signed(cloud, BODY), **changed)
+
+    assert (403, True) == (status, words in body["Message"])
+
+
+def test_a_changed_body_is_refused(cloud: Emulator) -> None:
+    """
+    One letter of it.
+    """
+    request = signed(cloud, BODY)
+    status, body = send(cloud, Request(request.method, request.url, request.headers, BODY.replace(b"Hello", b"Hullo")))
+
+    assert (403, True) == (status, "does not match" in body["Message"])
+
+
+def test_an_old_date_is_refused(cloud: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Rightly signed, an hour ago (botocore's clock is set).
+    """
+    past = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(hours=1)
+    monkeypatch.setattr(botocore_auth, "get_current_datetime", lambda *_: past)
+    status, body = send(cloud, signed(cloud, BODY))
+
+    assert (403, True) == (status, "Signature expired" in body["Message"])
+
+
+@both
+def test_a_signature_for_another_region(cloud: Emulator, ask: Ask) -> None:
+    """
+    Told with what to check.
+    """
+    _, error = ask(service(cloud, auth=signer(region_name="eu-west-1")))
+
+    assert type(error) is AuthenticationError
+    assert "the region of the signature" in str(error)
+
+
+@both
+def test_keys_that_are_not_the_accounts(ask: Ask) -> None:
+    """
+    A wrong id, a wrong secret, a token that is over: the service's own refusals, none of them asked again.
+    """
+    keys = {"AKOTHER": "s3cret", "AKEMULATED": "another", "AKOVER": AWSKey("s3cret", "token", 0.0)}
+    with Emulator(aws_keys={"AKOTHER": "s3cret"}) as cloud:
+        _, unknown = ask(service(cloud))
+    with Emulator(aws_keys=keys) as cloud:
+        _, wrong = ask(service(cloud))
+        auth = type(signer()).of("AKOVER", "s3cret", "token", region_name="us-east-1")
+        _, over = ask(service(cloud, auth=auth))
+        asked = len(cloud.requests)
+
+    assert ["UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException"] == [unknown.code, wrong.code, over.code]  # fmt: skip
+    assert {AuthenticationError} == {type(error) for error in (unknown, wrong, over)}
+    assert 2 == asked
+
+
+class Role:
+    """A role whose first keys the service calls expired, as its clock runs ahead of ours."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self) -> Any:
+        from botocore.credentials import Credentials  # noqa: PLC0415
+
+        self.asked += 1
+        return Credentials(f"AK{self.asked}", "s3cret", "token")
+
+
+@both
+def test_an_expired_token_is_renewed_once(ask: Ask) -> None:
+    """
+    The refusal leads to other keys, and the question is asked again with them.
+    """
+    from mdstream_core.auth.aws import AWSSigner  # noqa: PLC0415
+
+    role = Role()
+    keys = {"AK1": AWSKey("s3cret", "token", 0.0), "AK2": AWSKey("s3cret", "token")}
+    with Emulator(aws_keys=keys) as cloud:
+        reply, error = ask(service(cloud, auth=AWSSigner("us-east-1", role, again=True)))
+
+    assert (HELLO, None, 2) == (reply.text, error, role.asked)
+
+
+# what arrives
+
+
+def test_what_arrives(cloud: Emulator) -> None:
+    """
+    The headers of the parameters, and the container's custom attributes in the answer.
+    """
+    platform = {"custom_attributes": "trace=1", "inference_component": "ic-1", "accept": "text/event-stream"}
+    asked = service(cloud, **platform)
+    asked.client.complete(asked.call(Auto(), QUESTION))
+    headers = cloud.last.headers
+
+    assert "/endpoints/emulated/invocations-response-stream" == cloud.last.path
+    assert ("trace=1", "ic-1", "text/event-stream") == tuple(headers[f"x-amzn-sagemaker-{name}"] for name in ("custom-attributes", "inference-component", "accept"))  # fmt: skip
+
+
+def test_connections_are_kept(cloud: Emulator) -> None:
+    """
+    The body is read to its end, so the next question goes over the same connection.
+    """
+    asked = service(cloud)
+    for _ in range(5):
+        asked.client.complete(asked.call(Auto(), QUESTION))
+
+    assert 1 == len({received.connection for received in cloud.requests})
+
+
+def test_many_at_once(cloud: Emulator) -> None:
+    """
+    One signer, one platform, many tasks.
+    """
+    asked = service(cloud)
+
+    async def main() -> list[Reply]:
+        return await asyncio.gather(*(asked.async_client.complete(asked.call(Auto(), QUESTION)) for _ in range(20)))
+
+    assert [HELLO] * 20 == [reply.text for reply in asyncio.run(main())]
+
+
+def test_the_vectors_of_tei(cloud: Emulator) -> None:
+    """
+    A bare list of vectors, and TEI's own refusals inside a model error.
+    """
+    url = f"{cloud.sagemaker.endpoint_url}/endpoints/tei/invocations"
+
+    def embedded(inputs: Any) -> tuple[int, Any]:
+        body = json.dumps({"inputs": inputs}).encode()
+        return send(cloud, signer().sign(Request("POST", url, {"content-type": "application/json"}, body)))
+
+    status, vectors = embedded(["a", "b"])
+
+    assert (200, [256, 256]) == (status, [len(vector) for vector in vectors])
+    assert (424, 422) == ((refused := embedded(["x"] * 33))[0], refused[1]["OriginalStatusCode"])
+    assert 400 == embedded([])[1]["OriginalStatusCode"]
+
+
+def test_without_keys_everybody_is_let_in() -> None:
+    """
+    And an endpoint that is not asked for a signature needs no botocore.
+    """
+    with Emulator() as cloud:
+        platform = SageMaker(cloud.sagemaker.endpoint_name, endpoint_url=cloud.sagemaker.endpoint_url)
+        asked = Service(platform, retry=Retry(0), trust_env=False)
+
+        assert HELLO == asked.client.complete(asked.call(OpenAIChat(), QUESTION)).text

@@ -1,0 +1,471 @@
+"""ModelArts and MaaS: where to ask, what is sent, what refusals mean."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from mdstream_core import OpenAIChat, Reply, Retry, Service, Timeout
+from mdstream_core.auth.huawei import LARGEST, signer
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.emulator.services.modelarts import HuaweiAccount
+from mdstream_core.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    ContentRefused,
+    ContextOverflow,
+    InvalidRequest,
+    MalformedStream,
+    MDStreamError,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    ServerError,
+    ServiceError,
+    StreamFailure,
+    StreamInterrupted,
+    StreamStalled,
+)
+from mdstream_core.http import Head
+from mdstream_core.platforms import ModelArts, Platform
+from mdstream_core.platforms._modelarts_codes import CODES
+from mdstream_core.wire.jsonlines import LabelledDocumentDecoder, LabelledStreamDecoder
+from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
+
+ID = "8e1bb6be-1111-2222-3333-abcdefabcdef"
+PUBLIC = f"https://infer-modelarts-cn-southwest-2.modelarts-infer.com/v1/infers/{ID}"
+CHAT = "/v1/chat/completions"
+
+#: name: (endpoint, the container's route, the URL)
+URLS: dict[str, tuple[str, str | None, str]] = {
+    "the console's address": (PUBLIC, None, f"{PUBLIC}{CHAT}"),
+    "with a slash": (f" {PUBLIC}/ ", None, f"{PUBLIC}{CHAT}"),
+    "an apig host": (
+        f"https://0123456789abcdef0123456789abcdef.apig.cn-north-4.huaweicloudapis.com/v1/infers/{ID}",
+        None,
+        f"https://0123456789abcdef0123456789abcdef.apig.cn-north-4.huaweicloudapis.com/v1/infers/{ID}{CHAT}",
+    ),
+    "a VPC channel": ("http://192.168.3.7:8080", None, f"http://192.168.3.7:8080{CHAT}"),
+    "an OpenAI base": (f"{PUBLIC}/v1", None, f"{PUBLIC}{CHAT}"),
+    "the whole URL": (f"{PUBLIC}{CHAT}", None, f"{PUBLIC}{CHAT}"),
+    "MaaS": ("https://api.modelarts-maas.com/v1", None, f"https://api.modelarts-maas.com{CHAT}"),
+    "MaaS v2": ("https://api.modelarts-maas.com/v2", None, "https://api.modelarts-maas.com/v2/chat/completions"),
+    "MaaS v2, the whole URL": (
+        "https://api.modelarts-maas.com/v2/chat/completions",
+        None,
+        "https://api.modelarts-maas.com/v2/chat/completions",
+    ),
+    "MaaS, OpenAI": (
+        "https://api.modelarts-maas.com/openai/v1/",
+        None,
+        f"https://api.modelarts-maas.com/openai{CHAT}",
+    ),
+    "MaaS, one model": (
+        "https://maas-cn-southwest-2.modelarts-maas.com/deepseek-r1/v1",
+        None,
+        f"https://maas-cn-southwest-2.modelarts-maas.com/deepseek-r1{CHAT}",
+    ),
+    "a custom path": (PUBLIC, "/predict", f"{PUBLIC}/predict"),
+    "a custom path without its slash": (PUBLIC, "predict", f"{PUBLIC}/predict"),
+    "the address as it is": (f"{PUBLIC}/chat", "", f"{PUBLIC}/chat"),
+    "a query": (f"{PUBLIC}?version=2", None, f"{PUBLIC}{CHAT}?version=2"),
+    "a WebSocket": (PUBLIC.replace("https", "wss"), None, f"{PUBLIC.replace('https', 'wss')}{CHAT}"),
+    "a WebSocket in the VPC": ("ws://10.0.0.1:8080/", "/ws", "ws://10.0.0.1:8080/ws"),
+}
+
+
+@pytest.mark.parametrize(("endpoint", "route", "url"), URLS.values(), ids=URLS)
+def test_whatever_address_is_known_leads_to_the_route(endpoint: str, route: str | None, url: str) -> None:
+    """
+    The container's path is appended once, and a version is not said twice.
+    """
+    assert url == ModelArts(endpoint, route).request(CHAT, b"{}", stream=True, headers={}).url
+
+
+WRONG: dict[str, tuple[str, str]] = {
+    "nothing": ("", "no URL of a service"),
+    "a host alone": (PUBLIC.removeprefix("https://"), "give the address that the console shows"),
+    "another scheme": ("ftp://host/x", "no URL of a service"),
+    "a port that is none": ("https://host:x/", "cannot be read"),
+    "a user": ("https://me:secret@host/", "user or password before its host"),
+    "a fragment": ("https://host/#secret", "no URL of a service"),
+    "a space": ("https://host/a b", "no URL of a service"),
+}
+
+
+@pytest.mark.parametrize(("endpoint", "words"), WRONG.values(), ids=WRONG)
+def test_an_address_that_is_none_is_said(endpoint: str, words: str) -> None:
+    """
+    With what would be one, and without what may be a secret.
+    """
+    with pytest.raises(ValueError, match=words) as caught:
+        ModelArts(endpoint)
+
+    assert "secret" not in str(caught.value)
+
+
+def test_a_question_is_a_post() -> None:
+    """
+    With the wish for a stream, and the caller's headers over ours.
+    """
+    platform: Platform = ModelArts(PUBLIC)
+    request = platform.request(CHAT, b"{}", stream=True, headers={"X-Span-Id": "s", "User-Agent": "mine"})
+
+    assert ("POST", b"{}") == (request.method, request.content)
+    assert {
+        "accept": "text/event-stream, application/json",
+        "content-type": "application/json",
+        "content-length": "2",
+        "x-span-id": "s",
+        "user-agent": "mine",
+    }.items() <= request.headers.items()
+    assert "application/json" == platform.request(CHAT, b"{}", stream=False, headers={}).headers["accept"]
+
+
+def test_a_websocket_is_asked_with_a_get() -> None:
+    """
+    So that what is signed is the handshake, which has no body.
+    """
+    request = ModelArts("wss://h").request(CHAT, b"{}", stream=True, headers={})
+
+    assert ("GET", b"{}") == (request.method, request.content)
+    assert {"accept", "user-agent"} == set(request.headers)
+
+
+FRAMES = {
+    "text/event-stream;charset=UTF-8": LabelledStreamDecoder,
+    "application/json": LabelledDocumentDecoder,
+    CONTENT_TYPE: MessageDecoder,
+}
+
+
+@pytest.mark.parametrize(("content_type", "kind"), FRAMES.items(), ids=FRAMES)
+def test_the_content_type_says_how_the_answer_is_framed(content_type: str, kind: type) -> None:
+    """
+    Events, a document, or the messages of a WebSocket.
+    """
+    assert kind is type(ModelArts(PUBLIC).frames(Head(200, {"content-type": content_type})))
+
+
+def test_a_page_is_no_answer() -> None:
+    """
+    A console's login page, for example.
+    """
+    with pytest.raises(MalformedStream, match="text/html"):
+        ModelArts(PUBLIC).frames(Head(200, {"content-type": "text/html"}))
+
+
+def envelope(code: str, message: str = "m") -> dict[str, object]:
+    return {"error_code": code, "error_msg": message}
+
+
+#: name: (status, body, class, code, words)
+REFUSALS: dict[str, tuple[int, object, type[ServiceError], str | None, str]] = {
+    "a body that is too large": (413, envelope("ModelArts.4104"), InvalidRequest, "ModelArts.4104", "own limit"),
+    "a service that is gone": (400, envelope("ModelArts.4203"), NotFound, "ModelArts.4203", "stopped or deleted"),
+    "traffic": (503, envelope("ModelArts.4206"), RateLimited, "ModelArts.4206", "threshold"),
+    "a quota that is used up": (401, envelope("ModelArts.4207"), PermissionDenied, "ModelArts.4207", "free quota"),
+    "a breaker": (500, envelope("ModelArts.4302"), ServerError, "ModelArts.4302", "protects itself"),
+    "no backend": (404, envelope("ModelArts.4503"), ServerError, "ModelArts.4503", "new attempt"),
+    "no API key": (400, envelope("ModelArts.4905"), AuthenticationError, "ModelArts.4905", "Bearer"),
+    "no Bearer": (400, envelope("ModelArts.81002"), AuthenticationError, "ModelArts.81002", "Bearer"),
+    "an allow-list": (401, envelope("ModelArts.81015"), PermissionDenied, "ModelArts.81015", "allow-list"),
+    "content risk": (403, envelope("ModelArts.81011"), ContentRefused, "ModelArts.81011", "other words"),
+    "requests a minute": (429, envelope("ModelArts.81101"), RateLimited, "ModelArts.81101", "requests of this minute"),
+    "a token that is wrong": (401, envelope("APIG.0301"), AuthenticationError, "APIG.0301", "scope must be a project"),
+    "an app that is wrong": (401, envelope("APIG.0303"), AuthenticationError, "APIG.0303", "App-auth address"),
+    "an app that may not": (403, envelope("APIG.0304"), PermissionDenied, "APIG.0304", "authorize the app"),
+    "throttling": (429, envelope("APIG.0308"), RateLimited, "APIG.0308", "throttling"),
+    "a backend that is slow": (504, envelope("APIG.0203"), ServerError, "APIG.0203", "stream the answer"),
+    "a code of two meanings": (413, envelope("APIG.0201"), InvalidRequest, "APIG.0201", "12 MB"),
+    "an unknown code": (503, envelope("APIG.9999", "new"), ServerError, "APIG.9999", "503 APIG.9999: new$"),
+    "camel case": (429, {"errorCode": "APIG.0308", "errorMsg": "slow"}, RateLimited, "APIG.0308", "slow"),
+    "code and message": (404, {"code": "ModelArts.81009", "message": "x"}, NotFound, "ModelArts.81009", "model's name"),
+    "one level down": (404, {"error": envelope("APIG.0101")}, NotFound, "APIG.0101", "id of the service"),
+    "MaaS as OpenAI": (
+        403,
+        {"error": {"code": "ModelArts.81011", "message": "May contain sensitive", "type": "x"}},
+        ContentRefused,
+        "ModelArts.81011",
+        "May contain sensitive",
+    ),
+    "the container, old vLLM": (
+        400,
+        {"object": "error", "message": "extra_forbidden", "type": "BadRequestError", "param": None, "code": 400},
+        InvalidRequest,
+        "BadRequestError",
+        "extra_forbidden$",
+    ),
+    "the container, newer": (
+        404,
+        {"error": {"message": "The model `x` does not exist.", "type": "NotFoundError", "code": 404}},
+        NotFound,
+        "NotFoundError",
+        "does not exist",
+    ),
+    "the context": (
+        400,
+        {"error": {"message": "This model's maximum context length is 4096 tokens.", "type": "BadRequestError"}},
+        ContextOverflow,
+        "BadRequestError",
+        "4096 tokens.$",
+    ),
+    "a page": (504, "<html>Gateway Time-out</html>", ServerError, None, "Gateway Time-out.*40 to 60 s"),
+    "nothing": (401, "", AuthenticationError, None, "no words.*kind of authentication"),
+    "a list": (500, "[1]", ServerError, None, "500"),
+    "a redirect": (302, "", ServiceError, None, "redirect is not followed"),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "kind", "code", "words"), REFUSALS.values(), ids=REFUSALS)
+def test_a_refusal_is_an_error_of_the_tree(
+    status: int, body: object, kind: type[ServiceError], code: str | None, words: str
+) -> None:
+    """
+    With the gateway's code, the status as it was, and what to do.
+    """
+    raw = body if isinstance(body, str) else json.dumps(body)
+    error = ModelArts(PUBLIC).refused(Head(status, {"retry-after": "3"}), raw.encode())
+
+    assert (kind, code, status, 3.0) == (type(error), error.code, error.status, error.retry_after)
+    with pytest.raises(kind, match=words):
+        raise error
+
+
+def test_every_code_says_what_to_do() -> None:
+    """
+    A row without a cure would be a riddle.
+    """
+    assert [] == [code for code, (_, cure) in CODES.items() if len(cure) < 10]
+
+
+def test_only_what_may_pass_is_asked_again() -> None:
+    """
+    Limits and gateways pass; keys, quotas and content do not.
+    """
+    final = {code for code, (kind, _) in CODES.items() if not kind.retryable}
+
+    assert {"ModelArts.4302", "ModelArts.4503", "APIG.0308", "ModelArts.81101"}.isdisjoint(final)
+    assert {"ModelArts.4207", "ModelArts.81005", "ModelArts.81011", "ModelArts.4905", "APIG.0301"} <= final
+
+
+def test_the_request_id_is_huaweis() -> None:
+    """
+    `X-Request-Id`, which a support ticket wants.
+    """
+    platform = ModelArts(PUBLIC)
+
+    assert "r-1" == platform.request_id(Head(200, {"x-request-id": "r-1"}))
+    assert platform.request_id(Head(200)) is None
+    assert platform.ended((("streamfailure", "x"),)) is None
+
+
+# The whole way: a service of our own against the emulator
+
+
+ACCOUNT = HuaweiAccount(
+    access_keys={"AK": "SK"}, apps={"APP": "SECRET"}, app_codes=["CODE"], api_keys=["KEY"], users={"me": "pass"}
+)
+QUESTION = {"messages": [{"role": "user", "content": "Name three rivers."}], "model": "m"}
+ANSWER = "The Nile, the Amazon and the Danube."
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Emulator]:
+    with Emulator(huawei=ACCOUNT) as cloud:
+        yield cloud
+
+
+def service(cloud: Emulator, way: str, auth: Any = None, **options: Any) -> Service:
+    endpoint = getattr(cloud.modelarts, way)
+    auth = signer(api_key="KEY") if auth is None else auth
+    options = {"retry": Retry(0), "timeout": Timeout(read=5, total=10), "trust_env": False, **options}
+    return Service(ModelArts(endpoint), auth=auth, **options)
+
+
+def sync(made: Service, *, stream: bool = True) -> Reply:
+    try:
+        return made.client.complete(made.call(OpenAIChat(), QUESTION, stream=stream))
+    finally:
+        made.close()
+
+
+def asyn(made: Service, *, stream: bool = True) -> Reply:
+    async def main() -> Reply:
+        try:
+            return await made.async_client.complete(made.call(OpenAIChat(), QUESTION, stream=stream))
+        finally:
+            await made.aclose()
+
+    return asyncio.run(main())
+
+
+both = pytest.mark.parametrize("ask", [sync, asyn])
+ways = pytest.mark.parametrize("way", ["endpoint", "websocket_endpoint", "maas"])
+AUTHS = {
+    "password": {"user": "me", "password": "pass", "domain": "company", "project": "cn-north-4"},
+    "aksk": {"ak": "AK", "sk": "SK", "security_token": "temporary", "project_id": "p1"},
+    "app": {"app_key": "APP", "app_secret": "SECRET"},
+    "appcode": {"app_code": "CODE"},
+    "api_key": {"api_key": "KEY"},
+    "a bare api_key": {"api_key": "KEY", "bare_api_key": True},
+}
+
+
+@both
+@pytest.mark.parametrize("way", ["endpoint", "websocket_endpoint"])
+@pytest.mark.parametrize("fields", AUTHS.values(), ids=AUTHS)
+def test_every_credential_opens_both_doors(cloud: Emulator, ask: Any, way: str, fields: dict[str, Any]) -> None:
+    """
+    Signatures and tokens are verified, on a POST and on a handshake.
+    """
+    auth = signer(**fields, iam_endpoint=cloud.modelarts.iam)
+
+    assert ANSWER == ask(service(cloud, way, auth)).text
+
+
+@both
+@ways
+def test_an_answer_comes_whole(cloud: Emulator, ask: Any, way: str) -> None:
+    """
+    Streamed with its usage, and as one document.
+    """
+    reply = ask(service(cloud, way))
+
+    assert (ANSWER, "stop", 16) == (reply.text, reply.choices[0].finish_reason, reply.usage.total)
+    assert ANSWER == ask(service(cloud, way), stream=False).text
+
+
+@both
+@pytest.mark.parametrize("way", ["endpoint", "websocket_endpoint"])
+def test_a_token_that_was_revoked_is_fetched_again(cloud: Emulator, ask: Any, way: str) -> None:
+    """
+    A 401 refreshes once, and the answer comes.
+    """
+    auth = signer(**AUTHS["password"], iam_endpoint=cloud.modelarts.iam)
+    ask(service(cloud, way, auth))
+    cloud.modelarts.expire_tokens()
+
+    assert ANSWER == ask(service(cloud, way, auth)).text
+    assert 2 == auth.generation
+
+
+@both
+@pytest.mark.parametrize(
+    ("fields", "kind", "code"),
+    [
+        ({"token": "old"}, AuthenticationError, "APIG.0301"),
+        ({"ak": "AK", "sk": "n0t-this"}, AuthenticationError, "APIG.0301"),
+        ({"app_key": "APP", "app_secret": "n0t-this"}, AuthenticationError, "APIG.0303"),
+        ({"app_code": "n0t-this"}, AuthenticationError, "APIG.0303"),
+        ({"api_key": "n0t-this"}, AuthenticationError, "ModelArts.4905"),
+        ({"auth_type": "none"}, AuthenticationError, "APIG.0301"),
+        ({**AUTHS["password"], "password": "n0t-this"}, AuthenticationError, None),
+    ],
+)
+@pytest.mark.parametrize("way", ["endpoint", "websocket_endpoint"])
+def test_a_wrong_credential_is_said(
+    cloud: Emulator, ask: Any, way: str, fields: dict[str, Any], kind: type[MDStreamError], code: str | None
+) -> None:
+    """
+    In the gateway's words; over a WebSocket it is the handshake that is refused.
+    """
+    with pytest.raises(kind) as caught:
+        ask(service(cloud, way, signer(**fields, iam_endpoint=cloud.modelarts.iam)))
+
+    assert (code, 401 if code != "ModelArts.4905" else 400) == (caught.value.code, caught.value.status)
+    assert "n0t-this" not in f"{caught.value!r} {caught.value.response.json() if code else ''}"
+
+
+BEGINNING = "The Nile"
+RISK = "ModelArts.81011"
+
+#: (fault, class, what was received before, code), the same over SSE and over a WebSocket.
+ENDINGS: dict[str, tuple[Fault, type[MDStreamError], str, str | None]] = {
+    "cut": (Fault("cut", after=3), StreamInterrupted, BEGINNING, None),
+    "reset": (Fault("reset", after=3), StreamInterrupted, BEGINNING, None),
+    "error event": (Fault("error_event", after=3), StreamFailure, BEGINNING, "InternalServerError"),
+    "no finish reason": (Fault("no_finish", after=3), StreamInterrupted, BEGINNING, None),
+    "[DONE] without a finish": (Fault("early_done", after=3), StreamInterrupted, BEGINNING, None),
+    "broken JSON": (Fault("malformed_json", after=3), MalformedStream, BEGINNING, None),
+    "a huge message": (Fault("huge_line", after=3, size=17_000_000), MalformedStream, BEGINNING, None),
+    "silence": (Fault("stall", after=3), StreamStalled, BEGINNING, None),
+    "nothing": (Fault("empty"), StreamInterrupted, "", "EmptyStream"),
+    "a page": (Fault("html"), MalformedStream, "", None),
+    "no answer": (Fault("drop"), ConnectionFailed, "", None),
+    "no backend": (Fault("refuse", "modelarts_backend"), ServerError, "", "ModelArts.4503"),
+    "throttled": (Fault("refuse", "apig_throttled"), RateLimited, "", "APIG.0308"),
+    "content risk": (Fault("refuse", "maas_risk"), ContentRefused, "", RISK),
+}
+
+
+@both
+@ways
+@pytest.mark.parametrize(("fault", "kind", "text", "code"), ENDINGS.values(), ids=ENDINGS)
+def test_a_bad_end_is_never_a_success(
+    cloud: Emulator, ask: Any, way: str, fault: Fault, kind: type[MDStreamError], text: str, code: str | None
+) -> None:
+    """
+    The error of the tree, with what was received and the request id.
+    """
+    cloud.script(fault)
+    with pytest.raises(kind) as caught:
+        ask(service(cloud, way, timeout=Timeout(read=0.5, total=10)))
+
+    error = caught.value
+    assert text == (error.partial.text if error.partial else "")
+    assert code is None or code == error.code
+    assert isinstance(error, ConnectionFailed) or fault.kind == "html" or error.request_id
+
+
+@both
+def test_a_close_code_is_a_failure(cloud: Emulator, ask: Any) -> None:
+    """
+    Even after `[DONE]`: the service said it before it said goodbye.
+    """
+    for after in (3, None):
+        cloud.script(Fault("trailer", name="close", data=b"1011 engine died", after=after))
+        with pytest.raises(StreamFailure, match="engine died") as caught:
+            ask(service(cloud, "websocket_endpoint"))
+
+        assert ("1011", 500, True) == (caught.value.code, caught.value.status, caught.value.retryable)
+        assert (BEGINNING if after else ANSWER) == caught.value.partial.text
+
+
+@both
+@ways
+def test_a_refusal_that_may_pass_is_asked_again(cloud: Emulator, ask: Any, way: str) -> None:
+    """
+    The backend was not found once; the second attempt is on a connection of its own.
+    """
+    cloud.script(Fault("refuse", "modelarts_backend"))
+
+    assert ANSWER == ask(service(cloud, way, retry=Retry(1, base=0.001))).text
+
+
+@both
+@pytest.mark.parametrize("fields", [AUTHS["aksk"], AUTHS["app"]], ids=["aksk", "app"])
+def test_a_body_over_12_mb_is_not_sent_with_a_signature(cloud: Emulator, ask: Any, fields: dict[str, Any]) -> None:
+    """
+    It is told before anything leaves the house.
+    """
+    before = len(cloud.requests)
+    made = service(cloud, "endpoint", signer(**fields))
+    long = {**QUESTION, "messages": [{"role": "user", "content": "x" * LARGEST}]}
+    with pytest.raises(InvalidRequest, match="12582912 at most") as caught:
+        made.client.complete(made.call(OpenAIChat(), long))
+
+    assert 413 == caught.value.status
+    assert before == len(cloud.requests)
+
+
+@both
+@pytest.mark.parametrize("way", ["endpoint", "websocket_endpoint"])
+def test_either_door_has_tls(ask: Any, way: str) -> None:
+    """
+    https and wss, with the certificate checked.
+    """
+    with Emulator(tls=True) as cloud:
+        assert ANSWER == ask(service(cloud, way, verify=cloud.ca_file)).text

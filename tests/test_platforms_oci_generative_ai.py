@@ -1,0 +1,291 @@
+"""OCI Generative AI: where to ask, how requests are addressed, and what refusals mean."""
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+from _oci_generative_ai import COMPARTMENT, DONE, PLATFORM, question, read, sse
+
+from mdstream_core import Call, OpenAIChat, Retry
+from mdstream_core.dialects import dialect
+from mdstream_core.errors import (
+    AuthenticationError,
+    ContextOverflow,
+    InvalidRequest,
+    MalformedStream,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    ServerError,
+    ServiceError,
+    StreamInterrupted,
+)
+from mdstream_core.http import Head
+from mdstream_core.platforms import OCIGenerativeAI, Platform
+
+CHICAGO = "https://inference.generativeai.us-chicago-1.oci.oraclecloud.com"
+LOCAL = "http://127.0.0.1:8080"
+
+#: name: (options, the base)
+BASES: dict[str, tuple[dict[str, Any], str]] = {
+    "a region": ({"region": "us-chicago-1"}, CHICAGO),
+    "a region's short key": ({"region": "ord"}, CHICAGO),
+    "the compartment's realm": (
+        {"region": "eu-frankfurt-2", "compartment_id": "ocid1.compartment.oc19..aaaa"},
+        "https://inference.generativeai.eu-frankfurt-2.oci.oraclecloud.eu",
+    ),
+    "a realm": ({"region": "us-gov-ashburn-1", "realm": "oc3"}, "https://inference.generativeai.us-gov-ashburn-1.oci.oraclegovcloud.com"),
+    "a realm named by its number": ({"region": "ap-suwon-1", "realm": "oc35"}, "https://inference.generativeai.ap-suwon-1.oci.oraclecloud35.com"),
+    "the tenancy": ({"region": "us-chicago-1", "compartment_id": "ocid1.tenancy.oc1..aaaa"}, CHICAGO),
+    "no compartment": ({"region": "us-chicago-1", "compartment_id": None}, CHICAGO),
+    "an endpoint": ({"service_endpoint": LOCAL}, LOCAL),
+    "an endpoint before a region": ({"service_endpoint": LOCAL, "region": "us-chicago-1"}, LOCAL),
+    "an endpoint with a slash": ({"service_endpoint": f" {LOCAL}/ "}, LOCAL),
+    "an endpoint with its version": ({"service_endpoint": f"{LOCAL}/20231130"}, LOCAL),
+    "an endpoint with an operation": ({"service_endpoint": f"{LOCAL}/20231130/actions/chat"}, LOCAL),
+    "an endpoint with OpenAI's base": ({"service_endpoint": f"{LOCAL}/openai/v1/"}, LOCAL),
+    "an endpoint with the older base": ({"service_endpoint": f"{LOCAL}/20231130/actions/v1"}, LOCAL),
+    "a proxy's path": ({"service_endpoint": f"{LOCAL}/genai/20231130"}, f"{LOCAL}/genai"),
+    "an unknown path": ({"service_endpoint": f"{LOCAL}/20231130x"}, f"{LOCAL}/20231130x"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "base"), BASES.values(), ids=BASES)
+def test_the_host_is_found(options: dict[str, Any], base: str) -> None:
+    """
+    From a region and a realm, or from what people copy along with an endpoint.
+    """
+    assert base == OCIGenerativeAI(**{"compartment_id": COMPARTMENT, "model": "m", **options}).base
+
+
+def test_hosts_are_those_of_oracles_sdk() -> None:
+    """
+    For each region that the SDK knows.
+    """
+    oci = pytest.importorskip("oci", reason="Oracle's SDK names the hosts; install mdstream-llm[judges]")
+    realms = oci.regions_definitions.REGION_REALMS
+    template = "https://inference.generativeai.{region}.oci.{secondLevelDomain}"
+    theirs = {
+        region: oci.regions.endpoint_for("generative_ai_inference", service_endpoint_template=template, region=region)
+        for region in realms
+    }
+    ours = {
+        region: OCIGenerativeAI(f"ocid1.compartment.{realm}..a", "m", region).base for region, realm in realms.items()
+    }
+
+    assert theirs == ours
+
+
+#: name: (options, words of the error)
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "nothing": ({}, "region is missing"),
+    "no region": ({"region": "Chicago"}, "region='Chicago'"),
+    "no realm": ({"region": "us-chicago-1", "realm": "commercial"}, "realm='commercial'"),
+    "a compartment's name": ({"region": "ord", "compartment_id": "sandbox"}, "compartment_id='sandbox'"),
+    "no URL": ({"service_endpoint": "us-chicago-1"}, "service_endpoint='us-chicago-1'"),
+    "a port that is none": ({"service_endpoint": "http://x:y"}, "service_endpoint='http://x:y'"),
+    "a key in the query": ({"service_endpoint": "https://x?key=secret"}, "service_endpoint='https://x'"),
+    "a password": ({"service_endpoint": "https://me:secret@x"}, "a user or password"),
+    "no base": ({"region": "ord", "openai_base": "openai"}, "openai_base='openai'"),
+}
+
+
+@pytest.mark.parametrize(("options", "words"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_named(options: dict[str, Any], words: str) -> None:
+    """
+    The field and what it was; never a secret.
+    """
+    with pytest.raises(ValueError, match=words) as error:
+        OCIGenerativeAI(**{"compartment_id": COMPARTMENT, **options})
+
+    assert "secret" not in str(error.value)
+
+
+def test_it_is_a_platform_and_a_value() -> None:
+    """
+    Equal values are equal, can be pickled, and nothing can be written to them.
+    """
+    platform: Platform = PLATFORM
+
+    assert platform == OCIGenerativeAI(COMPARTMENT, "xai.grok-4", region="us-chicago-1")
+    assert platform == pickle.loads(pickle.dumps(platform))
+    with pytest.raises(AttributeError):
+        platform.base = "x"  # type: ignore[attr-defined]
+
+
+GROK = {"servingType": "ON_DEMAND", "modelId": "xai.grok-4"}
+ENDPOINT = "ocid1.generativeaiendpoint.oc1.us-chicago-1.aaaa"
+
+#: name: (route, the dialect's body, what is sent)
+ENVELOPES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "chat": ("/actions/chat", {"apiFormat": "GENERIC"}, {"compartmentId": COMPARTMENT, "servingMode": GROK, "chatRequest": {"apiFormat": "GENERIC"}}),
+    "generateText": ("/actions/generateText", {"prompt": "x"}, {"compartmentId": COMPARTMENT, "servingMode": GROK, "inferenceRequest": {"prompt": "x"}}),
+    "embedText": ("/actions/embedText", {"inputs": ["x"]}, {"compartmentId": COMPARTMENT, "servingMode": GROK, "inputs": ["x"]}),
+    "the question's model": (
+        "/actions/chat", {"model": "meta.llama-4", "apiFormat": "GENERIC"},
+        {"compartmentId": COMPARTMENT, "servingMode": {"servingType": "ON_DEMAND", "modelId": "meta.llama-4"}, "chatRequest": {"apiFormat": "GENERIC"}},
+    ),
+    "a dedicated endpoint": (
+        "/actions/chat", {"model": ENDPOINT},
+        {"compartmentId": COMPARTMENT, "servingMode": {"servingType": "DEDICATED", "endpointId": ENDPOINT}, "chatRequest": {}},
+    ),
+    "OpenAI's": ("/v1/chat/completions", {"messages": []}, {"model": "xai.grok-4", "messages": []}),
+    "OpenAI's with a model": ("/v1/chat/completions", {"model": "openai.gpt-5"}, {"model": "openai.gpt-5"}),
+    "its own": ("/actions/chat", {"servingMode": {}, "chatRequest": {}}, {"servingMode": {}, "chatRequest": {}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("route", "body", "wanted"), ENVELOPES.values(), ids=ENVELOPES)
+def test_a_request_is_put_into_its_envelope(route: str, body: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """
+    Compartment and serving mode around a native request; OpenAI's has its model only. What was given is left alone.
+    """
+    before = json.dumps(body)
+
+    assert wanted == PLATFORM.envelope(route, body)
+    assert before == json.dumps(body)
+
+
+def test_an_envelope_without_an_address_is_refused() -> None:
+    """
+    The missing field is named; OpenAI's requests need no compartment where an API key stands for one.
+    """
+    with pytest.raises(ValueError, match="compartment_id is missing"):
+        OCIGenerativeAI(None, "m", region="ord").envelope("/actions/chat", {})
+    with pytest.raises(ValueError, match="model is missing"):
+        OCIGenerativeAI(COMPARTMENT, region="ord").envelope("/actions/chat", {})
+    with pytest.raises(ValueError, match="route '/generate'"):
+        PLATFORM.envelope("/generate", {})
+    assert {"model": "m"} == OCIGenerativeAI(None, "m", region="ord").envelope("/v1/chat/completions", {})
+
+
+def test_a_native_request() -> None:
+    """
+    A POST to the operation; zstd is not offered, for it cannot be read as a stream.
+    """
+    request = PLATFORM.request("/actions/chat", b"{}", stream=True, headers={"X-Mine": "1"})
+
+    assert ("POST", f"{CHICAGO}/20231130/actions/chat", b"{}") == (request.method, request.url, request.content)
+    assert {
+        "accept": "text/event-stream, application/json",
+        "accept-encoding": "gzip, deflate",
+        "content-length": "2",
+        "content-type": "application/json",
+        "x-mine": "1",
+    }.items() <= request.headers.items()
+    assert "compartmentid" not in request.headers
+    assert len(request.headers["opc-request-id"]) == 32
+    assert "application/json" == PLATFORM.request("/actions/chat", b"", stream=False, headers={}).headers["accept"]
+
+
+@pytest.mark.parametrize("base", ["/openai/v1", "/20231130/actions/v1"])
+def test_an_openai_request(base: str) -> None:
+    """
+    To either base, the compartment under both names of the header.
+    """
+    platform = OCIGenerativeAI(COMPARTMENT, "m", region="ord", openai_base=base)
+    request = platform.request("/v1/chat/completions", b"{}", stream=True, headers={})
+    without = OCIGenerativeAI(None, "m", region="ord", openai_base=base).request(
+        "/v1/models", b"", stream=False, headers={}
+    )
+
+    assert f"{CHICAGO}{base}/chat/completions" == request.url
+    assert (COMPARTMENT, COMPARTMENT) == (request.headers["opc-compartment-id"], request.headers["compartmentid"])
+    assert not {"opc-compartment-id", "compartmentid"} & set(without.headers)
+
+
+NESTED = json.dumps({"error": {"message": "Unsupported value", "param": "temperature", "code": "unsupported_value"}})
+
+#: name: (status, body, class, code, a word of the cure)
+REFUSALS: dict[str, tuple[int, Any, type[ServiceError], str | None, str]] = {
+    "wrong format": (400, {"code": "400", "message": "Please pass in correct format of request."}, InvalidRequest, None, "GENERIC"),
+    "unknown field": (400, {"code": "CannotParseRequest", "message": "x"}, InvalidRequest, "CannotParseRequest", "camelCase"),
+    "double": (400, {"code": "400", "message": NESTED}, InvalidRequest, "unsupported_value", "parameter 'temperature'"),
+    "too long for Cohere": (400, {"code": "400", "message": "too many tokens: total number of tokens in the prompt cannot exceed 4081"}, ContextOverflow, None, "4081"),
+    "too long for vLLM": (400, {"code": "400", "message": "This model's maximum context length is 2048 tokens."}, ContextOverflow, None, "2048"),
+    "who": (401, {"code": "NotAuthenticated", "message": "x"}, AuthenticationError, "NotAuthenticated", "clock"),
+    "not allowed": (403, {"code": "NotAllowed", "message": "x"}, PermissionDenied, "NotAllowed", "generative-ai-family"),
+    "unknown model": (404, {"code": "404", "message": "Entity with key nope not found"}, NotFound, None, "retired"),
+    "hidden": (404, {"code": "NotAuthorizedOrNotFound", "message": "x"}, NotFound, "NotAuthorizedOrNotFound", "policy"),
+    "too fast": (429, {"code": "429", "message": "x"}, RateLimited, None, "dedicated AI cluster"),
+    "too fast in tokens": (429, {"code": "429", "message": "total number of tokens per minute"}, RateLimited, None, "tokens a minute"),
+    "failed": (500, {"code": "InternalServerError", "message": "x"}, ServerError, "InternalServerError", "failed"),
+    "away": (503, {"code": "ServiceUnavailable", "message": "x"}, ServerError, "ServiceUnavailable", "at the moment"),
+    "a page": (502, "<html>", ServerError, None, "<html>"),
+    "a redirect": (302, "", ServiceError, None, "redirect"),
+    "half of an error": (400, {"code": "400", "message": '{"error": '}, InvalidRequest, None, '{"error": '),
+    "something nested": (400, {"code": "400", "message": "{}"}, InvalidRequest, None, "{}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "kind", "code", "word"), REFUSALS.values(), ids=REFUSALS)
+def test_a_refusal_says_what_to_do(
+    status: int, body: Any, kind: type[ServiceError], code: str | None, word: str
+) -> None:
+    """
+    The class by status, the service's own word and sentence, and a cure.
+    """
+    content = body if isinstance(body, str) else json.dumps(body)
+    error = PLATFORM.refused(Head(status, {"retry-after": "3"}), content.encode())
+
+    assert (kind, code, status, 3.0) == (type(error), code, error.status, error.retry_after)
+    assert word in str(error)
+    assert content == error.raw
+    assert (status in {429, 500, 502, 503}) == error.retryable
+
+
+def test_a_page_is_no_answer() -> None:
+    """
+    And says so; the request id is the service's.
+    """
+    with pytest.raises(MalformedStream, match="text/html"):
+        PLATFORM.frames(Head(200, {"content-type": "text/html"}))
+    assert "r" == PLATFORM.request_id(Head(200, {"opc-request-id": "r"}))
+
+
+def exchange(name: str) -> Any:
+    asked = Call(PLATFORM, dialect(name), question(name), retry=Retry(0)).attempt()
+    asked.begin(Head(200, {"content-type": "text/event-stream"}))
+    return asked
+
+
+def test_reading_stops_at_the_finish_event() -> None:
+    """
+    There are no trailers to wait for: Cohere's finish event is the end, GENERIC's usage is.
+    """
+    cohere = exchange("oci-cohere")
+    cohere.feed(sse({"apiFormat": "COHERE", "text": "Hi"}))
+    assert not cohere.enough
+    cohere.feed(sse({"apiFormat": "COHERE", "text": "Hi", "finishReason": "COMPLETE"}))
+    assert cohere.enough
+
+    generic = exchange("oci-generic")
+    generic.feed(sse({"index": 0, "message": {"content": [{"type": "TEXT", "text": "Hi"}]}}, {"finishReason": "stop"}))
+    assert not generic.enough
+    generic.feed(sse({"usage": {"promptTokens": 1}}))
+    assert generic.enough
+
+
+def test_nothing_behind_the_end_is_read() -> None:
+    """
+    Whatever else may come on a connection that stays open.
+    """
+    assert (
+        read(
+            "oci-cohere", sse({"apiFormat": "COHERE", "text": "Hi", "finishReason": "COMPLETE"}) + DONE + b"data: {"
+        ).error
+        is None
+    )
+    assert isinstance(read("oci-cohere", DONE).error, StreamInterrupted)
+
+
+def test_openais_dialect_is_asked_there_too() -> None:
+    """
+    The call's request is OpenAI's own.
+    """
+    platform = OCIGenerativeAI(COMPARTMENT, "openai.gpt-5", region="ord")
+    asked = Call(platform, OpenAIChat(), question("openai-chat")).attempt()
+
+    assert f"{CHICAGO}/openai/v1/chat/completions" == asked.request.url
+    assert "openai.gpt-5" == json.loads(asked.request.content)["model"]

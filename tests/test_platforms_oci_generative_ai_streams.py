@@ -1,0 +1,387 @@
+"""OCI Generative AI from end to end: both clients ask the emulated service in every format."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, closing
+from typing import Any, ClassVar
+
+import pytest
+from _auth_oci import KEY, KEY_ID, PEM
+from _oci_generative_ai import WEATHER, sse
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from mdstream_core import Retry, Service, Timeout
+from mdstream_core.auth import Bearer
+from mdstream_core.auth.oci import from_config
+from mdstream_core.dialects import dialect, oci_dialect_name
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.errors import (
+    AuthenticationError,
+    ContextOverflow,
+    IncompleteToolCall,
+    InvalidRequest,
+    MDStreamError,
+    NotFound,
+    RateLimited,
+    ServerError,
+    StreamFailure,
+    StreamInterrupted,
+    StreamStalled,
+)
+from mdstream_core.events import Event, Reply
+from mdstream_core.platforms import OCIGenerativeAI
+
+#: Every way in which a family streams: model, dialect.
+CHATS = {
+    "Llama": ("meta.llama-3.3-70b-instruct", "oci-generic"),
+    "Grok": ("xai.grok-4", "oci-generic"),
+    "GPT": ("openai.gpt-5", "oci-generic"),
+    "Gemini": ("google.gemini-2.5-pro", "oci-generic"),
+    "a dedicated cluster": ("ocid1.generativeaiendpoint.oc1.us-chicago-1.aaaa", "oci-generic"),
+    "Cohere": ("cohere.command-a-03-2025", "oci-cohere"),
+    "Cohere's second format": ("cohere.command-a-vision", "oci-cohere-v2"),
+    "OpenAI's own format": ("xai.grok-4", "openai-chat"),
+}
+TEXTS = {
+    "Cohere's text": ("cohere.command", "oci-generate-text-cohere"),
+    "Llama's text": ("meta.llama-2-70b-chat", "oci-generate-text-llama"),
+}
+CAPITAL = "The capital of France is Paris."
+
+Ask = Callable[..., list[Event]]
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Emulator]:
+    with Emulator(context=2000) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(shared: Emulator) -> Emulator:
+    shared.reset()
+    return shared
+
+
+class Hasty(OCIGenerativeAI):
+    """Does not wait long for the usage."""
+
+    drain: ClassVar[float] = 0.3
+
+
+def asking(cloud: Emulator, model: str, name: str, text: Any, *, auth: Any = None, stream: bool = True, **more: Any) -> tuple[Any, Any]:  # fmt: skip
+    there = cloud.oci_generative_ai
+    platform = Hasty(there.compartment_id, model, service_endpoint=there.endpoint)
+    service = Service(platform, auth=auth, timeout=Timeout(read=5, total=20), retry=Retry(0), trust_env=False)
+    asked = {"prompt": text} if "text" in name else {"messages": text if isinstance(text, list) else [{"role": "user", "content": text}]}  # fmt: skip
+    wrapped = dialect(name)
+    return service, service.call(wrapped, {**asked, "model": model, **more}, stream=stream)
+
+
+def sync(cloud: Emulator, *question: Any, **more: Any) -> list[Event]:
+    service, call = asking(cloud, *question, **more)
+    events: list[Event] = []
+    with closing(service):
+        try:
+            for event in service.client.stream(call):
+                events.append(event)  # noqa: PERF402  # what came before an error is wanted
+        except MDStreamError as error:
+            error.events = events  # type: ignore[attr-defined]
+            raise
+    return events
+
+
+def asyn(cloud: Emulator, *question: Any, **more: Any) -> list[Event]:
+    async def main() -> list[Event]:
+        service, call = asking(cloud, *question, **more)
+        events: list[Event] = []
+        async with aclosing(service):
+            try:
+                async for event in service.async_client.stream(call):
+                    events.append(event)  # noqa: PERF401
+            except MDStreamError as error:
+                error.events = events  # type: ignore[attr-defined]
+                raise
+        return events
+
+    return asyncio.run(main())
+
+
+both = pytest.mark.parametrize("ask", [sync, asyn])
+chats = pytest.mark.parametrize(("model", "name"), CHATS.values(), ids=CHATS)
+
+
+@both
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize(("model", "name"), [*CHATS.values(), *TEXTS.values()], ids=[*CHATS, *TEXTS])
+def test_every_format_is_spoken(cloud: Emulator, ask: Ask, model: str, name: str, stream: bool) -> None:
+    """
+    Streamed and whole the same text, finish reason and usage come out.
+    """
+    reply = Reply.of(ask(cloud, model, name, "What is the capital of France?", stream=stream))
+
+    assert (CAPITAL, "stop") == (reply.text, reply.finish_reason)
+    assert "text" in name or (reply.usage and reply.usage.output == 7)
+
+
+@both
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@chats
+def test_tools_are_called_and_answered(cloud: Emulator, ask: Ask, model: str, name: str, stream: bool) -> None:
+    """
+    Two calls at once in each family's way; their results go back and are used.
+    """
+    talk: list[dict[str, Any]] = [{"role": "user", "content": "What is the weather in Paris and London?"}]
+    reply = Reply.of(ask(cloud, model, name, talk, tools=[WEATHER], stream=stream))
+
+    assert ["Paris", "London"] == [call.parsed()["city"] for call in reply.tool_calls]
+    assert ("tool_calls", 2) == (reply.finish_reason, len({call.id for call in reply.tool_calls}))
+
+    functions = [{"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in reply.tool_calls]  # fmt: skip
+    results = [
+        {"role": "tool", "tool_call_id": c.id, "content": f"sunny in {c.parsed()['city']}"} for c in reply.tool_calls
+    ]
+    talk += [{"role": "assistant", "content": "", "tool_calls": functions}, *results]
+    reply = Reply.of(ask(cloud, model, name, talk, tools=[WEATHER], stream=stream))
+
+    assert ("The tool says: sunny in Paris; sunny in London", "stop") == (reply.text, reply.finish_reason)
+
+
+@both
+@pytest.mark.parametrize("name", ["oci-generic", "oci-cohere-v2"])
+def test_reasoning_comes_before_the_answer(cloud: Emulator, ask: Ask, name: str) -> None:
+    """
+    And is told apart from it.
+    """
+    model = "xai.grok-4" if name == "oci-generic" else "cohere.command-a-reasoning"
+    reply = Reply.of(ask(cloud, model, name, "What is the capital of France?", reasoning_effort="high"))
+
+    assert (CAPITAL, True) == (reply.text, reply.reasoning.startswith("The user says"))
+
+
+@both
+@chats
+def test_an_answer_follows_a_schema(cloud: Emulator, ask: Ask, model: str, name: str) -> None:
+    """
+    In each format's own `responseFormat`.
+    """
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    wanted = {"type": "json_schema", "json_schema": {"name": "A", "schema": schema}}
+
+    assert {"city": "Paris"} == json.loads(Reply.of(ask(cloud, model, name, "Which city? city: Paris", response_format=wanted)).text)  # fmt: skip
+
+
+@both
+def test_the_limit_cuts_an_answer(cloud: Emulator, ask: Ask) -> None:
+    """
+    `length` is told; a call that it cut is an error.
+    """
+    reply = Reply.of(ask(cloud, "openai.gpt-5", "oci-generic", "What is the capital of France?", max_tokens=2))
+
+    assert ("The capital", "length") == (reply.text, reply.finish_reason)
+    with pytest.raises(IncompleteToolCall):
+        ask(
+            cloud,
+            "xai.grok-4",
+            "oci-generic",
+            "Weather in Paris?",
+            max_tokens=6,
+            tools=[WEATHER],
+            tool_choice="required",
+        )
+
+
+@both
+@pytest.mark.parametrize("ending", ["eof", "done", "hang"])
+@pytest.mark.parametrize(("model", "name"), list(CHATS.values())[:7], ids=list(CHATS)[:7])
+def test_every_ending_is_an_end(ask: Ask, model: str, name: str, ending: str) -> None:
+    """
+    The body ends, `[DONE]` comes, or the connection stays open, which the client then closes.
+    """
+    with Emulator(generative_ai_ending=ending) as cloud:
+        reply = Reply.of(ask(cloud, model, name, "What is the capital of France?"))
+
+        assert (CAPITAL, "stop", True) == (reply.text, reply.finish_reason, reply.usage is not None)
+        assert ending != "hang" or cloud.last.closed.wait(5)
+
+
+@both
+@pytest.mark.parametrize("fault", ["stall", "cut", "reset"])
+def test_usage_that_never_comes_is_no_failure(cloud: Emulator, ask: Ask, fault: str) -> None:
+    """
+    The finish event was seen: after a short while the answer is whole without its usage.
+    """
+    cloud.script(Fault(fault, after=8))
+    reply = Reply.of(ask(cloud, "xai.grok-4", "oci-generic", "What is the capital of France?"))
+
+    assert (CAPITAL, "stop", None) == (reply.text, reply.finish_reason, reply.usage)
+
+
+@both
+@chats
+def test_usage_in_a_read_of_its_own_is_waited_for(ask: Ask, model: str, name: str) -> None:
+    """
+    A finish reason is not the last word where the tokens are counted behind it.
+    """
+    with Emulator(delay=0.005) as slow:
+        reply = Reply.of(ask(slow, model, name, "Hello"))
+
+    assert (True, "stop") == (reply.usage is not None, reply.finish_reason)
+
+
+SAID = {
+    "GENERIC": {"index": 0, "message": {"role": "ASSISTANT", "content": [{"type": "TEXT", "text": "Hi"}]}},
+    "COHERE": {"apiFormat": "COHERE", "text": "Hi"},
+    "COHEREV2": {"apiFormat": "COHEREV2", "message": {"content": [{"type": "TEXT", "text": "Hi"}]}},
+}
+FORMATS = {"GENERIC": CHATS["Grok"], "COHERE": CHATS["Cohere"], "COHEREV2": CHATS["Cohere's second format"]}
+DIED = {"code": "InternalServerError", "message": "it died"}
+
+#: name: (the fault, given a healthy event's bytes; the error's class)
+FAILURES: dict[str, tuple[Callable[[bytes], Any], type[MDStreamError]]] = {
+    "cut": (lambda said: Fault("cut", after=2), StreamInterrupted),
+    "cut in a chunk": (lambda said: Fault("cut_chunk", after=2), StreamInterrupted),
+    "reset": (lambda said: Fault("reset", after=2), StreamInterrupted),
+    "an end without a finish event": (lambda said: Fault("no_finish", after=2), StreamInterrupted),
+    "[DONE] without a finish event": (lambda said: Fault("early_done", after=2), StreamInterrupted),
+    "an error event": (lambda said: Fault("body", data=said + sse(DIED)), StreamFailure),
+    "an error event of OpenAI's": (lambda said: Fault("error_event", "vllm"), StreamFailure),
+    "a named error event": (lambda said: Fault("error_event", "named-text"), StreamFailure),
+    "nothing": (lambda said: Fault("empty"), StreamInterrupted),
+}  # fmt: skip
+
+
+@both
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(("fault", "kind"), FAILURES.values(), ids=FAILURES)
+def test_a_broken_stream_is_an_error_with_its_partial(
+    cloud: Emulator, ask: Ask, fault: Callable[[bytes], Any], kind: type[MDStreamError], format: str
+) -> None:
+    """
+    Never a success; the partial is exactly what was handed out.
+    """
+    cloud.script(fault(sse(SAID[format])))
+    with pytest.raises(kind) as caught:
+        ask(cloud, *FORMATS[format], "What is the capital of France?")
+
+    error: Any = caught.value
+    assert (error.partial or Reply()).text == Reply.of(error.events).text
+    assert error.request_id
+
+
+@both
+def test_silence_before_the_finish_event_is_a_failure(cloud: Emulator, ask: Ask) -> None:
+    """
+    It is only behind it that the connection may be left open.
+    """
+    service_timeout = Fault("stall", after=2)
+    cloud.script(service_timeout)
+    with pytest.raises(StreamStalled):
+        ask_quickly(ask, cloud)
+
+
+def ask_quickly(ask: Ask, cloud: Emulator) -> None:
+    """Ask with little patience."""
+    there = cloud.oci_generative_ai
+    platform = OCIGenerativeAI(there.compartment_id, "xai.grok-4", service_endpoint=there.endpoint)
+    service = Service(platform, timeout=Timeout(read=0.3), retry=Retry(0), trust_env=False)
+    call = service.call(dialect("oci-generic"), {"messages": [{"role": "user", "content": "Hi"}]})
+    if ask is sync:
+        with closing(service):
+            service.client.complete(call)
+        return
+
+    async def main() -> None:
+        async with aclosing(service):
+            await service.async_client.complete(call)
+
+    asyncio.run(main())
+
+
+@both
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_compressed_stream_is_read(cloud: Emulator, ask: Ask, encoding: str) -> None:
+    """
+    Only what can be read as a stream was offered.
+    """
+    cloud.script(Fault("encoded", encoding))
+
+    assert Reply.of(ask(cloud, "xai.grok-4", "oci-generic", "What is the capital of France?")).text == CAPITAL
+    assert cloud.last.headers["accept-encoding"] == "gzip, deflate"
+
+
+@both
+def test_a_refused_temperature_is_left_out_with_a_warning(cloud: Emulator, ask: Ask) -> None:
+    """
+    GPT-5 takes none; the refusal is a text inside of a text, and the question is asked again without it.
+    """
+    with pytest.warns(RuntimeWarning, match="temperature=0.2"):
+        reply = Reply.of(ask(cloud, "openai.gpt-5", "oci-generic", "What is the capital of France?", temperature=0.2))
+
+    assert (CAPITAL, 2) == (reply.text, len(cloud.requests))
+    assert "temperature" not in cloud.last.json["chatRequest"]
+
+
+#: name: (model, dialect, what is asked, class, words)
+REFUSED: dict[str, tuple[str, str, str, type[MDStreamError], str]] = {
+    "an unknown model": ("nobody.model", "oci-generic", "Hi", NotFound, "Entity with key nobody.model"),
+    "another format": ("cohere.command-a-03-2025", "oci-generic", "Hi", InvalidRequest, "cohere.* take COHERE"),
+    "a long question": ("xai.grok-4", "oci-generic", "word " * 3000, ContextOverflow, "maximum context length"),
+}
+
+
+@both
+@pytest.mark.parametrize(("model", "name", "text", "kind", "words"), REFUSED.values(), ids=REFUSED)
+def test_a_refusal_is_told_with_its_cure(
+    cloud: Emulator, ask: Ask, model: str, name: str, text: str, kind: type[MDStreamError], words: str
+) -> None:
+    """
+    In its class, with the service's id of the request.
+    """
+    with pytest.raises(kind) as caught:
+        ask(cloud, model, name, text)
+
+    assert words in str(caught.value)
+    assert caught.value.request_id
+
+
+@both
+@pytest.mark.parametrize(("spelling", "kind"), [("not_authenticated", AuthenticationError), ("lb_bandwidth", RateLimited), ("unavailable", ServerError)])  # fmt: skip
+def test_documented_refusals(cloud: Emulator, ask: Ask, spelling: str, kind: type[MDStreamError]) -> None:
+    """
+    By status.
+    """
+    cloud.script(Fault("refuse", spelling))
+    with pytest.raises(kind):
+        ask(cloud, "xai.grok-4", oci_dialect_name("xai.grok-4"), "Hi")
+
+
+@both
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_requests_are_signed(ask: Ask, stream: bool) -> None:
+    """
+    With an API key of OCI's, which the service verifies, or with a bearer key; on the native path and on OpenAI's.
+    """
+    config = dict(zip(("tenancy", "user", "fingerprint"), KEY_ID.split("/"), strict=True))
+    public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    signer = from_config(config={**config, "key_content": PEM})
+    with Emulator(verify_signatures={KEY_ID: public}, api_keys=["sk-good"]) as guarded:
+        for auth in (signer, Bearer("sk-good")):
+            for name in ("oci-generic", "openai-chat"):
+                asked = ask(guarded, "xai.grok-4", name, "What is the capital of France?", auth=auth, stream=stream)
+                assert CAPITAL == Reply.of(asked).text
+        with pytest.raises(AuthenticationError):
+            ask(guarded, "xai.grok-4", "oci-generic", "Hi", stream=stream)
+
+
+def test_leaving_closes_the_connection(cloud: Emulator) -> None:
+    """
+    Whoever stops reading closes the stream.
+    """
+    cloud.script(Fault("stall", after=2))
+    service, call = asking(cloud, "xai.grok-4", "oci-generic", "What is the capital of France?")
+    with closing(service), closing(service.client.stream(call)) as events:
+        next(events)
+
+    assert cloud.last.closed.wait(5)

@@ -1,0 +1,467 @@
+"""SageMaker: where to ask, what may be asked, what comes inside payload parts, and what refusals mean."""
+
+import json
+import pickle
+import warnings
+from typing import Any
+
+import pytest
+from _sagemaker import exception, part, stream_head
+from _samples import pieces
+
+from mdstream_core import Call, Platform, Reply, Retry
+from mdstream_core.call import Exchange
+from mdstream_core.dialects import Auto
+from mdstream_core.errors import (
+    AuthenticationError,
+    ContextOverflow,
+    InvalidRequest,
+    MalformedStream,
+    MDStreamError,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    ServerError,
+    ServiceError,
+    StreamError,
+    StreamFailure,
+    StreamInterrupted,
+    StreamTimeout,
+)
+from mdstream_core.events import Event
+from mdstream_core.http import Head
+from mdstream_core.platforms import SageMaker
+from mdstream_core.platforms.sagemaker import LARGEST
+from mdstream_core.wire.eventstream import encode
+
+BASE = "https://runtime.sagemaker.us-east-1.amazonaws.com"
+MODEL = SageMaker("my-ep", "us-east-1")
+
+
+def test_it_is_a_platform() -> None:
+    """
+    Immutable, comparable, and no secret is in it.
+    """
+    platform: Platform = MODEL
+
+    assert platform == pickle.loads(pickle.dumps(platform))
+    assert ("sagemaker", True) == (platform.name, platform.tells_at_the_end)
+
+
+#: name: (options, base)
+URLS: dict[str, tuple[dict[str, Any], str]] = {
+    "a region": ({"region_name": "us-east-1"}, BASE),
+    "another region": ({"region_name": "us-gov-west-1"}, "https://runtime.sagemaker.us-gov-west-1.amazonaws.com"),
+    "china": ({"region_name": "cn-north-1"}, "https://runtime.sagemaker.cn-north-1.amazonaws.com.cn"),
+    "an address": ({"endpoint_url": "http://127.0.0.1:8080/"}, "http://127.0.0.1:8080"),
+    "a path": ({"endpoint_url": "https://gateway.example/aws"}, "https://gateway.example/aws"),
+    "an endpoint's own address": ({"endpoint_url": f"{BASE}/endpoints/my-ep/invocations"}, BASE),
+    "an address goes first": ({"region_name": "us-east-1", "endpoint_url": "https://vpce.example"}, "https://vpce.example"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "base"), URLS.values(), ids=URLS)
+def test_where_it_asks(options: dict[str, Any], base: str) -> None:
+    """
+    The two doors of an endpoint; the dialect's route leads nowhere here.
+    """
+    platform = SageMaker("my-ep", **options)
+    urls = [platform.request("/v1/x", b"", stream=stream, headers={}).url for stream in (True, False)]
+
+    assert [f"{base}/endpoints/my-ep/invocations-response-stream", f"{base}/endpoints/my-ep/invocations"] == urls
+
+
+def test_the_hosts_are_those_of_botocores_rules() -> None:
+    """
+    In every partition that botocore knows.
+    """
+    session = pytest.importorskip("botocore.session", reason="botocore knows the partitions").Session()
+    regions = [region for partition in session.get_available_partitions() for region in session.get_available_regions("sagemaker-runtime", partition)]  # fmt: skip
+    connect = pytest.importorskip("mdstream_core.auth.aws").connect
+
+    assert len(regions) > 30
+    for region in [*regions[::8], "cn-north-1", "us-gov-east-1", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1", "eusc-de-east-1"]:  # fmt: skip
+        assert connect(region_name=region).endpoint_url == SageMaker("x", region).base.removesuffix("/endpoints/x")
+
+
+#: name: (options, some words)
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no region": ({}, "region_name is missing"),
+    "no region's name": ({"region_name": "Virginia"}, "region_name='Virginia' is no region's name"),
+    "a host as a region": ({"region_name": "us-east-1.evil.example/"}, "no region's name"),
+    "no URL": ({"endpoint_url": "runtime.sagemaker"}, "endpoint_url='runtime.sagemaker' is no URL"),
+    "a port that is none": ({"endpoint_url": "http://a:b"}, "host or port"),
+    "a password": ({"endpoint_url": "https://me:pw@example"}, "user or password"),
+    "a query": ({"endpoint_url": "https://example?key=1"}, "endpoint_url='https://example' is no URL"),
+    "no name": ({"endpoint_name": "", "region_name": "us-east-1"}, "endpoint_name=''"),
+    "a path for a name": ({"endpoint_name": "a/b", "region_name": "us-east-1"}, "endpoint_name='a/b'"),
+    "a long name": ({"endpoint_name": "a" * 64, "region_name": "us-east-1"}, "up to 63"),
+    "long attributes": ({"region_name": "us-east-1", "custom_attributes": "x" * 1025}, "custom_attributes has 1025 characters; SageMaker takes 1024"),
+    "attributes beyond ASCII": ({"region_name": "us-east-1", "custom_attributes": "é"}, "custom_attributes='é'"),
+    "a line break": ({"region_name": "us-east-1", "inference_id": "a\r\nx: y"}, "inference_id"),
+    "a long id": ({"region_name": "us-east-1", "inference_id": "x" * 65}, "inference_id has 65"),
+    "a session": ({"region_name": "us-east-1", "session_id": "a b"}, "session_id"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "words"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_an_endpoint(options: dict[str, Any], words: str) -> None:
+    """
+    Told where it is written, with the field's name.
+    """
+    with pytest.raises(ValueError, match=words) as wrong:
+        SageMaker(**{"endpoint_name": "my-ep", **options})
+
+    assert "pw" not in str(wrong.value)
+
+
+EVERY = {
+    "inference_component": "ic-1",
+    "target_variant": "blue",
+    "target_container_hostname": "second",
+    "session_id": "s-1",
+    "inference_id": "id 1",
+    "custom_attributes": "trace=1;accept_eula=true",
+    "prefix_aware_id": "app",
+}
+HEADERS = {
+    "x-amzn-sagemaker-inference-component": "ic-1",
+    "x-amzn-sagemaker-target-variant": "blue",
+    "x-amzn-sagemaker-target-container-hostname": "second",
+    "x-amzn-sagemaker-session-id": "s-1",
+    "x-amzn-sagemaker-inference-id": "id 1",
+    "x-amzn-sagemaker-custom-attributes": "trace=1;accept_eula=true",
+    "x-amzn-sagemaker-prefix-aware-id": "app",
+}
+
+
+@pytest.mark.parametrize(
+    ("stream", "accept"), [(True, "x-amzn-sagemaker-accept"), (False, "accept")], ids=["stream", "whole"]
+)
+def test_every_parameter_is_its_header(stream: bool, accept: str) -> None:
+    """
+    The names of botocore's model; what the container shall answer with has another name on a stream.
+    """
+    platform = SageMaker("my-ep", "us-east-1", accept="application/jsonlines", **EVERY)
+    request = platform.request("", b"{}", stream=stream, headers={})
+    more = {accept: "application/jsonlines", "content-type": "application/json", "user-agent": request.headers["user-agent"]}  # fmt: skip
+
+    assert {**HEADERS, **more} == request.headers
+    assert b"{}" == request.content
+
+
+def test_what_is_not_streamed() -> None:
+    """
+    Sent with a whole question, refused with a stream: SageMaker would silently ask another model.
+    """
+    only = {
+        "target_model": "a.tar.gz",
+        "enable_explanations": "`true`",
+        "session_id": "NEW_SESSION",
+    }
+    for name, value in only.items():
+        platform = SageMaker("my-ep", "us-east-1", **{name: value})
+        header = f"x-amzn-sagemaker-{name.replace('_', '-')}"
+
+        assert value == platform.request("", b"", stream=False, headers={}).headers[header]
+        with pytest.raises(InvalidRequest, match="stream"):
+            platform.request("", b"", stream=True, headers={})
+        with pytest.raises(InvalidRequest, match="stream"):
+            MODEL.request("", b"", stream=True, headers={header.title(): value})
+
+
+def test_a_body_over_the_limit_is_told_before_it_is_sent() -> None:
+    """
+    Its size and the limit.
+    """
+    MODEL.request("", b"x" * LARGEST, stream=True, headers={})
+    with pytest.raises(InvalidRequest, match="6291457 bytes; SageMaker takes 6291456") as told:
+        MODEL.request("", b"x" * (LARGEST + 1), stream=True, headers={})
+
+    assert ("PayloadTooLarge", 413) == (told.value.code, told.value.status)
+
+
+def test_headers_of_a_call() -> None:
+    """
+    SageMaker's own are checked and go on; others it would strip, which a warning says.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        headers = MODEL.request("", b"", stream=True, headers={"X-Amzn-SageMaker-Session-Id": "s-2"}).headers
+    with pytest.warns(RuntimeWarning, match="SageMaker strips the header x-mine, .*custom_attributes"):
+        stripped = MODEL.request("", b"", stream=True, headers={"X-Mine": "1"}).headers
+    with pytest.raises(InvalidRequest, match="custom_attributes has 2000 characters"):
+        MODEL.request("", b"", stream=True, headers={"x-amzn-sagemaker-custom-attributes": "x" * 2000})
+
+    assert "s-2" == headers["x-amzn-sagemaker-session-id"]
+    assert "x-mine" not in stripped
+
+
+# what comes inside
+
+
+def exchange() -> Exchange:
+    return Call(MODEL, Auto(), {"messages": [{"role": "user", "content": "Hi"}]}, retry=Retry(0)).attempt()
+
+
+def read(body: list[bytes], head: Head) -> tuple[Reply, MDStreamError | None]:
+    asked = exchange()
+    events: list[Event] = []
+    try:
+        asked.begin(head)
+        for data in body:
+            events += asked.feed(data)
+            if asked.enough:
+                break
+        events += asked.rest()
+        events += asked.end()
+    except MDStreamError as error:
+        return Reply.of(events), asked.explain(error)
+    return Reply.of(events), None
+
+
+def chunk(text: str, finish: str = "null") -> str:
+    return f'{{"choices":[{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":{finish}}}]}}'
+
+
+WORDS = ("Grüße ", "日本 ", "\u2028\U0001f600")
+SAID = "".join(WORDS)
+CHUNKS = [*map(chunk, WORDS), chunk("", '"stop"')]
+TOKENS = [
+    *(f'{{"token":{{"id":1,"text":"{word}","special":false}},"generated_text":null,"details":null}}' for word in WORDS),
+    '{"token":{"id":2,"text":"</s>","special":true},"generated_text":"x","details":{"finish_reason":"eos_token","generated_tokens":3}}',
+]
+WHOLE = f'{{"choices":[{{"message":{{"content":"{SAID}"}},"finish_reason":"stop"}}]}}'
+
+#: name: (the container's content type, what it wrote)
+INSIDE: dict[str, tuple[str, str]] = {
+    "chat, events": ("text/event-stream; charset=utf-8", "".join(f"data: {one}\n\n" for one in CHUNKS) + "data: [DONE]\n\n"),
+    "chat, events with CRLF": ("text/event-stream", "".join(f"data: {one}\r\n\r\n" for one in CHUNKS) + "data: [DONE]\r\n\r\n"),
+    "chat, JSON lines": ("application/jsonlines", "".join(f"{one}\n" for one in CHUNKS) + "\n"),
+    "chat, JSON lines without the last line break": ("application/jsonlines", "\n".join(CHUNKS)),
+    "chat, JSON lines with another label": ("text/event-stream", "".join(f"{one}\n\n" for one in CHUNKS)),
+    "chat, JSON lines as one document": ("application/json", "".join(f"{one}\n" for one in CHUNKS)),
+    "chat, events with another label": ("application/json", "\n\n".join(f"data:{one}" for one in CHUNKS)),
+    "chat, events without a label": ("", ": ping\n\n" + "".join(f"data: {one}\n\n" for one in CHUNKS)),
+    "chat, whole": ("application/json", WHOLE),
+    "chat, whole, over several lines": ("application/json", json.dumps(json.loads(WHOLE), indent=2)),
+    "completions, events": ("text/event-stream", "".join(f'data: {{"choices":[{{"text":"{word}"}}]}}\n\n' for word in WORDS) + 'data: {"choices":[{"text":"","finish_reason":"stop"}]}\n\n'),
+    "TGI, events": ("text/event-stream", "".join(f"data:{one}\n\n" for one in TOKENS)),
+    "TGI, whole": ("application/json", f'[{{"generated_text":"{SAID}"}}]'),
+    "TGI, whole, over several lines": ("application/json", f'[\n  {{"generated_text":"{SAID}"}}\n]\n'),
+    "LMI, JSON lines": ("application/jsonlines", "".join(f"{one}\n" for one in TOKENS)),
+    "LMI, dynamic batch": ("application/jsonlines", "".join(f'{{"outputs":["{word}"]}}\n' for word in WORDS)),
+    "LMI, one object": ("application/json", f'{{"generated_text":"{SAID}"}}'),
+    "JumpStart": ("application/json", f'[{{"generation":{{"role":"assistant","content":"{SAID}"}}}}]'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [1, 3, 10, 4096])
+@pytest.mark.parametrize(("written", "body"), INSIDE.values(), ids=INSIDE)
+def test_characters_lines_and_frames_are_split_anywhere(written: str, body: str, step: int) -> None:
+    """
+    The container's bytes cut into payload parts at any place, and the event stream cut at others.
+    """
+    wire = b"".join(part(data) for data in pieces(body.encode(), step))
+    reply, error = read(pieces(wire, 1 + 7 * step), stream_head(written))
+
+    assert (SAID, "stop", None) == (reply.text, reply.finish_reason, error)
+
+
+@pytest.mark.parametrize(("written", "body"), INSIDE.values(), ids=INSIDE)
+def test_without_an_event_stream_the_body_is_read_alike(written: str, body: str) -> None:
+    """
+    `invocations` hands the container's answer out as it is.
+    """
+    reply, error = read(pieces(body.encode(), 5), Head(200, {"content-type": written}))
+
+    assert (SAID, "stop", None) == (reply.text, reply.finish_reason, error)
+
+
+def test_events_come_as_soon_as_their_frame_is_whole() -> None:
+    """
+    A token does not wait for the next one, in events as in JSON lines.
+    """
+    for written, line in {"text/event-stream": "data: {}\n\n", "application/jsonlines": "{}\n"}.items():
+        asked = exchange()
+        asked.begin(stream_head(written))
+        heard = [len(asked.feed(part(line.replace("{}", one).encode()))) > 0 for one in CHUNKS]
+
+        assert [True] * len(CHUNKS) == heard
+
+
+def test_frames_in_which_nothing_is_for_us() -> None:
+    """
+    An event of a later version and an empty part are passed over.
+    """
+    later = encode({":message-type": "event", ":event-type": "Metrics"}, b"{}")
+    body = [later, part(b""), part(WHOLE.encode()), later]
+
+    assert SAID == read(body, stream_head("application/json"))[0].text
+
+
+SAID_ONE = part(f"data: {CHUNKS[0]}\n\n".encode())
+TIME = b'{"Message":"too long","ErrorCode":"ModelInvocationTimeExceeded"}'
+ALL = part("".join(f"data: {one}\n\n" for one in CHUNKS).encode())
+
+#: name: (the wire, the error, its code, its status, some words)
+ENDINGS: dict[str, tuple[bytes, type[StreamError], str | None, int, str]] = {
+    "time": (SAID_ONE + exception("ModelStreamError", TIME), StreamTimeout, "ModelInvocationTimeExceeded", 408, "too long .*max_tokens"),
+    "broken": (SAID_ONE + exception("ModelStreamError", b'{"Message":"boom","ErrorCode":"StreamBroken"}'), StreamFailure, "StreamBroken", 500, "ModelStreamError StreamBroken: boom"),
+    "internal": (SAID_ONE + exception("InternalStreamFailure", b'{"Message":"oops"}'), StreamFailure, "InternalStreamFailure", 500, "oops"),
+    "an exception of its own": (SAID_ONE + exception("Novel", b"not JSON"), StreamFailure, "Novel", 500, "not JSON"),
+    "an error": (SAID_ONE + encode({":message-type": "error", ":error-code": "E1", ":error-message": "bad"}), StreamFailure, "E1", 500, "E1: bad"),
+    "another message type": (SAID_ONE + encode({":message-type": "riddle"}), MalformedStream, None, 200, "type 'riddle'"),
+    "no message type": (SAID_ONE + encode({}), MalformedStream, None, 200, "type None"),
+    "a checksum": (SAID_ONE + SAID_ONE[:-1] + b"\0", MalformedStream, "ChecksumMismatch", 200, "checksum"),
+    "a partial message": (SAID_ONE + SAID_ONE[:50], StreamInterrupted, "PartialMessage", 200, "50 bytes of"),
+    "a clean end too early": (SAID_ONE, StreamInterrupted, None, 200, "before a finish reason"),
+    "an error of the container": (SAID_ONE + part(b'data: {"error":{"message":"OOM","code":500}}\n\n'), StreamFailure, None, 500, "OOM"),
+    "half a line": (SAID_ONE + part(b'data: {"choi'), StreamInterrupted, None, 200, "stopped in the middle"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [1, 16, 100_000])
+@pytest.mark.parametrize(("wire", "kind", "code", "status", "words"), ENDINGS.values(), ids=ENDINGS)
+def test_every_bad_end_is_an_error_with_what_came_before(
+    wire: bytes, kind: type[StreamError], code: str | None, status: int, words: str, step: int
+) -> None:
+    """
+    The class, the code, the words; the partial is exactly what was handed out, in one read or in many.
+    """
+    reply, error = read(pieces(wire, step), stream_head())
+
+    assert WORDS[0] == reply.text
+    assert error is not None
+    assert (kind, code, status) == (type(error), code, error.status)
+    with pytest.raises(kind, match=words):
+        raise error
+    assert WORDS[0] == error.partial.text
+    assert "r-1" == error.request_id
+
+
+def test_an_exception_after_the_last_word_is_heard() -> None:
+    """
+    The finish reason and [DONE] are not the end: the last frame may say that it failed.
+    """
+    reply, error = read([ALL, part(b"data: [DONE]\n\n"), exception("InternalStreamFailure", b"{}")], stream_head())
+
+    assert SAID == reply.text
+    assert isinstance(error, StreamFailure)
+
+
+def test_what_an_exception_said_is_kept_as_it_stood() -> None:
+    """
+    For logs and support tickets.
+    """
+    _, error = read([exception("ModelStreamError", TIME)], stream_head())
+
+    assert error is not None
+    assert TIME.decode() == error.raw
+
+
+@pytest.mark.parametrize("head", [stream_head("text/html; charset=utf-8"), Head(200, {"content-type": "text/html"})])
+def test_a_page_is_no_answer(head: Head) -> None:
+    """
+    Whether the container wrote it or something before it.
+    """
+    with pytest.raises(MalformedStream, match="text/html"):
+        MODEL.frames(head)
+
+
+def test_a_line_without_end_is_refused() -> None:
+    """
+    JSON or event, in whatever parts it comes.
+    """
+    for begins in (b"{", b"data: "):
+        body = [part(begins)] + [part(b"x" * 1_000_000)] * 17
+
+        assert isinstance(read(body, stream_head())[1], MalformedStream)
+
+
+# refusals
+
+
+def said(status: int, code: str, body: Any = "no", **headers: str) -> ServiceError:
+    content = body if isinstance(body, bytes) else json.dumps(body if isinstance(body, dict) else {"Message": body}).encode()  # fmt: skip
+    return MODEL.refused(Head(status, {"x-amzn-errortype": code, **headers} if code else headers), content)
+
+
+#: name: (status, code, message, the class, the error's status, whether it is worth another try, some words)
+REFUSALS: dict[str, tuple[int, str, str, type[ServiceError], int, bool, str]] = {
+    "validation": (400, "ValidationError", "1 validation error", InvalidRequest, 400, False, "1 validation error"),
+    "an unknown endpoint": (400, "ValidationError", "Endpoint x of account 1 not found.", NotFound, 404, False, "InService, and the region"),
+    "with its namespace": (400, "com.amazonaws.sagemaker#ThrottlingException:http://x", "Rate exceeded", RateLimited, 429, True, "Rate exceeded"),
+    "not ready": (429, "ModelNotReadyException", "loading", ServerError, 429, True, "still"),
+    "internal": (500, "InternalFailure", "x", ServerError, 500, True, "ask again"),
+    "unavailable": (503, "ServiceUnavailable", "x", ServerError, 503, True, "x"),
+    "a dependency": (530, "InternalDependencyException", "x", ServerError, 530, True, "support"),
+    "an expired token": (403, "ExpiredTokenException", "expired", AuthenticationError, 403, False, "aws sso login"),
+    "a wrong secret": (403, "InvalidSignatureException", "does not match", AuthenticationError, 403, False, "secret key, the region"),
+    "a wrong id": (403, "UnrecognizedClientException", "invalid", AuthenticationError, 403, False, "access key"),
+    "no signature": (403, "MissingAuthenticationTokenException", "Missing", AuthenticationError, 403, False, "not signed"),
+    "not allowed": (403, "AccessDeniedException", "User is not", PermissionDenied, 403, False, "sagemaker:InvokeEndpoint"),
+    "a code of its own": (400, "NovelException", "x", InvalidRequest, 400, False, "NovelException: x"),
+    "no code": (502, "", "x", ServerError, 502, True, "502: x"),
+    "a redirect": (307, "", "x", ServiceError, 307, False, "redirect is not followed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "kind", "fits", "retryable", "words"), REFUSALS.values(), ids=REFUSALS
+)
+def test_refusals(
+    status: int, code: str, message: str, kind: type[ServiceError], fits: int, retryable: bool, words: str
+) -> None:
+    """
+    Each code of the service, its class, and what to do.
+    """
+    error = said(status, code, message)
+
+    assert (kind, fits, retryable) == (type(error), error.status, error.retryable)
+    assert words in str(error)
+    assert message in str(error)
+
+
+def container(status: int, message: str, **more: Any) -> ServiceError:
+    return said(424, "ModelError", {"Message": "Received error", "OriginalStatusCode": status, "OriginalMessage": message, "LogStreamArn": "arn:log", **more})  # fmt: skip
+
+
+#: name: (status, message, the class, the error's status, whether it is worth another try, some words)
+CONTAINERS: dict[str, tuple[int, str, type[ServiceError], int, bool, str]] = {
+    "TGI's validation": (422, '{"error":"`temperature` must be positive","error_type":"validation"}', InvalidRequest, 422, False, "422 validation: `temperature`"),
+    "TGI's load": (429, '{"error":"Model is overloaded","error_type":"overloaded"}', RateLimited, 429, True, "overloaded"),
+    "vLLM's failure": (500, '{"error":{"message":"engine died","type":"InternalServerError","code":500}}', ServerError, 500, True, "engine died"),
+    "too long": (400, '{"error":{"message":"This model\'s maximum context length is 10 tokens","code":400}}', ContextOverflow, 400, False, "maximum context"),
+    "an unknown model": (404, '{"error":{"message":"The model `x` does not exist.","type":"NotFoundError","code":404}}', NotFound, 404, False, "does not exist"),
+    "plain words": (503, "upstream connect error", ServerError, 503, True, "upstream connect error"),
+    "no words": (500, "", ServerError, 500, True, "Received error"),
+    "a container's key": (401, "Unauthorized", PermissionDenied, 401, False, "Unauthorized"),
+    "no answer in time": (0, "Your invocation timed out", ServerError, 424, True, "timed out"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "message", "kind", "fits", "retryable", "words"), CONTAINERS.values(), ids=CONTAINERS)  # fmt: skip
+def test_a_model_error_is_the_containers_own(
+    status: int, message: str, kind: type[ServiceError], fits: int, retryable: bool, words: str
+) -> None:
+    """
+    Its status decides, its words come first, its log is named.
+    """
+    error = container(status, message)
+
+    assert (kind, fits, retryable, "ModelError") == (type(error), error.status, error.retryable, error.code)
+    assert words in str(error)
+    assert "arn:log" in str(error)
+
+
+def test_refusals_that_are_no_envelope() -> None:
+    """
+    A page, nothing, a list, an envelope whose code is in the body.
+    """
+    assert "<html>" in str(said(502, "", b"<html>"))
+    assert "no words" in str(said(500, "", b""))
+    assert type(said(500, "", b"[1]")) is ServerError
+    assert type(said(400, "", {"__type": "x#ThrottlingException", "message": "slow"})) is RateLimited
+    assert 422 == said(424, "", {"OriginalStatusCode": 422, "OriginalMessage": "x"}).status
+    assert 7.0 == said(429, "ThrottlingException", "x", **{"retry-after": "7"}).retry_after

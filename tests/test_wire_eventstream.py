@@ -1,0 +1,248 @@
+"""AWS's event stream: vectors by name in both directions, any cut, damage, bounds, and botocore as the other reader."""
+
+import random
+import struct
+import uuid
+import zlib
+from typing import Any
+
+import pytest
+from _samples import pieces
+
+from mdstream_core.errors import MalformedStream, StreamInterrupted
+from mdstream_core.wire.eventstream import EventStreamDecoder, Message, encode, read_headers
+
+#: The event stream of reference/sagemaker.md, section 3, and what Smithy's specification calls by these names.
+PAYLOAD_PART = bytes.fromhex(
+    "00000078" "00000059" "be379d37"  # 120 bytes, 89 of headers, their checksum
+    "0b3a6576656e742d74797065" "07000b5061796c6f616450617274"  # :event-type PayloadPart
+    "0d3a636f6e74656e742d74797065" "0700186170706c69636174696f6e2f6f637465742d73747265616d"  # :content-type
+    "0d3a6d6573736167652d74797065" "0700056576656e74"  # :message-type event
+    "646174613a207b2261223a317d0a0a"  # data: {"a":1}
+    "cfe55529"
+)  # fmt: skip
+PART = {":event-type": "PayloadPart", ":content-type": "application/octet-stream", ":message-type": "event"}
+BROKEN = {":exception-type": "ModelStreamError", ":content-type": "application/json", ":message-type": "exception"}
+
+ID = uuid.UUID("01020304-0506-0708-090a-0b0c0d0e0f10")
+
+#: name: (bytes, or None for those that are only written, headers, payload)
+VECTORS: dict[str, tuple[bytes, dict[str, Any], bytes]] = {
+    "empty": (bytes.fromhex("000000100000000005c248eb7d98c8ff"), {}, b""),
+    "a payload alone": (bytes.fromhex("0000001d00000000fd528c5a") + b"{'foo':'bar'}" + bytes.fromhex("c3653936"), {}, b"{'foo':'bar'}"),
+    "a text": (encode({"content-type": "application/json"}), {"content-type": "application/json"}, b""),
+    "a payload part": (PAYLOAD_PART, PART, b'data: {"a":1}\n\n'),
+    "true": (encode({"t": True}), {"t": True}, b""),
+    "false": (encode({"f": False}, b"x"), {"f": False}, b"x"),
+    "a whole number": (encode({"n": -(2**63)}), {"n": -(2**63)}, b""),
+    "bytes": (encode({"b": b"\0\xff"}), {"b": b"\0\xff"}, b""),
+    "characters": (encode({"é": "日本"}, "日本".encode()), {"é": "日本"}, "日本".encode()),
+    "a uuid": (encode({"u": ID}), {"u": ID}, b""),
+    "every type that is written": (
+        encode({"t": True, "f": False, "n": 1, "b": b"", "s": "", "u": ID}, b"\0" * 70_000),
+        {"t": True, "f": False, "n": 1, "b": b"", "s": "", "u": ID},
+        b"\0" * 70_000,
+    ),
+}  # fmt: skip
+
+
+def read(wire: bytes, step: int) -> list[Message]:
+    decoder = EventStreamDecoder()
+    messages = [message for data in pieces(wire, step) for message in decoder.feed(data)]
+    decoder.end()
+    return messages
+
+
+@pytest.mark.parametrize(("wire", "headers", "payload"), VECTORS.values(), ids=VECTORS)
+def test_what_is_written(wire: bytes, headers: dict[str, Any], payload: bytes) -> None:
+    """
+    The encoder writes the bytes of each vector.
+    """
+    assert wire == encode(headers, payload)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 4096])
+@pytest.mark.parametrize(("wire", "headers", "payload"), VECTORS.values(), ids=VECTORS)
+def test_any_cut_reads_the_same(wire: bytes, headers: dict[str, Any], payload: bytes, step: int) -> None:
+    """
+    Where the network cuts the bytes makes no difference, also between messages.
+    """
+    assert [Message(headers, payload)] * 2 == read(2 * wire, step if len(wire) < 1000 else 997 * step)
+
+
+def test_the_prelude_and_the_whole_are_checked_as_the_reference_says() -> None:
+    """
+    The checksums of the exception of the reference.
+    """
+    payload = b'{"Message": "boom", "ErrorCode": "StreamBroken"}'
+    wire = encode(BROKEN, payload)
+
+    assert (158, "87c73aeb") == (len(wire), wire[8:12].hex())
+    assert [Message(BROKEN, payload)] == read(wire, 4096)
+
+
+def test_two_pieces_cut_at_every_byte() -> None:
+    """
+    One cut, at every place of three messages, with an empty read in it; each message comes as soon as it is whole.
+    """
+    wire = 3 * PAYLOAD_PART
+    for at in range(len(wire) + 1):
+        decoder = EventStreamDecoder()
+        first = decoder.feed(wire[:at])
+        rest = [*decoder.feed(b""), *decoder.feed(wire[at:])]
+        decoder.end()
+
+        assert [Message(PART, b'data: {"a":1}\n\n')] * 3 == [*first, *rest]
+        assert at // len(PAYLOAD_PART) == len(first)
+
+
+def test_a_cut_message_is_an_interruption_at_every_byte() -> None:
+    """
+    The stream may end on a message's border and nowhere else.
+    """
+    for at in range(1, len(PAYLOAD_PART)):
+        decoder = EventStreamDecoder()
+        decoder.feed(PAYLOAD_PART + PAYLOAD_PART[:at])
+        with pytest.raises(StreamInterrupted, match=f"in the middle of a message: {at} bytes") as cut:
+            decoder.end()
+
+        assert "PartialMessage" == cut.value.code
+
+
+def test_any_changed_byte_is_found() -> None:
+    """
+    A bit that fell over anywhere spoils a checksum, or makes the length wait for what does not come.
+    """
+    for at in range(len(PAYLOAD_PART)):
+        bent = bytearray(PAYLOAD_PART)
+        bent[at] ^= 0x10
+        with pytest.raises((MalformedStream, StreamInterrupted)) as found:
+            read(bytes(bent), 4096)
+
+        assert "ChecksumMismatch" == found.value.code
+
+
+def test_a_checksum_error_says_both_numbers() -> None:
+    """
+    What was promised, what was found.
+    """
+    with pytest.raises(MalformedStream, match="checksum of a message is 0xcfe55529 where 0xcfe55528 was promised"):
+        read(PAYLOAD_PART[:-1] + b"\x28", 4096)
+
+
+def test_what_came_before_the_damage_comes_first() -> None:
+    """
+    In one read: two messages, then a broken one; the error is kept, and nothing is read any more.
+    """
+    decoder = EventStreamDecoder()
+    messages = decoder.feed(2 * PAYLOAD_PART + PAYLOAD_PART[:-1] + b"!")
+
+    assert 2 == len(messages)
+    assert decoder.broken is not None
+    with pytest.raises(MalformedStream, match="checksum"):
+        decoder.feed(PAYLOAD_PART)
+    with pytest.raises(MalformedStream, match="checksum"):
+        decoder.end()
+
+
+def made(block: bytes, payload: bytes = b"", *, total: int | None = None, headers: int | None = None) -> bytes:
+    """A message around raw headers, whose checksums are right."""
+    lengths = struct.pack("!II", 16 + len(block) + len(payload) if total is None else total, len(block) if headers is None else headers)  # fmt: skip
+    message = lengths + struct.pack("!I", zlib.crc32(lengths)) + block + payload
+    return message + struct.pack("!I", zlib.crc32(message))
+
+
+#: name: (a block of headers, what is read)
+BLOCKS: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "0 true": (b"\1a\0", {"a": True}),
+    "1 false": (b"\1a\1", {"a": False}),
+    "2 byte": (b"\1a\2\xff", {"a": -1}),
+    "3 short": (b"\1a\3\x80\0", {"a": -32768}),
+    "4 integer": (b"\1a\4\0\0\1\0", {"a": 256}),
+    "5 long": (b"\1a\5" + b"\xff" * 8, {"a": -1}),
+    "6 bytes": (b"\1a\6\0\2\xff\0", {"a": b"\xff\0"}),
+    "7 text": (b"\1a\7\0\1b", {"a": "b"}),
+    "8 time": (b"\1a\x08\0\0\0\0\0\0\3\xe8", {"a": 1000}),
+    "9 uuid": (b"\1a\x09" + ID.bytes, {"a": ID}),
+    "two": (b"\1a\0\1b\1", {"a": True, "b": False}),
+    "a name of 255 bytes": (b"\xff" + b"x" * 255 + b"\0", {"x" * 255: True}),
+}
+
+
+@pytest.mark.parametrize(("block", "expected"), BLOCKS.values(), ids=BLOCKS)
+def test_every_type_of_header(block: bytes, expected: dict[str, Any]) -> None:
+    """
+    Types 0 to 9.
+    """
+    assert expected == read_headers(block)
+    assert [Message(expected, b"p")] == read(made(block, b"p"), 1)
+
+
+#: name: (a message, the code, some words)
+REFUSED: dict[str, tuple[bytes, str, str]] = {
+    "a header twice": (made(b"\1a\0\1a\0"), "DuplicateHeader", "'a' came twice"),
+    "type 10": (made(b"\1a\x0a"), "InvalidHeaderType", "'a' has type 10"),
+    "a name that is cut": (made(b"\5ab"), "InvalidHeaderValue", "beyond the end"),
+    "no type": (made(b"\1a"), "InvalidHeaderValue", "beyond the end"),
+    "a value that is cut": (made(b"\1a\5\0"), "InvalidHeaderValue", "beyond the end"),
+    "a text that is cut": (made(b"\1a\7\0\5b"), "InvalidHeaderValue", "beyond the end"),
+    "a text's length that is cut": (made(b"\1a\7\1"), "InvalidHeaderValue", "beyond the end"),
+    "a text that is no UTF-8": (made(b"\1a\7\0\1\xff"), "InvalidHeaderValue", "not UTF-8"),
+    "a name that is no UTF-8": (made(b"\1\xff\0"), "InvalidHeaderValue", "not UTF-8"),
+    "headers longer than the message": (made(b"\1a\0", headers=9), "InvalidLength", "9 bytes of headers"),
+    "a length of nothing": (made(b"", total=0), "InvalidLength", "own length"),
+    "headers beyond the limit": (made(b"", total=16 + 131_073, headers=131_073), "InvalidHeadersLength", "131073"),
+    "a payload beyond the limit": (made(b"", total=16 + 25_165_825), "InvalidPayloadLength", "25165825"),
+}
+
+
+@pytest.mark.parametrize("step", [1, 4096])
+@pytest.mark.parametrize(("wire", "code", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_message_is_refused(wire: bytes, code: str, words: str, step: int) -> None:
+    """
+    A right checksum does not make it right; limits are told by the prelude, before anything is kept.
+    """
+    with pytest.raises(MalformedStream, match=words) as found:
+        read(wire, step)
+
+    assert code == found.value.code
+
+
+def test_a_long_message_in_small_pieces_is_joined_once() -> None:
+    """
+    20 MB in pieces of 64 bytes: nothing is gone through again for each piece, so this ends soon.
+    """
+    payload = b"x" * (20 * 1024 * 1024)
+    decoder = EventStreamDecoder()
+    messages = [message for piece in pieces(encode(PART, payload), 64) for message in decoder.feed(piece)]
+
+    assert [len(payload)] == [len(message.payload) for message in messages]
+
+
+def test_memory_does_not_grow_with_headers() -> None:
+    """
+    Blocks of headers and preludes are remembered, but not any number of them.
+    """
+    decoder = EventStreamDecoder()
+    for number in range(1000):
+        sent = Message({"n": number}, b"x" * number)
+        assert [sent] == decoder.feed(encode(*sent))
+
+    assert (16, 256) == (len(decoder._known), len(decoder._lengths))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_was_written_is_read_here_and_by_botocore(seed: int) -> None:
+    """
+    Decoding undoes encoding at any cut, and botocore reads the same.
+    """
+    eventstream = pytest.importorskip("botocore.eventstream", reason="botocore judges the event stream; install mdstream-llm[aws]")  # fmt: skip
+    chance = random.Random(seed)
+    values = [True, False, 7, -7, b"\0\xff", "é", "x" * 300]
+    sent = [Message({f"h{n}": chance.choice(values) for n in range(chance.randrange(5))}, chance.randbytes(chance.randrange(200))) for _ in range(30)]  # fmt: skip
+    wire = b"".join(encode(*message) for message in sent)
+    theirs = eventstream.EventStreamBuffer()
+    theirs.add_data(wire)
+
+    assert sent == read(wire, 1 + seed * 7)
+    assert [(dict(message.headers), message.payload) for message in sent] == [(event.headers, event.payload) for event in theirs]  # fmt: skip
