@@ -1,6 +1,7 @@
 """Events and replies → LangChain's chunks, messages and results."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
@@ -33,10 +34,12 @@ class Chunks:
 
     Args:
         provider: Goes into each chunk's `response_metadata["model_provider"]`.
+        model: The model that was asked, for services that do not name the one that answers.
     """
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, model: str = "") -> None:
         self._provider = provider
+        self._model = model
         self._served = Served()
         self._usage: Usage | None = None
         self._reason: str | None = None
@@ -70,25 +73,26 @@ class Chunks:
             usage_metadata=usage_metadata(self._usage) if self._usage else None,
             chunk_position="last",
         )
-        return self._built(message, _metadata(self._served, self._reason))
+        return self._built(message, _metadata(self._served, self._reason, self._model))
 
     def _built(self, message: AIMessageChunk, info: dict[str, Any] | None = None) -> ChatGenerationChunk:
         message.response_metadata["model_provider"] = self._provider
         return ChatGenerationChunk(message=message, generation_info=info)
 
 
-def result(reply: Reply, provider: str) -> ChatResult:
-    """A whole reply as LangChain's result, with one generation for each choice."""
+def result(reply: Reply, provider: str, model: str = "") -> ChatResult:
+    """A whole reply as LangChain's result, with one generation for each choice. Arguments as for `Chunks`."""
     usage = usage_metadata(reply.usage) if reply.usage else None
-    generations = [_generation(choice, reply.served, provider, usage) for choice in reply.choices]
-    llm_output = {"model_name": reply.served.model, "token_usage": token_usage(reply.usage)}
+    served = replace(reply.served, model=reply.served.model or model)
+    generations = [_generation(choice, served, provider, usage) for choice in reply.choices]
+    llm_output = {"model_name": served.model, "token_usage": token_usage(reply.usage)}
     return ChatResult(generations=generations, llm_output={name: value for name, value in llm_output.items() if value})
 
 
 def _generation(choice: Choice, served: Served, provider: str, usage: UsageMetadata | None) -> ChatGeneration:
     calls, invalid = _calls(choice.tool_calls)
     extra = {"reasoning_content": choice.reasoning, "refusal": choice.refusal}
-    info = _metadata(served, choice.finish_reason)
+    info = _metadata(served, choice.finish_reason, "")
     if choice.logprobs:
         info["logprobs"] = {"content": list(choice.logprobs)}
     message = AIMessage(
@@ -113,11 +117,11 @@ def _calls(calls: Iterable[CoreToolCall]) -> tuple[list[ToolCall], list[InvalidT
     return valid, invalid
 
 
-def _metadata(served: Served, reason: str | None) -> dict[str, Any]:
+def _metadata(served: Served, reason: str | None, model: str) -> dict[str, Any]:
     # The server's id is not the message's: LangGraph overwrites messages of equal ids, and some servers repeat theirs.
     named = {
         "finish_reason": reason,
-        "model_name": served.model,
+        "model_name": served.model or model,
         "id": served.id,
         "system_fingerprint": served.fingerprint,
     }

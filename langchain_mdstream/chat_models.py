@@ -46,7 +46,7 @@ class ChatModel(Model, BaseChatModel):
         call = self._chat(messages, stop, kwargs, stream=False)
         with langchain_errors():
             reply = self.service.client.complete(call)
-        return result(reply, self.provider)
+        return result(reply, self.provider, self._asked(kwargs))
 
     async def _agenerate(
         self,
@@ -58,7 +58,7 @@ class ChatModel(Model, BaseChatModel):
         call = self._chat(messages, stop, kwargs, stream=False)
         with langchain_errors():
             reply = await self.service.async_client.complete(call)
-        return result(reply, self.provider)
+        return result(reply, self.provider, self._asked(kwargs))
 
     def _stream(
         self,
@@ -69,7 +69,7 @@ class ChatModel(Model, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         # LangChain itself tells the callbacks of each chunk; telling them here too would tell them twice.
         call = self._chat(messages, stop, kwargs, stream=True)
-        chunks = Chunks(self.provider)
+        chunks = Chunks(self.provider, self._asked(kwargs))
         with langchain_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
                 if chunk := chunks.chunk(event):
@@ -84,7 +84,7 @@ class ChatModel(Model, BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         call = self._chat(messages, stop, kwargs, stream=True)
-        chunks = Chunks(self.provider)
+        chunks = Chunks(self.provider, self._asked(kwargs))
         with langchain_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
                 async for event in events:
@@ -155,6 +155,10 @@ class ChatModel(Model, BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> Call:
         return self._call({"messages": openai_messages(messages)}, stop, kwargs, stream=stream)
+
+    def _asked(self, kwargs: dict[str, Any]) -> str:
+        """The model that is asked."""
+        return str(kwargs.get("model") or self.model)
 
     def _resolve_model_profile(self) -> ModelProfile:
         """What is known without asking: a served model may be any. Say more of yours with `profile=`."""
