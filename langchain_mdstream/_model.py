@@ -139,6 +139,9 @@ class Model(BaseModel):
     #: The fields that say where the model is.
     place: ClassVar[tuple[str, ...]] = ()
 
+    #: Whether `MDSTREAM_API_KEY` is looked for.
+    takes_bearer_key: ClassVar[bool] = True
+
     #: The environment variable that stands for each secret field in what is serialized.
     secrets: ClassVar[Mapping[str, str]] = {"api_key": _KEY}
 
@@ -148,8 +151,9 @@ class Model(BaseModel):
         if not isinstance(values, Mapping):
             return values
         named = {_ALIASES.get(name, name) if name not in cls.model_fields else name: values[name] for name in values}
-        if _KEY in os.environ and not any(named.get(name) for name in ("api_key", "auth", "auth_type")):
-            named["api_key"] = os.environ[_KEY]
+        key = os.environ.get(_KEY) if cls.takes_bearer_key else None
+        if key and not any(named.get(name) for name in ("api_key", "auth", "auth_type")):
+            named["api_key"] = key
         return named
 
     @model_validator(mode="after")

@@ -168,7 +168,9 @@ class OnSageMaker(Model):
         "target_container_hostname",
         "session_id",
     )
+    takes_bearer_key: ClassVar[bool] = False
     secrets: ClassVar[Mapping[str, str]] = {
+        "api_key": "MDSTREAM_API_KEY",
         "aws_access_key_id": "AWS_ACCESS_KEY_ID",
         "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
         "aws_session_token": "AWS_SESSION_TOKEN",
@@ -283,6 +285,7 @@ class OnModelArts(Model):
 
     provider: ClassVar[str] = "modelarts"
     place: ClassVar[tuple[str, ...]] = ("endpoint", "route")
+    takes_bearer_key: ClassVar[bool] = False  # the signer looks for Huawei's own variables
     secrets: ClassVar[Mapping[str, str]] = {
         "api_key": "MODELARTS_API_KEY",
         "token": "MODELARTS_TOKEN",

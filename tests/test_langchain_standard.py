@@ -2,17 +2,18 @@
 
 import base64
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
+from _clouds import AWS, PLACES, Place
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_tests.conftest import base_vcr_config
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from langchain_mdstream import ChatOCIModelDeployment
+from langchain_mdstream import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
 from mdstream_core.emulator import Emulator
 
 ENDPOINT = "https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.datasciencemodeldeployment.oc1.iad.x"
@@ -24,38 +25,70 @@ PIXEL = base64.b64decode(
 class TestChatOCIModelDeploymentUnit(ChatModelUnitTests):
     """Without a service."""
 
+    model_class: type[BaseChatModel] = ChatOCIModelDeployment
+    params: ClassVar[dict[str, Any]] = {"endpoint": ENDPOINT}
+    environment: ClassVar[dict[str, str]] = {"OCI_LLM_ENDPOINT": ENDPOINT, "MDSTREAM_API_KEY": "key"}
+    expected: ClassVar[dict[str, Any]] = {"endpoint": ENDPOINT, "api_key": "key"}
+
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
         """The class under test."""
-        return ChatOCIModelDeployment
+        return self.model_class
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
         """What it is made with."""
-        return {"endpoint": ENDPOINT}
+        return self.params
 
     @property
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
-        """What it takes from the environment."""
-        return (
-            {"OCI_LLM_ENDPOINT": ENDPOINT, "MDSTREAM_API_KEY": "key"},
-            {},
-            {"endpoint": ENDPOINT, "api_key": "key"},
-        )
+        """What it takes from the environment; what it cannot is given."""
+        given = {} if "OCI_LLM_ENDPOINT" in self.environment else self.params
+        return self.environment, given, self.expected
 
 
-class TestChatOCIModelDeploymentIntegration(ChatModelIntegrationTests):
-    """With the emulator as the service."""
+class TestChatOCIGenAIUnit(TestChatOCIModelDeploymentUnit):
+    """Without a service."""
 
-    endpoint = ""
+    model_class = ChatOCIGenAI
+    params: ClassVar = {"model": "xai.grok-4", "region": "us-chicago-1", "compartment_id": "ocid1.compartment.oc1..a"}
+    environment: ClassVar = {"MDSTREAM_API_KEY": "key"}
+    expected: ClassVar = {"api_key": "key"}
+
+
+class TestChatSagemakerEndpointUnit(TestChatOCIModelDeploymentUnit):
+    """Without a service; credentials and region are found by botocore's chain when first needed."""
+
+    model_class = ChatSagemakerEndpoint
+    params: ClassVar = {"endpoint_name": "my-endpoint", "region_name": "us-east-1"}
+    environment: ClassVar = {}
+    expected: ClassVar = {}
+
+
+class TestChatModelArtsUnit(TestChatOCIModelDeploymentUnit):
+    """Without a service."""
+
+    model_class = ChatModelArts
+    params: ClassVar = {"endpoint": "https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1bb6be"}
+    environment: ClassVar = {"MODELARTS_API_KEY": "key"}
+    expected: ClassVar = {"endpoint": "https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1bb6be"}
+
+
+class _Integration(ChatModelIntegrationTests):
+    """With the emulator as the service, and every flag on."""
+
+    place: Place
+    model_class: type[BaseChatModel]
+    cloud: Emulator
+    other_model = "another-model"
+    takes_media = True
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
-    def cloud(cls) -> Iterator[Emulator]:
+    def _cloud(cls) -> Iterator[Emulator]:
         """One emulator for the class."""
-        with Emulator() as cloud:
-            cls.endpoint = cloud.endpoint
-            yield cloud
+        with Emulator(aws_keys=AWS) as cls.cloud:
+            yield cls.cloud
 
     @pytest.fixture(autouse=True)
     def agent(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,12 +104,12 @@ class TestChatOCIModelDeploymentIntegration(ChatModelIntegrationTests):
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
         """The class under test."""
-        return ChatOCIModelDeployment
+        return self.model_class
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
         """What it is made with."""
-        return {"endpoint": self.endpoint, "auth_type": "none"}
+        return self.place.fields(self.cloud)
 
     @property
     def supports_json_mode(self) -> bool:
@@ -85,38 +118,38 @@ class TestChatOCIModelDeploymentIntegration(ChatModelIntegrationTests):
 
     @property
     def supports_image_inputs(self) -> bool:
-        """Yes."""
-        return True
+        """What the format takes."""
+        return self.takes_media
 
     @property
     def supports_image_urls(self) -> bool:
-        """Yes."""
-        return True
+        """What the format takes."""
+        return self.takes_media
 
     @property
     def supports_pdf_inputs(self) -> bool:
-        """Yes."""
-        return True
+        """What the format takes."""
+        return self.takes_media
 
     @property
     def supports_audio_inputs(self) -> bool:
-        """Yes."""
-        return True
+        """What the format takes."""
+        return self.takes_media
 
     @property
     def supports_video_inputs(self) -> bool:
-        """Yes."""
-        return True
+        """What the format takes."""
+        return self.takes_media
 
     @property
     def supports_image_tool_message(self) -> bool:
-        """Yes."""
-        return True
+        """What the format takes."""
+        return self.takes_media
 
     @property
     def supports_pdf_tool_message(self) -> bool:
-        """Yes."""
-        return True
+        """What the format takes."""
+        return self.takes_media
 
     @property
     def supports_anthropic_inputs(self) -> bool:
@@ -126,7 +159,7 @@ class TestChatOCIModelDeploymentIntegration(ChatModelIntegrationTests):
     @property
     def model_override_value(self) -> str:
         """Another served model's name."""
-        return "another-model"
+        return self.other_model
 
     @property
     def supported_usage_metadata_details(self) -> dict[str, list[str]]:
@@ -147,11 +180,76 @@ class TestChatOCIModelDeploymentIntegration(ChatModelIntegrationTests):
         return self._asked(question, stream=stream)
 
     def _asked(self, question: str, *, stream: bool, **options: Any) -> AIMessage:
-        chat = ChatOCIModelDeployment(**self.chat_model_params, model_kwargs=options)
+        chat = self.model_class(**self.chat_model_params, model_kwargs=options)
         if not stream:
             return chat.invoke(question)
         first, *rest = chat.stream(question)
         return first + rest  # type: ignore[operator,no-any-return]
+
+
+class TestChatOCIModelDeploymentIntegration(_Integration):
+    """A model deployment."""
+
+    place = PLACES["OCI model deployment"]
+    model_class = ChatOCIModelDeployment
+
+
+class TestChatOCIGenAIIntegration(_Integration):
+    """OCI Generative AI, GENERIC."""
+
+    place = PLACES["OCI GenAI GENERIC"]
+    model_class = ChatOCIGenAI
+    other_model = "meta.llama-3.3-70b-instruct"
+
+
+class TestChatOCIGenAICohereIntegration(_Integration):
+    """OCI Generative AI, COHERE: a format of text alone, that has no way to force a tool."""
+
+    place = PLACES["OCI GenAI COHERE"]
+    model_class = ChatOCIGenAI
+    other_model = "cohere.command-r-plus-08-2024"
+    takes_media = False
+
+    @property
+    def has_tool_choice(self) -> bool:
+        """COHERE has no such field."""
+        return False
+
+
+class TestChatOCIGenAIOpenAIIntegration(_Integration):
+    """OCI Generative AI, the OpenAI-compatible base."""
+
+    place = PLACES["OCI GenAI OpenAI"]
+    model_class = ChatOCIGenAI
+    other_model = "xai.grok-4"
+
+
+class TestChatSagemakerEndpointIntegration(_Integration):
+    """SageMaker with vLLM's image."""
+
+    place = PLACES["SageMaker vLLM"]
+    model_class = ChatSagemakerEndpoint
+
+
+class TestChatSagemakerEndpointLMIIntegration(_Integration):
+    """SageMaker with LMI's JSON lines."""
+
+    place = PLACES["SageMaker LMI"]
+    model_class = ChatSagemakerEndpoint
+
+
+class TestChatModelArtsIntegration(_Integration):
+    """A real-time service."""
+
+    place = PLACES["ModelArts"]
+    model_class = ChatModelArts
+
+
+class TestChatModelArtsWebSocketIntegration(_Integration):
+    """A real-time service over a WebSocket."""
+
+    place = PLACES["ModelArts WebSocket"]
+    model_class = ChatModelArts
 
 
 @pytest.fixture(scope="session")
