@@ -159,6 +159,8 @@ class Model(BaseModel):
     @model_validator(mode="after")
     def _mdstream_checks(self) -> Self:
         self._checks()
+        if self.dialect is not None:
+            dialect(self.dialect)
         self._retry()
         Timeout.of(self.timeout)
         if hasattr(self, "_add_version"):

@@ -7,7 +7,15 @@ from typing import Any, ClassVar
 from pydantic import Field, PrivateAttr, SecretStr
 
 from langchain_mdstream._model import Model
-from mdstream_core import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker, oci_dialect_name
+from mdstream_core import (
+    ModelArts,
+    OCIGenerativeAI,
+    OCIModelDeployment,
+    Platform,
+    SageMaker,
+    dialect,
+    oci_dialect_name,
+)
 from mdstream_core.auth import Unsigned, aws, huawei, oci
 
 
@@ -91,6 +99,10 @@ class OnOCIGenerativeAI(_SignedByOCI):
             self.service_endpoint,
             openai_base=self.openai_base,
         )
+
+    def _checks(self) -> None:
+        spoken = dialect(self.dialect or oci_dialect_name(self.model, self.api_format))
+        self._platform().envelope(spoken.route, {})  # tells a missing compartment
 
     def _speaks(self, model: str, *, chat: bool) -> str:
         if chat:

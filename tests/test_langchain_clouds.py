@@ -1,6 +1,7 @@
 """LangChain on every platform: whole answers, tools, usage, and every way in which a stream breaks."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +12,21 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ModelError
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
-from langchain_mdstream import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
+from langchain_mdstream import (
+    ChatModelArts,
+    ChatOCIGenAI,
+    ChatOCIModelDeployment,
+    ChatSagemakerEndpoint,
+    ModelArtsLLM,
+    OCIGenAI,
+    OCIModelDeploymentLLM,
+    SagemakerEndpoint,
+)
 from mdstream_core import MDStreamError
-from mdstream_core.emulator import Emulator
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.errors import ServiceError, StreamInterrupted
 
 CHAT: dict[str, Any] = {
     "oci-model-deployment": ChatOCIModelDeployment,
@@ -131,3 +142,125 @@ async def test_no_broken_stream_succeeds(cloud: Emulator, place: Place, ending: 
         assert ANSWER.startswith(error.partial.text)
     assert ([caught.value, again.value], 0) == (seen.errors, seen.ends)
     assert 2 == len(cloud.requests)
+
+
+LLM: dict[str, Any] = {
+    "OCI model deployment": (OCIModelDeploymentLLM, PLACES["OCI model deployment"]),
+    "OCI GenAI generateText, Cohere": (OCIGenAI, Place("oci-genai", {"model": "cohere.command"})),
+    "OCI GenAI generateText, Llama": (OCIGenAI, Place("oci-genai", {"model": "meta.llama-2-70b-chat"})),
+    "SageMaker vLLM": (SagemakerEndpoint, PLACES["SageMaker vLLM"]),
+    "SageMaker TGI": (SagemakerEndpoint, Place("sagemaker", {"endpoint_name": "tgi"})),
+    "ModelArts": (ModelArtsLLM, PLACES["ModelArts"]),
+    "ModelArts WebSocket": (ModelArtsLLM, PLACES["ModelArts WebSocket"]),
+}
+
+
+@pytest.mark.parametrize(("model", "place"), LLM.values(), ids=LLM)
+async def test_completions(cloud: Emulator, model: Any, place: Place) -> None:
+    """Completion models stream, sync and async, and a broken stream raises with its partial."""
+    llm = model(**place.fields(cloud), max_retries=0)
+    whole = llm.invoke(QUESTION)
+
+    assert whole
+    assert whole == "".join(llm.stream(QUESTION)) == "".join([text async for text in llm.astream(QUESTION)])
+    cloud.always(Fault("cut", after=3))
+    with pytest.raises(StreamInterrupted) as caught:
+        list(llm.stream(QUESTION))
+    assert whole.startswith(caught.value.partial.text)
+
+
+BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "no compartment": (ChatOCIGenAI, {"model": "xai.grok-4", "region": "us-chicago-1"}, "compartment_id is missing"),
+    "a wrong compartment": (
+        ChatOCIGenAI,
+        {"model": "xai.grok-4", "region": "us-chicago-1", "compartment_id": "mine"},
+        "compartment_id='mine' is no OCID",
+    ),
+    "a wrong region": (
+        ChatOCIGenAI,
+        {"model": "xai.grok-4", "region": "nowhere", "compartment_id": "ocid1.compartment.oc1..a"},
+        "region='nowhere'",
+    ),
+    "an unknown format": (
+        ChatOCIGenAI,
+        {
+            "model": "xai.grok-4",
+            "region": "us-chicago-1",
+            "compartment_id": "ocid1.compartment.oc1..a",
+            "api_format": "LATIN",
+        },
+        "api_format='LATIN' is unknown; there are: GENERIC",
+    ),
+    "no model": (
+        ChatOCIGenAI,
+        {"region": "us-chicago-1", "compartment_id": "ocid1.compartment.oc1..a"},
+        "model is missing",
+    ),
+    "no endpoint's name": (ChatSagemakerEndpoint, {"region_name": "us-east-1"}, "endpoint_name is missing"),
+    "a wrong endpoint's name": (
+        ChatSagemakerEndpoint,
+        {"endpoint_name": "my endpoint", "region_name": "us-east-1"},
+        "endpoint_name='my endpoint' is no endpoint's name",
+    ),
+    "long attributes": (
+        ChatSagemakerEndpoint,
+        {"endpoint_name": "e", "region_name": "us-east-1", "custom_attributes": "x" * 1025},
+        "custom_attributes",
+    ),
+    "no address": (ChatModelArts, {}, "endpoint is missing"),
+    "a wrong address": (ChatModelArts, {"endpoint": "here"}, "endpoint='here'"),
+    "an unknown dialect": (
+        ChatModelArts,
+        {"endpoint": "https://h/v1", "dialect": "latin"},
+        "dialect='latin' is unknown",
+    ),
+}
+
+
+@pytest.mark.parametrize(("model", "options", "words"), BAD.values(), ids=BAD)
+def test_wrong_options_are_named(model: Any, options: dict[str, Any], words: str) -> None:
+    """What is wrong is told where it is written, by its field."""
+    with pytest.raises(ValidationError, match=words):
+        model(**options)
+
+
+def test_missing_credentials_say_where_was_looked(
+    cloud: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An error names the places that were searched for a credential."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "HUAWEICLOUD_SDK_AK", "MODELARTS_API_KEY", "MAAS_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    sagemaker = {name: value for name, value in PLACES["SageMaker vLLM"].fields(cloud).items() if "key" not in name}
+
+    with pytest.raises(ValueError, match=r"AWS_ACCESS_KEY_ID.*~/\.aws/credentials"):
+        ChatSagemakerEndpoint(**sagemaker, max_retries=0).invoke("hi")
+    with pytest.raises(ValueError, match=r"HUAWEICLOUD_SDK_AK.*MODELARTS_API_KEY"):
+        ChatModelArts(endpoint=cloud.modelarts.endpoint).invoke("hi")
+    with pytest.raises(ValueError, match=r"OCI_RESOURCE_PRINCIPAL_VERSION.*config"):
+        ChatOCIGenAI(model="xai.grok-4", **_without(PLACES["OCI GenAI GENERIC"].fields(cloud))).invoke("hi")
+
+
+def _without(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in {"auth_type", "model"}}
+
+
+def test_wrong_keys_are_refused(cloud: Emulator) -> None:
+    """SageMaker's emulator verifies signatures; the refusal is an authentication error that says what to do."""
+    fields = {**PLACES["SageMaker vLLM"].fields(cloud), "aws_secret_access_key": "wrong"}
+
+    with pytest.raises(ServiceError) as caught:
+        ChatSagemakerEndpoint(**fields, max_retries=0).invoke("hi")
+
+    assert 403 == caught.value.status
+    assert isinstance(caught.value, ValueError)
+
+
+def test_a_dialect_that_does_not_fit_says_which_would(cloud: Emulator) -> None:
+    """OpenAI's reading of TGI's own answer names TGI."""
+    place = Place("sagemaker", {"endpoint_name": "tgi", "dialect": "openai-chat"})
+    cloud.always(Fault("body", data=b'data:{"token":{"id":1,"text":"Hi","special":false},"generated_text":null}\n\n'))
+
+    with pytest.raises(MDStreamError, match="dialect='tgi' would fit"):
+        list(chat_at(place, cloud).stream("hi"))
