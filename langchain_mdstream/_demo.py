@@ -1,15 +1,40 @@
 """What `mdstream demo` shows of LangChain."""
 
+from collections.abc import Callable
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.outputs import LLMResult
 
-from langchain_mdstream.chat_models import ChatOCIModelDeployment
+from langchain_mdstream.chat_models import (
+    ChatModel,
+    ChatModelArts,
+    ChatOCIGenAI,
+    ChatOCIModelDeployment,
+    ChatSagemakerEndpoint,
+)
 from mdstream_core import MDStreamError
 
-TITLE = "LangChain · ChatOCIModelDeployment"
+FRAMEWORK = "LangChain"
 QUESTION = "Name three rivers."
+
+#: The platforms' models on an emulated cloud.
+MODELS: dict[str, Callable[[Any], ChatModel]] = {
+    "oci-model-deployment": lambda cloud: ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none"),
+    "oci-genai": lambda cloud: ChatOCIGenAI(
+        model="meta.llama-3.3-70b-instruct",
+        service_endpoint=cloud.oci_generative_ai.endpoint,
+        compartment_id=cloud.oci_generative_ai.compartment_id,
+        auth_type="none",
+    ),
+    "sagemaker": lambda cloud: ChatSagemakerEndpoint(
+        endpoint_name=cloud.sagemaker.endpoint_name,
+        endpoint_url=cloud.sagemaker.endpoint_url,
+        region_name=cloud.sagemaker.region_name,
+        auth_type="none",
+    ),
+    "modelarts": lambda cloud: ChatModelArts(endpoint=cloud.modelarts.websocket_endpoint, auth_type="none"),
+}
 
 
 class _Listener(BaseCallbackHandler):
@@ -24,34 +49,29 @@ class _Listener(BaseCallbackHandler):
         self.told = f"{type(error).__name__}, and the partial {response.generations[0][0].text!r}"
 
 
-def _chat(endpoint: str) -> ChatOCIModelDeployment:
-    return ChatOCIModelDeployment(endpoint=endpoint, auth_type="none")
-
-
-def stream(endpoint: str, terminal: Any) -> None:
+def stream(model: ChatModel, terminal: Any) -> None:
     """A whole answer, token by token."""
     terminal.label("stream")
-    for chunk in _chat(endpoint).stream(QUESTION):
+    for chunk in model.stream(QUESTION):
         terminal.token(chunk.text)
     terminal.end()
 
 
-async def astream(endpoint: str, terminal: Any) -> None:
+async def astream(model: ChatModel, terminal: Any) -> None:
     """The same, asynchronously."""
     terminal.label("astream")
-    chat = _chat(endpoint)
-    async for chunk in chat.astream(QUESTION):
+    async for chunk in model.astream(QUESTION):
         terminal.token(chunk.text)
     terminal.end()
-    await chat.aclose()
+    await model.aclose()
 
 
-def failure(endpoint: str, terminal: Any) -> None:
+def failure(model: ChatModel, terminal: Any) -> None:
     """An answer that the service breaks off."""
     listener = _Listener()
     terminal.label("stream")
     try:
-        for chunk in _chat(endpoint).stream(QUESTION, {"callbacks": [listener]}):
+        for chunk in model.stream(QUESTION, {"callbacks": [listener]}):
             terminal.token(chunk.text)
     except MDStreamError as error:
         terminal.broken()

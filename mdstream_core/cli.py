@@ -14,6 +14,17 @@ from mdstream_core.errors import MissingExtra
 #: The packages that can show something, and what is said where one is not installed.
 _SHOWS = {"langchain_mdstream._demo": "LangChain", "llamaindex_mdstream._demo": "LlamaIndex"}
 
+#: The platforms, how a stream is broken there (a fault of the emulator), and what that is in words.
+_PLATFORMS: dict[str, tuple[dict[str, Any], str]] = {
+    "oci-model-deployment": ({"kind": "trailer"}, "OCI ends the stream after 200 OK, in the trailer StreamFailure"),
+    "oci-genai": ({"kind": "error_event"}, "OCI ends the stream with an error event"),
+    "sagemaker": ({"kind": "exception_frame"}, "SageMaker ends the stream with an exception frame"),
+    "modelarts": (
+        {"kind": "trailer", "name": "close", "data": b"1011 the engine died"},
+        "ModelArts closes the WebSocket with code 1011",
+    ),
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 0 when all went well, 1 when it did not, 2 for wrong words."""
@@ -36,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mdstream {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     demo = commands.add_parser("demo", help="stream an answer, and then a broken one, from an emulated cloud")
+    demo.add_argument("--platform", choices=_PLATFORMS, help="only this one; by default all four")
     demo.add_argument("--fast", action="store_true", help="do not pause between tokens")
     demo.set_defaults(run=_demo)
     emulate = commands.add_parser("emulate", help="serve an emulated cloud on loopback until Ctrl-C")
@@ -53,15 +65,19 @@ def _demo(options: argparse.Namespace) -> int:
 
     terminal = Terminal()
     shows = [show for name, title in _SHOWS.items() if (show := _show(name, title, terminal))]
-    with Emulator(delay=0.0 if options.fast else 0.03) as cloud:
-        terminal.line("emulator", cloud.endpoint)
-        for show in shows:
-            terminal.heading(show.TITLE)
-            show.stream(cloud.endpoint, terminal)
-            asyncio.run(show.astream(cloud.endpoint, terminal))
-            cloud.script(Fault("trailer", after=6))
-            terminal.heading(f"{show.TITLE}: OCI ends the stream after 200 OK, in the trailer StreamFailure")
-            show.failure(cloud.endpoint, terminal)
+    with Emulator(delay=0.0 if options.fast else 0.02) as cloud:
+        terminal.line("emulator", cloud.url)
+        for platform in [options.platform] if options.platform else _PLATFORMS:
+            fault, words = _PLATFORMS[platform]
+            for show in shows:
+                model = show.MODELS[platform](cloud)
+                terminal.heading(f"{show.FRAMEWORK} · {type(model).__name__}")
+                show.stream(model, terminal)
+                asyncio.run(show.astream(model, terminal))
+                terminal.line("and then", f"{words}:", "dim")
+                cloud.script(Fault(**fault, after=6))
+                show.failure(model, terminal)
+                model.close()
     return 0 if shows else 1
 
 
@@ -79,8 +95,11 @@ def _emulate(options: argparse.Namespace) -> int:
     terminal = Terminal()
 
     def ready(cloud: Emulator) -> None:
-        terminal.line("OCI", cloud.endpoint)
-        terminal.line("OpenAI", cloud.openai_url)
+        terminal.line("OCI", f"{cloud.endpoint}  (model deployment)")
+        terminal.line("OCI GenAI", f"{cloud.oci_generative_ai.endpoint}  ({cloud.oci_generative_ai.compartment_id})")
+        terminal.line("SageMaker", f"{cloud.sagemaker.endpoint_url}  (endpoint {cloud.sagemaker.endpoint_name})")
+        terminal.line("ModelArts", f"{cloud.modelarts.endpoint}  (also ws://, MaaS {cloud.modelarts.maas})")
+        terminal.line("OpenAI", f"{cloud.openai_url}  (the model server alone)")
         terminal.line("", "serving until Ctrl-C", "dim")
 
     asyncio.run(serve(port=options.port, ready=ready, upstream=options.upstream, delay=options.delay))
