@@ -1,63 +1,23 @@
-"""`ChatOCIModelDeployment` as people use it: tools, structure, connections, sharing, secrets."""
+"""`ChatOCIModelDeployment` as people use it: chunks, tools, structure, what is sent."""
 
-import asyncio
 import copy
-import json
 import pickle
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
-import httpx2
 import pytest
+from _langchain import ANSWER, QUESTION, chat_at, cloud, emulator, get_weather
 from langchain.agents import create_agent
-from langchain_core.caches import InMemoryCache
-from langchain_core.load import dumpd, dumps, load
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
-from langchain_core.tools import tool
+from langchain_core.load import dumps
+from langchain_core.messages import AIMessageChunk, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel, Field, ValidationError
 
 from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
 from langchain_mdstream._fast import built, filled, same
-from mdstream_core import Timeout, errors, tracing, transport
+from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
 
-ANSWER = "The Nile, the Amazon and the Danube."
-QUESTION = "Name three rivers."
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
-    emulator.reset()
-    return emulator
-
-
-def chat_at(cloud: Emulator, **options: Any) -> ChatOCIModelDeployment:
-    """A chat model on the emulator."""
-    return ChatOCIModelDeployment(**{"endpoint": cloud.endpoint, "auth_type": "none", **options})
-
-
-@tool
-def get_weather(city: str) -> str:
-    """Tell the weather in a city."""
-    return f"It is sunny in {city}."
-
-
-# ------------------------------------------------------------------ chunks
+__all__ = ["cloud", "emulator"]  # fixtures
 
 
 def test_filled_chunks_are_what_the_constructors_build() -> None:
@@ -102,9 +62,6 @@ def test_reasoning_text_and_calls_keep_apart(cloud: Emulator, version: str) -> N
     blocks = message.content_blocks
     assert ["reasoning", "tool_call", "tool_call"] == [block["type"] for block in blocks if block["type"] != "text"]
     assert ["Paris", "Tokyo"] == [block["args"]["city"] for block in blocks if block["type"] == "tool_call"]
-
-
-# ------------------------------------------------------------------ tools and structure
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -191,9 +148,6 @@ def test_logprobs(cloud: Emulator) -> None:
     assert ANSWER == "".join(entry["token"] for entry in streamed.response_metadata["logprobs"]["content"])
 
 
-# ------------------------------------------------------------------ what is sent
-
-
 def test_fields_and_overrides_reach_the_wire(cloud: Emulator) -> None:
     """Fields, then `model_kwargs`, then the call's own words, then `extra_body`."""
     chat = chat_at(
@@ -245,253 +199,6 @@ def test_wrong_options_are_named(options: dict[str, Any], words: str) -> None:
         ChatOCIModelDeployment(**{"endpoint": "https://h/o", **options})
 
 
-# ------------------------------------------------------------------ connections
-
-
-def test_two_hundred_streams_use_one_connection(cloud: Emulator) -> None:
-    """Streams are read to their end, so the connection is used again."""
-    chat = chat_at(cloud)
-    before = cloud.connections
-    for _ in range(200):
-        assert ANSWER == "".join(chunk.text for chunk in chat.stream(QUESTION))
-
-    assert 1 == cloud.connections - before
-
-
-def test_a_model_outlives_its_event_loop(cloud: Emulator) -> None:
-    """Two `asyncio.run` in a row work, with one request each."""
-    chat = chat_at(cloud, max_retries=0)
-
-    assert ANSWER == asyncio.run(chat.ainvoke(QUESTION)).text
-    assert ANSWER == asyncio.run(chat.ainvoke(QUESTION)).text
-    assert 2 == len(cloud.requests)
-
-
-def test_breaking_out_closes_the_socket(cloud: Emulator) -> None:
-    """The server sees the client go at once, not when the garbage is collected."""
-    cloud.script(Fault("stall", after=3))
-    stream = chat_at(cloud).stream(QUESTION)
-    next(stream)
-    stream.close()  # type: ignore[attr-defined]
-
-    assert cloud.last.closed.wait(5)
-
-
-async def test_breaking_out_of_an_asynchronous_stream_closes_the_socket(cloud: Emulator) -> None:
-    """`aclose` reaches the socket."""
-    cloud.script(Fault("stall", after=3))
-    stream = chat_at(cloud).astream(QUESTION)
-    await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
-
-    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
-
-
-async def test_cancelling_closes_the_socket(cloud: Emulator) -> None:
-    """A cancelled task leaves no request running on the server."""
-    cloud.script(Fault("stall", after=3))
-    arrived = asyncio.Event()
-
-    async def read() -> None:
-        async for _ in chat_at(cloud).astream(QUESTION):
-            arrived.set()
-
-    task = asyncio.create_task(read())
-    await arrived.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
-
-
-def test_retries_end_where_delivery_begins(cloud: Emulator) -> None:
-    """Before the first token a failure is asked again; after it never."""
-    chat = chat_at(cloud)
-    cloud.script(Fault("refuse", "lb_bandwidth"), Fault("trailer", after=0), None)
-    assert ANSWER == "".join(chunk.text for chunk in chat.stream(QUESTION))
-    assert 3 == len(cloud.requests)
-
-    cloud.reset()
-    cloud.script(Fault("trailer", after=3))
-    with pytest.raises(errors.StreamTimeout):
-        list(chat.stream(QUESTION))
-    assert 1 == len(cloud.requests)
-
-
-def test_fallbacks_switch_before_the_first_token(cloud: Emulator) -> None:
-    """`with_fallbacks` takes the next model when the first gives nothing."""
-    cloud.script(Fault("trailer", after=0))
-    chain = chat_at(cloud, max_retries=0).with_fallbacks([chat_at(cloud, model="second")])
-    first, *rest = chain.stream(QUESTION)
-
-    assert "second" == rest[-1].response_metadata["model_name"]
-    assert ANSWER == (first + rest).text  # type: ignore[operator]
-
-
-@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
-def test_a_client_of_the_users_own(cloud: Emulator, library: Any) -> None:
-    """A stock client works; that it cannot show trailers is said in a warning."""
-    with library.Client(trust_env=False) as http, pytest.warns(RuntimeWarning, match="cannot see HTTP trailers"):
-        assert ANSWER == "".join(chunk.text for chunk in chat_at(cloud, http_client=http).stream(QUESTION))
-
-
-def test_a_client_of_the_users_own_with_our_transport(cloud: Emulator) -> None:
-    """Built by our factory, a client shows trailers."""
-    cloud.script(Fault("trailer"))
-    with transport.http_client() as http, pytest.raises(errors.StreamTimeout):
-        list(chat_at(cloud, http_client=http).stream(QUESTION))
-
-
-def test_timeouts(cloud: Emulator) -> None:
-    """Silence ends with an error that says which limit it was, with the partial."""
-    cloud.script(Fault("stall", after=3))
-    with pytest.raises(errors.StreamStalled, match=r"nothing came for 0.2 s \(timeout.read\)") as caught:
-        list(chat_at(cloud, timeout=0.2, max_retries=0).stream(QUESTION))
-    assert "The Nile" == caught.value.partial.text  # type: ignore[union-attr]
-
-    cloud.script(Fault("stall", after=0))
-    with pytest.raises(errors.StreamStalled, match=r"no first token within 0\.2 s"):
-        list(chat_at(cloud, timeout=Timeout(first_token=0.2), max_retries=0).stream(QUESTION))
-
-
-# ------------------------------------------------------------------ sharing
-
-
-def test_fifty_threads_share_one_model(cloud: Emulator) -> None:
-    """Each gets its own answer."""
-    chat = chat_at(cloud)
-
-    def ask(number: int) -> tuple[int, str]:
-        return number, "".join(chunk.text for chunk in chat.stream(f"Repeat after me: {number}"))
-
-    with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(ask, range(100)))
-
-    assert all(str(number) in answer for number, answer in answers)
-
-
-async def test_a_hundred_tasks_share_one_model(cloud: Emulator) -> None:
-    """Each gets its own answer."""
-    chat = chat_at(cloud)
-    answers = await asyncio.gather(*(chat.ainvoke(f"Repeat after me: {n}", stream=True) for n in range(100)))
-
-    assert all(str(n) in answer.text for n, answer in enumerate(answers))
-
-
-def test_streaming_leaves_the_model_as_it_was(cloud: Emulator) -> None:
-    """A stream sets nothing on the model: the next `invoke` does not stream."""
-    chat = chat_at(cloud)
-    before = chat.model_dump()
-    list(chat.stream("hi"))
-    chat.invoke("hi")
-
-    assert before == chat.model_dump()
-    assert "streaming" not in chat.model_fields_set
-    assert "stream" not in cloud.last.json
-
-
-def test_the_cache_tells_models_apart(cloud: Emulator) -> None:
-    """Two models never share an answer; one model's second question is not asked."""
-    cache = InMemoryCache()
-    one, two = (chat_at(cloud, model=name, cache=cache) for name in ("one", "two"))
-
-    assert ["one", "two", "one"] == [chat.invoke("hi").response_metadata["model_name"] for chat in (one, two, one)]
-    assert 2 == len(cloud.requests)
-
-
-@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda chat: pickle.loads(pickle.dumps(chat))])
-def test_copies_and_pickles_work(cloud: Emulator, duplicate: Any) -> None:
-    """A copy asks as the original does."""
-    chat = chat_at(cloud)
-    chat.invoke("hi")
-
-    assert ANSWER == duplicate(chat).invoke(QUESTION).text
-
-
-# ------------------------------------------------------------------ secrets and serialization
-
-SECRET = "sesame-open-1234567890"
-
-
-def test_secrets_are_nowhere(cloud: Emulator) -> None:
-    """A key is in no repr, dump, serialization, trace, error, or metadata."""
-    chat = chat_at(cloud, auth_type=None, api_key=SECRET, default_headers={"X-Token": SECRET})
-    cloud.script(Fault("trailer", after=3))
-    with pytest.raises(errors.StreamFailure) as caught:
-        list(chat.stream(QUESTION))
-
-    assert f"Bearer {SECRET}" == cloud.last.headers["authorization"]
-    shown = [
-        repr(chat),
-        str(chat),
-        dumps(chat),
-        str(chat.model_dump()),
-        str(chat.asdict()),
-        str(chat._get_llm_string()),
-        str(chat._identifying_params),
-        repr(caught.value),
-        str(vars(caught.value)),
-        json.dumps(caught.value.response.json()),  # type: ignore[union-attr]
-        str(caught.value.response.headers),  # type: ignore[union-attr]
-        str(vars(caught.value.__cause__)),
-    ]
-    assert [] == [text for text in shown if SECRET in text]
-
-
-def test_a_wrong_option_shows_no_secret() -> None:
-    """What is wrong is named; what else was given is not shown."""
-    with pytest.raises(ValidationError) as caught:
-        ChatOCIModelDeployment(endpoint="nowhere", auth={"key": SECRET}, default_headers={"authorization": SECRET})
-
-    assert SECRET not in str(caught.value)
-
-
-@pytest.mark.parametrize("auth_type", ["none", "NONE", None])
-def test_a_key_in_the_environment_counts_where_nothing_else_was_said(
-    cloud: Emulator, monkeypatch: pytest.MonkeyPatch, auth_type: str | None
-) -> None:
-    """`MDSTREAM_API_KEY` does not stand in the way of another `auth_type`."""
-    monkeypatch.setenv("MDSTREAM_API_KEY", SECRET)
-    chat_at(cloud, auth_type=auth_type).invoke("hi")
-
-    assert (auth_type is None) == ("authorization" in cloud.last.headers)
-
-
-def test_loading_what_was_dumped(cloud: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`load(dumpd(model))` gives the model again; the key comes from the environment."""
-    monkeypatch.setenv("MDSTREAM_API_KEY", SECRET)
-    for model in (
-        chat_at(cloud, auth_type=None, api_key=SECRET, temperature=0.3),
-        OCIModelDeploymentLLM(endpoint=cloud.endpoint, api_key=SECRET, temperature=0.3),  # type: ignore[arg-type]
-    ):
-        again = load(
-            dumpd(model), valid_namespaces=["langchain_mdstream"], allowed_objects="all", secrets_from_env=True
-        )
-        assert model == again
-
-
-def test_versions_are_traced(cloud: Emulator) -> None:
-    """A trace says which packages made it."""
-    assert {"langchain-core", "mdstream-llm"} <= set((chat_at(cloud).metadata or {})["lc_versions"])
-
-
-def test_hooks_are_told_what_happens(cloud: Emulator) -> None:
-    """Each attempt, the answer's head, the first event and the end are told, in this order, without credentials."""
-    told: list[Any] = []
-    cloud.script(Fault("refuse", "lb_bandwidth"), None)
-    list(chat_at(cloud, auth_type=None, api_key=SECRET, hooks=(told.append,)).stream(QUESTION))
-
-    first = [tracing.Asked, tracing.Answered, tracing.AskedAgain]
-    then = [tracing.Asked, tracing.Answered, tracing.Started, tracing.Ended]
-    assert [*first, *then] == [type(moment) for moment in told]
-    assert ANSWER == told[-1].reply.text
-    assert SECRET not in repr(told)
-
-
-# ------------------------------------------------------------------ completions
-
-
 async def test_completions_stream_in_events_and_when_asked(cloud: Emulator) -> None:
     """The completion class streams, reports usage and finish reason, and streams underneath `astream_events`."""
     llm = OCIModelDeploymentLLM(endpoint=cloud.endpoint, auth_type="none")
@@ -505,39 +212,3 @@ async def test_completions_stream_in_events_and_when_asked(cloud: Emulator) -> N
     assert events.count("on_llm_stream") > 2
     assert cloud.requests[0].json["prompt"] == QUESTION
     assert "/v1/completions" == cloud.last.headers["route"]
-
-
-# ------------------------------------------------------------------ imports
-
-
-def test_import_is_light() -> None:
-    """Importing the package loads no vendor SDK, not the other framework, and nothing heavy."""
-    heavy = ("oci", "ads", "boto3", "botocore", "openai", "llama_index", "cryptography", "requests", "aiohttp", "trio")
-    code = f"import sys, langchain_mdstream; print([name for name in {heavy} if name in sys.modules])"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    core = "import sys, langchain_core.language_models; print([n for n in ('requests', 'aiohttp') if n in sys.modules])"
-    brought = subprocess.run([sys.executable, "-c", core], capture_output=True, text=True, check=True)
-    assert brought.stdout == shown.stdout
-
-
-def test_no_threads_are_left(cloud: Emulator) -> None:
-    """Neither streaming nor closing leaves threads behind."""
-    before = threading.active_count()
-    chat = chat_at(cloud)
-    list(chat.stream("hi"))
-    asyncio.run(chat.ainvoke("hi"))
-    chat.close()
-
-    end = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < end:
-        time.sleep(0.01)
-    assert before >= threading.active_count()
-
-
-def test_an_answer_is_json_all_through(cloud: Emulator) -> None:
-    """A message can be kept by any checkpointer."""
-    message: AIMessage = chat_at(cloud).invoke("hi")
-
-    json.dumps(message.response_metadata)
-    json.dumps(message.additional_kwargs)
