@@ -14,6 +14,6 @@ if find_spec("llama_index") is None or find_spec("llama_index.core") is None:
     raise MissingExtra("llama-index-core", "llamaindex")
 
 from llamaindex_mdstream._base import MDStreamLLM
-from llamaindex_mdstream.llms import OCIDataScience
+from llamaindex_mdstream.llms import ModelArts, OCIDataScience, OCIGenAI, SageMakerLLM
 
-__all__ = ["MDStreamLLM", "OCIDataScience"]
+__all__ = ["MDStreamLLM", "ModelArts", "OCIDataScience", "OCIGenAI", "SageMakerLLM"]

@@ -1,5 +1,6 @@
 """Events of the core → responses of LlamaIndex: one `Answer` for each answer, and nobody else's."""
 
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse, LogProb
@@ -64,10 +65,12 @@ class Answer(Generic[R]):
     LlamaIndex knows one answer to a question: where several were asked for, the others are not shown.
 
     Args:
+        model: Who was asked, for servers that do not say who answers.
         parallel: Whether the model may call several tools at once; otherwise only its first call is let through.
     """
 
-    def __init__(self, *, parallel: bool = True) -> None:
+    def __init__(self, model: str | None = None, *, parallel: bool = True) -> None:
+        self._model = model
         self._parallel = parallel
         self._text = ""
         self._reasoning = ""
@@ -76,7 +79,7 @@ class Answer(Generic[R]):
         self._logprobs: list[dict[str, Any]] = []
         self._finish: str | None = None
         self._usage: Usage | None = None
-        self._served = Served()
+        self._served = Served(model)
 
     def take(self, event: Event) -> R | None:
         """The response that this event makes; `None` for what only the last response tells."""
@@ -100,7 +103,7 @@ class Answer(Generic[R]):
             case Usage():
                 self._usage = event
             case Served():
-                self._served = event
+                self._served = self._named(event)
         return None
 
     def last(self) -> R:
@@ -135,6 +138,12 @@ class Answer(Generic[R]):
             "choices": [{"index": 0, "delta": wire, "finish_reason": None}],
         }
 
+    def _document(self, reply: Reply, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
+        return raw(replace(reply, served=self._named(reply.served)), calls)
+
+    def _named(self, served: Served) -> Served:
+        return served if served.model else replace(served, model=self._model)
+
     def _call(self, delta: ToolCallDelta) -> None:
         if delta.index < len(self._calls):
             self._calls[delta.index].take(delta.arguments)
@@ -164,7 +173,7 @@ class ChatAnswer(Answer[ChatResponse]):
         blocks = _blocks(reply.text, reply.reasoning)
         blocks += [_fast.tool_call_block(call.id, call.name, _arguments(call)) for call in calls]
         message = _fast.chat_message(blocks, _said(calls, reply.refusal))
-        response = _fast.chat_response(message, raw(reply, calls), delta, more)
+        response = _fast.chat_response(message, self._document(reply, calls), delta, more)
         if reply.choices[0].logprobs:
             response.logprobs = _logprobs(reply)
         return response
@@ -179,7 +188,7 @@ class TextAnswer(Answer[CompletionResponse]):
     def _whole(
         self, reply: Reply, calls: tuple[ToolCall, ...], delta: str | None, more: dict[str, Any]
     ) -> CompletionResponse:
-        response = _fast.completion_response(reply.text, raw(reply, calls), delta, more)
+        response = _fast.completion_response(reply.text, self._document(reply, calls), delta, more)
         if reply.choices[0].logprobs:
             response.logprobs = _logprobs(reply)
         return response

@@ -20,11 +20,9 @@ from llamaindex_mdstream._answer import Answer, ChatAnswer, TextAnswer
 from llamaindex_mdstream._callbacks import told_as_chat, told_as_completion
 from llamaindex_mdstream._structured import StructuredOutput
 from llamaindex_mdstream._translate import openai_messages
-from mdstream_core import Call, OpenAIChat, OpenAICompletions
+from mdstream_core import Call, dialect
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
-
-_CHAT, _COMPLETIONS = OpenAIChat(), OpenAICompletions()
 
 
 class MDStreamLLM(StructuredOutput):
@@ -34,7 +32,7 @@ class MDStreamLLM(StructuredOutput):
     as `partial_response`, a `ChatResponse` or `CompletionResponse`, which callback handlers get too. A refusal of the
     service is raised by the call itself, also by the streaming ones; later failures are raised while reading.
 
-    Subclasses say where to ask (`_platform`) and who signs (`_auth`).
+    Where to ask and who signs is said by the classes of the platforms.
 
     Example:
         >>> from llamaindex_mdstream import OCIDataScience
@@ -128,7 +126,8 @@ class MDStreamLLM(StructuredOutput):
         else:
             asked = {"prompt": self.messages_to_prompt(messages)}  # type: ignore[misc]  # a validator sets it
         body = self._question(asked, given)
-        return self._call(body, given, stream=stream), ChatAnswer(parallel=_question.parallel(body))
+        answer = ChatAnswer(body.get("model") or self._known_as(), parallel=_question.parallel(body))
+        return self._call(body, given, stream=stream), answer
 
     def _completion_call(
         self, prompt: str, formatted: bool, given: dict[str, Any], *, stream: bool
@@ -137,16 +136,16 @@ class MDStreamLLM(StructuredOutput):
             prompt = self.completion_to_prompt(prompt)
         chat = {"messages": [{"role": "user", "content": prompt}]}
         body = self._question(chat if self.is_chat_model else {"prompt": prompt}, given)
-        return self._call(body, given, stream=stream), TextAnswer()
+        return self._call(body, given, stream=stream), TextAnswer(body.get("model") or self._known_as())
 
     def _question(self, asked: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         names = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body")
         return _question.question({name: getattr(self, name) for name in names}, self.additional_kwargs, given, asked)
 
     def _call(self, body: dict[str, Any], given: dict[str, Any], *, stream: bool) -> Call:
-        dialect = _CHAT if self.is_chat_model else _COMPLETIONS
+        name = self.dialect or self._speaks(str(body.get("model") or ""), chat="messages" in body)
         headers = _headers.named(self.additional_kwargs, given)
-        return self._service().call(dialect, body, stream=stream, headers=headers)
+        return self._service().call(dialect(name), body, stream=stream, headers=headers)
 
     def _whole(self, call: Call, answer: Answer[R]) -> R:
         with _streams.partial_kept(answer):

@@ -1,16 +1,36 @@
 """What `mdstream demo` shows of LlamaIndex."""
 
+from collections.abc import Callable
 from typing import Any
 
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
 from llama_index.core.llms import ChatMessage
 
-from llamaindex_mdstream.llms import OCIDataScience
+from llamaindex_mdstream._base import MDStreamLLM
+from llamaindex_mdstream.llms import ModelArts, OCIDataScience, OCIGenAI, SageMakerLLM
 from mdstream_core import MDStreamError
 
-TITLE = "LlamaIndex · OCIDataScience"
+FRAMEWORK = "LlamaIndex"
 QUESTION = [ChatMessage(content="Name three rivers.")]
+
+#: The platforms' models on an emulated cloud.
+MODELS: dict[str, Callable[[Any], MDStreamLLM]] = {
+    "oci-model-deployment": lambda cloud: OCIDataScience(endpoint=cloud.endpoint, auth_type="none"),
+    "oci-genai": lambda cloud: OCIGenAI(
+        model="meta.llama-3.3-70b-instruct",
+        service_endpoint=cloud.oci_generative_ai.endpoint,
+        compartment_id=cloud.oci_generative_ai.compartment_id,
+        auth_type="none",
+    ),
+    "sagemaker": lambda cloud: SageMakerLLM(
+        endpoint_name=cloud.sagemaker.endpoint_name,
+        endpoint_url=cloud.sagemaker.endpoint_url,
+        region_name=cloud.sagemaker.region_name,
+        auth_type="none",
+    ),
+    "modelarts": lambda cloud: ModelArts(endpoint=cloud.modelarts.websocket_endpoint, auth_type="none"),
+}
 
 
 class _Listener(BaseCallbackHandler):
@@ -36,34 +56,30 @@ class _Listener(BaseCallbackHandler):
         """Not used."""
 
 
-def _llm(endpoint: str, *listeners: BaseCallbackHandler) -> OCIDataScience:
-    return OCIDataScience(endpoint=endpoint, auth_type="none", callback_manager=CallbackManager(list(listeners)))
-
-
-def stream(endpoint: str, terminal: Any) -> None:
+def stream(model: MDStreamLLM, terminal: Any) -> None:
     """A whole answer, token by token."""
     terminal.label("stream_chat")
-    for response in _llm(endpoint).stream_chat(QUESTION):
+    for response in model.stream_chat(QUESTION):
         terminal.token(response.delta or "")
     terminal.end()
 
 
-async def astream(endpoint: str, terminal: Any) -> None:
+async def astream(model: MDStreamLLM, terminal: Any) -> None:
     """The same, asynchronously."""
     terminal.label("astream_chat")
-    llm = _llm(endpoint)
-    async for response in await llm.astream_chat(QUESTION):
+    async for response in await model.astream_chat(QUESTION):
         terminal.token(response.delta or "")
     terminal.end()
-    await llm.aclose()
+    await model.aclose()
 
 
-def failure(endpoint: str, terminal: Any) -> None:
+def failure(model: MDStreamLLM, terminal: Any) -> None:
     """An answer that the service breaks off."""
     listener = _Listener()
+    model.callback_manager = CallbackManager([listener])
     terminal.label("stream_chat")
     try:
-        for response in _llm(endpoint, listener).stream_chat(QUESTION):
+        for response in model.stream_chat(QUESTION):
             terminal.token(response.delta or "")
     except MDStreamError as error:
         terminal.broken()

@@ -1,27 +1,30 @@
 """The fields of our LLMs: what they mean for the service behind, and what may be seen or copied of them."""
 
-import os
 from typing import Any, Self
 
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW, DEFAULT_TEMPERATURE
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_serializer, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_serializer, model_validator
 
+from llamaindex_mdstream._platforms import Place
 from llamaindex_mdstream._service import Services
-from mdstream_core import Platform, Retry, Service, Timeout
+from mdstream_core import Retry, Service, Timeout, dialect
 from mdstream_core.auth import Signer
 from mdstream_core.http import without_secrets
 from mdstream_core.tracing import Hook
 
 
-class ModelFields(FunctionCallingLLM):
-    """A model object: its fields, its service, its copies. Subclasses say where to ask and who signs."""
+class ModelFields(Place, FunctionCallingLLM):
+    """A model object: its fields, its service, its copies. A `Place` before it says where to ask and who signs."""
 
     # A misspelt field is an error, and an error shows no field: it may be a credential.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    model: str = Field(default="odsc-llm", description="The model's name, as the server knows it.")
+    model: str = Field(default="", description="The model's name, as the server knows it; not sent where it is empty.")
+    dialect: str | None = Field(
+        default=None, description="What the endpoint speaks; default: what the models there do."
+    )
     temperature: float | None = Field(default=DEFAULT_TEMPERATURE, ge=0, description="How freely tokens are chosen.")
     max_tokens: int | None = Field(default=None, gt=0, description="The most tokens of an answer; None: the server's.")
     top_p: float | None = Field(default=None, ge=0, le=1, description="The share of likely tokens to choose from.")
@@ -42,10 +45,6 @@ class ModelFields(FunctionCallingLLM):
     should_use_structured_outputs: bool = Field(
         default=False, description="Whether structured predictions ask for JSON by schema instead of a tool call."
     )
-    api_key: SecretStr | None = Field(
-        default=None, exclude=True, repr=False, description="A bearer key; default: MDSTREAM_API_KEY."
-    )
-    auth: Any = Field(default=None, exclude=True, repr=False, description="Who signs the requests.")
     http_client: Any = Field(default=None, exclude=True, repr=False, description="An httpx.Client of your own.")
     http_async_client: Any = Field(default=None, exclude=True, repr=False, description="An httpx.AsyncClient.")
     verify: bool | str = Field(default=True, description="TLS: False trusts everybody, a string names a CA file.")
@@ -68,7 +67,7 @@ class ModelFields(FunctionCallingLLM):
             num_output=self.max_tokens or -1,
             is_chat_model=self.is_chat_model,
             is_function_calling_model=self.is_function_calling_model,
-            model_name=self.model,
+            model_name=self._known_as() or "unknown",
         )
 
     def to_payload(self) -> dict[str, Any]:
@@ -83,29 +82,21 @@ class ModelFields(FunctionCallingLLM):
         """Close the connections of this event loop."""
         await self._services.aclose()
 
-    def _bearer(self) -> str | None:
-        """The bearer key, of the environment if need be."""
-        return self.api_key.get_secret_value() if self.api_key else os.environ.get("MDSTREAM_API_KEY")
-
-    def _platform(self) -> Platform:
-        raise NotImplementedError
-
-    def _auth(self) -> Any:
-        raise NotImplementedError
-
-    def _origin(self) -> tuple[Any, ...]:
-        """The fields of a subclass that its platform and its signer are built from."""
-        return ()
+    def _known_as(self) -> str | None:
+        """The model's name for observers, where a server gives none."""
+        return self.model or None
 
     def _service(self) -> Service:
+        place = [getattr(self, name) for name in self._place]
         connection = (self.http_client, self.http_async_client, self.verify, self.proxy, self.trust_env)
         manners = (self.timeout, self.max_retries, dict(self.default_headers or {}), self.hooks)
-        return self._services.get((self.auth, self.api_key, *self._origin(), *connection, *manners), self._build)
+        return self._services.get((*place, *connection, *manners), self._build)
 
     def _build(self) -> Service:
+        platform, auth = self._connected()
         return Service(
-            self._platform(),
-            auth=self._auth(),
+            platform,
+            auth=auth,
             headers=self.default_headers,
             timeout=self.timeout,
             retry=Retry(self.max_retries),
@@ -120,24 +111,29 @@ class ModelFields(FunctionCallingLLM):
     @model_validator(mode="after")
     def _checked(self) -> Self:
         Timeout.of(self.timeout)
-        self._platform()
+        self._checks()
+        dialect(self.dialect or self._speaks(self.model, chat=self.is_chat_model))
         return self
 
     @field_serializer("default_headers")
     def _shown_headers(self, headers: dict[str, str] | None) -> dict[str, str] | None:
         return headers and without_secrets(headers)
 
+    def _unsaid(self) -> dict[str, Any]:
+        """The fields that are neither shown nor saved, and their defaults: credentials, clients, hooks."""
+        fields = type(self).model_fields
+        ours = fields.keys() - FunctionCallingLLM.model_fields.keys()
+        return {name: fields[name].default for name in ours if fields[name].exclude}
+
     def __getstate__(self) -> dict[str, Any]:
         """Without credentials: the other side finds them as a new object does. A signer that can find its key stays."""
-        hidden = {"api_key": None, "http_client": None, "http_async_client": None, "proxy": None, "hooks": ()}
         auth = self.auth if isinstance(self.auth, Signer) else None
-        shown = self.model_copy(
-            update={**hidden, "auth": auth, "default_headers": self._shown_headers(self.default_headers)}
-        )
+        headers = self._shown_headers(self.default_headers)
+        shown = self.model_copy(update={**self._unsaid(), "auth": auth, "default_headers": headers})
         return super(ModelFields, shown).__getstate__()  # core's own, which removes what cannot be pickled from `self`
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        shared = (self.auth, self.http_client, self.http_async_client)
+        shared = [getattr(self, name) for name in self._unsaid()]
         return super().__deepcopy__({**(memo or {}), **{id(one): one for one in shared}})
 
     def __enter__(self) -> Self:

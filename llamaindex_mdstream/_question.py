@@ -33,12 +33,13 @@ def question(
     """The question. What stands further right counts more; `extra_body` counts most, and is sent as it is.
 
     Args:
-        fields: What the model object says.
+        fields: What the model object says; what is empty there is not sent.
         additional: Its `additional_kwargs`.
         given: The keyword arguments of this call.
         asked: `messages` or `prompt`.
     """
-    merged = {**fields, **additional, **given}
+    said = {name: value for name, value in fields.items() if value not in (None, "", [])}
+    merged = {**said, **additional, **given}
     body = {name: value for name, value in merged.items() if name not in _INTERNAL}
     if "allow_parallel_tool_calls" in given and body.get("tools"):
         body.setdefault("parallel_tool_calls", given["allow_parallel_tool_calls"])

@@ -1,17 +1,14 @@
 """The LLMs, one class for each platform."""
 
-from typing import Any
-
 from llama_index.core.llms.llm import LLM
 from llama_index.core.llms.loading import RECOGNIZED_LLMS
 from pydantic import Field
 
 from llamaindex_mdstream._base import MDStreamLLM
-from mdstream_core import OCIModelDeployment, Platform
-from mdstream_core.auth import oci
+from llamaindex_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
 
 
-class OCIDataScience(MDStreamLLM):
+class OCIDataScience(OnOCIModelDeployment, MDStreamLLM):
     """A model deployed on OCI Data Science, with the names of `llama-index-llms-oci-data-science`.
 
     Args:
@@ -27,6 +24,7 @@ class OCIDataScience(MDStreamLLM):
         api_key: A bearer key, for a gateway in front of the deployment; default: `MDSTREAM_API_KEY`.
 
         model: The model's name, as the server knows it.
+        dialect: What the container speaks, if it is not the OpenAI API: `tgi`, `lmi` …
         temperature: How freely tokens are chosen; `None` leaves it to the server.
         max_tokens: The most tokens of an answer; `None` leaves it to the server.
         top_p: The share of likely tokens to choose from.
@@ -57,33 +55,142 @@ class OCIDataScience(MDStreamLLM):
         'odsc-llm'
     """
 
-    endpoint: str = Field(description="The deployment's URL or OCID.")
-    region: str | None = Field(default=None, description="The region of a bare OCID.")
-    route: str | None = Field(default=None, description="The container's path.")
-    auth_type: str | None = Field(default=None, description="Which principal signs.")
-    auth_profile: str | None = Field(default=None, description="The profile of the config file.")
-    auth_file_location: str | None = Field(default=None, description="The config file.")
+    model: str = Field(default="odsc-llm", description="The model's name, as the server knows it.")
 
     @classmethod
     def class_name(cls) -> str:
         """The name in serialized form."""
         return "mdstream_oci_model_deployment_llm"
 
-    def _platform(self) -> Platform:
-        return OCIModelDeployment(self.endpoint, self.region, self.route)
 
-    def _auth(self) -> Any:
-        return oci.signer(
-            self.auth,
-            auth_type=self.auth_type,
-            auth_profile=self.auth_profile,
-            auth_file_location=self.auth_file_location,
-            api_key=self._bearer() if self.api_key or self.auth_type in {None, "bearer"} else None,
-        )
+class OCIGenAI(OnOCIGenerativeAI, MDStreamLLM):
+    """A model of OCI Generative AI, on demand or dedicated, with the names of `llama-index-llms-oci-genai`.
 
-    def _origin(self) -> tuple[Any, ...]:
-        who = (self.auth_type, self.auth_profile, self.auth_file_location)
-        return (self.endpoint, self.region, self.route, *who)
+    The model's name decides which of the service's formats is spoken. With `is_chat_model=False` the older operation
+    `generateText` is asked.
+
+    Args:
+        model: A model's name, or the OCID of a dedicated cluster's endpoint.
+        compartment_id: OCID of the compartment that pays; needed but for `dialect="openai-chat"` with a bearer key.
+        region: Such as `us-chicago-1`.
+        service_endpoint: The service's URL instead of the region's.
+        api_format: `GENERIC`, `COHERE` or `COHEREV2`, for models and endpoints whose name does not say it.
+        dialect: `openai-chat` or `openai-completions` asks the service's OpenAI-compatible base.
+        openai_base: That base's path.
+        auth: Who signs; this and `auth_type`, `auth_profile`, `auth_file_location` and `api_key` as for
+            `OCIDataScience`.
+        context_window: How many tokens question and answer may have; also accepted as `context_size`.
+
+    The other fields are those of `OCIDataScience`.
+
+    Raises:
+        ValueError: A field is missing or wrong; the message names it and shows no other.
+
+    Example:
+        >>> compartment = "ocid1.compartment.oc1..aaaa"
+        >>> llm = OCIGenAI(model="xai.grok-4", region="us-chicago-1", compartment_id=compartment)
+        >>> llm.metadata.model_name
+        'xai.grok-4'
+    """
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name in serialized form."""
+        return "mdstream_oci_genai_llm"
+
+    def _checks(self) -> None:
+        super()._checks()
+        if not self.model:
+            raise ValueError(
+                "model is missing: give a model's name such as 'xai.grok-4', or a dedicated endpoint's OCID"
+            )
+        if not self.compartment_id and not (self.dialect or "").startswith("openai-"):
+            raise ValueError("compartment_id is missing: the service bills a compartment, ocid1.compartment.oc1..…")
+
+
+class SageMakerLLM(OnSageMaker, MDStreamLLM):
+    """A model on an Amazon SageMaker endpoint, with the names of `llama-index-llms-sagemaker-endpoint`.
+
+    What the container speaks (vLLM, SGLang, TGI, LMI, JumpStart) is found out from its first words. Needs
+    `pip install 'mdstream-llm[llamaindex,aws]'` for botocore's signer and its chain of credentials, which are looked
+    for when the first question is asked.
+
+    Args:
+        endpoint_name: The endpoint's name.
+        region_name: Default: the client's, the session's, the profile's, `AWS_DEFAULT_REGION`.
+        endpoint_url: The runtime's URL, where it is not the one of botocore's rules.
+        dialect: What the container speaks, if it cannot be found out: `openai-chat`, `tgi`, `lmi` …
+        model: The model's name; not sent where it is empty, as most containers serve one model.
+        inference_component_name: Of several components on the endpoint, the one to ask. Likewise `target_model`,
+            `target_variant`, `target_container_hostname`.
+        session_id: A stateful session.
+        inference_id: Your id of the requests.
+        custom_attributes: Up to 1,024 characters that reach the container, such as `accept_eula=true`.
+        enable_explanations: For an endpoint with an explainer; not streamed.
+        prefix_aware_id: A routing hint.
+        endpoint_kwargs: The same under `InvokeEndpoint`'s names, `{"CustomAttributes": "accept_eula=true"}`.
+        profile_name: A profile of `~/.aws`.
+        aws_access_key_id: A key, with `aws_secret_access_key`, and `aws_session_token` if it is temporary.
+        boto3_session: A `boto3.Session` as the source of region and credentials.
+        client: A boto3 client `sagemaker-runtime` as the source of region, endpoint and credentials.
+        auth: A signer of `mdstream_core.auth.aws`, or an `httpx.Auth`.
+        auth_type: `none` sends unsigned requests.
+        additional_kwargs: Further parameters of each question; also accepted as `model_kwargs`.
+
+    The other fields are those of `OCIDataScience`.
+
+    Raises:
+        ValueError: A field is missing or wrong; the message names it and shows no other.
+
+    Example:
+        >>> SageMakerLLM(endpoint_name="my-endpoint", region_name="us-east-1").metadata.model_name
+        'my-endpoint'
+    """
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name in serialized form."""
+        return "mdstream_sagemaker_llm"
+
+    def _known_as(self) -> str:
+        return self.model or self.endpoint_name
+
+
+class ModelArts(OnModelArts, MDStreamLLM):
+    """A model on a Huawei ModelArts real-time service, over HTTPS or a WebSocket, or on MaaS.
+
+    Args:
+        endpoint: The service's address as the console shows it, or MaaS's base; with `wss://` it is asked over a
+            WebSocket.
+        route: The image's path behind the address, if it is not the OpenAI one.
+        model: The model's name; MaaS needs it, and it is not sent where it is empty.
+        token: An IAM token.
+        user: With `password`, `domain` and `project`: fetches an IAM token, again before it expires, from
+            `iam_endpoint` if that is given.
+        ak: An access key, with `sk`, and `security_token` and `project_id` where there are any.
+        app_code: The AppCode of App authentication.
+        app_key: The key of App authentication, with `app_secret`.
+        api_key: Of inference 2.0 or MaaS; default: `MDSTREAM_API_KEY`, where nothing else is given. With
+            `bare_api_key` it is sent without the word Bearer.
+        auth: A signer of `mdstream_core.auth.huawei`, or an `httpx.Auth`. Without any of these the environment and
+            the credentials file of Huawei's SDK are searched.
+        auth_type: `token`, `password`, `aksk`, `appcode`, `app`, `api_key` or `none`.
+
+    The other fields are those of `OCIDataScience`.
+
+    Raises:
+        ValueError: A field is missing or wrong; the message names it and shows no other.
+
+    Example:
+        >>> llm = ModelArts(endpoint="https://api.modelarts-maas.com/v1", model="DeepSeek-V3", api_key="…")
+        >>> llm.metadata.model_name
+        'DeepSeek-V3'
+    """
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name in serialized form."""
+        return "mdstream_modelarts_llm"
 
 
 def _register(*kinds: type[LLM]) -> None:
@@ -91,4 +198,4 @@ def _register(*kinds: type[LLM]) -> None:
     RECOGNIZED_LLMS.update({kind.class_name(): kind for kind in kinds})
 
 
-_register(OCIDataScience)
+_register(OCIDataScience, OCIGenAI, SageMakerLLM, ModelArts)

@@ -17,15 +17,24 @@ MDSTREAM = [sys.executable, "-m", "mdstream_core.cli"]
 
 
 def test_the_demonstration_shows_all_and_no_colour_codes_in_a_pipe() -> None:
-    """Both frameworks stream twice, then show the broken stream with its code, request id and partial."""
+    """On each platform both frameworks stream twice, then show the broken stream with its code and partial."""
     shown = subprocess.run([*MDSTREAM, "demo", "--fast"], capture_output=True, text=True, timeout=60, check=True).stdout
 
     assert "\x1b" not in shown
-    assert 4 == shown.count("The Nile, the Amazon and the Danube. ✓")
-    assert 2 == shown.count("The Nile, the Amazon ✗")
+    assert 16 == shown.count("The Nile, the Amazon and the Danube. ✓")
+    assert 8 == shown.count(" ✗")
     assert 2 == shown.count("ModelResponseTimeExceeded\n")
-    assert 2 == len(re.findall(r"request id +\w{32}", shown))
-    assert 2 == shown.count("StreamTimeout, and the partial 'The Nile, the Amazon'")
+    assert 8 == len(re.findall(r"request id +\S{32}", shown))
+    assert 8 == len(re.findall(r"Stream\w+, and the partial 'The Nile, the Amazon", shown))
+    assert "taken for a whole one" not in shown
+
+
+def test_the_demonstration_of_one_platform() -> None:
+    """`--platform` chooses."""
+    asked = [*MDSTREAM, "demo", "--fast", "--platform", "sagemaker"]
+    shown = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    assert ["LangChain · ChatSagemakerEndpoint", "LlamaIndex · SageMakerLLM"] == re.findall(r".* · .*", shown)
 
 
 def test_colour_can_be_asked_for() -> None:

@@ -1,12 +1,12 @@
 """However a stream breaks and however LlamaIndex reads it: never a success, always the partial, everybody is told."""
 
-import asyncio
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _endings import ANSWER, ENDINGS, FEW, QUESTION, Ending
+from _endings import ANSWER, NOTHING, QUESTION, Ending
+from _llamaindex_clouds import ACCOUNTS, ALL, BROKEN, FEW, PLACES, STREAMS, WHOLE, Place, Read
 from llama_index.core.callbacks import (
     CallbackManager,
     CBEventType,
@@ -22,15 +22,17 @@ from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from llama_index.core.llms import ChatMessage, ChatResponse, CompletionResponse
 from pydantic import Field
 
-from llamaindex_mdstream import OCIDataScience
+from llamaindex_mdstream import MDStreamLLM
 from mdstream_core import MDStreamError, errors
 from mdstream_core.emulator import REFUSALS, Emulator, Fault
+from mdstream_core.emulator.faults._frames import AWS_REFUSALS
+from mdstream_core.emulator.services.modelarts import MODELARTS_REFUSALS
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
+    with Emulator(**ACCOUNTS) as cloud:
         yield cloud
 
 
@@ -102,63 +104,33 @@ def told() -> Told:
 
 
 @pytest.fixture
-def llm(cloud: Emulator, told: Told) -> Iterator[OCIDataScience]:
+def place() -> Place:
+    """The platform, where a test names none."""
+    return PLACES["deployment"]
+
+
+@pytest.fixture
+def llm(cloud: Emulator, told: Told, place: Place) -> Iterator[MDStreamLLM]:
     """A model that asks once."""
-    manager = CallbackManager([told])
-    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, callback_manager=manager) as model:
+    with place.build(cloud, max_retries=0, callback_manager=CallbackManager([told])) as model:
         yield model
 
 
-Read = Callable[[OCIDataScience, list[Any]], None]
-
-
-def _stream_chat(llm: OCIDataScience, got: list[Any]) -> None:
-    got.extend(llm.stream_chat([ChatMessage(QUESTION)]))
-
-
-def _stream_complete(llm: OCIDataScience, got: list[Any]) -> None:
-    for response in llm.stream_complete(QUESTION):
-        got.append(response)  # noqa: PERF402  # what comes before an error counts
-
-
-def _astream_chat(llm: OCIDataScience, got: list[Any]) -> None:
-    async def read() -> None:
-        async for response in await llm.astream_chat([ChatMessage(QUESTION)]):
-            got.append(response)  # noqa: PERF401  # what comes before an error counts
-
-    asyncio.run(read())
-
-
-def _astream_complete(llm: OCIDataScience, got: list[Any]) -> None:
-    async def read() -> None:
-        async for response in await llm.astream_complete(QUESTION):
-            got.append(response)  # noqa: PERF401  # what comes before an error counts
-
-    asyncio.run(read())
-
-
-STREAMS: dict[str, Read] = {
-    "stream_chat": _stream_chat,
-    "stream_complete": _stream_complete,
-    "astream_chat": _astream_chat,
-    "astream_complete": _astream_complete,
-}
-WHOLE: dict[str, Read] = {
-    "chat": lambda llm, got: got.append(llm.chat([ChatMessage(QUESTION)])),
-    "complete": lambda llm, got: got.append(llm.complete(QUESTION)),
-    "achat": lambda llm, got: got.append(asyncio.run(llm.achat([ChatMessage(QUESTION)]))),
-    "acomplete": lambda llm, got: got.append(asyncio.run(llm.acomplete(QUESTION))),
-}
+everywhere = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+streamed = pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
+whole = pytest.mark.parametrize("read", WHOLE.values(), ids=WHOLE)
+anyhow = pytest.mark.parametrize("read", ALL.values(), ids=ALL)
+few = pytest.mark.parametrize(("place", "ending"), FEW.values(), ids=FEW)
 
 
 def _said(response: ChatResponse | CompletionResponse) -> str:
     return response.text if isinstance(response, CompletionResponse) else response.message.content or ""
 
 
-@pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
-@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+@streamed
+@pytest.mark.parametrize(("place", "ending"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_stream_is_an_error_with_the_partial(
-    cloud: Emulator, llm: OCIDataScience, told: Told, listener: Listener, ending: Ending, read: Read
+    cloud: Emulator, llm: MDStreamLLM, told: Told, listener: Listener, ending: Ending, read: Read
 ) -> None:
     """
     The error has class, code, request id and the partial; callbacks and dispatcher get both; nothing is said to be whole.
@@ -190,15 +162,23 @@ def test_a_broken_stream_is_an_error_with_the_partial(
     assert len(got) == len(listener.events) - 2
 
 
-@pytest.mark.parametrize("read", [*STREAMS.values(), *WHOLE.values()], ids=[*STREAMS, *WHOLE])
-@pytest.mark.parametrize("spelling", REFUSALS)
+REFUSED = {
+    **{f"deployment: {spelling}": (PLACES["deployment"], Fault("refuse", spelling)) for spelling in REFUSALS},
+    **{f"sagemaker: {spelling}": (PLACES["sagemaker"], Fault("refuse_aws", spelling)) for spelling in AWS_REFUSALS},
+    **{f"modelarts: {spelling}": (PLACES["modelarts"], Fault("refuse", spelling)) for spelling in MODELARTS_REFUSALS},
+    **{f"{name}: its own": (place, place.standing) for name, place in PLACES.items()},
+}
+
+
+@anyhow
+@pytest.mark.parametrize(("place", "fault"), REFUSED.values(), ids=REFUSED)
 def test_a_refusal_is_raised_by_the_call_itself(
-    cloud: Emulator, llm: OCIDataScience, told: Told, listener: Listener, spelling: str, read: Read
+    cloud: Emulator, llm: MDStreamLLM, told: Told, listener: Listener, fault: Fault, read: Read
 ) -> None:
     """
     An error status drops the span, ends the callback event with the error alone, and nothing was handed out.
     """
-    cloud.script(Fault("refuse", spelling))
+    cloud.script(fault)
     got: list[Any] = []
 
     with pytest.raises(errors.ServiceError) as caught:
@@ -212,50 +192,68 @@ def test_a_refusal_is_raised_by_the_call_itself(
     assert 1 == len(cloud.requests)
 
 
-def test_a_refusal_comes_before_the_first_chunk_is_asked_for(cloud: Emulator, llm: OCIDataScience) -> None:
+@everywhere
+def test_a_refusal_comes_before_the_first_chunk_is_asked_for(cloud: Emulator, llm: MDStreamLLM, place: Place) -> None:
     """
     The status is checked when `stream_chat` is called, not when it is read.
     """
-    cloud.script(Fault("refuse", "tenancy_rate"))
+    cloud.script(place.standing)
 
-    with pytest.raises(errors.RateLimited):
+    with pytest.raises(errors.NotFound):
         llm.stream_chat([ChatMessage(QUESTION)])
 
 
-@pytest.mark.parametrize("read", WHOLE.values(), ids=WHOLE)
-def test_a_whole_answer_that_is_cut_is_an_error(cloud: Emulator, llm: OCIDataScience, told: Told, read: Read) -> None:
+@whole
+@everywhere
+def test_a_whole_answer_that_is_cut_is_an_error(cloud: Emulator, llm: MDStreamLLM, told: Told, read: Read) -> None:
     """
-    A body that stops in the middle is no answer.
+    A body that stops in the middle is no answer; over a WebSocket it is a message with half a document.
     """
     cloud.script(Fault("cut", after=0))
     got: list[Any] = []
 
-    with pytest.raises(errors.StreamInterrupted) as caught:
+    with pytest.raises((errors.StreamInterrupted, errors.MalformedStream)) as caught:
         read(llm, got)
 
     assert [] == got
     assert caught.value is told.ends[0][EventPayload.EXCEPTION]
 
 
-@pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
-def test_an_empty_stream_is_an_error(cloud: Emulator, llm: OCIDataScience, read: Read) -> None:
+EMPTY = {
+    f"{name}: {ending}": (place, NOTHING[ending])
+    for name, place in PLACES.items()
+    for ending in NOTHING
+    if name == "deployment" or "trailer" not in ending
+}
+
+
+@streamed
+@pytest.mark.parametrize(("place", "ending"), EMPTY.values(), ids=EMPTY)
+def test_a_stream_that_brings_nothing_is_an_error(
+    cloud: Emulator, llm: MDStreamLLM, told: Told, ending: Ending, read: Read
+) -> None:
     """
-    200 and nothing else is not an answer.
+    200 and nothing else is not an answer, and neither is what is none.
     """
-    cloud.script(Fault("empty"))
+    cloud.script(ending.fault)
+    got: list[Any] = []
 
-    with pytest.raises(errors.StreamInterrupted):
-        read(llm, [])
+    with pytest.raises(MDStreamError) as caught:
+        read(llm, got)
+
+    assert [] == got
+    assert ending.error is type(caught.value)
+    assert [caught.value] == [end[EventPayload.EXCEPTION] for end in told.ends]
 
 
-@pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
-@pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
-def test_what_was_said_is_never_asked_for_again(cloud: Emulator, ending: Ending, read: Read) -> None:
+@streamed
+@few
+def test_what_was_said_is_never_asked_for_again(cloud: Emulator, place: Place, ending: Ending, read: Read) -> None:
     """
     After the first token there is one request only, however many retries are allowed.
     """
     cloud.script(ending.fault)
-    llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=5)
+    llm = place.build(cloud, max_retries=5)
     got: list[Any] = []
 
     with pytest.raises(MDStreamError):
@@ -265,14 +263,14 @@ def test_what_was_said_is_never_asked_for_again(cloud: Emulator, ending: Ending,
     assert ending.text == "".join(response.delta for response in got)
 
 
-@pytest.mark.parametrize("read", [*STREAMS.values(), *WHOLE.values()], ids=[*STREAMS, *WHOLE])
-def test_before_the_first_token_it_is_asked_again(cloud: Emulator, told: Told, read: Read) -> None:
+@anyhow
+@everywhere
+def test_before_the_first_token_it_is_asked_again(cloud: Emulator, told: Told, place: Place, read: Read) -> None:
     """
     A refusal that may pass is not seen by anybody; the call is told once.
     """
-    cloud.script(Fault("refuse", "unavailable", retry_after="0"))
-    manager = CallbackManager([told])
-    llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=1, callback_manager=manager)
+    cloud.script(place.passing)
+    llm = place.build(cloud, max_retries=1, callback_manager=CallbackManager([told]))
     got: list[Any] = []
 
     read(llm, got)
@@ -282,8 +280,8 @@ def test_before_the_first_token_it_is_asked_again(cloud: Emulator, told: Told, r
     assert [CBEventType.LLM] == told.starts
 
 
-@pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
-def test_the_tokens_of_a_broken_stream_are_counted(cloud: Emulator, llm: OCIDataScience, read: Read) -> None:
+@streamed
+def test_the_tokens_of_a_broken_stream_are_counted(cloud: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """
     By the server's count where it came, or else by the words that were received.
     """
@@ -301,7 +299,22 @@ def test_the_tokens_of_a_broken_stream_are_counted(cloud: Emulator, llm: OCIData
     assert 0 < counts[1] < 9
 
 
-def test_the_debug_handler_pairs_what_was_asked_and_what_came(cloud: Emulator, llm: OCIDataScience) -> None:
+@streamed
+@everywhere
+def test_the_tokens_of_a_cut_stream_are_counted(cloud: Emulator, llm: MDStreamLLM, read: Read) -> None:
+    """
+    By the words that were received, as the server did not come to say its count.
+    """
+    counter = TokenCountingHandler(tokenizer=str.split)
+    llm.callback_manager = CallbackManager([counter])
+    cloud.script(Fault("cut", after=3))
+    with pytest.raises(errors.StreamInterrupted):
+        read(llm, [])
+
+    assert counter.completion_llm_token_count in {2, 3}  # of a chat the word "assistant:" too
+
+
+def test_the_debug_handler_pairs_what_was_asked_and_what_came(cloud: Emulator, llm: MDStreamLLM) -> None:
     """
     One pair for each call, broken ones too; the span is complete.
     """
@@ -320,9 +333,9 @@ def test_the_debug_handler_pairs_what_was_asked_and_what_came(cloud: Emulator, l
     assert (2, 0, 0) == (len(spans.completed_spans), len(spans.open_spans), len(spans.dropped_spans))
 
 
-@pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
+@few
 def test_an_error_survives_pickling_and_rebuilding_from_its_message(
-    cloud: Emulator, llm: OCIDataScience, ending: Ending
+    cloud: Emulator, llm: MDStreamLLM, ending: Ending
 ) -> None:
     """
     Other processes get the error with its facts; LlamaIndex workflows rebuild it from one string.
@@ -330,7 +343,7 @@ def test_an_error_survives_pickling_and_rebuilding_from_its_message(
     cloud.script(ending.fault)
 
     with pytest.raises(MDStreamError) as caught:
-        _stream_chat(llm, [])
+        STREAMS["stream_chat"](llm, [])
 
     error, copy = caught.value, pickle.loads(pickle.dumps(caught.value))
     assert vars(error)["partial_response"] == vars(copy)["partial_response"]

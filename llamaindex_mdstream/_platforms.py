@@ -1,0 +1,270 @@
+"""Where models are: one mixin for each platform, with the fields that say where to ask and who signs."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, Field, SecretStr, model_validator
+
+from mdstream_core import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker, oci_dialect_name
+from mdstream_core.auth import Unsigned, aws, huawei, oci
+
+
+def _secret(description: str) -> Any:
+    """A field that is neither shown nor saved."""
+    return Field(default=None, exclude=True, repr=False, description=description)
+
+
+class Place(BaseModel):
+    """Where to ask, and who signs. Mixed into a model before its other bases."""
+
+    auth: Any = _secret("Who signs the requests.")
+    auth_type: str | None = Field(default=None, description="Which way to sign, in the platform's words.")
+    api_key: SecretStr | None = _secret("A bearer key; default: MDSTREAM_API_KEY.")
+
+    #: The fields that a connection is built from.
+    _place: ClassVar[tuple[str, ...]] = ()
+
+    #: Other packages' names of our fields.
+    _aliases: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        places = (kind for kind in cls.__mro__ if issubclass(kind, Place) and kind.__module__ == __name__)
+        cls._place = tuple({name: None for kind in places for name in kind.model_fields})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, values: Any) -> Any:
+        return cls._in_our_words(values) if isinstance(values, Mapping) else values
+
+    @classmethod
+    def _in_our_words(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A name that is given twice stays, to be told as an unknown one."""
+        ours = {name: own for name, own in cls._aliases.items() if own not in values}
+        return {ours.get(name, name): value for name, value in values.items()}
+
+    def _checks(self) -> None:
+        """A wrong address is told where it is written."""
+        self._platform()
+
+    def _connected(self) -> tuple[Platform, Any]:
+        """Where to ask, and who signs: looked for when the first question is asked."""
+        return self._platform(), self._auth()
+
+    def _platform(self) -> Platform:
+        raise NotImplementedError
+
+    def _auth(self) -> Any:
+        raise NotImplementedError
+
+    def _speaks(self, model: str, *, chat: bool) -> str:
+        """The dialect of a model that is asked here, where none is given."""
+        return "openai-chat" if chat else "openai-completions"
+
+    def _bearer(self) -> str | None:
+        """The bearer key, of the environment if need be."""
+        return _shown(self.api_key) or os.environ.get("MDSTREAM_API_KEY")
+
+    def _signs_by(self) -> str | None:
+        return self.auth_type and self.auth_type.strip().lower().replace("-", "_")
+
+
+class _SignedByOCI(Place):
+    """Who signs for Oracle's services."""
+
+    auth_profile: str | None = Field(default=None, description="The profile of the config file.")
+    auth_file_location: str | None = Field(default=None, description="The config file.")
+
+    def _auth(self) -> Any:
+        return oci.signer(
+            self.auth,
+            auth_type=self.auth_type,
+            auth_profile=self.auth_profile,
+            auth_file_location=self.auth_file_location,
+            api_key=self._bearer() if self.api_key or self._signs_by() in {None, "bearer"} else None,
+        )
+
+
+class OnOCIModelDeployment(_SignedByOCI):
+    """Where an OCI Data Science model deployment is."""
+
+    endpoint: str = Field(description="The deployment's URL or OCID.")
+    region: str | None = Field(default=None, description="The region of a bare OCID.")
+    route: str | None = Field(default=None, description="The container's path.")
+
+    def _platform(self) -> Platform:
+        return OCIModelDeployment(self.endpoint, self.region, self.route)
+
+
+class OnOCIGenerativeAI(_SignedByOCI):
+    """In which region and compartment of OCI Generative AI, and in which of its formats."""
+
+    compartment_id: str | None = Field(default=None, description="OCID of the compartment that pays.")
+    region: str | None = Field(default=None, description="Such as us-chicago-1.")
+    service_endpoint: str | None = Field(default=None, description="The service's URL instead of the region's.")
+    api_format: str | None = Field(default=None, description="GENERIC, COHERE or COHEREV2; default: the model's.")
+    openai_base: str = Field(default="/openai/v1", description="Where OpenAI's requests go.")
+
+    _aliases: ClassVar[Mapping[str, str]] = {"context_size": "context_window"}
+
+    def _platform(self) -> Platform:
+        return OCIGenerativeAI(
+            self.compartment_id,
+            region=self.region,
+            service_endpoint=self.service_endpoint,
+            openai_base=self.openai_base,
+        )
+
+    def _speaks(self, model: str, *, chat: bool) -> str:
+        if chat:
+            return oci_dialect_name(model, self.api_format)
+        return "oci-generate-text-llama" if model.startswith("meta.") else "oci-generate-text-cohere"
+
+
+#: `InvokeEndpoint`'s names, as `endpoint_kwargs` of other packages have them.
+_INVOKED = {
+    "CustomAttributes": "custom_attributes",
+    "EnableExplanations": "enable_explanations",
+    "InferenceComponentName": "inference_component_name",
+    "InferenceId": "inference_id",
+    "PrefixAwareId": "prefix_aware_id",
+    "SessionId": "session_id",
+    "TargetContainerHostname": "target_container_hostname",
+    "TargetModel": "target_model",
+    "TargetVariant": "target_variant",
+}
+
+
+class OnSageMaker(Place):
+    """Which endpoint of Amazon SageMaker, and who signs for it."""
+
+    endpoint_name: str = Field(description="The endpoint's name.")
+    region_name: str | None = Field(default=None, description="Such as us-east-1; default: botocore's.")
+    endpoint_url: str | None = Field(default=None, description="The runtime's URL, where it is not botocore's.")
+    inference_component_name: str | None = Field(default=None, description="Of several, the one to ask.")
+    target_model: str | None = Field(default=None, description="Of a multi-model endpoint, the model's file.")
+    target_variant: str | None = Field(default=None, description="Of several production variants, the one to ask.")
+    target_container_hostname: str | None = Field(default=None, description="Of several containers, the one to ask.")
+    session_id: str | None = Field(default=None, description="A stateful session.")
+    inference_id: str | None = Field(default=None, description="Your id of the requests.")
+    custom_attributes: str | None = Field(default=None, description="Up to 1,024 characters for the container.")
+    enable_explanations: str | None = Field(default=None, description="For an endpoint with an explainer.")
+    prefix_aware_id: str | None = Field(default=None, description="A routing hint.")
+    profile_name: str | None = Field(default=None, description="A profile of ~/.aws.")
+    aws_access_key_id: SecretStr | None = _secret("A key; default: botocore's chain.")
+    aws_secret_access_key: SecretStr | None = _secret("The key's secret.")
+    aws_session_token: SecretStr | None = _secret("The token of a temporary key.")
+    boto3_session: Any = _secret("A boto3.Session as the source of region and credentials.")
+    client: Any = _secret("A boto3 client sagemaker-runtime as the source of region, endpoint and credentials.")
+
+    _aliases: ClassVar[Mapping[str, str]] = {
+        "aws_region_name": "region_name",
+        "credentials_profile_name": "profile_name",
+        "model_kwargs": "additional_kwargs",
+        **_INVOKED,
+    }
+
+    @classmethod
+    def _in_our_words(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """With `endpoint_kwargs` taken apart."""
+        others = {name: value for name, value in values.items() if name != "endpoint_kwargs"}
+        return super()._in_our_words({**(values.get("endpoint_kwargs") or {}), **others})
+
+    def _checks(self) -> None:
+        if not self.endpoint_name:
+            raise ValueError("endpoint_name is missing: give the name of the SageMaker endpoint")
+        if self.api_key or self._signs_by() not in {None, "none"}:
+            raise ValueError(
+                "SageMaker is signed for with AWS credentials: drop api_key, and auth_type unless it is 'none'"
+            )
+        self._at(self.region_name or "us-east-1", self.endpoint_url)
+
+    def _connected(self) -> tuple[Platform, Any]:
+        auth = Unsigned() if self.auth is None and self._signs_by() == "none" else self.auth
+        if auth is not None and self.endpoint_url:
+            return self._at(self.region_name, self.endpoint_url), auth
+        found = aws.connect(
+            region_name=self.region_name,
+            endpoint_url=self.endpoint_url,
+            credentials_profile_name=self.profile_name,
+            aws_access_key_id=_shown(self.aws_access_key_id),
+            aws_secret_access_key=_shown(self.aws_secret_access_key),
+            aws_session_token=_shown(self.aws_session_token),
+            boto3_session=self.boto3_session,
+            client=self.client,
+        )
+        return self._at(found.region_name, found.endpoint_url), found.signer if auth is None else auth
+
+    def _speaks(self, model: str, *, chat: bool) -> str:
+        return "auto"
+
+    def _at(self, region: str | None, url: str | None) -> SageMaker:
+        return SageMaker(
+            self.endpoint_name,
+            region,
+            url,
+            inference_component=self.inference_component_name,
+            target_model=self.target_model,
+            target_variant=self.target_variant,
+            target_container_hostname=self.target_container_hostname,
+            session_id=self.session_id,
+            inference_id=self.inference_id,
+            custom_attributes=self.custom_attributes,
+            enable_explanations=self.enable_explanations,
+            prefix_aware_id=self.prefix_aware_id,
+        )
+
+
+class OnModelArts(Place):
+    """Which service of Huawei ModelArts or MaaS, and who signs for it."""
+
+    endpoint: str = Field(description="The service's address, or MaaS's base; wss:// asks over a WebSocket.")
+    route: str | None = Field(default=None, description="The image's path behind the address.")
+    token: SecretStr | None = _secret("An IAM token.")
+    user: str | None = Field(default=None, description="Whose IAM token is fetched.")
+    password: SecretStr | None = _secret("The user's password.")
+    domain: str | None = Field(default=None, description="The account's name.")
+    project: str | None = Field(default=None, description="The project's name, such as cn-north-4.")
+    iam_endpoint: str | None = Field(default=None, description="IAM's address, if not that of the project's region.")
+    ak: SecretStr | None = _secret("An access key.")
+    sk: SecretStr | None = _secret("The access key's secret.")
+    security_token: SecretStr | None = _secret("The token of a temporary access key.")
+    project_id: str | None = Field(default=None, description="Sent beside an access key's signature.")
+    app_code: SecretStr | None = _secret("The AppCode of App authentication.")
+    app_key: SecretStr | None = _secret("The key of App authentication.")
+    app_secret: SecretStr | None = _secret("The key's secret.")
+    bare_api_key: bool = Field(default=False, description="Whether api_key is sent without the word Bearer.")
+
+    def _platform(self) -> Platform:
+        if not self.endpoint:
+            raise ValueError("endpoint is missing: give the service's address as the console shows it")
+        return ModelArts(self.endpoint, self.route)
+
+    def _auth(self) -> Any:
+        others = (self.token, self.user, self.ak, self.app_code, self.app_key)
+        found = self.api_key or (self._signs_by() in {None, "api_key"} and not any(others))
+        return huawei.signer(
+            self.auth,
+            auth_type=self.auth_type,
+            token=_shown(self.token),
+            user=self.user,
+            password=_shown(self.password),
+            domain=self.domain,
+            project=self.project,
+            iam_endpoint=self.iam_endpoint,
+            ak=_shown(self.ak),
+            sk=_shown(self.sk),
+            security_token=_shown(self.security_token),
+            project_id=self.project_id,
+            app_code=_shown(self.app_code),
+            app_key=_shown(self.app_key),
+            app_secret=_shown(self.app_secret),
+            api_key=self._bearer() if found else None,
+            bare_api_key=self.bare_api_key,
+        )
+
+
+def _shown(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
