@@ -61,6 +61,18 @@ CORE = Entry("mdstream_core: events, no framework", "benchmarks.ours:core")
 LANGCHAIN = Entry("langchain_mdstream", "benchmarks.ours:langchain")
 LLAMAINDEX = Entry("llamaindex_mdstream", "benchmarks.ours:llamaindex")
 
+_CLOUDS = {
+    "OCI Generative AI, GENERIC": "generic",
+    "OCI Generative AI, COHERE": "cohere",
+    "SageMaker, events": "sagemaker_sse",
+    "SageMaker, JSON lines": "sagemaker_lines",
+    "SageMaker, TGI": "sagemaker_tgi",
+    "ModelArts, events": "modelarts_sse",
+    "ModelArts, WebSocket": "modelarts_socket",
+}
+CORE_CLOUDS = tuple(Entry(name, f"benchmarks.clouds:core_{place}") for name, place in _CLOUDS.items())
+LANGCHAIN_CLOUDS = tuple(Entry(name, f"benchmarks.clouds:chat_{place}") for name, place in _CLOUDS.items())
+
 LANGCHAIN_PEERS = (
     Entry("langchain-oci ChatOCIModelDeployment", "benchmarks.peers:langchain_oci_deployment"),
     Entry("langchain-oci ChatOCIGenAI", "benchmarks.peers:langchain_oci_genai"),

@@ -1,6 +1,6 @@
 """The questions, one function for each, in the order in which they are printed. `SECTIONS` is their table.
 
-The targets are those of issue 2, "What it must show".
+The targets are those of issues 2 and 3, "What it must show".
 """
 
 import subprocess
@@ -51,6 +51,18 @@ def llamaindex(bench: Bench) -> Iterator[Table]:
         title = f"LlamaIndex {colour}, {source.count:,} chunks in a flood: CPU per chunk"
         rounds = 3 if bench.quick else 10
         yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets={who.LLAMAINDEX: 1.2})
+
+
+def platforms(bench: Bench) -> Iterator[Table]:
+    """The same tokens over each platform, beside OCI model deployments, whose row is the first."""
+    source = bench.server.flood(500 if bench.quick else 2000)
+    pairs = {"Core": (who.CORE, who.CORE_CLOUDS), "LangChain": (who.LANGCHAIN, who.LANGCHAIN_CLOUDS)}
+    for kind, (reference, clouds) in pairs.items():
+        for colour, awaited in _COLOURS.items():
+            title = f"{kind} {colour}, {source.count:,} chunks, each platform beside OCI model deployments: CPU each"
+            rounds, targets = 3 if bench.quick else 10, dict.fromkeys(clouds, 1.4)
+            entries = (reference, *clouds)
+            yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets=targets)
 
 
 def flat(bench: Bench) -> Iterator[Table]:
@@ -185,6 +197,7 @@ def constructor(bench: Bench) -> Iterator[Table]:
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "flood": flood,
+    "platforms": platforms,
     "flat": flat,
     "memory": memory,
     "paced": paced,

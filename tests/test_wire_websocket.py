@@ -272,3 +272,39 @@ def test_a_body_that_stops_within_a_message_is_malformed() -> None:
     assert [] == decoder.feed(framed(CONTINUATION | TEXT, b"abc")[:-1])
     with pytest.raises(MalformedStream, match="cut"):
         decoder.end()
+
+
+def test_the_frames_of_whole_texts_are_handed_on_as_they_came() -> None:
+    """
+    Also where a read ends within one of them; what else comes is not among them.
+    """
+    texts = [framed(TEXT, b"a" * size) for size in (0, 1, 125, 126, 65_535)]
+    client = Conversation(client=True)
+    body = b"".join(texts) + framed(PING, b"?") + framed(TEXT, b"b")
+
+    assert [Message(TEXT, b""), Message(TEXT, b"a"), Message(TEXT, b"a" * 125)] == client.feed(body[:200])
+    assert (b"".join(texts[:3]), 3) == client.ready
+    assert [Message(TEXT, b"a" * 126), Message(TEXT, b"a" * 65_535), Message(TEXT, b"b")] == client.feed(body[200:])
+    assert (b"".join(texts[3:]), 2) == client.ready
+
+
+def test_a_text_that_is_no_utf8_fails_behind_those_that_are() -> None:
+    """
+    Half a character is not completed by the next message.
+    """
+    client = Conversation(client=True)
+
+    assert [Message(TEXT, b"a")] == client.feed(framed(TEXT, b"a") + framed(TEXT, b"\xc3") + framed(TEXT, b"\xa9"))
+    assert client.broken is not None
+    assert "1007" == client.broken.code
+
+
+def test_a_text_that_is_longer_than_allowed_fails_behind_those_that_are_not() -> None:
+    """
+    The bound holds on the short way too.
+    """
+    client = Conversation(client=True, longest=1000)
+
+    assert [Message(TEXT, b"a")] == client.feed(framed(TEXT, b"a") + framed(TEXT, b"b" * 1001))
+    assert client.broken is not None
+    assert "1009" == client.broken.code

@@ -91,9 +91,12 @@ class NativeDecoder:
     def _read(self, payload: Any, data: bytes, events: list[Event]) -> None:
         for choice, entry in enumerate(payload if isinstance(payload, list) else [payload]):
             if isinstance(entry, dict):
-                if failure := _failure(entry, data):
+                if not _ERRORS.isdisjoint(entry) and (failure := _failure(entry, data)):
                     self.broken = failure
                     return
+                if "token" in entry:  # the first of the readers: what is streamed
+                    self._token(entry, choice, events)
+                    continue
                 if read := next((read for key, read in _READERS.items() if key in entry), None):
                     read(self, entry, choice, events)
                     continue
@@ -102,14 +105,15 @@ class NativeDecoder:
 
     def _token(self, entry: Mapping[str, Any], choice: int, events: list[Event]) -> None:
         token = entry["token"]
-        details = entry.get("details") or {}
-        reason, problem = details.get("finish_reason"), token.get("error_msg")
+        reason = details.get("finish_reason") if (details := entry.get("details")) else None
+        problem = token.get("error_msg")
         if problem or reason in _FAILED:
             self.broken = StreamFailure(
                 f"the model server gave up: {problem or f'finish_reason is {reason!r}'}", code=reason or "error"
             )
             return
-        self._open.setdefault(choice, False)
+        if choice not in self._open:
+            self._open[choice] = False
         if not (token.get("special") or token.get("special_token")):
             self._say(token.get("text"), choice, events)
         if entry.get("generated_text") is not None or reason:
@@ -136,7 +140,8 @@ class NativeDecoder:
         self._finish(choice, entry.get("finish_reason") or "stop", events)
 
     def _say(self, text: Any, choice: int, events: list[Event]) -> None:
-        self._open.setdefault(choice, False)
+        if choice not in self._open:
+            self._open[choice] = False
         if text:
             if not isinstance(text, str):
                 raise TypeError(f"{text!r} is no text")
@@ -149,6 +154,9 @@ class NativeDecoder:
             self._finished.add(choice)
             events.append(Finish(_FINISH.get(reason, reason), choice))
 
+
+#: Without one of these an entry is no error: what `words_of` looks for.
+_ERRORS = frozenset({"detail", "error", "error_message", "error_msg", "message"})
 
 _READERS: dict[str, Callable[[NativeDecoder, Mapping[str, Any], int, list[Event]], None]] = {
     "token": NativeDecoder._token,

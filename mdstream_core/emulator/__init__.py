@@ -1,8 +1,11 @@
-"""The cloud on loopback: a deployment that answers, refuses, breaks off and lies on demand.
+"""Four clouds on loopback: services that answer, refuse, break off and lie on demand.
 
     with Emulator() as cloud:
-        cloud.endpoint          # http://127.0.0.1:PORT/ocid1.datasciencemodeldeployment.oc1.iad.emulated
-        cloud.openai_url        # http://127.0.0.1:PORT/v1: the model server alone
+        cloud.oci_model_deployment.endpoint     # …/ocid1.datasciencemodeldeployment.oc1.iad.emulated; cloud.endpoint
+        cloud.oci_generative_ai                 # .endpoint .compartment_id
+        cloud.sagemaker                         # .endpoint_url .endpoint_name .region_name .endpoint_names
+        cloud.modelarts                         # .endpoint .websocket_endpoint .maas .iam .expire_tokens()
+        cloud.openai_url                        # http://127.0.0.1:PORT/v1: the model server alone
         cloud.script(Fault("trailer", "json", after=3), None)      # what happens to the next requests
         cloud.always(Fault("refuse", "lb_bandwidth"))              # what happens to all others
         cloud.script((Fault("crlf"), Fault("trailer")))            # two faults in one answer
@@ -11,10 +14,14 @@
         cloud.reset()                                              # forget requests and script
 
     Emulator(*, brain=reply, upstream=None, upstream_key=None, flavour="vllm", models=(), context=None,
-             embedding_size=256, content_type=None, verify_signatures=None, api_keys=(),
-             idle_limit=60.0, total_limit=300.0, default_route="/v1/chat/completions", strict=True, delay=0.0,
-             events_per_chunk=1, tls=False, host="127.0.0.1", port=0)
-        .url .endpoint .oci_model_deployment.endpoint .openai_url .ca_file
+             embedding_size=256, content_type=None, idle_limit=60.0, total_limit=300.0, delay=0.0,
+             events_per_chunk=1, tls=False, host="127.0.0.1", port=0,
+             verify_signatures=None, api_keys=(),                      # who is let in: both services of OCI
+             default_route="/v1/chat/completions", strict=True,        # OCI model deployments
+             generative_ai_ending="",                                  # OCI Generative AI: `eof`, `done`, `hang`
+             aws_keys=None,                                            # SageMaker: {access key: secret or AWSKey}
+             huawei=None)                                              # ModelArts: a HuaweiAccount
+        .url .endpoint .oci_model_deployment .oci_generative_ai .sagemaker .modelarts .openai_url .ca_file
         .script(*steps) .always(step) .reset() .issue_token(public_pem, seconds=3600) .expire_tokens()
         .requests .last .connections
     await serve(port=0, ready=lambda emulator: …, **options)       # on the caller's loop, until cancelled
@@ -26,9 +33,11 @@
 `KINDS` says what each kind of fault does; `REFUSALS`, `TRAILERS`, `REASONS` and `ERROR_EVENTS` name their spellings,
 `FLAVOURS` the model servers. `after` counts events; `-1` is all but the last. A pause (`hold`, `slow_head`) lasts for
 `seconds`, or until the `threading.Event` in `until` is set, or until the client goes.
+Faults strike what the container says: in SageMaker's payload parts, in the messages of ModelArts' WebSocket (its module
+`services.modelarts` says how each comes out there). `refuse_aws` and `exception_frame` are SageMaker's own words.
 A `brain` is any function from the OpenAI-shaped request to a text or an `Answer`; it refuses by raising `ValueError`.
 For a benchmark, `Fault("raw", data=…)` writes prepared bytes, head and all, at almost no cost.
-Only standard clients, never our own, judge it in the tests.
+Standard clients judge its bytes in the tests; our own only shows that what a fault leaves can be read.
 """
 
 from mdstream_core.errors import MissingExtra
@@ -42,9 +51,11 @@ except ImportError as error:
 
 from mdstream_core.emulator._cloud import Emulator, serve
 from mdstream_core.emulator._received import Received
+from mdstream_core.emulator._sigv4 import AWSKey
 from mdstream_core.emulator.brain import Answer, ToolCall
 from mdstream_core.emulator.container import FLAVOURS
 from mdstream_core.emulator.faults import ERROR_EVENTS, KINDS, REASONS, REFUSALS, TRAILERS, Fault
+from mdstream_core.emulator.services.modelarts import HuaweiAccount
 
 __all__ = [
     "ERROR_EVENTS",
@@ -53,9 +64,11 @@ __all__ = [
     "REASONS",
     "REFUSALS",
     "TRAILERS",
+    "AWSKey",
     "Answer",
     "Emulator",
     "Fault",
+    "HuaweiAccount",
     "Received",
     "ToolCall",
     "serve",

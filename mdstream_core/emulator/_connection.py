@@ -13,7 +13,7 @@ from mdstream_core.emulator._play import play
 from mdstream_core.emulator._received import Received
 from mdstream_core.emulator._switch import Switch
 
-BODY_KEPT = 10 * 1024 * 1024  # OCI's limit; more is read and thrown away, so that the client hears why
+BODY_KEPT = 16 * 1024 * 1024  # above every service's limit; more is read and thrown away: the client hears why
 _BODY_READ = 256 * 1024 * 1024  # a security limit
 _POLL = 0.002  # how often an event that another thread may set is looked at
 

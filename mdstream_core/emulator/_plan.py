@@ -33,6 +33,17 @@ class Pause:
 Piece = bytes | Pause
 
 
+class Half(bytes):
+    """A piece of which only the first half goes out, envelope and framing included."""
+
+    __slots__ = ()
+
+
+def plain(data: bytes) -> bytes:
+    """The bytes as they are."""
+    return data
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One answer.
@@ -42,6 +53,7 @@ class Plan:
         headers: Without those of the framing.
         pieces: Each `bytes` becomes one HTTP chunk. An async iterator where the words come from elsewhere.
         trailers: Fields after the last chunk.
+        envelope: What the service makes of a piece before it is framed.
         framing: A key of `FRAMINGS`.
         end: A key of `ENDINGS`.
         before: Waited for before the head goes out.
@@ -57,6 +69,7 @@ class Plan:
     headers: Fields = ()
     pieces: Sequence[Piece] | AsyncGenerator[bytes] = ()
     trailers: Fields = ()
+    envelope: Callable[[bytes], bytes] = plain
     framing: str = "chunked"
     end: str = "whole"
     before: Pause | None = None
@@ -73,6 +86,11 @@ class Plan:
         if isinstance(self.pieces, AsyncGenerator):
             raise TypeError("the pieces of this plan are still to come")
         return list(self.pieces)
+
+    @property
+    def wrapped(self) -> list[bytes]:
+        """The pieces without the pauses, in the service's envelope."""
+        return [self.envelope(piece) for piece in self.bytes]
 
     @property
     def bytes(self) -> list[bytes]:
@@ -104,14 +122,14 @@ async def gathered(plan: Plan) -> Plan:
 
 
 def joined(plan: Plan, count: int) -> Plan:
-    """The plan with `count` pieces in each chunk."""
+    """The plan with `count` pieces in each chunk; what is no plain piece stays by itself."""
     if count == 1 or isinstance(plan.pieces, AsyncGenerator):
         return plan
     pieces: list[Piece] = []
-    for pauses, run in groupby(plan.pieces, lambda piece: isinstance(piece, Pause)):
+    for special, run in groupby(plan.pieces, lambda piece: type(piece) is not bytes):
         same = list(run)
         groups = [same[at : at + count] for at in range(0, len(same), count)]
         pieces += (
-            same if pauses else [b"".join(piece for piece in group if isinstance(piece, bytes)) for group in groups]
+            same if special else [b"".join(piece for piece in group if isinstance(piece, bytes)) for group in groups]
         )
     return replace(plan, pieces=pieces)

@@ -7,8 +7,7 @@ from http import HTTPStatus
 from itertools import chain
 from typing import Protocol
 
-from mdstream_core.emulator._frames import part
-from mdstream_core.emulator._plan import Broken, Fields, Pause, Piece, Plan
+from mdstream_core.emulator._plan import Broken, Fields, Half, Pause, Piece, Plan, plain
 
 _BATCH = 65_536  # bytes given to the socket at once: a long stream costs few system calls
 
@@ -42,28 +41,27 @@ def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
-def _plain(data: bytes) -> bytes:
-    return data
-
-
 def _size(plan: Plan) -> str:
-    return str(sum(map(len, plan.bytes)) if plan.declared is None else plan.declared)
+    return str(sum(map(len, plan.wrapped)) if plan.declared is None else plan.declared)
 
 
 # How a body is delimited: header fields for it, and what is made of one piece.
 FRAMINGS: dict[str, tuple[Callable[[Plan], Fields], Callable[[bytes], bytes]]] = {
     "chunked": (lambda plan: (("transfer-encoding", "chunked"),), _chunk),
-    "payload-parts": (lambda plan: (("transfer-encoding", "chunked"),), lambda data: _chunk(part(data))),  # SageMaker
-    "length": (lambda plan: (("content-length", _size(plan)),), _plain),
+    "length": (lambda plan: (("content-length", _size(plan)),), plain),
     # Oracle's own proxy is run with a lenient parser because the service was seen to send both.
     "both": (lambda plan: (("content-length", _size(plan)), ("transfer-encoding", "chunked")), _chunk),
-    "eof": (lambda plan: (("connection", "close"),), _plain),
-    "raw": (lambda plan: (), _plain),  # the pieces bring their own framing
-    "bare": (lambda plan: (), _plain),  # the pieces bring even the head, or there is none
+    "eof": (lambda plan: (("connection", "close"),), plain),
+    "bare": (lambda plan: (), plain),  # the pieces bring even the head, or there is none
 }
 
 _LAST = b"0\r\n"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
+
+def _framed(plan: Plan, piece: bytes) -> bytes:
+    data = FRAMINGS[plan.framing][1](plan.envelope(piece))
+    return data[: len(data) // 2] if isinstance(piece, Half) else data
 
 
 def _fields(fields: Iterable[tuple[str, str]]) -> bytes:
@@ -133,11 +131,10 @@ async def _send(link: Link, frames: Iterable[Piece], plan: Plan) -> None:
 
 async def _relay(link: Link, pieces: AsyncGenerator[bytes], plan: Plan) -> Plan:
     """Pass pieces on as they come; the plan as it has to end."""
-    framed = FRAMINGS[plan.framing][1]
     link.write(head(plan))
     try:
         async with aclosing(pieces):
-            await _pass_on(link, pieces, framed)
+            await _pass_on(link, pieces, plan)
     except Broken as broken:
         if plan.if_broken is None:
             return replace(plan, end="cut")
@@ -145,11 +142,11 @@ async def _relay(link: Link, pieces: AsyncGenerator[bytes], plan: Plan) -> Plan:
     return plan
 
 
-async def _pass_on(link: Link, pieces: AsyncGenerator[bytes], framed: Callable[[bytes], bytes]) -> None:
+async def _pass_on(link: Link, pieces: AsyncGenerator[bytes], plan: Plan) -> None:
     async for piece in pieces:
         if link.gone:
             break
-        link.write(framed(piece))
+        link.write(_framed(plan, piece))
         await link.drained()
 
 
@@ -160,8 +157,7 @@ async def play(link: Link, plan: Plan) -> bool:
     if isinstance(plan.pieces, AsyncGenerator):
         plan = await _relay(link, plan.pieces, plan)
     else:
-        framed = FRAMINGS[plan.framing][1]
-        body = (framed(piece) if isinstance(piece, bytes) else piece for piece in plan.pieces)
+        body = (_framed(plan, piece) if isinstance(piece, bytes) else piece for piece in plan.pieces)
         await _send(link, chain((head(plan),), body), plan)
     tail, keeps = ENDINGS[plan.end]
     link.write(tail(plan))

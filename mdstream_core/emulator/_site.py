@@ -127,4 +127,4 @@ class Site:
             plan = plan.with_headers(("opc-request-id", id))
         if "date" not in names:
             plan = plan.with_headers(("date", formatdate(usegmt=True)))
-        return replace(plan, delay=self._delay) if plan.framing in {"chunked", "payload-parts"} else plan
+        return replace(plan, delay=self._delay) if plan.framing == "chunked" else plan

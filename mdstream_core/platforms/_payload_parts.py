@@ -92,17 +92,26 @@ class PayloadParts:
     def feed(self, data: bytes) -> list[Frame]:
         """The container's frames that are complete with these bytes. Raises what an exception frame says."""
         frames: list[Frame] = []
+        parts: list[bytes] = []  # of one read together: the container's bytes are read at one go
         try:
             for message in self._messages.feed(data):
-                if message.headers is not self._part:  # equal headers come as the same object
+                headers, payload = message
+                if headers is not self._part:  # equal headers come as the same object
                     if not _is_part(message):
+                        self._read(parts, frames)
                         _judge(message)
                         continue
-                    self._part = message.headers
-                frames += self._inner.feed(message.payload)
+                    self._part = headers
+                parts.append(payload)
+            self._read(parts, frames)
         except MDStreamError as error:
             return _Then(frames, error)
         return _Then(frames, self._messages.broken) if self._messages.broken else frames
+
+    def _read(self, parts: list[bytes], frames: list[Frame]) -> None:
+        if parts:
+            frames += self._inner.feed(parts[0] if len(parts) == 1 else b"".join(parts))
+            parts.clear()
 
     def end(self) -> list[Frame]:
         """What the container did not end, and then whether a message was cut."""

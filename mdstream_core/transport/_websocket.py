@@ -78,13 +78,16 @@ class Talk:
         messages = conversation.feed(data)
         if not data and not conversation.closing:
             raise self._pair.core.RemoteProtocolError("the WebSocket was cut, without a close frame")
-        if not conversation.closing and any(map(self._last, messages)):
+        body, count = conversation.ready
+        if len(messages) > count:
+            body += b"".join([framed(opcode, said) for opcode, said, _ in messages[count:]])
+        if not conversation.closing and (_DONE in body or not self._streams) and any(map(self._last, messages)):
             conversation.close()
         if conversation.closing and not self.forgiven:
             core = self._pair.core
             self.forgiven = (core.TimeoutException, core.NetworkError)
         self.over = conversation.closed or not data
-        return data if conversation.plain else b"".join([framed(opcode, said) for opcode, said, _ in messages])
+        return body
 
     def check(self) -> None:
         """Raise what was wrong with what came; what came before it was handed out."""

@@ -91,9 +91,11 @@ class EventStreamDecoder:
 
     def _read(self, data: bytes, messages: list[Message]) -> None:
         at, size = 0, len(data)
+        lengths, add = self._lengths.get, messages.append
+        last, headers = b"", None
         while size - at >= 12:
             prelude = data[at : at + 12]
-            total, body = self._lengths.get(prelude) or self._checked(prelude)
+            total, body = lengths(prelude) or self._checked(prelude)
             end = at + total - 4
             if end + 4 > size:
                 self._hold(data, at, total)
@@ -103,8 +105,9 @@ class EventStreamDecoder:
             if crc != promised:
                 raise _mismatch("a message", promised, crc)
             block = data[at + 12 : at + body]
-            headers = self._known.get(block) or self._headers(block)
-            messages.append(_new(Message, (headers, data[at + body : end])))
+            if headers is None or block != last:  # most often they are those of the message before
+                last, headers = block, self._known.get(block) or self._headers(block)
+            add(_new(Message, (headers, data[at + body : end])))
             at = end + 4
         if at < size:
             self._hold(data, at, _PRELUDE.size)

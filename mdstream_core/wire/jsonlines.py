@@ -5,6 +5,7 @@ from mdstream_core.wire import LONGEST, Frame, Frames
 from mdstream_core.wire.sse import SSEDecoder
 
 _SPACE = b" \t\r\n\xef\xbb\xbf"
+_new = tuple.__new__  # looked up once: this is the hot path
 
 
 class JSONLinesDecoder:
@@ -23,13 +24,13 @@ class JSONLinesDecoder:
 
     def feed(self, data: bytes) -> list[Frame]:
         """The documents whose lines are complete with these bytes."""
-        if b"\n" not in data:
-            self._hold(data)
-            return []
-        *lines, rest = (bytes(self._held) + data).split(b"\n")
-        self._held.clear()
-        self._hold(rest)
-        return [Frame(line) for line in map(bytes.strip, lines) if line]
+        lines = data.split(b"\n")
+        if self._held and len(lines) > 1:
+            lines[0] = bytes(self._held) + lines[0]
+            self._held.clear()
+        if rest := lines.pop():
+            self._hold(rest)
+        return [_new(Frame, (line, "")) for line in map(bytes.strip, lines) if line]
 
     def end(self) -> list[Frame]:
         """The last line, where no line break ended it."""

@@ -13,6 +13,7 @@ from mdstream_core.wire.sse import SSEDecoder
 from mdstream_core.wire.websocket import CLOSE, NO_CODE, NORMAL, FrameReader, close_code
 
 CONTENT_TYPE = "application/x-websocket-messages"
+_new = tuple.__new__  # looked up once: this is the hot path
 
 #: Close codes (RFC 6455 §7.4.1 and IANA's registry): meaning, the HTTP status that fits, whether asking again may help.
 _CLOSES: dict[int, tuple[str, int | None, bool]] = {
@@ -51,14 +52,17 @@ class MessageDecoder:
     def feed(self, data: bytes) -> list[Frame]:
         """What the messages that are complete with these bytes carry."""
         frames: list[Frame] = []
-        for opcode, message, _ in self._reader.feed(data):
+        texts, _, data = self._reader.texts(data)
+        for text in texts:
+            if text.startswith(b"{"):
+                frames.append(_new(Frame, (text, "")))
+            else:
+                self._read(text, frames)
+        for opcode, message, _ in self._reader.feed(data) if data else ():
             if opcode == CLOSE:
                 self._farewell = message
-            elif not message.startswith(b"{") and _EVENTS.match(message):
-                events = SSEDecoder(self._longest)
-                frames += (*events.feed(message), *events.end())
             else:
-                frames.append(Frame(message))
+                self._read(message, frames)
         return frames
 
     def end(self) -> list[Frame]:
@@ -68,6 +72,13 @@ class MessageDecoder:
         if self._farewell is not None and (code := close_code(self._farewell)) not in {NORMAL, NO_CODE}:
             raise _failure(code, self._farewell[2:].decode())
         return []
+
+    def _read(self, message: bytes, frames: list[Frame]) -> None:
+        if _EVENTS.match(message):
+            events = SSEDecoder(self._longest)
+            frames += (*events.feed(message), *events.end())
+        else:
+            frames.append(Frame(message))
 
 
 _EVENTS = re.compile(rb"\s*(data|event|id|retry|error)?:")

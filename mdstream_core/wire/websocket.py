@@ -18,6 +18,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 NORMAL, NO_CODE = 1000, 1005  # the second stands for a close frame without a code (§7.4.1)
 _PROTOCOL, _ENCODING, _TOO_BIG = "1002", "1007", "1009"
+_new = tuple.__new__  # looked up once: this is the hot path
 
 
 class Message(NamedTuple):
@@ -91,6 +92,28 @@ class FrameReader:
         self._need = end - at
         self._held += data[at:]
 
+    def texts(self, data: bytes) -> tuple[list[bytes], bytes, bytes]:
+        """Of a server that streams: the whole texts that come first, their frames, and the bytes behind, for `feed`."""
+        if self._held:
+            if len(self._held) + len(data) < self._need:
+                return [], b"", data
+            data = bytes(self._held) + data
+            self._held.clear()
+        texts: list[bytes] = []
+        at, most = 0, len(data)
+        while at + 4 <= most and data[at] == _WHOLE_TEXT:
+            start, size = at + 2, data[at + 1]
+            if size == 126:
+                start, size = at + 4, data[at + 2] << 8 | data[at + 3]
+            elif size > 126:
+                break
+            end = start + size
+            if end > most or size > self._longest:
+                break
+            texts.append(data[start:end])
+            at = end
+        return texts, data[:at], data[at:]
+
     @property
     def empty(self) -> bool:
         """Whether nothing is held that waits for its rest."""
@@ -141,7 +164,7 @@ class Conversation:
         closing: We have sent a close frame, and send nothing more.
         closed: The other side has, or broke the rules: nothing is read any more.
         broken: What was wrong with what came; the messages before it were handed out.
-        plain: The bytes of the last `feed` were nothing but whole messages, each in one frame.
+        ready: The frames of the first messages of the last `feed`, as they came; and how many these are.
     """
 
     def __init__(self, *, client: bool, longest: int = LONGEST) -> None:
@@ -149,7 +172,7 @@ class Conversation:
         self._longest = longest
         self._reader = FrameReader(masked=not client, longest=longest)
         self._due = b""
-        self.plain = False
+        self.ready = b"", 0
         self._opcode = 0
         self._parts = bytearray()
         self.closing = self.closed = False
@@ -158,23 +181,34 @@ class Conversation:
     def feed(self, data: bytes) -> list[Message]:
         """The messages that are complete with these bytes; a close frame is the last."""
         messages: list[Message] = []
-        self.plain = self._reader.empty and not self.closed
+        self.ready = b"", 0
         if self.closed:
             return messages
+        if self._client and not self._opcode:
+            data = self._texts(data, messages)
         try:
-            for frame in self._reader.feed(data):
+            for frame in self._reader.feed(data) if data else ():
                 message = self._take(frame)
                 if message is not None:
                     messages.append(message)
-                if message is not frame:
-                    self.plain = False
                 if self.closed:
                     break
         except MalformedStream as error:
             self.broken, self.closed = error, True
             self.close(int(error.code or _PROTOCOL))
-        self.plain = self.plain and self._reader.empty and not self.closed
         return messages
+
+    def _texts(self, data: bytes, messages: list[Message]) -> bytes:
+        """Take in the whole texts that come first, which is how models stream; the bytes that are left."""
+        texts, frames, rest = self._reader.texts(data)
+        try:
+            for text in texts:
+                text.isascii() or text.decode()
+        except UnicodeDecodeError:
+            return frames + rest  # one by one, then
+        messages += [_new(Message, (TEXT, text, True)) for text in texts]
+        self.ready = frames, len(texts)
+        return rest
 
     def send(self, opcode: int, data: bytes) -> None:
         """Have a frame sent; after the close frame nothing may follow (§5.5.1)."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
-from mdstream_core.emulator._plan import Plan
+from mdstream_core.emulator._plan import Plan, plain
 from mdstream_core.emulator.faults._fault import Fault
 from mdstream_core.emulator.faults.refusals import REFUSALS, oci
 
@@ -95,8 +95,9 @@ def encoded(plan: Plan, fault: Fault) -> Plan:
     """Compressed event by event: `gzip` or `deflate`."""
     name = fault.spelling or "gzip"
     squeeze = zlib.compressobj(wbits={"gzip": 31, "deflate": 15}[name])
-    pieces = [squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH) for piece in plan.bytes]
-    return replace(plan, pieces=[*pieces, squeeze.flush()]).with_headers(("content-encoding", name))
+    pieces = [squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH) for piece in plan.wrapped]
+    answer = replace(plan, pieces=[*pieces, squeeze.flush()], envelope=plain)
+    return answer.with_headers(("content-encoding", name))
 
 
 def interim(plan: Plan, fault: Fault) -> Plan:

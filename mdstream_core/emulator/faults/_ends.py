@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mdstream_core.emulator._plan import Pause, Plan
+from mdstream_core.emulator._plan import Half, Pause, Plan, plain
 from mdstream_core.emulator.faults._fault import Fault
 from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
 
@@ -21,14 +21,12 @@ def cut(plan: Plan, fault: Fault) -> Plan:
 
 
 def cut_chunk(plan: Plan, fault: Fault) -> Plan:
-    """The connection closes within a chunk, and within an event."""
+    """The connection closes within a chunk, and within an event (a frame, a message)."""
     taken = _taken(plan, fault, 2)
-    after = len(taken.sequence)
-    rest = plan.sequence[after : after + 1] or [b"data: {}\n\n"]
-    half = b"".join(piece[: len(piece) // 2] for piece in rest if isinstance(piece, bytes))
-    sent = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in taken.bytes)
-    headers = (*plan.headers, ("transfer-encoding", "chunked"))
-    return replace(plan, headers=headers, pieces=(sent, b"ffff\r\n" + half), framing="raw", end="cut")
+    if plan.framing == "length":  # there are no chunks
+        return replace(taken, end="cut")
+    rest = [piece for piece in plan.sequence[len(taken.sequence) :] if isinstance(piece, bytes)]
+    return replace(taken, pieces=[*taken.sequence, Half(rest[0] if rest else b"data: {}\n\n")], end="cut")
 
 
 def cut_trailer(plan: Plan, fault: Fault) -> Plan:
@@ -78,7 +76,7 @@ def drop_reset(plan: Plan, fault: Fault) -> Plan:
 def _taken(plan: Plan, fault: Fault, default: int | None = None) -> Plan:
     """The first events; of a body with a length the first half, while the whole length stays declared."""
     if plan.framing == "length" and default is not None:
-        body = b"".join(plan.bytes)
-        return replace(plan, pieces=(body[: len(body) // 2],), declared=len(body))
+        body = b"".join(plan.wrapped)
+        return replace(plan, pieces=(body[: len(body) // 2],), envelope=plain, declared=len(body))
     after = default if fault.after is None else fault.after
     return replace(plan, pieces=plan.sequence[:after])

@@ -10,7 +10,10 @@ from mdstream_core.emulator import _sse
 from mdstream_core.emulator._plan import Plan
 from mdstream_core.emulator.faults._fault import Fault
 
-_FINISH = re.compile(rb'"finish_reason":\s?"')
+#: What an answer's last words have in them: OpenAI's formats, those of OCI, TGI's own.
+_FINISH = re.compile(rb'"(finish_reason|finishReason|generated_text)":\s?"')
+_REASON = re.compile(rb'"(finish_reason|finishReason)":\s?"[^"]*"')
+_COUNTED = re.compile(rb'data: \{"usage":|.*"choices":\[\],', re.DOTALL)  # an event that brings nothing but the usage
 
 
 def _vllm(message: str) -> bytes:
@@ -43,6 +46,7 @@ ERROR_EVENTS: dict[str, tuple[Callable[[str], bytes], bytes]] = {
     "named": (lambda text: _sse.event({"message": text}, "error"), b""),
     "named-text": (lambda text: b"event: error\ndata: " + text.encode() + b"\n\n", b""),
     "lmi": (lambda text: _sse.event({"error": text, "code": 424}), b""),
+    "oci": (lambda text: _sse.event({"code": "InternalServerError", "message": text}), b""),
     "choice": (
         lambda text: _sse.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "error"}], "error": text}),
         _sse.DONE,
@@ -53,14 +57,12 @@ ERROR_EVENTS: dict[str, tuple[Callable[[str], bytes], bytes]] = {
 def error_event(plan: Plan, fault: Fault) -> Plan:
     """The server says in the stream that it failed; the HTTP body then ends as it should."""
     write, after = ERROR_EVENTS[fault.spelling or "vllm"]
-    return _until(plan, fault, 1, write(fault.message), after)
+    return _until(plan, fault, min(1, _finish(plan)), write(fault.message), after)
 
 
 def no_finish(plan: Plan, fault: Fault) -> Plan:
     """A clean end of the body, but no finish reason, no usage, no `[DONE]`."""
-    pieces = plan.bytes
-    finish = next((at for at, piece in enumerate(pieces) if _FINISH.search(piece)), len(pieces))
-    return replace(plan, pieces=pieces[: finish if fault.after is None else fault.after])
+    return replace(plan, pieces=plan.bytes[: _finish(plan) if fault.after is None else fault.after])
 
 
 def no_done(plan: Plan, fault: Fault) -> Plan:
@@ -70,7 +72,7 @@ def no_done(plan: Plan, fault: Fault) -> Plan:
 
 def early_done(plan: Plan, fault: Fault) -> Plan:
     """`[DONE]` without a finish reason, as llama-cpp-python ends a stream that another request interrupts."""
-    return _until(plan, fault, 2, _sse.DONE)
+    return _until(plan, fault, min(2, _finish(plan)), _sse.DONE)
 
 
 def empty(plan: Plan, fault: Fault) -> Plan:
@@ -85,17 +87,12 @@ def malformed_json(plan: Plan, fault: Fault) -> Plan:
 
 def bad_utf8(plan: Plan, fault: Fault) -> Plan:
     """One event's text is not UTF-8."""
-    return _between(
-        plan, fault, b'data: {"choices":[{"index":0,"delta":{"content":"\xff\xfe"},"finish_reason":null}]}\n\n'
-    )
+    return _between(plan, fault, _saying(plan, b"\xff\xfe"))
 
 
 def huge_line(plan: Plan, fault: Fault) -> Plan:
     """One line of many megabytes."""
-    text = "x" * (fault.size or 9 * 1024 * 1024)
-    return _between(
-        plan, fault, _sse.event({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]})
-    )
+    return _between(plan, fault, _saying(plan, b"x" * (fault.size or 9 * 1024 * 1024)))
 
 
 def insert(plan: Plan, fault: Fault) -> Plan:
@@ -122,22 +119,65 @@ def tool_arguments(plan: Plan, fault: Fault) -> Plan:
 
 def usage_missing(plan: Plan, fault: Fault) -> Plan:
     """No usage chunk, though it was asked for."""
-    return replace(plan, pieces=[piece for piece in plan.bytes if b'"choices":[],' not in piece])
+    return replace(plan, pieces=[_uncounted(piece) for piece in plan.bytes if not _COUNTED.match(piece)])
 
 
 def finish_reason(plan: Plan, fault: Fault) -> Plan:
     """Another finish reason: `content_filter`, `abort`, `error` …"""
     reason = _json.dumps(fault.spelling or "content_filter")
-    written = b'"finish_reason":' + reason
-    return replace(plan, pieces=[re.sub(rb'"finish_reason":\s?"[^"]*"', written, piece) for piece in plan.bytes])
+    return replace(
+        plan, pieces=[_REASON.sub(lambda found: b'"%b":%b' % (found[1], reason), piece) for piece in plan.bytes]
+    )
+
+
+def _finish(plan: Plan) -> int:
+    """Where the event stands that finishes the answer."""
+    pieces = plan.bytes
+    return next((at for at, piece in enumerate(pieces) if _FINISH.search(piece)), len(pieces))
+
+
+def _uncounted(piece: bytes) -> bytes:
+    """Without the usage that an event brings beside other things, as Cohere's last one does."""
+    line = piece.removeprefix(b"data: ").strip()
+    if b'"finishReason":' not in line or not line.startswith(b"{"):
+        return piece
+    return _sse.event({name: value for name, value in _json.loads(line).items() if name != "usage"})
 
 
 def _until(plan: Plan, fault: Fault, default: int, *then: bytes) -> Plan:
     after = default if fault.after is None else fault.after
-    return replace(plan, pieces=[*plan.sequence[:after], *(piece for piece in then if piece)])
+    written = [_written(plan, event) for event in then]
+    return replace(plan, pieces=[*plan.sequence[:after], *filter(None, written)])
 
 
 def _between(plan: Plan, fault: Fault, data: bytes) -> Plan:
     after = 1 if fault.after is None else fault.after
     pieces = plan.sequence
-    return replace(plan, pieces=[*pieces[:after], data, *pieces[after:]])
+    return replace(plan, pieces=[*pieces[:after], _written(plan, data), *pieces[after:]])
+
+
+def _written(plan: Plan, event: bytes) -> bytes:
+    """An event as the container would write it: LMI's lines have JSON alone, and no `[DONE]`."""
+    if not _first(plan).startswith(b"{"):
+        return event
+    _, found, payload = event.partition(b"data: ")
+    return (b"" if event == _sse.DONE else payload[:-1]) if found else event
+
+
+# By what the first event has in it: an event that says something, in the words of the same format.
+_SAYING = (
+    (b'"apiFormat":"COHEREV2"', b'{"apiFormat":"COHEREV2","message":{"role":"ASSISTANT","content":[{"text":"%b"}]}}'),
+    (b'"apiFormat":"COHERE"', b'{"apiFormat":"COHERE","text":"%b"}'),
+    (b'"ASSISTANT"', b'{"index":0,"message":{"role":"ASSISTANT","content":[{"type":"TEXT","text":"%b"}]}}'),
+    (b'"token":', b'{"token":{"text":"%b","special":false},"generated_text":null}'),
+    (b"", b'{"choices":[{"index":0,"delta":{"content":"%b"},"finish_reason":null}]}'),
+)
+
+
+def _saying(plan: Plan, text: bytes) -> bytes:
+    first = _first(plan)
+    return b"data: " + next(event for mark, event in _SAYING if mark in first) % text + b"\n\n"
+
+
+def _first(plan: Plan) -> bytes:
+    return next(iter(plan.bytes), b"")

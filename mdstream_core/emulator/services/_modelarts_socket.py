@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from mdstream_core.emulator._plan import Pause, Plan, gathered
+from mdstream_core.emulator._plan import Half, Pause, Plan, gathered
 from mdstream_core.emulator._received import Received
 from mdstream_core.emulator._switch import Switch
 from mdstream_core.emulator.faults import apply
@@ -132,6 +132,11 @@ class Session:
             self._protocol.send_ping(b"are you there?")
             return
         data = _unwrapped(piece)
+        if isinstance(piece, Half):
+            self._flush()
+            frame = Frame(Opcode.TEXT, data).serialize(mask=False)
+            self._link.write(frame[: len(frame) // 2])
+            return
         first, *rest = [data[at : at + size] for at in range(0, len(data), size)] if size else [data]
         self._protocol.send_text(first, fin=not rest)
         for number, part in enumerate(rest, 1):

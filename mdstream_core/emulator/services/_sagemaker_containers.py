@@ -73,6 +73,8 @@ async def lmi_rolling(server: Server, received: Received, request: Json) -> Plan
 
 async def lmi_dynamic(server: Server, received: Received, request: Json) -> Plan:
     """LMI's dynamic batch: pieces of text, and no mark of the end."""
+    if "inputs" not in request:
+        return json_plan(424, {"error": "the request has no inputs: the key `inputs` is required", "code": 424})
     plan = await _generate(server, received, request, lambda value: {"outputs": [value["token"]["text"]]})
     return _as_lines(plan)
 
@@ -93,6 +95,8 @@ async def jumpstart_llama(server: Server, received: Received, request: Json) -> 
     """JumpStart's Llama 2: dialogues, answered whole, once the licence is accepted."""
     if "accept_eula=true" not in received.headers.get("x-amzn-sagemaker-custom-attributes", ""):
         return json_plan(424, {"error": "Need to pass custom_attributes='accept_eula=true' as part of header"})
+    if "inputs" not in request:
+        return json_plan(424, {"error": "the key `inputs` is required", "code": 424})
     asked = request.get("parameters") or {}
     answers = []
     for dialogue in request["inputs"]:

@@ -7,7 +7,6 @@ with the container's path behind them. A stream that fails after its 200 says so
 from collections.abc import Callable
 from dataclasses import replace
 
-from mdstream_core.emulator._connection import BODY_KEPT
 from mdstream_core.emulator._plan import Fields, Plan, gathered
 from mdstream_core.emulator._received import Received
 from mdstream_core.emulator.container import Server
@@ -15,6 +14,7 @@ from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
 from mdstream_core.emulator.services._envelope import refuse
 
 OCID = "ocid1.datasciencemodeldeployment.oc1.iad.emulated"
+LIMIT = 10 * 1024 * 1024  # bytes of a request's body
 TRAILER = "StreamFailure"
 _BODIED = {"POST", "PUT", "PATCH"}
 _STREAM = "predictWithResponseStream"
@@ -68,7 +68,7 @@ class ModelDeployment:
     def _refusal(self, received: Received, ocid: str, operation: str, suffix: str) -> Plan | None:
         if received.method in _BODIED and received.length is None:
             return refuse(411, "LengthRequired", "Content-Length header is required")
-        if (received.length or 0) > BODY_KEPT:
+        if (received.length or 0) > LIMIT:
             return refuse(413, "PayloadTooLarge", "Request body exceeds the limit of 10 MB")
         problem = self._admit(received)
         if problem is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mdstream_core import _json
-from mdstream_core.emulator._frames import EVENT_STREAM
+from mdstream_core.emulator._frames import EVENT_STREAM, part
 from mdstream_core.emulator._plan import Plan, gathered
 from mdstream_core.emulator._received import Received
 from mdstream_core.emulator._sigv4 import AWSKey, NotSigned, SigV4
@@ -82,7 +82,7 @@ class SageMakerRuntime:
         plan = _with_facts(plan, received)
         if door == _STREAM:
             plan = plan.with_headers(("content-type", EVENT_STREAM), (f"{_OWN}content-type", written))
-            return replace(plan, framing="payload-parts")
+            return replace(plan, envelope=part, framing="chunked")
         plan = await gathered(plan)
         return replace(plan, pieces=(b"".join(plan.bytes),), framing="length")
 

@@ -1,0 +1,92 @@
+"""The four services, through the core and through LangChain: the same tokens, each in its service's envelope."""
+# ruff: noqa: PLC0415  (nobody pays for another's imports)
+
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from benchmarks.contenders import QUESTION, Contender
+from benchmarks.server import Source
+
+_COMPARTMENT = "ocid1.compartment.oc1..b"
+_GROK, _COMMAND = "xai.grok-4", "cohere.command-a-03-2025"
+
+
+def _core(platform: Any, dialect: str, **asked: Any) -> Contender:
+    from mdstream_core import Service, TextDelta
+    from mdstream_core.dialects import dialect as named
+
+    service, spoken = Service(platform), named(dialect)
+    question = {"messages": [{"role": "user", "content": QUESTION}], **asked}
+
+    def call() -> Any:
+        return service.call(spoken, question)
+
+    return Contender(
+        lambda: service.client.stream(call()),
+        lambda: service.async_client.stream(call()),
+        lambda event: event.text if isinstance(event, TextDelta) else "",
+    )
+
+
+def _chat(name: str, **fields: Any) -> Contender:
+    import langchain_mdstream
+    from benchmarks.floors_langchain import contender
+
+    return contender(getattr(langchain_mdstream, name)(auth=_unsigned(), **fields))
+
+
+def _unsigned() -> Any:
+    from mdstream_core.auth import Unsigned
+
+    return Unsigned()
+
+
+def _core_genai(wire: str, model: str, source: Source, pem: bytes | None) -> Contender:
+    from mdstream_core import OCIGenerativeAI
+
+    return _core(OCIGenerativeAI(_COMPARTMENT, model, service_endpoint=f"{source.url}/{wire}"), wire)
+
+
+def _core_sagemaker(wire: str, source: Source, pem: bytes | None) -> Contender:
+    from mdstream_core import SageMaker
+
+    return _core(SageMaker("e", endpoint_url=f"{source.url}/{wire}"), "auto")
+
+
+def _core_modelarts(wire: str, scheme: str, source: Source, pem: bytes | None) -> Contender:
+    from mdstream_core import ModelArts
+
+    return _core(ModelArts(f"{source.url.replace('http', scheme, 1)}/{wire}"), "openai-chat", model="m")
+
+
+def _chat_genai(wire: str, model: str, source: Source, pem: bytes | None) -> Contender:
+    place = {"compartment_id": _COMPARTMENT, "service_endpoint": f"{source.url}/{wire}"}
+    return _chat("ChatOCIGenAI", model=model, dialect=wire, **place)
+
+
+def _chat_sagemaker(wire: str, source: Source, pem: bytes | None) -> Contender:
+    import_module("botocore")  # the class asks it for the region's rules
+    place = {"endpoint_name": "e", "region_name": "us-east-1", "endpoint_url": f"{source.url}/{wire}"}
+    return _chat("ChatSagemakerEndpoint", **place)
+
+
+def _chat_modelarts(wire: str, scheme: str, source: Source, pem: bytes | None) -> Contender:
+    return _chat("ChatModelArts", model="m", endpoint=f"{source.url.replace('http', scheme, 1)}/{wire}")
+
+
+core_generic = partial(_core_genai, "oci-generic", _GROK)
+core_cohere = partial(_core_genai, "oci-cohere", _COMMAND)
+core_sagemaker_sse = partial(_core_sagemaker, "sagemaker-sse")
+core_sagemaker_lines = partial(_core_sagemaker, "sagemaker-lines")
+core_sagemaker_tgi = partial(_core_sagemaker, "sagemaker-tgi")
+core_modelarts_sse = partial(_core_modelarts, "modelarts-sse", "http")
+core_modelarts_socket = partial(_core_modelarts, "modelarts-socket", "ws")
+
+chat_generic = partial(_chat_genai, "oci-generic", _GROK)
+chat_cohere = partial(_chat_genai, "oci-cohere", _COMMAND)
+chat_sagemaker_sse = partial(_chat_sagemaker, "sagemaker-sse")
+chat_sagemaker_lines = partial(_chat_sagemaker, "sagemaker-lines")
+chat_sagemaker_tgi = partial(_chat_sagemaker, "sagemaker-tgi")
+chat_modelarts_sse = partial(_chat_modelarts, "modelarts-sse", "http")
+chat_modelarts_socket = partial(_chat_modelarts, "modelarts-socket", "ws")
