@@ -4,7 +4,7 @@ Every dialect is read into these and both framework packages translate from thes
 `choice` tells the answers of one question apart where several were asked for (`n > 1`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from io import StringIO
 from typing import Any
@@ -92,7 +92,44 @@ class Finish:
     choice: int = 0
 
 
-Event = TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | Logprobs | Usage | Served | Finish
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What a service says beside its answer, as plain JSON values: `citations`, `documents`, `groundingMetadata` …"""
+
+    name: str
+    value: Any
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The vector of one input; `index` is the input's place in the question."""
+
+    vector: list[float]
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """How well one document fits a query; `index` is the document's place in the question. Higher is better."""
+
+    score: float
+    index: int
+
+
+Event = (
+    TextDelta
+    | ReasoningDelta
+    | RefusalDelta
+    | ToolCallDelta
+    | Logprobs
+    | Usage
+    | Served
+    | Finish
+    | Extra
+    | Embedding
+    | Ranked
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +163,7 @@ class Choice:
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[dict[str, Any], ...] = ()
     finish_reason: str | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +177,8 @@ class Reply:
     choices: tuple[Choice, ...] = (Choice(),)
     usage: Usage | None = None
     served: Served = field(default_factory=Served)
+    embeddings: tuple[Embedding, ...] = ()
+    ranking: tuple[Ranked, ...] = ()
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> "Reply":
@@ -156,6 +196,7 @@ class Reply:
             "refusal": choice.refusal,
             "tool_calls": [asdict(call) for call in choice.tool_calls],
             "finish_reason": choice.finish_reason,
+            "extras": dict(choice.extras),
             "usage": asdict(self.usage) if self.usage else None,
         }
 
@@ -188,7 +229,7 @@ class Reply:
 class _Parts:
     """One choice while it comes in: buffers that cost a few bytes a token."""
 
-    __slots__ = ("calls", "finish_reason", "logprobs", "reasoning", "refusal", "text")
+    __slots__ = ("calls", "extras", "finish_reason", "logprobs", "reasoning", "refusal", "text")
 
     def __init__(self) -> None:
         self.text = StringIO()
@@ -197,6 +238,7 @@ class _Parts:
         self.logprobs: list[dict[str, Any]] = []
         self.calls: dict[int, tuple[str, str, StringIO]] = {}
         self.finish_reason: str | None = None
+        self.extras: dict[str, Any] = {}
 
     def call(self, delta: ToolCallDelta) -> None:
         id, name, arguments = self.calls.get(delta.index) or ("", "", StringIO())
@@ -211,16 +253,19 @@ class _Parts:
             tool_calls=tuple(ToolCall(id, name, parts.getvalue()) for id, name, parts in self.calls.values()),
             logprobs=tuple(self.logprobs),
             finish_reason=self.finish_reason,
+            extras=dict(self.extras),
         )
 
 
 class Sum:
     """Adds events up while they come; `reply()` says what there is so far."""
 
-    __slots__ = ("_choices", "_served", "_usage")
+    __slots__ = ("_choices", "_embeddings", "_ranking", "_served", "_usage")
 
     def __init__(self) -> None:
         self._choices: dict[int, _Parts] = {}
+        self._embeddings: list[Embedding] = []
+        self._ranking: list[Ranked] = []
         self._usage: Usage | None = None
         self._served = Served()
 
@@ -243,6 +288,12 @@ class Sum:
                 self._usage = event
             case Served():
                 self._served = event
+            case Extra(name, value, choice):
+                self._parts(choice).extras[name] = value
+            case Embedding():
+                self._embeddings.append(event)
+            case Ranked():
+                self._ranking.append(event)
 
     def extend(self, events: Iterable[Event]) -> None:
         """Take many events in; the text among them is written at once."""
@@ -258,7 +309,8 @@ class Sum:
     def reply(self) -> Reply:
         """The sum so far."""
         choices = tuple(self._choices[index].choice() for index in sorted(self._choices))
-        return Reply(choices or (Choice(),), self._usage, self._served)
+        vectors, ranking = tuple(self._embeddings), tuple(self._ranking)
+        return Reply(choices or (Choice(),), self._usage, self._served, vectors, ranking)
 
     def __bool__(self) -> bool:
         return bool(self._choices) or self._usage is not None
