@@ -1,6 +1,7 @@
 """What chat models and completion models of every platform have in common: who is asked, how, and with what."""
 
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -40,6 +41,9 @@ _NOT_ASKED = frozenset({"stream", "ls_structured_output_format", "structured_out
 
 #: The environment variable of a bearer key.
 _KEY = "MDSTREAM_API_KEY"
+
+#: Held while a service is built: two threads that ask first must not sign in twice.
+_BUILDING = threading.Lock()
 
 
 class Model(BaseModel):
@@ -173,22 +177,26 @@ class Model(BaseModel):
 
     @property
     def service(self) -> Service:
-        """The endpoint, its signer and its connections; made when first needed."""
-        if self._service is None:
-            self._service = Service(
-                self._platform(),
-                auth=self._auth(),
-                headers=self.default_headers,
-                timeout=self.timeout,
-                retry=self._retry(),
-                hooks=self.hooks,
-                http_client=self.http_client,
-                http_async_client=self.http_async_client,
-                verify=self.verify,
-                proxy=self.proxy,
-                trust_env=self.trust_env,
-            )
-        return self._service
+        """The endpoint, its signer and its connections; made when first needed, and anew when a field was changed."""
+        with _BUILDING:
+            if self._service is None:
+                self._service = self._build()
+            return self._service
+
+    def _build(self) -> Service:
+        return Service(
+            self._platform(),
+            auth=self._auth(),
+            headers=self.default_headers,
+            timeout=self.timeout,
+            retry=self._retry(),
+            hooks=self.hooks,
+            http_client=self.http_client,
+            http_async_client=self.http_async_client,
+            verify=self.verify,
+            proxy=self.proxy,
+            trust_env=self.trust_env,
+        )
 
     def close(self) -> None:
         """Close the synchronous connections; they are opened again when needed."""
@@ -202,11 +210,32 @@ class Model(BaseModel):
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
-        private = {**(state.get("__pydantic_private__") or {}), "_service": None}
+        private = {**(state.get("__pydantic_private__") or {}), **dict.fromkeys(self._built)}
         return {**state, "__pydantic_private__": private}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in type(self).model_fields:
+            self._forget()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; with `update` it has connections of its own, because where or how to ask may be another."""
+        copied = super().model_copy(update=update)  # fields are values: there is nothing to copy deeper
+        if update:
+            copied._forget()
+        return copied
+
+    @property
+    def _built(self) -> set[str]:
+        """The private attributes that are made from the fields when first needed."""
+        return {"_service", "_found"} & self.__private_attributes__.keys()
+
+    def _forget(self) -> None:
+        for name in self._built:
+            setattr(self, name, None)
+
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return self.model_copy()  # fields are values; what is shared are connections
+        return self.model_copy()  # what is shared are connections
 
     def _checks(self) -> None:
         """A wrong endpoint is told where it is written."""

@@ -179,6 +179,8 @@ class OnSageMaker(Model):
         "target_variant",
         "target_container_hostname",
         "session_id",
+        "custom_attributes",
+        "enable_explanations",
     )
     takes_bearer_key: ClassVar[bool] = False
     secrets: ClassVar[Mapping[str, str]] = {

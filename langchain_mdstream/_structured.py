@@ -3,6 +3,8 @@
 from operator import itemgetter
 from typing import Any, Literal
 
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import (
     BaseOutputParser,
     JsonOutputKeyToolsParser,
@@ -10,9 +12,11 @@ from langchain_core.output_parsers import (
     PydanticOutputParser,
     PydanticToolsParser,
 )
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
+
+from mdstream_core import is_unfinished
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 
@@ -29,6 +33,8 @@ def structured(
         raise ValueError("strict has no meaning for method='json_mode': it has no schema")
     bound = _METHODS[method](model, schema, strict, kwargs)
     parser = _parser(schema, method)
+    if method != "function_calling":
+        parser = RunnableLambda(_whole) | parser
     if not include_raw:
         return bound | parser  # type: ignore[no-any-return]
     parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
@@ -45,6 +51,17 @@ def json_schema_format(schema: Any, strict: bool | None) -> dict[str, Any]:
     if strict is not None:
         described["strict"] = strict
     return {"type": "json_schema", "json_schema": described}
+
+
+def _whole(message: AIMessage) -> AIMessage:
+    """Half an object is no answer, and the parsers would mend it into one."""
+    cut = message.response_metadata.get("finish_reason") == "length"
+    if cut or is_unfinished(message.text):
+        raise OutputParserException(
+            f"the answer was cut off{' by max_tokens' if cut else ''}: {message.text[-80:]!r} is the end of what came",
+            llm_output=message.text,
+        )
+    return message
 
 
 def _by_schema(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, Any]) -> Any:

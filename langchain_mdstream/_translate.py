@@ -13,6 +13,7 @@ from langchain_mdstream._fast import text_chunk
 from mdstream_core import (
     Choice,
     Event,
+    Extra,
     Finish,
     Logprobs,
     ReasoningDelta,
@@ -30,7 +31,8 @@ class Chunks:
     """Turns the events of one stream into chunks.
 
     What must be said once (who answered, why it ended, what it cost) waits for the last chunk, which is built only
-    when the stream is known to have ended well: merging chunks would join repeated strings.
+    when the stream is known to have ended well: merging chunks would join repeated strings. LangChain streams one
+    answer: where a server gives several, the first is it.
 
     Args:
         provider: Goes into each chunk's `response_metadata["model_provider"]`.
@@ -43,33 +45,37 @@ class Chunks:
         self._served = Served()
         self._usage: Usage | None = None
         self._reason: str | None = None
+        self._extras: dict[str, Any] = {}
 
     def chunk(self, event: Event) -> ChatGenerationChunk | None:
         """The chunk of an event, or `None` if it has its place in the last one."""
-        if type(event) is TextDelta:  # a token: a match costs a tenth of its chunk
+        if type(event) is TextDelta and event.choice == 0:  # a token: a match costs a tenth of its chunk
             return text_chunk(event.text, {}, {"model_provider": self._provider})
         match event:
-            case ReasoningDelta(text):
+            case ReasoningDelta(text, 0):
                 return text_chunk("", {"reasoning_content": text}, {"model_provider": self._provider})
-            case RefusalDelta(text):
+            case RefusalDelta(text, 0):
                 return text_chunk("", {"refusal": text}, {"model_provider": self._provider})
-            case ToolCallDelta(index, id, name, arguments):
+            case ToolCallDelta(index, id, name, arguments, 0):
                 call = tool_call_chunk(name=name, args=arguments, id=id, index=index)
                 return self._built(AIMessageChunk(content="", tool_call_chunks=[call]))
-            case Logprobs(content):
+            case Logprobs(content, 0):
                 return self._built(AIMessageChunk(content=""), {"logprobs": {"content": content}})
             case Served():
                 self._served = event
             case Usage():
                 self._usage = event
-            case Finish(reason):
+            case Finish(reason, 0):
                 self._reason = reason
+            case Extra(name, value, 0):
+                self._extras[name] = value
         return None
 
     def last(self) -> ChatGenerationChunk:
         """The chunk that says that the answer is whole."""
         message = AIMessageChunk(
             content="",
+            additional_kwargs=self._extras,
             usage_metadata=usage_metadata(self._usage) if self._usage else None,
             chunk_position="last",
         )
@@ -91,7 +97,7 @@ def result(reply: Reply, provider: str, model: str = "") -> ChatResult:
 
 def _generation(choice: Choice, served: Served, provider: str, usage: UsageMetadata | None) -> ChatGeneration:
     calls, invalid = _calls(choice.tool_calls)
-    extra = {"reasoning_content": choice.reasoning, "refusal": choice.refusal}
+    extra = {"reasoning_content": choice.reasoning, "refusal": choice.refusal, **choice.extras}
     info = _metadata(served, choice.finish_reason, "")
     if choice.logprobs:
         info["logprobs"] = {"content": list(choice.logprobs)}

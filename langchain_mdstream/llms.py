@@ -17,7 +17,7 @@ from langchain_mdstream._loading import loadable
 from langchain_mdstream._model import Model
 from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
 from langchain_mdstream._translate import token_usage
-from mdstream_core import Choice, Event, Finish, Logprobs, Reply, Served, TextDelta, Usage
+from mdstream_core import Choice, Event, Finish, Logprobs, ReasoningDelta, RefusalDelta, Reply, Served, TextDelta, Usage
 
 
 class CompletionModel(Model, BaseLLM):
@@ -44,8 +44,13 @@ class CompletionModel(Model, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        replies = await asyncio.gather(*(self._aanswer(prompt, stop, run_manager, **kwargs) for prompt in prompts))
-        return _result(replies)
+        tasks = [asyncio.ensure_future(self._aanswer(prompt, stop, run_manager, **kwargs)) for prompt in prompts]
+        try:
+            return _result(await asyncio.gather(*tasks))
+        finally:  # where one failed, nobody waits for the others: their streams are closed
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _stream(
         self,
@@ -154,15 +159,19 @@ class _Last:
 
     def chunk(self, event: Event) -> GenerationChunk | None:
         match event:
-            case TextDelta(text):
+            case TextDelta(text, 0):
                 return GenerationChunk(text=text)
-            case Logprobs(content):
+            case Logprobs(content, 0):
                 return GenerationChunk(text="", generation_info={"logprobs": {"content": content}})
+            case ReasoningDelta(text, 0):
+                return GenerationChunk(text="", generation_info={"reasoning_content": text})
+            case RefusalDelta(text, 0):
+                return GenerationChunk(text="", generation_info={"refusal": text})
             case Served(model):
                 self._info["model_name"] = model
             case Usage():
                 self._info["token_usage"] = token_usage(event)
-            case Finish(reason):
+            case Finish(reason, 0):
                 self._info["finish_reason"] = reason
         return None
 
@@ -181,7 +190,11 @@ def _result(replies: list[Reply]) -> LLMResult:
 
 
 def _generation(choice: Choice) -> Generation:
-    info: dict[str, Any] = {"finish_reason": choice.finish_reason}
+    said = {"reasoning_content": choice.reasoning, "refusal": choice.refusal}
+    info: dict[str, Any] = {
+        "finish_reason": choice.finish_reason,
+        **{name: text for name, text in said.items() if text},
+    }
     if choice.logprobs:
         info["logprobs"] = {"content": list(choice.logprobs)}
     return Generation(text=choice.text, generation_info=info)

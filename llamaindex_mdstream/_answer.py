@@ -9,6 +9,7 @@ from llamaindex_mdstream import _fast
 from mdstream_core import (
     Choice,
     Event,
+    Extra,
     Finish,
     Logprobs,
     MDStreamError,
@@ -80,6 +81,7 @@ class Answer(Generic[R]):
         self._finish: str | None = None
         self._usage: Usage | None = None
         self._served = Served(model)
+        self._extras: dict[str, Any] = {}
 
     def take(self, event: Event) -> R | None:
         """The response that this event makes; `None` for what only the last response tells."""
@@ -104,12 +106,14 @@ class Answer(Generic[R]):
                 self._usage = event
             case Served():
                 self._served = self._named(event)
+            case Extra(name, value, 0):
+                self._extras[name] = value
         return None
 
     def last(self) -> R:
         """The response that closes a stream: the whole answer, usage and finish reason, with an empty delta."""
         calls, logprobs = tuple(call.whole() for call in self._calls), tuple(self._logprobs)
-        choice = Choice(self._text, self._reasoning, self._refusal, calls, logprobs, self._finish)
+        choice = Choice(self._text, self._reasoning, self._refusal, calls, logprobs, self._finish, self._extras)
         return self.whole(Reply((choice,), self._usage, self._served), delta="")
 
     def whole(self, reply: Reply, *, delta: str | None = None) -> R:
@@ -198,7 +202,9 @@ def ending(reply: Reply) -> dict[str, Any]:
     """`additional_kwargs` of a whole response: finish reason and usage, where LlamaIndex and OpenInference look."""
     usage = _usage(reply.usage) if reply.usage else {}
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
-    return {"finish_reason": reply.finish_reason} | {name: usage[name] for name in names if usage}
+    return {**reply.choices[0].extras, "finish_reason": reply.finish_reason} | {
+        name: usage[name] for name in names if usage
+    }
 
 
 def raw(reply: Reply, calls: tuple[ToolCall, ...]) -> dict[str, Any]:

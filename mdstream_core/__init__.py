@@ -4,6 +4,7 @@
 """
 
 from mdstream_core import errors
+from mdstream_core._json import is_unfinished
 from mdstream_core._version import __version__
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
@@ -66,5 +67,6 @@ __all__ = [
     "__version__",
     "dialect",
     "errors",
+    "is_unfinished",
     "oci_dialect_name",
 ]

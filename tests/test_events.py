@@ -95,6 +95,7 @@ def test_a_reply_is_plain_json() -> None:
         "reasoning": "hm",
         "refusal": "",
         "tool_calls": [{"id": "a", "name": "f", "arguments": '{"x":1}'}],
+        "extras": {},
         "finish_reason": "tool_calls",
         "usage": dataclasses.asdict(Usage(1, 2, 3)),
     }

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from _langchain import ANSWER, QUESTION, chat_at, cloud, emulator, get_weather
 from langchain.agents import create_agent
+from langchain_core.exceptions import OutputParserException
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessageChunk, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
@@ -104,6 +105,19 @@ def test_an_agent_answers_in_a_shape(cloud: Emulator) -> None:
 
     assert isinstance(state["structured_response"], River)
     assert "json_schema" == cloud.last.json["response_format"]["type"]
+
+
+@pytest.mark.parametrize("method", ["json_schema", "json_mode"])
+def test_half_an_object_is_no_answer(cloud: Emulator, method: Any) -> None:
+    """An answer in a shape that `max_tokens` cut off is told as such, and not mended into an object."""
+    schema = {"title": "pay", "type": "object", "properties": {"note": {"type": "string"}}, "required": ["note"]}
+    bound = chat_at(cloud, max_tokens=3).with_structured_output(schema, method=method)
+    raw = chat_at(cloud, max_tokens=3).with_structured_output(schema, method=method, include_raw=True)
+
+    with pytest.raises(OutputParserException, match="cut off by max_tokens"):
+        bound.invoke("Answer as JSON: note a long story about three rivers.")
+    said: Any = raw.invoke("Answer as JSON: note a long story about three rivers.")
+    assert (None, True) == (said["parsed"], isinstance(said["parsing_error"], OutputParserException))
 
 
 def test_wrong_tool_choice_is_named(cloud: Emulator) -> None:

@@ -1,5 +1,6 @@
 """LangChain on every platform: whole answers, tools, usage, and every way in which a stream breaks."""
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,16 @@ def test_missing_credentials_say_where_was_looked(
 
 def _without(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in {"auth_type", "model"}}
+
+
+@each_place
+def test_pickles_before_and_after_use(cloud: Emulator, place: Place) -> None:
+    """A pickled model asks as the original does, used or not."""
+    chat = chat_at(place, cloud)
+
+    assert ANSWER == pickle.loads(pickle.dumps(chat)).invoke(QUESTION).text
+    chat.invoke("hi")
+    assert ANSWER == pickle.loads(pickle.dumps(chat)).invoke(QUESTION).text
 
 
 def test_wrong_keys_are_refused(cloud: Emulator) -> None:

@@ -18,6 +18,7 @@ from _langchain import ANSWER, QUESTION, chat_at, cloud, emulator
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import AIMessage
 
+from langchain_mdstream import OCIModelDeploymentLLM
 from mdstream_core import Timeout, errors, transport
 from mdstream_core.emulator import Emulator, Fault
 
@@ -129,6 +130,30 @@ def test_timeouts(cloud: Emulator) -> None:
     cloud.script(Fault("stall", after=0))
     with pytest.raises(errors.StreamStalled, match=r"no first token within 0\.2 s"):
         list(chat_at(cloud, timeout=Timeout(first_token=0.2), max_retries=0).stream(QUESTION))
+
+
+def test_a_changed_field_counts(cloud: Emulator) -> None:
+    """A copy with another endpoint asks there, and so does a model whose field was assigned."""
+    chat = chat_at(cloud)
+    chat.invoke("hi")
+    with Emulator() as other:
+        there = chat.model_copy(update={"endpoint": other.endpoint})
+        there.invoke("hi")
+        assert (1, 1) == (len(cloud.requests), len(other.requests))
+        there.endpoint = cloud.endpoint
+        there.invoke("hi")
+        assert (2, 1) == (len(cloud.requests), len(other.requests))
+
+
+async def test_one_failed_prompt_leaves_no_orphans(cloud: Emulator) -> None:
+    """Where one of several prompts fails, the others' streams are closed."""
+    llm = OCIModelDeploymentLLM(endpoint=cloud.endpoint, auth_type="none", max_retries=0, streaming=True)
+    cloud.script(Fault("stall", after=2), (Fault("slow_head", seconds=0.2), Fault("empty")))
+    with pytest.raises(errors.StreamInterrupted):
+        await llm.agenerate(["one", "two"])
+
+    stalled = cloud.requests[0]
+    assert await asyncio.to_thread(stalled.closed.wait, 5)
 
 
 def test_fifty_threads_share_one_model(cloud: Emulator) -> None:
