@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model
 
 from langchain_mdstream._errors import langchain_errors
 from mdstream_core import Call, Platform, Retry, Service, Timeout, __version__, dialect
+from mdstream_core.auth import Signer
 from mdstream_core.tracing import Hook
 
 #: Other packages' names of our fields.
@@ -209,9 +210,24 @@ class Model(BaseModel):
             await self._service.aclose()
 
     def __getstate__(self) -> dict[Any, Any]:
+        """Without credentials: the other side finds them as a new object does. A signer that can find its key stays."""
         state = super().__getstate__()
         private = {**(state.get("__pydantic_private__") or {}), **dict.fromkeys(self._built)}
-        return {**state, "__pydantic_private__": private}
+        fields = {name: self._kept(name, value) for name, value in state["__dict__"].items()}
+        return {**state, "__dict__": fields, "__pydantic_private__": private}
+
+    def _kept(self, name: str, value: Any) -> Any:
+        """What a pickle holds of a field."""
+        field = type(self).model_fields.get(name)
+        ours = name in Model.model_fields or name in self._places()
+        if field is None or not ours or isinstance(value, Signer):
+            return value
+        return field.get_default(call_default_factory=True) if field.exclude or isinstance(value, SecretStr) else value
+
+    @classmethod
+    def _places(cls) -> set[str]:
+        """The fields that the platform adds."""
+        return {name for base in cls.__mro__ if issubclass(base, Model) for name in base.__annotations__}
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

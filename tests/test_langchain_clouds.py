@@ -248,13 +248,18 @@ def _without(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 @each_place
-def test_pickles_before_and_after_use(cloud: Emulator, place: Place) -> None:
-    """A pickled model asks as the original does, used or not."""
-    chat = chat_at(place, cloud)
-
-    assert ANSWER == pickle.loads(pickle.dumps(chat)).invoke(QUESTION).text
+def test_pickles_before_and_after_use(cloud: Emulator, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pickled model, used or not, holds no credential, and asks as the original does once it has found one."""
+    chat = chat_at(place, cloud, default_headers={"x-secret": "sesame"})
+    ((key, secret),) = AWS.items()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    fresh = pickle.dumps(chat)
     chat.invoke("hi")
-    assert ANSWER == pickle.loads(pickle.dumps(chat)).invoke(QUESTION).text
+    used = pickle.dumps(chat)
+
+    assert [] == [written for written in (fresh, used) if b"sesame" in written or secret.encode() in written]
+    assert ANSWER == pickle.loads(fresh).invoke(QUESTION).text == pickle.loads(used).invoke(QUESTION).text
 
 
 def test_wrong_keys_are_refused(cloud: Emulator) -> None:
