@@ -34,7 +34,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "service": ("call client dialects http platforms retry tracing", ""),
     "emulator": ("_json errors wire", "h11 cryptography httpx websockets"),
     "cli": ("_terminal _version emulator errors", ""),
-    "__init__": ("_version call client dialects errors events http platforms retry service", ""),
+    "__init__": ("_json _version call client dialects errors events http platforms retry service", ""),
 }
 
 #: What the framework packages may take from the core beside its public names.

@@ -1,0 +1,72 @@
+"""Reranking: how well each document fits a query, in the three shapes that servers answer.
+
+| dialect | who | answer |
+|---|---|---|
+| `rerank` | vLLM, infinity, MaaS (`/v1/rerank`) | `{"results": [{"index", "relevance_score"}]}` |
+| `tei-rerank` | TEI, on SageMaker too (`/rerank`) | `[{"index", "score"}]` |
+| `oci-rerank-text` | OCI Generative AI | `{"documentRanks": [{"index", "relevanceScore"}]}` |
+
+A question is `{"query", "documents": [texts], "top_n", "model", …}`. The best document comes first.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mdstream_core.dialects._documents import DocumentDecoder
+from mdstream_core.errors import MDStreamError
+from mdstream_core.events import Event, Ranked, Served
+
+_LISTS = ("results", "documentRanks")
+_SCORES = ("relevance_score", "relevanceScore", "score")
+
+
+class RankingDecoder(DocumentDecoder):
+    """Reads a ranking in any of the shapes."""
+
+    def _is_one(self, document: Any) -> bool:
+        return not isinstance(document, dict) or any(name in document for name in _LISTS)
+
+    def _read(self, document: Any) -> list[Event]:
+        rows = document if isinstance(document, list) else next(document[name] for name in _LISTS if name in document)
+        ranked = [Ranked(float(next(row[name] for name in _SCORES if name in row)), int(row["index"])) for row in rows]
+        events: list[Event] = [*sorted(ranked, key=lambda one: -one.score)]
+        if isinstance(document, dict):
+            events.insert(0, Served(document.get("model") or document.get("modelId"), document.get("id")))
+        return events
+
+
+class Rerank:
+    """`/v1/rerank`."""
+
+    name = "rerank"
+    route = "/v1/rerank"
+    names: Mapping[str, str] = {}
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+        """The question, in the service's own names."""
+        asked = {self.names.get(name, name): value for name, value in question.items() if value is not None}
+        return {name: value for name, value in asked.items() if name}
+
+    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+        """There is nothing to spare."""
+        return None
+
+    def decoder(self) -> RankingDecoder:
+        """A fresh decoder."""
+        return RankingDecoder()
+
+
+class TEIRerank(Rerank):
+    """`/rerank` of TEI, which ranks all that it is given."""
+
+    name = "tei-rerank"
+    route = "/rerank"
+    names = {"documents": "texts", "model": "", "top_n": ""}  # noqa: RUF012  # a constant of the class
+
+
+class OCIRerankText(Rerank):
+    """`rerankText` of OCI Generative AI."""
+
+    name = "oci-rerank-text"
+    route = "/actions/rerankText"
+    names = {"query": "input", "top_n": "topN"}  # noqa: RUF012
