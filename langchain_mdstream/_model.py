@@ -1,5 +1,6 @@
 """What chat models and completion models of every platform have in common: who is asked, how, and with what."""
 
+import asyncio
 import os
 import threading
 from collections.abc import Mapping
@@ -35,6 +36,11 @@ _PARAMETERS = (
     "frequency_penalty",
     "logprobs",
     "top_logprobs",
+)
+
+#: What a model is made with, and cannot be told in a call.
+_CONNECTION = frozenset(
+    {"timeout", "max_retries", "endpoint", "api_key", "auth", "auth_type", "default_headers", "verify", "proxy"}
 )
 
 #: Arguments of a call that steer LangChain and are no part of the question.
@@ -147,6 +153,9 @@ class Model(BaseModel):
     #: Whether `MDSTREAM_API_KEY` is looked for.
     takes_bearer_key: ClassVar[bool] = True
 
+    #: Whether it takes so long to connect that the event loop must not wait for it.
+    slow_to_connect: ClassVar[bool] = False
+
     #: The environment variable that stands for each secret field in what is serialized.
     secrets: ClassVar[Mapping[str, str]] = {"api_key": _KEY}
 
@@ -156,6 +165,8 @@ class Model(BaseModel):
         if not isinstance(values, Mapping):
             return values
         named = {_ALIASES.get(name, name) if name not in cls.model_fields else name: values[name] for name in values}
+        if isinstance(named.get("stop"), str):
+            named["stop"] = [named["stop"]]
         key = os.environ.get(_KEY) if cls.takes_bearer_key else None
         if key and not any(named.get(name) for name in ("api_key", "auth", "auth_type")):
             named["api_key"] = key
@@ -183,6 +194,11 @@ class Model(BaseModel):
             if self._service is None:
                 self._service = self._build()
             return self._service
+
+    async def _ready(self) -> None:
+        """Build the service off the event loop, where that takes long."""
+        if self.slow_to_connect and self._service is None:
+            await asyncio.to_thread(getattr, self, "service")
 
     def _build(self) -> Service:
         return Service(
@@ -273,6 +289,9 @@ class Model(BaseModel):
     def _call(self, asked: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool) -> Call:
         """One call: the fields, then what the caller says, then `extra_body`."""
         headers = kwargs.get("extra_headers")
+        if misplaced := _CONNECTION & kwargs.keys():
+            names = ", ".join(sorted(misplaced))
+            raise ValueError(f"{names}: an option of the model, not of a call; make a copy with model_copy(update=…)")
         said = {name: value for name, value in kwargs.items() if name not in _NOT_ASKED}
         said = {_ALIASES.get(name, name): value for name, value in said.items()}
         question = {**self._parameters(), **self.model_kwargs, **asked, **said}

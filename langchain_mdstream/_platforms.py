@@ -170,6 +170,7 @@ class OnSageMaker(Model):
     _found: aws.Connection | None = PrivateAttr(default=None)
 
     provider: ClassVar[str] = "sagemaker"
+    slow_to_connect: ClassVar[bool] = True  # botocore loads its models
     place: ClassVar[tuple[str, ...]] = (
         "endpoint_name",
         "region_name",

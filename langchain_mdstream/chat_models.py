@@ -55,6 +55,7 @@ class ChatModel(Model, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        await self._ready()
         call = self._chat(messages, stop, kwargs, stream=False)
         with langchain_errors():
             reply = await self.service.async_client.complete(call)
@@ -83,6 +84,7 @@ class ChatModel(Model, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        await self._ready()
         call = self._chat(messages, stop, kwargs, stream=True)
         chunks = Chunks(self.provider, self._asked(kwargs))
         with langchain_errors():

@@ -76,6 +76,7 @@ class CompletionModel(Model, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
+        await self._ready()
         call = self._call({"prompt": prompt}, stop, kwargs, stream=True)
         last = _Last()
         with langchain_errors():
@@ -103,6 +104,7 @@ class CompletionModel(Model, BaseLLM):
     async def _aanswer(
         self, prompt: str, stop: list[str] | None, run_manager: AsyncCallbackManagerForLLMRun | None, **kwargs: Any
     ) -> Reply:
+        await self._ready()
         listened = self._is_listened_to(run_manager, kwargs)
         call = self._call({"prompt": prompt}, stop, kwargs, stream=listened)
         events: list[Event] = []

@@ -83,21 +83,25 @@ class MDStreamLLM(StructuredOutput):
     @told_as_chat
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """`chat`, awaited."""
+        await self._ready()
         return await self._awhole(*self._chat_call(messages, kwargs, stream=False))
 
     @told_as_completion
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """`complete`, awaited."""
+        await self._ready()
         return await self._awhole(*self._completion_call(prompt, formatted, kwargs, stream=False))
 
     @told_as_chat
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """`stream_chat`, awaited: `async for response in await llm.astream_chat(messages)`."""
+        await self._ready()
         return await self._astream(*self._chat_call(messages, kwargs, stream=True))
 
     @told_as_completion
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """`stream_complete`, awaited."""
+        await self._ready()
         return await self._astream(*self._completion_call(prompt, formatted, kwargs, stream=True))
 
     def get_tool_calls_from_response(

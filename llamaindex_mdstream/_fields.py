@@ -1,5 +1,6 @@
 """The fields of our LLMs: what they mean for the service behind, and what may be seen or copied of them."""
 
+import asyncio
 from typing import Any, Self
 
 from llama_index.core.base.llms.types import LLMMetadata
@@ -91,6 +92,11 @@ class ModelFields(Place, FunctionCallingLLM):
         connection = (self.http_client, self.http_async_client, self.verify, self.proxy, self.trust_env)
         manners = (self.timeout, self.max_retries, dict(self.default_headers or {}), self.hooks)
         return self._services.get((*place, *connection, *manners), self._build)
+
+    async def _ready(self) -> None:
+        """Build the service off the event loop, where that takes long."""
+        if self.slow_to_connect and not self._services:
+            await asyncio.to_thread(self._service)
 
     def _build(self) -> Service:
         platform, auth = self._connected()

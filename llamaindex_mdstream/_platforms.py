@@ -23,6 +23,9 @@ class Place(BaseModel):
     api_key: SecretStr | None = _secret("A bearer key; default: MDSTREAM_API_KEY.")
 
     #: The fields that a connection is built from.
+    #: Whether it takes so long to connect that the event loop must not wait for it.
+    slow_to_connect: ClassVar[bool] = False
+
     _place: ClassVar[tuple[str, ...]] = ()
 
     #: Other packages' names of our fields.
@@ -139,6 +142,8 @@ _INVOKED = {
 
 class OnSageMaker(Place):
     """Which endpoint of Amazon SageMaker, and who signs for it."""
+
+    slow_to_connect: ClassVar[bool] = True  # botocore loads its models
 
     endpoint_name: str = Field(description="The endpoint's name.")
     region_name: str | None = Field(default=None, description="Such as us-east-1; default: botocore's.")

@@ -32,6 +32,9 @@ class Services:
             self._built = [*self._built[1 - _MOST :], (key, service)]
             return service
 
+    def __bool__(self) -> bool:
+        return bool(self._built)
+
     def close(self) -> None:
         """Close the synchronous connections. The next question opens new ones."""
         for _, service in self._built:

@@ -183,6 +183,13 @@ def test_fields_and_overrides_reach_the_wire(cloud: Emulator) -> None:
     assert {"X-Team": "rivers"} == chat.default_headers
 
 
+def test_options_of_the_model_are_none_of_a_call(cloud: Emulator) -> None:
+    """A time limit given to a call is told, and does not end up in the question."""
+    with pytest.raises(ValueError, match="max_retries, timeout: an option of the model"):
+        chat_at(cloud).invoke("hi", timeout=5, max_retries=0)
+    assert [] == cloud.requests
+
+
 def test_streams_and_answers_use_their_doors(cloud: Emulator) -> None:
     """`invoke` asks `/predict`, `stream` asks `/predictWithResponseStream`; the route is a header."""
     chat = chat_at(cloud)

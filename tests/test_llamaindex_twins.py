@@ -54,6 +54,10 @@ class Unwaiting(ast.NodeTransformer):
         """What is waited for."""
         return self.visit(node.value)
 
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        """`await self._ready()` is nothing but waiting: synchronous code builds its service where it needs it."""
+        return None if "await self._ready()" == ast.unparse(node) else self.generic_visit(node)
+
     def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST:
         """A plain loop."""
         return self.visit(ast.For(**vars(node)))
