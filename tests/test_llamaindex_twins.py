@@ -94,7 +94,9 @@ def _twins() -> dict[str, tuple[ast.AST, ast.AST]]:
         functions = _functions(ast.parse(path.read_text(encoding="utf-8")))
         awaited = {n: f for n, f in functions.items() if n in _NAMES or isinstance(f, ast.AsyncFunctionDef)}
         pairs |= {
-            f"{path.name}: {n}": (functions.get(_plain(n), node), node) for n, node in awaited.items() if n != "call"
+            f"{path.name}: {n}": (functions.get(_plain(n), node), node)
+            for n, node in awaited.items()
+            if n not in {"call", "_ready"}
         }
     return pairs
 
