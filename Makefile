@@ -29,7 +29,7 @@ type:  ## Check the types
 
 bench:  ## Measure, beside the floor and the peers, in an environment of its own
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
-	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,httpx2,bench]"
+	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,bench]"
 	.bench/bin/python -m benchmarks
 
 demo:  ## Stream an answer, and a broken one
