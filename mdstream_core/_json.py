@@ -35,14 +35,27 @@ def dumps(value: Any) -> bytes:
 def is_unfinished(text: str) -> bool:
     """Whether `text` is the beginning of a JSON document that was cut off.
 
+    Another flaw before the cut (a raw line break in a string, a bad escape) hides it from a parser, which stops at the
+    first one: then it is unfinished where a string is still open, or more brackets were opened than closed.
+
     >>> is_unfinished('{"city": "Par'), is_unfinished('{"city": "Paris"}'), is_unfinished("{city}")
     (True, False, False)
     """
     try:
         pydantic_core.from_json(text)
     except ValueError as error:
-        return str(error).startswith("EOF while parsing")
+        return str(error).startswith("EOF while parsing") or _is_open(text)
     return False
+
+
+def _is_open(text: str) -> bool:
+    bare = _STRING.sub(lambda match: "" if match[1] is None else '"', text)
+    opened, closed = bare.count("{") + bare.count("["), bare.count("}") + bare.count("]")
+    return '"' in bare or opened > closed
+
+
+#: A string, or the rest of the text where it is not closed. What the possessive `*+` took is not tried again: linear.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|(\\?\Z))', re.DOTALL)
 
 
 def _loads_bent(data: bytes | str) -> Any:

@@ -43,6 +43,7 @@ ENDINGS: dict[str, Ending] = {
     },
     "trailer, unannounced": Ending(Fault("trailer", after=3, announced=False), errors.StreamTimeout),
     "trailer, upper case": Ending(Fault("trailer", after=3, name="STREAMFAILURE"), errors.StreamTimeout),
+    "trailer without a value": Ending(Fault("trailer", data=b" "), errors.StreamFailure, ANSWER),
     "cut": Ending(Fault("cut", after=3), errors.StreamInterrupted),
     "cut in a chunk": Ending(Fault("cut_chunk", after=3), errors.StreamInterrupted),
     "cut in the trailers": Ending(Fault("cut_trailer", after=3), errors.StreamInterrupted),
@@ -87,5 +88,4 @@ HEALTHY: dict[str, Fault] = {
     },
     **{f"comments of {server}": Fault("keepalive_comments", server) for server in ("vllm", "tgi", "llamacpp")},
     **{f"{size} bytes a write": Fault("bytewise", size=size) for size in (1, 7)},
-    "announced and absent": Fault("trailer", data=b" "),
 }

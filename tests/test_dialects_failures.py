@@ -4,8 +4,10 @@ import pytest
 from _samples import EVENTS, read
 from _spoken import DONE, HI, STOP, delta, sse
 
+from mdstream_core.dialects import dialect
 from mdstream_core.errors import (
     MalformedStream,
+    MDStreamError,
     StreamFailure,
     StreamInterrupted,
     StreamTimeout,
@@ -46,6 +48,14 @@ ERRORS: dict[str, tuple[bytes, str | None, int | None]] = {
     "OCI's envelope": (sse({"code": "InternalServerError", "message": "it died"}), "InternalServerError", None),
     "FastAPI": (sse({"detail": "it died"}), None, None),
     "beside choices": (sse({"choices": [], "error": {"message": "it died", "code": "bad"}}), "bad", None),
+    "with an empty list of choices": (
+        sse({"choices": [], "object": "error", "message": "it died", "code": 500}),
+        None,
+        500,
+    ),
+    "with null for choices": (sse({"choices": None, "message": "it died", "code": 500}), None, 500),
+    "a bare line": (b'{"error": {"message": "it died", "code": 500}}\n\n', None, 500),
+    "a bare page": (b"<html>\n<p>it died</p>\n</html>\n\n", None, None),
     "without its blank line": (b'data: {"error": {"message": "it died", "code": 503}}', None, 503),
 }
 
@@ -68,6 +78,54 @@ def test_an_error_event_is_a_failure(
     assert (
         ("Hi" if before else "") == outcome.reply.text == (outcome.error.partial.text if outcome.error.partial else "")
     )
+
+
+def test_an_error_event_without_data_is_a_failure() -> None:
+    """
+    The event's name says enough.
+    """
+    outcome = read(sse(HI, STOP) + b"event: error\n\n")
+
+    assert isinstance(outcome.error, StreamFailure)
+    assert "no words" in str(outcome.error)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    "abort Canceled ERROR insufficient_system_resource MALFORMED_FUNCTION_CALL network_error timeout".split(),
+)
+def test_a_reason_that_is_none_is_a_failure(reason: str) -> None:
+    """
+    However it is spelled, and as the server spells it in the error's code.
+    """
+    outcome = read(sse(HI, delta(reason)) + DONE)
+
+    assert isinstance(outcome.error, StreamFailure)
+    assert reason == outcome.error.code
+
+
+def test_a_reason_in_capitals_is_the_same_reason() -> None:
+    """
+    Gemini's gateways write STOP.
+    """
+    assert "stop" == read(sse(HI, delta("STOP")) + DONE).reply.finish_reason
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "tgi", "auto", "oci-generic", "oci-cohere", "oci-cohere-v2"])
+@pytest.mark.parametrize(
+    "around",
+    ["%s", '{"error":{"message":%s}}', '{"choices":[{"logprobs":%s}]}', '{"message":%s}', '{"code":%s,"message":"a"}'],
+)
+def test_what_is_nested_too_deeply_is_an_error_of_ours(name: str, around: str) -> None:
+    """
+    Python's limit of recursion is no way out for a stream.
+    """
+    decoder = dialect(name).decoder()
+    data = (around % ("[" * 1000 + "1" + "]" * 1000)).encode()
+
+    for event in ("", "error"):
+        with pytest.raises(MDStreamError):
+            [*decoder.feed(data, event), *decoder.end()]
 
 
 def test_an_error_without_words_is_a_failure() -> None:

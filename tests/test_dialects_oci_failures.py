@@ -103,6 +103,17 @@ def test_a_model_that_gives_up_is_a_failure(name: str, reason: str) -> None:
     assert (reason, reason == "ERROR", "Hi") == (error.code, error.retryable, (error.partial or Reply()).text)
 
 
+@pytest.mark.parametrize("reason", ["MALFORMED_FUNCTION_CALL", "timeout", "Canceled", "network_error"])
+def test_a_reason_that_is_none_is_a_failure(reason: str) -> None:
+    """
+    GENERIC hands on the words of whichever model is behind it.
+    """
+    error = read(GENERIC, sse(text("Hi"), finish(reason))).error
+
+    assert isinstance(error, StreamFailure)
+    assert (reason, True) == (error.code, error.retryable)
+
+
 def test_nothing_at_all_is_an_error() -> None:
     """
     An empty body, and payloads that say nothing, which are shown.

@@ -29,9 +29,10 @@ from _oci_generative_ai import (
 
 from mdstream_core.dialects import dialect
 from mdstream_core.errors import (
+    MalformedStream,
     StreamInterrupted,
 )
-from mdstream_core.events import Finish, ReasoningDelta, RefusalDelta, Reply, Served, TextDelta, Usage
+from mdstream_core.events import Extra, Finish, ReasoningDelta, RefusalDelta, Reply, Served, TextDelta, Usage
 
 #: name: (dialect, the bytes, text, tool calls, finish reason, usage)
 ANSWERS: dict[str, tuple[str, bytes, str, list[Any], str, Usage | None]] = {
@@ -379,10 +380,48 @@ def test_what_is_said_beside_the_answer_is_kept_as_plain_data() -> None:
     Citations, documents and search queries of Cohere, annotations and grounding of the others.
     """
     cited = [{"start": 0, "end": 2, "text": "Hi", "documentIds": ["0"]}]
-    decoder: Any = dialect(COHERE).decoder()
-    decoder.feed(json.dumps(cohere("Hi", finishReason="COMPLETE", citations=cited, documents=[{"id": "0"}])).encode())
-    generic: Any = dialect(GENERIC).decoder()
-    generic.feed(json.dumps({**text("Hi"), "groundingMetadata": {"webSearchQueries": ["x"]}}).encode())
+    last = cohere("Hi", finishReason="COMPLETE", citations=cited, documents=[{"id": "0"}])
+    reply = Reply.of(dialect(COHERE).decoder().feed(json.dumps(last).encode()))
+    piece = json.dumps({**text("Hi"), "groundingMetadata": {"webSearchQueries": ["x"]}, "serviceTier": "FLEX"}).encode()
+    generic = dialect(GENERIC).decoder()
+    first, second = generic.feed(piece), generic.feed(piece)
 
-    assert {"citations": cited, "documents": [{"id": "0"}]} == decoder.extras
-    assert {"groundingMetadata": {"webSearchQueries": ["x"]}} == generic.extras
+    assert {"citations": cited, "documents": [{"id": "0"}]} == reply.choices[0].extras
+    grounded = {"groundingMetadata": {"webSearchQueries": ["x"]}, "serviceTier": "FLEX"}
+    assert grounded == {event.name: event.value for event in first if isinstance(event, Extra)}
+    assert not any(isinstance(event, Extra) for event in second)
+
+
+LAST = {
+    "the same": ("The Nile flows", "The Nile flows", ""),
+    "without spaces": (" The Nile flows ", "The Nile flows", ""),
+    "longer": ("The Nile flows", "The Nile flows north.", " north."),
+    "a character that was cut": ("The Nile\ufffd\ufffd flows", "The Nileé flows north.", " north."),
+    "a first character that was cut": ("\ufffdcole et vie", "École et vie.", "."),
+    "an early character that was cut": ("L'\ufffd\ufffdcole et vie", "L'école et vie", ""),
+    "the beginning": ("The Nile flows", "The Nile", ""),
+    "the next piece": ("The Nile flows", " north.", " north."),
+}
+
+
+@pytest.mark.parametrize(("said", "last", "rest"), LAST.values(), ids=LAST)
+def test_of_a_last_text_the_rest_is_said(said: str, last: str, rest: str) -> None:
+    """
+    What was said is not said again, and nothing of the last text is lost.
+    """
+    decoder = dialect(COHERE).decoder()
+    decoder.feed(json.dumps(cohere(said)).encode())
+    events = decoder.feed(json.dumps(cohere(last, finishReason="COMPLETE")).encode())
+
+    assert rest == Reply.of(events).text
+
+
+def test_a_last_text_that_says_something_else_is_malformed() -> None:
+    """
+    It opens like the answer and goes on differently: one of the two lacks something.
+    """
+    decoder = dialect(COHERE).decoder()
+    decoder.feed(json.dumps(cohere("The Nile, the Danube")).encode())
+
+    with pytest.raises(MalformedStream, match="another answer"):
+        decoder.feed(json.dumps(cohere("The Nile, the Amazon, the Danube", finishReason="COMPLETE")).encode())

@@ -105,7 +105,7 @@ ANSWERS: dict[str, tuple[list[bytes], list[Event]]] = {
         [TextDelta("Hi"), TextDelta(" there"), Usage(4, 2, 6), Finish("stop")],
     ),
     "special tokens are not text": (
-        [token("Hi"), token("</s>", LAST, "true")],
+        [token("Hi"), token("</s>", LAST.replace(" there", ""), "true")],
         [TextDelta("Hi"), Usage(4, 2, 6), Finish("stop")],
     ),
     "without details": ([token("Hi", '"generated_text":"Hi"')], [TextDelta("Hi"), Finish("stop")]),
@@ -122,12 +122,36 @@ ANSWERS: dict[str, tuple[list[bytes], list[Event]]] = {
     "a bare object": ([b'{"generated_text":"great thing"}'], [TextDelta("great thing"), Finish("stop")]),
     "several": (
         [b'[{"generated_text":"a"},{"generated_text":"b"}]'],
-        [TextDelta("a", 0), Finish("stop", 0), TextDelta("b", 1), Finish("stop", 1)],
+        [TextDelta("a", 0), TextDelta("b", 1), Finish("stop", 0), Finish("stop", 1)],
     ),
     "the whole text only": ([token("", '"generated_text":"Hi"')], [TextDelta("Hi"), Finish("stop")]),
     "blank payloads and [DONE] say nothing": (
         [b"", b"  ", token("Hi", '"generated_text":"Hi"'), b"[DONE]"],
         [TextDelta("Hi"), Finish("stop")],
+    ),
+    "the whole text grows": (
+        [b'{"generated_text":"Hel"}', b'{"generated_text":"Hello"}', b'{"generated_text":"Hello"}'],
+        [TextDelta("Hel"), TextDelta("lo"), Finish("stop")],
+    ),
+    "the whole text is longer than the tokens": (
+        [token(" Hi"), b'{"generated_text":"Hi there"}'],
+        [TextDelta(" Hi"), TextDelta(" there"), Finish("stop")],
+    ),
+    "the whole text has the prompt before it": (
+        [token(" Hi"), token(".", '"generated_text":"Say hi: Hi."')],
+        [TextDelta(" Hi"), TextDelta("."), Finish("stop")],
+    ),
+    "the whole text lacks the stop sequence": (
+        [token("Hi"), token("END", '"generated_text":"Hi"')],
+        [TextDelta("Hi"), TextDelta("END"), Finish("stop")],
+    ),
+    "a reason in capitals": (
+        [token("Hi", '"generated_text":"Hi","details":{"finish_reason":"LENGTH"}')],
+        [TextDelta("Hi"), Finish("length")],
+    ),
+    "a stream of generations": (
+        [b'[{"generation":"Hel"}]', b'[{"generation":"lo"}]'],
+        [TextDelta("Hel"), TextDelta("lo"), Finish("stop")],
     ),
 }
 
@@ -147,6 +171,14 @@ BROKEN: dict[str, tuple[list[bytes], type[Exception], str]] = {
     "an error": ([token("Hi"), b'{"error":"Request failed during generation","error_type":"generation"}'], StreamFailure, "during generation"),
     "an error of the chat": ([b'{"error":{"message":"no","http_status_code":408}}'], StreamTimeout, "no"),
     "gave up": ([b'{"token":{"id":-1,"text":""},"details":{"finish_reason":"error"}}'], StreamFailure, "gave up"),
+    "gave up in a whole answer": ([b'{"generated_text":"a","details":{"finish_reason":"Timeout"}}'], StreamFailure, "gave up"),
+    "another whole text": ([b'{"generated_text":"Hel"}', b'{"generated_text":"lo"}'], MalformedStream, "'Hel', then 'lo'"),
+    "infinitely many tokens": (
+        [b'{"token":{"text":""},"details":{"finish_reason":"stop","generated_tokens":Infinity}}'],
+        MalformedStream,
+        "another shape",
+    ),
+    "a generation without content": ([b'[{"generation":{"role":"a"}}]'], MalformedStream, "another shape"),
     "no JSON": ([b'{"token":'], MalformedStream, "no JSON"),
     "a number for a token": ([b'{"token":7}'], MalformedStream, "another shape"),
     "a number for a text": ([b'{"token":{"text":7}}'], MalformedStream, "another shape"),
@@ -166,13 +198,37 @@ def test_what_is_no_whole_answer_is_an_error(payloads: list[bytes], kind: type[E
         read(*payloads)
 
 
+@pytest.mark.parametrize(
+    "data", [b"", b"[DONE]", b'{"message":"no"}', b'"no"', b'{"token":{"text":"no"}}', b"<p>no</p>"]
+)
+def test_an_event_named_error_is_a_failure_whatever_is_in_it(data: bytes) -> None:
+    """
+    Its name says that the stream failed; its data, if there are any, are the words.
+    """
+    decoder = TGI().decoder()
+    decoder.feed(token("Hi", '"generated_text":"Hi"'))
+
+    with pytest.raises(StreamFailure, match=r"no|DONE"):
+        decoder.feed(data, "error")
+
+
+def test_whole_texts_are_not_over_before_the_body_is() -> None:
+    """
+    A container may send one a line: reading goes on.
+    """
+    decoder = TGI().decoder()
+    decoder.feed(b'{"generated_text":"Hel"}')
+
+    assert not decoder.over
+
+
 def test_what_came_before_an_error_was_handed_out() -> None:
     """
     In one payload too: the first choice's text comes, then the error.
     """
     decoder = TGI().decoder()
 
-    assert [TextDelta("a"), Finish("stop")] == decoder.feed(b'[{"generated_text":"a"},{"error":"no"}]')
+    assert [TextDelta("a")] == decoder.feed(b'[{"generated_text":"a"},{"error":"no"}]')
     assert isinstance(decoder.broken, StreamFailure)
     assert not decoder.over
     with pytest.raises(StreamFailure):

@@ -52,3 +52,39 @@ def test_a_document_is_unfinished_until_its_last_brace() -> None:
 
     assert all(_json.is_unfinished(whole[:at]) for at in range(1, len(whole)))
     assert not any(map(_json.is_unfinished, (whole, "{a}", "x", '{"a": 1,}', "[1] 2", '{"a": "\n"}')))
+
+
+FLAWED = [
+    '{"path": "C:\\dir\\fi',
+    '{"path": "C:\\dir\\',
+    '{"sql": "DELETE FROM t\nWHERE id',
+    '{"amount": 100, "b": "x\ty',
+    """{"a": 1, "b": 'x""",
+    '{"a": 1 "b": 2, "c',
+    '{"a": "\n", "b": [1',
+]
+
+
+@pytest.mark.parametrize("text", FLAWED)
+def test_a_flaw_before_the_cut_does_not_hide_it(text: str) -> None:
+    """
+    A parser stops at the first flaw, and the text is cut all the same.
+    """
+    assert _json.is_unfinished(text)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"p": "C:\\d"}', '{"a": "x\n"}', '{"a": 5} x', '{"a": "{[", "b": \'\'}', "x", "{'a': 1}"]
+)
+def test_what_is_flawed_and_closed_is_not_unfinished(text: str) -> None:
+    """
+    Every string and every bracket is closed: nothing is missing.
+    """
+    assert not _json.is_unfinished(text)
+
+
+def test_looking_for_the_cut_takes_linear_time() -> None:
+    """
+    Half a million escapes in an open string do not hang the process.
+    """
+    assert _json.is_unfinished('{"a": "\n' + '\\"' * 500_000)

@@ -7,7 +7,8 @@ from mdstream_core.errors import (
     StreamFailure,
     StreamTimeout,
 )
-from mdstream_core.platforms.oci_model_deployment import stream_failure
+from mdstream_core.http import Head
+from mdstream_core.platforms.oci_model_deployment import OCIModelDeployment, stream_failure
 
 FACTS = {
     "service": ("RequestTimeout", 408, "ServiceTimeout"),
@@ -99,10 +100,51 @@ def test_a_trailer_after_done_is_a_failure(name: str) -> None:
 
 def test_trailers_that_say_nothing_end_nothing() -> None:
     """
-    Other trailers, and a StreamFailure without a value, are a normal end; of two the one that speaks counts.
+    Other trailers, and a status that is none of an error, are a normal end.
     """
-    assert read(ANSWER, trailers=(("x-checksum", "1"), ("StreamFailure", " "))).error is None
-    assert read(ANSWER, trailers=(("StreamFailure", ""), ("StreamFailure", "500"))).error is not None
+    assert read(ANSWER, trailers=(("x-checksum", "1"),)).error is None
+    assert read(ANSWER, trailers=(("HttpCode", "200"), ("ErrorCode", ""))).error is None
+
+
+@pytest.mark.parametrize("name", ["StreamFailure", "Stream-Failure", "opc-stream-failure"])
+@pytest.mark.parametrize("value", ["", " ", "500"])
+def test_that_the_trailer_is_there_is_the_failure(name: str, value: str) -> None:
+    """
+    With or without a value and however its name is written; announced and absent is a normal end.
+    """
+    outcome = read(ANSWER, trailers=((name, value),))
+
+    assert StreamFailure is type(outcome.error)
+    assert "Hi" == outcome.error.partial.text
+
+
+def test_of_two_trailers_the_one_that_speaks_counts() -> None:
+    """
+    An empty one before it does not hide the reason.
+    """
+    outcome = read(ANSWER, trailers=(("StreamFailure", ""), ("StreamFailure", "ErrorCode=RequestTimeout")))
+
+    assert StreamTimeout is type(outcome.error)
+
+
+def test_the_facts_may_be_trailers_of_their_own() -> None:
+    """
+    Oracle documents three facts and not that they stand in one field.
+    """
+    facts = (("ErrorCode", "RequestTimeout"), ("HttpCode", "408"), ("opc-error-reason", "ServiceTimeout"))
+    outcome = read(ANSWER, trailers=facts)
+
+    assert ("ServiceTimeout", 408) == (outcome.error.code, outcome.error.status)
+
+
+@pytest.mark.parametrize("value", ["ErrorCode=RequestTimeout, HttpCode=408", ""])
+def test_a_failure_among_the_headers_is_a_failure(value: str) -> None:
+    """
+    A proxy that reads the whole answer first may merge the trailers into the headers.
+    """
+    head = Head(200, {"content-type": "text/event-stream", "streamfailure": value})
+    with pytest.raises(StreamFailure, match="OCI ended the stream"):
+        OCIModelDeployment("https://h/ocid").frames(head)
 
 
 def test_a_trailer_tells_more_than_a_cut() -> None:

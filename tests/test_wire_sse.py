@@ -26,6 +26,15 @@ VECTORS: dict[str, tuple[bytes, list[tuple[bytes, str]]]] = {
         b"event: add\ndata: 73857293\n\nevent: remove\ndata: 2153\n\nevent: add\ndata: 113411\n\n",
         [(b"73857293", "add"), (b"2153", "remove"), (b"113411", "add")],
     ),
+    "an error without data": (b"data: a\n\nevent: error\n\ndata: b\n\n", [(b"a", ""), (b"", "error"), (b"b", "")]),
+    "an error without data, not ended": (b"event: error", [(b"", "error")]),
+    "another event without data": (b"event: ping\n\n", []),
+    "a bare error": (b'data: a\n\n{"error":"x"}\n', [(b"a", ""), (b'{"error":"x"}', "error")]),
+    "a bare error in an event": (
+        b'data: a\n{"error":"x"}\n\ndata: b\n\n',
+        [(b"a", ""), (b'{"error":"x"}', "error"), (b"b", "")],
+    ),
+    "a page": (b"data: a\n\n<html>\n 502: Bad\n</html>\n", [(b"a", ""), (b"<html>\n 502: Bad\n</html>", "error")]),
     # reference/sse-and-openai-streams.md, section 1
     "1 invalid UTF-8 passes untouched": (b"data: a\xff\n\n", [(b"a\xff", "")]),
     "2 one BOM is dropped": (b"\xef\xbb\xbfdata: a\n\n", [(b"a", "")]),

@@ -8,6 +8,9 @@
 | `[{"generated_text": …}]` or `{"generated_text": …}` | both, whole |
 | `[{"generation": {"role", "content"}}]` | JumpStart's Llama |
 
+A `generated_text` or a `generation` without a finish reason, and no token before it, may be followed by another one:
+the end of the body is the end of the answer.
+
 Sources: huggingface/text-generation-inference @db931fc, deepjavalibrary/djl-serving @d21927c.
 """
 
@@ -16,6 +19,7 @@ from typing import Any
 
 from mdstream_core import _json
 from mdstream_core.dialects._spoken import misfit
+from mdstream_core.dialects.openai import FAILED
 from mdstream_core.errors import (
     InvalidRequest,
     MalformedStream,
@@ -23,12 +27,12 @@ from mdstream_core.errors import (
     StreamFailure,
     StreamInterrupted,
     StreamTimeout,
+    Words,
     words_of,
 )
 from mdstream_core.events import Event, Finish, TextDelta, Usage
 
 _FINISH = {"eos_token": "stop", "stop_sequence": "stop"}
-_FAILED = frozenset({"error", "abort", "cancelled"})
 
 
 class NativeDecoder:
@@ -40,7 +44,8 @@ class NativeDecoder:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._open: dict[int, bool] = {}  # choice: whether it has said something
+        self._open: dict[int, list[str]] = {}  # choice: what it has said
+        self._wholes: dict[int, str] = {}  # choice: its generated_text
         self._finished: set[int] = set()
         self._unmarked = False
         #: What was wrong with a payload that had events too.
@@ -56,18 +61,28 @@ class NativeDecoder:
     def feed(self, data: bytes, event: str = "") -> list[Event]:
         """The events of one payload."""
         text = data.strip()
-        if not text or text == b"[DONE]":
+        if event != "error" and (not text or text == b"[DONE]"):
             return []
         try:
             payload = _json.loads(text)
         except ValueError:
             told = event == "error"
             kind, why = (StreamFailure, "the service ended the stream") if told else (MalformedStream, "no JSON")
-            raise kind(f"{why}: {_shown(text)}", raw=_shown(text)) from None
+            raise kind(f"{why}: {_shown(text) or 'no words'}", raw=_shown(text)) from None
         events: list[Event] = []
         try:
-            self._read(payload, text, events)
-        except (AttributeError, TypeError, ValueError) as error:  # a number where an object belongs, and the like
+            if event == "error":
+                self.broken = _failed(words_of(payload) or Words(_shown(text)), text)
+            else:
+                self._read(payload, text, events)
+        except (
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+        ) as error:  # a number where an object belongs, and the like
             self.broken = MalformedStream(f"a payload in another shape: {_shown(text)}", raw=_shown(text))
             self.broken.__cause__ = error
         if self.broken and not events:
@@ -106,27 +121,61 @@ class NativeDecoder:
     def _token(self, entry: Mapping[str, Any], choice: int, events: list[Event]) -> None:
         token = entry["token"]
         reason = details.get("finish_reason") if (details := entry.get("details")) else None
-        problem = token.get("error_msg")
-        if problem or reason in _FAILED:
-            self.broken = StreamFailure(
-                f"the model server gave up: {problem or f'finish_reason is {reason!r}'}", code=reason or "error"
-            )
+        if problem := token.get("error_msg"):
+            self.broken = StreamFailure(f"the model server gave up: {problem}", code=reason or "error")
+            return
+        if reason and self._gave_up(reason):
             return
         if choice not in self._open:
-            self._open[choice] = False
+            self._open[choice] = []
         if not (token.get("special") or token.get("special_token")):
             self._say(token.get("text"), choice, events)
         if entry.get("generated_text") is not None or reason:
             self._whole(entry, choice, events)
 
     def _whole(self, entry: Mapping[str, Any], choice: int, events: list[Event]) -> None:
-        """The whole text, which is new only where nothing was streamed."""
+        """The whole text: what was not streamed of it is new. A text that was nowhere before ends with the body."""
         details = entry.get("details") or {}
-        if not self._open.setdefault(choice, False):
-            self._say(entry.get("generated_text"), choice, events)
+        streamed = "token" in entry or (bool(self._open.get(choice)) and choice not in self._wholes)
+        if not self._say_rest(entry.get("generated_text"), choice, events):
+            self.broken = MalformedStream(
+                "a second generated_text that does not go on with the first: "
+                f"{self._wholes[choice][-100:]!r}, then {str(entry['generated_text'])[:100]!r}",
+                raw=str(entry["generated_text"])[:2000],
+            )
+            return
         if "generated_tokens" in details:
             events.append(_usage(details))
-        self._finish(choice, details.get("finish_reason") or "stop", events)
+        reason = details.get("finish_reason")
+        if reason or streamed:
+            self._finish(choice, reason or "stop", events)
+        else:
+            self._unmarked = True
+
+    def _say_rest(self, text: Any, choice: int, events: list[Event]) -> bool:
+        """Say what is new in a whole text; whether it fits the whole text before it, if there was one.
+
+        The tokens are what counts: a whole text may lack a stop sequence at its end or have the prompt before it.
+        """
+        said = self._open.setdefault(choice, [])
+        if not text:
+            return True
+        before = self._wholes.get(choice)
+        known = before if before is not None else "".join(said)
+        if not text.startswith(known):
+            known, text = known.lstrip(), text.lstrip()  # tokens begin with a space that the whole may not have
+        if text.startswith(known):
+            self._say(text[len(known) :], choice, events)
+        elif before is not None:
+            return False
+        self._wholes[choice] = text
+        return True
+
+    def _gave_up(self, reason: Any) -> bool:
+        if str(reason).lower() not in FAILED:
+            return False
+        self.broken = StreamFailure(f"the model server gave up: finish_reason is {reason!r}", code=str(reason))
+        return True
 
     def _outputs(self, entry: Mapping[str, Any], _: int, events: list[Event]) -> None:
         outputs = entry["outputs"]
@@ -137,22 +186,26 @@ class NativeDecoder:
     def _generation(self, entry: Mapping[str, Any], choice: int, events: list[Event]) -> None:
         said = entry["generation"]
         self._say(said if isinstance(said, str) else said["content"], choice, events)
-        self._finish(choice, entry.get("finish_reason") or "stop", events)
+        if reason := entry.get("finish_reason"):
+            self._finish(choice, reason, events)
+        else:
+            self._unmarked = True
 
     def _say(self, text: Any, choice: int, events: list[Event]) -> None:
         if choice not in self._open:
-            self._open[choice] = False
+            self._open[choice] = []
         if text:
             if not isinstance(text, str):
                 raise TypeError(f"{text!r} is no text")
-            self._open[choice] = True
+            self._open[choice].append(text)
             events.append(TextDelta(text, choice))
 
     def _finish(self, choice: int, reason: str, events: list[Event]) -> None:
-        self._open.setdefault(choice, False)
-        if choice not in self._finished:
+        self._open.setdefault(choice, [])
+        if choice not in self._finished and not self._gave_up(reason):
             self._finished.add(choice)
-            events.append(Finish(_FINISH.get(reason, reason), choice))
+            name = str(reason).lower()
+            events.append(Finish(_FINISH.get(name, name), choice))
 
 
 #: Without one of these an entry is no error: what `words_of` looks for.
@@ -173,8 +226,10 @@ def _usage(details: Mapping[str, Any]) -> Usage:
 
 def _failure(entry: Mapping[str, Any], data: bytes) -> StreamFailure | None:
     words = words_of(entry)
-    if words is None:
-        return None
+    return _failed(words, data) if words else None
+
+
+def _failed(words: Words, data: bytes) -> StreamFailure:
     status = words.status
     return (StreamTimeout if status == 408 else StreamFailure)(
         f"the service ended the stream: {words.message}",

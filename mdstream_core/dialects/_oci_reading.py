@@ -5,12 +5,14 @@ Sources: `oci` SDK 2.189 (`generative_ai_inference/models`), and what was seen o
 `stop` after tool calls), #30947 (Cohere says `COMPLETE` after tool calls), oracle/langchain-oracle (`providers/`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any, ClassVar
 
 from mdstream_core import _json
 from mdstream_core.dialects._tool_calls import ToolCalls
+from mdstream_core.dialects.openai import FAILED
 from mdstream_core.errors import (
     MalformedStream,
     MDStreamError,
@@ -20,7 +22,7 @@ from mdstream_core.errors import (
     Words,
     words_of,
 )
-from mdstream_core.events import Event, Finish, Logprobs, Served, TextDelta, ToolCallDelta, Usage
+from mdstream_core.events import Event, Extra, Finish, Logprobs, Served, TextDelta, ToolCallDelta, Usage
 
 #: The formats' words for a good end, and ours.
 _FINISH = {
@@ -36,12 +38,10 @@ _FINISH = {
 
 #: Words for an end that is none, and whether asking again may help.
 _FAILED = {
-    "error": True,
+    **dict.fromkeys(FAILED, True),
     "error_toxic": False,
     "error_limit": False,
     "user_cancel": False,
-    "abort": True,
-    "cancelled": True,
 }
 
 #: What a payload says of itself, and the dialect that reads it.
@@ -57,6 +57,9 @@ _RUNTIMES = {"COHERE": "oci-generate-text-cohere", "LLAMA": "oci-generate-text-l
 
 #: How many characters of an answer show that another text is the same answer again.
 _OPENING = 8
+
+#: How many characters may have been cut in one place.
+_CUT = 4
 
 
 class PositionedCalls(ToolCalls):
@@ -103,14 +106,25 @@ class Choice:
         self.said = StringIO()
 
     def unsaid(self, text: str) -> str:
-        """What of a last event's text was not said yet: Cohere repeats the whole answer there."""
+        """What of a last event's text was not said yet: Cohere repeats the whole answer there.
+
+        A text that opens otherwise is the answer's next piece and is said. One that opens like the answer and then
+        differs is neither a piece nor a repetition: `MalformedStream`, because either of the two lacks something.
+        """
         said, core, again = self.said.getvalue(), self.said.getvalue().strip(), text.strip()
         if text.startswith(said):
             return text[len(said) :]
         if again.startswith(core):
             return again[len(core) :]
-        # A repetition may differ in a character that was cut between two events, but not at once.
-        return "" if again[:_OPENING] == core[:_OPENING] else text
+        if "\ufffd" in core and (end := _end_of(core, again)) is not None:
+            return again[end:]
+        if again[:_OPENING] != core[:_OPENING]:
+            return text
+        if core.startswith(again):
+            return ""
+        raise MalformedStream(
+            f"the last event repeats another answer than the one that was said: {text[-300:]!r}", raw=text[:2000]
+        )
 
 
 class OCIDecoder:
@@ -124,8 +138,7 @@ class OCIDecoder:
     def __init__(self) -> None:
         #: What was wrong with a payload that had events too.
         self.broken: MDStreamError | None = None
-        #: What was said beside the answer, as plain data: `citations`, `documents`, `groundingMetadata` …
-        self.extras: dict[str, Any] = {}
+        self._beside: dict[tuple[str, int], Any] = {}  # the extras of each choice by name
         self._choices: dict[int, Choice] = {}
         self._unfinished = 0
         self._served: Served | None = None
@@ -154,12 +167,20 @@ class OCIDecoder:
             self._check(payload, data)
         events: list[Event] = []
         try:
+            if "error" in payload or "code" in payload or event == "error":
+                self.broken = _failure(payload, data, told=event == "error") or self.broken
             self._read(payload, events)
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:  # a list for an object, …
-            self.broken = MalformedStream(f"a payload in another shape: {shown(data)}", raw=shown(data))
-            self.broken.__cause__ = error
-        if "error" in payload or "code" in payload or event == "error":
-            self.broken = _failure(payload, data, told=event == "error") or self.broken
+        except (
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+        ) as error:  # a list where an object belongs, and the like
+            if self.broken is None:
+                self.broken = MalformedStream(f"a payload in another shape: {shown(data)}", raw=shown(data))
+                self.broken.__cause__ = error
         if self.broken and not events:
             raise self.broken
         return events
@@ -219,10 +240,14 @@ class OCIDecoder:
             self._served = Served(_name(model), _name(id))
             events.insert(0, self._served)
 
-    def keep(self, payload: Mapping[str, Any], names: frozenset[str]) -> None:
-        """Keep what there is no event for."""
-        if not names.isdisjoint(payload):
-            self.extras |= {name: payload[name] for name in payload if name in names and payload[name]}
+    def keep(self, payload: Mapping[str, Any], names: frozenset[str], events: list[Event], choice: int = 0) -> None:
+        """Say what is said beside the answer; again only if it has changed."""
+        if names.isdisjoint(payload):
+            return
+        for name, value in payload.items():
+            if value and name in names and self._beside.get((name, choice)) != value:
+                self._beside[name, choice] = value
+                events.append(Extra(name, value, choice))
 
     def _check(self, payload: Mapping[str, Any], data: bytes) -> None:
         """Say so when the answer speaks another format."""
@@ -243,10 +268,21 @@ class OCIDecoder:
             self._done = True
             return []
         if event == "error":
-            raise StreamFailure(f"the service ended the stream: {shown(text)}", raw=shown(text))
+            raise StreamFailure(f"the service ended the stream: {shown(text) or 'no words'}", raw=shown(text))
         if not text:
             return []
         raise MalformedStream(f"a payload that is not JSON: {shown(text)}", raw=shown(text))
+
+
+def _end_of(said: str, again: str) -> int | None:
+    """Where `said` ends in its repetition, if it differs only in characters that were cut between two events."""
+    end = 0
+    for number, piece in enumerate(re.split("\ufffd+", said)):
+        at = again.find(piece, end, end + (_CUT if number else 0) + len(piece))
+        if at < 0:
+            return None
+        end = at + len(piece)
+    return end
 
 
 def text_event(text: Any, choice: Choice, events: list[Event]) -> None:

@@ -79,14 +79,15 @@ class ToolCalls:
         """Raise `IncompleteToolCall` if a call stops in the middle.
 
         Args:
-            cut: Whether the model was stopped (`length`), so that a last call without arguments is none that has none.
+            cut: Whether the model was stopped (`length`): then a last call whose arguments are not there, or are not
+                JSON, is taken for one that was cut, whatever is wrong with them.
         """
         for call in self._calls:
             text = call.text
-            empty = not text.strip()
+            last = cut and call is self._calls[-1]
             if not call.name:
                 self._incomplete(call, f"the answer ended before the name of a tool call (id {call.wire_id!r})")
-            if _json.is_unfinished(text) if not empty else cut and call is self._calls[-1]:
+            if (last and not _is_json(text)) or (text.strip() and _json.is_unfinished(text)):
                 what = f"inside the arguments of the tool call {call.name!r}: {text[-80:]!r} is cut off"
                 self._incomplete(call, f"the answer ended {what}")
 

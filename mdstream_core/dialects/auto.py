@@ -11,7 +11,7 @@ from mdstream_core.dialects._native import NativeDecoder
 from mdstream_core.dialects._spoken import NATIVE, misfit, spoken
 from mdstream_core.dialects.openai import OpenAIChat, OpenAIDecoder
 from mdstream_core.dialects.tgi import TGI
-from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServiceError, words_of
+from mdstream_core.errors import ContextOverflow, InvalidRequest, MalformedStream, MDStreamError, ServiceError, words_of
 from mdstream_core.events import Event
 
 #: How servers say that they want `inputs` where messages were sent (serde, pydantic, LMI's input parser).
@@ -47,7 +47,11 @@ class AutoDecoder:
     def feed(self, data: bytes, event: str = "") -> list[Event]:
         """The events of one payload."""
         if self._inner is None:
-            self._inner = self._chosen(data, event)
+            try:
+                self._inner = self._chosen(data, event)
+            except RecursionError as error:
+                shown = data[:300].decode("utf-8", "replace")
+                raise MalformedStream(f"a payload that is nested too deeply: {shown}", raw=shown) from error
         if self._inner is None:
             return self._openai.feed(data, event)
         self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to find out

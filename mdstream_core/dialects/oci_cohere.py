@@ -69,12 +69,12 @@ class CohereDecoder(_CohereDecoder):
         response = payload.get("chatResponse") or payload
         last = "finishReason" in response and response["finishReason"] is not None
         if not last and "text" not in response and "toolCalls" not in response:
-            self.keep(response, _BESIDE)
+            self.keep(response, _BESIDE, events)
             return
         choice = self.choice(0)
         self._text(response.get("text"), choice, events, last=last)
         self._calls(response.get("toolCalls") or [], choice, events, last=last)
-        self.keep(response, _BESIDE)
+        self.keep(response, _BESIDE, events)
         self._end(response, choice, events)
         self.name(events, payload.get("modelId"))
 
@@ -103,7 +103,7 @@ class CohereV2Decoder(_CohereDecoder):
         self._calls(message.get("toolCalls") or [], choice, events, last=last)
         if probabilities := response.get("logProbabilities"):
             events.append(Logprobs([_logprob(one) for one in probabilities]))
-        self.keep(message, _BESIDE)
+        self.keep(message, _BESIDE, events)
         self._end(response, choice, events)
         self.name(events, payload.get("modelId"), response.get("id"))
 

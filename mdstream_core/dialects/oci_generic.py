@@ -54,7 +54,7 @@ class GenericDecoder(OCIDecoder):
             self._message(message, choice, events)
         if probabilities := wire.get("logprobs"):
             logprobs_event(probabilities, choice, events)
-        self.keep(wire, _BESIDE)
+        self.keep(wire, _BESIDE, events, choice.index)
         if reason:
             self.finish(choice, reason, events, wire.get("errorMessage"))
 
@@ -71,7 +71,7 @@ class GenericDecoder(OCIDecoder):
             events.append(RefusalDelta(plain(refusal), choice.index))
         if calls := message.get("toolCalls"):
             events.extend(choice.calls.read(calls))
-        self.keep(message, _ANNOTATIONS)
+        self.keep(message, _ANNOTATIONS, events, choice.index)
 
 
 class OCIGeneric:

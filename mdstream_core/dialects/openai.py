@@ -33,10 +33,19 @@ from mdstream_core.events import (
 )
 
 #: Finish reasons that mean success under another name (TGI, older LMI, the legacy function call).
-_FINISH = {"eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop", "function_call": "tool_calls"}
+_FINISH = {
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "end_turn": "stop",
+    "max_tokens": "length",
+    "function_call": "tool_calls",
+}
 
-#: Finish reasons that say that the server gave up (SGLang, vLLM, LMI).
-_FAILED = frozenset({"abort", "error", "cancelled"})
+#: Finish reasons, in lower case, that say that the server gave up (SGLang, vLLM, LMI, DeepSeek, gateways).
+FAILED = frozenset(
+    {"abort", "aborted", "cancelled", "canceled", "error", "insufficient_system_resource"}
+    | {"malformed_function_call", "network_error", "timeout"}
+)
 
 
 class _Choice:
@@ -85,23 +94,23 @@ class OpenAIDecoder:
             payload = _json.loads(data)
         except ValueError:
             return self._not_json(data, event)
-        if not isinstance(payload, dict):
-            raise misfit("openai-chat", payload, _shown(data))
         events: list[Event] = []
         try:
+            if not isinstance(payload, dict):
+                raise misfit("openai-chat", payload, _shown(data))
+            if event == "error" or payload.get("error") or not payload.get("choices"):
+                self._beside(payload, data, event)
             self._read(payload, events)
         except (
             AttributeError,
             TypeError,
             ValueError,
             OverflowError,
+            RecursionError,
         ) as error:  # a list where an object belongs, and the like
-            self.broken = MalformedStream(f"a payload in another shape: {_shown(data)}", raw=_shown(data))
-            self.broken.__cause__ = error
-        if event == "error" or payload.get("error") or "choices" not in payload:
-            self.broken = _failure(payload, data, told=event == "error") or self.broken
-            if self.broken is None and spoken(payload):
-                self.broken = misfit("openai-chat", payload, _shown(data))
+            if self.broken is None:
+                self.broken = MalformedStream(f"a payload in another shape: {_shown(data)}", raw=_shown(data))
+                self.broken.__cause__ = error
         if self.broken and not events:
             raise self.broken
         return events
@@ -117,6 +126,14 @@ class OpenAIDecoder:
         for choice in self._choices.values():
             choice.calls.end(cut=choice.finished == "length")
         return []
+
+    def _beside(self, payload: dict[str, Any], data: bytes, event: str) -> None:
+        """Look for the error in a payload that is an answer in part only, or not at all."""
+        if not payload.get("choices") and (payload.get("object") == "error" or {"code", "message"} <= payload.keys()):
+            payload = {name: value for name, value in payload.items() if name != "choices"}
+        self.broken = _failure(payload, data, told=event == "error") or self.broken
+        if self.broken is None and "choices" not in payload and spoken(payload):
+            self.broken = misfit("openai-chat", payload, _shown(data))
 
     def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
         for wire in payload.get("choices") or ():
@@ -155,13 +172,14 @@ class OpenAIDecoder:
             self._finish(choice, reason, events)
 
     def _finish(self, choice: _Choice, reason: str, events: list[Event]) -> None:
-        if reason in _FAILED:
-            self.broken = StreamFailure(f"the model server gave up: finish_reason is {reason!r}", code=reason)
+        name = str(reason).lower()
+        if name in FAILED:
+            self.broken = StreamFailure(f"the model server gave up: finish_reason is {reason!r}", code=str(reason))
             return
         if choice.finished:
             return  # some gateways repeat the last chunk
         self._unfinished -= 1
-        choice.finished = reason = _FINISH.get(reason, str(reason))
+        choice.finished = reason = _FINISH.get(name, name)
         events.append(Finish("tool_calls" if reason == "stop" and choice.calls else reason, choice.index))
 
     def _not_json(self, data: bytes, event: str) -> list[Event]:
@@ -170,7 +188,7 @@ class OpenAIDecoder:
             self._done = True
             return []
         if event == "error":
-            raise StreamFailure(f"the service ended the stream: {_shown(text)}", raw=_shown(text))
+            raise StreamFailure(f"the service ended the stream: {_shown(text) or 'no words'}", raw=_shown(text))
         if not text:
             return []
         raise MalformedStream(f"a payload that is not JSON: {_shown(text)}", raw=_shown(text))

@@ -10,7 +10,7 @@ repository `oracle-samples/oci-data-science-ai-samples`.
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -131,7 +131,9 @@ class OCIModelDeployment:
         return Request("POST", f"{self.base}{door}{path}", {**fields, **_lower(headers)}, content)
 
     def frames(self, head: Head) -> Frames:
-        """Events, or one document."""
+        """Events, or one document. A proxy that merges trailers into the headers says here that the stream failed."""
+        if (told := _failure_told(head.headers.items())) is not None:
+            raise stream_failure(told)
         return frames(head)
 
     def refused(self, head: Head, body: bytes) -> ServiceError:
@@ -152,10 +154,17 @@ class OCIModelDeployment:
         )
 
     def ended(self, trailers: Trailers) -> None:
-        """Read `StreamFailure`."""
-        for name, value in trailers:
-            if name.lower() == "streamfailure" and value.strip():
-                raise stream_failure(value)
+        """Read `StreamFailure`: that it is there is the failure, with or without a value; or its facts, each alone."""
+        facts = [
+            (fact, value)
+            for name, value in trailers
+            for fact in _KNOWN
+            if value.strip() and _letters(name).endswith(fact)
+        ]
+        failed = any(fact != "httpcode" or not value.strip().startswith("2") for fact, value in facts)
+        told = _failure_told(trailers)
+        if told is not None or failed:
+            raise stream_failure(", ".join([*([told] if told else []), *(f"{fact}={value}" for fact, value in facts)]))
 
     def request_id(self, head: Head) -> str | None:
         """`opc-request-id`."""
@@ -170,6 +179,16 @@ class OCIModelDeployment:
         return self.suffix, ""
 
 
+def _failure_told(fields: Iterable[tuple[str, str]]) -> str | None:
+    """What the fields named `StreamFailure` say, however the name is spelled; `None` where there is none."""
+    told = [value for name, value in fields if _letters(name).endswith("streamfailure")]
+    return ", ".join(value for value in told if value.strip()) if told else None
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower())
+
+
 def stream_failure(value: str) -> StreamFailure:
     """What a `StreamFailure` trailer says. Oracle documents its three facts but not how they are written.
 
@@ -181,7 +200,7 @@ def stream_failure(value: str) -> StreamFailure:
     status = int(facts.get("httpcode") or (408 if {reason, code} & _TIMEOUTS else 500))
     name = reason or code
     kind = StreamTimeout if status == 408 else StreamFailure
-    meaning = _REASONS.get(name or "", f"the trailer was {value[:300]!r}")
+    meaning = _REASONS.get(name or "", f"the trailer was {value[:300]!r}" if value else "the trailer has no value")
     return kind(
         f"OCI ended the stream: {status} {name or 'StreamFailure'} ({meaning})",
         code=name,
@@ -199,7 +218,7 @@ def _facts(value: str) -> dict[str, str]:
     if isinstance(document, str):
         return _facts(document)
     pairs = document.items() if isinstance(document, dict) else _PAIR.findall(value)
-    facts = {re.sub(r"[^a-z]", "", str(name).lower()): str(fact) for name, fact in pairs}
+    facts = {_letters(str(name)): str(fact) for name, fact in pairs}
     for name, pattern in _KNOWN.items():
         if found := pattern.fullmatch(facts.get(name, "")) or pattern.search(value):
             facts[name] = _SPELLING.get(found[0].lower(), found[0])

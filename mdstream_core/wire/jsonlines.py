@@ -61,7 +61,7 @@ class SniffingDecoder:
 
     Args:
         longest: The most bytes that a frame may have; a security limit.
-        json: How a body is read that begins with `{`.
+        json: How a body is read that begins with `{` or `[`.
     """
 
     def __init__(self, longest: int = LONGEST, json: type[JSONLinesDecoder] = JSONLinesDecoder) -> None:
@@ -74,7 +74,7 @@ class SniffingDecoder:
         """The frames that are complete with these bytes."""
         if self._inner is None:
             data = self._seen = (self._seen + data).lstrip(_SPACE)
-            if len(data) < 2:  # the second byte tells a document over several lines from JSON lines
+            if len(data) < 3:  # the next bytes tell a document over several lines from JSON lines
                 return []
             self._inner = self._choose(data)
         self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to decide
@@ -88,9 +88,10 @@ class SniffingDecoder:
         return self._inner.end()
 
     def _choose(self, data: bytes) -> Frames:
-        if not data.startswith(b"{"):
+        if not data.startswith((b"{", b"[")):
             return SSEDecoder(self._longest)
-        return DocumentDecoder(self._longest) if data[1:2] in {b"\r", b"\n"} else self._json(self._longest)
+        opening = data[:3].removeprefix(b"[")[:2]
+        return DocumentDecoder(self._longest) if b"\n" in opening or b"\r" in opening else self._json(self._longest)
 
 
 class LabelledStreamDecoder(SniffingDecoder):

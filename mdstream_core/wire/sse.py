@@ -1,7 +1,9 @@
 """Server-sent events, as the HTML standard says (§9.2.5, 9.2.6) and as model servers bend it.
 
 Bent: `error` is read as a field that carries an error event (llama.cpp's older server), and what is left without a
-blank line at the end is handed out by `end()`, because some servers leave the last line break out.
+blank line at the end is handed out by `end()`, because some servers leave the last line break out. `event: error`
+is an event without data too, and a line that begins as JSON or a page do (a proxy's error behind the stream) carries
+an error event with the lines that follow it.
 `id` and `retry` serve reconnection, which a model's answer does not have; they are ignored.
 """
 
@@ -11,6 +13,7 @@ from mdstream_core.errors import MalformedStream
 from mdstream_core.wire import LONGEST, Frame
 
 _BOM = b"\xef\xbb\xbf"
+_BARE = (b"{", b"<")
 _BREAK = re.compile(rb"\r\n|\r|\n")
 
 
@@ -35,6 +38,7 @@ class SSEDecoder:
         self._event = ""
         self._after_cr = False
         self._first = True
+        self._bare = False  # in an error that has no field names
 
     def feed(self, data: bytes) -> list[Frame]:
         """The events that are complete with these bytes."""
@@ -75,13 +79,28 @@ class SSEDecoder:
                 if self._size > self._longest:
                     raise self._too_long()
             elif line:
+                if not self._bare and line.startswith(_BARE):
+                    frames += self._ended()
+                    self._bare = True
+                    self._event = "error"
                 self._field(line)
-            else:
-                if held:
-                    frames.append(Frame(held[0] if len(held) == 1 else b"\n".join(held), self._event))
-                    held.clear()
-                    self._size = 0
+            elif held:
+                frames.append(Frame(held[0] if len(held) == 1 else b"\n".join(held), self._event))
+                held.clear()
+                self._size = 0
                 self._event = ""
+                self._bare = False
+            else:
+                if self._event == "error":
+                    frames.append(Frame(b"", "error"))
+                self._event = ""
+        return frames
+
+    def _ended(self) -> list[Frame]:
+        """The event before a line that belongs to none."""
+        frames = [Frame(b"\n".join(self._data), self._event)] if self._data else []
+        self._data.clear()
+        self._size = 0
         return frames
 
     def _field(self, line: bytes) -> None:
@@ -91,6 +110,8 @@ class SSEDecoder:
             self._event = value.decode("utf-8", "replace")
         elif name == b"data":
             self._keep(value)
+        elif self._bare and not line.startswith(b":") and name not in {b"id", b"retry"}:
+            self._keep(line)
         elif name == b"error" and value:
             self._event = "error"
             self._keep(value)
