@@ -4,17 +4,19 @@ They hold a connection pool and a signer, and nothing of any stream: one client 
 """
 
 import asyncio
+import inspect
 import sys
 import threading
 import time
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import httpx
 
@@ -24,8 +26,14 @@ from mdstream_core.errors import MDStreamError, StreamInterrupted
 from mdstream_core.events import Event, Reply
 from mdstream_core.http import Head
 from mdstream_core.transport import async_http_client, http_client
+from mdstream_core.transport.coding import abody, body
 from mdstream_core.transport.patience import Patience
 from mdstream_core.transport.wall import wall
+
+#: As many refreshes of keys, and callers who wait for one, as may hold a thread at once; the others queue. anyio's own
+#: threads are not for that: a service that is slow to give a key would stop whatever else the application does there.
+_REFRESHES = 40
+_limiters: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("mdstream refreshes")
 
 
 class _Half:
@@ -84,6 +92,8 @@ class Client(_Half):
 
     def __init__(self, auth: Any = None, http: httpx.Client | None = None, **options: Any) -> None:
         super().__init__(auth)
+        if inspect.iscoroutinefunction(getattr(http, "send", None)):
+            raise ValueError("http_client is for threads: give an httpx.AsyncClient as http_async_client")
         self._given = http
         self._options = options
         self._lock = threading.Lock()
@@ -101,7 +111,7 @@ class Client(_Half):
             try:
                 with wall(patience), self._answer(exchange, patience) as response:
                     with _settled(exchange, patience):
-                        for data in _body(response):
+                        for data in body(response):
                             events = exchange.feed(data)
                             for event in events:
                                 yield event
@@ -133,7 +143,8 @@ class Client(_Half):
     def _answer(self, exchange: Exchange, patience: Patience) -> Iterator[httpx.Response]:
         http = self._http()
         if (aged := self._aged(exchange)) is not None:
-            self._signer.refresh(aged)
+            with _in_time(patience):
+                self._signer.refresh(aged)
         request = self._signed(http, exchange, patience)
         response = http.send(request, stream=True, follow_redirects=False, **self._auth)
         try:
@@ -164,6 +175,8 @@ class AsyncClient(_Half):
 
     def __init__(self, auth: Any = None, http: httpx.AsyncClient | None = None, **options: Any) -> None:
         super().__init__(auth)
+        if http is not None and not inspect.iscoroutinefunction(getattr(http, "send", None)):
+            raise ValueError("http_async_client is for tasks: give an httpx.Client as http_client")
         self._given = http
         self._options = options
         self._lock = threading.Lock()
@@ -182,7 +195,7 @@ class AsyncClient(_Half):
                 with wall(patience):
                     async with self._answer(exchange, patience) as response:
                         with _settled(exchange, patience):
-                            async for data in _abody(response):
+                            async for data in abody(response):
                                 events = exchange.feed(data)
                                 for event in events:
                                     yield event
@@ -214,7 +227,8 @@ class AsyncClient(_Half):
     async def _answer(self, exchange: Exchange, patience: Patience) -> AsyncIterator[httpx.Response]:
         http = self._http()
         if (aged := self._aged(exchange)) is not None:
-            await anyio.to_thread.run_sync(self._signer.refresh, aged, abandon_on_cancel=True)
+            async with _ain_time(patience):
+                await anyio.to_thread.run_sync(self._signer.refresh, aged, abandon_on_cancel=True, limiter=_limiter())
         request = self._signed(http, exchange, patience)
         response = await http.send(request, stream=True, follow_redirects=False, **self._auth)
         try:
@@ -251,18 +265,29 @@ def _begin(exchange: Exchange, patience: Patience, response: Any) -> None:
     exchange.begin(Head.of(response.status_code, response.headers.multi_items()))
 
 
-def _body(response: httpx.Response) -> Iterable[bytes]:
-    """The body as it comes off the connection; only a compressed one goes through httpx's decoders."""
-    return response.iter_bytes() if _is_httpx_needed(response) else response.stream  # type: ignore[return-value]
+@contextmanager
+def _in_time(patience: Patience) -> Iterator[None]:
+    """A thread cannot be called back; but when the time is over no question is asked any more."""
+    yield
+    patience.check()
 
 
-def _abody(response: httpx.Response) -> AsyncIterable[bytes]:
-    return response.aiter_bytes() if _is_httpx_needed(response) else response.stream  # type: ignore[return-value]
+@asynccontextmanager
+async def _ain_time(patience: Patience) -> AsyncIterator[None]:
+    """Raises when the time is over. What goes on in a thread goes on there, for whoever asks next."""
+    with anyio.move_on_after(max(patience.left, 0.0)) as scope:
+        yield
+    patience.check(late=scope.cancelled_caught)
 
 
-def _is_httpx_needed(response: Any) -> bool:
-    """Whether the body is compressed, or was read already (by an event hook of the user's client)."""
-    return response.is_stream_consumed or "content-encoding" in response.headers
+def _limiter() -> anyio.CapacityLimiter:
+    """The running event loop's own, to which limiters belong."""
+    try:
+        return _limiters.get()
+    except LookupError:
+        limiter = anyio.CapacityLimiter(_REFRESHES)
+        _limiters.set(limiter)
+        return limiter
 
 
 def _trailers(response: Any) -> tuple[tuple[str, str], ...]:

@@ -2,6 +2,7 @@
 
 import gzip
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -235,3 +236,80 @@ def test_a_compressed_answer_is_read_with_its_trailer(ask: Ask) -> None:
         ask(server)
     with serving(answer(head, chunk(b"not gzip at all"), END)) as server, pytest.raises(MalformedStream):
         ask(server)
+
+
+ZIPPED = HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")
+
+
+@both
+def test_a_compressed_drip_of_nothing_is_a_silence(ask: Ask) -> None:
+    """
+    Blocks that hold no byte arrive for ever; the answer is left at its bound.
+    """
+    squeeze = zlib.compressobj(wbits=31)
+    begin = squeeze.compress(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n') + squeeze.flush(zlib.Z_SYNC_FLUSH)
+
+    def script(server: RawServer, peer: Peer) -> None:
+        peer.request()
+        peer.send(ZIPPED + chunk(begin))
+        while True:
+            peer.send(chunk(b"\0\0\0\xff\xff"))
+            time.sleep(0.02)
+
+    with serving(script) as server, pytest.raises(StreamStalled, match=r"timeout\.read") as caught:
+        ask(server, timeout=Timeout(read=0.3))
+    assert "Hi" == caught.value.partial.text
+
+
+@both
+@pytest.mark.parametrize("wbits", [15, -15], ids=["zlib", "raw"])
+def test_deflate_is_read_in_both_ways_of_writing_it(ask: Ask, wbits: int) -> None:
+    """
+    With zlib's wrapper, as the standard has it, and without, as some servers do; byte by byte.
+    """
+    squeeze = zlib.compressobj(wbits=wbits)
+    body = squeeze.compress(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n')
+    body += squeeze.flush()
+    pieces = [chunk(body[at : at + 1]) for at in range(len(body))]
+    with serving(answer(ZIPPED.replace(b"gzip", b"deflate"), b"".join(pieces), END)) as server:
+        assert "Hi" == Reply.of(ask(server)).text
+
+
+@both
+@pytest.mark.parametrize("end", [b"ZZ\r\nxx", b"0\r\nStreamFailure: x\r\n y\r\n\r\n"], ids=["chunk size", "trailer"])
+def test_what_came_with_a_breakage_is_delivered_and_not_asked_again(ask: Ask, end: bytes) -> None:
+    """
+    Head, text and broken framing in one segment: the text is handed out, and so the question is asked once.
+    """
+    with serving(answer(HEAD + HI + end, close=True)) as server, pytest.raises(StreamInterrupted) as caught:
+        ask(server, retry=Retry(2, base=0.01))
+    assert "Hi" == caught.value.partial.text
+    assert TextDelta("Hi") in caught.value.events
+    assert 1 == len(server.requests)
+
+
+@both
+def test_a_service_that_says_nothing_is_left_when_the_time_is_over(ask: Ask) -> None:
+    """
+    The whole time counts, however long each step may take.
+    """
+    with (
+        serving(lambda _, peer: server.note(peer.sees_end(5))) as server,
+        pytest.raises(MDStreamError, match=r"timeout\.total"),
+    ):
+        ask(server, timeout=Timeout(connect=60, read=60, total=0.3))
+    assert server.noted.wait(5)
+    assert [True] == server.notes
+
+
+@both
+def test_the_whole_time_includes_reaching_the_service(ask: Ask) -> None:
+    """
+    A TLS handshake that gets no answer ends with the call's time, and the error names the limit that ended it.
+    """
+    with serving(lambda server, peer: server.note(peer.sees_end(5))) as server:
+        server.url = server.url.replace("http:", "https:")
+        with pytest.raises(ConnectionFailed, match=r"within 0.3 s \(timeout\.total\)") as caught:
+            ask(server, timeout=Timeout(connect=60, total=0.3), retry=Retry(2))
+        assert server.noted.wait(5)
+    assert ("ConnectTimeout", [True]) == (caught.value.code, server.notes)

@@ -1,26 +1,31 @@
 """Keys that age and are refused, and who signs."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import anyio.to_thread
 import httpx
 import pytest
 from _asking import (
     Ask,
     Turning,
+    asyn,
     both,
     call,
     guarded,
     refusal,
+    sync,
 )
 from _raw_server import answer, serving
 
-from mdstream_core import AsyncClient, Client
+from mdstream_core import AsyncClient, Client, Timeout
 from mdstream_core.errors import (
     AuthenticationError,
     ConnectionFailed,
+    StreamStalled,
 )
 from mdstream_core.events import Reply
 
@@ -123,3 +128,61 @@ def test_an_auth_of_httpx_is_accepted(ask: Ask) -> None:
     """
     with serving(guarded) as server:
         assert "Hi" == Reply.of(ask(server, Header())).text
+
+
+class Slow(Turning):
+    """Fetches its key for as long as the test wants."""
+
+    def __init__(self) -> None:
+        super().__init__(aged=True)
+        self.asked, self.given = threading.Event(), threading.Event()
+
+    def renew(self) -> None:
+        self.asked.set()
+        assert self.given.wait(20)
+        super().renew()
+
+
+def test_waiting_for_a_key_takes_no_thread_from_the_application() -> None:
+    """
+    A hundred tasks wait for one key, and anyio's own threads are as free as before.
+    """
+    signer = Slow()
+
+    async def main() -> int:
+        client = AsyncClient(signer, trust_env=False)
+        asking = [asyncio.ensure_future(client.complete(call(server))) for _ in range(100)]
+        await asyncio.to_thread(signer.asked.wait, 10)
+        await asyncio.sleep(0)
+        borrowed = anyio.to_thread.current_default_thread_limiter().borrowed_tokens
+        signer.given.set()
+        await asyncio.gather(*asking)
+        await client.aclose()
+        return int(borrowed)
+
+    with serving(guarded) as server:
+        assert 0 == asyncio.run(asyncio.wait_for(main(), 30))
+    assert 1 == signer.renewals
+
+
+def test_the_whole_time_includes_the_key() -> None:
+    """
+    A task does not wait for a key beyond its time.
+    """
+    signer = Slow()
+    try:
+        with serving(guarded) as server, pytest.raises(StreamStalled, match=r"within 0.2 s \(timeout.total\)"):
+            asyn(server, signer, timeout=Timeout(total=0.2))
+        assert 0 == server.connections
+    finally:
+        signer.given.set()
+
+
+def test_a_key_that_came_too_late_is_not_used() -> None:
+    """
+    A thread cannot leave a refresh, but it does not ask afterwards.
+    """
+    signer = Turning(aged=True)
+    with serving(guarded) as server, pytest.raises(StreamStalled, match=r"timeout.total"):
+        sync(server, signer, timeout=Timeout(total=0.02))
+    assert (1, 0) == (signer.renewals, server.connections)

@@ -20,7 +20,7 @@ from _asking import (
 )
 from _raw_server import answer, serving
 
-from mdstream_core import Client
+from mdstream_core import AsyncClient, Client
 from mdstream_core.errors import (
     ConnectionFailed,
     InvalidRequest,
@@ -165,3 +165,14 @@ def test_a_closed_client_opens_again() -> None:
             assert "Hi" == client.complete(call(server)).text
             client.close()
     assert 2 == server.connections
+
+
+def test_the_other_kind_of_client_is_refused_by_name() -> None:
+    """
+    Each says at once which argument it belongs to.
+    """
+    for library in (httpx, httpx2):
+        with pytest.raises(ValueError, match="as http_async_client"):
+            Client(None, library.AsyncClient())
+        with library.Client() as http, pytest.raises(ValueError, match="as http_client"):
+            AsyncClient(None, http)

@@ -25,7 +25,7 @@ def test_without_limits_there_are_none() -> None:
     patience = started(connect=None, write=None, pool=None)
     patience.heard(progress=True, drain=None)
 
-    assert {"connect": None, "read": None, "write": None, "pool": None} == patience.limits
+    assert {None} == set(patience.limits.values())
 
 
 def test_only_events_extend_the_silence() -> None:
@@ -123,3 +123,38 @@ def test_a_timeout_is_a_positive_number() -> None:
     assert 7.0 == Timeout.of(7).read
     assert Timeout() == Timeout.of(None)
     assert Timeout.of(Timeout(read=3)) == Timeout(read=3)
+
+
+def test_no_step_may_take_longer_than_the_whole() -> None:
+    """
+    Connecting, sending and waiting for a connection are within the total time too.
+    """
+    limits = started(connect=60, write=None, pool=0.01, read=60, total=0.5).limits
+
+    assert 0.01 == limits["pool"]
+    assert {True} == {0 < limits[step] <= 0.5 for step in ("connect", "write", "read")}
+    assert 0 < limits["deadline"] - time.monotonic() <= 0.5
+
+
+def test_the_deadline_is_the_total_until_something_came() -> None:
+    """
+    The silence is counted from when the question was sent, which only the transport knows; then from the last event.
+    """
+    patience = started(read=5, total=60)
+    assert patience.limits["deadline"] - time.monotonic() > 50
+    patience.heard(progress=True, drain=None)
+    assert patience.limits["deadline"] - time.monotonic() <= 5
+
+
+def test_a_call_whose_time_is_over_says_so() -> None:
+    """
+    By its own clock, or by a timer that rang a moment early.
+    """
+    patience = started(total=60)
+    patience.check()
+    with pytest.raises(StreamStalled, match=r"within 60 s \(timeout.total\)"):
+        patience.check(late=True)
+    patience = started(total=0.001)
+    time.sleep(0.002)
+    with pytest.raises(StreamStalled, match=r"timeout.total"):
+        patience.check()

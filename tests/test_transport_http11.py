@@ -260,3 +260,26 @@ def test_an_answer_leaves_no_garbage() -> None:
     del answer
 
     assert None is known()
+
+
+#: What may be wrong behind a piece of body, in the same read.
+BEHIND = {
+    "a bad chunk size": b"ZZ\r\nxx",
+    "a folded trailer": b"0\r\nStreamFailure: x\r\n y\r\n\r\n",
+    "a huge trailer": b"0\r\nX: " + b"x" * 2 * LIMIT + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("wire", BEHIND.values(), ids=BEHIND)
+def test_what_came_before_the_breakage_is_not_lost(wire: bytes) -> None:
+    """
+    The head and the body of the same read can be taken; then the error is told, again and again.
+    """
+    answer = Answer(b"POST", error=Wrong)
+    answer.feed(CHUNKED + b"5\r\nhello\r\n" + wire)
+
+    assert (True, False, b"hello") == (answer.begun, answer.complete, answer.take())
+    for told in (answer.check, lambda: answer.feed(b"0\r\n\r\n"), lambda: answer.feed(b"")):
+        with pytest.raises(Wrong):
+            told()
+    assert not answer.reusable

@@ -327,3 +327,75 @@ async def test_closing_here_is_not_the_end_of_a_body() -> None:
             await client.aclose()
             with pytest.raises(httpx.ReadError):
                 await reading
+
+
+def drip(first: bytes, drop: bytes) -> Callable[[RawServer, Peer], None]:
+    """A script: the first part, and then the other for ever."""
+
+    def script(server: RawServer, peer: Peer) -> None:
+        peer.request()
+        peer.send(first)
+        while True:
+            peer.send(drop)
+            time.sleep(0.02)
+
+    return script
+
+
+#: What brings no piece of a body, and goes on and on.
+DRIPS = {
+    "a head": drip(OK, b"X: y\r\n"),
+    "interim answers": drip(b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    "a chunk extension": drip(CHUNKED + b"5\r\nhello\r\n5;", b"x"),
+    "trailers": drip(CHUNKED + b"5\r\nhello\r\n0\r\n", b"X: y\r\n"),
+}
+drips = pytest.mark.parametrize("script", DRIPS.values(), ids=DRIPS)
+#: Each read alone is far from its limit; together they are not.
+LIMITS = {"connect": 5.0, "write": 5.0, "pool": 5.0, "read": 0.3}
+
+
+@drips
+def test_a_drip_does_not_lengthen_a_silence(script: Callable[[RawServer, Peer], None]) -> None:
+    """
+    Reads that bring framing only share one limit: without that none of these would ever end.
+    """
+    with serving(script) as server, http_client() as client, pytest.raises(httpx.ReadTimeout):
+        client.post(server.url, extensions={"timeout": LIMITS})
+
+
+@drips
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
+def test_a_drip_does_not_lengthen_a_silence_async(
+    run: Callable[..., None], script: Callable[[RawServer, Peer], None]
+) -> None:
+    """
+    The same for tasks.
+    """
+
+    async def main() -> None:
+        async with async_http_client() as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post(server.url, extensions={"timeout": LIMITS})
+
+    with serving(script) as server:
+        run(main)
+
+
+def test_a_proxy_may_not_drip_either() -> None:
+    """
+    The whole way to the service has one limit, the answer to CONNECT included.
+    """
+    with (
+        serving(drip(OK, b"X: y\r\n")) as server,
+        http_client(proxy=server.url) as client,
+        pytest.raises(httpx.TimeoutException),
+    ):
+        client.get("https://service.invalid", extensions={"timeout": {**LIMITS, "connect": 0.3}})
+
+
+def test_a_deadline_ends_each_step() -> None:
+    """
+    A deadline that is over lets nothing begin, whatever the steps may take.
+    """
+    with serving(silent) as server, http_client() as client, pytest.raises(httpx.ConnectTimeout):
+        client.get(server.url, extensions={"timeout": {**LIMITS, "deadline": time.monotonic() - 1}})

@@ -149,6 +149,7 @@ WHOLES: dict[str, tuple[bytes, ...]] = {
     "with a usage and [DONE]": (HI, STOP, USAGE, DONE, BYE),
     "in one segment": (HI + STOP + USAGE + DONE + BYE,),
     "left open": (HI, STOP, DONE),
+    "left open, with line ends": (HI, STOP, frame(b"data: [DONE]\r\n\r\n")),
     "closed without a code": (HI, STOP, b"\x88\x00"),
     "with pings": (PING, HI, PING + PING, STOP, BYE),
     "in fragments": (b"\x01\x02{\"", b'\x00\x0achoices":[', b"\x80\x1d" + b'{"delta":{"content":"Hi"}}]}' + b" ", STOP, BYE),

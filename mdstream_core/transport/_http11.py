@@ -69,7 +69,7 @@ class Answer:
     """Reads one answer: `feed` the bytes as they come, `b""` at their end, and `take` the body that they brought.
 
     Interim answers (1xx) are skipped, all but 101. `error` is raised when the bytes cannot be read or stopped too early
-    (httpcore's `RemoteProtocolError`).
+    (httpcore's `RemoteProtocolError`). Once the head is here it is kept: `check` raises it behind what came before it.
 
     Attributes:
         begun: The head is here: `status`, `reason`, `version`, `headers` can be read.
@@ -88,6 +88,7 @@ class Answer:
         self._tunnel = method == b"CONNECT"
         self._keep_alive = self._until_eof = False
         self._spoiled = False
+        self._broken: Exception | None = None
         self._error = error
         self._room = LIMIT
         self._silent = 0
@@ -99,6 +100,7 @@ class Answer:
 
     def feed(self, data: bytes) -> None:
         """Read on. `b""` says that the other side has closed."""
+        self.check()
         if not data:
             self._eof()
             return
@@ -109,7 +111,8 @@ class Answer:
             self.leading = data[upgrade.args[0] :]
         except HttpParserError as error:
             if not self.complete:
-                raise self._error(f"the answer is not HTTP/1.1: {error}") from error
+                self._fail(f"the answer is not HTTP/1.1: {error}", error)
+                return
             self._spoiled = True  # something stands behind the answer; the answer itself is whole
         if self.complete:
             del self._parser  # it knows us and we know it: do not leave that to the garbage collector
@@ -121,6 +124,11 @@ class Answer:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         return data
+
+    def check(self) -> None:
+        """Raise what was wrong behind the body that was taken."""
+        if self._broken is not None:
+            raise self._broken
 
     def spoil(self) -> None:
         """The connection must not serve another request after this answer."""
@@ -134,7 +142,15 @@ class Answer:
     def _bound(self, silent: int) -> None:
         self._silent = self._silent + silent if silent else 0
         if self._silent > LIMIT or self._room < 0:
-            raise self._error(f"more than {LIMIT} bytes of header, trailer or chunk-size lines")
+            self._fail(f"more than {LIMIT} bytes of header, trailer or chunk-size lines")
+
+    def _fail(self, sentence: str, cause: Exception | None = None) -> None:
+        error = self._error(sentence)
+        error.__cause__ = cause
+        if not self.begun:
+            raise error
+        self._broken = error
+        self.complete = False
 
     def _eof(self) -> None:
         if not self.begun:
@@ -161,12 +177,12 @@ class Answer:
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if 100 <= status < 200 and status != 101:
+        if (100 <= status < 200 and status != 101) or self._room < 0:  # a head that is too large begins nothing
             return
         self.status = status
         self.version = b"HTTP/" + self._parser.get_http_version().encode()
         self.begun = True
-        self._room = min(self._room, 0) or LIMIT  # a head that was too large stays so
+        self._room = LIMIT
         self._until_eof = _until_eof(self.headers)
         # Only here: once the message is complete llhttp has forgotten, and says no.
         self._keep_alive = self._parser.should_keep_alive() and status != 101

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from mdstream_core.transport._ends import end, left
 from mdstream_core.transport._http11 import READ_SIZE, Answer, Question
 from mdstream_core.transport._pair import Pair
 from mdstream_core.transport._standing import Standing
@@ -29,7 +30,7 @@ class Connection(Standing):
 
     def _exchange(self, request: "httpcore.Request", timeouts: Timeouts) -> "httpcore.Response":
         if self._stream is None:
-            self._connect(timeouts.get("connect"), request.extensions.get("sni_hostname"))
+            self._connect(end(timeouts, "connect"), request.extensions.get("sni_hostname"))
         elif self._gone():
             raise self._core.ConnectionNotAvailable  # nothing was sent yet: the pool may ask another connection
         answer = Answer(request.method, error=self._core.RemoteProtocolError)
@@ -37,12 +38,13 @@ class Connection(Standing):
             self._send(request, timeouts)
         except self._core.WriteError:
             answer.spoil()  # a server may refuse early and close: what it says is worth more than the broken pipe
+        until = end(timeouts, "read")
         while not answer.begun:
-            answer.feed(self._stream.read(READ_SIZE, timeouts.get("read")))
+            answer.feed(self._stream.read(READ_SIZE, left(until, self._core.ReadTimeout)))
         return self._core.Response(  # type: ignore[no-any-return]
             status=answer.status,
             headers=answer.headers,
-            content=Body(self, self._stream, answer, timeouts),
+            content=Body(self, self._stream, answer, timeouts, late=self._core.ReadTimeout),
             extensions={
                 "http_version": answer.version,
                 "reason_phrase": answer.reason,
@@ -51,40 +53,42 @@ class Connection(Standing):
             },
         )
 
-    def _connect(self, timeout: float | None, sni: str | None) -> None:
-        route = self._route
+    def _connect(self, until: float, sni: str | None) -> None:
+        route, late = self._route, self._core.ConnectTimeout
         if route.uds is not None:
-            self._stream = self._backend.connect_unix_socket(route.uds, timeout, route.socket_options)
+            self._stream = self._backend.connect_unix_socket(route.uds, left(until, late), route.socket_options)
         else:
             self._stream = self._backend.connect_tcp(
-                route.host, route.port, timeout, route.local_address, route.socket_options
+                route.host, route.port, left(until, late), route.local_address, route.socket_options
             )
         if route.proxy_tls is not None:
-            self._stream = self._stream.start_tls(route.proxy_tls(), route.host, timeout)
+            self._stream = self._stream.start_tls(route.proxy_tls(), route.host, left(until, late))
         if route.tunnel is not None:
-            self._dig(route.tunnel, timeout)
+            self._dig(route.tunnel, until)
         if route.tls is not None:
-            self._stream = self._stream.start_tls(route.tls(), sni or route.server_hostname, timeout)
+            name = sni or route.server_hostname
+            self._stream = self._stream.start_tls(route.tls(), name, left(until, late))
 
-    def _dig(self, target: bytes, timeout: float | None) -> None:
+    def _dig(self, target: bytes, until: float) -> None:
+        late = self._core.ConnectTimeout
         headers = [(b"Host", target), (b"Accept", b"*/*"), *self._route.proxy_headers]
         question = Question(b"CONNECT", target, headers, error=self._core.LocalProtocolError)
         answer = Answer(b"CONNECT", error=self._core.RemoteProtocolError)
-        self._stream.write(question.head, timeout)
+        self._stream.write(question.head, left(until, late))
         while not answer.begun:
-            answer.feed(self._stream.read(READ_SIZE, timeout))
+            answer.feed(self._stream.read(READ_SIZE, left(until, late)))
         if not 200 <= answer.status < 300:
             raise self._core.ProxyError(f"{answer.status} {answer.reason.decode('ascii', 'ignore')}")
 
     def _send(self, request: "httpcore.Request", timeouts: Timeouts) -> None:
-        route = self._route
+        route, late = self._route, self._core.WriteTimeout
         headers, target = route.headers(request), route.target(request)
         question = Question(request.method, target, headers, error=self._core.LocalProtocolError)
         held = question.head  # goes out with the first piece of the body, in one segment
         for piece in request.stream:  # type: ignore[union-attr]
-            self._stream.write(held + question.piece(piece), timeouts.get("write"))
+            self._stream.write(held + question.piece(piece), left(end(timeouts, "write"), late))
             held = b""
-        self._stream.write(held + question.end(), timeouts.get("write"))
+        self._stream.write(held + question.end(), left(end(timeouts, "write"), late))
 
     def release(self, *, reusable: bool) -> None:
         """The answer is over, or nobody wants the rest of it."""
@@ -103,22 +107,33 @@ class Connection(Standing):
 class Body:
     """The body of an answer, one piece for each read that brought some."""
 
-    def __init__(self, connection: Connection, stream: Any, answer: Answer, timeouts: Timeouts) -> None:
+    def __init__(
+        self, connection: Connection, stream: Any, answer: Answer, timeouts: Timeouts, *, late: type[Exception]
+    ) -> None:
         self._connection = connection
         self._stream = stream
         self._answer = answer
         self._timeouts = timeouts
+        self._late = late
         self._closed = False
 
     def __iter__(self) -> Iterator[bytes]:
         answer, timeouts, read = self._answer, self._timeouts, self._stream.read
         try:
+            until = None
             while True:
-                if data := answer.take():
+                data = answer.take()
+                if data:
                     yield data
                 if answer.complete:
                     return
-                answer.feed(read(READ_SIZE, timeouts.get("read")))  # anew each time: it may change
+                answer.check()
+                if data:
+                    until, limit = None, timeouts.get("read")  # anew each time: it may change
+                else:  # nobody hears of reads that bring framing only: they share one limit
+                    until = end(timeouts, "read") if until is None else until
+                    limit = left(until, self._late)
+                answer.feed(read(READ_SIZE, limit))
         except BaseException:
             self.close()
             raise

@@ -103,7 +103,7 @@ class Talk:
         )
 
     def _last(self, message: Message) -> bool:
-        return not self._streams or message.data[-8:].rstrip().endswith(_DONE)
+        return not self._streams or message.data.rstrip().endswith(_DONE)
 
 
 def _is_spent(name: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from mdstream_core.errors import ConnectionFailed
 from mdstream_core.http import Head, Request, Timeout
 from mdstream_core.transport._clients import http_client
+from mdstream_core.transport.coding import body
 from mdstream_core.transport.patience import Patience
 from mdstream_core.transport.wall import wall
 
@@ -36,10 +37,10 @@ def fetch(request: Request, *, timeout: float = 30.0, **options: Any) -> tuple[i
 
 
 def _read(response: Any, patience: Patience) -> bytes:
-    body = b""
-    for piece in response.iter_bytes():
-        body += piece
+    read = b""
+    for piece in body(response):
+        read += piece
         patience.heard(progress=True, drain=None)
-        if len(body) > _MOST:
+        if len(read) > _MOST:
             raise ConnectionFailed(f"an answer of more than {_MOST} bytes where a token was expected", retryable=False)
-    return body
+    return read

@@ -17,7 +17,8 @@ class Patience:
     """The clock of one call: its longest silence, its first token, its whole time.
 
     `limits` is the dictionary that goes to the transport as the request's `timeout`; our transports look the read
-    limit up before each read, so that what is written here between two reads holds for the next.
+    limit up before each read, so that what is written here between two reads holds for the next. Its `deadline`, on
+    the clock of `time.monotonic`, is for what only they see: reads that bring no piece of a body.
     """
 
     def __init__(self, timeout: Timeout) -> None:
@@ -29,7 +30,9 @@ class Patience:
         self._overtime = 0
         #: Whether the status line has come.
         self.begun = False
-        self.limits = {"connect": timeout.connect, "write": timeout.write, "pool": timeout.pool, "read": timeout.read}
+        steps = {"connect": timeout.connect, "write": timeout.write, "pool": timeout.pool}
+        self._steps = {step: _number(seconds) for step, seconds in steps.items()}
+        self.limits: dict[str, float | None] = {**steps, "read": timeout.read, "deadline": None}
 
     def start(self) -> None:
         """An attempt begins."""
@@ -39,6 +42,10 @@ class Patience:
         self._silence = now + self._read
         self._first = now + _number(self._timeout.first_token)
         self._limit(now)
+        for step, seconds in self._steps.items():
+            self.limits[step] = _limited(min(seconds, self._total - now))
+        # The silence begins when the question was sent, which may take its time: the transport counts it.
+        self.limits["deadline"] = None if self._total == inf else self._total
 
     def heard(self, *, progress: bool, drain: float | None) -> None:
         """A read has ended, and what it brought was dealt with. Raises `StreamStalled` when it took too long.
@@ -66,11 +73,26 @@ class Patience:
         return self._total - time.monotonic()
 
     @property
+    def over(self) -> bool:
+        """Whether the call's time is over, as exactly as sockets and timers are."""
+        return self.left < _AT_ONCE
+
+    def check(self, *, late: bool = False) -> None:
+        """Raise `StreamStalled` when the call's time is over, or when a timer of its own has said so (`late`)."""
+        if late or self.over:
+            raise StreamStalled(self.unfinished, code="Timeout")
+
+    @property
+    def unfinished(self) -> str:
+        """That the call's time is over, in words."""
+        return f"the answer was not finished within {self._timeout.total} s (timeout.total)"
+
+    @property
     def waited(self) -> str:
         """What has ended when a read takes too long, in words."""
         timeout = self._timeout
-        if self._end == self._total:
-            return f"the answer was not finished within {timeout.total} s (timeout.total)"
+        if self._end == self._total or self.over:
+            return self.unfinished
         if self._end == self._first:
             return f"no first token within {timeout.first_token} s (timeout.first_token)"
         if self._drain is not None and self._drain < self._read:
@@ -80,9 +102,14 @@ class Patience:
     def _limit(self, now: float) -> bool:
         """Set the limit of the next read; whether there is any time for it."""
         self._end = end = min(self._silence, self._first, self._total)
-        # In whole milliseconds: the same limit as before need not be told to the socket again.
-        self.limits["read"] = None if end == inf else max(round(end - now, 3), _AT_ONCE)
+        self.limits["read"] = _limited(end - now)
+        self.limits["deadline"] = None if end == inf else end
         return end > now
+
+
+def _limited(seconds: float) -> float | None:
+    """In whole milliseconds: the same limit as before need not be told to the socket again."""
+    return None if seconds == inf else max(round(seconds, 3), _AT_ONCE)
 
 
 def _number(seconds: float | None) -> float:

@@ -64,6 +64,8 @@ def _refused(error: Any) -> ServiceError:
 def _sentence(name: str, said: str, patience: Patience) -> str:
     if name == "ReadTimeout":
         return patience.waited
+    if name.endswith("Timeout") and patience.over:
+        return patience.unfinished
     if name == "PoolTimeout":
         return "no connection became free in time: all connections of the pool are in use"
     if name == "ConnectTimeout":
