@@ -21,6 +21,7 @@ _ALIASES = {
     "max_completion_tokens": "max_tokens",
     "stop_sequences": "stop",
     "request_timeout": "timeout",
+    "is_stream": "streaming",
 }
 
 #: Fields that go into the question under their own names.

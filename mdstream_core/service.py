@@ -45,6 +45,11 @@ class Service:
         http_async_client: Any = None,
         **options: Any,
     ) -> None:
+        for name, value in (headers or {}).items():
+            if not (name.isascii() and value.isascii() and value.isprintable()):
+                raise ValueError(
+                    f"headers: {name!r} has a value that cannot be sent: characters outside ASCII, or a line break"
+                )
         self.platform = platform
         self.client = Client(auth, http_client, **options)
         self.async_client = AsyncClient(auth, http_async_client, **options)

@@ -8,7 +8,7 @@ from _langchain import ANSWER, QUESTION, SECRET, chat_at, cloud, emulator
 from langchain_core.load import dumpd, dumps, load
 from pydantic import ValidationError
 
-from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
+from langchain_mdstream import ChatModelArts, ChatOCIModelDeployment, OCIModelDeploymentLLM
 from mdstream_core import errors, tracing
 from mdstream_core.emulator import Emulator, Fault
 
@@ -88,3 +88,33 @@ def test_hooks_are_told_what_happens(cloud: Emulator) -> None:
     assert [*first, *then] == [type(moment) for moment in told]
     assert ANSWER == told[-1].reply.text
     assert SECRET not in repr(told)
+
+
+def test_the_cause_of_an_error_holds_no_secret() -> None:
+    """What the HTTP library raised stays as the cause, without the credentials that its request carried."""
+    chat = ChatModelArts(endpoint="http://127.0.0.1:1/v1", token=SECRET, max_retries=0)
+    with pytest.raises(errors.ConnectionFailed) as caught:
+        chat.invoke("hi")
+
+    chain: list[BaseException] = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        chain.append(error)
+        error = error.__cause__ or error.__context__
+    shown = [f"{vars(one)} {getattr(getattr(one, '_request', None), 'headers', '')!r}" for one in chain]
+    assert len(chain) > 1
+    assert [] == [text for text in shown if SECRET in text]
+
+
+def test_headers_that_cannot_be_sent_are_named_without_their_value(cloud: Emulator) -> None:
+    """A key with a stray character is told by its header's name alone."""
+    with pytest.raises(ValueError, match="'x-api-key' has a value that cannot be sent") as caught:
+        chat_at(cloud, default_headers={"x-api-key": f"{SECRET}é"}).invoke("hi")
+    assert SECRET not in str(caught.value)
+
+
+def test_a_credential_in_an_address_is_refused() -> None:
+    """Addresses are shown in traces; a key does not belong there."""
+    with pytest.raises(ValueError, match=r"credential in its query \(apikey=…\)") as caught:
+        ChatModelArts(endpoint=f"https://h/v1?apikey={SECRET}")
+    assert SECRET not in str(caught.value)

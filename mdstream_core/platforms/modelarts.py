@@ -14,11 +14,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from mdstream_core import _json
 from mdstream_core.errors import ContextOverflow, ServiceError, Words, is_too_long, service_error
-from mdstream_core.http import Head, Request
+from mdstream_core.http import Head, Request, is_secret
 from mdstream_core.platforms._modelarts_codes import CODES, STATUSES
 from mdstream_core.platforms._platform import USER_AGENT, Trailers, frames, seconds, words
 from mdstream_core.wire import Frames
@@ -160,6 +160,8 @@ def _checked(endpoint: str) -> str:
         raise ValueError(f"endpoint={shown!r} is no URL: its host or port cannot be read") from None
     if "@" in parts.netloc:
         raise ValueError("endpoint has a user or password before its host; give credentials as auth= or api_key=")
+    if secret := next((name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if is_secret(name)), None):
+        raise ValueError(f"endpoint has a credential in its query ({secret}=…): give it as api_key, token or auth")
     if not whole or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", endpoint):
         raise ValueError(
             f"endpoint={shown!r} is no URL of a service: give the address that the console shows, such as "
