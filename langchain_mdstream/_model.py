@@ -312,7 +312,23 @@ class Model(BaseModel):
         values = {name: getattr(self, name) for name in _PARAMETERS}
         return {name: value for name, value in values.items() if value not in (None, "", [])}
 
-    def _what_identifies(self) -> dict[str, Any]:
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Yes, without secrets, headers, signers and clients."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Where `langchain_core.load.load` finds the class: its module."""
+        return cls.__module__.split(".")
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The environment variables that stand for secrets in what is serialized."""
+        return dict(self.secrets)
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
         """All that an answer depends on, and no secret: the cache tells models apart by it."""
         return {
             "provider": self.provider,

@@ -167,10 +167,6 @@ class ChatModel(Model, BaseChatModel):
         return ModelProfile(text_inputs=True, text_outputs=True)
 
     @property
-    def _identifying_params(self) -> dict[str, Any]:
-        return self._what_identifies()
-
-    @property
     def _llm_type(self) -> str:
         return f"{self.provider}_chat"
 
@@ -178,21 +174,6 @@ class ChatModel(Model, BaseChatModel):
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
         params["ls_provider"] = self.provider
         return params
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """Yes, without secrets, headers, signers and clients."""
-        return True
-
-    @classmethod
-    def get_lc_namespace(cls) -> list[str]:
-        """Where `langchain_core.load.load` finds the class."""
-        return ["langchain_mdstream", "chat_models"]
-
-    @property
-    def lc_secrets(self) -> dict[str, str]:
-        """The environment variables that stand for secrets in what is serialized."""
-        return dict(self.secrets)
 
 
 def _choice(choice: str | bool | dict[str, Any] | None, names: list[str]) -> str | dict[str, Any] | None:

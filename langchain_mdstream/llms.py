@@ -124,10 +124,6 @@ class CompletionModel(Model, BaseLLM):
         return any(isinstance(handler, _StreamingCallbackHandler) for handler in handlers)
 
     @property
-    def _identifying_params(self) -> dict[str, Any]:
-        return self._what_identifies()
-
-    @property
     def _llm_type(self) -> str:
         return f"{self.provider}_llm"
 
@@ -136,21 +132,6 @@ class CompletionModel(Model, BaseLLM):
         params["ls_provider"] = self.provider
         params["ls_model_name"] = kwargs.get("model", self.model)
         return params
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """Yes, without secrets, headers, signers and clients."""
-        return True
-
-    @classmethod
-    def get_lc_namespace(cls) -> list[str]:
-        """Where `langchain_core.load.load` finds the class."""
-        return ["langchain_mdstream", "llms"]
-
-    @property
-    def lc_secrets(self) -> dict[str, str]:
-        """The environment variables that stand for secrets in what is serialized."""
-        return dict(self.secrets)
 
 
 class _Last:
