@@ -6,7 +6,6 @@ from mdstream_core import _json
 from mdstream_core.wire.sse import encode
 
 DONE = b"data: [DONE]\n\n"
-KEEP_ALIVE = b": keep-alive\n\n"
 
 
 def event(value: Any, name: str = "") -> bytes:

@@ -8,12 +8,23 @@ from typing import Any, Protocol
 
 from mdstream_core import _json
 from mdstream_core._version import __version__
-from mdstream_core.errors import MalformedStream, ServiceError, Words, words_of
+from mdstream_core.errors import (
+    ContextOverflow,
+    MalformedStream,
+    ServiceError,
+    Words,
+    is_too_long,
+    service_error,
+    words_of,
+)
 from mdstream_core.http import Head, Request
 from mdstream_core.wire import Frames
 from mdstream_core.wire.jsonlines import JSONLinesDecoder, LabelledDocumentDecoder, LabelledStreamDecoder
 
 Trailers = Sequence[tuple[str, str]]
+
+#: What to do about a refusal: its status, a word of its code or message, the cure. The first that fits is told.
+Cures = Sequence[tuple[int, str, str]]
 
 USER_AGENT = f"mdstream/{__version__}"
 
@@ -100,3 +111,20 @@ def words(body: bytes) -> Words:
     except ValueError:
         found = None
     return found or Words(body[:2000].decode("utf-8", "replace").strip())
+
+
+def refusal(head: Head, body: bytes, said: Words, cures: Cures, *, too_long: bool = False) -> ServiceError:
+    """The error of a refused request: what was said, and its cure; `too_long` where the service's own words say so."""
+    kind = ContextOverflow if too_long or is_too_long(said.message) else service_error(head.status)
+    told = f"{said.code or ''} {said.message}"
+    cure = next((cure for status, word, cure in cures if status == head.status and word in told), "")
+    if 300 <= head.status < 400:
+        cure = "a redirect is not followed, because the request carries a credential: give the URL it leads to"
+    message = f"{head.status}{f' {said.code}' if said.code else ''}: {said.message or 'no words'}"
+    return kind(
+        f"{message} ({cure})" if cure and kind is not ContextOverflow else message,
+        code=said.code,
+        status=head.status,
+        raw=body[:4000].decode("utf-8", "replace"),
+        retry_after=seconds(head),
+    )

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from mdstream_core import _json
-from mdstream_core.errors import ContextOverflow, ServiceError, Words, is_too_long, service_error, words_of
+from mdstream_core.errors import ServiceError, Words, words_of
 from mdstream_core.http import Head, Request
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
-from mdstream_core.platforms._platform import USER_AGENT, Trailers, frames, seconds, words
+from mdstream_core.platforms._platform import USER_AGENT, Cures, Trailers, frames, refusal, words
 from mdstream_core.wire import Frames
 
 _VERSION = "/20231130"
@@ -47,8 +47,8 @@ _OPENAI_BASE = re.compile(r"(/[\w.-]+)*/v1")
 #: Cohere's words for a question that is longer than its context.
 _TOO_LONG = re.compile(r"too many tokens|total number of tokens", re.IGNORECASE)
 
-#: What to do about a refusal: status, a word of its code or message, the cure.
-_CURES: tuple[tuple[int, str, str], ...] = (
+#: What to do about a refusal.
+_CURES: Cures = (
     (400, "correct format", "the model speaks another format: cohere.* take COHERE or COHEREV2, all others GENERIC"),
     (400, "CannotParseRequest", "a field is unknown or misspelled: native names are camelCase"),
     (400, "RelatedResource", "the compartment or the endpoint does not exist, or no policy lets you use it"),
@@ -169,20 +169,8 @@ class OCIGenerativeAI:
     def refused(self, head: Head, body: bytes) -> ServiceError:
         """OCI's envelope `{"code", "message"}`; the message may be another error's JSON."""
         said = _unwrapped(words(body))
-        long = head.status == 400 and _TOO_LONG.search(said.message)
-        kind = ContextOverflow if long or is_too_long(said.message) else service_error(head.status)
-        told = f"{said.code or ''} {said.message}"
-        cure = next((cure for status, word, cure in _CURES if status == head.status and word in told), "")
-        if 300 <= head.status < 400:
-            cure = "a redirect is not followed, because the request carries a credential: give the URL it leads to"
-        message = f"{head.status}{f' {said.code}' if said.code else ''}: {said.message or 'no words'}"
-        return kind(
-            f"{message} ({cure})" if cure and kind is not ContextOverflow else message,
-            code=said.code,
-            status=head.status,
-            raw=body[:4000].decode("utf-8", "replace"),
-            retry_after=seconds(head),
-        )
+        too_long = head.status == 400 and _TOO_LONG.search(said.message) is not None
+        return refusal(head, body, said, _CURES, too_long=too_long)
 
     def ended(self, trailers: Trailers) -> None:
         """This service has no trailers."""

@@ -16,18 +16,10 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from mdstream_core import _json
-from mdstream_core.errors import (
-    ContextOverflow,
-    InvalidRequest,
-    ServiceError,
-    StreamFailure,
-    StreamTimeout,
-    is_too_long,
-    service_error,
-)
+from mdstream_core.errors import InvalidRequest, ServiceError, StreamFailure, StreamTimeout
 from mdstream_core.http import Head, Request
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
-from mdstream_core.platforms._platform import USER_AGENT, Trailers, frames, seconds, words
+from mdstream_core.platforms._platform import USER_AGENT, Cures, Trailers, frames, refusal, words
 from mdstream_core.wire import Frames
 
 #: The largest request body, in bytes; the service answers 413 to more.
@@ -38,8 +30,8 @@ _STREAM = "/predictWithResponseStream"
 
 _OCID = re.compile(r"ocid1\.datasciencemodeldeployment[a-z]*\.(?P<realm>[a-z0-9]+)\.(?P<region>[a-z0-9-]*)\.\S+")
 
-#: What to do about a refusal: status, a word of its code or message, the cure.
-_CURES: tuple[tuple[int, str, str], ...] = (
+#: What to do about a refusal.
+_CURES: Cures = (
     (401, "", "check the key, the clock (OCI allows 5 minutes) and that the token has not expired"),
     (
         404,
@@ -138,20 +130,7 @@ class OCIModelDeployment:
 
     def refused(self, head: Head, body: bytes) -> ServiceError:
         """OCI's envelope `{"code", "message"}`, or the container's own words."""
-        said = words(body)
-        kind = ContextOverflow if is_too_long(said.message) else service_error(head.status)
-        told = f"{said.code or ''} {said.message}"
-        cure = next((cure for status, word, cure in _CURES if status == head.status and word in told), "")
-        if 300 <= head.status < 400:
-            cure = "a redirect is not followed, because the request carries a credential: give the URL it leads to"
-        message = f"{head.status}{f' {said.code}' if said.code else ''}: {said.message or 'no words'}"
-        return kind(
-            f"{message} ({cure})" if cure and kind is not ContextOverflow else message,
-            code=said.code,
-            status=head.status,
-            raw=body[:4000].decode("utf-8", "replace"),
-            retry_after=seconds(head),
-        )
+        return refusal(head, body, words(body), _CURES)
 
     def ended(self, trailers: Trailers) -> None:
         """Read `StreamFailure`: that it is there is the failure, with or without a value; or its facts, each alone."""

@@ -35,8 +35,3 @@ def words(text: str) -> list[str]:
     spoken = _SIGN.sub(lambda match: f" {_SPOKEN[match[1]]} ", text)
     found = (word.lower() for word in _WORD.findall(_CAMEL.sub(" ", spoken)))
     return [_stem(word) for word in found if word not in _STOP]
-
-
-def overlap(text: str, other: str) -> int:
-    """How many different words two texts share."""
-    return len(set(words(text)) & set(words(other)))
