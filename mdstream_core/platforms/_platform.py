@@ -14,7 +14,6 @@ from mdstream_core.errors import (
     ServiceError,
     Words,
     is_too_long,
-    service_error,
     words_of,
 )
 from mdstream_core.http import Head, Request
@@ -113,16 +112,21 @@ def words(body: bytes) -> Words:
     return found or Words(body[:2000].decode("utf-8", "replace").strip())
 
 
-def refusal(head: Head, body: bytes, said: Words, cures: Cures, *, too_long: bool = False) -> ServiceError:
-    """The error of a refused request: what was said, and its cure; `too_long` where the service's own words say so."""
-    kind = ContextOverflow if too_long or is_too_long(said.message) else service_error(head.status)
+def cure_of(head: Head, said: Words, cures: Cures) -> str:
+    """The cure that a table has for a refusal, or nothing."""
     told = f"{said.code or ''} {said.message}"
-    cure = next((cure for status, word, cure in cures if status == head.status and word in told), "")
-    if 300 <= head.status < 400:
+    return next((cure for status, word, cure in cures if status == head.status and word in told), "")
+
+
+def refusal(head: Head, body: bytes, said: Words, kind: type[ServiceError], cure: str) -> ServiceError:
+    """The error of a refused request. A question that is too long needs no other cure than its name."""
+    if kind is ContextOverflow or is_too_long(said.message):
+        kind, cure = ContextOverflow, ""
+    elif 300 <= head.status < 400:
         cure = "a redirect is not followed, because the request carries a credential: give the URL it leads to"
     message = f"{head.status}{f' {said.code}' if said.code else ''}: {said.message or 'no words'}"
     return kind(
-        f"{message} ({cure})" if cure and kind is not ContextOverflow else message,
+        f"{message} ({cure})" if cure else message,
         code=said.code,
         status=head.status,
         raw=body[:4000].decode("utf-8", "replace"),

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from mdstream_core import _json
-from mdstream_core.errors import ContextOverflow, ServiceError, Words, is_too_long, service_error
+from mdstream_core.errors import ServiceError, Words, service_error
 from mdstream_core.http import Head, Request, is_secret
 from mdstream_core.platforms._modelarts_codes import CODES, STATUSES
-from mdstream_core.platforms._platform import USER_AGENT, Trailers, frames, seconds, words
+from mdstream_core.platforms._platform import USER_AGENT, Trailers, frames, refusal, words
 from mdstream_core.wire import Frames
 from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
 
@@ -107,18 +107,7 @@ class ModelArts:
         """Huawei's envelope, or the image's own words."""
         said = _said(body)
         kind, cure = CODES.get(said.code or "", (service_error(head.status), STATUSES.get(head.status, "")))
-        if is_too_long(said.message):
-            kind, cure = ContextOverflow, ""
-        if 300 <= head.status < 400:
-            cure = "a redirect is not followed, because the request carries a credential: give the URL it leads to"
-        message = f"{head.status}{f' {said.code}' if said.code else ''}: {said.message or 'no words'}"
-        return kind(
-            f"{message} ({cure})" if cure else message,
-            code=said.code,
-            status=head.status,
-            raw=body[:4000].decode("utf-8", "replace"),
-            retry_after=seconds(head),
-        )
+        return refusal(head, body, said, kind, cure)
 
     def ended(self, trailers: Trailers) -> None:
         """The service has no trailers; a close code is read by `frames`."""

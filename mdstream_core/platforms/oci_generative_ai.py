@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from mdstream_core import _json
-from mdstream_core.errors import ServiceError, Words, words_of
+from mdstream_core.errors import ContextOverflow, ServiceError, Words, service_error, words_of
 from mdstream_core.http import Head, Request
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
-from mdstream_core.platforms._platform import USER_AGENT, Cures, Trailers, frames, refusal, words
+from mdstream_core.platforms._platform import USER_AGENT, Cures, Trailers, cure_of, frames, refusal, words
 from mdstream_core.wire import Frames
 
 _VERSION = "/20231130"
@@ -169,8 +169,9 @@ class OCIGenerativeAI:
     def refused(self, head: Head, body: bytes) -> ServiceError:
         """OCI's envelope `{"code", "message"}`; the message may be another error's JSON."""
         said = _unwrapped(words(body))
-        too_long = head.status == 400 and _TOO_LONG.search(said.message) is not None
-        return refusal(head, body, said, _CURES, too_long=too_long)
+        too_long = head.status == 400 and _TOO_LONG.search(said.message)
+        kind = ContextOverflow if too_long else service_error(head.status)
+        return refusal(head, body, said, kind, cure_of(head, said, _CURES))
 
     def ended(self, trailers: Trailers) -> None:
         """This service has no trailers."""

@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from mdstream_core import _json
-from mdstream_core.errors import InvalidRequest, ServiceError, StreamFailure, StreamTimeout
+from mdstream_core.errors import InvalidRequest, ServiceError, StreamFailure, StreamTimeout, service_error
 from mdstream_core.http import Head, Request
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
-from mdstream_core.platforms._platform import USER_AGENT, Cures, Trailers, frames, refusal, words
+from mdstream_core.platforms._platform import USER_AGENT, Cures, Trailers, cure_of, frames, refusal, words
 from mdstream_core.wire import Frames
 
 #: The largest request body, in bytes; the service answers 413 to more.
@@ -130,7 +130,8 @@ class OCIModelDeployment:
 
     def refused(self, head: Head, body: bytes) -> ServiceError:
         """OCI's envelope `{"code", "message"}`, or the container's own words."""
-        return refusal(head, body, words(body), _CURES)
+        said = words(body)
+        return refusal(head, body, said, service_error(head.status), cure_of(head, said, _CURES))
 
     def ended(self, trailers: Trailers) -> None:
         """Read `StreamFailure`: that it is there is the failure, with or without a value; or its facts, each alone."""
