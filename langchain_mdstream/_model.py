@@ -1,28 +1,12 @@
-"""What chat models and completion models of every platform have in common: who is asked, how, and with what."""
+"""What chat models and completion models of every platform have in common: with what they are asked."""
 
-import asyncio
-import os
-import threading
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import field_validator
 
-from langchain_mdstream._errors import langchain_errors
-from mdstream_core import Call, Platform, Retry, Service, Timeout, __version__, dialect
-from mdstream_core.auth import Signer
-from mdstream_core.tracing import Hook
-
-#: Other packages' names of our fields.
-_ALIASES = {
-    "model_name": "model",
-    "model_id": "model",
-    "base_url": "endpoint",
-    "max_completion_tokens": "max_tokens",
-    "stop_sequences": "stop",
-    "request_timeout": "timeout",
-    "is_stream": "streaming",
-}
+from langchain_mdstream._endpoint import Endpoint
+from mdstream_core import Call
 
 #: Fields that go into the question under their own names.
 _PARAMETERS = (
@@ -47,21 +31,9 @@ _CONNECTION = frozenset(
 #: Arguments of a call that steer LangChain and are no part of the question.
 _NOT_ASKED = frozenset({"stream", "ls_structured_output_format", "structured_output_format", "extra_headers"})
 
-#: The environment variable of a bearer key.
-_KEY = "MDSTREAM_API_KEY"
 
-#: Held while a service is built: two threads that ask first must not sign in twice.
-_BUILDING = threading.Lock()
-
-
-class Model(BaseModel):
-    """The fields that every model of ours has. Mixed into LangChain's base classes."""
-
-    model: str = ""
-    """The served model's name; also accepted as `model_name` and `model_id`. Not sent where it is empty."""
-
-    dialect: str | None = None
-    """What the endpoint speaks (see `mdstream_core.dialect`); by default what the platform's models speak."""
+class Model(Endpoint):
+    """The fields of a model that writes text."""
 
     temperature: float | None = None
     """Randomness; the server's default where it is `None`."""
@@ -93,208 +65,31 @@ class Model(BaseModel):
     top_logprobs: int | None = None
     """Of how many candidates for each token (chat)."""
 
-    model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Further fields of the request body, such as `top_k` or `chat_template_kwargs`."""
-
-    extra_body: dict[str, Any] | None = None
-    """The same, under OpenAI's name; wins over `model_kwargs`."""
-
     streaming: bool = False
     """Whether `invoke` streams underneath. An explicit `False` switches streaming off."""
 
     stream_usage: bool = True
     """Whether to ask for the token count of a stream."""
 
-    timeout: float | Timeout | None = None
-    """The longest silence in seconds, or a `mdstream_core.Timeout`; also accepted as `request_timeout`."""
+    aliases: ClassVar[Mapping[str, str]] = {
+        **Endpoint.aliases,
+        "max_completion_tokens": "max_tokens",
+        "stop_sequences": "stop",
+        "is_stream": "streaming",
+    }
 
-    max_retries: int = 2
-    """How many times to ask again before the first token; 0 means one request."""
-
-    default_headers: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
-    """Further request headers. Not serialized and not shown: they may hold secrets."""
-
-    api_key: SecretStr | None = None
-    """A bearer key, for endpoints that take one; `MDSTREAM_API_KEY` where nothing is said of who signs."""
-
-    auth: Any = Field(default=None, exclude=True, repr=False)
-    """Who signs: an `oci` signer, an `oracle-ads` dict, an `httpx.Auth`, a `mdstream_core.auth.Signer`."""
-
-    auth_type: str | None = None
-    """Which way to sign, in the platform's words; `none` sends unsigned requests. See the README's table."""
-
-    http_client: Any = Field(default=None, exclude=True, repr=False)
-    """An `httpx.Client` of your own."""
-
-    http_async_client: Any = Field(default=None, exclude=True, repr=False)
-    """An `httpx.AsyncClient` of your own."""
-
-    verify: bool | str = True
-    """Whether to check certificates, or the file of the authorities to trust."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    proxy: str | None = Field(default=None, exclude=True, repr=False)
-    """The proxy's URL; not serialized, it may hold a password."""
-
-    trust_env: bool = True
-    """Whether `HTTPS_PROXY` and the like count."""
-
-    hooks: tuple[Hook, ...] = Field(default=(), exclude=True, repr=False)
-    """Told what happens in each call: attempts, the first event, the end; see `mdstream_core.tracing`."""
-
-    _service: Service | None = PrivateAttr(default=None)
-
-    #: The platform's name, in traces and in each message's `model_provider`.
-    provider: ClassVar[str]
-
-    #: The fields that say where the model is.
-    place: ClassVar[tuple[str, ...]] = ()
-
-    #: Whether `MDSTREAM_API_KEY` is looked for.
-    takes_bearer_key: ClassVar[bool] = True
-
-    #: Whether it takes so long to connect that the event loop must not wait for it.
-    slow_to_connect: ClassVar[bool] = False
-
-    #: The environment variable that stands for each secret field in what is serialized.
-    secrets: ClassVar[Mapping[str, str]] = {"api_key": _KEY}
-
-    @model_validator(mode="before")
+    @field_validator("stop", mode="before")
     @classmethod
-    def _mdstream_aliases(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping):
-            return values
-        named = {_ALIASES.get(name, name) if name not in cls.model_fields else name: values[name] for name in values}
-        if isinstance(named.get("stop"), str):
-            named["stop"] = [named["stop"]]
-        key = os.environ.get(_KEY) if cls.takes_bearer_key else None
-        if key and not any(named.get(name) for name in ("api_key", "auth", "auth_type")):
-            named["api_key"] = key
-        return named
-
-    @model_validator(mode="after")
-    def _mdstream_checks(self) -> Self:
-        self._checks()
-        if self.dialect is not None:
-            dialect(self.dialect)
-        self._retry()
-        Timeout.of(self.timeout)
-        if hasattr(self, "_add_version"):
-            self._add_version("mdstream-llm", __version__)
-        return self
-
-    def model_post_init(self, context: Any, /) -> None:
-        """LangChain's own, which private attributes would hide."""
-        super().model_post_init(context)
-
-    @property
-    def service(self) -> Service:
-        """The endpoint, its signer and its connections; made when first needed, and anew when a field was changed."""
-        with _BUILDING:
-            if self._service is None:
-                self._service = self._build()
-            return self._service
-
-    async def _ready(self) -> None:
-        """Build the service off the event loop, where that takes long."""
-        if self.slow_to_connect and self._service is None:
-            await asyncio.to_thread(getattr, self, "service")
-
-    def _build(self) -> Service:
-        return Service(
-            self._platform(),
-            auth=self._auth(),
-            headers=self.default_headers,
-            timeout=self.timeout,
-            retry=self._retry(),
-            hooks=self.hooks,
-            http_client=self.http_client,
-            http_async_client=self.http_async_client,
-            verify=self.verify,
-            proxy=self.proxy,
-            trust_env=self.trust_env,
-        )
-
-    def close(self) -> None:
-        """Close the synchronous connections; they are opened again when needed."""
-        if self._service is not None:
-            self._service.close()
-
-    async def aclose(self) -> None:
-        """Close this event loop's connections."""
-        if self._service is not None:
-            await self._service.aclose()
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """Without credentials: the other side finds them as a new object does. A signer that can find its key stays."""
-        state = super().__getstate__()
-        private = {**(state.get("__pydantic_private__") or {}), **dict.fromkeys(self._built)}
-        fields = {name: self._kept(name, value) for name, value in state["__dict__"].items()}
-        return {**state, "__dict__": fields, "__pydantic_private__": private}
-
-    def _kept(self, name: str, value: Any) -> Any:
-        """What a pickle holds of a field."""
-        field = type(self).model_fields.get(name)
-        ours = name in Model.model_fields or name in self._places()
-        if field is None or not ours or isinstance(value, Signer):
-            return value
-        return field.get_default(call_default_factory=True) if field.exclude or isinstance(value, SecretStr) else value
-
-    @classmethod
-    def _places(cls) -> set[str]:
-        """The fields that the platform adds."""
-        return {name for base in cls.__mro__ if issubclass(base, Model) for name in base.__annotations__}
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name in type(self).model_fields:
-            self._forget()
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy; with `update` it has connections of its own, because where or how to ask may be another."""
-        copied = super().model_copy(update=update)  # fields are values: there is nothing to copy deeper
-        if update:
-            copied._forget()
-        return copied
-
-    @property
-    def _built(self) -> set[str]:
-        """The private attributes that are made from the fields when first needed."""
-        return {"_service", "_found"} & self.__private_attributes__.keys()
-
-    def _forget(self) -> None:
-        for name in self._built:
-            setattr(self, name, None)
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return self.model_copy()  # what is shared are connections
-
-    def _checks(self) -> None:
-        """A wrong endpoint is told where it is written."""
-        self._platform()
-
-    def _platform(self) -> Platform:
-        raise NotImplementedError
-
-    def _auth(self) -> Any:
-        raise NotImplementedError
-
-    def _speaks(self, model: str, *, chat: bool) -> str:
-        """The dialect of a model that is asked here, where none is given."""
-        return "openai-chat" if chat else "openai-completions"
-
-    def _retry(self) -> Retry:
-        return Retry(self.max_retries)
+    def _one_stop(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     def _call(self, asked: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool) -> Call:
         """One call: the fields, then what the caller says, then `extra_body`."""
-        headers = kwargs.get("extra_headers")
         if misplaced := _CONNECTION & kwargs.keys():
             names = ", ".join(sorted(misplaced))
             raise ValueError(f"{names}: an option of the model, not of a call; make a copy with model_copy(update=…)")
         said = {name: value for name, value in kwargs.items() if name not in _NOT_ASKED}
-        said = {_ALIASES.get(name, name): value for name, value in said.items()}
+        said = {self.aliases.get(name, name): value for name, value in said.items()}
         question = {**self._parameters(), **self.model_kwargs, **asked, **said}
         if stop:
             question["stop"] = stop
@@ -303,10 +98,7 @@ class Model(BaseModel):
             question.setdefault("stream_options", {"include_usage": False})
         if stream and (question.get("n") or 1) > 1:
             raise ValueError(f"n={question['n']} answers cannot be told as one stream: use invoke or generate")
-        model = str(question.get("model") or "")
-        name = self.dialect or self._speaks(model, chat="messages" in asked)
-        with langchain_errors():
-            return self.service.call(dialect(name), question, stream=stream, headers=headers)
+        return self._ask(question, kwargs.get("extra_headers"), stream=stream)
 
     def _parameters(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in _PARAMETERS}

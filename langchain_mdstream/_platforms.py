@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, PrivateAttr, SecretStr
 
-from langchain_mdstream._model import Model
+from langchain_mdstream._endpoint import Endpoint, Kind
 from mdstream_core import (
     ModelArts,
     OCIGenerativeAI,
@@ -19,7 +19,7 @@ from mdstream_core import (
 from mdstream_core.auth import Unsigned, aws, huawei, oci
 
 
-class _SignedByOCI(Model):
+class _SignedByOCI(Endpoint):
     """Who signs for Oracle's services."""
 
     auth_profile: str | None = None
@@ -85,6 +85,11 @@ class OnOCIGenerativeAI(_SignedByOCI):
     """Where OpenAI's requests go; the older base is `/20231130/actions/v1`."""
 
     provider: ClassVar[str] = "oci_generative_ai"
+    speaks: ClassVar[Mapping[Kind, str]] = {
+        "completions": "oci-generate-text-cohere",
+        "embeddings": "oci-embed-text",
+        "rerank": "oci-rerank-text",
+    }
     place: ClassVar[tuple[str, ...]] = ("compartment_id", "region", "service_endpoint", "api_format", "openai_base")
 
     def _platform(self) -> Platform:
@@ -101,16 +106,18 @@ class OnOCIGenerativeAI(_SignedByOCI):
         )
 
     def _checks(self) -> None:
-        spoken = dialect(self.dialect or oci_dialect_name(self.model, self.api_format))
+        spoken = dialect(self.dialect or self._speaks(self.model))
         self._platform().envelope(spoken.route, {})  # tells a missing compartment
 
-    def _speaks(self, model: str, *, chat: bool) -> str:
-        if chat:
+    def _speaks(self, model: str) -> str:
+        if self.kind == "chat":
             return oci_dialect_name(model, self.api_format)
-        return "oci-generate-text-llama" if model.startswith("meta.") else "oci-generate-text-cohere"
+        if self.kind == "completions" and model.startswith("meta."):
+            return "oci-generate-text-llama"
+        return self.speaks[self.kind]
 
 
-class OnSageMaker(Model):
+class OnSageMaker(Endpoint):
     """Which endpoint of Amazon SageMaker, and who signs for it."""
 
     endpoint_name: str = ""
@@ -170,6 +177,7 @@ class OnSageMaker(Model):
     _found: aws.Connection | None = PrivateAttr(default=None)
 
     provider: ClassVar[str] = "sagemaker"
+    speaks: ClassVar[Mapping[Kind, str]] = {"chat": "auto", "completions": "auto"}
     slow_to_connect: ClassVar[bool] = True  # botocore loads its models
     place: ClassVar[tuple[str, ...]] = (
         "endpoint_name",
@@ -213,9 +221,6 @@ class OnSageMaker(Model):
             )
         return self._connection().signer
 
-    def _speaks(self, model: str, *, chat: bool) -> str:
-        return "auto"
-
     def _at(self, region: str, url: str | None) -> SageMaker:
         return SageMaker(
             self.endpoint_name,
@@ -247,7 +252,7 @@ class OnSageMaker(Model):
         return self._found
 
 
-class OnModelArts(Model):
+class OnModelArts(Endpoint):
     """Which service of Huawei ModelArts or MaaS, and who signs for it."""
 
     endpoint: str = ""

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, closing
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput, ModelProfile
@@ -17,6 +17,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict
 
 from langchain_mdstream._blocks import register
+from langchain_mdstream._endpoint import Kind
 from langchain_mdstream._errors import langchain_errors
 from langchain_mdstream._loading import loadable
 from langchain_mdstream._messages import openai_messages
@@ -35,6 +36,8 @@ class ChatModel(Model, BaseChatModel):
     # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret. Said here because
     # LangChain's base says otherwise.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    kind: ClassVar[Kind] = "chat"
 
     def _generate(
         self,

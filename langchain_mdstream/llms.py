@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.base import LangSmithParams
@@ -12,6 +12,7 @@ from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from pydantic import ConfigDict
 
+from langchain_mdstream._endpoint import Kind
 from langchain_mdstream._errors import langchain_errors
 from langchain_mdstream._loading import loadable
 from langchain_mdstream._model import Model
@@ -26,6 +27,8 @@ class CompletionModel(Model, BaseLLM):
     # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret. Said here because
     # LangChain's base says otherwise.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    kind: ClassVar[Kind] = "completions"
 
     def _generate(
         self,
