@@ -12,16 +12,36 @@ except ImportError:
     raise MissingExtra("langchain-core", "langchain") from None
 
 from langchain_mdstream.chat_models import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
+from langchain_mdstream.embeddings import (
+    ModelArtsEmbeddings,
+    OCIGenAIEmbeddings,
+    OCIModelDeploymentEmbeddings,
+    SagemakerEndpointEmbeddings,
+)
 from langchain_mdstream.llms import ModelArtsLLM, OCIGenAI, OCIModelDeploymentLLM, SagemakerEndpoint
+from langchain_mdstream.rerankers import (
+    ModelArtsRerank,
+    OCIGenAIRerank,
+    OCIModelDeploymentRerank,
+    SagemakerEndpointRerank,
+)
 
 __all__ = [
     "ChatModelArts",
     "ChatOCIGenAI",
     "ChatOCIModelDeployment",
     "ChatSagemakerEndpoint",
+    "ModelArtsEmbeddings",
     "ModelArtsLLM",
+    "ModelArtsRerank",
     "OCIGenAI",
+    "OCIGenAIEmbeddings",
+    "OCIGenAIRerank",
+    "OCIModelDeploymentEmbeddings",
     "OCIModelDeploymentLLM",
+    "OCIModelDeploymentRerank",
     "SagemakerEndpoint",
+    "SagemakerEndpointEmbeddings",
+    "SagemakerEndpointRerank",
     "__version__",
 ]

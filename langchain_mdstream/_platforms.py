@@ -177,7 +177,12 @@ class OnSageMaker(Endpoint):
     _found: aws.Connection | None = PrivateAttr(default=None)
 
     provider: ClassVar[str] = "sagemaker"
-    speaks: ClassVar[Mapping[Kind, str]] = {"chat": "auto", "completions": "auto"}
+    speaks: ClassVar[Mapping[Kind, str]] = {
+        "chat": "auto",
+        "completions": "auto",
+        "embeddings": "auto-embeddings",
+        "rerank": "auto-rerank",
+    }
     slow_to_connect: ClassVar[bool] = True  # botocore loads its models
     place: ClassVar[tuple[str, ...]] = (
         "endpoint_name",

@@ -5,10 +5,20 @@
 
 from mdstream_core import errors
 from mdstream_core._json import is_unfinished
+from mdstream_core._progress import progress
 from mdstream_core._version import __version__
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
-from mdstream_core.dialects import Dialect, OpenAIChat, OpenAICompletions, dialect, oci_dialect_name
+from mdstream_core.dialects import (
+    Dialect,
+    ListDialect,
+    OpenAIChat,
+    OpenAICompletions,
+    dialect,
+    embedding_dialect,
+    oci_dialect_name,
+    ranking_dialect,
+)
 from mdstream_core.errors import MDStreamError, MissingExtra
 from mdstream_core.events import (
     Choice,
@@ -42,6 +52,7 @@ __all__ = [
     "Event",
     "Extra",
     "Finish",
+    "ListDialect",
     "Logprobs",
     "MDStreamError",
     "MissingExtra",
@@ -66,7 +77,10 @@ __all__ = [
     "Usage",
     "__version__",
     "dialect",
+    "embedding_dialect",
     "errors",
     "is_unfinished",
     "oci_dialect_name",
+    "progress",
+    "ranking_dialect",
 ]

@@ -1,12 +1,15 @@
 """A platform, who signs for it, and the two clients: what a model object of either framework holds."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mdstream_core.batches import Batches
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
-from mdstream_core.dialects import Dialect
+from mdstream_core.dialects import Dialect, ListDialect
+from mdstream_core.events import Reply
 from mdstream_core.http import Timeout
+from mdstream_core.many import agather, gather
 from mdstream_core.platforms import Platform
 from mdstream_core.retry import Retry
 from mdstream_core.tracing import Hook
@@ -77,6 +80,75 @@ class Service:
             timeout=self._timeout,
             hooks=self._hooks,
         )
+
+    def gather(
+        self,
+        dialect: ListDialect,
+        question: Mapping[str, Any],
+        inputs: Sequence[str],
+        *,
+        batch_size: int | None = None,
+        at_once: int = 1,
+        answers: int | None = None,
+        told: Callable[[int], object] = lambda count: None,
+    ) -> Reply:
+        """The vectors or the ranking of any number of inputs.
+
+        Args:
+            dialect: What is spoken.
+            question: All but the inputs.
+            inputs: Texts, or data URIs.
+            batch_size: Inputs of one request; by default, and at most, what the service takes.
+            at_once: How many requests may be under way.
+            answers: How many of a ranking's best are wanted; all where it is `None`.
+            told: Called with the number of inputs of each request that was answered.
+
+        Raises:
+            MDStreamError: A request failed for good; `partial` has what the others gave, by the inputs' places.
+        """
+        batches = self._batches(dialect, inputs, batch_size, answers, told)
+        return gather(self.client, self._asking(dialect, question, inputs), batches, at_once)
+
+    async def agather(
+        self,
+        dialect: ListDialect,
+        question: Mapping[str, Any],
+        inputs: Sequence[str],
+        *,
+        batch_size: int | None = None,
+        at_once: int = 1,
+        answers: int | None = None,
+        told: Callable[[int], object] = lambda count: None,
+    ) -> Reply:
+        """The same, for asynchronous code."""
+        batches = self._batches(dialect, inputs, batch_size, answers, told)
+        return await agather(self.async_client, self._asking(dialect, question, inputs), batches, at_once)
+
+    def _batches(
+        self,
+        dialect: ListDialect,
+        inputs: Sequence[str],
+        batch_size: int | None,
+        answers: int | None,
+        told: Callable[[int], object],
+    ) -> Batches:
+        most = dialect.most if batch_size is None else batch_size
+        largest = self.platform.largest
+        return Batches(
+            [len(one.encode("utf-8", "surrogatepass")) for one in inputs],
+            most=most,
+            most_bytes=largest and largest // 2,  # escaping makes texts longer, and other fields stand beside them
+            answers=answers,
+            told=told,
+        )
+
+    def _asking(
+        self, dialect: ListDialect, question: Mapping[str, Any], inputs: Sequence[str]
+    ) -> Callable[[range], Call]:
+        def ask(span: range) -> Call:
+            return self.call(dialect, {**question, dialect.field: inputs[span.start : span.stop]}, stream=False)
+
+        return ask
 
     def close(self) -> None:
         """Close the synchronous connections."""

@@ -19,6 +19,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "_json": ("", "orjson pydantic_core"),
     "_version": ("", ""),
     "_terminal": ("", ""),
+    "_progress": ("errors", "tqdm"),
     "events": ("_json", ""),
     "http": ("", ""),
     "errors": ("", ""),
@@ -31,10 +32,12 @@ ROOMS: dict[str, tuple[str, str]] = {
     "call": ("_json events errors http retry tracing", ""),
     "transport": ("http errors wire", "httpx httpcore httptools"),
     "client": ("auth call events errors http transport", "anyio httpx"),
-    "service": ("call client dialects http platforms retry tracing", ""),
+    "batches": ("errors events", ""),
+    "many": ("batches call client events", "anyio"),
+    "service": ("batches call client dialects events http many platforms retry tracing", ""),
     "emulator": ("_json errors wire", "h11 cryptography httpx websockets"),
     "cli": ("_terminal _version emulator errors", ""),
-    "__init__": ("_json _version call client dialects errors events http platforms retry service", ""),
+    "__init__": ("_json _progress _version call client dialects errors events http platforms retry service", ""),
 }
 
 #: What the framework packages may take from the core beside its public names.
@@ -43,7 +46,7 @@ DOORS = {
 }
 
 #: Where somebody may wait.
-WAITING = {"transport", "client", "emulator", "auth", "cli"}
+WAITING = {"transport", "client", "many", "emulator", "auth", "cli"}
 
 FRAMEWORKS = {"langchain_core", "langchain", "langgraph", "llama_index", "llama_index_instrumentation"}
 

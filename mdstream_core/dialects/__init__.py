@@ -3,25 +3,31 @@
 The core speaks the OpenAI JSON shape for questions, which both frameworks produce; other dialects translate from it.
 """
 
-from mdstream_core.dialects._dialect import Decoder, Dialect
+from collections.abc import Mapping
+from typing import TypeVar
+
+from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
 from mdstream_core.dialects._oci_quirks import oci_dialect_name
 from mdstream_core.dialects.auto import Auto
-from mdstream_core.dialects.embeddings import OCIEmbedText, OpenAIEmbeddings, TEIEmbeddings
+from mdstream_core.dialects.embeddings import AutoEmbeddings, OCIEmbedText, OpenAIEmbeddings, TEIEmbeddings
 from mdstream_core.dialects.lmi import LMI, JumpStartLlama
 from mdstream_core.dialects.oci_cohere import OCICohere, OCICohereV2
 from mdstream_core.dialects.oci_generate_text import OCIGenerateTextCohere, OCIGenerateTextLlama
 from mdstream_core.dialects.oci_generic import OCIGeneric
 from mdstream_core.dialects.openai import OpenAIChat, OpenAICompletions
-from mdstream_core.dialects.rerank import OCIRerankText, Rerank, TEIRerank
+from mdstream_core.dialects.rerank import AutoRerank, OCIRerankText, Rerank, Score, TEIRerank
 from mdstream_core.dialects.tgi import TGI
 
 __all__ = [
     "LMI",
     "TGI",
     "Auto",
+    "AutoEmbeddings",
+    "AutoRerank",
     "Decoder",
     "Dialect",
     "JumpStartLlama",
+    "ListDialect",
     "OCICohere",
     "OCICohereV2",
     "OCIEmbedText",
@@ -33,18 +39,27 @@ __all__ = [
     "OpenAICompletions",
     "OpenAIEmbeddings",
     "Rerank",
+    "Score",
     "TEIEmbeddings",
     "TEIRerank",
     "dialect",
+    "embedding_dialect",
     "oci_dialect_name",
+    "ranking_dialect",
 ]
 
+D = TypeVar("D", bound=Dialect)
+
 _OCI = (OCIGeneric(), OCICohere(), OCICohereV2(), OCIGenerateTextCohere(), OCIGenerateTextLlama())
-_VECTORS = (OpenAIEmbeddings(), TEIEmbeddings(), OCIEmbedText(), Rerank(), TEIRerank(), OCIRerankText())
-_TABLE: dict[str, Dialect] = {
-    known.name: known
-    for known in (OpenAIChat(), OpenAICompletions(), Auto(), TGI(), LMI(), JumpStartLlama(), *_OCI, *_VECTORS)
+_EMBEDDINGS: dict[str, ListDialect] = {
+    known.name: known for known in (OpenAIEmbeddings(), TEIEmbeddings(), AutoEmbeddings(), OCIEmbedText())
 }
+_RANKINGS: dict[str, ListDialect] = {
+    known.name: known for known in (Rerank(), Score(), TEIRerank(), AutoRerank(), OCIRerankText())
+}
+_TABLE: dict[str, Dialect] = {
+    known.name: known for known in (OpenAIChat(), OpenAICompletions(), Auto(), TGI(), LMI(), JumpStartLlama(), *_OCI)
+} | {**_EMBEDDINGS, **_RANKINGS}
 
 
 def dialect(name: str) -> Dialect:
@@ -53,7 +68,21 @@ def dialect(name: str) -> Dialect:
     >>> dialect("openai-chat").route
     '/v1/chat/completions'
     """
+    return _known(_TABLE, name)
+
+
+def embedding_dialect(name: str) -> ListDialect:
+    """The dialect of this name among those that ask for vectors."""
+    return _known(_EMBEDDINGS, name)
+
+
+def ranking_dialect(name: str) -> ListDialect:
+    """The dialect of this name among those that ask for a ranking."""
+    return _known(_RANKINGS, name)
+
+
+def _known(table: Mapping[str, D], name: str) -> D:
     try:
-        return _TABLE[name]
+        return table[name]
     except KeyError:
-        raise ValueError(f"dialect={name!r} is unknown; there are: {', '.join(_TABLE)}") from None
+        raise ValueError(f"dialect={name!r} is unknown; there are: {', '.join(table)}") from None

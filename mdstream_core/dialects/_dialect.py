@@ -51,3 +51,10 @@ class Dialect(Protocol):
     def decoder(self) -> Decoder:
         """A fresh decoder for one answer."""
         ...
+
+
+class ListDialect(Dialect, Protocol):
+    """An API format for questions about many inputs."""
+
+    field: str  #: the question's field that holds the inputs
+    most: int  #: how many inputs one request may hold

@@ -1,27 +1,29 @@
-"""Embeddings: texts → vectors, in the four shapes that servers answer.
+"""Embeddings: texts → vectors, in the shapes that servers answer.
 
 | dialect | who | question | answer |
 |---|---|---|---|
 | `openai-embeddings` | vLLM, llama.cpp, infinity | `input` | `{"data": [{"index", "embedding"}]}`, numbers or base64 |
 | `tei-embeddings` | TEI, LMI; on SageMaker too | `inputs` | `[[…]]`, or one bare vector |
 | `oci-embed-text` | OCI Generative AI | `inputs` in an envelope | `{"embeddings"}` or `{"embeddingsByType"}` |
+| `auto-embeddings` | whichever of the first two the container takes | | |
 
 A question is `{"input": [texts], "model", "dimensions", "input_type": "query" | "document", …}`; whatever else stands
 in it is sent as it is. The vectors come in the order of the texts.
 """
 
-import base64
 import sys
 from array import array
+from binascii import a2b_base64
 from collections.abc import Mapping
 from typing import Any
 
 from mdstream_core.dialects._documents import DocumentDecoder
-from mdstream_core.errors import InvalidRequest, MDStreamError
+from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServiceError
 from mdstream_core.events import Embedding, Event, Served, Usage
 
-#: Inputs of one request to OCI (oracle/langchain-oracle; not in the SDK).
-OCI_MOST = 96
+#: Inputs of one request: to OCI (oracle/langchain-oracle; not in the SDK), to TEI (its `--max-client-batch-size`), and
+#: to anything else, where the answer's 128 vectors of 4,096 numbers still are less than what is read of a document.
+OCI_MOST, TEI_MOST, MOST = 96, 32, 128
 
 _KEYS = frozenset({"data", "embeddings", "embeddingsByType"})
 _OCI_KINDS = {"query": "SEARCH_QUERY", "document": "SEARCH_DOCUMENT"}
@@ -50,6 +52,8 @@ class OpenAIEmbeddings:
 
     name = "openai-embeddings"
     route = "/v1/embeddings"
+    field = "input"
+    most = MOST
 
     def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         """The question, with the wish for base64."""
@@ -73,6 +77,7 @@ class TEIEmbeddings(OpenAIEmbeddings):
 
     name = "tei-embeddings"
     route = "/embed"
+    most = TEI_MOST
 
     def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         """`inputs`; a model has no name here."""
@@ -81,11 +86,31 @@ class TEIEmbeddings(OpenAIEmbeddings):
         return {"inputs": question["input"], **asked}
 
 
+class AutoEmbeddings(TEIEmbeddings):
+    """Asks as TEI and LMI want it; a container that wants `input` (vLLM) refuses that, and is asked once more."""
+
+    name = "auto-embeddings"
+    route = "/invocations"
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+        """TEI's, and the model's name for the second question."""
+        named = {"model": question["model"]} if question.get("model") else {}
+        return {**super().body(question, stream=stream), **named}
+
+    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+        """OpenAI's question, if the first one was refused for its form."""
+        if "inputs" in body and wants_another_form(error):
+            renamed = {"input" if name == "inputs" else name: value for name, value in body.items()}
+            return {"encoding_format": "base64", **renamed}
+        return super().simpler(body, error)
+
+
 class OCIEmbedText(OpenAIEmbeddings):
     """`embedText` of OCI Generative AI: at most 96 texts a request."""
 
     name = "oci-embed-text"
     route = "/actions/embedText"
+    most = OCI_MOST
 
     def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         """`inputs`, `inputType`, `outputDimensions`; the platform puts them into its envelope."""
@@ -100,9 +125,18 @@ class OCIEmbedText(OpenAIEmbeddings):
             "inputType": _OCI_KINDS.get(kind, kind) if kind else None,
             "outputDimensions": question.get("dimensions"),
         }
-        left_out = {"input", "input_type", "dimensions"}
+        left_out = {"input", "input_type", "dimensions", "encoding_format"}
         rest = {name: value for name, value in question.items() if name not in left_out}
         return {name: value for name, value in {**named, **rest}.items() if value is not None}
+
+
+def wants_another_form(error: MDStreamError) -> bool:
+    """Whether a container refused a question for its form, and not for what is in it."""
+    return isinstance(error, ServiceError) and error.status in _UNREADABLE and not isinstance(error, ContextOverflow)
+
+
+#: What containers say to a body that they cannot read: TEI and serde 422, LMI 424, vLLM 400.
+_UNREADABLE = frozenset({400, 415, 422, 424})
 
 
 def _vectors(document: Any) -> list[Embedding]:
@@ -119,10 +153,10 @@ def _vectors(document: Any) -> list[Embedding]:
 def _numbers(value: list[float] | str) -> list[float]:
     """Numbers as they are, or little-endian 32-bit floats in base64."""
     if not isinstance(value, str):
-        if not value or not all(isinstance(number, int | float) for number in value):
-            raise TypeError("a vector of something else than numbers")
+        if not array("d", value):  # raises TypeError for what is no number
+            raise TypeError("a vector without numbers")
         return value
-    packed = array("f", base64.b64decode(value, validate=True))
+    packed = array("f", a2b_base64(value, strict_mode=True))
     if sys.byteorder == "big":
         packed.byteswap()
     return packed.tolist()

@@ -1,10 +1,12 @@
-"""Reranking: how well each document fits a query, in the three shapes that servers answer.
+"""Reranking: how well each document fits a query, in the shapes that servers answer.
 
 | dialect | who | answer |
 |---|---|---|
 | `rerank` | vLLM, infinity, MaaS (`/v1/rerank`) | `{"results": [{"index", "relevance_score"}]}` |
+| `score` | vLLM (`/v1/score`) | `{"data": [{"index", "score"}]}` |
 | `tei-rerank` | TEI, on SageMaker too (`/rerank`) | `[{"index", "score"}]` |
 | `oci-rerank-text` | OCI Generative AI | `{"documentRanks": [{"index", "relevanceScore"}]}` |
+| `auto-rerank` | TEI or vLLM, whichever the container is | |
 
 A question is `{"query", "documents": [texts], "top_n", "model", …}`. The best document comes first.
 """
@@ -13,10 +15,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mdstream_core.dialects._documents import DocumentDecoder
+from mdstream_core.dialects.embeddings import MOST, TEI_MOST, wants_another_form
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, Ranked, Served
 
-_LISTS = ("results", "documentRanks")
+_LISTS = ("results", "documentRanks", "data")
 _SCORES = ("relevance_score", "relevanceScore", "score")
 
 
@@ -40,6 +43,8 @@ class Rerank:
 
     name = "rerank"
     route = "/v1/rerank"
+    field = "documents"
+    most = MOST
     names: Mapping[str, str] = {}
 
     def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
@@ -61,7 +66,30 @@ class TEIRerank(Rerank):
 
     name = "tei-rerank"
     route = "/rerank"
+    most = TEI_MOST
     names = {"documents": "texts", "model": "", "top_n": ""}  # noqa: RUF012  # a constant of the class
+
+
+class AutoRerank(TEIRerank):
+    """Asks as TEI wants it; a container that wants `documents` (vLLM) refuses that, and is asked once more."""
+
+    name = "auto-rerank"
+    route = "/invocations"
+    names = {"documents": "texts", "top_n": ""}  # noqa: RUF012
+
+    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+        """Cohere's question, if the first one was refused for its form."""
+        if "texts" in body and wants_another_form(error):
+            return {"documents" if name == "texts" else name: value for name, value in body.items()}
+        return None
+
+
+class Score(Rerank):
+    """`/v1/score` of vLLM: the query beside each document. It scores all that it is given."""
+
+    name = "score"
+    route = "/v1/score"
+    names = {"query": "text_1", "documents": "text_2", "top_n": ""}  # noqa: RUF012
 
 
 class OCIRerankText(Rerank):
@@ -69,4 +97,5 @@ class OCIRerankText(Rerank):
 
     name = "oci-rerank-text"
     route = "/actions/rerankText"
+    most = 1000  # as many as Cohere takes
     names = {"query": "input", "top_n": "topN"}  # noqa: RUF012

@@ -58,6 +58,11 @@ class Platform(Protocol):
         """Seconds to wait for the end of the body once the answer is over."""
         ...
 
+    @property
+    def largest(self) -> int | None:
+        """The largest request body, in bytes; `None` where no limit is known."""
+        ...
+
     def envelope(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body that is sent: the dialect's own, or the service's envelope with that in it."""
         ...

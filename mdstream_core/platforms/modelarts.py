@@ -24,6 +24,9 @@ from mdstream_core.platforms._platform import USER_AGENT, Trailers, frames, refu
 from mdstream_core.wire import Frames
 from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
 
+#: The largest request body that its gateway takes with a signature, in bytes (`huaweicloudsdkcore`'s documentation).
+LARGEST = 12 * 1024 * 1024
+
 _SCHEMES = ("https", "http", "wss", "ws")
 _CODE = re.compile(r"[A-Za-z]+\.\d+")
 
@@ -58,6 +61,7 @@ class ModelArts:
     tells_at_the_end: ClassVar[bool] = True  # the usage comes after the finish, and a close code after everything
     has_trailers: ClassVar[bool] = False
     drain: ClassVar[float] = 10.0
+    largest: ClassVar[int | None] = LARGEST
 
     def __post_init__(self) -> None:
         base, _, query = _checked(self.endpoint.strip()).partition("?")

@@ -103,6 +103,7 @@ class OCIGenerativeAI:
     has_trailers: ClassVar[bool] = False
     #: Behind the finish event only the usage comes, if anything does.
     drain: ClassVar[float] = 3.0
+    largest: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
         compartment = self.compartment_id

@@ -88,6 +88,7 @@ class OCIModelDeployment:
     tells_at_the_end: ClassVar[bool] = True
     has_trailers: ClassVar[bool] = True
     drain: ClassVar[float] = 10.0
+    largest: ClassVar[int | None] = LARGEST
 
     def __post_init__(self) -> None:
         base, suffix = _taken_apart(_url(self.endpoint.strip(), self.region))

@@ -112,6 +112,7 @@ class SageMaker:
     tells_at_the_end: ClassVar[bool] = True
     has_trailers: ClassVar[bool] = False
     drain: ClassVar[float] = 10.0
+    largest: ClassVar[int | None] = LARGEST
 
     def __post_init__(self) -> None:
         name = self.endpoint_name

@@ -51,6 +51,7 @@ class Container:
             ("POST", "/v1/chat/completions"): self._chats,
             ("POST", "/v1/completions"): self._completes,
             ("POST", "/v1/embeddings"): lambda request: _vectors.embeddings(request, limits.embedding_size),
+            ("POST", "/embed"): lambda request: _vectors.tei(request, limits.embedding_size),
             ("POST", "/generate"): lambda request: _small.generated(self._generate(request)),
             ("POST", "/generate_stream"): lambda request: _small.generated_stream(self._generate(request)),
             ("POST", "/tokenize"): lambda request: _small.tokenize(request, limits.context),

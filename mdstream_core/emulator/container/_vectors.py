@@ -1,4 +1,4 @@
-"""Embeddings and rankings, as vLLM and TEI answer them."""
+"""Embeddings and rankings, as vLLM, TEI and LMI answer them."""
 
 import base64
 import struct
@@ -10,6 +10,9 @@ from mdstream_core.emulator.container._errors import ContainerRefusal
 from mdstream_core.emulator.container._flavours import Json
 
 CREATED = 1_795_188_570
+
+#: TEI's default `--max-client-batch-size`.
+TEI_MOST = 32
 
 
 def _inputs(given: Any) -> list[str]:
@@ -41,6 +44,23 @@ def embeddings(request: Json, size: int) -> Plan:
     return json_plan(
         200, {"id": "embd-1", "object": "list", "created": CREATED, "model": model, "data": data, "usage": usage}
     )
+
+
+def tei(request: Json, size: int) -> Plan:
+    """TEI as it stands behind SageMaker's one door: `/rerank` where there is a query, else `/embed`."""
+    texts = request.get("texts") if "query" in request else request.get("inputs")
+    if not texts:
+        return json_plan(400, {"error": "`inputs` cannot be empty", "error_type": "empty"})
+    texts = [texts] if isinstance(texts, str) else texts
+    if len(texts) > TEI_MOST:
+        text = f"batch size {len(texts)} > maximum allowed batch size {TEI_MOST}"
+        return json_plan(422, {"error": text, "error_type": "validation"})
+    return rerank(request) if "query" in request else bare(texts, size)
+
+
+def bare(texts: list[str], size: int) -> Plan:
+    """Vectors, and nothing around them."""
+    return json_plan(200, [embed(str(text), size) for text in texts])
 
 
 def _packed(vector: list[float]) -> str:

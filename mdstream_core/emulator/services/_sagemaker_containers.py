@@ -11,8 +11,9 @@ from mdstream_core import _json
 from mdstream_core.emulator import _sse
 from mdstream_core.emulator._plan import Plan, gathered, json_plan, stream_plan
 from mdstream_core.emulator._received import Received
-from mdstream_core.emulator.brain import embed, tokens
+from mdstream_core.emulator.brain import tokens
 from mdstream_core.emulator.container import Server
+from mdstream_core.emulator.container._vectors import bare
 
 Json = dict[str, Any]
 Host = Callable[[Server, Received, Json], Awaitable[Plan]]
@@ -80,15 +81,16 @@ async def lmi_dynamic(server: Server, received: Received, request: Json) -> Plan
 
 
 async def tei(server: Server, received: Received, request: Json) -> Plan:
-    """TEI: `/embed`, the bare vectors."""
+    """TEI: bare vectors, or a ranking."""
+    return await server.answer("POST", "/embed", received.body)
+
+
+async def lmi_embeddings(server: Server, received: Received, request: Json) -> Plan:
+    """LMI with an embedding model: bare vectors, as many as were asked for; one text may stand alone."""
     given = request.get("inputs")
-    if given in (None, [], ""):
-        return json_plan(400, {"error": "`inputs` cannot be empty", "error_type": "empty"})
-    texts = [given] if isinstance(given, str) else given
-    if len(texts) > 32:
-        text = f"batch size {len(texts)} > maximum allowed batch size 32"
-        return json_plan(422, {"error": text, "error_type": "validation"})
-    return json_plan(200, [embed(str(text), 256) for text in texts])
+    if not given:
+        return json_plan(424, {"error": "the request has no inputs: the key `inputs` is required", "code": 424})
+    return bare([given] if isinstance(given, str) else given, 256)
 
 
 async def jumpstart_llama(server: Server, received: Received, request: Json) -> Plan:
@@ -119,6 +121,7 @@ CONTAINERS: Mapping[str, tuple[Host, str]] = {
     "lmi-rolling": (lmi_rolling, "tgi"),
     "lmi-dynamic": (lmi_dynamic, "tgi"),
     "lmi-sse": (tgi, "vllm"),
+    "lmi-embeddings": (lmi_embeddings, "vllm"),
     "tei": (tei, "vllm"),
     "jumpstart-llama": (jumpstart_llama, "vllm"),
 }

@@ -1,0 +1,224 @@
+"""Embeddings: texts in, vectors out."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from langchain_core.embeddings import Embeddings
+from pydantic import ConfigDict
+
+from langchain_mdstream._endpoint import Endpoint, Kind
+from langchain_mdstream._errors import langchain_errors
+from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
+from mdstream_core import ListDialect, Reply, embedding_dialect, progress
+
+InputType = Literal["document", "query"]
+
+
+class EmbeddingModel(Endpoint, Embeddings):
+    """An embedding model on any platform: what differs is where it is asked.
+
+    A list of any length is cut into requests that the service takes, a few of which are under way at once; the vectors
+    come in the order of the texts, one for each, or an error comes. Each request is asked again on its own
+    (`max_retries`). Where one fails for good, the vectors of the others are in `error.partial.embeddings`, each with
+    the `index` of its text.
+    """
+
+    # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    dimensions: int | None = None
+    """The length of the vectors, for models that can shorten them."""
+
+    batch_size: int | None = None
+    """Texts of one request; also accepted as `chunk_size`. By default what the service takes: 96 on OCI Generative AI,
+    32 on TEI, 128 elsewhere."""
+
+    max_concurrency: int = 4
+    """How many requests may be under way, in synchronous code (threads) and asynchronous (tasks)."""
+
+    show_progress_bar: bool = False
+    """Whether `embed_documents` shows a bar, with tqdm."""
+
+    kind: ClassVar[Kind] = "embeddings"
+    aliases: ClassVar[Mapping[str, str]] = {
+        **Endpoint.aliases,
+        "chunk_size": "batch_size",
+        "output_dimensions": "dimensions",
+    }
+
+    def embed_documents(self, texts: list[str], **kwargs: Any) -> list[list[float]]:
+        """One vector for each text, in order.
+
+        Args:
+            texts: Any number of texts.
+            kwargs: Further fields of the requests.
+
+        Returns:
+            `len(texts)` vectors of equal length.
+
+        Raises:
+            ModelError: A request failed for good; `partial.embeddings` has what the others gave.
+
+        Example:
+            >>> embeddings = OCIModelDeploymentEmbeddings(endpoint="http://127.0.0.1:1/ocid1.x", auth_type="none")
+            >>> embeddings.embed_documents([])
+            []
+        """
+        return _vectors(self.embed(texts, "document", **kwargs))
+
+    def embed_query(self, text: str, **kwargs: Any) -> list[float]:
+        """The vector of a question. Models that tell questions from documents are told which it is."""
+        (vector,) = _vectors(self.embed([text], "query", **kwargs))
+        return vector
+
+    async def aembed_documents(self, texts: list[str], **kwargs: Any) -> list[list[float]]:
+        """One vector for each text, in order, without a thread."""
+        return _vectors(await self.aembed(texts, "document", **kwargs))
+
+    async def aembed_query(self, text: str, **kwargs: Any) -> list[float]:
+        """The vector of a question, without a thread."""
+        (vector,) = _vectors(await self.aembed([text], "query", **kwargs))
+        return vector
+
+    def embed(self, texts: Sequence[str], input_type: str = "document", **kwargs: Any) -> Reply:
+        """The vectors with what is known of them: `reply.embeddings`, `reply.usage`, `reply.served.model`.
+
+        Args:
+            texts: Any number of texts.
+            input_type: `document` or `query`; OCI also knows `CLASSIFICATION`, `CLUSTERING`.
+            kwargs: Further fields of the requests.
+        """
+        return self._gathered(texts, self._question(input_type, kwargs), self.batch_size)
+
+    async def aembed(self, texts: Sequence[str], input_type: str = "document", **kwargs: Any) -> Reply:
+        """The same, for asynchronous code."""
+        return await self._agathered(texts, self._question(input_type, kwargs), self.batch_size)
+
+    def _gathered(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> Reply:
+        with langchain_errors(), progress(len(inputs), "Embedding", shown=self.show_progress_bar) as told:
+            return self.service.gather(
+                self._embedding_dialect(question),
+                question,
+                inputs,
+                batch_size=batch_size,
+                at_once=self.max_concurrency,
+                told=told,
+            )
+
+    async def _agathered(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> Reply:
+        await self._ready()
+        with langchain_errors(), progress(len(inputs), "Embedding", shown=self.show_progress_bar) as told:
+            return await self.service.agather(
+                self._embedding_dialect(question),
+                question,
+                inputs,
+                batch_size=batch_size,
+                at_once=self.max_concurrency,
+                told=told,
+            )
+
+    def _question(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+        said = {"model": self.model or None, "dimensions": self.dimensions, "input_type": input_type}
+        return {**said, **self.model_kwargs, **kwargs, **(self.extra_body or {})}
+
+    def _embedding_dialect(self, question: Mapping[str, Any]) -> ListDialect:
+        return embedding_dialect(self.dialect or self._speaks(str(question.get("model") or "")))
+
+    def _checks(self) -> None:
+        super()._checks()
+        self._embedding_dialect({})
+
+
+def _vectors(reply: Reply) -> list[list[float]]:
+    return [one.vector for one in reply.embeddings]
+
+
+class OCIModelDeploymentEmbeddings(OnOCIModelDeployment, EmbeddingModel):
+    """Embeddings of an OCI Data Science model deployment: vLLM, llama.cpp, infinity (`/v1/embeddings`), or TEI.
+
+    Numbers travel as base64 where the server knows how. TEI's own form is `dialect="tei-embeddings"`.
+
+    Example:
+        >>> embeddings = OCIModelDeploymentEmbeddings(
+        ...     endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.datasciencemodeldeployment.x",
+        ...     auth_type="resource_principal",
+        ... )
+    """
+
+
+class OCIGenAIEmbeddings(OnOCIGenerativeAI, EmbeddingModel):
+    """Embeddings of OCI Generative AI, 96 texts to a request, told apart as queries and documents; and of images.
+
+    Example:
+        >>> embeddings = OCIGenAIEmbeddings(
+        ...     model="cohere.embed-v4.0", region="us-chicago-1", compartment_id="ocid1.compartment.oc1..aaaa"
+        ... )
+    """
+
+    truncate: Literal["NONE", "START", "END"] | None = "END"
+    """Which end of a text is cut off that is longer than the model takes (512 tokens); `NONE` refuses it."""
+
+    input_type: str | None = None
+    """What all inputs are, such as `CLUSTERING`; by default queries and documents are told apart."""
+
+    def embed_image(self, image: str | bytes | Path) -> list[float]:
+        """The vector of an image, comparable to those of texts where the model embeds both.
+
+        Args:
+            image: A data URI, the image's bytes, or its file.
+        """
+        return self.embed_images([image])[0]
+
+    async def aembed_image(self, image: str | bytes | Path) -> list[float]:
+        """The vector of an image, without a thread."""
+        return (await self.aembed_images([image]))[0]
+
+    def embed_images(self, images: Sequence[str | bytes | Path]) -> list[list[float]]:
+        """One vector for each image. The service takes one image a request."""
+        return _vectors(self._gathered([_data_uri(image) for image in images], self._question("IMAGE", {}), 1))
+
+    async def aembed_images(self, images: Sequence[str | bytes | Path]) -> list[list[float]]:
+        """One vector for each image, without a thread."""
+        return _vectors(await self._agathered([_data_uri(image) for image in images], self._question("IMAGE", {}), 1))
+
+    def _question(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+        is_text = input_type != "IMAGE"
+        kind = self.input_type if self.input_type and is_text else input_type
+        return super()._question(kind, {"truncate": self.truncate if is_text else None, **kwargs})
+
+
+class SagemakerEndpointEmbeddings(OnSageMaker, EmbeddingModel):
+    """Embeddings of an Amazon SageMaker endpoint: TEI, LMI, or vLLM.
+
+    It is asked as TEI and LMI want it, and, where it refuses that, as vLLM does; `dialect="openai-embeddings"` asks
+    vLLM so at once.
+
+    Example:
+        >>> embeddings = SagemakerEndpointEmbeddings(endpoint_name="my-endpoint", region_name="us-east-1")
+    """
+
+
+class ModelArtsEmbeddings(OnModelArts, EmbeddingModel):
+    """Embeddings of a Huawei ModelArts real-time service, or of MaaS.
+
+    Example:
+        >>> embeddings = ModelArtsEmbeddings(
+        ...     endpoint="https://api.modelarts-maas.com/v1", model="bge-m3", api_key="…"
+        ... )
+    """
+
+
+#: How pictures begin.
+_MEDIA = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"RIFF": "image/webp"}
+
+
+def _data_uri(image: str | bytes | Path) -> str:
+    if isinstance(image, str) and image.startswith("data:"):
+        return image
+    data = image if isinstance(image, bytes) else Path(image).read_bytes()
+    media = next((media for begin, media in _MEDIA.items() if data.startswith(begin)), None)
+    if media is None:
+        raise ValueError("image is none that is known: give a PNG, JPEG, GIF or WebP, as bytes, file or data URI")
+    return f"data:{media};base64,{base64.b64encode(data).decode()}"

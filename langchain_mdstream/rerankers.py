@@ -1,0 +1,165 @@
+"""Rerankers: documents and a query in, the documents that fit best out."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from langchain_core.callbacks import Callbacks
+from langchain_core.documents import BaseDocumentCompressor, Document
+from pydantic import ConfigDict
+
+from langchain_mdstream._endpoint import Endpoint, Kind
+from langchain_mdstream._errors import langchain_errors
+from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
+from mdstream_core import ListDialect, Reply, ranking_dialect
+
+
+class Reranker(Endpoint, BaseDocumentCompressor):
+    """A reranker on any platform: what differs is where it is asked.
+
+    More documents than a service takes are sent in several requests, a few at once, and their scores put together:
+    each score is of one document alone.
+    """
+
+    # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    top_n: int | None = 3
+    """How many documents to keep; `None` keeps all, in their new order."""
+
+    batch_size: int | None = None
+    """Documents of one request. By default what the service takes: 32 on TEI, 1,000 on OCI, 128 elsewhere."""
+
+    max_concurrency: int = 4
+    """How many requests may be under way, in synchronous code (threads) and asynchronous (tasks)."""
+
+    kind: ClassVar[Kind] = "rerank"
+
+    def compress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+    ) -> Sequence[Document]:
+        """The documents that fit the query best, the best first, each a copy with `relevance_score` in its metadata.
+
+        Raises:
+            ModelError: The service failed; nothing is ranked by half.
+        """
+        return _kept(documents, self.rank(documents, query))
+
+    async def acompress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+    ) -> Sequence[Document]:
+        """The same, without a thread."""
+        return _kept(documents, await self.arank(documents, query))
+
+    def rerank(
+        self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The places and scores of the documents that fit the query best, the best first.
+
+        Args:
+            documents: Texts or documents.
+            query: The question.
+            top_n: How many to give; the object's own number where it is `None`.
+
+        Returns:
+            `{"index": int, "relevance_score": float}` for each.
+        """
+        return _scores(self.rank(documents, query, top_n=top_n))
+
+    async def arerank(
+        self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The same, without a thread."""
+        return _scores(await self.arank(documents, query, top_n=top_n))
+
+    def rank(self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None) -> Reply:
+        """The ranking with what is known of it: `reply.ranking`, `reply.usage`, `reply.served.model`."""
+        with langchain_errors():
+            return self.service.gather(
+                self._ranking_dialect(),
+                self._question(query, top_n),
+                [_text(document) for document in documents],
+                batch_size=self.batch_size,
+                at_once=self.max_concurrency,
+                answers=top_n or self.top_n,
+            )
+
+    async def arank(self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None) -> Reply:
+        """The same, without a thread."""
+        await self._ready()
+        with langchain_errors():
+            return await self.service.agather(
+                self._ranking_dialect(),
+                self._question(query, top_n),
+                [_text(document) for document in documents],
+                batch_size=self.batch_size,
+                at_once=self.max_concurrency,
+                answers=top_n or self.top_n,
+            )
+
+    def _question(self, query: str, top_n: int | None) -> dict[str, Any]:
+        said = {"model": self.model or None, "query": query, "top_n": top_n or self.top_n}
+        return {**said, **self.model_kwargs, **(self.extra_body or {})}
+
+    def _ranking_dialect(self) -> ListDialect:
+        return ranking_dialect(self.dialect or self._speaks(self.model))
+
+    def _checks(self) -> None:
+        super()._checks()
+        self._ranking_dialect()
+
+
+def _text(document: str | Document) -> str:
+    return document if isinstance(document, str) else document.page_content
+
+
+def _scores(reply: Reply) -> list[dict[str, Any]]:
+    return [{"index": one.index, "relevance_score": one.score} for one in reply.ranking]
+
+
+def _kept(documents: Sequence[Document], reply: Reply) -> list[Document]:
+    best = [(documents[one.index], one.score) for one in reply.ranking]
+    return [
+        document.model_copy(update={"metadata": {**document.metadata, "relevance_score": score}})
+        for document, score in best
+    ]
+
+
+class OCIModelDeploymentRerank(OnOCIModelDeployment, Reranker):
+    """A reranker on an OCI Data Science model deployment: vLLM or infinity (`/v1/rerank`).
+
+    `dialect="score"` asks vLLM's `/v1/score`, `dialect="tei-rerank"` TEI.
+
+    Example:
+        >>> reranker = OCIModelDeploymentRerank(
+        ...     endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.datasciencemodeldeployment.x",
+        ...     top_n=5,
+        ... )
+    """
+
+
+class OCIGenAIRerank(OnOCIGenerativeAI, Reranker):
+    """A reranker of OCI Generative AI (`rerankText`).
+
+    Example:
+        >>> reranker = OCIGenAIRerank(
+        ...     model="cohere.rerank.v3.5", region="us-chicago-1", compartment_id="ocid1.compartment.oc1..aaaa"
+        ... )
+    """
+
+
+class SagemakerEndpointRerank(OnSageMaker, Reranker):
+    """A reranker on an Amazon SageMaker endpoint: TEI or vLLM, found out by asking; `dialect` says it at once.
+
+    Example:
+        >>> reranker = SagemakerEndpointRerank(endpoint_name="my-endpoint", region_name="us-east-1")
+    """
+
+
+class ModelArtsRerank(OnModelArts, Reranker):
+    """A reranker on a Huawei ModelArts real-time service, or of MaaS (`/v1/rerank`).
+
+    Example:
+        >>> reranker = ModelArtsRerank(
+        ...     endpoint="https://api.modelarts-maas.com/v1", model="bge-reranker-v2-m3", api_key="…"
+        ... )
+    """

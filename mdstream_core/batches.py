@@ -1,0 +1,119 @@
+"""One question about many inputs: cut into batches that the service takes, the answers put together in order.
+
+A vector or a score for each input, or an error: no input goes without its answer. One failed batch does not lose the
+others' work: what has come is the error's `partial`, each vector and score with the place of its input.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Lock
+
+from mdstream_core.errors import MalformedStream, MDStreamError
+from mdstream_core.events import Reply, Usage
+
+
+class Batches:
+    """The batches of one list, and what came of them. Several workers may take from it.
+
+    Args:
+        sizes: How many bytes each input has in the request.
+        most: Inputs of one batch.
+        most_bytes: Bytes of one batch's inputs; an input that is larger goes alone. `None` is without a limit.
+        answers: How many answers the whole list gets; fewer than inputs where only the best are asked for.
+        told: Called with the number of inputs of each batch that was answered.
+
+    Example:
+        >>> batches = Batches([1, 1, 1], most=2)
+        >>> batches.take(), batches.take(), batches.take()
+        (range(0, 2), range(2, 3), None)
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        most: int,
+        most_bytes: int | None = None,
+        answers: int | None = None,
+        told: Callable[[int], object] = lambda count: None,
+    ) -> None:
+        if most < 1:
+            raise ValueError(f"batch_size={most} is no number of inputs: give 1 or more")
+        self._waiting = deque(_spans(sizes, most, most_bytes))
+        self._answers = answers
+        self._told = told
+        self._replies: dict[int, Reply] = {}
+        self._error: MDStreamError | None = None
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        """How many batches nobody has taken yet."""
+        return len(self._waiting)
+
+    def take(self) -> range | None:
+        """The next batch, as the places of its inputs; `None` when there is none, or one of them has failed."""
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Around the asking of one batch: its failure ends the taking, and is raised by `reply`."""
+        try:
+            yield
+        except MDStreamError as error:
+            self._error = self._error or error
+            self._waiting.clear()
+        except BaseException:
+            self._waiting.clear()
+            raise
+
+    def answered(self, span: range, reply: Reply) -> None:
+        """Take the answer of a batch in. Raises `MalformedStream` if an input has none."""
+        found = {one.index for one in reply.embeddings} | {one.index for one in reply.ranking}
+        expected = min(len(span), self._answers or len(span))
+        if len(found) < expected or not found <= set(range(len(span))):
+            raise MalformedStream(f"{len(span)} inputs were sent, and answers came for {len(found)} of them")
+        with self._lock:
+            self._replies[span.start] = reply
+            self._told(len(span))
+
+    def reply(self) -> Reply:
+        """All answers as one: vectors in the order of the inputs, the best scores first, the usage added up."""
+        if self._error is not None:
+            self._error.partial = self._joined() if self._replies else None
+            raise self._error
+        return self._joined()
+
+    def _joined(self) -> Reply:
+        parts = sorted(self._replies.items())
+        ranking = [replace(one, index=start + one.index) for start, reply in parts for one in reply.ranking]
+        return Reply(
+            usage=_total([reply.usage for _, reply in parts if reply.usage]),
+            served=parts[0][1].served if parts else Reply().served,
+            embeddings=tuple(
+                replace(one, index=start + one.index) if start else one
+                for start, reply in parts
+                for one in reply.embeddings
+            ),
+            ranking=tuple(sorted(ranking, key=lambda one: -one.score)[: self._answers]),
+        )
+
+
+def _spans(sizes: Sequence[int], most: int, most_bytes: int | None) -> Iterator[range]:
+    start, held = 0, 0
+    for at, size in enumerate(sizes):
+        full = at - start == most or (most_bytes is not None and held + size > most_bytes)
+        if full and at > start:
+            yield range(start, at)
+            start, held = at, 0
+        held += size
+    if sizes:
+        yield range(start, len(sizes))
+
+
+def _total(counts: list[Usage]) -> Usage | None:
+    if not counts:
+        return None
+    return Usage(*(sum(getattr(count, name) for count in counts) for name in ("input", "output", "total")))

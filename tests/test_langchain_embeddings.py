@@ -1,0 +1,391 @@
+"""LangChain's embeddings on every platform: order, batches, concurrency, failures, usage."""
+
+import asyncio
+import copy
+import pickle
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+from _clouds import AWS, Place
+from _langchain import SECRET
+from _raw_server import Peer, RawServer, serving
+from _vectors import EMBEDDING
+from langchain_core.embeddings import Embeddings
+from langchain_core.exceptions import ModelError
+from langchain_tests.integration_tests import EmbeddingsIntegrationTests
+from langchain_tests.unit_tests import EmbeddingsUnitTests
+from pydantic import ValidationError
+
+from langchain_mdstream import (
+    ModelArtsEmbeddings,
+    OCIGenAIEmbeddings,
+    OCIModelDeploymentEmbeddings,
+    SagemakerEndpointEmbeddings,
+)
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.errors import InvalidRequest, MDStreamError, RateLimited, ServerError
+
+CLASSES: dict[str, Any] = {
+    "oci-model-deployment": OCIModelDeploymentEmbeddings,
+    "oci-genai": OCIGenAIEmbeddings,
+    "sagemaker": SagemakerEndpointEmbeddings,
+    "modelarts": ModelArtsEmbeddings,
+    "modelarts-maas": ModelArtsEmbeddings,
+}
+
+PIXEL = b"\x89PNG\r\n\x1a\n and so on"
+
+each_place = pytest.mark.parametrize("place", EMBEDDING.values(), ids=EMBEDDING)
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator(aws_keys=AWS) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+def embeddings_at(cloud: Emulator, place: Place = EMBEDDING["OCI model deployment, vLLM"], **options: Any) -> Any:
+    """Embeddings on a platform."""
+    return CLASSES[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+
+
+class _Unit(EmbeddingsUnitTests):
+    model_class: type[Embeddings]
+    params: ClassVar[dict[str, Any]]
+    environment: ClassVar[tuple[dict[str, str], dict[str, Any], dict[str, Any]]]
+
+    @property
+    def embeddings_class(self) -> type[Embeddings]:
+        """The class under test."""
+        return self.model_class
+
+    @property
+    def embedding_model_params(self) -> dict[str, Any]:
+        """What it is made with."""
+        return self.params
+
+    @property
+    def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
+        """What it takes from the environment."""
+        return self.environment
+
+
+class TestOCIModelDeploymentUnit(_Unit):
+    """Without a service."""
+
+    model_class = OCIModelDeploymentEmbeddings
+    params: ClassVar = {"endpoint": "https://h/ocid1.x"}
+    environment: ClassVar = ({"OCI_LLM_ENDPOINT": "https://h/ocid1.x"}, {}, {"endpoint": "https://h/ocid1.x"})
+
+
+class TestOCIGenAIUnit(_Unit):
+    """Without a service."""
+
+    model_class = OCIGenAIEmbeddings
+    params: ClassVar = {
+        "model_id": "cohere.embed-v4.0",
+        "region": "us-chicago-1",
+        "compartment_id": "ocid1.compartment.oc1..a",
+    }
+    environment: ClassVar = ({"MDSTREAM_API_KEY": "key"}, params, {"api_key": "key"})
+
+
+class TestSagemakerUnit(_Unit):
+    """Without a service."""
+
+    model_class = SagemakerEndpointEmbeddings
+    params: ClassVar = {"endpoint_name": "e", "region_name": "us-east-1"}
+    environment: ClassVar = ({}, params, {})
+
+
+class TestModelArtsUnit(_Unit):
+    """Without a service."""
+
+    model_class = ModelArtsEmbeddings
+    params: ClassVar = {"endpoint": "https://h/v1/infers/8e1b"}
+    environment: ClassVar = ({"MODELARTS_API_KEY": "key"}, params, {"endpoint": "https://h/v1/infers/8e1b"})
+
+
+class _Integration(EmbeddingsIntegrationTests):
+    place: Place
+    cloud: Emulator
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _cloud(cls) -> Iterator[Emulator]:
+        """One emulator for the class."""
+        with Emulator(aws_keys=AWS) as cls.cloud:
+            yield cls.cloud
+
+    @property
+    def embeddings_class(self) -> type[Embeddings]:
+        """The class under test."""
+        return CLASSES[self.place.kind]  # type: ignore[no-any-return]
+
+    @property
+    def embedding_model_params(self) -> dict[str, Any]:
+        """What it is made with."""
+        return self.place.fields(self.cloud)
+
+
+class TestOCIModelDeploymentIntegration(_Integration):
+    """vLLM on a model deployment."""
+
+    place = EMBEDDING["OCI model deployment, vLLM"]
+
+
+class TestOCIGenAIIntegration(_Integration):
+    """OCI Generative AI."""
+
+    place = EMBEDDING["OCI GenAI"]
+
+
+class TestSagemakerTEIIntegration(_Integration):
+    """TEI on SageMaker."""
+
+    place = EMBEDDING["SageMaker TEI"]
+
+
+class TestSagemakerVLLMIntegration(_Integration):
+    """vLLM on SageMaker, found out by asking."""
+
+    place = EMBEDDING["SageMaker vLLM"]
+
+
+class TestModelArtsIntegration(_Integration):
+    """A real-time service."""
+
+    place = EMBEDDING["ModelArts"]
+
+
+TEXTS = [f"text number {number}" for number in range(200)]
+
+
+@each_place
+async def test_long_lists_keep_their_order(cloud: Emulator, place: Place) -> None:
+    """More texts than one request takes: one vector each, in order, sync and async, with few connections."""
+    embeddings = embeddings_at(cloud, place)
+    vectors = embeddings.embed_documents(TEXTS)
+    single = [embeddings.embed_documents([TEXTS[place]])[0] for place in (0, 1, 127, 199)]
+
+    assert 200 == len(vectors)
+    assert single == [vectors[place] for place in (0, 1, 127, 199)]
+    assert vectors == await embeddings.aembed_documents(TEXTS)
+    assert {float} == {type(number) for number in vectors[0]}
+
+
+@each_place
+async def test_queries(cloud: Emulator, place: Place) -> None:
+    """One vector; the same as a document's here, as long as the others, sync and async."""
+    embeddings = embeddings_at(cloud, place)
+    vector = embeddings.embed_query("a river")
+
+    assert vector == await embeddings.aembed_query("a river") == embeddings.embed_documents(["a river"])[0]
+    assert [] == embeddings.embed_documents([]) == await embeddings.aembed_documents([])
+
+
+def test_batches_are_as_large_as_the_service_takes(cloud: Emulator) -> None:
+    """96 texts on OCI Generative AI, 32 on TEI, 128 elsewhere, and never more bytes than a request may have."""
+
+    def sizes(name: str, texts: list[str], **options: Any) -> list[int]:
+        cloud.reset()
+        embeddings_at(cloud, EMBEDDING[name], **options).embed_documents(texts)
+        inputs = (request.json.get("input") or request.json.get("inputs") for request in cloud.requests)
+        return sorted(len(texts) for texts in inputs)
+
+    assert [8, 96, 96] == sizes("OCI GenAI", TEXTS)
+    assert [8, *[32] * 6] == sizes("SageMaker TEI", TEXTS)
+    assert [72, 128] == sizes("OCI model deployment, vLLM", TEXTS)
+    assert [50] * 4 == sizes("OCI model deployment, vLLM", TEXTS, chunk_size=50)
+    assert [1, 2] == sizes("OCI model deployment, vLLM", ["x " * 1_000_000] * 3)
+
+
+def test_queries_and_documents_are_told_apart(cloud: Emulator) -> None:
+    """OCI Generative AI is told what each text is, and which end of a long one to cut."""
+    embeddings = embeddings_at(cloud, EMBEDDING["OCI GenAI"], dimensions=64)
+    embeddings.embed_query("a")
+    query = cloud.last.json
+    vector = embeddings.embed_documents(["a"])[0]
+    document = cloud.last.json
+
+    assert ("SEARCH_QUERY", "END", 64) == (query["inputType"], query["truncate"], query["outputDimensions"])
+    assert "SEARCH_DOCUMENT" == document["inputType"]
+    assert 64 == len(vector)
+    embeddings_at(cloud, EMBEDDING["OCI GenAI"], input_type="CLUSTERING").embed_query("a")
+    assert "CLUSTERING" == cloud.last.json["inputType"]
+
+
+async def test_images(cloud: Emulator, tmp_path: Any) -> None:
+    """An image is sent as a data URI, one to a request, from bytes, a file or a URI; what is none is refused."""
+    embeddings = embeddings_at(cloud, EMBEDDING["OCI GenAI"])
+    file = tmp_path / "pixel.png"
+    file.write_bytes(PIXEL)
+    vectors = embeddings.embed_images([PIXEL, file, str(file)])
+
+    assert 3 == len(cloud.requests)
+    assert ("IMAGE", None) == (cloud.last.json["inputType"], cloud.last.json.get("truncate"))
+    assert cloud.last.json["inputs"][0].startswith("data:image/png;base64,")
+    assert vectors[0] == vectors[1] == await embeddings.aembed_image(file)
+    with pytest.raises(ValueError, match="PNG, JPEG, GIF or WebP"):
+        embeddings.embed_image(b"words")
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+async def test_one_failed_batch_does_not_lose_the_others(cloud: Emulator, at_once: int) -> None:
+    """The error is raised, and what came before and beside it is in the partial, by the texts' places."""
+    embeddings = embeddings_at(cloud, batch_size=10, max_concurrency=at_once)
+    whole = embeddings.embed_documents(TEXTS[:50])
+    steps = (None, None, Fault("refuse", "internal"), None, None)
+    cloud.script(*steps)
+    with pytest.raises(ServerError) as caught:
+        embeddings.embed_documents(TEXTS[:50])
+    cloud.reset()
+    cloud.script(*steps)
+    with pytest.raises(ServerError) as again:
+        await embeddings.aembed_documents(TEXTS[:50])
+
+    for error in (caught.value, again.value):
+        kept = error.partial.embeddings  # type: ignore[union-attr]
+        assert len(kept) >= 20
+        assert [whole[one.index] for one in kept] == [one.vector for one in kept]
+        assert isinstance(error, ModelError)
+
+
+def test_each_batch_is_asked_again_on_its_own(cloud: Emulator) -> None:
+    """A refusal that may pass costs one more request, not all of them."""
+    embeddings = embeddings_at(cloud, batch_size=10, max_retries=2, max_concurrency=1)
+    cloud.script(None, Fault("refuse", "lb_bandwidth"), None)
+
+    assert 50 == len(embeddings.embed_documents(TEXTS[:50]))
+    assert 6 == len(cloud.requests)
+
+
+def test_a_missing_vector_is_an_error(cloud: Emulator) -> None:
+    """Fewer vectors than texts are no answer."""
+    cloud.script(Fault("body", data=b'{"data":[{"index":0,"embedding":[1.0]}]}'))
+
+    with pytest.raises(MDStreamError, match="2 inputs were sent, and answers came for 1"):
+        embeddings_at(cloud).embed_documents(["a", "b"])
+
+
+async def test_requests_are_under_way_at_once(cloud: Emulator) -> None:
+    """As many as allowed, in threads and in tasks, over as many connections."""
+    embeddings = embeddings_at(cloud, batch_size=10, max_concurrency=4)
+    before = cloud.connections
+    embeddings.embed_documents(TEXTS)
+    threads = cloud.connections - before
+    await embeddings.aembed_documents(TEXTS)
+
+    assert 1 < threads <= 4
+    assert 1 < cloud.connections - before - threads <= 4
+    alone = embeddings_at(cloud, batch_size=10, max_concurrency=1)
+    before = cloud.connections
+    alone.embed_documents(TEXTS)
+    assert 1 == cloud.connections - before
+
+
+def test_usage_is_told(cloud: Emulator) -> None:
+    """`embed` gives the vectors with the usage of all requests and the model's name; hooks hear of each."""
+    told: list[Any] = []
+    apart = [embeddings_at(cloud).embed(TEXTS[at : at + 10]).usage.input for at in (0, 10, 20)]
+    reply = embeddings_at(cloud, batch_size=10, hooks=(told.append,)).embed(TEXTS[:30])
+
+    assert 30 == len(reply.embeddings)
+    assert 0 < sum(apart) == reply.usage.input == reply.usage.total
+    assert "odsc-llm" == reply.served.model
+    assert 3 == sum(type(moment).__name__ == "Ended" for moment in told)
+
+
+def test_a_progress_bar_on_request(cloud: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """tqdm's, on the terminal's error stream."""
+    embeddings_at(cloud, batch_size=10).embed_documents(TEXTS[:30])
+    assert "" == capsys.readouterr().err
+    embeddings_at(cloud, batch_size=10, show_progress_bar=True).embed_documents(TEXTS[:30])
+    assert "30/30" in capsys.readouterr().err
+
+
+def test_a_server_without_base64() -> None:
+    """A server that does not know `encoding_format` is asked without it."""
+    refused = b'{"detail":[{"type":"extra_forbidden","loc":["body","encoding_format"],"msg":"Extra inputs"}]}'
+    vector = b'{"data":[{"index":0,"embedding":[0.5,-1]}]}'
+
+    def script(server: RawServer, peer: Peer) -> None:
+        while request := peer.request():
+            known = b"encoding_format" not in request
+            status, body = (b"200 OK", vector) if known else (b"422 Unprocessable Entity", refused)
+            server.requests.append(request)
+            peer.send(
+                b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body)),
+                body,
+            )
+
+    with serving(script) as server:
+        embeddings = OCIModelDeploymentEmbeddings(endpoint=f"{server.url}/ocid1.x", auth_type="none", max_retries=0)
+        assert [[0.5, -1]] == embeddings.embed_documents(["a"])
+        assert 2 == len(server.requests)
+
+
+def test_too_long_a_text_is_a_context_overflow_by_name(cloud: Emulator) -> None:
+    """OCI's 512 tokens, where nothing may be cut."""
+    with pytest.raises(InvalidRequest, match="512"):
+        embeddings_at(cloud, EMBEDDING["OCI GenAI"], truncate="NONE").embed_documents(["word " * 600])
+
+
+def test_rate_limits_are_told_by_name(cloud: Emulator) -> None:
+    """LangChain's error of the right kind, with the cure."""
+    cloud.always(Fault("refuse", "lb_bandwidth"))
+
+    with pytest.raises(RateLimited, match="bandwidth") as caught:
+        embeddings_at(cloud).embed_query("a")
+    assert isinstance(caught.value, ModelError)
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "a chat dialect": ({"dialect": "openai-chat"}, "dialect='openai-chat' is unknown; there are: openai-embeddings"),
+    "a misspelt option": ({"chunksize": 3}, "chunksize"),
+}
+
+
+@pytest.mark.parametrize(("options", "words"), BAD.values(), ids=BAD)
+def test_wrong_options_are_named(options: dict[str, Any], words: str) -> None:
+    """What is wrong is told where it is written."""
+    with pytest.raises(ValidationError, match=words):
+        OCIModelDeploymentEmbeddings(endpoint="https://h/ocid1.x", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [({"batch_size": 0}, "batch_size=0"), ({"max_concurrency": 0}, "max_concurrency=0")]
+)
+def test_numbers_that_make_no_sense(cloud: Emulator, options: dict[str, Any], words: str) -> None:
+    """They are named when they are used."""
+    with pytest.raises(ValueError, match=words):
+        embeddings_at(cloud, **options).embed_documents(["a"])
+
+
+def test_copies_and_secrets(cloud: Emulator) -> None:
+    """Copies and pickles ask as the original does; no key is shown or pickled."""
+    embeddings = embeddings_at(cloud, auth_type=None, api_key=SECRET)
+    vector = embeddings.embed_query("a")
+
+    assert f"Bearer {SECRET}" == cloud.last.headers["authorization"]
+    assert SECRET not in repr(embeddings)
+    assert SECRET.encode() not in pickle.dumps(embeddings)
+    assert vector == copy.deepcopy(embeddings).embed_query("a")
+    unsigned = embeddings_at(cloud)
+    assert vector == pickle.loads(pickle.dumps(unsigned)).embed_query("a")
+
+
+def test_loops_come_and_go(cloud: Emulator) -> None:
+    """The same object in one event loop after another."""
+    embeddings = embeddings_at(cloud)
+
+    assert asyncio.run(embeddings.aembed_query("a")) == asyncio.run(embeddings.aembed_query("a"))

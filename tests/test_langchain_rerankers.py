@@ -1,0 +1,112 @@
+"""LangChain's rerankers on every platform."""
+
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from _clouds import AWS, Place
+from _vectors import RANKING
+from langchain_core.documents import Document
+from langchain_core.exceptions import ModelError
+from pydantic import ValidationError
+
+from langchain_mdstream import ModelArtsRerank, OCIGenAIRerank, OCIModelDeploymentRerank, SagemakerEndpointRerank
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.errors import MDStreamError, ServerError
+
+CLASSES: dict[str, Any] = {
+    "oci-model-deployment": OCIModelDeploymentRerank,
+    "oci-genai": OCIGenAIRerank,
+    "sagemaker": SagemakerEndpointRerank,
+    "modelarts": ModelArtsRerank,
+    "modelarts-maas": ModelArtsRerank,
+}
+
+QUERY = "the longest river"
+DOCUMENTS = [Document(f"a mountain of {number} metres", metadata={"place": number}) for number in range(1, 150)]
+DOCUMENTS[100] = Document("the Nile is the longest river", metadata={"place": 101}, id="nile")
+DOCUMENTS[40] = Document("a river", metadata={"place": 41})
+
+each_place = pytest.mark.parametrize("place", RANKING.values(), ids=RANKING)
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator(aws_keys=AWS) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+def reranker_at(cloud: Emulator, place: Place = RANKING["OCI model deployment"], **options: Any) -> Any:
+    """A reranker on a platform."""
+    return CLASSES[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+
+
+@each_place
+async def test_the_best_documents_come_first(cloud: Emulator, place: Place) -> None:
+    """More documents than TEI takes at once; the best are kept, in order, with their score; sync and async."""
+    reranker = reranker_at(cloud, place, top_n=2)
+    best = reranker.compress_documents(DOCUMENTS, QUERY)
+
+    assert [101, 41] == [document.metadata["place"] for document in best]
+    assert best[0].metadata["relevance_score"] > best[1].metadata["relevance_score"]
+    assert "nile" == best[0].id
+    assert "relevance_score" not in DOCUMENTS[100].metadata
+    assert best == await reranker.acompress_documents(DOCUMENTS, QUERY)
+
+
+@each_place
+async def test_texts(cloud: Emulator, place: Place) -> None:
+    """Texts are ranked too; `top_n` may be said in the call, and `None` keeps all."""
+    reranker, texts = reranker_at(cloud, place, top_n=None), ["a hill", "the longest river", "a river"]
+    scores = reranker.rerank(texts, QUERY)
+
+    assert [1, 2, 0] == [one["index"] for one in scores]
+    assert scores[:1] == await reranker.arerank(texts, QUERY, top_n=1)
+    assert [] == list(reranker.compress_documents([], QUERY))
+
+
+def test_three_by_default(cloud: Emulator) -> None:
+    """As LangChain's other rerankers."""
+    assert 3 == len(reranker_at(cloud).compress_documents(DOCUMENTS, QUERY))
+
+
+def test_a_failure_ranks_nothing(cloud: Emulator) -> None:
+    """One batch of several fails: an error, no half ranking."""
+    cloud.script(None, Fault("refuse", "internal"))
+
+    with pytest.raises(ServerError) as caught:
+        reranker_at(cloud, batch_size=50, max_concurrency=1).compress_documents(DOCUMENTS, QUERY)
+    assert isinstance(caught.value, ModelError)
+    assert 3 == len(caught.value.partial.ranking)  # type: ignore[union-attr]
+
+
+def test_a_document_without_a_score_is_an_error(cloud: Emulator) -> None:
+    """Fewer scores than were asked for, or one for a document that was not sent, are no answer."""
+    for body in (
+        b'{"results":[{"index":0,"relevance_score":0.5}]}',
+        b'{"results":[{"index":0,"relevance_score":0.5},{"index":9,"relevance_score":0.5}]}',
+    ):
+        cloud.script(Fault("body", data=body))
+        with pytest.raises(MDStreamError, match="2 inputs were sent"):
+            reranker_at(cloud).rerank(["a", "b"], QUERY)
+
+
+def test_a_chat_dialect_is_refused() -> None:
+    """What is wrong is told where it is written."""
+    with pytest.raises(ValidationError, match="dialect='openai-chat' is unknown; there are: rerank, score"):
+        OCIModelDeploymentRerank(endpoint="https://h/ocid1.x", dialect="openai-chat")
+
+
+def test_pickles(cloud: Emulator) -> None:
+    """A pickled reranker ranks."""
+    again = pickle.loads(pickle.dumps(reranker_at(cloud)))
+    assert 1 == again.rerank(["a hill", "a river"], QUERY)[0]["index"]
