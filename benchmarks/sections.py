@@ -6,8 +6,10 @@ The targets are those of issues 2 and 3, "What it must show".
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from benchmarks import contenders as who
+from benchmarks import embedders
 from benchmarks.bench import Bench
 from benchmarks.contenders import Entry
 from benchmarks.measure import Track, acheck, afirst_token, check, cpu, first_token
@@ -145,6 +147,23 @@ def first(bench: Bench) -> Iterator[Table]:
     yield Table(f"Time to first token, ms, median of {calls} warm calls", ("sync", "async", "worse of both"), rows)
 
 
+def embeddings(bench: Bench) -> Iterator[Table]:
+    """Texts into vectors; the targets are half of OpenAI's cost, and a third of that of the OCI peers."""
+    texts = [f"text {number}" for number in range(embedders.TEXTS)]
+    makers = {**embedders.OURS, **embedders.PEERS, **embedders.NUMBERS}
+    opened = {name: embed for name, make in makers.items() if (embed := embedders.opened(make, bench.server.port))}
+    tracks = [Track(partial(embed, texts), 1) for embed in opened.values()]
+    costs = dict(zip(opened, cpu(tracks, 2 if bench.quick else 7), strict=True))
+    openai, slowest = costs.get(embedders.OPENAI), max(costs[name] for name in embedders.OURS)
+    rows = []
+    for name, cost in costs.items():
+        figures = (cost / 1e3, cost / openai if openai else None, slowest / cost)
+        judged = (1, 0.5) if name in embedders.OURS else (2, 1 / 3) if name in embedders.OCI_PEERS else ()
+        rows.append(Row(name, figures, *judged))
+    columns = ("ms", "x OpenAI's", "ours / its")
+    yield Table(f"{len(texts):,} texts into vectors of {embedders.SIZE:,} numbers: CPU", columns, rows)
+
+
 def imports(bench: Bench) -> Iterator[Table]:
     """CPU time of an import in a fresh interpreter, beyond that of the framework."""
     frameworks = {
@@ -204,6 +223,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "llamaindex": llamaindex,
     "crowd": crowd,
     "first": first,
+    "embeddings": embeddings,
     "imports": imports,
     "constructor": constructor,
 }

@@ -2,7 +2,7 @@
 
 What is wanted stands in the path: `/flood/2000/…` sends 2,000 tokens as fast as they are taken, one event per HTTP
 chunk; `/paced/200/…` writes one token a millisecond (asyncio sets TCP_NODELAY, so each is a segment of its own). How
-they are written `benchmarks.wires` says.
+they are written `benchmarks.wires` says. `/embed/…` gives vectors (`benchmarks.vectors`).
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
+from benchmarks import vectors
 from benchmarks.wires import Wire, handshake, token, wire
 
 ROOT = Path(__file__).parents[1]
@@ -105,6 +106,10 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             path = head.split(" ", 2)[1]
             fields = dict(line.split(": ", 1) for line in head.splitlines()[1:] if line)
             fields = {name.lower(): value for name, value in fields.items()}
+            if path.startswith("/embed/"):
+                body = await reader.readexactly(int(fields["content-length"]))
+                await vectors.answer(writer, path, body)
+                continue
             answer = wire(path)
             if "sec-websocket-key" in fields:
                 writer.write(handshake(fields))

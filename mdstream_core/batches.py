@@ -7,11 +7,10 @@ others' work: what has come is the error's `partial`, each vector and score with
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from threading import Lock
 
 from mdstream_core.errors import MalformedStream, MDStreamError
-from mdstream_core.events import Reply, Usage
+from mdstream_core.events import Embedding, Ranked, Reply, Usage
 
 
 class Batches:
@@ -88,15 +87,12 @@ class Batches:
 
     def _joined(self) -> Reply:
         parts = sorted(self._replies.items())
-        ranking = [replace(one, index=start + one.index) for start, reply in parts for one in reply.ranking]
+        vectors = [Embedding(one.vector, start + one.index) for start, reply in parts for one in reply.embeddings]
+        ranking = [Ranked(one.score, start + one.index) for start, reply in parts for one in reply.ranking]
         return Reply(
             usage=_total([reply.usage for _, reply in parts if reply.usage]),
             served=parts[0][1].served if parts else Reply().served,
-            embeddings=tuple(
-                replace(one, index=start + one.index) if start else one
-                for start, reply in parts
-                for one in reply.embeddings
-            ),
+            embeddings=tuple(vectors),
             ranking=tuple(sorted(ranking, key=lambda one: -one.score)[: self._answers]),
         )
 

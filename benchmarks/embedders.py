@@ -1,0 +1,111 @@
+"""Who embeds 2,048 texts: ours, and the packages that people use today, each set up as its documentation says."""
+# ruff: noqa: PLC0415  (nobody pays for another's imports)
+
+import asyncio
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+from benchmarks.contenders import NotInstalled
+
+#: How many texts, and how many numbers each vector has: issue 4, "What it must show".
+TEXTS, SIZE = 2048, 1024
+
+Embed = Callable[[list[str]], list[list[float]]]
+
+
+def ours(port: int) -> Embed:
+    """langchain_mdstream, four requests at a time."""
+    from langchain_mdstream import OCIModelDeploymentEmbeddings
+
+    return OCIModelDeploymentEmbeddings(endpoint=_url(port), auth_type="none").embed_documents
+
+
+def ours_one_by_one(port: int) -> Embed:
+    """The same without threads."""
+    from langchain_mdstream import OCIModelDeploymentEmbeddings
+
+    return OCIModelDeploymentEmbeddings(endpoint=_url(port), auth_type="none", max_concurrency=1).embed_documents
+
+
+def ours_async(port: int) -> Embed:
+    """The same with tasks."""
+    from langchain_mdstream import OCIModelDeploymentEmbeddings
+
+    embeddings = OCIModelDeploymentEmbeddings(endpoint=_url(port), auth_type="none")
+    return lambda texts: asyncio.run(embeddings.aembed_documents(texts))
+
+
+def ours_numbers(port: int) -> Embed:
+    """The same from a server that knows no base64."""
+    from langchain_mdstream import OCIModelDeploymentEmbeddings
+
+    asked = {"encoding_format": "float"}
+    return OCIModelDeploymentEmbeddings(endpoint=_url(port), auth_type="none", model_kwargs=asked).embed_documents
+
+
+def langchain_openai(port: int) -> Embed:
+    """On the `openai` SDK, which asks for base64."""
+    from langchain_openai import OpenAIEmbeddings
+
+    base = f"{_url(port)}/v1"
+    return OpenAIEmbeddings(base_url=base, api_key="none", check_embedding_ctx_length=False).embed_documents
+
+
+def langchain_oci(port: int) -> Embed:
+    """On requests."""
+    from benchmarks.peers import _basic_auth, _without_ads
+
+    _without_ads()
+    utils = sys.modules.setdefault("ads.model.common.utils", ModuleType("ads.model.common.utils"))
+    vars(utils).setdefault("_is_json_serializable", lambda value: True)  # all that it wants of ads besides the signer
+    sys.modules.setdefault("ads.model", ModuleType("ads.model"))
+    sys.modules.setdefault("ads.model.common", ModuleType("ads.model.common"))
+    from langchain_oci import OCIModelDeploymentEndpointEmbeddings
+
+    url = f"{_url(port, 'nested')}/predict"
+    return OCIModelDeploymentEndpointEmbeddings(endpoint=url, auth={"signer": _basic_auth()}).embed_documents
+
+
+def llamaindex_oci(port: int) -> Embed:
+    """On stock httpx, ten texts a request unless told otherwise."""
+    from benchmarks.peers import _basic_auth, _without_ads
+
+    _without_ads()
+    from llama_index.embeddings.oci_data_science import OCIDataScienceEmbedding
+
+    auth = {"signer": _basic_auth()}
+    return OCIDataScienceEmbedding(
+        endpoint=f"{_url(port)}/predict", auth=auth, embed_batch_size=128
+    ).get_text_embedding_batch
+
+
+def _url(port: int, shape: str = "openai") -> str:
+    return f"http://127.0.0.1:{port}/embed/{SIZE}/{shape}"
+
+
+OURS = {
+    "langchain_mdstream": ours,
+    "langchain_mdstream, one request at a time": ours_one_by_one,
+    "langchain_mdstream, async": ours_async,
+}
+OPENAI = "langchain-openai OpenAIEmbeddings, base64"
+OCI_PEERS = {
+    "langchain-oci, JSON numbers": langchain_oci,
+    "LlamaIndex OCIDataScienceEmbedding, JSON numbers": llamaindex_oci,
+}
+PEERS = {OPENAI: langchain_openai, **OCI_PEERS}
+NUMBERS = {"langchain_mdstream, JSON numbers": ours_numbers}
+
+
+def opened(make: Callable[[int], Embed], port: int) -> Embed | None:
+    """Somebody who embeds, warm and checked; `None` where the package is missing."""
+    try:
+        embed = make(port)
+    except ModuleNotFoundError as error:
+        print(NotInstalled(f"skipped, {error.name} is not installed"))
+        return None
+    found = embed(["a"] * 200)
+    if [SIZE] * 200 != [len(vector) for vector in found]:
+        raise ValueError(f"{make.__name__}: {len(found)} vectors where 200 were asked for")
+    return embed
