@@ -106,6 +106,6 @@ def opened(make: Callable[[int], Embed], port: int) -> Embed | None:
         print(NotInstalled(f"skipped, {error.name} is not installed"))
         return None
     found = embed(["a"] * 200)
-    if [SIZE] * 200 != [len(vector) for vector in found]:
+    if [len(vector) for vector in found] != [SIZE] * 200:
         raise ValueError(f"{make.__name__}: {len(found)} vectors where 200 were asked for")
     return embed

@@ -46,11 +46,12 @@ def _said(message: AIMessage) -> list[dict[str, Any]]:
     else:
         blocks += [block if isinstance(block, dict) else {"type": "text", "text": block} for block in message.content]
     if refusal := message.additional_kwargs.get("refusal"):
-        blocks.append(_refusal(refusal))
+        blocks.append(refusal_block(refusal))
     return blocks
 
 
-def _refusal(text: str) -> dict[str, Any]:
+def refusal_block(text: str) -> dict[str, Any]:
+    """The block of a refusal, for cores that have one and for those that have none."""
     if hasattr(types, "RefusalContentBlock"):
         return {"type": "refusal", "refusal": text, "index": "lc_rf_0"}
     return {"type": "non_standard", "value": {"type": "refusal", "refusal": text}, "index": "lc_rf_0"}

@@ -159,12 +159,18 @@ class Endpoint(BaseModel):
             timeout=self.timeout,
             retry=self._retry(),
             hooks=self.hooks,
+            resume=self._resumes,
             http_client=self.http_client,
             http_async_client=self.http_async_client,
             verify=self.verify,
             proxy=self.proxy,
             trust_env=self.trust_env,
         )
+
+    @property
+    def _resumes(self) -> int:
+        """How many times an answer that broke is gone on with."""
+        return 0
 
     def close(self) -> None:
         """Close the synchronous connections; they are opened again when needed."""

@@ -71,6 +71,14 @@ class Model(Endpoint):
     stream_usage: bool = True
     """Whether to ask for the token count of a stream."""
 
+    resume: bool | int = False
+    """Whether to go on with an answer of text that broke after it had begun: `True` up to 3 times, or how often.
+
+    Only for servers that continue an answer when asked to: vLLM and SGLang (`continue_final_message`) in a chat, any
+    server in a completion. The joint is told in `response_metadata["resumed"]`. A tool call, a thought or an answer
+    that is held to a schema is never gone on with; nor is one of a server that begins anew.
+    """
+
     aliases: ClassVar[Mapping[str, str]] = {
         **Endpoint.aliases,
         "max_completion_tokens": "max_tokens",
@@ -82,6 +90,10 @@ class Model(Endpoint):
     @classmethod
     def _one_stop(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @property
+    def _resumes(self) -> int:
+        return 3 if self.resume is True else int(self.resume)
 
     def _call(self, asked: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool) -> Call:
         """One call: the fields, then what the caller says, then `extra_body`."""

@@ -1,7 +1,7 @@
 """Events and replies → LangChain's chunks, messages and results."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
@@ -19,6 +19,7 @@ from mdstream_core import (
     ReasoningDelta,
     RefusalDelta,
     Reply,
+    Resumed,
     Served,
     TextDelta,
     ToolCallDelta,
@@ -46,6 +47,7 @@ class Chunks:
         self._usage: Usage | None = None
         self._reason: str | None = None
         self._extras: dict[str, Any] = {}
+        self._resumed: list[Resumed] = []
 
     def chunk(self, event: Event) -> ChatGenerationChunk | None:
         """The chunk of an event, or `None` if it has its place in the last one."""
@@ -61,6 +63,12 @@ class Chunks:
                 return self._built(AIMessageChunk(content="", tool_call_chunks=[call]))
             case Logprobs(content, 0):
                 return self._built(AIMessageChunk(content=""), {"logprobs": {"content": content}})
+        self._keep(event)
+        return None
+
+    def _keep(self, event: Event) -> None:
+        """What has its place in the last chunk."""
+        match event:
             case Served():
                 self._served = event
             case Usage():
@@ -69,7 +77,8 @@ class Chunks:
                 self._reason = reason
             case Extra(name, value, 0):
                 self._extras[name] = value
-        return None
+            case Resumed():
+                self._resumed.append(event)
 
     def last(self) -> ChatGenerationChunk:
         """The chunk that says that the answer is whole."""
@@ -79,7 +88,7 @@ class Chunks:
             usage_metadata=usage_metadata(self._usage) if self._usage else None,
             chunk_position="last",
         )
-        return self._built(message, _metadata(self._served, self._reason, self._model))
+        return self._built(message, _metadata(self._served, self._reason, self._model, self._resumed))
 
     def _built(self, message: AIMessageChunk, info: dict[str, Any] | None = None) -> ChatGenerationChunk:
         message.response_metadata["model_provider"] = self._provider
@@ -123,13 +132,14 @@ def _calls(calls: Iterable[CoreToolCall]) -> tuple[list[ToolCall], list[InvalidT
     return valid, invalid
 
 
-def _metadata(served: Served, reason: str | None, model: str) -> dict[str, Any]:
+def _metadata(served: Served, reason: str | None, model: str, resumed: Iterable[Resumed] = ()) -> dict[str, Any]:
     # The server's id is not the message's: LangGraph overwrites messages of equal ids, and some servers repeat theirs.
     named = {
         "finish_reason": reason,
         "model_name": served.model or model,
         "id": served.id,
         "system_fingerprint": served.fingerprint,
+        "resumed": [asdict(joint) for joint in resumed],
     }
     return {name: value for name, value in named.items() if value}
 

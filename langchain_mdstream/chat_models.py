@@ -17,6 +17,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict
 
 from langchain_mdstream._blocks import register
+from langchain_mdstream._content_events import ContentEvent, ContentEvents
 from langchain_mdstream._endpoint import Kind
 from langchain_mdstream._errors import langchain_errors
 from langchain_mdstream._loading import loadable
@@ -96,6 +97,38 @@ class ChatModel(Model, BaseChatModel):
                     if chunk := chunks.chunk(event):
                         yield chunk
         yield chunks.last()
+
+    def _stream_chat_model_events(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ContentEvent]:
+        call = self._chat(messages, stop, kwargs, stream=True)
+        content = ContentEvents(self.provider, self._asked(kwargs), run_manager)
+        with langchain_errors(), closing(self.service.client.stream(call)) as events:
+            for event in events:
+                yield from content.events(event)
+        yield from content.last()
+
+    async def _astream_chat_model_events(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ContentEvent]:
+        await self._ready()
+        call = self._chat(messages, stop, kwargs, stream=True)
+        content = ContentEvents(self.provider, self._asked(kwargs), run_manager)
+        with langchain_errors():
+            async with aclosing(self.service.async_client.stream(call)) as events:
+                async for event in events:
+                    for told in content.events(event):
+                        yield told
+        for told in content.last():
+            yield told
 
     def bind_tools(
         self,

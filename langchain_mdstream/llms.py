@@ -1,8 +1,9 @@
 """Completion models: text in, text out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, closing
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -18,7 +19,19 @@ from langchain_mdstream._loading import loadable
 from langchain_mdstream._model import Model
 from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
 from langchain_mdstream._translate import token_usage
-from mdstream_core import Choice, Event, Finish, Logprobs, ReasoningDelta, RefusalDelta, Reply, Served, TextDelta, Usage
+from mdstream_core import (
+    Choice,
+    Event,
+    Finish,
+    Logprobs,
+    ReasoningDelta,
+    RefusalDelta,
+    Reply,
+    Resumed,
+    Served,
+    TextDelta,
+    Usage,
+)
 
 
 class CompletionModel(Model, BaseLLM):
@@ -159,6 +172,8 @@ class _Last:
                 self._info["token_usage"] = token_usage(event)
             case Finish(reason, 0):
                 self._info["finish_reason"] = reason
+            case Resumed():
+                self._info.setdefault("resumed", []).append(asdict(event))
         return None
 
     def said(self) -> GenerationChunk:
@@ -170,17 +185,19 @@ def _result(replies: list[Reply]) -> LLMResult:
     total = {name: sum(count.get(name, 0) for count in counts) for name in (counts[0] if counts else ())}
     names = [reply.served.model for reply in replies if reply.served.model]
     return LLMResult(
-        generations=[[_generation(choice) for choice in reply.choices] for reply in replies],
+        generations=[[_generation(choice, reply.resumed) for choice in reply.choices] for reply in replies],
         llm_output={"token_usage": total, "model_name": names[0] if names else None},
     )
 
 
-def _generation(choice: Choice) -> Generation:
+def _generation(choice: Choice, resumed: Sequence[Resumed]) -> Generation:
     said = {"reasoning_content": choice.reasoning, "refusal": choice.refusal}
     info: dict[str, Any] = {
         "finish_reason": choice.finish_reason,
         **{name: text for name, text in said.items() if text},
     }
+    if resumed:
+        info["resumed"] = [asdict(joint) for joint in resumed]
     if choice.logprobs:
         info["logprobs"] = {"content": list(choice.logprobs)}
     return Generation(text=choice.text, generation_info=info)

@@ -19,6 +19,7 @@ from mdstream_core.errors import (
 )
 from mdstream_core.events import Event, Reply, Sum
 from mdstream_core.http import Head, Request, Timeout, without_secrets
+from mdstream_core.resume import Joint, can_go_on
 from mdstream_core.retry import Retry
 from mdstream_core.tracing import Answered, Asked, AskedAgain, Ended, Failed, Hook, Moment, Started
 
@@ -47,6 +48,7 @@ class Call:
         retry: When to ask again.
         timeout: How long to wait.
         hooks: Told what happens; see `mdstream_core.tracing`.
+        resume: How many times to go on with an answer that broke, where that can be done; see `mdstream_core.resume`.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Call:
         retry: Retry = _RETRY,
         timeout: Timeout = _TIMEOUT,
         hooks: tuple[Hook, ...] = (),
+        resume: int = 0,
     ) -> None:
         self.platform = platform
         self.dialect = dialect
@@ -73,10 +76,14 @@ class Call:
         self._attempts = 0
         self._refused: int | None = None
         self._renewed = False
+        self._resume = resume
+        #: Where an answer broke that is gone on with.
+        self.joint: Joint | None = None
 
     def attempt(self) -> "Exchange":
         """Ask once more. Raises `InvalidRequest` if the service would not take the question."""
-        content = _json.dumps(self.platform.envelope(self.dialect.route, self._body))
+        body = self.dialect.continued(self._body, self.joint.said) if self.joint else self._body
+        content = _json.dumps(self.platform.envelope(self.dialect.route, body))
         request = self.platform.request(self.dialect.route, content, stream=self.stream, headers=self._headers)
         self._attempts += 1
         exchange = Exchange(self, request)
@@ -96,12 +103,34 @@ class Call:
             left: How many seconds the call has left.
         """
         error = exchange.explain(error)
-        delay = None if exchange.started else self._delay(exchange, error, renewable)
-        if delay is None or delay >= left:
+        if exchange.started:
+            delay = self._goes_on(exchange, error)
+        else:
+            delay = self._delay(exchange, error, renewable)
+            delay = None if delay is None or delay >= left else delay
+        if delay is None:
+            error = self._told(exchange, error)
             self.tell(Failed(error))
             raise error
         self.tell(AskedAgain(error, delay))
         return delay
+
+    def _goes_on(self, exchange: "Exchange", error: MDStreamError) -> float | None:
+        """How long to wait before the answer that broke is gone on with; `None` where it is not."""
+        said = exchange.reply()
+        if not self._resume or not can_go_on(error, said) or self.dialect.continued(self._body, said) is None:
+            return None
+        self._resume -= 1
+        self._failures = 0
+        self.joint = Joint(error, said)
+        return 0.0
+
+    def _told(self, exchange: "Exchange", error: MDStreamError) -> MDStreamError:
+        """Where a second half never began, what broke the first one is what happened."""
+        if self.joint is None or exchange.started or error is self.joint.error:
+            return error
+        self.joint.error.__cause__ = error
+        return self.joint.error
 
     def tell(self, moment: Moment) -> None:
         """Give `moment` to the hooks."""
@@ -114,6 +143,8 @@ class Call:
         return bool(self._hooks)
 
     def _delay(self, exchange: "Exchange", error: MDStreamError, renewable: bool) -> float | None:
+        if self.joint and error is self.joint.error:  # the server does not go on
+            return None
         if isinstance(error, AuthenticationError) and renewable and not self._renewed:
             self._renewed = True
             self._refused = exchange.generation
@@ -142,14 +173,15 @@ class Exchange:
         self._head: Head | None = None
         self._trailers: tuple[tuple[str, str], ...] = ()
         self._frames: Any = None
-        self._decoder = call.dialect.decoder()
+        decoder = call.dialect.decoder()
+        self._decoder = call.joint.decoder(decoder) if call.joint else decoder
         self._broken: MDStreamError | None = None
         self._cut: MDStreamError | None = None
         self._refusal: list[bytes] | None = None
         self._refusal_size = 0
         self._opening = b""
         self._sum = Sum()
-        self._recent: list[Event] = []
+        self._recent: list[Event] = call.joint.events if call.joint else []
 
     def begin(self, head: Head) -> None:
         """The status line and the headers have come."""

@@ -125,6 +125,7 @@ class Client(_Half):
                     self._judge(exchange, response)
             except MDStreamError as error:
                 time.sleep(call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left))
+                patience = Patience(call.timeout) if exchange.started else patience
             else:
                 return
 
@@ -209,6 +210,7 @@ class AsyncClient(_Half):
                         self._judge(exchange, response)
             except MDStreamError as error:
                 await anyio.sleep(call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left))
+                patience = Patience(call.timeout) if exchange.started else patience
             else:
                 return
 

@@ -102,6 +102,19 @@ class Extra:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """Here the stream broke, and the answer was gone on with.
+
+    `at` is how many characters of text stand before the joint; the rest says how the first half ended.
+    """
+
+    at: int
+    error: str
+    code: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Embedding:
     """The vector of one input; `index` is the input's place in the question."""
 
@@ -127,6 +140,7 @@ Event = (
     | Served
     | Finish
     | Extra
+    | Resumed
     | Embedding
     | Ranked
 )
@@ -179,6 +193,7 @@ class Reply:
     served: Served = field(default_factory=Served)
     embeddings: tuple[Embedding, ...] = ()
     ranking: tuple[Ranked, ...] = ()
+    resumed: tuple[Resumed, ...] = ()
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> "Reply":
@@ -198,6 +213,7 @@ class Reply:
             "finish_reason": choice.finish_reason,
             "extras": dict(choice.extras),
             "usage": asdict(self.usage) if self.usage else None,
+            **({"resumed": [asdict(joint) for joint in self.resumed]} if self.resumed else {}),
         }
 
     @property
@@ -260,12 +276,13 @@ class _Parts:
 class Sum:
     """Adds events up while they come; `reply()` says what there is so far."""
 
-    __slots__ = ("_choices", "_embeddings", "_ranking", "_served", "_usage")
+    __slots__ = ("_choices", "_embeddings", "_ranking", "_resumed", "_served", "_usage")
 
     def __init__(self) -> None:
         self._choices: dict[int, _Parts] = {}
         self._embeddings: list[Embedding] = []
         self._ranking: list[Ranked] = []
+        self._resumed: list[Resumed] = []
         self._usage: Usage | None = None
         self._served = Served()
 
@@ -290,6 +307,8 @@ class Sum:
                 self._served = event
             case Extra(name, value, choice):
                 self._parts(choice).extras[name] = value
+            case Resumed():
+                self._resumed.append(event)
             case Embedding():
                 self._embeddings.append(event)
             case Ranked():
@@ -310,7 +329,7 @@ class Sum:
         """The sum so far."""
         choices = tuple(self._choices[index].choice() for index in sorted(self._choices))
         vectors, ranking = tuple(self._embeddings), tuple(self._ranking)
-        return Reply(choices or (Choice(),), self._usage, self._served, vectors, ranking)
+        return Reply(choices or (Choice(),), self._usage, self._served, vectors, ranking, tuple(self._resumed))
 
     def __bool__(self) -> bool:
         return bool(self._choices) or self._usage is not None

@@ -25,6 +25,7 @@ class Service:
         timeout: How long to wait.
         retry: When to ask again.
         hooks: Told what happens in each call.
+        resume: How many times to go on with an answer that broke.
         http_client: An `httpx.Client` of the user's own.
         http_async_client: An `httpx.AsyncClient` of the user's own.
         options: For the clients that are made where none is given: `verify`, `cert`, `proxy`, `trust_env`.
@@ -44,6 +45,7 @@ class Service:
         timeout: Timeout | float | None = None,
         retry: Retry | None = None,
         hooks: tuple[Hook, ...] = (),
+        resume: int = 0,
         http_client: Any = None,
         http_async_client: Any = None,
         **options: Any,
@@ -60,6 +62,7 @@ class Service:
         self._timeout = Timeout.of(timeout)
         self._retry = retry or Retry()
         self._hooks = hooks
+        self._resume = resume
 
     def call(
         self,
@@ -79,6 +82,7 @@ class Service:
             retry=self._retry,
             timeout=self._timeout,
             hooks=self._hooks,
+            resume=self._resume,
         )
 
     def gather(

@@ -11,6 +11,7 @@ from mdstream_core.dialects._oci_quirks import oci_dialect_name
 from mdstream_core.dialects.auto import Auto
 from mdstream_core.dialects.embeddings import AutoEmbeddings, OCIEmbedText, OpenAIEmbeddings, TEIEmbeddings
 from mdstream_core.dialects.lmi import LMI, JumpStartLlama
+from mdstream_core.dialects.markup import Markup
 from mdstream_core.dialects.oci_cohere import OCICohere, OCICohereV2
 from mdstream_core.dialects.oci_generate_text import OCIGenerateTextCohere, OCIGenerateTextLlama
 from mdstream_core.dialects.oci_generic import OCIGeneric
@@ -28,6 +29,7 @@ __all__ = [
     "Dialect",
     "JumpStartLlama",
     "ListDialect",
+    "Markup",
     "OCICohere",
     "OCICohereV2",
     "OCIEmbedText",

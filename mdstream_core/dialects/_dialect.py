@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Event
+from mdstream_core.events import Event, Reply
 
 
 class Decoder(Protocol):
@@ -48,6 +48,10 @@ class Dialect(Protocol):
         """The body without what `error` says the server does not know, if the answer's meaning stays the same."""
         ...
 
+    def continued(self, body: Mapping[str, Any], said: Reply) -> dict[str, Any] | None:
+        """The body that asks for the rest of an answer of which `said` has come; `None` where there is no way."""
+        ...
+
     def decoder(self) -> Decoder:
         """A fresh decoder for one answer."""
         ...
@@ -58,3 +62,11 @@ class ListDialect(Dialect, Protocol):
 
     field: str  #: the question's field that holds the inputs
     most: int  #: how many inputs one request may hold
+
+
+class Final:
+    """What the dialects have in common whose servers cannot go on with an answer."""
+
+    def continued(self, body: Mapping[str, Any], said: Reply) -> dict[str, Any] | None:
+        """There is no way."""
+        return None

@@ -17,6 +17,7 @@ from binascii import a2b_base64
 from collections.abc import Mapping
 from typing import Any
 
+from mdstream_core.dialects._dialect import Final
 from mdstream_core.dialects._documents import DocumentDecoder
 from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServiceError
 from mdstream_core.events import Embedding, Event, Served, Usage
@@ -47,7 +48,7 @@ class EmbeddingDecoder(DocumentDecoder):
         return [*beside, *found, *_usage(document.get("usage") or {})]
 
 
-class OpenAIEmbeddings:
+class OpenAIEmbeddings(Final):
     """`/v1/embeddings`. Numbers travel as base64, which is a third of the bytes and a tenth of the time."""
 
     name = "openai-embeddings"

@@ -7,9 +7,11 @@ which it streams as JSON lines.
 from collections.abc import Mapping
 from typing import Any
 
+from mdstream_core.dialects._continued import continued
 from mdstream_core.dialects._dialect import Decoder
 from mdstream_core.dialects._native import NativeDecoder, parameters, prompt
 from mdstream_core.errors import MDStreamError
+from mdstream_core.events import Reply
 
 
 class LMI:
@@ -28,6 +30,10 @@ class LMI:
     def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
         """Nothing can be left out."""
         return None
+
+    def continued(self, body: Mapping[str, Any], said: Reply) -> dict[str, Any] | None:
+        """The question with what was said behind it."""
+        return continued(body, said)
 
     def decoder(self) -> Decoder:
         """A fresh decoder."""

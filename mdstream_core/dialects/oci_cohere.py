@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from mdstream_core import _json
 from mdstream_core.dialects import _oci_cohere_v1, _oci_cohere_v2
-from mdstream_core.dialects._dialect import Decoder
+from mdstream_core.dialects._dialect import Decoder, Final
 from mdstream_core.dialects._oci_asking import Json, streamed
 from mdstream_core.dialects._oci_quirks import simpler
 from mdstream_core.dialects._oci_reading import Choice, OCIDecoder, plain, text_event
@@ -118,7 +118,7 @@ def _logprob(one: Mapping[str, Any]) -> Json:
     return {"token": one.get("text") or "", "logprob": sum(logprobs), "token_ids": one.get("tokenIds") or []}
 
 
-class OCICohere:
+class OCICohere(Final):
     """`/actions/chat` with `apiFormat` COHERE."""
 
     name = "oci-cohere"

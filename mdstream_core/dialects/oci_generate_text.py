@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mdstream_core.dialects import _oci_asking as asking
-from mdstream_core.dialects._dialect import Decoder
+from mdstream_core.dialects._dialect import Decoder, Final
 from mdstream_core.dialects._oci_asking import Json, Row
 from mdstream_core.dialects._oci_quirks import simpler
 from mdstream_core.dialects._oci_reading import OCIDecoder, logprobs_event, plain, text_event
@@ -58,7 +58,7 @@ class LlamaTextDecoder(GenerateTextDecoder):
     api_format: ClassVar[str] = "LLAMA"
 
 
-class OCIGenerateTextCohere:
+class OCIGenerateTextCohere(Final):
     """`/actions/generateText` with `runtimeType` COHERE: the question has `prompt`."""
 
     name = "oci-generate-text-cohere"

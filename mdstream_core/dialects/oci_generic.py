@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from mdstream_core.dialects import _oci_asking as asking
-from mdstream_core.dialects._dialect import Decoder
+from mdstream_core.dialects._dialect import Decoder, Final
 from mdstream_core.dialects._oci_asking import Json, Row
 from mdstream_core.dialects._oci_quirks import Quirks, quirks, simpler
 from mdstream_core.dialects._oci_reading import Choice, OCIDecoder, logprobs_event, plain, text_event
@@ -74,7 +74,7 @@ class GenericDecoder(OCIDecoder):
         self.keep(message, _ANNOTATIONS, events, choice.index)
 
 
-class OCIGeneric:
+class OCIGeneric(Final):
     """`/actions/chat` with `apiFormat` GENERIC."""
 
     name = "oci-generic"

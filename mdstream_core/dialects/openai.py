@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mdstream_core import _json
+from mdstream_core.dialects._continued import continued
 from mdstream_core.dialects._dialect import Decoder
 from mdstream_core.dialects._spoken import misfit, spoken
 from mdstream_core.dialects._tool_calls import ToolCalls
@@ -27,6 +28,7 @@ from mdstream_core.events import (
     Logprobs,
     ReasoningDelta,
     RefusalDelta,
+    Reply,
     Served,
     TextDelta,
     Usage,
@@ -319,6 +321,10 @@ class OpenAIChat:
         if isinstance(error, InvalidRequest) and "stream_options" in body and "stream_options" in words:
             return {name: value for name, value in body.items() if name != "stream_options"}
         return None
+
+    def continued(self, body: Mapping[str, Any], said: Reply) -> dict[str, Any] | None:
+        """The question with what was said behind it."""
+        return continued(body, said)
 
     def decoder(self) -> Decoder:
         """A fresh decoder."""

@@ -14,6 +14,7 @@ A question is `{"query", "documents": [texts], "top_n", "model", …}`. The best
 from collections.abc import Mapping
 from typing import Any
 
+from mdstream_core.dialects._dialect import Final
 from mdstream_core.dialects._documents import DocumentDecoder
 from mdstream_core.dialects.embeddings import MOST, TEI_MOST, wants_another_form
 from mdstream_core.errors import MDStreamError
@@ -38,7 +39,7 @@ class RankingDecoder(DocumentDecoder):
         return events
 
 
-class Rerank:
+class Rerank(Final):
     """`/v1/rerank`."""
 
     name = "rerank"

@@ -10,6 +10,7 @@ from mdstream_core.emulator import _sse
 from mdstream_core.emulator._plan import Plan, json_plan, stream_plan
 from mdstream_core.emulator.brain import Answer, Brain, limited
 from mdstream_core.emulator.container import _chat, _errors, _prompts, _small, _vectors
+from mdstream_core.emulator.container._continued import Continuations
 from mdstream_core.emulator.container._errors import ContainerRefusal, Limits
 from mdstream_core.emulator.container._flavours import FLAVOURS, Flavour, Json
 from mdstream_core.emulator.container._upstream import Upstream
@@ -43,7 +44,7 @@ class Container:
         limits = limits or Limits()
         self.flavour: Flavour = FLAVOURS[flavour]
         self._content_type = content_type or self.flavour.content_type
-        self._brain = brain
+        self._brain = Continuations(brain)
         self._limits = limits
         self._ids = count(1)
         self._cache = _prompts.PrefixCache()
@@ -98,7 +99,6 @@ class Container:
             answer = self._brain(question)
         except ValueError as error:  # a brain's way to refuse
             raise ContainerRefusal(400, str(error)) from error
-        answer = answer if isinstance(answer, Answer) else Answer.of(answer)
         if self.flavour.thinks_aloud and answer.reasoning:
             aloud = ("<think>", *answer.reasoning, "</think>", "\n\n", *answer.text)
             answer = replace(answer, text=aloud, reasoning=())

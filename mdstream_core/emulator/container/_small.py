@@ -34,8 +34,14 @@ def tokenize(request: Json, context: int | None) -> Plan:
 def as_question(request: Json) -> Json:
     """TGI's `inputs` and `parameters` as everybody else says them."""
     given = request.get("parameters") or {}
-    messages = [{"role": "user", "content": str(request.get("inputs", ""))}]
-    return {"messages": messages, "max_tokens": given.get("max_new_tokens"), "stop": given.get("stop")}
+    prompt = str(request.get("inputs", ""))
+    messages = [{"role": "user", "content": prompt}]
+    return {
+        "messages": messages,
+        "prompt": prompt,
+        "max_tokens": given.get("max_new_tokens"),
+        "stop": given.get("stop"),
+    }
 
 
 _REASONS = {"stop": "eos_token", "length": "length"}

@@ -1,0 +1,171 @@
+"""Events → content-block events: what LangChain's `stream_events(version="v3")` and LangGraph's v3 streams are made of.
+
+Core can make them from our chunks. Made here a token costs a fraction of that, and nothing is lost on the way: core's
+bridge keeps of log probabilities, and of a refusal in pieces, the last piece alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from langchain_core.callbacks import BaseRunManager
+from langchain_core.messages import LC_ID_PREFIX, AIMessageChunk
+from langchain_core.messages.tool import invalid_tool_call, tool_call
+
+from langchain_mdstream._blocks import refusal_block
+from langchain_mdstream._translate import Chunks
+from mdstream_core import Event, Logprobs, ReasoningDelta, RefusalDelta, TextDelta, ToolCall, ToolCallDelta
+
+ContentEvent = dict[str, Any]
+"""A `MessagesData` of `langchain_protocol`: all of its types are dictionaries."""
+
+#: What a block's delta is called. A refusal has none: its block is told when it begins and when it is whole.
+_DELTAS = {"text": "text-delta", "reasoning": "reasoning-delta"}
+
+#: Where chunks, too, have what was said in these blocks.
+_BESIDE = {"reasoning": "reasoning_content", "refusal": "refusal"}
+
+
+@dataclass(slots=True)
+class _Call:
+    """A tool call while it comes in; `at` is its block's index."""
+
+    at: int
+    id: str
+    name: str
+    pieces: list[str] = field(default_factory=list)
+
+
+class ContentEvents:
+    """Turns the events of one stream into content-block events.
+
+    Text, reasoning or a refusal goes on until something else is said. Tool calls stay open to the end: servers may mix
+    the fragments of parallel calls, and a call that is told as whole may be executed, so the stream has to be known to
+    have ended well. An error is raised and not told as the protocol's `error` event, after which core would call no
+    `on_llm_error`.
+
+    Args:
+        provider: As for `Chunks`.
+        model: As for `Chunks`.
+        run: Names the message, as core does where it makes the events.
+    """
+
+    def __init__(self, provider: str, model: str = "", run: BaseRunManager | None = None) -> None:
+        self._once = Chunks(provider, model)
+        self._provider = provider
+        self._id = f"{LC_ID_PREFIX}-{run.run_id}" if run else ""
+        self._begun = False
+        self._blocks = 0
+        self._kind = ""  # of the words that go on, which have a place and pieces
+        self._at = 0
+        self._pieces: list[str] = []
+        self._calls: dict[int, _Call] = {}
+        self._beside: dict[str, list[str]] = {}
+        self._logprobs: list[dict[str, Any]] = []
+
+    def events(self, event: Event) -> Iterable[ContentEvent]:
+        """What there is to tell of an event; nothing if it has its place in the last ones."""
+        if type(event) is TextDelta and event.choice == 0:  # a token: see `Chunks.chunk`
+            return self._said("text", event.text)
+        match event:
+            case ReasoningDelta(text, 0):
+                return self._said("reasoning", text)
+            case RefusalDelta(text, 0):
+                return self._said("refusal", text)
+            case ToolCallDelta(choice=0):
+                return self._called(event)
+            case Logprobs(content, 0):
+                self._logprobs += content
+            case _:  # has its place in the last chunk too, or is another choice's
+                self._once.chunk(event)
+        return ()
+
+    def last(self) -> Iterable[ContentEvent]:
+        """What says that the answer is whole."""
+        told = self._closed()
+        told += [_finish(call.at, _whole(call)) for call in self._calls.values()]
+        chunk = self._once.last()
+        message = cast(AIMessageChunk, chunk.message)
+        finish: ContentEvent = {"event": "message-finish", "metadata": self._metadata(chunk.generation_info or {})}
+        if message.usage_metadata:
+            finish["usage"] = message.usage_metadata
+        said = {name: "".join(pieces) for name, pieces in self._beside.items()}
+        if beside := {**said, **message.additional_kwargs}:
+            finish["additional_kwargs"] = beside
+        return [*told, finish]
+
+    def _said(self, kind: str, text: str) -> list[ContentEvent]:
+        """More of the same, or the first of something else."""
+        told = [] if kind == self._kind else self._opened(kind)
+        self._pieces.append(text)
+        if delta := _DELTAS.get(kind):
+            told.append(_delta(self._at, {"type": delta, kind: text}))
+        return told
+
+    def _called(self, delta: ToolCallDelta) -> list[ContentEvent]:
+        told = []
+        call = self._calls.get(delta.index)
+        if call is None:
+            told = self._closed()
+            call = self._calls[delta.index] = _Call(self._place(), delta.id or "", delta.name or "")
+            key = f"lc_tc_{delta.index}"  # as in a chunk's blocks
+            first = {"type": "tool_call_chunk", "id": call.id, "name": call.name, "args": "", "index": key}
+            told.append(_start(call.at, first))
+        if text := delta.arguments:
+            call.pieces.append(text)
+            told.append(_delta(call.at, {"type": "tool-call-delta", "args": text}))
+        return told
+
+    def _opened(self, kind: str) -> list[ContentEvent]:
+        told = self._closed()
+        self._kind, self._at = kind, self._place()
+        told.append(_start(self._at, _block(kind, "")))
+        return told
+
+    def _closed(self) -> list[ContentEvent]:
+        """The message's beginning, if this is it, and the end of the words that went on until now."""
+        told: list[ContentEvent] = []
+        if not self._begun:
+            self._begun = True
+            start = {"event": "message-start", "role": "ai", "id": self._id}
+            told.append({**start, "metadata": {"provider": self._provider}})
+        if self._kind:
+            text = "".join(self._pieces)
+            if name := _BESIDE.get(self._kind):
+                self._beside.setdefault(name, []).append(text)
+            told.append(_finish(self._at, _block(self._kind, text)))
+            self._kind, self._pieces = "", []
+        return told
+
+    def _place(self) -> int:
+        self._blocks += 1
+        return self._blocks - 1
+
+    def _metadata(self, info: dict[str, Any]) -> dict[str, Any]:
+        logprobs = {"logprobs": {"content": self._logprobs}} if self._logprobs else {}
+        return {"model_provider": self._provider, **logprobs, **info}
+
+
+def _start(index: int, content: Any) -> ContentEvent:
+    return {"event": "content-block-start", "index": index, "content": content}
+
+
+def _delta(index: int, delta: dict[str, str]) -> ContentEvent:
+    return {"event": "content-block-delta", "index": index, "delta": delta}
+
+
+def _finish(index: int, content: Any) -> ContentEvent:
+    return {"event": "content-block-finish", "index": index, "content": content}
+
+
+def _block(kind: str, text: str) -> dict[str, Any]:
+    return refusal_block(text) if kind == "refusal" else {"type": kind, kind: text}
+
+
+def _whole(call: _Call) -> Any:
+    """The call, or what the model wrote in its place."""
+    written = ToolCall(call.id, call.name, "".join(call.pieces))
+    try:
+        return tool_call(name=call.name, args=written.parsed(), id=call.id)
+    except ValueError as error:
+        return invalid_tool_call(name=call.name, args=written.arguments, id=call.id, error=str(error))

@@ -1,0 +1,393 @@
+"""Content-block events, as `stream_events(version="v3")` and LangGraph tell them: what core would make of our chunks."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import pytest
+from _clouds import AWS, MATRIX, PLACES, Place
+from _endings import ANSWER, ENDINGS, QUESTION, Ending
+from _langchain import cloud, get_weather
+from langchain.agents import create_agent
+from langchain_core.callbacks import BaseCallbackHandler, get_usage_metadata_callback
+from langchain_core.exceptions import ModelError
+from langchain_core.language_models._compat_bridge import chunks_to_events
+from langchain_core.language_models.chat_model_stream import ChatModelStream
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.outputs import LLMResult
+from langchain_core.tools import tool
+from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
+
+from langchain_mdstream import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
+from langchain_mdstream._content_events import ContentEvents
+from langchain_mdstream._translate import Chunks
+from mdstream_core import MDStreamError
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.emulator.brain import Answer, ToolCall, reply
+
+__all__ = ["cloud"]  # a fixture
+
+pytestmark = pytest.mark.filterwarnings("ignore:The v3 streaming protocol on Pregel is experimental")
+
+PARIS = ToolCall("c1", "get_weather", ('{"city"', ': "Paris"}'))
+TOKYO = ToolCall("c2", "get_weather", ('{"city": "Tokyo"}',))
+
+#: What is answered to a question, and the blocks that it comes to; OCI's COHERE format has no place for reasoning.
+SAID: dict[str, tuple[Answer, list[str]]] = {
+    "words": (Answer.of("The Nile."), ["text"]),
+    "thoughts": (Answer.of("The Nile.", "I think of rivers."), ["reasoning", "text"]),
+    "words and two calls": (Answer.of("Let me look.", "", [PARIS, TOKYO]), ["text", "tool_call", "tool_call"]),
+    "thoughts and a call": (Answer.of("", "I need the weather.", [PARIS]), ["reasoning", "tool_call"]),
+    "all": (Answer.of("Let me look.", "Hm.", [PARIS, TOKYO]), ["reasoning", "text", "tool_call", "tool_call"]),
+    "a call without arguments": (Answer.of("", "", [ToolCall("c1", "now", ())]), ["tool_call"]),
+    "nothing": (Answer.of(""), []),
+}
+PLACE = PLACES["OCI model deployment"]
+CHAT: dict[str, Any] = {
+    "oci-model-deployment": ChatOCIModelDeployment,
+    "oci-genai": ChatOCIGenAI,
+    "sagemaker": ChatSagemakerEndpoint,
+    "modelarts": ChatModelArts,
+    "modelarts-websocket": ChatModelArts,
+    "modelarts-maas": ChatModelArts,
+}
+
+each_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+each_answer = pytest.mark.parametrize("asked", SAID)
+
+
+def _brain(request: dict[str, Any]) -> Answer:
+    content = request["messages"][-1]["content"]
+    text = content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+    return SAID[text][0] if text in SAID else reply(request)
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator(aws_keys=AWS, brain=_brain) as cloud:
+        yield cloud
+
+
+def chat_at(place: Place, cloud: Emulator, **options: Any) -> Any:
+    """A chat model on a platform."""
+    return CHAT[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+
+
+class Seen(BaseCallbackHandler):
+    """What callbacks are told."""
+
+    def __init__(self) -> None:
+        self.errors: list[tuple[BaseException, LLMResult]] = []
+        self.ends: list[LLMResult] = []
+        self.tokens: list[Any] = []
+        self.events: list[Any] = []
+
+    def on_llm_new_token(self, token: Any, **_: Any) -> None:
+        """Collect."""
+        self.tokens.append(token)
+
+    def on_stream_event(self, event: Any, **_: Any) -> None:
+        """Collect."""
+        self.events.append(event)
+
+    def on_llm_error(self, error: BaseException, *, response: LLMResult, **_: Any) -> None:
+        """Collect."""
+        self.errors.append((error, response))
+
+    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+        """Collect."""
+        self.ends.append(response)
+
+
+def _made(events: Any) -> AIMessage:
+    """The message that core makes of events."""
+    stream = ChatModelStream()
+    for event in events:
+        stream.dispatch(event)
+    assert stream.output_message is not None
+    return stream.output_message
+
+
+def _both(chat: Any, question: str) -> tuple[AIMessage, AIMessage]:
+    """One and the same stream by our events, and by core's bridge from our chunks."""
+    events = list(chat.service.client.stream(chat._chat([HumanMessage(question)], None, {}, stream=True)))
+    ours, chunks = ContentEvents(chat.provider, chat.model), Chunks(chat.provider, chat.model)
+    bridged = chunks_to_events(iter([*filter(None, map(chunks.chunk, events)), chunks.last()]))
+    return _made([*chain.from_iterable(map(ours.events, events)), *ours.last()]), _made(bridged)
+
+
+def _bare(message: AIMessage) -> dict[str, Any]:
+    """A message without the indices of its blocks."""
+    return {**message.model_dump(exclude={"content"}), "content": _blocks(message)}
+
+
+def _blocks(message: AIMessage) -> list[dict[str, Any]]:
+    return [{name: value for name, value in block.items() if name != "index"} for block in message.content_blocks]
+
+
+def _texts(events: list[Any]) -> str:
+    return "".join(event["delta"].get("text", "") for event in events if event["event"] == "content-block-delta")
+
+
+@each_place
+@each_answer
+async def test_events_are_valid(cloud: Emulator, place: Place, asked: str) -> None:
+    """Blocks begin, grow and end as the protocol says, and make the same blocks sync and async."""
+    chat = chat_at(place, cloud)
+    sync, asynchronous = chat.stream_events(asked, version="v3"), await chat.astream_events(asked, version="v3")
+    events, awaited = list(sync), [event async for event in asynchronous]
+
+    assert_valid_event_stream(events)
+    assert_valid_event_stream(awaited)
+    assert [event["event"] for event in events] == [event["event"] for event in awaited]
+    kinds = [block["type"] for block in sync.output.content_blocks]
+    assert [kind for kind in SAID[asked][1] if kind in kinds or place != PLACES["OCI GenAI COHERE"]] == kinds
+    assert kinds == [block["type"] for block in (await asynchronous).content_blocks]
+    assert events[0]["id"] == sync.output.id
+
+
+@each_place
+@each_answer
+def test_they_mean_what_core_would_make_of_the_chunks(cloud: Emulator, place: Place, asked: str) -> None:
+    """Content, calls, usage, metadata and further arguments are those of core's bridge."""
+    ours, bridged = _both(chat_at(place, cloud), asked)
+
+    assert _bare(bridged) == _bare(ours)
+    assert ours.usage_metadata
+    assert {"finish_reason", "model_name", "model_provider"} <= ours.response_metadata.keys()
+
+
+def test_what_stands_beside_an_answer(cloud: Emulator) -> None:
+    """A service's own fields are where chunks have them."""
+    chat = chat_at(PLACES["OCI GenAI COHERE"], cloud, model_kwargs={"documents": [{"id": "d", "text": "The Nile."}]})
+    ours, bridged = _both(chat, "words")
+
+    assert _bare(bridged) == _bare(ours)
+    assert ours.additional_kwargs["citations"]
+
+
+def _sse(*deltas: dict[str, Any]) -> Fault:
+    """A stream of these deltas, of the first choice if they do not say of which."""
+    choices: list[dict[str, Any]] = [{"index": delta.get("choice", 0), "delta": delta} for delta in deltas]
+    ends = [{"index": index, "finish_reason": "stop"} for index in sorted({choice["index"] for choice in choices})]
+    events = [json.dumps({"choices": [choice]}) for choice in [*choices, *ends]]
+    return Fault("body", data="".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode())
+
+
+def _call(index: int, arguments: str, id: str | None = None, name: str | None = None) -> dict[str, Any]:
+    return {"tool_calls": [{"index": index, "id": id, "function": {"name": name, "arguments": arguments}}]}
+
+
+def _tool_call(id: str, name: str, args: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "tool_call", "id": id, "name": name, "args": args}
+
+
+def _invalid(args: str) -> dict[str, Any]:
+    return {"type": "invalid_tool_call", "id": "c1", "name": "f", "args": args}
+
+
+#: Streams that are hard to tell: the deltas, and the blocks.
+ODD: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
+    "calls in mixed fragments": (
+        [_call(0, '{"x"', "c1", "f"), _call(1, '{"y"', "c2", "g"), _call(0, ":1}"), _call(1, ":2}")],
+        [_tool_call("c1", "f", {"x": 1}), _tool_call("c2", "g", {"y": 2})],
+    ),
+    "words after a call": (
+        [{"content": "a"}, _call(0, "{}", "c1", "f"), {"content": "b"}],
+        [{"type": "text", "text": "a"}, _tool_call("c1", "f", {}), {"type": "text", "text": "b"}],
+    ),
+    "thoughts again and again": (
+        [{"reasoning_content": "r"}, {"content": "t"}, {"reasoning_content": "s"}, {"content": "u"}],
+        [
+            {"type": "reasoning", "reasoning": "r"},
+            {"type": "text", "text": "t"},
+            {"type": "reasoning", "reasoning": "s"},
+            {"type": "text", "text": "u"},
+        ],
+    ),
+    "several answers": ([{"content": "a"}, {"content": "b", "choice": 1}], [{"type": "text", "text": "a"}]),
+    "arguments that are no JSON": ([_call(0, "{x", "c1", "f"), _call(0, "}")], [_invalid("{x}")]),
+    "arguments that are no object": ([_call(0, "[1", "c1", "f"), _call(0, "]")], [_invalid("[1]")]),
+}
+
+
+@pytest.mark.parametrize(("deltas", "blocks"), ODD.values(), ids=ODD)
+def test_odd_streams(cloud: Emulator, deltas: list[dict[str, Any]], blocks: list[dict[str, Any]]) -> None:
+    """A new block for each thing that is said, and to each call its own fragments, however they come."""
+    cloud.script(_sse(*deltas))
+    stream = chat_at(PLACE, cloud).stream_events(QUESTION, version="v3")
+
+    assert_valid_event_stream(stream)
+    told = [{name: value for name, value in block.items() if name != "error"} for block in _blocks(stream.output)]
+    assert blocks == told
+    begun = [event["content"] for event in stream if event["event"] == "content-block-start"]
+    calls = [block for block in begun if block["type"] == "tool_call_chunk"]
+    assert [f"lc_tc_{at}" for at in range(len(calls))] == [call["index"] for call in calls]
+    assert all(call["error"] for call in stream.output.invalid_tool_calls)
+
+
+def test_a_refusal_is_whole(cloud: Emulator) -> None:
+    """A refusal in pieces is one block with all of them, as in a whole answer."""
+    cloud.always(_sse({"refusal": "I "}, {"refusal": "will not."}))
+    chat = chat_at(PLACE, cloud)
+    stream, whole = chat.stream_events(QUESTION, version="v3"), AIMessage("")
+    assert_valid_event_stream(stream)
+
+    whole.additional_kwargs = {"refusal": "I will not."}
+    whole.response_metadata = {"model_provider": chat.provider}
+    assert _blocks(whole) == _blocks(stream.output)
+    assert whole.additional_kwargs == stream.output.additional_kwargs
+
+
+def test_logprobs(cloud: Emulator) -> None:
+    """All of them, as in the sum of the chunks."""
+    chat = chat_at(PLACE, cloud, logprobs=True)
+    first, *rest = chat.stream(QUESTION)
+    logprobs = chat.stream_events(QUESTION, version="v3").output.response_metadata["logprobs"]
+
+    assert (first + rest).response_metadata["logprobs"] == logprobs
+    assert ANSWER == "".join(entry["token"] for entry in logprobs["content"])
+
+
+async def test_callbacks_are_told_once(cloud: Emulator) -> None:
+    """Under v3 of events and not of tokens, under `stream` of tokens and not of events; of the end once."""
+    chat = chat_at(PLACE, cloud)
+    seen, old = Seen(), Seen()
+    sync = list(chat.stream_events(QUESTION, {"callbacks": [seen]}, version="v3"))
+    stream = await chat.astream_events(QUESTION, {"callbacks": [seen]}, version="v3")
+    asynchronous = [event async for event in stream]
+    await stream
+    chunks = list(chat.stream(QUESTION, {"callbacks": [old]}))
+
+    assert ([], 2, []) == (seen.tokens, len(seen.ends), seen.errors)
+    assert [*sync, *asynchronous] == seen.events
+    assert ANSWER == _texts(sync) == _texts(asynchronous)
+    assert ([chunk.content for chunk in chunks], [], 1) == (old.tokens, old.events, len(old.ends))
+
+
+def test_usage_is_counted(cloud: Emulator) -> None:
+    """LangChain's counter finds the usage under the model's name."""
+    with get_usage_metadata_callback() as counter:
+        output = chat_at(PLACE, cloud).stream_events(QUESTION, version="v3").output
+
+    assert {output.response_metadata["model_name"]: output.usage_metadata} == counter.usage_metadata
+
+
+async def _told(seen: Seen) -> None:
+    """Core hands the error to the reader first and to the callbacks in the next moment."""
+    async with asyncio.timeout(10):
+        while not seen.errors:  # noqa: ASYNC110  # told from another thread
+            await asyncio.sleep(0.001)
+
+
+def _check(ending: Ending, error: MDStreamError, seen: Seen, events: list[Any]) -> None:
+    assert isinstance(error, ending.error)
+    assert isinstance(error, ModelError)
+    assert ending.code in (None, error.code)
+    ((told, response),) = seen.errors
+    ((generation,),) = response.generations
+    assert error is told
+    assert [] == seen.ends
+    assert error.response is not None
+    assert _texts(events) == error.response.json()["partial"]["text"]
+    assert error.response.json() == generation.message.response_metadata["body"]  # type: ignore[union-attr]
+    assert not {"message-finish", "error"} & {event["event"] for event in events}
+
+
+@pytest.mark.parametrize(
+    ("place", "ending"),
+    [*MATRIX.values(), *((PLACE, ending) for ending in ENDINGS.values())],
+    ids=[*MATRIX, *ENDINGS],
+)
+async def test_no_broken_stream_succeeds(cloud: Emulator, place: Place, ending: Ending) -> None:
+    """Every ending raises what it is, after the events that came, and tells the callbacks once, with the partial."""
+    cloud.always(ending.fault)
+    chat, first, second, sync, asynchronous = chat_at(place, cloud), Seen(), Seen(), [], []
+
+    with pytest.raises(MDStreamError) as caught:
+        for event in chat.stream_events(QUESTION, {"callbacks": [first]}, version="v3"):
+            sync.append(event)  # noqa: PERF402  # what came before the error counts
+    with pytest.raises(MDStreamError) as again:
+        async for event in await chat.astream_events(QUESTION, {"callbacks": [second]}, version="v3"):
+            asynchronous.append(event)  # noqa: PERF401
+
+    _check(ending, caught.value, first, sync)
+    await _told(second)
+    _check(ending, again.value, second, asynchronous)
+    assert _texts(sync)
+    assert 2 == len(cloud.requests)
+
+
+async def test_leaving_closes_the_socket(cloud: Emulator) -> None:
+    """The server sees the client go at once: when a generator is closed, and when a stream is left."""
+    cloud.always(Fault("stall", after=3))
+    chat = chat_at(PLACE, cloud)
+
+    sync = chat._stream_chat_model_events([HumanMessage(QUESTION)])
+    next(sync)
+    sync.close()
+    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
+
+    asynchronous = chat._astream_chat_model_events([HumanMessage(QUESTION)])
+    await anext(asynchronous)
+    await asynchronous.aclose()
+    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
+
+    async with await chat.astream_events(QUESTION, version="v3") as stream:
+        assert "The" == await anext(aiter(stream.text))
+    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
+    assert 3 == len(cloud.requests)
+
+
+WEATHER: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
+
+
+@each_place
+async def test_agents_tell_of_both_messages(cloud: Emulator, place: Place) -> None:
+    """LangGraph's v3 streams have a call and then an answer, token by token, under the ids of the state's messages."""
+    agent = create_agent(chat_at(place, cloud), [get_weather])
+
+    run = agent.stream_events(WEATHER, version="v3")
+    sync = [(message.message_id, list(message.text), message.tool_calls.get()) for message in run.messages]
+    awaited = await agent.astream_events(WEATHER, version="v3")
+    asynchronous = [
+        (message.message_id, [text async for text in message.text], await message.tool_calls)
+        async for message in awaited.messages
+    ]
+
+    for told, state in ((sync, run.output), (asynchronous, await awaited.output())):
+        (asking, _, (call,)), (answering, words, none) = told
+        assert (("get_weather", {"city": "Paris"}), []) == ((call["name"], call["args"]), none)
+        assert "sunny in Paris" in "".join(words)
+        assert len(words) > 3
+        assert ["human", "ai", "tool", "ai"] == [message.type for message in state["messages"]]
+        assert [asking, answering] == [message.id for message in state["messages"] if message.type == "ai"]
+
+
+@pytest.mark.parametrize("fault", [Fault("trailer"), Fault("trailer", after=4)], ids=["after [DONE]", "in the call"])
+async def test_an_agent_does_not_call_what_was_not_vouched_for(cloud: Emulator, fault: Fault) -> None:
+    """A call of a stream that failed, whole or not, is neither told as whole nor executed, and the agent fails."""
+    ran: list[str] = []
+
+    @tool
+    def get_weather(city: str) -> str:
+        """Tell the weather in a city."""
+        ran.append(city)
+        return "sunny"
+
+    cloud.always(fault)
+    seen = Seen()
+    agent = create_agent(chat_at(PLACE, cloud), [get_weather])
+
+    with pytest.raises(MDStreamError) as caught:
+        _ = agent.stream_events(WEATHER, {"callbacks": [seen]}, version="v3").output
+    with pytest.raises(MDStreamError):
+        await (await agent.astream_events(WEATHER, version="v3")).output()
+
+    assert [] == ran
+    assert "get_weather" == caught.value.partial.tool_calls[0].name  # type: ignore[union-attr]
+    assert not {"content-block-finish", "message-finish"} & {event["event"] for event in seen.events}
+    assert [caught.value] == [error for error, _ in seen.errors]

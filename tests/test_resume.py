@@ -1,0 +1,269 @@
+"""Going on with an answer that broke: in the core, in LangChain, and where it must not be done."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from _clouds import AWS, PLACES, Place
+from _endings import ANSWER, QUESTION
+from langchain.agents import create_agent
+from langchain_core.messages import HumanMessage
+from langchain_core.tools import tool
+from pydantic import BaseModel
+
+from langchain_mdstream import (
+    ChatModelArts,
+    ChatOCIGenAI,
+    ChatOCIModelDeployment,
+    ChatSagemakerEndpoint,
+    OCIModelDeploymentLLM,
+    SagemakerEndpoint,
+)
+from mdstream_core import OCIModelDeployment, Reply, Resumed, Retry, Service, TextDelta, Timeout, dialect
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.errors import IncompleteToolCall, MDStreamError, StreamFailure, StreamInterrupted, StreamTimeout
+from mdstream_core.resume import can_go_on
+
+CUT, TRAILER = Fault("cut", after=4), Fault("trailer", after=4)
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator(aws_keys=AWS) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+CHAT: dict[str, Any] = {
+    "OCI model deployment": ChatOCIModelDeployment,
+    "OCI GenAI OpenAI": ChatOCIGenAI,
+    "SageMaker vLLM": ChatSagemakerEndpoint,
+    "SageMaker LMI": ChatSagemakerEndpoint,
+    "ModelArts": ChatModelArts,
+    "ModelArts WebSocket": ChatModelArts,
+}
+
+
+def chat_at(cloud: Emulator, name: str = "OCI model deployment", **options: Any) -> Any:
+    """A chat model that goes on."""
+    return CHAT[name](**{**PLACES[name].fields(cloud), "max_retries": 0, "resume": True, **options})
+
+
+@pytest.mark.parametrize("name", CHAT)
+@pytest.mark.parametrize("breaks", [1, 2], ids=["once", "twice"])
+async def test_a_chat_goes_on(cloud: Emulator, name: str, breaks: int) -> None:
+    """The answer is whole, no word twice, each joint told; streamed, awaited, and in one piece."""
+    chat = chat_at(cloud, name)
+    faults = [Fault("cut", after=4), Fault("cut", after=2)][:breaks]
+    for ask in (_stream, _astream, _invoke):
+        cloud.reset()
+        cloud.script(*faults, None)
+        message = await ask(chat)
+
+        assert ANSWER == message.text
+        assert breaks == len(message.response_metadata["resumed"])
+        assert breaks + 1 == len(cloud.requests)
+        assert "stop" == message.response_metadata["finish_reason"]
+    joint = message.response_metadata["resumed"][0]
+    if "WebSocket" not in name:  # whose question is no request's body
+        assert ANSWER[: joint["at"]] == cloud.requests[1].json["messages"][-1]["content"]
+    json.dumps(message.response_metadata)
+
+
+async def _stream(chat: Any) -> Any:
+    first, *rest = chat.stream(QUESTION)
+    return first + rest
+
+
+async def _astream(chat: Any) -> Any:
+    first, *rest = [chunk async for chunk in chat.astream(QUESTION)]
+    return first + rest
+
+
+async def _invoke(chat: Any) -> Any:
+    return await chat.ainvoke(QUESTION, stream=True)
+
+
+LLM: dict[str, tuple[Any, Place]] = {
+    "OCI model deployment": (OCIModelDeploymentLLM, PLACES["OCI model deployment"]),
+    "SageMaker vLLM": (SagemakerEndpoint, PLACES["SageMaker vLLM"]),
+    "SageMaker TGI": (SagemakerEndpoint, Place("sagemaker", {"endpoint_name": "tgi", "dialect": "tgi"})),
+}
+
+
+@pytest.mark.parametrize(("model", "place"), LLM.values(), ids=LLM)
+async def test_a_completion_goes_on(cloud: Emulator, model: Any, place: Place) -> None:
+    """By its prompt; the joint is in the generation's info."""
+    llm = model(**place.fields(cloud), max_retries=0, resume=1)
+    whole = llm.invoke(QUESTION)
+    cloud.script(CUT, None)
+    assert whole == "".join(llm.stream(QUESTION))
+    cloud.script(CUT, None)
+    assert whole == "".join([text async for text in llm.astream(QUESTION)])
+    cloud.script(CUT, None)
+    (generation,) = llm.generate([QUESTION], stream=True).generations[0]
+
+    assert whole == generation.text
+    assert generation.generation_info["resumed"][0]["at"] < len(whole)
+
+
+def test_ocis_five_minutes_are_the_plain_case(cloud: Emulator) -> None:
+    """The trailer that says so is the end of the first half, and its code is told."""
+    cloud.script(Fault("trailer", after=6, reason="ModelResponseTimeExceeded"), None)
+    message = chat_at(cloud).invoke(QUESTION, stream=True)
+
+    assert ANSWER == message.text
+    assert "ModelResponseTimeExceeded" == message.response_metadata["resumed"][0]["code"]
+
+
+def test_the_limit_of_tokens_holds_for_both_halves(cloud: Emulator) -> None:
+    """What was said counts."""
+    cloud.script(CUT, None)
+    chat_at(cloud, max_tokens=100).invoke(QUESTION, stream=True)
+
+    assert 90 < cloud.last.json["max_tokens"] < 100
+
+
+def test_a_limit_of_times(cloud: Emulator) -> None:
+    """After so many halves the last error is raised, with all that came."""
+    cloud.always(Fault("cut", after=2))
+    with pytest.raises(StreamInterrupted) as caught:
+        chat_at(cloud, resume=2).invoke("Tell me a long story.", stream=True)
+
+    assert len(cloud.requests) <= 3
+    assert caught.value.partial.text  # type: ignore[union-attr]
+
+
+def test_without_being_asked_nothing_is_resumed(cloud: Emulator) -> None:
+    """It is an explicit choice."""
+    cloud.script(CUT, None)
+    with pytest.raises(StreamInterrupted):
+        chat_at(cloud, resume=False).invoke(QUESTION, stream=True)
+    assert 1 == len(cloud.requests)
+
+
+def test_a_server_that_begins_anew_is_found_out(cloud: Emulator) -> None:
+    """Nothing is said twice: the first half's error is raised, and the first half is the partial."""
+    chat = chat_at(cloud, "OCI model deployment")
+    begun = b'data: {"choices":[{"index":0,"delta":{"content":"The Nile, the Ama"}}]}\n\n'
+    again = b'data: {"choices":[{"index":0,"delta":{"content":"The Nile, the Amazon and so on"}}]}\n\n'
+    cloud.script(Fault("body", data=begun), Fault("body", data=again))
+    told = []
+    with pytest.raises(StreamInterrupted, match="began its answer anew") as caught:
+        for chunk in chat.stream(QUESTION):
+            told.append(chunk.text)  # noqa: PERF401  # what came before the error counts
+
+    assert ["The Nile, the Ama"] == told
+    assert "The Nile, the Ama" == caught.value.partial.text  # type: ignore[union-attr]
+    assert 2 == len(cloud.requests)
+
+
+def test_a_refused_second_half_raises_the_first_error(cloud: Emulator) -> None:
+    """What happened is that the stream broke; why nobody went on is its cause."""
+    cloud.script(TRAILER, Fault("refuse", "invalid_parameter"))
+    with pytest.raises(StreamFailure) as caught:
+        chat_at(cloud).invoke(QUESTION, stream=True)
+
+    assert caught.value.partial.text  # type: ignore[union-attr]
+    causes = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        causes.append(type(error).__name__)
+        error = error.__cause__
+    assert "InvalidRequest" in causes
+
+
+def test_a_second_half_is_asked_for_again_where_it_is_late(cloud: Emulator) -> None:
+    """Until its first word comes, it is retried as any other request."""
+    cloud.script(CUT, Fault("refuse", "lb_bandwidth"), None)
+
+    assert ANSWER == chat_at(cloud, max_retries=1).invoke(QUESTION, stream=True).text
+    assert 3 == len(cloud.requests)
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Tell the weather in a city."""
+    return f"It is sunny in {city}."
+
+
+class River(BaseModel):
+    """A river."""
+
+    name: str
+
+
+async def test_half_a_tool_call_is_never_gone_on_with(cloud: Emulator) -> None:
+    """It raises, once, and no tool is run."""
+    agent = create_agent(chat_at(cloud, streaming=True), [get_weather])
+    cloud.always(Fault("cut", after=5))
+    with pytest.raises(MDStreamError):
+        agent.invoke({"messages": [HumanMessage("What is the weather in Paris?")]})
+    assert 1 == len(cloud.requests)
+
+
+NEVER: dict[str, tuple[str, dict[str, Any]]] = {
+    "a thought": ("Think: what is 17 plus 25?", {"model_kwargs": {"reasoning_effort": "low"}}),
+    "a schema": ("Name a river.", {"model_kwargs": {"response_format": {"type": "json_object"}}}),
+}
+
+
+@pytest.mark.parametrize(("question", "options"), NEVER.values(), ids=NEVER)
+def test_what_is_never_gone_on_with(cloud: Emulator, question: str, options: dict[str, Any]) -> None:
+    """A thought, an answer held to a form: the error is raised."""
+    cloud.always(Fault("cut", after=2))
+    with pytest.raises(StreamInterrupted):
+        chat_at(cloud, **options).invoke(question, stream=True)
+    assert 1 == len(cloud.requests)
+
+
+def test_native_formats_of_oci_cannot_go_on(cloud: Emulator) -> None:
+    """The service has no such thing."""
+    place = PLACES["OCI GenAI GENERIC"]
+    cloud.always(CUT)
+    with pytest.raises(StreamInterrupted):
+        ChatOCIGenAI(**place.fields(cloud), resume=True, max_retries=0).invoke(QUESTION, stream=True)
+    assert 1 == len(cloud.requests)
+
+
+async def test_events_and_sum(cloud: Emulator) -> None:
+    """In the core: the joint is an event where it happened, and part of the sum; sync and async."""
+    service = Service(OCIModelDeployment(cloud.endpoint), retry=Retry(0), resume=3)
+    call = {"messages": [{"role": "user", "content": QUESTION}]}
+    cloud.script(CUT, None)
+    events = list(service.client.stream(service.call(dialect("openai-chat"), call)))
+    (joint,) = (at for at, event in enumerate(events) if isinstance(event, Resumed))
+    before = "".join(event.text for event in events[:joint] if isinstance(event, TextDelta))
+    assert len(before) == events[joint].at  # type: ignore[union-attr]
+
+    cloud.script(CUT, None)
+    reply = await service.async_client.complete(service.call(dialect("openai-chat"), call))
+    assert ANSWER == reply.text
+    assert 1 == len(reply.resumed)
+
+
+def test_the_time_begins_anew(cloud: Emulator) -> None:
+    """A second half has the whole of `timeout.total` again: OCI's first one may have used it up."""
+    cloud.script(Fault("stall", after=4), None)
+    chat = chat_at(cloud, timeout=Timeout(read=30, total=0.5))
+    message = chat.invoke(QUESTION, stream=True)
+
+    assert ANSWER == message.text
+    assert "timeout.total" in message.response_metadata["resumed"][0]["error"]
+
+
+def test_errors_are_those_that_were_expected() -> None:
+    """A stream that timed out may be gone on with, one with a cut tool call never."""
+    said = Reply.of([TextDelta("The Nile, the Amazon")])
+    assert can_go_on(StreamTimeout("late"), said)
+    assert not can_go_on(IncompleteToolCall("cut"), said)
+    assert not can_go_on(StreamFailure("no", retryable=False), said)
+    assert not can_go_on(StreamInterrupted("cut"), Reply.of([TextDelta("The")]))
