@@ -11,6 +11,7 @@ try:
 except ImportError:
     raise MissingExtra("langchain-core", "langchain") from None
 
+from langchain_mdstream._registering import register
 from langchain_mdstream.chat_models import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
 from langchain_mdstream.embeddings import (
     ModelArtsEmbeddings,
@@ -44,4 +45,5 @@ __all__ = [
     "SagemakerEndpointEmbeddings",
     "SagemakerEndpointRerank",
     "__version__",
+    "register",
 ]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pydantic import field_validator
 
 from langchain_mdstream._endpoint import Endpoint
+from langchain_mdstream._inquiries import Telling
 from mdstream_core import Call
 
 #: Fields that go into the question under their own names.
@@ -32,7 +33,7 @@ _CONNECTION = frozenset(
 _NOT_ASKED = frozenset({"stream", "ls_structured_output_format", "structured_output_format", "extra_headers"})
 
 
-class Model(Endpoint):
+class Model(Telling):
     """The fields of a model that writes text."""
 
     temperature: float | None = None
@@ -97,11 +98,10 @@ class Model(Endpoint):
 
     def _call(self, asked: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool) -> Call:
         """One call: the fields, then what the caller says, then `extra_body`."""
-        if misplaced := _CONNECTION & kwargs.keys():
+        said = {self.aliases.get(name, name): value for name, value in kwargs.items() if name not in _NOT_ASKED}
+        if misplaced := _CONNECTION & said.keys():
             names = ", ".join(sorted(misplaced))
             raise ValueError(f"{names}: an option of the model, not of a call; make a copy with model_copy(update=…)")
-        said = {name: value for name, value in kwargs.items() if name not in _NOT_ASKED}
-        said = {self.aliases.get(name, name): value for name, value in said.items()}
         question = {**self._parameters(), **self.model_kwargs, **asked, **said}
         if stop:
             question["stop"] = stop

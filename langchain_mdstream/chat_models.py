@@ -24,6 +24,7 @@ from langchain_mdstream._loading import loadable
 from langchain_mdstream._messages import openai_messages
 from langchain_mdstream._model import Model
 from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
+from langchain_mdstream._profiles import known_profile
 from langchain_mdstream._structured import Method, structured
 from langchain_mdstream._translate import Chunks, result
 from mdstream_core import Call
@@ -181,13 +182,38 @@ class ChatModel(Model, BaseChatModel):
         """
         return structured(self, schema, method=method, include_raw=include_raw, strict=strict, **kwargs)
 
-    def get_num_tokens(self, text: str) -> int:
-        """An estimate, of about 4 characters a token."""
-        return count_tokens_approximately([AIMessage(text)]) if text else 0
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Tool] | None = None) -> int:
+        """How many tokens a conversation is, chat template and tools included.
 
-    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """An estimate; the server's own count comes with each answer as `usage_metadata`."""
-        return count_tokens_approximately(messages, tools=list(tools) if tools else None)
+        Counted by the model server where it does that (`count_tokens`), else an estimate. Pictures and sounds count
+        in the server's answer only.
+
+        Args:
+            messages: The conversation.
+            tools: The tools that are offered with it, as for `bind_tools`.
+        """
+        wires = [convert_to_openai_tool(tool) for tool in tools or ()]
+        answer = self._tokenized({"messages": openai_messages(messages), "tools": wires or None})
+        if answer is not None:
+            return int(answer["count"])
+        return count_tokens_approximately(messages, tools=[*wires] or None)
+
+    def fetch_profile(self) -> ModelProfile:
+        """What the model can do, from the server where it tells (`/v1/models`, `/tokenize`), over what is known.
+
+        Raises:
+            ModelError: The server could not be asked.
+
+        Example:
+            ```python
+            chat = chat.model_copy(update={"profile": chat.fetch_profile()})
+            ```
+        """
+        return {**(self.profile or {}), **self._server_profile()}
+
+    async def afetch_profile(self) -> ModelProfile:
+        """The same, for asynchronous code."""
+        return {**(self.profile or {}), **await self._aserver_profile()}
 
     def _chat(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
@@ -200,7 +226,7 @@ class ChatModel(Model, BaseChatModel):
 
     def _resolve_model_profile(self) -> ModelProfile:
         """What is known without asking: a served model may be any. Say more of yours with `profile=`."""
-        return ModelProfile(text_inputs=True, text_outputs=True)
+        return known_profile(self.provider, self.model)
 
     @property
     def _llm_type(self) -> str:

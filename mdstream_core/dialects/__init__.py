@@ -10,6 +10,7 @@ from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
 from mdstream_core.dialects._oci_quirks import oci_dialect_name
 from mdstream_core.dialects.auto import Auto
 from mdstream_core.dialects.embeddings import AutoEmbeddings, OCIEmbedText, OpenAIEmbeddings, TEIEmbeddings
+from mdstream_core.dialects.inquiries import Models, Tokenize
 from mdstream_core.dialects.lmi import LMI, JumpStartLlama
 from mdstream_core.dialects.markup import Markup
 from mdstream_core.dialects.oci_cohere import OCICohere, OCICohereV2
@@ -30,6 +31,7 @@ __all__ = [
     "JumpStartLlama",
     "ListDialect",
     "Markup",
+    "Models",
     "OCICohere",
     "OCICohereV2",
     "OCIEmbedText",
@@ -44,6 +46,7 @@ __all__ = [
     "Score",
     "TEIEmbeddings",
     "TEIRerank",
+    "Tokenize",
     "dialect",
     "embedding_dialect",
     "oci_dialect_name",
@@ -59,9 +62,12 @@ _EMBEDDINGS: dict[str, ListDialect] = {
 _RANKINGS: dict[str, ListDialect] = {
     known.name: known for known in (Rerank(), Score(), TEIRerank(), AutoRerank(), OCIRerankText())
 }
+_OPENAI = (OpenAIChat(), OpenAICompletions(), Auto(), Models(), Tokenize())
 _TABLE: dict[str, Dialect] = {
-    known.name: known for known in (OpenAIChat(), OpenAICompletions(), Auto(), TGI(), LMI(), JumpStartLlama(), *_OCI)
-} | {**_EMBEDDINGS, **_RANKINGS}
+    **{known.name: known for known in (*_OPENAI, TGI(), LMI(), JumpStartLlama(), *_OCI)},
+    **_EMBEDDINGS,
+    **_RANKINGS,
+}
 
 
 def dialect(name: str) -> Dialect:

@@ -25,6 +25,9 @@ Trailers = Sequence[tuple[str, str]]
 #: What to do about a refusal: its status, a word of its code or message, the cure. The first that fits is told.
 Cures = Sequence[tuple[int, str, str]]
 
+#: What a model server tells of itself: routes beside the one that somebody's own `route` is for.
+BESIDE = frozenset({"/tokenize", "/v1/models"})
+
 USER_AGENT = f"mdstream/{__version__}"
 
 _FRAMING: dict[str, type[Frames]] = {
@@ -68,7 +71,10 @@ class Platform(Protocol):
         ...
 
     def request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
-        """The unsigned request. Raises `InvalidRequest` if the service would not take it."""
+        """The unsigned request: a POST, or a GET where there is no content.
+
+        Raises `InvalidRequest` if the service would not take it.
+        """
         ...
 
     def frames(self, head: Head) -> Frames:

@@ -20,7 +20,7 @@ from mdstream_core import _json
 from mdstream_core.errors import ServiceError, Words, service_error
 from mdstream_core.http import Head, Request, is_secret
 from mdstream_core.platforms._modelarts_codes import CODES, STATUSES
-from mdstream_core.platforms._platform import USER_AGENT, Trailers, frames, refusal, words
+from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers, frames, refusal, words
 from mdstream_core.wire import Frames
 from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
 
@@ -28,6 +28,8 @@ from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
 LARGEST = 12 * 1024 * 1024
 
 _SCHEMES = ("https", "http", "wss", "ws")
+_VERSION = re.compile(r"/v[0-9]+$")
+_PATH = re.compile(r"/((chat/)?completions|embeddings|rerank)$")
 _CODE = re.compile(r"[A-Za-z]+\.\d+")
 
 #: How the envelope is spelled: the names of code and message (exception_handler.py; one level down too).
@@ -75,10 +77,13 @@ class ModelArts:
 
     def url(self, route: str) -> str:
         """Where `route` is."""
+        if route in BESIDE:
+            base = _PATH.sub("", self.base)
+            return f"{base}{_unversioned(route) if _VERSION.search(base) else route}"
         path = route if self.route is None else self.route
         if self.route is None and (self.base.endswith(path) or self.base.endswith(_unversioned(path))):
             path = ""
-        elif re.search(r"/v[0-9]+$", self.base):
+        elif _VERSION.search(self.base):
             path = _unversioned(path)
         slash = "/" if path and not path.startswith("/") else ""
         return f"{self.base}{slash}{path}" + (f"?{self.query}" if self.query else "")
@@ -101,7 +106,7 @@ class ModelArts:
             "content-length": str(len(content)),
             "content-type": "application/json",
         }
-        return Request("POST", self.url(route), {**fields, **given}, content)
+        return Request("POST" if content else "GET", self.url(route), {**fields, **given}, content)
 
     def frames(self, head: Head) -> Frames:
         """Events, one document, or the messages of a WebSocket."""

@@ -161,7 +161,12 @@ class OCIGenerativeAI:
             url = f"{self.base}{self.openai_base}{route.removeprefix('/v1')}"
             if self.compartment_id:  # both names, as Oracle's own client sends it
                 fields |= {"opc-compartment-id": self.compartment_id, "compartmentid": self.compartment_id}
-        return Request("POST", url, {**fields, **{name.lower(): value for name, value in headers.items()}}, content)
+        return Request(
+            "POST" if content else "GET",
+            url,
+            {**fields, **{name.lower(): value for name, value in headers.items()}},
+            content,
+        )
 
     def frames(self, head: Head) -> Frames:
         """Events, or one document."""

@@ -19,7 +19,7 @@ from mdstream_core import _json
 from mdstream_core.errors import InvalidRequest, ServiceError, StreamFailure, StreamTimeout, service_error
 from mdstream_core.http import Head, Request
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
-from mdstream_core.platforms._platform import USER_AGENT, Cures, Trailers, cure_of, frames, refusal, words
+from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Cures, Trailers, cure_of, frames, refusal, words
 from mdstream_core.wire import Frames
 
 #: The largest request body, in bytes; the service answers 413 to more.
@@ -100,7 +100,7 @@ class OCIModelDeployment:
         return body
 
     def request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
-        """A POST to the door that fits."""
+        """To the door that fits. A bare endpoint takes no GET; one with an inference endpoint's path does."""
         if len(content) > LARGEST:
             raise InvalidRequest(
                 f"the request has {len(content)} bytes; OCI takes {LARGEST} at most: send fewer or smaller images",
@@ -118,10 +118,14 @@ class OCIModelDeployment:
             "user-agent": USER_AGENT,
         }
         path, header = self._way(route)
+        if not content and not path:
+            raise InvalidRequest(
+                f"{route} cannot be read on a bare endpoint: give the inference endpoint's, …/predict/v1", status=405
+            )
         if header:
             fields["route"] = header
         door = _STREAM if stream else _PREDICT
-        return Request("POST", f"{self.base}{door}{path}", {**fields, **_lower(headers)}, content)
+        return Request("POST" if content else "GET", f"{self.base}{door}{path}", {**fields, **_lower(headers)}, content)
 
     def frames(self, head: Head) -> Frames:
         """Events, or one document. A proxy that merges trailers into the headers says here that the stream failed."""
@@ -154,10 +158,9 @@ class OCIModelDeployment:
     def _way(self, route: str) -> tuple[str, str]:
         """The path behind the door, and the `route` header; never both."""
         if not self.suffix:
-            return "", route if self.route is None else self.route
-        if self.suffix == "/v1" and route.startswith("/v1/"):
-            return route, ""
-        return self.suffix, ""
+            return "", route if self.route is None or route in BESIDE else self.route
+        whole = self.suffix == "/v1" or (self.suffix.startswith("/v1/") and route in BESIDE)
+        return (route if whole else self.suffix), ""
 
 
 def _failure_told(fields: Iterable[tuple[str, str]]) -> str | None:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from mdstream_core.errors import InvalidRequest, MalformedStream, ServiceError
 from mdstream_core.http import Head, Request
 from mdstream_core.platforms._payload_parts import ContainerDecoder, PayloadParts
-from mdstream_core.platforms._platform import USER_AGENT, Trailers
+from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers
 from mdstream_core.platforms._sagemaker_refusals import refusal
 from mdstream_core.wire import Frames
 
@@ -131,6 +131,8 @@ class SageMaker:
 
     def request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
         """A POST to the door that fits; the container's route is always `/invocations`."""
+        if route in BESIDE:
+            raise InvalidRequest(f"{route} cannot be reached on SageMaker: an endpoint answers invocations only")
         if len(content) > LARGEST:
             raise InvalidRequest(
                 f"the request has {len(content)} bytes; SageMaker takes {LARGEST} at most: send smaller images",

@@ -1,0 +1,76 @@
+"""What the models of OCI Generative AI can do, as Oracle's pages of each model say: a table of facts.
+
+Of models on deployments and endpoints nothing is known before the server is asked: the name does not tell how long a
+context it was started with.
+
+Source: docs.oracle.com, Generative AI, the page of each model ("Key features"), read 2026-11. A context is prompt and
+answer together; that Cohere and Meta take tools stands on the page of tool support.
+"""
+
+from typing import Any, cast
+
+from langchain_core.language_models import ModelProfile
+
+#: What every model here does.
+_TEXT: dict[str, Any] = {"text_inputs": True, "text_outputs": True}
+
+_TOOLS: dict[str, Any] = {"tool_calling": True, "tool_call_streaming": True}
+_SCHEMA: dict[str, Any] = {"structured_output": True}
+_IMAGES: dict[str, Any] = {"image_inputs": True}
+_SOUNDS: dict[str, Any] = {"audio_inputs": True, "video_inputs": True}
+_PAPERS: dict[str, Any] = {"pdf_inputs": True}
+_THINKS: dict[str, Any] = {"reasoning_output": True}
+_LONG: dict[str, Any] = {"max_output_tokens": 65_536}
+
+
+def _of(window: int, *abilities: dict[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {"max_input_tokens": window}
+    for ability in abilities:
+        facts |= ability
+    return facts
+
+
+#: By the beginning of a model's name; the longest that fits counts. What a page does not say is not here.
+_OCI_GENERATIVE_AI: dict[str, dict[str, Any]] = {
+    "xai.grok-4": _of(128_000, _IMAGES, _TOOLS, _SCHEMA, _THINKS),
+    "xai.grok-4.": {},  # later ones, of which their own pages tell
+    "xai.grok-4-fast-reasoning": _of(2_000_000, _IMAGES, _TOOLS, _SCHEMA, _THINKS),
+    "xai.grok-4-fast-non-reasoning": _of(2_000_000, _IMAGES, _TOOLS, _SCHEMA),
+    "xai.grok-4-1-fast-reasoning": _of(2_000_000, _IMAGES, _TOOLS, _SCHEMA, _THINKS),
+    "xai.grok-4-1-fast-non-reasoning": _of(2_000_000, _IMAGES, _TOOLS, _SCHEMA),
+    "xai.grok-code-fast-1": _of(256_000),
+    "xai.grok-3": _of(131_072, _TOOLS, _SCHEMA),
+    "xai.grok-3-mini": _of(131_072, _TOOLS, _SCHEMA, _THINKS),
+    "google.gemini-2.5-pro": _of(1_048_576, _LONG, _IMAGES, _SOUNDS, _THINKS),
+    "google.gemini-2.5-flash": _of(1_048_576, _LONG, _IMAGES, _SOUNDS, _PAPERS, _THINKS),
+    "openai.gpt-oss-120b": _of(128_000, _TOOLS, _THINKS),
+    "openai.gpt-oss-20b": _of(128_000, _TOOLS, _THINKS),
+    "meta.llama-4-maverick": _of(512_000, _IMAGES, _TOOLS),
+    "meta.llama-4-scout": _of(192_000, _IMAGES, _TOOLS),
+    "meta.llama-3.3-70b-instruct": _of(128_000, _TOOLS),
+    "meta.llama-3.2-90b-vision-instruct": _of(128_000, _IMAGES, _TOOLS),
+    "meta.llama-3.2-11b-vision-instruct": _of(128_000, _IMAGES, _TOOLS),
+    "meta.llama-3.1-405b-instruct": _of(128_000, _TOOLS),
+    "meta.llama-3.1-70b-instruct": _of(128_000, _TOOLS),
+    "cohere.command-a-03-2025": _of(256_000, _TOOLS),
+    "cohere.command-a-reasoning": _of(256_000, _TOOLS, _THINKS),
+    "cohere.command-a-vision": _of(128_000, _IMAGES, _TOOLS),
+    "cohere.command-r-08-2024": _of(128_000, _TOOLS),
+    "cohere.command-r-plus-08-2024": _of(128_000, _TOOLS),
+}
+
+
+def known_profile(provider: str, model: str) -> ModelProfile:
+    """What is known of a model without asking anybody.
+
+    Args:
+        provider: The platform, as in `ls_provider`.
+        model: The model's name.
+
+    Example:
+        >>> known_profile("oci_generative_ai", "xai.grok-4")["max_input_tokens"]
+        128000
+    """
+    table = _OCI_GENERATIVE_AI if provider == "oci_generative_ai" else {}
+    known = max((name for name in table if model.lower().startswith(name)), key=len, default="")
+    return cast(ModelProfile, {**_TEXT, **table.get(known, {})})
