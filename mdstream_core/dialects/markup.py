@@ -1,0 +1,396 @@
+"""What a server passes through as text, because it runs without parsers: tool calls and reasoning, on any dialect.
+
+| `--tool-call-parser` of vLLM | what the model writes |
+|---|---|
+| `hermes` | `<tool_call>{"name": "f", "arguments": {…}}</tool_call>`, text around them |
+| `mistral` | `[TOOL_CALLS][{"name": "f", "arguments": {…}}, …]`, or `[TOOL_CALLS]f{…}`, with `[CALL_ID]` and `[ARGS]` |
+| `llama3_json` | `{"name": "f", "parameters": {…}}`, after `<|python_tag|>` or at the start, several with `;` between |
+| `pythonic` | `[f(city="Paris"), g()]`, the whole answer, and every value a literal |
+
+Sources: vllm/tool_parsers and vllm/reasoning, whose names these are.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, get_args
+
+from mdstream_core import _json
+from mdstream_core.dialects._dialect import Decoder, Dialect
+from mdstream_core.dialects._markup_reading import (
+    HEAD,
+    LONGEST_HEAD,
+    Brackets,
+    Objects,
+    Reader,
+    Reasoning,
+    Thought,
+    behind_blank,
+)
+from mdstream_core.errors import MDStreamError
+from mdstream_core.events import Event, Finish, ReasoningDelta, Reply, TextDelta, ToolCallDelta
+
+#: The most that is held back of calls in Python, in characters: their syntax tree takes 500 times the memory.
+_MOST_PYTHON = 128 * 1024
+
+#: Any beginning of what stands before the arguments.
+_HEAD_BEGUN = re.compile(
+    r"""\{\s*(?:"type"\s*:\s*"\w*"\s*,\s*)?+(?:\Z|"\w*\Z|"(?:type|name)"\s*(?:\Z|:\s*(?:\Z|"[^"\\]*+(?:\Z|"\s*(?:\Z|,\s*
+    (?:\Z|"\w*\Z|"(?:arguments|parameters)"\s*(?:\Z|:\s*\Z)))))))""",
+    re.VERBOSE,
+)
+
+#: What stands before them where Mistral's models write a name without an object around it, and any beginning of it.
+_NAMED = re.compile(r"(?P<name>[\w.-]+)(?:\[CALL_ID\](?P<id>\w+))?(?:\[ARGS\])?\s*(?=\{)")
+_NAMED_BEGUN = re.compile(r"[\w.-]++(?:\[[A-Z_]*+\]?\w*+)*+\s*\Z")
+
+#: The same for the first of a list of calls in Python.
+_PYTHON = re.compile(r"\[\s*[A-Za-z_]\w*\(\s*(?:\)|[A-Za-z_]\w*\s*=)")
+_PYTHON_BEGUN = re.compile(r"\[\s*(?:\Z|[A-Za-z_]\w*+(?:\Z|\(\s*(?:\Z|[A-Za-z_]\w*+\s*\Z)))")
+
+_PYTHON_MARK = re.compile(r"""["'(){}\[\]]""")
+
+
+class Hermes(Objects):
+    """The habit of Hermes and Qwen."""
+
+    marker = "<tool_call>"
+    last: ClassVar[str] = "</tool_call>"
+
+    def _opening(self, text: str, at: int) -> int:
+        at = self._blank(text, at)
+        if text.startswith("{", at):
+            self._begin_object()
+        elif at < len(text):
+            self._give_up()
+        return at
+
+    def _closing(self, text: str, at: int) -> int:
+        at = behind_blank(text, at)
+        there = text[at : at + len(self.last)]
+        if there != self.last and self.last.startswith(there):
+            return self._hold(text, at)
+        self._state = self._text
+        return at + len(self.last) if there == self.last else at
+
+
+class Mistral(Objects):
+    """The habits of Mistral's models: a list of objects, or a marker and a name for each call."""
+
+    marker = "[TOOL_CALLS]"
+
+    def _opening(self, text: str, at: int) -> int:
+        at = self._blank(text, at)
+        if not text.startswith("[", at):
+            return self._begin(text, at, _NAMED, _NAMED_BEGUN)
+        self._keep("[")
+        self._state = self._element
+        return at + 1
+
+    def _element(self, text: str, at: int) -> int:
+        """Between the calls of a list."""
+        at = self._blank(text, at)
+        mark = text[at : at + 1]
+        if mark == "{":
+            self._begin_object()
+        elif mark == ",":
+            self._keep(mark)
+        elif mark == "]":
+            self._keep(mark)
+            if self.marker not in self._kept:  # or else there was no call
+                self._drop()
+            self._give_up()
+        elif mark:
+            self._give_up()
+        return at + (mark in {",", "]"})
+
+    def _closing(self, text: str, at: int) -> int:
+        self._state = self._element if self._enveloped else self._text
+        return at
+
+    def _unfinished(self) -> bool:
+        between = self._state == self._element and not "".join(self._kept).strip()
+        return super()._unfinished() and not between
+
+
+class Llama(Objects):
+    """The habit of Llama 3: nothing but a call, or several. Where a JSON answer is no call, its first keys show it."""
+
+    marker = "<|python_tag|>"
+    first = "{"
+
+    def _opening(self, text: str, at: int) -> int:
+        return self._begin(text, self._blank(text, at), HEAD, _HEAD_BEGUN)
+
+    def _closing(self, text: str, at: int) -> int:
+        at = behind_blank(text, at)
+        if text.startswith(";", at):
+            self._keep(";")
+            self._state = self._opening
+            return at + 1
+        if at < len(text):
+            self._state = self._text
+        return at
+
+    def _unfinished(self) -> bool:
+        if self._state == self._opening:
+            return '"name"' in self._held
+        return self._state != self._start and super()._unfinished()
+
+
+class Pythonic(Reader):
+    """The habit of Llama 3.2, Llama 4 and ToolACE: nothing but a list, which only the end of the answer shows."""
+
+    first = "["
+    most = _MOST_PYTHON
+
+    def __init__(self, choice: int) -> None:
+        super().__init__(choice)
+        self._brackets = Brackets(mark=_PYTHON_MARK)
+
+    def flush(self, out: list[Event]) -> None:
+        """Nothing more is to come: hand out what was held back, as calls if it is a list of them."""
+        self._out = out
+        if self._state == self._over:
+            for name, arguments in _python_calls("".join(self._kept)):
+                self._call(name, arguments)
+        super().flush(out)
+
+    def _opening(self, text: str, at: int) -> int:
+        if _PYTHON.match(text, at, at + LONGEST_HEAD):
+            self._state = self._list
+        elif len(text) - at < LONGEST_HEAD and _PYTHON_BEGUN.match(text, at):
+            return self._hold(text, at)
+        else:
+            self._state = self._text
+        return at
+
+    def _list(self, text: str, at: int) -> int:
+        end = self._brackets.end(text, at)
+        self._keep(text[at:end])
+        if self._brackets.closed:
+            self._state = self._over
+        return end
+
+    def _over(self, text: str, at: int) -> int:
+        at = self._blank(text, at)
+        if at < len(text):
+            self._give_up()
+        return at
+
+    def _unfinished(self) -> bool:
+        return self._state == self._list or "(" in self._held
+
+
+def _python_calls(text: str) -> list[tuple[str, str]]:
+    """Names and arguments of a list of calls in Python, empty if it is none. Nothing of it is run."""
+    try:
+        tree = _JSONNames().visit(ast.parse(text.strip(), mode="eval")).body
+        return [_python_call(node) for node in tree.elts] if isinstance(tree, ast.List) else []
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):  # the last two: nested too deeply
+        return []
+
+
+def _python_call(node: ast.expr) -> tuple[str, str]:
+    match node:
+        case ast.Call(ast.Name(name), [], keywords) if all(word.arg for word in keywords):
+            arguments = _json.dumps({word.arg: ast.literal_eval(word.value) for word in keywords})
+            return name, arguments.decode("utf-8", "replace")  # a literal may have half a character in it
+    raise ValueError("no call with named arguments")
+
+
+class _JSONNames(ast.NodeTransformer):
+    """Some models write `True`, `False` and `None` as in JSON."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        names = {"true": True, "false": False, "null": None}
+        return ast.Constant(names[node.id]) if node.id in names else node
+
+
+FORMATS: dict[str, type[Reader]] = {
+    "hermes": Hermes,
+    "mistral": Mistral,
+    "llama3_json": Llama,
+    "pythonic": Pythonic,
+}
+
+
+class _Choice:
+    """One answer while it comes in."""
+
+    __slots__ = ("_index", "reader", "reason", "thought")
+
+    def __init__(self, index: int, reader: type[Reader], reasoning: Reasoning | None) -> None:
+        self._index = index
+        self.reader = reader(index)
+        self.thought = Thought(index, reasoning) if reasoning else None
+        self.reason = ""
+
+    def say(self, event: TextDelta, out: list[Event]) -> None:
+        thought = self.thought
+        if thought is None:
+            self.reader.feed(event, out)
+            return
+        if rest := thought.feed(event.text, out):
+            self.reader.feed(TextDelta(rest, self._index), out)
+        if thought.over:
+            self.thought = None
+
+    def flush(self, out: list[Event]) -> None:
+        if self.thought is not None and (rest := self.thought.flush(out)):
+            self.reader.feed(TextDelta(rest, self._index), out)
+        self.reader.flush(out)
+
+
+class MarkupDecoder:
+    """Reads what another decoder takes for text."""
+
+    def __init__(self, inner: Decoder, reader: type[Reader], reasoning: Reasoning | None) -> None:
+        self._inner = inner
+        self._reader = reader
+        self._reasoning = reasoning
+        self._choices: dict[int, _Choice] = {}
+        self._failed: MDStreamError | None = None
+
+    @property
+    def broken(self) -> MDStreamError | None:
+        """What was wrong with a payload that had events too."""
+        return self._failed or self._inner.broken
+
+    @property
+    def finished(self) -> bool:
+        """Whether every choice has said why it finished."""
+        return self._inner.finished and self._failed is None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more of the answer is to come."""
+        return self._inner.over and self._failed is None
+
+    def feed(self, data: bytes, event: str = "") -> list[Event]:
+        """The events of one payload. What was held back comes before an error."""
+        out: list[Event] = []
+        try:
+            self._read(self._inner.feed(data, event), out)
+        except MDStreamError as error:
+            self._failed = error
+        if (broken := self.broken) is not None:
+            self._flush(out)
+            if not out:
+                raise broken
+        return out
+
+    def end(self) -> list[Event]:
+        """Check that the answer is whole, and each call in it."""
+        if self._failed is not None:
+            raise self._failed
+        out: list[Event] = []
+        self._read(self._inner.end(), out)
+        self._flush(out)
+        for choice in self._choices.values():
+            choice.reader.end(cut=choice.reason == "length")
+        return out
+
+    def _read(self, events: list[Event], out: list[Event]) -> None:
+        for event in events:
+            if type(event) is TextDelta:  # a token
+                (self._choices.get(event.choice) or self._choice(event.choice)).say(event, out)
+            elif read := _READERS.get(type(event)):
+                read(self, event, out)
+            else:
+                out.append(event)
+
+    def _choice(self, index: int) -> _Choice:
+        if index not in self._choices:
+            self._choices[index] = _Choice(index, self._reader, self._reasoning)
+        return self._choices[index]
+
+    def _flush(self, out: list[Event]) -> None:
+        for choice in self._choices.values():
+            choice.flush(out)
+
+    def _finish(self, event: Finish, out: list[Event]) -> None:
+        choice = self._choice(event.choice)
+        choice.flush(out)
+        choice.reason = event.reason
+        called = event.reason == "stop" and choice.reader.calls
+        out.append(Finish("tool_calls", event.choice) if called else event)
+
+    def _thought(self, event: ReasoningDelta, out: list[Event]) -> None:
+        """The server reads thoughts itself: what comes as text is text."""
+        choice = self._choice(event.choice)
+        if choice.thought is not None and not choice.thought.begun:
+            choice.thought = None
+        out.append(event)
+
+    def _call(self, event: ToolCallDelta, out: list[Event]) -> None:
+        """The server reads calls itself: these get an index beside those in the text."""
+        function = {"name": event.name, "arguments": event.arguments}
+        entry = {"index": ("server", event.index), "id": event.id, "function": function}
+        out += self._choice(event.choice).reader.calls.read([entry])
+
+
+_READERS: dict[type, Callable[[MarkupDecoder, Any, list[Event]], None]] = {
+    Finish: MarkupDecoder._finish,
+    ReasoningDelta: MarkupDecoder._thought,
+    ToolCallDelta: MarkupDecoder._call,
+}
+
+
+class Markup:
+    """A dialect whose text has tool calls or reasoning in it, which the server does not read.
+
+    A model server reads them only when it was started with parsers (vLLM's `--tool-call-parser` and
+    `--reasoning-parser`); without, they come as the model wrote them. vLLM then refuses `tools` unless `tool_choice` is
+    `"none"`, and leaves out special tokens, of which `[TOOL_CALLS]` is one, unless `skip_special_tokens` is `False`.
+
+    An answer in which a call stops in the middle raises `IncompleteToolCall`. Where a connection breaks, `partial` has
+    all that was received but what could not be told yet: the beginning of a marker or of a call, up to its arguments;
+    a call whose arguments stand before its name; with `pythonic`, the list.
+
+    Args:
+        dialect: What is spoken around the text.
+        tool_calls: How the model writes calls: `hermes`, `mistral`, `llama3_json` or `pythonic`, as vLLM names them.
+        reasoning: `think` if an answer may begin with `<think>`, up to `</think>`; `open` if it begins inside of the
+            thought, because the prompt ended with `<think>` (DeepSeek-R1, newer Qwen).
+
+    Example:
+        >>> from mdstream_core import Markup, OpenAIChat, Reply
+        >>> decoder = Markup(OpenAIChat(), tool_calls="pythonic", reasoning="think").decoder()
+        >>> said = b'{"choices": [{"delta": {"content": "<think>Hm</think>[f(a=1)]"}, "finish_reason": "stop"}]}'
+        >>> reply = Reply.of(decoder.feed(said))
+        >>> reply.reasoning, reply.tool_calls[0].arguments, reply.finish_reason
+        ('Hm', '{"a":1}', 'tool_calls')
+    """
+
+    def __init__(self, dialect: Dialect, *, tool_calls: str | None = None, reasoning: Reasoning | None = None) -> None:
+        if tool_calls is not None and tool_calls not in FORMATS:
+            raise ValueError(f"tool_calls={tool_calls!r} is unknown; there are: {', '.join(FORMATS)}")
+        if reasoning is not None and reasoning not in get_args(Reasoning):
+            raise ValueError(f"reasoning={reasoning!r} is unknown; there are: {', '.join(get_args(Reasoning))}")
+        self.name = dialect.name
+        self.route = dialect.route
+        self._dialect = dialect
+        self._reader = FORMATS[tool_calls] if tool_calls else Reader
+        self._reasoning = reasoning
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+        """The inner dialect's question."""
+        return self._dialect.body(question, stream=stream)
+
+    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+        """The inner dialect's second question."""
+        return self._dialect.simpler(body, error)
+
+    def continued(self, body: Mapping[str, Any], said: Reply) -> dict[str, Any] | None:
+        """The inner dialect's, where the second half of an answer can be read without the first."""
+        if self._reasoning == "open" or self._reader.first:
+            return None
+        return self._dialect.continued(body, said)
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder, around the inner dialect's."""
+        inner = self._dialect.decoder()
+        if self._reader is Reader and self._reasoning is None:
+            return inner
+        return MarkupDecoder(inner, self._reader, self._reasoning)
