@@ -1,0 +1,311 @@
+"""LangGraph agents on every platform: tools, a checkpointer, three stream modes, retries, fallbacks, failures."""
+
+from collections.abc import Iterator
+from typing import Any, TypedDict
+
+import pytest
+from _clouds import AWS, PLACES, Place
+from langchain.agents import create_agent
+from langchain.agents.middleware import ModelFallbackMiddleware, ModelRetryMiddleware, SummarizationMiddleware
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.outputs import LLMResult
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.config import get_stream_writer
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import RetryPolicy
+
+from langchain_mdstream import (
+    ChatModelArts,
+    ChatOCIGenAI,
+    ChatOCIModelDeployment,
+    ChatSagemakerEndpoint,
+)
+from mdstream_core import MDStreamError
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.errors import ContextOverflow, InvalidRequest, RateLimited, StreamFailure, StreamInterrupted
+
+CHAT: dict[str, Any] = {
+    "oci-model-deployment": ChatOCIModelDeployment,
+    "oci-genai": ChatOCIGenAI,
+    "sagemaker": ChatSagemakerEndpoint,
+    "modelarts": ChatModelArts,
+    "modelarts-websocket": ChatModelArts,
+    "modelarts-maas": ChatModelArts,
+}
+QUESTION: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
+
+each_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator(aws_keys=AWS) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+def chat_at(place: Place, cloud: Emulator, **options: Any) -> Any:
+    """A chat model on a platform."""
+    return CHAT[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+
+
+def deployment(cloud: Emulator, **options: Any) -> Any:
+    """A chat model on a deployment."""
+    return chat_at(PLACES["OCI model deployment"], cloud, **options)
+
+
+CALLED: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    CALLED.clear()
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Tell the weather in a city."""
+    CALLED.append(city)
+    get_stream_writer()({"looking": city})
+    return f"It is sunny in {city}."
+
+
+class Seen(BaseCallbackHandler):
+    """What callbacks are told of a failure."""
+
+    def __init__(self) -> None:
+        self.errors: list[tuple[BaseException, LLMResult]] = []
+
+    def on_llm_error(self, error: BaseException, *, response: LLMResult, **_: Any) -> None:
+        """Collect."""
+        self.errors.append((error, response))
+
+
+MODES = ["messages", "updates", "custom"]
+
+
+@each_place
+async def test_tools_a_checkpointer_and_three_modes(cloud: Emulator, place: Place) -> None:
+    """Tokens, steps and the tool's own news come out; the thread goes on from its checkpoint; sync and async."""
+    agent = create_agent(chat_at(place, cloud), [get_weather], checkpointer=InMemorySaver())
+    sync, again = _thread("sync"), _thread("async")
+    told = [*agent.stream(QUESTION, sync, stream_mode=MODES)]
+    atold = [piece async for piece in agent.astream(QUESTION, again, stream_mode=MODES)]
+
+    for pieces, config in ((told, sync), (atold, again)):
+        by_mode = {mode: [data for kind, data in pieces if kind == mode] for mode in MODES}
+        assert [{"looking": "Paris"}] == by_mode["custom"]
+        assert ["model", "tools", "model"] == [next(iter(step)) for step in by_mode["updates"]]
+        text = "".join(chunk.text for chunk, _ in by_mode["messages"] if isinstance(chunk, AIMessage))
+        messages = agent.get_state(config).values["messages"]
+        assert text == messages[-1].text
+        assert "sunny in Paris" in text
+        assert len([1 for chunk, _ in by_mode["messages"] if isinstance(chunk, AIMessage) and chunk.text]) > 1
+        _, asked, answered, _ = messages
+        assert isinstance(answered, ToolMessage)
+        assert asked.tool_calls[0]["id"] == answered.tool_call_id
+    state = agent.invoke({"messages": [HumanMessage("Thank you. What is the weather in Rome?")]}, sync)
+
+    assert 8 == len(state["messages"])
+    assert 8 == len({message.id for message in state["messages"]})
+    assert ["Paris", "Paris", "Rome"] == CALLED
+
+
+def _thread(name: str) -> Any:
+    return {"configurable": {"thread_id": name}}
+
+
+@each_place
+async def test_a_broken_stream_inside_an_agent(cloud: Emulator, place: Place) -> None:
+    """It raises out of the graph, callbacks get the partial, no tool runs by half; the thread can go on afterwards."""
+    agent = create_agent(chat_at(place, cloud), [get_weather], checkpointer=InMemorySaver())
+    for name, read in (("sync", _read), ("async", _aread)):
+        cloud.reset()
+        CALLED.clear()
+        seen, config = Seen(), _thread(name)
+        cloud.script(None, Fault("cut", after=4))
+        with pytest.raises(MDStreamError) as caught:
+            await read(agent, QUESTION, {**config, "callbacks": [seen]})
+
+        ((error, response),) = seen.errors
+        assert caught.value is error
+        assert isinstance(error, StreamInterrupted)
+        assert error.partial.text  # type: ignore[union-attr]
+        metadata = [one.message.response_metadata for row in response.generations for one in row]  # type: ignore[union-attr]
+        assert error.partial.text in [body["body"]["partial"]["text"] for body in metadata if "body" in body]  # type: ignore[union-attr]
+        assert ["Paris"] == CALLED
+        whole = (await agent.ainvoke(None, config))["messages"][-1].text
+        assert "sunny in Paris" in whole
+        assert whole.startswith(error.partial.text)  # type: ignore[union-attr]
+
+
+async def _read(agent: Any, question: Any, config: Any) -> None:
+    for _ in agent.stream(question, config, stream_mode=MODES):
+        pass
+
+
+async def _aread(agent: Any, question: Any, config: Any) -> None:
+    async for _ in agent.astream(question, config, stream_mode=MODES):
+        pass
+
+
+@pytest.mark.parametrize("after", [2, 4, 6, 8])
+def test_a_cut_call_runs_no_tool_in_any_mode(cloud: Emulator, after: int) -> None:
+    """However many pieces of the call have come."""
+    agent = create_agent(deployment(cloud), [get_weather])
+    for mode in ("messages", "updates", "values"):
+        cloud.script(Fault("cut", after=after))
+        with pytest.raises(MDStreamError):
+            list(agent.stream(QUESTION, {"callbacks": [Seen()]}, stream_mode=mode, streaming=True))
+    assert [] == CALLED
+
+
+async def test_middleware_retries_what_may_be_retried(cloud: Emulator) -> None:
+    """A broken stream and a full server are asked again; a wrong question is not."""
+    retry = ModelRetryMiddleware(max_retries=2, initial_delay=0, jitter=False, on_failure="error")
+    agent = create_agent(deployment(cloud, streaming=True), [], middleware=[retry])
+    cloud.script(Fault("trailer", after=3), Fault("refuse", "lb_bandwidth"), None)
+    assert (await agent.ainvoke(QUESTION))["messages"][-1].text
+    assert 3 == len(cloud.requests)
+
+    cloud.reset()
+    cloud.always(Fault("refuse", "invalid_parameter"))
+    with pytest.raises(InvalidRequest):
+        agent.invoke(QUESTION)
+    assert 1 == len(cloud.requests)
+
+
+async def test_middleware_falls_back(cloud: Emulator) -> None:
+    """To another model, when the first one's stream broke or it refused."""
+    other = deployment(cloud, model="other", streaming=True)
+    agent = create_agent(deployment(cloud, streaming=True), [], middleware=[ModelFallbackMiddleware(other)])
+    for fault in (Fault("trailer", after=3), Fault("refuse", "internal")):
+        cloud.reset()
+        cloud.script(fault, None)
+        message = agent.invoke(QUESTION)["messages"][-1]
+        assert "other" == message.response_metadata["model_name"]
+        cloud.script(fault, None)
+        message = (await agent.ainvoke(QUESTION))["messages"][-1]
+        assert "other" == message.response_metadata["model_name"]
+
+
+def test_middleware_sums_up_what_is_too_long(cloud: Emulator) -> None:
+    """Summarization by the profile's window, with the tokens that the server counted."""
+    chat = deployment(cloud, profile={"max_input_tokens": 400})
+    middleware = SummarizationMiddleware(chat, trigger=("fraction", 0.5), keep=("messages", 2))
+    agent = create_agent(chat, [], middleware=[middleware])
+    talk = [message for number in range(20) for message in _turn(number)]
+    state = agent.invoke({"messages": [*talk, HumanMessage("And now?")]})
+
+    assert len(state["messages"]) < len(talk)
+
+
+def _turn(number: int) -> tuple[HumanMessage, AIMessage]:
+    return HumanMessage(f"What is {number} plus 1? " * 5), AIMessage(f"It is {number + 1}. " * 5)
+
+
+def test_a_question_that_is_too_long_has_its_own_class() -> None:
+    """Which summarization middleware waits for."""
+    with Emulator(context=50) as small, pytest.raises(ContextOverflow) as caught:
+        deployment(small).invoke("word " * 200)
+    assert isinstance(caught.value, ValueError)
+
+
+class State(TypedDict):
+    """A graph's state."""
+
+    answer: str
+
+
+@pytest.mark.parametrize(
+    ("fault", "requests"),
+    [
+        (Fault("trailer", after=3), 3),
+        (Fault("cut", after=3), 3),
+        (Fault("refuse", "internal"), 3),
+        (Fault("refuse", "lb_bandwidth"), 3),
+        (Fault("refuse", "invalid_parameter"), 1),
+        (Fault("refuse", "not_authenticated"), 1),
+        (Fault("refuse", "vllm_too_long"), 1),
+    ],
+    ids=lambda value: f"{value.kind} {value.spelling}" if isinstance(value, Fault) else str(value),
+)
+async def test_langgraphs_own_policy(cloud: Emulator, fault: Fault, requests: int) -> None:
+    """`RetryPolicy()` as it comes retries what may help, and nothing else; sync and async."""
+    chat = deployment(cloud, streaming=True)
+    policy = RetryPolicy(max_attempts=3, initial_interval=0.001, jitter=False)
+
+    def node(state: State) -> State:
+        return {"answer": chat.invoke("Name three rivers.").text}
+
+    async def anode(state: State) -> State:
+        return {"answer": (await chat.ainvoke("Name three rivers.")).text}
+
+    for step in (node, anode):
+        cloud.reset()
+        cloud.always(fault)
+        graph = StateGraph(State)
+        graph.add_node("ask", step, retry_policy=policy)
+        graph.add_edge(START, "ask")
+        graph.add_edge("ask", END)
+        with pytest.raises(MDStreamError):
+            await graph.compile().ainvoke({"answer": ""})
+        assert requests == len(cloud.requests)
+
+
+async def test_with_retry_and_with_fallbacks(cloud: Emulator) -> None:
+    """`with_retry` asks again where nothing was delivered to anybody; fallbacks switch before the first token only."""
+    chat = deployment(cloud)
+    cloud.script(Fault("trailer", after=3), None)
+    retrying = chat.with_retry(retry_if_exception_type=(StreamFailure, RateLimited), wait_exponential_jitter=False)
+    assert retrying.invoke("Name three rivers.", stream=True).text
+    assert 2 == len(cloud.requests)
+
+    cloud.reset()
+    chain = chat.with_fallbacks([deployment(cloud, model="other")])
+    cloud.script(Fault("refuse", "internal"), None)
+    assert "".join([chunk.text async for chunk in chain.astream("Name three rivers.")])
+    cloud.script(Fault("trailer", after=3), None)
+    with pytest.raises(StreamFailure):
+        async for _ in chain.astream("Name three rivers."):
+            pass
+    assert 3 == len(cloud.requests)
+
+
+def test_parallel_calls_and_their_ids(cloud: Emulator) -> None:
+    """Two calls in one answer run both; the ids of the calls and of the results belong together, after a checkpoint too."""
+    saver = InMemorySaver()
+    agent = create_agent(deployment(cloud, streaming=True), [get_weather], checkpointer=saver)
+    config = _thread("parallel")
+    question: Any = {"messages": [HumanMessage("What is the weather in Paris and in Rome?")]}
+    agent.invoke(question, config)
+    messages = create_agent(deployment(cloud), [get_weather], checkpointer=saver).get_state(config).values["messages"]
+    calls = [call["id"] for message in messages if isinstance(message, AIMessage) for call in message.tool_calls]
+
+    assert 2 == len(set(calls))
+    assert set(calls) == {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    assert {"Paris", "Rome"} == set(CALLED)
+
+
+def test_tools_that_answer_with_pictures(cloud: Emulator) -> None:
+    """A tool message with an image reaches the model as a part of its own."""
+    image = {"type": "image", "base64": "QQ==", "mime_type": "image/png"}
+    call = {"name": "look", "args": {}, "id": "c1"}
+    messages = [
+        HumanMessage("Look."),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage([{"type": "text", "text": "Here:"}, image], tool_call_id="c1"),
+    ]
+    deployment(cloud).invoke(messages)
+
+    content = cloud.last.json["messages"][-1]["content"]
+    assert ["text", "image_url"] == [part["type"] for part in content]
