@@ -11,12 +11,25 @@ try:
 except ImportError:
     raise MissingExtra("langchain-core", "langchain") from None
 
+from langchain_mdstream._handlers import (
+    ChatModelContentHandler,
+    ContentHandlerBase,
+    EmbeddingsContentHandler,
+    LLMContentHandler,
+)
 from langchain_mdstream._registering import register
 from langchain_mdstream.chat_models import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
+from langchain_mdstream.deployments import (
+    ChatOCIModelDeploymentTGI,
+    ChatOCIModelDeploymentVLLM,
+    OCIModelDeploymentTGI,
+    OCIModelDeploymentVLLM,
+)
 from langchain_mdstream.embeddings import (
     ModelArtsEmbeddings,
     OCIGenAIEmbeddings,
     OCIModelDeploymentEmbeddings,
+    OCIModelDeploymentEndpointEmbeddings,
     SagemakerEndpointEmbeddings,
 )
 from langchain_mdstream.llms import ModelArtsLLM, OCIGenAI, OCIModelDeploymentLLM, SagemakerEndpoint
@@ -29,9 +42,15 @@ from langchain_mdstream.rerankers import (
 
 __all__ = [
     "ChatModelArts",
+    "ChatModelContentHandler",
     "ChatOCIGenAI",
     "ChatOCIModelDeployment",
+    "ChatOCIModelDeploymentTGI",
+    "ChatOCIModelDeploymentVLLM",
     "ChatSagemakerEndpoint",
+    "ContentHandlerBase",
+    "EmbeddingsContentHandler",
+    "LLMContentHandler",
     "ModelArtsEmbeddings",
     "ModelArtsLLM",
     "ModelArtsRerank",
@@ -39,8 +58,11 @@ __all__ = [
     "OCIGenAIEmbeddings",
     "OCIGenAIRerank",
     "OCIModelDeploymentEmbeddings",
+    "OCIModelDeploymentEndpointEmbeddings",
     "OCIModelDeploymentLLM",
     "OCIModelDeploymentRerank",
+    "OCIModelDeploymentTGI",
+    "OCIModelDeploymentVLLM",
     "SagemakerEndpoint",
     "SagemakerEndpointEmbeddings",
     "SagemakerEndpointRerank",

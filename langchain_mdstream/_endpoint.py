@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from langchain_mdstream._errors import langchain_errors
-from mdstream_core import Call, Platform, Retry, Service, Timeout, __version__, dialect
+from mdstream_core import Call, Dialect, Platform, Retry, Service, Timeout, __version__, dialect
 from mdstream_core.auth import Signer
 from mdstream_core.tracing import Hook
 
@@ -18,6 +18,15 @@ Kind = Literal["chat", "completions", "embeddings", "rerank"]
 
 #: The environment variable of a bearer key.
 _KEY = "MDSTREAM_API_KEY"
+
+#: What an object is made with, and cannot be told in a call; `requests_kwargs` is langchain-oci's.
+_CONNECTION = frozenset(
+    {"timeout", "max_retries", "endpoint", "api_key", "auth", "auth_type", "default_headers", "verify", "proxy"}
+    | {"request_timeout", "requests_kwargs", "base_url", "headers"}
+)
+
+#: Fields for which other packages take `None`.
+_MAPS = frozenset({"model_kwargs", "default_headers"})
 
 #: Held while a service is built: two threads that ask first must not sign in twice.
 _BUILDING = threading.Lock()
@@ -33,7 +42,7 @@ class Endpoint(BaseModel):
     """What the endpoint speaks (see `mdstream_core.dialect`); by default what the platform's models speak."""
 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Further fields of the request body, such as `top_k` or `chat_template_kwargs`."""
+    """Further fields of the request body, such as `top_k` or `chat_template_kwargs`; `None` is none."""
 
     extra_body: dict[str, Any] | None = None
     """The same, under OpenAI's name; wins over `model_kwargs`."""
@@ -89,6 +98,9 @@ class Endpoint(BaseModel):
         "request_timeout": "timeout",
     }
 
+    #: The same of the platform's fields.
+    names: ClassVar[Mapping[str, str]] = {}
+
     #: The dialect for each kind of question, where none is given.
     speaks: ClassVar[Mapping[Kind, str]] = {
         "chat": "openai-chat",
@@ -117,11 +129,21 @@ class Endpoint(BaseModel):
     def _mdstream_aliases(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        named = {name if name in cls.model_fields else cls.aliases.get(name, name): values[name] for name in values}
+        names = {**cls.aliases, **cls.names, **{name: name for name in cls.model_fields}}
+        named = {names.get(str(name), str(name)): value for name, value in values.items()}
+        named = {name: value for name, value in named.items() if value is not None or name not in _MAPS}
+        named = cls._understood(named)
+        if isinstance(headers := named.get("default_headers"), Mapping):
+            named["default_headers"] = {name: str(value) for name, value in headers.items()}
         key = os.environ.get(_KEY) if cls.takes_bearer_key else None
         if key and not any(named.get(name) for name in ("api_key", "auth", "auth_type")):
             named["api_key"] = key
         return named
+
+    @classmethod
+    def _understood(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a platform's other packages as ours."""
+        return values
 
     @model_validator(mode="after")
     def _mdstream_checks(self) -> Self:
@@ -244,6 +266,26 @@ class Endpoint(BaseModel):
         return Retry(self.max_retries)
 
     def _ask(self, question: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, stream: bool) -> Call:
-        name = self.dialect or self._speaks(str(question.get("model") or ""))
+        question = self._adapted(question)
         with langchain_errors():
-            return self.service.call(dialect(name), question, stream=stream, headers=headers)
+            return self.service.call(self._spoken(question), question, stream=stream, headers=headers)
+
+    def _adapted(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A question with what the platform's own fields add to it."""
+        return question
+
+    def _spoken(self, question: Mapping[str, Any]) -> Dialect:
+        """What a question is asked in."""
+        return dialect(self.dialect or self._speaks(str(question.get("model") or "")))
+
+
+def not_of_a_call(kwargs: Mapping[str, Any]) -> None:
+    """Refuse options of the connection among the arguments of a call: they would be sent as fields of the question."""
+    if misplaced := _CONNECTION & kwargs.keys():
+        names = ", ".join(sorted(misplaced))
+        raise ValueError(f"{names}: an option of the model, not of a call; make a copy with model_copy(update=…)")
+
+
+def shown(secret: SecretStr | None) -> str | None:
+    """What a secret field holds."""
+    return secret.get_secret_value() if secret else None

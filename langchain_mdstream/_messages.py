@@ -137,7 +137,7 @@ def _image(block: Mapping[str, Any]) -> Part:
 def _audio(block: Mapping[str, Any]) -> Part:
     data, media = _inline(block, "audio/wav")
     if data is None:
-        return {"type": "audio_url", "audio_url": {"url": block["url"]}}  # vLLM's own, beside OpenAI's input_audio
+        return {"type": "audio_url", "audio_url": {"url": _address(block)}}  # vLLM's own, beside OpenAI's input_audio
     form = media.partition("/")[2].removeprefix("x-")
     return {"type": "input_audio", "input_audio": {"data": data, "format": {"mpeg": "mp3"}.get(form, form)}}
 
@@ -146,17 +146,34 @@ def _video(block: Mapping[str, Any]) -> Part:
     return {"type": "video_url", "video_url": {"url": _url(block, "video/mp4")}}
 
 
+def _document(block: Mapping[str, Any]) -> Part:
+    """As OCI Generative AI takes it by its address; its data is a file."""
+    given = block.get("document")
+    if isinstance(given, Mapping) or "url" in block:
+        return {"type": "document_url", "document_url": {"url": _address(block)}}
+    return _file(block)
+
+
 def _file(block: Mapping[str, Any]) -> Part:
-    if "file" in block:
-        return {"type": "file", "file": block["file"]}
+    if isinstance(given := block.get("file"), Mapping):
+        return _document({**block, "document": given}) if "url" in given else {"type": "file", "file": given}
     if file_id := block.get("file_id"):
         return {"type": "file", "file": {"file_id": file_id}}
     data, media = _inline(block, "application/pdf")
     if data is None:
-        raise ValueError("a file by URL cannot be sent: these servers do not fetch files; send its base64 data")
+        raise ValueError(
+            "a file by URL cannot be sent: model servers do not fetch files; send its base64 data, or, to OCI "
+            "Generative AI, {'type': 'document_url', 'document_url': {'url': …}}"
+        )
     extras = block.get("extras") or block.get("metadata") or {}
     name = block.get("filename") or extras.get("filename") or extras.get("name") or "file"
     return {"type": "file", "file": {"filename": name, "file_data": f"data:{media};base64,{data}"}}
+
+
+def _media(block: Mapping[str, Any]) -> Part:
+    """Data of any kind, by its media type."""
+    kind = str(block["mime_type"]).partition("/")[0]
+    return _OF_MEDIA.get(kind, _file)({**block, "base64": block["data"]})
 
 
 def _refusal(block: Mapping[str, Any]) -> Part:
@@ -167,8 +184,13 @@ def _url(block: Mapping[str, Any], media: str) -> str:
     data, media = _inline(block, media)
     if data is not None:
         return f"data:{media};base64,{data}"
-    source = block.get("source")
-    return str(source["url"] if isinstance(source, Mapping) else block["url"])
+    return _address(block)
+
+
+def _address(block: Mapping[str, Any]) -> str:
+    """The URL of a block: its own, or inside what its type, or Anthropic, names."""
+    inside = block.get("source", block.get(_type(block)))
+    return str(inside["url"] if isinstance(inside, Mapping) else block["url"])
 
 
 def _inline(block: Mapping[str, Any], media: str) -> tuple[str | None, str]:
@@ -190,9 +212,14 @@ _PARTS: dict[str, Callable[[Mapping[str, Any]], Part]] = {
     "video": _video,
     "video_url": _as_it_is,
     "file": _file,
-    "document": _file,
+    "document": _document,
+    "document_url": _as_it_is,
+    "media": _media,
     "refusal": _refusal,
 }
+
+#: What data is, by the first half of its media type; anything else is a file.
+_OF_MEDIA = {"image": _image, "audio": _audio, "video": _video}
 
 #: Tool calls stand in the message's `tool_calls`; reasoning is not said again to a model.
 _SAID_ELSEWHERE = frozenset(

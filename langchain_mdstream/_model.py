@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import field_validator
 
-from langchain_mdstream._endpoint import Endpoint
+from langchain_mdstream._endpoint import Endpoint, not_of_a_call
 from langchain_mdstream._inquiries import Telling
 from mdstream_core import Call
 
@@ -22,11 +22,6 @@ _PARAMETERS = (
     "frequency_penalty",
     "logprobs",
     "top_logprobs",
-)
-
-#: What a model is made with, and cannot be told in a call.
-_CONNECTION = frozenset(
-    {"timeout", "max_retries", "endpoint", "api_key", "auth", "auth_type", "default_headers", "verify", "proxy"}
 )
 
 #: Arguments of a call that steer LangChain and are no part of the question.
@@ -99,9 +94,7 @@ class Model(Telling):
     def _call(self, asked: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool) -> Call:
         """One call: the fields, then what the caller says, then `extra_body`."""
         said = {self.aliases.get(name, name): value for name, value in kwargs.items() if name not in _NOT_ASKED}
-        if misplaced := _CONNECTION & said.keys():
-            names = ", ".join(sorted(misplaced))
-            raise ValueError(f"{names}: an option of the model, not of a call; make a copy with model_copy(update=…)")
+        not_of_a_call(said)
         question = {**self._parameters(), **self.model_kwargs, **asked, **said}
         if stop:
             question["stop"] = stop

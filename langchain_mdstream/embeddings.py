@@ -8,12 +8,15 @@ from typing import Any, ClassVar, Literal
 from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict
 
-from langchain_mdstream._endpoint import Endpoint, Kind
+from langchain_mdstream._endpoint import Endpoint, Kind, not_of_a_call
 from langchain_mdstream._errors import langchain_errors
 from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
 from mdstream_core import ListDialect, Reply, embedding_dialect, progress
 
 InputType = Literal["document", "query"]
+
+#: A data URI, bytes, or a file.
+Image = str | bytes | Path
 
 
 class EmbeddingModel(Endpoint, Embeddings):
@@ -48,11 +51,12 @@ class EmbeddingModel(Endpoint, Embeddings):
         "output_dimensions": "dimensions",
     }
 
-    def embed_documents(self, texts: list[str], **kwargs: Any) -> list[list[float]]:
+    def embed_documents(self, texts: list[str], chunk_size: int | None = None, **kwargs: Any) -> list[list[float]]:
         """One vector for each text, in order.
 
         Args:
             texts: Any number of texts.
+            chunk_size: Texts of one request, this time.
             kwargs: Further fields of the requests.
 
         Returns:
@@ -66,35 +70,42 @@ class EmbeddingModel(Endpoint, Embeddings):
             >>> embeddings.embed_documents([])
             []
         """
-        return _vectors(self.embed(texts, "document", **kwargs))
+        return _vectors(self.embed(texts, "document", chunk_size=chunk_size, **kwargs))
 
     def embed_query(self, text: str, **kwargs: Any) -> list[float]:
         """The vector of a question. Models that tell questions from documents are told which it is."""
         (vector,) = _vectors(self.embed([text], "query", **kwargs))
         return vector
 
-    async def aembed_documents(self, texts: list[str], **kwargs: Any) -> list[list[float]]:
+    async def aembed_documents(
+        self, texts: list[str], chunk_size: int | None = None, **kwargs: Any
+    ) -> list[list[float]]:
         """One vector for each text, in order, without a thread."""
-        return _vectors(await self.aembed(texts, "document", **kwargs))
+        return _vectors(await self.aembed(texts, "document", chunk_size=chunk_size, **kwargs))
 
     async def aembed_query(self, text: str, **kwargs: Any) -> list[float]:
         """The vector of a question, without a thread."""
         (vector,) = _vectors(await self.aembed([text], "query", **kwargs))
         return vector
 
-    def embed(self, texts: Sequence[str], input_type: str = "document", **kwargs: Any) -> Reply:
+    def embed(
+        self, texts: Sequence[str], input_type: str = "document", *, chunk_size: int | None = None, **kwargs: Any
+    ) -> Reply:
         """The vectors with what is known of them: `reply.embeddings`, `reply.usage`, `reply.served.model`.
 
         Args:
             texts: Any number of texts.
             input_type: `document` or `query`; OCI also knows `CLASSIFICATION`, `CLUSTERING`.
+            chunk_size: Texts of one request, this time.
             kwargs: Further fields of the requests.
         """
-        return self._gathered(texts, self._question(input_type, kwargs), self.batch_size)
+        return self._gathered(texts, self._question(input_type, kwargs), chunk_size or self.batch_size)
 
-    async def aembed(self, texts: Sequence[str], input_type: str = "document", **kwargs: Any) -> Reply:
+    async def aembed(
+        self, texts: Sequence[str], input_type: str = "document", *, chunk_size: int | None = None, **kwargs: Any
+    ) -> Reply:
         """The same, for asynchronous code."""
-        return await self._agathered(texts, self._question(input_type, kwargs), self.batch_size)
+        return await self._agathered(texts, self._question(input_type, kwargs), chunk_size or self.batch_size)
 
     def _gathered(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> Reply:
         with langchain_errors(), progress(len(inputs), "Embedding", shown=self.show_progress_bar) as told:
@@ -120,6 +131,7 @@ class EmbeddingModel(Endpoint, Embeddings):
             )
 
     def _question(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+        not_of_a_call(kwargs)
         said = {"model": self.model or None, "dimensions": self.dimensions, "input_type": input_type}
         return {**said, **self.model_kwargs, **kwargs, **(self.extra_body or {})}
 
@@ -147,6 +159,25 @@ class OCIModelDeploymentEmbeddings(OnOCIModelDeployment, EmbeddingModel):
         ... )
     """
 
+    @classmethod
+    def _understood(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """langchain-oci's `endpoint_kwargs`, which go to `requests.post` there, as our fields."""
+        given = values.pop("endpoint_kwargs", None) or {}
+        if unknown := given.keys() - _OF_REQUESTS.keys():
+            raise ValueError(
+                f"endpoint_kwargs: {', '.join(sorted(unknown))} cannot be said there; known are "
+                f"{', '.join(_OF_REQUESTS)}: the rest are fields, such as proxy and http_client"
+            )
+        told = {_OF_REQUESTS[name]: value for name, value in given.items()}
+        return {**values, **{name: value for name, value in told.items() if values.get(name) is None}}
+
+
+#: The same class under the name that langchain-oci has for it.
+OCIModelDeploymentEndpointEmbeddings = OCIModelDeploymentEmbeddings
+
+#: Arguments of `requests.post` by our names.
+_OF_REQUESTS = {"headers": "default_headers", "timeout": "timeout", "verify": "verify"}
+
 
 class OCIGenAIEmbeddings(OnOCIGenerativeAI, EmbeddingModel):
     """Embeddings of OCI Generative AI, 96 texts to a request, told apart as queries and documents; and of images.
@@ -163,25 +194,36 @@ class OCIGenAIEmbeddings(OnOCIGenerativeAI, EmbeddingModel):
     input_type: str | None = None
     """What all inputs are, such as `CLUSTERING`; by default queries and documents are told apart."""
 
-    def embed_image(self, image: str | bytes | Path) -> list[float]:
+    def embed_image(self, image: Image, mime_type: str | None = None) -> list[float]:
         """The vector of an image, comparable to those of texts where the model embeds both.
 
         Args:
             image: A data URI, the image's bytes, or its file.
+            mime_type: Such as `image/png`; by default what the image begins with says it.
         """
-        return self.embed_images([image])[0]
+        return self.embed_images([image], mime_type)[0]
 
-    async def aembed_image(self, image: str | bytes | Path) -> list[float]:
+    async def aembed_image(self, image: Image, mime_type: str | None = None) -> list[float]:
         """The vector of an image, without a thread."""
-        return (await self.aembed_images([image]))[0]
+        return (await self.aembed_images([image], mime_type))[0]
 
-    def embed_images(self, images: Sequence[str | bytes | Path]) -> list[list[float]]:
+    def embed_images(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
         """One vector for each image. The service takes one image a request."""
-        return _vectors(self._gathered([_data_uri(image) for image in images], self._question("IMAGE", {}), 1))
+        uris = [_data_uri(image, mime_type) for image in images]
+        return _vectors(self._gathered(uris, self._question("IMAGE", {}), 1))
 
-    async def aembed_images(self, images: Sequence[str | bytes | Path]) -> list[list[float]]:
+    async def aembed_images(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
         """One vector for each image, without a thread."""
-        return _vectors(await self._agathered([_data_uri(image) for image in images], self._question("IMAGE", {}), 1))
+        uris = [_data_uri(image, mime_type) for image in images]
+        return _vectors(await self._agathered(uris, self._question("IMAGE", {}), 1))
+
+    def embed_image_batch(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
+        """The same as `embed_images`, under langchain-oci's name."""
+        return self.embed_images(images, mime_type)
+
+    async def aembed_image_batch(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
+        """The same as `aembed_images`, under langchain-oci's name."""
+        return await self.aembed_images(images, mime_type)
 
     def _question(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:
         is_text = input_type != "IMAGE"
@@ -199,6 +241,13 @@ class SagemakerEndpointEmbeddings(OnSageMaker, EmbeddingModel):
         >>> embeddings = SagemakerEndpointEmbeddings(endpoint_name="my-endpoint", region_name="us-east-1")
     """
 
+    def _embedding_dialect(self, question: Mapping[str, Any]) -> ListDialect:
+        if self.content_handler is None:
+            return super()._embedding_dialect(question)
+        spoken: Any = self._spoken(question)
+        handled: ListDialect = spoken
+        return handled
+
 
 class ModelArtsEmbeddings(OnModelArts, EmbeddingModel):
     """Embeddings of a Huawei ModelArts real-time service, or of MaaS.
@@ -214,11 +263,11 @@ class ModelArtsEmbeddings(OnModelArts, EmbeddingModel):
 _MEDIA = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"RIFF": "image/webp"}
 
 
-def _data_uri(image: str | bytes | Path) -> str:
+def _data_uri(image: Image, media: str | None) -> str:
     if isinstance(image, str) and image.startswith("data:"):
         return image
     data = image if isinstance(image, bytes) else Path(image).read_bytes()
-    media = next((media for begin, media in _MEDIA.items() if data.startswith(begin)), None)
+    media = media or next((media for begin, media in _MEDIA.items() if data.startswith(begin)), None)
     if media is None:
         raise ValueError("image is none that is known: give a PNG, JPEG, GIF or WebP, as bytes, file or data URI")
     return f"data:{media};base64,{base64.b64encode(data).decode()}"

@@ -1,6 +1,7 @@
 """Rerankers: documents and a query in, the documents that fit best out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from langchain_core.callbacks import Callbacks
@@ -11,6 +12,9 @@ from langchain_mdstream._endpoint import Endpoint, Kind
 from langchain_mdstream._errors import langchain_errors
 from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
 from mdstream_core import ListDialect, Reply, ranking_dialect
+
+#: What can be ranked: a text, a document, or a dictionary with `text`.
+Rankable = str | Document | Mapping[str, Any]
 
 
 class Reranker(Endpoint, BaseDocumentCompressor):
@@ -25,6 +29,9 @@ class Reranker(Endpoint, BaseDocumentCompressor):
 
     top_n: int | None = 3
     """How many documents to keep; `None` keeps all, in their new order."""
+
+    score_threshold: float | None = None
+    """The least score of what is kept; `None` keeps any."""
 
     batch_size: int | None = None
     """Documents of one request. By default what the service takes: 32 on TEI, 1,000 on OCI, 128 elsewhere."""
@@ -50,13 +57,11 @@ class Reranker(Endpoint, BaseDocumentCompressor):
         """The same, without a thread."""
         return _kept(documents, await self.arank(documents, query))
 
-    def rerank(
-        self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None
-    ) -> list[dict[str, Any]]:
+    def rerank(self, documents: Sequence[Rankable], query: str, top_n: int | None = None) -> list[dict[str, Any]]:
         """The places and scores of the documents that fit the query best, the best first.
 
         Args:
-            documents: Texts or documents.
+            documents: Texts, documents, or dictionaries with `text`.
             query: The question.
             top_n: How many to give; the object's own number where it is `None`.
 
@@ -66,15 +71,15 @@ class Reranker(Endpoint, BaseDocumentCompressor):
         return _scores(self.rank(documents, query, top_n=top_n))
 
     async def arerank(
-        self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None
+        self, documents: Sequence[Rankable], query: str, top_n: int | None = None
     ) -> list[dict[str, Any]]:
         """The same, without a thread."""
         return _scores(await self.arank(documents, query, top_n=top_n))
 
-    def rank(self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None) -> Reply:
+    def rank(self, documents: Sequence[Rankable], query: str, top_n: int | None = None) -> Reply:
         """The ranking with what is known of it: `reply.ranking`, `reply.usage`, `reply.served.model`."""
         with langchain_errors():
-            return self.service.gather(
+            reply = self.service.gather(
                 self._ranking_dialect(),
                 self._question(query, top_n),
                 [_text(document) for document in documents],
@@ -82,12 +87,13 @@ class Reranker(Endpoint, BaseDocumentCompressor):
                 at_once=self.max_concurrency,
                 answers=top_n or self.top_n,
             )
+        return self._good(reply)
 
-    async def arank(self, documents: Sequence[str | Document], query: str, *, top_n: int | None = None) -> Reply:
+    async def arank(self, documents: Sequence[Rankable], query: str, top_n: int | None = None) -> Reply:
         """The same, without a thread."""
         await self._ready()
         with langchain_errors():
-            return await self.service.agather(
+            reply = await self.service.agather(
                 self._ranking_dialect(),
                 self._question(query, top_n),
                 [_text(document) for document in documents],
@@ -95,10 +101,17 @@ class Reranker(Endpoint, BaseDocumentCompressor):
                 at_once=self.max_concurrency,
                 answers=top_n or self.top_n,
             )
+        return self._good(reply)
 
     def _question(self, query: str, top_n: int | None) -> dict[str, Any]:
         said = {"model": self.model or None, "query": query, "top_n": top_n or self.top_n}
         return {**said, **self.model_kwargs, **(self.extra_body or {})}
+
+    def _good(self, reply: Reply) -> Reply:
+        """Without what fits too badly."""
+        if self.score_threshold is None:
+            return reply
+        return replace(reply, ranking=tuple(one for one in reply.ranking if one.score >= self.score_threshold))
 
     def _ranking_dialect(self) -> ListDialect:
         return ranking_dialect(self.dialect or self._speaks(self.model))
@@ -108,7 +121,9 @@ class Reranker(Endpoint, BaseDocumentCompressor):
         self._ranking_dialect()
 
 
-def _text(document: str | Document) -> str:
+def _text(document: Rankable) -> str:
+    if isinstance(document, Mapping):
+        return str(document["text"])
     return document if isinstance(document, str) else document.page_content
 
 
@@ -145,6 +160,19 @@ class OCIGenAIRerank(OnOCIGenerativeAI, Reranker):
         ...     model="cohere.rerank.v3.5", region="us-chicago-1", compartment_id="ocid1.compartment.oc1..aaaa"
         ... )
     """
+
+    model: str = "cohere.rerank-v4.0-fast"
+    """The model's name, or the OCID of a dedicated endpoint; by default the one of langchain-oci 0.4."""
+
+    max_chunks_per_document: int | None = None
+    """Into how many pieces a long document is cut at most; the service's default where it is `None`."""
+
+    max_tokens_per_document: int | None = None
+    """How much of a document is read, in tokens; the service's default where it is `None`."""
+
+    def _question(self, query: str, top_n: int | None) -> dict[str, Any]:
+        cut = {name: getattr(self, name) for name in ("max_chunks_per_document", "max_tokens_per_document")}
+        return {**cut, **super()._question(query, top_n)}
 
 
 class SagemakerEndpointRerank(OnSageMaker, Reranker):

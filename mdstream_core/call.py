@@ -83,8 +83,9 @@ class Call:
     def attempt(self) -> "Exchange":
         """Ask once more. Raises `InvalidRequest` if the service would not take the question."""
         body = self.dialect.continued(self._body, self.joint.said) if self.joint else self._body
-        content = _json.dumps(self.platform.envelope(self.dialect.route, body)) if body else b""
-        request = self.platform.request(self.dialect.route, content, stream=self.stream, headers=self._headers)
+        if not isinstance(body, bytes):  # bytes are sent as they are
+            body = _json.dumps(self.platform.envelope(self.dialect.route, body)) if body else b""
+        request = self.platform.request(self.dialect.route, body, stream=self.stream, headers=self._headers)
         self._attempts += 1
         exchange = Exchange(self, request)
         exchange.refused, self._refused = self._refused, None

@@ -46,7 +46,7 @@ class Profile:
         """What was given, else what the environment names, else the defaults."""
         env = os.environ.get
         chosen = name or env("OCI_CLI_PROFILE") or env("OCI_CONFIG_PROFILE") or "DEFAULT"
-        return cls(file or env("OCI_CONFIG_FILE") or DEFAULT_FILE, chosen)
+        return cls(file or env("OCI_CONFIG_FILE") or env("OCI_CONFIG_LOCATION") or DEFAULT_FILE, chosen)
 
     def exists(self) -> bool:
         return Path(self.file).expanduser().is_file()

@@ -22,6 +22,7 @@ __all__ = [
     "from_config",
     "instance_principal",
     "oke_workload",
+    "region",
     "resource_principal",
     "signer",
     "wrap",
@@ -49,7 +50,7 @@ def from_config(
 
     Args:
         profile: Default: `OCI_CLI_PROFILE`, `OCI_CONFIG_PROFILE`, `DEFAULT`.
-        file: Default: `OCI_CONFIG_FILE`, `~/.oci/config`.
+        file: Default: `OCI_CONFIG_FILE`, `OCI_CONFIG_LOCATION`, `~/.oci/config`.
         config: The fields, instead of a file; may hold `key_content`.
         kind: `api_key` or `session_token`; default: what the fields speak of.
     """
@@ -115,11 +116,14 @@ def signer(
 ) -> Signer | AuthFlow:
     """What a model's `auth…` fields mean. An `auth` object goes first, and an `httpx.Auth` is returned as it is.
 
-    Without `auth` and `auth_type`: an `api_key` is a bearer key; else a profile or file that was named; else the
-    resource principal of the environment; else the config file, as an API key or a session by its fields.
+    Without `auth` (an empty dict is none) and `auth_type`: an `api_key` is a bearer key; else a profile or file that
+    was named; else `OCI_IAM_TYPE` in the environment, as oracle-ads reads it; else the resource principal of the
+    environment; else the config file, as an API key or a session by its fields.
     """
-    if auth is not None:
+    if auth is not None and auth != {}:
         return auth if isinstance(auth, AuthFlow) else wrap(auth)
+    if auth_type is None and api_key is None and auth_profile is None and auth_file_location is None:
+        auth_type = os.environ.get("OCI_IAM_TYPE") or None
     if auth_type is None:
         return Bearer(api_key) if api_key is not None else _found(auth_profile, auth_file_location)
     name = auth_type.strip().lower().replace("-", "_")
@@ -128,6 +132,25 @@ def signer(
     if api_key is not None and name != "bearer":
         raise ValueError(f"api_key is a bearer key and auth_type {auth_type!r} another way: drop one of them")
     return _BY_TYPE[name](auth_profile, auth_file_location, api_key)
+
+
+def region(auth: Any = None, *, auth_profile: str | None = None, auth_file_location: str | None = None) -> str | None:
+    """The region of who signs, where nobody says which: the signer's, the resource principal's, the profile's.
+
+    Raises:
+        ValueError: The profile or the file that was named is not there.
+    """
+    if isinstance(auth, Mapping):
+        auth = auth.get("signer") or auth.get("config") or auth
+    if auth is not None and auth != {}:
+        found = auth.get("region") if isinstance(auth, Mapping) else getattr(auth, "region", None)
+        return found if isinstance(found, str) else None
+    named = auth_profile is not None or auth_file_location is not None
+    if not named and (principal := os.environ.get("OCI_RESOURCE_PRINCIPAL_REGION")):
+        return principal
+    settings = Profile.found(auth_profile, auth_file_location)
+    written = settings.fields().get("region") if named or settings.exists() else None
+    return written or os.environ.get("OCI_REGION")
 
 
 def _bearer(_profile: str | None, _file: str | None, api_key: str | None) -> Signer:

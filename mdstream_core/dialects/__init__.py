@@ -55,7 +55,8 @@ __all__ = [
 
 D = TypeVar("D", bound=Dialect)
 
-_OCI = (OCIGeneric(), OCICohere(), OCICohereV2(), OCIGenerateTextCohere(), OCIGenerateTextLlama())
+_OCI_CHAT = (OCIGeneric(), OCIGeneric("google"), OCIGeneric("openai"), OCICohere(), OCICohereV2())
+_OCI = (*_OCI_CHAT, OCIGenerateTextCohere(), OCIGenerateTextLlama())
 _EMBEDDINGS: dict[str, ListDialect] = {
     known.name: known for known in (OpenAIEmbeddings(), TEIEmbeddings(), AutoEmbeddings(), OCIEmbedText())
 }

@@ -71,19 +71,44 @@ NAMES: dict[str, Row] = {
 
 
 def translated(question: Mapping[str, Any], rows: Mapping[str, Row]) -> Json:
-    """The question's fields under the format's names. What has no row goes as it is: a user may write native names."""
+    """The question's fields under the format's names. What has no row is native, in the spelling of the SDK or not."""
     body: Json = {}
     for name, value in question.items():
         if value is not None:
-            body |= rows[name](value) if name in rows else {name: value}
+            value = plain(value)
+            body |= rows[name](value) if name in rows else {camel(name): value}
     return body
+
+
+def camel(name: str) -> str:
+    """The name on the wire of what the `oci` SDK for Python calls `name`.
+
+    >>> camel("is_force_single_step"), camel("isEcho")
+    ('isForceSingleStep', 'isEcho')
+    """
+    first, *more = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in more) if first else name
+
+
+def plain(value: Any) -> Any:
+    """A model of the `oci` SDK as the JSON that it stands for; anything else as it is."""
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if not isinstance(names := getattr(value, "attribute_map", None), Mapping):
+        return value
+    said = {wire: plain(getattr(value, name, None)) for name, wire in names.items()}
+    return {wire: one for wire, one in said.items() if one is not None}
+
+
+_INCLUDE = ("include_usage", "is_include_usage", "isIncludeUsage")
 
 
 def streamed(question: Mapping[str, Any], *, stream: bool) -> Json:
     """The wish for a stream, and for its usage unless the question says otherwise."""
     if not stream:
         return {}
-    wanted = (question.get("stream_options") or {}).get("include_usage", True)
+    options = plain(question.get("stream_options") or {})
+    wanted = next((options[name] for name in _INCLUDE if name in options), True)
     return {"isStream": True, "streamOptions": {"isIncludeUsage": bool(wanted)}}
 
 

@@ -62,30 +62,50 @@ _REFUSED = re.compile(
 _NAMED = re.compile(r"['\"`]([A-Za-z]+(?:_[a-z]+)*)['\"`]")
 
 
-def quirks(model: Any) -> Quirks:
-    """The facts about a model.
+#: The families whose models may stand behind a name that does not say so, and the dialect of each.
+FAMILIES = {
+    "cohere": "oci-cohere",
+    "google": "oci-generic-google",
+    "openai": "oci-generic-openai",
+    "meta": "oci-generic",
+    "generic": "oci-generic",
+}
 
-    >>> quirks("openai.gpt-5").limit, quirks("meta.llama-3.3-70b-instruct").limit
-    ('maxCompletionTokens', 'maxTokens')
+
+def quirks(model: Any, family: str = "") -> Quirks:
+    """The facts about a model, or about a family.
+
+    >>> quirks("openai.gpt-5").limit, quirks("meta.llama-3.3-70b-instruct").limit, quirks("mine", "openai").limit
+    ('maxCompletionTokens', 'maxTokens', 'maxCompletionTokens')
     """
-    name = str(model or "").lower()
+    name = f"{family}." if family else str(model or "").lower()
     return next((facts for prefix, facts in _FAMILIES.items() if name.startswith(prefix)), _PLAIN)
 
 
-def oci_dialect_name(model: str, api_format: str | None = None) -> str:
-    """The dialect in which a model is asked natively: the one of `api_format`, or else of the model's name.
+def oci_dialect_name(model: str, api_format: str | None = None, family: str | None = None) -> str:
+    """The dialect in which a model is asked natively: of `api_format`, else of its family, else of its name.
 
     >>> oci_dialect_name("cohere.command-a-03-2025"), oci_dialect_name("xai.grok-4")
     ('oci-cohere', 'oci-generic')
     >>> oci_dialect_name("ocid1.generativeaiendpoint.oc1..x", "COHEREV2")
     'oci-cohere-v2'
+    >>> oci_dialect_name("ocid1.generativeaiendpoint.oc1..x", family="google")
+    'oci-generic-google'
     """
-    if api_format is None:
-        return next((name for prefix, name in _FORMATS if model.lower().startswith(prefix)), "oci-generic")
+    if api_format is not None:
+        return _named_in(_API_FORMATS, "api_format", api_format, api_format.upper())
+    of_model = next((name for prefix, name in _FORMATS if model.lower().startswith(prefix)), "oci-generic")
+    if family is None:
+        return of_model
+    named = _named_in(FAMILIES, "family", family, family.lower())
+    return of_model if of_model.startswith(named) and named == "oci-cohere" else named
+
+
+def _named_in(table: Mapping[str, str], field: str, given: str, name: str) -> str:
     try:
-        return _API_FORMATS[api_format.upper()]
+        return table[name]
     except KeyError:
-        raise ValueError(f"api_format={api_format!r} is unknown; there are: {', '.join(_API_FORMATS)}") from None
+        raise ValueError(f"{field}={given!r} is unknown; there are: {', '.join(table)}") from None
 
 
 def simpler(body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:

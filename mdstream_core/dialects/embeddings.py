@@ -3,6 +3,7 @@
 | dialect | who | question | answer |
 |---|---|---|---|
 | `openai-embeddings` | vLLM, llama.cpp, infinity | `input` | `{"data": [{"index", "embedding"}]}`, numbers or base64 |
+| | containers for langchain-oci | | `{"data": [{"embedding": [[…]]}]}`: the vectors of all inputs in one |
 | `tei-embeddings` | TEI, LMI; on SageMaker too | `inputs` | `[[…]]`, or one bare vector |
 | `oci-embed-text` | OCI Generative AI | `inputs` in an envelope | `{"embeddings"}` or `{"embeddingsByType"}` |
 | `auto-embeddings` | whichever of the first two the container takes | | |
@@ -19,6 +20,7 @@ from typing import Any
 
 from mdstream_core.dialects._dialect import Final
 from mdstream_core.dialects._documents import DocumentDecoder
+from mdstream_core.dialects._oci_asking import camel
 from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServiceError
 from mdstream_core.events import Embedding, Event, Served, Usage
 
@@ -127,7 +129,7 @@ class OCIEmbedText(OpenAIEmbeddings):
             "outputDimensions": question.get("dimensions"),
         }
         left_out = {"input", "input_type", "dimensions", "encoding_format"}
-        rest = {name: value for name, value in question.items() if name not in left_out}
+        rest = {camel(name): value for name, value in question.items() if name not in left_out}
         return {name: value for name, value in {**named, **rest}.items() if value is not None}
 
 
@@ -142,7 +144,10 @@ _UNREADABLE = frozenset({400, 415, 422, 424})
 
 def _vectors(document: Any) -> list[Embedding]:
     if isinstance(document, dict) and "data" in document:
-        return [Embedding(_numbers(one["embedding"]), one.get("index", at)) for at, one in enumerate(document["data"])]
+        found = document["data"]
+        if len(found) == 1 and isinstance(nested := found[0]["embedding"], list) and isinstance(nested[0], list):
+            found = [{"embedding": one} for one in nested]
+        return [Embedding(_numbers(one["embedding"]), one.get("index", at)) for at, one in enumerate(found)]
     if isinstance(document, dict):
         by_type = document.get("embeddingsByType") or {}
         rows = document.get("embeddings") or by_type.get("float") or next(iter(by_type.values()))

@@ -75,17 +75,26 @@ class GenericDecoder(OCIDecoder):
 
 
 class OCIGeneric(Final):
-    """`/actions/chat` with `apiFormat` GENERIC."""
+    """`/actions/chat` with `apiFormat` GENERIC.
 
-    name = "oci-generic"
+    Args:
+        family: `google` or `openai`, for their models under other names; by default the model's name says it.
+    """
+
     route = "/actions/chat"
+
+    def __init__(self, family: str = "") -> None:
+        self.name = f"oci-generic-{family}" if family else "oci-generic"
+        self._family = family
 
     def body(self, question: Mapping[str, Any], *, stream: bool) -> Json:
         """The `chatRequest`. The model's name stays in it: the platform puts it into the envelope."""
-        facts = quirks(question.get("model"))
+        facts = quirks(question.get("model"), self._family)
+        limit = asking.named(facts.limit)
         rows: dict[str, Row] = {
             **_ROWS,
-            "max_tokens": asking.named(facts.limit),
+            "max_tokens": limit,
+            "max_output_tokens": asking.nothing if question.get("max_tokens") else limit,  # Gemini's own name
             "messages": lambda messages: {"messages": _messages(messages, facts)},
             "tools": lambda tools: {"tools": [_tool(tool, facts) for tool in tools]} if tools else {},
         }

@@ -16,6 +16,7 @@ from typing import Any
 
 from mdstream_core.dialects._dialect import Final
 from mdstream_core.dialects._documents import DocumentDecoder
+from mdstream_core.dialects._oci_asking import camel
 from mdstream_core.dialects.embeddings import MOST, TEI_MOST, wants_another_form
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, Ranked, Served
@@ -99,4 +100,8 @@ class OCIRerankText(Rerank):
     name = "oci-rerank-text"
     route = "/actions/rerankText"
     most = 1000  # as many as Cohere takes
-    names = {"query": "input", "top_n": "topN"}  # noqa: RUF012
+    names = {"query": "input"}  # noqa: RUF012
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+        """The question; its further fields are native, in the spelling of the SDK or not."""
+        return {camel(name): value for name, value in super().body(question, stream=stream).items()}

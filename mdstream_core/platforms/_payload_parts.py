@@ -77,6 +77,40 @@ class ContainerDecoder:
         return None
 
 
+class AsWritten:
+    r"""Hands out what a container wrote, for readers who know what it is: line by line, or all at once.
+
+    >>> AsWritten(lines=True).feed(b" a\n b")
+    [Frame(data=b' a', event='')]
+
+    Args:
+        lines: Whether each line is a frame, without its line break; else the whole body is one.
+        longest: The most bytes that a frame may have; a security limit.
+    """
+
+    def __init__(self, *, lines: bool, longest: int = LONGEST) -> None:
+        self._lines = lines
+        self._longest = longest
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The lines that are complete with these bytes."""
+        whole, found, rest = data.rpartition(b"\n") if self._lines else (b"", b"", data)
+        lines = (bytes(self._held) + whole).split(b"\n") if found else []
+        if found:
+            self._held.clear()
+        self._held += rest
+        if len(self._held) > self._longest:
+            raise MalformedStream(f"{'a line' if self._lines else 'a body'} of more than {self._longest} bytes")
+        return [Frame(line) for line in lines]
+
+    def end(self) -> list[Frame]:
+        """The last line, where no line break ended it; or the body."""
+        rest = bytes(self._held)
+        self._held.clear()
+        return [Frame(rest)] if rest else []
+
+
 class PayloadParts:
     """Unwraps the event stream and hands the container's bytes on.
 
@@ -185,4 +219,4 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-__all__ = ["ContainerDecoder", "PayloadParts", "stream_failure"]
+__all__ = ["AsWritten", "ContainerDecoder", "PayloadParts", "stream_failure"]

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from mdstream_core.errors import InvalidRequest, MalformedStream, ServiceError
 from mdstream_core.http import Head, Request
-from mdstream_core.platforms._payload_parts import ContainerDecoder, PayloadParts
+from mdstream_core.platforms._payload_parts import AsWritten, ContainerDecoder, PayloadParts
 from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers
 from mdstream_core.platforms._sagemaker_refusals import refusal
 from mdstream_core.wire import Frames
@@ -86,6 +86,8 @@ class SageMaker:
         prefix_aware_id: A routing hint for endpoints with `PREFIX_AWARE` routing.
         accept: What the container is asked to answer with; by default it is not told.
         content_type: Of the question.
+        as_written: Whether whoever reads the answer wants the container's bytes as they are: the lines of a stream, the
+            body of a whole answer.
 
     Example:
         >>> SageMaker("my-endpoint", "eu-west-1").base
@@ -106,6 +108,7 @@ class SageMaker:
     prefix_aware_id: str | None = None
     accept: str | None = None
     content_type: str = "application/json"
+    as_written: bool = False
     base: str = field(init=False, default="")
 
     name: ClassVar[str] = "sagemaker"
@@ -152,7 +155,8 @@ class SageMaker:
                 "the body is no model's answer: its content type is text/html; check the endpoint's container",
                 status=head.status,
             )
-        return PayloadParts(ContainerDecoder()) if streams else ContainerDecoder()
+        inner = AsWritten(lines=streams) if self.as_written else ContainerDecoder()
+        return PayloadParts(inner) if streams else inner
 
     def refused(self, head: Head, body: bytes) -> ServiceError:
         """The service's refusal, or the container's own words inside a `ModelError`."""

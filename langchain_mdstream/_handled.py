@@ -1,0 +1,255 @@
+"""Content handlers as dialects: everything else stays as it is, attempts, limits, exception frames, what was received.
+
+A handler cannot say which of its outputs is the last, so the end of the body is the end of the answer: an exception
+frame, a cut connection and a line that the handler cannot read are failures all the same.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+
+from langchain_mdstream._handlers import Body, Handler
+from mdstream_core import (
+    Embedding,
+    Event,
+    Extra,
+    Finish,
+    MDStreamError,
+    ReasoningDelta,
+    Reply,
+    Served,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    is_unfinished,
+)
+from mdstream_core.errors import IncompleteToolCall, MalformedStream, StreamFailure, StreamInterrupted, words_of
+
+#: What a handler's code raises when an answer is not what it expects. An exception class of the user's own passes.
+_UNEXPECTED = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+#: Of a question, what is no option of the model.
+_NOT_OPTIONS = frozenset({"prompt", "messages", "input", "input_type", "stream", "stream_options", "stop"})
+
+
+class Decoder:
+    """Reads one answer of a completion model with a handler.
+
+    Args:
+        handler: Reads the body, or each line of a stream.
+        stop: Texts that end the answer: the container is not told of them, so the answer is cut here.
+    """
+
+    #: Nothing is wrong with an answer behind its events.
+    broken: MDStreamError | None = None
+    #: Only the end of the body says that the answer is whole.
+    finished = over = False
+
+    def __init__(self, handler: Handler, stop: Sequence[str] = ()) -> None:
+        self._handler = handler
+        self._text = _Until(stop)
+        self._read = False
+
+    def feed(self, data: bytes, event: str = "") -> list[Event]:
+        """The events of a line, or of the whole body. An empty line says nothing."""
+        if data in {b"", b"\r"}:
+            return []
+        try:
+            events = self._events(self._handler.transform_output(Body(data)))
+        except _UNEXPECTED as error:
+            shown = data[:300].decode("utf-8", "replace")
+            raise _told(data) or MalformedStream(
+                f"the content handler cannot read {shown!r}: {type(error).__name__}: {error}", raw=shown
+            ) from error
+        if not events and (failure := _told(data)):
+            raise failure
+        self._read = True
+        return events
+
+    def end(self) -> list[Event]:
+        """What was held back because it might have become a stop, and why it ended where that is known."""
+        if not self._read:
+            raise StreamInterrupted("the stream ended without an answer", code="EmptyStream")
+        rest = self._text.rest()
+        events: list[Event] = [TextDelta(rest)] if rest else []
+        return [*events, Finish("stop")] if self._text.over else events
+
+    def _events(self, output: Any) -> list[Event]:
+        if not isinstance(output, str):
+            raise TypeError(f"transform_output gave a {type(output).__name__}, not a str")
+        return self._said(output)
+
+    def _said(self, text: str) -> list[Event]:
+        said = self._text.feed(text)
+        return [TextDelta(said)] if said else []
+
+
+class ChatDecoder(Decoder):
+    """Reads messages, or chunks of one."""
+
+    def __init__(self, handler: Handler, stop: Sequence[str] = ()) -> None:
+        super().__init__(handler, stop)
+        self._reason: str | None = None
+        self._arguments: dict[int, str] = {}
+
+    def _events(self, output: Any) -> list[Event]:
+        if not isinstance(output, BaseMessage):
+            raise TypeError(f"transform_output gave a {type(output).__name__}, not a message such as AIMessage")
+        thought = output.additional_kwargs.get("reasoning_content")
+        thoughts: list[Event] = [ReasoningDelta(thought)] if thought else []
+        return [*thoughts, *self._said(str(output.text)), *self._calls(output), *self._beside(output)]
+
+    def _calls(self, message: BaseMessage) -> list[Event]:
+        calls: list[ToolCallDelta] = []
+        if isinstance(message, AIMessageChunk):
+            calls = [
+                ToolCallDelta(call["index"] or 0, call["id"], call["name"], call["args"] or "")
+                for call in message.tool_call_chunks
+            ]
+        elif isinstance(message, AIMessage):
+            calls = [
+                ToolCallDelta(index, call["id"], call["name"], json.dumps(call["args"]))
+                for index, call in enumerate(message.tool_calls, len(self._arguments))
+            ]
+        for call in calls:
+            self._arguments[call.index] = self._arguments.get(call.index, "") + call.arguments
+        return list(calls)
+
+    def _beside(self, message: BaseMessage) -> list[Event]:
+        told = {**message.response_metadata, **message.additional_kwargs}
+        self._reason = told.get("finish_reason") or self._reason
+        events = [Extra(name, value) for name, value in told.items() if name not in _TOLD]
+        served = [Served(told.get("model_name"), message.id)] if told.get("model_name") or message.id else []
+        return [*served, *events, *_usage(message)]
+
+    def end(self) -> list[Event]:
+        """The handler's own reason, if it gave one. Raises if a tool call is not whole."""
+        events = super().end()
+        for arguments in self._arguments.values():
+            if arguments.strip() and is_unfinished(arguments):
+                raise IncompleteToolCall("the answer ended inside the arguments of a tool call", raw=arguments[:2000])
+        return [*events, Finish(self._reason)] if self._reason and not self._text.over else events
+
+
+#: What has a place of its own in an answer.
+_TOLD = frozenset({"finish_reason", "model_name", "model_provider", "reasoning_content"})
+
+
+def _usage(message: BaseMessage) -> list[Event]:
+    if not isinstance(message, AIMessage) or not (usage := message.usage_metadata):
+        return []
+    cached = usage.get("input_token_details", {}).get("cache_read")
+    reasoning = usage.get("output_token_details", {}).get("reasoning")
+    return [Usage(usage["input_tokens"], usage["output_tokens"], usage["total_tokens"], cached, reasoning)]
+
+
+class EmbeddingDecoder(Decoder):
+    """Reads vectors."""
+
+    def _events(self, output: Any) -> list[Event]:
+        return [Embedding([float(number) for number in vector], at) for at, vector in enumerate(output)]
+
+
+class _Until:
+    """A text up to the first of some stops, also where one is spread over several pieces."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [stop for stop in stops if stop]
+        self._held = ""
+        self.over = False
+
+    def feed(self, text: str) -> str:
+        """What is certain of the text with this piece."""
+        if self.over:
+            return ""
+        self._held += text
+        found = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        self.over = bool(found)
+        sure = min(found) if found else len(self._held) - max((self._begun(stop) for stop in self._stops), default=0)
+        said, self._held = self._held[:sure], "" if found else self._held[sure:]
+        return said
+
+    def rest(self) -> str:
+        """What was no stop after all."""
+        return self._held
+
+    def _begun(self, stop: str) -> int:
+        """How much of a stop stands at the end."""
+        return next((size for size in range(len(stop) - 1, 0, -1) if self._held.endswith(stop[:size])), 0)
+
+
+def _told(data: bytes) -> StreamFailure | None:
+    """The failure that a line spells, if it is an error object: alone, or as the data of an event."""
+    text = data.strip().removeprefix(b"data:")
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or not document.get("error") or not (words := words_of(document)):
+        return None
+    raw = text[:4000].decode("utf-8", "replace")
+    return StreamFailure(f"the container failed: {words.message}", code=words.code, status=words.status, raw=raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What a handler speaks, for one question.
+
+    Args:
+        handler: Writes the body and reads the answer.
+        stop: Texts that end the answer.
+        options: What the handler is told beside the question's own options, over them.
+    """
+
+    handler: Handler
+    stop: tuple[str, ...] = ()
+    options: Mapping[str, Any] | None = None
+
+    name: ClassVar[str] = "content-handler"
+    route: ClassVar[str] = "/invocations"
+    reads: ClassVar[type[Decoder]] = Decoder
+    asked: ClassVar[str] = "prompt"
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> Any:
+        """The bytes that the handler makes of the question."""
+        options = {name: value for name, value in question.items() if value is not None and name not in _NOT_OPTIONS}
+        written = self.handler.transform_input(self._asked(question), {**options, **(self.options or {})})
+        written = written.read() if hasattr(written, "read") else written
+        return written.encode() if isinstance(written, str) else bytes(written)
+
+    def _asked(self, question: Mapping[str, Any]) -> Any:
+        return question[self.asked]
+
+    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+        """A handler's body is not changed."""
+        return None
+
+    def continued(self, body: Mapping[str, Any], said: Reply) -> dict[str, Any] | None:
+        """There is no way."""
+        return None
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder."""
+        return self.reads(self.handler, self.stop)
+
+
+class HandledChat(Handled):
+    """The same for a chat."""
+
+    reads: ClassVar[type[Decoder]] = ChatDecoder
+    asked: ClassVar[str] = "messages"
+
+
+class HandledEmbeddings(Handled):
+    """The same for texts, as many to a request as langchain-community sends."""
+
+    field: ClassVar[str] = "input"
+    most: ClassVar[int] = 64
+    reads: ClassVar[type[Decoder]] = EmbeddingDecoder
+
+    def _asked(self, question: Mapping[str, Any]) -> list[str]:
+        """Without line breaks, as langchain-community sends them: an index that stands already fits."""
+        return [text.replace("\n", " ") for text in question["input"]]

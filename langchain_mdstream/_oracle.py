@@ -1,0 +1,205 @@
+"""Where models are on Oracle Cloud Infrastructure, and who signs: the fields that say it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from langchain_mdstream._endpoint import Endpoint, Kind, shown
+from mdstream_core import Dialect, OCIGenerativeAI, OCIModelDeployment, Platform, Timeout, dialect, oci_dialect_name
+from mdstream_core.auth import oci
+
+
+class _SignedByOCI(Endpoint):
+    """Who signs for Oracle's services."""
+
+    auth_profile: str | None = None
+    """The profile of the OCI configuration file."""
+
+    auth_file_location: str | None = None
+    """The OCI configuration file; `~/.oci/config` where it is `None`."""
+
+    def _auth(self) -> Any:
+        return oci.signer(
+            self.auth,
+            auth_type=self.auth_type,
+            auth_profile=self.auth_profile,
+            auth_file_location=self.auth_file_location,
+            api_key=shown(self.api_key),
+        )
+
+
+class OnOCIModelDeployment(_SignedByOCI):
+    """Where an OCI Data Science model deployment is."""
+
+    model: str = "odsc-llm"
+    """The served model's name; also accepted as `model_name`. AQUA's containers call it `odsc-llm`."""
+
+    endpoint: str = Field(default_factory=lambda: os.environ.get("OCI_LLM_ENDPOINT", ""))
+    """The deployment's URL with or without `/predict…`, or its OCID; `OCI_LLM_ENDPOINT` where it is not given."""
+
+    region: str | None = None
+    """For a bare OCID whose own region is not meant."""
+
+    route: str | None = None
+    """The container's path; by default the one of the dialect, `""` for the deployment's own setting."""
+
+    provider: ClassVar[str] = "oci_model_deployment"
+    place: ClassVar[tuple[str, ...]] = ("endpoint", "region", "route")
+
+    def _platform(self) -> Platform:
+        if not self.endpoint:
+            raise ValueError(
+                "endpoint is missing: give endpoint='https://modeldeployment.<region>.oci.customer-oci.com/<ocid>' "
+                "or set OCI_LLM_ENDPOINT"
+            )
+        return OCIModelDeployment(self.endpoint, self.region, self.route)
+
+
+class OnOCIGenerativeAI(_SignedByOCI):
+    """Which model of OCI Generative AI, in which region and compartment."""
+
+    compartment_id: str | None = None
+    """OCID of the compartment that pays; needed but for bearer keys on the OpenAI-compatible base."""
+
+    region: str | None = None
+    """Such as `us-chicago-1`; by default the one of the profile, or of who signs."""
+
+    service_endpoint: str | None = None
+    """The service's URL instead of the region's; also accepted as `base_url`."""
+
+    family: str | None = None
+    """Whose model answers under an OCID or a name of its own: `cohere`, `google`, `meta`, `openai` or `generic`; also
+    accepted as `provider`. By default what the model's name says."""
+
+    client: Any = Field(default=None, exclude=True, repr=False)
+    """An `oci` client `GenerativeAiInferenceClient` as the source of the address, the signer and the timeout."""
+
+    max_sequential_tool_calls: int | None = None
+    """Of a chat: after how many tool results to one question the model may call no more; `None` is no limit."""
+
+    tool_result_guidance: bool = False
+    """Of a chat: whether the model is told, behind tool results, to answer with them."""
+
+    api_format: str | None = None
+    """`GENERIC`, `COHERE` or `COHEREV2`; by default what the model's name says. With `dialect="openai-chat"` the
+    service's OpenAI-compatible base is asked instead."""
+
+    openai_base: str = "/openai/v1"
+    """Where OpenAI's requests go; the older base is `/20231130/actions/v1`."""
+
+    provider: ClassVar[str] = "oci_generative_ai"
+    speaks: ClassVar[Mapping[Kind, str]] = {
+        "completions": "oci-generate-text-llama",
+        "embeddings": "oci-embed-text",
+        "rerank": "oci-rerank-text",
+    }
+    place: ClassVar[tuple[str, ...]] = (
+        "compartment_id",
+        "region",
+        "service_endpoint",
+        "family",
+        "api_format",
+        "openai_base",
+    )
+    names: ClassVar[Mapping[str, str]] = {"provider": "family", "base_url": "service_endpoint"}
+
+    @classmethod
+    def _understood(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """As in langchain-oci, fields go before `model_kwargs`, and streaming is never switched off."""
+        if values.pop("use_responses_api", False):
+            raise ValueError("use_responses_api: the Responses API is not spoken; dialect='openai-chat' is nearest")
+        if not values.get("streaming", True):
+            del values["streaming"]
+        if isinstance(more := values.get("model_kwargs"), Mapping):
+            kept = {name: value for name, value in more.items() if values.get(cls.aliases.get(name, name)) is None}
+            values["model_kwargs"] = kept
+        told = _of_client(values["client"]) if values.get("client") is not None else {}
+        return {**values, **{name: value for name, value in told.items() if values.get(name) is None}}
+
+    def _platform(self) -> Platform:
+        if not self.model:
+            raise ValueError(
+                "model is missing: give a model's name such as 'xai.grok-4', or a dedicated endpoint's OCID"
+            )
+        return OCIGenerativeAI(
+            self.compartment_id,
+            self.model,
+            self.region or (None if self.service_endpoint else self._signers_region()),
+            self.service_endpoint,
+            openai_base=self.openai_base,
+        )
+
+    def _signers_region(self) -> str | None:
+        return oci.region(self.auth, auth_profile=self.auth_profile, auth_file_location=self.auth_file_location)
+
+    def _checks(self) -> None:
+        for name, kinds in _FIELDS_OF.items():
+            if self.kind not in kinds and getattr(self, name):
+                raise ValueError(f"{name}: there is nothing like it in {self.kind}")
+        if self.max_sequential_tool_calls is not None and self.max_sequential_tool_calls < 1:
+            raise ValueError("max_sequential_tool_calls must be 1 or more, or None for no limit")
+        spoken = dialect(self.dialect or self._speaks(self.model))
+        if self.tool_result_guidance and spoken.name == "oci-cohere":
+            raise ValueError("tool_result_guidance: apiFormat COHERE ends with the results; use COHEREV2, or a prompt")
+        self._platform().envelope(spoken.route, {})  # tells a missing compartment
+
+    def _speaks(self, model: str) -> str:
+        if self.kind == "chat":
+            return oci_dialect_name(model, self.api_format, self.family)
+        family = self.family or ("cohere" if model.lower().startswith("cohere.") else "")
+        if self.kind == "completions" and family.lower() == "cohere":
+            return "oci-generate-text-cohere"
+        return self.speaks[self.kind]
+
+    def _spoken(self, question: Mapping[str, Any]) -> Dialect:
+        """Of Cohere's formats, a question with an image needs the second."""
+        spoken = super()._spoken(question)
+        sees = self.dialect is None and self.api_format is None and spoken.name == "oci-cohere" and _shows(question)
+        return dialect("oci-cohere-v2") if sees else spoken
+
+    def _adapted(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        """With the limit of tool calls and the word about their results, where tools can be called."""
+        if not question.get("tools"):
+            return question
+        results = _results_since_asked(question["messages"])
+        most = self.max_sequential_tool_calls
+        if most is not None and results >= most and not question.get("tool_choice"):
+            question = {**question, "tool_choice": "none"}
+        if results and self.tool_result_guidance:
+            question = {**question, "messages": [*question["messages"], {"role": "system", "content": _GUIDANCE}]}
+        return question
+
+
+#: Which kinds of model a field is for; langchain-oci's classes have the same.
+_FIELDS_OF: Mapping[str, tuple[Kind, ...]] = {
+    "family": ("chat", "completions"),
+    "max_sequential_tool_calls": ("chat",),
+    "tool_result_guidance": ("chat",),
+}
+
+_GUIDANCE = "The results of the tools are above. Answer the user with them, in plain words; call no tool without need."
+
+
+def _shows(question: Mapping[str, Any]) -> bool:
+    """Whether there is an image in the conversation."""
+    contents = [message.get("content") for message in question.get("messages") or ()]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return any(part.get("type") == "image_url" for part in parts)
+
+
+def _results_since_asked(messages: Sequence[Mapping[str, Any]]) -> int:
+    """How many tools have answered since the user spoke."""
+    roles = [message["role"] for message in reversed(messages)]
+    return roles[: roles.index("user") if "user" in roles else len(roles)].count("tool")
+
+
+def _of_client(client: Any) -> dict[str, Any]:
+    """Where, as whom and how patiently a client of the `oci` SDK asks."""
+    base = getattr(client, "base_client", None)
+    if base is None:
+        raise ValueError(f"client is a {type(client).__name__}, not an oci GenerativeAiInferenceClient")
+    limits = base.timeout if isinstance(base.timeout, tuple) else (base.timeout, base.timeout)
+    named = {name: limit for name, limit in zip(("connect", "read"), limits, strict=True) if limit is not None}
+    return {"auth": base.signer, "service_endpoint": base.endpoint, "timeout": Timeout(**named)}

@@ -1,0 +1,104 @@
+"""Moving from langchain-oci, langchain-community and langchain-aws by changing the import alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _auth_oci import KEY, PEM
+from _moves import BOTO3, COMPARTMENT, MOVES, SERVICE, Move
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.messages import BaseMessage
+
+from langchain_mdstream.rerankers import Reranker
+from mdstream_core.emulator import Emulator
+
+QUESTION = "Name three rivers."
+FINGERPRINT = ":".join(["0a"] * 15 + ["f7"])
+
+
+def public(key: rsa.RSAPrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module, which verifies Oracle's signatures."""
+    with Emulator(verify_signatures=public(KEY)) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+@pytest.fixture
+def places(cloud: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A machine as the snippets expect it: profiles of both clouds, and whatever their pages set in the environment."""
+    boto3 = pytest.importorskip("boto3", reason="the snippets give boto3 clients; install mdstream-llm[aws]")
+    oci, aws = tmp_path / ".oci", tmp_path / ".aws"
+    oci.mkdir()
+    aws.mkdir()
+    (oci / "key.pem").write_text(PEM)
+    (oci / "token").write_text(token := cloud.issue_token(public(KEY)))
+    ids = f"tenancy=ocid1.tenancy.oc1..aaaa\nuser=ocid1.user.oc1..bbbb\nfingerprint={FINGERPRINT}\n"
+    session = "[MY_PROFILE]\nkey_file=~/.oci/key.pem\nsecurity_token_file=~/.oci/token\nregion=us-chicago-1\n"
+    (oci / "config").write_text(f"[DEFAULT]\n{ids}region=us-chicago-1\nkey_file=~/.oci/key.pem\n\n{session}")
+    (aws / "credentials").write_text("[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secret\n")
+    environment = {
+        "HOME": str(tmp_path),
+        "OCI_LLM_ENDPOINT": f"{cloud.endpoint}/predict",
+        "OCI_IAM_TYPE": "api_key",
+        "OCI_CONFIG_PROFILE": "DEFAULT",
+        "OCI_CONFIG_LOCATION": "~/.oci/config",
+        "OCI_RESOURCE_PRINCIPAL_VERSION": "2.2",
+        "OCI_RESOURCE_PRINCIPAL_RPST": token,
+        "OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM": PEM,
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": cloud.url,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("sagemaker-runtime", region_name="us-west-2", endpoint_url=cloud.url)
+    there = cloud.oci_generative_ai
+    return {"<deployment>": cloud.endpoint, SERVICE: there.endpoint, COMPARTMENT: there.compartment_id, BOTO3: client}
+
+
+async def whole(model: Any) -> list[Any]:
+    """What a model, embeddings or a reranker give, sync and async."""
+    if isinstance(model, Embeddings):
+        return [model.embed_documents([QUESTION, "a hill"]), await model.aembed_documents([QUESTION, "a hill"])]
+    if isinstance(model, Reranker):
+        documents = [Document("a hill"), Document("the three rivers")]
+        best = [model.compress_documents(documents, QUESTION), await model.acompress_documents(documents, QUESTION)]
+        return [[one.page_content for one in kept] for kept in best]
+    return [_text(model.invoke(QUESTION)), _text(await model.ainvoke(QUESTION))]
+
+
+async def stream(model: Any) -> list[str]:
+    """What a model streams, sync and async."""
+    asynchronous = [_text(chunk) async for chunk in model.astream(QUESTION)]
+    return ["".join(map(_text, model.stream(QUESTION))), "".join(asynchronous)]
+
+
+def _text(said: Any) -> str:
+    return str(said.text) if isinstance(said, BaseMessage) else str(said)
+
+
+RUNS = {f"{name} {way or 'built'}": (move, way) for name, move in MOVES.items() for way in move.ways}
+
+
+@pytest.mark.parametrize(("move", "way"), RUNS.values(), ids=RUNS)
+async def test_documented_calls_work_as_they_stand(places: dict[str, Any], move: Move, way: str) -> None:
+    """Each is built by our class of that name and answers, whole or streamed, sync and async."""
+    model = move.model(**move.filled(places))
+    if way:
+        first, second = await (whole if way == "whole" else stream)(model)
+
+        assert first
+        assert first == second
