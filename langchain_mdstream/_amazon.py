@@ -140,14 +140,14 @@ class OnSageMaker(Endpoint):
             raise ValueError("content_handler and dialect both say what is spoken: drop one of them")
         return checked(self.content_handler)
 
-    def _spoken(self, question: Mapping[str, Any]) -> Dialect:
+    def _spoken(self, question: Mapping[str, Any], *, stream: bool) -> Dialect:
         """The content handler's words, where there is one."""
         if self.content_handler is None:
-            return super()._spoken(question)
+            return super()._spoken(question, stream=stream)
         stop = question.get("stop") or ()
         options = {"stop": self.model_kwargs["stop"]} if "stop" in self.model_kwargs else {}
         stops = (stop,) if isinstance(stop, str) else tuple(stop)
-        handled: Dialect = _HANDLED[self.kind](self._handler(), stops, options)
+        handled: Dialect = _HANDLED[self.kind](self._handler(), stops, options, stream)
         return handled
 
     def _platform(self) -> Platform:

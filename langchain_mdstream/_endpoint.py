@@ -268,13 +268,13 @@ class Endpoint(BaseModel):
     def _ask(self, question: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, stream: bool) -> Call:
         question = self._adapted(question)
         with langchain_errors():
-            return self.service.call(self._spoken(question), question, stream=stream, headers=headers)
+            return self.service.call(self._spoken(question, stream=stream), question, stream=stream, headers=headers)
 
     def _adapted(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         """A question with what the platform's own fields add to it."""
         return question
 
-    def _spoken(self, question: Mapping[str, Any]) -> Dialect:
+    def _spoken(self, question: Mapping[str, Any], *, stream: bool) -> Dialect:
         """What a question is asked in."""
         return dialect(self.dialect or self._speaks(str(question.get("model") or "")))
 

@@ -41,6 +41,7 @@ class Decoder:
     Args:
         handler: Reads the body, or each line of a stream.
         stop: Texts that end the answer: the container is not told of them, so the answer is cut here.
+        stream: Whether lines come, and not the whole body at once.
     """
 
     #: Nothing is wrong with an answer behind its events.
@@ -48,10 +49,12 @@ class Decoder:
     #: Only the end of the body says that the answer is whole.
     finished = over = False
 
-    def __init__(self, handler: Handler, stop: Sequence[str] = ()) -> None:
+    def __init__(self, handler: Handler, stop: Sequence[str], *, stream: bool) -> None:
         self._handler = handler
         self._text = _Until(stop)
+        self._stream = stream
         self._read = False
+        self._unread: MDStreamError | None = None
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
         """The events of a line, or of the whole body. An empty line says nothing."""
@@ -60,10 +63,11 @@ class Decoder:
         try:
             events = self._events(self._handler.transform_output(Body(data)))
         except _UNEXPECTED as error:
-            shown = data[:300].decode("utf-8", "replace")
-            raise _told(data) or MalformedStream(
-                f"the content handler cannot read {shown!r}: {type(error).__name__}: {error}", raw=shown
-            ) from error
+            unread = _told(data) or _unread(data, error)
+            if self._stream:
+                raise unread from error
+            unread.__cause__, self._unread = error, unread  # a body that came whole was not cut
+            return []
         if not events and (failure := _told(data)):
             raise failure
         self._read = True
@@ -71,6 +75,8 @@ class Decoder:
 
     def end(self) -> list[Event]:
         """What was held back because it might have become a stop, and why it ended where that is known."""
+        if self._unread:
+            raise self._unread
         if not self._read:
             raise StreamInterrupted("the stream ended without an answer", code="EmptyStream")
         rest = self._text.rest()
@@ -90,8 +96,8 @@ class Decoder:
 class ChatDecoder(Decoder):
     """Reads messages, or chunks of one."""
 
-    def __init__(self, handler: Handler, stop: Sequence[str] = ()) -> None:
-        super().__init__(handler, stop)
+    def __init__(self, handler: Handler, stop: Sequence[str], *, stream: bool) -> None:
+        super().__init__(handler, stop, stream=stream)
         self._reason: str | None = None
         self._arguments: dict[int, str] = {}
 
@@ -181,6 +187,12 @@ class _Until:
         return next((size for size in range(len(stop) - 1, 0, -1) if self._held.endswith(stop[:size])), 0)
 
 
+def _unread(data: bytes, error: Exception) -> MalformedStream:
+    shown = data[:300].decode("utf-8", "replace")
+    why = f"{type(error).__name__}: {error}"
+    return MalformedStream(f"the content handler cannot read {shown!r}: {why}", raw=shown)
+
+
 def _told(data: bytes) -> StreamFailure | None:
     """The failure that a line spells, if it is an error object: alone, or as the data of an event."""
     text = data.strip().removeprefix(b"data:")
@@ -202,11 +214,13 @@ class Handled:
         handler: Writes the body and reads the answer.
         stop: Texts that end the answer.
         options: What the handler is told beside the question's own options, over them.
+        stream: Whether the answer comes line by line.
     """
 
     handler: Handler
-    stop: tuple[str, ...] = ()
-    options: Mapping[str, Any] | None = None
+    stop: tuple[str, ...]
+    options: Mapping[str, Any]
+    stream: bool
 
     name: ClassVar[str] = "content-handler"
     route: ClassVar[str] = "/invocations"
@@ -216,7 +230,7 @@ class Handled:
     def body(self, question: Mapping[str, Any], *, stream: bool) -> Any:
         """The bytes that the handler makes of the question."""
         options = {name: value for name, value in question.items() if value is not None and name not in _NOT_OPTIONS}
-        written = self.handler.transform_input(self._asked(question), {**options, **(self.options or {})})
+        written = self.handler.transform_input(self._asked(question), {**options, **self.options})
         written = written.read() if hasattr(written, "read") else written
         return written.encode() if isinstance(written, str) else bytes(written)
 
@@ -233,7 +247,7 @@ class Handled:
 
     def decoder(self) -> Decoder:
         """A fresh decoder."""
-        return self.reads(self.handler, self.stop)
+        return self.reads(self.handler, self.stop, stream=self.stream)
 
 
 class HandledChat(Handled):
@@ -244,10 +258,10 @@ class HandledChat(Handled):
 
 
 class HandledEmbeddings(Handled):
-    """The same for texts, as many to a request as langchain-community sends."""
+    """The same for texts, as many to a request as TEI takes; langchain-community sends 64."""
 
     field: ClassVar[str] = "input"
-    most: ClassVar[int] = 64
+    most: ClassVar[int] = 32
     reads: ClassVar[type[Decoder]] = EmbeddingDecoder
 
     def _asked(self, question: Mapping[str, Any]) -> list[str]:

@@ -153,9 +153,9 @@ class OnOCIGenerativeAI(_SignedByOCI):
             return "oci-generate-text-cohere"
         return self.speaks[self.kind]
 
-    def _spoken(self, question: Mapping[str, Any]) -> Dialect:
+    def _spoken(self, question: Mapping[str, Any], *, stream: bool) -> Dialect:
         """Of Cohere's formats, a question with an image needs the second."""
-        spoken = super()._spoken(question)
+        spoken = super()._spoken(question, stream=stream)
         sees = self.dialect is None and self.api_format is None and spoken.name == "oci-cohere" and _shows(question)
         return dialect("oci-cohere-v2") if sees else spoken
 

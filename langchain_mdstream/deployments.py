@@ -4,29 +4,47 @@ They are `ChatOCIModelDeployment` and `OCIModelDeploymentLLM` with more fields, 
 or langchain-community: there each field is sent, its default too, and so it is here. `None` is not sent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
-from langchain_mdstream._endpoint import Endpoint
 from langchain_mdstream._loading import loadable
 from langchain_mdstream.chat_models import ChatOCIModelDeployment
 from langchain_mdstream.llms import OCIModelDeploymentLLM
 from mdstream_core import Call, OCIModelDeployment
 
+#: Fields that go into the question beside those of every model.
+_VLLM_CHAT = (
+    "logit_bias",
+    "best_of",
+    "use_beam_search",
+    "length_penalty",
+    "early_stopping",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "ignore_eos",
+    "min_tokens",
+    "stop_token_ids",
+    "skip_special_tokens",
+    "spaces_between_special_tokens",
+    "tool_choice",
+    "chat_template",
+)
+_TGI_CHAT = ("logit_bias",)
+_VLLM_TEXT = (
+    "best_of",
+    "top_k",
+    "use_beam_search",
+    "ignore_eos",
+)
 
-class _Sending(Endpoint):
-    """Fields that go into the question beside those of every model."""
 
-    #: Their names.
-    sent: ClassVar[tuple[str, ...]] = ()
-
-    def _parameters(self) -> dict[str, Any]:
-        known: dict[str, Any] = super()._parameters()  # type: ignore[misc]
-        more = {name: value for name in self.sent if (value := getattr(self, name)) is not None}
-        return {**known, **more}
+def _with(model: Any, known: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """What every model sends, and the further fields of this one."""
+    return {**known, **{name: value for name in names if (value := getattr(model, name)) is not None}}
 
 
-class ChatOCIModelDeploymentVLLM(_Sending, ChatOCIModelDeployment):
+class ChatOCIModelDeploymentVLLM(ChatOCIModelDeployment):
     """A chat model of vLLM on an OCI model deployment, with vLLM's own options.
 
     Example:
@@ -78,26 +96,11 @@ class ChatOCIModelDeploymentVLLM(_Sending, ChatOCIModelDeployment):
     chat_template: str | None = None
     """A Jinja template in place of the model's own."""
 
-    sent: ClassVar[tuple[str, ...]] = (
-        "logit_bias",
-        "best_of",
-        "use_beam_search",
-        "length_penalty",
-        "early_stopping",
-        "top_k",
-        "min_p",
-        "repetition_penalty",
-        "ignore_eos",
-        "min_tokens",
-        "stop_token_ids",
-        "skip_special_tokens",
-        "spaces_between_special_tokens",
-        "tool_choice",
-        "chat_template",
-    )
+    def _parameters(self) -> dict[str, Any]:
+        return _with(self, super()._parameters(), _VLLM_CHAT)
 
 
-class ChatOCIModelDeploymentTGI(_Sending, ChatOCIModelDeployment):
+class ChatOCIModelDeploymentTGI(ChatOCIModelDeployment):
     """A chat model of TGI on an OCI model deployment.
 
     Example:
@@ -115,10 +118,11 @@ class ChatOCIModelDeploymentTGI(_Sending, ChatOCIModelDeployment):
     logit_bias: dict[str, float] | None = None
     """How much more likely a token is made, by its id."""
 
-    sent: ClassVar[tuple[str, ...]] = ("logit_bias",)
+    def _parameters(self) -> dict[str, Any]:
+        return _with(self, super()._parameters(), _TGI_CHAT)
 
 
-class OCIModelDeploymentVLLM(_Sending, OCIModelDeploymentLLM):
+class OCIModelDeploymentVLLM(OCIModelDeploymentLLM):
     """A completion model of vLLM on an OCI model deployment, with vLLM's own options.
 
     Example:
@@ -148,11 +152,13 @@ class OCIModelDeploymentVLLM(_Sending, OCIModelDeploymentLLM):
     ignore_eos: bool | None = False
     """Whether to go on behind the token that ends an answer."""
 
-    sent: ClassVar[tuple[str, ...]] = ("best_of", "top_k", "use_beam_search", "ignore_eos")
     aliases: ClassVar[Mapping[str, str]] = {**OCIModelDeploymentLLM.aliases, "p": "top_p", "k": "top_k"}
 
+    def _parameters(self) -> dict[str, Any]:
+        return _with(self, super()._parameters(), _VLLM_TEXT)
 
-class OCIModelDeploymentTGI(_Sending, OCIModelDeploymentLLM):
+
+class OCIModelDeploymentTGI(OCIModelDeploymentLLM):
     """A completion model of TGI on an OCI model deployment, by OpenAI's route or TGI's own.
 
     Example:

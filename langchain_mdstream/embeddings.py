@@ -244,7 +244,7 @@ class SagemakerEndpointEmbeddings(OnSageMaker, EmbeddingModel):
     def _embedding_dialect(self, question: Mapping[str, Any]) -> ListDialect:
         if self.content_handler is None:
             return super()._embedding_dialect(question)
-        spoken: Any = self._spoken(question)
+        spoken: Any = self._spoken(question, stream=False)
         handled: ListDialect = spoken
         return handled
 

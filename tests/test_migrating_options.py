@@ -1,0 +1,501 @@
+"""Options of langchain-oci, langchain-community and langchain-aws: what is sent for them, and what is refused by name."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _auth_oci import PEM
+from _clouds import PLACES
+from _langchain import QUESTION, get_weather
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from pydantic import ValidationError
+
+from langchain_mdstream import (
+    ChatOCIGenAI,
+    ChatOCIModelDeployment,
+    ChatOCIModelDeploymentTGI,
+    ChatOCIModelDeploymentVLLM,
+    ChatSagemakerEndpoint,
+    OCIGenAI,
+    OCIGenAIEmbeddings,
+    OCIGenAIRerank,
+    OCIModelDeploymentEndpointEmbeddings,
+    OCIModelDeploymentLLM,
+    OCIModelDeploymentTGI,
+    OCIModelDeploymentVLLM,
+    SagemakerEndpoint,
+    SagemakerEndpointEmbeddings,
+)
+from mdstream_core import Timeout
+from mdstream_core.auth import oci
+from mdstream_core.emulator import Emulator, Fault
+
+DEDICATED = "ocid1.generativeaiendpoint.oc1.us-chicago-1.amaaaaaa"
+CHICAGO = {"region": "us-chicago-1", "compartment_id": "ocid1.compartment.oc1..aaaa"}
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+def deployed(cloud: Emulator, cls: Any, /, **options: Any) -> Any:
+    """A model on the deployment."""
+    return cls(**{"endpoint": f"{cloud.endpoint}/predict", "auth_type": "none", **options})
+
+
+def hosted(cloud: Emulator, cls: Any = ChatOCIGenAI, /, **options: Any) -> Any:
+    """A model of OCI Generative AI."""
+    return cls(**{**PLACES["OCI GenAI GENERIC"].fields(cloud), **options})
+
+
+# what is sent for the classes of one server; the first four bodies are those that langchain-oci 0.4.0 sends
+
+BODIES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+    "vLLM's chat": (
+        ChatOCIModelDeploymentVLLM,
+        {},
+        {
+            "early_stopping": False, "frequency_penalty": 0.0, "ignore_eos": False, "length_penalty": 1.0,
+            "max_tokens": 256, "min_p": 0.0, "min_tokens": 0, "n": 1, "presence_penalty": 0.0,
+            "repetition_penalty": 1.0, "skip_special_tokens": True, "spaces_between_special_tokens": True,
+            "temperature": 0.2, "top_k": -1, "top_p": 1.0, "use_beam_search": False,
+        },
+    ),
+    "TGI's chat": (ChatOCIModelDeploymentTGI, {}, {"max_tokens": 256, "n": 1, "temperature": 0.2}),
+    "vLLM's completions": (
+        OCIModelDeploymentVLLM,
+        {},
+        {
+            "best_of": 1, "frequency_penalty": 0.0, "ignore_eos": False, "max_tokens": 256, "n": 1,
+            "presence_penalty": 0.0, "temperature": 0.2, "top_k": -1, "top_p": 0.75, "use_beam_search": False,
+        },
+    ),
+    "TGI's completions": (
+        OCIModelDeploymentTGI,
+        {"seed": 42, "p": 0.5},
+        {"max_tokens": 256, "temperature": 0.2, "top_p": 0.5, "frequency_penalty": 0.0, "seed": 42},
+    ),
+    "what is given": (
+        ChatOCIModelDeploymentVLLM,
+        {"top_k": 5, "logit_bias": {"1": 2.0}, "min_p": None, "model_kwargs": {"temperature": 0.9}},
+        {
+            "early_stopping": False, "frequency_penalty": 0.0, "ignore_eos": False, "length_penalty": 1.0,
+            "logit_bias": {"1": 2.0}, "max_tokens": 256, "min_tokens": 0, "n": 1, "presence_penalty": 0.0,
+            "repetition_penalty": 1.0, "skip_special_tokens": True, "spaces_between_special_tokens": True,
+            "temperature": 0.9, "top_k": 5, "top_p": 1.0, "use_beam_search": False,
+        },
+    ),
+    "a call's": (OCIModelDeploymentLLM, {"temperature": 0.1}, {"temperature": 0.1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "options", "expected"), BODIES.values(), ids=BODIES)
+def test_bodies(cloud: Emulator, model: Any, options: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Each server's defaults are sent as the other package sends them."""
+    deployed(cloud, model, **options).invoke(QUESTION)
+    sent = {name: value for name, value in cloud.last.json.items() if name not in {"messages", "prompt"}}
+
+    assert {"model": "odsc-llm", **expected} == sent
+
+
+async def test_tgis_own_format(cloud: Emulator) -> None:
+    """`/generate` whole and `/generate_stream` streamed, with its own defaults; a route that is given stays."""
+    llm = deployed(cloud, OCIModelDeploymentTGI, api="/generate", k=7)
+    words = llm.invoke(QUESTION)
+
+    assert "/generate" == cloud.last.headers["route"]
+    assert {"best_of": 1, "watermark": True, "return_full_text": False, "top_k": 7, "max_new_tokens": 256}.items() <= (
+        cloud.last.json["parameters"].items()
+    )
+    assert not {"frequency_penalty", "repetition_penalty"} & cloud.last.json["parameters"].keys()
+    assert words == "".join(llm.stream(QUESTION)) == await llm.ainvoke(QUESTION)
+    assert "/generate_stream" in {request.headers["route"] for request in cloud.requests}
+    deployed(cloud, OCIModelDeploymentTGI, api="/generate", default_headers={"route": "/generate"}, seed=1).invoke("x")
+    assert ("/generate", 1) == (cloud.last.headers["route"], cloud.last.json["parameters"]["seed"])
+
+
+def test_greedy(cloud: Emulator) -> None:
+    """`do_sample=False` is without a temperature."""
+    deployed(cloud, OCIModelDeploymentTGI, api="/generate", do_sample=False).invoke(QUESTION)
+
+    assert False is cloud.last.json["parameters"]["do_sample"]
+    assert "temperature" not in cloud.last.json["parameters"]
+
+
+# OCI Generative AI
+
+#: model, options, the fields of the request that come of them
+ASKED: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+    "SDK's names": (
+        "xai.grok-4",
+        {"model_kwargs": {"num_generations": 1, "is_echo": True, "log_probs": 2, "is_parallel_tool_calls": True}},
+        {"numGenerations": 1, "isEcho": True, "logProbs": 2, "isParallelToolCalls": True},
+    ),
+    "SDK's names, Cohere": (
+        "cohere.command-r-plus",
+        {"model_kwargs": {"stop_sequences": ["x"], "safety_mode": "STRICT", "preamble_override": "Hi"}},
+        {"stopSequences": ["x"], "safetyMode": "STRICT", "preambleOverride": "Hi"},
+    ),
+    "a call's stop goes over it": (
+        "cohere.command-r-plus",
+        {"model_kwargs": {"stop_sequences": ["x"]}, "stop": ["y"]},
+        {"stopSequences": ["y"]},
+    ),
+    "fields go before model_kwargs": (
+        "xai.grok-4",
+        {"temperature": 0.1, "max_tokens": 7, "model_kwargs": {"temperature": 0.9, "max_tokens": 5, "top_k": 3}},
+        {"temperature": 0.1, "maxTokens": 7, "topK": 3},
+    ),
+    "Gemini's limit": ("google.gemini-2.5-flash", {"model_kwargs": {"max_output_tokens": 5}}, {"maxTokens": 5}),
+    "both limits": (
+        "google.gemini-2.5-flash",
+        {"model_kwargs": {"max_output_tokens": 5, "max_tokens": 7}},
+        {"maxTokens": 7},
+    ),
+    "GPT behind an OCID": (DEDICATED, {"provider": "openai", "max_tokens": 7}, {"maxCompletionTokens": 7}),
+    "Llama behind an OCID": (DEDICATED, {"provider": "meta", "max_tokens": 7}, {"maxTokens": 7}),
+    "Cohere behind an OCID": (DEDICATED, {"provider": "cohere"}, {"apiFormat": "COHERE"}),
+    "Cohere's own word goes first": (
+        "cohere.command-a-vision",
+        {"provider": "cohere"},
+        {"apiFormat": "COHEREV2"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("model", "options", "expected"), ASKED.values(), ids=ASKED)
+def test_native_requests(cloud: Emulator, model: str, options: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Names of the SDK, of OpenAI and of families, as the service spells them."""
+    hosted(cloud, model=model, **options).invoke(QUESTION)
+    request = cloud.last.json["chatRequest"]
+
+    assert expected == {name: request[name] for name in expected}
+    assert not [name for name in request if "_" in name]
+
+
+def test_objects_of_the_sdk_are_written_as_json(cloud: Emulator) -> None:
+    """In `model_kwargs` and in calls, whatever they hold."""
+    models = pytest.importorskip("oci.generative_ai_inference.models", reason="the SDK's own objects")
+    chat = hosted(cloud, model_kwargs={"tool_choice": None})
+    list(chat.bind(stream_options=models.StreamOptions(is_include_usage=False)).stream(QUESTION))
+
+    assert {"isIncludeUsage": False} == cloud.last.json["chatRequest"]["streamOptions"]
+    schema = models.ResponseJsonSchema(name="A", schema={"type": "object"}, is_strict=True)
+    from mdstream_core.dialects._oci_asking import plain  # noqa: PLC0415
+
+    assert {"type": "JSON_SCHEMA", "jsonSchema": {"name": "A", "schema": {"type": "object"}, "isStrict": True}} == (
+        plain(models.JsonSchemaResponseFormat(json_schema=schema))
+    )
+
+
+def test_an_image_needs_coheres_second_format(cloud: Emulator) -> None:
+    """A family that is given takes images, as in langchain-oci."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    chat = hosted(cloud, model=DEDICATED, provider="cohere")
+    chat.invoke([HumanMessage([{"type": "text", "text": "What is it?"}, image])])
+
+    assert "COHEREV2" == cloud.last.json["chatRequest"]["apiFormat"]
+
+
+RUNTIMES = {
+    "cohere.command": ({}, "COHERE"),
+    "meta.llama-2-70b-chat": ({}, "LLAMA"),
+    "mistral.small": ({}, "LLAMA"),
+    DEDICATED: ({}, "LLAMA"),
+    DEDICATED + "b": ({"provider": "cohere"}, "COHERE"),
+}
+
+
+@pytest.mark.parametrize(("model", "options", "runtime"), [(name, *row) for name, row in RUNTIMES.items()])
+def test_runtimes(model: str, options: dict[str, Any], runtime: str) -> None:
+    """`generateText` has two: Cohere's for Cohere, the other one for all others."""
+    llm = OCIGenAI(model_id=model, **CHICAGO, **options)
+
+    assert f"oci-generate-text-{runtime.lower()}" == llm._speaks(model)
+
+
+@pytest.mark.parametrize("option", ["is_stream", "streaming"])
+def test_streaming_is_never_switched_off(cloud: Emulator, option: str) -> None:
+    """langchain-oci's `is_stream=False` means that `invoke` does not stream; `stream` does."""
+    chat = hosted(cloud, **{option: False})
+
+    assert len(list(chat.stream(QUESTION))) > 3
+    chat.invoke(QUESTION)
+    assert "isStream" not in cloud.last.json["chatRequest"]
+
+
+def test_a_client_says_where_and_as_whom(cloud: Emulator) -> None:
+    """An `oci` client gives address, signer and timeout; other fields go before it."""
+    sdk = pytest.importorskip("oci", reason="the SDK's own client")
+    config = {
+        "user": "ocid1.user.oc1..bbbb", "tenancy": "ocid1.tenancy.oc1..aaaa", "region": "us-chicago-1",
+        "fingerprint": ":".join(["0a"] * 16), "key_content": PEM,
+    }  # fmt: skip
+    client = sdk.generative_ai_inference.GenerativeAiInferenceClient(config, service_endpoint=cloud.url, timeout=(3, 7))
+    chat = ChatOCIGenAI(model_id="xai.grok-4", compartment_id=cloud.oci_generative_ai.compartment_id, client=client)
+    chat.invoke(QUESTION)
+
+    assert 'Signature algorithm="rsa-sha256"' in cloud.last.headers["authorization"]
+    assert Timeout(connect=3, read=7) == chat.timeout
+    with pytest.raises(ValidationError, match="client is a object, not an oci"):
+        ChatOCIGenAI(model_id="xai.grok-4", client=object(), **CHICAGO)
+
+
+def conversation(results: int) -> list[Any]:
+    """A question, and so many calls with their results."""
+    said: list[Any] = [HumanMessage("What is the weather in Paris, and in Rome?")]
+    for number in range(results):
+        call = {"id": f"c{number}", "name": "get_weather", "args": {"city": "Paris"}}
+        said += [AIMessage("", tool_calls=[call]), ToolMessage("sunny", tool_call_id=f"c{number}")]
+    return said
+
+
+def test_tool_calls_have_a_limit(cloud: Emulator) -> None:
+    """After so many results to one question no more are called; a choice that is made stays."""
+    chat = hosted(cloud, max_sequential_tool_calls=2).bind_tools([get_weather])
+    chosen = [cloud.last.json["chatRequest"].get("toolChoice") for n in (1, 2, 3) if chat.invoke(conversation(n))]
+
+    assert [None, {"type": "NONE"}, {"type": "NONE"}] == chosen
+    chat.invoke([*conversation(2), HumanMessage("And in Rome?")])
+    assert "toolChoice" not in cloud.last.json["chatRequest"]
+
+
+def test_results_are_pointed_out(cloud: Emulator) -> None:
+    """Behind results, with tools at hand, and only then."""
+    chat = hosted(cloud, tool_result_guidance=True)
+    roles = []
+    for model, number in ((chat.bind_tools([get_weather]), 1), (chat.bind_tools([get_weather]), 0), (chat, 1)):
+        model.invoke(conversation(number))
+        roles.append(cloud.last.json["chatRequest"]["messages"][-1]["role"])
+
+    assert ["SYSTEM", "USER", "TOOL"] == roles
+
+
+def test_rerankers(cloud: Emulator) -> None:
+    """Limits of documents under their native names, dictionaries as documents, `top_n` by place, a least score."""
+    reranker = hosted(
+        cloud, OCIGenAIRerank, model="cohere.rerank.v3.5", max_chunks_per_document=3, max_tokens_per_document=9
+    )
+    documents = [{"text": "a hill"}, Document("the longest river"), "a river"]
+
+    assert [1] == [one["index"] for one in reranker.rerank(documents, "the longest river", 1)]
+    assert (3, 9) == (cloud.last.json["maxChunksPerDocument"], cloud.last.json["maxTokensPerDocument"])
+    best, *others = reranker.rerank(documents, "the longest river")
+    strict = hosted(cloud, OCIGenAIRerank, model="cohere.rerank.v3.5", score_threshold=best["relevance_score"])
+    assert others
+    assert [best] == strict.rerank(documents, "the longest river")
+    assert "cohere.rerank-v4.0-fast" == OCIGenAIRerank(**CHICAGO).model
+
+
+async def test_images_have_vectors(cloud: Emulator) -> None:
+    """Under langchain-oci's names, with a media type where the bytes do not show it."""
+    embeddings = hosted(cloud, OCIGenAIEmbeddings, model="cohere.embed-v4.0")
+    (one,) = embeddings.embed_image_batch([b"what is it"], mime_type="image/png")
+
+    assert cloud.last.json["inputs"][0].startswith("data:image/png;base64,")
+    assert [one] == await embeddings.aembed_image_batch([b"what is it"], "image/png")
+    assert one == embeddings.embed_image(b"what is it", "image/png")
+
+
+def test_inputs_need_no_kind(cloud: Emulator) -> None:
+    """An index of langchain-oci's, whose inputs have none, is asked as it was filled."""
+    embeddings = hosted(cloud, OCIGenAIEmbeddings, model="cohere.embed-v4.0", model_kwargs={"input_type": None})
+    embeddings.embed_query("a river")
+
+    assert "inputType" not in cloud.last.json
+
+
+# OCI model deployments
+
+
+async def test_embeddings_of_a_deployment(cloud: Emulator) -> None:
+    """`chunk_size` in the call; vectors all in one entry, as langchain-oci reads them; its `endpoint_kwargs`."""
+    embeddings = deployed(
+        cloud, OCIModelDeploymentEndpointEmbeddings, endpoint_kwargs={"headers": {"x-a": 1}, "timeout": 9}
+    )
+
+    assert 3 == len(embeddings.embed_documents(["a", "b", "c"], 2)) == len(await embeddings.aembed_documents(["d"] * 3))
+    assert [2, 1, 3] == [len(request.json["input"]) for request in cloud.requests]
+    assert ("1", 9) == (cloud.last.headers["x-a"], embeddings.timeout)
+    cloud.always(Fault("body", data=b'{"data": [{"embedding": [[1, 2], [3, 4]]}]}'))
+    assert [[1, 2], [3, 4]] == embeddings.embed_documents(["a", "b"])
+    with pytest.raises(ValidationError, match="endpoint_kwargs: cert cannot be said there"):
+        deployed(cloud, OCIModelDeploymentEndpointEmbeddings, endpoint_kwargs={"cert": "x"})
+
+
+def test_none_is_none(cloud: Emulator) -> None:
+    """`None` for dictionaries; headers of any type."""
+    chat = deployed(cloud, ChatOCIModelDeployment, model_kwargs=None, default_headers={"x-count": 3})
+    chat.invoke(QUESTION)
+
+    assert ("3", {}) == (cloud.last.headers["x-count"], chat.model_kwargs)
+    assert {} == deployed(cloud, ChatOCIModelDeployment, default_headers=None).default_headers
+
+
+@pytest.mark.parametrize("name", ["request_timeout", "requests_kwargs", "timeout", "headers"])
+def test_connection_options_are_none_of_a_call(cloud: Emulator, name: str) -> None:
+    """They are told, and do not land in the body."""
+    with pytest.raises(ValueError, match="an option of the model, not of a call"):
+        deployed(cloud, ChatOCIModelDeployment).invoke(QUESTION, **{name: 3})
+    with pytest.raises(ValueError, match="an option of the model, not of a call"):
+        deployed(cloud, OCIModelDeploymentEndpointEmbeddings).embed_documents(["a"], **{name: 3})
+    assert [] == cloud.requests
+
+
+REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "headers": (OCIModelDeploymentLLM, {"headers": {"route": "/v1/completions"}}, "headers"),
+    "max_token": (ChatOCIModelDeploymentTGI, {"max_token": 512}, "max_token"),
+    "context_size": (OCIGenAI, {"context_size": "128000"}, "context_size"),
+    "the Responses API": (ChatOCIGenAI, {"use_responses_api": True}, "use_responses_api: the Responses API"),
+    "an unknown family": (ChatOCIGenAI, {"provider": "mistral"}, "family='mistral' is unknown; there are: cohere"),
+    "no limit": (ChatOCIGenAI, {"max_sequential_tool_calls": 0}, "must be 1 or more"),
+    "a limit for completions": (OCIGenAI, {"max_sequential_tool_calls": 3}, "nothing like it in completions"),
+    "a family of vectors": (OCIGenAIEmbeddings, {"provider": "cohere"}, "nothing like it in embeddings"),
+    "guidance in COHERE": (
+        ChatOCIGenAI,
+        {"model_id": "cohere.command-r-plus", "tool_result_guidance": True},
+        "tool_result_guidance: apiFormat COHERE",
+    ),
+}
+
+
+@pytest.mark.parametrize(("model", "options", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_would_do_nothing_is_told(model: Any, options: dict[str, Any], words: str) -> None:
+    """No option is accepted and ignored, as some are elsewhere."""
+    place = CHICAGO if model.provider == "oci_generative_ai" else {"endpoint": "http://127.0.0.1:1/ocid1.x"}
+    named = {"model_id": "xai.grok-4"} if place is CHICAGO else {}
+    with pytest.raises(ValidationError, match=words):
+        model(**{**place, **named, **options})
+
+
+def test_the_responses_api_may_be_declined() -> None:
+    """`False` is what is done anyway."""
+    assert ChatOCIGenAI(model_id="xai.grok-4", use_responses_api=False, **CHICAGO)
+
+
+# who signs, and where, when nothing is said
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with a profile, and an environment that says nothing."""
+    for name in ("OCI_CONFIG_FILE", "OCI_CLI_PROFILE", "OCI_RESOURCE_PRINCIPAL_VERSION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "key.pem").write_text(PEM)
+    ids = "tenancy=ocid1.tenancy.oc1..aaaa\nuser=ocid1.user.oc1..bbbb\nfingerprint=" + ":".join(["0a"] * 16)
+    (tmp_path / "there").write_text(f"[DEFAULT]\n{ids}\nkey_file={tmp_path}/key.pem\nregion=uk-london-1\n")
+    return tmp_path
+
+
+def test_ads_environment(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`OCI_IAM_TYPE` and `OCI_CONFIG_LOCATION`, as oracle-ads reads them; what a field says goes first."""
+    monkeypatch.setenv("OCI_CONFIG_LOCATION", str(machine / "there"))
+
+    assert "uk-london-1" == oci.signer().region  # type: ignore[union-attr]
+    monkeypatch.setenv("OCI_IAM_TYPE", "resource_principal")
+    with pytest.raises(ValueError, match="OCI_RESOURCE_PRINCIPAL_VERSION is not set"):
+        oci.signer({})
+    assert oci.signer(auth_type="api_key")
+    assert oci.signer(auth_profile="DEFAULT")
+    monkeypatch.setenv("OCI_IAM_TYPE", "magic")
+    with pytest.raises(ValueError, match="auth_type 'magic' is unknown"):
+        oci.signer()
+
+
+def test_the_region_of_who_signs(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the profile, of a resource principal, of a signer, of an oracle-ads dictionary; or it is missing."""
+    here = {"model_id": "xai.grok-4", "compartment_id": CHICAGO["compartment_id"]}
+    file = str(machine / "there")
+    config = {"config": {"region": "eu-frankfurt-1"}, "signer": None}
+
+    assert "uk-london-1" in ChatOCIGenAI(**here, auth_file_location=file).service.platform.base
+    assert "uk-london-1" in ChatOCIGenAI(**here, auth=oci.from_config(file=file)).service.platform.base
+    assert "eu-frankfurt-1" == oci.region(config)
+    with pytest.raises(ValidationError, match="region is missing"):
+        ChatOCIGenAI(**here)
+    monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_REGION", "us-ashburn-1")
+    assert "us-ashburn-1" == oci.region()
+
+
+def test_amazons_region(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`AWS_REGION` too; empty names are none; `base_url` is langchain-aws's word for the address."""
+    pytest.importorskip("botocore", reason="botocore knows the regions")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    chat = ChatSagemakerEndpoint(endpoint_name="e", region_name="", credentials_profile_name="")
+
+    assert "eu-west-1" in chat.service.platform.base
+    assert "http://127.0.0.1:1/endpoints/e" == (
+        ChatSagemakerEndpoint(endpoint_name="e", base_url="http://127.0.0.1:1").service.platform.base
+    )
+
+
+def test_boto_configs() -> None:
+    """Timeouts, retries, region and proxy count; a field goes first; the rest is refused by name."""
+    config = pytest.importorskip("botocore.config", reason="botocore's own object").Config
+    said = config(
+        read_timeout=9, connect_timeout=2, retries={"total_max_attempts": 4, "mode": "standard"}, region_name="eu-west-1",
+        proxies={"https": "http://127.0.0.1:3128"},
+    )  # fmt: skip
+    llm = SagemakerEndpoint(endpoint_name="e", config=said, max_retries=1)
+
+    assert (Timeout(read=9, connect=2), 1, "eu-west-1") == (llm.timeout, llm.max_retries, llm.region_name)
+    assert "http://127.0.0.1:3128" == llm.proxy
+    assert 3 == SagemakerEndpointEmbeddings(endpoint_name="e", config=said).max_retries
+    assert 5 == SagemakerEndpoint(endpoint_name="e", config=config(retries={"max_attempts": 5})).max_retries
+    with pytest.raises(ValidationError, match="config: max_pool_connections has no counterpart"):
+        SagemakerEndpoint(endpoint_name="e", config=config(max_pool_connections=3))
+    with pytest.raises(ValidationError, match="retries needs max_attempts"):
+        SagemakerEndpoint(endpoint_name="e", config=config(retries={"mode": "adaptive"}))
+
+
+# content blocks of langchain-oci's pages
+
+URL = {"url": "https://x/y"}
+BLOCKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "document_url": ({"type": "document_url", "document_url": URL}, {"type": "DOCUMENT", "documentUrl": URL}),
+    "document by address": ({"type": "document", **URL}, {"type": "DOCUMENT", "documentUrl": URL}),
+    "document inside": ({"type": "document", "document": URL}, {"type": "DOCUMENT", "documentUrl": URL}),
+    "file inside": ({"type": "file", "file": URL}, {"type": "DOCUMENT", "documentUrl": URL}),
+    "video inside": ({"type": "video", "video": URL}, {"type": "VIDEO", "videoUrl": URL}),
+    "audio inside": ({"type": "audio", "audio": URL}, {"type": "AUDIO", "audioUrl": URL}),
+    "media, an image": (
+        {"type": "media", "data": "QQ==", "mime_type": "image/png"},
+        {"type": "IMAGE", "imageUrl": {"url": "data:image/png;base64,QQ=="}},
+    ),
+    "media, a video": (
+        {"type": "media", "data": "QQ==", "mime_type": "video/mp4"},
+        {"type": "VIDEO", "videoUrl": {"url": "data:video/mp4;base64,QQ=="}},
+    ),
+    "media, a sound": (
+        {"type": "media", "data": "QQ==", "mime_type": "audio/mpeg"},
+        {"type": "AUDIO", "audioUrl": {"url": "data:audio/mp3;base64,QQ=="}},
+    ),
+    "media, a document": (
+        {"type": "media", "data": "QQ==", "mime_type": "application/pdf"},
+        {"type": "DOCUMENT", "documentUrl": {"url": "data:application/pdf;base64,QQ=="}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("block", "expected"), BLOCKS.values(), ids=BLOCKS)
+def test_content_blocks(cloud: Emulator, block: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Each block of the pages reaches the service in its own spelling."""
+    before = json.dumps(block)
+    hosted(cloud, model="google.gemini-2.5-flash").invoke([HumanMessage([{"type": "text", "text": "What?"}, block])])
+
+    assert expected == cloud.last.json["chatRequest"]["messages"][0]["content"][1]
+    assert before == json.dumps(block)
