@@ -138,6 +138,9 @@ class OnOCIGenerativeAI(_SignedByOCI):
         for name, kinds in _FIELDS_OF.items():
             if self.kind not in kinds and getattr(self, name):
                 raise ValueError(f"{name}: there is nothing like it in {self.kind}")
+        if self.family and self.dialect:
+            raise ValueError("family and dialect both say what is spoken: drop one of them")
+        oci_dialect_name(self.model, self.api_format, self.family)  # tells unknown names
         if self.max_sequential_tool_calls is not None and self.max_sequential_tool_calls < 1:
             raise ValueError("max_sequential_tool_calls must be 1 or more, or None for no limit")
         spoken = dialect(self.dialect or self._speaks(self.model))
@@ -172,7 +175,7 @@ class OnOCIGenerativeAI(_SignedByOCI):
         return question
 
 
-#: Which kinds of model a field is for; langchain-oci's classes have the same.
+#: Which kinds of model a field is for; elsewhere it would do nothing.
 _FIELDS_OF: Mapping[str, tuple[Kind, ...]] = {
     "family": ("chat", "completions"),
     "max_sequential_tool_calls": ("chat",),

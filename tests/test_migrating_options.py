@@ -361,6 +361,8 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "context_size": (OCIGenAI, {"context_size": "128000"}, "context_size"),
     "the Responses API": (ChatOCIGenAI, {"use_responses_api": True}, "use_responses_api: the Responses API"),
     "an unknown family": (ChatOCIGenAI, {"provider": "mistral"}, "family='mistral' is unknown; there are: cohere"),
+    "an unknown family of completions": (OCIGenAI, {"provider": "mistral"}, "family='mistral' is unknown"),
+    "a family and a dialect": (ChatOCIGenAI, {"provider": "openai", "dialect": "openai-chat"}, "drop one of them"),
     "no limit": (ChatOCIGenAI, {"max_sequential_tool_calls": 0}, "must be 1 or more"),
     "a limit for completions": (OCIGenAI, {"max_sequential_tool_calls": 3}, "nothing like it in completions"),
     "a family of vectors": (OCIGenAIEmbeddings, {"provider": "cohere"}, "nothing like it in embeddings"),

@@ -85,20 +85,26 @@ def quirks(model: Any, family: str = "") -> Quirks:
 def oci_dialect_name(model: str, api_format: str | None = None, family: str | None = None) -> str:
     """The dialect in which a model is asked natively: of `api_format`, else of its family, else of its name.
 
+    A family that fits the format says more of it.
+
     >>> oci_dialect_name("cohere.command-a-03-2025"), oci_dialect_name("xai.grok-4")
     ('oci-cohere', 'oci-generic')
     >>> oci_dialect_name("ocid1.generativeaiendpoint.oc1..x", "COHEREV2")
     'oci-cohere-v2'
     >>> oci_dialect_name("ocid1.generativeaiendpoint.oc1..x", family="google")
     'oci-generic-google'
+    >>> oci_dialect_name("mine", "GENERIC", "openai"), oci_dialect_name("mine", "COHERE", "openai")
+    ('oci-generic-openai', 'oci-cohere')
     """
+    said = next((name for prefix, name in _FORMATS if model.lower().startswith(prefix)), "oci-generic")
     if api_format is not None:
-        return _named_in(_API_FORMATS, "api_format", api_format, api_format.upper())
-    of_model = next((name for prefix, name in _FORMATS if model.lower().startswith(prefix)), "oci-generic")
+        said = _named_in(_API_FORMATS, "api_format", api_format, api_format.upper())
     if family is None:
-        return of_model
+        return said
     named = _named_in(FAMILIES, "family", family, family.lower())
-    return of_model if of_model.startswith(named) and named == "oci-cohere" else named
+    if api_format is not None and not named.startswith(said):
+        return said
+    return said if said.startswith(named) else named  # COHEREV2 is Cohere's too
 
 
 def _named_in(table: Mapping[str, str], field: str, given: str, name: str) -> str:

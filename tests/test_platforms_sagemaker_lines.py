@@ -1,0 +1,58 @@
+"""SageMaker's answers as the container wrote them, for readers of their own."""
+
+import pytest
+from _sagemaker import exception, part, stream_head
+
+from mdstream_core.errors import MalformedStream, StreamFailure
+from mdstream_core.http import Head
+from mdstream_core.platforms import SageMaker
+from mdstream_core.platforms._payload_parts import AsWritten
+from mdstream_core.wire import Frames
+
+WRITTEN = b" one\n\ntw\xc3\xa9o\r\n{}\nlast"
+LINES = [b" one", b"", b"tw\xc3\xa9o\r", b"{}", b"last"]
+
+
+def platform() -> SageMaker:
+    return SageMaker("e", "us-east-1", as_written=True)
+
+
+def read(frames: Frames, data: bytes, step: int) -> list[bytes]:
+    found = [frame.data for at in range(0, len(data), step) for frame in frames.feed(data[at : at + step])]
+    return [*found, *(frame.data for frame in frames.end())]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 4096])
+def test_any_cut_reads_the_same(step: int) -> None:
+    """Where the network and SageMaker cut the bytes makes no difference; lines keep their white space."""
+    parts = b"".join(part(WRITTEN[at : at + step]) for at in range(0, len(WRITTEN), step))
+
+    assert LINES == read(platform().frames(stream_head("text/plain")), parts, step)
+    assert LINES == read(AsWritten(lines=True), WRITTEN, step)
+
+
+@pytest.mark.parametrize("step", [1, 5, 4096])
+def test_a_whole_answer_is_one(step: int) -> None:
+    """Its lines are its own."""
+    assert [WRITTEN] == read(platform().frames(Head(200, {"content-type": "text/plain"})), WRITTEN, step)
+    assert [] == read(AsWritten(lines=False), b"", step)
+
+
+def test_an_exception_comes_behind_the_lines() -> None:
+    """What was written before it is handed out first."""
+    frames, found = platform().frames(stream_head()), []
+    with pytest.raises(StreamFailure) as caught:
+        for frame in frames.feed(part(b"one\ntwo\n") + exception("ModelStreamError", b'{"Message": "boom"}')):
+            found.append(frame.data)  # noqa: PERF401  # what came before the error counts
+
+    assert ([b"one", b"two"], "ModelStreamError") == (found, caught.value.code)
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_there_is_a_limit(lines: bool) -> None:
+    """A line, or a body, that never ends is not kept for ever."""
+    reader = AsWritten(lines=lines, longest=10)
+
+    reader.feed(b"x" * 10)
+    with pytest.raises(MalformedStream, match="more than 10 bytes"):
+        reader.feed(b"x")
