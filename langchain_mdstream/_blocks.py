@@ -5,6 +5,7 @@ so ours is registered under our own provider names. The string indices keep text
 when chunks are merged under `output_version="v1"`; core numbers blocks by type where there are none.
 """
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -41,12 +42,15 @@ def _said(message: AIMessage) -> list[dict[str, Any]]:
     if reasoning := message.additional_kwargs.get("reasoning_content"):
         blocks.append({"type": "reasoning", "reasoning": reasoning, "index": "lc_rs_0"})
     if isinstance(message.content, str):
-        if message.content:
-            blocks.append({"type": "text", "text": message.content, "index": "lc_txt_0"})
+        cited = {"annotations": found} if (found := citations(message.additional_kwargs)) else {}
+        if message.content or cited:
+            blocks.append({"type": "text", "text": message.content, **cited, "index": "lc_txt_0"})
     else:
         blocks += [block if isinstance(block, dict) else {"type": "text", "text": block} for block in message.content]
     if refusal := message.additional_kwargs.get("refusal"):
         blocks.append(refusal_block(refusal))
+    if isinstance(message.content, str):
+        blocks += media_blocks(message.additional_kwargs)
     return blocks
 
 
@@ -55,6 +59,64 @@ def refusal_block(text: str) -> dict[str, Any]:
     if hasattr(types, "RefusalContentBlock"):
         return {"type": "refusal", "refusal": text, "index": "lc_rf_0"}
     return {"type": "non_standard", "value": {"type": "refusal", "refusal": text}, "index": "lc_rf_0"}
+
+
+def citations(beside: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Standard citations, from Cohere's `citations` and OpenAI's `annotations`.
+
+    Args:
+        beside: A message's `additional_kwargs`.
+    """
+    told = [*(beside.get("citations") or ()), *(beside.get("annotations") or ())]
+    return [_citation(one) for one in told if isinstance(one, Mapping)]
+
+
+#: The names of a standard citation, and what services call them.
+_OF_CITATION = {
+    "start_index": ("start", "start_index", "startIndex"),
+    "end_index": ("end", "end_index", "endIndex"),
+    "cited_text": ("text", "cited_text"),
+    "url": ("url",),
+    "title": ("title",),
+}
+
+
+def _citation(told: Mapping[str, Any]) -> dict[str, Any]:
+    facts = told.get("url_citation") or told.get("urlCitation") or told
+    named = {
+        ours: next((facts[name] for name in names if facts.get(name) is not None), None)
+        for ours, names in _OF_CITATION.items()
+    }
+    known = {name for names in _OF_CITATION.values() for name in names} | {"type"}
+    extras = {name: value for name, value in facts.items() if name not in known and value is not None}
+    found = {name: value for name, value in named.items() if value is not None}
+    return {"type": "citation", **found, **({"extras": extras} if extras else {})}
+
+
+def media_blocks(beside: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Pictures and sound that the model made.
+
+    Args:
+        beside: A message's `additional_kwargs`.
+    """
+    pictures = [
+        {**_addressed("image", (one.get("image_url") or one).get("url") or ""), "index": f"lc_img_{at}"}
+        for at, one in enumerate(beside.get("images") or ())
+        if isinstance(one, Mapping)
+    ]
+    sound = beside.get("audio")
+    if not isinstance(sound, Mapping):
+        return pictures
+    extras = {name: value for name, value in sound.items() if name != "data"}
+    block = {"type": "audio", "base64": sound.get("data") or "", "mime_type": "audio/wav", "index": "lc_aud_0"}
+    return [*pictures, {**block, **({"extras": extras} if extras else {})}]
+
+
+def _addressed(kind: str, url: str) -> dict[str, Any]:
+    head, comma, data = url.partition(";base64,")
+    if head.startswith("data:") and comma:
+        return {"type": kind, "base64": data, "mime_type": head.removeprefix("data:")}
+    return {"type": kind, "url": url}
 
 
 def _calls(message: AIMessage) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from langchain_core.callbacks import BaseRunManager
 from langchain_core.messages import LC_ID_PREFIX, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
-from langchain_mdstream._blocks import refusal_block
+from langchain_mdstream._blocks import citations, media_blocks, refusal_block
 from langchain_mdstream._translate import Chunks
 from mdstream_core import Event, Logprobs, ReasoningDelta, RefusalDelta, TextDelta, ToolCall, ToolCallDelta
 
@@ -82,10 +82,12 @@ class ContentEvents:
 
     def last(self) -> Iterable[ContentEvent]:
         """What says that the answer is whole."""
-        told = self._closed()
-        told += [_finish(call.at, _whole(call)) for call in self._calls.values()]
         chunk = self._once.last()
         message = cast(AIMessageChunk, chunk.message)
+        told = self._cited(citations(message.additional_kwargs))
+        told += [_finish(call.at, _whole(call)) for call in self._calls.values()]
+        for block in media_blocks(message.additional_kwargs):
+            told += [_start(at := self._place(), block), _finish(at, block)]
         finish: ContentEvent = {"event": "message-finish", "metadata": self._metadata(chunk.generation_info or {})}
         if message.usage_metadata:
             finish["usage"] = message.usage_metadata
@@ -136,6 +138,14 @@ class ContentEvents:
             told.append(_finish(self._at, _block(self._kind, text)))
             self._kind, self._pieces = "", []
         return told
+
+    def _cited(self, found: list[dict[str, Any]]) -> list[ContentEvent]:
+        """The end of the words, with what they cite; where they have ended before, the citations stand alone."""
+        if not found:
+            return self._closed()
+        told = [] if self._kind == "text" else self._opened("text")
+        *others, last = self._closed()
+        return [*told, *others, {**last, "content": {**last["content"], "annotations": found}}]
 
     def _place(self) -> int:
         self._blocks += 1

@@ -1,4 +1,4 @@
-"""`with_structured_output`, three ways: the server's JSON schema, a forced tool call, or JSON mode."""
+"""`with_structured_output`: the server's JSON schema, a forced tool call, JSON mode, or vLLM's own guided decoding."""
 
 from operator import itemgetter
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from mdstream_core import is_unfinished
 
-Method = Literal["json_schema", "function_calling", "json_mode"]
+Method = Literal["json_schema", "function_calling", "json_mode", "guided_decoding"]
 
 
 def structured(
@@ -31,6 +31,8 @@ def structured(
         raise ValueError(f"schema is needed for method={method!r}; only 'json_mode' goes without")
     if strict is not None and method == "json_mode":
         raise ValueError("strict has no meaning for method='json_mode': it has no schema")
+    if strict is False and method == "guided_decoding":
+        raise ValueError("strict=False has no meaning for method='guided_decoding', which follows the schema always")
     bound = _METHODS[method](model, schema, strict, kwargs)
     parser = _parser(schema, method)
     if method != "function_calling":
@@ -72,6 +74,13 @@ def _by_schema(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, A
     )
 
 
+def _by_guide(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, Any]) -> Any:
+    """`guided_json` until vLLM 0.11, `structured_outputs` from then on; each version passes over the other's name."""
+    form = json_schema_format(schema, None)["json_schema"]["schema"]
+    traced = _traced("guided_decoding", strict, convert_to_openai_tool(schema))
+    return model.bind(structured_outputs={"json": form}, guided_json=form, **traced, **kwargs)
+
+
 def _by_tool(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, Any]) -> Any:
     tool = convert_to_openai_tool(schema)
     name = tool["function"]["name"]
@@ -85,7 +94,12 @@ def _by_mode(model: Any, schema: Any, _strict: bool | None, kwargs: dict[str, An
     return model.bind(response_format={"type": "json_object"}, **_traced("json_mode", None, described), **kwargs)
 
 
-_METHODS = {"json_schema": _by_schema, "function_calling": _by_tool, "json_mode": _by_mode}
+_METHODS = {
+    "json_schema": _by_schema,
+    "function_calling": _by_tool,
+    "json_mode": _by_mode,
+    "guided_decoding": _by_guide,
+}
 
 
 def _traced(method: str, strict: bool | None, schema: Any) -> dict[str, Any]:

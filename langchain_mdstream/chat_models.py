@@ -172,7 +172,9 @@ class ChatModel(Model, BaseChatModel):
         Args:
             schema: A Pydantic class, a TypedDict, a JSON schema with a title, or an OpenAI tool.
             method: `json_schema` lets the server hold the answer to the schema while it writes (vLLM, SGLang, TGI);
-                `function_calling` forces a tool call; `json_mode` only asks for JSON, so say in the prompt which.
+                `function_calling` forces a tool call; `json_mode` only asks for JSON, so say in the prompt which;
+                `guided_decoding` is vLLM's own field for servers whose `response_format` knows no schema. Choices,
+                patterns and grammars go without this method: `chat.bind(structured_outputs={"choice": […]})`.
             include_raw: Whether to give `{"raw", "parsed", "parsing_error"}` instead of raising.
             strict: Whether the server must refuse a schema that it cannot follow to the letter.
             kwargs: Bound as they are.

@@ -19,7 +19,7 @@ from mdstream_core.errors import (
 )
 from mdstream_core.events import Event, Reply, Sum
 from mdstream_core.http import Head, Request, Timeout, without_secrets
-from mdstream_core.resume import Joint, can_go_on
+from mdstream_core.resume import Holding, Joint, can_go_on
 from mdstream_core.retry import Retry
 from mdstream_core.tracing import Answered, Asked, AskedAgain, Ended, Failed, Hook, Moment, Started
 
@@ -103,9 +103,10 @@ class Call:
             renewable: Whether the signer could fetch another key.
             left: How many seconds the call has left.
         """
+        said = exchange.reply()
         error = exchange.explain(error)
         if exchange.started:
-            delay = self._goes_on(exchange, error)
+            delay = self._goes_on(said, error)
         else:
             delay = self._delay(exchange, error, renewable)
             delay = None if delay is None or delay >= left else delay
@@ -116,9 +117,8 @@ class Call:
         self.tell(AskedAgain(error, delay))
         return delay
 
-    def _goes_on(self, exchange: "Exchange", error: MDStreamError) -> float | None:
-        """How long to wait before the answer that broke is gone on with; `None` where it is not."""
-        said = exchange.reply()
+    def _goes_on(self, said: Reply, error: MDStreamError) -> float | None:
+        """How long to wait before an answer that broke is gone on with; `None` where it is not."""
         if not self._resume or not can_go_on(error, said) or self.dialect.continued(self._body, said) is None:
             return None
         self._resume -= 1
@@ -286,6 +286,8 @@ class Exchange:
         if self._refusal is not None and isinstance(error, StreamError):
             error = self._refused()  # the body of a refusal was cut; the status says enough
         head = self._head or Head(0)
+        if isinstance(self._decoder, Holding) and (held := self._decoder.held()):
+            self._recent += held  # it was received, so it is in the partial
         if error.code == "EmptyStream" and error.raw is None:
             error.raw = self._opening[:_OPENING].decode("utf-8", "replace")
             error.args = (f"{error}; what came was {error.raw[:300]!r}",)

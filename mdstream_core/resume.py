@@ -5,7 +5,7 @@ It is an explicit choice of the caller, because only he knows that the server ca
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from mdstream_core.errors import MDStreamError, StreamFailure, StreamInterrupted
 from mdstream_core.events import Event, Logprobs, Reply, Resumed, TextDelta, Usage
@@ -23,6 +23,15 @@ def can_go_on(error: MDStreamError, said: Reply) -> bool:
     text_alone = not (others or choice.reasoning or choice.refusal or choice.tool_calls or choice.finish_reason)
     broke = isinstance(error, StreamFailure | StreamInterrupted) and error.retryable
     return broke and text_alone and len(choice.text) >= _LEAST
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """A decoder that keeps what it cannot tell yet."""
+
+    def held(self) -> list[Event]:
+        """What has come and was not told yet. Nothing is fed any more."""
+        ...
 
 
 class Joint:
@@ -81,6 +90,10 @@ class SecondHalf:
     def end(self) -> list[Event]:
         """There are no more payloads."""
         return [*self._told(self._inner.end()), *self._released()]
+
+    def held(self) -> list[Event]:
+        """What has come and was not told yet: the same words again, as far as they came, are no second half."""
+        return self._inner.held() if isinstance(self._inner, Holding) else []
 
     def _told(self, events: Sequence[Event]) -> list[Event]:
         added = [self._added(event) for event in events]

@@ -702,6 +702,26 @@ def test_what_was_held_back_is_said_again_where_an_answer_is_gone_on_with(ask: A
     assert ("Let me look.\n", [FIRST], 1) == (reply.text, calls(reply), len(reply.resumed))
 
 
+@pytest.mark.parametrize("after", range(4, 30))
+@pytest.mark.parametrize("ask", [complete, acomplete])
+def test_a_cut_cable_loses_nothing(ask: Any, after: int) -> None:
+    """
+    What could not be told as a call yet is text of the partial; of a call that has begun, its arguments.
+    """
+    said = f"Let me look.\n<tool_call>\n{F}\n</tool_call>"
+    with Emulator(brain=lambda request: said) as cloud:
+        cloud.always(Fault("cut", after=after))
+        with pytest.raises(StreamInterrupted) as caught:
+            ask(question(cloud))
+
+    partial = caught.value.partial
+    sent = partial.text + "".join(f"{call.name} {call.arguments}" for call in partial.tool_calls)
+    assert partial.tool_calls or said.startswith(partial.text)
+    assert len(sent) > 4
+    if after > 8 and not partial.tool_calls:
+        assert "<tool_call>" in partial.text
+
+
 def test_reasoning_of_a_thought_is_told_as_it_comes() -> None:
     """
     Delta by delta, and in the order in which it was said.

@@ -61,6 +61,10 @@ class AutoDecoder:
         """Check that the answer is whole."""
         return (self._inner or self._openai).end()
 
+    def held(self) -> list[Event]:
+        """What has come and was not told yet."""
+        return self._openai.held()
+
     def _chosen(self, data: bytes, event: str) -> Decoder | None:
         try:
             payload = _json.loads(data)

@@ -10,209 +10,18 @@
 Sources: vllm/tool_parsers and vllm/reasoning, whose names these are.
 """
 
-import ast
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, get_args
+from typing import Any, get_args
 
-from mdstream_core import _json
 from mdstream_core.dialects._dialect import Decoder, Dialect
+from mdstream_core.dialects._markup_formats import FORMATS
 from mdstream_core.dialects._markup_reading import (
-    HEAD,
-    LONGEST_HEAD,
-    Brackets,
-    Objects,
     Reader,
     Reasoning,
     Thought,
-    behind_blank,
 )
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, Finish, ReasoningDelta, Reply, TextDelta, ToolCallDelta
-
-#: The most that is held back of calls in Python, in characters: their syntax tree takes 500 times the memory.
-_MOST_PYTHON = 128 * 1024
-
-#: Any beginning of what stands before the arguments.
-_HEAD_BEGUN = re.compile(
-    r"""\{\s*(?:"type"\s*:\s*"\w*"\s*,\s*)?+(?:\Z|"\w*\Z|"(?:type|name)"\s*(?:\Z|:\s*(?:\Z|"[^"\\]*+(?:\Z|"\s*(?:\Z|,\s*
-    (?:\Z|"\w*\Z|"(?:arguments|parameters)"\s*(?:\Z|:\s*\Z)))))))""",
-    re.VERBOSE,
-)
-
-#: What stands before them where Mistral's models write a name without an object around it, and any beginning of it.
-_NAMED = re.compile(r"(?P<name>[\w.-]+)(?:\[CALL_ID\](?P<id>\w+))?(?:\[ARGS\])?\s*(?=\{)")
-_NAMED_BEGUN = re.compile(r"[\w.-]++(?:\[[A-Z_]*+\]?\w*+)*+\s*\Z")
-
-#: The same for the first of a list of calls in Python.
-_PYTHON = re.compile(r"\[\s*[A-Za-z_]\w*\(\s*(?:\)|[A-Za-z_]\w*\s*=)")
-_PYTHON_BEGUN = re.compile(r"\[\s*(?:\Z|[A-Za-z_]\w*+(?:\Z|\(\s*(?:\Z|[A-Za-z_]\w*+\s*\Z)))")
-
-_PYTHON_MARK = re.compile(r"""["'(){}\[\]]""")
-
-
-class Hermes(Objects):
-    """The habit of Hermes and Qwen."""
-
-    marker = "<tool_call>"
-    last: ClassVar[str] = "</tool_call>"
-
-    def _opening(self, text: str, at: int) -> int:
-        at = self._blank(text, at)
-        if text.startswith("{", at):
-            self._begin_object()
-        elif at < len(text):
-            self._give_up()
-        return at
-
-    def _closing(self, text: str, at: int) -> int:
-        at = behind_blank(text, at)
-        there = text[at : at + len(self.last)]
-        if there != self.last and self.last.startswith(there):
-            return self._hold(text, at)
-        self._state = self._text
-        return at + len(self.last) if there == self.last else at
-
-
-class Mistral(Objects):
-    """The habits of Mistral's models: a list of objects, or a marker and a name for each call."""
-
-    marker = "[TOOL_CALLS]"
-
-    def _opening(self, text: str, at: int) -> int:
-        at = self._blank(text, at)
-        if not text.startswith("[", at):
-            return self._begin(text, at, _NAMED, _NAMED_BEGUN)
-        self._keep("[")
-        self._state = self._element
-        return at + 1
-
-    def _element(self, text: str, at: int) -> int:
-        """Between the calls of a list."""
-        at = self._blank(text, at)
-        mark = text[at : at + 1]
-        if mark == "{":
-            self._begin_object()
-        elif mark == ",":
-            self._keep(mark)
-        elif mark == "]":
-            self._keep(mark)
-            if self.marker not in self._kept:  # or else there was no call
-                self._drop()
-            self._give_up()
-        elif mark:
-            self._give_up()
-        return at + (mark in {",", "]"})
-
-    def _closing(self, text: str, at: int) -> int:
-        self._state = self._element if self._enveloped else self._text
-        return at
-
-    def _unfinished(self) -> bool:
-        between = self._state == self._element and not "".join(self._kept).strip()
-        return super()._unfinished() and not between
-
-
-class Llama(Objects):
-    """The habit of Llama 3: nothing but a call, or several. Where a JSON answer is no call, its first keys show it."""
-
-    marker = "<|python_tag|>"
-    first = "{"
-
-    def _opening(self, text: str, at: int) -> int:
-        return self._begin(text, self._blank(text, at), HEAD, _HEAD_BEGUN)
-
-    def _closing(self, text: str, at: int) -> int:
-        at = behind_blank(text, at)
-        if text.startswith(";", at):
-            self._keep(";")
-            self._state = self._opening
-            return at + 1
-        if at < len(text):
-            self._state = self._text
-        return at
-
-    def _unfinished(self) -> bool:
-        if self._state == self._opening:
-            return '"name"' in self._held
-        return self._state != self._start and super()._unfinished()
-
-
-class Pythonic(Reader):
-    """The habit of Llama 3.2, Llama 4 and ToolACE: nothing but a list, which only the end of the answer shows."""
-
-    first = "["
-    most = _MOST_PYTHON
-
-    def __init__(self, choice: int) -> None:
-        super().__init__(choice)
-        self._brackets = Brackets(mark=_PYTHON_MARK)
-
-    def flush(self, out: list[Event]) -> None:
-        """Nothing more is to come: hand out what was held back, as calls if it is a list of them."""
-        self._out = out
-        if self._state == self._over:
-            for name, arguments in _python_calls("".join(self._kept)):
-                self._call(name, arguments)
-        super().flush(out)
-
-    def _opening(self, text: str, at: int) -> int:
-        if _PYTHON.match(text, at, at + LONGEST_HEAD):
-            self._state = self._list
-        elif len(text) - at < LONGEST_HEAD and _PYTHON_BEGUN.match(text, at):
-            return self._hold(text, at)
-        else:
-            self._state = self._text
-        return at
-
-    def _list(self, text: str, at: int) -> int:
-        end = self._brackets.end(text, at)
-        self._keep(text[at:end])
-        if self._brackets.closed:
-            self._state = self._over
-        return end
-
-    def _over(self, text: str, at: int) -> int:
-        at = self._blank(text, at)
-        if at < len(text):
-            self._give_up()
-        return at
-
-    def _unfinished(self) -> bool:
-        return self._state == self._list or "(" in self._held
-
-
-def _python_calls(text: str) -> list[tuple[str, str]]:
-    """Names and arguments of a list of calls in Python, empty if it is none. Nothing of it is run."""
-    try:
-        tree = _JSONNames().visit(ast.parse(text.strip(), mode="eval")).body
-        return [_python_call(node) for node in tree.elts] if isinstance(tree, ast.List) else []
-    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):  # the last two: nested too deeply
-        return []
-
-
-def _python_call(node: ast.expr) -> tuple[str, str]:
-    match node:
-        case ast.Call(ast.Name(name), [], keywords) if all(word.arg for word in keywords):
-            arguments = _json.dumps({word.arg: ast.literal_eval(word.value) for word in keywords})
-            return name, arguments.decode("utf-8", "replace")  # a literal may have half a character in it
-    raise ValueError("no call with named arguments")
-
-
-class _JSONNames(ast.NodeTransformer):
-    """Some models write `True`, `False` and `None` as in JSON."""
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        names = {"true": True, "false": False, "null": None}
-        return ast.Constant(names[node.id]) if node.id in names else node
-
-
-FORMATS: dict[str, type[Reader]] = {
-    "hermes": Hermes,
-    "mistral": Mistral,
-    "llama3_json": Llama,
-    "pythonic": Pythonic,
-}
 
 
 class _Choice:
@@ -291,6 +100,12 @@ class MarkupDecoder:
             choice.reader.end(cut=choice.reason == "length")
         return out
 
+    def held(self) -> list[Event]:
+        """What has come and was not told yet: the beginning of a marker or of a call."""
+        out: list[Event] = []
+        self._flush(out)
+        return out
+
     def _read(self, events: list[Event], out: list[Event]) -> None:
         for event in events:
             if type(event) is TextDelta:  # a token
@@ -344,9 +159,8 @@ class Markup:
     `--reasoning-parser`); without, they come as the model wrote them. vLLM then refuses `tools` unless `tool_choice` is
     `"none"`, and leaves out special tokens, of which `[TOOL_CALLS]` is one, unless `skip_special_tokens` is `False`.
 
-    An answer in which a call stops in the middle raises `IncompleteToolCall`. Where a connection breaks, `partial` has
-    all that was received but what could not be told yet: the beginning of a marker or of a call, up to its arguments;
-    a call whose arguments stand before its name; with `pythonic`, the list.
+    An answer in which a call stops in the middle raises `IncompleteToolCall`. Where it breaks, `partial` has all that
+    was received: what could not be told as a call is told as text.
 
     Args:
         dialect: What is spoken around the text.

@@ -10,6 +10,7 @@ from typing import Any
 from mdstream_core import _json
 from mdstream_core.dialects._continued import continued
 from mdstream_core.dialects._dialect import Decoder
+from mdstream_core.dialects._media import MEDIA, Media
 from mdstream_core.dialects._spoken import misfit, spoken
 from mdstream_core.dialects._tool_calls import ToolCalls
 from mdstream_core.errors import (
@@ -53,13 +54,14 @@ FAILED = frozenset(
 class _Choice:
     """One answer while it comes in."""
 
-    __slots__ = ("calls", "finished", "index")
+    __slots__ = ("calls", "finished", "index", "media")
 
     def __init__(self, index: int) -> None:
         if not isinstance(index, int):
             raise TypeError(f"the index {index!r} of a choice is no number")
         self.index = index
         self.calls = ToolCalls(index)
+        self.media: Media | None = None
         self.finished = ""
 
 
@@ -129,6 +131,10 @@ class OpenAIDecoder:
             choice.calls.end(cut=choice.finished == "length")
         return []
 
+    def held(self) -> list[Event]:
+        """What has come and was not told yet: pieces of sound."""
+        return [event for choice in self._choices.values() if choice.media for event in choice.media.sound()]
+
     def _beside(self, payload: dict[str, Any], data: bytes, event: str) -> None:
         """Look for the error in a payload that is an answer in part only, or not at all."""
         if not payload.get("choices") and (payload.get("object") == "error" or {"code", "message"} <= payload.keys()):
@@ -181,6 +187,8 @@ class OpenAIDecoder:
         if choice.finished:
             return  # some gateways repeat the last chunk
         self._unfinished -= 1
+        if choice.media:
+            events.extend(choice.media.sound())
         choice.finished = reason = _FINISH.get(name, name)
         events.append(Finish("tool_calls" if reason == "stop" and choice.calls else reason, choice.index))
 
@@ -235,6 +243,14 @@ def _function_call(value: dict[str, Any], choice: _Choice, events: list[Event], 
         events.extend(choice.calls.read([value]))
 
 
+def _media(name: str) -> Callable[[Any, _Choice, list[Event], Mapping[str, Any]], None]:
+    def read(value: Any, choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+        choice.media = choice.media or Media(choice.index)
+        events.extend(choice.media.read(name, value))
+
+    return read
+
+
 _FIELDS: dict[str, Callable[[Any, _Choice, list[Event], Mapping[str, Any]], None]] = {
     "content": _text,
     "reasoning_content": _reasoning,
@@ -242,6 +258,7 @@ _FIELDS: dict[str, Callable[[Any, _Choice, list[Event], Mapping[str, Any]], None
     "refusal": _refusal,
     "tool_calls": _tool_calls,
     "function_call": _function_call,
+    **{name: _media(name) for name in MEDIA},
 }
 
 

@@ -1,0 +1,173 @@
+"""What a model says beside its text: citations, pictures, sound; the same in chunks, messages, v0, v1 and v3."""
+
+import base64
+import json
+from typing import Any, Literal
+
+import pytest
+from _langchain import QUESTION, chat_at, cloud, emulator
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
+from pydantic import BaseModel
+
+from langchain_mdstream import ChatOCIGenAI
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.errors import StreamInterrupted
+
+__all__ = ["cloud", "emulator"]  # fixtures
+
+SOUND = b"RIFF of some kind"
+FIRST, SECOND = base64.b64encode(SOUND[:5]).decode(), base64.b64encode(SOUND[5:]).decode()
+ANNOTATION = {
+    "type": "url_citation",
+    "url_citation": {"url": "https://h/nile", "title": "The Nile", "start_index": 0, "end_index": 8},
+}
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,QQ=="}}
+
+
+def body(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
+    """A stream that says these things."""
+    chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    if finish:
+        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+    end = "data: [DONE]\n\n" if finish else ""
+    return ("".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + end).encode()
+
+
+TEXT = ({"role": "assistant", "content": "The Nile"}, {"content": " is long."})
+SAID: dict[str, tuple[bytes, list[dict[str, Any]]]] = {
+    "a citation": (
+        body(*TEXT, {"annotations": [ANNOTATION]}),
+        [
+            {
+                "type": "text",
+                "text": "The Nile is long.",
+                "annotations": [
+                    {
+                        "type": "citation",
+                        "start_index": 0,
+                        "end_index": 8,
+                        "url": "https://h/nile",
+                        "title": "The Nile",
+                    }
+                ],
+            }
+        ],
+    ),
+    "pictures": (
+        body(*TEXT, {"images": [PICTURE]}, {"images": [{"image_url": {"url": "https://h/x.png"}}]}),
+        [
+            {"type": "text", "text": "The Nile is long."},
+            {"type": "image", "base64": "QQ==", "mime_type": "image/png"},
+            {"type": "image", "url": "https://h/x.png"},
+        ],
+    ),
+    "sound in pieces": (
+        body(
+            {"audio": {"id": "a1", "transcript": "The "}},
+            {"audio": {"data": FIRST, "transcript": "Nile"}},
+            {"audio": {"data": SECOND, "expires_at": 7}},
+        ),
+        [
+            {
+                "type": "audio",
+                "base64": base64.b64encode(SOUND).decode(),
+                "mime_type": "audio/wav",
+                "extras": {"id": "a1", "transcript": "The Nile", "expires_at": 7},
+            }
+        ],
+    ),
+}
+
+each = pytest.mark.parametrize(("stream", "blocks"), SAID.values(), ids=SAID)
+
+
+def bare(message: AIMessage) -> list[dict[str, Any]]:
+    """The blocks without what only merging needs."""
+    return [{name: value for name, value in block.items() if name != "index"} for block in message.content_blocks]
+
+
+@each
+async def test_the_same_blocks_everywhere(cloud: Emulator, stream: bytes, blocks: list[dict[str, Any]]) -> None:
+    """Streamed, awaited, in both output versions, and as content-block events."""
+    cloud.always(Fault("body", data=stream))
+    for version in ("v0", "v1"):
+        chat = chat_at(cloud, output_version=version)
+        first, *rest = chat.stream(QUESTION)
+        afirst, *arest = [chunk async for chunk in chat.astream(QUESTION)]
+        for message in (first + rest, afirst + arest, chat.invoke(QUESTION, stream=True)):
+            assert blocks == bare(message)  # type: ignore[arg-type]
+    events = list(chat_at(cloud)._stream_chat_model_events([HumanMessage(QUESTION)]))
+    assert_valid_event_stream(events)
+    assert blocks == bare(chat_at(cloud).stream_events(QUESTION, version="v3").output)
+
+
+@each
+def test_whole_answers(cloud: Emulator, stream: bytes, blocks: list[dict[str, Any]]) -> None:
+    """The same from an answer in one document, where sound comes in one piece."""
+    cloud.script(Fault("body", data=stream))
+    streamed: Any = chat_at(cloud).invoke(QUESTION, stream=True)
+    message = {"role": "assistant", "content": streamed.text, **streamed.additional_kwargs}
+    whole = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    cloud.script(Fault("body", data=json.dumps(whole).encode()))
+
+    assert blocks == bare(chat_at(cloud).invoke(QUESTION))
+
+
+def test_sound_that_broke_off_is_in_the_partial(cloud: Emulator) -> None:
+    """What was received is not lost, though it is told at the end only."""
+    cloud.script(Fault("body", data=body({"audio": {"data": FIRST, "transcript": "The"}}, finish=None)))
+    with pytest.raises(StreamInterrupted) as caught:
+        list(chat_at(cloud, max_retries=0).stream(QUESTION))
+
+    assert {"data": FIRST, "transcript": "The"} == caught.value.partial.choices[0].extras["audio"]  # type: ignore[union-attr]
+
+
+def test_citations_of_cohere(cloud: Emulator) -> None:
+    """The service's own spelling becomes the standard block; what has no name there is kept."""
+    there = cloud.oci_generative_ai
+    chat = ChatOCIGenAI(
+        model="cohere.command-r-plus-08-2024",
+        service_endpoint=there.endpoint,
+        compartment_id=there.compartment_id,
+        auth_type="none",
+        model_kwargs={"documents": [{"id": "d", "text": "The Nile is the longest river."}]},
+    )
+    first, *rest = chat.stream("Which river is the longest?")
+    for message in (first + rest, chat.invoke("Which river is the longest?")):
+        (block,) = message.content_blocks  # type: ignore[union-attr]
+        (citation,) = block["annotations"]  # type: ignore[typeddict-item]
+        assert "citation" == citation["type"]
+        assert block["text"][citation["start_index"] : citation["end_index"]] == citation["cited_text"]  # type: ignore[typeddict-item]
+        assert ["d"] == citation["extras"]["documentIds"]
+
+
+class River(BaseModel):
+    """A river."""
+
+    name: str
+
+
+@pytest.mark.parametrize("include_raw", [False, True])
+def test_guided_decoding(cloud: Emulator, include_raw: bool) -> None:
+    """vLLM's own fields, of its older and its newer versions, hold the answer to the schema."""
+    model = chat_at(cloud).with_structured_output(River, method="guided_decoding", include_raw=include_raw)
+    answer: Any = model.invoke("Name a river.")
+
+    assert isinstance(answer["parsed"] if include_raw else answer, River)
+    assert cloud.last.json["structured_outputs"] == {"json": cloud.last.json["guided_json"]}
+    assert "response_format" not in cloud.last.json
+
+
+def test_guides_of_ones_own(cloud: Emulator) -> None:
+    """Choices, patterns and grammars are fields of the request."""
+    model = chat_at(cloud).bind(structured_outputs={"choice": ["yes", "no"]})
+
+    assert model.invoke("Is the Nile long?").text in {"yes", "no"}
+
+
+@pytest.mark.parametrize(("method", "words"), [("guided_decoding", "strict=False"), ("json_mode", "strict")])
+def test_what_has_no_meaning_is_told(cloud: Emulator, method: Literal["guided_decoding"], words: str) -> None:
+    """Instead of being passed over."""
+    with pytest.raises(ValueError, match=words):
+        chat_at(cloud).with_structured_output(River, method=method, strict=False)
