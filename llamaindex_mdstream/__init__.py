@@ -14,6 +14,36 @@ if find_spec("llama_index") is None or find_spec("llama_index.core") is None:
     raise MissingExtra("llama-index-core", "llamaindex")
 
 from llamaindex_mdstream._base import MDStreamLLM
+from llamaindex_mdstream.embeddings import (
+    MDStreamEmbedding,
+    ModelArtsEmbedding,
+    OCIDataScienceEmbedding,
+    OCIGenAIEmbeddings,
+    SageMakerEmbedding,
+)
 from llamaindex_mdstream.llms import ModelArts, OCIDataScience, OCIGenAI, SageMakerLLM
+from llamaindex_mdstream.rerankers import (
+    MDStreamRerank,
+    ModelArtsRerank,
+    OCIDataScienceRerank,
+    OCIGenAIRerank,
+    SageMakerRerank,
+)
 
-__all__ = ["MDStreamLLM", "ModelArts", "OCIDataScience", "OCIGenAI", "SageMakerLLM"]
+__all__ = [
+    "MDStreamEmbedding",
+    "MDStreamLLM",
+    "MDStreamRerank",
+    "ModelArts",
+    "ModelArtsEmbedding",
+    "ModelArtsRerank",
+    "OCIDataScience",
+    "OCIDataScienceEmbedding",
+    "OCIDataScienceRerank",
+    "OCIGenAI",
+    "OCIGenAIEmbeddings",
+    "OCIGenAIRerank",
+    "SageMakerEmbedding",
+    "SageMakerLLM",
+    "SageMakerRerank",
+]

@@ -1,6 +1,6 @@
 """Events of the core → responses of LlamaIndex: one `Answer` for each answer, and nobody else's."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Generic, TypeVar
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse, LogProb
@@ -16,6 +16,7 @@ from mdstream_core import (
     ReasoningDelta,
     RefusalDelta,
     Reply,
+    Resumed,
     Served,
     TextDelta,
     ToolCall,
@@ -82,6 +83,7 @@ class Answer(Generic[R]):
         self._usage: Usage | None = None
         self._served = Served(model)
         self._extras: dict[str, Any] = {}
+        self._resumed: list[Resumed] = []
 
     def take(self, event: Event) -> R | None:
         """The response that this event makes; `None` for what only the last response tells."""
@@ -100,6 +102,13 @@ class Answer(Generic[R]):
                 return self._chunk("", {"refusal": text}, {})
             case Logprobs(content, 0):
                 self._logprobs += content
+            case _:
+                self._keep(event)
+        return None
+
+    def _keep(self, event: Event) -> None:
+        """What only the last response tells."""
+        match event:
             case Finish(reason, 0):
                 self._finish = reason
             case Usage():
@@ -108,13 +117,14 @@ class Answer(Generic[R]):
                 self._served = self._named(event)
             case Extra(name, value, 0):
                 self._extras[name] = value
-        return None
+            case Resumed():
+                self._resumed.append(event)
 
     def last(self) -> R:
         """The response that closes a stream: the whole answer, usage and finish reason, with an empty delta."""
         calls, logprobs = tuple(call.whole() for call in self._calls), tuple(self._logprobs)
         choice = Choice(self._text, self._reasoning, self._refusal, calls, logprobs, self._finish, self._extras)
-        return self.whole(Reply((choice,), self._usage, self._served), delta="")
+        return self.whole(Reply((choice,), self._usage, self._served, resumed=tuple(self._resumed)), delta="")
 
     def whole(self, reply: Reply, *, delta: str | None = None) -> R:
         """The response that says all of `reply`."""
@@ -202,7 +212,8 @@ def ending(reply: Reply) -> dict[str, Any]:
     """`additional_kwargs` of a whole response: finish reason and usage, where LlamaIndex and OpenInference look."""
     usage = _usage(reply.usage) if reply.usage else {}
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
-    return {**reply.choices[0].extras, "finish_reason": reply.finish_reason} | {
+    resumed = {"resumed": [asdict(joint) for joint in reply.resumed]} if reply.resumed else {}
+    return {**reply.choices[0].extras, "finish_reason": reply.finish_reason, **resumed} | {
         name: usage[name] for name in names if usage
     }
 

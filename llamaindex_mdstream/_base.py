@@ -147,7 +147,9 @@ class MDStreamLLM(StructuredOutput):
         return _question.question({name: getattr(self, name) for name in names}, self.additional_kwargs, given, asked)
 
     def _call(self, body: dict[str, Any], given: dict[str, Any], *, stream: bool) -> Call:
-        name = self.dialect or self._speaks(str(body.get("model") or ""), chat="messages" in body)
+        name = self.dialect or self._speaks(
+            str(body.get("model") or ""), "chat" if "messages" in body else "completions"
+        )
         headers = _headers.named(self.additional_kwargs, given)
         return self._service().call(dialect(name), body, stream=stream, headers=headers)
 

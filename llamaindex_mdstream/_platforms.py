@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from mdstream_core import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker, oci_dialect_name
 from mdstream_core.auth import Unsigned, aws, huawei, oci
+
+#: What an object asks its endpoint for.
+Kind = Literal["chat", "completions", "embeddings", "rerank"]
 
 
 def _secret(description: str) -> Any:
@@ -22,14 +25,23 @@ class Place(BaseModel):
     auth_type: str | None = Field(default=None, description="Which way to sign, in the platform's words.")
     api_key: SecretStr | None = _secret("A bearer key; default: MDSTREAM_API_KEY.")
 
-    #: The fields that a connection is built from.
     #: Whether it takes so long to connect that the event loop must not wait for it.
     slow_to_connect: ClassVar[bool] = False
 
+    #: The fields that a connection is built from.
     _place: ClassVar[tuple[str, ...]] = ()
 
-    #: Other packages' names of our fields.
-    _aliases: ClassVar[Mapping[str, str]] = {}
+    #: The dialect for each kind of question, where none is given.
+    speaks: ClassVar[Mapping[Kind, str]] = {
+        "chat": "openai-chat",
+        "completions": "openai-completions",
+        "embeddings": "openai-embeddings",
+        "rerank": "rerank",
+    }
+
+    #: Other packages' names of our fields: of the platform's, and of the object's own.
+    _aliases: ClassVar[dict[str, str]] = {}
+    _others: ClassVar[dict[str, str]] = {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -45,7 +57,8 @@ class Place(BaseModel):
     @classmethod
     def _in_our_words(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """A name that is given twice stays, to be told as an unknown one."""
-        ours = {name: own for name, own in cls._aliases.items() if own not in values}
+        names = {name: own for name, own in (cls._aliases | cls._others).items() if own in cls.model_fields}
+        ours = {name: own for name, own in names.items() if own not in values}
         return {ours.get(name, name): value for name, value in values.items()}
 
     def _checks(self) -> None:
@@ -62,9 +75,9 @@ class Place(BaseModel):
     def _auth(self) -> Any:
         raise NotImplementedError
 
-    def _speaks(self, model: str, *, chat: bool) -> str:
+    def _speaks(self, model: str, kind: Kind) -> str:
         """The dialect of a model that is asked here, where none is given."""
-        return "openai-chat" if chat else "openai-completions"
+        return self.speaks[kind]
 
     def _bearer(self) -> str | None:
         """The bearer key, of the environment if need be."""
@@ -110,7 +123,13 @@ class OnOCIGenerativeAI(_SignedByOCI):
     api_format: str | None = Field(default=None, description="GENERIC, COHERE or COHEREV2; default: the model's.")
     openai_base: str = Field(default="/openai/v1", description="Where OpenAI's requests go.")
 
-    _aliases: ClassVar[Mapping[str, str]] = {"context_size": "context_window"}
+    speaks: ClassVar[Mapping[Kind, str]] = {
+        "completions": "oci-generate-text-cohere",
+        "embeddings": "oci-embed-text",
+        "rerank": "oci-rerank-text",
+    }
+
+    _aliases: ClassVar[dict[str, str]] = {"context_size": "context_window"}
 
     def _platform(self) -> Platform:
         return OCIGenerativeAI(
@@ -120,10 +139,12 @@ class OnOCIGenerativeAI(_SignedByOCI):
             openai_base=self.openai_base,
         )
 
-    def _speaks(self, model: str, *, chat: bool) -> str:
-        if chat:
+    def _speaks(self, model: str, kind: Kind) -> str:
+        if kind == "chat":
             return oci_dialect_name(model, self.api_format)
-        return "oci-generate-text-llama" if model.startswith("meta.") else "oci-generate-text-cohere"
+        if kind == "completions" and model.startswith("meta."):
+            return "oci-generate-text-llama"
+        return self.speaks[kind]
 
 
 #: `InvokeEndpoint`'s names, as `endpoint_kwargs` of other packages have them.
@@ -144,6 +165,12 @@ class OnSageMaker(Place):
     """Which endpoint of Amazon SageMaker, and who signs for it."""
 
     slow_to_connect: ClassVar[bool] = True  # botocore loads its models
+    speaks: ClassVar[Mapping[Kind, str]] = {
+        "chat": "auto",
+        "completions": "auto",
+        "embeddings": "auto-embeddings",
+        "rerank": "auto-rerank",
+    }
 
     endpoint_name: str = Field(description="The endpoint's name.")
     region_name: str | None = Field(default=None, description="Such as us-east-1; default: botocore's.")
@@ -164,7 +191,7 @@ class OnSageMaker(Place):
     boto3_session: Any = _secret("A boto3.Session as the source of region and credentials.")
     client: Any = _secret("A boto3 client sagemaker-runtime as the source of region, endpoint and credentials.")
 
-    _aliases: ClassVar[Mapping[str, str]] = {
+    _aliases: ClassVar[dict[str, str]] = {
         "aws_region_name": "region_name",
         "credentials_profile_name": "profile_name",
         "model_kwargs": "additional_kwargs",
@@ -201,9 +228,6 @@ class OnSageMaker(Place):
             client=self.client,
         )
         return self._at(found.region_name, found.endpoint_url), found.signer if auth is None else auth
-
-    def _speaks(self, model: str, *, chat: bool) -> str:
-        return "auto"
 
     def _at(self, region: str | None, url: str | None) -> SageMaker:
         return SageMaker(

@@ -4,6 +4,7 @@
 """
 
 from mdstream_core import errors
+from mdstream_core._images import data_uri
 from mdstream_core._json import is_unfinished
 from mdstream_core._progress import progress
 from mdstream_core._version import __version__
@@ -80,6 +81,7 @@ __all__ = [
     "ToolCallDelta",
     "Usage",
     "__version__",
+    "data_uri",
     "dialect",
     "embedding_dialect",
     "errors",

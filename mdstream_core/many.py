@@ -1,10 +1,12 @@
 """The loops that ask about many inputs, a few batches at a time: threads, or tasks."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
 import anyio
+from anyio.lowlevel import RunVar
 
 from mdstream_core.batches import Batches
 from mdstream_core.call import Call
@@ -12,57 +14,77 @@ from mdstream_core.client import AsyncClient, Client
 from mdstream_core.events import Reply
 
 
-def gather(client: Client, ask: Callable[[range], Call], batches: Batches, at_once: int) -> Reply:
+class Gate:
+    """As many requests as may be under way at once: in all threads together, and in all tasks of one event loop.
+
+    Args:
+        at_once: How many.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        if at_once < 1:
+            raise ValueError(f"max_concurrency={at_once} is no number of requests: give 1 or more")
+        self.at_once = at_once
+        self.threads = threading.BoundedSemaphore(at_once)
+        self._tasks: RunVar[anyio.CapacityLimiter] = RunVar(f"mdstream gate {id(self)}")
+
+    @property
+    def tasks(self) -> anyio.CapacityLimiter:
+        """The running event loop's own."""
+        try:
+            return self._tasks.get()
+        except LookupError:
+            limiter = anyio.CapacityLimiter(self.at_once)
+            self._tasks.set(limiter)
+            return limiter
+
+
+def gather(client: Client, ask: Callable[[range], Call], batches: Batches, gate: Gate) -> Reply:
     """Ask about every batch.
 
     Args:
         client: Who waits.
         ask: The question about one batch.
         batches: What is to be asked; used up.
-        at_once: How many batches may be under way, each in a thread of its own.
+        gate: How many requests may be under way, each in a thread of its own.
 
     Raises:
         MDStreamError: What the first batch met that failed. Those under way were waited for, and no more were begun;
             `partial` has all that came.
     """
-    workers = min(_checked(at_once), len(batches))
+    workers = min(gate.at_once, len(batches))
     if workers <= 1:
-        _work(client, ask, batches)
+        _work(client, ask, batches, gate)
         return batches.reply()
     with ThreadPoolExecutor(workers, "mdstream") as threads:
-        for done in [threads.submit(copy_context().run, _work, client, ask, batches) for _ in range(workers)]:
+        for done in [threads.submit(copy_context().run, _work, client, ask, batches, gate) for _ in range(workers)]:
             done.result()
     return batches.reply()
 
 
-async def agather(client: AsyncClient, ask: Callable[[range], Call], batches: Batches, at_once: int) -> Reply:
+async def agather(client: AsyncClient, ask: Callable[[range], Call], batches: Batches, gate: Gate) -> Reply:
     """Ask about every batch, each in a task of its own. Arguments and errors as for `gather`."""
-    workers = min(_checked(at_once), len(batches))
+    workers = min(gate.at_once, len(batches))
     if workers <= 1:
-        await _awork(client, ask, batches)
+        await _awork(client, ask, batches, gate)
         return batches.reply()
     try:
         async with anyio.create_task_group() as tasks:
             for _ in range(workers):
-                tasks.start_soon(_awork, client, ask, batches)
+                tasks.start_soon(_awork, client, ask, batches, gate)
     except ExceptionGroup as group:  # what is no failure of a service: a hook's error, say
         raise group.exceptions[0] from None
     return batches.reply()
 
 
-def _work(client: Client, ask: Callable[[range], Call], batches: Batches) -> None:
+def _work(client: Client, ask: Callable[[range], Call], batches: Batches, gate: Gate) -> None:
     while span := batches.take():
-        with batches.asking():
+        with batches.asking(), gate.threads:
             batches.answered(span, client.complete(ask(span)))
 
 
-async def _awork(client: AsyncClient, ask: Callable[[range], Call], batches: Batches) -> None:
+async def _awork(client: AsyncClient, ask: Callable[[range], Call], batches: Batches, gate: Gate) -> None:
     while span := batches.take():
         with batches.asking():
-            batches.answered(span, await client.complete(ask(span)))
-
-
-def _checked(at_once: int) -> int:
-    if at_once < 1:
-        raise ValueError(f"max_concurrency={at_once} is no number of batches: give 1 or more")
-    return at_once
+            async with gate.tasks:
+                batches.answered(span, await client.complete(ask(span)))

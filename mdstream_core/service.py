@@ -9,7 +9,7 @@ from mdstream_core.client import AsyncClient, Client
 from mdstream_core.dialects import Dialect, ListDialect
 from mdstream_core.events import Reply
 from mdstream_core.http import Timeout
-from mdstream_core.many import agather, gather
+from mdstream_core.many import Gate, agather, gather
 from mdstream_core.platforms import Platform
 from mdstream_core.retry import Retry
 from mdstream_core.tracing import Hook
@@ -63,6 +63,7 @@ class Service:
         self._retry = retry or Retry()
         self._hooks = hooks
         self._resume = resume
+        self._gates: dict[int, Gate] = {}
 
     def call(
         self,
@@ -103,7 +104,8 @@ class Service:
             question: All but the inputs.
             inputs: Texts, or data URIs.
             batch_size: Inputs of one request; by default, and at most, what the service takes.
-            at_once: How many requests may be under way.
+            at_once: How many such requests of this service may be under way: in all threads together, and in all
+                tasks of an event loop.
             answers: How many of a ranking's best are wanted; all where it is `None`.
             told: Called with the number of inputs of each request that was answered.
 
@@ -111,7 +113,7 @@ class Service:
             MDStreamError: A request failed for good; `partial` has what the others gave, by the inputs' places.
         """
         batches = self._batches(dialect, inputs, batch_size, answers, told)
-        return gather(self.client, self._asking(dialect, question, inputs), batches, at_once)
+        return gather(self.client, self._asking(dialect, question, inputs), batches, self._gate(at_once))
 
     async def agather(
         self,
@@ -126,7 +128,10 @@ class Service:
     ) -> Reply:
         """The same, for asynchronous code."""
         batches = self._batches(dialect, inputs, batch_size, answers, told)
-        return await agather(self.async_client, self._asking(dialect, question, inputs), batches, at_once)
+        return await agather(self.async_client, self._asking(dialect, question, inputs), batches, self._gate(at_once))
+
+    def _gate(self, at_once: int) -> Gate:
+        return self._gates.get(at_once) or self._gates.setdefault(at_once, Gate(at_once))
 
     def _batches(
         self,

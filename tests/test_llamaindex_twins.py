@@ -24,7 +24,8 @@ _NAMES = {
     "CompletionResponseAsyncGen": "CompletionResponseGen",
 }
 _AWAITED = re.compile(
-    r"(?<![a-z])(_?)a(chat|close|closing|complete|objects|opened|read|responses|stream(?=_|$)|structured|whole)"
+    r"(?<![a-z])(_?)a(chat|close|closing|complete|embed|gather|gathered|get|objects|opened|postprocess|rank|read"
+    r"|responses|stream(?=_|$)|structured|whole)"
     r"|(?<=_)a(stream)"
 )
 

@@ -20,6 +20,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "_version": ("", ""),
     "_terminal": ("", ""),
     "_progress": ("errors", "tqdm"),
+    "_images": ("", ""),
     "events": ("_json", ""),
     "http": ("", ""),
     "errors": ("", ""),
@@ -38,7 +39,10 @@ ROOMS: dict[str, tuple[str, str]] = {
     "service": ("batches call client dialects events http many platforms retry tracing", ""),
     "emulator": ("_json errors wire", "h11 cryptography httpx websockets"),
     "cli": ("_terminal _version emulator errors", ""),
-    "__init__": ("_json _progress _version call client dialects errors events http platforms retry service", ""),
+    "__init__": (
+        "_images _json _progress _version call client dialects errors events http platforms retry service",
+        "",
+    ),
 }
 
 #: What the framework packages may take from the core beside its public names.

@@ -1,0 +1,114 @@
+"""Connections: fields of everything of ours that asks a service, its service, and its copies."""
+
+import asyncio
+from typing import Any, Self
+
+from pydantic import ConfigDict, Field, PrivateAttr, field_serializer
+
+from llamaindex_mdstream._platforms import Place
+from llamaindex_mdstream._service import Services
+from mdstream_core import Retry, Service, Timeout
+from mdstream_core.auth import Signer
+from mdstream_core.http import without_secrets
+from mdstream_core.tracing import Hook
+
+
+class Connected(Place):
+    """An object that asks a service. Mixed in before core's own base classes."""
+
+    # A misspelt field is an error, and an error shows no field: it may be a credential.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
+
+    dialect: str | None = Field(
+        default=None, description="What the endpoint speaks; default: what the models there do."
+    )
+    timeout: float | Timeout | None = Field(
+        default=None, description="The longest silence in seconds, or a mdstream_core.Timeout."
+    )
+    max_retries: int = Field(default=2, ge=0, description="How often to ask again, before the first token; 0: never.")
+    default_headers: dict[str, str] | None = Field(
+        default=None, repr=False, description="Further headers of each request."
+    )
+    extra_body: dict[str, Any] | None = Field(default=None, description="Merged into each question as it is.")
+    http_client: Any = Field(default=None, exclude=True, repr=False, description="An httpx.Client of your own.")
+    http_async_client: Any = Field(default=None, exclude=True, repr=False, description="An httpx.AsyncClient.")
+    verify: bool | str = Field(default=True, description="TLS: False trusts everybody, a string names a CA file.")
+    proxy: str | None = Field(default=None, exclude=True, repr=False, description="The proxy's URL.")
+    trust_env: bool = Field(default=True, description="Whether HTTPS_PROXY and the like count.")
+    hooks: tuple[Hook, ...] = Field(default=(), exclude=True, repr=False, description="Told of each attempt.")
+
+    _services: Services = PrivateAttr(default_factory=Services)
+
+    def close(self) -> None:
+        """Close the synchronous connections. The object can still be used; it opens new ones."""
+        self._services.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        await self._services.aclose()
+
+    def _service(self) -> Service:
+        place = [getattr(self, name) for name in self._place]
+        connection = (self.http_client, self.http_async_client, self.verify, self.proxy, self.trust_env)
+        manners = (self.timeout, self.max_retries, dict(self.default_headers or {}), self.hooks)
+        return self._services.get((*place, *connection, *manners), self._build)
+
+    async def _ready(self) -> None:
+        """Build the service off the event loop, where that takes long."""
+        if self.slow_to_connect and not self._services:
+            await asyncio.to_thread(self._service)
+
+    @property
+    def _resumes(self) -> int:
+        """How many times an answer that broke is gone on with."""
+        return 0
+
+    def _build(self) -> Service:
+        platform, auth = self._connected()
+        return Service(
+            platform,
+            auth=auth,
+            headers=self.default_headers,
+            timeout=self.timeout,
+            retry=Retry(self.max_retries),
+            hooks=self.hooks,
+            resume=self._resumes,
+            http_client=self.http_client,
+            http_async_client=self.http_async_client,
+            verify=self.verify,
+            proxy=self.proxy,
+            trust_env=self.trust_env,
+        )
+
+    @field_serializer("default_headers")
+    def _shown_headers(self, headers: dict[str, str] | None) -> dict[str, str] | None:
+        return headers and without_secrets(headers)
+
+    def _unsaid(self) -> dict[str, Any]:
+        """The fields that are neither shown nor saved, and their defaults: credentials, clients, hooks."""
+        fields = type(self).model_fields
+        ours = {name for kind in type(self).__mro__ if issubclass(kind, Place) for name in kind.__annotations__}
+        return {name: fields[name].default for name in ours & fields.keys() if fields[name].exclude}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without credentials: the other side finds them as a new object does. A signer that can find its key stays."""
+        auth = self.auth if isinstance(self.auth, Signer) else None
+        headers = self._shown_headers(self.default_headers)
+        shown = self.model_copy(update={**self._unsaid(), "auth": auth, "default_headers": headers})
+        return super(Connected, shown).__getstate__()  # core's own, which removes what cannot be pickled from `self`
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        shared = [getattr(self, name) for name in self._unsaid()]
+        return super().__deepcopy__({**(memo or {}), **{id(one): one for one in shared}})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()

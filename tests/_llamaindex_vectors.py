@@ -1,0 +1,40 @@
+"""LlamaIndex's embeddings and rerankers on the emulator, for the tests."""
+
+from typing import Any
+
+from _clouds import Place
+from _vectors import EMBEDDING, RANKING
+
+import llamaindex_mdstream as ours
+from mdstream_core.emulator import Emulator
+
+_EMBEDDINGS: dict[str, Any] = {
+    "oci-model-deployment": ours.OCIDataScienceEmbedding,
+    "oci-genai": ours.OCIGenAIEmbeddings,
+    "sagemaker": ours.SageMakerEmbedding,
+    "modelarts": ours.ModelArtsEmbedding,
+    "modelarts-maas": ours.ModelArtsEmbedding,
+}
+_RERANKERS: dict[str, Any] = {
+    "oci-model-deployment": ours.OCIDataScienceRerank,
+    "oci-genai": ours.OCIGenAIRerank,
+    "sagemaker": ours.SageMakerRerank,
+    "modelarts": ours.ModelArtsRerank,
+    "modelarts-maas": ours.ModelArtsRerank,
+}
+
+
+def embedding_at(
+    cloud: Emulator, place: Place = EMBEDDING["OCI model deployment, vLLM"], **options: Any
+) -> ours.MDStreamEmbedding:
+    """An embedding model on a platform."""
+    made = _EMBEDDINGS[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+    assert isinstance(made, ours.MDStreamEmbedding)
+    return made
+
+
+def reranker_at(cloud: Emulator, place: Place = RANKING["OCI model deployment"], **options: Any) -> ours.MDStreamRerank:
+    """A reranker on a platform."""
+    made = _RERANKERS[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+    assert isinstance(made, ours.MDStreamRerank)
+    return made

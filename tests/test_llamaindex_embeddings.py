@@ -1,0 +1,278 @@
+"""LlamaIndex's embeddings on every platform: order, batches, concurrency, failures, copies."""
+
+import asyncio
+import copy
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+import pytest
+from _clouds import AWS, Place
+from _langchain import SECRET
+from _llamaindex_vectors import embedding_at
+from _vectors import EMBEDDING
+from llama_index.core import Document, Settings, VectorStoreIndex
+from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
+from llama_index.core.embeddings.loading import load_embed_model
+from llama_index.core.embeddings.multi_modal_base import MultiModalEmbedding
+from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.node_parser import SentenceSplitter
+from pydantic import ValidationError
+
+import llamaindex_mdstream
+from llamaindex_mdstream import MDStreamEmbedding, OCIDataScienceEmbedding, OCIGenAIEmbeddings
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.errors import MDStreamError, ServerError
+
+TEXTS = [f"text number {number}" for number in range(200)]
+PIXEL = b"\x89PNG\r\n\x1a\n and so on"
+
+each_place = pytest.mark.parametrize("place", EMBEDDING.values(), ids=EMBEDDING)
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """
+    One emulator for the module.
+    """
+    with Emulator(aws_keys=AWS) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """
+    The emulator without memories.
+    """
+    emulator.reset()
+    return emulator
+
+
+@each_place
+async def test_long_lists_keep_their_order(cloud: Emulator, place: Place) -> None:
+    """
+    More texts than one request takes: a vector each, in order, sync and async.
+    """
+    embedding = embedding_at(cloud, place)
+    vectors = embedding.get_text_embedding_batch(TEXTS)
+    single = [embedding.get_text_embedding(TEXTS[place]) for place in (0, 127, 199)]
+
+    assert 200 == len(vectors)
+    assert single == [vectors[place] for place in (0, 127, 199)]
+    assert vectors == await embedding.aget_text_embedding_batch(TEXTS)
+    assert single[0] == await embedding.aget_text_embedding(TEXTS[0])
+
+
+@each_place
+async def test_queries(cloud: Emulator, place: Place) -> None:
+    """
+    The vector of a question, sync and async.
+    """
+    embedding = embedding_at(cloud, place)
+
+    assert embedding.get_query_embedding("a river") == await embedding.aget_query_embedding("a river")
+    assert embedding.get_agg_embedding_from_queries(["a river"]) == embedding.get_query_embedding("a river")
+
+
+def test_queries_and_documents_are_told_apart(cloud: Emulator) -> None:
+    """
+    OCI Generative AI is told what a text is.
+    """
+    embedding = embedding_at(cloud, EMBEDDING["OCI GenAI"], dimensions=64)
+    embedding.get_query_embedding("a")
+    query = cloud.last.json
+    vector = embedding.get_text_embedding("a")
+
+    assert ("SEARCH_QUERY", "END", 64) == (query["inputType"], query["truncate"], query["outputDimensions"])
+    assert "SEARCH_DOCUMENT" == cloud.last.json["inputType"]
+    assert 64 == len(vector)
+
+
+def test_the_services_limits_hold_whatever_core_hands_over(cloud: Emulator) -> None:
+    """
+    96 texts on OCI Generative AI, 32 on TEI, 128 elsewhere.
+    """
+    for name, most in (("OCI GenAI", 96), ("SageMaker TEI", 32), ("OCI model deployment, vLLM", 128)):
+        cloud.reset()
+        embedding_at(cloud, EMBEDDING[name]).get_text_embedding_batch(TEXTS)
+        sizes = [len(request.json.get("input") or request.json["inputs"]) for request in cloud.requests]
+        assert most == max(sizes)
+        assert 200 == sum(sizes)
+
+
+async def test_requests_are_bounded_whoever_asks(cloud: Emulator) -> None:
+    """
+    Core launches all its batches at once; no more than `max_concurrency` requests are under way in a loop.
+    """
+    embedding = embedding_at(cloud, embed_batch_size=5, max_concurrency=3)
+    before = cloud.connections
+    await embedding.aget_text_embedding_batch(TEXTS)
+
+    assert 40 == len(cloud.requests)
+    assert 1 < cloud.connections - before <= 3
+
+
+async def test_a_failure_keeps_what_the_others_gave(cloud: Emulator) -> None:
+    """
+    The error is raised, with the vectors that came, by their texts' places; sync and async.
+    """
+    embedding = embedding_at(cloud, batch_size=10, max_concurrency=1)
+    whole = embedding.get_text_embedding_batch(TEXTS[:50])
+    steps = (None, None, Fault("refuse", "internal"))
+    cloud.script(*steps)
+    with pytest.raises(ServerError) as caught:
+        embedding.embed(TEXTS[:50])
+    cloud.script(*steps)
+    with pytest.raises(ServerError) as again:
+        await embedding.aembed(TEXTS[:50])
+
+    for error in (caught.value, again.value):
+        assert whole[:20] == [one.vector for one in error.partial.embeddings]  # type: ignore[union-attr]
+
+
+def test_a_missing_vector_is_an_error(cloud: Emulator) -> None:
+    """
+    Core would leave a node without its vector.
+    """
+    cloud.script(Fault("body", data=b'{"data":[{"index":0,"embedding":[1.0]}]}'))
+
+    with pytest.raises(MDStreamError, match="2 inputs were sent, and answers came for 1"):
+        embedding_at(cloud).get_text_embedding_batch(["a", "b"])
+
+
+def test_vectors_out_of_order_are_put_in_order(cloud: Emulator) -> None:
+    """
+    By the `index` that the server gives.
+    """
+    cloud.script(Fault("body", data=b'{"data":[{"index":1,"embedding":[1]},{"index":0,"embedding":[0]}]}'))
+
+    assert [[0], [1]] == embedding_at(cloud).get_text_embedding_batch(["a", "b"])
+
+
+async def test_images(cloud: Emulator, tmp_path: Any) -> None:
+    """
+    A multi-modal model: an image by its file or its bytes, sync and async.
+    """
+    embedding = embedding_at(cloud, EMBEDDING["OCI GenAI"])
+    file = tmp_path / "pixel.png"
+    file.write_bytes(PIXEL)
+
+    assert isinstance(embedding, MultiModalEmbedding)
+    first, second = embedding.get_image_embedding_batch([str(file), BytesIO(PIXEL)])
+    assert first == second == await embedding.aget_image_embedding(str(file))
+    assert "IMAGE" == cloud.last.json["inputType"]
+
+
+def test_callbacks_and_progress(cloud: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    Core's events come in pairs, and its progress bar is shown on request.
+    """
+    debug = LlamaDebugHandler(print_trace_on_end=False)
+    embedding = embedding_at(cloud, callback_manager=CallbackManager([debug]), embed_batch_size=100)
+    embedding.get_text_embedding_batch(TEXTS, show_progress=True)
+
+    assert [2, 2] == [len(pair) for pair in debug.get_event_pairs(CBEventType.EMBEDDING)]
+    assert "200/200" in capsys.readouterr().err
+
+
+def test_an_index_of_several_processes(cloud: Emulator) -> None:
+    """
+    Ingestion pickles the model into its workers.
+    """
+    again = pickle.loads(pickle.dumps(embedding_at(cloud)))
+    pipeline = IngestionPipeline(transformations=[SentenceSplitter(chunk_size=128, chunk_overlap=0), again])
+    nodes = pipeline.run(documents=[Document(text=text) for text in TEXTS[:8]])
+
+    assert [again.get_text_embedding(text) for text in TEXTS[:8]] == [node.embedding for node in nodes]
+
+
+_CHILD = """
+import pickle, sys
+print(sum(pickle.loads(bytes.fromhex(sys.argv[1])).get_text_embedding("a")))
+"""
+
+
+def test_another_process_asks_as_this_one(cloud: Emulator) -> None:
+    """
+    A pickle carries no connection and no credential, and finds what it needs.
+    """
+    embedding = embedding_at(cloud, default_headers={"authorization": SECRET})
+    pickled = pickle.dumps(embedding)
+    said = subprocess.check_output([sys.executable, "-c", _CHILD, pickled.hex()], text=True)
+
+    assert SECRET.encode() not in pickled
+    assert sum(embedding.get_text_embedding("a")) == float(said)
+
+
+@each_place
+def test_there_and_back(cloud: Emulator, place: Place) -> None:
+    """
+    `to_dict` and core's loader; deep copies; no secret in any of them.
+    """
+    embedding = embedding_at(cloud, place)
+    saved = embedding.to_dict()
+    again = load_embed_model(saved)
+
+    assert type(embedding) is type(again)
+    assert saved == again.to_dict()
+    assert not [secret for secret in AWS.values() if secret in str(saved) + repr(embedding)]
+    assert copy.deepcopy(embedding).get_text_embedding("a") == embedding.get_text_embedding("a")
+
+
+def test_settings_and_names(cloud: Emulator) -> None:
+    """
+    `Settings.embed_model`, and other packages' names of the fields.
+    """
+    before = Settings._embed_model
+    try:
+        Settings.embed_model = embedding_at(cloud)
+        assert Settings.embed_model.get_text_embedding("a")
+    finally:
+        Settings._embed_model = before
+    fields = EMBEDDING["OCI GenAI"].fields(cloud)
+    assert "m" == OCIGenAIEmbeddings(**{**fields, "model": "m"}).model_name
+    assert set(llamaindex_mdstream.__all__) <= set(dir(llamaindex_mdstream))
+
+
+def test_loops_come_and_go(cloud: Emulator) -> None:
+    """
+    One object in one event loop after another; and in the loops that core starts in threads.
+    """
+    embedding = embedding_at(cloud)
+    first = asyncio.run(embedding.aget_text_embedding("a"))
+
+    assert first == asyncio.run(embedding.aget_text_embedding("a"))
+    index = VectorStoreIndex.from_documents([Document(text="a")], embed_model=embedding, use_async=True)
+    assert index.as_retriever().retrieve("a")
+
+
+BAD: dict[str, tuple[type[MDStreamEmbedding], dict[str, Any], str]] = {
+    "a chat dialect": (
+        OCIDataScienceEmbedding,
+        {"endpoint": "https://h/ocid1.x", "dialect": "openai-chat"},
+        "there are: openai-embeddings",
+    ),
+    "a misspelt option": (OCIDataScienceEmbedding, {"endpoint": "https://h/ocid1.x", "batchsize": 3}, "batchsize"),
+    "no model": (
+        OCIGenAIEmbeddings,
+        {"region": "us-chicago-1", "compartment_id": "ocid1.compartment.oc1..a"},
+        "model_name is missing",
+    ),
+    "no compartment": (
+        OCIGenAIEmbeddings,
+        {"region": "us-chicago-1", "model_name": "cohere.embed-v4.0"},
+        "compartment_id is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "options", "words"), BAD.values(), ids=BAD)
+def test_wrong_options_are_named(kind: Any, options: dict[str, Any], words: str) -> None:
+    """
+    What is wrong is told where it is written.
+    """
+    with pytest.raises(ValidationError, match=words):
+        kind(**options)

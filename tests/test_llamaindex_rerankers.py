@@ -1,0 +1,147 @@
+"""LlamaIndex's rerankers on every platform."""
+
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from _clouds import AWS, Place
+from _llamaindex_vectors import reranker_at
+from _vectors import RANKING
+from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from pydantic import ValidationError
+
+from llamaindex_mdstream import OCIDataScienceRerank, OCIGenAIRerank
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.errors import ServerError
+
+QUERY = "the longest river"
+NODES = [NodeWithScore(node=TextNode(text=f"a mountain of {number} metres"), score=0.5) for number in range(149)]
+NODES[100] = NodeWithScore(node=TextNode(text="the Nile is the longest river", id_="nile"))
+NODES[40] = NodeWithScore(node=TextNode(text="it is long", metadata={"subject": "a river"}, id_="river"))
+
+each_place = pytest.mark.parametrize("place", RANKING.values(), ids=RANKING)
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """
+    One emulator for the module.
+    """
+    with Emulator(aws_keys=AWS) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """
+    The emulator without memories.
+    """
+    emulator.reset()
+    return emulator
+
+
+@each_place
+async def test_the_best_nodes_come_first(cloud: Emulator, place: Place) -> None:
+    """
+    By their text and metadata, with their new scores; the nodes that came in stay as they are; sync and async.
+    """
+    reranker = reranker_at(cloud, place, top_n=2)
+    best = reranker.postprocess_nodes(NODES, query_str=QUERY)
+
+    assert ["nile", "river"] == [node.node_id for node in best]
+    assert (best[0].score or 0) > (best[1].score or 0)
+    assert NODES[100].score is None
+    again = await reranker.apostprocess_nodes(NODES, QueryBundle(QUERY))
+    assert [(node.node_id, node.score) for node in best] == [(node.node_id, node.score) for node in again]
+    assert [] == reranker.postprocess_nodes([], query_str=QUERY) == await reranker.apostprocess_nodes([], query_str="x")
+
+
+def test_a_question_is_needed(cloud: Emulator) -> None:
+    """
+    Without one it is said so.
+    """
+    with pytest.raises(ValueError, match="query_bundle is missing"):
+        reranker_at(cloud).postprocess_nodes(NODES)
+
+
+async def test_a_failure_ranks_nothing(cloud: Emulator) -> None:
+    """
+    One of several requests fails: an error, sync and async.
+    """
+    reranker = reranker_at(cloud, batch_size=50, max_concurrency=1)
+    for _ in range(2):
+        cloud.script(None, Fault("refuse", "internal"))
+        with pytest.raises(ServerError):
+            reranker.postprocess_nodes(NODES, query_str=QUERY)
+        cloud.reset()
+        cloud.script(None, Fault("refuse", "internal"))
+        with pytest.raises(ServerError):
+            await reranker.apostprocess_nodes(NODES, query_str=QUERY)
+        cloud.reset()
+
+
+class Listener(BaseEventHandler):
+    """Collects what is told."""
+
+    seen: list[str] = []  # noqa: RUF012  # a field
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name."""
+        return "Listener"
+
+    def handle(self, event: Any, **_: Any) -> None:
+        """Take a note."""
+        self.seen.append(type(event).__name__)
+
+
+def test_observers_are_told(cloud: Emulator) -> None:
+    """
+    One pair of events for each ranking, on both of core's ways.
+    """
+    listener, debug = Listener(), LlamaDebugHandler(print_trace_on_end=False)
+    root = get_dispatcher()
+    root.add_event_handler(listener)
+    try:
+        reranker_at(cloud, callback_manager=CallbackManager([debug])).postprocess_nodes(NODES, query_str=QUERY)
+    finally:
+        root.event_handlers.remove(listener)
+
+    assert ["ReRankStartEvent", "ReRankEndEvent"] == [name for name in listener.seen if "Rank" in name]
+    ((start, end),) = debug.get_event_pairs(CBEventType.RERANKING)
+    assert (149, 3) == (len(start.payload["nodes"]), len(end.payload["nodes"]))  # type: ignore[index]
+
+
+@each_place
+def test_there_and_back(cloud: Emulator, place: Place) -> None:
+    """
+    `to_dict` without a secret; a pickle ranks.
+    """
+    reranker = reranker_at(cloud, place)
+    saved = reranker.to_dict()
+
+    assert not [secret for secret in AWS.values() if secret in str(saved) + repr(reranker)]
+    assert type(reranker).class_name() == saved["class_name"]
+    if place.kind != "sagemaker":  # whose credentials are not in the pickle
+        again = pickle.loads(pickle.dumps(reranker))
+        assert "nile" == again.postprocess_nodes(NODES, query_str=QUERY)[0].node_id
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        (OCIDataScienceRerank, {"endpoint": "https://h/ocid1.x", "dialect": "openai-chat"}, "there are: rerank"),
+        (OCIDataScienceRerank, {"endpoint": "https://h/ocid1.x", "top_n": 0}, "top_n"),
+        (OCIGenAIRerank, {"region": "us-chicago-1", "compartment_id": "ocid1.compartment.oc1..a"}, "model is missing"),
+    ],
+)
+def test_wrong_options_are_named(kind: Any, options: dict[str, Any], words: str) -> None:
+    """
+    What is wrong is told where it is written.
+    """
+    with pytest.raises(ValidationError, match=words):
+        kind(**options)
