@@ -1,13 +1,13 @@
 """What chat models and completion models of every platform have in common: with what they are asked."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
 
 from langchain_mdstream._endpoint import Endpoint, not_of_a_call
 from langchain_mdstream._inquiries import Telling
-from mdstream_core import Call
+from mdstream_core import Call, Dialect, Markup
 
 #: Fields that go into the question under their own names.
 _PARAMETERS = (
@@ -75,6 +75,17 @@ class Model(Telling):
     that is held to a schema is never gone on with; nor is one of a server that begins anew.
     """
 
+    tool_call_parser: Literal["hermes", "mistral", "llama3_json", "pythonic"] | None = None
+    """How the model writes tool calls, for a server that runs without a parser and passes them on as text.
+
+    The names are those of vLLM's `--tool-call-parser`. Tools are then offered with `tool_choice="none"`, which such a
+    server needs to take them at all.
+    """
+
+    reasoning_parser: Literal["think", "open"] | None = None
+    """For a server that passes thoughts on as text: `think` where an answer may begin with `<think>`, `open` where it
+    begins inside of the thought."""
+
     aliases: ClassVar[Mapping[str, str]] = {
         **Endpoint.aliases,
         "max_completion_tokens": "max_tokens",
@@ -99,11 +110,19 @@ class Model(Telling):
         if stop:
             question["stop"] = stop
         question.update(self.extra_body or {})
+        if self.tool_call_parser and question.get("tools") and question.get("tool_choice") in (None, "auto"):
+            question |= {"tool_choice": "none", "skip_special_tokens": False}
         if stream and not self.stream_usage:
             question.setdefault("stream_options", {"include_usage": False})
         if stream and (question.get("n") or 1) > 1:
             raise ValueError(f"n={question['n']} answers cannot be told as one stream: use invoke or generate")
         return self._ask(question, kwargs.get("extra_headers"), stream=stream)
+
+    def _spoken(self, question: Mapping[str, Any], *, stream: bool) -> Dialect:
+        spoken = super()._spoken(question, stream=stream)
+        if self.tool_call_parser is None and self.reasoning_parser is None:
+            return spoken
+        return Markup(spoken, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)
 
     def _parameters(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in _PARAMETERS}
@@ -133,6 +152,7 @@ class Model(Telling):
             "model_name": self.model,
             "dialect": self.dialect,
             **self._parameters(),
+            "parsers": [self.tool_call_parser, self.reasoning_parser],
             "model_kwargs": self.model_kwargs,
             "extra_body": self.extra_body,
         }

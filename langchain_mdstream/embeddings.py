@@ -1,17 +1,16 @@
 """Embeddings: texts in, vectors out."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from langchain_core.embeddings import Embeddings
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_validator
 
 from langchain_mdstream._endpoint import Endpoint, Kind, not_of_a_call
 from langchain_mdstream._errors import langchain_errors
 from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
-from mdstream_core import ListDialect, Reply, embedding_dialect, progress
+from mdstream_core import ListDialect, Reply, data_uri, embedding_dialect, progress
 
 InputType = Literal["document", "query"]
 
@@ -138,9 +137,10 @@ class EmbeddingModel(Endpoint, Embeddings):
     def _embedding_dialect(self, question: Mapping[str, Any]) -> ListDialect:
         return embedding_dialect(self.dialect or self._speaks(str(question.get("model") or "")))
 
-    def _checks(self) -> None:
-        super()._checks()
+    @model_validator(mode="after")
+    def _mdstream_dialect(self) -> Self:
         self._embedding_dialect({})
+        return self
 
 
 def _vectors(reply: Reply) -> list[list[float]]:
@@ -209,12 +209,12 @@ class OCIGenAIEmbeddings(OnOCIGenerativeAI, EmbeddingModel):
 
     def embed_images(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
         """One vector for each image. The service takes one image a request."""
-        uris = [_data_uri(image, mime_type) for image in images]
+        uris = [data_uri(image, mime_type) for image in images]
         return _vectors(self._gathered(uris, self._question("IMAGE", {}), 1))
 
     async def aembed_images(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
         """One vector for each image, without a thread."""
-        uris = [_data_uri(image, mime_type) for image in images]
+        uris = [data_uri(image, mime_type) for image in images]
         return _vectors(await self._agathered(uris, self._question("IMAGE", {}), 1))
 
     def embed_image_batch(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
@@ -257,17 +257,3 @@ class ModelArtsEmbeddings(OnModelArts, EmbeddingModel):
         ...     endpoint="https://api.modelarts-maas.com/v1", model="bge-m3", api_key="…"
         ... )
     """
-
-
-#: How pictures begin.
-_MEDIA = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"RIFF": "image/webp"}
-
-
-def _data_uri(image: Image, media: str | None) -> str:
-    if isinstance(image, str) and image.startswith("data:"):
-        return image
-    data = image if isinstance(image, bytes) else Path(image).read_bytes()
-    media = media or next((media for begin, media in _MEDIA.items() if data.startswith(begin)), None)
-    if media is None:
-        raise ValueError("image is none that is known: give a PNG, JPEG, GIF or WebP, as bytes, file or data URI")
-    return f"data:{media};base64,{base64.b64encode(data).decode()}"

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_validator
 
 from langchain_mdstream._endpoint import Endpoint, Kind
 from langchain_mdstream._errors import langchain_errors
@@ -116,9 +116,10 @@ class Reranker(Endpoint, BaseDocumentCompressor):
     def _ranking_dialect(self) -> ListDialect:
         return ranking_dialect(self.dialect or self._speaks(self.model))
 
-    def _checks(self) -> None:
-        super()._checks()
+    @model_validator(mode="after")
+    def _mdstream_dialect(self) -> Self:
         self._ranking_dialect()
+        return self
 
 
 def _text(document: Rankable) -> str:

@@ -18,9 +18,10 @@ from llama_index.core.tools.types import BaseTool
 from llamaindex_mdstream import _headers, _question, _streams, _tools
 from llamaindex_mdstream._answer import Answer, ChatAnswer, TextAnswer
 from llamaindex_mdstream._callbacks import told_as_chat, told_as_completion
+from llamaindex_mdstream._platforms import Kind
 from llamaindex_mdstream._structured import StructuredOutput
 from llamaindex_mdstream._translate import openai_messages
-from mdstream_core import Call, dialect
+from mdstream_core import Call, Dialect, Markup, dialect
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
@@ -147,11 +148,17 @@ class MDStreamLLM(StructuredOutput):
         return _question.question({name: getattr(self, name) for name in names}, self.additional_kwargs, given, asked)
 
     def _call(self, body: dict[str, Any], given: dict[str, Any], *, stream: bool) -> Call:
-        name = self.dialect or self._speaks(
-            str(body.get("model") or ""), "chat" if "messages" in body else "completions"
-        )
         headers = _headers.named(self.additional_kwargs, given)
-        return self._service().call(dialect(name), body, stream=stream, headers=headers)
+        if self.tool_call_parser and body.get("tools") and body.get("tool_choice") in {None, "auto"}:
+            body |= {"tool_choice": "none", "skip_special_tokens": False}  # or the server would not take tools at all
+        return self._service().call(self._spoken(body), body, stream=stream, headers=headers)
+
+    def _spoken(self, body: dict[str, Any]) -> Dialect:
+        kind: Kind = "chat" if "messages" in body else "completions"
+        spoken = dialect(self.dialect or self._speaks(str(body.get("model") or ""), kind))
+        if self.tool_call_parser is None and self.reasoning_parser is None:
+            return spoken
+        return Markup(spoken, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)
 
     def _whole(self, call: Call, answer: Answer[R]) -> R:
         with _streams.partial_kept(answer):

@@ -1,6 +1,6 @@
 """The fields of our LLMs, and what they mean for the service behind."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW, DEFAULT_TEMPERATURE
@@ -22,6 +22,12 @@ class ModelFields(Connected, FunctionCallingLLM):
     additional_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further parameters of each question.")
     resume: bool | int = Field(
         default=False, description="Whether, or how often, to go on with an answer of text that broke."
+    )
+    tool_call_parser: Literal["hermes", "mistral", "llama3_json", "pythonic"] | None = Field(
+        default=None, description="How the model writes tool calls, for a server that passes them on as text."
+    )
+    reasoning_parser: Literal["think", "open"] | None = Field(
+        default=None, description="How thoughts begin, for a server that passes them on as text."
     )
     context_window: int = Field(default=DEFAULT_CONTEXT_WINDOW, gt=0, description="Tokens of question and answer.")
     is_chat_model: bool = Field(default=True, description="Whether the server has a chat endpoint.")

@@ -34,6 +34,13 @@ class OCIDataScience(OnOCIModelDeployment, MDStreamLLM):
         default_headers: Further headers of each request.
         additional_kwargs: Further parameters of each question; those of a call count more.
         extra_body: Merged into each question as it is; counts most.
+        resume: Whether to go on with an answer of text that broke after it had begun (`True`: up to 3 times), on
+            servers that continue an answer when asked to: vLLM and SGLang in a chat, any server in a completion. The
+            joint is told in the last response's `additional_kwargs["resumed"]`.
+        tool_call_parser: How the model writes tool calls, for a server that runs without a parser and passes them on
+            as text: `hermes`, `mistral`, `llama3_json`, `pythonic`, as vLLM names them.
+        reasoning_parser: The same for thoughts: `think` where an answer may begin with `<think>`, `open` where it
+            begins inside of the thought.
         context_window: How many tokens question and answer may have.
         is_chat_model: `False` asks the completions route with prompts.
         is_function_calling_model: `False` keeps agents and programs from using tools.
