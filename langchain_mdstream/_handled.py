@@ -83,6 +83,11 @@ class Decoder:
         events: list[Event] = [TextDelta(rest)] if rest else []
         return [*events, Finish("stop")] if self._text.over else events
 
+    def held(self) -> list[Event]:
+        """What has come and was not told yet, because it might have become a stop."""
+        rest = self._text.rest()
+        return [TextDelta(rest)] if rest else []
+
     def _events(self, output: Any) -> list[Event]:
         if not isinstance(output, str):
             raise TypeError(f"transform_output gave a {type(output).__name__}, not a str")

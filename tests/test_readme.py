@@ -31,7 +31,9 @@ def cloud() -> Iterator[Emulator]:
 
 def test_the_readmes_python_runs(cloud: Emulator) -> None:
     """Each block runs after those before it, with the emulator as the deployment."""
-    shown = ran(README, {}, cloud)
+    here = cloud.oci_generative_ai
+    place = f'"service_endpoint": "{here.endpoint}", "compartment_id": "{here.compartment_id}", "auth_type": "none"'
+    shown = ran(README, {'"region": "us-chicago-1", "compartment_id": "ocid1.compartment.oc1..aaaa"': place}, cloud)
 
     assert len(blocks(README)) >= 4
     assert 2 == shown.count("The Nile, the Amazon and the Danube.")
