@@ -39,6 +39,8 @@ docs:  ## Build the reference from the docstrings into build/docs
 	$(BIN)/pip install -q pdoc
 	$(BIN)/pdoc -o build/docs mdstream_core langchain_mdstream llamaindex_mdstream
 
-dist:  ## Build wheel and sdist into dist/
+dist:  ## Build wheel and sdist into dist/, and try both in empty environments with each extra
 	$(BIN)/pip install -q build
-	$(BIN)/python -m build
+	rm -rf dist
+	$(BIN)/python -m build -q
+	$(BIN)/python tools/smoke.py dist/*

@@ -1,5 +1,6 @@
 """What is installed with what, and what an import says where something is missing."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -7,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+import langchain_mdstream
+import mdstream_core
 
 ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -78,6 +82,24 @@ def test_no_framework_brings_the_other() -> None:
     assert ["httpx", "httptools", "pydantic"] == [name.split(">=")[0] for name in PROJECT["dependencies"]]
     assert ["langchain-core"] == [name.split(">=")[0] for name in extras["langchain"]]
     assert ["llama-index-core"] == [name.split(">=")[0] for name in extras["llamaindex"]]
+
+
+def test_every_extra_is_tried_on_its_own() -> None:
+    """`make dist` has a program for each, but for the collections and for what is 288 MB."""
+    tried = set(re.findall(r'^    "([\w-]*)": ', (ROOT / "tools/smoke.py").read_text(encoding="utf-8"), re.MULTILINE))
+    collections = {"all", "test", "judges", "lint", "bench"}
+
+    assert PROJECT["optional-dependencies"].keys() - collections - {"oci", "ads"} == tried - {""}
+
+
+def test_the_version_stands_in_one_place() -> None:
+    """Everything else asks for it."""
+    version = re.search(r'= "(.+)"', (ROOT / "mdstream_core/_version.py").read_text(encoding="utf-8"))
+
+    assert version
+    assert [mdstream_core.__version__] * 2 == [version[1], langchain_mdstream.__version__]
+    assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "version" in PROJECT["dynamic"]
 
 
 def test_constraints_are_names_and_versions() -> None:

@@ -1,0 +1,101 @@
+"""Does what was built install, and work, with each extra on its own? `python tools/smoke.py dist/*.whl dist/*.tar.gz`.
+
+Each extra gets an empty environment, the built file, and one short program that needs just that extra. What the program
+asks is answered on loopback by a server of the standard library, so that the emulator's own extra is not needed.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+#: A model server for one question: an OpenAI-shaped answer, streamed, without a framework or an extra.
+_SERVER = """
+import http.server, json, threading
+CHUNKS = [{"choices": [{"index": 0, "delta": {"content": "Paris"}}]},
+          {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
+BODY = "".join(f"data: {json.dumps(chunk)}\\n\\n" for chunk in CHUNKS).encode() + b"data: [DONE]\\n\\n"
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("content-length", str(len(BODY)))
+        self.end_headers()
+        self.wfile.write(BODY)
+    def log_message(self, *_):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+URL = f"http://127.0.0.1:{server.server_port}"
+"""
+
+_CORE = (
+    _SERVER
+    + """
+from mdstream_core import OCIModelDeployment, OpenAIChat, Service
+service = Service(OCIModelDeployment(f"{URL}/ocid1.x"))
+question = {"messages": [{"role": "user", "content": "Where?"}]}
+assert "Paris" == service.client.complete(service.call(OpenAIChat(), question)).text
+"""
+)
+
+#: An extra, and what works with it alone.
+PROGRAMS = {
+    "": _CORE + "from mdstream_core.cli import main\nassert 1 == main(['demo'])  # says what to install\n",
+    "langchain": _SERVER
+    + "from langchain_mdstream import ChatOCIModelDeployment\n"
+    + "chat = ChatOCIModelDeployment(endpoint=f'{URL}/ocid1.x', auth_type='none')\n"
+    + "assert 'Paris' == ''.join(chunk.text for chunk in chat.stream('Where?'))\n",
+    "llamaindex": _SERVER
+    + "from llamaindex_mdstream import OCIDataScience\n"
+    + "llm = OCIDataScience(endpoint=f'{URL}/ocid1.x', auth_type='none')\n"
+    + "assert 'Paris' == ''.join(answer.delta for answer in llm.stream_complete('Where?'))\n",
+    "oci-lite": _CORE + "from mdstream_core.auth import oci\n",
+    "aws": _CORE
+    + "from mdstream_core.auth import aws\n"
+    + "assert aws.connect(region_name='us-east-1', aws_access_key_id='A', aws_secret_access_key='B').signer\n",
+    "httpx2": _CORE + "import httpx2\n",
+    "progress": _CORE
+    + "from mdstream_core import progress\n"
+    + "with progress(2, 'Embedding', shown=True) as told: told(2)\n",
+    "emulator": "from mdstream_core.emulator import Emulator\nwith Emulator() as cloud: assert cloud.url\n",
+}
+
+
+def main() -> int:
+    """Try each file with each extra; the exit code is 1 if anything fails."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="+", type=Path, help="a wheel, an sdist, or both")
+    parser.add_argument("--extra", action="append", choices=PROGRAMS, help="only these; by default all")
+    options = parser.parse_args()
+    failed = [
+        f"{file.name} [{extra}]"
+        for file in options.files
+        for extra in (options.extra or PROGRAMS)
+        if not _works(file.resolve(), extra)
+    ]
+    print("all work" if not failed else f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _works(file: Path, extra: str) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(folder, with_pip=True)
+        python = Path(folder) / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+        wanted = f"{file}[{extra}]" if extra else str(file)
+        install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", wanted]
+        installed = subprocess.run(install, check=False)
+        ran = installed.returncode == 0 and _run(python, PROGRAMS[extra], folder)
+    print(f"{'ok    ' if ran else 'FAILED'} {file.name} [{extra}]", flush=True)
+    return ran
+
+
+def _run(python: Path, program: str, folder: str) -> bool:
+    return subprocess.run([python, "-c", program], cwd=folder, timeout=120, check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
