@@ -12,13 +12,12 @@ import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
-import httpx
 
 from mdstream_core.auth import Signer, Unsigned
 from mdstream_core.call import Call, Exchange
@@ -29,6 +28,9 @@ from mdstream_core.transport import async_http_client, http_client
 from mdstream_core.transport.coding import abody, body
 from mdstream_core.transport.patience import Patience
 from mdstream_core.transport.wall import wall
+
+if TYPE_CHECKING:
+    import httpx  # a tenth of a second, which who only imports us need not wait for
 
 #: As many refreshes of keys, and callers who wait for one, as may hold a thread at once; the others queue. anyio's own
 #: threads are not for that: a service that is slow to give a key would stop whatever else the application does there.
@@ -90,7 +92,7 @@ class Client(_Half):
         >>> client.close()
     """
 
-    def __init__(self, auth: Any = None, http: httpx.Client | None = None, **options: Any) -> None:
+    def __init__(self, auth: Any = None, http: "httpx.Client | None" = None, **options: Any) -> None:
         super().__init__(auth)
         if inspect.iscoroutinefunction(getattr(http, "send", None)):
             raise ValueError("http_client is for threads: give an httpx.AsyncClient as http_async_client")
@@ -141,7 +143,7 @@ class Client(_Half):
             own.close()
 
     @contextmanager
-    def _answer(self, exchange: Exchange, patience: Patience) -> Iterator[httpx.Response]:
+    def _answer(self, exchange: Exchange, patience: Patience) -> Iterator["httpx.Response"]:
         http = self._http()
         if (aged := self._aged(exchange)) is not None:
             with _in_time(patience):
@@ -154,7 +156,7 @@ class Client(_Half):
         finally:
             response.close()
 
-    def _http(self) -> httpx.Client:
+    def _http(self) -> "httpx.Client":
         if self._given is not None:
             return self._given
         with self._lock:
@@ -174,7 +176,7 @@ class AsyncClient(_Half):
         options: As for `Client`.
     """
 
-    def __init__(self, auth: Any = None, http: httpx.AsyncClient | None = None, **options: Any) -> None:
+    def __init__(self, auth: Any = None, http: "httpx.AsyncClient | None" = None, **options: Any) -> None:
         super().__init__(auth)
         if http is not None and not inspect.iscoroutinefunction(getattr(http, "send", None)):
             raise ValueError("http_async_client is for tasks: give an httpx.Client as http_client")
@@ -226,7 +228,7 @@ class AsyncClient(_Half):
             await own.aclose()
 
     @asynccontextmanager
-    async def _answer(self, exchange: Exchange, patience: Patience) -> AsyncIterator[httpx.Response]:
+    async def _answer(self, exchange: Exchange, patience: Patience) -> AsyncIterator["httpx.Response"]:
         http = self._http()
         if (aged := self._aged(exchange)) is not None:
             async with _ain_time(patience):
@@ -239,7 +241,7 @@ class AsyncClient(_Half):
         finally:
             await response.aclose()
 
-    def _http(self) -> httpx.AsyncClient:
+    def _http(self) -> "httpx.AsyncClient":
         if self._given is not None:
             return self._given
         loop = _loop()
@@ -304,7 +306,7 @@ class _Kept:
     `asyncio.run` would leave its idle connections open, and these would keep the loop in memory.
     """
 
-    def __init__(self, http: httpx.AsyncClient, forget: Callable[[], Any]) -> None:
+    def __init__(self, http: "httpx.AsyncClient", forget: Callable[[], Any]) -> None:
         self.http = http
         self._open = _open(http, forget)
         with suppress(StopIteration):
@@ -314,7 +316,7 @@ class _Kept:
         await self._open.aclose()
 
 
-async def _open(http: httpx.AsyncClient, forget: Callable[[], Any]) -> AsyncGenerator[None]:
+async def _open(http: "httpx.AsyncClient", forget: Callable[[], Any]) -> AsyncGenerator[None]:
     try:
         yield
     finally:

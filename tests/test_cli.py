@@ -105,10 +105,11 @@ def test_wrong_words_end_with_two(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_help_is_light() -> None:
-    """`--help` loads neither framework, nor the emulator, nor an HTTP library of the frameworks."""
+    """`--help` loads neither framework, nor the emulator, an HTTP library, rich or a vendor's SDK."""
     code = (
-        "import sys; from mdstream_core.cli import _parser; _parser().format_help(); "
-        "print([n for n in ('langchain_core', 'llama_index', 'h11', 'mdstream_core.emulator') if n in sys.modules])"
+        "import sys; from mdstream_core.cli._parser import parser; parser().format_help(); "
+        "heavy = 'langchain_core llama_index h11 httpx httpcore rich IPython cryptography botocore oci'.split(); "
+        "print([n for n in (*heavy, 'mdstream_core.emulator', 'mdstream_core.display') if n in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 

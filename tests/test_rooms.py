@@ -38,7 +38,11 @@ ROOMS: dict[str, tuple[str, str]] = {
     "many": ("batches call client events", "anyio"),
     "service": ("batches call client dialects events http many platforms retry tracing", ""),
     "emulator": ("_json errors wire", "h11 cryptography httpx websockets"),
-    "cli": ("_terminal _version emulator errors", ""),
+    "display": ("_terminal errors events", "rich IPython"),
+    "cli": (
+        "_terminal _version auth dialects display emulator errors events http platforms retry service tracing transport",
+        "",
+    ),
     "__init__": (
         "_images _json _progress _version call client dialects errors events http platforms retry service",
         "",

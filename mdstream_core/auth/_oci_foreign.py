@@ -163,6 +163,10 @@ class SDKSigner(WrappedSigner):
         with _translated(self):
             self._inner = self._build()
 
+    @property
+    def origin(self) -> str:
+        return f"{self._name}, through the oci SDK"
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._name, self._build)
 

@@ -71,6 +71,10 @@ class SourceSigner(OCISigner):
         self._source = source
         self._credential = source.load()
 
+    @property
+    def origin(self) -> str:
+        return f"{self._source}, {self._credential.tag}"
+
     def stale(self) -> bool:
         credential = self._credential
         aged = credential.expires is not None and credential.expires - self._clock() < _MARGIN

@@ -123,6 +123,9 @@ class APIKey:
             key = _key(fields, self.settings)
         return Credential("/".join(ids), rsa_sha256(key), region=_region(fields))
 
+    def __str__(self) -> str:
+        return f"an OCI API key, {self.settings}"
+
 
 @dataclass(frozen=True, slots=True)
 class SessionToken:
@@ -142,6 +145,9 @@ class SessionToken:
         where = f"security_token_file {paths[0]} of {self.settings}"
         token = _text(_read(paths[0], where, self.cure), where, self.cure)
         return _with_token(token, _key(fields, self.settings), stamps, _region(fields))
+
+    def __str__(self) -> str:
+        return f"an OCI session, {self.settings}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,9 @@ class ResourcePrincipal:
         token, pem, phrase = (_content(name, value) for name, value in values.items())
         key = load_private_key(pem, phrase or None, where="OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM")
         return _with_token(token, key, stamps, os.environ.get("OCI_RESOURCE_PRINCIPAL_REGION"))
+
+    def __str__(self) -> str:
+        return "the resource principal in the environment (OCI_RESOURCE_PRINCIPAL_…)"
 
 
 def _content(name: str, value: str) -> str:

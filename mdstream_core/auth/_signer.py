@@ -29,6 +29,11 @@ class Signer:
         #: Counts the keys this signer had; a caller names the one it saw refused.
         self.generation = 0
 
+    @property
+    def origin(self) -> str:
+        """What the credential is and where it was found, in words; never the credential."""
+        return "a credential that was given"
+
     def sign(self, request: Request) -> Request:
         """A copy of `request` that carries the credential. Must not wait for anything."""
         raise NotImplementedError
@@ -102,6 +107,10 @@ class Signer:
 class Unsigned(Signer):
     """Sends requests as they are: for services on loopback, or where a gateway signs."""
 
+    @property
+    def origin(self) -> str:
+        return "none: requests are not signed"
+
     def sign(self, request: Request) -> Request:
         return request
 
@@ -121,6 +130,10 @@ class Bearer(Signer):
         if not key or key != key.strip() or not key.isascii():
             raise ValueError("api_key is empty, or has white space around it or characters outside ASCII")
         self._key = key
+
+    @property
+    def origin(self) -> str:
+        return "an API key"
 
     def sign(self, request: Request) -> Request:
         return replace(request, headers={**request.headers, "authorization": f"Bearer {self._key}"})

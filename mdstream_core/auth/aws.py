@@ -22,6 +22,20 @@ _MARGIN = 300
 _SIGNED = ("content-type", "x-amz-", "x-amzn-sagemaker-")
 
 
+#: How botocore calls the places where it looks (botocore/credentials.py), and what these are.
+_METHODS = {
+    "explicit": "given",
+    "env": "AWS_ACCESS_KEY_ID in the environment",
+    "shared-credentials-file": "~/.aws/credentials",
+    "config-file": "~/.aws/config",
+    "sso": "an SSO session of ~/.aws/config",
+    "assume-role": "a role of ~/.aws/config",
+    "assume-role-with-web-identity": "a role by web identity",
+    "container-role": "the container's role",
+    "iam-role": "the EC2 instance's role",
+}
+
+
 class MissingCredentials(AuthenticationError, ValueError):
     """No credentials were found; the message names the places that were searched."""
 
@@ -64,6 +78,12 @@ class AWSSigner(Signer):
             from botocore.credentials import Credentials  # type: ignore[import-untyped]  # noqa: PLC0415
         found = Credentials(access_key, secret_key, token)
         return cls(region_name, lambda: found, found=found)
+
+    @property
+    def origin(self) -> str:
+        """What botocore says of it; it knows only once it has looked."""
+        method = getattr(self._credentials, "method", None) or "explicit"
+        return f"an AWS key, {_METHODS.get(method, method)}" if self._credentials else "AWS's chain, not searched yet"
 
     def sign(self, request: Request) -> Request:
         """With the headers `authorization`, `x-amz-date` and, for temporary keys, `x-amz-security-token`."""

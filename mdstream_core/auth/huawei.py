@@ -66,6 +66,21 @@ class BareKey(_Header):
     field, called = "authorization", "api_key"
 
 
+class FoundKey(Bearer):
+    """An API key from the environment. A pickle of it does not hold the key: it looks again."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(os.environ.get(name, ""))
+        self._name = name
+
+    @property
+    def origin(self) -> str:
+        return f"an API key, {self._name} in the environment"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._name,)
+
+
 class AKSK(Signer):
     """Signs with an access key: SDK-HMAC-SHA256. A body may have 12 MB.
 
@@ -117,6 +132,11 @@ class FoundAKSK(AKSK):
             raise ValueError(_nothing())
         also = (fields.get(name) for name in ("security_token", "project_id"))
         super().__init__(fields["ak"], fields["sk"], *also)
+        self._origin = f"{_ENV}AK in the environment" if _environment() else f"[basic] of {_file()}"
+
+    @property
+    def origin(self) -> str:
+        return f"an access key (AK/SK), {self._origin}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), ()
@@ -231,8 +251,8 @@ def _found() -> Signer:
     if _environment() or _profile():
         return FoundAKSK()
     for name in _API_KEYS:
-        if key := os.environ.get(name):
-            return Bearer(key)
+        if os.environ.get(name):
+            return FoundKey(name)
     raise ValueError(_nothing())
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -79,6 +80,7 @@ class Emulator:
         strict: Whether the streaming endpoint answers 409 where the container does not stream, as documented.
         delay: Seconds between two pieces of a stream.
         events_per_chunk: How many events one HTTP chunk carries.
+        clock: The services' clock, in seconds since 1970: for `Date` headers, and where a signature's date is judged.
         tls: Serve https; `ca_file` is what clients have to trust.
         host: Where to listen.
         port: 0 takes any free one.
@@ -106,6 +108,7 @@ class Emulator:
         strict: bool = True,
         delay: float = 0.0,
         events_per_chunk: int = 1,
+        clock: Callable[[], float] = time,
         tls: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -117,15 +120,14 @@ class Emulator:
             container = Upstream(upstream, upstream_key, idle_limit, total_limit)
         self._container = container
         self._tokens = Tokens()
-        admit = Admission(verify_signatures, api_keys, self._tokens).problem
+        admit = Admission(verify_signatures, api_keys, self._tokens, clock).problem
         deployment = ModelDeployment(container, admit, default_route, strict=strict)
         generative = GenerativeAI(container, admit, generative_ai_ending)
-        sagemaker = SageMakerRuntime(container, brain, limits, aws_keys)
+        sagemaker = SageMakerRuntime(container, brain, limits, aws_keys, clock)
         plain = OpenAICompatible(container, api_keys)
-        self._modelarts = ModelArtsService(container, huawei)
-        self._site = Site(
-            (deployment, generative, self._modelarts, sagemaker, plain), delay=delay, events_per_chunk=events_per_chunk
-        )
+        self._modelarts = ModelArtsService(container, huawei, clock)
+        services = (deployment, generative, self._modelarts, sagemaker, plain)
+        self._site = Site(services, delay=delay, events_per_chunk=events_per_chunk, clock=clock)
         self._tls = tls
         self._host, self._port = host, port
         self._ca_file: Path | None = None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from email.utils import formatdate
 from itertools import count
+from time import time
 from typing import Protocol
 
 from mdstream_core.emulator._connection import Connection
@@ -38,8 +39,16 @@ class Service(Protocol):
 class Site:
     """Answers by asking the first service that owns the path; thread-safe to script and to look at."""
 
-    def __init__(self, services: Sequence[Service], *, delay: float = 0.0, events_per_chunk: int = 1) -> None:
+    def __init__(
+        self,
+        services: Sequence[Service],
+        *,
+        delay: float = 0.0,
+        events_per_chunk: int = 1,
+        clock: Callable[[], float] = time,
+    ) -> None:
         self._services = services
+        self._clock = clock
         self._delay = delay
         self._events_per_chunk = events_per_chunk
         self._lock = threading.Lock()
@@ -126,5 +135,5 @@ class Site:
             id = f"{asked}/{next(self._ids):032X}" if asked else f"{next(self._ids):032X}"
             plan = plan.with_headers(("opc-request-id", id))
         if "date" not in names:
-            plan = plan.with_headers(("date", formatdate(usegmt=True)))
+            plan = plan.with_headers(("date", formatdate(self._clock(), usegmt=True)))
         return replace(plan, delay=self._delay) if plan.framing == "chunked" else plan

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
-
 from mdstream_core.errors import (
     ConnectionFailed,
     MalformedStream,
@@ -37,7 +35,7 @@ _FINAL = frozenset({"UnsupportedProtocol", "LocalProtocolError", "InvalidURL"})
 
 def http_errors() -> tuple[type[Exception], ...]:
     """The base classes of the HTTP libraries that are in use."""
-    libraries = [httpx, *filter(None, [sys.modules.get("httpx2")])]
+    libraries = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]  # others raise nothing
     return tuple(error for lib in libraries for error in (lib.HTTPError, lib.InvalidURL, lib.StreamError))
 
 

@@ -9,8 +9,9 @@ pings, `bytewise` sends fragments, `trailer` closes with 1011, `Fault("trailer",
 the code in its data; `refuse`, `drop`, `slow_head` and `raw` befall the handshake.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from itertools import count
+from time import time
 
 from mdstream_core.emulator._plan import Plan
 from mdstream_core.emulator._received import Received
@@ -60,10 +61,12 @@ REFUSALS.update(MODELARTS_REFUSALS)
 class ModelArtsService:
     """The gateway, MaaS and IAM before one container."""
 
-    def __init__(self, container: Server, account: HuaweiAccount | None = None) -> None:
+    def __init__(
+        self, container: Server, account: HuaweiAccount | None = None, now: Callable[[], float] = time
+    ) -> None:
         self._container = container
         self._ids = count(1)
-        self.gate = Gate(account)
+        self.gate = Gate(account, now)
 
     def owns(self, path: str) -> bool:
         """Whether a path is meant for ModelArts."""

@@ -5,8 +5,9 @@ of payload parts; faults strike the container's answer inside it.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from time import time
 from typing import Any
 
 from mdstream_core import _json
@@ -37,14 +38,22 @@ class SageMakerRuntime:
         brain: What answers behind the others.
         limits: Of these.
         keys: Access keys that are let in, with their secrets; everybody without.
+        now: The clock.
     """
 
-    def __init__(self, server: Server, brain: Brain, limits: Limits | None = None, keys: AWSKeys | None = None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        brain: Brain,
+        limits: Limits | None = None,
+        keys: AWSKeys | None = None,
+        now: Callable[[], float] = time,
+    ) -> None:
         self._hosts = {
             name: (host, Container(brain, flavour, limits) if flavour else server)
             for name, (host, flavour) in CONTAINERS.items()
         }
-        self._signatures = SigV4(keys, region=REGION) if keys is not None else None
+        self._signatures = SigV4(keys, region=REGION, now=now) if keys is not None else None
 
     def owns(self, path: str) -> bool:
         """Whether a path is meant for an endpoint."""

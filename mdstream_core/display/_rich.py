@@ -1,0 +1,125 @@
+"""A terminal with rich: what has come scrolls away above, the newest line and the clock stay in motion below.
+
+Only the last, unfinished line is drawn again and again; lines that are full are written for good. So an answer may be
+as long as it likes, and what stands above can be scrolled to.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.cells import cell_len, chop_cells
+from rich.console import Console, Group
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+from mdstream_core.display._summary import Summary, failure, harmless
+from mdstream_core.errors import MDStreamError
+from mdstream_core.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+
+#: How often a second the last line is drawn.
+_TIMES = 12
+
+#: No grey and no fixed background: both light and dark terminals must show it. The terminal's own colours have marks.
+_THOUGHT, _CALL = "italic", "bold"
+
+
+class Rich:
+    """Shows an answer in a terminal.
+
+    Args:
+        console: A `rich.console.Console`; default: one on standard output.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+        self._line = ""
+        self._style = ""
+        self._now: Callable[[], Summary] = lambda: Summary(0.0)
+        spinner = "line" if self._console.options.ascii_only else "dots"
+        self._spinner = Spinner(spinner)
+        self._live: Live | None = None
+
+    def begin(self, now: Callable[[], Summary]) -> None:
+        """The clock starts."""
+        self._now = now
+        self._live = Live(get_renderable=self._moving, console=self._console, refresh_per_second=_TIMES, transient=True)
+        self._live.start()
+
+    def tell(self, event: Event) -> None:
+        """Show a piece."""
+        match event:
+            case TextDelta(text, 0) | RefusalDelta(text, 0):
+                self._in("")
+                self._take(text)
+            case ReasoningDelta(text, 0):
+                self._in(_THOUGHT)
+                self._take(text)
+            case ToolCallDelta(name=name, arguments=arguments, choice=0):
+                if name:
+                    self._flush()
+                    self._in(_CALL)
+                    self._take(f"→ {name} ")
+                self._take(arguments)
+
+    def end(self, summary: Summary) -> None:
+        """The answer is whole."""
+        self._over()
+        self._print(Text.assemble(("✓ ", "bold green"), summary.words()))
+
+    def broke(self, error: MDStreamError, summary: Summary) -> None:
+        """It is not."""
+        self._over()
+        plain, details = failure(error)
+        self._print(Text.assemble(("✗ ", "bold red"), (plain, "bold")))
+        for line in (*details, summary.words()):
+            self._print(Text(harmless(line)), indent=2)
+
+    def stopped(self, summary: Summary) -> None:
+        """Nobody waits for the rest."""
+        self._over()
+        self._print(Text.assemble(("■ ", "bold"), "stopped · ", summary.words()))
+
+    def _in(self, style: str) -> None:
+        """What comes now is of another kind."""
+        if style != self._style:
+            self._flush()
+            self._style = style
+
+    def _take(self, text: str) -> None:
+        *lines, self._line = (self._line + harmless(text).expandtabs(4)).split("\n")
+        for line in lines:
+            self._print(Text(line, self._style))
+        while cell_len(self._line) > self._console.width:
+            full, self._line = _cut(self._line, self._console.width)
+            self._print(Text(full, self._style))
+
+    def _flush(self) -> None:
+        if self._line:
+            self._print(Text(self._line, self._style))
+            self._line = ""
+
+    def _over(self) -> None:
+        self._flush()
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _moving(self) -> Any:
+        numbers = Text(self._now().words())
+        numbers.truncate(self._console.width - 3, overflow="ellipsis")  # one row, or what is drawn would jump
+        self._spinner.update(text=numbers)
+        return Group(Text(self._line, self._style), self._spinner) if self._line else self._spinner
+
+    def _print(self, text: Text, indent: int = 0) -> None:
+        width = max(self._console.width - indent, 8)
+        for line in text.wrap(self._console, width) or [Text()]:
+            self._console.print(Text(" " * indent).append(line), soft_wrap=True)
+
+
+def _cut(line: str, width: int) -> tuple[str, str]:
+    """What fills a row, cut at its last space if there is one, and the rest."""
+    row = chop_cells(line, width)[0]
+    at = len(row) if line[len(row) :].startswith(" ") else row.rfind(" ")
+    at = at if row[: max(at, 0)].strip() else len(row)
+    return line[:at], line[at:].removeprefix(" ")
