@@ -61,6 +61,9 @@ PROGRAMS = {
     "progress": _CORE
     + "from mdstream_core import progress\n"
     + "with progress(2, 'Embedding', shown=True) as told: told(2)\n",
+    "display": _CORE
+    + "from mdstream_core.display import show\n"
+    + "assert 'Paris' == show(service.client.stream(service.call(OpenAIChat(), question))).text\n",
     "emulator": "from mdstream_core.emulator import Emulator\nwith Emulator() as cloud: assert cloud.url\n",
 }
 
