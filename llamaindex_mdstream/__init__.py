@@ -14,6 +14,7 @@ if find_spec("llama_index") is None or find_spec("llama_index.core") is None:
     raise MissingExtra("llama-index-core", "llamaindex")
 
 from llamaindex_mdstream._base import MDStreamLLM
+from llamaindex_mdstream._errors import NotAsked
 from llamaindex_mdstream.embeddings import (
     MDStreamEmbedding,
     ModelArtsEmbedding,
@@ -37,6 +38,7 @@ __all__ = [
     "ModelArts",
     "ModelArtsEmbedding",
     "ModelArtsRerank",
+    "NotAsked",
     "OCIDataScience",
     "OCIDataScienceEmbedding",
     "OCIDataScienceRerank",

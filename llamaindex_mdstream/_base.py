@@ -29,9 +29,10 @@ R = TypeVar("R", ChatResponse, CompletionResponse)
 class MDStreamLLM(StructuredOutput):
     """A model that a cloud hosts. A stream that failed is never a success, and nothing that was received is lost.
 
-    Every error is a `mdstream_core.MDStreamError` (or a `ValueError` for a wrong argument). It keeps what was received
-    as `partial_response`, a `ChatResponse` or `CompletionResponse`, which callback handlers get too. A refusal of the
-    service is raised by the call itself, also by the streaming ones; later failures are raised while reading.
+    Every error of a question is a `mdstream_core.MDStreamError`; core's engines would take a `ValueError` for an empty
+    answer. It keeps what was received as `partial_response`, a `ChatResponse` or `CompletionResponse`, which callback
+    handlers get too. A refusal of the service is raised by the call itself, also by the streaming ones; later failures
+    are raised while reading.
 
     Where to ask and who signs is said by the classes of the platforms.
 
@@ -52,7 +53,7 @@ class MDStreamLLM(StructuredOutput):
 
         Raises:
             MDStreamError: There is no whole answer.
-            ValueError: A message cannot be said to the model, or there is no credential.
+            NotAsked: … because a message cannot be said to the model, or there is no credential.
         """
         return self._whole(*self._chat_call(messages, kwargs, stream=False))
 

@@ -6,6 +6,7 @@
 | the reader stops early | an exception, `GeneratorExit` | the end, with what had been received |
 | the stream behind a closed one | closed when somebody collects it | closed at once |
 | a chunk that nobody watches | an event is built | none is |
+| there is no credential | a `ValueError`, which engines take for an empty answer | `NotAsked`, which they raise |
 
 Core counts a call once for each decorated method that it passes through: decorate the public methods only.
 """
@@ -33,6 +34,7 @@ from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.event_handlers import NullEventHandler
 from llama_index_instrumentation.span import active_span_id
 
+from llamaindex_mdstream._errors import heeded
 from llamaindex_mdstream._headers import shown
 from llamaindex_mdstream._streams import aopened, opened
 
@@ -198,7 +200,7 @@ def _plain(kind: _Kind, method: Callable[..., Any]) -> Callable[..., Any]:
     def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
         told = _Told(kind, llm, *question(llm, *args, **kwargs))
         with told.manager.as_trace(kind.trace):
-            with _Asking(told):
+            with _Asking(told), heeded():
                 if llm.rate_limiter is not None:
                     llm.rate_limiter.acquire()
                 answer = method(llm, *args, **kwargs)
@@ -217,7 +219,7 @@ def _awaited(kind: _Kind, method: Callable[..., Awaitable[Any]]) -> Callable[...
     async def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
         told = _Told(kind, llm, *question(llm, *args, **kwargs))
         with told.manager.as_trace(kind.trace):
-            with _Asking(told):
+            with _Asking(told), heeded():
                 if llm.rate_limiter is not None:
                     await llm.rate_limiter.async_acquire()
                 answer = await method(llm, *args, **kwargs)

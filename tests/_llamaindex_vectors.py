@@ -1,13 +1,21 @@
-"""LlamaIndex's embeddings and rerankers on the emulator, for the tests."""
+"""LlamaIndex's LLMs, embeddings and rerankers at the places of all tests."""
 
 from typing import Any
 
-from _clouds import Place
+from _clouds import PLACES, Place
 from _vectors import EMBEDDING, RANKING
 
 import llamaindex_mdstream as ours
 from mdstream_core.emulator import Emulator
 
+_LLMS: dict[str, Any] = {
+    "oci-model-deployment": ours.OCIDataScience,
+    "oci-genai": ours.OCIGenAI,
+    "sagemaker": ours.SageMakerLLM,
+    "modelarts": ours.ModelArts,
+    "modelarts-websocket": ours.ModelArts,
+    "modelarts-maas": ours.ModelArts,
+}
 _EMBEDDINGS: dict[str, Any] = {
     "oci-model-deployment": ours.OCIDataScienceEmbedding,
     "oci-genai": ours.OCIGenAIEmbeddings,
@@ -22,6 +30,13 @@ _RERANKERS: dict[str, Any] = {
     "modelarts": ours.ModelArtsRerank,
     "modelarts-maas": ours.ModelArtsRerank,
 }
+
+
+def llm_at(cloud: Emulator, place: Place = PLACES["OCI model deployment"], **options: Any) -> ours.MDStreamLLM:
+    """An LLM on a platform."""
+    made = _LLMS[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+    assert isinstance(made, ours.MDStreamLLM)
+    return made
 
 
 def embedding_at(

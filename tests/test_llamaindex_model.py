@@ -20,7 +20,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.loading import load_llm
 from pydantic import ValidationError
 
-from llamaindex_mdstream import MDStreamLLM, OCIDataScience
+from llamaindex_mdstream import MDStreamLLM, NotAsked, OCIDataScience
 from mdstream_core import Timeout, errors
 from mdstream_core.auth import Bearer, Unsigned
 from mdstream_core.emulator import Emulator, Fault
@@ -301,7 +301,7 @@ def test_an_unknown_way_to_sign_is_named(llm: OCIDataScience) -> None:
     """
     llm.auth_type = "carrier_pigeon"
 
-    with pytest.raises(ValueError, match="resource_principal"):
+    with pytest.raises(NotAsked, match="resource_principal"):
         llm.chat(MESSAGES)
 
 

@@ -1,0 +1,356 @@
+"""Query and chat engines on every platform: what they find, what they answer, and how a broken stream reaches readers."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from _clouds import AWS, PLACES, USUAL
+from _corpus import QUESTIONS, passages
+from _endings import ENDINGS, Ending
+from _llamaindex_vectors import embedding_at, llm_at, reranker_at
+from _vectors import EMBEDDING, RANKING
+from llama_index.core import VectorStoreIndex
+from llama_index.core.llms import ChatResponse, MessageRole
+from llama_index.core.schema import TextNode
+
+from llamaindex_mdstream import NotAsked, SageMakerLLM
+from mdstream_core import MDStreamError
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.emulator.brain import Answer, reply
+from mdstream_core.errors import AuthenticationError, NotFound, StreamFailure
+
+QUESTION, AMENDMENT = next(iter(QUESTIONS.items()))
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A platform: where its embeddings, its reranker and its LLM are, and how its streams break in its own way."""
+
+    embedding: str
+    ranking: str
+    llm: str
+    own: dict[str, Ending]
+
+    @property
+    def endings(self) -> dict[str, Ending]:
+        """Its own, and the one that all have."""
+        return {"cut": USUAL["cut"], **self.own}
+
+
+CLOUDS = {
+    "OCI model deployment": Cloud(
+        "OCI model deployment, vLLM",
+        "OCI model deployment",
+        "OCI model deployment",
+        {name: ENDINGS[name] for name in ("trailer json after [DONE]", "trailer json before [DONE]")},
+    ),
+    "OCI Generative AI": Cloud(
+        "OCI GenAI", "OCI GenAI", "OCI GenAI COHERE", {"no finish reason": USUAL["no finish reason"]}
+    ),
+    "SageMaker": Cloud(
+        "SageMaker TEI",
+        "SageMaker TEI",
+        "SageMaker vLLM",
+        {"ModelStreamError": PLACES["SageMaker vLLM"].endings["ModelStreamError"]},
+    ),
+    "ModelArts": Cloud(
+        "ModelArts",
+        "MaaS",
+        "ModelArts WebSocket",
+        {"close code": PLACES["ModelArts WebSocket"].endings["close code 1011"]},
+    ),
+}
+BROKEN = {f"{name}: {how}": (cloud, ending) for name, cloud in CLOUDS.items() for how, ending in cloud.endings.items()}
+
+#: Chat engines, and how many questions an engine asks before the LLM answers: the vector and the ranking.
+CHATS = {"condense_plus_context": 2, "context": 2, "simple": 0}
+ENGINES = {"query": 2, **CHATS}
+
+everywhere = pytest.mark.parametrize("place", CLOUDS.values(), ids=CLOUDS)
+broken = pytest.mark.parametrize(("place", "ending"), BROKEN.values(), ids=BROKEN)
+any_engine = pytest.mark.parametrize("kind", ENGINES)
+
+#: Core's writing thread dies of the error that it has handed to the reader.
+threads = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+def condensing(request: dict[str, Any]) -> Answer | str:
+    """The emulator's own model, which takes a follow-up question for one that stands alone."""
+    asked = request["messages"][-1]["content"] if "messages" in request else request.get("prompt", "")
+    _, found, follow_up = str(asked).partition("Follow Up Input: ")
+    return follow_up.partition("\n")[0] if found else reply(request)
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator(brain=condensing, aws_keys=AWS) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+def engine_at(cloud: Emulator, place: Cloud, kind: str, *, streaming: bool = True) -> Any:
+    """An engine over the corpus: a dozen candidates, the best two of them."""
+    embedding = embedding_at(cloud, EMBEDDING[place.embedding])
+    reranker = reranker_at(cloud, RANKING[place.ranking], top_n=2)
+    index = VectorStoreIndex([TextNode(text=text) for text in passages()], embed_model=embedding)
+    given = {
+        "llm": llm_at(cloud, PLACES[place.llm]),
+        "similarity_top_k": 12,
+        "node_postprocessors": [reranker],
+    }
+    cloud.reset()
+    if kind == "query":
+        return index.as_query_engine(streaming=streaming, **given)
+    return index.as_chat_engine(chat_mode=kind, **given)
+
+
+def ask(engine: Any, question: str = QUESTION) -> Any:
+    """A streaming response."""
+    return engine.query(question) if hasattr(engine, "query") else engine.stream_chat(question)
+
+
+async def aask(engine: Any, question: str = QUESTION) -> Any:
+    """The same, awaited."""
+    return await (engine.aquery(question) if hasattr(engine, "aquery") else engine.astream_chat(question))
+
+
+Read = Callable[[Any, list[str]], Any]
+
+
+def read(engine: Any, pieces: list[str]) -> Any:
+    """Read a whole response into `pieces`."""
+    response = ask(engine)
+    take(response, pieces)
+    return response
+
+
+async def aread(engine: Any, pieces: list[str]) -> Any:
+    """The same, awaited."""
+    response = await aask(engine)
+    await atake(response, pieces)
+    return response
+
+
+def take(response: Any, pieces: list[str]) -> None:
+    """Read `response_gen`."""
+    for piece in response.response_gen:
+        pieces.append(piece)  # noqa: PERF402  # what comes before an error counts
+
+
+async def atake(response: Any, pieces: list[str]) -> None:
+    """Read `async_response_gen()`, which must not wait for ever."""
+    async with asyncio.timeout(20):
+        async for piece in response.async_response_gen():
+            pieces.append(piece)  # noqa: PERF401
+
+
+READS: dict[str, Read] = {"sync": read, "async": lambda engine, pieces: asyncio.run(aread(engine, pieces))}
+either = pytest.mark.parametrize("reading", READS.values(), ids=READS)
+
+
+@everywhere
+async def test_the_right_passage_is_found(cloud: Emulator, place: Cloud) -> None:
+    """For each question the amendment that answers it comes first, and the answer is out of it, whichever way."""
+    whole, streamed = (engine_at(cloud, place, "query", streaming=streaming) for streaming in (False, True))
+    for question, amendment in QUESTIONS.items():
+        response = whole.query(question)
+        best = response.source_nodes[0].text
+        awaited: list[str] = []
+        await atake(await streamed.aquery(question), awaited)
+
+        assert best.startswith(amendment), question
+        assert response.response
+        assert response.response in best
+        assert response.response == (await whole.aquery(question)).response == "".join(awaited)
+        assert response.response == "".join(streamed.query(question).response_gen)
+
+
+@everywhere
+@pytest.mark.parametrize("kind", ["condense_plus_context", "context"])
+async def test_a_chat_finds_the_right_passages(cloud: Emulator, place: Cloud, kind: str) -> None:
+    """One question after the other, whole and streamed, sync and async; history has what was read."""
+    engine = engine_at(cloud, place, kind)
+    for question, amendment in QUESTIONS.items():
+        engine.reset()
+        responses = [engine.chat(question), await engine.achat(question), engine.stream_chat(question)]
+        pieces: list[str] = []
+        take(responses[-1], pieces)
+        responses.append(await engine.astream_chat(question))
+        await atake(responses[-1], pieces)
+
+        assert {amendment} == {response.source_nodes[0].text[: len(amendment)] for response in responses}
+        assert 1 == len(said := {response.response for response in responses})
+        assert "".join(pieces) == 2 * said.pop()
+        assert [message.content for message in engine.chat_history[1::2]] == [one.response for one in responses]
+
+
+@everywhere
+async def test_a_simple_chat(cloud: Emulator, place: Cloud) -> None:
+    """An engine without an index says what the model says, in all four ways."""
+    engine = engine_at(cloud, place, "simple")
+    said = [engine.chat(QUESTION).response, (await engine.achat(QUESTION)).response]
+    for reading in (take, atake):
+        pieces: list[str] = []
+        response = engine.stream_chat(QUESTION) if reading is take else await engine.astream_chat(QUESTION)
+        if found := reading(response, pieces):
+            await found
+        said.append("".join(pieces))
+
+    assert 1 == len(set(said)), said
+    assert 4 * [MessageRole.USER, MessageRole.ASSISTANT] == [message.role for message in engine.chat_history]
+
+
+@threads
+@broken
+@any_engine
+@either
+def test_a_broken_stream_reaches_the_reader(
+    cloud: Emulator, place: Cloud, ending: Ending, kind: str, reading: Read
+) -> None:
+    """A chat engine's reader may lose tokens that core had queued before the error; the error's partial has them all."""
+    engine = engine_at(cloud, place, kind)
+    cloud.script(*(None,) * ENGINES[kind], ending.fault)
+    pieces: list[str] = []
+
+    with pytest.raises(MDStreamError) as caught:
+        reading(engine, pieces)
+
+    error: Any = caught.value
+    assert ending.error is type(error)
+    assert isinstance(error.partial_response, ChatResponse)
+    assert error.partial.text == error.partial_response.message.content
+    assert error.partial.text
+    assert error.partial.text.startswith("".join(pieces))
+    if kind == "query":
+        assert error.partial.text == "".join(pieces)
+
+
+@threads
+@any_engine
+@either
+def test_a_refusal_reaches_the_reader(cloud: Emulator, kind: str, reading: Read) -> None:
+    """With nothing read before; engines over an index ask the LLM when they are read, the simple chat at once."""
+    engine = engine_at(cloud, CLOUDS["OCI model deployment"], kind)
+    cloud.script(*(None,) * ENGINES[kind], Fault("refuse", "not_found"))
+    pieces: list[str] = []
+
+    with pytest.raises(NotFound) as caught:
+        reading(engine, pieces)
+
+    assert "" == "".join(pieces)
+    if kind == "simple":
+        assert not {"take", "atake"} & {entry.name for entry in caught.traceback}
+
+
+UNASKED: dict[str, tuple[Callable[[Emulator], Any], type[MDStreamError]]] = {
+    "no such way to sign": (lambda cloud: llm_at(cloud, auth_type="carrier_pigeon"), NotAsked),
+    "no credential": (lambda cloud: SageMakerLLM(endpoint_name="e", region_name="us-east-1"), AuthenticationError),
+}
+
+
+@pytest.mark.parametrize(("build", "kind"), UNASKED.values(), ids=UNASKED)
+async def test_no_credential_is_no_empty_answer(
+    cloud: Emulator, monkeypatch: pytest.MonkeyPatch, build: Callable[[Emulator], Any], kind: type[MDStreamError]
+) -> None:
+    """Core would log a `ValueError` and answer "Empty Response"; the error that is raised is none."""
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    index = VectorStoreIndex([TextNode(text=text) for text in passages()], embed_model=embedding_at(cloud))
+    for streaming in (False, True):
+        engine = index.as_query_engine(llm=build(cloud), streaming=streaming)
+        with pytest.raises(kind) as caught:
+            str(engine.query(QUESTION))
+        with pytest.raises(kind):
+            await atake(await engine.aquery(QUESTION), [])
+        assert not isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("kind", ["query", "context"])
+@either
+def test_a_reranker_that_fails_is_seen(cloud: Emulator, kind: str, reading: Read) -> None:
+    """No answer is made from an unranked context."""
+    engine = engine_at(cloud, CLOUDS["OCI model deployment"], kind)
+    cloud.script(None, Fault("body", data=b'{"error":{"message":"the model server failed","code":500}}'))
+
+    with pytest.raises(StreamFailure):
+        reading(engine, [])
+
+    assert 2 == len(cloud.requests)
+
+
+def test_a_second_read_of_a_broken_response(cloud: Emulator) -> None:
+    """Core forgets the error of a query engine's response: "None" follows, or the partial as if it were whole."""
+    engine = engine_at(cloud, CLOUDS["OCI model deployment"], "query")
+    cloud.script(None, None, Fault("cut", after=8))
+    response = ask(engine)
+    with pytest.raises(MDStreamError):
+        str(response)
+    assert ("None", []) == (str(response), list(response.response_gen))
+
+    async def again() -> None:
+        cloud.script(None, None, Fault("cut", after=8))
+        response = await aask(engine)
+        pieces: tuple[list[str], list[str]] = ([], [])
+        with pytest.raises(MDStreamError) as caught:
+            await atake(response, pieces[0])
+        await atake(response, pieces[1])
+        assert caught.value.partial is not None
+        assert [caught.value.partial.text] == ["".join(pieces[0])] == pieces[1]
+
+    asyncio.run(again())
+
+
+@threads
+@pytest.mark.parametrize("kind", CHATS)
+def test_a_second_read_of_a_broken_chat(cloud: Emulator, kind: str) -> None:
+    """The same error again; the history has the question, and what was answered has to be put there by its owner."""
+    engine = engine_at(cloud, CLOUDS["OCI model deployment"], kind)
+    cloud.script(*(None,) * CHATS[kind], Fault("cut", after=8))
+    response = ask(engine)
+    errors = []
+    for _ in range(2):
+        with pytest.raises(MDStreamError) as caught:
+            take(response, [])
+        errors.append(caught.value)
+
+    assert errors[0] is errors[1]
+    assert [QUESTION] == [message.content for message in engine.chat_history]
+    assert "" == str(response)
+
+    async def again() -> None:
+        engine.reset()
+        cloud.script(*(None,) * CHATS[kind], Fault("cut", after=8))
+        response = await aask(engine)
+        for _ in range(2):
+            with pytest.raises(MDStreamError):
+                await atake(response, [])
+        assert [QUESTION] == [message.content for message in engine.chat_history]
+
+    asyncio.run(again())
+
+
+async def test_a_reader_who_leaves_a_query_engine_closes_the_connection(cloud: Emulator) -> None:
+    """At once, sync; async when the loop comes round, because core closes its own generator alone."""
+    engine = engine_at(cloud, CLOUDS["OCI model deployment"], "query")
+    cloud.script(None, None, Fault("stall", after=6))
+    response = ask(engine)
+    next(response.response_gen)
+    response.response_gen.close()
+    assert cloud.last.closed.wait(5)
+
+    cloud.script(None, None, Fault("stall", after=6))
+    response = await aask(engine)
+    await anext(response.response_gen)
+    await response.response_gen.aclose()
+    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
