@@ -1,0 +1,206 @@
+"""Agents that hand over to each other, agents that reason in words, and what a workflow says of a broken stream."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from _endings import Ending
+from _llamaindex_clouds import ACCOUNTS, FEW, PLACES, Place
+from llama_index.core.agent.workflow import AgentOutput, AgentWorkflow, FunctionAgent, ReActAgent, ToolCallResult
+from workflows.events import WorkflowFailedEvent
+
+from llamaindex_mdstream import MDStreamLLM, NotAsked
+from mdstream_core import MDStreamError, errors
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.emulator.brain import Answer, ToolCall
+
+QUESTION = "What is 2 + 3?"
+ACTION = 'Thought: I need a tool.\nAction: add\nAction Input: {"a": 2, "b": 3}\n'
+SAID = "Thought: I can answer without using any more tools.\nAnswer: 5 it is"
+
+everywhere = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+few = pytest.mark.parametrize(("place", "ending"), FEW.values(), ids=FEW)
+
+
+def team(request: dict[str, Any]) -> Answer | str:
+    """A receptionist who hands over, an adder who adds, and somebody who is told of no tools and reasons in words."""
+    messages = request["messages"]
+    offered = {tool["function"]["name"] for tool in request.get("tools") or ()}
+    results = [str(message["content"]) for message in messages if message["role"] == "tool"]
+    if not offered:
+        return SAID if "Observation: 5" in str(messages[-1]["content"]) else ACTION
+    if any("5" in result for result in results):
+        return "Five it is."
+    if "add" in offered:
+        return _calling("add", a=2, b=3)
+    return _calling("handoff", to_agent="adder", reason="it is a sum")
+
+
+def _calling(name: str, **arguments: Any) -> Answer:
+    pieces = json.dumps(arguments).partition(":")
+    return Answer.of("", "", [ToolCall(f"call_{name}", name, pieces)])
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator(brain=team, **ACCOUNTS) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+@pytest.fixture
+def llm(cloud: Emulator, place: Place) -> Iterator[MDStreamLLM]:
+    """A model that asks once."""
+    with place.build(cloud, max_retries=0) as model:
+        yield model
+
+
+@pytest.fixture
+def called() -> list[tuple[int, int]]:
+    """With what `add` was called."""
+    return []
+
+
+@pytest.fixture
+def add(called: list[tuple[int, int]]) -> Callable[[int, int], int]:
+    """A tool that remembers."""
+
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        called.append((a, b))
+        return a + b
+
+    return add
+
+
+def office(llm: MDStreamLLM, add: Any) -> AgentWorkflow:
+    """Two agents; the first can only hand over."""
+    receptionist = FunctionAgent(
+        name="receptionist", description="Hands over.", llm=llm, tools=[], can_handoff_to=["adder"]
+    )
+    adder = FunctionAgent(name="adder", description="Adds numbers.", llm=llm, tools=[add])
+    return AgentWorkflow(agents=[receptionist, adder], root_agent="receptionist")
+
+
+async def _failure(handler: Any) -> tuple[MDStreamError, list[Any]]:
+    """How a workflow fails, and its events."""
+    events = [event async for event in handler.stream_events()]
+    with pytest.raises(MDStreamError) as caught:
+        await handler
+    return caught.value, events
+
+
+@everywhere
+async def test_an_agent_hands_over_to_another(
+    cloud: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]]
+) -> None:
+    """Three questions: the handoff, the call, the answer; the second agent says it."""
+    handler = office(llm, add).run(QUESTION)
+    events = [event async for event in handler.stream_events()]
+    output = await handler
+
+    assert "Five it is." == output.response.content
+    assert "adder" == output.current_agent_name
+    assert ["handoff", "add"] == [event.tool_name for event in events if isinstance(event, ToolCallResult)]
+    assert ["receptionist", "adder", "adder"] == [
+        event.current_agent_name for event in events if isinstance(event, AgentOutput)
+    ]
+    assert [(2, 3)] == called
+    assert 3 == len(cloud.requests)
+    await llm.aclose()
+
+
+@everywhere
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_an_agent_reasons_in_words(
+    cloud: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]], streaming: bool
+) -> None:
+    """Thought, action, observation, answer, without the server's tools."""
+    output = await ReActAgent(llm=llm, tools=[add], streaming=streaming).run(QUESTION)
+
+    assert "5 it is" == output.response.content
+    assert [(2, 3)] == called
+    assert 2 == len(cloud.requests)
+    await llm.aclose()
+
+
+def _early(place: Place, ending: Ending) -> Fault:
+    """The same fault inside of a call: Cohere's older format says a call in one event."""
+    fault = ending.fault
+    if fault.after is None or fault.after < 0:
+        return fault
+    return replace(fault, after=1 if place is PLACES["cohere"] else 2)
+
+
+@few
+@pytest.mark.parametrize("healthy", [0, 1], ids=["handoff", "call"])
+async def test_nothing_of_a_broken_stream_is_executed(
+    cloud: Emulator, llm: MDStreamLLM, place: Place, ending: Ending, add: Any, called: list[Any], healthy: int
+) -> None:
+    """Neither a handoff nor a call, however the stream breaks; the workflow fails with our error."""
+    cloud.script(*(None,) * healthy, _early(place, ending))
+    error, events = await _failure(office(llm, add).run(QUESTION))
+
+    assert ending.error is type(error)
+    assert [] == called
+    assert healthy == len([event for event in events if isinstance(event, ToolCallResult)])
+    assert healthy + 1 == len(cloud.requests)
+    await llm.aclose()
+
+
+@few
+async def test_no_action_of_a_broken_stream_is_taken(
+    cloud: Emulator, llm: MDStreamLLM, place: Place, ending: Ending, add: Any, called: list[Any]
+) -> None:
+    """Words that name a tool are not followed when they were cut off, nor when all of them came before the failure."""
+    cloud.script(ending.fault)
+    error, _ = await _failure(ReActAgent(llm=llm, tools=[add]).run(QUESTION))
+
+    assert ending.error is type(error)
+    assert error.partial is not None
+    assert ACTION.startswith(error.partial.text)
+    assert [] == called
+    assert 1 == len(cloud.requests)
+    await llm.aclose()
+
+
+@few
+async def test_a_failed_workflow_can_be_saved_and_read_again(
+    cloud: Emulator, llm: MDStreamLLM, ending: Ending, add: Any
+) -> None:
+    """In the process the event has the error itself; of a saved one the class and the words come back."""
+    cloud.script(ending.fault)
+    error, events = await _failure(ReActAgent(llm=llm, tools=[add]).run(QUESTION))
+    (failed,) = [event for event in events if isinstance(event, WorkflowFailedEvent)]
+    again = WorkflowFailedEvent.model_validate_json(failed.model_dump_json())
+
+    assert error is failed.exception
+    assert vars(error)["partial_response"].message.content == error.partial.text  # type: ignore[union-attr]
+    assert (type(error), str(error)) == (type(again.exception), str(again.exception))
+    await llm.aclose()
+
+
+def _all(kind: type[MDStreamError]) -> Iterator[type[MDStreamError]]:
+    yield kind
+    for other in kind.__subclasses__():
+        if other.__module__ in {errors.__name__, NotAsked.__module__}:
+            yield from _all(other)
+
+
+@pytest.mark.parametrize("kind", sorted(set(_all(MDStreamError)), key=str), ids=lambda kind: kind.__name__)
+def test_every_error_is_rebuilt_from_its_words(kind: type[MDStreamError]) -> None:
+    """Workflows save the name of the class and one string."""
+    said = {"step_name": "run", "attempts": 1, "elapsed_seconds": 0.0}
+    saved = WorkflowFailedEvent(exception=kind("why", code="c"), **said).model_dump_json()  # type: ignore[arg-type]
+    again = WorkflowFailedEvent.model_validate_json(saved).exception
+
+    assert (kind, "why") == (type(again), str(again))
