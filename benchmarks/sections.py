@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from benchmarks import agents, embedders
 from benchmarks import contenders as who
-from benchmarks import embedders
 from benchmarks.bench import Bench
 from benchmarks.contenders import Entry
 from benchmarks.measure import Track, acheck, afirst_token, check, cpu, first_token
@@ -164,6 +164,18 @@ def embeddings(bench: Bench) -> Iterator[Table]:
     yield Table(f"{len(texts):,} texts into vectors of {embedders.SIZE:,} numbers: CPU", columns, rows)
 
 
+def agent(bench: Bench) -> Iterator[Table]:
+    """A tool call of 25 KB through LlamaIndex's FunctionAgent, which asks for the call's arguments at each piece."""
+    source = bench.server.flood(agents.PIECES)
+    opened = {name: run for name, make in agents.MAKERS.items() if (run := agents.opened(make, source, bench.runner))}
+    costs = cpu([Track(run, 1) for run in opened.values()], 1 if bench.quick else 3)
+    rows = [
+        Row(name, (cost / 1e3, cost / agents.PIECES), *((0, 500.0) if name == agents.OURS else ()))
+        for name, cost in zip(opened, costs, strict=True)
+    ]
+    yield Table(f"A tool call in {agents.PIECES:,} pieces through FunctionAgent: CPU", ("ms", "µs a piece"), rows)
+
+
 def imports(bench: Bench) -> Iterator[Table]:
     """CPU time of an import in a fresh interpreter, beyond that of the framework."""
     frameworks = {
@@ -224,6 +236,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "crowd": crowd,
     "first": first,
     "embeddings": embeddings,
+    "agent": agent,
     "imports": imports,
     "constructor": constructor,
 }

@@ -2,7 +2,8 @@
 
 What is wanted stands in the path: `/flood/2000/…` sends 2,000 tokens as fast as they are taken, one event per HTTP
 chunk; `/paced/200/…` writes one token a millisecond (asyncio sets TCP_NODELAY, so each is a segment of its own). How
-they are written `benchmarks.wires` says. `/embed/…` gives vectors (`benchmarks.vectors`).
+they are written `benchmarks.wires` says. `/embed/…` gives vectors (`benchmarks.vectors`). Who brings a tool's result is
+answered in one token.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks import vectors
-from benchmarks.wires import Wire, handshake, token, wire
+from benchmarks.wires import OPENAI, Wire, handshake, token, wire
 
 ROOT = Path(__file__).parents[1]
 
@@ -111,13 +112,14 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
                 await vectors.answer(writer, path, body)
                 continue
             answer = wire(path)
+            _, mode, count, *_ = path.split("/")
             if "sec-websocket-key" in fields:
                 writer.write(handshake(fields))
                 await reader.read(_PIECE)  # the question
             else:
-                await reader.readexactly(int(fields.get("content-length", "0")))
+                asked = await reader.readexactly(int(fields.get("content-length", "0")))
+                answer, count = (OPENAI, "1") if b'"tool_call_id"' in asked else (answer, count)
                 writer.write(answer.head)
-            _, mode, count, *_ = path.split("/")
             await _MODES[mode](writer, answer, int(count))
             if "sec-websocket-key" in fields:
                 await reader.read()  # the client's farewell

@@ -37,6 +37,18 @@ def _openai(i: int) -> Json:
     }
 
 
+def _arguments(i: int) -> Json:
+    """The `i`-th piece of the arguments of one tool call."""
+    name = {"id": "call_1", "type": "function"} if i == 0 else {}
+    said = {"name": "note", "arguments": '{"text": "'} if i == 0 else {"arguments": word(i)}
+    return _openai(i) | {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, **name, "function": said}]}}]}
+
+
+def word(i: int) -> str:
+    """What the `i`-th piece of the arguments says, but for the first."""
+    return f"{i % 10_000:4} "
+
+
 def _generic(i: int) -> Json:
     content = [{"type": "TEXT", "text": token(i)}]
     return {"index": 0, "message": {"role": "ASSISTANT", "content": content}, "pad": "aaaaaaaaaaaaaaaa"}
@@ -55,9 +67,12 @@ def _json(wire: Json) -> bytes:
     return json.dumps(wire).encode()
 
 
+_CLOSED = [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": '"}'}}]}}]
+_CALLED = [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]
 _FINISH = [{"index": 0, "delta": {}, "finish_reason": "stop"}]
 _USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
 _OPENAI_END = (_json(_openai(0) | {"choices": _FINISH}), _json(_openai(0) | {"choices": [], "usage": _USAGE}))
+_CALL_END = (_json(_openai(0) | {"choices": _CLOSED}), _json(_openai(0) | {"choices": _CALLED}), _OPENAI_END[1])
 _DONE = b"[DONE]"
 _DETAILS = {"finish_reason": "eos_token", "generated_tokens": 2, "input_length": 1}
 _TGI_END = _json(_tgi(0) | {"token": {"text": "", "special": True}, "generated_text": "…", "details": _DETAILS})
@@ -130,6 +145,7 @@ WIRES: dict[str, Wire] = {
     "sagemaker-tgi": Wire(_tgi, (_TGI_END,), _part(event), _EVENT_STREAM),
     "modelarts-sse": OPENAI,
     "modelarts-socket": Wire(_openai, OPENAI.end, _message, ""),
+    "tool-call": Wire(_arguments, (*_CALL_END, _DONE)),
 }
 
 

@@ -1,6 +1,5 @@
 """Agents: tool loops, what they show while it comes, and that no call of a broken stream is executed."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -136,9 +135,9 @@ async def test_a_react_agent_works() -> None:
     assert "Observation: 5" == observed
 
 
-async def test_an_agent_is_not_slowed_down_by_long_arguments() -> None:
+async def test_long_arguments_come_in_whole() -> None:
     """
-    25 KB in 5,000 pieces: core asks for the calls at each piece, which costs the peers ten seconds.
+    25 KB in 5,000 pieces, of which an agent asks for the calls at each; what it costs is in the benchmarks.
     """
     pieces = ('{"a": 2, "b": 3, "text": "', *["word "] * 5000, '"}')
 
@@ -151,10 +150,6 @@ async def test_an_agent_is_not_slowed_down_by_long_arguments() -> None:
         return len(text)
 
     with Emulator(brain=brain) as cloud:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
-        started = time.thread_time()
-        await _agent(llm, add).run(QUESTION)
-        spent = time.thread_time() - started
+        await _agent(OCIDataScience(endpoint=cloud.endpoint, auth_type="none"), add).run(QUESTION)
 
         assert "25000" == cloud.last.json["messages"][-1]["content"]
-    assert spent < 2.0  # a quarter of a second on the machine this was written on
