@@ -54,6 +54,11 @@ else:
             "import mdstream_core.emulator",
             "MissingExtra cryptography is not installed: pip install 'mdstream-llm[emulator]'",
         ),
+        (
+            "llama_index.core",
+            "import llama_index.llms.mdstream",
+            "MissingExtra llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'",
+        ),
         ("llama_index", "import langchain_mdstream", "imported"),
         ("langchain_core", "import llamaindex_mdstream", "imported"),
         ("cryptography", "import langchain_mdstream, llamaindex_mdstream", "imported"),

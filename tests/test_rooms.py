@@ -10,7 +10,7 @@ from statistics import median, quantiles
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("mdstream_core", "langchain_mdstream", "llamaindex_mdstream")
+PACKAGES = ("mdstream_core", "langchain_mdstream", "llamaindex_mdstream", "llama_index")
 FILES = {path.relative_to(ROOT): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 
@@ -107,7 +107,8 @@ def test_a_framework_package_translates_only(name: Path) -> None:
     It takes the core's public names and a few doors, and never the other framework's.
     """
     own = name.parts[0]
-    other = {"langchain_mdstream": {"llama_index", "llamaindex_mdstream"}, "llamaindex_mdstream": {"langchain_core", "langchain_mdstream"}}  # fmt: skip
+    langchain, llamaindex = {"langchain_core", "langchain_mdstream"}, {"llama_index", "llamaindex_mdstream"}
+    other = {"langchain_mdstream": llamaindex, "llamaindex_mdstream": langchain, "llama_index": langchain}
     found = set(imports(TREES[name]))
     public = set(re.findall(r'^    "(\w+)",$', (ROOT / "mdstream_core/__init__.py").read_text(), re.MULTILINE))
     inside = {dotted for dotted in found if dotted.startswith("mdstream_core.")}

@@ -1,0 +1,11 @@
+"""The LLMs of `llamaindex_mdstream` where LlamaIndex users look for LLMs.
+
+Example:
+    >>> from llama_index.llms.mdstream import OCIDataScience
+    >>> OCIDataScience(endpoint="http://127.0.0.1:8080/ocid1.x", auth_type="none").metadata.model_name
+    'odsc-llm'
+"""
+
+from llamaindex_mdstream import MDStreamLLM, ModelArts, NotAsked, OCIDataScience, OCIGenAI, SageMakerLLM
+
+__all__ = ["MDStreamLLM", "ModelArts", "NotAsked", "OCIDataScience", "OCIGenAI", "SageMakerLLM"]
