@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from html import escape
 from time import monotonic
+from typing import Any
 
 from IPython.display import display
 
@@ -23,7 +24,8 @@ class Notebook:
     def __init__(self) -> None:
         self._sum = Sum()
         self._drawn = 0.0
-        self._handle = display({"text/plain": ""}, raw=True, display_id=True)
+        shown: Callable[..., Any] = display  # which has no types
+        self._handle = shown({"text/plain": ""}, raw=True, display_id=True)
         self._now: Callable[[], Summary] = lambda: Summary(0.0)
 
     def begin(self, now: Callable[[], Summary]) -> None:
