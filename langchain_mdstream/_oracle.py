@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from langchain_mdstream._endpoint import Endpoint, Kind, shown
-from mdstream_core import Dialect, OCIGenerativeAI, OCIModelDeployment, Platform, Timeout, dialect, oci_dialect_name
+from mdstream_core import Dialect, OCIGenerativeAI, OCIModelDeployment, Platform, dialect, oci_dialect_name
 from mdstream_core.auth import oci
 
 
@@ -115,7 +115,7 @@ class OnOCIGenerativeAI(_SignedByOCI):
         if isinstance(more := values.get("model_kwargs"), Mapping):
             kept = {name: value for name, value in more.items() if values.get(cls.aliases.get(name, name)) is None}
             values["model_kwargs"] = kept
-        told = _of_client(values["client"]) if values.get("client") is not None else {}
+        told = oci.of_client(values["client"]) if values.get("client") is not None else {}
         return {**values, **{name: value for name, value in told.items() if values.get(name) is None}}
 
     def _platform(self) -> Platform:
@@ -196,13 +196,3 @@ def _results_since_asked(messages: Sequence[Mapping[str, Any]]) -> int:
     """How many tools have answered since the user spoke."""
     roles = [message["role"] for message in reversed(messages)]
     return roles[: roles.index("user") if "user" in roles else len(roles)].count("tool")
-
-
-def _of_client(client: Any) -> dict[str, Any]:
-    """Where, as whom and how patiently a client of the `oci` SDK asks."""
-    base = getattr(client, "base_client", None)
-    if base is None:
-        raise ValueError(f"client is a {type(client).__name__}, not an oci GenerativeAiInferenceClient")
-    limits = base.timeout if isinstance(base.timeout, tuple) else (base.timeout, base.timeout)
-    named = {name: limit for name, limit in zip(("connect", "read"), limits, strict=True) if limit is not None}
-    return {"auth": base.signer, "service_endpoint": base.endpoint, "timeout": Timeout(**named)}

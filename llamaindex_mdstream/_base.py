@@ -154,9 +154,13 @@ class MDStreamLLM(StructuredOutput):
             body |= {"tool_choice": "none", "skip_special_tokens": False}  # or the server would not take tools at all
         return self._service().call(self._spoken(body), body, stream=stream, headers=headers)
 
-    def _spoken(self, body: dict[str, Any]) -> Dialect:
+    def _named(self, body: dict[str, Any]) -> str:
+        """The name of the dialect in which this question is asked."""
         kind: Kind = "chat" if "messages" in body else "completions"
-        spoken = dialect(self.dialect or self._speaks(str(body.get("model") or ""), kind))
+        return self.dialect or self._speaks(str(body.get("model") or ""), kind)
+
+    def _spoken(self, body: dict[str, Any]) -> Dialect:
+        spoken = dialect(self._named(body))
         if self.tool_call_parser is None and self.reasoning_parser is None:
             return spoken
         return Markup(spoken, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
-from mdstream_core import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker, oci_dialect_name
+from mdstream_core import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
 from mdstream_core.auth import Unsigned, aws, huawei, oci
 
 #: What an object asks its endpoint for.
@@ -118,33 +118,33 @@ class OnOCIGenerativeAI(_SignedByOCI):
     """In which region and compartment of OCI Generative AI, and in which of its formats."""
 
     compartment_id: str | None = Field(default=None, description="OCID of the compartment that pays.")
-    region: str | None = Field(default=None, description="Such as us-chicago-1.")
+    region: str | None = Field(default=None, description="Such as us-chicago-1; default: that of who signs.")
     service_endpoint: str | None = Field(default=None, description="The service's URL instead of the region's.")
     api_format: str | None = Field(default=None, description="GENERIC, COHERE or COHEREV2; default: the model's.")
     openai_base: str = Field(default="/openai/v1", description="Where OpenAI's requests go.")
+    client: Any = _secret("An oci client GenerativeAiInferenceClient as the source of address, signer and timeout.")
 
-    speaks: ClassVar[Mapping[Kind, str]] = {
-        "completions": "oci-generate-text-cohere",
-        "embeddings": "oci-embed-text",
-        "rerank": "oci-rerank-text",
-    }
+    speaks: ClassVar[Mapping[Kind, str]] = {"embeddings": "oci-embed-text", "rerank": "oci-rerank-text"}
 
     _aliases: ClassVar[dict[str, str]] = {"context_size": "context_window"}
 
     def _platform(self) -> Platform:
         return OCIGenerativeAI(
             self.compartment_id,
-            region=self.region,
+            region=self.region or (None if self.service_endpoint else self._signers_region()),
             service_endpoint=self.service_endpoint,
             openai_base=self.openai_base,
         )
 
-    def _speaks(self, model: str, kind: Kind) -> str:
-        if kind == "chat":
-            return oci_dialect_name(model, self.api_format)
-        if kind == "completions" and model.startswith("meta."):
-            return "oci-generate-text-llama"
-        return self.speaks[kind]
+    def _signers_region(self) -> str | None:
+        return oci.region(self.auth, auth_profile=self.auth_profile, auth_file_location=self.auth_file_location)
+
+    @classmethod
+    def _in_our_words(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """With what a client says, where no field does."""
+        said = super()._in_our_words(values)
+        told = oci.of_client(said["client"]) if said.get("client") is not None else {}
+        return {**said, **{name: value for name, value in told.items() if said.get(name) is None}}
 
 
 #: `InvokeEndpoint`'s names, as `endpoint_kwargs` of other packages have them.
@@ -173,7 +173,7 @@ class OnSageMaker(Place):
     }
 
     endpoint_name: str = Field(description="The endpoint's name.")
-    region_name: str | None = Field(default=None, description="Such as us-east-1; default: botocore's.")
+    region_name: str | None = Field(default=None, description="Such as us-east-1; default: AWS_REGION, botocore's.")
     endpoint_url: str | None = Field(default=None, description="The runtime's URL, where it is not botocore's.")
     inference_component_name: str | None = Field(default=None, description="Of several, the one to ask.")
     target_model: str | None = Field(default=None, description="Of a multi-model endpoint, the model's file.")
@@ -217,8 +217,9 @@ class OnSageMaker(Place):
         auth = Unsigned() if self.auth is None and self._signs_by() == "none" else self.auth
         if auth is not None and self.endpoint_url:
             return self._at(self.region_name, self.endpoint_url), auth
+        alone = self.client is None and self.boto3_session is None
         found = aws.connect(
-            region_name=self.region_name,
+            region_name=self.region_name or (os.environ.get("AWS_REGION") if alone else None),
             endpoint_url=self.endpoint_url,
             credentials_profile_name=self.profile_name,
             aws_access_key_id=_shown(self.aws_access_key_id),

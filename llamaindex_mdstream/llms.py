@@ -1,11 +1,14 @@
 """The LLMs, one class for each platform."""
 
+from typing import Any, ClassVar
+
 from llama_index.core.llms.llm import LLM
 from llama_index.core.llms.loading import RECOGNIZED_LLMS
 from pydantic import Field
 
 from llamaindex_mdstream._base import MDStreamLLM
-from llamaindex_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
+from llamaindex_mdstream._platforms import Kind, OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
+from mdstream_core import oci_dialect_name
 
 
 class OCIDataScience(OnOCIModelDeployment, MDStreamLLM):
@@ -79,11 +82,14 @@ class OCIGenAI(OnOCIGenerativeAI, MDStreamLLM):
     Args:
         model: A model's name, or the OCID of a dedicated cluster's endpoint.
         compartment_id: OCID of the compartment that pays; needed but for `dialect="openai-chat"` with a bearer key.
-        region: Such as `us-chicago-1`.
+        region: Such as `us-chicago-1`; default: the one of the profile, or of who signs.
         service_endpoint: The service's URL instead of the region's.
+        family: Whose model answers under an OCID or a name of its own: `cohere`, `google`, `meta`, `openai` or
+            `generic`; also accepted as `provider`. Default: what the model's name says.
         api_format: `GENERIC`, `COHERE` or `COHEREV2`, for models and endpoints whose name does not say it.
         dialect: `openai-chat` or `openai-completions` asks the service's OpenAI-compatible base.
         openai_base: That base's path.
+        client: An `oci` client `GenerativeAiInferenceClient` as the source of the address, the signer and the timeout.
         auth: Who signs; this and `auth_type`, `auth_profile`, `auth_file_location` and `api_key` as for
             `OCIDataScience`.
         context_window: How many tokens question and answer may have; also accepted as `context_size`.
@@ -100,13 +106,32 @@ class OCIGenAI(OnOCIGenerativeAI, MDStreamLLM):
         'xai.grok-4'
     """
 
+    family: str | None = Field(default=None, description="Whose model answers under an OCID or a name of its own.")
+
+    _aliases: ClassVar[dict[str, str]] = {**OnOCIGenerativeAI._aliases, "provider": "family"}
+
     @classmethod
     def class_name(cls) -> str:
         """The name in serialized form."""
         return "mdstream_oci_genai_llm"
 
+    def _speaks(self, model: str, kind: Kind) -> str:
+        if kind == "chat":
+            return oci_dialect_name(model, self.api_format, self.family)
+        family = self.family or ("cohere" if model.lower().startswith("cohere.") else "")
+        return "oci-generate-text-cohere" if family.lower() == "cohere" else "oci-generate-text-llama"
+
+    def _named(self, body: dict[str, Any]) -> str:
+        """Of Cohere's formats, a question with an image needs the second."""
+        name = super()._named(body)
+        said = self.dialect is not None or self.api_format is not None
+        return "oci-cohere-v2" if name == "oci-cohere" and not said and _shows(body) else name
+
     def _checks(self) -> None:
         super()._checks()
+        if self.family and self.dialect:
+            raise ValueError("family and dialect both say what is spoken: drop one of them")
+        oci_dialect_name(self.model, self.api_format, self.family)  # tells unknown names
         if not self.model:
             raise ValueError(
                 "model is missing: give a model's name such as 'xai.grok-4', or a dedicated endpoint's OCID"
@@ -124,7 +149,7 @@ class SageMakerLLM(OnSageMaker, MDStreamLLM):
 
     Args:
         endpoint_name: The endpoint's name.
-        region_name: Default: the client's, the session's, the profile's, `AWS_DEFAULT_REGION`.
+        region_name: Default: the client's, the session's, `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile's.
         endpoint_url: The runtime's URL, where it is not the one of botocore's rules.
         dialect: What the container speaks, if it cannot be found out: `openai-chat`, `tgi`, `lmi` …
         model: The model's name; not sent where it is empty, as most containers serve one model.
@@ -198,6 +223,12 @@ class ModelArts(OnModelArts, MDStreamLLM):
     def class_name(cls) -> str:
         """The name in serialized form."""
         return "mdstream_modelarts_llm"
+
+
+def _shows(body: dict[str, Any]) -> bool:
+    """Whether there is an image in the conversation."""
+    contents = [message.get("content") for message in body["messages"]]
+    return any(part.get("type") == "image_url" for content in contents if isinstance(content, list) for part in content)
 
 
 def _register(*kinds: type[LLM]) -> None:

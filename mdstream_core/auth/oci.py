@@ -12,6 +12,7 @@ from mdstream_core.auth._oci_foreign import SDKSigner, WrappedSigner, delegation
 from mdstream_core.auth._oci_signer import OCISigner, SourceSigner
 from mdstream_core.auth._oci_sources import APIKey, Config, Profile, ResourcePrincipal, SessionToken, Source
 from mdstream_core.auth._signer import Bearer, Signer, Unsigned
+from mdstream_core.http import Timeout
 
 __all__ = [
     "AuthFlow",
@@ -21,6 +22,7 @@ __all__ = [
     "WrappedSigner",
     "from_config",
     "instance_principal",
+    "of_client",
     "oke_workload",
     "region",
     "resource_principal",
@@ -151,6 +153,23 @@ def region(auth: Any = None, *, auth_profile: str | None = None, auth_file_locat
     settings = Profile.found(auth_profile, auth_file_location)
     written = settings.fields().get("region") if named or settings.exists() else None
     return written or os.environ.get("OCI_REGION")
+
+
+def of_client(client: Any) -> dict[str, Any]:
+    """Where, as whom and how patiently a client of the `oci` SDK asks: `auth`, `service_endpoint` and `timeout`.
+
+    Args:
+        client: A `GenerativeAiInferenceClient`.
+
+    Raises:
+        ValueError: It is no client of the SDK's.
+    """
+    base = getattr(client, "base_client", None)
+    if base is None:
+        raise ValueError(f"client is a {type(client).__name__}, not an oci GenerativeAiInferenceClient")
+    limits = base.timeout if isinstance(base.timeout, tuple) else (base.timeout, base.timeout)
+    named = {name: limit for name, limit in zip(("connect", "read"), limits, strict=True) if limit is not None}
+    return {"auth": base.signer, "service_endpoint": base.endpoint, "timeout": Timeout(**named)}
 
 
 def _bearer(_profile: str | None, _file: str | None, api_key: str | None) -> Signer:

@@ -1,0 +1,166 @@
+"""Options that LlamaIndex users of OCI Generative AI and SageMaker bring along: families, regions, clients."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _auth_oci import PEM
+from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
+from pydantic import ValidationError
+
+from llamaindex_mdstream import OCIGenAI, OCIGenAIEmbeddings, OCIGenAIRerank, SageMakerLLM
+from mdstream_core import Timeout
+from mdstream_core.auth import oci
+from mdstream_core.emulator import Emulator
+
+COMPARTMENT = "ocid1.compartment.oc1..emulated"
+DEDICATED = "ocid1.generativeaiendpoint.oc1.us-chicago-1.aaaa"
+CHICAGO = {"region": "us-chicago-1", "compartment_id": COMPARTMENT}
+QUESTION = [ChatMessage("Name three rivers.")]
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+def hosted(cloud: Emulator, **options: Any) -> OCIGenAI:
+    """A model of OCI Generative AI on the emulator."""
+    there = cloud.oci_generative_ai
+    return OCIGenAI(
+        service_endpoint=there.endpoint, compartment_id=there.compartment_id, auth_type="none", max_retries=0, **options
+    )
+
+
+FAMILIES = {
+    "of the name": ({"model": "cohere.command-a-03-2025"}, "COHERE"),
+    "of an OCID": ({"model": DEDICATED}, "GENERIC"),
+    "said": ({"model": DEDICATED, "family": "cohere"}, "COHERE"),
+    "said as llama-index-llms-oci-genai says it": ({"model": DEDICATED, "provider": "cohere"}, "COHERE"),
+    "said, and the format too": ({"model": DEDICATED, "family": "cohere", "api_format": "COHEREV2"}, "COHEREV2"),
+}
+
+
+@pytest.mark.parametrize(("options", "format"), FAMILIES.values(), ids=FAMILIES)
+def test_the_family_says_the_format(cloud: Emulator, options: dict[str, Any], format: str) -> None:
+    """Where the model's name does not."""
+    hosted(cloud, **options).chat(QUESTION)
+
+    assert format == cloud.last.json["chatRequest"]["apiFormat"]
+
+
+RUNTIMES = {
+    "cohere.command": ({}, "COHERE"),
+    "meta.llama-2-70b-chat": ({}, "LLAMA"),
+    "mistral.small": ({}, "LLAMA"),
+    DEDICATED: ({}, "LLAMA"),
+    DEDICATED + "b": ({"provider": "cohere"}, "COHERE"),
+}
+
+
+@pytest.mark.parametrize(("model", "options", "runtime"), [(name, *row) for name, row in RUNTIMES.items()])
+def test_runtimes(cloud: Emulator, model: str, options: dict[str, Any], runtime: str) -> None:
+    """`generateText` has two: Cohere's for Cohere, the other one for all others."""
+    hosted(cloud, model=model, is_chat_model=False, **options).complete("Name three rivers.")
+
+    assert runtime == cloud.last.json["inferenceRequest"]["runtimeType"]
+
+
+def test_an_image_needs_coheres_second_format(cloud: Emulator) -> None:
+    """It is spoken for this question alone; a format that is said stays."""
+    llm = hosted(cloud, model=DEDICATED, provider="cohere")
+    seen = ChatMessage(blocks=[TextBlock(text="What is it?"), ImageBlock(image=b"\x89PNG", image_mimetype="image/png")])
+    llm.chat([seen])
+    shown = cloud.last.json["chatRequest"]["apiFormat"]
+    llm.chat(QUESTION)
+
+    assert ("COHEREV2", "COHERE") == (shown, cloud.last.json["chatRequest"]["apiFormat"])
+
+
+WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "an unknown family": (OCIGenAI, {"provider": "mistral"}, "family='mistral' is unknown; there are: cohere"),
+    "a family and a dialect": (OCIGenAI, {"family": "openai", "dialect": "openai-chat"}, "drop one of them"),
+    "a family twice": (OCIGenAI, {"family": "openai", "provider": "openai"}, "provider"),
+    "a family of vectors": (OCIGenAIEmbeddings, {"family": "cohere"}, "family"),
+    "a client that is none": (OCIGenAI, {"client": object()}, "client is a object, not an oci"),
+}
+
+
+@pytest.mark.parametrize(("kind", "options", "words"), WRONG.values(), ids=WRONG)
+def test_wrong_options_are_named(kind: Any, options: dict[str, Any], words: str) -> None:
+    """What is wrong is told where it is written."""
+    with pytest.raises(ValidationError, match=words):
+        kind(model="xai.grok-4", **CHICAGO, **options)
+
+
+def client_of(cloud: Emulator, **options: Any) -> Any:
+    """A client of the `oci` SDK that would ask the emulator."""
+    sdk = pytest.importorskip("oci", reason="the SDK's own client")
+    config = {
+        "user": "ocid1.user.oc1..bbbb", "tenancy": "ocid1.tenancy.oc1..aaaa", "region": "us-chicago-1",
+        "fingerprint": ":".join(["0a"] * 16), "key_content": PEM,
+    }  # fmt: skip
+    return sdk.generative_ai_inference.GenerativeAiInferenceClient(config, service_endpoint=cloud.url, **options)
+
+
+@pytest.mark.parametrize("kind", [OCIGenAI, OCIGenAIEmbeddings, OCIGenAIRerank])
+def test_a_client_says_where_and_how_patiently(cloud: Emulator, kind: Any) -> None:
+    """An `oci` client gives address and timeout; other fields go before it, and it is not saved."""
+    asked = {"model": "cohere.x", "compartment_id": COMPARTMENT, "client": client_of(cloud, timeout=(3, 7))}
+
+    assert Timeout(connect=3, read=7) == kind(**asked).timeout
+    assert 9 == kind(**asked, timeout=9).timeout
+    assert cloud.url in kind(**asked)._platform().base
+    assert "client" not in kind(**asked).to_dict()
+
+
+def test_a_client_says_as_whom(cloud: Emulator) -> None:
+    """The request is signed with the client's key."""
+    OCIGenAI(model="xai.grok-4", compartment_id=COMPARTMENT, client=client_of(cloud)).chat(QUESTION)
+
+    assert 'Signature algorithm="rsa-sha256"' in cloud.last.headers["authorization"]
+
+
+def test_oracles_region_is_that_of_who_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The profile's, the signer's, the resource principal's; where nobody has one it is asked for."""
+    for name in ("OCI_RESOURCE_PRINCIPAL_REGION", "OCI_REGION", "OCI_CONFIG_FILE", "OCI_CONFIG_LOCATION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    key, file = tmp_path / "key.pem", tmp_path / "config"
+    key.write_text(PEM, "utf-8")
+    file.write_text(
+        f"[DEFAULT]\nuser=ocid1.user.oc1..b\ntenancy=ocid1.tenancy.oc1..a\nfingerprint={':'.join(['0a'] * 16)}\n"
+        f"region=uk-london-1\nkey_file={key}\n",
+        "utf-8",
+    )
+    asked: dict[str, Any] = {"model": "xai.grok-4", "compartment_id": COMPARTMENT}
+
+    assert "uk-london-1" in OCIGenAI(**asked, auth_file_location=str(file))._platform().base
+    assert "uk-london-1" in OCIGenAI(**asked, auth=oci.from_config(file=str(file)))._platform().base
+    with pytest.raises(ValidationError, match="region is missing"):
+        OCIGenAI(**asked)
+    monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_REGION", "us-ashburn-1")
+    assert "us-ashburn-1" in OCIGenAI(**asked)._platform().base
+
+
+def test_amazons_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`AWS_REGION` counts before botocore's own variable, and behind the field and a session."""
+    boto3 = pytest.importorskip("boto3", reason="botocore knows the regions; install mdstream-llm[aws]")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    asked = {"endpoint_name": "e", "aws_access_key_id": "A", "aws_secret_access_key": "S"}
+    session = boto3.Session(aws_access_key_id="A", aws_secret_access_key="S", region_name="ca-central-1")
+
+    assert "eu-west-1" in SageMakerLLM(**asked)._connected()[0].base
+    assert "us-east-1" in SageMakerLLM(**asked, region_name="us-east-1")._connected()[0].base
+    assert "ca-central-1" in SageMakerLLM(endpoint_name="e", boto3_session=session)._connected()[0].base
