@@ -1,4 +1,4 @@
-"""The one error of LlamaIndex's own: its engines catch every `ValueError`, log it, and answer "Empty Response"."""
+"""The one error of LlamaIndex's own: its engines log every `ValueError` and `TypeError` and say "Empty Response"."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,10 @@ class NotAsked(MDStreamError):
 
 @contextmanager
 def heeded() -> Iterator[None]:
-    """Turn a `ValueError` into an error that nobody takes for an empty answer, of its own family if it has one."""
+    """Turn these into an error that nobody takes for an empty answer: of their own family, where they have one."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         families = (kind for kind in type(error).__mro__ if issubclass(kind, MDStreamError))
         kind = next((family for family in families if not issubclass(family, ValueError)), NotAsked)
         raise kind(str(error)) from error

@@ -254,15 +254,16 @@ def test_a_refusal_reaches_the_reader(cloud: Emulator, kind: str, reading: Read)
 
 UNASKED: dict[str, tuple[Callable[[Emulator], Any], type[MDStreamError]]] = {
     "no such way to sign": (lambda cloud: llm_at(cloud, auth_type="carrier_pigeon"), NotAsked),
+    "no JSON": (lambda cloud: llm_at(cloud, additional_kwargs={"seed": object()}), NotAsked),
     "no credential": (lambda cloud: SageMakerLLM(endpoint_name="e", region_name="us-east-1"), AuthenticationError),
 }
 
 
 @pytest.mark.parametrize(("build", "kind"), UNASKED.values(), ids=UNASKED)
-async def test_no_credential_is_no_empty_answer(
+async def test_what_cannot_be_asked_is_no_empty_answer(
     cloud: Emulator, monkeypatch: pytest.MonkeyPatch, build: Callable[[Emulator], Any], kind: type[MDStreamError]
 ) -> None:
-    """Core would log a `ValueError` and answer "Empty Response"; the error that is raised is none."""
+    """Core would log a `ValueError` or a `TypeError` and answer "Empty Response"; the error that is raised is neither."""
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -273,7 +274,7 @@ async def test_no_credential_is_no_empty_answer(
             str(engine.query(QUESTION))
         with pytest.raises(kind):
             await atake(await engine.aquery(QUESTION), [])
-        assert not isinstance(caught.value, ValueError)
+        assert not isinstance(caught.value, ValueError | TypeError)
 
 
 @pytest.mark.parametrize("kind", ["query", "context"])
