@@ -280,9 +280,12 @@ def test_a_missing_vector_is_an_error(cloud: Emulator) -> None:
 async def test_requests_are_under_way_at_once(cloud: Emulator) -> None:
     """As many as allowed, in threads and in tasks, over as many connections."""
     embeddings = embeddings_at(cloud, batch_size=10, max_concurrency=4)
+    slow = [Fault("slow_head", seconds=0.2)] * 4  # nobody can answer everything before the others begin
     before = cloud.connections
+    cloud.script(*slow)
     embeddings.embed_documents(TEXTS)
     threads = cloud.connections - before
+    cloud.script(*slow)
     await embeddings.aembed_documents(TEXTS)
 
     assert 1 < threads <= 4

@@ -108,6 +108,7 @@ async def test_requests_are_bounded_whoever_asks(cloud: Emulator) -> None:
     Core launches all its batches at once; no more than `max_concurrency` requests are under way in a loop.
     """
     embedding = embedding_at(cloud, embed_batch_size=5, max_concurrency=3)
+    cloud.script(*[Fault("slow_head", seconds=0.2)] * 3)  # nobody can answer everything before the others begin
     before = cloud.connections
     await embedding.aget_text_embedding_batch(TEXTS)
 

@@ -328,7 +328,7 @@ async def test_embeddings_of_a_deployment(cloud: Emulator) -> None:
     )
 
     assert 3 == len(embeddings.embed_documents(["a", "b", "c"], 2)) == len(await embeddings.aembed_documents(["d"] * 3))
-    assert [2, 1, 3] == [len(request.json["input"]) for request in cloud.requests]
+    assert [1, 2, 3] == sorted(len(request.json["input"]) for request in cloud.requests)  # two of them at once
     assert ("1", 9) == (cloud.last.headers["x-a"], embeddings.timeout)
     cloud.always(Fault("body", data=b'{"data": [{"embedding": [[1, 2], [3, 4]]}]}'))
     assert [[1, 2], [3, 4]] == embeddings.embed_documents(["a", "b"])
