@@ -58,6 +58,7 @@ BAD: dict[str, tuple[Any, type[MDStreamError]]] = {
     "twice": ({"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}]}, MalformedStream),
     "words": ([["a"]], MalformedStream),
     "another shape": ({"data": 7}, MalformedStream),
+    "a chat": ({"choices": [{"message": {"content": "Hello."}}]}, MalformedStream),
     "broken base64": ({"data": [{"index": 0, "embedding": "?"}]}, MalformedStream),
 }
 

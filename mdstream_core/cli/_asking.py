@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from mdstream_core.cli._parser import Options, Unusable
@@ -13,7 +12,7 @@ from mdstream_core.dialects import Dialect, ListDialect, dialect, embedding_dial
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event
 from mdstream_core.http import Timeout
-from mdstream_core.platforms import OCIModelDeployment, Platform
+from mdstream_core.platforms import ModelArts, OCIModelDeployment, Platform
 from mdstream_core.retry import Retry
 from mdstream_core.service import Service
 from mdstream_core.tracing import Hook
@@ -37,6 +36,11 @@ class Target:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
+    def made(cls, place: Place, where: Platform, who: Signing, options: Options) -> "Target":
+        """Of parts that are known."""
+        return cls(place, where, who, options, headers(options))
+
+    @classmethod
     def of(cls, options: Options) -> "Target":
         """What the command line says.
 
@@ -47,15 +51,19 @@ class Target:
         """
         place = read(options.endpoint, options.platform)
         who = signing(place, options)
-        return cls(place, platform(place, options, who.region, who.url), who, options, headers(options))
+        return cls.made(place, platform(place, options, who.region, who.url), who, options)
 
-    def service(self, *, hooks: tuple[Hook, ...] = (), retries: int = 2, on: Platform | None = None) -> Service:
-        """Asks there. Close it."""
+    def service(
+        self,
+        *,
+        hooks: tuple[Hook, ...] = (),
+        retries: int = 2,
+        on: Platform | None = None,
+        timeout: Timeout | None = None,
+    ) -> Service:
+        """Asks there. Close it. A `--timeout` goes before `timeout`."""
         options = self.options
-        if options.ca_file and not Path(options.ca_file).expanduser().is_file():
-            raise Unusable(f"--ca-file {options.ca_file}: there is no such file")
-        trusted = str(Path(options.ca_file).expanduser()) if options.ca_file else True
-        timeout = Timeout(read=options.timeout) if options.timeout else None
+        timeout = Timeout(read=options.timeout) if options.timeout else timeout
         try:
             return Service(
                 on or self.platform,
@@ -64,7 +72,7 @@ class Target:
                 timeout=timeout,
                 retry=Retry(retries),
                 hooks=hooks,
-                verify=trusted,
+                verify=options.ca_file or True,
             )
         except ValueError as error:
             raise Unusable(str(error)) from None
@@ -100,6 +108,8 @@ def served(target: Target) -> list[dict[str, Any]]:
     where = target.platform
     if isinstance(where, OCIModelDeployment) and not where.suffix:
         where = OCIModelDeployment(f"{where.base}/predict/v1")  # a bare endpoint takes no GET
+    if isinstance(where, ModelArts) and where.is_websocket:
+        where = ModelArts(f"http{where.base.removeprefix('ws')}")  # and a WebSocket no other question
     service = target.service(retries=0, on=where)
     try:
         reply = service.client.complete(service.call(dialect("models"), {}, stream=False))

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from mdstream_core._version import __version__
@@ -106,6 +107,8 @@ class Options(argparse.Namespace):
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
         self._secrets: list[str] = []
+        #: What was read already, by its source: standard input can be read once only.
+        self.found: dict[str, str] = {}
 
     def hide(self, secret: str) -> str:
         """Remember a secret, so that nothing that is written shows it."""
@@ -181,7 +184,7 @@ def _asking(options: argparse.ArgumentParser) -> None:
         "--auth-type", metavar="TYPE", help="api_key, session_token, resource_principal, bearer, aksk, none …"
     )
     who.add_argument("--profile", metavar="NAME", help="of ~/.oci/config or ~/.aws")
-    who.add_argument("--config-file", metavar="FILE", help="instead of ~/.oci/config")
+    who.add_argument("--config-file", type=_file, metavar="FILE", help="instead of ~/.oci/config")
     who.add_argument("--api-key", metavar="SOURCE", help="a bearer key: env:NAME, file:PATH, or - for standard input")
     how = options.add_argument_group("how")
     how.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="the longest silence (default 65)")
@@ -192,7 +195,7 @@ def _asking(options: argparse.ArgumentParser) -> None:
         metavar="'NAME: VALUE'",
         help="a further header; the value of a secret one is env:NAME or file:PATH",
     )
-    how.add_argument("--ca-file", metavar="FILE", help="the certificate authorities to trust, in PEM")
+    how.add_argument("--ca-file", type=_file, metavar="FILE", help="the certificate authorities to trust, in PEM")
 
 
 def _chat(command: argparse.ArgumentParser) -> None:
@@ -213,6 +216,13 @@ def _emulate(command: argparse.ArgumentParser) -> None:
         "--upstream", metavar="URL", help="an OpenAI-compatible server to answer from, e.g. …:11434/v1"
     )
     command.add_argument("--delay", type=float, default=0.02, metavar="SECONDS", help="between tokens (default 0.02)")
+
+
+def _file(text: str) -> str:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text!r}")
+    return str(path)
 
 
 def _seconds(text: str) -> float:

@@ -20,6 +20,8 @@ def secret(options: Options, source: str, what: str) -> str:
     Raises:
         Unusable: It is not there, or the secret itself was given.
     """
+    if source in options.found:
+        return options.found[source]
     kind, _, place = source.partition(":")
     match kind:
         case "-":
@@ -32,7 +34,8 @@ def secret(options: Options, source: str, what: str) -> str:
             raise Unusable(f"{what}: {_SEEN}")
     if not found.strip():
         raise Unusable(f"{what}: {'standard input' if kind == '-' else source} is empty or not set")
-    return options.hide(found.strip())
+    options.found[source] = options.hide(found.strip())
+    return options.found[source]
 
 
 def headers(options: Options) -> dict[str, str]:

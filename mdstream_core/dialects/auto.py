@@ -27,6 +27,8 @@ class AutoDecoder:
 
     def __init__(self) -> None:
         self._inner: Decoder | None = None
+        #: The dialect that was found out.
+        self.spoken: str | None = None
         self._openai = OpenAIDecoder()  # errors, [DONE] and an empty answer are spelled the same in all of them
 
     @property
@@ -70,7 +72,7 @@ class AutoDecoder:
             payload = _json.loads(data)
         except ValueError:
             return None
-        name = spoken(payload)
+        name = self.spoken = spoken(payload)
         if name in NATIVE:
             return NativeDecoder(name or "auto")
         if name:

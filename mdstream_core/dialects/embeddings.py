@@ -150,7 +150,7 @@ def _vectors(document: Any) -> list[Embedding]:
         return [Embedding(_numbers(one["embedding"]), one.get("index", at)) for at, one in enumerate(found)]
     if isinstance(document, dict):
         by_type = document.get("embeddingsByType") or {}
-        rows = document.get("embeddings") or by_type.get("float") or next(iter(by_type.values()))
+        rows: Any = document.get("embeddings") or by_type.get("float") or next(iter(by_type.values()), None)
     else:
         rows = document if document and isinstance(document[0], list | str) else [document]
     return [Embedding(_numbers(row), at) for at, row in enumerate(rows)]

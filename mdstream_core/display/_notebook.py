@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from html import escape
+from importlib import import_module
 from time import monotonic
 from typing import Any
-
-from IPython.display import display
 
 from mdstream_core.display._summary import Summary, failure
 from mdstream_core.errors import MDStreamError
@@ -24,8 +23,7 @@ class Notebook:
     def __init__(self) -> None:
         self._sum = Sum()
         self._drawn = 0.0
-        shown: Callable[..., Any] = display  # which has no types
-        self._handle = shown({"text/plain": ""}, raw=True, display_id=True)
+        self._handle: Any = import_module("IPython.display").display({"text/plain": ""}, raw=True, display_id=True)
         self._now: Callable[[], Summary] = lambda: Summary(0.0)
 
     def begin(self, now: Callable[[], Summary]) -> None:

@@ -47,6 +47,11 @@ class Platform(Protocol):
         ...
 
     @property
+    def base(self) -> str:
+        """The URL that all its requests begin with."""
+        ...
+
+    @property
     def tells_at_the_end(self) -> bool:
         """Whether the service says only after the answer how it went, so that the body must be read to its end."""
         ...

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from mdstream_core.transport._classes import transports
 from mdstream_core.transport._clients import async_http_client, http_client
 from mdstream_core.transport._pair import Pair
+from mdstream_core.transport._tls import tls_context
 
 if TYPE_CHECKING:
     import httpx
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     class AsyncTransport(_async.AsyncTransport, httpx.AsyncBaseTransport): ...
 
 
-__all__ = ["AsyncTransport", "Transport", "async_http_client", "http_client", "transports"]
+__all__ = ["AsyncTransport", "Transport", "async_http_client", "http_client", "tls_context", "transports"]
 
 
 def __getattr__(name: str) -> Any:

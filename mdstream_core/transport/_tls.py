@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from mdstream_core.transport._pair import Pair
 from mdstream_core.transport._route import Trust
 
 Cert = str | tuple[str, str] | tuple[str, str, str]
@@ -19,6 +20,11 @@ def trust(library: ModuleType, verify: bool | str | ssl.SSLContext, cert: Cert |
         names = ("SSL_CERT_FILE", "SSL_CERT_DIR") if trust_env else ()
         return lambda: _default(library, trust_env, *(os.environ.get(name) for name in names))
     return cache(lambda: _http11_only(_special(library, verify, cert, trust_env=trust_env)))
+
+
+def tls_context(verify: bool | str = True) -> ssl.SSLContext:
+    """The context of a default client, for whoever looks at a certificate alone. Arguments as for `http_client`."""
+    return trust(Pair.of("httpx").face, verify, None, trust_env=True)()
 
 
 @cache

@@ -1,0 +1,203 @@
+"""Checks of the way: name, port, encryption, and whether both clocks agree. Each wait has its limit."""
+
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from mdstream_core.auth import Bearer, Unsigned
+from mdstream_core.cli.doctor._finding import LIMIT, Finding, Known, State
+from mdstream_core.errors import ConnectionFailed
+from mdstream_core.http import Request
+from mdstream_core.platforms import Platform
+from mdstream_core.transport import tls_context
+from mdstream_core.transport.fetch import fetch
+
+_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+#: How far a clock may be off before signatures are refused, in seconds (each service's own page).
+_ALLOWED = {"oci-model-deployment": 300.0, "oci-genai": 300.0, "sagemaker": 300.0, "modelarts": 900.0}
+
+#: What is worth a word, in seconds.
+_ODD = 60.0
+
+#: Days that a certificate should still be good for.
+_SOON = 14
+
+#: OpenSSL's reasons not to trust a certificate (X509_V_ERR_…), what they mean, and what to do.
+_UNTRUSTED = "the certificate's authority is not known here"
+_TRUST = (
+    "name the authority's file with --ca-file or SSL_CERT_FILE: an own server's, or the company's proxy's that opens "
+    "the encryption"
+)
+_WHY: Mapping[int, tuple[str, str]] = {
+    9: ("the certificate is not valid yet", "check this machine's clock"),
+    10: ("the certificate has expired", "renew it on the server; or check this machine's clock"),
+    18: ("the certificate is signed by itself, and not known here", _TRUST),
+    19: (_UNTRUSTED, _TRUST),
+    20: (_UNTRUSTED, _TRUST),
+    21: (_UNTRUSTED, _TRUST),
+    62: ("the certificate is for another host name", "check the host in ENDPOINT"),
+    64: ("the certificate is for another address", "give the host's name, not its number"),
+}
+
+#: What the DNS says, and what to do.
+_DNS: Mapping[int, tuple[str, str]] = {
+    socket.EAI_NONAME: ("DNS knows no host", "check its spelling and the region in it"),
+    socket.EAI_AGAIN: ("DNS gives no answer for", "check this machine's network and its DNS servers"),
+}
+_PRIVATE = "a private endpoint's name is known inside its own network only"
+
+
+def dns(known: Known) -> Finding:
+    """Whether the host has an address."""
+    url = _url(known.platform)
+    proxy = _proxy(url)
+    host, port = proxy or _host(url)
+    through = f"the proxy {host} (of the environment)" if proxy else host
+    try:
+        found = _within(LIMIT, socket.getaddrinfo, host, port, 0, socket.SOCK_STREAM)
+    except TimeoutError:
+        return Finding(State.WRONG, f"DNS did not answer within {LIMIT:g} s for {through}", _DNS[socket.EAI_AGAIN][1])
+    except socket.gaierror as error:
+        text, cure = _DNS.get(error.errno or 0, (f"DNS says {error.strerror!r} of", _DNS[socket.EAI_NONAME][1]))
+        return Finding(State.WRONG, f"{text} {through}", f"{cure}; {_PRIVATE}", {"host": host})
+    except (OSError, UnicodeError) as error:
+        return Finding(State.WRONG, f"{through} is no host's name: {error}", _DNS[socket.EAI_NONAME][1], {"host": host})
+    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+    text = f"{through} is {', '.join(addresses[:3])}" + (" …" if len(addresses) > 3 else "")
+    return Finding(State.OK, text, "", {"host": host, "addresses": addresses}, {"proxy": proxy})
+
+
+def tcp(known: Known) -> Finding:
+    """Whether somebody listens."""
+    host, port = known.proxy or _host(_url(known.platform))
+    begun = time.monotonic()
+    try:
+        socket.create_connection((host, port), LIMIT).close()
+    except TimeoutError:
+        return Finding(
+            State.WRONG,
+            f"{host}:{port} did not answer within {LIMIT:g} s",
+            "a firewall or security list drops it: allow TCP to this port, or ask from inside the endpoint's network",
+        )
+    except ConnectionRefusedError:
+        return Finding(
+            State.WRONG, f"nothing listens on port {port} of {host}", "check the port in ENDPOINT, and that it runs"
+        )
+    except OSError as error:
+        return Finding(State.WRONG, f"{host}:{port} is not reached: {error.strerror or error}", "check the network")
+    spent = (time.monotonic() - begun) * 1000
+    return Finding(State.OK, f"port {port} answers in {spent:.0f} ms", "", {"port": port, "ms": round(spent, 1)})
+
+
+def tls(known: Known) -> Finding:
+    """Whether the certificate is trusted."""
+    url = _url(known.platform)
+    if _PORTS[url.scheme] == 80:
+        return Finding(State.NONE, "not encrypted", "", {"version": None})
+    if known.proxy:
+        return Finding(State.OK, "through the proxy: judged with the first question")
+    host, port = _host(url)
+    try:
+        context = tls_context(known.options.ca_file or True)
+        with socket.create_connection((host, port), LIMIT) as raw, context.wrap_socket(raw, server_hostname=host) as it:
+            certificate: Mapping[str, Any] = it.getpeercert() or {}
+            version = it.version() or "TLS"
+    except ssl.SSLCertVerificationError as error:
+        text, cure = _WHY.get(error.verify_code, (f"the certificate is refused: {error.verify_message}", _TRUST))
+        return Finding(State.WRONG, text, cure, {"openssl": error.verify_message})
+    except ssl.SSLError as error:
+        said = (error.reason or str(error)).lower().replace("_", " ")
+        return Finding(State.WRONG, f"no encryption was agreed on: {said}", "does this port speak https? try http://")
+    except (OSError, ValueError) as error:
+        return Finding(
+            State.WRONG, f"the handshake broke: {error}", "something on the way closes it; --ca-file must be a PEM file"
+        )
+    return _judged(certificate, version)
+
+
+def _judged(certificate: Mapping[str, Any], version: str) -> Finding:
+    left = int((ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) / 86_400)
+    fields = {name: value for part in certificate.get("issuer", ()) for name, value in part}
+    issuer = fields.get("organizationName") or fields.get("commonName") or "an unnamed authority"
+    text = f"{version}, certificate by {issuer}, good for {left} days"
+    facts = {"version": version, "issuer": issuer, "days_left": left}
+    return (
+        Finding(State.NOTE, text, "it ends soon: renew it", facts)
+        if left < _SOON
+        else Finding(State.OK, text, "", facts)
+    )
+
+
+def clock(known: Known) -> Finding:
+    """Whether this clock is near the service's: signatures carry the time. Asks for the host's root, unsigned."""
+    url = _url(known.platform)
+    secure = "https" if _PORTS[url.scheme] == 443 else "http"
+    asked, before = Request("GET", f"{secure}://{url.netloc}/", {"user-agent": "mdstream"}), time.time()
+    try:
+        _, head, _ = fetch(asked, timeout=LIMIT, verify=known.options.ca_file or True)
+        there = parsedate_to_datetime(head.get("date", "")).timestamp()
+    except ConnectionFailed as error:
+        return Finding(State.NOTE, f"the host's root gives no answer to compare clocks by: {error}")
+    except ValueError:
+        return Finding(State.NOTE, "the host sends no Date to compare clocks by")
+    ahead = (before + time.time()) / 2 - there
+    return _compared(known, round(ahead))
+
+
+def _compared(known: Known, ahead: int) -> Finding:
+    facts, learned = {"seconds_ahead": ahead}, {"skew": float(ahead)}
+    if abs(ahead) < _ODD:
+        return Finding(State.OK, "it agrees with the service's" if abs(ahead) < 3 else _off(ahead), "", facts, learned)
+    allowed = _ALLOWED[known.place.platform]
+    cure = "set the clock (timedatectl set-ntp true, w32tm /resync; in a container: its host's)"
+    auth = known.signing.auth if known.signing else None
+    if abs(ahead) > allowed and auth is not None and not isinstance(auth, Bearer | Unsigned):
+        text = f"{_off(ahead)}: signatures are refused beyond {allowed / 60:.0f} minutes"
+        return Finding(State.WRONG, text, cure, facts, learned)
+    return Finding(State.NOTE, _off(ahead), cure, facts, learned)
+
+
+def _off(ahead: int) -> str:
+    size = f"{abs(ahead)} s" if abs(ahead) < 120 else f"{abs(ahead) / 60:.0f} minutes"
+    return f"this machine's clock is {size} {'ahead' if ahead > 0 else 'behind'}"
+
+
+def _url(platform: Platform | None) -> SplitResult:
+    return urlsplit(platform.base if platform else "")
+
+
+def _host(url: SplitResult) -> tuple[str, int]:
+    return url.hostname or "", url.port or _PORTS[url.scheme]
+
+
+def _proxy(url: SplitResult) -> tuple[str, int] | None:
+    """The proxy that the environment names for this host."""
+    found = getproxies()
+    given = found.get("https" if _PORTS[url.scheme] == 443 else "http") or found.get("all")
+    if not given or proxy_bypass(url.netloc) or proxy_bypass(url.hostname or ""):
+        return None
+    proxy = urlsplit(given if re.match(r"\w+://", given) else f"http://{given}")
+    return proxy.hostname or "", proxy.port or (443 if proxy.scheme == "https" else 80)
+
+
+def _within(seconds: float, look: Any, *arguments: Any) -> Any:
+    """What `look` returns, if it does so in time: a look-up of a name cannot be called back, only left alone."""
+    done: Future[Any] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(look(*arguments))
+        except (OSError, UnicodeError) as error:
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return done.result(seconds)

@@ -1,0 +1,172 @@
+"""Checks of the service: one short question, and what its answer shows."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mdstream_core.auth import Unsigned
+from mdstream_core.cli._asking import model_name, served
+from mdstream_core.cli._parser import Unusable
+from mdstream_core.cli.doctor._asked import NOTHING, ask
+from mdstream_core.cli.doctor._finding import Asked, Finding, Known, State, facts_of, parted, wrong
+from mdstream_core.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    InvalidRequest,
+    MDStreamError,
+    NotFound,
+    PermissionDenied,
+    StreamError,
+)
+
+#: How a refusal says that it is the model's name that is wrong.
+_NO_MODEL = re.compile(
+    r"model\b.{0,80}(not exist|not found|unknown|not supported|not served)|invalid model|ModelArts\.81009"
+    r"|Entity with key",
+    re.IGNORECASE | re.DOTALL,
+)
+
+#: A first token after so many seconds is worth a word.
+_SLOW = 5.0
+
+#: A clock that is so many seconds off is what a signature is refused for.
+_SKEWED = 60.0
+
+#: What to do about a credential that is not accepted, by platform.
+_KEYS: Mapping[str, str] = {
+    "oci-model-deployment": (
+        "the public half of the key must stand under the user's API keys in the console, with this fingerprint; user, "
+        "tenancy and region of the profile must be its own"
+    ),
+    "oci-genai": (
+        "the public half of the key must stand under the user's API keys in the console, with this fingerprint; user, "
+        "tenancy and region of the profile must be its own"
+    ),
+    "sagemaker": "check the access key, its secret and its session token (aws sts get-caller-identity judges them)",
+    "modelarts": "check the credential, and that the address is the one for this way to sign",
+}
+_RIGHTS: Mapping[str, str] = {
+    "oci-model-deployment": "a policy has to grant DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT",
+    "oci-genai": "a policy has to allow `use generative-ai-family` in this compartment",
+    "sagemaker": "a policy must allow sagemaker:InvokeEndpoint on this endpoint",
+    "modelarts": "authorize the key, app or user for this service",
+}
+
+
+def accepted(known: Known) -> Finding:
+    """Whether the service lets the signature in."""
+    try:
+        name = model_name(known.target)
+    except Unusable as error:
+        cause = error.__cause__
+        if isinstance(cause, AuthenticationError | PermissionDenied | ConnectionFailed):
+            return _judged(known, Asked(NOTHING, cause))
+        name = ""
+    asked = ask(known.target, name)
+    if isinstance(asked.error, InvalidRequest) and asked.error.status == 409:
+        asked = replace(asked, whole=ask(known.target, name, stream=False))
+    finding = _judged(known, asked)
+    return Finding(finding.state, finding.text, finding.cure, finding.facts, {"asked": asked, "model": name})
+
+
+def _judged(known: Known, asked: Asked) -> Finding:
+    unsigned = known.signing is not None and isinstance(known.signing.auth, Unsigned)
+    error = asked.error
+    match error:
+        case AuthenticationError():
+            return Finding(State.WRONG, *_refused(known, error, unsigned=unsigned), facts_of(error))
+        case PermissionDenied():
+            text = f"the credential is good, but this is not allowed: {parted(str(error))[0]}"
+            return Finding(State.WRONG, text, _RIGHTS[known.place.platform], facts_of(error))
+        case ConnectionFailed():
+            return wrong(error, "the way there broke: ask again")
+        case NotFound(code="NotAuthorizedOrNotFound"):
+            return Finding(State.NOTE, "not refused; but OCI does not tell a missing right from a missing endpoint")
+    return Finding(State.OK, "nobody asked who we are" if unsigned else "the service lets it in")
+
+
+def _refused(known: Known, error: AuthenticationError, *, unsigned: bool) -> tuple[str, str]:
+    """What is wrong with the credential, and the cure."""
+    said = parted(str(error))[0]
+    if unsigned:
+        return f"the request was not signed: {said}", "say as whom: --auth-type, --profile or --api-key"
+    if abs(known.skew) >= _SKEWED:
+        return (
+            f"the signature is refused: {said}",
+            "most likely it is the clock: see that line",
+        )
+    return f"the credential is refused: {said}", _KEYS[known.place.platform]
+
+
+def model(known: Known) -> Finding:
+    """Whether endpoint and model are there."""
+    asked = known.answer
+    error = asked.whole.error if asked.whole else asked.error
+    if isinstance(error, NotFound | InvalidRequest) and _NO_MODEL.search(f"{error} {error.raw or ''}"):
+        name = f"the model {known.model!r} is not there" if known.model else "the model's name is missing"
+        return Finding(State.WRONG, f"{name}: {parted(str(error))[0]}", _others(known), facts_of(error))
+    if isinstance(error, NotFound):
+        return wrong(error, "check the id or name in ENDPOINT, and the region")
+    name = asked.reply.served.model or known.model or "the endpoint's only one"
+    return Finding(State.OK, name, "", {"name": name})
+
+
+def _others(known: Known) -> str:
+    try:
+        names = [str(one.get("id")) for one in served(known.target)]
+    except MDStreamError:
+        names = []
+    if names:
+        return f"say --model with one of: {', '.join(names[:10])}"
+    return "say --model with a name that is served there; the console or the container's log has it"
+
+
+def stream(known: Known) -> Finding:
+    """Whether the answer comes piece by piece, and ends as it should."""
+    asked = known.answer
+    error = asked.error
+    if asked.whole:
+        return _not_streaming(asked.whole)
+    if isinstance(error, StreamError):
+        text = f"the answer broke after {len(asked.reply.text)} characters: {error}"
+        return Finding(State.WRONG, *parted(text, "ask again; the endpoint's own log says more"), facts_of(error))
+    if error is not None:
+        return wrong(error, "the endpoint's own log says more")
+    ended = asked.reply.finish_reason or "no word"
+    facts = {"pieces": asked.pieces, "finish_reason": ended, "content_type": asked.content_type}
+    if asked.content_type.startswith("application/json") and known.place.platform != "sagemaker":
+        cure = "the server ignores `stream`: check how it was started"
+        return Finding(State.NOTE, "the answer comes whole", cure, facts)
+    notes = f"; {'; '.join(asked.warned)}" if asked.warned else ""
+    return Finding(State.OK, f"{asked.pieces} pieces, ended with {ended!r}{notes}", "", facts)
+
+
+def _not_streaming(whole: Asked) -> Finding:
+    if whole.error is None:
+        text = "the deployment does not stream: asked for a whole answer, it gives one"
+        cure = "the container ignores `stream`: use one that streams, or ask for whole answers (disable_streaming=True)"
+        return Finding(State.WRONG, text, cure, {"whole": True})
+    text, cure = parted(str(whole.error), "ask in another way; the deployment's predict log says more")
+    return Finding(State.WRONG, f"the container refuses the question: {text}", cure, facts_of(whole.error))
+
+
+def dialect(known: Known) -> Finding:
+    """What is spoken."""
+    asked = known.answer
+    if asked.error is not None and asked.error.code == "DialectMismatch":
+        return wrong(asked.error, "say --dialect auto")
+    if asked.error is not None and not asked.reply.text:
+        return Finding(State.NONE, "nothing was heard")
+    return Finding(State.OK, asked.spoken, "", {"name": asked.spoken})
+
+
+def first_token(known: Known) -> Finding:
+    """How long it takes until the first word."""
+    asked = known.answer
+    if asked.first is None:
+        return Finding(State.NOTE, "no word came: the answer is empty")
+    facts = {"seconds": round(asked.first, 3), "whole": round(asked.seconds, 3)}
+    text = f"{asked.first:.2f} s, the whole answer {asked.seconds:.2f} s"
+    if asked.first > _SLOW:
+        return Finding(State.NOTE, text, "a short question should begin sooner: a cold start, or a busy server", facts)
+    return Finding(State.OK, text, "", facts)

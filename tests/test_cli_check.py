@@ -1,0 +1,336 @@
+"""`mdstream check`: well everywhere; then one thing is broken at a time, and the finding names cause and cure."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _auth_oci import KEY, KEY_ID, OTHER, assert_no_secret, bare, home, jwt
+from _clouds import AWS
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from mdstream_core.cli import main
+from mdstream_core.cli.doctor import CHECKS
+from mdstream_core.emulator import Emulator, Fault, HuaweiAccount
+
+pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
+
+__all__ = ["bare", "home"]  # fixtures
+
+SK, API_KEY = "sk-of-huawei-s3cr3t", "sk-bearer-s3cr3t"
+((AWS_KEY, AWS_SECRET),) = AWS.items()
+PUBLIC = {KEY_ID: KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)}
+ACCOUNT = HuaweiAccount(access_keys={"HUAWEIAK": SK}, api_keys=[API_KEY])
+GUARDS: Mapping[str, Any] = {"verify_signatures": PUBLIC, "aws_keys": AWS, "huawei": ACCOUNT}
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": AWS_KEY,
+    "AWS_SECRET_ACCESS_KEY": AWS_SECRET,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "HUAWEICLOUD_SDK_AK": "HUAWEIAK",
+    "HUAWEICLOUD_SDK_SK": SK,
+}
+
+Findings = dict[str, dict[str, Any]]
+
+#: How each platform is asked.
+PLACES: dict[str, Callable[[Emulator], list[str]]] = {
+    "OCI model deployment": lambda cloud: [cloud.endpoint],
+    "OCI GenAI": lambda cloud: [
+        cloud.url,
+        *("--platform", "oci-genai", "--model", "xai.grok-4"),
+        *("--compartment", cloud.oci_generative_ai.compartment_id),
+    ],
+    "SageMaker": lambda cloud: [f"{cloud.url}/endpoints/emulated", "--region", "us-east-1"],
+    "ModelArts": lambda cloud: [cloud.modelarts.endpoint],
+    "ModelArts WebSocket": lambda cloud: [cloud.modelarts.websocket_endpoint],
+}
+everywhere = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+
+
+@pytest.fixture(autouse=True)
+def credentials(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A good credential for each platform, and nothing else."""
+    for name in ("MDSTREAM_API_KEY", "MODELARTS_API_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Emulator]:
+    """Services that verify signatures, behind TLS."""
+    with Emulator(tls=True, **GUARDS) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(guarded: Emulator) -> Emulator:
+    """The same, with nothing queued."""
+    guarded.reset()
+    return guarded
+
+
+def trusting(cloud: Emulator, place: Callable[[Emulator], list[str]], *more: str) -> list[str]:
+    return [*place(cloud), "--ca-file", cloud.ca_file, *more]
+
+
+@pytest.fixture
+def check(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Findings, str]]:
+    """Runs `mdstream check` twice, as text and as JSON: both say the same, and neither holds a secret."""
+
+    def run(arguments: list[str], again: Callable[[], object] = lambda: None) -> tuple[int, Findings, str]:
+        code = main(["check", *arguments])
+        text = capsys.readouterr().out
+        again()
+        assert code == main(["check", *arguments, "--json"])
+        document = json.loads(capsys.readouterr().out)
+        findings = {one["check"]: one for one in document["findings"]}
+        assert document["ok"] is (code == 0)
+        for one in findings.values():
+            assert f"{one['check']:<13}{one['state']:<9}" in text
+        assert [check.name for check in CHECKS] == list(findings)
+        assert_no_secret(text, json.dumps(document))
+        assert not [secret for secret in (AWS_SECRET, SK, API_KEY) if secret in text + json.dumps(document)]
+        return code, findings, text
+
+    return run
+
+
+Check = Callable[..., tuple[int, Findings, str]]
+
+
+def states(findings: Findings, state: str) -> set[str]:
+    return {name for name, one in findings.items() if one["state"] == state}
+
+
+@everywhere
+def test_all_is_well(cloud: Emulator, place: Callable[[Emulator], list[str]], check: Check) -> None:
+    """On each platform the way, the signature and the answer are good; what an endpoint has not is no illness."""
+    code, findings, text = check(trusting(cloud, place))
+
+    assert 0 == code, text
+    assert "All is well." in text
+    assert set() == states(findings, "wrong") | states(findings, "skipped")
+    assert {"dns", "tcp", "clock", "accepted", "model", "stream", "dialect", "first token", "tools"} <= states(
+        findings, "ok"
+    )
+    assert "emulator CA" in findings["tls"]["facts"]["issuer"]
+
+
+def test_it_says_which_credential_and_where(cloud: Emulator, check: Check) -> None:
+    """The kind and the place, for each platform's own."""
+    found = {
+        name: check(trusting(cloud, place))[1]["credentials"]["text"]
+        for name, place in PLACES.items()
+        if name in {"OCI model deployment", "SageMaker", "ModelArts"}
+    }
+
+    assert "an OCI API key, profile [DEFAULT] of ~/.oci/config, …0a:f7" == found["OCI model deployment"]
+    assert "an AWS key, AWS_ACCESS_KEY_ID in the environment" == found["SageMaker"]
+    assert "an access key (AK/SK), HUAWEICLOUD_SDK_AK in the environment" == found["ModelArts"]
+
+
+def test_it_hears_what_a_container_speaks(cloud: Emulator, check: Check) -> None:
+    """SageMaker's containers are not asked what they are: their first words tell."""
+    at = lambda name: [f"{cloud.url}/endpoints/{name}", "--region", "us-east-1", "--ca-file", cloud.ca_file]  # noqa: E731
+
+    assert "openai-chat, found out from its first words" == check(at("emulated"))[1]["dialect"]["text"]
+    assert "tgi, found out from its first words" == check(at("tgi-old"))[1]["dialect"]["text"]
+
+
+@dataclass(frozen=True)
+class Break:
+    """One thing that is wrong.
+
+    Attributes:
+        check: Which check finds it.
+        cause: What its text must say.
+        cure: What its cure must say.
+        place: Whom it befalls.
+        more: Further arguments.
+        emulator: Options of the emulator.
+        faults: What happens to the requests; the first is the doctor's look at the clock.
+        environment: What is set before; `None` removes.
+    """
+
+    check: str
+    cause: str
+    cure: str
+    place: str = "OCI model deployment"
+    more: tuple[str, ...] = ()
+    emulator: Mapping[str, Any] = field(default_factory=dict)
+    faults: tuple[Any, ...] = ()
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def late() -> float:
+    return time.time() + 1200
+
+
+def refusing(request: dict[str, Any]) -> str:
+    raise ValueError("the prompt template wants a system message")
+
+
+REFUSED = Fault("refuse", "not_a_stream")
+LATE = {"clock": late}
+NO_KEYS = {"HUAWEICLOUD_SDK_AK": None}
+NO_AWS = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+
+BREAKS = {
+    "no OCI credential": Break("credentials", "no OCI credential found", "--auth-type", environment={"HOME": "/nowhere"}),
+    "no AWS credential": Break("credentials", "no AWS credentials", "--auth-type", "SageMaker", environment=NO_AWS),
+    "no Huawei credential": Break("credentials", "no Huawei Cloud credential", "--auth-type", "ModelArts", environment=NO_KEYS),
+    "no such profile": Break("credentials", "no profile [NOBODY]", "--profile", more=("--profile", "NOBODY")),
+    "OCI: another key": Break("accepted", "credential is refused", "fingerprint", emulator={"verify_signatures": {KEY_ID: OTHER.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)}}),
+    "AWS: another secret": Break("accepted", "does not match", "get-caller-identity", "SageMaker", environment={"AWS_SECRET_ACCESS_KEY": "another-secret"}),
+    "AWS: unknown key": Break("accepted", "UnrecognizedClientException", "access key", "SageMaker", environment={"AWS_ACCESS_KEY_ID": "AKIDNOBODY"}),
+    "Huawei: another secret": Break("accepted", "verify aksk signature fail", "this way to sign", "ModelArts", environment={"HUAWEICLOUD_SDK_SK": "another-secret"}),
+    "not signed": Break("accepted", "not signed", "--auth-type", more=("--auth-type", "none")),
+    "OCI: the clock": Break("clock", "20 minutes behind", "timedatectl", emulator=LATE),
+    "OCI: the clock, seen by the signature": Break("accepted", "differs from the service's clock", "most likely it is the clock", emulator=LATE),
+    "AWS: the clock": Break("clock", "refused beyond 5 minutes", "timedatectl", "SageMaker", emulator=LATE),
+    "AWS: the clock, seen by the signature": Break("accepted", "Signature expired", "most likely it is the clock", "SageMaker", emulator=LATE),
+    "Huawei: the clock": Break("clock", "refused beyond 15 minutes", "timedatectl", "ModelArts", emulator=LATE),
+    "OCI: unknown model": Break("model", "'nope' is not there", "one of: llama, qwen", more=("--model", "nope"), emulator={"models": ["llama", "qwen"]}),
+    "GenAI: unknown model": Break("model", "'nope' is not there", "--model", "OCI GenAI", more=("--model", "nope")),
+    "ModelArts: unknown model": Break("model", "'nope' is not there", "one of: llama", "ModelArts", more=("--model", "nope"), emulator={"models": ["llama"]}),
+    "OCI: another deployment": Break("model", "NotAuthorizedOrNotFound", "check the OCID", faults=(None, Fault("refuse", "not_found"))),
+    "SageMaker: no such endpoint": Break("model", "Endpoint nobody", "endpoint's name", "SageMaker nobody"),
+    "GenAI: another compartment": Break("model", "NotAuthorizedOrNotFound", "compartment", "OCI GenAI", more=("--compartment", "ocid1.compartment.oc1..other")),
+    "no right": Break("accepted", "not allowed", "DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT", faults=(None, Fault("refuse", "not_allowed"))),
+    "it does not stream": Break("stream", "does not stream", "use one that streams", faults=(None, REFUSED)),
+    "the container refuses": Break("stream", "the prompt template wants a system message", "predict log", emulator={"brain": refusing}),
+    "OCI: the trailer": Break("stream", "408 ModelResponseTimeExceeded", "max_tokens", faults=(None, Fault("trailer", after=2))),
+    "SageMaker: the exception frame": Break("stream", "ModelStreamError", "log says more", "SageMaker", faults=(None, Fault("exception_frame", after=2))),
+    "ModelArts: the close code": Break("stream", "1011", "again", "ModelArts WebSocket", faults=(None, None, Fault("trailer", after=2))),
+    "it is cut": Break("stream", "the answer broke after", "log", faults=(None, Fault("cut", after=2))),
+    "a page": Break("stream", "text/html", "a model's and not a page's", faults=(None, Fault("html"))),
+    "it is overloaded": Break("stream", "429", "bandwidth", faults=(None, Fault("refuse", "lb_bandwidth"), Fault("refuse", "lb_bandwidth"))),
+    "another dialect": Break("dialect", "does not fit", "--dialect", "SageMaker tgi-old", more=("--dialect", "lmi"), faults=(None, Fault("body", data=b'data: {"odd": 1}\n\n'))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", BREAKS.values(), ids=BREAKS)
+def test_one_thing_is_broken(broken: Break, check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check that looks at it says what is wrong, and what to do."""
+    for name, value in broken.environment.items():
+        monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
+    platform, _, name = broken.place.partition(" ") if broken.place.startswith("SageMaker ") else (broken.place, "", "")
+    with Emulator(tls=True, **{**GUARDS, **broken.emulator}) as cloud:
+        place = [one.replace("emulated", name) if name else one for one in PLACES[platform](cloud)]
+        cloud.script(*broken.faults)
+        code, findings, text = check(
+            [*place, "--ca-file", cloud.ca_file, *broken.more], lambda: (cloud.reset(), cloud.script(*broken.faults))
+        )
+    finding = findings[broken.check]
+
+    assert 1 == code
+    assert "wrong" == finding["state"], text
+    assert broken.cause in finding["text"], text
+    assert broken.cure in finding["cure"], text
+    assert f"wrong: {', '.join(name for name in findings if findings[name]['state'] == 'wrong')}" in text
+
+
+def test_a_name_that_dns_does_not_know(check: Check) -> None:
+    """The rest is skipped because of it; the cure speaks of the region."""
+    code, findings, _ = check(["https://nowhere.invalid/ocid1.datasciencemodeldeployment.oc1.iad.x"])
+
+    assert 1 == code
+    assert "nowhere.invalid" in findings["dns"]["text"]
+    assert "private endpoint" in findings["dns"]["cure"]
+    assert {"dns"} == states(findings, "wrong")
+    assert {"tcp", "tls", "clock", "accepted", "stream"} <= states(findings, "skipped")
+
+
+def test_a_name_that_is_none(check: Check) -> None:
+    """Which no resolver has to be asked for."""
+    _, findings, _ = check([f"https://{'a' * 64}.example/ocid1.datasciencemodeldeployment.oc1.iad.x"])
+
+    assert "wrong" == findings["dns"]["state"]
+
+
+def test_a_port_where_nobody_listens(check: Check) -> None:
+    """It is the port, or the server does not run."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code, findings, _ = check([f"https://127.0.0.1:{port}/ocid1.datasciencemodeldeployment.oc1.iad.x"])
+
+    assert 1 == code
+    assert f"nothing listens on port {port}" in findings["tcp"]["text"]
+    assert "check the port" in findings["tcp"]["cure"]
+
+
+def test_an_authority_that_is_not_known(cloud: Emulator, check: Check) -> None:
+    """The cure names the option and the variable; nothing is asked there."""
+    code, findings, _ = check([cloud.endpoint])
+
+    assert 1 == code
+    assert "authority is not known" in findings["tls"]["text"]
+    assert "--ca-file or SSL_CERT_FILE" in findings["tls"]["cure"]
+    assert [] == cloud.requests
+
+
+def test_a_port_without_encryption(check: Check) -> None:
+    """https:// to an http:// port."""
+    with Emulator() as plain:
+        _, findings, _ = check([plain.endpoint.replace("http://", "https://")])
+
+    assert "no encryption was agreed on" in findings["tls"]["text"] or "handshake broke" in findings["tls"]["text"]
+    assert "wrong" == findings["tls"]["state"]
+
+
+def test_no_tools_and_no_embeddings_are_no_illness(check: Check) -> None:
+    """They are told, with the cure, and the exit code is 0."""
+    with Emulator() as plain:
+        code, findings, _ = check(
+            [f"{plain.url}/endpoints/tgi", *("--auth-type", "none", "--region", "us-east-1", "--model", "no-tools-7b")]
+        )
+
+    assert 0 == code
+    assert {"tls", "tools", "embeddings", "models"} == states(findings, "none")
+    assert "--enable-auto-tool-choice" in findings["tools"]["cure"]
+
+
+def test_a_call_that_is_written_as_text(check: Check) -> None:
+    """A server without a parser: the cure names ours."""
+    with Emulator(brain=lambda request: '<tool_call>{"name": "get_weather"}</tool_call>') as plain:
+        code, findings, _ = check([plain.endpoint, "--auth-type", "none"])
+
+    assert 0 == code
+    assert "as text" in findings["tools"]["text"]
+    assert "tool_call_parser=" in findings["tools"]["cure"]
+
+
+def test_a_key_that_a_server_repeats_is_not_shown(check: Check, tmp_path: Path) -> None:
+    """Whatever a refusal says of what it was sent."""
+    (tmp_path / "key").write_text(f"{API_KEY}\n")
+    with Emulator(api_keys=["sk-another"]) as cloud:
+        cloud.always(Fault("refuse", status=401, message=f"Incorrect API key provided: {API_KEY}"))
+        code, findings, _ = check([cloud.endpoint, "--api-key", f"file:{tmp_path / 'key'}"])
+
+    assert 1 == code
+    assert "provided: …" in findings["accepted"]["text"]
+    assert f"an API key, from file:{tmp_path / 'key'}" == findings["credentials"]["text"]
+
+
+def test_a_session_that_is_over(home: Path, cloud: Emulator, check: Check) -> None:
+    """The command that renews it is named."""
+    (home / ".oci/token").write_text(jwt(1_000_000_000))
+    _, findings, _ = check([*trusting(cloud, PLACES["OCI model deployment"]), "--profile", "SESSION"])
+
+    assert "wrong" == findings["accepted"]["state"]
+    assert "oci session refresh --profile SESSION" in findings["accepted"]["text"]
+
+
+def test_an_endpoint_that_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, and the forms that there are."""
+    assert 2 == main(["check", "https://example.com/model?key=s3cr3t"])
+    said = capsys.readouterr().err
+
+    assert "--platform" in said
+    assert "s3cr3t" not in said
