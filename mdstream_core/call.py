@@ -1,12 +1,14 @@
 """One question: its attempts, and the reading of its answer. No socket, no clock, no framework.
 
 A client asks `Call.attempt()` for an `Exchange`, hands the exchange what arrives (`begin`, `feed`, `end`) and, when
-something went wrong, asks `Call.failed()` whether to try again.
+something went wrong, asks `Call.failed()` whether to try again. All of it inside `with call:`, so that whoever is told
+what happens is told an end too, however the client is left.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import inf
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from mdstream_core import _json
 from mdstream_core.errors import (
@@ -21,7 +23,20 @@ from mdstream_core.events import Event, Reply, Sum
 from mdstream_core.http import Head, Request, Timeout, without_secrets
 from mdstream_core.resume import Holding, Joint, can_go_on
 from mdstream_core.retry import Retry
-from mdstream_core.tracing import Answered, Asked, AskedAgain, Ended, Failed, Hook, Moment, Started
+from mdstream_core.tracing import (
+    Answered,
+    Asked,
+    AskedAgain,
+    Ended,
+    Failed,
+    Hook,
+    Left,
+    Moment,
+    PerCall,
+    Question,
+    Started,
+    listening,
+)
 
 #: The most that is read of a refusal's body, in bytes.
 _REFUSAL = 1024 * 1024
@@ -70,7 +85,11 @@ class Call:
         self.timeout = timeout
         self._headers = headers or {}
         self._retry = retry
-        self._hooks = hooks
+        self._hooks = listening(hooks)
+        self._told: tuple[Callable[[Moment], None], ...] = ()
+        self._open = False
+        self._last: Exchange | None = None
+        self._question = question
         self._body = dialect.body(question, stream=stream)
         self._failures = 0
         self._attempts = 0
@@ -82,6 +101,8 @@ class Call:
 
     def attempt(self) -> "Exchange":
         """Ask once more. Raises `InvalidRequest` if the service would not take the question."""
+        if self._hooks and not self._attempts:
+            self._begin()
         body = self.dialect.continued(self._body, self.joint.said) if self.joint else self._body
         if not isinstance(body, bytes):  # bytes are sent as they are
             body = _json.dumps(self.platform.envelope(self.dialect.route, body)) if body else b""
@@ -89,6 +110,7 @@ class Call:
         self._attempts += 1
         exchange = Exchange(self, request)
         exchange.refused, self._refused = self._refused, None
+        self._last = exchange if self._open else None
         self.tell(Asked(request, self._attempts))
         return exchange
 
@@ -111,8 +133,8 @@ class Call:
             delay = self._delay(exchange, error, renewable)
             delay = None if delay is None or delay >= left else delay
         if delay is None:
-            error = self._told(exchange, error)
-            self.tell(Failed(error))
+            error = self._cause(exchange, error)
+            self.finish(Failed(error))
             raise error
         self.tell(AskedAgain(error, delay))
         return delay
@@ -126,7 +148,7 @@ class Call:
         self.joint = Joint(error, said)
         return 0.0
 
-    def _told(self, exchange: "Exchange", error: MDStreamError) -> MDStreamError:
+    def _cause(self, exchange: "Exchange", error: MDStreamError) -> MDStreamError:
         """Where a second half never began, what broke the first one is what happened."""
         if self.joint is None or exchange.started or error is self.joint.error:
             return error
@@ -135,13 +157,37 @@ class Call:
 
     def tell(self, moment: Moment) -> None:
         """Give `moment` to the hooks."""
-        for hook in self._hooks:
-            hook(moment)
+        for told in self._told:
+            told(moment)
+
+    def finish(self, moment: Ended | Failed | Left) -> None:
+        """Give the last moment to the hooks."""
+        self._open = False
+        self.tell(moment)
 
     @property
     def hooked(self) -> bool:
         """Whether anybody is told what happens."""
-        return bool(self._hooks)
+        return bool(self._told)
+
+    def _begin(self) -> None:
+        question = Question(self.platform.name, self.dialect.name, self.stream, self._question)
+        begun = [hook.begin(question) if isinstance(hook, PerCall) else hook for hook in self._hooks]
+        self._told = tuple(told for told in begun if told is not None)
+        self._open = bool(self._told)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        exchange, self._last = self._last, None
+        if not self._open:
+            return
+        if isinstance(error, MDStreamError):  # refused before it was sent
+            self.finish(Failed(error))
+            return
+        partial = exchange.reply() if exchange and exchange.started else None
+        self.finish(Left(partial, error if isinstance(error, Exception) else None))
 
     def _delay(self, exchange: "Exchange", error: MDStreamError, renewable: bool) -> float | None:
         if self.joint and error is self.joint.error:  # the server does not go on
@@ -187,7 +233,8 @@ class Exchange:
     def begin(self, head: Head) -> None:
         """The status line and the headers have come."""
         self._head = head
-        self._call.tell(Answered(head))
+        if self._call.hooked:
+            self._call.tell(Answered(head, self._request_id(head)))
         if head.status >= 300:  # redirects are not followed: the request carries a credential
             self._refusal = []
         else:
@@ -246,7 +293,7 @@ class Exchange:
             self._note(last)
             events += last
         if self._call.hooked:
-            self._call.tell(Ended(self.reply()))
+            self._call.finish(Ended(self.reply()))
         return events
 
     @property

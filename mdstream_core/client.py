@@ -108,28 +108,29 @@ class Client(_Half):
             MDStreamError: The answer is not whole; `partial` is what was received.
         """
         patience = Patience(call.timeout)
-        while True:
-            exchange = call.attempt()
-            try:
-                with wall(patience), self._answer(exchange, patience) as response:
-                    with _settled(exchange, patience):
-                        for data in body(response):
-                            events = exchange.feed(data)
-                            for event in events:
-                                yield event
-                            patience.heard(progress=bool(events), drain=exchange.drain)
-                            if exchange.enough:
-                                break
-                    for event in exchange.rest():
-                        yield event
-                    for event in exchange.end(_trailers(response)):
-                        yield event
-                    self._judge(exchange, response)
-            except MDStreamError as error:
-                time.sleep(call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left))
-                patience = Patience(call.timeout) if exchange.started else patience
-            else:
-                return
+        with call:
+            while True:
+                exchange = call.attempt()
+                try:
+                    with wall(patience), self._answer(exchange, patience) as response:
+                        with _settled(exchange, patience):
+                            for data in body(response):
+                                events = exchange.feed(data)
+                                for event in events:
+                                    yield event
+                                patience.heard(progress=bool(events), drain=exchange.drain)
+                                if exchange.enough:
+                                    break
+                        for event in exchange.rest():
+                            yield event
+                        for event in exchange.end(_trailers(response)):
+                            yield event
+                        self._judge(exchange, response)
+                except MDStreamError as error:
+                    time.sleep(call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left))
+                    patience = Patience(call.timeout) if exchange.started else patience
+                else:
+                    return
 
     def complete(self, call: Call) -> Reply:
         """The whole answer. Raises as `stream` does."""
@@ -192,29 +193,32 @@ class AsyncClient(_Half):
             MDStreamError: The answer is not whole; `partial` is what was received.
         """
         patience = Patience(call.timeout)
-        while True:
-            exchange = call.attempt()
-            try:
-                with wall(patience):
-                    async with self._answer(exchange, patience) as response:
-                        with _settled(exchange, patience):
-                            async for data in abody(response):
-                                events = exchange.feed(data)
-                                for event in events:
-                                    yield event
-                                patience.heard(progress=bool(events), drain=exchange.drain)
-                                if exchange.enough:
-                                    break
-                        for event in exchange.rest():
-                            yield event
-                        for event in exchange.end(_trailers(response)):
-                            yield event
-                        self._judge(exchange, response)
-            except MDStreamError as error:
-                await anyio.sleep(call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left))
-                patience = Patience(call.timeout) if exchange.started else patience
-            else:
-                return
+        with call:
+            while True:
+                exchange = call.attempt()
+                try:
+                    with wall(patience):
+                        async with self._answer(exchange, patience) as response:
+                            with _settled(exchange, patience):
+                                async for data in abody(response):
+                                    events = exchange.feed(data)
+                                    for event in events:
+                                        yield event
+                                    patience.heard(progress=bool(events), drain=exchange.drain)
+                                    if exchange.enough:
+                                        break
+                            for event in exchange.rest():
+                                yield event
+                            for event in exchange.end(_trailers(response)):
+                                yield event
+                            self._judge(exchange, response)
+                except MDStreamError as error:
+                    await anyio.sleep(
+                        call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left)
+                    )
+                    patience = Patience(call.timeout) if exchange.started else patience
+                else:
+                    return
 
     async def complete(self, call: Call) -> Reply:
         """The whole answer. Raises as `stream` does."""

@@ -30,6 +30,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "auth": ("http errors transport", "cryptography oci botocore"),
     "retry": ("errors events", ""),
     "tracing": ("errors events http", ""),
+    "otel": ("_json _version errors events http tracing", "opentelemetry"),
     "resume": ("errors events", ""),
     "call": ("_json events errors http resume retry tracing", ""),
     "transport": ("http errors wire", "httpx httpcore httptools"),
