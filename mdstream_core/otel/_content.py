@@ -1,0 +1,119 @@
+"""Prompts and answers in the conventions' JSON: messages that are made of parts.
+
+Pictures and sounds are named and left out, and an address is told without its query: it may be signed.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from mdstream_core import _json
+from mdstream_core.events import Choice, Reply
+from mdstream_core.tracing import Question
+
+Part = dict[str, Any]
+
+_DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)?")
+
+#: Our questions about texts to be embedded or ranked have no place in the conventions.
+_CONVERSING = ("messages", "prompt")
+
+
+def asked_content(asked: Mapping[str, Any]) -> dict[str, str]:
+    """The conversation, and the tools that are offered."""
+    found: dict[str, Any] = {}
+    if "messages" in asked:
+        found["gen_ai.input.messages"] = [_message(one) for one in asked["messages"]]
+    elif "prompt" in asked:
+        found["gen_ai.input.messages"] = [{"role": "user", "parts": list(_parts(asked["prompt"]))}]
+    if tools := asked.get("tools"):
+        found["gen_ai.tool.definitions"] = [_tool(one) for one in tools]
+    return {name: _written(value) for name, value in found.items()}
+
+
+def said_content(reply: Reply, question: Question) -> dict[str, str]:
+    """The answers, whole or as far as they came."""
+    if not any(name in question.asked for name in _CONVERSING):
+        return {}
+    said = [
+        {
+            "role": "assistant",
+            "parts": list(_said(choice)),
+            "finish_reason": choice.finish_reason or "incomplete",
+        }
+        for choice in reply.choices
+    ]
+    return {"gen_ai.output.messages": _written(said)}
+
+
+def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+    role, content = str(message.get("role") or "user"), message.get("content")
+    if role == "tool":
+        response = content if isinstance(content, str) else list(_parts(content))
+        parts = [{"type": "tool_call_response", "id": message.get("tool_call_id"), "response": response}]
+    else:
+        parts = [*_parts(content), *map(_call, message.get("tool_calls") or ())]
+    named = {"name": message["name"]} if message.get("name") else {}
+    return {"role": role, "parts": parts, **named}
+
+
+def _parts(content: Any) -> Iterator[Part]:
+    for one in content if isinstance(content, list | tuple) else [content] if content else []:
+        yield _text("text", one) if isinstance(one, str) else _part(one)
+
+
+def _part(block: Any) -> Part:
+    """A block of OpenAI's; one of a kind that has no part of its own is named alone."""
+    match block:
+        case {"type": "text", "text": text}:
+            return _text("text", text)
+        case {"type": "image_url", "image_url": {"url": str(url)} | str(url)}:
+            return _media("image", url)
+        case {"type": "input_audio"}:
+            return {"type": "blob", "modality": "audio", "mime_type": None, "content": ""}
+        case {"type": kind}:
+            return {"type": str(kind)}
+        case _:
+            return {"type": "unknown"}
+
+
+def _media(modality: str, url: str) -> Part:
+    if data := _DATA.match(url):
+        return {"type": "blob", "modality": modality, "mime_type": data[1], "content": ""}
+    return {"type": "uri", "modality": modality, "mime_type": None, "uri": url.partition("?")[0]}
+
+
+def _said(choice: Choice) -> Iterator[Part]:
+    yield from (_text(*one) for one in _spoken(choice) if one[1])
+    for call in choice.tool_calls:
+        yield {"type": "tool_call", "id": call.id, "name": call.name, "arguments": _read(call.arguments)}
+
+
+def _spoken(choice: Choice) -> Iterable[tuple[str, str]]:
+    return ("reasoning", choice.reasoning), ("text", choice.text), ("text", choice.refusal)
+
+
+def _call(call: Mapping[str, Any]) -> Part:
+    function = call.get("function") or {}
+    named = {"id": call.get("id"), "name": str(function.get("name"))}
+    return {"type": "tool_call", **named, "arguments": _read(function.get("arguments"))}
+
+
+def _tool(tool: Mapping[str, Any]) -> Part:
+    return {"type": str(tool.get("type") or "function"), "name": str((tool.get("function") or tool).get("name"))}
+
+
+def _read(arguments: Any) -> Any:
+    """A call's arguments as the object that they are, or as they came where they are none."""
+    try:
+        return _json.loads(arguments) if isinstance(arguments, str) and arguments else arguments
+    except ValueError:
+        return arguments
+
+
+def _text(kind: str, content: Any) -> Part:
+    return {"type": kind, "content": str(content)}
+
+
+def _written(value: Any) -> str:
+    return _json.dumps(value).decode("utf-8", "replace")

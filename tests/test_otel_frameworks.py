@@ -1,0 +1,284 @@
+"""Traces of both frameworks' models, on every platform, beside the frameworks' own tracers."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any
+
+import pytest
+from _clouds import AWS, PLACES, Place
+from _endings import ANSWER, QUESTION
+from _langchain import SECRET
+from _llamaindex_clouds import ACCOUNTS
+from _llamaindex_clouds import PLACES as LLAMAINDEX
+from _llamaindex_clouds import Place as LlamaPlace
+from _llamaindex_vectors import embedding_at
+from _telemetry import Backend
+from langchain_core.callbacks import BaseCallbackHandler
+from llama_index.core.llms import ChatMessage
+from opentelemetry.trace import StatusCode
+
+from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentEmbeddings, OCIModelDeploymentLLM
+from llamaindex_mdstream import OCIDataScience
+from mdstream_core import MDStreamError
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.otel import instrument, uninstrument
+from tests.test_langchain_clouds import chat_at
+
+MESSAGES = [ChatMessage(QUESTION)]
+
+#: What each platform is called.
+PROVIDERS = {
+    "oci-model-deployment": "oci.model_deployment",
+    "oci-genai": "oci.generative_ai",
+    "sagemaker": "aws.sagemaker",
+    "modelarts": "huawei.modelarts",
+    "modelarts-websocket": "huawei.modelarts",
+    "modelarts-maas": "huawei.modelarts",
+}
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator(aws_keys=AWS) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Emulator]:
+    """The emulator with the accounts of LlamaIndex's places."""
+    with Emulator(**ACCOUNTS) as cloud:
+        yield cloud
+
+
+async def aread(chat: Any, messages: Any = QUESTION) -> str:
+    """Read a stream of LangChain's to its end."""
+    return "".join([chunk.text async for chunk in chat.astream(messages)])
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_langchain_on_every_platform(cloud: Emulator, place: Place) -> None:
+    """One span a call, sync and async, healthy and broken; no credential and no word of the answer in it."""
+    backend = Backend()
+    chat = chat_at(place, cloud, hooks=(backend.hook,), default_headers={"x-token": SECRET})
+    chat.invoke(QUESTION)
+    assert ANSWER == "".join(chunk.text for chunk in chat.stream(QUESTION))
+    assert ANSWER == asyncio.run(aread(chat))
+    ending = next(iter(place.endings.values()))
+    cloud.script(ending.fault)
+    with pytest.raises(MDStreamError) as caught:
+        list(chat.stream(QUESTION))
+
+    *whole, broken = backend.ours
+    assert 3 == len(whole)
+    for span in backend.ours:
+        seen = dict(span.attributes or {})
+        assert ("chat", PROVIDERS[place.kind]) == (seen["gen_ai.operation.name"], seen["gen_ai.provider.name"])
+        assert (StatusCode.ERROR if span is broken else StatusCode.UNSET) == span.status.status_code
+    assert ("stop",) == dict(whole[1].attributes or {})["gen_ai.response.finish_reasons"]
+    failed = dict(broken.attributes or {})
+    assert caught.value.request_id == failed.get("mdstream.request_id")
+    assert caught.value.code == failed.get("mdstream.error.code")
+    assert failed["error.type"] == ending.error.__name__
+    for words in ("Nile", "rivers", SECRET, *AWS.values()):
+        assert words not in backend.everything()
+
+
+@pytest.mark.parametrize("place", LLAMAINDEX.values(), ids=LLAMAINDEX)
+def test_llamaindex_on_every_platform(guarded: Emulator, place: LlamaPlace) -> None:
+    """The same, with a refusal that passes; signed."""
+    backend = Backend()
+    guarded.reset()
+    llm = place.build(guarded, hooks=(backend.hook,))
+    guarded.script(place.passing, None)
+    assert str(llm.chat(MESSAGES).message.content).startswith("The Nile")
+
+    async def read() -> None:
+        async for _ in await llm.astream_chat(MESSAGES):
+            pass
+
+    asyncio.run(read())
+    ending = next(iter(place.endings.values()))
+    guarded.script(ending.fault)
+    with pytest.raises(MDStreamError):
+        list(llm.stream_chat(MESSAGES))
+
+    passed, healthy, broken = backend.ours
+    assert ["mdstream.retry"] == [event.name for event in passed.events]
+    assert (StatusCode.UNSET, StatusCode.ERROR) == (healthy.status.status_code, broken.status.status_code)
+    assert ending.error.__name__ == dict(broken.attributes or {})["error.type"]
+    for words in ("Nile", "rivers", "wJalr", "CODE", "KEY"):
+        assert words not in backend.everything().replace("AKEMULATED", "")
+
+
+def test_completions_are_text_completions(cloud: Emulator) -> None:
+    """Of either framework."""
+    backend = Backend()
+    OCIModelDeploymentLLM(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,)).invoke(QUESTION)  # type: ignore[arg-type]
+    chat = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,), is_chat_model=False)
+    chat.complete(QUESTION)
+
+    assert {"text_completion odsc-llm"} == {span.name for span in backend.ours}
+    assert "rivers" not in backend.everything()
+
+
+async def test_fifty_tasks_have_their_own_parents(cloud: Emulator) -> None:
+    """One hook, one model, fifty calls at once: each span is under the span that was current where it was asked."""
+    backend = Backend()
+    chat = ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,))
+    tracer = backend.tracers.get_tracer("test")
+
+    async def ask(number: int) -> tuple[int, str]:
+        with tracer.start_as_current_span(f"agent {number}") as above:
+            await aread(chat, f"echo {number}")
+            return above.get_span_context().span_id, f"agent {number}"
+
+    asked = dict(await asyncio.gather(*(ask(number) for number in range(50))))
+    assert 50 == len(backend.ours)
+    assert asked.keys() == {span.parent.span_id for span in backend.ours if span.parent}
+    assert 50 == len({span.context.trace_id for span in backend.ours if span.context})
+
+
+def test_fifty_threads_have_their_own_parents(cloud: Emulator) -> None:
+    """The same for threads, where each was given a context."""
+    backend = Backend()
+    chat = ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,))
+    tracer = backend.tracers.get_tracer("test")
+
+    def ask(number: int) -> int:
+        with tracer.start_as_current_span(f"agent {number}") as above:
+            list(chat.stream(f"echo {number}"))
+            return above.get_span_context().span_id
+
+    with ThreadPoolExecutor(10) as threads:
+        asked = set(threads.map(ask, range(50)))
+    assert asked == {span.parent.span_id for span in backend.ours if span.parent}
+
+    with tracer.start_as_current_span("batch") as above:
+        chat.batch([QUESTION] * 5)
+        ThreadPoolExecutor(1).submit(copy_context().run, chat.invoke, QUESTION).result()
+    assert {above.get_span_context().span_id} == {span.parent.span_id for span in backend.ours[50:] if span.parent}
+
+
+def test_embeddings_of_both_frameworks(cloud: Emulator) -> None:
+    """A span for each request, under the caller's, from threads and from tasks; no text in them."""
+    backend = Backend()
+    texts = [f"river number {number}" for number in range(40)]
+    langchain = OCIModelDeploymentEmbeddings(
+        endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,), batch_size=10, max_concurrency=4
+    )
+    llamaindex = embedding_at(cloud, hooks=(backend.hook,), embed_batch_size=10, num_workers=4)
+    with backend.tracers.get_tracer("test").start_as_current_span("indexing") as above:
+        langchain.embed_documents(texts)
+        asyncio.run(langchain.aembed_documents(texts))
+        llamaindex.get_text_embedding_batch(texts)
+
+    assert 12 == len(backend.ours)
+    assert {above.get_span_context().span_id} == {span.parent.span_id for span in backend.ours if span.parent}
+    assert {10} == {(span.attributes or {})["mdstream.input.count"] for span in backend.ours}
+    assert "river number" not in backend.everything()
+
+
+@pytest.mark.parametrize("read", [1, 3])
+async def test_readers_who_go_leave_no_span_open(cloud: Emulator, read: int) -> None:
+    """A break, a closed generator and a cancelled task, in both frameworks."""
+    backend = Backend()
+    chat = ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,))
+    llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,))
+    cloud.always(Fault("stall", after=6))
+    stream, stream_chat = chat.stream(QUESTION), llm.stream_chat(MESSAGES)
+    for _ in range(read):
+        next(stream)
+        next(stream_chat)
+    stream.close()  # type: ignore[attr-defined]
+    stream_chat.close()
+    astream = await llm.astream_chat(MESSAGES)
+    await anext(astream)
+    await astream.aclose()
+    task = asyncio.create_task(aread(chat))
+    await asyncio.sleep(0.3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert 4 == len(backend.ours)
+    for span in backend.ours:
+        assert (True, StatusCode.UNSET) == ((span.attributes or {})["mdstream.left"], span.status.status_code)
+
+
+def test_one_switch_for_both_frameworks(cloud: Emulator) -> None:
+    """Models that were made before are traced too."""
+    chat = ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none")
+    llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+    chat.invoke(QUESTION)
+    backend = Backend()
+    instrument(backend.tracers, backend.meters)
+    try:
+        chat.invoke(QUESTION)
+        llm.chat(MESSAGES)
+    finally:
+        uninstrument()
+    llm.chat(MESSAGES)
+
+    assert 2 == len(backend.ours)
+
+
+class Runs(BaseCallbackHandler):
+    """LangChain's tracers hear what this one hears."""
+
+    def __init__(self) -> None:
+        self.starts = 0
+
+    def on_chat_model_start(self, *_: Any, **__: Any) -> None:
+        """Count."""
+        self.starts += 1
+
+
+def test_beside_langchains_tracer(cloud: Emulator) -> None:
+    """The run is LangChain's and the span is ours: one each."""
+    backend, runs = Backend(), Runs()
+    chat = ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,))
+    list(chat.stream(QUESTION, config={"callbacks": [runs]}))
+
+    assert (1, 1) == (runs.starts, len(backend.ours))
+
+
+@pytest.mark.parametrize("framework", ["langchain", "llama_index"])
+def test_beside_openinference(cloud: Emulator, framework: str) -> None:
+    """There is one span of the kind LLM, OpenInference's, with the words; ours is in the same trace, without."""
+    package = pytest.importorskip(f"openinference.instrumentation.{framework}", reason="OpenInference is not installed")
+    kind = {"langchain": "LangChainInstrumentor", "llama_index": "LlamaIndexInstrumentor"}[framework]
+    backend = Backend()
+    instrumentor = getattr(package, kind)()
+    instrumentor.instrument(tracer_provider=backend.tracers)
+    try:
+        with backend.tracers.get_tracer("test").start_as_current_span("request") as above:
+            if framework == "langchain":
+                list(
+                    ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,)).stream(
+                        QUESTION
+                    )
+                )
+            else:
+                list(
+                    OCIDataScience(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,)).stream_chat(
+                        MESSAGES
+                    )
+                )
+    finally:
+        instrumentor.uninstrument()
+
+    kinds = [(span.attributes or {}).get("openinference.span.kind") for span in backend.spans]
+    assert 1 == kinds.count("LLM")
+    assert backend.only.context
+    assert backend.only.context.trace_id == above.get_span_context().trace_id
+    assert not [name for name in backend.seen if name.startswith(("llm.", "openinference."))]
