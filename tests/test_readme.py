@@ -14,6 +14,7 @@ from mdstream_core.emulator import Emulator
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MIGRATING = (ROOT / "docs/migrating.md").read_text(encoding="utf-8")
+TRACES = (ROOT / "docs/traces.md").read_text(encoding="utf-8")
 ENDPOINT = re.compile(r'endpoint="https://[^"]*",\n\s*auth_type="resource_principal"')
 
 
@@ -58,6 +59,15 @@ def test_the_guides_python_runs(cloud: Emulator, monkeypatch: pytest.MonkeyPatch
     assert "input_tokens" in shown
 
 
+def test_the_page_on_traces_runs(cloud: Emulator) -> None:
+    """A span for each of its two calls; the switch is off again."""
+    pytest.importorskip("opentelemetry.sdk", reason="the application's SDK; install mdstream-llm[test]")
+    shown = ran(TRACES, {}, cloud)
+
+    assert 2 == shown.count("chat odsc-llm {'gen_ai.operation.name': 'chat'")
+    assert "Nile" not in shown
+
+
 def ran(page: str, addresses: Mapping[str, str], cloud: Emulator) -> str:
     """What the blocks of a page print."""
     names: dict[str, Any] = {}
@@ -71,7 +81,7 @@ def ran(page: str, addresses: Mapping[str, str], cloud: Emulator) -> str:
     return shown.getvalue()
 
 
-@pytest.mark.parametrize("page", [README, MIGRATING], ids=["README", "migrating"])
+@pytest.mark.parametrize("page", [README, MIGRATING, TRACES], ids=["README", "migrating", "traces"])
 def test_pages_name_files_that_exist(page: str) -> None:
     """Their paths lead somewhere."""
     for path in re.findall(r"`((?:docs|tests|benchmarks)/[\w./]+)`", page):
