@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from _asking import WHOLE, Turning, call, refusal
+from _endings import ENDINGS, NOTHING
 from _raw_server import answer, serving
 from _telemetry import Backend
 from opentelemetry import context, trace
@@ -132,7 +133,7 @@ def test_a_refusal_that_passes_is_an_event(cloud: Emulator) -> None:
     assert 1 == sum(point.count for point in backend.points(DURATION))
 
 
-ENDINGS = {
+FAILURES = {
     "trailer": (Fault("trailer", after=3), "StreamTimeout", "ModelResponseTimeExceeded", 200, "OCI ended the stream"),
     "error event": (Fault("error_event", "vllm", after=3), "StreamFailure", "InternalServerError", 200, ""),
     "cut": (Fault("cut", after=3), "StreamInterrupted", "RemoteProtocolError", 200, ""),
@@ -142,10 +143,10 @@ ENDINGS = {
 }
 
 
-@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize("name", FAILURES)
 def test_a_failure_says_what_kind_with_its_code(cloud: Emulator, name: str) -> None:
     """Status ERROR with the message, the class as `error.type`, the service's code and id; and how much had come."""
-    fault, kind, code, status, words = ENDINGS[name]
+    fault, kind, code, status, words = FAILURES[name]
     backend = Backend()
     cloud.script(fault)
     error = ask(cloud, backend)
@@ -273,15 +274,16 @@ def test_prompts_and_answers_are_left_out(cloud: Emulator) -> None:
     """Not in attributes, events, descriptions or measurements; also where an error quotes them."""
     backend = Backend()
     ask(cloud, backend)
-    for fault in (Fault("trailer", after=4), Fault("malformed_json", after=3), Fault("cut", after=3)):
-        cloud.script(fault)
-        ask(cloud, backend)
+    for ending in [*ENDINGS.values(), *NOTHING.values()]:
+        for stream in (True, False):
+            cloud.script(ending.fault)
+            ask(cloud, backend, stream=stream)
     refused = {"detail": [{"type": "missing", "msg": "Field required", "input": QUESTION}]}
     script = answer(refusal(b"422 No", json.dumps(refused).encode()))
     with serving(script) as server, pytest.raises(errors.InvalidRequest, match=ASKED):
         Client(trust_env=False).complete(call(server, hooks=(backend.hook,)))
 
-    assert 5 == len(backend.ours)
+    assert 2 + 2 * len(ENDINGS | NOTHING) == len(backend.ours)
     for words in (ASKED, "rivers", "Nile", "Amazon"):
         assert words not in backend.everything()
 
@@ -439,7 +441,8 @@ def test_every_call_can_be_traced_and_no_more(cloud: Emulator) -> None:
 def test_odd_values_break_no_call(cloud: Emulator) -> None:
     """What a caller or a server says of the wrong kind is left out."""
     odd = {"temperature": float("nan"), "max_tokens": "many", "stop": 7, "seed": 10**30, "top_k": [1], "n": None}
-    question = {**odd, "messages": [{"role": "user", "content": [{"text": "?"}, 7, "\ud800"]}]}
+    question = {**odd, "tools": ["look"]}
+    question["messages"] = [{"content": [{"text": "?"}, 7, "\ud800"], "tool_calls": [1, {"function": "f"}]}, "hello"]
     backend = Backend(content=True)
     with serving(answer(WHOLE)) as server:
         platform = OCIModelDeployment(f"{server.url}/ocid1.x")

@@ -73,22 +73,22 @@ def test_langchain_on_every_platform(cloud: Emulator, place: Place) -> None:
     chat.invoke(QUESTION)
     assert ANSWER == "".join(chunk.text for chunk in chat.stream(QUESTION))
     assert ANSWER == asyncio.run(aread(chat))
-    ending = next(iter(place.endings.values()))
-    cloud.script(ending.fault)
-    with pytest.raises(MDStreamError) as caught:
-        list(chat.stream(QUESTION))
+    whole = len(backend.ours)
+    for ending in place.endings.values():
+        cloud.script(ending.fault)
+        with pytest.raises(MDStreamError) as caught:
+            list(chat.stream(QUESTION))
+        failed = dict(backend.ours[-1].attributes or {})
+        assert caught.value.request_id == failed.get("mdstream.request_id")
+        assert caught.value.code == failed.get("mdstream.error.code")
+        assert ending.error.__name__ == failed["error.type"]
 
-    *whole, broken = backend.ours
-    assert 3 == len(whole)
-    for span in backend.ours:
+    assert (3, 3 + len(place.endings)) == (whole, len(backend.ours))
+    for number, span in enumerate(backend.ours):
         seen = dict(span.attributes or {})
         assert ("chat", PROVIDERS[place.kind]) == (seen["gen_ai.operation.name"], seen["gen_ai.provider.name"])
-        assert (StatusCode.ERROR if span is broken else StatusCode.UNSET) == span.status.status_code
-    assert ("stop",) == dict(whole[1].attributes or {})["gen_ai.response.finish_reasons"]
-    failed = dict(broken.attributes or {})
-    assert caught.value.request_id == failed.get("mdstream.request_id")
-    assert caught.value.code == failed.get("mdstream.error.code")
-    assert failed["error.type"] == ending.error.__name__
+        assert (StatusCode.UNSET if number < whole else StatusCode.ERROR) == span.status.status_code
+    assert ("stop",) == dict(backend.ours[1].attributes or {})["gen_ai.response.finish_reasons"]
     for words in ("Nile", "rivers", SECRET, *AWS.values()):
         assert words not in backend.everything()
 

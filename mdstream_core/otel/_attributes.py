@@ -11,6 +11,7 @@ from mdstream_core.errors import (
     MalformedStream,
     MDStreamError,
     PermissionDenied,
+    StreamInterrupted,
 )
 from mdstream_core.events import Reply
 from mdstream_core.http import Request
@@ -85,7 +86,8 @@ _USAGE = {
 
 _PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
-#: Errors whose words may quote the question, or the answer that could not be read.
+#: Errors whose words may quote the question, or the answer that could not be read; so may those of an interruption that
+#: has something in `raw`: a piece that was cut.
 _QUOTING = (InvalidRequest, MalformedStream)
 
 #: Errors whose words may quote a credential, or the string that was signed with it.
@@ -183,7 +185,7 @@ def words(error: MDStreamError, *, content: bool) -> str:
     >>> words(InvalidRequest("'Tell me a secret' is no messages array", status=422), content=False)
     'InvalidRequest 422'
     """
-    quotes = isinstance(error, _QUOTING) or error.code == "EmptyStream"
+    quotes = isinstance(error, _QUOTING) or (isinstance(error, StreamInterrupted) and error.raw)
     if isinstance(error, _REVEALING) or (quotes and not content):
         return " ".join(str(one) for one in (type(error).__qualname__, error.status, error.code) if one)
     return str(error)[:_WORDS]

@@ -46,7 +46,8 @@ def said_content(reply: Reply, question: Question) -> dict[str, str]:
     return {"gen_ai.output.messages": _written(said)}
 
 
-def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+def _message(value: Any) -> dict[str, Any]:
+    message = _object(value)
     role, content = str(message.get("role") or "user"), message.get("content")
     if role == "tool":
         response = content if isinstance(content, str) else list(_parts(content))
@@ -93,14 +94,22 @@ def _spoken(choice: Choice) -> Iterable[tuple[str, str]]:
     return ("reasoning", choice.reasoning), ("text", choice.text), ("text", choice.refusal)
 
 
-def _call(call: Mapping[str, Any]) -> Part:
-    function = call.get("function") or {}
+def _call(value: Any) -> Part:
+    call = _object(value)
+    function = _object(call.get("function"))
     named = {"id": call.get("id"), "name": str(function.get("name"))}
     return {"type": "tool_call", **named, "arguments": _read(function.get("arguments"))}
 
 
-def _tool(tool: Mapping[str, Any]) -> Part:
-    return {"type": str(tool.get("type") or "function"), "name": str((tool.get("function") or tool).get("name"))}
+def _tool(value: Any) -> Part:
+    tool = _object(value)
+    named = _object(tool.get("function") or tool)
+    return {"type": str(tool.get("type") or "function"), "name": str(named.get("name"))}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """A value as the object that it should be: a question that is wrong is refused by the service, not here."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _read(arguments: Any) -> Any:

@@ -88,7 +88,7 @@ class Recording:
     def _ended(self, moment: Ended) -> None:
         now, reply = perf_counter(), moment.reply
         self._opened().set_attributes(attributes.answer(reply))
-        self._close(now, reply)
+        self._close(now, reply, whole=not reply.resumed)  # a joint is no time of the model's
 
     def _failed(self, moment: Failed) -> None:
         now, error = perf_counter(), moment.error
@@ -110,7 +110,7 @@ class Recording:
         span.set_status(Status(StatusCode.ERROR, kind))
         self._close(now, moment.partial, kind)
 
-    def _close(self, now: float, reply: Reply | None, error: str = "") -> None:
+    def _close(self, now: float, reply: Reply | None, error: str = "", *, whole: bool = False) -> None:
         """Measure, and end the span."""
         span, self._over = self._opened(), True
         if reply and self._content and span.is_recording():
@@ -126,7 +126,7 @@ class Recording:
             waited = self._first - self._began
             span.set_attribute("gen_ai.response.time_to_first_chunk", waited)
             self._metrics.first_chunk.record(waited, who, at)
-            if reply and not (error or reply.resumed):  # a joint is no time of the model's
+            if reply and whole:
                 self._metrics.pace(now - self._first, reply.usage, who, at)
         span.end()
 
