@@ -64,6 +64,7 @@ PROGRAMS = {
     "display": _CORE
     + "from mdstream_core.display import show\n"
     + "assert 'Paris' == show(service.client.stream(service.call(OpenAIChat(), question))).text\n",
+    "otel": _CORE + "from mdstream_core.otel import telemetry\ntelemetry()\n",
     "emulator": "from mdstream_core.emulator import Emulator\nwith Emulator() as cloud: assert cloud.url\n",
 }
 
