@@ -59,6 +59,7 @@ else:
             "import llama_index.llms.mdstream",
             "MissingExtra llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'",
         ),
+        (
             "opentelemetry",
             "import mdstream_core.otel",
             "MissingExtra opentelemetry-api is not installed: pip install 'mdstream-llm[otel]'",
