@@ -122,9 +122,11 @@ class OnSageMaker(Endpoint):
 
     @property
     def handled_by(self) -> str | None:
-        """The class of the content handler, if there is one."""
+        """The content handler, if there is one: its class and what it was made with."""
+        if self.content_handler is None:
+            return None
         kind = type(self.content_handler)
-        return None if self.content_handler is None else f"{kind.__module__}.{kind.__qualname__}"
+        return f"{kind.__module__}.{kind.__qualname__}({sorted(vars(self.content_handler).items())!r})"
 
     def _checks(self) -> None:
         if not self.endpoint_name:

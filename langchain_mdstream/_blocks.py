@@ -100,9 +100,8 @@ def media_blocks(beside: Mapping[str, Any]) -> list[dict[str, Any]]:
         beside: A message's `additional_kwargs`.
     """
     pictures = [
-        {**_addressed("image", (one.get("image_url") or one).get("url") or ""), "index": f"lc_img_{at}"}
+        {**_addressed("image", _address(one)), "index": f"lc_img_{at}"}
         for at, one in enumerate(beside.get("images") or ())
-        if isinstance(one, Mapping)
     ]
     sound = beside.get("audio")
     if not isinstance(sound, Mapping):
@@ -110,6 +109,13 @@ def media_blocks(beside: Mapping[str, Any]) -> list[dict[str, Any]]:
     extras = {name: value for name, value in sound.items() if name != "data"}
     block = {"type": "audio", "base64": sound.get("data") or "", "mime_type": "audio/wav", "index": "lc_aud_0"}
     return [*pictures, {**block, **({"extras": extras} if extras else {})}]
+
+
+def _address(picture: Any) -> str:
+    """Where a picture is, however deep a server puts that."""
+    while isinstance(picture, Mapping):
+        picture = picture.get("image_url") or picture.get("url")
+    return picture if isinstance(picture, str) else ""
 
 
 def _addressed(kind: str, url: str) -> dict[str, Any]:

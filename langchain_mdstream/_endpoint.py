@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Mapping
+from copy import deepcopy as copy
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
@@ -135,10 +136,7 @@ class Endpoint(BaseModel):
         named = cls._understood(named)
         if isinstance(headers := named.get("default_headers"), Mapping):
             named["default_headers"] = {name: str(value) for name, value in headers.items()}
-        key = os.environ.get(_KEY) if cls.takes_bearer_key else None
-        if key and not any(named.get(name) for name in ("api_key", "auth", "auth_type")):
-            named["api_key"] = key
-        return named
+        return _keyed(named, wanted=cls.takes_bearer_key)
 
     @classmethod
     def _understood(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -211,6 +209,11 @@ class Endpoint(BaseModel):
         fields = {name: self._kept(name, value) for name, value in state["__dict__"].items()}
         return {**state, "__dict__": fields, "__pydantic_private__": private}
 
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """With the key of the environment, as a new object finds it."""
+        super().__setstate__(state)
+        self.__dict__.update(_keyed({name: self.__dict__[name] for name in _CREDENTIALS}, wanted=self.takes_bearer_key))
+
     def _kept(self, name: str, value: Any) -> Any:
         """What a pickle holds of a field."""
         field = type(self).model_fields.get(name)
@@ -231,7 +234,10 @@ class Endpoint(BaseModel):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy; with `update` it has connections of its own, because where or how to ask may be another."""
-        copied = super().model_copy(update=update)  # fields are values: there is nothing to copy deeper
+        copied = super().model_copy(update=update)
+        if deep:  # what is shared are connections, signers and clients
+            values = copied.__dict__.items()
+            copied.__dict__.update({name: copy(value) for name, value in values if isinstance(value, dict | list)})
         if update:
             copied._forget()
         return copied
@@ -246,7 +252,7 @@ class Endpoint(BaseModel):
             setattr(self, name, None)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return self.model_copy()  # what is shared are connections
+        return self.model_copy(deep=True)
 
     def _checks(self) -> None:
         """A wrong endpoint is told where it is written."""
@@ -277,6 +283,16 @@ class Endpoint(BaseModel):
     def _spoken(self, question: Mapping[str, Any], *, stream: bool) -> Dialect:
         """What a question is asked in."""
         return dialect(self.dialect or self._speaks(str(question.get("model") or "")))
+
+
+#: The fields of which any says who signs.
+_CREDENTIALS = ("api_key", "auth", "auth_type")
+
+
+def _keyed(named: dict[str, Any], *, wanted: bool) -> dict[str, Any]:
+    """The fields, with the environment's bearer key where nothing is said of who signs."""
+    key = os.environ.get(_KEY) if wanted else None
+    return {**named, "api_key": SecretStr(key)} if key and not any(map(named.get, _CREDENTIALS)) else named
 
 
 def not_of_a_call(kwargs: Mapping[str, Any]) -> None:

@@ -180,6 +180,11 @@ def _refusal(block: Mapping[str, Any]) -> Part:
     return {"type": "text", "text": block["refusal"]}
 
 
+def _non_standard(block: Mapping[str, Any]) -> Part | None:
+    """What core has no name for: a refusal, in older cores. Anything else is as if it stood alone."""
+    return _part(block["value"])
+
+
 def _url(block: Mapping[str, Any], media: str) -> str:
     data, media = _inline(block, media)
     if data is not None:
@@ -201,7 +206,7 @@ def _inline(block: Mapping[str, Any], media: str) -> tuple[str | None, str]:
     return block.get("base64") or block.get("data"), block.get("mime_type") or media
 
 
-_PARTS: dict[str, Callable[[Mapping[str, Any]], Part]] = {
+_PARTS: dict[str, Callable[[Mapping[str, Any]], Part | None]] = {
     "text": _text,
     "text-plain": _text,
     "image": _image,
@@ -216,6 +221,7 @@ _PARTS: dict[str, Callable[[Mapping[str, Any]], Part]] = {
     "document_url": _as_it_is,
     "media": _media,
     "refusal": _refusal,
+    "non_standard": _non_standard,
 }
 
 #: What data is, by the first half of its media type; anything else is a file.

@@ -8,6 +8,7 @@ from pydantic import field_validator
 from langchain_mdstream._endpoint import Endpoint, not_of_a_call
 from langchain_mdstream._inquiries import Telling
 from mdstream_core import Call, Dialect, Markup
+from mdstream_core.http import without_secrets
 
 #: Fields that go into the question under their own names.
 _PARAMETERS = (
@@ -100,7 +101,7 @@ class Model(Telling):
 
     @property
     def _resumes(self) -> int:
-        return 3 if self.resume is True else int(self.resume)
+        return 3 if self.resume is True else max(0, int(self.resume))
 
     def _call(self, asked: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool) -> Call:
         """One call: the fields, then what the caller says, then `extra_body`."""
@@ -115,7 +116,7 @@ class Model(Telling):
         if stream and not self.stream_usage:
             question.setdefault("stream_options", {"include_usage": False})
         if stream and (question.get("n") or 1) > 1:
-            raise ValueError(f"n={question['n']} answers cannot be told as one stream: use invoke or generate")
+            question["n"] = 1
         return self._ask(question, kwargs.get("extra_headers"), stream=stream)
 
     def _spoken(self, question: Mapping[str, Any], *, stream: bool) -> Dialect:
@@ -155,4 +156,5 @@ class Model(Telling):
             "parsers": [self.tool_call_parser, self.reasoning_parser],
             "model_kwargs": self.model_kwargs,
             "extra_body": self.extra_body,
+            "headers": without_secrets(self.default_headers),
         }

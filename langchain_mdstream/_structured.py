@@ -3,6 +3,7 @@
 from operator import itemgetter
 from typing import Any, Literal
 
+from langchain_core import exceptions
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import (
@@ -56,7 +57,13 @@ def json_schema_format(schema: Any, strict: bool | None) -> dict[str, Any]:
 
 
 def _whole(message: AIMessage) -> AIMessage:
-    """Half an object is no answer, and the parsers would mend it into one."""
+    """Half an object is no answer, and the parsers would mend it into one; a refusal is none either, and said so."""
+    if refusal := message.additional_kwargs.get("refusal"):
+        if hasattr(exceptions, "ModelRefusalError"):
+            return message  # the parsers of newer cores raise it
+        raise OutputParserException(f"the model refused: {refusal}", llm_output=str(refusal))
+    if message.response_metadata.get("finish_reason") == "content_filter":
+        raise OutputParserException("the answer was stopped by a content filter", llm_output=message.text)
     cut = message.response_metadata.get("finish_reason") == "length"
     if cut or is_unfinished(message.text):
         raise OutputParserException(

@@ -154,7 +154,7 @@ class ChatModel(Model, BaseChatModel):
             A runnable whose messages may have `tool_calls`.
         """
         wires = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
-        choice = _choice(tool_choice, [wire["function"]["name"] for wire in wires])
+        choice = _choice(tool_choice, [wire["function"]["name"] for wire in wires]) if wires else None
         bound = {"tools": wires or None, "tool_choice": choice, "parallel_tool_calls": parallel_tool_calls}
         return super().bind(**{name: value for name, value in bound.items() if value is not None}, **kwargs)
 
@@ -220,7 +220,16 @@ class ChatModel(Model, BaseChatModel):
     def _chat(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> Call:
+        if isinstance(choice := kwargs.get("tool_choice"), str | bool) and (tools := kwargs.get("tools")):
+            kwargs = {
+                **kwargs,
+                "tool_choice": _choice(choice, [tool.get("function", {}).get("name") for tool in tools]),
+            }
         return self._call({"messages": openai_messages(messages)}, stop, kwargs, stream=stream)
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """What the cache goes by: core's own, and all that an answer depends on but is not serialized."""
+        return f"{super()._get_llm_string(stop, **kwargs)}---{self._identifying_params}"
 
     def _asked(self, kwargs: dict[str, Any]) -> str:
         """The model that is asked."""

@@ -1,6 +1,7 @@
 """Embeddings: texts in, vectors out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -107,7 +108,10 @@ class EmbeddingModel(Endpoint, Embeddings):
         return await self._agathered(texts, self._question(input_type, kwargs), chunk_size or self.batch_size)
 
     def _gathered(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> Reply:
-        with langchain_errors(), progress(len(inputs), "Embedding", shown=self.show_progress_bar) as told:
+        with (
+            langchain_errors(),
+            self._bar(len(inputs)) as told,
+        ):
             return self.service.gather(
                 self._embedding_dialect(question),
                 question,
@@ -119,7 +123,10 @@ class EmbeddingModel(Endpoint, Embeddings):
 
     async def _agathered(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> Reply:
         await self._ready()
-        with langchain_errors(), progress(len(inputs), "Embedding", shown=self.show_progress_bar) as told:
+        with (
+            langchain_errors(),
+            self._bar(len(inputs)) as told,
+        ):
             return await self.service.agather(
                 self._embedding_dialect(question),
                 question,
@@ -129,7 +136,11 @@ class EmbeddingModel(Endpoint, Embeddings):
                 told=told,
             )
 
+    def _bar(self, count: int) -> AbstractContextManager[Callable[[int], object]]:
+        return progress(count, "Embedding", shown=self.show_progress_bar and count > 1)
+
     def _question(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+        kwargs = {self.aliases.get(name, name): value for name, value in kwargs.items()}
         not_of_a_call(kwargs)
         said = {"model": self.model or None, "dimensions": self.dimensions, "input_type": input_type}
         return {**said, **self.model_kwargs, **kwargs, **(self.extra_body or {})}

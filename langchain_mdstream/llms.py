@@ -134,6 +134,8 @@ class CompletionModel(Model, BaseLLM):
 
     def _is_listened_to(self, run_manager: Any, kwargs: dict[str, Any]) -> bool:
         """Whether tokens are wanted while an answer comes: chat models have this in core, completion models do not."""
+        if (kwargs.get("n") or self.n or 1) > 1:
+            return False  # several answers are not told as one stream
         if "stream" in kwargs or "streaming" in self.model_fields_set:
             return bool(kwargs.get("stream", self.streaming))
         handlers = run_manager.handlers if run_manager else []

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from langchain_mdstream._endpoint import Endpoint, Kind
 from langchain_mdstream._errors import langchain_errors
@@ -27,7 +27,7 @@ class Reranker(Endpoint, BaseDocumentCompressor):
     # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    top_n: int | None = 3
+    top_n: int | None = Field(default=3, gt=0)
     """How many documents to keep; `None` keeps all, in their new order."""
 
     score_threshold: float | None = None
@@ -85,7 +85,7 @@ class Reranker(Endpoint, BaseDocumentCompressor):
                 [_text(document) for document in documents],
                 batch_size=self.batch_size,
                 at_once=self.max_concurrency,
-                answers=top_n or self.top_n,
+                answers=self._most(top_n),
             )
         return self._good(reply)
 
@@ -99,12 +99,17 @@ class Reranker(Endpoint, BaseDocumentCompressor):
                 [_text(document) for document in documents],
                 batch_size=self.batch_size,
                 at_once=self.max_concurrency,
-                answers=top_n or self.top_n,
+                answers=self._most(top_n),
             )
         return self._good(reply)
 
+    def _most(self, top_n: int | None) -> int | None:
+        if top_n is not None and top_n < 1:
+            raise ValueError(f"top_n={top_n} is no number of documents: give 1 or more")
+        return top_n or self.top_n
+
     def _question(self, query: str, top_n: int | None) -> dict[str, Any]:
-        said = {"model": self.model or None, "query": query, "top_n": top_n or self.top_n}
+        said = {"model": self.model or None, "query": query, "top_n": self._most(top_n)}
         return {**said, **self.model_kwargs, **(self.extra_body or {})}
 
     def _good(self, reply: Reply) -> Reply:

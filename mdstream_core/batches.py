@@ -44,6 +44,7 @@ class Batches:
         self._answers = answers
         self._told = told
         self._replies: dict[int, Reply] = {}
+        self._lengths: set[int] = set()
         self._error: MDStreamError | None = None
         self._lock = Lock()
 
@@ -55,6 +56,11 @@ class Batches:
         """The next batch, as the places of its inputs; `None` when there is none, or one of them has failed."""
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
+
+    def stop(self) -> None:
+        """Let nobody take another batch."""
+        with self._lock:
+            self._waiting.clear()
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -70,11 +76,16 @@ class Batches:
 
     def answered(self, span: range, reply: Reply) -> None:
         """Take the answer of a batch in. Raises `MalformedStream` if an input has none."""
-        found = {one.index for one in reply.embeddings} | {one.index for one in reply.ranking}
+        places = [one.index for one in (*reply.embeddings, *reply.ranking)]  # type: ignore[attr-defined]
+        found = set(places)
         expected = min(len(span), self._answers or len(span))
-        if len(found) < expected or not found <= set(range(len(span))):
+        if len(found) < expected or len(found) < len(places) or not found <= set(range(len(span))):
             raise MalformedStream(f"{len(span)} inputs were sent, and answers came for {len(found)} of them")
+        lengths = {len(one.vector) for one in reply.embeddings}
         with self._lock:
+            self._lengths |= lengths
+            if len(self._lengths) > 1:
+                raise MalformedStream(f"vectors of {' and '.join(map(str, sorted(self._lengths)))} numbers in one list")
             self._replies[span.start] = reply
             self._told(len(span))
 

@@ -21,7 +21,7 @@ from mdstream_core.errors import (
 )
 from mdstream_core.events import Event, Reply, Sum
 from mdstream_core.http import Head, Request, Timeout, without_secrets
-from mdstream_core.resume import Holding, Joint, can_go_on
+from mdstream_core.resume import Holding, Joint, SecondHalf, can_go_on
 from mdstream_core.retry import Retry
 from mdstream_core.tracing import (
     Answered,
@@ -127,8 +127,8 @@ class Call:
         """
         said = exchange.reply()
         error = exchange.explain(error)
-        if exchange.started:
-            delay = self._goes_on(said, error)
+        if exchange.started or exchange.holds:
+            delay = self._goes_on(said, error) if left > 0 else None
         else:
             delay = self._delay(exchange, error, renewable)
             delay = None if delay is None or delay >= left else delay
@@ -150,7 +150,7 @@ class Call:
 
     def _cause(self, exchange: "Exchange", error: MDStreamError) -> MDStreamError:
         """Where a second half never began, what broke the first one is what happened."""
-        if self.joint is None or exchange.started or error is self.joint.error:
+        if self.joint is None or exchange.started or exchange.holds or error is self.joint.error:
             return error
         self.joint.error.__cause__ = error
         return self.joint.error
@@ -266,11 +266,15 @@ class Exchange:
         events: list[Event] = []
         if self._frames is None or self._broken or self.enough:  # what is behind the end is no part of the answer
             return events
+        payload = b""
         try:
             for payload, name in self._frames.end():
                 events += self._decoder.feed(payload, name)
         except MalformedStream as error:
-            self._cut = StreamInterrupted(f"the answer stopped in the middle: {error}", raw=error.raw)
+            if not payload or _json.is_unfinished(payload.decode("utf-8", "replace")):
+                self._cut = StreamInterrupted(f"the answer stopped in the middle: {error}", raw=error.raw)
+            else:
+                self._broken = error  # it came whole, and cannot be read
         except MDStreamError as error:
             self._broken = error
         if events:
@@ -295,6 +299,11 @@ class Exchange:
         if self._call.hooked:
             self._call.finish(Ended(self.reply()))
         return events
+
+    @property
+    def holds(self) -> bool:
+        """Whether something of a second half has come that is not told yet."""
+        return isinstance(self._decoder, SecondHalf) and self._decoder.holds
 
     @property
     def over(self) -> bool:

@@ -5,6 +5,7 @@ They hold a connection pool and a signer, and nothing of any stream: one client 
 
 import asyncio
 import inspect
+import os
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import anyio
 import anyio.lowlevel
@@ -38,6 +39,20 @@ _REFRESHES = 40
 _limiters: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("mdstream refreshes")
 
 
+#: Every client of this process. One that forks has its parent's connections in its hands, and two who read from one
+#: socket read each other's answers: the child lets go of them, and does not close what is not its own.
+_CLIENTS: "WeakSet[_Half]" = WeakSet()
+
+
+def _born_again() -> None:
+    for client in list(_CLIENTS):
+        client.let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_born_again)
+
+
 class _Half:
     """What does not wait: who signs (a signer of ours, or an `httpx.Auth` while it is sent), and who is warned."""
 
@@ -45,6 +60,11 @@ class _Half:
         self._signer = auth if isinstance(auth, Signer) else Unsigned()
         self._auth = {} if auth is None or isinstance(auth, Signer) else {"auth": auth}
         self._warned = False
+        _CLIENTS.add(self)
+
+    def let_go(self) -> None:
+        """Begin without connections and locks, in a forked process."""
+        raise NotImplementedError
 
     def _aged(self, exchange: Exchange) -> int | None:
         """The key that must be fetched again before the next signature, if it must."""
@@ -98,6 +118,10 @@ class Client(_Half):
             raise ValueError("http_client is for threads: give an httpx.AsyncClient as http_async_client")
         self._given = http
         self._options = options
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Begin without connections and locks, in a forked process."""
         self._lock = threading.Lock()
         self._own: httpx.Client | None = None
 
@@ -118,7 +142,7 @@ class Client(_Half):
                                 events = exchange.feed(data)
                                 for event in events:
                                     yield event
-                                patience.heard(progress=bool(events), drain=exchange.drain)
+                                patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
                                 if exchange.enough:
                                     break
                         for event in exchange.rest():
@@ -183,6 +207,10 @@ class AsyncClient(_Half):
             raise ValueError("http_async_client is for tasks: give an httpx.Client as http_client")
         self._given = http
         self._options = options
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Begin without connections and locks, in a forked process."""
         self._lock = threading.Lock()
         self._own: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
 
@@ -204,7 +232,7 @@ class AsyncClient(_Half):
                                     events = exchange.feed(data)
                                     for event in events:
                                         yield event
-                                    patience.heard(progress=bool(events), drain=exchange.drain)
+                                    patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
                                     if exchange.enough:
                                         break
                             for event in exchange.rest():

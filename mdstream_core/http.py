@@ -71,7 +71,8 @@ class Timeout:
         write: To hand over one piece of the request.
         pool: For a free connection.
         first_token: From sending the question to the first event.
-        total: For the whole call, retries included. OCI allows a stream 5 minutes.
+        total: For the whole call, retries included; an answer that is gone on with (`resume`) has it anew. OCI allows a
+            stream 5 minutes.
     """
 
     connect: float | None = 10.0

@@ -57,8 +57,12 @@ def gather(client: Client, ask: Callable[[range], Call], batches: Batches, gate:
         _work(client, ask, batches, gate)
         return batches.reply()
     with ThreadPoolExecutor(workers, "mdstream") as threads:
-        for done in [threads.submit(copy_context().run, _work, client, ask, batches, gate) for _ in range(workers)]:
-            done.result()
+        asked = [threads.submit(copy_context().run, _work, client, ask, batches, gate) for _ in range(workers)]
+        try:
+            for done in asked:
+                done.result()
+        finally:  # Ctrl-C waits for the requests under way, and no more are begun
+            batches.stop()
     return batches.reply()
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from mdstream_core.errors import MDStreamError, StreamFailure, StreamInterrupted
-from mdstream_core.events import Event, Logprobs, Reply, Resumed, TextDelta, Usage
+from mdstream_core.events import Event, Logprobs, Reply, Resumed, Served, TextDelta, Usage
 
-#: How many letters tell that a server has begun anew. Fewer can be said twice by chance.
+#: How many letters tell that a server has begun anew, or says again what it said last. Fewer can come by chance.
 _TELLING, _LEAST = 24, 8
 
 
@@ -65,7 +65,6 @@ class SecondHalf:
     def __init__(self, inner: Any, joint: Joint) -> None:
         self._inner = inner
         self._joint = joint
-        self._opening = joint.said.text[:_TELLING]
         self._held: list[Event] | None = []
 
     @property
@@ -91,21 +90,47 @@ class SecondHalf:
         """There are no more payloads."""
         return [*self._told(self._inner.end()), *self._released()]
 
+    @property
+    def holds(self) -> bool:
+        """Whether something has come that is not told yet."""
+        return bool(self._held)
+
     def held(self) -> list[Event]:
-        """What has come and was not told yet: the same words again, as far as they came, are no second half."""
-        return self._inner.held() if isinstance(self._inner, Holding) else []
+        """What has come and was not told yet, but for the same words again."""
+        inner = self._inner.held() if isinstance(self._inner, Holding) else []
+        again = _plain(self._joint.said.text).startswith(self._heard)
+        return [*([] if again else self._held or ()), *inner]
 
     def _told(self, events: Sequence[Event]) -> list[Event]:
         added = [self._added(event) for event in events]
         if self._held is None:
             return added
         self._held += added
-        text = "".join(event.text for event in self._held if isinstance(event, TextDelta))
-        if text.startswith(self._opening):
+        if self._repeats:
+            self._held = []
             error = self._joint.error
-            error.args = (f"{error}; asked to go on, the server began its answer anew",)
+            error.args = (f"{error}; asked to go on, the server said again what it had said",)
             raise error
-        return [] if self._opening.startswith(text) else self._released()
+        other = any(not isinstance(event, TextDelta | Served | Usage | Logprobs) for event in self._held)
+        return self._released() if other or not self._undecided else []
+
+    @property
+    def _heard(self) -> str:
+        """The text that is held. Blanks before it and capital letters do not make it another."""
+        return _plain("".join(event.text for event in self._held or () if isinstance(event, TextDelta)))
+
+    @property
+    def _repeats(self) -> bool:
+        """Whether what is held is the beginning of the first half again, or its end."""
+        heard, said = self._heard, _plain(self._joint.said.text)
+        sizes = range(_LEAST, min(len(heard), _TELLING) + 1)
+        return heard.startswith(said[:_TELLING]) or any(said.endswith(heard[:size]) for size in sizes)
+
+    @property
+    def _undecided(self) -> bool:
+        """Whether what is held may still become such."""
+        heard, said = self._heard, _plain(self._joint.said.text)
+        return said.startswith(heard) or heard in said[-_TELLING:]
 
     def _released(self) -> list[Event]:
         held, self._held = self._held, None
@@ -119,3 +144,7 @@ class SecondHalf:
             return event
         counts = {name: getattr(event, name) + getattr(before, name) for name in ("input", "output", "total")}
         return replace(event, **counts)
+
+
+def _plain(text: str) -> str:
+    return text.lstrip().casefold()

@@ -143,12 +143,12 @@ def test_calls_that_the_model_wrote_wrongly_are_invalid_calls(cloud: Emulator) -
 
 
 def test_n_answers(cloud: Emulator) -> None:
-    """`n` answers come as `n` generations, and cannot be streamed as one."""
+    """`n` answers come as `n` generations; a stream gives one."""
     chat = chat_at(cloud, n=2)
 
     assert 2 == len(chat.generate([[HumanMessage("hi")]]).generations[0])
-    with pytest.raises(ValueError, match="n=2"):
-        list(chat.stream("hi"))
+    assert "".join(chunk.text for chunk in chat.stream("hi"))
+    assert 1 == cloud.last.json["n"]
 
 
 def test_logprobs(cloud: Emulator) -> None:

@@ -62,7 +62,7 @@ def chat_at(cloud: Emulator, name: str = "OCI model deployment", **options: Any)
 async def test_a_chat_goes_on(cloud: Emulator, name: str, breaks: int) -> None:
     """The answer is whole, no word twice, each joint told; streamed, awaited, and in one piece."""
     chat = chat_at(cloud, name)
-    faults = [Fault("cut", after=4), Fault("cut", after=2)][:breaks]
+    faults = [Fault("cut", after=4), Fault("cut", after=4)][:breaks]
     for ask in (_stream, _astream, _invoke):
         cloud.reset()
         cloud.script(*faults, None)
@@ -157,13 +157,68 @@ def test_a_server_that_begins_anew_is_found_out(cloud: Emulator) -> None:
     again = b'data: {"choices":[{"index":0,"delta":{"content":"The Nile, the Amazon and so on"}}]}\n\n'
     cloud.script(Fault("body", data=begun), Fault("body", data=again))
     told = []
-    with pytest.raises(StreamInterrupted, match="began its answer anew") as caught:
+    with pytest.raises(StreamInterrupted, match="said again what it had said") as caught:
         for chunk in chat.stream(QUESTION):
             told.append(chunk.text)  # noqa: PERF401  # what came before the error counts
 
     assert ["The Nile, the Ama"] == told
     assert "The Nile, the Ama" == caught.value.partial.text  # type: ignore[union-attr]
     assert 2 == len(cloud.requests)
+
+
+def _said(*texts: str, end: bool = False) -> bytes:
+    """A stream of these pieces."""
+    pieces = [{"index": 0, "delta": {"content": text}} for text in texts]
+    events = [{"choices": [piece]} for piece in pieces]
+    if end:
+        events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events) + b"data: [DONE]\n\n" * end
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        ("  \n", "the nile, the ", "Amazon and the Ganges"),
+        (" the", " Amazon", " and the Ganges"),
+        ("the Amazon",),
+    ],
+    ids=["blanks and capitals", "its end, in pieces", "its end, whole"],
+)
+async def test_a_server_that_says_something_again_is_found_out(cloud: Emulator, again: tuple[str, ...]) -> None:
+    """However it writes it: no word of it is told."""
+    first = "The Nile, the Amazon"
+    for ask in (_stream, _astream):
+        cloud.reset()
+        cloud.script(Fault("body", data=_said(first)), Fault("body", data=_said(*again, end=True)))
+        with pytest.raises(StreamInterrupted, match="said again") as caught:
+            await ask(chat_at(cloud))
+        assert first == caught.value.partial.text
+
+
+@pytest.mark.parametrize("more", [(" the", " Ganges"), ("",), (" Amazon", "s"), (" and", " the Nile")])
+async def test_words_that_are_alike_are_no_repetition(cloud: Emulator, more: tuple[str, ...]) -> None:
+    """A few letters that were said before come by chance."""
+    first = "The Nile, the Amazon"
+    for ask in (_stream, _astream):
+        cloud.reset()
+        cloud.script(Fault("body", data=_said(first)), Fault("body", data=_said(*more, end=True)))
+        message = await ask(chat_at(cloud))
+        assert first + "".join(more) == message.text
+        assert 1 == len(message.response_metadata["resumed"])
+
+
+async def test_a_second_half_that_breaks_before_it_is_told(cloud: Emulator) -> None:
+    """What was held is asked for again; where nobody goes on any more, it is in the partial."""
+    first, held = Fault("body", data=_said("The Nile, the Amazon")), Fault("body", data=_said(" the"))
+    for ask in (_stream, _astream):
+        cloud.reset()
+        cloud.script(first, held, Fault("body", data=_said(" the Ganges", end=True)))
+        assert "The Nile, the Amazon the Ganges" == (await ask(chat_at(cloud))).text
+        cloud.reset()
+        cloud.script(first, held)
+        with pytest.raises(StreamInterrupted) as caught:
+            await ask(chat_at(cloud, resume=1))
+        assert "The Nile, the Amazon the" == caught.value.partial.text
 
 
 def test_a_refused_second_half_raises_the_first_error(cloud: Emulator) -> None:
@@ -252,12 +307,20 @@ async def test_events_and_sum(cloud: Emulator) -> None:
 
 def test_the_time_begins_anew(cloud: Emulator) -> None:
     """A second half has the whole of `timeout.total` again: OCI's first one may have used it up."""
-    cloud.script(Fault("stall", after=4), None)
-    chat = chat_at(cloud, timeout=Timeout(read=30, total=0.5))
+    cloud.script(Fault("stall", after=4), Fault("slow_head", seconds=0.8))
+    chat = chat_at(cloud, timeout=Timeout(read=0.9, total=1.5))
     message = chat.invoke(QUESTION, stream=True)
 
     assert ANSWER == message.text
-    assert "timeout.total" in message.response_metadata["resumed"][0]["error"]
+    assert "timeout.read" in message.response_metadata["resumed"][0]["error"]
+
+
+def test_a_call_whose_time_is_over_is_not_gone_on_with(cloud: Emulator) -> None:
+    """`timeout.total` is the user's own word."""
+    cloud.always(Fault("stall", after=4))
+    with pytest.raises(StreamInterrupted, match=r"timeout\.total"):
+        chat_at(cloud, timeout=Timeout(read=30, total=0.5)).invoke(QUESTION, stream=True)
+    assert 1 == len(cloud.requests)
 
 
 def test_errors_are_those_that_were_expected() -> None:

@@ -102,7 +102,7 @@ def methods(path: Path, name: str) -> dict[str, str]:
 
 
 #: Methods that hold a pool for each event loop in place of one; the rest of the client knows nothing of it.
-POOLS = {"__init__", "_http", "close"}
+POOLS = {"__init__", "_http", "close", "let_go"}
 
 
 def test_the_clients_are_twins() -> None:

@@ -13,8 +13,13 @@ from mdstream_core.events import Reply
 #: Letters of a token, on average, where the server has not counted.
 _LETTERS = 4
 
-#: Fields that hold an answer to a form (OpenAI's, vLLM's, TGI's).
-_FORMS = ("response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar")
+#: Fields that hold an answer to a form.
+_FORMS = (
+    "response_format",
+    *("structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar"),  # vLLM
+    *("regex", "ebnf", "json_schema", "structural_tag"),  # SGLang
+    *("grammar", "min_tokens"),  # llama.cpp; what is the least of both halves together nobody can say
+)
 _FREE = (None, {"type": "text"})
 
 
@@ -29,7 +34,8 @@ def continued(body: Mapping[str, Any], said: Reply) -> dict[str, Any] | None:
         return None
     match body:
         case {"messages": [*messages]} if body.get("tool_choice") in (None, "auto", "none"):
-            return _shorter({**body, **_chat(messages, said.text)}, said)
+            chat = _chat(messages, said.text)
+            return _shorter({**body, **chat}, said) if chat else None
         case {"prompt": str(prompt)} if not body.get("echo") and not body.get("suffix"):
             return _shorter({**body, "prompt": prompt + said.text}, said)
         case {"inputs": str(inputs), "parameters": dict(asked)} if not (
@@ -39,8 +45,10 @@ def continued(body: Mapping[str, Any], said: Reply) -> dict[str, Any] | None:
     return None
 
 
-def _chat(messages: list[Any], text: str) -> dict[str, Any]:
+def _chat(messages: list[Any], text: str) -> dict[str, Any] | None:
     begun = bool(messages) and messages[-1].get("role") == "assistant"
+    if begun and (not isinstance(messages[-1].get("content"), str) or messages[-1].get("tool_calls")):
+        return None
     last = {**messages[-1], "content": messages[-1]["content"] + text} if begun else None
     rest = messages[:-1] if begun else messages
     return {

@@ -12,10 +12,12 @@ A question is `{"input": [texts], "model", "dimensions", "input_type": "query" |
 in it is sent as it is. The vectors come in the order of the texts.
 """
 
+import re
 import sys
 from array import array
 from binascii import a2b_base64
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from mdstream_core.dialects._dialect import Final
@@ -47,7 +49,7 @@ class EmbeddingDecoder(DocumentDecoder):
         if not isinstance(document, dict):
             return [*found]
         beside: list[Event] = [Served(document.get("model") or document.get("modelId"), document.get("id"))]
-        return [*beside, *found, *_usage(document.get("usage") or {})]
+        return [*beside, *found, *usage_of(document)]
 
 
 class OpenAIEmbeddings(Final):
@@ -135,11 +137,20 @@ class OCIEmbedText(OpenAIEmbeddings):
 
 def wants_another_form(error: MDStreamError) -> bool:
     """Whether a container refused a question for its form, and not for what is in it."""
-    return isinstance(error, ServiceError) and error.status in _UNREADABLE and not isinstance(error, ContextOverflow)
+    if not isinstance(error, ServiceError) or isinstance(error, ContextOverflow) or error.status not in _UNREADABLE:
+        return False
+    return _OF_FORM.search(f"{error} {error.raw or ''}") is not None
 
 
 #: What containers say to a body that they cannot read: TEI and serde 422, LMI 424, vLLM 400.
 _UNREADABLE = frozenset({400, 415, 422, 424})
+
+#: … and in which words (serde, pydantic, vLLM's router, LMI's input parser).
+_OF_FORM = re.compile(
+    r"missing|required|suitable handler|unknown|unexpected|unrecognized|not permitted|did not match|deserialize"
+    r"|invalid type",
+    re.IGNORECASE,
+)
 
 
 def _vectors(document: Any) -> list[Embedding]:
@@ -159,15 +170,24 @@ def _vectors(document: Any) -> list[Embedding]:
 def _numbers(value: list[float] | str) -> list[float]:
     """Numbers as they are, or little-endian 32-bit floats in base64."""
     if not isinstance(value, str):
-        if not array("d", value):  # raises TypeError for what is no number
-            raise TypeError("a vector without numbers")
-        return value
+        array("d", value)  # raises TypeError for what is no number
+        return _checked(value)
     packed = array("f", a2b_base64(value, strict_mode=True))
     if sys.byteorder == "big":
         packed.byteswap()
-    return packed.tolist()
+    return _checked(packed.tolist())
 
 
-def _usage(usage: Mapping[str, Any]) -> list[Event]:
+def _checked(vector: list[float]) -> list[float]:
+    """A broken model gives no numbers, or not-a-number from the first to the last."""
+    if not vector or not (isfinite(vector[0]) and isfinite(vector[-1])):
+        raise ValueError("a vector without numbers")
+    return vector
+
+
+def usage_of(document: Mapping[str, Any]) -> list[Event]:
+    """The tokens that a server counted of the inputs, if it did."""
+    usage = document.get("usage") or {}
     tokens = usage.get("prompt_tokens") or usage.get("promptTokens") or 0
-    return [Usage(tokens, 0, usage.get("total_tokens") or usage.get("totalTokens") or tokens)] if usage else []
+    total = usage.get("total_tokens") or usage.get("totalTokens") or tokens
+    return [Usage(tokens or total, 0, total)] if usage else []

@@ -5,6 +5,7 @@ choice must say why it finished, and an error object anywhere is the end of the 
 """
 
 from collections.abc import Callable, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from mdstream_core import _json
@@ -268,9 +269,14 @@ def _logprobs(value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, dict):
         return []
     if "tokens" in value:  # completions: parallel arrays
-        columns = zip(value["tokens"], value.get("token_logprobs") or (), strict=False)
-        return [{"token": token, "logprob": logprob} for token, logprob in columns]
+        columns = zip_longest(value["tokens"], value.get("token_logprobs") or (), value.get("top_logprobs") or ())
+        return [_token(*column) for column in columns]
     return list(value.get("content") or ())
+
+
+def _token(token: str, logprob: float | None, top: Mapping[str, float] | None) -> dict[str, Any]:
+    others = [{"token": other, "logprob": value} for other, value in (top or {}).items()]
+    return {"token": token, "logprob": logprob, **({"top_logprobs": others} if others else {})}
 
 
 def _usage(value: Mapping[str, Any]) -> Usage:

@@ -12,12 +12,13 @@ A question is `{"query", "documents": [texts], "top_n", "model", …}`. The best
 """
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from mdstream_core.dialects._dialect import Final
 from mdstream_core.dialects._documents import DocumentDecoder
 from mdstream_core.dialects._oci_asking import camel
-from mdstream_core.dialects.embeddings import MOST, TEI_MOST, wants_another_form
+from mdstream_core.dialects.embeddings import MOST, TEI_MOST, usage_of, wants_another_form
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, Ranked, Served
 
@@ -32,12 +33,19 @@ class RankingDecoder(DocumentDecoder):
         return not isinstance(document, dict) or any(name in document for name in _LISTS)
 
     def _read(self, document: Any) -> list[Event]:
-        rows = document if isinstance(document, list) else next(document[name] for name in _LISTS if name in document)
-        ranked = [Ranked(float(next(row[name] for name in _SCORES if name in row)), int(row["index"])) for row in rows]
-        events: list[Event] = [*sorted(ranked, key=lambda one: -one.score)]
+        beside: list[Event] = []
+        rows = document
         if isinstance(document, dict):
-            events.insert(0, Served(document.get("model") or document.get("modelId"), document.get("id")))
-        return events
+            rows = next((document[name] for name in _LISTS if name in document), None)
+            beside = [Served(document.get("model") or document.get("modelId"), document.get("id")), *usage_of(document)]
+        return [*beside, *sorted(map(_ranked, rows), key=lambda one: -one.score)]
+
+
+def _ranked(row: Mapping[str, Any]) -> Ranked:
+    score = next((row[name] for name in _SCORES if name in row), None)
+    if not isinstance(row["index"], int) or not isinstance(score, int | float) or not isfinite(score):
+        raise ValueError("a rank without its place or its score")
+    return Ranked(float(score), row["index"])
 
 
 class Rerank(Final):
