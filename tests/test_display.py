@@ -1,0 +1,331 @@
+"""`show` and `ashow`: the same of the core's events and of both frameworks' streams, whole and broken."""
+
+import io
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessageChunk
+from llama_index.core.llms import ChatMessage
+from rich.cells import cell_len
+from rich.console import Console
+
+from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
+from llamaindex_mdstream import OCIDataScience
+from mdstream_core import OCIModelDeployment, OpenAIChat, Reply, Service
+from mdstream_core.display import Plain, Summary, ashow, show
+from mdstream_core.display._rich import Rich
+from mdstream_core.emulator import Answer, Emulator, Fault
+from mdstream_core.errors import MDStreamError, StreamTimeout
+from mdstream_core.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+
+RIVERS = "The Nile, the Amazon and the Danube."
+QUESTION = "Name three rivers."
+ASKED = [{"role": "user", "content": QUESTION}]
+TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}  # fmt: skip
+WEATHER = "What is the weather in Paris?"
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator(delay=0.002) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(served: Emulator) -> Emulator:
+    """The same, with nothing queued."""
+    served.reset()
+    return served
+
+
+def core(cloud: Emulator, text: str = QUESTION, **more: Any) -> Iterator[Event]:
+    service = Service(OCIModelDeployment(cloud.endpoint))
+    try:
+        yield from service.client.stream(
+            service.call(OpenAIChat(), {"model": "odsc-llm", "messages": [{"role": "user", "content": text}], **more})
+        )
+    finally:
+        service.close()
+
+
+async def acore(cloud: Emulator) -> AsyncIterator[Event]:
+    service = Service(OCIModelDeployment(cloud.endpoint))
+    async for event in service.async_client.stream(
+        service.call(OpenAIChat(), {"model": "odsc-llm", "messages": ASKED})
+    ):
+        yield event
+    await service.aclose()
+
+
+def chat(cloud: Emulator) -> ChatOCIModelDeployment:
+    return ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none")
+
+
+def llm(cloud: Emulator) -> OCIDataScience:
+    return OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+
+
+#: Every kind of stream, and the text of what `show` returns.
+STREAMS: dict[str, tuple[Callable[[Emulator], Any], Callable[[Any], str]]] = {
+    "core": (core, lambda reply: reply.text),
+    "LangChain": (lambda cloud: chat(cloud).stream(QUESTION), lambda message: message.text),
+    "LangChain completions": (
+        lambda cloud: OCIModelDeploymentLLM(endpoint=cloud.endpoint, auth_type="none").stream(QUESTION),
+        str,
+    ),
+    "LlamaIndex": (lambda cloud: llm(cloud).stream_chat([ChatMessage(QUESTION)]), lambda one: one.message.content),
+    "LlamaIndex completions": (lambda cloud: llm(cloud).stream_complete(QUESTION), lambda one: one.text),
+}
+each = pytest.mark.parametrize(("stream", "text"), STREAMS.values(), ids=STREAMS)
+
+
+def plain() -> tuple[Plain, io.StringIO, io.StringIO]:
+    out, notes = io.StringIO(), io.StringIO()
+    return Plain(out, notes), out, notes
+
+
+@each
+def test_every_stream_is_shown_and_given_back(
+    cloud: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
+) -> None:
+    """The answer goes one way, the numbers the other, and the whole is returned in its framework's words."""
+    view, out, notes = plain()
+    whole = show(stream(cloud), on=view)
+
+    assert RIVERS == text(whole)
+    assert f"{RIVERS}\n" == out.getvalue()
+    assert re.fullmatch(r"✓ first token \d\.\d\d s · .*\n", notes.getvalue())
+
+
+ASYNC: dict[str, tuple[Callable[[Emulator], Any], Callable[[Any], str]]] = {
+    "core": (acore, lambda reply: reply.text),
+    "LangChain": (lambda cloud: chat(cloud).astream(QUESTION), lambda message: message.text),
+    "LlamaIndex": (lambda cloud: llm(cloud).astream_chat([ChatMessage(QUESTION)]), lambda one: one.message.content),
+}
+
+
+@pytest.mark.parametrize(("stream", "text"), ASYNC.values(), ids=ASYNC)
+async def test_asynchronous_streams_too(
+    cloud: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
+) -> None:
+    """A coroutine that returns a stream, as LlamaIndex's, is awaited."""
+    view, out, _ = plain()
+
+    assert RIVERS == text(await ashow(stream(cloud), on=view))
+    assert f"{RIVERS}\n" == out.getvalue()
+
+
+def test_what_is_returned_is_the_frameworks_own(cloud: Emulator) -> None:
+    """With usage and finish reason, as if the chunks had been added up by hand."""
+    message = show(chat(cloud).stream(QUESTION), on=plain()[0])
+    reply = show(core(cloud), on=plain()[0])
+
+    assert isinstance(message, AIMessageChunk)
+    assert isinstance(reply, Reply)
+    assert message.usage_metadata is not None
+    assert reply.usage is not None
+    assert message.usage_metadata["output_tokens"] == reply.usage.output
+    assert "stop" == reply.finish_reason == message.response_metadata["finish_reason"]
+
+
+CALLS: dict[str, Callable[[Emulator], Any]] = {
+    "core": lambda cloud: core(cloud, WEATHER, tools=[TOOL]),
+    "LangChain": lambda cloud: chat(cloud).bind_tools([TOOL]).stream(WEATHER),
+    "LlamaIndex": lambda cloud: llm(cloud).stream_chat([ChatMessage(WEATHER)], tools=[TOOL]),
+}
+
+
+@pytest.mark.parametrize("stream", CALLS.values(), ids=CALLS)
+def test_tool_calls_are_shown(cloud: Emulator, stream: Callable[[Emulator], Any]) -> None:
+    """With their arguments, once."""
+    view, out, _ = plain()
+    show(stream(cloud), on=view)
+
+    assert '→ get_weather {"city": "Paris"}\n' == out.getvalue()
+
+
+@each
+def test_a_failure_is_shown_with_what_was_received(
+    cloud: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
+) -> None:
+    """In plain words, with code and request id; then it is raised, with its partial."""
+    cloud.script(Fault("trailer", after=6))
+    view, out, notes = plain()
+    with pytest.raises(StreamTimeout) as broken:
+        show(stream(cloud), on=view)
+    said = notes.getvalue()
+
+    assert broken.value.partial is not None
+    assert f"{broken.value.partial.text}\n" == out.getvalue()
+    assert RIVERS.startswith(broken.value.partial.text)
+    assert "✗ The service stopped, because the answer took too long.\n" in said
+    assert "408 ModelResponseTimeExceeded" in said
+    assert f"request id {broken.value.request_id}" in said
+    assert "asking again may help" in said
+    assert f"{len(broken.value.partial.text)} characters" in said
+
+
+async def test_an_asynchronous_failure_too(cloud: Emulator) -> None:
+    """As its twin."""
+    cloud.script(Fault("trailer", after=6))
+    view, out, notes = plain()
+    with pytest.raises(StreamTimeout):
+        await ashow(chat(cloud).astream(QUESTION), on=view)
+
+    assert RIVERS.startswith(out.getvalue().strip())
+    assert "took too long" in notes.getvalue()
+
+
+def test_a_refusal_has_nothing_to_keep(cloud: Emulator) -> None:
+    """No word of a partial where nothing came."""
+    cloud.always(Fault("refuse", "not_authenticated"))
+    view, out, notes = plain()
+    with pytest.raises(MDStreamError):
+        show(core(cloud), on=view)
+
+    assert "" == out.getvalue()
+    assert "✗ The credential was not accepted.\n" in notes.getvalue()
+    assert "kept" not in notes.getvalue()
+
+
+def test_who_stops_waiting_closes_the_connection(cloud: Emulator) -> None:
+    """Ctrl-C in a notebook or terminal: what came is shown, and the service hears that nobody listens."""
+    cloud.script(Fault("hold", after=4, seconds=30))
+
+    class Impatient(Plain):
+        def tell(self, event: Event) -> None:
+            super().tell(event)
+            if isinstance(event, TextDelta) and "Nile" in event.text:
+                raise KeyboardInterrupt
+
+    out, notes = io.StringIO(), io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        show(core(cloud), on=Impatient(out, notes))
+
+    assert cloud.last.closed.wait(5)
+    assert "The Nile\n" == out.getvalue()
+    assert "■ stopped" in notes.getvalue()
+
+
+def test_thoughts_go_where_the_numbers_go(cloud: Emulator) -> None:
+    """A pipe gets the answer only."""
+    view, out, notes = plain()
+    with Emulator(brain=lambda request: Answer(text=("Four.",), reasoning=("Two ", "and two."))) as thinking:
+        show(core(thinking), on=view)
+
+    assert "Four.\n" == out.getvalue()
+    assert notes.getvalue().startswith("Two and two.\n")
+
+
+def test_what_is_no_stream_is_told() -> None:
+    """With what would be one."""
+    with pytest.raises(TypeError, match=r"stream of int cannot be shown: give what Client\.stream"):
+        show([1], on=plain()[0])
+
+
+def test_the_numbers() -> None:
+    """Tokens a second count from the first token; without the server's count a piece is one."""
+    assert 10.0 == Summary(3.0, 1.0, 99, Usage(5, 21, 26)).rate
+    assert 5.0 == Summary(3.0, 1.0, 11).rate
+    assert Summary(1.01, 1.0, 11).rate is None
+    assert (
+        "first token 1.00 s · 3.0 s · 10 tokens/s · 5 tokens in, 21 out"
+        == Summary(3.0, 1.0, 99, Usage(5, 21, 26)).words()
+    )
+
+
+LONG = "Ein ganz langer Absatz über die Donau, den Amazonas und den Nil. " * 12
+TEXTS = {
+    "paragraphs": f"{LONG}\n\n{LONG}",
+    "one word": "x" * 500,
+    "wide characters": "長い川の名前は何ですか。" * 40,
+    "code": "def f(x):\n\treturn x\n\n    # deep\n" + "y" * 130,
+    "steers": "a\x1b[2J\x1b]0;title\x07b\r\nc",
+}
+
+
+@pytest.mark.parametrize("width", [60, 120])
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_terminal_shows_all_and_nothing_overflows(text: str, width: int, size: int) -> None:
+    """Wherever a text is cut into pieces: no line is wider than the terminal, no word is lost, nothing steers it."""
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=width, highlight=False, color_system="truecolor")
+    pieces = [TextDelta(text[at : at + size]) for at in range(0, len(text), size)]
+    show([*pieces, Usage(1, 2, 3), Finish("stop")], on=Rich(console))
+    shown = settled(file.getvalue())
+
+    assert max(cell_len(line) for line in shown.splitlines()) <= width
+    assert re.sub(r"\s|�", "", text.translate({27: None, 7: None})) == re.sub(r"\s|�|✓.*", "", shown, flags=re.DOTALL)
+
+
+def settled(written: str) -> str:
+    """What stands on a terminal in the end: the moving line, which is taken away again, is left out."""
+    lines = [""]
+    row = 0
+    for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|\n|\r|[^\x1b\n\r]+", written):
+        match part:
+            case "\n":
+                row += 1
+                lines += [""] * (row + 1 - len(lines))
+            case "\x1b[1A":
+                row -= 1
+            case "\x1b[2K":
+                lines[row] = ""
+            case _ if not part.startswith(("\x1b", "\r")):
+                lines[row] += part
+    return "\n".join(lines)
+
+
+def test_a_terminal_shows_calls_thoughts_and_failures() -> None:
+    """Each in its own lines."""
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=100, highlight=False)
+    events = [
+        ReasoningDelta("Hm, "),
+        ReasoningDelta("Paris."),
+        TextDelta("I look."),
+        ToolCallDelta(0, "c", "get_weather", '{"city": '),
+        ToolCallDelta(0, arguments='"Paris"}'),
+    ]
+
+    def broken() -> Iterator[Event]:
+        yield from events
+        raise StreamTimeout("OCI ended the stream: 408", code="ServiceTimeout", request_id="r-1")
+
+    with pytest.raises(StreamTimeout):
+        show(broken(), on=Rich(console))
+    shown = settled(file.getvalue()).splitlines()
+
+    assert ["Hm, Paris.", "I look.", '→ get_weather {"city": "Paris"}'] == [line.rstrip() for line in shown[:3]]
+    assert "✗ The service stopped, because the answer took too long." in shown
+    assert "  StreamTimeout: OCI ended the stream: 408" in shown
+    assert "  code ServiceTimeout · request id r-1 · asking again may help" in shown
+
+
+def test_a_notebook_updates_one_output() -> None:
+    """With real IPython: HTML in which the model's words are text, and plain text beside it."""
+    shells = pytest.importorskip("IPython.core.interactiveshell", reason="pip install ipython")
+    capture = pytest.importorskip("IPython.utils.capture")
+    from mdstream_core.display._notebook import Notebook  # noqa: PLC0415
+
+    shells.InteractiveShell.instance()
+    with capture.capture_output() as captured:
+        show([TextDelta("<b>Par"), TextDelta("is</b>"), Finish("stop")], on=Notebook())
+        with pytest.raises(StreamTimeout):
+            show(failing(), on=Notebook())
+    shown = [output.data for output in captured.outputs]
+    pages = [one["text/html"] for one in shown if "text/html" in one]
+
+    assert any("&lt;b&gt;Paris&lt;/b&gt;" in page for page in pages)
+    assert not [page for page in pages if "<b>" in page]
+    assert "half\n✗ The service stopped, because the answer took too long." in shown[-1]["text/plain"]
+
+
+def failing() -> Iterator[Event]:
+    """Half an answer."""
+    yield TextDelta("half")
+    raise StreamTimeout("too long")
