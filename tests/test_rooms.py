@@ -10,7 +10,7 @@ from statistics import median, quantiles
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("mdstream_core", "langchain_mdstream", "llamaindex_mdstream", "llama_index")
+PACKAGES = ("mdstream_core", "langchain_mdstream", "llamaindex_mdstream", "llama_index", "pytest_mdstream")
 FILES = {path.relative_to(ROOT): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 
@@ -58,6 +58,7 @@ DOORS = {
 #: Where somebody may wait.
 WAITING = {"transport", "client", "many", "emulator", "auth", "cli"}
 
+FRAMEWORK_PACKAGES = {"langchain_mdstream", "llamaindex_mdstream"}
 FRAMEWORKS = {"langchain_core", "langchain", "langgraph", "llama_index", "llama_index_instrumentation"}
 
 
@@ -102,7 +103,7 @@ def test_a_room_looks_only_into_those_it_may(name: Path) -> None:
     assert set() == foreign - others
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name.parts[0] != "mdstream_core"], ids=str)
+@pytest.mark.parametrize("name", [name for name in FILES if name.parts[0] in FRAMEWORK_PACKAGES], ids=str)
 def test_a_framework_package_translates_only(name: Path) -> None:
     """
     It takes the core's public names and a few doors, and never the other framework's.
@@ -122,6 +123,19 @@ def test_a_framework_package_translates_only(name: Path) -> None:
         and dotted.rpartition(".")[0] not in DOORS
         and dotted not in DOORS
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.parts[0] == "pytest_mdstream"], ids=str)
+def test_the_pytest_plugin_is_light(name: Path) -> None:
+    """
+    pytest imports it in every run, so it takes nothing but pytest; the emulator inside a function.
+    """
+    tree = TREES[name]
+    at_import = {dotted.split(".")[0] for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef) for dotted in imports(ast.Module([node], []))}  # fmt: skip
+    ours = {dotted for dotted in imports(tree) if dotted.startswith("mdstream_core")}
+
+    assert set() == at_import - set(sys.stdlib_module_names) - {"pytest"}
+    assert {"mdstream_core.emulator.Emulator"} == ours
 
 
 def test_no_framework_is_in_the_core() -> None:
