@@ -35,9 +35,10 @@ bench:  ## Measure, beside the floor and the peers, in an environment of its own
 demo:  ## Stream an answer, and a broken one
 	$(BIN)/mdstream demo
 
-docs:  ## Build the reference from the docstrings into build/docs
-	$(BIN)/pip install -q pdoc
-	$(BIN)/pdoc -o build/docs mdstream_core langchain_mdstream llamaindex_mdstream
+docs:  ## Build the documentation into build/site, strictly
+	test -x .docs/bin/python || $(PYTHON) -m venv .docs
+	.docs/bin/pip install -q -c constraints.txt -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 .docs/bin/mkdocs build --quiet --strict
 
 dist:  ## Build wheel and sdist into dist/, and try both in empty environments with each extra
 	$(BIN)/pip install -q build

@@ -1,0 +1,203 @@
+"""What the README and the documentation say is true: their code runs, their links lead somewhere, their tables are the code's."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from _pages import DOCS, PAGES, ROOT, Block, blocks, here, ran
+
+from langchain_mdstream import _errors as langchain_errors
+from mdstream_core import MDStreamError, errors
+from mdstream_core.cli import main
+from mdstream_core.emulator import FLAVOURS, KINDS, Emulator
+from mdstream_core.platforms import _modelarts_codes, _sagemaker_refusals, oci_generative_ai, oci_model_deployment
+
+#: Placeholders of a page that mean something else there: its handlers are TGI's.
+OTHERS = {"docs/migrating.md": {'"my-endpoint"': '"tgi"'}}
+
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+each_page = pytest.mark.parametrize("page", PAGES)
+
+
+def with_blocks(language: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("page", [name for name, text in PAGES.items() if blocks(text, language)])
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """The emulator without memories, on a machine without credentials of anybody's."""
+    emulator.reset()
+    for name in [name for name in os.environ if name.startswith(("AWS_", "OCI_", "MDSTREAM_", "MODELARTS_", "HUAWEI"))]:
+        monkeypatch.delenv(name)
+    for name, value in {**here(emulator), "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return emulator
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@with_blocks("python")
+def test_the_python_of_a_page_runs(page: str, cloud: Emulator) -> None:
+    """
+    Each block after those before it, against the emulator; where a block of text follows at once, it prints that.
+    """
+    pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
+    for block, printed in ran(PAGES[page], cloud, OTHERS.get(page)):
+        if block.shown is not None:
+            assert block.shown.strip() == printed.strip(), f"{page}:{block.line}"
+
+
+def test_the_readme_and_the_guide_have_answers(cloud: Emulator) -> None:
+    """
+    What they ask is answered.
+    """
+    readme = "".join(printed for _, printed in ran(PAGES["README.md"], cloud))
+    guide = "".join(printed for _, printed in ran(PAGES["docs/migrating.md"], cloud, OTHERS["docs/migrating.md"]))
+
+    assert 2 == readme.count("The Nile, the Amazon and the Danube.")
+    assert readme.rstrip().endswith("The Nile")
+    assert 3 == guide.count("The Nile, the Amazon and the Danube.")
+    assert "input_tokens" in guide
+
+
+@pytest.mark.parametrize(
+    ("page", "block"),
+    [(name, block) for name, text in PAGES.items() for block in blocks(text, "python") if block.title],
+    ids=lambda value: value.title if isinstance(value, Block) else value,
+)
+def test_tests_on_a_page_pass(page: str, block: Block, tmp_path: Path) -> None:
+    """
+    A block with a file's name is a test of the reader's own, with the plugin alone and strict about markers.
+    """
+    (tmp_path / block.title).write_text(block.code, encoding="utf-8")
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": path}
+    words = ["-m", "pytest", "-q", "-p", "pytest_mdstream", "-p", "no:cacheprovider", "--strict-markers", block.title]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+    assert 0 == done.returncode, f"{page}:{block.line}\n{done.stdout}"
+
+
+def test_few_blocks_are_not_run() -> None:
+    """
+    And each says why.
+    """
+    kept = [f"{page}:{block.line} {block.why}" for page, text in PAGES.items() for block in blocks(text, "python") if block.why]  # fmt: skip
+
+    assert len(kept) <= 3, kept
+
+
+@with_blocks("sh")
+def test_commands_of_a_page_exist(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    Extras, targets of the Makefile, and subcommands of `mdstream`; the README's own commands are run by .ci.
+    """
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for block in blocks(PAGES[page], "sh"):
+        for command in re.split(r"&&|\n", block.code.replace("\\\n", " ")):
+            words = shlex.split(command, comments=True)
+            name = Path(words[0]).name if words else ""
+            for extras in re.findall(r"(?:mdstream-llm|\.)\[([\w,-]+)\]", command):
+                assert set() == set(extras.split(",")) - EXTRAS.keys(), command
+            if name == "make":
+                assert set() == set(words[1:]) - {*targets}, command
+            if name == "mdstream":
+                with pytest.raises(SystemExit) as ended:
+                    main([words[1], "--help"])
+                assert 0 == ended.value.code, command
+                known = capsys.readouterr().out
+                assert [] == [word for word in words if word.startswith("--") and word not in known], command
+
+
+@each_page
+def test_links_of_a_page_lead_somewhere(page: str) -> None:
+    """
+    Files and headings of our own; what lies elsewhere is not fetched.
+    """
+    folder = (ROOT / page).parent
+    text = re.sub(r"^```.*?^```$", "", PAGES[page], flags=re.DOTALL | re.MULTILINE)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in link:
+            continue
+        path, _, heading = unquote(link).partition("#")
+        target = (folder / path).resolve() if path else ROOT / page
+        assert target.is_file(), f"{page}: {link}"
+        if heading and target.suffix == ".md":
+            assert heading in anchors(target.read_text(encoding="utf-8")), f"{page}: {link}"
+    for path in re.findall(r"`((?:docs|tests|benchmarks)/[\w./]+)`", text):
+        assert (ROOT / path).exists(), f"{page}: {path}"
+
+
+def anchors(text: str) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
+
+
+def test_pages_are_plain() -> None:
+    """
+    No picture is drawn, font fetched or script run from another host.
+    """
+    written = [*DOCS.rglob("*.svg"), *DOCS.rglob("*.css"), ROOT / "mkdocs.yml"]
+    found = {str(path): re.findall(r"(?:src|href|url\(|@import)[^\n]{0,3}https?:[^\n]*", path.read_text(encoding="utf-8")) for path in written}  # fmt: skip
+
+    assert {} == {path: urls for path, urls in found.items() if urls}
+
+
+@pytest.mark.parametrize(
+    ("page", "cures"),
+    [
+        ("oci-model-deployment", [cure for _, _, cure in oci_model_deployment._CURES]),
+        ("oci-generative-ai", [cure for _, _, cure in oci_generative_ai._CURES]),
+        ("sagemaker", [f"{code}` | `{kind.__name__}" for code, (kind, _) in _sagemaker_refusals._MEANINGS.items()]),
+        ("modelarts", [f"{code}` | `{kind.__name__}" for code, (kind, _) in _modelarts_codes.CODES.items()]),
+    ],
+    ids=["oci-model-deployment", "oci-generative-ai", "sagemaker", "modelarts"],
+)
+def test_a_platforms_page_has_its_cures(page: str, cures: list[str]) -> None:
+    """
+    The tables that the errors' messages come from, row by row.
+    """
+    text = PAGES[f"docs/platforms/{page}.md"]
+
+    assert [] == [cure for cure in cures if cure and cure not in text]
+
+
+def test_the_page_of_errors_has_each_class() -> None:
+    """
+    With the class of LangChain that it also is, and whether it may be asked again.
+    """
+    page = PAGES["docs/errors.md"]
+    for base, twin in langchain_errors._TWINS.items():
+        theirs = next(kind.__name__ for kind in twin.__mro__ if kind.__module__ == "langchain_core.exceptions")
+        again = "yes" if base.retryable else "no"
+
+        assert f"| `{base.__name__}` | `{theirs}` | {again} |" in page
+    tree = (errors.__doc__ or "").split("\n\n")[1]
+    assert tree in page
+    assert MDStreamError.__name__ in page
+
+
+def test_the_page_of_the_emulator_has_each_fault_and_server() -> None:
+    """
+    Nothing that can be broken is a secret.
+    """
+    page = PAGES["docs/emulator.md"]
+
+    assert [] == [kind for kind in KINDS if f"`{kind}`" not in page]
+    assert [] == [flavour for flavour in FLAVOURS if f"`{flavour}`" not in page]
