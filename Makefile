@@ -29,7 +29,7 @@ type:  ## Check the types
 
 bench:  ## Measure, beside the floor and the peers, in an environment of its own
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
-	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,bench]"
+	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,emulator,bench]"
 	.bench/bin/python -m benchmarks
 
 demo:  ## Stream an answer, and a broken one
@@ -38,7 +38,7 @@ demo:  ## Stream an answer, and a broken one
 docs:  ## Build the documentation into build/site, strictly
 	test -x .docs/bin/python || $(PYTHON) -m venv .docs
 	.docs/bin/pip install -q -c constraints.txt -e ".[docs]"
-	NO_MKDOCS_2_WARNING=1 .docs/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 .docs/bin/mkdocs build --strict
 
 dist:  ## Build wheel and sdist into dist/, and try both in empty environments with each extra
 	$(BIN)/pip install -q build

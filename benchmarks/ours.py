@@ -43,7 +43,7 @@ def llamaindex(source: Source, pem: bytes | None) -> Contender:
 
 
 def _endpoint(source: Source) -> str:
-    return f"{source.url}/ocid1.x"
+    return f"{source.url}/ocid1.datasciencemodeldeployment.oc1.iad.emulated"  # the emulator knows no other
 
 
 def _auth(pem: bytes | None) -> dict[str, Any]:

@@ -1,0 +1,90 @@
+"""What a broken stream is to each package: an error, or a success. `python -m benchmarks.endings` prints the table.
+
+It is the table of docs/comparison.md: one question, which the emulator breaks off in one way after the other.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from benchmarks import contenders as who
+from benchmarks.contenders import Contender, Entry
+from mdstream_core.emulator import Emulator, Fault
+
+FAULTS: dict[str, Fault | None] = {
+    "nothing breaks": None,
+    "trailer behind half": Fault("trailer", after=6),
+    "trailer behind all": Fault("trailer"),
+    "vLLM's error event": Fault("error_event", after=6),
+    "`event: error`": Fault("error_event", "named", after=6),
+    "no finish reason": Fault("no_finish", after=6),
+    "connection cut": Fault("cut", after=6),
+}
+
+#: Each package's own idea of the address.
+PLACES: dict[Entry, Callable[[Emulator], str]] = {
+    who.LANGCHAIN: lambda cloud: cloud.url,
+    who.LANGCHAIN_PEERS[0]: lambda cloud: cloud.endpoint,
+    who.LANGCHAIN_PEERS[1]: lambda cloud: cloud.url,
+    who.LANGCHAIN_PEERS[2]: lambda cloud: f"{cloud.endpoint}/predictWithResponseStream/v1",
+    who.LLAMAINDEX: lambda cloud: cloud.url,
+    who.LLAMAINDEX_PEERS[0]: lambda cloud: cloud.endpoint,
+    who.LLAMAINDEX_PEERS[1]: lambda cloud: f"{cloud.endpoint}/predictWithResponseStream/v1",
+}
+
+_PACKAGES = ("langchain-oci", "langchain-openai", "llama-index-llms-oci-data-science", "llama-index-llms-openai-like")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """As much of a `Source` as a contender's address needs."""
+
+    url: str
+
+
+def main() -> None:
+    """Print the table in Markdown."""
+    with Emulator() as cloud:
+        columns = {entry: _column(entry, cloud) for entry in PLACES}
+    print(f"| | {' | '.join(entry.name for entry in columns)} |")
+    print("|---|" + "---|" * len(columns))
+    for title in FAULTS:
+        print(f"| {title} | {' | '.join(column[title] for column in columns.values())} |")
+    print("\n" + ", ".join(f"{name} {version(name)}" for name in _PACKAGES))
+
+
+def _column(entry: Entry, cloud: Emulator) -> dict[str, str]:
+    place: Any = _Place(PLACES[entry](cloud))
+    contender = entry.open(place)
+    whole, _ = _read(contender)
+    column = {}
+    for title, fault in FAULTS.items():
+        cloud.reset()
+        cloud.script(fault)
+        column[title] = _outcome(whole, *_read(contender))
+    return column
+
+
+def _read(contender: Contender) -> tuple[str, BaseException | None]:
+    """What was said, and what was raised, whatever it is."""
+    said: list[str] = []
+
+    def reading() -> None:
+        said.extend(contender.text(piece) for piece in contender.stream())
+
+    with ThreadPoolExecutor(1) as pool:
+        error = pool.submit(reading).exception()
+    return "".join(said), error
+
+
+def _outcome(whole: str, said: str, error: BaseException | None) -> str:
+    if error is not None:
+        return f"`{type(error).__name__}`"
+    amount = "" if said == whole else ": half" if whole.startswith(said) else ": said twice"
+    return f"success{amount}"
+
+
+if __name__ == "__main__":
+    main()
