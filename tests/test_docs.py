@@ -86,7 +86,7 @@ def test_tests_on_a_page_pass(page: str, block: Block, tmp_path: Path) -> None:
     (tmp_path / block.title).write_text(block.code, encoding="utf-8")
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": path}
-    words = ["-m", "pytest", "-q", "-p", "pytest_mdstream", "-p", "no:cacheprovider", "--strict-markers", block.title]
+    words = ["-m", "pytest", "-q", "-p", "pytest_mdstream", "-p", "no:cacheprovider", "-Werror", "--strict-markers"]
     done = subprocess.run(
         [sys.executable, *words],
         cwd=tmp_path,
