@@ -36,6 +36,7 @@
 Faults strike what the container says: in SageMaker's payload parts, in the messages of ModelArts' WebSocket (its module
 `services.modelarts` says how each comes out there). `refuse_aws` and `exception_frame` are SageMaker's own words.
 A `brain` is any function from the OpenAI-shaped request to a text or an `Answer`; it refuses by raising `ValueError`.
+With pytest it is the fixture `mdstream_cloud` (`pytest_mdstream`).
 For a benchmark, `Fault("raw", data=…)` writes prepared bytes, head and all, at almost no cost.
 Standard clients judge its bytes in the tests; our own only shows that what a fault leaves can be read.
 """
