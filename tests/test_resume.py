@@ -209,7 +209,7 @@ async def test_words_that_are_alike_are_no_repetition(cloud: Emulator, more: tup
 
 async def test_a_second_half_that_breaks_before_it_is_told(cloud: Emulator) -> None:
     """What was held is asked for again; where nobody goes on any more, it is in the partial."""
-    first, held = Fault("body", data=_said("The Nile, the Amazon")), Fault("body", data=_said(" the"))
+    first, held = Fault("body", data=_said("The Nile, the Amazon")), Fault("body", data=_said(" Ama"))
     for ask in (_stream, _astream):
         cloud.reset()
         cloud.script(first, held, Fault("body", data=_said(" the Ganges", end=True)))
@@ -218,7 +218,7 @@ async def test_a_second_half_that_breaks_before_it_is_told(cloud: Emulator) -> N
         cloud.script(first, held)
         with pytest.raises(StreamInterrupted) as caught:
             await ask(chat_at(cloud, resume=1))
-        assert "The Nile, the Amazon the" == caught.value.partial.text
+        assert "The Nile, the Amazon Ama" == caught.value.partial.text
 
 
 def test_a_refused_second_half_raises_the_first_error(cloud: Emulator) -> None:
