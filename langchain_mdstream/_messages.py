@@ -76,8 +76,8 @@ def _human(message: HumanMessage) -> list[dict[str, Any]]:
 def _assistant(message: AIMessage) -> dict[str, Any]:
     calls = [_call(call["id"], call["name"], _json(call["args"])) for call in message.tool_calls]
     calls += [_call(call["id"], call["name"], call["args"] or "") for call in message.invalid_tool_calls]
-    content = _content(message.content, joined="")
-    wire: dict[str, Any] = {"role": "assistant", "content": content or (None if calls else "")}
+    said = _content(message.content, joined="") or message.additional_kwargs.get("refusal")
+    wire: dict[str, Any] = {"role": "assistant", "content": said or (None if calls else "")}
     if calls:
         wire["tool_calls"] = calls
     return wire

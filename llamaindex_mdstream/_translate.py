@@ -76,6 +76,8 @@ def tool_calls_of(message: ChatMessage) -> list[tuple[str, str, dict[str, Any] |
 def _message(message: ChatMessage) -> dict[str, Any]:
     role = _ROLES.get(message.role, message.role.value)
     sent: dict[str, Any] = {"role": role, "content": _content(role, message)}
+    if refusal := message.additional_kwargs.get("refusal"):
+        sent["content"] = sent["content"] or refusal
     if role == "assistant" and (calls := tool_calls_of(message)):
         sent["content"] = sent["content"] or None
         sent["tool_calls"] = [_wire(*call) for call in calls]

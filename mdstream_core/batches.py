@@ -85,7 +85,7 @@ class Batches:
         with self._lock:
             self._lengths |= lengths
             if len(self._lengths) > 1:
-                raise MalformedStream(f"vectors of {' and '.join(map(str, sorted(self._lengths)))} numbers in one list")
+                raise MalformedStream(f"vectors of different lengths in one list: {sorted(self._lengths)}")
             self._replies[span.start] = reply
             self._told(len(span))
 

@@ -62,12 +62,14 @@ class PseudoTerminal:
         """Press keys."""
         os.write(self._ours, keys.encode())
 
-    def ended(self) -> int:
-        """The exit code."""
+    def ended(self, *, pressing: str = "") -> int:
+        """The exit code. A key may be pressed again: readline does not see a signal that comes just before it waits."""
         end = time.monotonic() + LIMIT
         while self.process.poll() is None:
             assert time.monotonic() < end, f"it does not end: {self.written!r}"
-            self._read(0.1)
+            if pressing:
+                self.type(pressing)
+            self._read(0.5 if pressing else 0.1)
         self._read(0.1)
         return self.process.returncode
 

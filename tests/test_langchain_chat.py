@@ -1,6 +1,7 @@
 """`ChatOCIModelDeployment` as people use it: chunks, tools, structure, what is sent."""
 
 import copy
+import json
 import pickle
 from typing import Any
 
@@ -140,6 +141,45 @@ def test_calls_that_the_model_wrote_wrongly_are_invalid_calls(cloud: Emulator) -
 
     assert [] == message.tool_calls
     assert ["get_weather"] == [call["name"] for call in message.invalid_tool_calls]
+
+
+NAMED = {"type": "function", "function": {"name": "get_weather"}}
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [("any", "required"), (True, "required"), ("get_weather", NAMED), ("none", "none")],
+)
+def test_a_tool_choice_of_a_call(cloud: Emulator, choice: Any, sent: Any) -> None:
+    """Means what it means to `bind_tools`."""
+    chat_at(cloud).bind_tools([get_weather]).invoke("hi", tool_choice=choice)
+
+    assert sent == cloud.last.json["tool_choice"]
+
+
+def test_a_refusal_is_no_object(cloud: Emulator) -> None:
+    """Said as such, in the model's words; and it goes back into a conversation."""
+    schema = {"title": "pay", "type": "object", "properties": {"note": {"type": "string"}}}
+    said = {"index": 0, "finish_reason": "stop", "message": {"content": None, "refusal": "I cannot pay."}}
+    refused = Fault("body", data=json.dumps({"choices": [said]}).encode())
+    cloud.script(refused)
+    with pytest.raises(Exception, match="I cannot pay") as caught:
+        chat_at(cloud).with_structured_output(schema).invoke("pay")
+    assert "Refusal" in type(caught.value).__name__ or isinstance(caught.value, OutputParserException)
+    for version in ("v0", "v1"):
+        chat = chat_at(cloud, output_version=version)
+        cloud.script(refused, None)
+        chat.invoke([HumanMessage("pay"), chat.invoke("pay"), HumanMessage("why?")])
+        assert "I cannot pay." in json.dumps(cloud.last.json["messages"][1])
+
+
+def test_an_answer_that_came_whole_and_is_no_json_was_not_cut(cloud: Emulator) -> None:
+    """A proxy's page is a wrong answer, which nobody asks for again; half an object is a broken one."""
+    cloud.script(Fault("body", data=b'{"choices": oops}'), Fault("body", data=b'{"choices":[{"ind'))
+    with pytest.raises(errors.MalformedStream):
+        chat_at(cloud, max_retries=0).invoke("hi")
+    with pytest.raises(errors.StreamInterrupted):
+        chat_at(cloud, max_retries=0).invoke("hi")
 
 
 def test_n_answers(cloud: Emulator) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -14,11 +15,11 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from _langchain import ANSWER, QUESTION, chat_at, cloud, emulator
+from _langchain import ANSWER, QUESTION, SECRET, chat_at, cloud, emulator
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import AIMessage
 
-from langchain_mdstream import OCIModelDeploymentLLM
+from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
 from mdstream_core import Timeout, errors, transport
 from mdstream_core.emulator import Emulator, Fault
 
@@ -196,6 +197,64 @@ def test_the_cache_tells_models_apart(cloud: Emulator) -> None:
 
     assert ["one", "two", "one"] == [chat.invoke("hi").response_metadata["model_name"] for chat in (one, two, one)]
     assert 2 == len(cloud.requests)
+
+
+def test_the_cache_tells_routes_apart(cloud: Emulator) -> None:
+    """A header may say which model answers; a secret in one is not written into the cache's key."""
+    cache = InMemoryCache()
+    one, two = (
+        chat_at(cloud, cache=cache, default_headers={"x-route": name, "authorization": SECRET}) for name in "ab"
+    )
+
+    assert [ANSWER] * 3 == [chat.invoke(QUESTION).text for chat in (one, two, one)]
+    assert 2 == len(cloud.requests)
+    assert SECRET not in one._get_llm_string()
+    assert "a" in one._get_llm_string() != two._get_llm_string()
+
+
+def test_a_deep_copy_shares_no_field(cloud: Emulator) -> None:
+    """What is changed in it is not changed in the original."""
+    chat = chat_at(cloud, model_kwargs={"seed": 1})
+    other = copy.deepcopy(chat)
+    other.model_kwargs["seed"] = 2
+    chat.invoke("hi")
+
+    assert 1 == cloud.last.json["seed"]
+
+
+def test_a_pickle_finds_the_key_of_its_environment(cloud: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a new object does; it holds none itself."""
+    monkeypatch.setenv("MDSTREAM_API_KEY", "one")
+    chat = ChatOCIModelDeployment(endpoint=cloud.endpoint)
+    written = pickle.dumps(chat)
+    monkeypatch.setenv("MDSTREAM_API_KEY", "other")
+    read = pickle.loads(written)
+    read.invoke("hi")
+
+    assert "Bearer other" == cloud.last.headers["authorization"]
+    assert b"one" not in pickle.dumps(ChatOCIModelDeployment(endpoint="https://h/ocid1.x", api_key="one"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork beside the emulator's threads: it is what is tried
+def test_a_forked_process_has_connections_of_its_own(cloud: Emulator) -> None:
+    """Two that read from one socket would read each other's answers (gunicorn forks after loading the model)."""
+    chat = chat_at(cloud)
+    chat.invoke("hi")
+    before = cloud.connections
+    child = os.fork()
+    if child == 0:  # nothing of pytest's may run here
+        status = 1
+        try:
+            status = 0 if chat.invoke(QUESTION).text == ANSWER else 2
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+
+    assert 0 == os.waitstatus_to_exitcode(status)
+    assert before + 1 == cloud.connections
+    assert ANSWER == chat.invoke(QUESTION).text
+    assert before + 1 == cloud.connections  # the parent's is still open
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda chat: pickle.loads(pickle.dumps(chat))])

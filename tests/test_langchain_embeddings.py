@@ -24,7 +24,7 @@ from langchain_mdstream import (
     SagemakerEndpointEmbeddings,
 )
 from mdstream_core.emulator import Emulator, Fault
-from mdstream_core.errors import InvalidRequest, MDStreamError, RateLimited, ServerError
+from mdstream_core.errors import InvalidRequest, MalformedStream, MDStreamError, RateLimited, ServerError
 
 CLASSES: dict[str, Any] = {
     "oci-model-deployment": OCIModelDeploymentEmbeddings,
@@ -237,6 +237,61 @@ async def test_images(cloud: Emulator, tmp_path: Any) -> None:
     assert vectors[0] == vectors[1] == await embeddings.aembed_image(file)
     with pytest.raises(ValueError, match="PNG, JPEG, GIF or WebP"):
         embeddings.embed_image(b"words")
+
+
+ODD: dict[str, tuple[bytes, str]] = {
+    "a chat answer": (b'{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}', "another shape"),
+    "not a number": (b"[[NaN,NaN],[NaN,NaN]]", "another shape"),
+    "no numbers": (b"[[],[]]", "another shape"),
+    "words": (b'[["a"],["b"]]', "another shape"),
+    "one twice": (b'{"data":[{"index":0,"embedding":[1.0]},{"index":0,"embedding":[1.0]}]}', "another shape"),
+    "unequal": (b"[[1.0,2.0],[1.0]]", "different lengths"),
+}
+
+
+@pytest.mark.parametrize(("body", "words"), ODD.values(), ids=ODD)
+async def test_what_is_no_vector_is_an_error(cloud: Emulator, body: bytes, words: str) -> None:
+    """Told by its name, with the vectors of the other requests in the partial."""
+    embeddings = embeddings_at(cloud, batch_size=2, max_concurrency=1)
+    for ask in (_embedded, _aembedded):
+        cloud.reset()
+        cloud.script(None, Fault("body", data=body))
+        with pytest.raises(MalformedStream, match=words) as caught:
+            await ask(embeddings, ["a", "b", "c", "d"])
+        assert [0, 1] == [one.index for one in caught.value.partial.embeddings]  # type: ignore[union-attr]
+
+
+async def _embedded(embeddings: Any, texts: list[str]) -> Any:
+    return embeddings.embed_documents(texts)
+
+
+async def _aembedded(embeddings: Any, texts: list[str]) -> Any:
+    return await embeddings.aembed_documents(texts)
+
+
+def test_vectors_of_two_lengths_in_two_answers(cloud: Emulator) -> None:
+    """A store could not keep them side by side."""
+    embeddings = embeddings_at(cloud, batch_size=1, max_concurrency=1)
+    cloud.script(Fault("body", data=b"[[1.0,2.0]]"), Fault("body", data=b"[[1.0]]"))
+
+    with pytest.raises(MalformedStream, match="different lengths"):
+        embeddings.embed_documents(["a", "b"])
+
+
+def test_a_refusal_of_the_text_is_no_refusal_of_the_form(cloud: Emulator) -> None:
+    """A container that was understood is not asked in other forms: its own words count."""
+    cloud.script(Fault("refuse", "invalid_parameter"))
+    with pytest.raises(InvalidRequest):
+        embeddings_at(cloud, EMBEDDING["SageMaker TEI"], dialect=None).embed_documents(["a"])
+    assert 1 == len(cloud.requests)
+
+
+def test_names_of_other_packages_in_a_call(cloud: Emulator) -> None:
+    """As in the constructor."""
+    embeddings = embeddings_at(cloud)
+    embeddings.embed(["a"], model_name="other")
+
+    assert "other" == cloud.last.json["model"]
 
 
 @pytest.mark.parametrize("at_once", [1, 4])

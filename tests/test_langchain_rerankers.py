@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from langchain_mdstream import ModelArtsRerank, OCIGenAIRerank, OCIModelDeploymentRerank, SagemakerEndpointRerank
 from mdstream_core.emulator import Emulator, Fault
-from mdstream_core.errors import MDStreamError, ServerError
+from mdstream_core.errors import MalformedStream, MDStreamError, ServerError
 
 CLASSES: dict[str, Any] = {
     "oci-model-deployment": OCIModelDeploymentRerank,
@@ -98,6 +98,36 @@ def test_a_document_without_a_score_is_an_error(cloud: Emulator) -> None:
         cloud.script(Fault("body", data=body))
         with pytest.raises(MDStreamError, match="2 inputs were sent"):
             reranker_at(cloud).rerank(["a", "b"], QUERY)
+
+
+ODD: dict[str, bytes] = {
+    "without a score": b'{"results":[{"index":0},{"index":1}]}',
+    "without a place": b'{"results":[{"relevance_score":0.5},{"relevance_score":0.5}]}',
+    "not a number": b'{"results":[{"index":0,"relevance_score":NaN},{"index":1,"relevance_score":0.5}]}',
+    "a chat answer": b'{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}',
+    "one twice": b'{"results":[{"index":0,"relevance_score":0.5},{"index":0,"relevance_score":0.4}]}',
+}
+
+
+@pytest.mark.parametrize("body", ODD.values(), ids=ODD)
+async def test_what_is_no_ranking_is_an_error(cloud: Emulator, body: bytes) -> None:
+    """Told by its name."""
+    reranker = reranker_at(cloud)
+    cloud.script(Fault("body", data=body), Fault("body", data=body))
+    with pytest.raises(MalformedStream):
+        reranker.rerank(["a", "b"], QUERY)
+    with pytest.raises(MalformedStream):
+        await reranker.arerank(["a", "b"], QUERY)
+
+
+@pytest.mark.parametrize("top_n", [0, -1])
+def test_no_documents_are_no_number(cloud: Emulator, top_n: int) -> None:
+    """In the constructor and in a call."""
+    with pytest.raises(ValidationError, match="top_n"):
+        reranker_at(cloud, top_n=top_n)
+    with pytest.raises(ValueError, match="top_n"):
+        reranker_at(cloud).rerank(["a"], QUERY, top_n=top_n)
+    assert [] == cloud.requests
 
 
 def test_a_chat_dialect_is_refused() -> None:

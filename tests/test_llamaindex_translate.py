@@ -203,6 +203,15 @@ def test_what_cannot_be_said_is_refused_by_name(message: ChatMessage, word: str)
         openai_messages([message])
 
 
+def test_a_refusal_goes_back_as_what_was_said() -> None:
+    """
+    The model sees that it has refused.
+    """
+    refusal = ChatMessage(role="assistant", blocks=[], additional_kwargs={"refusal": "I cannot pay."})
+
+    assert [{"role": "assistant", "content": "I cannot pay."}] == openai_messages([refusal])
+
+
 def test_an_image_reaches_the_server() -> None:
     """
     The bytes that the user gave are the bytes that the server gets.
