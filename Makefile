@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test lint format type bench demo docs dist
+.PHONY: help install test lint format type bench demo picture docs dist
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -34,6 +34,9 @@ bench:  ## Measure, beside the floor and the peers, in an environment of its own
 
 demo:  ## Stream an answer, and a broken one
 	$(BIN)/mdstream demo
+
+picture:  ## Draw the README's picture anew
+	$(BIN)/python tools/picture.py
 
 docs:  ## Build the documentation into build/site, strictly
 	test -x .docs/bin/python || $(PYTHON) -m venv .docs

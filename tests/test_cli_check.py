@@ -181,9 +181,9 @@ NO_KEYS = {"HUAWEICLOUD_SDK_AK": None}
 NO_AWS = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
 
 BREAKS = {
-    "no OCI credential": Break("credentials", "no OCI credential found", "--auth-type", environment={"HOME": "/nowhere"}),
-    "no AWS credential": Break("credentials", "no AWS credentials", "--auth-type", "SageMaker", environment=NO_AWS),
-    "no Huawei credential": Break("credentials", "no Huawei Cloud credential", "--auth-type", "ModelArts", environment=NO_KEYS),
+    "no OCI credential": Break("credentials", "no OCI credential found", "oci setup config", environment={"HOME": "/nowhere"}),
+    "no AWS credential": Break("credentials", "no AWS credentials", "aws configure", "SageMaker", environment=NO_AWS),
+    "no Huawei credential": Break("credentials", "no Huawei Cloud credential", "ak and sk", "ModelArts", environment=NO_KEYS),
     "no such profile": Break("credentials", "no profile [NOBODY]", "--profile", more=("--profile", "NOBODY")),
     "OCI: another key": Break("accepted", "credential is refused", "fingerprint", emulator={"verify_signatures": {KEY_ID: OTHER.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)}}),
     "AWS: another secret": Break("accepted", "does not match", "get-caller-identity", "SageMaker", environment={"AWS_SECRET_ACCESS_KEY": "another-secret"}),

@@ -18,8 +18,11 @@ SHELLS = ("bash", "zsh", "fish")
 
 _EXIT_CODES = """\
 exit codes:
-  0 all went well · 1 the service failed, or a check did · 2 the command line is wrong
-  3 a credential or a package is missing on this machine · 130 stopped by Ctrl-C"""
+  0    all went well
+  1    the service failed, or a check did
+  2    the command line is wrong
+  3    a credential or a package is missing on this machine
+  130  stopped by Ctrl-C"""
 
 _ENDPOINTS = """\
 ENDPOINT says which platform is asked, or --platform does:
@@ -30,17 +33,17 @@ ENDPOINT says which platform is asked, or --platform does:
   https:// or wss://…modelarts…, …/v1/infers/ID       modelarts"""
 
 _SECRETS = """\
-Secrets never go onto a command line, where other users and the shell's history see
-them: --api-key takes env:NAME, file:PATH or - (standard input). Without it the
-environment is searched: MDSTREAM_API_KEY, and what the platforms' own tools read
-(~/.oci/config, AWS_…, HUAWEICLOUD_SDK_…, MODELARTS_…)."""
+Secrets never go onto a command line, where other users and the shell's history
+see them: --api-key takes env:NAME, file:PATH or - (standard input). Without it
+the environment is searched: MDSTREAM_API_KEY, and what the platforms' own tools
+read (~/.oci/config, AWS_…, HUAWEICLOUD_SDK_…, MODELARTS_…)."""
 
 _CHAT = """\
 examples:
   mdstream chat ocid1.datasciencemodeldeployment.oc1.iad.… Name three rivers.
-  echo "Name three rivers." | mdstream chat my-sagemaker-endpoint --region us-east-1 > rivers.txt
+  echo "Name three rivers." | mdstream chat my-endpoint --region us-east-1 > rivers.txt
   mdstream chat https://inference.generativeai.us-chicago-1.oci.oraclecloud.com \\
-      --model xai.grok-4 --compartment ocid1.compartment.oc1..…        (a prompt; Ctrl-D ends it)
+      --model xai.grok-4 --compartment ocid1.compartment.oc1..…    (Ctrl-D ends it)
   mdstream chat https://api.modelarts-maas.com/v1 --model deepseek-v3 \\
       --api-key env:MAAS_API_KEY Hello!"""
 
@@ -48,11 +51,13 @@ _CHECK = """\
 examples:
   mdstream check ocid1.datasciencemodeldeployment.oc1.iad.… --profile TEAM
   mdstream check arn:aws:sagemaker:eu-west-1:123456789012:endpoint/llama --json
-  mdstream check https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1b --auth-type aksk
+  mdstream check wss://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1b \\
+      --auth-type aksk
 
-It looks at what lies between here and an answer, one after the other: credentials, DNS,
-TCP, TLS, the clock, the signature, the model's name, streaming, tools, embeddings.
-Up to five short questions are asked, and billed as any."""
+It looks at what lies between here and an answer, one after the other:
+credentials, DNS, TCP, TLS, the clock, the signature, the model's name,
+streaming, tools, embeddings. Up to five short questions are asked, and billed
+as any."""
 
 _MODELS = """\
 examples:

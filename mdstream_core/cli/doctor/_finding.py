@@ -114,6 +114,13 @@ class Known:
         return self.asked
 
 
+#: How our messages say at their end what to do.
+_WITH_CURE = (
+    r"(.+?) \(((?:[^()]|\([^()]*\))+)\)",
+    r"(.+?)[;.] ((?:check that|Run|Give) .+)",
+)
+
+
 def wrong(error: MDStreamError, otherwise: str = "") -> Finding:
     """What an error says is wrong, and its cure: our messages end with it, in brackets."""
     return Finding(State.WRONG, *parted(str(error), otherwise), facts_of(error))
@@ -125,10 +132,9 @@ def parted(message: str, otherwise: str = "") -> tuple[str, str]:
     >>> parted("404: no model (check its name)"), parted("a page; check that it is a model's")
     (('404: no model', 'check its name'), ('a page', "check that it is a model's"))
     """
-    match = re.fullmatch(r"(.+?) \(((?:[^()]|\([^()]*\))+)\)|(.+); (check that .+)", message, re.DOTALL)
-    if match is None:
-        return message, otherwise
-    return (match[1], match[2]) if match[1] else (match[3], match[4])
+    found = (re.fullmatch(form, message, re.DOTALL) for form in _WITH_CURE)
+    match = next(filter(None, found), None)
+    return (match[1], match[2]) if match else (message, otherwise)
 
 
 def facts_of(error: MDStreamError) -> dict[str, Any]:

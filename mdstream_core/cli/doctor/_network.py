@@ -73,6 +73,7 @@ def dns(known: Known) -> Finding:
         return Finding(State.WRONG, f"{through} is no host's name: {error}", _DNS[socket.EAI_NONAME][1], {"host": host})
     addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
     text = f"{through} is {', '.join(addresses[:3])}" + (" …" if len(addresses) > 3 else "")
+    text = f"{through} is an address itself" if addresses == [host] else text
     return Finding(State.OK, text, "", {"host": host, "addresses": addresses}, {"proxy": proxy})
 
 
