@@ -265,6 +265,18 @@ def test_a_port_where_nobody_listens(check: Check) -> None:
     assert "check the port" in findings["tcp"]["cure"]
 
 
+def test_a_proxy_of_the_environment_is_looked_at_instead(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It resolves the host's name, not we; the finding says whose port is closed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:{API_KEY}@127.0.0.1:{port}")
+    _, findings, _ = check(["https://deployment.invalid/ocid1.datasciencemodeldeployment.oc1.iad.x"])
+
+    assert "the proxy 127.0.0.1 (of the environment)" in findings["dns"]["text"]
+    assert f"nothing listens on port {port}" in findings["tcp"]["text"]
+
+
 def test_an_authority_that_is_not_known(cloud: Emulator, check: Check) -> None:
     """The cure names the option and the variable; nothing is asked there."""
     code, findings, _ = check([cloud.endpoint])

@@ -220,6 +220,37 @@ def test_thoughts_go_where_the_numbers_go(cloud: Emulator) -> None:
     assert notes.getvalue().startswith("Two and two.\n")
 
 
+def test_failures_of_others_are_shown_too() -> None:
+    """With their own words; a programmer's mistake is no stop."""
+
+    def failing() -> Iterator[Event]:
+        yield TextDelta("half")
+        raise KeyError("x")
+
+    view, out, notes = plain()
+    with pytest.raises(KeyError):
+        show(failing(), on=view)
+
+    assert "half\n" == out.getvalue()
+    assert notes.getvalue().startswith("✗ It failed.\n  KeyError: 'x'\n")
+
+
+def test_what_a_decoder_held_is_shown(cloud: Emulator) -> None:
+    """What an error keeps beyond what was handed out stands before the failure."""
+
+    def held() -> Iterator[Event]:
+        yield TextDelta("half ")
+        error = StreamTimeout("too long")
+        error.partial = Reply.of([TextDelta("half <tool")])
+        raise error
+
+    view, out, _ = plain()
+    with pytest.raises(StreamTimeout):
+        show(held(), on=view)
+
+    assert "half <tool\n" == out.getvalue()
+
+
 def test_what_is_no_stream_is_told() -> None:
     """With what would be one."""
     with pytest.raises(TypeError, match=r"stream of int cannot be shown: give what Client\.stream"):

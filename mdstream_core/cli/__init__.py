@@ -44,16 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         package is missing here, 130 stopped by Ctrl-C.
 
     Example:
-        >>> main(["completion", "fish"]) # doctest: +ELLIPSIS
-        complete -c mdstream …
-        0
+        >>> main(["check", "my-endpoint", "--region", "us-east-1"])
     """
     options = _read(arguments)
     terminal = Terminal(sys.stderr)
     try:
         run: Callable[[Options], int] = import_module(f"mdstream_core.cli.{options.module}").run
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: terminal.write(f"mdstream: {options.veil(message)}\n")
+            warnings.showwarning = lambda message, *_, **__: Terminal(sys.stderr).write(  # whoever stands there then
+                f"mdstream: {options.veil(message)}\n"
+            )
             return run(options)
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -33,7 +33,7 @@ class _Silent:
         """Keep the numbers."""
         self.summary = summary
 
-    def broke(self, error: MDStreamError, summary: Summary) -> None:
+    def broke(self, error: Exception, summary: Summary) -> None:
         """Keep the numbers."""
         self.summary = summary
 

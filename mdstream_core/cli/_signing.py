@@ -26,6 +26,11 @@ _HUAWEI: Mapping[str, Mapping[str, str]] = {
     "appcode": {"app_code": "MODELARTS_APP_CODE"},
     "app": {"app_key": "MODELARTS_APP_KEY", "app_secret": "MODELARTS_APP_SECRET"},
 }
+#: What others' tools keep there: not ours to read, but nothing that is written may repeat it.
+_OTHERS = (
+    *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
+    *("MODELARTS_API_KEY", "MAAS_API_KEY", _KEY),
+)
 _NO_SECRETS = frozenset({"user", "domain", "project"})
 
 
@@ -54,6 +59,8 @@ def signing(place: Place, options: Options) -> Signing:
         MissingCredential: Nothing was found.
         MissingExtra: A package is missing.
     """
+    for name in _OTHERS:
+        options.hide(os.environ.get(name, "").strip())
     try:
         return _SIGNERS[place.platform](place, options)
     except ConnectionFailed:  # a service that gives out credentials was not reached

@@ -7,7 +7,6 @@ from time import monotonic
 from typing import Any
 
 from mdstream_core.display._summary import Summary, failure
-from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, Sum
 
 #: Seconds between two updates: each sends the whole answer to the browser.
@@ -40,7 +39,7 @@ class Notebook:
         """The answer is whole."""
         self._draw(_WELL, [f"✓ {summary.words()}"])
 
-    def broke(self, error: MDStreamError, summary: Summary) -> None:
+    def broke(self, error: Exception, summary: Summary) -> None:
         """It is not."""
         plain, details = failure(error)
         self._draw(_BROKEN, [f"✗ {plain}", *details, summary.words()])

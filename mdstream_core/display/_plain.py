@@ -5,7 +5,6 @@ from typing import TextIO
 
 from mdstream_core._terminal import Terminal
 from mdstream_core.display._summary import Summary, failure, harmless
-from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
 
@@ -48,7 +47,7 @@ class Plain:
         self._end_line()
         self._note("✓", "green", summary.words())
 
-    def broke(self, error: MDStreamError, summary: Summary) -> None:
+    def broke(self, error: Exception, summary: Summary) -> None:
         """It is not."""
         self._end_line()
         plain, details = failure(error)

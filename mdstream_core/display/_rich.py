@@ -14,7 +14,6 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from mdstream_core.display._summary import Summary, failure, harmless
-from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
 #: How often a second the last line is drawn.
@@ -67,7 +66,7 @@ class Rich:
         self._over()
         self._print(Text.assemble(("✓ ", "bold green"), summary.words()))
 
-    def broke(self, error: MDStreamError, summary: Summary) -> None:
+    def broke(self, error: Exception, summary: Summary) -> None:
         """It is not."""
         self._over()
         plain, details = failure(error)

@@ -31,7 +31,7 @@ class View(Protocol):
         """The answer is whole."""
         ...
 
-    def broke(self, error: MDStreamError, summary: Summary) -> None:
+    def broke(self, error: Exception, summary: Summary) -> None:
         """It is not."""
         ...
 
@@ -133,8 +133,9 @@ class _Watching:
         summary = self._counting.summary()
         if error is None:
             self._view.end(summary)
-        elif isinstance(error, MDStreamError):
-            if error.partial and (held := error.partial.text[summary.characters :]):
+        elif isinstance(error, Exception):
+            partial = error.partial if isinstance(error, MDStreamError) else None
+            if partial and (held := partial.text[summary.characters :]):
                 self._view.tell(TextDelta(held))  # a decoder had it, and could not tell yet what it was
             self._view.broke(error, summary)
         else:

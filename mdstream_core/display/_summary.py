@@ -94,8 +94,10 @@ class Counting:
         return Summary(self._clock() - self._begun, self._first, self._pieces, self._usage, self._characters)
 
 
-def failure(error: MDStreamError) -> tuple[str, list[str]]:
+def failure(error: Exception) -> tuple[str, list[str]]:
     """A failure in plain words, and the details: what the service said, its ids, what is kept of the answer."""
+    if not isinstance(error, MDStreamError):
+        return "It failed.", [f"{type(error).__name__}: {error}"]
     plain = next((_PLAIN[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _PLAIN), "It failed.")
     facts = [
         f"code {error.code}" if error.code else "",

@@ -90,9 +90,9 @@ def tcp(known: Known) -> Finding:
             "a firewall or security list drops it: allow TCP to this port, or ask from inside the endpoint's network",
         )
     except ConnectionRefusedError:
-        return Finding(
-            State.WRONG, f"nothing listens on port {port} of {host}", "check the port in ENDPOINT, and that it runs"
-        )
+        where = "HTTPS_PROXY or HTTP_PROXY" if known.proxy else "ENDPOINT"
+        cure = f"check the port in {where}, and that it runs"
+        return Finding(State.WRONG, f"nothing listens on port {port} of {host}", cure)
     except OSError as error:
         return Finding(State.WRONG, f"{host}:{port} is not reached: {error.strerror or error}", "check the network")
     spent = (time.monotonic() - begun) * 1000
