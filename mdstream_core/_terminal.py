@@ -4,7 +4,8 @@ import os
 import sys
 from typing import TextIO
 
-_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+#: Neither dim nor yellow: on a light terminal they are hard to read.
+_STYLES = {"bold": "1", "italic": "3", "red": "31", "green": "32", "magenta": "35"}
 
 
 class Terminal:
@@ -20,11 +21,11 @@ class Terminal:
 
     def heading(self, text: str) -> None:
         """A title with a rule under it."""
-        self.write(f"\n{self.styled(text, 'bold')}\n{self.styled('─' * len(text), 'dim')}\n")
+        self.write(f"\n{self.styled(text, 'bold')}\n{'─' * len(text)}\n")
 
     def label(self, text: str) -> None:
         """The name of what follows on the same line."""
-        self.write(f"{self.styled(f'{text:<14}', 'dim')} ")
+        self.write(f"{text:<14} ")
 
     def line(self, label: str, text: str, style: str = "") -> None:
         """A name and what it is."""

@@ -130,11 +130,11 @@ def frames(cloud: Emulator) -> Iterator[tuple[float, Screen]]:
 
 #: Contrast is 4.5 to 1 or more in both: WCAG AA.
 STYLE = """\
-svg{--paper:#fff;--ink:#1f2328;--green:#116329;--red:#b3121d;--yellow:#7a4e00;--edge:#d1d9e0}
-@media(prefers-color-scheme:dark){svg{--paper:#0d1117;--ink:#e6edf3;--green:#56d364;--red:#ff8e86;--yellow:#e3b341;--edge:#3d444d}}
+svg{--paper:#fff;--ink:#1f2328;--green:#116329;--red:#b3121d;--magenta:#7d1a7d;--edge:#d1d9e0}
+@media(prefers-color-scheme:dark){svg{--paper:#0d1117;--ink:#e6edf3;--green:#56d364;--red:#ff8e86;--magenta:#e49ae4;--edge:#3d444d}}
 text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:var(--ink);white-space:pre}
-.s1{font-weight:700}.s3{font-style:italic}.s31{fill:var(--red)}.s32{fill:var(--green)}.s33{fill:var(--yellow)}
-.f{visibility:hidden}@keyframes on{0%{visibility:visible}}"""
+.s1{font-weight:700}.s3{font-style:italic}.s31{fill:var(--red)}.s32{fill:var(--green)}.s35{fill:var(--magenta)}
+.f{visibility:hidden}"""
 
 
 def drawn(shown: Sequence[tuple[float, Screen]]) -> str:

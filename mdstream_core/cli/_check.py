@@ -10,7 +10,7 @@ from mdstream_core.cli._parser import FAILED, Options
 from mdstream_core.cli._places import read
 from mdstream_core.cli.doctor import Finding, Known, State, examine
 
-_STYLES = {State.OK: "green", State.NOTE: "yellow", State.WRONG: "red", State.NONE: "", State.SKIPPED: ""}
+_STYLES = {State.OK: "green", State.NOTE: "magenta", State.WRONG: "red", State.NONE: "", State.SKIPPED: ""}
 
 #: Columns: the check, how it came out, what there is.
 _NAME, _STATE = 13, 9

@@ -36,7 +36,7 @@ def run(options: Options) -> int:
                 terminal.heading(f"{show.FRAMEWORK} · {type(model).__name__}")
                 show.stream(model, terminal)
                 asyncio.run(show.astream(model, terminal))
-                terminal.line("and then", f"{words}:", "dim")
+                terminal.line("and then", f"{words}:")
                 cloud.script(Fault(**fault, after=6))
                 show.failure(model, terminal)
                 model.close()
@@ -47,5 +47,5 @@ def _show(name: str, title: str, terminal: Terminal) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        terminal.line(title, str(error), "yellow")
+        terminal.line(title, str(error), "magenta")
         return None

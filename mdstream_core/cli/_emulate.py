@@ -17,7 +17,7 @@ def run(options: Options) -> int:
         terminal.line("SageMaker", f"{cloud.sagemaker.endpoint_url}  (endpoint {cloud.sagemaker.endpoint_name})")
         terminal.line("ModelArts", f"{cloud.modelarts.endpoint}  (also ws://, MaaS {cloud.modelarts.maas})")
         terminal.line("OpenAI", f"{cloud.openai_url}  (the model server alone)")
-        terminal.line("", "serving until Ctrl-C", "dim")
+        terminal.line("", "serving until Ctrl-C")
 
     asyncio.run(serve(port=options.port, ready=ready, upstream=options.upstream, delay=options.delay))
     return 0

@@ -34,7 +34,7 @@ class Plain:
                 self._rest()
                 self._write(text)
             case ReasoningDelta(text, 0):
-                self._notes.write(self._notes.styled(harmless(text), "dim"))
+                self._notes.write(self._notes.styled(harmless(text), "italic"))
                 self._thinks = True
             case ToolCallDelta(name=name, arguments=arguments, choice=0):
                 if name:
@@ -59,7 +59,7 @@ class Plain:
     def stopped(self, summary: Summary) -> None:
         """Nobody waits for the rest."""
         self._end_line()
-        self._note("■", "yellow", f"stopped · {summary.words()}")
+        self._note("■", "bold", f"stopped · {summary.words()}")
 
     def _write(self, text: str) -> None:
         text = self._clean(text)
