@@ -6,7 +6,7 @@ from typing import Any
 from mdstream_core.batches import Batches
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
-from mdstream_core.dialects import Dialect, ListDialect
+from mdstream_core.dialects import Dialect, Learning, ListDialect
 from mdstream_core.events import Reply
 from mdstream_core.http import Timeout
 from mdstream_core.many import Gate, agather, gather
@@ -64,6 +64,7 @@ class Service:
         self._hooks = hooks
         self._resume = resume
         self._gates: dict[int, Gate] = {}
+        self._learning: Learning | None = None
 
     def call(
         self,
@@ -154,8 +155,12 @@ class Service:
     def _asking(
         self, dialect: ListDialect, question: Mapping[str, Any], inputs: Sequence[str]
     ) -> Callable[[range], Call]:
+        learning = self._learning
+        if learning is None or learning.dialect is not dialect:
+            learning = self._learning = Learning(dialect)
+
         def ask(span: range) -> Call:
-            return self.call(dialect, {**question, dialect.field: inputs[span.start : span.stop]}, stream=False)
+            return self.call(learning, {**question, dialect.field: inputs[span.start : span.stop]}, stream=False)
 
         return ask
 

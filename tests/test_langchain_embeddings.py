@@ -286,6 +286,23 @@ def test_a_refusal_of_the_text_is_no_refusal_of_the_form(cloud: Emulator) -> Non
     assert 1 == len(cloud.requests)
 
 
+async def test_a_form_is_learnt_once(cloud: Emulator) -> None:
+    """A container that takes another form refuses one request, not one for each batch; another container is learnt anew."""
+    place = EMBEDDING["SageMaker vLLM"]
+    embeddings = embeddings_at(cloud, place, batch_size=10, max_concurrency=1)
+    assert 40 == len(embeddings.embed_documents(TEXTS[:40]))
+    assert 5 == len(cloud.requests)
+    await embeddings.aembed_query("a")
+    assert 6 == len(cloud.requests)
+
+    cloud.script(Fault("refuse", "invalid_parameter"))
+    with pytest.raises(InvalidRequest):
+        embeddings.embed_query("a")
+    cloud.reset()
+    embeddings.embed_query("a")
+    assert ["inputs", "input"] == [next(iter(request.json.keys() & {"inputs", "input"})) for request in cloud.requests]
+
+
 def test_names_of_other_packages_in_a_call(cloud: Emulator) -> None:
     """As in the constructor."""
     embeddings = embeddings_at(cloud)
