@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -350,6 +351,28 @@ def test_completion_knows_every_option(shell: str, capsys: pytest.CaptureFixture
 
     for word in ("chat", "check", "models", "api-key", "oci-genai", "upstream"):
         assert word in script
+
+
+COMPLETIONS = {
+    "bash": 'source {script}; COMP_WORDS=(mdstream check --platform s); COMP_CWORD=3; _mdstream; echo "${{COMPREPLY[@]}}"',
+    "fish": 'source {script}; complete -C "mdstream check --platform s"',
+}
+
+
+@pytest.mark.parametrize(("shell", "asks"), COMPLETIONS.items(), ids=COMPLETIONS)
+def test_a_shell_completes(shell: str, asks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The shell itself judges the script."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    main(["completion", shell])
+    script = tmp_path / "script"
+    script.write_text(capsys.readouterr().out)
+    done = subprocess.run(
+        [shell, "-c", asks.format(script=script)], capture_output=True, text=True, timeout=30, check=True
+    )
+
+    assert "sagemaker" == done.stdout.strip().partition("\t")[0]  # fish says what it is for, too
+    assert "" == done.stderr
 
 
 @pytest.mark.parametrize("width", [60, 120])

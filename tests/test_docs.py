@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
+from xml.etree import ElementTree as ET
 
 import pytest
 from _pages import DOCS, PAGES, ROOT, Block, blocks, here, ran
@@ -163,6 +164,19 @@ def test_pages_are_plain() -> None:
     found = {str(path): re.findall(r"(?:src|href|url\(|@import)[^\n]{0,3}https?:[^\n]*", path.read_text(encoding="utf-8")) for path in written}  # fmt: skip
 
     assert {} == {path: urls for path, urls in found.items() if urls}
+
+
+def test_the_picture_is_whole_and_small() -> None:
+    """
+    It parses, loads nothing from elsewhere, and has the end of each of its scenes.
+    """
+    picture = (DOCS / "pictures/demo.svg").read_text(encoding="utf-8")
+    words = " ".join("".join(line.itertext()) for line in ET.fromstring(picture).iter() if line.tag.endswith("text"))
+
+    assert len(picture) < 300_000
+    assert [] == re.findall(r'(?:href|src)="[^#]', picture)
+    assert "The service said that the answer failed." in words
+    assert "All is well." in words
 
 
 @pytest.mark.parametrize(

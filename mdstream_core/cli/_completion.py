@@ -22,10 +22,7 @@ _mdstream() {{
 complete -F _mdstream mdstream
 """
 
-_ZSH = """\
-#compdef mdstream
-autoload -U +X bashcompinit && bashcompinit
-"""
+_ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
 
 
 def run(options: Options) -> int:
@@ -77,7 +74,6 @@ def _fish() -> str:
 
 def _fish_option(seen: str, name: str, action: argparse.Action) -> str:
     told = (action.help or "").replace("'", "’")
-    takes = "" if action.nargs == 0 else " -r"
+    takes = "" if action.nargs == 0 else " -r -F" if name.endswith("-file") else " -x"
     takes += f" -a '{' '.join(map(str, action.choices))}'" if action.choices else ""
-    takes += " -F" if name.endswith("-file") else ""
     return f"complete -c mdstream -n {seen} -l {name[2:]}{takes} -d '{told}'"

@@ -67,7 +67,7 @@ examples:
 _COMPLETION = """\
 examples:
   mdstream completion bash > ~/.local/share/bash-completion/completions/mdstream
-  mdstream completion zsh  > ~/.zfunc/_mdstream          (with fpath+=~/.zfunc before compinit)
+  mdstream completion zsh  > ~/.mdstream.zsh     (and in .zshrc: source ~/.mdstream.zsh)
   mdstream completion fish > ~/.config/fish/completions/mdstream.fish"""
 
 
