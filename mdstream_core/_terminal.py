@@ -1,6 +1,7 @@
 """What the command line writes: plain lines, with colour on a terminal only."""
 
 import os
+import re
 import sys
 from typing import TextIO
 
@@ -55,3 +56,16 @@ class Terminal:
         except UnicodeEncodeError:
             self._stream.write(text.encode("ascii", "replace").decode("ascii"))
         self._stream.flush()
+
+
+#: Control characters but for tab and line break: what a model says must not steer a terminal.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    r"""A text that can be written to a terminal.
+
+    >>> harmless("a\x1b[2Jb\n")
+    'a�[2Jb\n'
+    """
+    return _CONTROLS.sub("\ufffd", text.replace("\r\n", "\n"))

@@ -330,6 +330,17 @@ def test_a_key_that_a_server_repeats_is_not_shown(check: Check, tmp_path: Path) 
     assert f"an API key, from file:{tmp_path / 'key'}" == findings["credentials"]["text"]
 
 
+def test_a_refusal_does_not_steer_the_terminal(check: Check) -> None:
+    """Escape sequences of a server's are shown as what they are."""
+    with Emulator() as cloud:
+        cloud.always(Fault("refuse", status=403, message="go\x1b]0;title\x07 away"))
+        _, findings, text = check([cloud.endpoint, "--auth-type", "none"])
+
+    assert "\x1b" not in text
+    assert "go�]0;title� away" in text
+    assert "wrong" == findings["accepted"]["state"]
+
+
 def test_a_session_that_is_over(home: Path, cloud: Emulator, check: Check) -> None:
     """The command that renews it is named."""
     (home / ".oci/token").write_text(jwt(1_000_000_000))

@@ -22,7 +22,7 @@ def run(options: Options) -> int:
         return 0
     wide = max((len(str(one.get("id"))) for one in models), default=0)
     for one in models:
-        terminal.write(f"{options.veil(one.get('id')):<{wide}}  {_about(one)}".rstrip() + "\n")
+        terminal.write(f"{options.veil(one.get('id')):<{wide}}  {options.veil(_about(one))}".rstrip() + "\n")
     if not models:
         terminal.write("the server names no model\n")
     return 0

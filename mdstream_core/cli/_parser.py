@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mdstream_core._terminal import harmless
 from mdstream_core._version import __version__
 
 #: Exit codes.
@@ -122,8 +123,8 @@ class Options(argparse.Namespace):
         return secret
 
     def veil(self, text: object) -> str:
-        """A text without the secrets that were read."""
-        shown = str(text)
+        """A text without the secrets that were read, and without what a server may send to steer a terminal."""
+        shown = harmless(str(text))
         for secret in self._secrets:
             shown = shown.replace(secret, "…")
         return shown

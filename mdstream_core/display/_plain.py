@@ -3,8 +3,8 @@
 import sys
 from typing import TextIO
 
-from mdstream_core._terminal import Terminal
-from mdstream_core.display._summary import Summary, failure, harmless
+from mdstream_core._terminal import Terminal, harmless
+from mdstream_core.display._summary import Summary, failure
 from mdstream_core.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
 

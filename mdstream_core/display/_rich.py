@@ -13,7 +13,8 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from mdstream_core.display._summary import Summary, failure, harmless
+from mdstream_core._terminal import harmless
+from mdstream_core.display._summary import Summary, failure
 from mdstream_core.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
 #: How often a second the last line is drawn.

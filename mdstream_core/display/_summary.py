@@ -1,6 +1,5 @@
 """How an answer went, in numbers and in plain words."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -107,16 +106,3 @@ def failure(error: Exception) -> tuple[str, list[str]]:
     text = error.partial.text if error.partial else ""
     kept = f"What was received is kept in the error's partial: {len(text):,} characters of text." if text else ""
     return plain, [line for line in (f"{type(error).__name__}: {error}", " · ".join(filter(None, facts)), kept) if line]
-
-
-#: Control characters but for tab and line break: what a model says must not steer a terminal.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def harmless(text: str) -> str:
-    r"""A text that can be written to a terminal.
-
-    >>> harmless("a\x1b[2Jb\n")
-    'a�[2Jb\n'
-    """
-    return _CONTROLS.sub("\ufffd", text.replace("\r\n", "\n"))
