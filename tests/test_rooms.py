@@ -44,6 +44,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "_terminal _version auth dialects display emulator errors events http platforms retry service tracing transport",
         "",
     ),
+    "testing": ("", ""),
     "__init__": (
         "_images _json _progress _version call client dialects errors events http platforms retry service",
         "",
@@ -54,6 +55,9 @@ ROOMS: dict[str, tuple[str, str]] = {
 DOORS = {
     f"mdstream_core.{door}" for door in ("auth", "auth.aws", "auth.huawei", "auth.oci", "errors", "http", "tracing")
 }
+
+#: And what the suites that others run may take, which ask the emulator.
+JUDGES = {"mdstream_core.emulator", "mdstream_core.emulator.brain"}
 
 #: Where somebody may wait.
 WAITING = {"transport", "client", "many", "emulator", "auth", "cli"}
@@ -114,14 +118,15 @@ def test_a_framework_package_translates_only(name: Path) -> None:
     found = set(imports(TREES[name]))
     public = set(re.findall(r'^    "(\w+)",$', (ROOT / "mdstream_core/__init__.py").read_text(), re.MULTILINE))
     inside = {dotted for dotted in found if dotted.startswith("mdstream_core.")}
+    doors = DOORS | JUDGES if room(name) == "testing" else DOORS
 
     assert set() == {dotted.split(".")[0] for dotted in found} & other[own]
     assert set() == {
         dotted
         for dotted in inside
         if dotted.removeprefix("mdstream_core.") not in public | {"auth", "errors", "http", "tracing"}
-        and dotted.rpartition(".")[0] not in DOORS
-        and dotted not in DOORS
+        and dotted.rpartition(".")[0] not in doors
+        and dotted not in doors
     }  # fmt: skip
 
 
@@ -136,6 +141,21 @@ def test_the_pytest_plugin_is_light(name: Path) -> None:
 
     assert set() == at_import - set(sys.stdlib_module_names) - {"pytest"}
     assert {"mdstream_core.emulator.Emulator"} == ours
+
+
+def test_only_tests_are_built_on_tests() -> None:
+    """
+    Nobody who uses a model imports pytest or the suites.
+    """
+    others = {
+        name: set(imports(tree))
+        for name, tree in TREES.items()
+        if room(name) != "testing" and name.parts[0] != "pytest_mdstream"
+    }
+
+    assert {} == {
+        name: found for name, found in others.items() if any("pytest" in one or ".testing" in one for one in found)
+    }
 
 
 def test_no_framework_is_in_the_core() -> None:
@@ -159,11 +179,11 @@ def test_a_vendor_sdk_is_imported_in_auth_only() -> None:
 
 def test_only_two_rooms_wait() -> None:
     """
-    No socket, no event loop and no sleep outside of transport and client; the emulator and the command wait too.
-    A framework package may gather its own coroutines.
+    No socket, no event loop and no sleep outside of transport and client; the emulator and the command wait too, and
+    the suites, which are tests. A framework package may gather its own coroutines.
     """
     for name, tree in TREES.items():
-        if room(name) in WAITING or room(name) == "_demo":
+        if room(name) in WAITING or room(name) in {"_demo", "testing"}:
             continue
         found = set(imports(tree))
         waits = {"socket", "select"} | ({"asyncio", "anyio", "trio"} if name in CORE else set())

@@ -1,0 +1,146 @@
+"""The services that can be asked: where they are, how their streams end badly, and how given words get into them."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mdstream_core.emulator import Emulator, Fault
+
+Json = dict[str, Any]
+
+QUESTION = "Name three rivers."
+ANSWER = "The Nile, the Amazon and the Danube."
+
+#: After how many events a stream breaks: some words were said, most were not.
+_SOME = 3
+
+_ANYWHERE: dict[str, Fault] = {
+    "error event": Fault("error_event", after=_SOME),
+    "error event, flat": Fault("error_event", "flat", after=_SOME),
+    "cut": Fault("cut", after=_SOME),
+    "cut in a chunk": Fault("cut_chunk", after=_SOME),
+    "reset": Fault("reset", after=_SOME),
+    "no finish reason": Fault("no_finish", after=_SOME),
+    "[DONE] without a finish reason": Fault("early_done", after=_SOME),
+    "broken JSON": Fault("malformed_json", after=_SOME),
+}
+_TRAILERS = {"trailer": Fault("trailer", after=_SOME), "trailer after [DONE]": Fault("trailer")}
+#: Inside frames a cut within a chunk would be one within no frame.
+_FRAMED = {name: fault for name, fault in _ANYWHERE.items() if name != "cut in a chunk"}
+_FRAMES = {
+    "exception frame": Fault("exception_frame", "StreamBroken", after=_SOME),
+    "wrong checksum": Fault("damaged_frame", after=_SOME),
+    "half a frame": Fault("partial_frame", after=_SOME),
+}
+_CLOSED = {"closed with 1011": Fault("trailer", after=_SOME, name="close", data=b"1011 the engine died")}
+
+
+def _openai_events(deltas: Sequence[Json], finish: str) -> list[Json]:
+    said = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices = [*said, {"index": 0, "delta": {}, "finish_reason": finish}]
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return [{**head, "choices": [choice]} for choice in choices]
+
+
+def _openai_whole(message: Json, finish: str) -> Json:
+    choice = {"index": 0, "message": {"role": "assistant", "content": None, **message}, "finish_reason": finish}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m"}
+    return {**head, "choices": [choice], "usage": usage}
+
+
+def _generic(message: Json) -> Json:
+    """A message of OpenAI's in the words of OCI's GENERIC format."""
+    made: Json = {"role": "ASSISTANT"}
+    if message.get("content"):
+        made["content"] = [{"type": "TEXT", "text": message["content"]}]
+    if "reasoning_content" in message:
+        made["reasoningContent"] = message["reasoning_content"]
+    if "tool_calls" in message:
+        made["toolCalls"] = [_generic_call(call) for call in message["tool_calls"]]
+    return made
+
+
+def _generic_call(call: Json) -> Json:
+    return {"type": "FUNCTION", **({"id": call["id"]} if call.get("id") else {}), **call["function"]}
+
+
+def _generic_events(deltas: Sequence[Json], finish: str) -> list[Json]:
+    return [*({"index": 0, "message": _generic(delta)} for delta in deltas), {"finishReason": finish}]
+
+
+def _generic_whole(message: Json, finish: str) -> Json:
+    said = {"index": 0, "message": _generic(message), "finishReason": finish}
+    answer = {"apiFormat": "GENERIC", "timeCreated": "2026-11-20T12:00:00.000Z", "choices": [said]}
+    return {"modelId": "m", "modelVersion": "1.0", "chatResponse": answer}
+
+
+def _openai_vectors(vectors: Sequence[tuple[int, Sequence[float]]]) -> Json:
+    data = [{"object": "embedding", "index": index, "embedding": list(vector)} for index, vector in vectors]
+    return {"object": "list", "data": data, "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+
+
+def _oci_vectors(vectors: Sequence[tuple[int, Sequence[float]]]) -> Json:
+    return {"id": "1", "modelId": "m", "modelVersion": "1.0", "embeddings": [list(vector) for _, vector in vectors]}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of the emulator.
+
+    Attributes:
+        address: The `url` that `llm` and `embedding` are given.
+        endings: How a stream of it can end badly.
+        passing: A refusal after which it may be asked again at once.
+        events: Deltas of OpenAI's and a finish reason, as the events of its stream.
+        whole: A message of OpenAI's and a finish reason, as its whole answer.
+        vectors: Index and vector of each text, as its answer.
+        numbered: Whether tool calls and vectors have an index.
+    """
+
+    address: Callable[[Emulator], str]
+    endings: Mapping[str, Fault] = field(default_factory=lambda: _ANYWHERE)
+    passing: Fault = field(default_factory=lambda: Fault("refuse", "unavailable", retry_after="0"))
+    events: Callable[[Sequence[Json], str], list[Json]] = _openai_events
+    whole: Callable[[Json, str], Json] = _openai_whole
+    vectors: Callable[[Sequence[tuple[int, Sequence[float]]]], Json] = _openai_vectors
+    numbered: bool = True
+
+    def stream(self, *deltas: Json, finish: str = "tool_calls") -> Fault:
+        """A stream of exactly these deltas."""
+        events = "".join(f"data: {json.dumps(event)}\n\n" for event in self.events(deltas, finish))
+        return Fault("body", data=f"{events}data: [DONE]\n\n".encode())
+
+    def answer(self, message: Json, finish: str = "tool_calls") -> Fault:
+        """Exactly this whole answer."""
+        return Fault("body", data=json.dumps(self.whole(message, finish)).encode())
+
+    def embedded(self, *vectors: tuple[int, Sequence[float]]) -> Fault:
+        """Exactly these vectors."""
+        return Fault("body", data=json.dumps(self.vectors(vectors)).encode())
+
+
+_HUAWEI = Fault("refuse", "modelarts_backend", retry_after="0")
+
+SERVICES: dict[str, Service] = {
+    "openai": Service(lambda cloud: cloud.openai_url),
+    "oci_model_deployment": Service(lambda cloud: cloud.endpoint, {**_ANYWHERE, **_TRAILERS}),
+    "oci_generative_ai": Service(
+        lambda cloud: cloud.oci_generative_ai.endpoint,
+        events=_generic_events,
+        whole=_generic_whole,
+        vectors=_oci_vectors,
+        numbered=False,
+    ),
+    "sagemaker": Service(
+        lambda cloud: cloud.sagemaker.endpoint_url,
+        {**_FRAMED, **_FRAMES},
+        Fault("refuse_aws", "ServiceUnavailable", retry_after="0"),
+    ),
+    "modelarts": Service(lambda cloud: cloud.modelarts.endpoint, passing=_HUAWEI),
+    "modelarts_websocket": Service(
+        lambda cloud: cloud.modelarts.websocket_endpoint, {**_FRAMED, **_CLOSED}, passing=_HUAWEI
+    ),
+}
+"""Whom the suites can ask; `service` names one. The url of SageMaker and of OCI Generative AI is the service's base."""

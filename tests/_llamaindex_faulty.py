@@ -1,0 +1,301 @@
+"""LLMs and embeddings that do one thing wrong each, as packages have done it, for the suites to find."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+from typing import Any
+
+import httpx
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, TextBlock
+from llama_index.core.llms.callbacks import llm_chat_callback
+from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.llms.utils import parse_partial_json
+from pydantic import Field
+
+from llamaindex_mdstream import ModelArts
+from mdstream_core import MDStreamError
+
+
+class Told(ModelArts):
+    """Each stream through `_changed`, which a fault overrides; told by core's decorator."""
+
+    def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
+        return stream
+
+    @llm_chat_callback()
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Generator[ChatResponse]:
+        """`stream_chat`, changed."""
+
+        def changed() -> Generator[ChatResponse]:
+            yield from self._changed(self._stream(*self._chat_call(messages, kwargs, stream=True)))
+
+        return changed()
+
+
+class SaysAllAgain(Told):
+    """Its deltas are all the text so far."""
+
+    def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
+        for response in stream:
+            yield response.model_copy(update={"delta": response.message.content})
+
+
+class SaysNone(Told):
+    """Its delta is `None` where there is no text."""
+
+    def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
+        for response in stream:
+            yield response.model_copy(update={"delta": response.delta or None})
+
+
+class ManyBlocks(Told):
+    """A text block for each delta."""
+
+    def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
+        blocks: list[Any] = []
+        for response in stream:
+            blocks.append(TextBlock(text=response.delta or ""))
+            yield ChatResponse(message=ChatMessage(role="assistant", blocks=list(blocks)), delta=response.delta)
+
+
+class OneObject(Told):
+    """One message that grows, in every response."""
+
+    def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
+        message = ChatMessage(role="assistant", content="")
+        for response in stream:
+            message.blocks[0].text += response.delta or ""  # type: ignore[union-attr]
+            yield ChatResponse(message=message, delta=response.delta, raw=response.raw)
+
+
+class CountsNothing(Told):
+    """No usage."""
+
+    def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
+        for response in stream:
+            raw = {name: value for name, value in (response.raw or {}).items() if name != "usage"}
+            yield response.model_copy(update={"raw": raw, "additional_kwargs": {}})
+
+
+class CallsItSuccess(Told):
+    """Whatever breaks, it was all."""
+
+    def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
+        try:
+            yield from stream
+        except MDStreamError:
+            return
+
+
+class AsksAgain(ModelArts):
+    """A loop around `yield`."""
+
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Generator[ChatResponse]:
+        """As often as it takes."""
+        for attempt in range(3):
+            try:
+                yield from super().stream_chat(messages, **kwargs)
+            except MDStreamError:
+                if attempt == 2:
+                    raise
+            else:
+                return
+
+
+class Unfinished(ModelArts):
+    """Its stream is an iterator, and no generator."""
+
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Any:
+        """An iterator."""
+        return itertools.chain(super().stream_chat(messages, **kwargs))
+
+
+class ToldTwice(ModelArts):
+    """A method that is told calls another one that is."""
+
+    @llm_chat_callback()
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """By streaming."""
+        *_, last = self.stream_chat(messages, **kwargs)
+        return last
+
+
+class BlocksTheLoop(ModelArts):
+    """Its async is its sync."""
+
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse]:
+        """In the loop's own time."""
+
+        async def read() -> AsyncGenerator[ChatResponse]:
+            for response in self.stream_chat(messages, **kwargs):
+                yield response
+
+        return read()
+
+
+class ReadsOn(ModelArts):
+    """It fetches everything before it hands out anything, on a thread that nobody stops."""
+
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse]:
+        """All at the end."""
+        stream = await super().astream_chat(messages, **kwargs)
+        responses = [response async for response in stream]
+
+        async def read() -> AsyncGenerator[ChatResponse]:
+            for response in responses:
+                yield response
+
+        return read()
+
+
+class RepairsCalls(ModelArts):
+    """Half a call becomes a whole one."""
+
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Generator[ChatResponse]:
+        """Success, in any case."""
+        try:
+            yield from super().stream_chat(messages, **kwargs)
+        except MDStreamError as error:
+            yield vars(error)["partial_response"]
+
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse]:
+        """The same."""
+        responses = await asyncio.to_thread(list, self.stream_chat(messages, **kwargs))
+
+        async def read() -> AsyncGenerator[ChatResponse]:
+            for response in responses:
+                yield response
+
+        return read()
+
+    def get_tool_calls_from_response(
+        self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
+    ) -> list[ToolSelection]:
+        """Repaired."""
+        calls = response.message.additional_kwargs.get("tool_calls") or []
+        return [
+            ToolSelection(
+                tool_id=call["id"],
+                tool_name=call["function"]["name"],
+                tool_kwargs=parse_partial_json(call["function"]["arguments"]),
+            )
+            for call in calls
+        ]
+
+
+class TakesTheHistory(ModelArts):
+    """The caller's list grows."""
+
+    def _prepare_chat_with_tools(self, tools: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        if kwargs.get("chat_history") is not None:
+            kwargs["chat_history"].append(ChatMessage(kwargs["user_msg"]))
+        return super()._prepare_chat_with_tools(tools, **kwargs)
+
+
+class ShowsItsKey(ModelArts):
+    """The key is a field like any other."""
+
+    plain_key: str = ""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**{**fields, "plain_key": str(fields.get("api_key", ""))})
+
+
+class CannotBePickled(ModelArts):
+    """It holds a client that was made too early."""
+
+    def __getstate__(self) -> Any:
+        raise TypeError("cannot pickle '_thread.lock' object")
+
+
+class Plain(BaseEmbedding):
+    """An embedding as short as it can be, and right."""
+
+    url: str
+    max_retries: int = 0
+    embed_batch_size: int = 10
+    api_key: str = Field(default="", exclude=True, repr=False)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name in serialized form."""
+        return "plain"
+
+    def _read(self, texts: list[str], answer: httpx.Response) -> list[list[float]]:
+        found = sorted(answer.raise_for_status().json()["data"], key=lambda one: int(one["index"]))
+        if len(found) != len(texts):
+            raise ValueError(f"{len(found)} vectors came of {len(texts)} texts")
+        return [one["embedding"] for one in found]
+
+    def _sent(self, texts: list[str]) -> dict[str, Any]:
+        headers = {"authorization": f"Bearer {self.api_key}"}
+        return {"url": f"{self.url}/embeddings", "json": {"input": texts, "model": "m"}, "headers": headers}
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        with httpx.Client() as client:
+            for left in reversed(range(self.max_retries + 1)):
+                answer = client.post(**self._sent(texts))
+                if answer.status_code != 503 or not left:
+                    break
+        return self._read(texts, answer)
+
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        async with httpx.AsyncClient() as client:
+            for left in reversed(range(self.max_retries + 1)):
+                answer = await client.post(**self._sent(texts))
+                if answer.status_code != 503 or not left:
+                    break
+        return self._read(texts, answer)
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return self._get_text_embeddings([text])[0]
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return self._get_text_embedding(query)
+
+    async def _aget_text_embedding(self, text: str) -> list[float]:
+        return (await self._aget_text_embeddings([text]))[0]
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return await self._aget_text_embedding(query)
+
+
+class AnyOrder(Plain):
+    """Vectors as they come, however many."""
+
+    def _read(self, texts: list[str], answer: httpx.Response) -> list[list[float]]:
+        return [one["embedding"] for one in answer.raise_for_status().json()["data"]]
+
+
+class OneByOne(Plain):
+    """A request for each text, in the loop's own time."""
+
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return [self._get_text_embedding(text) for text in texts]
+
+
+class Flattens(Plain):
+    """Line ends become blanks, and the first error is nobody's."""
+
+    def _sent(self, texts: list[str]) -> dict[str, Any]:
+        return super()._sent([text.replace("\n", " ") for text in texts])
+
+    def _read(self, texts: list[str], answer: httpx.Response) -> list[list[float]]:
+        return super()._read(texts, answer) if answer.status_code == 200 else [[0.0] * 256 for _ in texts]
+
+
+class ShowsKey(Plain):
+    """The key is written into files, and needed there."""
+
+    api_key: str = ""
+
+
+class Forgets(Plain):
+    """It keeps one client for all event loops."""
+
+    _client: Any = None
+
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        self._client = self._client or httpx.AsyncClient()
+        return self._read(texts, await self._client.post(**self._sent(texts)))
