@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test lint format type bench demo picture docs dist
+.PHONY: help install test lint format type bench conformance demo picture docs dist
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -31,6 +31,11 @@ bench:  ## Measure, beside the floor and the peers, in an environment of its own
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
 	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,emulator,bench]"
 	.bench/bin/python -m benchmarks
+
+conformance:  ## Ask which LlamaIndex package keeps which rule, in an environment of its own
+	test -x .bench/bin/python || $(PYTHON) -m venv .bench
+	.bench/bin/pip install -q -e ".[conformance]"
+	.bench/bin/python -m benchmarks.conformance
 
 demo:  ## Stream an answer, and a broken one
 	$(BIN)/mdstream demo

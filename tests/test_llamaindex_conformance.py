@@ -2,41 +2,85 @@
 
 from typing import Any
 
+from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import LLM
 
-from llamaindex_mdstream import ModelArts, OCIDataScience, OCIGenAI, SageMakerLLM
+from llamaindex_mdstream import (
+    ModelArts,
+    ModelArtsEmbedding,
+    OCIDataScience,
+    OCIDataScienceEmbedding,
+    OCIGenAI,
+    OCIGenAIEmbeddings,
+    SageMakerEmbedding,
+    SageMakerLLM,
+)
 from mdstream_core.emulator.services.modelarts import HuaweiAccount
 from mdstream_core.emulator.services.oci_generative_ai import COMPARTMENT
-from mdstream_core.testing import LLMConformance
+from mdstream_core.testing import EmbeddingConformance, LLMConformance
 
 
-class TestOCIDataScience(LLMConformance):
-    """OCI Data Science."""
+class Deployment:
+    """Who is let in at a deployment, and as whom."""
 
     service = "oci_model_deployment"
     emulator_options = {"api_keys": ["s3cret"]}
     credentials = {"api_key": "s3cret"}
     environment = {"MDSTREAM_API_KEY": "s3cret"}
 
+
+class Generative(Deployment):
+    """The same at OCI Generative AI."""
+
+    service = "oci_generative_ai"
+
+    def where(self, url: str) -> dict[str, Any]:
+        """Whom to ask."""
+        return {"service_endpoint": url, "compartment_id": COMPARTMENT, **self.credentials}
+
+
+class Endpoint:
+    """The same at SageMaker."""
+
+    service = "sagemaker"
+    emulator_options = {"aws_keys": {"AKEMULATED": "s3cret"}}
+    credentials = {"aws_access_key_id": "AKEMULATED", "aws_secret_access_key": "s3cret"}
+    environment = {"AWS_ACCESS_KEY_ID": "AKEMULATED", "AWS_SECRET_ACCESS_KEY": "s3cret"}
+
+    def where(self, url: str) -> dict[str, Any]:
+        """Whom to ask."""
+        return {"endpoint_name": "emulated", "endpoint_url": url, "region_name": "us-east-1", **self.credentials}
+
+
+class Huawei:
+    """The same at ModelArts."""
+
+    service = "modelarts"
+    emulator_options = {"huawei": HuaweiAccount(api_keys=["s3cret"])}
+    credentials = {"api_key": "s3cret"}
+    environment = {"MODELARTS_API_KEY": "s3cret"}
+
+
+class TestOCIDataScience(Deployment, LLMConformance):
+    """Ours."""
+
     def llm(self, url: str, max_retries: int) -> LLM:
-        """A model deployment."""
+        """A chat model."""
         return OCIDataScience(endpoint=url, max_retries=max_retries, **self.credentials)
 
 
-class TestOCIGenAI(LLMConformance):
-    """OCI Generative AI in its GENERIC format."""
+class TestOCIGenAI(Generative, LLMConformance):
+    """Ours."""
 
-    service = "oci_generative_ai"
     model_name = "meta.llama-3.3-70b-instruct"
 
     def llm(self, url: str, max_retries: int) -> LLM:
-        """A model of Meta's."""
-        where: dict[str, Any] = {"service_endpoint": url, "compartment_id": COMPARTMENT}
-        return OCIGenAI(model=self.model_name, auth_type="none", max_retries=max_retries, **where)
+        """A model in the GENERIC format."""
+        return OCIGenAI(model=self.model_name, max_retries=max_retries, **self.where(url))
 
 
 class TestOCIGenAICohere(TestOCIGenAI):
-    """In its COHERE format, where a call is said in one event."""
+    """Ours, in the COHERE format, where a call is said in one event."""
 
     model_name = "cohere.command-r-plus"
     supports_tool_choice = False
@@ -44,27 +88,16 @@ class TestOCIGenAICohere(TestOCIGenAI):
     supports_reasoning = False
 
 
-class TestSageMakerLLM(LLMConformance):
-    """Amazon SageMaker."""
-
-    service = "sagemaker"
-    emulator_options = {"aws_keys": {"AKEMULATED": "s3cret"}}
-    credentials = {"aws_access_key_id": "AKEMULATED", "aws_secret_access_key": "s3cret"}
-    environment = {"AWS_ACCESS_KEY_ID": "AKEMULATED", "AWS_SECRET_ACCESS_KEY": "s3cret"}
+class TestSageMakerLLM(Endpoint, LLMConformance):
+    """Ours."""
 
     def llm(self, url: str, max_retries: int) -> LLM:
-        """An endpoint."""
-        where: dict[str, Any] = {"endpoint_name": "emulated", "endpoint_url": url, "region_name": "us-east-1"}
-        return SageMakerLLM(max_retries=max_retries, **where, **self.credentials)
+        """A chat model."""
+        return SageMakerLLM(max_retries=max_retries, **self.where(url))
 
 
-class TestModelArts(LLMConformance):
-    """Huawei ModelArts."""
-
-    service = "modelarts"
-    emulator_options = {"huawei": HuaweiAccount(api_keys=["s3cret"])}
-    credentials = {"api_key": "s3cret"}
-    environment = {"MODELARTS_API_KEY": "s3cret"}
+class TestModelArts(Huawei, LLMConformance):
+    """Ours."""
 
     def llm(self, url: str, max_retries: int) -> LLM:
         """A real-time service."""
@@ -72,6 +105,41 @@ class TestModelArts(LLMConformance):
 
 
 class TestModelArtsWebSocket(TestModelArts):
-    """The same over a WebSocket."""
+    """Ours, over a WebSocket."""
 
     service = "modelarts_websocket"
+
+
+class TestOCIDataScienceEmbedding(Deployment, EmbeddingConformance):
+    """Ours."""
+
+    def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
+        """A deployment."""
+        return OCIDataScienceEmbedding(endpoint=url, max_retries=max_retries, **self.credentials)
+
+
+class TestOCIGenAIEmbeddings(Generative, EmbeddingConformance):
+    """Ours."""
+
+    tells_queries = True
+
+    def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
+        """A model of Cohere's, which takes 96 texts at a time."""
+        model = "cohere.embed-english-v3.0"
+        return OCIGenAIEmbeddings(model_name=model, max_retries=max_retries, **self.where(url))
+
+
+class TestSageMakerEmbedding(Endpoint, EmbeddingConformance):
+    """Ours."""
+
+    def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
+        """An endpoint of vLLM; without its dialect each request is asked twice to find that out."""
+        return SageMakerEmbedding(dialect="openai-embeddings", max_retries=max_retries, **self.where(url))
+
+
+class TestModelArtsEmbedding(Huawei, EmbeddingConformance):
+    """Ours."""
+
+    def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
+        """A real-time service."""
+        return ModelArtsEmbedding(endpoint=url, model_name="m", max_retries=max_retries, **self.credentials)

@@ -18,11 +18,12 @@ class Failures(LLMRules):
     @by_stream
     def test_a_broken_stream_is_an_error(self, cloud: Emulator, model: LLM, way: Way, ending: Fault) -> None:
         """
-        However it breaks, the reader is told by an exception, after the words that came before.
+        However it breaks, the reader gets the words that came before, and then an exception.
         """
         cloud.script(ending)
         got, _ = self.fails(way, model)
 
+        assert heard(got)
         assert ANSWER.startswith(heard(got))
 
     @by_stream

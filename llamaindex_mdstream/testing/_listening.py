@@ -57,8 +57,12 @@ class Listener(BaseEventHandler):
         self.events.append(event)
 
     def count(self, ending: str) -> int:
-        """How many events have a name that ends so."""
-        return sum(event.class_name().endswith(ending) for event in self.events)
+        """How many events have a name that ends so, of the calls that began while it listened.
+
+        The dispatcher is everybody's: a stream that somebody else left is told of when it is collected.
+        """
+        begun = {event.span_id for event in self.events if event.class_name().endswith("StartEvent")}
+        return sum(event.span_id in begun and event.class_name().endswith(ending) for event in self.events)
 
 
 @contextmanager

@@ -81,8 +81,12 @@ def _openai_vectors(vectors: Sequence[tuple[int, Sequence[float]]]) -> Json:
     return {"object": "list", "data": data, "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
 
 
+def _bare_vectors(vectors: Sequence[tuple[int, Sequence[float]]]) -> list[list[float]]:
+    return [list(vector) for _, vector in vectors]
+
+
 def _oci_vectors(vectors: Sequence[tuple[int, Sequence[float]]]) -> Json:
-    return {"id": "1", "modelId": "m", "modelVersion": "1.0", "embeddings": [list(vector) for _, vector in vectors]}
+    return {"id": "1", "modelId": "m", "modelVersion": "1.0", "embeddings": _bare_vectors(vectors)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class Service:
     passing: Fault = field(default_factory=lambda: Fault("refuse", "unavailable", retry_after="0"))
     events: Callable[[Sequence[Json], str], list[Json]] = _openai_events
     whole: Callable[[Json, str], Json] = _openai_whole
-    vectors: Callable[[Sequence[tuple[int, Sequence[float]]]], Json] = _openai_vectors
+    vectors: Callable[[Sequence[tuple[int, Sequence[float]]]], object] = _openai_vectors
     numbered: bool = True
 
     def stream(self, *deltas: Json, finish: str = "tool_calls") -> Fault:
@@ -121,6 +125,7 @@ class Service:
         return Fault("body", data=json.dumps(self.vectors(vectors)).encode())
 
 
+_AMAZON = Fault("refuse_aws", "ServiceUnavailable", retry_after="0")
 _HUAWEI = Fault("refuse", "modelarts_backend", retry_after="0")
 
 SERVICES: dict[str, Service] = {
@@ -136,11 +141,17 @@ SERVICES: dict[str, Service] = {
     "sagemaker": Service(
         lambda cloud: cloud.sagemaker.endpoint_url,
         {**_FRAMED, **_FRAMES},
-        Fault("refuse_aws", "ServiceUnavailable", retry_after="0"),
+        _AMAZON,
+    ),
+    "sagemaker_tei": Service(
+        lambda cloud: cloud.sagemaker.endpoint_url, passing=_AMAZON, vectors=_bare_vectors, numbered=False
     ),
     "modelarts": Service(lambda cloud: cloud.modelarts.endpoint, passing=_HUAWEI),
     "modelarts_websocket": Service(
         lambda cloud: cloud.modelarts.websocket_endpoint, {**_FRAMED, **_CLOSED}, passing=_HUAWEI
     ),
 }
-"""Whom the suites can ask; `service` names one. The url of SageMaker and of OCI Generative AI is the service's base."""
+"""Whom the suites can ask; `service` names one. `sagemaker_tei` is an endpoint for embeddings.
+
+The url of SageMaker and of OCI Generative AI is the service's base.
+"""

@@ -46,6 +46,13 @@ class Conformance:
         """The service that is asked."""
         return SERVICES[self.service]
 
+    def shown(self, *forms: object) -> list[str]:
+        """Which credentials stand in one of these; objects that sign are no text."""
+        secrets = {name: value for name, value in self.credentials.items() if isinstance(value, str)}
+        if not secrets:
+            pytest.skip(f"{type(self).__name__}.credentials has no text")
+        return [name for name, value in secrets.items() if value in " ".join(map(str, forms))]
+
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
         """As in another process that has the credentials in its environment."""

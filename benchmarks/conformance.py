@@ -1,0 +1,101 @@
+"""Which package keeps which rule: `python -m benchmarks.conformance` runs every suite and writes the table.
+
+A package that is not installed is left out. Each runs in a process of its own, a few at a time; `pytest-timeout` ends
+tests that hang.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from benchmarks import conformance_suites as suites
+from mdstream_core.testing import EmbeddingConformance, LLMConformance
+
+ROOT = Path(__file__).parent.parent
+PYTEST = "-c /dev/null -p no:cacheprovider -q --tb=native --timeout=60".split()
+
+Cells = Mapping[str, str]
+"""What became of each rule."""
+
+
+def main() -> None:
+    """Run and write."""
+    for kind, title in ((LLMConformance, "LLMs"), (EmbeddingConformance, "Embeddings")):
+        names = [name for name, one in vars(suites).items() if name.startswith("Test") and issubclass(one, kind)]
+        with ThreadPoolExecutor(3) as pool:
+            ran = dict(zip(names, pool.map(_run, names), strict=True))
+        present = {name: cells for name, cells in ran.items() if set(cells.values()) - {"–"}}
+        print(f"### {title}\n\n{_table(kind, present)}\n")
+        print(_legend(present))
+
+
+def _run(name: str) -> Cells:
+    """One suite in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        file = f"{ROOT / 'benchmarks/conformance_suites.py'}::{name}"
+        command = [sys.executable, "-m", "pytest", *PYTEST, f"--rootdir={ROOT}", f"--junitxml={report}", file]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+        if ended.returncode > 1:
+            raise RuntimeError(f"{name} did not run to its end: {ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+        outcomes = defaultdict[str, list[str]](list)
+        for case in ET.parse(report).iter("testcase"):
+            outcomes[case.get("name", "").partition("[")[0]].append(_outcome(case))
+    return {rule: _cell(found) for rule, found in outcomes.items() if rule}
+
+
+def _outcome(case: ET.Element) -> str:
+    return next((kind for kind in ("skipped", "failure", "error") if case.find(kind) is not None), "passed")
+
+
+def _cell(outcomes: Iterable[str]) -> str:
+    asked = [outcome for outcome in outcomes if outcome != "skipped"]
+    kept = asked.count("passed")
+    if not asked:
+        return "–"
+    return "✓" if kept == len(asked) else "✗" if not kept else f"{kept}/{len(asked)}"
+
+
+def _table(kind: type, ran: Mapping[str, Cells]) -> str:
+    rules = [name for base in kind.__mro__ for name in vars(base) if name.startswith("test_")]
+    heads = [_title(name) for name in ran]
+    rows = [["rule", *heads], ["---", *(":-:" for _ in heads)]]
+    rows += [[_words(rule), *(cells.get(rule, "–") for cells in ran.values())] for rule in rules]
+    counts = [Counter(cells.values()) for cells in ran.values()]
+    kept = [f"**{count['✓']}** of {count.total() - count['–']}" for count in counts]
+    rows += [["**kept, of those it was asked**", *kept], ["not offered", *(str(count["–"]) for count in counts)]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _words(rule: str) -> str:
+    return rule.removeprefix("test_").replace("_", " ").replace("llamaindex", "LlamaIndex")
+
+
+def _title(name: str) -> str:
+    documented = (getattr(suites, name).__doc__ or "").rstrip(".")
+    return f"mdstream {name.removeprefix('Test')}" if documented == "Ours" else documented.removeprefix("llama-index-")
+
+
+def _legend(ran: Iterable[str]) -> str:
+    lines = [f"- {_title(name)}{_version(name)}: {suites.NOTES[name]}" for name in ran if name in suites.NOTES]
+    plain = [f"- {_title(name)}{_version(name)}" for name in ran if "Peer" in name and name not in suites.NOTES]
+    return "\n".join([*lines, *plain, ""])
+
+
+def _version(name: str) -> str:
+    package = re.match(r"[\w-]+", getattr(suites, name).__doc__)
+    try:
+        return f" {version(package[0])}" if package else ""
+    except PackageNotFoundError:
+        return ""
+
+
+if __name__ == "__main__":
+    main()
