@@ -12,6 +12,7 @@ import httpx
 import pytest
 from _endings import ANSWER, QUESTION
 from llama_index.core import Settings
+from llama_index.core.async_utils import asyncio_run
 from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.callbacks import CallbackManager, EventPayload
 from llama_index.core.chat_engine import SimpleChatEngine
@@ -240,6 +241,17 @@ def test_closing_ends_the_connections_and_not_the_object(cloud: Emulator) -> Non
     asyncio.run(ask())
 
     assert 4 == len({received.connection for received in cloud.requests})
+
+
+async def test_a_loop_inside_a_loop(cloud: Emulator) -> None:
+    """
+    `asyncio_run`, by which core's synchronous methods run asynchronous ones in a thread while a loop is running.
+    """
+    llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+    before = await llm.achat(MESSAGES)
+
+    assert before.message.content == asyncio_run(llm.achat(MESSAGES)).message.content
+    assert before.message.content == (await llm.achat(MESSAGES)).message.content
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {

@@ -44,7 +44,7 @@ assert "Paris" == service.client.complete(service.call(OpenAIChat(), question)).
 
 #: An extra, and what works with it alone.
 PROGRAMS = {
-    "": _CORE + "from mdstream_core.cli import main\nassert 1 == main(['demo'])  # says what to install\n",
+    "": _CORE + "from mdstream_core.cli import main\nassert 3 == main(['demo'])  # says what to install\n",
     "langchain": _SERVER
     + "from langchain_mdstream import ChatOCIModelDeployment\n"
     + "chat = ChatOCIModelDeployment(endpoint=f'{URL}/ocid1.x', auth_type='none')\n"
