@@ -12,6 +12,7 @@ import pytest
 
 from mdstream_core import __version__
 from mdstream_core.cli import main
+from mdstream_core.emulator import Emulator
 
 MDSTREAM = [sys.executable, "-m", "mdstream_core.cli"]
 
@@ -114,3 +115,23 @@ def test_help_is_light() -> None:
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert "[]\n" == shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--port", "99999"], "--port 99999"), (["--upstream", "here"], "--upstream here is no http://")],
+)
+def test_what_cannot_be_served_is_told_in_a_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not in a traceback."""
+    assert 2 == main(["emulate", *words])
+    assert said in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    """By whom is not known; that it is, is told."""
+    with Emulator() as cloud:
+        port = cloud.url.rpartition(":")[2]
+        assert 2 == main(["emulate", "--port", port])
+    assert f"--port {port}" in capsys.readouterr().err

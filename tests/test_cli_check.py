@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mdstream_core.cli import main
 from mdstream_core.cli.doctor import CHECKS
-from mdstream_core.emulator import Emulator, Fault, HuaweiAccount
+from mdstream_core.emulator import AWSKey, Emulator, Fault, HuaweiAccount
 
 pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
 
@@ -171,6 +171,10 @@ def late() -> float:
     return time.time() + 1200
 
 
+def a_little_late() -> float:
+    return time.time() + 200
+
+
 def refusing(request: dict[str, Any]) -> str:
     raise ValueError("the prompt template wants a system message")
 
@@ -189,6 +193,10 @@ BREAKS = {
     "AWS: another secret": Break("accepted", "does not match", "get-caller-identity", "SageMaker", environment={"AWS_SECRET_ACCESS_KEY": "another-secret"}),
     "AWS: unknown key": Break("accepted", "UnrecognizedClientException", "access key", "SageMaker", environment={"AWS_ACCESS_KEY_ID": "AKIDNOBODY"}),
     "Huawei: another secret": Break("accepted", "verify aksk signature fail", "this way to sign", "ModelArts", environment={"HUAWEICLOUD_SDK_SK": "another-secret"}),
+    "AWS: another secret, and a clock that is good enough": Break("accepted", "does not match", "get-caller-identity", "SageMaker", environment={"AWS_SECRET_ACCESS_KEY": "another-secret"}, emulator={"clock": a_little_late}),
+    "OCI: another bearer key": Break("accepted", "refused", "check the key", more=("--api-key", "env:OTHER_KEY"), environment={"OTHER_KEY": "not-the-key"}, emulator={**LATE, "api_keys": ["sk-right"]}),
+    "AWS: a session that is over": Break("accepted", "ExpiredTokenException", "aws sso login", "SageMaker", emulator={"aws_keys": {AWS_KEY: AWSKey(AWS_SECRET, expires=1.0)}}),
+    "ModelArts WebSocket: unknown model": Break("model", "'nope' is not there", "--model", "ModelArts WebSocket", more=("--model", "nope"), emulator={"models": ["llama"]}),
     "not signed": Break("accepted", "not signed", "--auth-type", more=("--auth-type", "none")),
     "OCI: the clock": Break("clock", "20 minutes behind", "timedatectl", emulator=LATE),
     "OCI: the clock, seen by the signature": Break("accepted", "differs from the service's clock", "most likely it is the clock", emulator=LATE),
@@ -233,6 +241,22 @@ def test_one_thing_is_broken(broken: Break, check: Check, monkeypatch: pytest.Mo
     assert broken.cause in finding["text"], text
     assert broken.cure in finding["cure"], text
     assert f"wrong: {', '.join(name for name in findings if findings[name]['state'] == 'wrong')}" in text
+
+
+def test_a_region_that_nobody_says(check: Check, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is asked for by the name that it has here."""
+    code, findings, text = check(["my-endpoint"])
+
+    assert (1, "wrong") == (code, findings["credentials"]["state"])
+    assert "--region is missing" in text
+
+
+def test_nothing_is_judged_where_nothing_was_answered(cloud: Emulator, check: Check) -> None:
+    """A service that is down says neither that a key is good nor that a model is there."""
+    cloud.always(Fault("refuse", "unavailable"))
+    _, findings, text = check(trusting(cloud, PLACES["OCI model deployment"]))
+
+    assert ("note", "none", "wrong") == tuple(findings[name]["state"] for name in ("accepted", "model", "stream")), text
 
 
 def test_a_name_that_dns_does_not_know(check: Check) -> None:

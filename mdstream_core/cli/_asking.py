@@ -9,7 +9,7 @@ from mdstream_core.cli._places import Place, platform, read
 from mdstream_core.cli._secrets import headers
 from mdstream_core.cli._signing import Signing, signing
 from mdstream_core.dialects import Dialect, ListDialect, dialect, embedding_dialect, oci_dialect_name
-from mdstream_core.errors import MDStreamError
+from mdstream_core.errors import AuthenticationError, ConnectionFailed, MDStreamError, PermissionDenied
 from mdstream_core.events import Event
 from mdstream_core.http import Timeout
 from mdstream_core.platforms import ModelArts, OCIModelDeployment, Platform
@@ -125,6 +125,8 @@ def model_name(target: Target) -> str:
         return target.model
     try:
         names = [str(one["id"]) for one in served(target) if one.get("id")]
+    except (AuthenticationError, PermissionDenied, ConnectionFailed):
+        raise  # nor would it answer anything else
     except MDStreamError as error:
         raise Unusable(f"--model is missing, and the server does not tell which models it has: {error}") from error
     if not names:

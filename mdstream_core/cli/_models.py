@@ -13,6 +13,7 @@ _WINDOWS = ("max_model_len", "context_length", "context_window", "max_input_toke
 
 def run(options: Options) -> int:
     """A line for each model."""
+    options.model = options.model or "any"  # which is asked for nothing here, but has to be said to some platforms
     target = Target.of(options)
     models = served(target)
     terminal = Terminal()

@@ -1,6 +1,7 @@
 """Who signs what is asked from the command line: the options, and what each platform's own tools read."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,16 @@ _OTHERS = (
     *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
     *("MODELARTS_API_KEY", "MAAS_API_KEY", _KEY),
 )
+#: What fields of the classes are called here.
+_OPTIONS = {
+    "auth_profile": "--profile",
+    "auth_type": "--auth-type",
+    "auth_file_location": "--config-file",
+    "credentials_profile_name": "--profile",
+    "api_key": "--api-key",
+}
+_FIELDS = re.compile(rf"\b({'|'.join(_OPTIONS)})\b(?!=')")
+
 _NO_SECRETS = frozenset({"user", "domain", "project"})
 
 
@@ -66,7 +77,7 @@ def signing(place: Place, options: Options) -> Signing:
     except ConnectionFailed:  # a service that gives out credentials was not reached
         raise
     except (MDStreamError, ValueError) as error:
-        raise MissingCredential(str(error)) from None
+        raise MissingCredential(_FIELDS.sub(lambda name: _OPTIONS[name[0]], str(error))) from None
 
 
 def _oci(place: Place, options: Options) -> Signing:
@@ -88,11 +99,16 @@ def _aws(place: Place, options: Options) -> Signing:
         return Signing(unsigned, unsigned.origin)
     if options.auth_type:
         raise Unusable("--auth-type: for SageMaker it is none, or left out: botocore's chain finds the credentials")
-    found = aws.connect(
-        region_name=options.region or place.fields.get("region"),
-        endpoint_url=place.fields.get("url"),
-        credentials_profile_name=options.profile,
-    )
+    try:
+        found = aws.connect(
+            region_name=options.region or place.fields.get("region"),
+            endpoint_url=place.fields.get("url"),
+            credentials_profile_name=options.profile,
+        )
+    except ValueError as error:
+        if "region_name" in str(error):
+            raise Unusable("--region is missing: neither ENDPOINT nor AWS_REGION nor the profile says it") from None
+        raise
     found.signer.refresh(found.signer.generation)  # the chain says only then what it found
     return Signing(found.signer, found.signer.origin, found.region_name, found.endpoint_url)
 

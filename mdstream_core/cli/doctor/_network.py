@@ -23,7 +23,7 @@ from mdstream_core.transport.fetch import fetch
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 #: How far a clock may be off before signatures are refused, in seconds (each service's own page).
-_ALLOWED = {"oci-model-deployment": 300.0, "oci-genai": 300.0, "sagemaker": 300.0, "modelarts": 900.0}
+ALLOWED = {"oci-model-deployment": 300.0, "oci-genai": 300.0, "sagemaker": 300.0, "modelarts": 900.0}
 
 #: What is worth a word, in seconds.
 _ODD = 60.0
@@ -158,7 +158,7 @@ def _compared(known: Known, ahead: int) -> Finding:
     facts, learned = {"seconds_ahead": ahead}, {"skew": float(ahead)}
     if abs(ahead) < _ODD:
         return Finding(State.OK, "it agrees with the service's" if abs(ahead) < 3 else _off(ahead), "", facts, learned)
-    allowed = _ALLOWED[known.place.platform]
+    allowed = ALLOWED[known.place.platform]
     cure = "set the clock (timedatectl set-ntp true, w32tm /resync; in a container: its host's)"
     auth = known.signing.auth if known.signing else None
     if abs(ahead) > allowed and auth is not None and not isinstance(auth, Bearer | Unsigned):

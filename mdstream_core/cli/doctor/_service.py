@@ -4,18 +4,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from mdstream_core.auth import Unsigned
+from mdstream_core.auth import Bearer, Unsigned
 from mdstream_core.cli._asking import model_name, served
 from mdstream_core.cli._parser import Unusable
 from mdstream_core.cli.doctor._asked import NOTHING, ask
 from mdstream_core.cli.doctor._finding import Asked, Finding, Known, State, facts_of, parted, wrong
+from mdstream_core.cli.doctor._network import ALLOWED
 from mdstream_core.errors import (
     AuthenticationError,
     ConnectionFailed,
     InvalidRequest,
+    MalformedStream,
     MDStreamError,
     NotFound,
     PermissionDenied,
+    RateLimited,
+    ServerError,
     StreamError,
 )
 
@@ -28,9 +32,6 @@ _NO_MODEL = re.compile(
 
 #: A first token after so many seconds is worth a word.
 _SLOW = 5.0
-
-#: A clock that is so many seconds off is what a signature is refused for.
-_SKEWED = 60.0
 
 #: What to do about a credential that is not accepted, by platform.
 _KEYS: Mapping[str, str] = {
@@ -57,11 +58,10 @@ def accepted(known: Known) -> Finding:
     """Whether the service lets the signature in."""
     try:
         name = model_name(known.target)
-    except Unusable as error:
-        cause = error.__cause__
-        if isinstance(cause, AuthenticationError | PermissionDenied | ConnectionFailed):
-            return _judged(known, Asked(NOTHING, cause))
+    except Unusable:
         name = ""
+    except MDStreamError as error:
+        return _judged(known, Asked(NOTHING, error))
     asked = ask(known.target, name)
     if isinstance(asked.error, InvalidRequest) and asked.error.status == 409:
         asked = replace(asked, whole=ask(known.target, name, stream=False))
@@ -82,6 +82,8 @@ def _judged(known: Known, asked: Asked) -> Finding:
             return wrong(error, "the way there broke: ask again")
         case NotFound(code="NotAuthorizedOrNotFound"):
             return Finding(State.NOTE, "not refused; but OCI does not tell a missing right from a missing endpoint")
+        case ServerError() | RateLimited() | MalformedStream():
+            return Finding(State.NOTE, f"it did not come to that: {parted(str(error))[0]}", "", facts_of(error))
     return Finding(State.OK, "nobody asked who we are" if unsigned else "the service lets it in")
 
 
@@ -90,30 +92,37 @@ def _refused(known: Known, error: AuthenticationError, *, unsigned: bool) -> tup
     said = parted(str(error))[0]
     if unsigned:
         return f"the request was not signed: {said}", "say as whom: --auth-type, --profile or --api-key"
-    if abs(known.skew) >= _SKEWED:
-        return (
-            f"the signature is refused: {said}",
-            "most likely it is the clock: see that line",
-        )
-    return f"the credential is refused: {said}", _KEYS[known.place.platform]
+    bearer = known.signing is not None and isinstance(known.signing.auth, Bearer)
+    if abs(known.skew) >= ALLOWED[known.place.platform] and not bearer:
+        return f"the signature is refused: {said}", "most likely it is the clock: see that line"
+    if "valid region" in said:
+        return f"the credential is refused: {said}", "--region must be the endpoint's"
+    text, cure = parted(str(error), _KEYS[known.place.platform])
+    if bearer:
+        cure = "check the key: it is sent as a bearer key, as it is"
+    elif "clock" in cure or "auth=" in cure:  # the clock has a line of its own
+        cure = _KEYS[known.place.platform]
+    return f"the credential is refused: {text}", cure
 
 
 def model(known: Known) -> Finding:
     """Whether endpoint and model are there."""
     asked = known.answer
     error = asked.whole.error if asked.whole else asked.error
-    if isinstance(error, NotFound | InvalidRequest) and _NO_MODEL.search(f"{error} {error.raw or ''}"):
+    if isinstance(error, NotFound | InvalidRequest | StreamError) and _NO_MODEL.search(f"{error} {error.raw or ''}"):
         name = f"the model {known.model!r} is not there" if known.model else "the model's name is missing"
         return Finding(State.WRONG, f"{name}: {parted(str(error))[0]}", _others(known), facts_of(error))
     if isinstance(error, NotFound):
         return wrong(error, "check the id or name in ENDPOINT, and the region")
+    if error is not None and not asked.pieces and not isinstance(error, StreamError):
+        return Finding(State.NONE, "nothing was answered")
     name = asked.reply.served.model or known.model or "the endpoint's only one"
     return Finding(State.OK, name, "", {"name": name})
 
 
 def _others(known: Known) -> str:
     try:
-        names = [str(one.get("id")) for one in served(known.target)]
+        names = [name for one in served(known.target) if (name := str(one.get("id"))) != known.model]
     except MDStreamError:
         names = []
     if names:
