@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,27 @@ def test_a_question_as_json(cloud: Emulator) -> None:
     assert document["first_token"] <= document["seconds"]
     assert document["usage"]["output"] > 0
     assert "" == done.stderr
+
+
+def test_a_stopped_answer_is_a_document_too(cloud: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C while `--json` waits: exit code 130, and what had come."""
+    cloud.script(Fault("stall", after=6))
+
+    def presses() -> None:
+        while not cloud.requests:
+            time.sleep(0.01)
+        time.sleep(0.3)  # the more of the answer there is, the better
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    presser = threading.Thread(target=presses)
+    presser.start()
+    code = main(["chat", cloud.endpoint, "--auth-type", "none", "--json", "Name three rivers."])
+    presser.join()
+    document = json.loads(capsys.readouterr().out)
+
+    assert 130 == code
+    assert not document["ok"]
+    assert RIVERS.startswith(document["partial"]["text"])
 
 
 def test_a_broken_answer_is_shown_and_told(cloud: Emulator) -> None:

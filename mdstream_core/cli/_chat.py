@@ -8,26 +8,28 @@ from typing import Any
 
 from mdstream_core._terminal import Terminal
 from mdstream_core.cli._asking import Target, model_name, veiled
-from mdstream_core.cli._parser import FAILED, Options, Unusable
+from mdstream_core.cli._parser import FAILED, INTERRUPTED, Options, Unusable
 from mdstream_core.display import Summary, View, show, view
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Event, Reply
+from mdstream_core.events import Event, Reply, Sum
 from mdstream_core.service import Service
 
 Messages = list[dict[str, Any]]
 
 
 class _Silent:
-    """A view that shows nothing and keeps the numbers: for `--json`."""
+    """A view that shows nothing and keeps what is told: for `--json`."""
 
     def __init__(self) -> None:
         self.summary = Summary(0.0)
+        self.received = Sum()
 
     def begin(self, now: Callable[[], Summary]) -> None:
         """Nothing to show."""
 
     def tell(self, event: Event) -> None:
-        """Nothing to show."""
+        """Keep what was said."""
+        self.received.add(event)
 
     def end(self, summary: Summary) -> None:
         """Keep the numbers."""
@@ -38,7 +40,8 @@ class _Silent:
         self.summary = summary
 
     def stopped(self, summary: Summary) -> None:
-        """Nothing to show."""
+        """Keep the numbers."""
+        self.summary = summary
 
 
 class _Chat:
@@ -100,15 +103,21 @@ def _document(chat: _Chat, target: Target, messages: Messages) -> int:
     try:
         reply = chat.ask(messages, silent)
     except MDStreamError as error:
+        code = FAILED
         names = ("code", "status", "request_id", "retryable")
         facts = {name: getattr(error, name) for name in names}
         found |= {"ok": False, "error": {"type": type(error).__name__, "message": str(error), **facts}}
         found |= {"partial": error.partial.as_dict() if error.partial else None}
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+        found |= {"ok": False, "error": {"type": "KeyboardInterrupt", "message": "stopped by Ctrl-C"}}
+        found |= {"partial": silent.received.reply().as_dict()}
     else:
+        code = 0
         found |= {"ok": True, **reply.as_dict()}
     found |= {"seconds": round(silent.summary.seconds, 3), "first_token": _rounded(silent.summary.first)}
     Terminal().write(target.options.veil(json.dumps(found, ensure_ascii=False, indent=2)) + "\n")
-    return 0 if found["ok"] else FAILED
+    return code
 
 
 def _rounded(seconds: float | None) -> float | None:
