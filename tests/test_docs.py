@@ -17,6 +17,8 @@ from _pages import DOCS, PAGES, ROOT, Block, blocks, here, ran
 from langchain_mdstream import _errors as langchain_errors
 from mdstream_core import MDStreamError, errors
 from mdstream_core.cli import main
+from mdstream_core.cli.doctor import CHECKS
+from mdstream_core.cli.doctor._finding import State
 from mdstream_core.emulator import FLAVOURS, KINDS, Emulator
 from mdstream_core.platforms import _modelarts_codes, _sagemaker_refusals, oci_generative_ai, oci_model_deployment
 
@@ -154,6 +156,17 @@ def test_links_of_a_page_lead_somewhere(page: str) -> None:
 def anchors(text: str) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
+
+
+def test_the_readmes_sample_of_check_has_its_lines() -> None:
+    """
+    The checks' names, in their order, and states that there are.
+    """
+    (sample,) = [block.code for block in blocks(PAGES["README.md"], "text") if block.code.startswith("credentials")]
+    lines = [line.split() for line in sample.splitlines() if not line.startswith(" ")]
+
+    assert [check.name for check in CHECKS][: len(lines)] == [name for name, *_ in lines]
+    assert {state for _, state, *_ in lines} <= {state.value for state in State}
 
 
 def test_pages_are_plain() -> None:
