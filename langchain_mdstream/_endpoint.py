@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Mapping
-from copy import deepcopy as copy
+from copy import deepcopy
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
@@ -237,7 +237,7 @@ class Endpoint(BaseModel):
         copied = super().model_copy(update=update)
         if deep:  # what is shared are connections, signers and clients
             values = copied.__dict__.items()
-            copied.__dict__.update({name: copy(value) for name, value in values if isinstance(value, dict | list)})
+            copied.__dict__.update({name: deepcopy(value) for name, value in values if isinstance(value, dict | list)})
         if update:
             copied._forget()
         return copied

@@ -101,7 +101,7 @@ class Model(Telling):
 
     @property
     def _resumes(self) -> int:
-        return 3 if self.resume is True else max(0, int(self.resume))
+        return 3 if self.resume is True else int(self.resume)
 
     def _call(self, asked: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool) -> Call:
         """One call: the fields, then what the caller says, then `extra_body`."""

@@ -108,10 +108,7 @@ class EmbeddingModel(Endpoint, Embeddings):
         return await self._agathered(texts, self._question(input_type, kwargs), chunk_size or self.batch_size)
 
     def _gathered(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> Reply:
-        with (
-            langchain_errors(),
-            self._bar(len(inputs)) as told,
-        ):
+        with langchain_errors(), self._bar(len(inputs)) as told:
             return self.service.gather(
                 self._embedding_dialect(question),
                 question,
@@ -123,10 +120,7 @@ class EmbeddingModel(Endpoint, Embeddings):
 
     async def _agathered(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> Reply:
         await self._ready()
-        with (
-            langchain_errors(),
-            self._bar(len(inputs)) as told,
-        ):
+        with langchain_errors(), self._bar(len(inputs)) as told:
             return await self.service.agather(
                 self._embedding_dialect(question),
                 question,

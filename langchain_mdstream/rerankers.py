@@ -104,9 +104,7 @@ class Reranker(Endpoint, BaseDocumentCompressor):
         return self._good(reply)
 
     def _most(self, top_n: int | None) -> int | None:
-        if top_n is not None and top_n < 1:
-            raise ValueError(f"top_n={top_n} is no number of documents: give 1 or more")
-        return top_n or self.top_n
+        return self.top_n if top_n is None else top_n
 
     def _question(self, query: str, top_n: int | None) -> dict[str, Any]:
         said = {"model": self.model or None, "query": query, "top_n": self._most(top_n)}

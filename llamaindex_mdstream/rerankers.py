@@ -44,7 +44,7 @@ class MDStreamRerank(Connected, BaseNodePostprocessor):
         Raises:
             MDStreamError: The service failed; nothing is ranked by half.
         """
-        most = top_n or self.top_n
+        most = self.top_n if top_n is None else top_n
         return self._service().gather(
             self._spoken(),
             self._question(query, most),
@@ -57,7 +57,7 @@ class MDStreamRerank(Connected, BaseNodePostprocessor):
     async def arank(self, texts: Sequence[str], query: str, *, top_n: int | None = None) -> Reply:
         """`rank`, awaited."""
         await self._ready()
-        most = top_n or self.top_n
+        most = self.top_n if top_n is None else top_n
         return await self._service().agather(
             self._spoken(),
             self._question(query, most),

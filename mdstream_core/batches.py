@@ -40,6 +40,8 @@ class Batches:
     ) -> None:
         if most < 1:
             raise ValueError(f"batch_size={most} is no number of inputs: give 1 or more")
+        if answers is not None and answers < 1:
+            raise ValueError(f"top_n={answers} is no number of documents: give 1 or more")
         self._waiting = deque(_spans(sizes, most, most_bytes))
         self._answers = answers
         self._told = told

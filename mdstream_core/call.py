@@ -141,7 +141,7 @@ class Call:
 
     def _goes_on(self, said: Reply, error: MDStreamError) -> float | None:
         """How long to wait before an answer that broke is gone on with; `None` where it is not."""
-        if not self._resume or not can_go_on(error, said) or self.dialect.continued(self._body, said) is None:
+        if self._resume < 1 or not can_go_on(error, said) or self.dialect.continued(self._body, said) is None:
             return None
         self._resume -= 1
         self._failures = 0

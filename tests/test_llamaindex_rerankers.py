@@ -145,3 +145,16 @@ def test_wrong_options_are_named(kind: Any, options: dict[str, Any], words: str)
     """
     with pytest.raises(ValidationError, match=words):
         kind(**options)
+
+
+@pytest.mark.parametrize("top_n", [0, -1])
+async def test_no_nodes_are_no_number(cloud: Emulator, top_n: int) -> None:
+    """
+    Of a call, sync and async; nothing is asked.
+    """
+    reranker = reranker_at(cloud)
+    with pytest.raises(ValueError, match="top_n"):
+        reranker.rank(["a"], "q", top_n=top_n)
+    with pytest.raises(ValueError, match="top_n"):
+        await reranker.arank(["a"], "q", top_n=top_n)
+    assert [] == cloud.requests

@@ -142,11 +142,12 @@ def test_a_limit_of_times(cloud: Emulator) -> None:
     assert caught.value.partial.text  # type: ignore[union-attr]
 
 
-def test_without_being_asked_nothing_is_resumed(cloud: Emulator) -> None:
+@pytest.mark.parametrize("resume", [False, 0, -1])
+def test_without_being_asked_nothing_is_resumed(cloud: Emulator, resume: int) -> None:
     """It is an explicit choice."""
     cloud.script(CUT, None)
     with pytest.raises(StreamInterrupted):
-        chat_at(cloud, resume=False).invoke(QUESTION, stream=True)
+        chat_at(cloud, resume=resume).invoke(QUESTION, stream=True)
     assert 1 == len(cloud.requests)
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mdstream_core import _json
-from mdstream_core.dialects._spoken import misfit
+from mdstream_core.dialects._spoken import UNREADABLE, misfit, misshapen, shown
 from mdstream_core.dialects.openai import FAILED
 from mdstream_core.errors import (
     InvalidRequest,
@@ -68,23 +68,15 @@ class NativeDecoder:
         except ValueError:
             told = event == "error"
             kind, why = (StreamFailure, "the service ended the stream") if told else (MalformedStream, "no JSON")
-            raise kind(f"{why}: {_shown(text) or 'no words'}", raw=_shown(text)) from None
+            raise kind(f"{why}: {shown(text) or 'no words'}", raw=shown(text)) from None
         events: list[Event] = []
         try:
             if event == "error":
-                self.broken = _failed(words_of(payload) or Words(_shown(text)), text)
+                self.broken = _failed(words_of(payload) or Words(shown(text)), text)
             else:
                 self._read(payload, text, events)
-        except (
-            AttributeError,
-            KeyError,
-            TypeError,
-            ValueError,
-            OverflowError,
-            RecursionError,
-        ) as error:  # a number where an object belongs, and the like
-            self.broken = MalformedStream(f"a payload in another shape: {_shown(text)}", raw=_shown(text))
-            self.broken.__cause__ = error
+        except UNREADABLE as error:
+            self.broken = misshapen(text, error)
         if self.broken and not events:
             raise self.broken
         return events
@@ -115,7 +107,7 @@ class NativeDecoder:
                 if read := next((read for key, read in _READERS.items() if key in entry), None):
                     read(self, entry, choice, events)
                     continue
-            self.broken = misfit(self._name, payload, _shown(data))
+            self.broken = misfit(self._name, payload, shown(data))
             return
 
     def _token(self, entry: Mapping[str, Any], choice: int, events: list[Event]) -> None:
@@ -236,13 +228,8 @@ def _failed(words: Words, data: bytes) -> StreamFailure:
         code=words.code,
         status=status,
         retryable=status is None or status >= 500 or status in {408, 424, 429},
-        raw=_shown(data, 2000),
+        raw=shown(data, 2000),
     )
-
-
-def _shown(data: bytes, most: int = 300) -> str:
-    text = data[: 4 * most].decode("utf-8", "replace")
-    return text if len(text) <= most else text[:most] + "…"
 
 
 #: Of a question, what has no place in `parameters`.

@@ -11,6 +11,7 @@ from io import StringIO
 from typing import Any, ClassVar
 
 from mdstream_core import _json
+from mdstream_core.dialects._spoken import UNREADABLE, misshapen, shown
 from mdstream_core.dialects._tool_calls import ToolCalls
 from mdstream_core.dialects.openai import FAILED
 from mdstream_core.errors import (
@@ -170,17 +171,9 @@ class OCIDecoder:
             if "error" in payload or "code" in payload or event == "error":
                 self.broken = _failure(payload, data, told=event == "error") or self.broken
             self._read(payload, events)
-        except (
-            AttributeError,
-            KeyError,
-            TypeError,
-            ValueError,
-            OverflowError,
-            RecursionError,
-        ) as error:  # a list where an object belongs, and the like
+        except UNREADABLE as error:
             if self.broken is None:
-                self.broken = MalformedStream(f"a payload in another shape: {shown(data)}", raw=shown(data))
-                self.broken.__cause__ = error
+                self.broken = misshapen(data, error)
         if self.broken and not events:
             raise self.broken
         return events
@@ -304,12 +297,6 @@ def logprobs_event(value: Mapping[str, Any] | None, choice: Choice, events: list
         columns = zip(value["tokens"], value.get("tokenLogprobs") or (), strict=False)
         entries = [{"token": token, "logprob": logprob} for token, logprob in columns]
         events.append(Logprobs(entries, choice.index))
-
-
-def shown(data: bytes, most: int = 300) -> str:
-    """The beginning of a payload, for an error's words."""
-    text = data[: 4 * most].decode("utf-8", "replace")
-    return text if len(text) <= most else text[:most] + "…"
 
 
 def _failure(payload: dict[str, Any], data: bytes, *, told: bool) -> StreamFailure | None:

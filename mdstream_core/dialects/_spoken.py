@@ -35,6 +35,23 @@ def spoken(payload: Any) -> str | None:
     return "openai-completions" if name == "openai-chat" and _is_completion(payload) else name
 
 
+#: What code that reads a payload raises where a list stands for an object, a word for a number, and the like.
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
+
+
+def shown(data: bytes, most: int = 300) -> str:
+    """The beginning of a payload, for an error's words."""
+    text = data[: 4 * most].decode("utf-8", "replace")
+    return text if len(text) <= most else text[:most] + "…"
+
+
+def misshapen(data: bytes, error: Exception) -> MalformedStream:
+    """What to raise where reading the payload `data` met one of `UNREADABLE`."""
+    told = MalformedStream(f"a payload in another shape: {shown(data)}", raw=shown(data))
+    told.__cause__ = error
+    return told
+
+
 def misfit(expected: str, payload: Any, shown: str) -> MalformedStream:
     """What to raise where a payload is not what the dialect `expected` writes.
 

@@ -38,9 +38,7 @@ class EmbeddingDecoder(DocumentDecoder):
     """Reads vectors in any of the shapes."""
 
     def _is_one(self, document: Any) -> bool:
-        return not isinstance(document, dict) or any(
-            name in document for name in ("data", "embeddings", "embeddingsByType")
-        )
+        return not isinstance(document, dict) or not _KEYS.isdisjoint(document)
 
     def _read(self, document: Any) -> list[Event]:
         found = sorted(_vectors(document), key=lambda one: one.index)

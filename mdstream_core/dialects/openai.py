@@ -12,7 +12,7 @@ from mdstream_core import _json
 from mdstream_core.dialects._continued import continued
 from mdstream_core.dialects._dialect import Decoder
 from mdstream_core.dialects._media import MEDIA, Media
-from mdstream_core.dialects._spoken import misfit, spoken
+from mdstream_core.dialects._spoken import UNREADABLE, misfit, misshapen, shown, spoken
 from mdstream_core.dialects._tool_calls import ToolCalls
 from mdstream_core.errors import (
     InvalidRequest,
@@ -102,20 +102,13 @@ class OpenAIDecoder:
         events: list[Event] = []
         try:
             if not isinstance(payload, dict):
-                raise misfit("openai-chat", payload, _shown(data))
+                raise misfit("openai-chat", payload, shown(data))
             if event == "error" or payload.get("error") or not payload.get("choices"):
                 self._beside(payload, data, event)
             self._read(payload, events)
-        except (
-            AttributeError,
-            TypeError,
-            ValueError,
-            OverflowError,
-            RecursionError,
-        ) as error:  # a list where an object belongs, and the like
+        except UNREADABLE as error:
             if self.broken is None:
-                self.broken = MalformedStream(f"a payload in another shape: {_shown(data)}", raw=_shown(data))
-                self.broken.__cause__ = error
+                self.broken = misshapen(data, error)
         if self.broken and not events:
             raise self.broken
         return events
@@ -142,7 +135,7 @@ class OpenAIDecoder:
             payload = {name: value for name, value in payload.items() if name != "choices"}
         self.broken = _failure(payload, data, told=event == "error") or self.broken
         if self.broken is None and "choices" not in payload and spoken(payload):
-            self.broken = misfit("openai-chat", payload, _shown(data))
+            self.broken = misfit("openai-chat", payload, shown(data))
 
     def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
         for wire in payload.get("choices") or ():
@@ -199,10 +192,10 @@ class OpenAIDecoder:
             self._done = True
             return []
         if event == "error":
-            raise StreamFailure(f"the service ended the stream: {_shown(text) or 'no words'}", raw=_shown(text))
+            raise StreamFailure(f"the service ended the stream: {shown(text) or 'no words'}", raw=shown(text))
         if not text:
             return []
-        raise MalformedStream(f"a payload that is not JSON: {_shown(text)}", raw=_shown(text))
+        raise MalformedStream(f"a payload that is not JSON: {shown(text)}", raw=shown(text))
 
 
 def _text(value: Any, choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
@@ -302,25 +295,20 @@ def _served(payload: Mapping[str, Any]) -> Served:
     return Served(*(name if isinstance(name, str) else None for name in named))
 
 
-def _shown(data: bytes, most: int = 300) -> str:
-    text = data[: 4 * most].decode("utf-8", "replace")
-    return text if len(text) <= most else text[:most] + "…"
-
-
 def _failure(payload: dict[str, Any], data: bytes, *, told: bool) -> StreamFailure | None:
     """The failure that a payload spells, if it does; `told` if the event's name says that it does."""
     words = words_of(payload)
     if words is None:
         if not told and payload.get("object") != "error":
             return None
-        words = Words(_shown(data))
+        words = Words(shown(data))
     kind = StreamTimeout if words.status == 408 else StreamFailure
     return kind(
         f"the service ended the stream: {words.message}",
         code=words.code,
         status=words.status,
         retryable=words.status is None or words.status >= 500 or words.status in {408, 429},
-        raw=_shown(data, 2000),
+        raw=shown(data, 2000),
     )
 
 

@@ -33,16 +33,15 @@ _NO_MODEL = re.compile(
 #: A first token after so many seconds is worth a word.
 _SLOW = 5.0
 
+_OCI_KEY = (
+    "the public half of the key must stand under the user's API keys in the console, with this fingerprint; user, "
+    "tenancy and region of the profile must be its own"
+)
+
 #: What to do about a credential that is not accepted, by platform.
 _KEYS: Mapping[str, str] = {
-    "oci-model-deployment": (
-        "the public half of the key must stand under the user's API keys in the console, with this fingerprint; user, "
-        "tenancy and region of the profile must be its own"
-    ),
-    "oci-genai": (
-        "the public half of the key must stand under the user's API keys in the console, with this fingerprint; user, "
-        "tenancy and region of the profile must be its own"
-    ),
+    "oci-model-deployment": _OCI_KEY,
+    "oci-genai": _OCI_KEY,
     "sagemaker": "check the access key, its secret and its session token (aws sts get-caller-identity judges them)",
     "modelarts": "check the credential, and that the address is the one for this way to sign",
 }
@@ -89,7 +88,7 @@ def _judged(known: Known, asked: Asked) -> Finding:
 
 def _refused(known: Known, error: AuthenticationError, *, unsigned: bool) -> tuple[str, str]:
     """What is wrong with the credential, and the cure."""
-    said = parted(str(error))[0]
+    said, cure = parted(str(error), _KEYS[known.place.platform])
     if unsigned:
         return f"the request was not signed: {said}", "say as whom: --auth-type, --profile or --api-key"
     bearer = known.signing is not None and isinstance(known.signing.auth, Bearer)
@@ -97,12 +96,11 @@ def _refused(known: Known, error: AuthenticationError, *, unsigned: bool) -> tup
         return f"the signature is refused: {said}", "most likely it is the clock: see that line"
     if "valid region" in said:
         return f"the credential is refused: {said}", "--region must be the endpoint's"
-    text, cure = parted(str(error), _KEYS[known.place.platform])
     if bearer:
         cure = "check the key: it is sent as a bearer key, as it is"
     elif "clock" in cure or "auth=" in cure:  # the clock has a line of its own
         cure = _KEYS[known.place.platform]
-    return f"the credential is refused: {text}", cure
+    return f"the credential is refused: {said}", cure
 
 
 def model(known: Known) -> Finding:
