@@ -1,9 +1,10 @@
 """The platforms in tests: how each is asked on the emulator, and how its streams can end badly. One table for all."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from _endings import ENDINGS, Ending
 
 from mdstream_core import errors
@@ -11,6 +12,20 @@ from mdstream_core.emulator import Emulator, Fault
 
 #: The access key that SageMaker lets in.
 AWS = {"AKIDEXAMPLE": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator(aws_keys=AWS) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
 
 
 #: Endings that every service can have, whatever it speaks.

@@ -3,17 +3,18 @@
 import base64
 import json
 import struct
-from collections.abc import Iterator
 from math import isclose
 from typing import Any
 
 import pytest
-from _clouds import AWS
+from _clouds import AWS, cloud, emulator
 
 from mdstream_core import ModelArts, OCIGenerativeAI, OCIModelDeployment, Reply, Retry, SageMaker, Service, dialect
 from mdstream_core.auth import aws
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import InvalidRequest, MalformedStream, MDStreamError, StreamFailure, StreamInterrupted
+
+__all__ = ["cloud", "emulator"]  # fixtures
 
 PACKED = base64.b64encode(struct.pack("<2f", 0.5, -0.25)).decode()
 
@@ -93,20 +94,6 @@ def test_questions() -> None:
     assert {"query": "q", "texts": ["a"]} == dialect("tei-rerank").body(ranked, stream=False)
     with pytest.raises(InvalidRequest, match="97 texts; embedText takes 96"):
         dialect("oci-embed-text").body({"input": ["a"] * 97}, stream=False)
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """One emulator for the module."""
-    with Emulator(aws_keys=AWS) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
-    emulator.reset()
-    return emulator
 
 
 def sagemaker(cloud: Emulator, endpoint: str) -> Service:

@@ -1,10 +1,10 @@
 """LangGraph agents on every platform: tools, a checkpointer, three stream modes, retries, fallbacks, failures."""
 
-from collections.abc import Iterator
 from typing import Any, TypedDict
 
 import pytest
-from _clouds import AWS, PLACES, Place
+from _clouds import PLACES, Place
+from _langchain_clouds import chat_at, cloud, each_place, emulator
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelFallbackMiddleware, ModelRetryMiddleware, SummarizationMiddleware
 from langchain_core.callbacks import BaseCallbackHandler
@@ -16,46 +16,13 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import RetryPolicy
 
-from langchain_mdstream import (
-    ChatModelArts,
-    ChatOCIGenAI,
-    ChatOCIModelDeployment,
-    ChatSagemakerEndpoint,
-)
 from mdstream_core import MDStreamError
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import ContextOverflow, InvalidRequest, RateLimited, StreamFailure, StreamInterrupted
 
-CHAT: dict[str, Any] = {
-    "oci-model-deployment": ChatOCIModelDeployment,
-    "oci-genai": ChatOCIGenAI,
-    "sagemaker": ChatSagemakerEndpoint,
-    "modelarts": ChatModelArts,
-    "modelarts-websocket": ChatModelArts,
-    "modelarts-maas": ChatModelArts,
-}
+__all__ = ["cloud", "emulator"]  # fixtures
+
 QUESTION: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
-
-each_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """One emulator for the module."""
-    with Emulator(aws_keys=AWS) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
-    emulator.reset()
-    return emulator
-
-
-def chat_at(place: Place, cloud: Emulator, **options: Any) -> Any:
-    """A chat model on a platform."""
-    return CHAT[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
 
 
 def deployment(cloud: Emulator, **options: Any) -> Any:

@@ -1,13 +1,13 @@
 """LangChain on every platform: whole answers, tools, usage, and every way in which a stream breaks."""
 
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _clouds import AWS, MATRIX, PLACES, Place
 from _endings import ANSWER, QUESTION, Ending
+from _langchain_clouds import chat_at, cloud, each_place, emulator
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ModelError
@@ -18,7 +18,6 @@ from pydantic import BaseModel, Field, ValidationError
 from langchain_mdstream import (
     ChatModelArts,
     ChatOCIGenAI,
-    ChatOCIModelDeployment,
     ChatSagemakerEndpoint,
     ModelArtsLLM,
     OCIGenAI,
@@ -29,35 +28,7 @@ from mdstream_core import MDStreamError
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import ServiceError, StreamInterrupted
 
-CHAT: dict[str, Any] = {
-    "oci-model-deployment": ChatOCIModelDeployment,
-    "oci-genai": ChatOCIGenAI,
-    "sagemaker": ChatSagemakerEndpoint,
-    "modelarts": ChatModelArts,
-    "modelarts-websocket": ChatModelArts,
-    "modelarts-maas": ChatModelArts,
-}
-
-each_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """One emulator for the module."""
-    with Emulator(aws_keys=AWS) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
-    emulator.reset()
-    return emulator
-
-
-def chat_at(place: Place, cloud: Emulator, **options: Any) -> Any:
-    """A chat model on a platform."""
-    return CHAT[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+__all__ = ["cloud", "emulator"]  # fixtures
 
 
 class Seen(BaseCallbackHandler):

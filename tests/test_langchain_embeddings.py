@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
-from _clouds import AWS, Place
+from _clouds import AWS, Place, cloud, emulator
 from _langchain import SECRET
 from _raw_server import Peer, RawServer, serving
 from _vectors import EMBEDDING
@@ -26,6 +26,8 @@ from langchain_mdstream import (
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import InvalidRequest, MalformedStream, MDStreamError, RateLimited, ServerError
 
+__all__ = ["cloud", "emulator"]  # fixtures
+
 CLASSES: dict[str, Any] = {
     "oci-model-deployment": OCIModelDeploymentEmbeddings,
     "oci-genai": OCIGenAIEmbeddings,
@@ -37,20 +39,6 @@ CLASSES: dict[str, Any] = {
 PIXEL = b"\x89PNG\r\n\x1a\n and so on"
 
 each_place = pytest.mark.parametrize("place", EMBEDDING.values(), ids=EMBEDDING)
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """One emulator for the module."""
-    with Emulator(aws_keys=AWS) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
-    emulator.reset()
-    return emulator
 
 
 def embeddings_at(cloud: Emulator, place: Place = EMBEDDING["OCI model deployment, vLLM"], **options: Any) -> Any:

@@ -3,11 +3,11 @@
 import io
 import json
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _clouds import AWS, PLACES
+from _clouds import PLACES, cloud, emulator
 from _langchain import QUESTION
 from _moves import Chat, Completions, Lines, Vectors
 from langchain_core.caches import InMemoryCache
@@ -25,19 +25,7 @@ from langchain_mdstream import (
 from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
 
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """One emulator for the module."""
-    with Emulator(aws_keys=AWS) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
-    emulator.reset()
-    return emulator
+__all__ = ["cloud", "emulator"]  # fixtures
 
 
 def at(cloud: Emulator, model: Any, handler: Any, **options: Any) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _clouds import AWS, PLACES
+from _clouds import PLACES, cloud, emulator
 from _corpus import CORPUS, QUESTIONS
 from _vectors import EMBEDDING, RANKING
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
@@ -20,6 +20,8 @@ from langchain_text_splitters import RecursiveCharacterTextSplitter
 import langchain_mdstream as ours
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import StreamFailure, StreamInterrupted
+
+__all__ = ["cloud", "emulator"]  # fixtures
 
 #: A platform: its embeddings, its reranker, its chat model, and where each of them is.
 CLOUDS: dict[str, tuple[Any, Any, Any, str, str, str]] = {
@@ -63,20 +65,6 @@ PROMPT = ChatPromptTemplate.from_messages(
         ("human", "Context:\n{context}\n\nQuestion: {question}"),
     ]
 )
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """One emulator for the module."""
-    with Emulator(aws_keys=AWS) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
-    emulator.reset()
-    return emulator
 
 
 class Paragraphs(BaseLoader):

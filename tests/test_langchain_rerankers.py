@@ -1,11 +1,10 @@
 """LangChain's rerankers on every platform."""
 
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _clouds import AWS, Place
+from _clouds import Place, cloud, emulator
 from _vectors import RANKING
 from langchain_core.documents import Document
 from langchain_core.exceptions import ModelError
@@ -14,6 +13,8 @@ from pydantic import ValidationError
 from langchain_mdstream import ModelArtsRerank, OCIGenAIRerank, OCIModelDeploymentRerank, SagemakerEndpointRerank
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import MalformedStream, MDStreamError, ServerError
+
+__all__ = ["cloud", "emulator"]  # fixtures
 
 CLASSES: dict[str, Any] = {
     "oci-model-deployment": OCIModelDeploymentRerank,
@@ -29,20 +30,6 @@ DOCUMENTS[100] = Document("the Nile is the longest river", metadata={"place": 10
 DOCUMENTS[40] = Document("a river", metadata={"place": 41})
 
 each_place = pytest.mark.parametrize("place", RANKING.values(), ids=RANKING)
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """One emulator for the module."""
-    with Emulator(aws_keys=AWS) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
-    emulator.reset()
-    return emulator
 
 
 def reranker_at(cloud: Emulator, place: Place = RANKING["OCI model deployment"], **options: Any) -> Any:

@@ -5,12 +5,11 @@ import copy
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
 import pytest
-from _clouds import AWS, Place
+from _clouds import AWS, Place, cloud, emulator
 from _langchain import SECRET
 from _llamaindex_vectors import embedding_at
 from _vectors import EMBEDDING
@@ -26,28 +25,12 @@ from llamaindex_mdstream import MDStreamEmbedding, OCIDataScienceEmbedding, OCIG
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import MDStreamError, ServerError
 
+__all__ = ["cloud", "emulator"]  # fixtures
+
 TEXTS = [f"text number {number}" for number in range(200)]
 PIXEL = b"\x89PNG\r\n\x1a\n and so on"
 
 each_place = pytest.mark.parametrize("place", EMBEDDING.values(), ids=EMBEDDING)
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """
-    One emulator for the module.
-    """
-    with Emulator(aws_keys=AWS) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    """
-    The emulator without memories.
-    """
-    emulator.reset()
-    return emulator
 
 
 @each_place

@@ -1,11 +1,10 @@
 """LlamaIndex's rerankers on every platform."""
 
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _clouds import AWS, Place
+from _clouds import AWS, Place, cloud, emulator
 from _llamaindex_vectors import reranker_at
 from _vectors import RANKING
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
@@ -18,30 +17,14 @@ from llamaindex_mdstream import OCIDataScienceRerank, OCIGenAIRerank
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import ServerError
 
+__all__ = ["cloud", "emulator"]  # fixtures
+
 QUERY = "the longest river"
 NODES = [NodeWithScore(node=TextNode(text=f"a mountain of {number} metres"), score=0.5) for number in range(149)]
 NODES[100] = NodeWithScore(node=TextNode(text="the Nile is the longest river", id_="nile"))
 NODES[40] = NodeWithScore(node=TextNode(text="it is long", metadata={"subject": "a river"}, id_="river"))
 
 each_place = pytest.mark.parametrize("place", RANKING.values(), ids=RANKING)
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """
-    One emulator for the module.
-    """
-    with Emulator(aws_keys=AWS) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    """
-    The emulator without memories.
-    """
-    emulator.reset()
-    return emulator
 
 
 @each_place

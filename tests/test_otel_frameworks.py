@@ -7,7 +7,7 @@ from contextvars import copy_context
 from typing import Any
 
 import pytest
-from _clouds import AWS, PLACES, Place
+from _clouds import AWS, PLACES, Place, cloud, emulator
 from _endings import ANSWER, QUESTION
 from _langchain import SECRET
 from _llamaindex_clouds import ACCOUNTS
@@ -26,6 +26,8 @@ from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.otel import instrument, uninstrument
 from tests.test_langchain_clouds import chat_at
 
+__all__ = ["cloud", "emulator"]  # fixtures
+
 MESSAGES = [ChatMessage(QUESTION)]
 
 #: What each platform is called.
@@ -37,20 +39,6 @@ PROVIDERS = {
     "modelarts-websocket": "huawei.modelarts",
     "modelarts-maas": "huawei.modelarts",
 }
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """One emulator for the module."""
-    with Emulator(aws_keys=AWS) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
-    emulator.reset()
-    return emulator
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,10 @@
 """Going on with an answer that broke: in the core, in LangChain, and where it must not be done."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _clouds import AWS, PLACES, Place
+from _clouds import PLACES, Place, cloud, emulator
 from _endings import ANSWER, QUESTION
 from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage
@@ -25,21 +24,9 @@ from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import IncompleteToolCall, MDStreamError, StreamFailure, StreamInterrupted, StreamTimeout
 from mdstream_core.resume import can_go_on
 
+__all__ = ["cloud", "emulator"]  # fixtures
+
 CUT, TRAILER = Fault("cut", after=4), Fault("trailer", after=4)
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """One emulator for the module."""
-    with Emulator(aws_keys=AWS) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
-    emulator.reset()
-    return emulator
 
 
 CHAT: dict[str, Any] = {
