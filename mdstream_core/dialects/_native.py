@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mdstream_core import _json
+from mdstream_core.dialects._openai_decoder import FAILED
 from mdstream_core.dialects._spoken import UNREADABLE, misfit, misshapen, shown
-from mdstream_core.dialects.openai import FAILED
 from mdstream_core.errors import (
     InvalidRequest,
     MalformedStream,

@@ -11,9 +11,9 @@ from io import StringIO
 from typing import Any, ClassVar
 
 from mdstream_core import _json
+from mdstream_core.dialects._openai_decoder import FAILED
 from mdstream_core.dialects._spoken import UNREADABLE, misshapen, shown
 from mdstream_core.dialects._tool_calls import ToolCalls
-from mdstream_core.dialects.openai import FAILED
 from mdstream_core.errors import (
     MalformedStream,
     MDStreamError,

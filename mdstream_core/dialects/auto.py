@@ -8,8 +8,9 @@ from typing import Any
 from mdstream_core import _json
 from mdstream_core.dialects._dialect import Decoder
 from mdstream_core.dialects._native import NativeDecoder
+from mdstream_core.dialects._openai_decoder import OpenAIDecoder
 from mdstream_core.dialects._spoken import NATIVE, misfit, spoken
-from mdstream_core.dialects.openai import OpenAIChat, OpenAIDecoder
+from mdstream_core.dialects.openai import OpenAIChat
 from mdstream_core.dialects.tgi import TGI
 from mdstream_core.errors import ContextOverflow, InvalidRequest, MalformedStream, MDStreamError, ServiceError, words_of
 from mdstream_core.events import Event
