@@ -113,6 +113,8 @@ class ContentEvents:
             key = f"lc_tc_{delta.index}"  # as in a chunk's blocks
             first = {"type": "tool_call_chunk", "id": call.id, "name": call.name, "args": "", "index": key}
             told.append(_start(call.at, first))
+        elif delta.name:
+            call.name += delta.name
         if text := delta.arguments:
             call.pieces.append(text)
             told.append(_delta(call.at, {"type": "tool-call-delta", "args": text}))

@@ -22,6 +22,7 @@ from mdstream_core import (
     Reply,
     Served,
     TextDelta,
+    ToolCall,
     ToolCallDelta,
     Usage,
     is_unfinished,
@@ -73,7 +74,7 @@ class Decoder:
         self._read = True
         return events
 
-    def end(self) -> list[Event]:
+    def end(self, *, is_document: bool = False) -> list[Event]:
         """What was held back because it might have become a stop, and why it ended where that is known."""
         if self._unread:
             raise self._unread
@@ -136,12 +137,18 @@ class ChatDecoder(Decoder):
         served = [Served(told.get("model_name"), message.id)] if told.get("model_name") or message.id else []
         return [*served, *events, *_usage(message)]
 
-    def end(self) -> list[Event]:
+    def end(self, *, is_document: bool = False) -> list[Event]:
         """The handler's own reason, if it gave one. Raises if a tool call is not whole."""
-        events = super().end()
+        events = super().end(is_document=is_document)
         for arguments in self._arguments.values():
             if arguments.strip() and is_unfinished(arguments):
                 raise IncompleteToolCall("the answer ended inside the arguments of a tool call", raw=arguments[:2000])
+            if surplus := ToolCall("", "", arguments).surplus:
+                raise MalformedStream(
+                    f"the arguments of a tool call are not one JSON object: behind it stands {surplus[:80]!r}",
+                    code="MalformedToolCall",
+                    raw=arguments[:2000],
+                )
         return [*events, Finish(self._reason)] if self._reason and not self._text.over else events
 
 

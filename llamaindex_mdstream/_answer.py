@@ -160,6 +160,7 @@ class Answer(Generic[R]):
 
     def _call(self, delta: ToolCallDelta) -> None:
         if delta.index < len(self._calls):
+            self._calls[delta.index].name += delta.name or ""
             self._calls[delta.index].take(delta.arguments)
         else:
             self._calls.append(_Call(delta))

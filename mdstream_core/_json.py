@@ -18,18 +18,71 @@ except ImportError:
 else:
     _parse = orjson.loads
 
+#: What the fast parsers raise: a string with half a surrogate pair is a `TypeError` of pydantic's.
+_UNPARSED = (ValueError, TypeError)
+
 
 def loads(data: bytes | str) -> Any:
-    """Read one JSON document; `ValueError` when it is none."""
+    """Read one JSON document; `ValueError` when it is none. What is no character becomes U+FFFD."""
     try:
         return _parse(data)
-    except ValueError:
+    except _UNPARSED:
         return _loads_bent(data)
+
+
+def loads_delta(data: bytes | str) -> tuple[Any, bool]:
+    """Read one payload of a stream, and whether a string in it may begin or end with half a surrogate pair.
+
+    A server that counts UTF-16 units cuts an emoji between two payloads: the halves at the borders of a string are
+    kept, for `SurrogateJoiner` to join them. All others become U+FFFD. Raises `ValueError` when it is no JSON.
+    """
+    try:
+        return _parse(data), False
+    except _UNPARSED:
+        return _loads_bent(data, keep_borders=True), True
+
+
+def loads_lenient(text: str) -> Any:
+    """Read a JSON document whose strings may hold raw line breaks and tabs, as models write them."""
+    try:
+        return loads(text)
+    except ValueError:
+        return _loads_bent(text, strict=False)
 
 
 def dumps(value: Any) -> bytes:
     """Write compact UTF-8 JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def mend(value: Any, *, keep_borders: bool = False) -> Any:
+    """The value with surrogate pairs joined and single halves replaced by U+FFFD, in every string of it.
+
+    Args:
+        value: JSON values.
+        keep_borders: Whether a low half that begins a string and a high half that ends one are kept.
+
+    >>> mend({"a": ["\\ud83d\\ude00", "x\\ud83d"]})
+    {'a': ['😀', 'x�']}
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else _mend_text(value, keep_borders)
+    if isinstance(value, list):
+        return [mend(item, keep_borders=keep_borders) for item in value]
+    if isinstance(value, dict):
+        return {mend(name): mend(item, keep_borders=keep_borders) for name, item in value.items()}
+    return value
+
+
+def _mend_text(text: str, keep_borders: bool) -> str:
+    if _HALF.search(text) is None:
+        return text
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return (_INNER_HALF if keep_borders else _HALF).sub("\ufffd", joined)
+
+
+_HALF = re.compile("[\ud800-\udfff]")
+_INNER_HALF = re.compile("[\ud800-\udbff](?!\\Z)|(?<!\\A)[\udc00-\udfff]")
 
 
 def is_unfinished(text: str) -> bool:
@@ -43,9 +96,29 @@ def is_unfinished(text: str) -> bool:
     """
     try:
         pydantic_core.from_json(text)
-    except ValueError as error:
+    except _UNPARSED as error:
         return str(error).startswith("EOF while parsing") or _is_open(text)
     return False
+
+
+def text_behind_object(text: str) -> str:
+    """What stands behind the JSON object with which a text begins; nothing where it begins with no object.
+
+    >>> text_behind_object('{"a": 1} {"b": 2}'), text_behind_object('{"a": 1} '), text_behind_object("[1] 2")
+    ('{"b": 2}', '', '')
+    """
+    text = text.lstrip(_BLANK)
+    if not text.startswith("{"):
+        return ""
+    try:
+        _, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return ""
+    return text[end:].strip(_BLANK)
+
+
+_BLANK = " \t\r\n"
+_DECODER = json.JSONDecoder(strict=False)
 
 
 def _is_open(text: str) -> bool:
@@ -58,19 +131,23 @@ def _is_open(text: str) -> bool:
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|(\\?\Z))', re.DOTALL)
 
 
-def _loads_bent(data: bytes | str) -> Any:
-    """What both refuse and real servers send: NaN, half an emoji, bytes that are not UTF-8.
-
-    What is no character becomes U+FFFD: text with half a character in it could be neither printed nor stored.
-    """
-    text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+def _loads_bent(data: bytes | str, *, keep_borders: bool = False, strict: bool = True) -> Any:
+    """Read what the fast parsers refuse and real servers send: NaN, half an emoji, bytes that are not UTF-8."""
+    text = data if isinstance(data, str) else _decode(data)
     try:
-        return json.loads(_HALF.sub(lambda match: match["whole"] or "\ufffd", text))
+        value = json.loads(text, strict=strict)
+        return mend(value, keep_borders=keep_borders) if _MAYBE_HALF.search(text) else value
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
 
 
-_HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+#: Where a surrogate may be: escaped, or as it is.
+_MAYBE_HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
-#: Half of a surrogate pair, escaped or as it is; an escaped backslash and a whole pair are stepped over.
-_HALF = re.compile(rf"(?P<whole>\\\\|{_HIGH}{_LOW})|{_HIGH}|{_LOW}|[\ud800-\udfff]")
+
+def _decode(data: bytes) -> str:
+    """The text; halves of surrogate pairs that were encoded one by one (CESU-8) stay halves."""
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace")

@@ -21,7 +21,7 @@ from mdstream_core.errors import (
 )
 from mdstream_core.events import Event, Reply, Sum
 from mdstream_core.http import Head, Request, Timeout, without_secrets
-from mdstream_core.resume import Holding, Joint, SecondHalf, can_go_on
+from mdstream_core.resume import Joint, SecondHalf, can_go_on
 from mdstream_core.retry import Retry
 from mdstream_core.tracing import (
     Answered,
@@ -293,7 +293,7 @@ class Exchange:
         self._call.platform.ended(trailers)
         if self._cut:
             raise self._cut
-        if last := self._decoder.end():
+        if last := self._decoder.end(is_document=self._frames.is_document):
             self._note(last)
             events += last
         if self._call.hooked:
@@ -342,7 +342,7 @@ class Exchange:
         if self._refusal is not None and isinstance(error, StreamError):
             error = self._refused()  # the body of a refusal was cut; the status says enough
         head = self._head or Head(0)
-        if isinstance(self._decoder, Holding) and (held := self._decoder.held()):
+        if held := self._decoder.held():
             self._recent += held  # it was received, so it is in the partial
         if error.code == "EmptyStream" and error.raw is None:
             error.raw = self._opening[:_OPENING].decode("utf-8", "replace")

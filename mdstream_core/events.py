@@ -41,7 +41,8 @@ class ToolCallDelta:
     """The next piece of a tool call.
 
     `index` is unique and stable within a choice, whatever the server sent. The first delta of a call has `id` and
-    `name`; later ones have neither and go on with `arguments`, a piece of JSON text.
+    `name`; later ones go on with `arguments`, a piece of JSON text, and have no `id`. A later `name` is a further piece
+    of the name: a few servers send it in two halves before the arguments.
     """
 
     index: int
@@ -156,7 +157,7 @@ class ToolCall:
 
     def parsed(self) -> dict[str, Any]:
         """The arguments as a dictionary, empty where there are none. `ValueError` when they are no JSON object."""
-        value = _json.loads(self.arguments) if self.arguments.strip() else {}
+        value = _json.loads_lenient(self.arguments) if self.arguments.strip() else {}
         if not isinstance(value, dict):
             raise ValueError(f"the arguments of {self.name!r} are not a JSON object: {self.arguments!r}")
         return value
@@ -165,6 +166,11 @@ class ToolCall:
     def cut(self) -> bool:
         """Whether the arguments stop in the middle."""
         return bool(self.arguments.strip()) and _json.is_unfinished(self.arguments)
+
+    @property
+    def surplus(self) -> str:
+        """What stands behind the object of the arguments: another object, or text. Such a call must not be executed."""
+        return _json.text_behind_object(self.arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +265,7 @@ class _Parts:
     def call(self, delta: ToolCallDelta) -> None:
         id, name, arguments = self.calls.get(delta.index) or ("", "", StringIO())
         arguments.write(delta.arguments)
-        self.calls[delta.index] = (id or delta.id or "", name or delta.name or "", arguments)
+        self.calls[delta.index] = (id or delta.id or "", name + (delta.name or ""), arguments)
 
     def choice(self) -> Choice:
         return Choice(

@@ -5,7 +5,7 @@ It is an explicit choice of the caller, because only he knows that the server ca
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from mdstream_core.errors import MDStreamError, StreamFailure, StreamInterrupted
 from mdstream_core.events import Event, Logprobs, Reply, Resumed, Served, TextDelta, Usage
@@ -23,15 +23,6 @@ def can_go_on(error: MDStreamError, said: Reply) -> bool:
     text_alone = not (others or choice.reasoning or choice.refusal or choice.tool_calls or choice.finish_reason)
     broke = isinstance(error, StreamFailure | StreamInterrupted) and error.retryable
     return broke and text_alone and len(choice.text) >= _LEAST
-
-
-@runtime_checkable
-class Holding(Protocol):
-    """A decoder that keeps what it cannot tell yet."""
-
-    def held(self) -> list[Event]:
-        """What has come and was not told yet. Nothing is fed any more."""
-        ...
 
 
 class Joint:
@@ -86,9 +77,9 @@ class SecondHalf:
         """The events of one payload. Raises the first half's error if the server begins anew."""
         return self._told(self._inner.feed(data, event))
 
-    def end(self) -> list[Event]:
+    def end(self, *, is_document: bool = False) -> list[Event]:
         """There are no more payloads."""
-        return [*self._told(self._inner.end()), *self._released()]
+        return [*self._told(self._inner.end(is_document=is_document)), *self._released()]
 
     @property
     def holds(self) -> bool:
@@ -97,7 +88,7 @@ class SecondHalf:
 
     def held(self) -> list[Event]:
         """What has come and was not told yet, but for the same words again."""
-        inner = self._inner.held() if isinstance(self._inner, Holding) else []
+        inner = self._inner.held()
         again = _plain(self._joint.said.text).startswith(self._heard)
         return [*([] if again else self._held or ()), *inner]
 

@@ -235,7 +235,6 @@ INVALID = {
     "single quotes": "{'city': 'Paris'}",
     "no JSON": "Paris",
     "an array": '["Paris"]',
-    "two documents": '{"a": 1}{"b": 2}',
     "a bare word": '{"city": Paris}',
     "a trailing comma": '{"city": "Paris",}',
 }

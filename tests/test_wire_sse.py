@@ -38,8 +38,10 @@ VECTORS: dict[str, tuple[bytes, list[tuple[bytes, str]]]] = {
     # reference/sse-and-openai-streams.md, section 1
     "1 invalid UTF-8 passes untouched": (b"data: a\xff\n\n", [(b"a\xff", "")]),
     "2 one BOM is dropped": (b"\xef\xbb\xbfdata: a\n\n", [(b"a", "")]),
-    "2 a second BOM is part of a name": (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n", [(b"b", "")]),
-    "2 a later BOM is part of a name": (b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [(b"a", "")]),
+    "2 a later BOM before what says nothing": (
+        b"data: a\n\n\xef\xbb\xbf: ping\n\xef\xbb\xbf\ndata: b\n\n",
+        [(b"a", ""), (b"b", "")],
+    ),
     "2 a BOM before the only line": (b"\xef\xbb\xbfdata: a", [(b"a", "")]),
     "3 CRLF": (b"data: a\r\n\r\ndata: b\r\n\r\n", [(b"a", ""), (b"b", "")]),
     "3 CR": (b"data: a\r\rdata: b\r\r", [(b"a", ""), (b"b", "")]),
@@ -91,6 +93,24 @@ def test_two_pieces_cut_at_every_byte(wire: bytes, expected: list[tuple[bytes, s
         frames = [frame for data in (wire[:at], b"", wire[at:]) for frame in decoder.feed(data)]
 
         assert expected == [tuple(frame) for frame in [*frames, *decoder.end()]]
+
+
+@pytest.mark.parametrize("field", [b"data: b", b"data:b", b"event: b", b"error: b"])
+@pytest.mark.parametrize("before", [b"data: a\n\n", b"\xef\xbb\xbf", b"data: a\n"], ids=["event", "BOM", "line"])
+def test_a_later_bom_before_what_carries_something_is_an_error(field: bytes, before: bytes) -> None:
+    """
+    By the standard the line would be ignored: the answer would have a hole. The events before it are handed out.
+    """
+    wire = before + b"\xef\xbb\xbf" + field + b"\n\n"
+    for step in STEPS:
+        frames: list[Frame] = []
+        with pytest.raises(MalformedStream, match="byte-order mark"):
+            decoder = SSEDecoder()
+            for data in pieces(wire, step):
+                for frame in decoder.feed(data):
+                    frames.append(frame)  # noqa: PERF402  # those before the error are kept
+
+        assert [Frame(b"a")] * before.endswith(b"\n\n") == frames
 
 
 def test_an_event_comes_with_its_blank_line_and_not_later() -> None:

@@ -29,8 +29,16 @@ class Decoder(Protocol):
         """The events of one payload. Raises `StreamFailure`, `MalformedStream`."""
         ...
 
-    def end(self) -> list[Event]:
-        """There are no more payloads. Raises `StreamInterrupted` if the answer is not over."""
+    def end(self, *, is_document: bool = False) -> list[Event]:
+        """There are no more payloads. Raises `StreamInterrupted` if the answer is not over.
+
+        Args:
+            is_document: Whether the body was one JSON document, which came whole.
+        """
+        ...
+
+    def held(self) -> list[Event]:
+        """What has come and was not told yet, because its end was waited for. Nothing is fed any more."""
         ...
 
 

@@ -41,10 +41,14 @@ class DocumentDecoder:
         self._over = True
         return events
 
-    def end(self) -> list[Event]:
+    def end(self, *, is_document: bool = False) -> list[Event]:
         """Check that the document has come."""
         if not self._over:
             raise StreamInterrupted("the answer is empty", code="EmptyStream")
+        return []
+
+    def held(self) -> list[Event]:
+        """Nothing is held back."""
         return []
 
     def _is_one(self, document: Any) -> bool:

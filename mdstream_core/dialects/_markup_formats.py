@@ -8,7 +8,8 @@ import re
 from typing import ClassVar
 
 from mdstream_core import _json
-from mdstream_core.dialects._markup_reading import HEAD, LONGEST_HEAD, Brackets, Objects, Reader, behind_blank
+from mdstream_core.dialects._brackets import Brackets
+from mdstream_core.dialects._markup_reading import HEAD, LONGEST_HEAD, Objects, Reader, behind_blank
 from mdstream_core.events import Event
 
 #: The most that is held back of calls in Python, in characters: their syntax tree takes 500 times the memory.

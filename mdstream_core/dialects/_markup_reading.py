@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 from mdstream_core import _json
+from mdstream_core.dialects._brackets import Brackets
 from mdstream_core.dialects._tool_calls import ToolCalls
 from mdstream_core.errors import IncompleteToolCall, MalformedStream
 from mdstream_core.events import Event, ReasoningDelta, TextDelta
@@ -35,43 +36,9 @@ HEAD = re.compile(
 _NAME = re.compile(r'"name"\s*:\s*"([^"\\]+)"')
 
 #: Where brackets and strings begin. In JSON no `<` stands outside of a string: there it is over, closed or not.
-_JSON_MARK = re.compile(r'["{}\[\]<]')
-_IN_STRING = {quote: re.compile(rf"[{quote}\\]") for quote in "\"'"}
+_MARKUP_MARK = re.compile(r'["{}\[\]<]')
 
 _BLANK = re.compile(r"\s*")
-
-
-class Brackets:
-    """Looks for the bracket that closes a value which comes in pieces."""
-
-    __slots__ = ("_depth", "_mark", "_quote", "_skip", "broken", "closed")
-
-    def __init__(self, depth: int = 0, mark: re.Pattern[str] = _JSON_MARK) -> None:
-        self._depth = depth
-        self._mark = mark
-        self._quote = ""
-        self._skip = 0
-        self.closed = self.broken = False
-
-    def end(self, text: str, at: int) -> int:
-        """How far the text belongs to the value: to behind the last bracket, or to the text's end."""
-        at += self._skip
-        while found := (_IN_STRING[self._quote] if self._quote else self._mark).search(text, at):
-            mark, at = found[0], found.end()
-            if mark == "\\":
-                at += 1
-            elif mark == "<":
-                self.closed = self.broken = True
-                return found.start()
-            elif mark in "\"'":
-                self._quote = "" if self._quote else mark
-            else:
-                self._depth += 1 if mark in "([{" else -1
-                self.closed = not self._depth
-            if self.closed:
-                return at
-        self._skip = max(0, at - len(text))  # the other half of an escape
-        return len(text)
 
 
 def find(text: str, marker: str, at: int = 0) -> int:
@@ -281,7 +248,7 @@ class Objects(Reader, ABC):
 
     def __init__(self, choice: int) -> None:
         super().__init__(choice)
-        self._brackets = Brackets()
+        self._brackets = Brackets(mark=_MARKUP_MARK)
         self._begun = 0  # how many of the kept pieces stand before the object
         self._named = False  # whether the arguments may still be passed on as they come
         self._enveloped = True  # whether the arguments stand in an object with their name
@@ -299,12 +266,12 @@ class Objects(Reader, ABC):
         return at
 
     def _begin_arguments(self, *, enveloped: bool = True) -> None:
-        self._brackets = Brackets()
+        self._brackets = Brackets(mark=_MARKUP_MARK)
         self._enveloped = enveloped
         self._state = self._arguments
 
     def _begin_object(self) -> None:
-        self._brackets = Brackets()
+        self._brackets = Brackets(mark=_MARKUP_MARK)
         self._begun = len(self._kept)
         self._named = self._enveloped = True
         self._state = self._object
@@ -344,7 +311,7 @@ class Objects(Reader, ABC):
         if self._brackets.closed:
             within = self._enveloped and not self._brackets.broken
             self._state = self._envelope if within else self._closing
-            self._brackets = Brackets(depth=1)
+            self._brackets = Brackets(depth=1, mark=_MARKUP_MARK)
         return end
 
     def _envelope(self, text: str, at: int) -> int:

@@ -25,7 +25,7 @@ class Media:
 
     def read(self, name: str, value: Any) -> Iterator[Event]:
         """A list is told whole as soon as it grows; sound is told at the end, and kept in pieces until then."""
-        if name in _LISTS:
+        if name != "audio":
             if not isinstance(value, list):
                 raise TypeError(f"{name} is no list")
             kept = self._lists.setdefault(name, [])
@@ -34,6 +34,14 @@ class Media:
             return
         for field, piece in value.items():
             self._sound.setdefault(field, []).append(piece)
+
+    def merge(self, name: str, value: Any) -> Iterator[Event]:
+        """Take a field of a whole answer: what was streamed of it is not told again."""
+        kept = self._sound if name == "audio" else self._lists.get(name)
+        if not kept:
+            yield from self.read(name, value)
+        elif name != "audio" and value[: len(kept)] == kept and value[len(kept) :]:
+            yield from self.read(name, value[len(kept) :])
 
     def sound(self) -> Iterator[Event]:
         """The sound that came since it was last told, put together."""

@@ -18,21 +18,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mdstream_core import _json
-from mdstream_core.dialects._openai_decoder import FAILED
+from mdstream_core.dialects._choice import stream_failure
+from mdstream_core.dialects._finish_reasons import FAILED, is_known, read_finish_reason
 from mdstream_core.dialects._spoken import UNREADABLE, misfit, misshapen, shown
+from mdstream_core.dialects._surrogates import SurrogateJoiner
 from mdstream_core.errors import (
     InvalidRequest,
     MalformedStream,
     MDStreamError,
     StreamFailure,
     StreamInterrupted,
-    StreamTimeout,
     Words,
     words_of,
 )
 from mdstream_core.events import Event, Finish, TextDelta, Usage
-
-_FINISH = {"eos_token": "stop", "stop_sequence": "stop"}
 
 
 class NativeDecoder:
@@ -48,6 +47,7 @@ class NativeDecoder:
         self._wholes: dict[int, str] = {}  # choice: its generated_text
         self._finished: set[int] = set()
         self._unmarked = False
+        self._joiner = SurrogateJoiner()
         #: What was wrong with a payload that had events too.
         self.broken: MDStreamError | None = None
 
@@ -64,7 +64,7 @@ class NativeDecoder:
         if event != "error" and (not text or text == b"[DONE]"):
             return []
         try:
-            payload = _json.loads(text)
+            payload = self._joiner.loads(text)
         except ValueError:
             told = event == "error"
             kind, why = (StreamFailure, "the service ended the stream") if told else (MalformedStream, "no JSON")
@@ -77,11 +77,17 @@ class NativeDecoder:
                 self._read(payload, text, events)
         except UNREADABLE as error:
             self.broken = misshapen(text, error)
+        if self._joiner.active:
+            events = self._joiner.join(events)
         if self.broken and not events:
             raise self.broken
         return events
 
-    def end(self) -> list[Event]:
+    def held(self) -> list[Event]:
+        """What has come and was not told yet: half a character."""
+        return self._joiner.flush()
+
+    def end(self, *, is_document: bool = False) -> list[Event]:
         """Check that the answer is whole. Where a format has no mark of the end, the end of the body is it."""
         if self.broken:
             raise self.broken
@@ -93,7 +99,7 @@ class NativeDecoder:
                 self._finish(choice, "stop", events)
         if not self.over:
             raise StreamInterrupted("the stream ended before generated_text or a finish reason")
-        return events
+        return [*self._joiner.flush(), *events]
 
     def _read(self, payload: Any, data: bytes, events: list[Event]) -> None:
         for choice, entry in enumerate(payload if isinstance(payload, list) else [payload]):
@@ -112,7 +118,7 @@ class NativeDecoder:
 
     def _token(self, entry: Mapping[str, Any], choice: int, events: list[Event]) -> None:
         token = entry["token"]
-        reason = details.get("finish_reason") if (details := entry.get("details")) else None
+        reason = read_finish_reason(details.get("finish_reason")) if (details := entry.get("details")) else ""
         if problem := token.get("error_msg"):
             self.broken = StreamFailure(f"the model server gave up: {problem}", code=reason or "error")
             return
@@ -122,7 +128,7 @@ class NativeDecoder:
             self._open[choice] = []
         if not (token.get("special") or token.get("special_token")):
             self._say(token.get("text"), choice, events)
-        if entry.get("generated_text") is not None or reason:
+        if entry.get("generated_text") is not None or is_known(reason):
             self._whole(entry, choice, events)
 
     def _whole(self, entry: Mapping[str, Any], choice: int, events: list[Event]) -> None:
@@ -138,7 +144,7 @@ class NativeDecoder:
             return
         if "generated_tokens" in details:
             events.append(_usage(details))
-        reason = details.get("finish_reason")
+        reason = read_finish_reason(details.get("finish_reason"))
         if reason or streamed:
             self._finish(choice, reason or "stop", events)
         else:
@@ -153,7 +159,7 @@ class NativeDecoder:
         if not text:
             return True
         before = self._wholes.get(choice)
-        known = before if before is not None else "".join(said)
+        known = before if before is not None else _json.mend("".join(said))
         if not text.startswith(known):
             known, text = known.lstrip(), text.lstrip()  # tokens begin with a space that the whole may not have
         if text.startswith(known):
@@ -178,7 +184,7 @@ class NativeDecoder:
     def _generation(self, entry: Mapping[str, Any], choice: int, events: list[Event]) -> None:
         said = entry["generation"]
         self._say(said if isinstance(said, str) else said["content"], choice, events)
-        if reason := entry.get("finish_reason"):
+        if reason := read_finish_reason(entry.get("finish_reason")):
             self._finish(choice, reason, events)
         else:
             self._unmarked = True
@@ -190,14 +196,14 @@ class NativeDecoder:
             if not isinstance(text, str):
                 raise TypeError(f"{text!r} is no text")
             self._open[choice].append(text)
+            self._finished.discard(choice)  # there is more, so it had not ended
             events.append(TextDelta(text, choice))
 
     def _finish(self, choice: int, reason: str, events: list[Event]) -> None:
         self._open.setdefault(choice, [])
         if choice not in self._finished and not self._gave_up(reason):
             self._finished.add(choice)
-            name = str(reason).lower()
-            events.append(Finish(_FINISH.get(name, name), choice))
+            events.append(Finish(reason, choice))
 
 
 #: Without one of these an entry is no error: what `words_of` looks for.
@@ -222,14 +228,7 @@ def _failure(entry: Mapping[str, Any], data: bytes) -> StreamFailure | None:
 
 
 def _failed(words: Words, data: bytes) -> StreamFailure:
-    status = words.status
-    return (StreamTimeout if status == 408 else StreamFailure)(
-        f"the service ended the stream: {words.message}",
-        code=words.code,
-        status=status,
-        retryable=status is None or status >= 500 or status in {408, 424, 429},
-        raw=shown(data, 2000),
-    )
+    return stream_failure(words, shown(data, 2000), retryable=frozenset({424}))
 
 
 #: Of a question, what has no place in `parameters`.

@@ -7,35 +7,23 @@ Sources: `oci` SDK 2.189 (`generative_ai_inference/models`), and what was seen o
 
 import re
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from typing import Any, ClassVar
 
 from mdstream_core import _json
-from mdstream_core.dialects._openai_decoder import FAILED
+from mdstream_core.dialects._choice import Choice, read_index, stream_failure
+from mdstream_core.dialects._finish_reasons import FAILED, read_finish_reason
 from mdstream_core.dialects._spoken import UNREADABLE, misshapen, shown
+from mdstream_core.dialects._surrogates import SurrogateJoiner
 from mdstream_core.dialects._tool_calls import ToolCalls
 from mdstream_core.errors import (
     MalformedStream,
     MDStreamError,
     StreamFailure,
     StreamInterrupted,
-    StreamTimeout,
     Words,
     words_of,
 )
-from mdstream_core.events import Event, Extra, Finish, Logprobs, Served, TextDelta, ToolCallDelta, Usage
-
-#: The formats' words for a good end, and ours.
-_FINISH = {
-    "complete": "stop",
-    "stop_sequence": "stop",
-    "eos_token": "stop",
-    "end_turn": "stop",
-    "max_tokens": "length",
-    "tool_call": "tool_calls",
-    "function_call": "tool_calls",
-    "safety": "content_filter",
-}
+from mdstream_core.events import Event, Extra, Logprobs, Served, ToolCallDelta, Usage
 
 #: Words for an end that is none, and whether asking again may help.
 _FAILED = {
@@ -54,6 +42,9 @@ _SPOKEN = {
     "chat.completion.chunk": "openai-chat",
     "text_completion": "openai-completions",
 }
+#: What a whole answer stands in; pieces of one have no envelope.
+_WHOLE = frozenset({"chatResponse", "inferenceResponse"})
+
 _RUNTIMES = {"COHERE": "oci-generate-text-cohere", "LLAMA": "oci-generate-text-llama"}
 
 #: How many characters of an answer show that another text is the same answer again.
@@ -67,44 +58,47 @@ class PositionedCalls(ToolCalls):
     """Tool calls that have no index, only their position in a payload.
 
     A known id is that call. A new id is a new call, even at a position that another one had (GPT and Grok send one
-    after the other at position 0). An entry without an id goes on with the call that was last at its position (GPT,
-    Llama); whether it is one of its own (Gemini has no ids at all) is `ToolCalls`' to say.
+    after the other at position 0), unless it has no name and the arguments of the call there stop in the middle. An
+    entry without an id goes on with the call that was last at its position (GPT, Llama); whether it is one of its own
+    (Gemini has no ids at all) is `ToolCalls`' to say.
     """
+
+    has_named_pieces: ClassVar[bool] = False
 
     def __init__(self, choice: int) -> None:
         super().__init__(choice)
-        self._by_id: dict[str, int] = {}
-        self._at: dict[int, int] = {}
+        self._slot_of_id: dict[str, int] = {}
+        self._slot_at: dict[int, int] = {}
         self._slots = 0
 
     def read(self, entries: Sequence[Mapping[str, Any]]) -> list[ToolCallDelta]:
         """The deltas of one payload's `toolCalls`."""
-        return super().read([{**entry, "index": self._slot(at, entry)} for at, entry in enumerate(entries)])
+        deltas: list[ToolCallDelta] = []
+        for at, entry in enumerate(entries):
+            deltas += super().read([self._placed(at, entry)])
+        return deltas
 
-    def _slot(self, at: int, entry: Mapping[str, Any]) -> int:
+    def _placed(self, at: int, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The entry with the index of its call."""
         id = str(entry.get("id") or "")
-        slot = self._by_id.get(id) if id else self._at.get(at)
+        slot = self._slot_of_id.get(id) if id else self._slot_at.get(at)
+        if slot is None and not entry.get("name") and self.is_unfinished(self._slot_at.get(at)):
+            slot = self._slot_at[at]
         if slot is None:
             slot = self._slots
             self._slots += 1
         if id:
-            self._by_id[id] = slot
-        self._at[at] = slot
-        return slot
+            self._slot_of_id[id] = slot
+        self._slot_at[at] = slot
+        return {**entry, "index": slot}
 
 
-class Choice:
-    """One answer while it comes in."""
+class OCIChoice(Choice):
+    """One choice, whose last event may repeat the whole answer."""
 
-    __slots__ = ("calls", "finished", "index", "said")
+    __slots__ = ()
 
-    def __init__(self, index: int) -> None:
-        if not isinstance(index, int):
-            raise TypeError(f"the index {index!r} of a choice is no number")
-        self.index = index
-        self.calls = PositionedCalls(index)
-        self.finished = ""
-        self.said = StringIO()
+    calls_class: ClassVar[type[ToolCalls]] = PositionedCalls
 
     def unsaid(self, text: str) -> str:
         """What of a last event's text was not said yet: Cohere repeats the whole answer there.
@@ -112,7 +106,8 @@ class Choice:
         A text that opens otherwise is the answer's next piece and is said. One that opens like the answer and then
         differs is neither a piece nor a repetition: `MalformedStream`, because either of the two lacks something.
         """
-        said, core, again = self.said.getvalue(), self.said.getvalue().strip(), text.strip()
+        said, again = _json.mend(self.text.getvalue()), text.strip()
+        core = said.strip()
         if text.startswith(said):
             return text[len(said) :]
         if again.startswith(core):
@@ -140,8 +135,10 @@ class OCIDecoder:
         #: What was wrong with a payload that had events too.
         self.broken: MDStreamError | None = None
         self._beside: dict[tuple[str, int], Any] = {}  # the extras of each choice by name
-        self._choices: dict[int, Choice] = {}
+        self._choices: dict[int, OCIChoice] = {}
         self._unfinished = 0
+        self._joiner = SurrogateJoiner()
+        self._is_whole = False
         self._served: Served | None = None
         self._counted = False
         self._done = False
@@ -159,7 +156,7 @@ class OCIDecoder:
     def feed(self, data: bytes, event: str = "") -> list[Event]:
         """The events of one payload."""
         try:
-            payload = _json.loads(data)
+            payload = self._joiner.loads(data)
         except ValueError:
             return self._not_json(data, event)
         if not isinstance(payload, dict):
@@ -170,60 +167,97 @@ class OCIDecoder:
         try:
             if "error" in payload or "code" in payload or event == "error":
                 self.broken = _failure(payload, data, told=event == "error") or self.broken
+            self._is_whole = self._is_whole or not _WHOLE.isdisjoint(payload)
             self._read(payload, events)
+        except MDStreamError as error:
+            self._fail(error, data)
         except UNREADABLE as error:
-            if self.broken is None:
-                self.broken = misshapen(data, error)
+            self._fail(misshapen(data, error), data)
+        if self._joiner.active:
+            events = self._joiner.join(events)
         if self.broken and not events:
             raise self.broken
         return events
 
-    def end(self) -> list[Event]:
-        """Check that the answer is whole."""
+    def end(self, *, is_document: bool = False) -> list[Event]:
+        """Check that the answer is whole.
+
+        Args:
+            is_document: Whether the body was one JSON document: a whole answer in it has ended with it.
+        """
+        events: list[Event] = []
         if self.broken:
             raise self.broken
+        if is_document and self._is_whole:
+            self._end_document(events)
         if not self._choices:
             raise StreamInterrupted("the stream ended without an answer: not one word was in it", code="EmptyStream")
         if not self.finished:
             raise StreamInterrupted("the stream ended before a finishReason" + (", with [DONE]" if self._done else ""))
         for choice in self._choices.values():
-            choice.calls.end(cut=choice.finished == "length")
-        return []
+            choice.calls.end(cut=choice.reason == "length")
+        return [*events, *self._joiner.flush()]
+
+    def held(self) -> list[Event]:
+        """What has come and was not told yet: half a character."""
+        return self._joiner.flush()
+
+    def _fail(self, error: MDStreamError, data: bytes) -> None:
+        """Keep the first error: what comes behind it explains less."""
+        if self.broken is None:
+            error.raw = error.raw or shown(data, 2000)
+            self.broken = error
+
+    def _end_document(self, events: list[Event]) -> None:
+        for choice in self._choices.values():
+            choice.reason = choice.reason or "stop"
+            self._unfinished -= choice.confirm(events)
 
     def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
         raise NotImplementedError
 
-    def choice(self, index: int | None) -> Choice:
+    def choice(self, index: Any) -> OCIChoice:
         """The choice of this index; without one the first that has not finished."""
         if index is None:
             index = next((known.index for known in self._choices.values() if not known.finished), 0)
         choice = self._choices.get(index)
+        return choice if choice is not None else self._known(read_index(index))
+
+    def _known(self, index: int) -> OCIChoice:
+        choice = self._choices.get(index)
         if choice is None:
-            choice = self._choices[index] = Choice(index)
+            choice = self._choices[index] = OCIChoice(index)
             self._unfinished += 1
         return choice
 
-    def finish(self, choice: Choice, reason: str, events: list[Event], message: Any = None) -> None:
-        """The model said why it is done."""
-        name = str(reason).lower()
-        if name in _FAILED:
-            told = f": {message}" if message else ""
-            self.broken = StreamFailure(
-                f"the model gave up, finishReason is {reason!r}{told}",
-                code=str(reason),
-                retryable=_FAILED[name],
-                raw=str(message) if message else None,
-            )
-            return
-        if choice.finished:
-            return
-        self._unfinished -= 1
-        choice.finished = name = _FINISH.get(name, name)
-        events.append(Finish("tool_calls" if name == "stop" and choice.calls else name, choice.index))
+    def reopen(self, choice: OCIChoice) -> None:
+        """There is more behind a finish reason, so it was no ending."""
+        if choice.reason:
+            self._unfinished += choice.reopen()
+
+    def finish(self, choice: OCIChoice, reason: Any, events: list[Event], beside: Mapping[str, Any]) -> None:
+        """Take the reason why the model is done.
+
+        Args:
+            choice: Whose.
+            reason: As it was written; it may say "not yet".
+            events: Where the end is told.
+            beside: The payload or choice in which the reason stands, and an error's words may.
+        """
+        if failure := _gave_up(reason, beside):
+            raise failure
+        self._unfinished -= choice.end(reason, events)
+
+    def confirm(self, events: list[Event]) -> None:
+        """Take what says that the answer is over, behind a reason that nobody knows."""
+        for choice in self._choices.values():
+            self._unfinished -= choice.confirm(events)
 
     def count(self, usage: Mapping[str, Any] | None, events: list[Event]) -> None:
         """Tokens were counted, if they were."""
         if usage:
+            if not self._counted:
+                self.confirm(events)
             self._counted = True
             events.append(_usage(usage))
 
@@ -259,7 +293,9 @@ class OCIDecoder:
         text = data.strip()
         if text == b"[DONE]":  # of some models only
             self._done = True
-            return []
+            events: list[Event] = []
+            self.confirm(events)
+            return events
         if event == "error":
             raise StreamFailure(f"the service ended the stream: {shown(text) or 'no words'}", raw=shown(text))
         if not text:
@@ -278,19 +314,6 @@ def _end_of(said: str, again: str) -> int | None:
     return end
 
 
-def text_event(text: Any, choice: Choice, events: list[Event]) -> None:
-    """A piece of text, if there is one."""
-    if text:
-        events.append(TextDelta(plain(text), choice.index))
-
-
-def plain(value: Any) -> str:
-    """The value, which has to be a text."""
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
 def logprobs_event(value: Mapping[str, Any] | None, choice: Choice, events: list[Event]) -> None:
     """`{tokens, tokenLogprobs, topLogprobs}` of GENERIC and of the Llama runtime: parallel arrays."""
     if value and value.get("tokens"):
@@ -305,14 +328,28 @@ def _failure(payload: dict[str, Any], data: bytes, *, told: bool) -> StreamFailu
     if error is None and not told and not isinstance(payload.get("message"), str):
         return None
     said = unwrapped(words_of(payload) or Words(shown(data)))
-    kind = StreamTimeout if said.status == 408 else StreamFailure
-    return kind(
-        f"the service ended the stream: {said.message}",
-        code=said.code,
-        status=said.status,
-        retryable=said.status is None or said.status >= 500 or said.status in {408, 429},
-        raw=shown(data, 2000),
+    return stream_failure(said, shown(data, 2000))
+
+
+def _gave_up(reason: Any, beside: Mapping[str, Any]) -> StreamFailure | None:
+    """The failure where a finish reason is an end that is none."""
+    word = read_finish_reason(reason)
+    retryable = _FAILED.get(word.lower())
+    if retryable is None:
+        return None
+    message = beside.get("errorMessage") or _words_in(beside.get("error"))
+    told = f": {message}" if message else ""
+    return StreamFailure(
+        f"the model gave up, finishReason is {word!r}{told}",
+        code=word,
+        retryable=retryable,
+        raw=str(message) if message else None,
     )
+
+
+def _words_in(error: Any) -> str:
+    said = words_of({"error": error}) if error else None
+    return unwrapped(said).message if said else ""
 
 
 def unwrapped(said: Words) -> Words:

@@ -8,69 +8,27 @@ from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import Any
 
-from mdstream_core import _json
-from mdstream_core.dialects._media import MEDIA, Media
+from mdstream_core.dialects._choice import Choice, error_in_choice, failed_reason, plain, read_index, stream_failure
+from mdstream_core.dialects._content_parts import read_content
+from mdstream_core.dialects._media import MEDIA
 from mdstream_core.dialects._spoken import UNREADABLE, misfit, misshapen, shown, spoken
-from mdstream_core.dialects._tool_calls import ToolCalls
-from mdstream_core.errors import (
-    MalformedStream,
-    MDStreamError,
-    StreamFailure,
-    StreamInterrupted,
-    StreamTimeout,
-    Words,
-    words_of,
-)
-from mdstream_core.events import (
-    Event,
-    Finish,
-    Logprobs,
-    ReasoningDelta,
-    RefusalDelta,
-    Served,
-    TextDelta,
-    Usage,
-)
-
-#: Finish reasons that mean success under another name (TGI, older LMI, the legacy function call).
-_FINISH = {
-    "eos_token": "stop",
-    "stop_sequence": "stop",
-    "end_turn": "stop",
-    "max_tokens": "length",
-    "function_call": "tool_calls",
-}
-
-#: Finish reasons, in lower case, that say that the server gave up (SGLang, vLLM, LMI, DeepSeek, gateways).
-FAILED = frozenset(
-    {"abort", "aborted", "cancelled", "canceled", "error", "insufficient_system_resource"}
-    | {"malformed_function_call", "network_error", "timeout"}
-)
-
-
-class _Choice:
-    """One answer while it comes in."""
-
-    __slots__ = ("calls", "finished", "index", "media")
-
-    def __init__(self, index: int) -> None:
-        if not isinstance(index, int):
-            raise TypeError(f"the index {index!r} of a choice is no number")
-        self.index = index
-        self.calls = ToolCalls(index)
-        self.media: Media | None = None
-        self.finished = ""
+from mdstream_core.dialects._surrogates import SurrogateJoiner
+from mdstream_core.dialects._whole_message import read_sum
+from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamInterrupted, Words, words_of
+from mdstream_core.events import Event, Logprobs, ReasoningDelta, Served, TextDelta, Usage
 
 
 class OpenAIDecoder:
     """Reads one answer, streamed or whole: a container that ignores `stream` sends `message` in place of `delta`."""
 
     def __init__(self) -> None:
-        self._choices: dict[int, _Choice] = {}
+        self._choices: dict[int, Choice] = {}
         self._unfinished = 0
         self._served: Served | None = None
         self._done = False
+        self._usage_came = False
         self._counted = False
+        self._joiner = SurrogateJoiner()
         #: What was wrong with a payload that had events too.
         self.broken: MDStreamError | None = None
 
@@ -91,8 +49,9 @@ class OpenAIDecoder:
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
         """The events of one payload."""
+        joiner = self._joiner
         try:
-            payload = _json.loads(data)
+            payload = joiner.loads(data)
         except ValueError:
             return self._not_json(data, event)
         events: list[Event] = []
@@ -102,46 +61,88 @@ class OpenAIDecoder:
             if event == "error" or payload.get("error") or not payload.get("choices"):
                 self._beside(payload, data, event)
             self._read(payload, events)
+        except MDStreamError as error:
+            self._fail(error, data)
         except UNREADABLE as error:
-            if self.broken is None:
-                self.broken = misshapen(data, error)
+            self._fail(misshapen(data, error), data)
+        if joiner.active:
+            events = joiner.join(events)
         if self.broken and not events:
             raise self.broken
         return events
 
-    def end(self) -> list[Event]:
-        """Check that the answer is whole."""
+    def end(self, *, is_document: bool = False) -> list[Event]:
+        """Check that the answer is whole.
+
+        Args:
+            is_document: Whether the body was one JSON document: it came whole, so that its choices have ended.
+        """
+        events: list[Event] = []
         if self.broken:
             raise self.broken
         if not self._choices:
             raise StreamInterrupted("the stream ended without an answer: not one choice was in it", code="EmptyStream")
+        if is_document:
+            self._end_document(events)
         if not self.finished:
-            raise StreamInterrupted("the stream ended before a finish reason" + (", with [DONE]" if self._done else ""))
+            raise StreamInterrupted(self._interrupted())
         for choice in self._choices.values():
-            choice.calls.end(cut=choice.finished == "length")
-        return []
+            choice.calls.end(cut=choice.reason == "length")
+        return [*events, *self._joiner.flush()]
 
     def held(self) -> list[Event]:
-        """What has come and was not told yet: pieces of sound."""
-        return [event for choice in self._choices.values() if choice.media for event in choice.media.sound()]
+        """What has come and was not told yet: pieces of sound, half a character."""
+        sound = [event for choice in self._choices.values() if choice.media for event in choice.media.sound()]
+        return [*sound, *self._joiner.flush()]
+
+    def _fail(self, error: MDStreamError, data: bytes) -> None:
+        """Keep the first error: what comes behind it explains less."""
+        if self.broken is None:
+            error.raw = error.raw or shown(data, 2000)
+            self.broken = error
+
+    def _end_document(self, events: list[Event]) -> None:
+        """Finish the choices of a whole answer whose server gives no reason. Pieces of one do not end so."""
+        for choice in self._choices.values():
+            if choice.has_whole_messages or self._usage_came:
+                choice.reason = choice.reason or "stop"
+                self._unfinished -= choice.confirm(events)
+
+    def _interrupted(self) -> str:
+        words = sorted({choice.reason for choice in self._choices.values() if choice.reason and not choice.finished})
+        unknown = f" that is known (it said {', '.join(map(repr, words))})" if words else ""
+        return f"the stream ended before a finish reason{unknown}{', with [DONE]' if self._done else ''}"
 
     def _beside(self, payload: dict[str, Any], data: bytes, event: str) -> None:
         """Look for the error in a payload that is an answer in part only, or not at all."""
         if not payload.get("choices") and (payload.get("object") == "error" or {"code", "message"} <= payload.keys()):
             payload = {name: value for name, value in payload.items() if name != "choices"}
-        self.broken = _failure(payload, data, told=event == "error") or self.broken
+        if failure := _failure(payload, data, told=event == "error"):
+            self._fail(failure, data)
         if self.broken is None and "choices" not in payload and spoken(payload):
             self.broken = misfit("openai-chat", payload, shown(data))
 
     def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
         for wire in payload.get("choices") or ():
-            self._choice(wire, events)
+            self._choice(wire, events, payload)
         if usage := payload.get("usage"):
-            events.append(_usage(usage))
-            self._counted = True
+            self._count(usage, events)
         # Announced with the first news, not before: a chunk that only says "role" is no reason not to ask again.
         if events and (self._served is None or usage):
             self._announce(_served(payload), events)
+
+    def _count(self, usage: Mapping[str, Any], events: list[Event]) -> None:
+        """Take the usage. Behind a reason it confirms it, unless the server counts with every chunk."""
+        counted = _usage(usage)
+        events.append(counted)
+        if not self._usage_came:
+            self._confirm(events)
+        self._usage_came = True
+        self._counted = self.finished and counted.total > 0
+
+    def _confirm(self, events: list[Event]) -> None:
+        for choice in self._choices.values():
+            self._unfinished -= choice.confirm(events)
 
     def _announce(self, served: Served, events: list[Event]) -> None:
         if self._served is None:
@@ -151,42 +152,48 @@ class OpenAIDecoder:
             self._served = served  # vLLM names it beside the usage only
             events.append(served)
 
-    def _choice(self, wire: dict[str, Any], events: list[Event]) -> None:
+    def _choice(self, wire: dict[str, Any], events: list[Event], payload: Mapping[str, Any]) -> None:
         index = wire.get("index") or 0
         choice = self._choices.get(index)
         if choice is None:
-            choice = self._choices[index] = _Choice(index)
-            self._unfinished += 1
-        delta = wire.get("delta") or wire.get("message")
-        if delta:
-            for name, value in delta.items():
-                if value and (read := _FIELDS.get(name)):
-                    read(value, choice, events, delta)
+            choice = self._known(read_index(index))
+        before = len(events)
+        if delta := wire.get("delta"):
+            _read_fields(delta, choice, events)
         elif text := wire.get("text"):
-            events.append(TextDelta(_plain(text), index))
+            choice.add_text(text, events)
+        if choice.reason and len(events) > before:
+            self._unfinished += choice.reopen()
+        if message := wire.get("message"):
+            _read_message(message, choice, events, is_sum="delta" in wire or payload.get("object") == _WHOLE)
         if logprobs := wire.get("logprobs"):
-            events.append(Logprobs(_logprobs(logprobs), index))
-        if reason := wire.get("finish_reason"):
-            self._finish(choice, reason, events)
+            events.append(Logprobs(_logprobs(logprobs), choice.index))
+        if wire.get("finish_reason") or wire.get("error"):
+            self._ending(wire, choice, events)
 
-    def _finish(self, choice: _Choice, reason: str, events: list[Event]) -> None:
-        name = str(reason).lower()
-        if name in FAILED:
-            self.broken = StreamFailure(f"the model server gave up: finish_reason is {reason!r}", code=str(reason))
-            return
-        if choice.finished:
-            return  # some gateways repeat the last chunk
-        self._unfinished -= 1
-        if choice.media:
-            events.extend(choice.media.sound())
-        choice.finished = reason = _FINISH.get(name, name)
-        events.append(Finish("tool_calls" if reason == "stop" and choice.calls else reason, choice.index))
+    def _ending(self, wire: dict[str, Any], choice: Choice, events: list[Event]) -> None:
+        """Take a finish reason, or the error object of one choice."""
+        if error := wire.get("error"):
+            raise error_in_choice(error, wire)
+        if failure := failed_reason(wire["finish_reason"], wire):
+            raise failure
+        self._unfinished -= choice.end(wire["finish_reason"], events)
+
+    def _known(self, index: int) -> Choice:
+        """The choice of this index, a new one if it was not seen before."""
+        choice = self._choices.get(index)
+        if choice is None:
+            choice = self._choices[index] = Choice(index)
+            self._unfinished += 1
+        return choice
 
     def _not_json(self, data: bytes, event: str) -> list[Event]:
         text = data.strip()
         if text == b"[DONE]":
             self._done = True
-            return []
+            events: list[Event] = []
+            self._confirm(events)
+            return events
         if event == "error":
             raise StreamFailure(f"the service ended the stream: {shown(text) or 'no words'}", raw=shown(text))
         if not text:
@@ -194,60 +201,77 @@ class OpenAIDecoder:
         raise MalformedStream(f"a payload that is not JSON: {shown(text)}", raw=shown(text))
 
 
-def _text(value: Any, choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+#: What a whole answer calls itself; a piece of one is a `chat.completion.chunk`.
+_WHOLE = "chat.completion"
+
+
+def _read_fields(delta: dict[str, Any], choice: Choice, events: list[Event]) -> None:
+    for name, value in delta.items():
+        if value and (read := _FIELDS.get(name)):
+            read(value, choice, events, delta)
+
+
+def _read_message(message: dict[str, Any], choice: Choice, events: list[Event], *, is_sum: bool) -> None:
+    """A message in place of a delta: the whole answer, the next piece of it, or the sum of what was streamed."""
+    if choice.has_output and (is_sum or not choice.has_whole_messages):
+        read_sum(message, choice, events)
+    else:
+        choice.has_whole_messages = True
+        _read_fields(message, choice, events)
+
+
+def _text(value: Any, choice: Choice, events: list[Event], _: Mapping[str, Any]) -> None:
     if isinstance(value, str):
+        choice.text.write(value)
         events.append(TextDelta(value, choice.index))
-        return
-    for part in value:  # some gateways send a list of parts
-        if text := part.get("text"):
-            events.append(TextDelta(_plain(text), choice.index))
-        if refusal := part.get("refusal"):
-            events.append(RefusalDelta(_plain(refusal), choice.index))
+    else:
+        read_content(value, choice, events)  # some gateways send a list of parts
 
 
-def _reasoning(value: Any, choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
-    events.append(ReasoningDelta(_plain(value), choice.index))
+def _reasoning(value: Any, choice: Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+    choice.reasoning.write(plain(value))
+    events.append(ReasoningDelta(value, choice.index))
 
 
-def _reasoning_once(value: Any, choice: _Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
+def _reasoning_once(value: Any, choice: Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
     if not delta.get("reasoning_content"):  # vLLM 0.11 to 0.13 sends the same text under both names
-        events.append(ReasoningDelta(_plain(value), choice.index))
+        choice.add_reasoning(value, events)
 
 
-def _refusal(value: Any, choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
-    events.append(RefusalDelta(_plain(value), choice.index))
+def _refusal(value: Any, choice: Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+    choice.add_refusal(value, events)
 
 
-def _plain(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _tool_calls(value: list[dict[str, Any]], choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+def _tool_calls(value: list[dict[str, Any]], choice: Choice, events: list[Event], _: Mapping[str, Any]) -> None:
     events.extend(choice.calls.read(value))
 
 
-def _function_call(value: dict[str, Any], choice: _Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
+def _function_call(value: dict[str, Any], choice: Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
     if not delta.get("tool_calls"):  # llama-cpp-python sends the legacy field beside the new one
         events.extend(choice.calls.read([value]))
 
 
-def _media(name: str) -> Callable[[Any, _Choice, list[Event], Mapping[str, Any]], None]:
-    def read(value: Any, choice: _Choice, events: list[Event], _: Mapping[str, Any]) -> None:
-        choice.media = choice.media or Media(choice.index)
-        events.extend(choice.media.read(name, value))
+def _error(value: Any, choice: Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
+    raise error_in_choice(value, delta)
+
+
+def _media(name: str) -> Callable[[Any, Choice, list[Event], Mapping[str, Any]], None]:
+    def read(value: Any, choice: Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+        if name != "audio" and not isinstance(value, list):
+            raise TypeError(f"{name} is no list")
+        choice.add_media(name, value, events)
 
     return read
 
 
-_FIELDS: dict[str, Callable[[Any, _Choice, list[Event], Mapping[str, Any]], None]] = {
+_FIELDS: dict[str, Callable[[Any, Choice, list[Event], Mapping[str, Any]], None]] = {
     "content": _text,
     "reasoning_content": _reasoning,
     "reasoning": _reasoning_once,
     "refusal": _refusal,
     "tool_calls": _tool_calls,
     "function_call": _function_call,
+    "error": _error,
     **{name: _media(name) for name in MEDIA},
 }
 
@@ -298,11 +322,4 @@ def _failure(payload: dict[str, Any], data: bytes, *, told: bool) -> StreamFailu
         if not told and payload.get("object") != "error":
             return None
         words = Words(shown(data))
-    kind = StreamTimeout if words.status == 408 else StreamFailure
-    return kind(
-        f"the service ended the stream: {words.message}",
-        code=words.code,
-        status=words.status,
-        retryable=words.status is None or words.status >= 500 or words.status in {408, 429},
-        raw=shown(data, 2000),
-    )
+    return stream_failure(words, shown(data, 2000))

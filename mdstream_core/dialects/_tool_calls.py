@@ -8,26 +8,37 @@
 | TGI | parallel calls all under index 0 and one id; a new call begins with its name |
 | OCI, Ollama, dynamo | index 0 or none for parallel calls; a new call begins with another id |
 | transformers, some gateways | the whole call in one delta; arguments as an object instead of a string |
+| LiteLLM's gateway | name `"null"` in later deltas (BerriAI/litellm#12513); an index that is a string |
+| some gateways | another id in each delta of one call; a name in two pieces before the arguments |
+| vLLM with gpt-oss | the name runs into the next marker: `query<|channel|>commentary` (vllm-project/vllm#32587) |
 
 So: a call is found by its index, else by its id, else it is the last open one. A new id, another name, or a name that
-comes again after complete arguments and is followed by an opening brace, open a new call. Names and ids are never
-concatenated. A call is told when its name is known.
+comes again after complete arguments and is followed by an opening brace, open a new call; but while arguments stop in
+the middle, what comes under the same index goes on with them, unless it has another name. A call is told when its name
+is known.
 """
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from io import StringIO
-from typing import Any
+from typing import Any, ClassVar
 
 from mdstream_core import _json
-from mdstream_core.errors import IncompleteToolCall
+from mdstream_core.dialects._brackets import Brackets
+from mdstream_core.errors import IncompleteToolCall, MalformedStream
 from mdstream_core.events import ToolCallDelta
+
+#: What serializers make of a name or an id that is not there.
+_ABSENT = frozenset({"null", "none", "undefined", "nil"})
+
+_DIGITS = re.compile(r"[0-9]{1,9}")
 
 
 class _Call:
     """A call that is coming in."""
 
-    __slots__ = ("arguments", "id", "index", "last", "name", "named_again", "wire_id")
+    __slots__ = ("_brackets", "_is_object", "arguments", "id", "index", "last", "name", "named_again", "wire_id")
 
     def __init__(self, index: int, id: str, wire_id: str, name: str) -> None:
         self.index = index
@@ -37,23 +48,46 @@ class _Call:
         self.arguments = StringIO()
         self.last = ""
         self.named_again = False
+        self._brackets: Brackets | None = None
+        self._is_object = False
 
-    def take(self, id: str, arguments: str) -> None:
+    def take(self, id: str, arguments: str) -> str:
+        """Add arguments; what is new of them. Blanks before the first of them mean nothing."""
         self.wire_id = self.wire_id or id
+        if not self.last:
+            arguments = arguments.lstrip(" \t\r\n")
+            self._is_object = arguments.startswith("{")
         self.arguments.write(arguments)
         self.last = arguments.rstrip() or self.last
+        if self._brackets is not None and not self._brackets.closed:
+            self._brackets.end(arguments, 0)
+        return arguments
 
     def is_followed_by(self, id: str, name: str, arguments: str) -> bool:
         """Whether these belong to a call of their own."""
-        if id and self.wire_id and id != self.wire_id:
-            return True
         if name and self.name and name != self.name:
             return True
+        if id and self.wire_id and id != self.wire_id:
+            begins_object = bool(name) and arguments.lstrip().startswith("{")
+            return begins_object or not self.is_unfinished()
         # "}" and then "{" can be one JSON text only inside a string, so the text is parsed at most a few times
         ended = self.last.endswith("}")
         self.named_again = self.named_again or (ended and bool(name))
         begins_anew = self.named_again and ended and arguments.lstrip().startswith("{")
-        return begins_anew and _is_json(self.arguments.getvalue())
+        return begins_anew and _is_json(self.text)
+
+    def continue_name(self, name: str) -> str:
+        """The rest of a name that came in pieces, or again and longer; the call has it from now on."""
+        rest = name.removeprefix(self.name)
+        self.name += rest
+        return rest
+
+    def is_unfinished(self) -> bool:
+        """Whether the arguments are an object that has begun. Each piece is scanned once, however often it is asked."""
+        if self._brackets is None:
+            self._brackets = Brackets()
+            self._brackets.end(self.text, 0)
+        return self._is_object and not self._brackets.closed
 
     @property
     def text(self) -> str:
@@ -63,47 +97,78 @@ class _Call:
 class ToolCalls:
     """The calls of one choice."""
 
+    #: Whether a name may come in pieces under one index.
+    has_named_pieces: ClassVar[bool] = True
+
     def __init__(self, choice: int) -> None:
         self._choice = choice
         self._calls: list[_Call] = []
         self._open: dict[Any, _Call] = {}
+        self._by_id: dict[str, _Call] = {}
 
     def __bool__(self) -> bool:
         return bool(self._calls)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def is_unfinished(self, index: Any) -> bool:
+        """Whether the arguments of the open call of this index stop in the middle."""
+        call = self._open.get(index)
+        return call is not None and call.is_unfinished()
 
     def read(self, entries: Sequence[Mapping[str, Any]]) -> list[ToolCallDelta]:
         """The deltas of one payload's `tool_calls`."""
         return [delta for entry in entries if (delta := self._read(entry)) is not None]
 
+    def merge(self, entries: Sequence[Mapping[str, Any]]) -> list[ToolCallDelta]:
+        """What is new in the whole calls of an answer that was streamed. Raises `ValueError` where they differ."""
+        if entries and len(entries) < len(self._calls):
+            raise ValueError(f"{len(entries)} tool calls, after {len(self._calls)} were streamed")
+        streamed = len(self._calls)
+        deltas = [self._rest(self._calls[at], entry) for at, entry in enumerate(entries[:streamed])]
+        added = [self._add(entry) for entry in entries[streamed:]]
+        return [delta for delta in (*deltas, *added) if delta is not None]
+
     def end(self, *, cut: bool = False) -> None:
-        """Raise `IncompleteToolCall` if a call stops in the middle.
+        """Raise an error if a call must not be executed.
 
         Args:
             cut: Whether the model was stopped (`length`): then a last call whose arguments are not there, or are not
                 JSON, is taken for one that was cut, whatever is wrong with them.
+
+        Raises:
+            IncompleteToolCall: A call stops in the middle.
+            MalformedStream: Behind a call's object stands something else: another object, or text. Parsers that mend
+                JSON, as LangChain's core does, would run the first object and lose the rest.
         """
         for call in self._calls:
             text = call.text
-            last = cut and call is self._calls[-1]
             if not call.name:
-                self._incomplete(call, f"the answer ended before the name of a tool call (id {call.wire_id!r})")
-            if (last and not _is_json(text)) or (text.strip() and _json.is_unfinished(text)):
+                raise _incomplete(text, f"the answer ended before the name of a tool call (id {call.wire_id!r})")
+            if _is_json(text):
+                continue
+            last = cut and call is self._calls[-1]
+            if last or (text.strip() and _json.is_unfinished(text)):
                 what = f"inside the arguments of the tool call {call.name!r}: {text[-80:]!r} is cut off"
-                self._incomplete(call, f"the answer ended {what}")
-
-    def _incomplete(self, call: _Call, sentence: str) -> None:
-        raise IncompleteToolCall(
-            f"{sentence}. The call must not be executed; raise max_tokens if the finish reason is 'length'",
-            code="IncompleteToolCall",
-            raw=call.text,
-        )
+                raise _incomplete(text, f"the answer ended {what}")
+            if rest := _json.text_behind_object(text):
+                raise _malformed(call.name, text, rest)
 
     def _read(self, entry: Mapping[str, Any]) -> ToolCallDelta | None:
         function = entry.get("function") or entry
-        id, name = _word(entry.get("id")), _word(function.get("name"))
-        arguments = _text(function.get("arguments"))
-        key = self._key(entry.get("index"), id)
+        index, id = _index(entry.get("index")), _id(entry.get("id"))
+        name, arguments = _name(function.get("name")), _text(function.get("arguments"))
+        key = self._key(index, id)
         call = self._open.get(key)
+        if call is not None:
+            if id and id != call.wire_id and id in self._by_id:  # servers may mix the pieces of calls under one index
+                call = self._open[key] = self._by_id[id]
+            if call.name and name.lower() in _ABSENT:
+                name = ""
+            if self._continues_name(call, index, id, name):
+                rest = call.continue_name(name)
+                return self._next(call, call.take(id, arguments), rest)
         if call is None or call.is_followed_by(id, name, arguments):
             if not (id or name or arguments):
                 return None
@@ -111,15 +176,26 @@ class ToolCalls:
             call = self._open[key] = self._begin(id, name or (call.name if call and same else ""))
             call.take(id, arguments)
             return self._first(call)
-        call.take(id, arguments)
+        arguments = call.take(id, arguments)
         if name and not call.name:
             call.name = name
             return self._first(call)
-        return ToolCallDelta(call.index, None, None, arguments, self._choice) if arguments and call.name else None
+        return self._next(call, arguments)
 
     def _first(self, call: _Call) -> ToolCallDelta | None:
         """The delta that begins a call, with all that has come; it waits for the name."""
         return ToolCallDelta(call.index, call.id, call.name, call.text, self._choice) if call.name else None
+
+    def _next(self, call: _Call, arguments: str, name: str = "") -> ToolCallDelta | None:
+        if not call.name or not (arguments or name):
+            return None
+        return ToolCallDelta(call.index, None, name or None, arguments, self._choice)
+
+    def _continues_name(self, call: _Call, index: Any, id: str, name: str) -> bool:
+        """Whether a name is the next piece of the call's: under its own index, before any arguments."""
+        if not (self.has_named_pieces and name and call.name and name != call.name):
+            return False
+        return index is not None and not call.last and id in {"", call.wire_id}
 
     def _key(self, index: Any, id: str) -> Any:
         if index is not None:
@@ -132,11 +208,66 @@ class ToolCalls:
         known = {call.id for call in self._calls}
         call = _Call(len(self._calls), id if id and id not in known else f"call_{uuid.uuid4().hex[:24]}", id, name)
         self._calls.append(call)
+        if id:
+            self._by_id[id] = call
         return call
 
+    def _add(self, entry: Mapping[str, Any]) -> ToolCallDelta | None:
+        """A whole call that was not streamed."""
+        function = entry.get("function") or entry
+        id = _id(entry.get("id"))
+        call = self._begin(id, _name(function.get("name")))
+        call.take(id, _text(function.get("arguments")))
+        return self._first(call)
 
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else str(value or "")
+    def _rest(self, call: _Call, entry: Mapping[str, Any]) -> ToolCallDelta | None:
+        """What of a whole call was not streamed."""
+        function = entry.get("function") or entry
+        name, whole, text = _name(function.get("name")), _text(function.get("arguments")).strip(), call.text
+        if name and call.name and name != call.name:
+            raise ValueError(f"the tool call {name!r}, after {call.name!r} was streamed")
+        if not call.name:
+            call.name = name
+            call.take("", whole.removeprefix(text))
+            return self._first(call)
+        if whole.startswith(text):
+            return self._next(call, call.take("", whole[len(text) :]))
+        if whole and not _is_same_json(whole, text):
+            raise ValueError(f"other arguments of {name!r} than those that were streamed")
+        return None
+
+
+def _incomplete(text: str, sentence: str) -> IncompleteToolCall:
+    return IncompleteToolCall(
+        f"{sentence}. The call must not be executed; raise max_tokens if the finish reason is 'length'",
+        code="IncompleteToolCall",
+        raw=_json.mend(text),
+    )
+
+
+def _malformed(name: str, text: str, rest: str) -> MalformedStream:
+    return MalformedStream(
+        f"the arguments of the tool call {name!r} are not one JSON object: behind it stands {rest[:80]!r}. "
+        "The call must not be executed",
+        code="MalformedToolCall",
+        raw=_json.mend(text),
+    )
+
+
+def _index(value: Any) -> Any:
+    """A call's index; some gateways write it as a string."""
+    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
+
+
+def _id(value: Any) -> str:
+    id = value if isinstance(value, str) else "" if value is None else str(value)
+    return "" if id.lower() in _ABSENT else id
+
+
+def _name(value: Any) -> str:
+    """A tool's name, without the marker of gpt-oss's format that runs into it."""
+    name = value if isinstance(value, str) else str(value or "")
+    return name.partition("<|")[0].rstrip() if "<|" in name else name
 
 
 def _text(arguments: Any) -> str:
@@ -151,3 +282,10 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_same_json(one: str, other: str) -> bool:
+    try:
+        return bool(_json.loads(one) == _json.loads(other))
+    except ValueError:
+        return False

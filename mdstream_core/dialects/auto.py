@@ -60,13 +60,13 @@ class AutoDecoder:
         self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to find out
         return self._inner.feed(data, event)
 
-    def end(self) -> list[Event]:
+    def end(self, *, is_document: bool = False) -> list[Event]:
         """Check that the answer is whole."""
-        return (self._inner or self._openai).end()
+        return (self._inner or self._openai).end(is_document=is_document)
 
     def held(self) -> list[Event]:
         """What has come and was not told yet."""
-        return self._openai.held()
+        return (self._inner or self._openai).held()
 
     def _chosen(self, data: bytes, event: str) -> Decoder | None:
         try:

@@ -89,12 +89,12 @@ class MarkupDecoder:
                 raise broken
         return out
 
-    def end(self) -> list[Event]:
+    def end(self, *, is_document: bool = False) -> list[Event]:
         """Check that the answer is whole, and each call in it."""
         if self._failed is not None:
             raise self._failed
         out: list[Event] = []
-        self._read(self._inner.end(), out)
+        self._read(self._inner.end(is_document=is_document), out)
         self._flush(out)
         for choice in self._choices.values():
             choice.reader.end(cut=choice.reason == "length")
@@ -103,6 +103,7 @@ class MarkupDecoder:
     def held(self) -> list[Event]:
         """What has come and was not told yet: the beginning of a marker or of a call."""
         out: list[Event] = []
+        self._read(self._inner.held(), out)
         self._flush(out)
         return out
 

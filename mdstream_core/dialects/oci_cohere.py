@@ -16,12 +16,15 @@ from typing import Any, ClassVar
 
 from mdstream_core import _json
 from mdstream_core.dialects import _oci_cohere_v1, _oci_cohere_v2
+from mdstream_core.dialects._choice import plain
+from mdstream_core.dialects._content_parts import read_content
 from mdstream_core.dialects._dialect import Decoder, Final
+from mdstream_core.dialects._finish_reasons import read_finish_reason
 from mdstream_core.dialects._oci_asking import Json, streamed
 from mdstream_core.dialects._oci_quirks import simpler
-from mdstream_core.dialects._oci_reading import Choice, OCIDecoder, plain, text_event
+from mdstream_core.dialects._oci_reading import OCIChoice, OCIDecoder
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Event, Logprobs, ReasoningDelta, TextDelta
+from mdstream_core.events import Event, Logprobs
 
 #: What is said beside the answer.
 _BESIDE = frozenset({"citations", "documents", "searchQueries", "isSearchRequired"})
@@ -34,14 +37,12 @@ class _CohereDecoder(OCIDecoder):
         super().__init__()
         self._told: Counter[bytes] = Counter()
 
-    def _text(self, text: Any, choice: Choice, events: list[Event], *, last: bool) -> None:
-        if text and last:
-            text_event(choice.unsaid(plain(text)), choice, events)
-        elif text:
-            choice.said.write(plain(text))
-            events.append(TextDelta(text, choice.index))
+    def _text(self, text: Any, choice: OCIChoice, events: list[Event], *, last: bool) -> None:
+        new = choice.unsaid(plain(text)) if text and last else text
+        if new:
+            choice.add_text(new, events)
 
-    def _calls(self, calls: list[Json], choice: Choice, events: list[Event], *, last: bool) -> None:
+    def _calls(self, calls: list[Json], choice: OCIChoice, events: list[Event], *, last: bool) -> None:
         """Calls that the last event repeats are left out; the same call twice in one event is two calls."""
         for call in calls:
             spelled = _json.dumps(call)
@@ -51,13 +52,16 @@ class _CohereDecoder(OCIDecoder):
             self._told[spelled] += not last
             events.extend(self._call(call, choice))
 
-    def _call(self, call: Json, choice: Choice) -> list[Any]:
+    def _call(self, call: Json, choice: OCIChoice) -> list[Any]:
         return list(choice.calls.read([call]))
 
-    def _end(self, response: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
-        self.count(response.get("usage"), events)
+    def _end(self, response: Mapping[str, Any], choice: OCIChoice, events: list[Event]) -> None:
+        usage = response.get("usage")
+        self.count(usage, events)
         if reason := response.get("finishReason"):
-            self.finish(choice, reason, events, response.get("errorMessage"))
+            self.finish(choice, reason, events, response)
+        if usage:
+            self.confirm(events)
 
 
 class CohereDecoder(_CohereDecoder):
@@ -67,7 +71,7 @@ class CohereDecoder(_CohereDecoder):
 
     def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
         response = payload.get("chatResponse") or payload
-        last = "finishReason" in response and response["finishReason"] is not None
+        last = bool(read_finish_reason(response.get("finishReason")))
         if not last and "text" not in response and "toolCalls" not in response:
             self.keep(response, _BESIDE, events)
             return
@@ -78,7 +82,7 @@ class CohereDecoder(_CohereDecoder):
         self._end(response, choice, events)
         self.name(events, payload.get("modelId"))
 
-    def _call(self, call: Json, choice: Choice) -> list[Any]:
+    def _call(self, call: Json, choice: OCIChoice) -> list[Any]:
         """A whole call, without an id."""
         return list(choice.calls.read([{"name": call["name"], "arguments": call.get("parameters") or {}}]))
 
@@ -90,16 +94,17 @@ class CohereV2Decoder(_CohereDecoder):
 
     def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
         response = payload.get("chatResponse") or payload
-        message, last = response.get("message") or {}, response.get("finishReason") is not None
+        message, last = response.get("message") or {}, bool(read_finish_reason(response.get("finishReason")))
         if not message and not last:
             return
         choice = self.choice(0)
         if plan := message.get("toolPlan"):
-            events.append(ReasoningDelta(plain(plan), 0))
+            choice.add_reasoning(plan, events)
         for part in _parts(message.get("content")):
-            if thinking := part.get("thinking"):
-                events.append(ReasoningDelta(plain(thinking), 0))
-            self._text(part.get("text"), choice, events, last=last)
+            if str(part.get("type") or "text").lower() == "text":
+                self._text(part.get("text"), choice, events, last=last)
+            else:
+                read_content(part, choice, events)
         self._calls(message.get("toolCalls") or [], choice, events, last=last)
         if probabilities := response.get("logProbabilities"):
             events.append(Logprobs([_logprob(one) for one in probabilities]))

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mdstream_core.dialects import _oci_asking as asking
+from mdstream_core.dialects._choice import error_in_choice, plain
 from mdstream_core.dialects._dialect import Decoder, Final
+from mdstream_core.dialects._finish_reasons import read_finish_reason
 from mdstream_core.dialects._oci_asking import Json, Row
 from mdstream_core.dialects._oci_quirks import simpler
-from mdstream_core.dialects._oci_reading import OCIDecoder, logprobs_event, plain, text_event
+from mdstream_core.dialects._oci_reading import OCIDecoder, logprobs_event
 from mdstream_core.errors import InvalidRequest, MDStreamError
 from mdstream_core.events import Event, Logprobs
 
@@ -33,17 +35,22 @@ class GenerateTextDecoder(OCIDecoder):
         first = (several or [{}])[0]
         self.name(events, payload.get("modelId"), payload.get("id") or first.get("id"))
 
-    def _one(self, wire: Mapping[str, Any], events: list[Event], index: int | None, *, whole: bool) -> None:
+    def _one(self, wire: Mapping[str, Any], events: list[Event], index: Any, *, whole: bool) -> None:
         choice, reason = self.choice(index), wire.get("finishReason")
+        last = bool(read_finish_reason(reason))
         if text := wire.get("text"):
-            text_event(choice.unsaid(plain(text)) if reason else plain(text), choice, events)
-            choice.said.write(text)
+            new = choice.unsaid(plain(text)) if last else plain(text)
+            if new:
+                self.reopen(choice)
+                choice.add_text(new, events)
         logprobs_event(wire.get("logprobs"), choice, events)
         if likelihoods := wire.get("tokenLikelihoods"):
             entries = [{"token": one.get("token"), "logprob": one.get("likelihood")} for one in likelihoods]
             events.append(Logprobs(entries, choice.index))
-        if reason or whole:  # a JSON document that could be read is whole; old models leave its reason out
-            self.finish(choice, reason or "stop", events)
+        if error := wire.get("error"):
+            raise error_in_choice(error, wire)
+        if last or whole:  # a JSON document that could be read is whole; old models leave its reason out
+            self.finish(choice, reason if last else "stop", events, wire)
 
 
 class CohereTextDecoder(GenerateTextDecoder):

@@ -12,16 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from mdstream_core.dialects import _oci_asking as asking
+from mdstream_core.dialects._choice import error_in_choice
+from mdstream_core.dialects._content_parts import read_content
 from mdstream_core.dialects._dialect import Decoder, Final
 from mdstream_core.dialects._oci_asking import Json, Row
 from mdstream_core.dialects._oci_quirks import Quirks, quirks, simpler
-from mdstream_core.dialects._oci_reading import Choice, OCIDecoder, logprobs_event, plain, text_event
+from mdstream_core.dialects._oci_reading import OCIChoice, OCIDecoder, logprobs_event
 from mdstream_core.dialects._oci_schema import flat, resolved
+from mdstream_core.dialects._whole_message import read_sum
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Event, ReasoningDelta, RefusalDelta
+from mdstream_core.events import Event
 
 #: What a choice or its message may say beside the answer.
 _BESIDE = frozenset({"groundingMetadata", "serviceTier"})
+#: The names of a message's fields in OpenAI's shape.
+_SUM_NAMES = {"reasoningContent": "reasoning_content", "toolCalls": "tool_calls"}
 _ANNOTATIONS = frozenset({"annotations"})
 
 
@@ -36,9 +41,9 @@ class GenericDecoder(OCIDecoder):
         choices = response.get("choices")
         if choices is not None:
             for wire in choices:
-                self._one(wire, events)
+                self._one(wire, events, is_sum="chatResponse" in payload)
         elif isinstance(payload.get("message"), dict) or "finishReason" in payload:
-            self._one(payload, events)
+            self._one(payload, events, is_sum=False)
         usage = response.get("usage")
         if usage is None and choices:  # then a choice may have its own
             usage = choices[0].get("usage")
@@ -47,28 +52,30 @@ class GenericDecoder(OCIDecoder):
         if "modelId" in payload:
             self.name(events, payload["modelId"])
 
-    def _one(self, wire: Mapping[str, Any], events: list[Event]) -> None:
-        message, reason = wire.get("message"), wire.get("finishReason")
-        choice = self.choice(wire.get("index"))
-        if message:
+    def _one(self, wire: Mapping[str, Any], events: list[Event], *, is_sum: bool) -> None:
+        message, choice = wire.get("message"), self.choice(wire.get("index"))
+        if message and is_sum and choice.has_output:
+            read_sum({_SUM_NAMES.get(name, name): value for name, value in message.items()}, choice, events)
+        elif message:
+            before = len(events)
             self._message(message, choice, events)
+            if len(events) > before:
+                self.reopen(choice)
         if probabilities := wire.get("logprobs"):
             logprobs_event(probabilities, choice, events)
         self.keep(wire, _BESIDE, events, choice.index)
-        if reason:
-            self.finish(choice, reason, events, wire.get("errorMessage"))
+        if error := wire.get("error"):
+            raise error_in_choice(error, wire)
+        if reason := wire.get("finishReason"):
+            self.finish(choice, reason, events, wire)
 
-    def _message(self, message: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+    def _message(self, message: Mapping[str, Any], choice: OCIChoice, events: list[Event]) -> None:
         if reasoning := message.get("reasoningContent"):
-            events.append(ReasoningDelta(plain(reasoning), choice.index))
-        content = message.get("content")
-        if isinstance(content, str):
-            text_event(content, choice, events)
-        else:
-            for part in content or ():
-                text_event(part.get("text"), choice, events)
+            choice.add_reasoning(reasoning, events)
+        if content := message.get("content"):
+            read_content(content, choice, events)
         if refusal := message.get("refusal"):
-            events.append(RefusalDelta(plain(refusal), choice.index))
+            choice.add_refusal(refusal, events)
         if calls := message.get("toolCalls"):
             events.extend(choice.calls.read(calls))
         self.keep(message, _ANNOTATIONS, events, choice.index)

@@ -4,11 +4,11 @@ An `:exception-type` or a `:message-type` of `error` is the end of the stream: t
 Source: botocore, `sagemaker-runtime/2017-05-13` (`ResponseStream`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 
 from mdstream_core import _json
 from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamTimeout
-from mdstream_core.wire import LONGEST, Frame, Frames
+from mdstream_core.wire import LONGEST, Frame, Frames, FramesThenError
 from mdstream_core.wire.eventstream import EventStreamDecoder, Message, Value
 from mdstream_core.wire.jsonlines import DocumentDecoder, JSONLinesDecoder
 from mdstream_core.wire.sse import SSEDecoder
@@ -45,6 +45,11 @@ class ContainerDecoder:
         self._longest = longest
         self._seen = bytearray()
         self._inner: Frames | None = None
+
+    @property
+    def is_document(self) -> bool:
+        """Whether the container wrote one document."""
+        return self._inner is not None and self._inner.is_document
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that are complete with these bytes."""
@@ -88,6 +93,8 @@ class AsWritten:
         longest: The most bytes that a frame may have; a security limit.
     """
 
+    is_document = False
+
     def __init__(self, *, lines: bool, longest: int = LONGEST) -> None:
         self._lines = lines
         self._longest = longest
@@ -123,6 +130,11 @@ class PayloadParts:
         self._inner = inner
         self._part: Mapping[str, Value] | None = None
 
+    @property
+    def is_document(self) -> bool:
+        """Whether the container wrote one document."""
+        return self._inner.is_document
+
     def feed(self, data: bytes) -> list[Frame]:
         """The container's frames that are complete with these bytes. Raises what an exception frame says."""
         frames: list[Frame] = []
@@ -139,8 +151,8 @@ class PayloadParts:
                 parts.append(payload)
             self._read(parts, frames)
         except MDStreamError as error:
-            return _Then(frames, error)
-        return _Then(frames, self._messages.broken) if self._messages.broken else frames
+            return FramesThenError(frames, error)
+        return FramesThenError(frames, self._messages.broken) if self._messages.broken else frames
 
     def _read(self, parts: list[bytes], frames: list[Frame]) -> None:
         if parts:
@@ -153,20 +165,8 @@ class PayloadParts:
         try:
             self._messages.end()
         except MDStreamError as error:
-            return _Then(frames, error)
+            return FramesThenError(frames, error)
         return frames
-
-
-class _Then(list[Frame]):
-    """Frames, and the error that came behind them: whoever goes through them has the frames first."""
-
-    def __init__(self, frames: Iterable[Frame], error: MDStreamError) -> None:
-        super().__init__(frames)
-        self._error = error
-
-    def __iter__(self) -> Iterator[Frame]:
-        yield from super().__iter__()
-        raise self._error
 
 
 def _is_part(message: Message) -> bool:

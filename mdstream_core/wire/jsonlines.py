@@ -1,7 +1,7 @@
 """JSON in a body: one document to a line, or one for the whole body."""
 
 from mdstream_core.errors import MalformedStream
-from mdstream_core.wire import LONGEST, Frame, Frames
+from mdstream_core.wire import LONGEST, Frame, Frames, FramesThenError
 from mdstream_core.wire.sse import SSEDecoder
 
 _SPACE = b" \t\r\n\xef\xbb\xbf"
@@ -18,6 +18,8 @@ class JSONLinesDecoder:
         longest: The most bytes that a line may have; a security limit.
     """
 
+    is_document: bool = False
+
     def __init__(self, longest: int = LONGEST) -> None:
         self._longest = longest
         self._held = bytearray()
@@ -28,9 +30,15 @@ class JSONLinesDecoder:
         if self._held and len(lines) > 1:
             lines[0] = bytes(self._held) + lines[0]
             self._held.clear()
-        if rest := lines.pop():
+        rest = lines.pop()
+        frames = [_new(Frame, (line, "")) for line in map(bytes.strip, lines) if line]
+        try:
             self._hold(rest)
-        return [_new(Frame, (line, "")) for line in map(bytes.strip, lines) if line]
+        except MalformedStream as error:
+            if not frames:
+                raise
+            return FramesThenError(frames, error)
+        return frames
 
     def end(self) -> list[Frame]:
         """The last line, where no line break ended it."""
@@ -46,6 +54,8 @@ class JSONLinesDecoder:
 
 class DocumentDecoder(JSONLinesDecoder):
     """Reads the whole body as one document, which is there when the body ends."""
+
+    is_document = True
 
     def feed(self, data: bytes) -> list[Frame]:
         """Nothing yet."""
@@ -69,6 +79,11 @@ class SniffingDecoder:
         self._json = json
         self._seen = b""
         self._inner: Frames | None = None
+
+    @property
+    def is_document(self) -> bool:
+        """Whether the body is one document."""
+        return self._inner is not None and self._inner.is_document
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that are complete with these bytes."""

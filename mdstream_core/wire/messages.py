@@ -5,10 +5,11 @@ a close frame is the last if the other side sent one. So a service behind a WebS
 others, and a close code that is no success becomes `StreamFailure`.
 """
 
+import json
 import re
 
 from mdstream_core.errors import MalformedStream, StreamFailure, StreamTimeout
-from mdstream_core.wire import LONGEST, Frame
+from mdstream_core.wire import LONGEST, Frame, FramesThenError
 from mdstream_core.wire.sse import SSEDecoder
 from mdstream_core.wire.websocket import CLOSE, NO_CODE, NORMAL, FrameReader, close_code
 
@@ -38,7 +39,7 @@ class MessageDecoder:
     """Reads a body of `CONTENT_TYPE`.
 
     A message is JSON, or `[DONE]`, or one or more server-sent events as they stand (what wraps a stream of events into
-    messages need not unwrap them).
+    messages need not unwrap them, and may cut them anywhere).
 
     Args:
         longest: The most bytes that a message may have; a security limit.
@@ -48,14 +49,32 @@ class MessageDecoder:
         self._longest = longest
         self._reader = FrameReader(masked=False, longest=longest)
         self._farewell: bytes | None = None
+        self._documents = 0
+        self._cut = b""  # the beginning of an event that goes on in the next message
+        self._pieces = 0
+
+    @property
+    def is_document(self) -> bool:
+        """Whether one message came, and the service closed the WebSocket as it should."""
+        return self._documents == 1 and self._farewell is not None
 
     def feed(self, data: bytes) -> list[Frame]:
         """What the messages that are complete with these bytes carry."""
         frames: list[Frame] = []
+        try:
+            self._read_all(data, frames)
+        except MalformedStream as error:
+            if not frames:
+                raise
+            return FramesThenError(frames, error)
+        return frames
+
+    def _read_all(self, data: bytes, frames: list[Frame]) -> None:
         texts, _, data = self._reader.texts(data)
         for text in texts:
-            if text.startswith(b"{"):
+            if text.startswith(b"{") and not self._cut:
                 frames.append(_new(Frame, (text, "")))
+                self._documents += 1
             else:
                 self._read(text, frames)
         for opcode, message, _ in self._reader.feed(data) if data else ():
@@ -63,25 +82,72 @@ class MessageDecoder:
                 self._farewell = message
             else:
                 self._read(message, frames)
-        return frames
 
     def end(self) -> list[Frame]:
-        """Nothing more. Raises what the close code says, if that is no success."""
+        """The event that no message went on with. Raises what the close code says, if that is no success."""
         if not self._reader.empty:
             raise MalformedStream("a message that was cut")
+        frames: list[Frame] = []
+        self._events(self._cut, frames)
         if self._farewell is not None and (code := close_code(self._farewell)) not in {NORMAL, NO_CODE}:
-            raise _failure(code, self._farewell[2:].decode())
-        return []
+            failure = _failure(code, self._farewell[2:].decode())
+            if not frames:
+                raise failure
+            return FramesThenError(frames, failure)
+        return frames
 
     def _read(self, message: bytes, frames: list[Frame]) -> None:
-        if _EVENTS.match(message):
-            events = SSEDecoder(self._longest)
-            frames += (*events.feed(message), *events.end())
-        else:
+        message = self._cut + message
+        if not _EVENTS.match(message):
             frames.append(Frame(message))
+            self._documents += 1
+            return
+        whole, self._cut = _split(message)
+        self._pieces = self._pieces + 1 if self._cut else 0
+        if self._pieces > _MOST_PIECES or len(self._cut) > self._longest:
+            raise MalformedStream(f"an event of more than {_MOST_PIECES} messages, or of {self._longest} bytes")
+        if whole:
+            self._events(whole, frames)
+
+    def _events(self, data: bytes, frames: list[Frame]) -> None:
+        events = SSEDecoder(self._longest)
+        frames += events.feed(data)
+        frames += events.end()
 
 
-_EVENTS = re.compile(rb"\s*(data|event|id|retry|error)?:")
+#: The most messages that one event may be spread over; each is looked at together with those before it.
+_MOST_PIECES = 64
+
+#: A message of server-sent events, or the beginning of their first field's name.
+_EVENTS = re.compile(rb"\s*(data|event|id|retry|error)?:|(d|da|dat|data|e|ev|eve|even|event)\Z")
+
+#: A blank line, which ends an event.
+_BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+
+
+def _split(message: bytes) -> tuple[bytes, bytes]:
+    """The events of a message, and the beginning of one that goes on in the next message."""
+    ends = [found.end() for found in _BLANK_LINE.finditer(message)]
+    at = ends[-1] if ends else 0
+    return (message, b"") if _is_whole(message[at:]) else (message[:at], message[at:])
+
+
+def _is_whole(event: bytes) -> bool:
+    """Whether an event that no blank line ends is complete all the same: its data are JSON, `[DONE]`, or an error."""
+    fields = [line.partition(b":") for line in event.splitlines()]
+    data = b"\n".join(value.strip() for name, _, value in fields if name == b"data")
+    if not data:
+        return not any(name for name, _, _ in fields)  # nothing but comments
+    is_error = any(name == b"event" and value.strip() == b"error" for name, _, value in fields)
+    return is_error or data == b"[DONE]" or _is_json(data)
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _failure(code: int, reason: str) -> StreamFailure:

@@ -10,10 +10,13 @@ an error event with the lines that follow it.
 import re
 
 from mdstream_core.errors import MalformedStream
-from mdstream_core.wire import LONGEST, Frame
+from mdstream_core.wire import LONGEST, Frame, FramesThenError
 
 _BOM = b"\xef\xbb\xbf"
 _BARE = (b"{", b"<")
+
+#: The fields that carry an answer. Streams that were joined have a byte-order mark before one, in the middle.
+_FIELDS = frozenset({b"data", b"event", b"error"})
 _BREAK = re.compile(rb"\r\n|\r|\n")
 
 
@@ -29,6 +32,8 @@ class SSEDecoder:
     Args:
         longest: The most bytes that an event may have; a security limit.
     """
+
+    is_document = False
 
     def __init__(self, longest: int = LONGEST) -> None:
         self._longest = longest
@@ -70,6 +75,15 @@ class SSEDecoder:
             self._first = False
             lines[0] = lines[0].removeprefix(_BOM)
         frames: list[Frame] = []
+        try:
+            self._read_lines(lines, frames)
+        except MalformedStream as error:
+            if not frames:
+                raise
+            return FramesThenError(frames, error)
+        return frames
+
+    def _read_lines(self, lines: list[bytes], frames: list[Frame]) -> None:
         held = self._data
         for line in lines:
             if line.startswith(b"data:"):
@@ -94,7 +108,6 @@ class SSEDecoder:
                 if self._event == "error":
                     frames.append(Frame(b"", "error"))
                 self._event = ""
-        return frames
 
     def _ended(self) -> list[Frame]:
         """The event before a line that belongs to none."""
@@ -115,6 +128,12 @@ class SSEDecoder:
         elif name == b"error" and value:
             self._event = "error"
             self._keep(value)
+        elif name.startswith(_BOM) and name.removeprefix(_BOM) in _FIELDS:
+            raise MalformedStream(
+                "a byte-order mark in the middle of the stream: by the standard its line would be ignored, and what it "
+                "carries lost",
+                raw=line[:300].decode("utf-8", "replace"),
+            )
 
     def _keep(self, value: bytes) -> None:
         self._data.append(value)

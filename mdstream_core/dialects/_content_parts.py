@@ -1,0 +1,96 @@
+"""The parts of a message's content, in every dialect: text, reasoning, tool calls, media.
+
+| part | who writes it |
+|---|---|
+| `{"type": "text", "text"}`, `{"type": "output_text", "text"}`, a bare string | gateways; OCI in capitals |
+| `{"type": "thinking", "thinking": [{"type": "text", "text"}]}` | Magistral (Mistral) |
+| `{"type": "thinking", "thinking": "…"}` | Anthropic's shape, COHEREV2 |
+| `{"type": "reasoning", "reasoning" or "text" or "summary"}` | OpenAI's Responses shape |
+| `{"type": "reasoning_content", "reasoning_content": {"text"}}` | Bedrock's shape |
+| `{"type": "refusal", "refusal"}` | OpenAI |
+| `{"type": "tool_use", "id", "name", "input"}` | Anthropic's shape |
+
+A part of any other type has its text told as text where it has one; the rest of it is told under its type's name, as a
+list that grows. So no part is lost.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from mdstream_core.dialects._choice import Choice
+from mdstream_core.events import Event
+
+_Read = Callable[[Mapping[str, Any], Choice, list[Event]], None]
+
+
+def read_content(value: Any, choice: Choice, events: list[Event]) -> None:
+    """The events of a message's content: a text, or a list of parts. `TypeError` for anything else."""
+    if isinstance(value, str):
+        choice.add_text(value, events)
+        return
+    if isinstance(value, Mapping):
+        value = [value]
+    if not isinstance(value, list):
+        raise TypeError(f"content {value!r:.80} is neither a text nor a list of parts")
+    for part in value:
+        if isinstance(part, str):
+            choice.add_text(part, events)
+        elif part:
+            _PARTS.get(str(part.get("type") or "text").lower(), _other)(part, choice, events)
+
+
+def _text(part: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+    if text := part.get("text"):
+        choice.add_text(text, events)
+    if refusal := part.get("refusal"):
+        choice.add_refusal(refusal, events)
+    if thinking := part.get("thinking"):
+        _reasoning({"thinking": thinking}, choice, events)
+
+
+#: Where a part of reasoning keeps its text.
+_REASONING_FIELDS = ("thinking", "reasoning", "reasoning_content", "text", "content", "summary")
+
+
+def _reasoning(part: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+    for text in _texts(next((part[name] for name in _REASONING_FIELDS if part.get(name)), "")):
+        choice.add_reasoning(text, events)
+    if beside := {name: part[name] for name in ("signature", "data") if part.get(name)}:
+        choice.add_media("reasoning_details", [{"type": part.get("type"), **beside}], events)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts of a value: a text, an object with one, or a list of such."""
+    if isinstance(value, str):
+        yield from [value] if value else ()
+    elif isinstance(value, Mapping):
+        yield from _texts(next((value[name] for name in _REASONING_FIELDS if value.get(name)), ""))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    else:
+        raise TypeError(f"{value!r:.80} is no text")
+
+
+def _tool_use(part: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+    function = {"name": part.get("name"), "arguments": part.get("input", part.get("arguments"))}
+    events += choice.calls.read([{"id": part.get("id"), "function": function}])
+
+
+def _image(part: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+    choice.add_media("images", [dict(part)], events)
+
+
+def _other(part: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+    if isinstance(text := part.get("text"), str) and text:
+        choice.add_text(text, events)
+    if part.keys() - {"type", "text"}:
+        choice.add_media(str(part["type"]), [dict(part)], events)
+
+
+_PARTS: dict[str, _Read] = {
+    **dict.fromkeys(("text", "output_text", "refusal"), _text),
+    **dict.fromkeys(("thinking", "redacted_thinking", "reasoning", "reasoning_text", "reasoning_content"), _reasoning),
+    **dict.fromkeys(("image_url", "image", "output_image"), _image),
+    "tool_use": _tool_use,
+}

@@ -1,0 +1,105 @@
+"""Characters that a server cuts in half: the two halves of a surrogate pair in two payloads become one character."""
+
+from dataclasses import replace
+from typing import Any
+
+from mdstream_core import _json
+from mdstream_core.events import (
+    Event,
+    Extra,
+    Finish,
+    Logprobs,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+)
+
+#: The deltas whose text goes on in the next one of the same choice.
+_TEXTS = (TextDelta, ReasoningDelta, RefusalDelta)
+
+#: What a half is held back for: the kind of delta, its choice, and a tool call's index.
+_Key = tuple[type, int, int]
+
+
+class SurrogateJoiner:
+    """Joins what `_json.loads_delta` keeps: a high half at the end of a delta waits for the next one of its kind.
+
+    A half that stays alone becomes U+FFFD. Costs nothing until a payload has such a half: `active` says when one had.
+
+    >>> joiner = SurrogateJoiner()
+    >>> joiner.join([TextDelta("Hi \\ud83d")])
+    [TextDelta(text='Hi ', choice=0)]
+    >>> joiner.join([TextDelta("\\ude00!")])
+    [TextDelta(text='😀!', choice=0)]
+    """
+
+    __slots__ = ("_halves", "active")
+
+    def __init__(self) -> None:
+        self._halves: dict[_Key, str] = {}
+        #: Whether the events of the last payload need `join`.
+        self.active = False
+
+    def loads(self, data: bytes) -> Any:
+        """Read a payload. Raises `ValueError` when it is no JSON."""
+        payload, bent = _json.loads_delta(data)
+        self.active = bent or bool(self._halves)
+        return payload
+
+    def join(self, events: list[Event]) -> list[Event]:
+        """The events with whole characters."""
+        joined: list[Event] = []
+        for event in events:
+            if isinstance(event, _TEXTS):
+                self._text(event, joined)
+            elif isinstance(event, ToolCallDelta):
+                self._call(event, joined)
+            else:
+                joined += self._before(event)
+        return joined
+
+    def flush(self, choice: int | None = None) -> list[Event]:
+        """The halves that stayed alone, as U+FFFD.
+
+        Args:
+            choice: Of one choice alone.
+        """
+        keys = [key for key in self._halves if choice is None or key[1] == choice]
+        for key in keys:
+            del self._halves[key]
+        return [
+            ToolCallDelta(index, arguments="\ufffd", choice=at) if kind is ToolCallDelta else kind("\ufffd", at)
+            for kind, at, index in keys
+        ]
+
+    def _text(self, event: Any, joined: list[Event]) -> None:
+        text = self._joined((type(event), event.choice, 0), event.text)
+        if text or not event.text:
+            joined.append(replace(event, text=text))
+
+    def _call(self, event: ToolCallDelta, joined: list[Event]) -> None:
+        arguments = self._joined((ToolCallDelta, event.choice, event.index), event.arguments)
+        if arguments or event.name or not event.arguments:
+            named = _json.mend({"id": event.id, "name": event.name})
+            joined.append(replace(event, arguments=arguments, **named))
+
+    def _before(self, event: Event) -> list[Event]:
+        """Any other event, and before the end of a choice what was held back of it."""
+        match event:
+            case Finish(choice=choice):
+                return [*self.flush(choice), event]
+            case Logprobs(content):
+                return [replace(event, content=_json.mend(content))]
+            case Extra(value=value):
+                return [replace(event, value=_json.mend(value))]
+        return [event]
+
+    def _joined(self, key: _Key, text: str) -> str:
+        if not text:
+            return text
+        text = self._halves.pop(key, "") + text
+        if "\ud800" <= text[-1] <= "\udbff":
+            self._halves[key] = text[-1]
+            text = text[:-1]
+        return str(_json.mend(text))

@@ -1,0 +1,91 @@
+"""A whole message behind, or beside, its own pieces: what of it was not delivered yet.
+
+MiniMax and several gateways close a stream with one whole `chat.completion` frame, `message` in place of `delta`
+(GCWing/OpenBitFun#792). It is the sum of the answer, so that reading it as a piece would double the text, and an agent
+would run each tool twice.
+"""
+
+from collections.abc import Callable, Mapping
+from io import StringIO
+from typing import Any
+
+from mdstream_core.dialects._choice import Choice
+from mdstream_core.dialects._content_parts import read_content
+from mdstream_core.dialects._media import MEDIA
+from mdstream_core.errors import MalformedStream
+from mdstream_core.events import Event, Extra, ToolCallDelta
+
+
+def read_sum(message: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+    """Add to `events` what a whole message says beyond what was streamed of its choice.
+
+    Raises:
+        MalformedStream: It says something else than what was streamed.
+    """
+    whole, beside = _read_whole(message, choice.index)
+    try:
+        _read_rest("text", whole.text, choice.text, choice.add_text, events)
+        _read_rest("reasoning", whole.reasoning, choice.reasoning, choice.add_reasoning, events)
+        _read_rest("refusal", whole.refusal, choice.refusal, choice.add_refusal, events)
+        events += choice.calls.merge(_calls(message) or [_entry(event) for event in beside if _is_call(event)])
+    except ValueError as error:
+        raise MalformedStream(f"the stream contradicts itself: {error}", code="InconsistentMessage") from error
+    for event in beside:
+        if isinstance(event, Extra):
+            choice.merge_media(event.name, event.value, events)
+    for name in MEDIA & message.keys():
+        if value := message[name]:
+            choice.merge_media(name, value, events)
+
+
+def _read_whole(message: Mapping[str, Any], index: int) -> tuple[Choice, list[Event]]:
+    """The message read as if nothing had been streamed."""
+    whole = Choice(index)
+    events: list[Event] = []
+    if content := message.get("content"):
+        read_content(content, whole, events)
+    for name in ("reasoning_content", "reasoning"):
+        if (reasoning := message.get(name)) and not whole.reasoning.tell():
+            whole.add_reasoning(reasoning, events)
+    if refusal := message.get("refusal"):
+        whole.add_refusal(refusal, events)
+    return whole, events
+
+
+def _calls(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    legacy = message.get("function_call")
+    return message.get("tool_calls") or ([legacy] if legacy else [])
+
+
+def _is_call(event: Event) -> bool:
+    return isinstance(event, ToolCallDelta)
+
+
+def _entry(delta: Any) -> dict[str, Any]:
+    return {"id": delta.id, "function": {"name": delta.name, "arguments": delta.arguments}}
+
+
+def _read_rest(
+    name: str, whole: StringIO, streamed: StringIO, add: Callable[[Any, list[Event]], None], events: list[Event]
+) -> None:
+    if rest := rest_of(whole.getvalue(), streamed.getvalue(), name):
+        add(rest, events)
+
+
+def rest_of(whole: str, streamed: str, name: str = "text") -> str:
+    """What of a whole text was not streamed. Blanks at its ends may differ, as servers trim them.
+
+    >>> rest_of("Hello", "Hel"), rest_of("Hello", "Hello "), rest_of("", "Hello")
+    ('lo', '', '')
+
+    Raises:
+        ValueError: The texts differ.
+    """
+    if whole.startswith(streamed):
+        return whole[len(streamed) :]
+    bare, core = whole.strip(), streamed.strip()
+    if not bare or bare == core:
+        return ""
+    if bare.startswith(core):
+        return bare[len(core) :]
+    raise ValueError(f"a whole {name} at the end, {whole[-80:]!r}, that is not what was streamed: {streamed[-80:]!r}")

@@ -1,0 +1,403 @@
+"""A grammar of streams: correct answers of every dialect, generated, and the bytes in which a service sends them.
+
+An `Answer` is what the model says. `DIALECTS` turns one into the payloads of a stream, `FRAMINGS` turns payloads into a
+body and the head in front of it. The quirks of real servers, which bend what is in between, are in `_stream_quirks`.
+"""
+
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from _sagemaker import part, stream_head
+from hypothesis import strategies as st
+
+from mdstream_core import ModelArts, OCIModelDeployment, SageMaker
+from mdstream_core.http import Head
+from mdstream_core.platforms import OCIGenerativeAI, Platform
+from mdstream_core.wire.messages import CONTENT_TYPE
+from mdstream_core.wire.websocket import CLOSE, TEXT, close_data, framed
+
+Payload = Any  #: a JSON value, or bytes that are sent as they are
+Payloads = list[Payload]
+
+#: Text that has broken readers: scripts, emoji of several code points, line separators, look-alikes of the protocol.
+WORDS = [
+    *("The Nile", "Ни́л", "नील नदी", "尼罗河", "النيل", "ナイル川", "나일강", "Ποταμός", "แม่น้ำ"),
+    *("😀", "👩‍👩‍👧‍👦", "🇪🇬", "e\u0301", "𝒳", "\u2028", "\x85", "\u200b", "a\\b", '"quoted"', "{", "}", "[1, 2]"),
+    *("\n", "\r\n", "\t", "data: [DONE]", "null", "<br>", "%20", "{}", "."),
+]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool call."""
+
+    name: str
+    arguments: dict[str, Any]
+    pieces: tuple[str, ...]  #: the arguments' JSON text as it is streamed
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One choice of an answer, in the pieces in which it is streamed."""
+
+    text: tuple[str, ...] = ()
+    reasoning: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
+    reason: str = "stop"
+
+    @property
+    def ending(self) -> str:
+        return "tool_calls" if self.calls and self.reason == "stop" else self.reason
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answers, and the tokens that the server counts."""
+
+    choices: tuple[Choice, ...]
+    usage: tuple[int, int] | None
+
+
+@st.composite
+def cut(draw: st.DrawFn, text: str) -> tuple[str, ...]:
+    """A text in pieces, none of them empty."""
+    ends = sorted(draw(st.sets(st.integers(1, len(text) - 1), max_size=6))) if len(text) > 1 else []
+    return tuple(text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True) if start < end)
+
+
+def _texts(least: int) -> st.SearchStrategy[str]:
+    words = st.lists(st.sampled_from(WORDS), min_size=least, max_size=6)
+    return st.tuples(words, st.sampled_from([" ", "", "\n"])).map(lambda drawn: drawn[1].join(drawn[0]))
+
+
+_VALUES = st.one_of(
+    st.sampled_from(WORDS), st.integers(-5, 10**6), st.booleans(), st.none(), st.lists(st.integers(0, 9), max_size=3)
+)
+_ARGUMENTS = st.dictionaries(st.sampled_from(["city", "unit", "größe", "a b"]), _VALUES, max_size=3)
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> Call:
+    """A tool call, its arguments written in one of the ways that JSON has."""
+    arguments = draw(_ARGUMENTS)
+    text = json.dumps(
+        arguments, ensure_ascii=draw(st.booleans()), separators=draw(st.sampled_from([(",", ":"), (", ", ": ")]))
+    )
+    return Call(draw(st.sampled_from(["get_weather", "pay", "search_2", "a"])), arguments, draw(cut(text)))
+
+
+@st.composite
+def choices(draw: st.DrawFn, *, reasoning: bool, tools: bool) -> Choice:
+    """One choice with something in it."""
+    said = tuple(draw(st.lists(calls(), max_size=3))) if tools else ()
+    text = draw(_texts(0 if said else 1)) or ("" if said else ".")
+    thought = draw(_texts(0)) if reasoning else ""
+    reason = "stop" if said else draw(st.sampled_from(["stop", "length"]))
+    return Choice(draw(cut(text)) if text else (), draw(cut(thought)) if thought else (), said, reason)
+
+
+@st.composite
+def answers(draw: st.DrawFn, *, most_choices: int = 1, reasoning: bool = True, tools: bool = True) -> Answer:
+    """An answer."""
+    made = draw(st.lists(choices(reasoning=reasoning, tools=tools), min_size=1, max_size=most_choices))
+    counted = draw(st.one_of(st.none(), st.tuples(st.integers(1, 900), st.integers(1, 900))))
+    return Answer(tuple(made), counted)
+
+
+# Payloads, as a server without quirks writes them
+
+
+def _usage(answer: Answer) -> dict[str, int]:
+    prompt, completion = answer.usage or (0, 0)
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def chunk(index: int, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+    """One chunk of an OpenAI stream."""
+    return {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": index, "delta": delta, "finish_reason": finish}]}  # fmt: skip
+
+
+def _openai_choice(at: int, choice: Choice) -> Payloads:
+    payloads = [chunk(at, {"role": "assistant", "content": ""})]
+    payloads += [chunk(at, {"reasoning_content": piece}) for piece in choice.reasoning]
+    payloads += [chunk(at, {"content": piece}) for piece in choice.text]
+    for number, call in enumerate(choice.calls):
+        header = {
+            "index": number,
+            "id": f"call-{at}-{number}",
+            "type": "function",
+            "function": {"name": call.name, "arguments": ""},
+        }
+        payloads.append(chunk(at, {"tool_calls": [header]}))
+        payloads += [
+            chunk(at, {"tool_calls": [{"index": number, "function": {"arguments": piece}}]}) for piece in call.pieces
+        ]
+    return [*payloads, chunk(at, {}, choice.ending)]
+
+
+def openai_chat(answer: Answer) -> Payloads:
+    """vLLM's chat stream; several choices are interleaved."""
+    rows = [_openai_choice(at, choice) for at, choice in enumerate(answer.choices)]
+    payloads = [row[place] for place in range(max(map(len, rows))) for row in rows if place < len(row)]
+    if answer.usage:
+        payloads.append(
+            {
+                "id": "c1",
+                "object": "chat.completion.chunk",
+                "created": 1,
+                "model": "m",
+                "choices": [],
+                "usage": _usage(answer),
+            }
+        )
+    return [*payloads, b"[DONE]"]
+
+
+def openai_completions(answer: Answer) -> Payloads:
+    """vLLM's completions stream."""
+    payloads: Payloads = []
+    for at, choice in enumerate(answer.choices):
+        head = {"id": "c1", "object": "text_completion", "created": 1, "model": "m"}
+        payloads += [
+            {**head, "choices": [{"index": at, "text": piece, "finish_reason": None}]} for piece in choice.text
+        ]
+        payloads.append({**head, "choices": [{"index": at, "text": "", "finish_reason": choice.reason}]})
+    if answer.usage:
+        payloads.append(
+            {
+                "id": "c1",
+                "object": "text_completion",
+                "created": 1,
+                "model": "m",
+                "choices": [],
+                "usage": _usage(answer),
+            }
+        )
+    return [*payloads, b"[DONE]"]
+
+
+def _oci_usage(answer: Answer) -> dict[str, int]:
+    prompt, completion = answer.usage or (0, 0)
+    return {"promptTokens": prompt, "completionTokens": completion, "totalTokens": prompt + completion}
+
+
+def oci_generic(answer: Answer) -> Payloads:
+    """GENERIC of OCI Generative AI."""
+    choice = answer.choices[0]
+    payloads: Payloads = []
+
+    def message(**fields: Any) -> None:
+        payloads.append({"index": 0, "message": {"role": "ASSISTANT", **fields}, "pad": "aaa"})
+
+    for piece in choice.reasoning:
+        message(reasoningContent=piece)
+    for piece in choice.text:
+        message(content=[{"type": "TEXT", "text": piece}])
+    for number, call in enumerate(choice.calls):
+        message(toolCalls=[{"type": "FUNCTION", "id": f"call-{number}", "name": call.name, "arguments": ""}])
+        for piece in call.pieces:
+            message(toolCalls=[{"type": "FUNCTION", "id": f"call-{number}", "arguments": piece}])
+    payloads.append({"message": {"role": "ASSISTANT"}, "finishReason": choice.ending, "pad": "a"})
+    return [*payloads, *([{"usage": _oci_usage(answer)}] if answer.usage else [])]
+
+
+#: OpenAI's words for an ending in Cohere's formats.
+_COHERE_REASONS = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool_calls": "TOOL_CALL"}
+
+
+def oci_cohere(answer: Answer) -> Payloads:
+    """COHERE of OCI Generative AI, whose last event says the whole text again. It has no reasoning."""
+    choice = answer.choices[0]
+    payloads: Payloads = [{"apiFormat": "COHERE", "text": piece, "pad": "a"} for piece in choice.text]
+    wires = [{"name": call.name, "parameters": call.arguments} for call in choice.calls]
+    last: dict[str, Any] = {
+        "apiFormat": "COHERE",
+        "text": "".join(choice.text),
+        "finishReason": _COHERE_REASONS[choice.ending],
+    }
+    if wires:
+        last["toolCalls"] = wires
+    if answer.usage:
+        last["usage"] = _oci_usage(answer)
+    return [*payloads, last]
+
+
+def oci_cohere_v2(answer: Answer) -> Payloads:
+    """COHEREV2 of OCI Generative AI."""
+    choice = answer.choices[0]
+    payloads: Payloads = []
+
+    def message(**fields: Any) -> None:
+        payloads.append({"apiFormat": "COHEREV2", "message": {"role": "ASSISTANT", **fields}})
+
+    for piece in choice.reasoning:
+        message(content=[{"type": "THINKING", "thinking": piece}])
+    for piece in choice.text:
+        message(content=[{"type": "TEXT", "text": piece}])
+    for number, call in enumerate(choice.calls):
+        function = {"name": call.name, "arguments": "".join(call.pieces)}
+        message(toolCalls=[{"id": f"call-{number}", "type": "FUNCTION", "function": function}])
+    last = {"apiFormat": "COHEREV2", "message": {"role": "ASSISTANT"}, "finishReason": _COHERE_REASONS[choice.ending]}
+    return [*payloads, {**last, **({"usage": _oci_usage(answer)} if answer.usage else {})}]
+
+
+def oci_generate_text(answer: Answer) -> Payloads:
+    """`generateText` of OCI Generative AI."""
+    choice = answer.choices[0]
+    payloads: Payloads = [{"id": "g1", "text": piece} for piece in choice.text]
+    last = {"id": "g1", "text": "", "finishReason": _COHERE_REASONS[choice.ending]}
+    return [*payloads, {**last, **({"usage": _oci_usage(answer)} if answer.usage else {})}]
+
+
+def tgi(answer: Answer) -> Payloads:
+    """TGI's own stream; its last token is special and the whole text stands beside it."""
+    choice = answer.choices[0]
+    payloads: Payloads = [{"index": at, "token": {"id": at, "text": piece, "logprob": -0.1, "special": False}, "generated_text": None, "details": None} for at, piece in enumerate(choice.text)]  # fmt: skip
+    prompt, completion = answer.usage or (0, 0)
+    details = {
+        "finish_reason": "eos_token" if choice.reason == "stop" else "length",
+        "generated_tokens": completion,
+        "input_length": prompt,
+    }
+    token = {"id": 2, "text": "</s>", "logprob": -0.1, "special": True}
+    return [
+        *payloads,
+        {
+            "token": token,
+            "generated_text": "".join(choice.text),
+            "details": details if answer.usage else {"finish_reason": details["finish_reason"]},
+        },
+    ]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One API format in the grammar.
+
+    Attributes:
+        write: Turns an answer into the payloads of a stream.
+        answers: The answers that it has a form for.
+        platforms: The platforms that serve it.
+        framings: The names of the framings in which it comes.
+    """
+
+    write: Callable[[Answer], Payloads]
+    answers: st.SearchStrategy[Answer]
+    platforms: tuple[str, ...]
+    framings: tuple[str, ...] = ("sse",)
+
+
+_PLAIN = answers(reasoning=False, tools=False)
+_CONTAINERS = ("sse", "payload parts", "json lines in payload parts")
+DIALECTS: dict[str, Dialect] = {
+    "openai-chat": Dialect(openai_chat, answers(most_choices=3), ("oci-model-deployment", "sagemaker", "modelarts", "oci-generative-ai"), ("sse", "payload parts", "json lines", "json lines in payload parts", "websocket", "sse in websocket")),
+    "openai-completions": Dialect(openai_completions, answers(most_choices=2, reasoning=False, tools=False), ("oci-model-deployment", "sagemaker", "modelarts"), ("sse", "payload parts", "websocket")),
+    "oci-generic": Dialect(oci_generic, answers(), ("oci-generative-ai",)),
+    "oci-cohere": Dialect(oci_cohere, answers(reasoning=False), ("oci-generative-ai",)),
+    "oci-cohere-v2": Dialect(oci_cohere_v2, answers(), ("oci-generative-ai",)),
+    "oci-generate-text-llama": Dialect(oci_generate_text, _PLAIN, ("oci-generative-ai",)),
+    "tgi": Dialect(tgi, _PLAIN, ("oci-model-deployment", "sagemaker"), ("sse", "payload parts", "json lines")),
+    "auto": Dialect(tgi, _PLAIN, ("sagemaker",), ("payload parts", "json lines in payload parts")),
+}  # fmt: skip
+
+PLATFORMS: dict[str, Platform] = {
+    "oci-model-deployment": OCIModelDeployment("http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc"),
+    "oci-generative-ai": OCIGenerativeAI("ocid1.compartment.oc1..aaaa", "m", region="us-chicago-1"),
+    "sagemaker": SageMaker("emulated", "us-east-1"),
+    "modelarts": ModelArts("https://127.0.0.1:1/v1/infers/x"),
+}
+
+#: Which framings a platform has.
+_OF_PLATFORM = {
+    "oci-model-deployment": {"sse", "json lines"},
+    "oci-generative-ai": {"sse"},
+    "sagemaker": {"payload parts", "json lines in payload parts"},
+    "modelarts": {"sse", "json lines", "websocket", "sse in websocket"},
+}
+
+
+def framings_of(dialect: str, platform: str) -> list[str]:
+    """The framings in which this dialect comes from this platform."""
+    return sorted(_OF_PLATFORM[platform] & set(DIALECTS[dialect].framings))
+
+
+# Bodies
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a server writes its events: what real ones do differently, and what makes no difference."""
+
+    line_end: bytes = b"\n"
+    space: bytes = b" "
+    comment: bytes = b""
+    ensure_ascii: bool = True
+    ends: bool = True  #: whether the last event has its blank line
+    bom: bool = False
+
+
+STYLES = st.builds(
+    Style,
+    line_end=st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    space=st.sampled_from([b" ", b""]),
+    comment=st.sampled_from([b"", b": ping", b"id: 7", b"retry: 10", b":"]),
+    ensure_ascii=st.booleans(),
+    ends=st.booleans(),
+    bom=st.booleans(),
+)
+
+
+def dumped(payload: Payload, style: Style) -> bytes:
+    """A payload's bytes. Half a surrogate pair can be written as an escape only."""
+    if isinstance(payload, bytes):
+        return payload
+    text = json.dumps(payload, ensure_ascii=False)
+    return json.dumps(
+        payload, ensure_ascii=style.ensure_ascii or any("\ud800" <= one <= "\udfff" for one in text)
+    ).encode()
+
+
+def _events(payloads: Payloads, style: Style) -> list[bytes]:
+    """Each payload as a server-sent event."""
+    end = style.line_end
+    events = [b"data:" + style.space + dumped(one, style) + end + end for one in payloads]
+    if style.comment and style.line_end != b"\r":
+        events = [style.comment + end + event for event in events]
+    if events and not style.ends:
+        events[-1] = events[-1].rstrip(b"\r\n")
+    if events and style.bom:
+        events[0] = b"\xef\xbb\xbf" + events[0]
+    return events
+
+
+def _lines(payloads: Payloads, style: Style) -> list[bytes]:
+    return [dumped(one, style) + b"\n" for one in payloads if one != b"[DONE]"]
+
+
+def _messages(texts: Sequence[bytes]) -> list[bytes]:
+    return [framed(TEXT, text) for text in texts]
+
+
+_CLOSED = framed(CLOSE, close_data(1000))
+_SSE = Head(200, {"content-type": "text/event-stream"})
+_LINES = Head(200, {"content-type": "application/jsonlines"})
+_SOCKET = Head(200, {"content-type": CONTENT_TYPE})
+
+#: Name: the head, and the pieces of the body, each of which a server sends at once.
+FRAMINGS: dict[str, tuple[Head, Callable[[Payloads, Style], list[bytes]]]] = {
+    "sse": (_SSE, _events),
+    "json lines": (_LINES, _lines),
+    "payload parts": (stream_head(), lambda payloads, style: [part(event) for event in _events(payloads, style)]),
+    "json lines in payload parts": (stream_head("application/jsonlines"), lambda payloads, style: [part(line) for line in _lines(payloads, style)]),
+    "websocket": (_SOCKET, lambda payloads, style: [*_messages([dumped(one, style) for one in payloads]), _CLOSED]),
+    "sse in websocket": (_SOCKET, lambda payloads, style: [*_messages(_events(payloads, Style(ensure_ascii=style.ensure_ascii))), _CLOSED]),
+}  # fmt: skip
+
+
+def compressed(pieces: Sequence[bytes], members: int) -> bytes:
+    """A body as gzip, in several members (RFC 1952 §2.2)."""
+    size = max(1, -(-len(pieces) // max(1, members)))
+    return b"".join(gzip.compress(b"".join(pieces[at : at + size])) for at in range(0, len(pieces), size))

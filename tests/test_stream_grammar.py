@@ -1,0 +1,385 @@
+"""Correct answers of every dialect, bent as real servers bend them, cut anywhere, broken anywhere.
+
+The oracles: a bent but whole stream gives exactly the answer; the beginning of one, and one with a failure in it, is an
+error of ours whose partial is a beginning of the answer; nothing else ever comes out.
+
+`make fuzz MINUTES=10` runs it with other seeds for as long as it is told.
+"""
+
+import copy
+import json
+import os
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import pytest
+from _samples import Outcome
+from _stream_grammar import (
+    DIALECTS,
+    FRAMINGS,
+    PLATFORMS,
+    STYLES,
+    Answer,
+    Payloads,
+    Style,
+    compressed,
+    framings_of,
+)
+from _stream_quirks import QUIRKS, can_meet
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from mdstream_core import Call, Reply, Retry
+from mdstream_core.dialects import dialect as dialect_of
+from mdstream_core.errors import MDStreamError, StreamFailure
+from mdstream_core.events import Event
+from mdstream_core.http import Head
+from mdstream_core.transport.coding import Unpack
+
+#: How many answers each test takes; `make fuzz` takes more, and others each time.
+EXAMPLES = int(os.environ.get("MDSTREAM_FUZZ_EXAMPLES", "0")) or 250
+FIXED = "MDSTREAM_FUZZ_EXAMPLES" not in os.environ
+
+fuzzed = settings(
+    max_examples=EXAMPLES,
+    derandomize=FIXED,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate, Phase.shrink],
+)
+
+ALL = [(name, place) for name, dialect in DIALECTS.items() for place in dialect.platforms]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream as it is on the wire, and the answer that it gives."""
+
+    dialect: str
+    platform: str
+    answer: Answer
+    head: Head
+    pieces: tuple[bytes, ...]
+    quirks: tuple[str, ...]
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.pieces)
+
+
+@st.composite
+def streams(draw: st.DrawFn, dialect: str, platform: str, payloads: Any = None) -> Stream:
+    """A stream with up to two quirks."""
+    answer = draw(DIALECTS[dialect].answers)
+    fitting = [name for name, quirk in QUIRKS.items() if dialect in quirk.dialects]
+    chosen = (
+        draw(st.lists(st.sampled_from(fitting), max_size=2, unique=True).filter(lambda names: can_meet(set(names))))
+        if fitting
+        else []
+    )
+    random = draw(st.randoms(use_true_random=False))
+    bent = bend(DIALECTS[dialect].write(answer), chosen, random)
+    bent = payloads(draw, bent) if payloads else bent
+    framing = draw(st.sampled_from(framings_of(dialect, platform)))
+    head, pieces = FRAMINGS[framing][0], FRAMINGS[framing][1](bent, draw(STYLES))
+    return Stream(dialect, platform, answer, head, tuple(pieces), (*chosen, framing))
+
+
+def bend(payloads: Payloads, names: list[str], random: Random) -> Payloads:
+    """The payloads with these quirks, in the order of the table."""
+    payloads = copy.deepcopy(payloads)
+    for name in sorted(names, key=list(QUIRKS).index):
+        payloads = QUIRKS[name].bend(payloads, random)
+    return payloads
+
+
+@st.composite
+def chunks(draw: st.DrawFn, stream: Stream) -> list[bytes]:
+    """The body as the network cuts it."""
+    body = stream.body
+    if draw(st.booleans()):
+        return list(stream.pieces)
+    if draw(st.booleans()):
+        step = draw(st.integers(1, 64))
+        return [body[at : at + step] for at in range(0, len(body), step)]
+    ends = sorted(draw(st.sets(st.integers(0, len(body)), max_size=8)))
+    return [body[start:end] for start, end in zip([0, *ends], [*ends, len(body)], strict=True)]
+
+
+def read(stream: Stream, data: list[bytes], *, trailers: tuple[tuple[str, str], ...] = ()) -> Outcome:
+    """What comes out of a body, as a client reads it."""
+    asked = (
+        {"prompt": "Hi"}
+        if "completions" in stream.dialect or "generate-text" in stream.dialect
+        else {"messages": [{"role": "user", "content": "Hi"}]}
+    )
+    exchange = Call(PLATFORMS[stream.platform], dialect_of(stream.dialect), asked, retry=Retry(0)).attempt()
+    events: list[Event] = []
+    try:
+        exchange.begin(stream.head)
+        for piece in data:
+            events += exchange.feed(piece)
+            if exchange.enough:
+                break
+        events += exchange.rest()
+        events += exchange.end(trailers)
+    except MDStreamError as error:
+        return Outcome(events, exchange.explain(error))
+    return Outcome(events, None)
+
+
+def expected(answer: Answer) -> list[tuple[Any, ...]]:
+    """What the choices of an answer have to be."""
+    return [
+        (
+            "".join(choice.text),
+            "".join(choice.reasoning),
+            [(call.name, call.arguments) for call in choice.calls],
+            choice.ending,
+        )
+        for choice in answer.choices
+    ]
+
+
+def found(reply: Reply) -> list[tuple[Any, ...]]:
+    """What they are."""
+    return [
+        (
+            choice.text,
+            choice.reasoning,
+            [(call.name, call.parsed()) for call in choice.tool_calls],
+            choice.finish_reason,
+        )
+        for choice in reply.choices
+    ]
+
+
+def is_beginning(partial: Reply | None, answer: Answer) -> bool:
+    """Whether everything that was received is what the answer begins with. Half a character stands as U+FFFD."""
+    if partial is None:
+        return True
+    for got, choice in zip(partial.choices, answer.choices, strict=False):
+        texts = [(got.text, "".join(choice.text)), (got.reasoning, "".join(choice.reasoning))]
+        texts += [(call.arguments, None) for call in got.tool_calls[len(choice.calls) :]]
+        for call, whole in zip(got.tool_calls, choice.calls, strict=False):
+            if not whole.name.startswith(call.name):
+                return False
+            texts.append((_compact(call.arguments), _compact("".join(whole.pieces))))
+        if any(whole is None or not whole.startswith(text.removesuffix("\ufffd")) for text, whole in texts):
+            return False
+    return len(partial.choices) <= max(len(answer.choices), 1)
+
+
+def _compact(arguments: str) -> str:
+    """Arguments that may be written again by a server, in one spelling; the beginning of some as they are."""
+    try:
+        return json.dumps(json.loads(arguments))
+    except ValueError:
+        return arguments
+
+
+@pytest.mark.parametrize(("name", "place"), ALL, ids=str)
+def test_a_bent_stream_gives_the_answer(name: str, place: str) -> None:
+    """
+    Whatever the server's habits and the network's cuts, the answer is the one that the model gave.
+    """
+
+    @fuzzed
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        stream = data.draw(streams(name, place))
+        outcome = read(stream, data.draw(chunks(stream)))
+
+        assert outcome.error is None, outcome.error
+        assert expected(stream.answer) == found(outcome.reply)
+        usage = outcome.reply.usage
+        assert stream.answer.usage == ((usage.input, usage.output) if usage and usage.total else None)
+        "".join(choice.text + choice.reasoning for choice in outcome.reply.choices).encode()
+
+    check()
+
+
+@pytest.mark.parametrize(("name", "place"), ALL, ids=str)
+def test_a_beginning_is_an_error_or_the_answer(name: str, place: str) -> None:
+    """
+    A stream that is cut is an error with a partial that the answer begins with, unless only its end marker is missing.
+    """
+
+    @fuzzed
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        stream = data.draw(streams(name, place))
+        at = data.draw(st.integers(0, max(0, len(stream.body) - 1)))
+        outcome = read(stream, [stream.body[:at]])
+
+        if outcome.error is None:
+            assert expected(stream.answer) == found(outcome.reply)
+        else:
+            assert is_beginning(outcome.error.partial, stream.answer), (outcome.error, outcome.error.partial)
+
+    check()
+
+
+#: The payload in which a server says that it failed, for each dialect.
+_ERRORS: dict[str, list[Any]] = {
+    "openai-chat": [
+        {"error": {"message": "engine died", "type": "InternalServerError", "code": 500}},
+        {"choices": [{"index": 0, "delta": {}, "error": {"message": "engine died", "code": 502}}]},
+        {"choices": [{"index": 0, "delta": {"error": {"message": "engine died"}}, "finish_reason": None}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error": {"message": "engine died"}}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "error": {"message": "engine died"}}]},
+        {"object": "error", "message": "engine died", "code": 500},
+    ],
+    "openai-completions": [
+        {"error": {"message": "engine died", "code": 500}},
+        {"choices": [{"index": 0, "text": "", "finish_reason": "stop", "error": {"message": "engine died"}}]},
+    ],
+    "oci-generic": [
+        {"error": {"message": "engine died"}},
+        {"code": 500, "message": "engine died"},
+        {"index": 0, "message": {"role": "ASSISTANT"}, "finishReason": "error", "errorMessage": "engine died"},
+        {"index": 0, "finishReason": "stop", "error": {"message": "engine died"}},
+    ],
+    "oci-cohere": [
+        {"code": 500, "message": "engine died"},
+        {"apiFormat": "COHERE", "finishReason": "ERROR", "errorMessage": "engine died"},
+    ],
+    "oci-cohere-v2": [{"code": 500, "message": "engine died"}],
+    "oci-generate-text-llama": [{"error": {"message": "engine died"}}],
+    "tgi": [{"error": "engine died", "error_type": "generation"}],
+    "auto": [{"error": "engine died", "error_type": "generation"}],
+}
+
+
+@pytest.mark.parametrize(("name", "place"), ALL, ids=str)
+def test_a_failure_anywhere_is_an_error_with_its_words(name: str, place: str) -> None:
+    """
+    An error before the end is a StreamFailure that quotes the server and keeps what had come.
+    """
+
+    def broken(draw: Any, payloads: Payloads) -> Payloads:
+        error = draw(st.sampled_from(_ERRORS[name]))
+        last = next(at for at, one in enumerate(payloads) if _ends(one))
+        at = draw(st.integers(0, last))
+        return [*payloads[:at], error, *payloads[at:]]
+
+    @fuzzed
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        stream = data.draw(streams(name, place, broken))
+        outcome = read(stream, data.draw(chunks(stream)))
+
+        assert isinstance(outcome.error, StreamFailure), outcome
+        assert "engine died" in str(outcome.error)
+        assert is_beginning(outcome.error.partial, stream.answer), outcome.error.partial
+
+    check()
+
+
+def _ends(payload: Any) -> bool:
+    """Whether a payload has a finish reason, an end marker, or the usage."""
+    text = payload.decode() if isinstance(payload, bytes) else json.dumps(payload)
+    words = (
+        '"stop"',
+        '"length"',
+        '"tool_',
+        '"COMPLETE',
+        '"MAX_',
+        '"TOOL_',
+        '"eos',
+        '"end_',
+        '"model_length',
+        '"max_tokens"',
+        "[DONE]",
+        '"message": {"role": "assistant"',
+    )
+    return any(word.lower() in text.lower() for word in words) or (
+        isinstance(payload, dict) and bool(payload.get("usage"))
+    )
+
+
+@fuzzed
+@given(st.data())
+def test_a_trailer_takes_a_whole_answer_back(data: st.DataObject) -> None:
+    """
+    OCI's trailer behind a whole stream is a failure, and all of the answer is in the partial.
+    """
+    stream = data.draw(streams("openai-chat", "oci-model-deployment"))
+    outcome = read(stream, data.draw(chunks(stream)), trailers=(("StreamFailure", "ErrorReason=ServiceTimeout"),))
+
+    assert isinstance(outcome.error, StreamFailure)
+    assert outcome.error.partial is not None
+    assert expected(stream.answer) == found(outcome.error.partial)
+
+
+@fuzzed
+@given(st.data())
+def test_a_compressed_stream_is_the_same(data: st.DataObject) -> None:
+    """
+    gzip in any number of members, cut anywhere, gives what the plain body gives.
+    """
+    stream = data.draw(streams("openai-chat", "oci-model-deployment"))
+    body = compressed(stream.pieces, data.draw(st.integers(1, 5)))
+    step = data.draw(st.integers(1, 200))
+    unpack = Unpack("gzip")
+    inflated = [piece for at in range(0, len(body), step) for piece in unpack.feed(body[at : at + step])]
+    outcome = read(stream, inflated)
+
+    assert outcome.error is None
+    assert expected(stream.answer) == found(outcome.reply)
+
+
+def test_every_quirk_is_met() -> None:
+    """
+    Each quirk bends something, in each dialect that it names: a table row that does nothing is a mistake.
+    """
+    for name, quirk in QUIRKS.items():
+        for dialect in quirk.dialects:
+            assert _bends(name, dialect), (name, dialect)
+
+
+def _bends(name: str, dialect: str) -> bool:
+    bent = False
+
+    @settings(
+        max_examples=60,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
+    @given(DIALECTS[dialect].answers, st.randoms(use_true_random=False))
+    def check(answer: Answer, random: Random) -> None:
+        nonlocal bent
+        payloads = DIALECTS[dialect].write(answer)
+        bent = bent or bend(payloads, [name], random) != payloads
+
+    check()
+    return bent
+
+
+def test_the_plain_grammar_is_read() -> None:
+    """
+    Every dialect in every framing, without a quirk, with an answer that has all of it.
+    """
+    for name, dialect in DIALECTS.items():
+        for place in dialect.platforms:
+            for framing in framings_of(name, place):
+                answer = _rich(name)
+                head, write = FRAMINGS[framing]
+                stream = Stream(name, place, answer, head, tuple(write(dialect.write(answer), Style())), ())
+
+                assert expected(answer) == found(read(stream, list(stream.pieces)).reply)
+
+
+def _rich(name: str) -> Answer:
+    import hypothesis  # noqa: PLC0415
+
+    return hypothesis.find(
+        DIALECTS[name].answers,
+        lambda answer: len(answer.choices[0].text) > 2 and answer.usage is not None,
+        settings=settings(derandomize=True, database=None),
+    )
