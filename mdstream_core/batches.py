@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 
+from mdstream_core._indices import describe_wrong_indices
 from mdstream_core.errors import MalformedStream, MDStreamError
 from mdstream_core.events import Embedding, Ranked, Reply, Usage
 
@@ -78,11 +79,7 @@ class Batches:
 
     def answered(self, span: range, reply: Reply) -> None:
         """Take the answer of a batch in. Raises `MalformedStream` if an input has none."""
-        places = [one.index for one in (*reply.embeddings, *reply.ranking)]  # type: ignore[attr-defined]
-        found = set(places)
-        expected = min(len(span), self._answers or len(span))
-        if len(found) < expected or len(found) < len(places) or not found <= set(range(len(span))):
-            raise MalformedStream(f"{len(span)} inputs were sent, and answers came for {len(found)} of them")
+        self._check_indices(span, [one.index for one in (*reply.embeddings, *reply.ranking)])  # type: ignore[attr-defined]
         lengths = {len(one.vector) for one in reply.embeddings}
         with self._lock:
             self._lengths |= lengths
@@ -90,6 +87,15 @@ class Batches:
                 raise MalformedStream(f"vectors of different lengths in one list: {sorted(self._lengths)}")
             self._replies[span.start] = reply
             self._told(len(span))
+
+    def _check_indices(self, span: range, indices: list[int]) -> None:
+        expected = min(len(span), self._answers or len(span))
+        count = len(set(indices))
+        wrong = describe_wrong_indices(indices, len(span), complete=expected == len(span))
+        if wrong or count < expected:
+            wanted = "" if expected == len(span) else f", {expected} of which should have an answer"
+            message = f"{len(span)} inputs were sent{wanted}, and answers came for {count} of them"
+            raise MalformedStream(f"{message}: {wrong}" if wrong else message)
 
     def reply(self) -> Reply:
         """All answers as one: vectors in the order of the inputs, the best scores first, the usage added up."""

@@ -13,41 +13,19 @@ in it is sent as it is. The vectors come in the order of the texts.
 """
 
 import re
-import sys
-from array import array
-from binascii import a2b_base64
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 from mdstream_core.dialects._dialect import Final
-from mdstream_core.dialects._documents import DocumentDecoder
 from mdstream_core.dialects._oci_asking import camel
+from mdstream_core.dialects._vectors import EmbeddingDecoder
 from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServiceError
-from mdstream_core.events import Embedding, Event, Served, Usage
 
 #: Inputs of one request: to OCI (oracle/langchain-oracle; not in the SDK), to TEI (its `--max-client-batch-size`), and
 #: to anything else, where the answer's 128 vectors of 4,096 numbers still are less than what is read of a document.
 OCI_MOST, TEI_MOST, MOST = 96, 32, 128
 
-_KEYS = frozenset({"data", "embeddings", "embeddingsByType"})
 _OCI_KINDS = {"query": "SEARCH_QUERY", "document": "SEARCH_DOCUMENT"}
-
-
-class EmbeddingDecoder(DocumentDecoder):
-    """Reads vectors in any of the shapes."""
-
-    def _is_one(self, document: Any) -> bool:
-        return not isinstance(document, dict) or not _KEYS.isdisjoint(document)
-
-    def _read(self, document: Any) -> list[Event]:
-        found = sorted(_vectors(document), key=lambda one: one.index)
-        if [one.index for one in found] != list(range(len(found))):
-            raise ValueError("the vectors' indices are not 0, 1, 2 …")
-        if not isinstance(document, dict):
-            return [*found]
-        beside: list[Event] = [Served(document.get("model") or document.get("modelId"), document.get("id"))]
-        return [*beside, *found, *usage_of(document)]
 
 
 class OpenAIEmbeddings(Final):
@@ -149,43 +127,3 @@ _OF_FORM = re.compile(
     r"|invalid type",
     re.IGNORECASE,
 )
-
-
-def _vectors(document: Any) -> list[Embedding]:
-    if isinstance(document, dict) and "data" in document:
-        found = document["data"]
-        if len(found) == 1 and isinstance(nested := found[0]["embedding"], list) and isinstance(nested[0], list):
-            found = [{"embedding": one} for one in nested]
-        return [Embedding(_numbers(one["embedding"]), one.get("index", at)) for at, one in enumerate(found)]
-    if isinstance(document, dict):
-        by_type = document.get("embeddingsByType") or {}
-        rows: Any = document.get("embeddings") or by_type.get("float") or next(iter(by_type.values()), None)
-    else:
-        rows = document if document and isinstance(document[0], list | str) else [document]
-    return [Embedding(_numbers(row), at) for at, row in enumerate(rows)]
-
-
-def _numbers(value: list[float] | str) -> list[float]:
-    """Numbers as they are, or little-endian 32-bit floats in base64."""
-    if not isinstance(value, str):
-        array("d", value)  # raises TypeError for what is no number
-        return _checked(value)
-    packed = array("f", a2b_base64(value, strict_mode=True))
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return _checked(packed.tolist())
-
-
-def _checked(vector: list[float]) -> list[float]:
-    """A broken model gives no numbers, or not-a-number from the first to the last."""
-    if not vector or not (isfinite(vector[0]) and isfinite(vector[-1])):
-        raise ValueError("a vector without numbers")
-    return vector
-
-
-def usage_of(document: Mapping[str, Any]) -> list[Event]:
-    """The tokens that a server counted of the inputs, if it did."""
-    usage = document.get("usage") or {}
-    tokens = usage.get("prompt_tokens") or usage.get("promptTokens") or 0
-    total = usage.get("total_tokens") or usage.get("totalTokens") or tokens
-    return [Usage(tokens or total, 0, total)] if usage else []
