@@ -1,12 +1,12 @@
-"""Embeddings: texts → vectors, in the shapes that servers answer.
+"""Embeddings: requests with texts, in the forms that servers take. Responses are read by `_vectors`.
 
-| dialect | who | question | answer |
-|---|---|---|---|
-| `openai-embeddings` | vLLM, llama.cpp, infinity | `input` | `{"data": [{"index", "embedding"}]}`, numbers or base64 |
-| | containers for langchain-oci | | `{"data": [{"embedding": [[…]]}]}`: the vectors of all inputs in one |
-| `tei-embeddings` | TEI, LMI; on SageMaker too | `inputs` | `[[…]]`, or one bare vector |
-| `oci-embed-text` | OCI Generative AI | `inputs` in an envelope | `{"embeddings"}` or `{"embeddingsByType"}` |
-| `auto-embeddings` | whichever of the first two the container takes | | |
+| dialect | server | field with the texts |
+|---|---|---|
+| `openai-embeddings` | vLLM, llama.cpp, infinity | `input` |
+| `tei-embeddings` | TEI, LMI, Hugging Face's toolkit; on SageMaker too | `inputs` |
+| `jumpstart-embeddings` | SageMaker JumpStart's text embedding models | `text_inputs` |
+| `oci-embed-text` | OCI Generative AI | `inputs` in an envelope |
+| `auto-embeddings` | whichever of the first three the container takes | |
 
 A question is `{"input": [texts], "model", "dimensions", "input_type": "query" | "document", …}`; whatever else stands
 in it is sent as it is. The vectors come in the order of the texts.
@@ -67,8 +67,19 @@ class TEIEmbeddings(OpenAIEmbeddings):
         return {"inputs": question["input"], **asked}
 
 
+class JumpStartEmbeddings(TEIEmbeddings):
+    """The text embedding models of SageMaker JumpStart: `text_inputs`, answered with `embedding`."""
+
+    name = "jumpstart-embeddings"
+    route = "/invocations"
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+        """`text_inputs`; a model has no name here."""
+        return _renamed(super().body(question, stream=stream), "text_inputs")
+
+
 class AutoEmbeddings(TEIEmbeddings):
-    """Asks as TEI and LMI want it; a container that wants `input` (vLLM) refuses that, and is asked once more."""
+    """Sends `inputs` as TEI and LMI take it; a container that rejects that gets `input` (vLLM) or `text_inputs`."""
 
     name = "auto-embeddings"
     route = "/invocations"
@@ -79,10 +90,11 @@ class AutoEmbeddings(TEIEmbeddings):
         return {**super().body(question, stream=stream), **named}
 
     def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """OpenAI's question, if the first one was refused for its form."""
+        """OpenAI's request, or JumpStart's, if the first one was rejected for its form."""
+        if "text_inputs" not in body and _wants_text_inputs(error):
+            return {name: value for name, value in _renamed(body, "text_inputs").items() if name not in _OPENAI_ONLY}
         if "inputs" in body and wants_another_form(error):
-            renamed = {"input" if name == "inputs" else name: value for name, value in body.items()}
-            return {"encoding_format": "base64", **renamed}
+            return {"encoding_format": "base64", **_renamed(body, "input")}
         return super().simpler(body, error)
 
 
@@ -109,6 +121,21 @@ class OCIEmbedText(OpenAIEmbeddings):
         left_out = {"input", "input_type", "dimensions", "encoding_format"}
         rest = {camel(name): value for name, value in question.items() if name not in left_out}
         return {name: value for name, value in {**named, **rest}.items() if value is not None}
+
+
+#: Fields of the request that OpenAI's form has, and JumpStart's has not.
+_OPENAI_ONLY = frozenset({"encoding_format", "model"})
+
+
+def _renamed(body: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """The body with its texts in another field."""
+    return {field if name in {"input", "inputs"} else name: value for name, value in body.items()}
+
+
+def _wants_text_inputs(error: MDStreamError) -> bool:
+    """Whether a container asks for `text_inputs`, with whatever status."""
+    is_of_request = isinstance(error, ServiceError) and not isinstance(error, ContextOverflow)
+    return is_of_request and re.search(r"\btext_inputs\b", f"{error} {error.raw or ''}") is not None
 
 
 def wants_another_form(error: MDStreamError) -> bool:
