@@ -7,6 +7,7 @@ from typing import Any
 
 from mdstream_core.dialects._batch_limits import BatchLimit, find_batch_limit, is_batch_limit
 from mdstream_core.dialects._dialect import Decoder, ListDialect
+from mdstream_core.dialects._vectors import EmbeddingDecoder
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Reply
 
@@ -63,5 +64,6 @@ class Learning:
         return self.dialect.continued(body, said)
 
     def decoder(self) -> Decoder:
-        """A fresh decoder."""
-        return self.dialect.decoder()
+        """A fresh decoder, which leaves it to `Batches` to find that vectors are missing."""
+        decoder = self.dialect.decoder()
+        return EmbeddingDecoder(complete=False) if type(decoder) is EmbeddingDecoder else decoder

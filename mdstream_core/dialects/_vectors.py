@@ -40,14 +40,24 @@ _NUMBERS = {float, int}
 
 
 class EmbeddingDecoder(DocumentDecoder):
-    """Decoder for vectors in any of the shapes."""
+    """Decoder for vectors in any of the shapes.
+
+    Args:
+        complete: Whether the indices must be 0, 1, 2 …; else whoever knows the number of inputs checks that.
+    """
+
+    def __init__(self, *, complete: bool = True) -> None:
+        super().__init__()
+        self._complete = complete
 
     def _is_one(self, document: Any) -> bool:
         return not isinstance(document, dict) or not _KEYS.isdisjoint(document)
 
     def _read(self, document: Any) -> list[Event]:
         found = sorted(_embeddings(document), key=lambda one: one.index)
-        if wrong := describe_wrong_indices([one.index for one in found], len(found)):
+        indices = [one.index for one in found]
+        inputs = len(found) if self._complete else max(indices, default=0) + 1
+        if wrong := describe_wrong_indices(indices, inputs, complete=self._complete):
             raise InvalidDocument(f"{len(found)} vectors: {wrong}")
         if not isinstance(document, dict):
             return [*found]
