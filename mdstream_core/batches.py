@@ -7,6 +7,7 @@ others' work: what has come is the error's `partial`, each vector and score with
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from threading import Lock
 from typing import Protocol
 
@@ -65,6 +66,8 @@ class Batches:
         if answers is not None and answers < 1:
             raise ValueError(f"top_n={answers} is no number of documents: give 1 or more")
         self._sizes = sizes
+        self._most: int | None = most
+        self._most_bytes = most_bytes
         self._waiting = deque(_spans(sizes, range(len(sizes)), most, most_bytes))
         self._learn_limit = learn_limit
         self._answers = answers
@@ -111,13 +114,14 @@ class Batches:
         limit = self._learn_limit(error, len(span), sum(self._sizes[span.start : span.stop]))
         if limit is None:
             return False
-        pieces = list(_spans(self._sizes, span, limit.inputs, limit.size))
-        if len(pieces) == 1:
+        if len(list(_spans(self._sizes, span, limit.inputs, limit.size))) == 1:
             return False
         with self._lock:
             if not self._stopped:
-                rest = [piece for one in self._waiting for piece in _spans(self._sizes, one, limit.inputs, limit.size)]
-                self._waiting = deque([*pieces, *rest])
+                self._most, self._most_bytes = _least(self._most, limit.inputs), _least(self._most_bytes, limit.size)
+                whole = _merge(sorted([span, *self._waiting], key=lambda one: one.start))
+                pieces = (piece for one in whole for piece in _spans(self._sizes, one, self._most, self._most_bytes))
+                self._waiting = deque(pieces)
         return True
 
     def _explained(self, span: range, error: MDStreamError) -> MDStreamError:
@@ -177,6 +181,20 @@ def _spans(sizes: Sequence[int], span: range, most: int | None, most_bytes: int 
         held += sizes[at]
     if span:
         yield range(start, span.stop)
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((number for number in (one, other) if number is not None), default=None)
+
+
+def _merge(spans: list[range]) -> Iterator[range]:
+    """Those that touch each other as one."""
+    start = spans[0].start
+    for one, other in pairwise(spans):
+        if one.stop != other.start:
+            yield range(start, one.stop)
+            start = other.start
+    yield range(start, spans[-1].stop)
 
 
 def _total(counts: list[Usage]) -> Usage | None:

@@ -54,7 +54,7 @@ def is_batch_limit(error: MDStreamError) -> bool:
     return find_batch_limit(error, sys.maxsize, sys.maxsize) is not None
 
 
-_INPUTS = r"(?:inputs?|texts?|documents?|sentences|strings|items|instances|elements|queries|array|list)"
+_INPUTS = r"(?:inputs?|texts?|documents?|sentences?|strings?|items?|instances?|elements?|queries|array|list)"
 _AT_MOST = (
     r"(?:at most|up to|no more than|limited to|limit(?: is| of|:)?|less than or equal to|max(?:imum)?(?: is| of|:)?"
     r"|<=|≤|(?:not|cannot|can't)(?: be)? (?:exceed|larger than|greater than|more than|longer than)|exceeds(?: the)?)"
