@@ -11,7 +11,7 @@
 | `return_full_text: false`, `details` | left out: the response has no prompt, and its usage |
 | `grammar: {"type": "json", …}` | `response_format` |
 | `typical_p`, `watermark`, `num_beams` and others in `_WITHOUT_COUNTERPART` | as they are, with a warning |
-| `repetition_penalty`, `top_k`, `min_p`, `length_penalty` … | as they are: vLLM and SGLang take them |
+| `repetition_penalty`, `top_k`, `min_p`, `early_stopping` … | as they are: vLLM and SGLang take them |
 """
 
 import warnings
@@ -35,14 +35,13 @@ _DEFAULTS = {
     "decoder_input_details": (False,),
     "details": (False, True),
     "do_sample": (True,),
-    "early_stopping": (False,),
     "num_beams": (1,),
     "return_full_text": (False,),
     "watermark": (False,),
 }
 
 _WITHOUT_COUNTERPART = frozenset(
-    "adapter_id decoder_input_details early_stopping encoder_no_repeat_ngram_size eos_token_id max_length max_time"
+    "adapter_id decoder_input_details encoder_no_repeat_ngram_size eos_token_id max_length max_time"
     " min_length no_repeat_ngram_size num_beams pad_token_id penalty_alpha return_full_text top_n_tokens truncate"
     " typical_p watermark".split()
 )
@@ -69,14 +68,17 @@ def to_openai_names(question: Mapping[str, Any]) -> dict[str, Any]:
     params = flatten_parameters(question)
     if "inputs" in params or (params.keys().isdisjoint(_NAMES)):
         return params
-    ignored = [name for name, value in params.items() if name in _WITHOUT_COUNTERPART and not _is_default(name, value)]
+    ignored: list[str] = []
     for name, value in list(params.items()):
         if name in _NAMES and (value is None or _is_default(name, value)):
             del params[name]
         elif name in _COUNTERPARTS:
             del params[name]
             ignored += _rename(params, name, value)
-    if params.pop("do_sample", None) is not None:  # its default was left out
+        elif name in _WITHOUT_COUNTERPART:
+            ignored.append(name)
+    if params.get("do_sample") is False:
+        del params["do_sample"]
         params["temperature"] = 0
     if isinstance(params.get("grammar"), Mapping):  # a string is llama.cpp's own
         ignored += _translate_grammar(params)
@@ -93,13 +95,18 @@ def _is_default(name: str, value: Any) -> bool:
 
 
 def _rename(params: dict[str, Any], name: str, value: Any) -> list[str]:
-    """Give the counterpart its value; the name where the counterpart has another value already."""
+    """Give the counterpart its value; the name where the counterpart has another value, which stays.
+
+    Of two limits of the response's length the lower one holds.
+    """
     counterpart = _COUNTERPARTS[name]
-    for given in _SYNONYMS.get(counterpart, (counterpart,)):
-        if params.get(given) is not None:
-            return [] if params[given] == value else [name]
-    params[counterpart] = value
-    return []
+    field = next((one for one in _SYNONYMS.get(counterpart, ()) if params.get(one) is not None), counterpart)
+    given = params.get(field)
+    is_limit = isinstance(given, int) and isinstance(value, int) and counterpart == "max_tokens"
+    if given is None or (is_limit and value <= given):
+        params[field] = value
+        return []
+    return [] if given == value else [name]
 
 
 def _translate_grammar(params: dict[str, Any]) -> list[str]:
