@@ -139,7 +139,7 @@ class Service:
     def _learned(self, dialect: ListDialect) -> Learning:
         """What is known of how this endpoint wants its requests."""
         learning = self._learning
-        if learning is None or learning.dialect is not dialect:
+        if learning is None or learning.dialect != dialect:
             learning = self._learning = Learning(dialect)
         return learning
 

@@ -164,6 +164,14 @@ async def test_many_threads_and_tasks_share_what_was_learnt() -> None:
         assert {7, 1} == set(sizes(server))
 
 
+@pytest.mark.parametrize("status", [424, 500, 503])
+def test_a_limit_is_not_retried(status: int) -> None:
+    """The same request would be rejected again, with whatever status."""
+    with responding(limited(10, status)) as server:
+        assert EXPECTED == Embedder("LangChain", "OCI", server, max_retries=3, max_concurrency=1).embed(TEXTS)
+        assert [50, *[10] * 5] == sizes(server)
+
+
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
 async def test_a_server_that_names_no_number(framework: str) -> None:
     """The batch is halved until it is taken."""

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from _json_server import CLASSES, Embedder, responding
 
+import langchain_mdstream as lc
+import llamaindex_mdstream as li
 from mdstream_core import Reply, dialect
+from mdstream_core.emulator import Emulator
 from mdstream_core.errors import MalformedStream
 
 each_class = pytest.mark.parametrize(("framework", "platform"), CLASSES)
@@ -172,6 +175,20 @@ def test_one_text(name: str) -> None:
         warnings.simplefilter("ignore")
         assert [[3.0, 1.0]] == read(json.dumps(shape(["bcd"])).encode())
     assert [[3.0, 1.0]] == read(b'{"embedding":[3.0,1.0]}') == read(b'{"vectors":[3.0,1.0]}') == read(b"[3.0,1.0]")
+
+
+@pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
+async def test_hugging_faces_toolkit_on_sagemaker(framework: str) -> None:
+    """The emulator's container that does not pool: the mean of the words' vectors."""
+    with Emulator() as cloud:
+        there = {"region_name": cloud.sagemaker.region_name, "endpoint_url": cloud.sagemaker.endpoint_url}
+        kind: Any = lc.SagemakerEndpointEmbeddings if framework == "LangChain" else li.SageMakerEmbedding
+        model = kind(endpoint_name="hf-features", auth_type="none", max_retries=0, **there)
+        with pytest.warns(RuntimeWarning, match="one vector for each token"):
+            first, second = (one.vector for one in model.embed(["river", "river river"]).embeddings)
+        with pytest.warns(RuntimeWarning, match="one vector for each token"):
+            awaited = await model.aembed(["river"])
+        assert first == awaited.embeddings[0].vector == pytest.approx(second)
 
 
 def test_token_vectors_come_with_a_warning() -> None:

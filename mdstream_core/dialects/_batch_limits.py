@@ -5,7 +5,6 @@ servers), the public APIs of OpenAI, Azure, Cohere, Voyage AI, DashScope, Silico
 """
 
 import re
-import sys
 from dataclasses import dataclass
 
 from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServerError
@@ -47,11 +46,6 @@ def find_batch_limit(error: MDStreamError, inputs: int, size: int) -> BatchLimit
     if error.status == 413 or _TOO_LARGE.search(words):
         return BatchLimit(size=size // 2)
     return None
-
-
-def is_batch_limit(error: MDStreamError) -> bool:
-    """Whether an error says that a request had too many inputs, however many it had."""
-    return find_batch_limit(error, sys.maxsize, sys.maxsize) is not None
 
 
 _INPUTS = r"(?:inputs?|texts?|documents?|sentences?|strings?|items?|instances?|elements?|queries|array|list)"

@@ -1,11 +1,12 @@
 """A dialect that remembers in which form a server wants its questions."""
 
+import sys
 from collections.abc import Mapping
 from copy import copy
 from threading import Lock
 from typing import Any
 
-from mdstream_core.dialects._batch_limits import BatchLimit, find_batch_limit, is_batch_limit
+from mdstream_core.dialects._batch_limits import BatchLimit, find_batch_limit
 from mdstream_core.dialects._dialect import Decoder, ListDialect
 from mdstream_core.dialects._vectors import EmbeddingDecoder
 from mdstream_core.errors import MDStreamError
@@ -55,7 +56,9 @@ class Learning:
         simpler = self.dialect.simpler(body, error)
         if simpler is not None:
             self._refusals[frozenset(body)] = copy(error)  # without the frames that a traceback holds
-        elif not error.retryable and not is_batch_limit(error):
+        elif find_batch_limit(error, _count(body), sys.maxsize) is not None:
+            error.retryable = False  # smaller requests follow, not the same one again
+        elif not error.retryable:
             self._refusals.clear()
         return simpler
 
@@ -67,3 +70,10 @@ class Learning:
         """A fresh decoder, which leaves it to `Batches` to find that vectors are missing."""
         decoder = self.dialect.decoder()
         return EmbeddingDecoder(complete=False) if type(decoder) is EmbeddingDecoder else decoder
+
+
+def _count(body: Any) -> int:
+    """How many inputs a request has: they are its longest list. A content handler's bytes are not looked into."""
+    if not isinstance(body, Mapping):
+        return sys.maxsize
+    return max((len(value) for value in body.values() if isinstance(value, list)), default=0)
