@@ -171,7 +171,8 @@ def _numbers(value: Any, at: int) -> list[float]:
 
 def _are_numbers(vector: list[Any]) -> bool:
     kinds = list(map(type, vector))  # counting is the fastest way that finds booleans, which every other one takes
-    return kinds.count(float) == len(kinds) or _NUMBERS.issuperset(kinds)
+    is_uniform = kinds[0] in _NUMBERS and kinds.count(kinds[0]) == len(kinds)
+    return is_uniform or _NUMBERS.issuperset(kinds)
 
 
 def _unpacked(text: str) -> list[float]:
