@@ -7,6 +7,7 @@ frame, a cut connection and a line that the handler cannot read are failures all
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, ClassVar
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -168,7 +169,15 @@ class EmbeddingDecoder(Decoder):
     """Reads vectors."""
 
     def _events(self, output: Any) -> list[Event]:
-        return [Embedding([float(number) for number in vector], at) for at, vector in enumerate(output)]
+        return [Embedding(_vector(numbers, at), at) for at, numbers in enumerate(output)]
+
+
+def _vector(numbers: Any, at: int) -> list[float]:
+    """Numbers of any library as floats. Raises `ValueError` for a vector that has none, and for what is no number."""
+    vector = [float("nan") if isinstance(number, bool | str) else float(number) for number in numbers]
+    if not vector or not all(map(isfinite, vector)):
+        raise ValueError(f"vector {at} has {'something that is no finite number' if vector else 'no numbers'}")
+    return vector
 
 
 class _Until:

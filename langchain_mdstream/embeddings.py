@@ -36,7 +36,7 @@ class EmbeddingModel(Endpoint, Embeddings):
 
     batch_size: int | None = None
     """Texts of one request; also accepted as `chunk_size`. By default what the service takes: 96 on OCI Generative AI,
-    32 on TEI, 128 elsewhere."""
+    32 on TEI, 128 elsewhere; less where the server reports a lower limit."""
 
     max_concurrency: int = 4
     """How many requests may be under way, in synchronous code (threads) and asynchronous (tasks)."""
@@ -237,10 +237,10 @@ class OCIGenAIEmbeddings(OnOCIGenerativeAI, EmbeddingModel):
 
 
 class SagemakerEndpointEmbeddings(OnSageMaker, EmbeddingModel):
-    """Embeddings of an Amazon SageMaker endpoint: TEI, LMI, or vLLM.
+    """Embeddings of an Amazon SageMaker endpoint: TEI, LMI, Hugging Face's toolkit, vLLM, or JumpStart.
 
-    It is asked as TEI and LMI want it, and, where it refuses that, as vLLM does; `dialect="openai-embeddings"` asks
-    vLLM so at once.
+    The request has `inputs`, and, where the container rejects that, `input` (vLLM) or `text_inputs` (JumpStart);
+    `dialect="openai-embeddings"` or `"jumpstart-embeddings"` sends these at once.
 
     Example:
         >>> embeddings = SagemakerEndpointEmbeddings(endpoint_name="my-endpoint", region_name="us-east-1")

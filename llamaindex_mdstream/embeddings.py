@@ -180,7 +180,7 @@ class OCIGenAIEmbeddings(OnOCIGenerativeAI, MDStreamEmbedding, MultiModalEmbeddi
 
 
 class SageMakerEmbedding(OnSageMaker, MDStreamEmbedding):
-    """Embeddings of an Amazon SageMaker endpoint: TEI, LMI, or vLLM, found out by asking; `dialect` says it at once.
+    """Embeddings of an Amazon SageMaker endpoint: TEI, LMI, vLLM or JumpStart, found out; `dialect` says it at once.
 
     Args:
         endpoint_name: The endpoint's name.

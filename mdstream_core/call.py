@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mdstream_core import _json
+from mdstream_core._hints import with_hint
 from mdstream_core.errors import (
     AuthenticationError,
     ErrorResponse,
@@ -365,7 +366,7 @@ class Exchange:
 
     def _refused(self) -> MDStreamError:
         error: MDStreamError = self._call.platform.refused(self._head, b"".join(self._refusal or ()))
-        return error
+        return with_hint(error, self._call.dialect.name)
 
     def _keep(self, data: bytes) -> None:
         if self._refusal is not None and self._refusal_size <= _REFUSAL:

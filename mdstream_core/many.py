@@ -83,12 +83,12 @@ async def agather(client: AsyncClient, ask: Callable[[range], Call], batches: Ba
 
 def _work(client: Client, ask: Callable[[range], Call], batches: Batches, gate: Gate) -> None:
     while span := batches.take():
-        with batches.asking(), gate.threads:
+        with batches.asking(span), gate.threads:
             batches.answered(span, client.complete(ask(span)))
 
 
 async def _awork(client: AsyncClient, ask: Callable[[range], Call], batches: Batches, gate: Gate) -> None:
     while span := batches.take():
-        with batches.asking():
+        with batches.asking(span):
             async with gate.tasks:
                 batches.answered(span, await client.complete(ask(span)))

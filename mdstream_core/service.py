@@ -6,7 +6,7 @@ from typing import Any
 from mdstream_core.batches import Batches
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
-from mdstream_core.dialects import Dialect, Learning, ListDialect
+from mdstream_core.dialects import BatchLimit, Dialect, Learning, ListDialect
 from mdstream_core.events import Reply
 from mdstream_core.http import Timeout
 from mdstream_core.many import Gate, agather, gather
@@ -113,8 +113,9 @@ class Service:
         Raises:
             MDStreamError: A request failed for good; `partial` has what the others gave, by the inputs' places.
         """
-        batches = self._batches(dialect, inputs, batch_size, answers, told)
-        return gather(self.client, self._asking(dialect, question, inputs), batches, self._gate(at_once))
+        learning = self._learned(dialect)
+        batches = self._batches(learning, inputs, batch_size, answers, told)
+        return gather(self.client, self._asking(learning, question, inputs), batches, self._gate(at_once))
 
     async def agather(
         self,
@@ -128,39 +129,45 @@ class Service:
         told: Callable[[int], object] = lambda count: None,
     ) -> Reply:
         """The same, for asynchronous code."""
-        batches = self._batches(dialect, inputs, batch_size, answers, told)
-        return await agather(self.async_client, self._asking(dialect, question, inputs), batches, self._gate(at_once))
+        learning = self._learned(dialect)
+        batches = self._batches(learning, inputs, batch_size, answers, told)
+        return await agather(self.async_client, self._asking(learning, question, inputs), batches, self._gate(at_once))
 
     def _gate(self, at_once: int) -> Gate:
         return self._gates.get(at_once) or self._gates.setdefault(at_once, Gate(at_once))
 
+    def _learned(self, dialect: ListDialect) -> Learning:
+        """What is known of how this endpoint wants its requests."""
+        learning = self._learning
+        if learning is None or learning.dialect != dialect:
+            learning = self._learning = Learning(dialect)
+        return learning
+
     def _batches(
         self,
-        dialect: ListDialect,
+        learning: Learning,
         inputs: Sequence[str],
         batch_size: int | None,
         answers: int | None,
         told: Callable[[int], object],
     ) -> Batches:
-        most = dialect.most if batch_size is None else batch_size
         largest = self.platform.largest
+        size = largest and largest // 2  # escaping makes texts longer, and other fields stand beside them
+        limit = learning.limit.combine(BatchLimit(learning.most if batch_size is None else batch_size, size))
         return Batches(
             [len(one.encode("utf-8", "surrogatepass")) for one in inputs],
-            most=most,
-            most_bytes=largest and largest // 2,  # escaping makes texts longer, and other fields stand beside them
+            most=limit.inputs or 0,
+            most_bytes=limit.size,
             answers=answers,
             told=told,
+            learn_limit=learning.learn_limit,
         )
 
     def _asking(
-        self, dialect: ListDialect, question: Mapping[str, Any], inputs: Sequence[str]
+        self, learning: Learning, question: Mapping[str, Any], inputs: Sequence[str]
     ) -> Callable[[range], Call]:
-        learning = self._learning
-        if learning is None or learning.dialect is not dialect:
-            learning = self._learning = Learning(dialect)
-
         def ask(span: range) -> Call:
-            return self.call(learning, {**question, dialect.field: inputs[span.start : span.stop]}, stream=False)
+            return self.call(learning, {**question, learning.field: inputs[span.start : span.stop]}, stream=False)
 
         return ask
 

@@ -8,6 +8,10 @@ EMBEDDING: dict[str, Place] = {
     "OCI GenAI": Place("oci-genai", {"model": "cohere.embed-english-light-v3.0"}),
     "SageMaker TEI": Place("sagemaker", {"endpoint_name": "tei"}),
     "SageMaker LMI": Place("sagemaker", {"endpoint_name": "lmi-embeddings"}),
+    "SageMaker JumpStart": Place("sagemaker", {"endpoint_name": "jumpstart-embeddings"}),
+    "SageMaker JumpStart, named": Place(
+        "sagemaker", {"endpoint_name": "jumpstart-embeddings", "dialect": "jumpstart-embeddings"}
+    ),
     "SageMaker vLLM": Place("sagemaker"),
     "SageMaker vLLM, said": Place("sagemaker", {"dialect": "openai-embeddings"}),
     "ModelArts": Place("modelarts"),

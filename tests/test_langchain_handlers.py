@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _clouds import PLACES, cloud, emulator
+from _clouds import AWS, PLACES, cloud, emulator
 from _langchain import QUESTION
 from _moves import Chat, Completions, Lines, Vectors
 from langchain_core.caches import InMemoryCache
@@ -324,6 +324,29 @@ async def test_vectors(cloud: Emulator) -> None:
     answers(cloud, b"[[0.5, 0.5]]")
     with pytest.raises(errors.MalformedStream, match="2 inputs were sent"):
         embeddings.embed_documents(["a", "b"])
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e999", b"true", b'"0.5"', b"null"])
+async def test_each_number_of_a_vector_is_checked(cloud: Emulator, number: bytes) -> None:
+    """Also where a handler reads them."""
+    embeddings = at(cloud, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei")
+    answers(cloud, b"[[0.5, %s, 0.5]]" % number)
+    with pytest.raises(errors.MalformedStream, match="content handler cannot read"):
+        embeddings.embed_documents(["a"])
+    answers(cloud, b"[[0.5, %s, 0.5]]" % number)
+    with pytest.raises(errors.MalformedStream, match="content handler cannot read"):
+        await embeddings.aembed_documents(["a"])
+
+
+def test_a_limit_of_the_server_is_learnt() -> None:
+    """One request is rejected; the object keeps the limit."""
+    texts = [f"text {number}" for number in range(65)]
+    with Emulator(aws_keys=AWS, max_batch_size=8) as there:
+        embeddings = at(there, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei", max_concurrency=1)
+        assert 65 == len(embeddings.embed_documents(texts))
+        there.reset()
+        embeddings.embed_documents(texts)
+        assert {8, 1} == {len(one.json["inputs"]) for one in there.requests}
 
 
 def test_boto3s_arguments_become_headers(cloud: Emulator) -> None:

@@ -6,11 +6,18 @@ The core speaks the OpenAI JSON shape for questions, which both frameworks produ
 from collections.abc import Mapping
 from typing import TypeVar
 
+from mdstream_core.dialects._batch_limits import BatchLimit
 from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
 from mdstream_core.dialects._learning import Learning
 from mdstream_core.dialects._oci_quirks import oci_dialect_name
 from mdstream_core.dialects.auto import Auto
-from mdstream_core.dialects.embeddings import AutoEmbeddings, OCIEmbedText, OpenAIEmbeddings, TEIEmbeddings
+from mdstream_core.dialects.embeddings import (
+    AutoEmbeddings,
+    JumpStartEmbeddings,
+    OCIEmbedText,
+    OpenAIEmbeddings,
+    TEIEmbeddings,
+)
 from mdstream_core.dialects.inquiries import Models, Tokenize
 from mdstream_core.dialects.lmi import LMI, JumpStartLlama
 from mdstream_core.dialects.markup import Markup
@@ -27,8 +34,10 @@ __all__ = [
     "Auto",
     "AutoEmbeddings",
     "AutoRerank",
+    "BatchLimit",
     "Decoder",
     "Dialect",
+    "JumpStartEmbeddings",
     "JumpStartLlama",
     "Learning",
     "ListDialect",
@@ -60,7 +69,8 @@ D = TypeVar("D", bound=Dialect)
 _OCI_CHAT = (OCIGeneric(), OCIGeneric("google"), OCIGeneric("openai"), OCICohere(), OCICohereV2())
 _OCI = (*_OCI_CHAT, OCIGenerateTextCohere(), OCIGenerateTextLlama())
 _EMBEDDINGS: dict[str, ListDialect] = {
-    known.name: known for known in (OpenAIEmbeddings(), TEIEmbeddings(), AutoEmbeddings(), OCIEmbedText())
+    known.name: known
+    for known in (OpenAIEmbeddings(), TEIEmbeddings(), JumpStartEmbeddings(), AutoEmbeddings(), OCIEmbedText())
 }
 _RANKINGS: dict[str, ListDialect] = {
     known.name: known for known in (Rerank(), Score(), TEIRerank(), AutoRerank(), OCIRerankText())

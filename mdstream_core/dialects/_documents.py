@@ -3,8 +3,29 @@
 from typing import Any
 
 from mdstream_core import _json
+from mdstream_core.dialects._spoken import UNREADABLE
 from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamInterrupted, words_of
 from mdstream_core.events import Event
+
+
+class InvalidDocument(ValueError):
+    """What is wrong with a document, in a sentence that the error repeats."""
+
+
+def parse_index(value: Any, position: int) -> int:
+    """The index of a result: a whole number, also as a string; the result's position in the list where it has none.
+
+    >>> parse_index("2", 0), parse_index(None, 4)
+    (2, 4)
+    """
+    if value is None:
+        return position
+    if isinstance(value, float | str) and not isinstance(value, bool):
+        text = str(value).removesuffix(".0")
+        value = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else value
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidDocument(f"result {position} has the index {str(value)[:40]!r}, which is no whole number")
+    return value
 
 
 class DocumentDecoder:
@@ -36,8 +57,9 @@ class DocumentDecoder:
             )
         try:
             events = self._read(document)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise MalformedStream(f"an answer in another shape: {_shown(data)}", raw=_shown(data)) from error
+        except (IndexError, *UNREADABLE) as error:
+            why = f" ({error})" if isinstance(error, InvalidDocument) else ""
+            raise MalformedStream(f"an answer in another shape{why}: {_shown(data)}", raw=_shown(data)) from error
         self._over = True
         return events
 

@@ -20,6 +20,7 @@ from typing import Any
 from mdstream_core import _json
 from mdstream_core.dialects._choice import stream_failure
 from mdstream_core.dialects._finish_reasons import FAILED, is_known, read_finish_reason
+from mdstream_core.dialects._native_names import flatten_parameters
 from mdstream_core.dialects._spoken import UNREADABLE, misfit, misshapen, shown
 from mdstream_core.dialects._surrogates import SurrogateJoiner
 from mdstream_core.errors import (
@@ -235,6 +236,7 @@ def _failed(words: Words, data: bytes) -> StreamFailure:
 _NOT_PARAMETERS = frozenset(
     {"inputs", "messages", "model", "n", "parallel_tool_calls", "prompt", "stream", "stream_options", "tool_choice"}
     | {"tools", "user", "response_format", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop"}
+    | {"stop_sequences"}
 )
 
 
@@ -245,20 +247,23 @@ def parameters(question: Mapping[str, Any], *, stop: str) -> dict[str, Any]:
         question: In the OpenAI shape.
         stop: What the stop sequences are called.
     """
+    question = flatten_parameters(question)
     if question.get("tools"):
         raise _impossible("tools")
     if (question.get("n") or 1) > 1:
         raise _impossible("more than one choice (n)")
     asked = {name: value for name, value in question.items() if value is not None and name not in _NOT_PARAMETERS}
+    if (least := asked.pop("min_tokens", None)) is not None:
+        asked["min_new_tokens"] = least
     room = question.get("max_completion_tokens") or question.get("max_tokens")
     if room is not None:
         asked["max_new_tokens"] = room
     if (temperature := question.get("temperature")) is not None:
-        asked["do_sample"] = temperature > 0  # both sample only when told; TGI refuses a temperature of 0
+        asked.setdefault("do_sample", temperature > 0)  # both sample only when told; TGI refuses a temperature of 0
         asked |= {"temperature": temperature} if temperature else {}
     if 0 < (question.get("top_p") or 0) < 1:  # TGI refuses 1, which changes nothing
         asked["top_p"] = question["top_p"]
-    if stops := question.get("stop"):
+    if stops := question.get("stop") or question.get("stop_sequences"):
         asked[stop] = [stops] if isinstance(stops, str) else list(stops)
     return asked
 

@@ -1,26 +1,21 @@
 """Finds out what a container speaks: asks as most do, and goes by the first payload that comes back."""
 
-import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from mdstream_core import _json
+from mdstream_core._hints import NO_CHAT_TEMPLATE, WANTS_DIALOGS, WANTS_INPUTS
 from mdstream_core.dialects._dialect import Decoder
-from mdstream_core.dialects._native import NativeDecoder
+from mdstream_core.dialects._native import NativeDecoder, prompt
+from mdstream_core.dialects._native_names import flatten_parameters
 from mdstream_core.dialects._openai_decoder import OpenAIDecoder
 from mdstream_core.dialects._spoken import NATIVE, misfit, spoken
+from mdstream_core.dialects.lmi import JumpStartLlama
 from mdstream_core.dialects.openai import OpenAIChat
 from mdstream_core.dialects.tgi import TGI
 from mdstream_core.errors import ContextOverflow, InvalidRequest, MalformedStream, MDStreamError, ServiceError, words_of
 from mdstream_core.events import Event
-
-#: How servers say that they want `inputs` where messages were sent (serde, pydantic, LMI's input parser).
-_WANTS_INPUTS = re.compile(
-    r"(missing|required|expected|must (have|contain)|no)\b.{0,40}\binputs\b"
-    r"|\binputs\b.{0,60}\b(missing|required|not found|not provided|field required)",
-    re.IGNORECASE | re.DOTALL,
-)
 
 
 class AutoDecoder:
@@ -87,35 +82,85 @@ class AutoDecoder:
 class Auto(OpenAIChat):
     """Asks in the OpenAI chat shape (or with `prompt`); a container that wants `inputs` is asked once more with them.
 
-    That second question is written without the model's chat template, so a warning says so.
+    That second question is written without the model's chat template, so a warning says so. It is written like that
+    also where the model has no template: as `inputs` for TGI, as `prompt` for the others. JumpStart's Llama 2 rejects
+    `inputs` that are a text, and gets the messages themselves.
     """
 
     name = "auto"
     route = "/invocations"
 
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+        """OpenAI's, with `do_sample`: a container that takes `inputs` samples only when it is told to."""
+        body = super().body(question, stream=stream)
+        return {**body, "do_sample": True} if flatten_parameters(question).get("do_sample") else body
+
     def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Without `stream_options`; or as `inputs`, if the container says that these are missing."""
-        return super().simpler(body, error) or _as_inputs(body, error)
+        """Without `stream_options`; or in the form that the container reports to take."""
+        return super().simpler(body, error) or _in_another_form(body, error)
 
     def decoder(self) -> Decoder:
         """A fresh decoder."""
         return AutoDecoder()
 
 
-def _as_inputs(body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+class _Inputs(dict[str, Any]):
+    """`inputs` and `parameters`, with the chat that they were made from."""
+
+    def __init__(self, chat: Mapping[str, Any]) -> None:
+        super().__init__(TGI().body(chat, stream=bool(chat.get("stream"))))
+        self.chat = chat
+
+
+def _in_another_form(body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+    if not isinstance(error, ServiceError) or isinstance(error, ContextOverflow) or body.get("tools"):
+        return None
     said = f"{error} {error.raw or ''}"
-    if not isinstance(error, ServiceError) or isinstance(error, ContextOverflow) or "inputs" in body:
-        return None
-    if body.get("tools") or not _WANTS_INPUTS.search(said):
-        return None
     try:
-        native = TGI().body(body, stream=bool(body.get("stream")))
+        return _native(body, said) if "inputs" in body else _instead_of_messages(body, said)
     except InvalidRequest:  # it has parts that this format has no place for: the first refusal stands
         return None
-    warnings.warn(
-        "the container takes no messages but `inputs`: they are sent as plain text, without the model's chat template; "
-        "set dialect='tgi' or dialect='lmi' to ask so at once",
-        RuntimeWarning,
-        stacklevel=2,
+
+
+def _native(body: Mapping[str, Any], said: str) -> dict[str, Any] | None:
+    if isinstance(body, _Inputs) and "messages" in body.chat and WANTS_DIALOGS.search(said):
+        return _as_dialogs(body.chat)
+    return None
+
+
+def _instead_of_messages(body: Mapping[str, Any], said: str) -> dict[str, Any] | None:
+    if WANTS_INPUTS.search(said):
+        return _as_inputs(body, "the container takes no messages but `inputs`")
+    if "messages" not in body or not NO_CHAT_TEMPLATE.search(said):
+        return None
+    is_tgi = "template error" in said.lower()
+    return _as_inputs(body, "the model has no chat template") if is_tgi else _as_prompt(body)
+
+
+def _as_inputs(body: Mapping[str, Any], why: str) -> dict[str, Any]:
+    native = _Inputs(body)
+    _warn(
+        f"{why}: they are sent as plain text, without the model's chat template; set dialect='tgi' or dialect='lmi' to "
+        "ask so at once"
     )
     return native
+
+
+def _as_prompt(body: Mapping[str, Any]) -> dict[str, Any]:
+    left_out = {"messages", "tool_choice", "parallel_tool_calls"}
+    asked = {"prompt": prompt(body), **{name: value for name, value in body.items() if name not in left_out}}
+    _warn(
+        "the model has no chat template: messages are sent as plain text, as `prompt`; set is_chat_model=False in "
+        "LlamaIndex, or use SagemakerEndpoint in LangChain, to ask so at once"
+    )
+    return asked
+
+
+def _as_dialogs(chat: Mapping[str, Any]) -> dict[str, Any]:
+    asked = JumpStartLlama().body(chat, stream=False)
+    _warn("the container takes dialogs, as JumpStart's Llama 2 does: set dialect='jumpstart-llama' to ask so at once")
+    return asked
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=2)

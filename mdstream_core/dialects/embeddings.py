@@ -1,53 +1,31 @@
-"""Embeddings: texts → vectors, in the shapes that servers answer.
+"""Embeddings: requests with texts, in the forms that servers take. Responses are read by `_vectors`.
 
-| dialect | who | question | answer |
-|---|---|---|---|
-| `openai-embeddings` | vLLM, llama.cpp, infinity | `input` | `{"data": [{"index", "embedding"}]}`, numbers or base64 |
-| | containers for langchain-oci | | `{"data": [{"embedding": [[…]]}]}`: the vectors of all inputs in one |
-| `tei-embeddings` | TEI, LMI; on SageMaker too | `inputs` | `[[…]]`, or one bare vector |
-| `oci-embed-text` | OCI Generative AI | `inputs` in an envelope | `{"embeddings"}` or `{"embeddingsByType"}` |
-| `auto-embeddings` | whichever of the first two the container takes | | |
+| dialect | server | field with the texts |
+|---|---|---|
+| `openai-embeddings` | vLLM, llama.cpp, infinity | `input` |
+| `tei-embeddings` | TEI, LMI, Hugging Face's toolkit; on SageMaker too | `inputs` |
+| `jumpstart-embeddings` | SageMaker JumpStart's text embedding models | `text_inputs` |
+| `oci-embed-text` | OCI Generative AI | `inputs` in an envelope |
+| `auto-embeddings` | whichever of the first three the container takes | |
 
 A question is `{"input": [texts], "model", "dimensions", "input_type": "query" | "document", …}`; whatever else stands
 in it is sent as it is. The vectors come in the order of the texts.
 """
 
 import re
-import sys
-from array import array
-from binascii import a2b_base64
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 from mdstream_core.dialects._dialect import Final
-from mdstream_core.dialects._documents import DocumentDecoder
 from mdstream_core.dialects._oci_asking import camel
+from mdstream_core.dialects._vectors import EmbeddingDecoder
 from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServiceError
-from mdstream_core.events import Embedding, Event, Served, Usage
 
 #: Inputs of one request: to OCI (oracle/langchain-oracle; not in the SDK), to TEI (its `--max-client-batch-size`), and
 #: to anything else, where the answer's 128 vectors of 4,096 numbers still are less than what is read of a document.
 OCI_MOST, TEI_MOST, MOST = 96, 32, 128
 
-_KEYS = frozenset({"data", "embeddings", "embeddingsByType"})
 _OCI_KINDS = {"query": "SEARCH_QUERY", "document": "SEARCH_DOCUMENT"}
-
-
-class EmbeddingDecoder(DocumentDecoder):
-    """Reads vectors in any of the shapes."""
-
-    def _is_one(self, document: Any) -> bool:
-        return not isinstance(document, dict) or not _KEYS.isdisjoint(document)
-
-    def _read(self, document: Any) -> list[Event]:
-        found = sorted(_vectors(document), key=lambda one: one.index)
-        if [one.index for one in found] != list(range(len(found))):
-            raise ValueError("the vectors' indices are not 0, 1, 2 …")
-        if not isinstance(document, dict):
-            return [*found]
-        beside: list[Event] = [Served(document.get("model") or document.get("modelId"), document.get("id"))]
-        return [*beside, *found, *usage_of(document)]
 
 
 class OpenAIEmbeddings(Final):
@@ -89,8 +67,19 @@ class TEIEmbeddings(OpenAIEmbeddings):
         return {"inputs": question["input"], **asked}
 
 
+class JumpStartEmbeddings(TEIEmbeddings):
+    """The text embedding models of SageMaker JumpStart: `text_inputs`, answered with `embedding`."""
+
+    name = "jumpstart-embeddings"
+    route = "/invocations"
+
+    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+        """`text_inputs`; a model has no name here."""
+        return _renamed(super().body(question, stream=stream), "text_inputs")
+
+
 class AutoEmbeddings(TEIEmbeddings):
-    """Asks as TEI and LMI want it; a container that wants `input` (vLLM) refuses that, and is asked once more."""
+    """Sends `inputs` as TEI and LMI take it; a container that rejects that gets `input` (vLLM) or `text_inputs`."""
 
     name = "auto-embeddings"
     route = "/invocations"
@@ -101,10 +90,11 @@ class AutoEmbeddings(TEIEmbeddings):
         return {**super().body(question, stream=stream), **named}
 
     def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """OpenAI's question, if the first one was refused for its form."""
+        """OpenAI's request, or JumpStart's, if the first one was rejected for its form."""
+        if "text_inputs" not in body and _wants_text_inputs(error):
+            return {name: value for name, value in _renamed(body, "text_inputs").items() if name not in _OPENAI_ONLY}
         if "inputs" in body and wants_another_form(error):
-            renamed = {"input" if name == "inputs" else name: value for name, value in body.items()}
-            return {"encoding_format": "base64", **renamed}
+            return {"encoding_format": "base64", **_renamed(body, "input")}
         return super().simpler(body, error)
 
 
@@ -133,6 +123,21 @@ class OCIEmbedText(OpenAIEmbeddings):
         return {name: value for name, value in {**named, **rest}.items() if value is not None}
 
 
+#: Fields of the request that OpenAI's form has, and JumpStart's has not.
+_OPENAI_ONLY = frozenset({"encoding_format", "model"})
+
+
+def _renamed(body: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """The body with its texts in another field."""
+    return {field if name in {"input", "inputs"} else name: value for name, value in body.items()}
+
+
+def _wants_text_inputs(error: MDStreamError) -> bool:
+    """Whether a container asks for `text_inputs`, with whatever status."""
+    is_of_request = isinstance(error, ServiceError) and not isinstance(error, ContextOverflow)
+    return is_of_request and re.search(r"\btext_inputs\b", f"{error} {error.raw or ''}") is not None
+
+
 def wants_another_form(error: MDStreamError) -> bool:
     """Whether a container refused a question for its form, and not for what is in it."""
     if not isinstance(error, ServiceError) or isinstance(error, ContextOverflow) or error.status not in _UNREADABLE:
@@ -149,43 +154,3 @@ _OF_FORM = re.compile(
     r"|invalid type",
     re.IGNORECASE,
 )
-
-
-def _vectors(document: Any) -> list[Embedding]:
-    if isinstance(document, dict) and "data" in document:
-        found = document["data"]
-        if len(found) == 1 and isinstance(nested := found[0]["embedding"], list) and isinstance(nested[0], list):
-            found = [{"embedding": one} for one in nested]
-        return [Embedding(_numbers(one["embedding"]), one.get("index", at)) for at, one in enumerate(found)]
-    if isinstance(document, dict):
-        by_type = document.get("embeddingsByType") or {}
-        rows: Any = document.get("embeddings") or by_type.get("float") or next(iter(by_type.values()), None)
-    else:
-        rows = document if document and isinstance(document[0], list | str) else [document]
-    return [Embedding(_numbers(row), at) for at, row in enumerate(rows)]
-
-
-def _numbers(value: list[float] | str) -> list[float]:
-    """Numbers as they are, or little-endian 32-bit floats in base64."""
-    if not isinstance(value, str):
-        array("d", value)  # raises TypeError for what is no number
-        return _checked(value)
-    packed = array("f", a2b_base64(value, strict_mode=True))
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return _checked(packed.tolist())
-
-
-def _checked(vector: list[float]) -> list[float]:
-    """A broken model gives no numbers, or not-a-number from the first to the last."""
-    if not vector or not (isfinite(vector[0]) and isfinite(vector[-1])):
-        raise ValueError("a vector without numbers")
-    return vector
-
-
-def usage_of(document: Mapping[str, Any]) -> list[Event]:
-    """The tokens that a server counted of the inputs, if it did."""
-    usage = document.get("usage") or {}
-    tokens = usage.get("prompt_tokens") or usage.get("promptTokens") or 0
-    total = usage.get("total_tokens") or usage.get("totalTokens") or tokens
-    return [Usage(tokens or total, 0, total)] if usage else []

@@ -5,6 +5,7 @@ from typing import Any
 
 from mdstream_core.dialects._continued import continued
 from mdstream_core.dialects._dialect import Decoder
+from mdstream_core.dialects._native_names import to_openai_names
 from mdstream_core.dialects._openai_decoder import OpenAIDecoder
 from mdstream_core.errors import InvalidRequest, MDStreamError
 from mdstream_core.events import Reply
@@ -18,7 +19,7 @@ class OpenAIChat:
 
     def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         """The question as it is, with the wish for a stream and its usage."""
-        body = {name: value for name, value in question.items() if value is not None}
+        body = {name: value for name, value in to_openai_names(question).items() if value is not None}
         if stream:
             body["stream"] = True
             body.setdefault("stream_options", {"include_usage": True})

@@ -15,10 +15,12 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
+from mdstream_core._indices import describe_wrong_indices
 from mdstream_core.dialects._dialect import Final
-from mdstream_core.dialects._documents import DocumentDecoder
+from mdstream_core.dialects._documents import DocumentDecoder, InvalidDocument, parse_index
 from mdstream_core.dialects._oci_asking import camel
-from mdstream_core.dialects.embeddings import MOST, TEI_MOST, usage_of, wants_another_form
+from mdstream_core.dialects._vectors import usage_of
+from mdstream_core.dialects.embeddings import MOST, TEI_MOST, wants_another_form
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, Ranked, Served
 
@@ -38,14 +40,19 @@ class RankingDecoder(DocumentDecoder):
         if isinstance(document, dict):
             rows = next((document[name] for name in _LISTS if name in document), None)
             beside = [Served(document.get("model") or document.get("modelId"), document.get("id")), *usage_of(document)]
-        return [*beside, *sorted(map(_ranked, rows), key=lambda one: -one.score)]
+        found = [_ranked(row, at) for at, row in enumerate(rows)]
+        indices = [one.index for one in found]
+        if wrong := describe_wrong_indices(indices, max(indices, default=0) + 1, complete=False):
+            raise InvalidDocument(f"{len(found)} scores: {wrong}")
+        return [*beside, *sorted(found, key=lambda one: -one.score)]
 
 
-def _ranked(row: Mapping[str, Any]) -> Ranked:
+def _ranked(row: Mapping[str, Any], at: int) -> Ranked:
+    index = parse_index(row["index"], at)
     score = next((row[name] for name in _SCORES if name in row), None)
-    if not isinstance(row["index"], int) or not isinstance(score, int | float) or not isfinite(score):
-        raise ValueError("a rank without its place or its score")
-    return Ranked(float(score), row["index"])
+    if not isinstance(score, int | float) or isinstance(score, bool) or not isfinite(score):
+        raise InvalidDocument(f"the score of index {index} is {str(score)[:40]}, which is no finite number")
+    return Ranked(float(score), index)
 
 
 class Rerank(Final):

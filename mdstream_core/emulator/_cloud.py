@@ -70,6 +70,8 @@ class Emulator:
         models: The names it knows; empty accepts every name.
         context: Its context window in tokens.
         embedding_size: How long its embeddings are.
+        max_batch_size: Texts that one request for embeddings or scores may have; by default 32 where TEI is asked, and
+            any number elsewhere.
         content_type: Of its streams, instead of the flavour's own.
         verify_signatures: A public key in PEM for any key id, or a dictionary from key id to PEM.
         api_keys: Bearer keys that are let in (too).
@@ -98,6 +100,7 @@ class Emulator:
         models: Iterable[str] = (),
         context: int | None = None,
         embedding_size: int = 256,
+        max_batch_size: int | None = None,
         content_type: str | None = None,
         verify_signatures: Keys | None = None,
         api_keys: Iterable[str] = (),
@@ -114,7 +117,7 @@ class Emulator:
         port: int = 0,
     ) -> None:
         api_keys = frozenset(api_keys)
-        limits = Limits(tuple(models), context, embedding_size)
+        limits = Limits(tuple(models), context, embedding_size, max_batch_size)
         container: Server = Container(brain, flavour, limits, content_type)
         if upstream is not None:
             container = Upstream(upstream, upstream_key, idle_limit, total_limit)

@@ -9,12 +9,13 @@ from mdstream_core.errors import MalformedStream
 _GZIP, _ZLIB, _RAW = 31, 15, -15  # zlib's `wbits`
 _HEADER = 2  # bytes of zlib's header (RFC 1950 §2.2)
 _CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
+_KNOWN = {*_CODINGS, "", "identity"}
 
 
 def body(response: Any) -> Iterable[bytes]:
     """As it comes off the connection. httpx hands on only what it could unpack, and nobody would see a drip of nothing.
 
-    A coding that we do not ask for, and a body that an event hook has read, are left to httpx.
+    A body that an event hook has read, and a coding that only the client's owner has asked for, are left to httpx.
     """
     match _coding(response):
         case None:
@@ -39,9 +40,22 @@ def abody(response: Any) -> AsyncIterable[bytes]:
 def _coding(response: Any) -> str | None:
     coding = response.headers.get("content-encoding")
     coding = None if coding is None else coding.strip().lower()
+    names = [] if coding is None else [name.strip() for name in coding.split(",")]
+    if unasked := [name for name in names if name not in _KNOWN and name not in _asked(response)]:
+        raise MalformedStream(
+            f"the body has the content-encoding {', '.join(unasked)[:100]!r}, which the request did not accept (hint: "
+            "let the proxy or gateway that compresses it heed Accept-Encoding)",
+            code="DecodingError",
+        )
     if response.is_stream_consumed or not (coding is None or coding in _CODINGS):
         return "httpx"
     return coding
+
+
+def _asked(response: Any) -> str:
+    """The codings that the request accepted, as far as the client's owner has set them."""
+    asked: str = response.request.headers.get("accept-encoding", "")
+    return asked.lower()
 
 
 def _unpacked(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:

@@ -51,8 +51,8 @@ class Container:
         self._routes: dict[tuple[str, str], Callable[[Json], Plan]] = {
             ("POST", "/v1/chat/completions"): self._chats,
             ("POST", "/v1/completions"): self._completes,
-            ("POST", "/v1/embeddings"): lambda request: _vectors.embeddings(request, limits.embedding_size),
-            ("POST", "/embed"): lambda request: _vectors.tei(request, limits.embedding_size),
+            ("POST", "/v1/embeddings"): lambda request: _vectors.embeddings(request, limits),
+            ("POST", "/embed"): lambda request: _vectors.tei(request, limits),
             ("POST", "/generate"): lambda request: _small.generated(self._generate(request)),
             ("POST", "/generate_stream"): lambda request: _small.generated_stream(self._generate(request)),
             ("POST", "/tokenize"): lambda request: _small.tokenize(request, limits.context),
@@ -60,7 +60,9 @@ class Container:
             ("GET", "/version"): lambda request: json_plan(200, {"version": "0.13.0"}),
             ("GET", "/health"): lambda request: json_plan(200, b""),
         }
-        self._routes |= dict.fromkeys([("POST", path) for path in _RERANK], _vectors.rerank)
+        self._routes |= dict.fromkeys(
+            [("POST", path) for path in _RERANK], lambda request: _vectors.rerank(request, limits)
+        )
         self._routes |= dict.fromkeys([("POST", path) for path in _SCORE], _vectors.score)
 
     async def answer(self, method: str, path: str, body: bytes) -> Plan:

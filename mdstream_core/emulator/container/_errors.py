@@ -26,17 +26,24 @@ class Limits:
         models: Names it knows; empty accepts every name.
         context: The context window in tokens, `None` without end.
         embedding_size: Length of an embedding.
+        max_batch_size: Texts of one request, `None` without end.
     """
 
     models: tuple[str, ...] = ()
     context: int | None = None
     embedding_size: int = 256
+    max_batch_size: int | None = None
 
 
 def no_tools() -> ContainerRefusal:
     """vLLM without a tool parser."""
     text = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
     return ContainerRefusal(400, text)
+
+
+def too_many_texts(count: int, limit: int) -> ContainerRefusal:
+    """TEI's words."""
+    return ContainerRefusal(422, f"batch size {count} > maximum allowed batch size {limit}", "Validation")
 
 
 def unknown_model(name: str, known: tuple[str, ...]) -> ContainerRefusal:

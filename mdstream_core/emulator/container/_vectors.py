@@ -6,7 +6,7 @@ from typing import Any
 
 from mdstream_core.emulator._plan import Plan, json_plan
 from mdstream_core.emulator.brain import embed, relevance, tokens
-from mdstream_core.emulator.container._errors import ContainerRefusal
+from mdstream_core.emulator.container._errors import ContainerRefusal, Limits, too_many_texts
 from mdstream_core.emulator.container._flavours import Json
 
 CREATED = 1_795_188_570
@@ -26,13 +26,15 @@ def _inputs(given: Any) -> list[str]:
     return [one if isinstance(one, str) else " ".join(map(str, one)) for one in given]
 
 
-def embeddings(request: Json, size: int) -> Plan:
+def embeddings(request: Json, limits: Limits) -> Plan:
     """`/v1/embeddings`."""
+    size = limits.embedding_size
     asked = request.get("dimensions") or size
     if not 0 < asked <= size:
         text = f'Model "{request.get("model")}" only supports {size} matryoshka dimensions, got {asked}.'
         raise ContainerRefusal(400, text, param="dimensions")
     texts = _inputs(request.get("input"))
+    _check_batch(texts, limits.max_batch_size)
     vectors = [embed(text, asked) for text in texts]
     packed = request.get("encoding_format") == "base64"
     data = [
@@ -46,21 +48,31 @@ def embeddings(request: Json, size: int) -> Plan:
     )
 
 
-def tei(request: Json, size: int) -> Plan:
+def _check_batch(texts: list[Any], limit: int | None) -> None:
+    if limit is not None and len(texts) > limit:
+        raise too_many_texts(len(texts), limit)
+
+
+def tei(request: Json, limits: Limits) -> Plan:
     """TEI as it stands behind SageMaker's one door: `/rerank` where there is a query, else `/embed`."""
     texts = request.get("texts") if "query" in request else request.get("inputs")
     if not texts:
         return json_plan(400, {"error": "`inputs` cannot be empty", "error_type": "empty"})
     texts = [texts] if isinstance(texts, str) else texts
-    if len(texts) > TEI_MOST:
-        text = f"batch size {len(texts)} > maximum allowed batch size {TEI_MOST}"
-        return json_plan(422, {"error": text, "error_type": "validation"})
-    return rerank(request) if "query" in request else bare(texts, size)
+    limit = limits.max_batch_size or TEI_MOST
+    if len(texts) > limit:
+        return json_plan(422, {"error": str(too_many_texts(len(texts), limit)), "error_type": "validation"})
+    return rerank(request, limits) if "query" in request else bare(texts, limits.embedding_size)
 
 
 def bare(texts: list[str], size: int) -> Plan:
     """Vectors, and nothing around them."""
     return json_plan(200, [embed(str(text), size) for text in texts])
+
+
+def token_vectors(texts: list[str], size: int) -> list[list[list[list[float]]]]:
+    """A vector for each token of each text, as transformers' pipeline writes them: (texts, 1, tokens, size)."""
+    return [[[embed(token, size) for token in tokens(text)]] for text in texts]
 
 
 def _packed(vector: list[float]) -> str:
@@ -72,8 +84,9 @@ def _ranked(query: str, documents: list[str]) -> list[tuple[int, float]]:
     return sorted(scores, key=lambda pair: -pair[1])
 
 
-def rerank(request: Json) -> Plan:
+def rerank(request: Json, limits: Limits) -> Plan:
     """`/rerank`: Cohere's and Jina's form as vLLM has it, or TEI's where `texts` are given."""
+    _check_batch(request.get("texts") or request.get("documents") or [], limits.max_batch_size)
     if "texts" in request:
         pairs = _ranked(str(request.get("query", "")), request["texts"] or [])
         texts = bool(request.get("return_text"))

@@ -13,7 +13,7 @@ from mdstream_core.emulator._plan import Plan, gathered, json_plan, stream_plan
 from mdstream_core.emulator._received import Received
 from mdstream_core.emulator.brain import tokens
 from mdstream_core.emulator.container import Server
-from mdstream_core.emulator.container._vectors import bare
+from mdstream_core.emulator.container._vectors import bare, token_vectors
 
 Json = dict[str, Any]
 Host = Callable[[Server, Received, Json], Awaitable[Plan]]
@@ -93,6 +93,24 @@ async def lmi_embeddings(server: Server, received: Received, request: Json) -> P
     return bare([given] if isinstance(given, str) else given, 256)
 
 
+async def jumpstart_embeddings(server: Server, received: Received, request: Json) -> Plan:
+    """JumpStart's text embedding models: `text_inputs`, and vectors in an object."""
+    texts = request.get("text_inputs")
+    if not texts:
+        text = "'text_inputs' is required"
+        return json_plan(400, {"code": 400, "type": "InternalServerException", "message": text})
+    vectors = _json.loads(b"".join(bare([texts] if isinstance(texts, str) else texts, 256).bytes))
+    return json_plan(200, {"embedding": vectors})
+
+
+async def hf_features(server: Server, received: Received, request: Json) -> Plan:
+    """Hugging Face's inference toolkit with the task feature-extraction: it does not pool."""
+    texts = request.get("inputs")
+    if not texts:
+        return json_plan(400, {"code": 400, "type": "InternalServerException", "message": "'inputs' is required"})
+    return json_plan(200, token_vectors([texts] if isinstance(texts, str) else texts, 256))
+
+
 async def jumpstart_llama(server: Server, received: Received, request: Json) -> Plan:
     """JumpStart's Llama 2: dialogues, answered whole, once the licence is accepted."""
     if "accept_eula=true" not in received.headers.get("x-amzn-sagemaker-custom-attributes", ""):
@@ -100,6 +118,8 @@ async def jumpstart_llama(server: Server, received: Received, request: Json) -> 
     if "inputs" not in request:
         return json_plan(424, {"error": "the key `inputs` is required", "code": 424})
     asked = request.get("parameters") or {}
+    if not all(isinstance(dialogue, list) for dialogue in request["inputs"]):
+        return json_plan(424, {"error": "string indices must be integers", "code": 424})
     answers = []
     for dialogue in request["inputs"]:
         body = {"messages": dialogue, "max_tokens": asked.get("max_new_tokens"), "stop": asked.get("stop")}
@@ -124,6 +144,8 @@ CONTAINERS: Mapping[str, tuple[Host, str]] = {
     "lmi-embeddings": (lmi_embeddings, "vllm"),
     "tei": (tei, "vllm"),
     "jumpstart-llama": (jumpstart_llama, "vllm"),
+    "jumpstart-embeddings": (jumpstart_embeddings, "vllm"),
+    "hf-features": (hf_features, "vllm"),
 }
 
 

@@ -1,0 +1,87 @@
+"""Hints for error responses whose cause is the form of the request: which dialect or class fits the server."""
+
+import re
+from dataclasses import dataclass
+
+from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServerError
+
+#: How servers report that a model has no chat template: TGI, transformers (LMI, SGLang), vLLM.
+NO_CHAT_TEMPLATE = re.compile(
+    r"template error: template not found"
+    r"|chat[ _]?template\b.{0,60}\b(not (set|found|defined|provided|available)|missing|no longer allowed)"
+    r"|\b(no|without a|missing|provide a) chat[ _]?template",
+    re.IGNORECASE | re.DOTALL,
+)
+
+#: How servers report that they take `inputs` where something else was sent (serde, pydantic, LMI's input parser).
+WANTS_INPUTS = re.compile(
+    r"(missing|required|expected|must (have|contain)|no)\b.{0,40}\binputs\b"
+    r"|\binputs\b.{0,60}\b(missing|required|not found|not provided|field required)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+#: How JumpStart's Llama 2 reports that `inputs` is a text and no list of dialogs: Python's words for it, or pydantic's.
+WANTS_DIALOGS = re.compile(
+    r"string indices must be integers|list indices must be integers|'str' object has no attribute '(get|keys|items)'"
+    r"|\binputs?\b.{0,40}\b(list of (dialogs?|dialogues?|messages|lists)|valid list)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+_CHAT = frozenset({"auto", "openai-chat"})
+_OPENAI = frozenset({"openai-chat", "openai-completions"})
+_NATIVE = frozenset({"auto", "lmi", "tgi"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Hint:
+    """A hint, for requests in some dialects whose error has some words."""
+
+    dialects: frozenset[str]
+    words: re.Pattern[str]
+    text: str
+
+
+_HINTS = (
+    _Hint(
+        _CHAT,
+        NO_CHAT_TEMPLATE,
+        "the model has no chat template: send completions, with is_chat_model=False in LlamaIndex or with a completion "
+        "class in LangChain (OCIModelDeploymentLLM, SagemakerEndpoint, ModelArtsLLM); dialect='tgi' sends `inputs`",
+    ),
+    _Hint(
+        _NATIVE,
+        WANTS_DIALOGS,
+        "JumpStart's Llama 2 takes dialogs: set dialect='jumpstart-llama'",
+    ),
+    _Hint(
+        _OPENAI,
+        WANTS_INPUTS,
+        "the server takes `inputs`: set dialect='auto', 'tgi', 'lmi' or 'jumpstart-llama'",
+    ),
+    _Hint(
+        frozenset({"openai-embeddings", "tei-embeddings"}),
+        re.compile(r"\btext_inputs\b"),
+        "JumpStart's models take `text_inputs`: set dialect='jumpstart-embeddings'",
+    ),
+    _Hint(
+        frozenset({"openai-embeddings"}),
+        WANTS_INPUTS,
+        "the server takes `inputs`: set dialect='tei-embeddings', or 'auto-embeddings'",
+    ),
+)
+
+
+def with_hint(error: MDStreamError, dialect: str) -> MDStreamError:
+    """The error of a rejected request, with what to set instead where its words tell that.
+
+    >>> error = InvalidRequest("422: Template error: template not found")
+    >>> "is_chat_model=False" in str(with_hint(error, "openai-chat"))
+    True
+    """
+    if not isinstance(error, InvalidRequest | ServerError) or isinstance(error, ContextOverflow):
+        return error
+    words = f"{error} {error.raw or ''}"
+    found = (hint.text for hint in _HINTS if dialect in hint.dialects and hint.words.search(words))
+    if (hint := next(found, None)) is not None:
+        error.args = (f"{error} (hint: {hint})",)
+    return error

@@ -1,0 +1,45 @@
+"""The index of each result in a list, by which it belongs to one of the inputs."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+#: How many indices an error message lists.
+_MAX_LISTED = 5
+
+
+def describe_wrong_indices(indices: Sequence[int], inputs: int, *, complete: bool = True) -> str:
+    """Say which indices are out of range, repeated or missing; an empty string where all are right.
+
+    Args:
+        indices: The indices of the results, in any order.
+        inputs: How many inputs there were.
+        complete: Whether each input must have a result.
+
+    >>> describe_wrong_indices([0, 0, 7], 3)
+    'index 7 is out of range (0 to 2); index 0 came more than once; indices 1, 2 are missing'
+    >>> describe_wrong_indices([2, 0], 3, complete=False)
+    ''
+    """
+    found = {index for index in indices if 0 <= index < inputs}
+    outside = sorted({index for index in indices if not 0 <= index < inputs})
+    repeated = _repeated(indices) if len(set(indices)) < len(indices) else []
+    missing = (index for index in range(inputs) if index not in found)
+    problems = [
+        _sentence(outside, len(outside), "is", "are", f"out of range (0 to {inputs - 1})"),
+        _sentence(repeated, len(repeated), "came", "came", "more than once"),
+        _sentence(missing, inputs - len(found) if complete else 0, "is", "are", "missing"),
+    ]
+    return "; ".join(filter(None, problems))
+
+
+def _repeated(indices: Iterable[int]) -> list[int]:
+    seen: set[int] = set()
+    return sorted({index for index in indices if index in seen or seen.add(index)})  # type: ignore[func-returns-value]
+
+
+def _sentence(indices: Iterable[int], count: int, one: str, several: str, problem: str) -> str:
+    if not count:
+        return ""
+    listed = ", ".join(map(str, islice(indices, _MAX_LISTED)))
+    more = f" and {count - _MAX_LISTED} more" if count > _MAX_LISTED else ""
+    return f"index {listed} {one} {problem}" if count == 1 else f"indices {listed}{more} {several} {problem}"

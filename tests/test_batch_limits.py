@@ -1,0 +1,318 @@
+"""Too many inputs for a server: the batches are cut to the limit that it reports, and the limit is remembered."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from _json_server import CLASSES, FIELDS, Embedder, responding
+from _langchain_clouds import cloud, emulator
+from _llamaindex_vectors import embedding_at, reranker_at
+from _vectors import EMBEDDING, RANKING
+
+import langchain_mdstream as lc
+from mdstream_core.batches import Batches
+from mdstream_core.dialects._batch_limits import BatchLimit, find_batch_limit
+from mdstream_core.emulator import Emulator
+from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, RateLimited, ServerError, StreamFailure
+
+__all__ = ["cloud", "emulator"]  # fixtures
+
+TEXTS = [f"text number {number}" for number in range(50)]
+
+#: Sentences of servers, asked with 50 inputs, and the limit in them.
+SENTENCES: dict[str, int] = {
+    "batch size 50 > maximum allowed batch size 32": 32,
+    "Validation: batch size 50 > maximum allowed batch size 32": 32,
+    "input batch size 50 > maximum allowed batch size 32": 32,
+    "max_client_batch_size=16 exceeded": 16,
+    "[request id: <id_unknown>] inference request batch-size must be <= 8 for 'bge'": 8,
+    "request specified batch-size 50, maximum batch-size is 8": 8,
+    "body -> input: List should have at most 32 items after validation, not 50": 32,
+    "input: ensure this value has at most 32 items": 32,
+    "Invalid 'input': array too long. Expected an array with maximum length 20, but got an array with length 50 instead.": 20,
+    "Too many inputs. The max number of inputs is 16. We hope to increase this soon.": 16,
+    "Too many inputs. The max number of inputs is 1.": 1,
+    "invalid request: total number of texts must be at most 48 - received 50": 48,
+    "invalid request: number of documents must not exceed 10": 10,
+    "The batch size limit is 24. Your batch size is 50.": 24,
+    "batch size is invalid, it should not be larger than 10.: input.contents": 10,
+    "Value error, batch size is invalid, it should not be larger than 25.": 25,
+    "The inputs array cannot be longer than 40": 40,
+    "input has 50 texts; embedText takes 40 at most: send them in batches": 40,
+    "32 instance(s) is allowed per prediction. Actual: 50": 32,
+    "the service accepts up to 12 texts per request": 12,
+    "input数组最大不得超过64条": 0,
+    "input数组最大不得超过25条": 25,
+    "Too many inputs": 25,
+    "batch too large": 25,
+}
+
+
+@pytest.mark.parametrize(("words", "limit"), SENTENCES.items(), ids=[words[:40] for words in SENTENCES])
+def test_the_limit_is_read(words: str, limit: int) -> None:
+    """From the sentences of many servers; without a number it is half of what was sent."""
+    expected = BatchLimit(inputs=limit) if limit else None
+
+    assert expected == find_batch_limit(InvalidRequest(words, status=422), 50, 5000)
+    assert expected == find_batch_limit(ServerError("424 ModelError", status=424, raw=words), 50, 5000)
+    assert None is find_batch_limit(InvalidRequest(words, status=422), 1, 5000)
+
+
+#: Sentences that are about something else.
+OTHERS: dict[str, MDStreamError] = {
+    "a text that is too long": ContextOverflow("413: `inputs` must have less than 32 tokens. Given: 534"),
+    "tokens": InvalidRequest("inputs must have at most 32 tokens"),
+    "characters": InvalidRequest("each text is limited to 20 characters"),
+    "llama.cpp's physical batch": ServerError(
+        "input (600 tokens) is too large to process. increase the physical batch size (current batch size: 32)"
+    ),
+    "more than was sent": InvalidRequest("batch size 50 > maximum allowed batch size 64"),
+    "a rate": RateLimited("too many requests: at most 10 texts per minute"),
+    "an empty text": InvalidRequest("`inputs` cannot be empty"),
+    "dimensions": InvalidRequest("inputs: at most 32 dimensions"),
+    "a failure of the stream": StreamFailure("batch size 50 > maximum allowed batch size 32"),
+    "the model's own batch": InvalidRequest("the model 'm' does not exist"),
+}
+
+
+@pytest.mark.parametrize("error", OTHERS.values(), ids=OTHERS)
+def test_other_errors_are_no_limit(error: MDStreamError) -> None:
+    """Smaller batches would not help."""
+    assert None is find_batch_limit(error, 50, 5000)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (413, "Payload Too Large"),
+        (413, "Failed to buffer the request body: length limit exceeded"),
+        (400, "The max allowed tokens per submitted batch is 1000"),
+        (400, "Requested 600000 tokens, max 300000 tokens per request"),
+    ],
+)
+def test_a_request_that_is_too_large(status: int, words: str) -> None:
+    """The next ones have half as many bytes."""
+    assert BatchLimit(size=2500) == find_batch_limit(InvalidRequest(words, status=status), 50, 5000)
+
+
+def limited(limit: int, status: int = 422) -> Any:
+    """A server that takes no more texts than this, in one of the shapes."""
+
+    def respond(body: dict[str, Any]) -> tuple[int, Any]:
+        texts = body.get("input") or body.get("inputs")
+        if len(texts) > limit:
+            text = f"batch size {len(texts)} > maximum allowed batch size {limit}"
+            return status, {"error": text, "error_type": "Validation"}
+        return 200, {"data": [{"index": at, "embedding": [float(text[12:])]} for at, text in enumerate(texts)]}
+
+    return respond
+
+
+def sizes(server: Any) -> list[int]:
+    return [len(body.get("input") or body.get("inputs")) for body in server.notes]
+
+
+EXPECTED = [[float(number)] for number in range(50)]
+
+
+@pytest.mark.parametrize(("framework", "platform"), CLASSES)
+@pytest.mark.parametrize("at_once", [1, 4])
+async def test_every_class_cuts_its_batches(framework: str, platform: str, at_once: int) -> None:
+    """Once: the limit belongs to the object, sync and async."""
+    with responding(limited(8)) as server:
+        embedder = Embedder(framework, platform, server, max_concurrency=at_once, batch_size=25)
+        assert EXPECTED == embedder.embed(TEXTS)
+        assert 8 in sizes(server)
+        assert 2 >= sizes(server).count(25) >= 1
+        server.notes.clear()
+        assert EXPECTED == await embedder.aembed(TEXTS) == embedder.embed(TEXTS)
+        assert {8, 2} == set(sizes(server))
+
+        server.notes.clear()
+        other = Embedder(framework, platform, server, max_concurrency=at_once, batch_size=25)
+        assert EXPECTED == await other.aembed(TEXTS)
+        assert 2 >= sizes(server).count(25) >= 1
+
+
+@pytest.mark.parametrize("status", [400, 413, 422, 424])
+@pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
+def test_in_the_middle_of_a_list(framework: str, status: int) -> None:
+    """A server that becomes stricter: what was answered stays, the rest is cut."""
+    answered = 0
+
+    def respond(body: dict[str, Any]) -> tuple[int, Any]:
+        nonlocal answered
+        answered += 1
+        reply: tuple[int, Any] = limited(10 if answered <= 2 else 4, status)(body)
+        return reply
+
+    with responding(respond) as server:
+        assert EXPECTED == Embedder(framework, "OCI", server, max_concurrency=1, batch_size=10).embed(TEXTS)
+        assert [10, 10, 10, *[4] * 7, 2] == sizes(server)
+
+
+async def test_many_threads_and_tasks_share_what_was_learnt() -> None:
+    """All lists come whole; nobody sends too many once it is known."""
+    with responding(limited(7)) as server:
+        embedder = Embedder("LangChain", "OCI", server, max_concurrency=3)
+        with ThreadPoolExecutor(6) as threads:
+            assert [EXPECTED] * 6 == list(threads.map(embedder.embed, [TEXTS] * 6))
+        assert 6 >= sizes(server).count(50) >= 1
+        server.notes.clear()
+        assert [EXPECTED] * 4 == await asyncio.gather(*(embedder.aembed(TEXTS) for _ in range(4)))
+        assert {7, 1} == set(sizes(server))
+
+
+@pytest.mark.parametrize("status", [424, 500, 503])
+def test_a_limit_is_not_retried(status: int) -> None:
+    """The same request would be rejected again, with whatever status."""
+    with responding(limited(10, status)) as server:
+        assert EXPECTED == Embedder("LangChain", "OCI", server, max_retries=3, max_concurrency=1).embed(TEXTS)
+        assert [50, *[10] * 5] == sizes(server)
+
+
+@pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
+async def test_a_server_that_names_no_number(framework: str) -> None:
+    """The batch is halved until it is taken."""
+
+    def respond(body: dict[str, Any]) -> tuple[int, Any]:
+        if len(body["input"]) > 6:
+            return 400, {"error": {"message": "Too many inputs"}}
+        reply: tuple[int, Any] = limited(6)(body)
+        return reply
+
+    with responding(respond) as server:
+        embedder = Embedder(framework, "OCI", server, max_concurrency=1)
+        assert EXPECTED == embedder.embed(TEXTS)
+        assert [50, 25, 12, *[6] * 8, 2] == sizes(server)
+        assert EXPECTED == await embedder.aembed(TEXTS)
+
+
+@pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
+async def test_a_body_that_is_too_large(framework: str) -> None:
+    """By its bytes: fewer texts are sent together; one that is too large alone is an error, with the others."""
+
+    def respond(body: dict[str, Any]) -> tuple[int, Any]:
+        if sum(map(len, body["input"])) > 3000:
+            return 413, {"error": "Payload Too Large"}
+        return 200, {"data": [{"index": at, "embedding": [float(len(text))]} for at, text in enumerate(body["input"])]}
+
+    texts = ["x" * 1000] * 10
+    with responding(respond) as server:
+        embedder = Embedder(framework, "OCI", server, max_concurrency=1)
+        assert [[1000.0]] * 10 == embedder.embed(texts) == await embedder.aembed(texts)
+        assert [10, 5, 2, 2, 2, 2, 2] == sizes(server)[:7]
+        with pytest.raises(InvalidRequest, match="Payload Too Large") as caught:
+            embedder.embed([*texts, "x" * 4000])
+        assert list(range(10)) == [one.index for one in caught.value.partial.embeddings]  # type: ignore[union-attr]
+        with pytest.raises(InvalidRequest, match="Payload Too Large"):
+            await embedder.aembed(["x" * 4000])
+
+
+def test_a_limit_is_never_more_than_the_batch_size() -> None:
+    """What the user set holds beside what the server reports, also where batches are put together anew."""
+
+    def respond(body: dict[str, Any]) -> tuple[int, Any]:
+        if sum(map(len, body["input"])) > 60:
+            return 413, {"error": "Payload Too Large"}
+        reply: tuple[int, Any] = limited(100)(body)
+        return reply
+
+    with responding(respond) as server:
+        embedder = Embedder("LangChain", "OCI", server, max_concurrency=1, batch_size=5)
+        assert EXPECTED == embedder.embed(TEXTS)
+        assert 5 == max(sizes(server))
+
+
+@pytest.mark.parametrize("name", ["OCI model deployment, vLLM", "SageMaker vLLM", "ModelArts", "MaaS"])
+def test_tei_behind_every_platform(name: str) -> None:
+    """The emulator has TEI's limit: embeddings of both frameworks, and rankings."""
+    with Emulator(max_batch_size=8) as there:
+        embedding = embedding_at(there, EMBEDDING[name])
+        assert 50 == len(embedding.get_text_embedding_batch(TEXTS))
+        reranker = reranker_at(there, RANKING[name.removesuffix(", vLLM")], top_n=3)
+        best = reranker.rank([*TEXTS, "the Nile is a river"], "Which is a river?").ranking
+        assert 50 == best[0].index
+        assert 3 == len(best)
+
+
+@pytest.mark.parametrize("limit", [4, 16])
+def test_tei_on_sagemaker_with_another_limit(limit: int) -> None:
+    """`--max-client-batch-size` may be less than 32."""
+    with Emulator(max_batch_size=limit) as there:
+        embedding = embedding_at(there, EMBEDDING["SageMaker TEI"], auth_type="none")
+        vectors = embedding.get_text_embedding_batch(TEXTS)
+        assert vectors[7] == embedding.get_text_embedding(TEXTS[7])
+        refused = [len(request.json["inputs"]) for request in there.requests if len(request.json["inputs"]) > limit]
+        assert 1 <= len(refused) <= 2
+
+
+def test_a_form_is_not_forgotten_with_a_limit() -> None:
+    """A container that takes `input` and reports a limit is asked so from then on."""
+    with Emulator(max_batch_size=8) as there:
+        embedding = embedding_at(there, EMBEDDING["SageMaker vLLM"], max_concurrency=1)
+        embedding.get_text_embedding_batch(TEXTS)
+        assert 1 == sum("inputs" in request.json for request in there.requests)
+
+
+def test_a_batch_size_above_what_oci_takes(cloud: Emulator) -> None:
+    """Our own check of a request is read as the service's is."""
+    embedding = embedding_at(cloud, EMBEDDING["OCI GenAI"], batch_size=200)
+
+    assert 120 == len(embedding.get_text_embedding_batch([f"text {number}" for number in range(120)]))
+    assert [24, 96] == sorted(len(request.json["inputs"]) for request in cloud.requests)
+
+
+def test_the_progress_bar_counts_each_text_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """A batch that is cut counts when its pieces are answered."""
+    with responding(limited(8)) as server:
+        lc.OCIModelDeploymentEmbeddings(**FIELDS["OCI"](server), show_progress_bar=True).embed_documents(TEXTS)
+
+    assert "50/50" in capsys.readouterr().err
+
+
+EMPTY = {
+    "one": (["a", "", "c"], r"empty is the text at index 1\)"),
+    "two": (["", "b", ""], r"empty is the text at index 0, 2\)"),
+    "many": ([""] * 9, r"index 0, 1, 2, 3, 4 …\)"),
+}
+
+
+@pytest.mark.parametrize(("texts", "words"), EMPTY.values(), ids=EMPTY)
+@pytest.mark.parametrize(("framework", "platform"), CLASSES)
+async def test_empty_texts_are_named(framework: str, platform: str, texts: list[str], words: str) -> None:
+    """Where a server rejects a request that has some."""
+    body = {"error": {"message": "'$.input' is invalid.", "type": "invalid_request_error"}}
+    with responding(lambda asked: (400, body)) as server:
+        embedder = Embedder(framework, platform, server)
+        with pytest.raises(InvalidRequest, match=words):
+            embedder.embed(texts)
+        with pytest.raises(InvalidRequest, match=words):
+            await embedder.aembed(texts)
+        with pytest.raises(InvalidRequest) as caught:
+            embedder.embed(["a", "b"])
+        assert "hint" not in str(caught.value)
+
+
+def test_nothing_is_cut_after_the_end() -> None:
+    """A batch that is refused when all were stopped is not asked again."""
+    batches = Batches([1] * 8, most=4, learn_limit=lambda error, inputs, size: BatchLimit(inputs=2))
+    span = batches.take()
+    assert span is not None
+    batches.stop()
+    with batches.asking(span):
+        raise InvalidRequest("too many inputs")
+    assert None is batches.take()
+
+
+def test_a_limit_that_cuts_nothing_ends_the_taking() -> None:
+    """Empty texts have no bytes that could be halved."""
+    batches = Batches([0] * 8, most=4, learn_limit=lambda error, inputs, size: BatchLimit(size=0))
+    span = batches.take()
+    assert span is not None
+    with batches.asking(span):
+        raise InvalidRequest("Payload Too Large")
+    assert None is batches.take()
+    with pytest.raises(InvalidRequest, match="Payload"):
+        batches.reply()

@@ -1,0 +1,95 @@
+"""Bodies in a content coding that was not accepted: an error names it, whatever is installed."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from _raw_server import answer, serving
+
+import langchain_mdstream as lc
+import llamaindex_mdstream as li
+from mdstream_core.errors import MalformedStream, ServerError
+
+try:
+    import zstandard
+except ImportError:
+    zstandard = None  # type: ignore[assignment]
+
+CHUNKS: list[dict[str, Any]] = [
+    {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hello"}}]},
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+]
+STREAM = b"".join(b"data: %s\n\n" % json.dumps(chunk).encode() for chunk in CHUNKS) + b"data: [DONE]\n\n"
+
+
+def response(body: bytes, coding: str, status: str = "200 OK") -> bytes:
+    """A stream in a coding, whole in one piece."""
+    head = f"HTTP/1.1 {status}\r\ncontent-type: text/event-stream\r\ncontent-encoding: {coding}\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+#: The header's value, and the coding that the error names.
+CODINGS = {
+    "br": "br",
+    "zstd": "zstd",
+    "BR": "br",
+    "compress": "compress",
+    "gzip, br": "br",
+    "dcz": "dcz",
+    "x" * 300: "x" * 100,
+}
+
+
+@pytest.mark.parametrize(("coding", "named"), CODINGS.items(), ids=[name[:12] for name in CODINGS])
+async def test_it_is_named(coding: str, named: str) -> None:
+    """Streamed and whole, both frameworks, sync and async."""
+    with serving(answer(response(b"\x0b\x02\x80hello", coding))) as server:
+        fields: dict[str, Any] = {"endpoint": f"{server.url}/ocid1.x", "auth_type": "none", "max_retries": 0}
+        chat, llm = lc.ChatOCIModelDeployment(**fields), li.OCIDataScience(**fields)
+        words = f"content-encoding '{named}', which the request did not accept"
+        for ask in (
+            lambda: chat.invoke("Hi"),
+            lambda: list(chat.stream("Hi")),
+            lambda: llm.complete("Hi"),
+            lambda: list(llm.stream_complete("Hi")),
+        ):
+            with pytest.raises(MalformedStream, match=words):
+                ask()
+        with pytest.raises(MalformedStream, match=words):
+            await chat.ainvoke("Hi")
+        with pytest.raises(MalformedStream, match=words):
+            await llm.acomplete("Hi")
+        assert all(b"accept-encoding: gzip, deflate\r\n" in request.lower() for request in server.requests)
+
+
+@pytest.mark.parametrize("coding", ["identity", "", "Identity"])
+async def test_no_coding_at_all(coding: str) -> None:
+    """Is spelled in several ways."""
+    with serving(answer(response(STREAM, coding))) as server:
+        chat = lc.ChatOCIModelDeployment(endpoint=f"{server.url}/ocid1.x", auth_type="none", max_retries=0)
+        assert ["Hello", "Hello"] == [chat.invoke("Hi", stream=True).text, (await chat.ainvoke("Hi", stream=True)).text]
+
+
+def test_the_status_of_an_error_counts() -> None:
+    """Where the body of an error response cannot be read, the status is the cause."""
+    with serving(answer(response(b"\x0b\x02\x80hello", "br", "503 Service Unavailable"))) as server:
+        chat = lc.ChatOCIModelDeployment(endpoint=f"{server.url}/ocid1.x", auth_type="none", max_retries=0)
+        with pytest.raises(ServerError, match="503"):
+            chat.invoke("Hi")
+
+
+@pytest.mark.skipif(zstandard is None, reason="httpx reads zstd only where the package zstandard is installed")
+@pytest.mark.filterwarnings("ignore:this http_client cannot see HTTP trailers")
+def test_a_client_that_accepts_a_coding_reads_it() -> None:
+    """Whose owner has asked for it."""
+    body = zstandard.ZstdCompressor().compress(STREAM)
+    with serving(answer(response(body, "zstd"))) as server, httpx.Client() as client:
+        chat = lc.ChatOCIModelDeployment(
+            endpoint=f"{server.url}/ocid1.x",
+            auth_type="none",
+            max_retries=0,
+            http_client=client,
+            default_headers={"accept-encoding": "gzip, zstd"},
+        )
+        assert "Hello" == chat.invoke("Hi", stream=True).text
