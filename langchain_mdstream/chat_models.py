@@ -1,6 +1,6 @@
 """Chat models."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, closing
 from typing import Any, ClassVar
 
@@ -12,8 +12,6 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict
 
 from langchain_mdstream._blocks import register
@@ -26,10 +24,9 @@ from langchain_mdstream._model import Model
 from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
 from langchain_mdstream._profiles import known_profile
 from langchain_mdstream._structured import Method, structured
+from langchain_mdstream._tools import Tool, openai_tool
 from langchain_mdstream._translate import Chunks, result
 from mdstream_core import Call
-
-Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 
 
 class ChatModel(Model, BaseChatModel):
@@ -143,17 +140,19 @@ class ChatModel(Model, BaseChatModel):
         """Let the model call tools.
 
         Args:
-            tools: Tools, functions, Pydantic classes, TypedDicts, or OpenAI and Anthropic tool dicts; may be empty.
+            tools: Tools, functions, Pydantic classes, TypedDicts, or dicts in the shape of OpenAI, Anthropic, Bedrock
+                or MCP; may be empty. Tools that a provider runs itself (`{"type": "web_search"}`) are refused by name.
             tool_choice: `"auto"`, `"none"`, `"any"` or `"required"` or `True` for at least one, a tool's name, or
                 OpenAI's own form.
-            strict: Whether the arguments must follow the schema.
+            strict: Whether the arguments must follow the schema: it is closed (`additionalProperties: false`) and all
+                fields are required in each of its objects, as OpenAI's strict mode wants it.
             parallel_tool_calls: Whether more than one call may be made at once.
             kwargs: Bound as they are, such as `response_format`.
 
         Returns:
             A runnable whose messages may have `tool_calls`.
         """
-        wires = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        wires = [openai_tool(tool, strict=strict) for tool in tools]
         choice = _choice(tool_choice, [wire["function"]["name"] for wire in wires]) if wires else None
         bound = {"tools": wires or None, "tool_choice": choice, "parallel_tool_calls": parallel_tool_calls}
         return super().bind(**{name: value for name, value in bound.items() if value is not None}, **kwargs)
@@ -194,7 +193,7 @@ class ChatModel(Model, BaseChatModel):
             messages: The conversation.
             tools: The tools that are offered with it, as for `bind_tools`.
         """
-        wires = [convert_to_openai_tool(tool) for tool in tools or ()]
+        wires = [openai_tool(tool) for tool in tools or ()]
         answer = self._tokenized({"messages": openai_messages(messages), "tools": wires or None})
         if answer is not None:
             return int(answer["count"])

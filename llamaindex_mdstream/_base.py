@@ -146,7 +146,8 @@ class MDStreamLLM(StructuredOutput):
 
     def _question(self, asked: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         names = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body")
-        return _question.question({name: getattr(self, name) for name in names}, self.additional_kwargs, given, asked)
+        fields = {name: getattr(self, name) for name in names}
+        return _question.question(fields, self.additional_kwargs, given, asked, strict=self.strict)
 
     def _call(self, body: dict[str, Any], given: dict[str, Any], *, stream: bool) -> Call:
         headers = _headers.named(self.additional_kwargs, given)

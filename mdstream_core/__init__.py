@@ -18,8 +18,11 @@ from mdstream_core.dialects import (
     OpenAICompletions,
     dialect,
     embedding_dialect,
+    function_tool,
     oci_dialect_name,
     ranking_dialect,
+    strict_schema,
+    with_strict,
 )
 from mdstream_core.errors import MDStreamError, MissingExtra
 from mdstream_core.events import (
@@ -85,8 +88,11 @@ __all__ = [
     "dialect",
     "embedding_dialect",
     "errors",
+    "function_tool",
     "is_unfinished",
     "oci_dialect_name",
     "progress",
     "ranking_dialect",
+    "strict_schema",
+    "with_strict",
 ]

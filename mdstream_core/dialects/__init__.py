@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
+from mdstream_core.dialects._function_tools import function_tool, with_strict
 from mdstream_core.dialects._learning import Learning
 from mdstream_core.dialects._oci_quirks import oci_dialect_name
+from mdstream_core.dialects._strict_schema import strict_schema
 from mdstream_core.dialects.auto import Auto
 from mdstream_core.dialects.embeddings import AutoEmbeddings, OCIEmbedText, OpenAIEmbeddings, TEIEmbeddings
 from mdstream_core.dialects.inquiries import Models, Tokenize
@@ -51,8 +53,11 @@ __all__ = [
     "Tokenize",
     "dialect",
     "embedding_dialect",
+    "function_tool",
     "oci_dialect_name",
     "ranking_dialect",
+    "strict_schema",
+    "with_strict",
 ]
 
 D = TypeVar("D", bound=Dialect)
