@@ -7,10 +7,11 @@ field adds to its schema (`json_schema_extra`, `examples`) is lost there and is 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from typing import Any, get_args, is_typeddict
+from typing import Any, get_args
 
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
@@ -51,7 +52,7 @@ def _is_class(tool: Tool) -> bool:
     """Whether Pydantic reads the arguments, which then says itself where `None` is allowed."""
     if isinstance(tool, BaseTool):
         return not isinstance(tool.args_schema, dict)
-    return not isinstance(tool, Mapping) and not is_typeddict(tool)
+    return not isinstance(tool, Mapping) and not (isinstance(tool, type) and not is_basemodel_subclass(tool))
 
 
 def _restore_keywords(tool: BaseTool, parameters: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Chat models."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from typing import Any, ClassVar
 
@@ -26,7 +26,7 @@ from langchain_mdstream._profiles import known_profile
 from langchain_mdstream._structured import Method, structured
 from langchain_mdstream._tools import Tool, openai_tool
 from langchain_mdstream._translate import Chunks, result
-from mdstream_core import Call
+from mdstream_core import Call, Dialect, ReasoningHistory, SendReasoning, is_reasoning_relevant
 
 
 class ChatModel(Model, BaseChatModel):
@@ -37,6 +37,15 @@ class ChatModel(Model, BaseChatModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     kind: ClassVar[Kind] = "chat"
+
+    send_reasoning: SendReasoning | None = None
+    """Of which earlier responses the reasoning is sent back to the model: `"never"`; `"tool_turns"`, of those that
+    called tools since the user's last message; or `"always"`, of all.
+
+    Where it is `None`, the model's family decides (DeepSeek V3.2 and V4, Kimi K2 Thinking and later: always; GLM 4.5
+    and later, MiniMax M2, gpt-oss: tool turns; others: never), and a server that refuses a request because reasoning
+    is missing is asked again with it, and so from then on. Reasoning of other providers is never sent.
+    """
 
     def _generate(
         self,
@@ -224,7 +233,12 @@ class ChatModel(Model, BaseChatModel):
                 **kwargs,
                 "tool_choice": _choice(choice, [tool.get("function", {}).get("name") for tool in tools]),
             }
-        return self._call({"messages": openai_messages(messages)}, stop, kwargs, stream=stream)
+        return self._call({"messages": openai_messages(messages, reasoning=True)}, stop, kwargs, stream=stream)
+
+    def _with_history(self, spoken: Dialect, question: Mapping[str, Any]) -> Dialect:
+        if not is_reasoning_relevant(question.get("messages")):
+            return spoken
+        return ReasoningHistory(spoken, self.send_reasoning, self.service.reasoning_rules)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """What the cache goes by: core's own, and all that an answer depends on but is not serialized."""
@@ -270,7 +284,7 @@ class ChatOCIModelDeployment(OnOCIModelDeployment, ChatModel):
         `pip install 'mdstream-llm[langchain,oci-lite]'`; `[langchain,oci]` for instance principals and OKE workloads.
 
     Key init args — completion params:
-        model, temperature, top_p, max_tokens, stop, seed, n, logprobs, model_kwargs, extra_body
+        model, temperature, top_p, max_tokens, stop, seed, n, logprobs, send_reasoning, model_kwargs, extra_body
 
     Key init args — client params:
         endpoint, region, route, auth, auth_type, auth_profile, api_key, timeout, max_retries, default_headers,

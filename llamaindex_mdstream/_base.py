@@ -21,7 +21,7 @@ from llamaindex_mdstream._callbacks import told_as_chat, told_as_completion
 from llamaindex_mdstream._platforms import Kind
 from llamaindex_mdstream._structured import StructuredOutput
 from llamaindex_mdstream._translate import openai_messages
-from mdstream_core import Call, Dialect, Markup, dialect
+from mdstream_core import Call, Dialect, Markup, ReasoningHistory, dialect, is_reasoning_relevant
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
@@ -128,7 +128,7 @@ class MDStreamLLM(StructuredOutput):
         self, messages: Sequence[ChatMessage], given: dict[str, Any], *, stream: bool
     ) -> tuple[Call, Answer[ChatResponse]]:
         if self.is_chat_model:
-            asked: dict[str, Any] = {"messages": openai_messages(messages)}
+            asked: dict[str, Any] = {"messages": openai_messages(messages, reasoning=True)}
         else:
             asked = {"prompt": self.messages_to_prompt(messages)}  # type: ignore[misc]  # a validator sets it
         body = self._question(asked, given)
@@ -162,9 +162,11 @@ class MDStreamLLM(StructuredOutput):
 
     def _spoken(self, body: dict[str, Any]) -> Dialect:
         spoken = dialect(self._named(body))
-        if self.tool_call_parser is None and self.reasoning_parser is None:
+        if self.tool_call_parser or self.reasoning_parser:
+            spoken = Markup(spoken, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)
+        if not is_reasoning_relevant(body.get("messages")):
             return spoken
-        return Markup(spoken, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)
+        return ReasoningHistory(spoken, self.send_reasoning, self._service().reasoning_rules)
 
     def _whole(self, call: Call, answer: Answer[R]) -> R:
         with _streams.partial_kept(answer):

@@ -10,6 +10,12 @@ from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
 from mdstream_core.dialects._function_tools import function_tool, with_strict
 from mdstream_core.dialects._learning import Learning
 from mdstream_core.dialects._oci_quirks import oci_dialect_name
+from mdstream_core.dialects._reasoning_history import (
+    ReasoningHistory,
+    ReasoningRule,
+    SendReasoning,
+    is_reasoning_relevant,
+)
 from mdstream_core.dialects._strict_schema import strict_schema
 from mdstream_core.dialects.auto import Auto
 from mdstream_core.dialects.embeddings import AutoEmbeddings, OCIEmbedText, OpenAIEmbeddings, TEIEmbeddings
@@ -46,14 +52,18 @@ __all__ = [
     "OpenAIChat",
     "OpenAICompletions",
     "OpenAIEmbeddings",
+    "ReasoningHistory",
+    "ReasoningRule",
     "Rerank",
     "Score",
+    "SendReasoning",
     "TEIEmbeddings",
     "TEIRerank",
     "Tokenize",
     "dialect",
     "embedding_dialect",
     "function_tool",
+    "is_reasoning_relevant",
     "oci_dialect_name",
     "ranking_dialect",
     "strict_schema",

@@ -33,6 +33,8 @@ def _message(message: Mapping[str, Any]) -> Json:
     content = message.get("content")
     given = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     said: Json = {"role": role, "content": [_part(part) for part in given]}
+    if role == "ASSISTANT" and (reasoning := message.get("reasoning_content")):
+        said["content"].insert(0, {"type": "THINKING", "thinking": reasoning})
     if calls := message.get("tool_calls"):
         said["toolCalls"] = [_call(call) for call in calls]
     if not said["content"]:
