@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from _clouds import PLACES, cloud, emulator
 from _langchain_clouds import chat_at
+from _tool_models import genai
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from llama_index.core.base.llms.types import ChatMessage, TextBlock, ToolCallBlock
 
-from llamaindex_mdstream import OCIGenAI
 from mdstream_core.dialects import dialect
 from mdstream_core.emulator import Emulator
 from mdstream_core.emulator.services import _genai_asked
@@ -259,8 +259,7 @@ def test_llamaindex_sends_each_result_with_its_call(cloud: Emulator, model: str,
     The same from messages of LlamaIndex.
     """
     messages, wanted = ROUNDS[case]
-    at = cloud.oci_generative_ai
-    llm = OCIGenAI(service_endpoint=at.endpoint, compartment_id=at.compartment_id, model=model, auth_type="none")
+    llm = genai(cloud, model)
     match way:
         case "chat":
             llm.chat(_li(messages))
@@ -280,9 +279,7 @@ def test_llamaindex_names_calls_without_ids_by_their_place(cloud: Emulator) -> N
         *[user(), calls((None, "Rome"), (None, "Oslo")), result("call_0", "hot"), result("call_1", "cold")],
         *[user(), calls((None, "Lima"), (None, "Cairo")), result("call_0", "mild"), result("call_1", "dry")],
     ]
-    at = cloud.oci_generative_ai
-    llm = OCIGenAI(service_endpoint=at.endpoint, compartment_id=at.compartment_id, model=GEMINI, auth_type="none")
-    llm.chat(_li(messages))
+    genai(cloud, GEMINI).chat(_li(messages))
 
     assert ROUNDS["ids of another round"][1] == _generic(cloud.last.json["chatRequest"])
 

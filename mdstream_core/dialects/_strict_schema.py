@@ -32,7 +32,9 @@ def strict_schema(schema: Mapping[str, Any] | None, *, nullable: bool = True) ->
     {'type': 'object', 'properties': {'city': {'anyOf': [{'type': 'string'}, {'type': 'null'}]}}, \
 'required': ['city'], 'additionalProperties': False}
     """
-    root = {"type": "object", "properties": {}, **(schema or {})}
+    root = dict(schema or {})
+    if not root.keys() & {"properties", "additionalProperties", "$ref", "allOf", "anyOf", "oneOf"}:
+        root = {"type": "object", "properties": {}, **root}
     strict: Json = _strict(root, root, nullable, 0)
     return strict
 
