@@ -47,6 +47,12 @@ BUILT_IN: dict[str, tuple[Json, str]] = {
 FUNCTIONS: dict[str, Json] = {
     "OpenAI's chat": {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}}},
     "OpenAI's responses": {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}},
+    "OCI's GENERIC": {
+        "type": "FUNCTION",
+        "name": "f",
+        "description": "d",
+        "parameters": {"type": "object", "properties": {"a": {"type": "string"}}},
+    },
     "OpenAI's functions": {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}},
     "Anthropic's": {"name": "f", "description": "d", "input_schema": {"type": "object", "properties": {"a": {"type": "string"}}}},
     "Anthropic's with a type": {"type": "custom", "name": "f", "description": "d", "input_schema": {"type": "object", "properties": {"a": {"type": "string"}}}},
@@ -215,3 +221,15 @@ def test_all_that_fields_add(cloud: Emulator, name: str) -> None:
     assert "date" == properties["day"]["format"]
     assert {"pattern": "^[a-z]$", "examples": ["a", "b"], "default": "a", "type": "string"} == properties["host"]
     assert {"default": 3, "minimum": 1, "type": "integer"} == properties["plain"]
+
+
+def test_a_server_that_runs_such_a_tool_can_be_asked(cloud: Emulator) -> None:
+    """
+    Past the check: the OpenAI dialects send what they are given.
+    """
+    builtin = {"type": "web_search"}
+    deployment(cloud).bind(tools=[builtin]).invoke("Hi")
+    of_langchain = cloud.last.json["tools"]
+    llama(cloud).chat([ChatMessage("Hi")], extra_body={"tools": [builtin]})
+
+    assert [builtin] == of_langchain == cloud.last.json["tools"]

@@ -3,7 +3,7 @@
 | shape | whose |
 |---|---|
 | `{"type": "function", "function": {"name", "parameters", …}}` | OpenAI's chat completions; kept as it is |
-| `{"type": "function", "name", "parameters", …}` | OpenAI's Responses API |
+| `{"type": "function", "name", "parameters", …}` | OpenAI's Responses API; with `FUNCTION` OCI's GENERIC |
 | `{"name", "description", "parameters"}` | OpenAI's functions |
 | `{"name", "description", "input_schema"}`, also with `"type": "custom"` | Anthropic's |
 | `{"name", "description", "inputSchema"}` | MCP's `tools/list` |
@@ -64,7 +64,7 @@ def with_strict(wire: Json, *, nullable: bool = True) -> Json:
 
 def _is_function(tool: Mapping[str, Any]) -> bool:
     kind = tool.get("type")
-    return kind is None or (isinstance(kind, str) and kind in _TYPES)
+    return kind is None or (isinstance(kind, str) and kind.lower() in _TYPES)  # OCI's native form has capital letters
 
 
 def _function(tool: Mapping[str, Any]) -> Json | None:
