@@ -26,7 +26,7 @@ from langchain_mdstream._profiles import known_profile
 from langchain_mdstream._structured import Method, structured
 from langchain_mdstream._tools import Tool, openai_tool
 from langchain_mdstream._translate import Chunks, result
-from mdstream_core import Call, Dialect, ReasoningHistory, SendReasoning, is_reasoning_relevant
+from mdstream_core import Call, Dialect, ReasoningHistory, SendReasoning, has_assistant_messages
 
 
 class ChatModel(Model, BaseChatModel):
@@ -236,7 +236,7 @@ class ChatModel(Model, BaseChatModel):
         return self._call({"messages": openai_messages(messages, reasoning=True)}, stop, kwargs, stream=stream)
 
     def _with_history(self, spoken: Dialect, question: Mapping[str, Any]) -> Dialect:
-        if not is_reasoning_relevant(question.get("messages")):
+        if not has_assistant_messages(question.get("messages")):
             return spoken
         return ReasoningHistory(spoken, self.send_reasoning, self.service.reasoning_rules)
 

@@ -21,7 +21,7 @@ from llamaindex_mdstream._callbacks import told_as_chat, told_as_completion
 from llamaindex_mdstream._platforms import Kind
 from llamaindex_mdstream._structured import StructuredOutput
 from llamaindex_mdstream._translate import openai_messages
-from mdstream_core import Call, Dialect, Markup, ReasoningHistory, dialect, is_reasoning_relevant
+from mdstream_core import Call, Dialect, Markup, ReasoningHistory, dialect, has_assistant_messages
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
@@ -164,7 +164,7 @@ class MDStreamLLM(StructuredOutput):
         spoken = dialect(self._named(body))
         if self.tool_call_parser or self.reasoning_parser:
             spoken = Markup(spoken, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)
-        if not is_reasoning_relevant(body.get("messages")):
+        if not has_assistant_messages(body.get("messages")):
             return spoken
         return ReasoningHistory(spoken, self.send_reasoning, self._service().reasoning_rules)
 

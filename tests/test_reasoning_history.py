@@ -105,6 +105,8 @@ DEMANDS = {
     "Kimi": "thinking is enabled but reasoning_content is missing in assistant tool call message at index 2",
     "the other name": "assistant message 1 must include reasoning when thinking is enabled",
     "required": "reasoning_content is required for tool turns",
+    "wrapped": "Unsupported request: The reasoning_content in the thinking mode must be passed back to the API.",
+    "Pydantic": '{"detail":[{"type":"missing","loc":["body","messages",1,"assistant","reasoning_content"]}]}',
 }
 
 REFUSALS: dict[str, tuple[str, set[str]]] = {
@@ -116,6 +118,10 @@ REFUSALS: dict[str, tuple[str, set[str]]] = {
         {"reasoning_content"},
     ),
     "Fireworks": ("Extra inputs are not permitted, field: 'messages[2].reasoning', value: 'Hm.'", {"reasoning"}),
+    "with the value": (
+        "Extra inputs are not permitted, field: 'messages[2].reasoning', value: 'It must be 5.'",
+        {"reasoning"},
+    ),
     "in words": ("reasoning_content is not supported in messages", {"reasoning_content"}),
     "both": ("Unrecognized fields in messages: `reasoning_content`, `reasoning`", {"reasoning_content", "reasoning"}),
 }

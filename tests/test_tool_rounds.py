@@ -82,6 +82,10 @@ ROUNDS: dict[str, tuple[list[Message], Told]] = {
         ],
         [("Rome", "hot"), ("Oslo", "cold"), ("Lima", "mild"), ("Cairo", "dry")],
     ),
+    "results without ids": (
+        [user(), ROME, result(None, "hot"), result("", "cold")],
+        [("Rome", "hot"), ("Oslo", "cold")],
+    ),
     "a result that comes after the next call": (
         [user(), calls(("a", "Rome")), calls(("b", "Oslo")), result("b", "cold"), result("a", "hot")],
         [("Rome", "hot"), ("Oslo", "cold")],

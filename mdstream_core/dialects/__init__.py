@@ -14,7 +14,7 @@ from mdstream_core.dialects._reasoning_history import (
     ReasoningHistory,
     ReasoningRule,
     SendReasoning,
-    is_reasoning_relevant,
+    has_assistant_messages,
 )
 from mdstream_core.dialects._strict_schema import strict_schema
 from mdstream_core.dialects.auto import Auto
@@ -63,7 +63,7 @@ __all__ = [
     "dialect",
     "embedding_dialect",
     "function_tool",
-    "is_reasoning_relevant",
+    "has_assistant_messages",
     "oci_dialect_name",
     "ranking_dialect",
     "strict_schema",

@@ -52,8 +52,8 @@ _PLACEHOLDER = " "
 _FIELD = r"\breasoning(_content)?\b"
 _DEMANDED = re.compile(
     rf"""
-    {_FIELD} [^"{{}}\[\]]{{0,80}} \b(must\ be | missing | required)\b
-    | \b(missing | requires? | must\ (include | contain | have))\b [^"{{}}\[\]]{{0,80}} {_FIELD}
+    {_FIELD} [^"'{{}}\[\]]{{0,80}} \b(must\ be | missing | required)\b
+    | \b(missing | requires? | must\ (include | contain | have))\b [^"'{{}}\[\]]{{0,80}} {_FIELD}
     | "missing" [^{{}}]{{0,80}} "reasoning(_content)?" \s* \]  # Pydantic: the place of the missing field
     """,
     re.IGNORECASE | re.VERBOSE,
@@ -119,11 +119,10 @@ class ReasoningRule:
             return None
         words = f"{error} {error.raw or ''}"
         named = {name for name, pattern in _NAMED.items() if pattern.search(words)} if _REFUSED.search(words) else set()
-        if named - self.refused:
-            return replace(self, refused=self.refused | named)
-        if _DEMANDED.search(words) and not self.demanded and self.refused < set(_FIELDS):
-            return replace(self, mode="always", demanded=True)
-        return None
+        if _DEMANDED.search(words):
+            spent = self.demanded or self.refused >= set(_FIELDS)
+            return None if spent else replace(self, mode="always", demanded=True)
+        return replace(self, refused=self.refused | named) if named - self.refused else None
 
 
 def _turn_start(messages: Sequence[Mapping[str, Any]]) -> int:
@@ -169,11 +168,10 @@ class ReasoningHistory:
         """With the reasoning that the server asks for, or without a field that it refuses; else the inner's."""
         other = self._rule.after(error)
         if other is None or (other.demanded and self._mode == "never"):
-            self._forget(error)
-            return self._dialect.simpler(body, error)
+            return self._inner_simpler(body, error)
         before, messages = self._messages(self._rule), self._messages(other)
         if messages == before or body.get("messages") != before:  # nothing to change, or another request by now
-            return self._dialect.simpler(body, error)
+            return self._inner_simpler(body, error)
         if new := other.refused - self._rule.refused:
             told = f"the server refuses {' and '.join(sorted(new))} in messages ({error}): they are sent without it"
             warnings.warn(told, RuntimeWarning, stacklevel=2)
@@ -197,12 +195,14 @@ class ReasoningHistory:
         asked = {"model": self._question.get("model"), "messages": rule.apply(self._question.get("messages") or ())}
         return self._dialect.body(asked, stream=False).get("messages")
 
-    def _forget(self, error: MDStreamError) -> None:
-        """What a server asked for did not help, or another one answers now."""
-        if isinstance(error, InvalidRequest) and self._learned.get(self._model) == self._rule:
-            del self._learned[self._model]
+    def _inner_simpler(self, body: Mapping[str, Any], error: MDStreamError) -> Json | None:
+        """The inner dialect's. Where there is none, what was learnt is forgotten: it did not help, or holds no more."""
+        simpler = self._dialect.simpler(body, error)
+        if simpler is None and isinstance(error, InvalidRequest) and self._learned.get(self._model) == self._rule:
+            self._learned.pop(self._model, None)
+        return simpler
 
 
-def is_reasoning_relevant(messages: Any) -> bool:
-    """Whether a model has spoken in a conversation, so that there can be reasoning of it."""
+def has_assistant_messages(messages: Any) -> bool:
+    """Whether there are earlier responses in a conversation, which may have reasoning."""
     return any(isinstance(message, Mapping) and message.get("role") == "assistant" for message in messages or ())

@@ -5,6 +5,7 @@ in every response, and LlamaIndex names a call without an id after its place. A 
 assistant message before it that has a call with its id; a result without an id belongs to the next open call.
 """
 
+import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -95,17 +96,19 @@ def with_call_ids(messages: Sequence[Message], *, across_turns: bool) -> Sequenc
     Returns:
         The same object where nothing had to be renamed.
     """
-    named = _call_ids(messages, across_turns=across_turns)
-    if all(messages[at]["tool_calls"][place].get("id") == id for (at, place), id in named.items()):
-        return messages
-    pairs = pair_results(messages)
-    return [_renamed(at, message, named, pairs.get(at)) for at, message in enumerate(messages)]
+    named, pairs = _call_ids(messages, across_turns=across_turns), pair_results(messages)
+    renamed = [_renamed(at, message, named, pairs.get(at)) for at, message in enumerate(messages)]
+    return messages if all(map(operator.is_, renamed, messages)) else renamed
 
 
 def _renamed(at: int, message: Message, named: Mapping[CallPlace, str], place: CallPlace | None) -> Message:
-    if calls := _calls(message):
+    """The message under these ids; the same object where it has them."""
+    calls = _calls(message)
+    if any(call.get("id") != named[at, n] for n, call in enumerate(calls)):
         return {**message, "tool_calls": [{**call, "id": named[at, n]} for n, call in enumerate(calls)]}
-    return message if place is None else {**message, "tool_call_id": named[place]}
+    if place is None or message.get("role") != "tool" or message.get("tool_call_id") == named[place]:
+        return message
+    return {**message, "tool_call_id": named[place]}
 
 
 def _call_ids(messages: Sequence[Message], *, across_turns: bool) -> dict[CallPlace, str]:
