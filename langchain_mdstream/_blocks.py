@@ -143,6 +143,11 @@ def _calls(message: AIMessage) -> list[dict[str, Any]]:
     ]
 
 
+#: The names of our platforms in messages.
+PROVIDERS: set[str] = set()
+
+
 def register(provider: str) -> None:
     """Read messages of `provider` by these functions."""
+    PROVIDERS.add(provider)
     register_translator(provider, message_blocks, chunk_blocks)

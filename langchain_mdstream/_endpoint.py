@@ -274,11 +274,16 @@ class Endpoint(BaseModel):
     def _ask(self, question: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, stream: bool) -> Call:
         question = self._adapted(question)
         with langchain_errors():
-            return self.service.call(self._spoken(question, stream=stream), question, stream=stream, headers=headers)
+            spoken = self._with_history(self._spoken(question, stream=stream), question)
+            return self.service.call(spoken, question, stream=stream, headers=headers)
 
     def _adapted(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         """A question with what the platform's own fields add to it."""
         return question
+
+    def _with_history(self, spoken: Dialect, question: Mapping[str, Any]) -> Dialect:
+        """The dialect with what it has to know of earlier responses."""
+        return spoken
 
     def _spoken(self, question: Mapping[str, Any], *, stream: bool) -> Dialect:
         """What a question is asked in."""

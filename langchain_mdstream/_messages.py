@@ -18,16 +18,28 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from langchain_mdstream._reasoning import reasoning_of
+
 Part = dict[str, Any]
 
 
-def openai_messages(messages: Iterable[BaseMessage]) -> list[dict[str, Any]]:
+def openai_messages(messages: Iterable[BaseMessage], *, reasoning: bool = False) -> list[dict[str, Any]]:
     """The conversation as OpenAI messages.
+
+    Args:
+        messages: The conversation.
+        reasoning: Whether assistant messages have their `reasoning_content`, from which `ReasoningHistory` chooses.
 
     Raises:
         ValueError: A content block that these servers cannot take, by its name.
     """
-    return [wire for message in messages for wire in _message(message)]
+    wires = ((message, wire) for message in messages for wire in _message(message))
+    return [_with_reasoning(message, wire) if reasoning else wire for message, wire in wires]
+
+
+def _with_reasoning(message: BaseMessage, wire: dict[str, Any]) -> dict[str, Any]:
+    text = reasoning_of(message) if isinstance(message, AIMessage) else ""
+    return {**wire, "reasoning_content": text} if text else wire
 
 
 def _message(message: BaseMessage) -> list[dict[str, Any]]:
@@ -227,7 +239,7 @@ _PARTS: dict[str, Callable[[Mapping[str, Any]], Part | None]] = {
 #: What data is, by the first half of its media type; anything else is a file.
 _OF_MEDIA = {"image": _image, "audio": _audio, "video": _video}
 
-#: Tool calls stand in the message's `tool_calls`; reasoning is not said again to a model.
+#: Tool calls stand in the message's `tool_calls`, reasoning in a field of its own, if it is sent at all.
 _SAID_ELSEWHERE = frozenset(
     {"tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "function_call", "input_json_delta"}
     | {"reasoning", "thinking", "redacted_thinking"}

@@ -17,6 +17,7 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, Runn
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
+from langchain_mdstream._tools import openai_tool
 from mdstream_core import is_unfinished
 
 Method = Literal["json_schema", "function_calling", "json_mode", "guided_decoding"]
@@ -47,7 +48,7 @@ def structured(
 
 def json_schema_format(schema: Any, strict: bool | None) -> dict[str, Any]:
     """OpenAI's `response_format` for a Pydantic class, a TypedDict, a JSON schema or a tool."""
-    function = convert_to_openai_tool(schema, strict=strict)["function"]
+    function = openai_tool(schema, strict=strict)["function"]
     described = {"name": function["name"], "schema": function.get("parameters", {"type": "object"})}
     if text := function.get("description"):
         described["description"] = text

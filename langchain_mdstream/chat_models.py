@@ -1,6 +1,6 @@
 """Chat models."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from typing import Any, ClassVar
 
@@ -12,8 +12,6 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict
 
 from langchain_mdstream._blocks import register
@@ -26,10 +24,9 @@ from langchain_mdstream._model import Model
 from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
 from langchain_mdstream._profiles import known_profile
 from langchain_mdstream._structured import Method, structured
+from langchain_mdstream._tools import Tool, openai_tool
 from langchain_mdstream._translate import Chunks, result
-from mdstream_core import Call
-
-Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
+from mdstream_core import Call, Dialect, ReasoningHistory, SendReasoning, has_assistant_messages
 
 
 class ChatModel(Model, BaseChatModel):
@@ -40,6 +37,15 @@ class ChatModel(Model, BaseChatModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     kind: ClassVar[Kind] = "chat"
+
+    send_reasoning: SendReasoning | None = None
+    """Of which earlier responses the reasoning is sent back to the model: `"never"`; `"tool_turns"`, of those that
+    called tools since the user's last message; or `"always"`, of all.
+
+    Where it is `None`, the model's family decides (DeepSeek V3.2 and V4, Kimi K2 Thinking and later: always; GLM 4.5
+    and later, MiniMax M2, gpt-oss: tool turns; others: never), and a server that refuses a request because reasoning
+    is missing is asked again with it, and so from then on. Reasoning of other providers is never sent.
+    """
 
     def _generate(
         self,
@@ -143,17 +149,19 @@ class ChatModel(Model, BaseChatModel):
         """Let the model call tools.
 
         Args:
-            tools: Tools, functions, Pydantic classes, TypedDicts, or OpenAI and Anthropic tool dicts; may be empty.
+            tools: Tools, functions, Pydantic classes, TypedDicts, or dicts in the shape of OpenAI, Anthropic, Bedrock
+                or MCP; may be empty. Tools that a provider runs itself (`{"type": "web_search"}`) are refused by name.
             tool_choice: `"auto"`, `"none"`, `"any"` or `"required"` or `True` for at least one, a tool's name, or
                 OpenAI's own form.
-            strict: Whether the arguments must follow the schema.
+            strict: Whether the arguments must follow the schema: it is closed (`additionalProperties: false`) and all
+                fields are required in each of its objects, as OpenAI's strict mode wants it.
             parallel_tool_calls: Whether more than one call may be made at once.
             kwargs: Bound as they are, such as `response_format`.
 
         Returns:
             A runnable whose messages may have `tool_calls`.
         """
-        wires = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        wires = [openai_tool(tool, strict=strict) for tool in tools]
         choice = _choice(tool_choice, [wire["function"]["name"] for wire in wires]) if wires else None
         bound = {"tools": wires or None, "tool_choice": choice, "parallel_tool_calls": parallel_tool_calls}
         return super().bind(**{name: value for name, value in bound.items() if value is not None}, **kwargs)
@@ -194,7 +202,7 @@ class ChatModel(Model, BaseChatModel):
             messages: The conversation.
             tools: The tools that are offered with it, as for `bind_tools`.
         """
-        wires = [convert_to_openai_tool(tool) for tool in tools or ()]
+        wires = [openai_tool(tool) for tool in tools or ()]
         answer = self._tokenized({"messages": openai_messages(messages), "tools": wires or None})
         if answer is not None:
             return int(answer["count"])
@@ -225,7 +233,12 @@ class ChatModel(Model, BaseChatModel):
                 **kwargs,
                 "tool_choice": _choice(choice, [tool.get("function", {}).get("name") for tool in tools]),
             }
-        return self._call({"messages": openai_messages(messages)}, stop, kwargs, stream=stream)
+        return self._call({"messages": openai_messages(messages, reasoning=True)}, stop, kwargs, stream=stream)
+
+    def _with_history(self, spoken: Dialect, question: Mapping[str, Any]) -> Dialect:
+        if not has_assistant_messages(question.get("messages")):
+            return spoken
+        return ReasoningHistory(spoken, self.send_reasoning, self.service.reasoning_rules)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """What the cache goes by: core's own, and all that an answer depends on but is not serialized."""
@@ -271,7 +284,7 @@ class ChatOCIModelDeployment(OnOCIModelDeployment, ChatModel):
         `pip install 'mdstream-llm[langchain,oci-lite]'`; `[langchain,oci]` for instance principals and OKE workloads.
 
     Key init args — completion params:
-        model, temperature, top_p, max_tokens, stop, seed, n, logprobs, model_kwargs, extra_body
+        model, temperature, top_p, max_tokens, stop, seed, n, logprobs, send_reasoning, model_kwargs, extra_body
 
     Key init args — client params:
         endpoint, region, route, auth, auth_type, auth_profile, api_key, timeout, max_retries, default_headers,

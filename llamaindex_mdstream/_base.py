@@ -21,7 +21,7 @@ from llamaindex_mdstream._callbacks import told_as_chat, told_as_completion
 from llamaindex_mdstream._platforms import Kind
 from llamaindex_mdstream._structured import StructuredOutput
 from llamaindex_mdstream._translate import openai_messages
-from mdstream_core import Call, Dialect, Markup, dialect
+from mdstream_core import Call, Dialect, Markup, ReasoningHistory, dialect, has_assistant_messages
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
@@ -128,7 +128,7 @@ class MDStreamLLM(StructuredOutput):
         self, messages: Sequence[ChatMessage], given: dict[str, Any], *, stream: bool
     ) -> tuple[Call, Answer[ChatResponse]]:
         if self.is_chat_model:
-            asked: dict[str, Any] = {"messages": openai_messages(messages)}
+            asked: dict[str, Any] = {"messages": openai_messages(messages, reasoning=True)}
         else:
             asked = {"prompt": self.messages_to_prompt(messages)}  # type: ignore[misc]  # a validator sets it
         body = self._question(asked, given)
@@ -146,7 +146,8 @@ class MDStreamLLM(StructuredOutput):
 
     def _question(self, asked: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         names = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body")
-        return _question.question({name: getattr(self, name) for name in names}, self.additional_kwargs, given, asked)
+        fields = {name: getattr(self, name) for name in names}
+        return _question.question(fields, self.additional_kwargs, given, asked, strict=self.strict)
 
     def _call(self, body: dict[str, Any], given: dict[str, Any], *, stream: bool) -> Call:
         headers = _headers.named(self.additional_kwargs, given)
@@ -161,9 +162,11 @@ class MDStreamLLM(StructuredOutput):
 
     def _spoken(self, body: dict[str, Any]) -> Dialect:
         spoken = dialect(self._named(body))
-        if self.tool_call_parser is None and self.reasoning_parser is None:
+        if self.tool_call_parser or self.reasoning_parser:
+            spoken = Markup(spoken, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)
+        if not has_assistant_messages(body.get("messages")):
             return spoken
-        return Markup(spoken, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)
+        return ReasoningHistory(spoken, self.send_reasoning, self._service().reasoning_rules)
 
     def _whole(self, call: Call, answer: Answer[R]) -> R:
         with _streams.partial_kept(answer):

@@ -8,7 +8,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from pydantic import Field, model_validator
 
 from llamaindex_mdstream._connected import Connected
-from mdstream_core import Timeout, dialect
+from mdstream_core import SendReasoning, Timeout, dialect
 
 
 class ModelFields(Connected, FunctionCallingLLM):
@@ -28,6 +28,9 @@ class ModelFields(Connected, FunctionCallingLLM):
     )
     reasoning_parser: Literal["think", "open"] | None = Field(
         default=None, description="How thoughts begin, for a server that passes them on as text."
+    )
+    send_reasoning: SendReasoning | None = Field(
+        default=None, description="Of which earlier responses the reasoning is sent back; None: what the model needs."
     )
     context_window: int = Field(default=DEFAULT_CONTEXT_WINDOW, gt=0, description="Tokens of question and answer.")
     is_chat_model: bool = Field(default=True, description="Whether the server has a chat endpoint.")

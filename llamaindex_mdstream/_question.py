@@ -29,6 +29,8 @@ def question(
     additional: Mapping[str, Any],
     given: Mapping[str, Any],
     asked: Mapping[str, Any],
+    *,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """The question. What stands further right counts more; `extra_body` counts most, and is sent as it is.
 
@@ -37,6 +39,7 @@ def question(
         additional: Its `additional_kwargs`.
         given: The keyword arguments of this call.
         asked: `messages` or `prompt`.
+        strict: Whether the server shall hold tool calls and schemas to the letter.
     """
     said = {name: value for name, value in fields.items() if value not in (None, "", [])}
     merged = {**said, **additional, **given}
@@ -44,12 +47,12 @@ def question(
     if "allow_parallel_tool_calls" in given and body.get("tools"):
         body.setdefault("parallel_tool_calls", given["allow_parallel_tool_calls"])
     if body.get("tools"):
-        body["tools"] = _tools.wire_tools(body["tools"])
+        body["tools"] = _tools.wire_tools(body["tools"], strict=strict)
         body["tool_choice"] = _tools.tool_choice(body.get("tool_choice"), required=bool(given.get("tool_required")))
     else:
         body = {name: value for name, value in body.items() if name not in {"tools", "tool_choice"}}
     if isinstance(body.get("response_format"), type):
-        body["response_format"] = _structured.response_format(body["response_format"])
+        body["response_format"] = _structured.response_format(body["response_format"], strict=strict)
     return {**body, **asked, **(merged.get("extra_body") or {})}
 
 

@@ -12,6 +12,7 @@ from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel
 
 from llamaindex_mdstream._fields import ModelFields
+from mdstream_core import strict_schema
 
 Arguments = dict[str, Any] | None
 
@@ -24,10 +25,11 @@ def response_format(output_cls: type[BaseModel], *, strict: bool = False) -> dic
 
     Args:
         output_cls: The model of the answer.
-        strict: Whether the server shall hold the answer to it exactly.
+        strict: Whether the server shall hold the answer to it exactly; all its objects are closed for that.
     """
     name = re.sub(r"[^a-zA-Z0-9_-]", "_", output_cls.__name__)
-    schema = {"name": name, "schema": output_cls.model_json_schema(), "strict": strict}
+    form = output_cls.model_json_schema()
+    schema = {"name": name, "schema": strict_schema(form, nullable=False) if strict else form, "strict": strict}
     return {"type": "json_schema", "json_schema": schema}
 
 

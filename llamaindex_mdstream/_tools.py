@@ -10,7 +10,7 @@ from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
 
 from llamaindex_mdstream._translate import tool_calls_of
-from mdstream_core import ToolCall, errors
+from mdstream_core import ToolCall, errors, function_tool, with_strict
 
 #: What a model may be told about tools in one word; anything else is the name of the tool that it must call.
 _CHOICES = frozenset({"auto", "none", "required"})
@@ -20,10 +20,13 @@ def wire_tools(tools: Sequence[BaseTool | dict[str, Any]], *, strict: bool = Fal
     """Tools in the OpenAI shape; what has it already is kept.
 
     Args:
-        tools: Tools of LlamaIndex, or dictionaries.
-        strict: Whether the server shall hold the model to the schema.
+        tools: Tools of LlamaIndex, or dictionaries in the shape of any provider.
+        strict: Whether the server shall hold the model to the schema, which is closed for it in all its objects.
+
+    Raises:
+        InvalidRequest: A tool that a provider runs itself, such as `{"type": "web_search"}`; the message names it.
     """
-    return [tool if isinstance(tool, dict) else _wire_tool(tool, strict) for tool in tools]
+    return [_wire_dict(tool, strict) if isinstance(tool, dict) else _wire_tool(tool, strict) for tool in tools]
 
 
 def tool_choice(choice: str | dict[str, Any] | None, *, required: bool) -> str | dict[str, Any]:
@@ -73,9 +76,12 @@ def selections(response: ChatResponse) -> list[ToolSelection]:
 def _wire_tool(tool: BaseTool, strict: bool) -> dict[str, Any]:
     wire = tool.metadata.to_openai_tool(skip_length_check=True)
     wire["function"]["parameters"]["additionalProperties"] = False
-    if strict:
-        wire["function"]["strict"] = True
-    return wire
+    return with_strict(wire, nullable=False) if strict else wire
+
+
+def _wire_dict(tool: dict[str, Any], strict: bool) -> dict[str, Any]:
+    wire = function_tool(tool)
+    return with_strict(wire) if strict and wire["function"].get("strict") is None else wire
 
 
 def _in_flight(raw: Any) -> bool:

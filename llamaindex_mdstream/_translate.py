@@ -29,7 +29,7 @@ _ROLES = {MessageRole.CHATBOT: "assistant", MessageRole.MODEL: "assistant"}
 _PLAIN = frozenset({"assistant", "developer", "function", "system", "tool"})
 
 
-def openai_messages(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
+def openai_messages(messages: Sequence[ChatMessage], *, reasoning: bool = False) -> list[dict[str, Any]]:
     """Messages in the OpenAI shape.
 
     Pictures and the like that a tool returned follow its results in a message of the user's, because servers take
@@ -37,6 +37,7 @@ def openai_messages(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
 
     Args:
         messages: A conversation; it is not changed.
+        reasoning: Whether assistant messages have their `reasoning_content`, from which `ReasoningHistory` chooses.
 
     Raises:
         ValueError: A block cannot be said in this shape; the message names it.
@@ -51,7 +52,7 @@ def openai_messages(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
         if shown and message.role != MessageRole.TOOL:
             sent.append({"role": "user", "content": shown})
             shown = []
-        sent.append(_message(message))
+        sent.append(_message(message) | (_reasoning(message) if reasoning else {}))
         if message.role == MessageRole.TOOL:
             shown = [*shown, *(part for part in _parts(message) if part["type"] != "text")]
     return [*sent, {"role": "user", "content": shown}] if shown else sent
@@ -71,6 +72,17 @@ def tool_calls_of(message: ChatMessage) -> list[tuple[str, str, dict[str, Any] |
         wire = [_as_dict(call) for call in message.additional_kwargs.get("tool_calls") or ()]
         found = [(call.get("id"), *_function(call)) for call in wire]
     return [(id or f"call_{place}", name, arguments) for place, (id, name, arguments) in enumerate(found)]
+
+
+def _reasoning(message: ChatMessage) -> dict[str, Any]:
+    """What the model thought, but for blocks that are signed: they are another provider's."""
+    if _ROLES.get(message.role, message.role.value) != "assistant":
+        return {}
+    blocks = [
+        block for block in message.blocks if isinstance(block, ThinkingBlock) and not block.additional_information
+    ]
+    text = "".join(block.content or "" for block in blocks) or message.additional_kwargs.get("reasoning_content")
+    return {"reasoning_content": text} if isinstance(text, str) and text else {}
 
 
 def _message(message: ChatMessage) -> dict[str, Any]:
@@ -158,7 +170,7 @@ _PARTS: dict[type, Callable[[Any], Part]] = {
     DocumentBlock: _document,
 }
 
-#: What is said beside the parts (`tool_calls`), or is the model's own (what it thought is not told to it again).
+#: What is said beside the parts: `tool_calls`, and what the model thought, if that is sent at all.
 _ELSEWHERE = (ThinkingBlock, ToolCallBlock)
 
 

@@ -44,6 +44,11 @@ class OCIDataScience(OnOCIModelDeployment, MDStreamLLM):
             as text: `hermes`, `mistral`, `llama3_json`, `pythonic`, as vLLM names them.
         reasoning_parser: The same for thoughts: `think` where an answer may begin with `<think>`, `open` where it
             begins inside of the thought.
+        send_reasoning: Of which earlier responses the reasoning (their `ThinkingBlock`s) is sent back to the model:
+            `never`; `tool_turns`, of those that called tools since the user's last message; or `always`. Default: by
+            the model's family (DeepSeek V3.2 and V4, Kimi K2 Thinking and later: always; GLM 4.5 and later, MiniMax M2,
+            gpt-oss: tool turns; others: never), and a server that refuses a request because reasoning is missing is
+            asked again with it, and so from then on. Signed blocks of other providers are never sent.
         context_window: How many tokens question and answer may have.
         is_chat_model: `False` asks the completions route with prompts.
         is_function_calling_model: `False` keeps agents and programs from using tools.

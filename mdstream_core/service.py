@@ -6,7 +6,7 @@ from typing import Any
 from mdstream_core.batches import Batches
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
-from mdstream_core.dialects import BatchLimit, Dialect, Learning, ListDialect
+from mdstream_core.dialects import BatchLimit, Dialect, Learning, ListDialect, ReasoningRule
 from mdstream_core.events import Reply
 from mdstream_core.http import Timeout
 from mdstream_core.many import Gate, agather, gather
@@ -65,6 +65,8 @@ class Service:
         self._resume = resume
         self._gates: dict[int, Gate] = {}
         self._learning: Learning | None = None
+        #: What the servers asked for of earlier responses' reasoning, by the model's name.
+        self.reasoning_rules: dict[str, ReasoningRule] = {}
 
     def call(
         self,

@@ -84,11 +84,11 @@ def test_a_tools_schema_has_no_references() -> None:
 
 def test_google_does_not_take_exclusive_limits() -> None:
     """
-    A property may be called like one.
+    They become inclusive ones. A property may be called like one.
     """
     parameters = tool("google.gemini-2.5-pro")
 
-    assert {"type": "integer"} == parameters["hour"]
+    assert {"type": "integer", "minimum": 1} == parameters["hour"]
     assert {"type": "string"} == parameters["exclusiveMinimum"]
 
 

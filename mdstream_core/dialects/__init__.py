@@ -8,8 +8,16 @@ from typing import TypeVar
 
 from mdstream_core.dialects._batch_limits import BatchLimit
 from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
+from mdstream_core.dialects._function_tools import function_tool, with_strict
 from mdstream_core.dialects._learning import Learning
 from mdstream_core.dialects._oci_quirks import oci_dialect_name
+from mdstream_core.dialects._reasoning_history import (
+    ReasoningHistory,
+    ReasoningRule,
+    SendReasoning,
+    has_assistant_messages,
+)
+from mdstream_core.dialects._strict_schema import strict_schema
 from mdstream_core.dialects.auto import Auto
 from mdstream_core.dialects.embeddings import (
     AutoEmbeddings,
@@ -53,15 +61,22 @@ __all__ = [
     "OpenAIChat",
     "OpenAICompletions",
     "OpenAIEmbeddings",
+    "ReasoningHistory",
+    "ReasoningRule",
     "Rerank",
     "Score",
+    "SendReasoning",
     "TEIEmbeddings",
     "TEIRerank",
     "Tokenize",
     "dialect",
     "embedding_dialect",
+    "function_tool",
+    "has_assistant_messages",
     "oci_dialect_name",
     "ranking_dialect",
+    "strict_schema",
+    "with_strict",
 ]
 
 D = TypeVar("D", bound=Dialect)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mdstream_core import _json
+from mdstream_core.dialects._function_tools import function_tool
 from mdstream_core.errors import InvalidRequest
 
 Json = dict[str, Any]
@@ -160,13 +161,19 @@ def arguments_text(call: Mapping[str, Any]) -> str:
     return given if isinstance(given, str) and given.strip() else _json.dumps(given or {}).decode()
 
 
+def function_of(tool: Any) -> Mapping[str, Any]:
+    """The function that a tool is. Raises `InvalidRequest` for what is none, by its name."""
+    function: Mapping[str, Any] = function_tool(tool)["function"]
+    return function
+
+
 def chosen(question: Mapping[str, Any]) -> tuple[str, list[Json]]:
     """The word of `tool_choice` and the tools that it leaves; a named tool is the only one, and `required`."""
     tools = list(question.get("tools") or ())
     choice = question.get("tool_choice") or "auto"
     if isinstance(choice, dict):
         name = (choice.get("function") or choice).get("name")
-        return "required", [tool for tool in tools if tool["function"]["name"] == name]
+        return "required", [tool for tool in tools if function_of(tool)["name"] == name]
     return {"any": "required"}.get(str(choice), str(choice)), tools
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from mdstream_core import _json
 from mdstream_core.dialects import _oci_asking as asking
 from mdstream_core.dialects._oci_asking import Json, Row
-from mdstream_core.dialects._oci_schema import flat, python_type, resolved
+from mdstream_core.dialects._oci_schema import python_type, resolved, tool_parameters
+from mdstream_core.dialects._tool_rounds import CallPlace, pair_results
 
 _SINGLE = "this format gives one answer"
 _WORDS = "this format has no log probabilities: apiFormat COHEREV2 has"
@@ -18,7 +19,7 @@ def asked(question: Mapping[str, Any]) -> Json:
     body = asking.translated(question, _ROWS)
     body |= _conversation(list(question.get("messages") or ()))
     if tools and choice != "none":
-        body["tools"] = [_tool(tool["function"]) for tool in tools]
+        body["tools"] = [_tool(asking.function_of(tool)) for tool in tools]
     return body
 
 
@@ -53,27 +54,27 @@ _ROWS: dict[str, Row] = {
 
 def _conversation(messages: Sequence[Mapping[str, Any]]) -> Json:
     """The last word, which is the user's or some tools', and everything before it."""
+    results = _results(messages)
     last = len(messages)
     while last and messages[last - 1]["role"] == "tool":
         last -= 1
     if last < len(messages):
-        history = _history(messages[:last])
-        results = [_result(message, messages[:last]) for message in messages[last:]]
-        return {"message": "", "chatHistory": history, "toolResults": results}
+        history = _history(messages[:last], results)
+        return {"message": "", "chatHistory": history, "toolResults": results[last:]}
     at = last - 1 if last and messages[last - 1]["role"] == "user" else last
     said = asking.text_of(messages[at].get("content")) if at < last else ""
-    return {"message": said, "chatHistory": _history(messages[:at])}
+    return {"message": said, "chatHistory": _history(messages[:at], results)}
 
 
-def _history(messages: Sequence[Mapping[str, Any]]) -> list[Json]:
+def _history(messages: Sequence[Mapping[str, Any]], results: Sequence[Json | None]) -> list[Json]:
     history: list[Json] = []
-    for at, message in enumerate(messages):
-        if message["role"] != "tool":
+    for message, result in zip(messages, results, strict=False):
+        if result is None:
             history.append(_turn(message))
             continue
         if not history or history[-1]["role"] != "TOOL":
             history.append({"role": "TOOL", "toolResults": []})
-        history[-1]["toolResults"].append(_result(message, messages[:at]))
+        history[-1]["toolResults"].append(result)
     return history
 
 
@@ -92,12 +93,23 @@ def _call(call: Mapping[str, Any]) -> Json:
     return {"name": call["function"]["name"], "parameters": asking.arguments_of(call)}
 
 
-def _result(message: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> Json:
-    """A result beside the call that it belongs to, which is looked for from the result backwards."""
-    id = message.get("tool_call_id")
-    calls = (call for one in reversed(before) for call in one.get("tool_calls") or () if call.get("id") == id)
-    call = next(calls, None)
-    known = _call(call) if call else {"name": str(message.get("name") or id), "parameters": {}}
+def _results(messages: Sequence[Mapping[str, Any]]) -> list[Json | None]:
+    """The result that each message is, beside its call; `None` for messages that are none."""
+    pairs = pair_results(messages)
+    return [
+        _result(message, _call_at(messages, pairs.get(at))) if message["role"] == "tool" else None
+        for at, message in enumerate(messages)
+    ]
+
+
+def _call_at(messages: Sequence[Mapping[str, Any]], place: CallPlace | None) -> Mapping[str, Any] | None:
+    found: Mapping[str, Any] | None = messages[place[0]]["tool_calls"][place[1]] if place else None
+    return found
+
+
+def _result(message: Mapping[str, Any], call: Mapping[str, Any] | None) -> Json:
+    name = str(message.get("name") or message.get("tool_call_id"))
+    known = _call(call) if call else {"name": name, "parameters": {}}
     return {"call": known, "outputs": [_output(asking.text_of(message.get("content")))]}
 
 
@@ -111,7 +123,7 @@ def _output(text: str) -> Json:
 
 
 def _tool(function: Mapping[str, Any]) -> Json:
-    schema = flat(resolved(function.get("parameters") or {}))
+    schema = tool_parameters(function.get("parameters"), strict=bool(function.get("strict")))
     required = set(schema.get("required") or ())
     parameters = {
         name: _parameter(name, one, required=name in required) for name, one in (schema.get("properties") or {}).items()

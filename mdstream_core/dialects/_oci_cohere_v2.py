@@ -5,17 +5,20 @@ from typing import Any
 
 from mdstream_core.dialects import _oci_asking as asking
 from mdstream_core.dialects._oci_asking import Json, Row
-from mdstream_core.dialects._oci_schema import flat, resolved
+from mdstream_core.dialects._oci_schema import resolved, tool_parameters
+from mdstream_core.dialects._tool_rounds import with_call_ids
 
 
 def asked(question: Mapping[str, Any]) -> Json:
     """The fields of the `chatRequest`."""
     choice, tools = asking.chosen(question)
     body = asking.translated(question, _ROWS)
-    body["messages"] = [_message(message) for message in question.get("messages") or ()]
+    messages = with_call_ids(question.get("messages") or (), across_turns=True)
+    body["messages"] = [_message(message) for message in messages]
     if tools:
-        body["tools"] = [_tool(tool["function"]) for tool in tools]
-        if any(tool["function"].get("strict") for tool in tools):
+        functions = [asking.function_of(tool) for tool in tools]
+        body["tools"] = [_tool(function) for function in functions]
+        if any(function.get("strict") for function in functions):
             body["isStrictToolsEnabled"] = True
     if choice != "auto" and tools:
         body["toolsChoice"] = choice.upper()  # REQUIRED or NONE: the service spells the field with an s
@@ -30,6 +33,8 @@ def _message(message: Mapping[str, Any]) -> Json:
     content = message.get("content")
     given = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     said: Json = {"role": role, "content": [_part(part) for part in given]}
+    if role == "ASSISTANT" and (reasoning := message.get("reasoning_content")):
+        said["content"].insert(0, {"type": "THINKING", "thinking": reasoning})
     if calls := message.get("tool_calls"):
         said["toolCalls"] = [_call(call) for call in calls]
     if not said["content"]:
@@ -62,7 +67,7 @@ def _part(part: Any) -> Json:
 
 
 def _tool(function: Mapping[str, Any]) -> Json:
-    schema = flat(resolved(function.get("parameters") or {"type": "object", "properties": {}}))
+    schema = tool_parameters(function.get("parameters"), strict=bool(function.get("strict")))
     description = function.get("description") or function["name"]
     return {
         "type": "FUNCTION",

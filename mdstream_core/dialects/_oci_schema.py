@@ -1,19 +1,56 @@
-"""JSON Schemas as OCI's models take them: without references, without alternatives that are only `null`."""
+"""JSON Schemas as OCI's models take them: without references, lists of types, and alternatives that are only `null`.
 
-from collections.abc import Mapping
+Tools come with schemas of every draft (MCP servers write draft 4 to 2020-12, OpenAPI converters something between).
+OpenAI's models refuse an object without `properties` and an array without `items`; Gemini refuses a list of types and
+exclusive bounds.
+"""
+
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
-_DEFINITIONS = {"$defs", "definitions"}
+Json = dict[str, Any]
+
+_DEFINITIONS = frozenset({"$defs", "definitions"})
+
+#: What a schema says about itself; models have no use for it, and some services refuse it.
+_ABOUT_ITSELF = frozenset({"$schema", "$id", "$anchor", "$comment", "$vocabulary", "$dynamicAnchor"})
+
+#: Keywords that map names to schemas: the names are no keywords.
+_MAPS = frozenset({"properties", "patternProperties", "dependentSchemas"}) | _DEFINITIONS
+
+#: Keywords whose values are data, which only looks like a schema.
+_DATA = frozenset({"const", "default", "enum", "example", "examples", "required"})
 
 #: How deep a schema may refer to others.
 _DEEPEST = 32
 
 
+def tool_parameters(schema: Any, refused: frozenset[str] = frozenset(), *, strict: bool = False) -> Json:
+    """The parameters of a tool: an object with `properties`, resolved and flat.
+
+    Args:
+        schema: A JSON Schema, or nothing where the tool has no parameters.
+        refused: Keywords that the model does not take.
+        strict: Whether `null` stands for "left out" in it, as in OpenAI's strict schemas.
+
+    >>> tool_parameters({"type": "object", "$schema": "http://json-schema.org/draft-07/schema#"})
+    {'type': 'object', 'properties': {}}
+    """
+    parameters = resolved(schema or {}, refused)
+    parameters = flat(_with_optional_fields(parameters) if strict else parameters)
+    return {"type": "object", "properties": {}, **parameters}
+
+
 def resolved(schema: Any, refused: frozenset[str] = frozenset()) -> Any:
-    """The schema with its references followed, and without the words in `refused`.
+    """The schema with its references followed and one type in each place, without the keywords in `refused`.
+
+    Exclusive bounds become inclusive ones where they are refused; draft 4's boolean ones become numbers.
 
     >>> resolved({"$ref": "#/$defs/City", "$defs": {"City": {"type": "string"}}})
     {'type': 'string'}
+    >>> resolved({"type": "integer", "exclusiveMinimum": 0}, frozenset({"exclusiveMinimum"}))
+    {'type': 'integer', 'minimum': 1}
     """
     return _copied(schema, schema, refused, ()) if isinstance(schema, dict) else schema
 
@@ -24,41 +61,166 @@ def flat(schema: Any) -> Any:
     >>> flat({"anyOf": [{"type": "string"}, {"type": "null"}], "default": None})
     {'type': 'string'}
     """
-    if isinstance(schema, list):
-        return [flat(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
+    if isinstance(values := schema.get("enum"), list) and any(one is not None for one in values):
+        schema = {**schema, "enum": [one for one in values if one is not None]}
     for union in ("anyOf", "oneOf"):
-        real = [one for one in schema.get(union) or () if one != {"type": "null"}]
-        if len(real) == 1 and isinstance(real[0], dict):
-            rest = {
-                name: value for name, value in schema.items() if name != union and (name, value) != ("default", None)
-            }
-            return flat({**real[0], **rest})
-    return {name: flat(value) for name, value in schema.items()}
+        branches = schema.get(union)
+        real = [one for one in branches if not _is_null(one)] if isinstance(branches, list) else []
+        if not real or len(real) == len(branches):
+            continue
+        rest = {name: value for name, value in schema.items() if name != union and (name, value) != ("default", None)}
+        return flat({**real[0], **rest} if len(real) == 1 and isinstance(real[0], dict) else {union: real, **rest})
+    return each_schema(schema, flat)
+
+
+def each_schema(schema: Mapping[str, Any], change: Callable[[Any], Any]) -> Json:
+    """A copy of a schema with `change` applied to the schemas directly inside it, and to no name or datum.
+
+    >>> each_schema({"properties": {"enum": {"type": "string"}}, "enum": [{}]}, lambda inner: "changed")
+    {'properties': {'enum': 'changed'}, 'enum': [{}]}
+    """
+    return {name: _each_inside(name, value, change) for name, value in schema.items()}
+
+
+def _each_inside(name: str, value: Any, change: Callable[[Any], Any]) -> Any:
+    if name in _DATA:
+        return value
+    if name in _MAPS and isinstance(value, dict):
+        return {key: change(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [change(one) if isinstance(one, dict) else one for one in value]
+    return change(value) if isinstance(value, dict) else value
+
+
+def permits_null(schema: Any) -> bool:
+    """Whether `null` is one of the values of a schema.
+
+    >>> permits_null({"type": ["string", "null"]}), permits_null({"type": "string"})
+    (True, False)
+    """
+    if not isinstance(schema, dict):
+        return False
+    kinds = schema.get("type")
+    listed = isinstance(kinds, list) and "null" in kinds
+    branches = [one for union in ("anyOf", "oneOf") for one in schema.get(union) or ()]
+    return listed or _is_null(schema) or any(map(permits_null, branches))
+
+
+def _is_null(schema: Any) -> bool:
+    if not isinstance(schema, dict):
+        return False
+    return schema.get("type") in ("null", ["null"]) or schema.get("enum") == [None] or schema.get("const", 0) is None
+
+
+def _with_optional_fields(schema: Any) -> Any:
+    """The schema with fields that may be `null` no longer required."""
+    if not isinstance(schema, dict):
+        return schema
+    schema = each_schema(schema, _with_optional_fields)
+    properties, required = schema.get("properties"), schema.get("required")
+    if isinstance(properties, dict) and isinstance(required, list):
+        schema["required"] = [name for name in required if not permits_null(properties.get(name))]
+    return schema
 
 
 def _copied(node: Any, root: Mapping[str, Any], refused: frozenset[str], way: tuple[str, ...]) -> Any:
-    if isinstance(node, list):
-        return [_copied(one, root, refused, way) for one in node]
     if not isinstance(node, dict):
         return node
     if isinstance(reference := node.get("$ref"), str):
         if reference in way or len(way) > _DEEPEST:
             return {"type": "object"}  # it refers to itself: from here on anything goes
         rest = {name: value for name, value in node.items() if name != "$ref"}
-        return _copied({**_at(root, reference), **rest}, root, refused, (*way, reference))
-    # A property may be called `$defs` or `exclusiveMinimum`: only a schema's own words are left out.
-    return {
-        name: {key: _copied(one, root, refused, way) for key, one in value.items()}
-        if name == "properties" and isinstance(value, dict)
-        else _copied(value, root, refused, way)
-        for name, value in node.items()
-        if name not in refused and name not in _DEFINITIONS
-    }
+        return _copied({**referred_to(root, reference), **rest}, root, refused, (*way, reference))
+    left_out = _DEFINITIONS | _ABOUT_ITSELF
+    node = _one_type({name: value for name, value in node.items() if name not in left_out})
+    node = _numeric_bounds(node, inclusive=bool(refused & {"exclusiveMinimum", "exclusiveMaximum"}))
+    node = {name: value for name, value in node.items() if name not in refused}
+    return each_schema(node, lambda inner: _copied(inner, root, refused, way))
 
 
-def _at(root: Mapping[str, Any], reference: str) -> dict[str, Any]:
+#: What each type's values may be held to; other keywords are about all values.
+_OF_TYPE: dict[str, tuple[str, ...]] = {
+    "array": ("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"),
+    "object": (
+        *("properties", "required", "additionalProperties", "patternProperties", "propertyNames"),
+        *("minProperties", "maxProperties"),
+    ),
+    "string": ("minLength", "maxLength", "pattern", "format", "contentEncoding", "contentMediaType"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+}
+_OF_TYPE["integer"] = _OF_TYPE["number"]
+_OF_ANY_TYPE = frozenset(name for names in _OF_TYPE.values() for name in names) | {"type", "enum"}
+
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "array": (list,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "null": (type(None),),
+    "number": (int, float),
+    "object": (dict,),
+    "string": (str,),
+}
+
+
+def _one_type(schema: Json) -> Json:
+    """A list of types as alternatives, each with the keywords that are about it; missing `items` are any."""
+    kinds = schema.get("type")
+    if kinds == "array" and "items" not in schema and "prefixItems" not in schema:
+        return {**schema, "items": {}}
+    if not isinstance(kinds, list):
+        return schema
+    if len(kinds) == 1:
+        return _one_type({**schema, "type": kinds[0]})
+    if not kinds or "anyOf" in schema or "oneOf" in schema:
+        return {name: value for name, value in schema.items() if name != "type"}
+    rest = {name: value for name, value in schema.items() if name not in _OF_ANY_TYPE}
+    return {"anyOf": [_alternative(schema, str(kind)) for kind in kinds], **rest}
+
+
+def _alternative(schema: Json, kind: str) -> Json:
+    branch = {"type": kind, **{name: schema[name] for name in _OF_TYPE.get(kind, ()) if name in schema}}
+    values = schema.get("enum")
+    if kind == "null" or not isinstance(values, list):
+        return branch
+    fitting = [one for one in values if _is_of(one, kind)]
+    return {**branch, "enum": fitting} if fitting else branch
+
+
+def _is_of(value: Any, kind: str) -> bool:
+    is_flag = isinstance(value, bool) and kind != "boolean"
+    return isinstance(value, _PYTHON_TYPES.get(kind, ())) and not is_flag
+
+
+#: The exclusive bound, the inclusive one, the next whole number in its direction, and which of two bounds counts.
+_BOUNDS: tuple[tuple[str, str, Callable[[float], int], Callable[..., Any]], ...] = (
+    ("exclusiveMinimum", "minimum", lambda bound: math.floor(bound) + 1, max),
+    ("exclusiveMaximum", "maximum", lambda bound: math.ceil(bound) - 1, min),
+)
+
+
+def _numeric_bounds(schema: Json, *, inclusive: bool) -> Json:
+    """Exclusive bounds as numbers, or as the inclusive bounds that are nearest to them."""
+    for exclusive, plain, beyond, tighter in _BOUNDS:
+        if exclusive not in schema:
+            continue
+        schema = dict(schema)
+        bound = schema.pop(exclusive)
+        if isinstance(bound, bool):  # draft 4: whether the other bound is exclusive
+            bound = schema.pop(plain, None) if bound else None
+        if not isinstance(bound, int | float):
+            continue
+        if not inclusive:
+            schema[exclusive] = bound
+            continue
+        value = beyond(bound) if schema.get("type") == "integer" else bound
+        schema[plain] = tighter(value, schema.get(plain, value))
+    return schema
+
+
+def referred_to(root: Mapping[str, Any], reference: str) -> Json:
+    """The schema at a JSON pointer; empty where there is none."""
     node: Any = root
     for step in reference.removeprefix("#").strip("/").split("/"):
         node = node.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(node, dict) else {}
@@ -70,13 +232,13 @@ _PYTHON = {"string": "str", "integer": "int", "number": "float", "boolean": "boo
 
 
 def python_type(schema: Mapping[str, Any]) -> str:
-    """The Python name of a parameter's type.
+    """The Python name of a parameter's type; of several, the first one's.
 
     >>> python_type({"type": "integer"}), python_type({"enum": ["a"]})
     ('int', 'str')
     """
     kind = schema.get("type")
-    if isinstance(kind, list):
-        kind = next((one for one in kind if one != "null"), "string")
+    if kind is None and (branches := schema.get("anyOf") or schema.get("oneOf")) and isinstance(branches[0], dict):
+        return python_type(branches[0])
     guess = "object" if "properties" in schema else "array" if "items" in schema else "string"
     return _PYTHON.get(str(kind or guess), "str")

@@ -18,7 +18,8 @@ from mdstream_core.dialects._dialect import Decoder, Final
 from mdstream_core.dialects._oci_asking import Json, Row
 from mdstream_core.dialects._oci_quirks import Quirks, quirks, simpler
 from mdstream_core.dialects._oci_reading import OCIChoice, OCIDecoder, logprobs_event
-from mdstream_core.dialects._oci_schema import flat, resolved
+from mdstream_core.dialects._oci_schema import resolved, tool_parameters
+from mdstream_core.dialects._tool_rounds import CallPlace, pair_results, with_call_ids
 from mdstream_core.dialects._whole_message import read_sum
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event
@@ -103,6 +104,7 @@ class OCIGeneric(Final):
             "max_tokens": limit,
             "max_output_tokens": asking.nothing if question.get("max_tokens") else limit,  # Gemini's own name
             "messages": lambda messages: {"messages": _messages(messages, facts)},
+            "response_format": lambda wanted: _format(wanted, facts),
             "tools": lambda tools: {"tools": [_tool(tool, facts) for tool in tools]} if tools else {},
         }
         translated = asking.translated(question, rows)
@@ -118,7 +120,8 @@ class OCIGeneric(Final):
 
 
 def _messages(messages: Sequence[Mapping[str, Any]], facts: Quirks) -> list[Json]:
-    ordered = _one_by_one(messages) if facts.one_call_each else messages
+    named = with_call_ids(messages, across_turns=True)
+    ordered = _one_by_one(named) if facts.one_call_each else named
     return [_message(message) for message in ordered]
 
 
@@ -214,27 +217,29 @@ _PARTS: dict[str, Any] = {
 
 
 def _tool(tool: Mapping[str, Any], facts: Quirks) -> Json:
-    function = tool["function"]
-    schema = flat(resolved(function.get("parameters") or {"type": "object", "properties": {}}, facts.refused))
+    function = asking.function_of(tool)
+    schema = tool_parameters(function.get("parameters"), facts.refused, strict=bool(function.get("strict")))
     description = {"description": function["description"]} if function.get("description") else {}
     return {"type": "FUNCTION", "name": function["name"], **description, "parameters": schema}
 
 
 def _one_by_one(messages: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Each of several parallel calls in a message of its own, followed by its own result."""
-    results = {message.get("tool_call_id"): message for message in messages if message["role"] == "tool"}
-    placed: set[Any] = set()
-    for message in messages:
-        calls = message.get("tool_calls") or ()
-        if len(calls) < 2:
-            if message.get("tool_call_id") not in placed or message["role"] != "tool":
-                yield message
-            continue
-        for number, call in enumerate(calls):
-            yield {**message, "content": message.get("content") if not number else None, "tool_calls": [call]}
-            if (id := call.get("id")) in results:
-                placed.add(id)
-                yield results[id]
+    """Each of several parallel calls in a message of its own, followed by its own results."""
+    pairs = pair_results(messages)
+    results: dict[CallPlace, list[Mapping[str, Any]]] = {}
+    for at, place in pairs.items():
+        results.setdefault(place, []).append(messages[at])
+    for at, message in enumerate(messages):
+        calls = message.get("tool_calls")
+        if not calls and at not in pairs:
+            yield message
+        for number, call in enumerate(calls or ()):
+            yield {**message, **(_NOTHING_ELSE if number else {}), "tool_calls": [call]}
+            yield from results.get((at, number), ())
+
+
+#: What only the first of several messages that were one says.
+_NOTHING_ELSE = {"content": None, "reasoning_content": None}
 
 
 def _choice(choice: Any) -> Json:
@@ -243,12 +248,12 @@ def _choice(choice: Any) -> Json:
     return {"toolChoice": {"type": {"any": "REQUIRED"}.get(choice, str(choice).upper())}}
 
 
-def _format(wanted: Mapping[str, Any]) -> Json:
+def _format(wanted: Mapping[str, Any], facts: Quirks) -> Json:
     kind = str(wanted.get("type", "text")).upper()
     if kind != "JSON_SCHEMA":
         return {"responseFormat": {"type": kind}}
     given = wanted["json_schema"]
-    schema: Json = {"name": given.get("name") or "answer", "schema": resolved(given.get("schema"))}
+    schema: Json = {"name": given.get("name") or "answer", "schema": resolved(given.get("schema"), facts.refused)}
     if given.get("description"):
         schema["description"] = given["description"]
     if given.get("strict") is not None:
@@ -276,6 +281,5 @@ _ROWS: dict[str, Row] = {
     "verbosity": asking.upper("verbosity"),
     "service_tier": asking.upper("serviceTier"),
     "tool_choice": _choice,
-    "response_format": _format,
     "prediction": _prediction,
 }

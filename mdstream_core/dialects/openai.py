@@ -7,6 +7,7 @@ from mdstream_core.dialects._continued import continued
 from mdstream_core.dialects._dialect import Decoder
 from mdstream_core.dialects._native_names import to_openai_names
 from mdstream_core.dialects._openai_decoder import OpenAIDecoder
+from mdstream_core.dialects._tool_rounds import with_call_ids
 from mdstream_core.errors import InvalidRequest, MDStreamError
 from mdstream_core.events import Reply
 
@@ -20,6 +21,8 @@ class OpenAIChat:
     def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         """The question as it is, with the wish for a stream and its usage."""
         body = {name: value for name, value in to_openai_names(question).items() if value is not None}
+        if messages := body.get("messages"):
+            body["messages"] = with_call_ids(messages, across_turns=False)
         if stream:
             body["stream"] = True
             body.setdefault("stream_options", {"include_usage": True})

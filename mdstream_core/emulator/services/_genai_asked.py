@@ -167,7 +167,7 @@ def _document(document: Any) -> str:
 def _turns(request: Json, results: list[Json]) -> Iterator[Json]:
     if preamble := request.get("preambleOverride"):
         yield {"role": "system", "content": preamble}
-    ids = [0, 0]  # calls and results so far: they belong together in their order
+    ids = _CallIds()
     for turn in request.get("chatHistory") or ():
         yield from _turn(turn, ids)
     if request.get("message"):
@@ -176,19 +176,41 @@ def _turns(request: Json, results: list[Json]) -> Iterator[Json]:
         yield from _turn({"role": "TOOL", "toolResults": results}, ids)
 
 
-def _turn(turn: Json, ids: list[int]) -> Iterator[Json]:
+class _CallIds:
+    """Ids for the calls of a format that has none: a result repeats the call that it answers."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._open: list[tuple[str, Json]] = []  # calls of the last round without a result
+
+    def name(self, calls: list[Json]) -> list[str]:
+        """The ids of a new round of calls."""
+        self._open = [(f"call_{self._count + n}", call) for n, call in enumerate(calls)]
+        self._count += len(calls)
+        return [id for id, _ in self._open]
+
+    def answer(self, call: Json) -> str:
+        """The id of the call that a result repeats: with the same arguments, else of the same name, else the next."""
+        alike = sorted(self._open, key=lambda one: (one[1] != call, one[1].get("name") != call.get("name")))
+        if not alike:
+            return f"call_{self._count}"
+        self._open.remove(alike[0])
+        return alike[0][0]
+
+
+def _turn(turn: Json, ids: _CallIds) -> Iterator[Json]:
     role = {"USER": "user", "CHATBOT": "assistant", "SYSTEM": "system", "TOOL": "tool"}.get(str(turn.get("role")))
     if role is None:
         raise wrong(f"role {turn.get('role')} is unknown")
     if role == "tool":
         for result in turn["toolResults"]:
-            yield {"role": "tool", "tool_call_id": f"call_{ids[1]}", "content": _outputs(result["outputs"])}
-            ids[1] += 1
+            id = ids.answer(result.get("call") or {})
+            yield {"role": "tool", "tool_call_id": id, "content": _outputs(result["outputs"])}
         return
     said: Json = {"role": role, "content": turn.get("message") or ""}
     if calls := turn.get("toolCalls"):
-        said["tool_calls"] = [_called(f"call_{ids[0] + n}", c["name"], c["parameters"]) for n, c in enumerate(calls)]
-        ids[0] += len(calls)
+        named = zip(ids.name(calls), calls, strict=True)
+        said["tool_calls"] = [_called(id, call["name"], call["parameters"]) for id, call in named]
     yield said
 
 

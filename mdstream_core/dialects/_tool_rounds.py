@@ -1,0 +1,129 @@
+"""Which tool result belongs to which call.
+
+The id of a call is unique within one response only: TGI numbers its calls `0`, `1` …, other servers count by position
+in every response, and LlamaIndex names a call without an id after its place. A result therefore belongs to the nearest
+assistant message before it that has a call with its id; a result without an id belongs to the next open call.
+"""
+
+import operator
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Message = Mapping[str, Any]
+
+#: The place of an assistant message in the conversation, and the place of the call in that message.
+CallPlace = tuple[int, int]
+
+_RESULT_ROLES = frozenset({"tool", "function"})
+
+
+def _calls(message: Any) -> Sequence[Mapping[str, Any]]:
+    """The calls of a message; none where it has another shape, which is for the service to refuse."""
+    calls = message.get("tool_calls") if isinstance(message, Mapping) else None
+    return calls if isinstance(calls, list | tuple) and all(isinstance(call, Mapping) for call in calls) else ()
+
+
+def _name(call: Mapping[str, Any]) -> Any:
+    function = call.get("function")
+    return function.get("name") if isinstance(function, Mapping) else None
+
+
+class _Round:
+    """The calls of one assistant message, and which of them have a result."""
+
+    def __init__(self, at: int, calls: Sequence[Mapping[str, Any]]) -> None:
+        self.at = at
+        self.ids = [call.get("id") for call in calls]
+        self.names = [_name(call) for call in calls]
+        self.answered: set[int] = set()
+
+    def take(self, places: Iterable[int], *, again: bool = False) -> CallPlace | None:
+        """Mark the first open call of `places`; with `again` the last one of them, if all have results."""
+        found = list(places)
+        place = next((place for place in found if place not in self.answered), found[-1] if found and again else None)
+        if place is None:
+            return None
+        self.answered.add(place)
+        return self.at, place
+
+    def by_id(self, id: Any) -> list[int]:
+        return [place for place, own in enumerate(self.ids) if own == id]
+
+    def by_place(self, id: Any, name: Any) -> list[int]:
+        """Calls that a result without a known id may answer; those with the result's name first."""
+        free = [place for place, own in enumerate(self.ids) if not (id and own)]
+        return sorted(free, key=lambda place: name is None or self.names[place] != name)
+
+
+def pair_results(messages: Sequence[Message]) -> dict[int, CallPlace]:
+    """Map the place of each tool message to the place of its call. A result that answers no call is left out.
+
+    >>> call = {"id": "call_0", "function": {"name": "weather"}}
+    >>> turn = [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "call_0"}]
+    >>> pair_results([*turn, *turn])
+    {1: (0, 0), 3: (2, 0)}
+    """
+    rounds: list[_Round] = []
+    pairs: dict[int, CallPlace] = {}
+    for at, message in enumerate(messages):
+        if calls := _calls(message):
+            rounds.append(_Round(at, calls))
+        elif (
+            isinstance(message, Mapping)
+            and message.get("role") in _RESULT_ROLES
+            and (place := _place_of(message, rounds)) is not None
+        ):
+            pairs[at] = place
+    return pairs
+
+
+def _place_of(result: Message, rounds: Sequence[_Round]) -> CallPlace | None:
+    id = result.get("tool_call_id")
+    known = next((one for one in reversed(rounds) if id in one.ids), None) if id else None
+    if known is not None:
+        return known.take(known.by_id(id), again=True)
+    return rounds[-1].take(rounds[-1].by_place(id, result.get("name"))) if rounds else None
+
+
+def with_call_ids(messages: Sequence[Message], *, across_turns: bool) -> Sequence[Message]:
+    """The messages with an id for each call, which no other call has, and its results under the same id.
+
+    Args:
+        messages: A conversation; it is not changed.
+        across_turns: Whether ids must differ in the whole conversation, or only within one message.
+
+    Returns:
+        The same object where nothing had to be renamed.
+    """
+    named, pairs = _call_ids(messages, across_turns=across_turns), pair_results(messages)
+    renamed = [_renamed(at, message, named, pairs.get(at)) for at, message in enumerate(messages)]
+    return messages if all(map(operator.is_, renamed, messages)) else renamed
+
+
+def _renamed(at: int, message: Message, named: Mapping[CallPlace, str], place: CallPlace | None) -> Message:
+    """The message under these ids; the same object where it has them."""
+    calls = _calls(message)
+    if any(call.get("id") != named[at, n] for n, call in enumerate(calls)):
+        return {**message, "tool_calls": [{**call, "id": named[at, n]} for n, call in enumerate(calls)]}
+    if place is None or message.get("role") != "tool" or message.get("tool_call_id") == named[place]:
+        return message
+    return {**message, "tool_call_id": named[place]}
+
+
+def _call_ids(messages: Sequence[Message], *, across_turns: bool) -> dict[CallPlace, str]:
+    """An id for each call: its own where it is free, else a numbered one."""
+    named: dict[CallPlace, str] = {}
+    taken: set[str] = set()
+    seen: Counter[str] = Counter()
+    for at, message in enumerate(messages):
+        if not across_turns:
+            taken, seen = set(), Counter()
+        for place, call in enumerate(_calls(message)):
+            id = wanted = str(call.get("id") or f"call_{place}")
+            while id in taken:
+                seen[wanted] += 1
+                id = f"{wanted}_{seen[wanted] + 1}"
+            taken.add(id)
+            named[at, place] = id
+    return named
