@@ -240,7 +240,7 @@ def half_characters(payloads: Payloads, random: Random) -> Payloads:
     out: Payloads = []
     for payload in payloads:
         is_last = isinstance(payload, dict) and (
-            payload.get("finishReason") in _COHERE_ENDS or payload.get("generated_text") or payload.get("toolCalls")
+            str(payload.get("finishReason")) in _COHERE_ENDS or payload.get("generated_text") or payload.get("toolCalls")
         )
         is_last = is_last or any("message" in wire for wire in _choices([payload]))
         if isinstance(payload, bytes) or is_last:
@@ -484,8 +484,9 @@ def cohere_without_repetition(payloads: Payloads, random: Random) -> Payloads:
 
 @_quirk("the whole text is trimmed", ("tgi", "auto", "oci-cohere"), "tokenizers that strip")
 def trimmed(payloads: Payloads, random: Random) -> Payloads:
-    name = "generated_text" if "generated_text" in payloads[-1] else "text"
-    payloads[-1][name] = payloads[-1][name].strip()
+    last = next(one for one in reversed(payloads) if isinstance(one, dict))
+    name = "generated_text" if "generated_text" in last else "text"
+    last[name] = (last[name] or "").strip()
     return payloads
 
 

@@ -58,7 +58,7 @@ class PositionedCalls(ToolCalls):
     """Tool calls that have no index, only their position in a payload.
 
     A known id is that call. A new id is a new call, even at a position that another one had (GPT and Grok send one
-    after the other at position 0), unless it has no name and the arguments of the call there stop in the middle. An
+    after the other at position 0), unless it has no name and the call there waits for arguments. An
     entry without an id goes on with the call that was last at its position (GPT, Llama); whether it is one of its own
     (Gemini has no ids at all) is `ToolCalls`' to say.
     """
@@ -82,7 +82,7 @@ class PositionedCalls(ToolCalls):
         """The entry with the index of its call."""
         id = str(entry.get("id") or "")
         slot = self._slot_of_id.get(id) if id else self._slot_at.get(at)
-        if slot is None and not entry.get("name") and self.is_unfinished(self._slot_at.get(at)):
+        if slot is None and not entry.get("name") and self.is_open(self._slot_at.get(at)):
             slot = self._slot_at[at]
         if slot is None:
             slot = self._slots

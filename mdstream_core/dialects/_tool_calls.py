@@ -13,8 +13,8 @@
 | vLLM with gpt-oss | the name runs into the next marker: `query<|channel|>commentary` (vllm-project/vllm#32587) |
 
 So: a call is found by its index, else by its id, else it is the last open one. A new id, another name, or a name that
-comes again after complete arguments and is followed by an opening brace, open a new call; but while arguments stop in
-the middle, what comes under the same index goes on with them, unless it has another name. A call is told when its name
+comes again after complete arguments and is followed by an opening brace, open a new call; but while arguments have
+not come or stop in the middle, what comes under the same index goes on with them, unless it has another name. A call is told when its name
 is known.
 """
 
@@ -68,8 +68,10 @@ class _Call:
         if name and self.name and name != self.name:
             return True
         if id and self.wire_id and id != self.wire_id:
+            if not self.last:
+                return not arguments
             begins_object = bool(name) and arguments.lstrip().startswith("{")
-            return begins_object or not self.is_unfinished()
+            return begins_object or not self._is_unfinished()
         # "}" and then "{" can be one JSON text only inside a string, so the text is parsed at most a few times
         ended = self.last.endswith("}")
         self.named_again = self.named_again or (ended and bool(name))
@@ -82,7 +84,11 @@ class _Call:
         self.name += rest
         return rest
 
-    def is_unfinished(self) -> bool:
+    def is_open(self) -> bool:
+        """Whether arguments are still to come: none have, or their object has not ended."""
+        return not self.last or self._is_unfinished()
+
+    def _is_unfinished(self) -> bool:
         """Whether the arguments are an object that has begun. Each piece is scanned once, however often it is asked."""
         if self._brackets is None:
             self._brackets = Brackets()
@@ -112,10 +118,10 @@ class ToolCalls:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def is_unfinished(self, index: Any) -> bool:
-        """Whether the arguments of the open call of this index stop in the middle."""
+    def is_open(self, index: Any) -> bool:
+        """Whether arguments are still to come for the last call of this index."""
         call = self._open.get(index)
-        return call is not None and call.is_unfinished()
+        return call is not None and call.is_open()
 
     def read(self, entries: Sequence[Mapping[str, Any]]) -> list[ToolCallDelta]:
         """The deltas of one payload's `tool_calls`."""
