@@ -39,6 +39,7 @@ from mdstream_core.events import (
     ToolCall,
     ToolCallDelta,
     Usage,
+    describe_incomplete,
 )
 from mdstream_core.http import Timeout
 from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
@@ -82,6 +83,7 @@ __all__ = [
     "Usage",
     "__version__",
     "data_uri",
+    "describe_incomplete",
     "dialect",
     "embedding_dialect",
     "errors",
