@@ -18,7 +18,7 @@ from langchain_core.outputs import ChatGeneration, Generation
 from mdstream_core import ToolCall, describe_incomplete, is_unfinished
 
 #: JSON inside a Markdown fence, which LangChain's JSON parser looks for.
-_FENCE = re.compile(r"```(?:json)?(.*)", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```(?:json)?(.*)", re.DOTALL)
 
 #: What surrounds JSON in a text.
 _AROUND = " \n\r\t`"
@@ -57,7 +57,7 @@ class StrictOutputParser(BaseTransformOutputParser[Any]):
             OutputParserException: The whole response is no answer in the requested shape.
         """
         if partial:
-            return self.parser.parse_result(result, partial=True)
+            return self._parse_partial(result)
         message = result[0].message if isinstance(result[0], ChatGeneration) else AIMessage(content=result[0].text)
         if isinstance(message, AIMessage):
             self.check(message)
@@ -65,6 +65,12 @@ class StrictOutputParser(BaseTransformOutputParser[Any]):
         if parsed is None:
             raise OutputParserException("the model returned null instead of an object", llm_output=message.text)
         return parsed
+
+    def _parse_partial(self, result: list[Generation]) -> Any:
+        try:
+            return self.parser.parse_result(result, partial=True)
+        except OutputParserException:  # of a tool that was not asked for; the end of the stream reports it
+            return None
 
     def _parse(self, result: list[Generation], message: BaseMessage) -> Any:
         try:
@@ -141,7 +147,8 @@ def check_tool_call(name: str) -> Callable[[AIMessage], None]:
         called = [call["name"] for call in message.tool_calls]
         if name not in called:
             instead = f"it called {', '.join(called)}" if called else f"it returned {message.text!r}"
-            raise OutputParserException(f"the model did not call the tool {name!r}: {instead}", llm_output=message.text)
+            sentence = f"the model did not call the tool {name!r}: {instead}"
+            raise OutputParserException(sentence, llm_output=_output(message))
 
     return check
 

@@ -92,7 +92,8 @@ class Way:
     def _error(self, sentence: str, code: str, response: Any, choice: Choice) -> StructuredOutputError:
         output = choice.text or "".join(call.arguments for call in choice.tool_calls)
         end = f"{output[-80:]!r} is the end of what came" if output else "nothing of it came"
-        error = StructuredOutputError(f"{sentence} ({end})", code=code, raw=output)
+        sentence = sentence if choice.refusal else f"{sentence} ({end})"
+        error = StructuredOutputError(sentence, code=code, raw=output or choice.refusal)
         error.partial = Reply((choice,))
         vars(error)["partial_response"] = response
         return error
