@@ -1,8 +1,14 @@
-"""Messages of LlamaIndex → messages in the OpenAI shape. Nothing is left out in silence."""
+"""Messages of LlamaIndex → messages in the OpenAI shape.
+
+What a person, the system or a tool says is translated or refused by its name. From a model's message the blocks that
+only its own provider understands (cache points, citations) are left out: a conversation that began elsewhere can be
+continued here. Pictures and the like that it made are left out with a warning: servers take only text from a model.
+"""
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import IOBase
 from typing import Any
 
@@ -26,7 +32,7 @@ Part = dict[str, Any]
 _ROLES = {MessageRole.CHATBOT: "assistant", MessageRole.MODEL: "assistant"}
 
 #: Roles whose content servers take as text only.
-_PLAIN = frozenset({"assistant", "developer", "function", "system", "tool"})
+_PLAIN = frozenset({"developer", "function", "system", "tool"})
 
 
 def openai_messages(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
@@ -69,7 +75,7 @@ def tool_calls_of(message: ChatMessage) -> list[tuple[str, str, dict[str, Any] |
     ]
     if not found:
         wire = [_as_dict(call) for call in message.additional_kwargs.get("tool_calls") or ()]
-        found = [(call.get("id"), *_function(call)) for call in wire]
+        found = [(_first(call, _IDS), *_function(call)) for call in wire]
     return [(id or f"call_{place}", name, arguments) for place, (id, name, arguments) in enumerate(found)]
 
 
@@ -89,6 +95,8 @@ def _message(message: ChatMessage) -> dict[str, Any]:
 
 
 def _content(role: str, message: ChatMessage) -> str | list[Part]:
+    if role == "assistant":
+        return "\n".join(_model_texts(message.blocks))
     parts = _parts(message)
     texts = [part["text"] for part in parts if part["type"] == "text"]
     if len(texts) == len(parts) or role == "tool":
@@ -97,6 +105,18 @@ def _content(role: str, message: ChatMessage) -> str | list[Part]:
         others = {type(block).__name__ for block in message.blocks} - {"TextBlock", "ThinkingBlock", "ToolCallBlock"}
         raise ValueError(f"a message of role {role!r} may hold text only, not {', '.join(sorted(others))}")
     return parts
+
+
+def _model_texts(blocks: Iterable[Any]) -> Iterator[str]:
+    """The texts of a model's message."""
+    for block in blocks:
+        if isinstance(block, TextBlock):
+            yield block.text
+        elif isinstance(block, CitableBlock):
+            yield from _model_texts(block.content)
+        elif isinstance(block, _MEDIA):
+            sentence = f"a {type(block).__name__} of a model cannot be sent, and is left out"
+            warnings.warn(sentence, RuntimeWarning, stacklevel=2)
 
 
 def _tool_call_id(message: ChatMessage) -> str:
@@ -158,6 +178,9 @@ _PARTS: dict[type, Callable[[Any], Part]] = {
     DocumentBlock: _document,
 }
 
+#: What a model made that somebody may miss.
+_MEDIA = (ImageBlock, AudioBlock, VideoBlock, DocumentBlock)
+
 #: What is said beside the parts (`tool_calls`), or is the model's own (what it thought is not told to it again).
 _ELSEWHERE = (ThinkingBlock, ToolCallBlock)
 
@@ -182,7 +205,16 @@ def _as_dict(call: Any) -> dict[str, Any]:
 
 def _function(call: dict[str, Any]) -> tuple[str, Any]:
     function = _as_dict(call.get("function") or call)
-    return str(function.get("name") or ""), function.get("arguments") or {}
+    return str(_first(function, ("name", "tool_name")) or ""), _first(function, _ARGUMENTS) or {}
+
+
+#: What other integrations call a call's id (OpenAI's Responses and Bedrock beside ours) and its arguments.
+_IDS = ("call_id", "toolUseId", "tool_call_id", "id")
+_ARGUMENTS = ("arguments", "input", "args", "parameters", "tool_kwargs")
+
+
+def _first(call: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((call[name] for name in names if call.get(name)), None)
 
 
 def _wire(id: str, name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
