@@ -24,25 +24,25 @@ _IDS = ("call_id", "toolUseId", "id")
 _ARGUMENTS = ("args", "input", "arguments", "partial_json")
 
 
-def calls_in_content(message: AIMessage, known: set[Any], following: Iterable[BaseMessage]) -> list[Call]:
-    """The calls that only a content block has, if a result follows.
+def find_calls_in_content(message: AIMessage, known: set[Any], following: Iterable[BaseMessage]) -> list[Call]:
+    """Find the calls that only a content block has and that a result follows.
 
     Args:
         message: A message of a model.
-        known: The ids of the calls that it has elsewhere.
-        following: The messages behind it.
+        known: The ids of the calls that are known already.
+        following: The messages after it.
     """
     if isinstance(message.content, str):
         return []
-    found = {call[0]: call for block in message.content if (call := _call(block)) is not None}
+    found = {call[0]: call for block in message.content if (call := _read_call(block)) is not None}
     if not found.keys() - known:
         return []
-    answered = _results(following) - known
+    answered = _find_result_ids(following) - known
     return [call for id, call in found.items() if id in answered]
 
 
-def _results(following: Iterable[BaseMessage]) -> set[Any]:
-    """The ids of the tool results up to the next message of a model."""
+def _find_result_ids(following: Iterable[BaseMessage]) -> set[Any]:
+    """Collect the ids of the tool results before the next message of a model."""
     ids: set[Any] = set()
     for message in takewhile(lambda message: not isinstance(message, AIMessage), following):
         if isinstance(message, ToolMessage):
@@ -52,15 +52,15 @@ def _results(following: Iterable[BaseMessage]) -> set[Any]:
     return ids - {None}
 
 
-def _call(block: Any) -> Call | None:
-    """The call of a content block: LangChain's, Anthropic's, OpenAI's (Responses), Google's or Bedrock's."""
+def _read_call(block: Any) -> Call | None:
+    """Read the call of a content block: LangChain's, Anthropic's, OpenAI's (Responses), Google's or Bedrock's."""
     if not isinstance(block, Mapping):
         return None
     kind = block.get("type")
     if kind == "non_standard":
-        return _call(block.get("value"))
+        return _read_call(block.get("value"))
     if isinstance(inside := block.get("toolUse"), Mapping):
-        return _call({**inside, "type": "tool_use"})
+        return _read_call({**inside, "type": "tool_use"})
     if kind not in _CALLS:
         return None
     given = _first(block, _ARGUMENTS) or {}

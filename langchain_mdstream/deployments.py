@@ -206,7 +206,7 @@ class OCIModelDeploymentTGI(OCIModelDeploymentLLM):
         return {name: value for name, value in fields.items() if value is not None and name not in foreign}
 
     def to_json(self) -> Any:
-        """The serialized form: a default that was not given stays one, or a loaded model would send it to any format."""
+        """Serialize without defaults that were not set: a loaded model would send them to every format."""
         serialized: dict[str, Any] = dict(super().to_json())
         unsaid = _OF_FORMATS.keys() - self.model_fields_set
         given = {name: value for name, value in serialized.get("kwargs", {}).items() if name not in unsaid}

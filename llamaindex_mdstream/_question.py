@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from llamaindex_mdstream import _structured_ways, _tools
+from llamaindex_mdstream import _structured_methods, _tools
 
 #: Words that LlamaIndex says to LLMs and that no server knows.
 _INTERNAL = frozenset(
@@ -49,7 +49,7 @@ def question(
     else:
         body = {name: value for name, value in body.items() if name not in {"tools", "tool_choice"}}
     if isinstance(body.get("response_format"), type):
-        body["response_format"] = _structured_ways.response_format(body["response_format"])
+        body["response_format"] = _structured_methods.response_format(body["response_format"])
     return {**body, **asked, **(merged.get("extra_body") or {})}
 
 

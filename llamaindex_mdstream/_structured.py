@@ -1,4 +1,4 @@
-"""Structured predictions: an object that is whole, or an error that has what came of it."""
+"""Structured predictions: a complete object, or an error with the partial response."""
 
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, closing
@@ -9,10 +9,9 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.types import PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
 
-from llamaindex_mdstream import _structured_ways as ways
+from llamaindex_mdstream import _structured_methods as methods
 from llamaindex_mdstream._errors import heeded
 from llamaindex_mdstream._fields import ModelFields
-from llamaindex_mdstream._tools import in_flight
 
 Arguments = dict[str, Any] | None
 
@@ -21,28 +20,29 @@ _dispatcher = get_dispatcher("llama_index.core.llms.llm")
 
 
 class StructuredOutput(ModelFields):
-    """The structured half of an LLM.
+    """Mixin for structured predictions.
 
-    `should_use_structured_outputs` asks the server for JSON by schema; otherwise a tool has to be called, or the prompt
-    asks a model without tools for JSON, as `pydantic_program_mode` says. Streams show partial objects. An answer that
-    was truncated (`max_tokens`), filtered or refused, and one that is no such object, is a `StructuredOutputError`.
+    `should_use_structured_outputs` requests JSON by schema. Otherwise a tool call is required, or the prompt instructs
+    a model without tools to write JSON, as `pydantic_program_mode` says. Streams yield partial objects. A response
+    that is truncated (`max_tokens`), filtered, refused or not such an object is a `StructuredOutputError`.
     """
 
     def structured_predict(
         self, output_cls: type[Any], prompt: PromptTemplate, llm_kwargs: Arguments = None, **prompt_args: Any
     ) -> Any:
-        """An answer as an instance of `output_cls`.
+        """Predict an instance of `output_cls`.
 
         Raises:
-            MDStreamError: There is no whole answer; a `StructuredOutputError`, if it is no instance of `output_cls`.
+            StructuredOutputError: The response is truncated, filtered, refused, or not an instance of `output_cls`.
+            MDStreamError: There is no complete response.
         """
-        way = self._way(output_cls)
-        if way is None:
+        method = self._method(output_cls)
+        if method is None:
             with heeded():
                 return super().structured_predict(output_cls, prompt, llm_kwargs=llm_kwargs, **prompt_args)
         _notify_start(output_cls, prompt, prompt_args)
-        ask = self.chat if way.is_chat else self.complete
-        result = way.read(ask(**way.request(prompt, llm_kwargs, prompt_args)))
+        ask = self.chat if method.is_chat else self.complete
+        result = method.parse_response(ask(**method.build_request(prompt, llm_kwargs, prompt_args)))
         _dispatcher.event(LLMStructuredPredictEndEvent(output=result))
         return result
 
@@ -50,60 +50,60 @@ class StructuredOutput(ModelFields):
         self, output_cls: type[Any], prompt: PromptTemplate, llm_kwargs: Arguments = None, **prompt_args: Any
     ) -> Any:
         """The same, awaited."""
-        way = self._way(output_cls)
-        if way is None:
+        method = self._method(output_cls)
+        if method is None:
             with heeded():
                 return await super().astructured_predict(output_cls, prompt, llm_kwargs=llm_kwargs, **prompt_args)
         _notify_start(output_cls, prompt, prompt_args)
-        ask = self.achat if way.is_chat else self.acomplete
-        result = way.read(await ask(**way.request(prompt, llm_kwargs, prompt_args)))
+        ask = self.achat if method.is_chat else self.acomplete
+        result = method.parse_response(await ask(**method.build_request(prompt, llm_kwargs, prompt_args)))
         _dispatcher.event(LLMStructuredPredictEndEvent(output=result))
         return result
 
     def _structured_stream_call(
         self, output_cls: type[Any], prompt: PromptTemplate, llm_kwargs: Arguments = None, **prompt_args: Any
     ) -> Generator[Any]:
-        way = self._way(output_cls)
-        if way is None:
+        method = self._method(output_cls)
+        if method is None:
             with heeded():
                 return super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        return self._objects(way, way.request(prompt, llm_kwargs, prompt_args))
+        return self._objects(method, method.build_request(prompt, llm_kwargs, prompt_args))
 
     async def _structured_astream_call(
         self, output_cls: type[Any], prompt: PromptTemplate, llm_kwargs: Arguments = None, **prompt_args: Any
     ) -> AsyncGenerator[Any]:
-        way = self._way(output_cls)
-        if way is None:
+        method = self._method(output_cls)
+        if method is None:
             with heeded():
                 return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        return self._aobjects(way, way.request(prompt, llm_kwargs, prompt_args))
+        return self._aobjects(method, method.build_request(prompt, llm_kwargs, prompt_args))
 
-    def _way(self, output_cls: type[Any]) -> ways.Way | None:
-        """How this model gives objects; `None` for core's programs of other models."""
+    def _method(self, output_cls: type[Any]) -> methods.StructuredOutputMethod | None:
+        """The method that the fields select; `None` for modes of other models, which core's programs handle."""
         calls = self.metadata.is_function_calling_model
         mode = self.pydantic_program_mode
         if mode == PydanticProgramMode.DEFAULT:
             if self.should_use_structured_outputs:
-                return ways.BySchema(self, output_cls)
-            return (ways.ByTool if calls else ways.ByText)(self, output_cls)
+                return methods.SchemaMethod(self, output_cls)
+            return (methods.ToolMethod if calls else methods.TextMethod)(self, output_cls)
         if mode == PydanticProgramMode.FUNCTION and calls:
-            return ways.ByTool(self, output_cls)
-        return ways.ByText(self, output_cls) if mode == PydanticProgramMode.LLM else None
+            return methods.ToolMethod(self, output_cls)
+        return methods.TextMethod(self, output_cls) if mode == PydanticProgramMode.LLM else None
 
-    def _objects(self, way: ways.Way, request: dict[str, Any]) -> Generator[Any]:
+    def _objects(self, method: methods.StructuredOutputMethod, request: dict[str, Any]) -> Generator[Any]:
         so_far = None
-        ask = self.stream_chat if way.is_chat else self.stream_complete
+        ask = self.stream_chat if method.is_chat else self.stream_complete
         with closing(ask(**request)) as stream:
             for response in stream:
-                so_far = way.partial(response, so_far) if in_flight(response.raw) else way.read(response)
+                so_far = method.parse_chunk(response, so_far)
                 yield so_far
 
-    async def _aobjects(self, way: ways.Way, request: dict[str, Any]) -> AsyncGenerator[Any]:
+    async def _aobjects(self, method: methods.StructuredOutputMethod, request: dict[str, Any]) -> AsyncGenerator[Any]:
         so_far = None
-        ask = self.astream_chat if way.is_chat else self.astream_complete
+        ask = self.astream_chat if method.is_chat else self.astream_complete
         async with aclosing(await ask(**request)) as stream:
             async for response in stream:
-                so_far = way.partial(response, so_far) if in_flight(response.raw) else way.read(response)
+                so_far = method.parse_chunk(response, so_far)
                 yield so_far
 
 

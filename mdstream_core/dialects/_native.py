@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mdstream_core import _json
-from mdstream_core.dialects._history import history_content
+from mdstream_core.dialects._foreign_parts import filter_assistant_content
 from mdstream_core.dialects._openai_decoder import FAILED
 from mdstream_core.dialects._spoken import UNREADABLE, misfit, misshapen, shown
 from mdstream_core.errors import (
@@ -291,7 +291,7 @@ _WHO = {"user": "User: ", "assistant": "Assistant: ", "tool": "Tool: ", "functio
 
 
 def _said(message: Mapping[str, Any]) -> str:
-    content = history_content(message) or ""
+    content = filter_assistant_content(message) or ""
     if isinstance(content, str):
         return content
     texts = [part if isinstance(part, str) else part.get("text") for part in content]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mdstream_core.dialects import _oci_asking as asking
-from mdstream_core.dialects._history import history_content
+from mdstream_core.dialects._foreign_parts import filter_assistant_content
 from mdstream_core.dialects._oci_asking import Json, Row
 from mdstream_core.dialects._oci_schema import flat, resolved
 
@@ -31,7 +31,7 @@ _ROLES = {"system": "SYSTEM", "developer": "SYSTEM", "user": "USER", "assistant"
 
 def _message(message: Mapping[str, Any]) -> Json:
     role = asking.role_of(message, _ROLES)
-    content = history_content(message, _TAKES)
+    content = filter_assistant_content(message, _TAKES)
     given = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     said: Json = {"role": role, "content": [_part(part) for part in given]}
     if calls := message.get("tool_calls"):

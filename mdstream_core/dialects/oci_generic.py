@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from mdstream_core.dialects import _oci_asking as asking
 from mdstream_core.dialects._dialect import Decoder, Final
-from mdstream_core.dialects._history import history_content
+from mdstream_core.dialects._foreign_parts import filter_assistant_content
 from mdstream_core.dialects._oci_asking import Json, Row
 from mdstream_core.dialects._oci_quirks import Quirks, quirks, simpler
 from mdstream_core.dialects._oci_reading import Choice, OCIDecoder, logprobs_event, plain, text_event
@@ -118,7 +118,7 @@ def _messages(messages: Sequence[Mapping[str, Any]], facts: Quirks) -> list[Json
 
 def _message(message: Mapping[str, Any]) -> Json:
     role = asking.role_of(message, _ROLES)
-    content = history_content(message, _PARTS)
+    content = filter_assistant_content(message, _PARTS)
     parts = (
         [{"type": "TEXT", "text": content or ""}] if content is None or isinstance(content, str) else _parts(content)
     )

@@ -1,7 +1,7 @@
-"""The three ways to an object: JSON by schema, the arguments of a required tool, JSON that the prompt asks for.
+"""Methods of structured output: JSON by schema, the arguments of a required tool, JSON that the prompt requests.
 
-Core's programs hide the response that they parse, and with it why it ended. So the requests and the parsing are here,
-built from core's functions for prompts, tools and partial objects.
+Core's programs do not expose the response that they parse, and so not its finish reason. The requests are built and the
+responses parsed here, with core's functions for prompts, tools and partial objects.
 """
 
 import re
@@ -17,18 +17,19 @@ from llama_index.core.prompts import BasePromptTemplate
 from pydantic import BaseModel
 
 from llamaindex_mdstream._errors import StructuredOutputError
+from llamaindex_mdstream._tools import in_flight
 from mdstream_core import Choice, MDStreamError, Reply, ToolCall, describe_incomplete
 
-#: What `llm_kwargs` must not contain: these belong to the way.
+#: Options that `llm_kwargs` must not set: the method sets them.
 _ABOUT_TOOLS = frozenset({"allow_parallel_tool_calls", "tool_choice", "tool_required", "tools"})
 
 
 def response_format(output_cls: type[BaseModel], *, strict: bool = False) -> dict[str, Any]:
-    """`response_format` for a schema.
+    """Build `response_format` for a Pydantic class.
 
     Args:
         output_cls: The model of the answer.
-        strict: Whether the server shall hold the answer to it exactly.
+        strict: Whether the server must follow the schema exactly.
     """
     name = re.sub(r"[^a-zA-Z0-9_-]", "_", output_cls.__name__)
     schema = {"name": name, "schema": output_cls.model_json_schema(), "strict": strict}
@@ -36,8 +37,8 @@ def response_format(output_cls: type[BaseModel], *, strict: bool = False) -> dic
 
 
 @dataclass
-class Way:
-    """How one object is requested and parsed.
+class StructuredOutputMethod:
+    """A method to request one object and to parse the response.
 
     Args:
         llm: The model object.
@@ -50,24 +51,29 @@ class Way:
     #: Whether the request is a chat, and not a completion.
     is_chat: ClassVar[bool] = True
 
-    def request(
+    def build_request(
         self, prompt: BasePromptTemplate, options: Mapping[str, Any] | None, prompt_args: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The keyword arguments of the LLM's method."""
-        return self._request(prompt, {n: v for n, v in (options or {}).items() if n not in _ABOUT_TOOLS}, prompt_args)
+        """Build the keyword arguments of `chat` or `complete`."""
+        known = {name: value for name, value in (options or {}).items() if name not in _ABOUT_TOOLS}
+        return self._build_request(prompt, known, prompt_args)
 
-    def partial(self, response: Any, so_far: Any) -> Any:
-        """The object as far as it can be read, while a response streams."""
+    def parse_chunk(self, response: Any, so_far: Any) -> Any:
+        """Parse a response of a stream: a partial object, or of the last response the complete one."""
+        return self.parse_partial(response, so_far) if in_flight(response.raw) else self.parse_response(response)
+
+    def parse_partial(self, response: Any, so_far: Any) -> Any:
+        """Parse the part of the object that a chunk of a stream holds."""
         so_far = so_far if so_far is None else [so_far]
         return process_streaming_objects(response, self.output_cls, cur_objects=so_far, llm=self.llm)
 
-    def read(self, response: Any) -> Any:
-        """The object of a whole response.
+    def parse_response(self, response: Any) -> Any:
+        """Parse a complete response.
 
         Raises:
-            StructuredOutputError: The response is truncated or refused, or is no such object.
+            StructuredOutputError: The response is truncated, filtered, refused, or not an instance of `output_cls`.
         """
-        choice = _choice_of(response)
+        choice = _read_choice(response)
         if choice.refusal:
             raise self._error(f"the model refused: {choice.refusal}", "ModelRefusal", response, choice)
         if reason := describe_incomplete(choice.finish_reason):
@@ -78,7 +84,7 @@ class Way:
             sentence = f"the answer is no {self.output_cls.__name__}: {error}"
             raise self._error(sentence, "InvalidOutput", response, choice) from error
 
-    def _request(
+    def _build_request(
         self, prompt: BasePromptTemplate, options: dict[str, Any], prompt_args: Mapping[str, Any]
     ) -> dict[str, Any]:
         raise NotImplementedError
@@ -99,14 +105,14 @@ class Way:
         return error
 
 
-class BySchema(Way):
-    """JSON that the server holds to a schema."""
+class SchemaMethod(StructuredOutputMethod):
+    """`response_format` with a JSON schema."""
 
-    def partial(self, response: Any, so_far: Any) -> Any:
-        """The object as far as it can be read, while a response streams."""
+    def parse_partial(self, response: Any, so_far: Any) -> Any:
+        """Parse the part of the object that a chunk of a stream holds."""
         return process_streaming_content_incremental(response, self.output_cls, so_far)
 
-    def _request(
+    def _build_request(
         self, prompt: BasePromptTemplate, options: dict[str, Any], prompt_args: Mapping[str, Any]
     ) -> dict[str, Any]:
         options["response_format"] = response_format(self.output_cls, strict=self.llm.strict)
@@ -116,10 +122,10 @@ class BySchema(Way):
         return self.output_cls.model_validate_json(choice.text)
 
 
-class ByTool(Way):
-    """The arguments of a tool that must be called."""
+class ToolMethod(StructuredOutputMethod):
+    """A required tool call; the object is its arguments."""
 
-    def _request(
+    def _build_request(
         self, prompt: BasePromptTemplate, options: dict[str, Any], prompt_args: Mapping[str, Any]
     ) -> dict[str, Any]:
         messages, tool = self._messages(prompt, prompt_args), get_function_tool(self.output_cls)
@@ -138,15 +144,15 @@ class ByTool(Way):
         return self.output_cls.model_validate(arguments)
 
 
-class ByText(Way):
-    """JSON that the prompt asks for, of a chat model or a completion model."""
+class TextMethod(StructuredOutputMethod):
+    """Instructions in the prompt; the object is JSON in the text of a chat or completion response."""
 
     @property
     def is_chat(self) -> bool:  # type: ignore[override]
         """Whether the model has a chat endpoint."""
         return bool(self.llm.metadata.is_chat_model)
 
-    def _request(
+    def _build_request(
         self, prompt: BasePromptTemplate, options: dict[str, Any], prompt_args: Mapping[str, Any]
     ) -> dict[str, Any]:
         prompt = prompt.model_copy(update={"output_parser": PydanticOutputParser(self.output_cls)})
@@ -158,8 +164,8 @@ class ByText(Way):
         return PydanticOutputParser(self.output_cls).parse(choice.text)
 
 
-def _choice_of(response: Any) -> Choice:
-    """What a whole response consists of; `raw` has it in the OpenAI shape, for chats and completions."""
+def _read_choice(response: Any) -> Choice:
+    """Read the content of a complete response from `raw`, which has the OpenAI shape for chats and completions."""
     (wire, *_) = response.raw["choices"]
     message = wire["message"]
     calls = [
