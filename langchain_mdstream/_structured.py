@@ -12,7 +12,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, R
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
-from langchain_mdstream._structured_parser import StrictOutputParser, check_text, check_tool_call
+from langchain_mdstream._structured_parser import StrictOutputParser
 
 Method = Literal["json_schema", "function_calling", "json_mode", "guided_decoding"]
 
@@ -97,10 +97,10 @@ def _parser(schema: Any, method: Method) -> StrictOutputParser:
     is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
     if method != "function_calling":
         inner = PydanticOutputParser(pydantic_object=schema) if is_class else JsonOutputParser()
-        return StrictOutputParser(parser=inner, check=check_text)
+        return StrictOutputParser(parser=inner)
     name = convert_to_openai_tool(schema)["function"]["name"]
     if is_class:
         tools: Any = PydanticToolsParser(tools=[schema], first_tool_only=True)
     else:
         tools = JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
-    return StrictOutputParser(parser=tools, check=check_tool_call(name), shows_partial=True)
+    return StrictOutputParser(parser=tools, tool=name)

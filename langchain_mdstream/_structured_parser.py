@@ -6,7 +6,7 @@ check the end of a stream at all.
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from langchain_core import exceptions
@@ -27,15 +27,15 @@ _AROUND = " \n\r\t`"
 class StrictOutputParser(BaseTransformOutputParser[Any]):
     """Parser that rejects a response which is truncated, refused, or not of the requested shape.
 
+    Partial objects of a tool call are yielded while a response streams; JSON text is parsed at its end.
+
     Attributes:
         parser: LangChain's parser for this method and schema.
-        check: Raises `OutputParserException` if a whole message cannot be parsed to an answer.
-        shows_partial: Whether partial objects are yielded while a response streams.
+        tool: The name of the required tool; `None` if the object is JSON text.
     """
 
     parser: Any
-    check: Callable[[AIMessage], None]
-    shows_partial: bool = False
+    tool: str | None = None
 
     @property
     def OutputType(self) -> Any:  # noqa: N802  # LangChain's name
@@ -60,7 +60,7 @@ class StrictOutputParser(BaseTransformOutputParser[Any]):
             return self._parse_partial(result)
         message = result[0].message if isinstance(result[0], ChatGeneration) else AIMessage(content=result[0].text)
         if isinstance(message, AIMessage):
-            self.check(message)
+            _check_text(message) if self.tool is None else _check_tool_call(message, self.tool)
         parsed = self._parse(result, message)
         if parsed is None:
             raise OutputParserException("the model returned null instead of an object", llm_output=message.text)
@@ -107,7 +107,7 @@ class _Stream:
     def add(self, chunk: Any) -> Iterator[Any]:
         chunk = AIMessageChunk(content=chunk) if isinstance(chunk, str) else chunk
         self._message = chunk if self._message is None else self._message + chunk
-        if self._parser.shows_partial:
+        if self._parser.tool is not None:
             yield from self._news(partial=True)
 
     def finish(self) -> Iterator[Any]:
@@ -120,8 +120,8 @@ class _Stream:
             yield parsed
 
 
-def check_text(message: AIMessage) -> None:
-    """Raise `OutputParserException` if the text is not the whole JSON that was asked for."""
+def _check_text(message: AIMessage) -> None:
+    """Raise `OutputParserException` if the text is not the complete JSON that was requested."""
     if message.additional_kwargs.get("refusal") and hasattr(exceptions, "ModelRefusalError"):
         return  # the parsers of newer cores raise it
     _check_ending(message)
@@ -132,25 +132,21 @@ def check_text(message: AIMessage) -> None:
         raise _truncated(text, "cut off")
 
 
-def check_tool_call(name: str) -> Callable[[AIMessage], None]:
-    """A check that the message has a complete call of the tool `name`."""
-
-    def check(message: AIMessage) -> None:
-        _check_ending(message)
-        for call in message.invalid_tool_calls:
-            raise OutputParserException(
-                f"the arguments of the tool call {call['name']!r} are not a JSON object: {call['args']!r}",
-                llm_output=call["args"],
-            )
-        if isinstance(message, AIMessageChunk):
-            _check_arguments(message)
-        called = [call["name"] for call in message.tool_calls]
-        if name not in called:
-            instead = f"it called {', '.join(called)}" if called else f"it returned {message.text!r}"
-            sentence = f"the model did not call the tool {name!r}: {instead}"
-            raise OutputParserException(sentence, llm_output=_output(message))
-
-    return check
+def _check_tool_call(message: AIMessage, name: str) -> None:
+    """Raise `OutputParserException` if the message has no complete call of the tool."""
+    _check_ending(message)
+    for call in message.invalid_tool_calls:
+        raise OutputParserException(
+            f"the arguments of the tool call {call['name']!r} are not a JSON object: {call['args']!r}",
+            llm_output=call["args"],
+        )
+    if isinstance(message, AIMessageChunk):
+        _check_arguments(message)
+    called = [call["name"] for call in message.tool_calls]
+    if name not in called:
+        instead = f"it called {', '.join(called)}" if called else f"it returned {message.text!r}"
+        sentence = f"the model did not call the tool {name!r}: {instead}"
+        raise OutputParserException(sentence, llm_output=_output(message))
 
 
 def _check_ending(message: AIMessage) -> None:

@@ -1,6 +1,7 @@
 """`with_structured_output`: whatever the method and the schema, an incomplete response is an error, whole and streamed."""
 
 import asyncio
+import pickle
 from collections.abc import Callable
 from typing import Any, TypedDict
 
@@ -225,6 +226,14 @@ def test_the_cause_is_kept() -> None:
                 with pytest.raises(OutputParserException) as caught:
                     ask(bound)
                 assert "ValidationError" == type(caught.value.__cause__).__name__
+
+
+@pytest.mark.parametrize("method", [*TEXT_METHODS, "function_calling"])
+def test_the_bound_model_can_be_pickled(method: Any) -> None:
+    """Parsers hold values and no closures, so that other processes can run them."""
+    with answering(Scripted("It is", finish="length")) as server:
+        bound: Any = model(server).with_structured_output(Place, method=method)
+        _fails(pickle.loads(pickle.dumps(bound)), "max_tokens", "It is")
 
 
 def test_one_of_a_batch_fails_alone() -> None:
