@@ -1,11 +1,15 @@
 """LangChain's messages → the OpenAI JSON shape that the core speaks.
 
 Content comes in four dialects: LangChain's standard blocks, its older ones, OpenAI's own and Anthropic's. Each block
-is translated, left out because something else says it, or refused by its name; none is dropped silently.
+is translated, left out because something else says it, or refused by its name. In a message of a model the blocks that
+only its own provider understands (server tools, code execution, signatures …) are left out: a conversation that
+began elsewhere can be continued here.
 """
 
 import json
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from langchain_core.messages import (
@@ -19,6 +23,7 @@ from langchain_core.messages import (
 )
 
 from langchain_mdstream._reasoning import reasoning_of
+from langchain_mdstream._stored_calls import find_calls_in_content
 
 Part = dict[str, Any]
 
@@ -33,7 +38,12 @@ def openai_messages(messages: Iterable[BaseMessage], *, reasoning: bool = False)
     Raises:
         ValueError: A content block that these servers cannot take, by its name.
     """
-    wires = ((message, wire) for message in messages for wire in _message(message))
+    conversation = list(messages)
+    wires = (
+        (message, wire)
+        for at, message in enumerate(conversation)
+        for wire in _message(message, islice(conversation, at + 1, None))
+    )
     return [_with_reasoning(message, wire) if reasoning else wire for message, wire in wires]
 
 
@@ -42,10 +52,10 @@ def _with_reasoning(message: BaseMessage, wire: dict[str, Any]) -> dict[str, Any
     return {**wire, "reasoning_content": text} if text else wire
 
 
-def _message(message: BaseMessage) -> list[dict[str, Any]]:
+def _message(message: BaseMessage, following: Iterable[BaseMessage]) -> list[dict[str, Any]]:
     match message:
         case AIMessage():
-            return [_named(message, _assistant(message))]
+            return [_named(message, _assistant(message, following))]
         case ToolMessage():
             content = _content(message.content, joined="\n")
             return [{"role": "tool", "tool_call_id": message.tool_call_id, "content": content or ""}]
@@ -57,7 +67,8 @@ def _message(message: BaseMessage) -> list[dict[str, Any]]:
         case FunctionMessage():
             return [{"role": "function", "name": message.name, "content": _content(message.content, joined="\n")}]
         case ChatMessage():
-            return [_named(message, {"role": message.role, "content": _content(message.content, joined="\n")})]
+            read = _assistant_content if message.role == "assistant" else _content
+            return [_named(message, {"role": message.role, "content": read(message.content, joined="\n")})]
     raise ValueError(f"a message of type {message.type!r} cannot be sent to a model")
 
 
@@ -85,10 +96,11 @@ def _human(message: HumanMessage) -> list[dict[str, Any]]:
     return wires
 
 
-def _assistant(message: AIMessage) -> dict[str, Any]:
+def _assistant(message: AIMessage, following: Iterable[BaseMessage]) -> dict[str, Any]:
     calls = [_call(call["id"], call["name"], _json(call["args"])) for call in message.tool_calls]
     calls += [_call(call["id"], call["name"], call["args"] or "") for call in message.invalid_tool_calls]
-    said = _content(message.content, joined="") or message.additional_kwargs.get("refusal")
+    calls += [_call(*call) for call in find_calls_in_content(message, {call["id"] for call in calls}, following)]
+    said = _assistant_content(message.content, joined="") or message.additional_kwargs.get("refusal")
     wire: dict[str, Any] = {"role": "assistant", "content": said or (None if calls else "")}
     if calls:
         wire["tool_calls"] = calls
@@ -103,13 +115,38 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _assistant_content(content: str | Sequence[str | Mapping[str, Any]], *, joined: str) -> str | list[Part]:
+    """Translate the content of a model's message, without the blocks that cannot be sent."""
+    if isinstance(content, str):
+        return content
+    return _joined([part for block in content if (part := _assistant_part(block)) is not None], joined)
+
+
+def _assistant_part(block: str | Mapping[str, Any]) -> Part | None:
+    if _type(block) == "non_standard":
+        value = block.get("value") if isinstance(block, Mapping) else None
+        return _assistant_part(value) if isinstance(value, Mapping) else None
+    try:
+        part = _part(block)
+    except (ValueError, TypeError, AttributeError):
+        part = None
+    if part is not None and (part["type"] != "text" or isinstance(part["text"], str)):
+        return part
+    if (kind := _type(block)) in _MEDIA:
+        warnings.warn(f"a {kind!r} of a model cannot be sent, and is left out", RuntimeWarning, stacklevel=2)
+    return None
+
+
 def _content(content: str | Sequence[str | Mapping[str, Any]], *, joined: str) -> str | list[Part]:
     """Text alone is a string, which every server takes; anything else is a list of parts."""
     if isinstance(content, str):
         return content
-    parts = [part for block in content if (part := _part(block)) is not None]
+    return _joined([part for block in content if (part := _part(block)) is not None], joined)
+
+
+def _joined(parts: list[Part], joint: str) -> str | list[Part]:
     if all(part["type"] == "text" for part in parts):
-        return joined.join(part["text"] for part in parts)
+        return joint.join(part["text"] for part in parts)
     return parts
 
 
@@ -232,12 +269,16 @@ _PARTS: dict[str, Callable[[Mapping[str, Any]], Part | None]] = {
     "document": _document,
     "document_url": _as_it_is,
     "media": _media,
+    "output_text": _text,
     "refusal": _refusal,
     "non_standard": _non_standard,
 }
 
 #: What data is, by the first half of its media type; anything else is a file.
 _OF_MEDIA = {"image": _image, "audio": _audio, "video": _video}
+
+#: Media generated by a model: a warning says that it is left out.
+_MEDIA = frozenset({"image", "image_url", "audio", "video", "file", "file_data", "media", "image_generation_call"})
 
 #: Tool calls stand in the message's `tool_calls`, reasoning in a field of its own, if it is sent at all.
 _SAID_ELSEWHERE = frozenset(

@@ -1,24 +1,19 @@
 """`with_structured_output`: the server's JSON schema, a forced tool call, JSON mode, or vLLM's own guided decoding."""
 
-from operator import itemgetter
 from typing import Any, Literal
 
-from langchain_core import exceptions
-from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import (
-    BaseOutputParser,
     JsonOutputKeyToolsParser,
     JsonOutputParser,
     PydanticOutputParser,
     PydanticToolsParser,
 )
-from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
+from langchain_mdstream._structured_parser import StrictOutputParser
 from langchain_mdstream._tools import openai_tool
-from mdstream_core import is_unfinished
 
 Method = Literal["json_schema", "function_calling", "json_mode", "guided_decoding"]
 
@@ -37,13 +32,15 @@ def structured(
         raise ValueError("strict=False has no meaning for method='guided_decoding', which follows the schema always")
     bound = _METHODS[method](model, schema, strict, kwargs)
     parser = _parser(schema, method)
-    if method != "function_calling":
-        parser = RunnableLambda(_whole) | parser
     if not include_raw:
         return bound | parser  # type: ignore[no-any-return]
-    parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
+
+    def parse(given: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        return {**given, "parsed": parser.invoke(given["raw"], config), "parsing_error": None}
+
+    # A stream falls back before its first chunk only, so this step has one chunk.
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=bound) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+    return RunnableMap(raw=bound) | RunnableLambda(parse).with_fallbacks([failed], exception_key="parsing_error")
 
 
 def json_schema_format(schema: Any, strict: bool | None) -> dict[str, Any]:
@@ -55,23 +52,6 @@ def json_schema_format(schema: Any, strict: bool | None) -> dict[str, Any]:
     if strict is not None:
         described["strict"] = strict
     return {"type": "json_schema", "json_schema": described}
-
-
-def _whole(message: AIMessage) -> AIMessage:
-    """Half an object is no answer, and the parsers would mend it into one; a refusal is none either, and said so."""
-    if refusal := message.additional_kwargs.get("refusal"):
-        if hasattr(exceptions, "ModelRefusalError"):
-            return message  # the parsers of newer cores raise it
-        raise OutputParserException(f"the model refused: {refusal}", llm_output=str(refusal))
-    if message.response_metadata.get("finish_reason") == "content_filter":
-        raise OutputParserException("the answer was stopped by a content filter", llm_output=message.text)
-    cut = message.response_metadata.get("finish_reason") == "length"
-    if cut or is_unfinished(message.text):
-        raise OutputParserException(
-            f"the answer was cut off{' by max_tokens' if cut else ''}: {message.text[-80:]!r} is the end of what came",
-            llm_output=message.text,
-        )
-    return message
 
 
 def _by_schema(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, Any]) -> Any:
@@ -114,11 +94,14 @@ def _traced(method: str, strict: bool | None, schema: Any) -> dict[str, Any]:
     return {"ls_structured_output_format": {"kwargs": {"method": method, "strict": strict}, "schema": schema}}
 
 
-def _parser(schema: Any, method: Method) -> BaseOutputParser[Any] | Any:
+def _parser(schema: Any, method: Method) -> StrictOutputParser:
     is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
-    if method == "function_calling":
-        if is_class:
-            return PydanticToolsParser(tools=[schema], first_tool_only=True)
-        name = convert_to_openai_tool(schema)["function"]["name"]
-        return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
-    return PydanticOutputParser(pydantic_object=schema) if is_class else JsonOutputParser()
+    if method != "function_calling":
+        inner = PydanticOutputParser(pydantic_object=schema) if is_class else JsonOutputParser()
+        return StrictOutputParser(parser=inner)
+    name = convert_to_openai_tool(schema)["function"]["name"]
+    if is_class:
+        tools: Any = PydanticToolsParser(tools=[schema], first_tool_only=True)
+    else:
+        tools = JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+    return StrictOutputParser(parser=tools, tool=name)

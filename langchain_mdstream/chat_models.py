@@ -183,7 +183,8 @@ class ChatModel(Model, BaseChatModel):
                 `function_calling` forces a tool call; `json_mode` only asks for JSON, so say in the prompt which;
                 `guided_decoding` is vLLM's own field for servers whose `response_format` knows no schema. Choices,
                 patterns and grammars go without this method: `chat.bind(structured_outputs={"choice": […]})`.
-            include_raw: Whether to give `{"raw", "parsed", "parsing_error"}` instead of raising.
+            include_raw: Whether to return `{"raw", "parsed", "parsing_error"}` instead of raising
+                `OutputParserException` for output that is truncated, refused or invalid.
             strict: Whether the server must refuse a schema that it cannot follow to the letter.
             kwargs: Bound as they are.
 

@@ -205,6 +205,13 @@ class OCIModelDeploymentTGI(OCIModelDeploymentLLM):
             foreign.add("temperature")
         return {name: value for name, value in fields.items() if value is not None and name not in foreign}
 
+    def to_json(self) -> Any:
+        """Serialize without defaults that were not set: a loaded model would send them to every format."""
+        serialized: dict[str, Any] = dict(super().to_json())
+        unsaid = _OF_FORMATS.keys() - self.model_fields_set
+        given = {name: value for name, value in serialized.get("kwargs", {}).items() if name not in unsaid}
+        return {**serialized, "kwargs": given} if given else serialized
+
     def _speaks(self, model: str) -> str:
         return "tgi" if self.api == _GENERATE else super()._speaks(model)
 

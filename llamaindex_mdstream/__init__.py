@@ -14,7 +14,7 @@ if find_spec("llama_index") is None or find_spec("llama_index.core") is None:
     raise MissingExtra("llama-index-core", "llamaindex")
 
 from llamaindex_mdstream._base import MDStreamLLM
-from llamaindex_mdstream._errors import NotAsked
+from llamaindex_mdstream._errors import NotAsked, StructuredOutputError
 from llamaindex_mdstream.embeddings import (
     MDStreamEmbedding,
     ModelArtsEmbedding,
@@ -48,4 +48,5 @@ __all__ = [
     "SageMakerEmbedding",
     "SageMakerLLM",
     "SageMakerRerank",
+    "StructuredOutputError",
 ]

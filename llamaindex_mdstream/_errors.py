@@ -1,4 +1,4 @@
-"""The one error of LlamaIndex's own: its engines log every `ValueError` and `TypeError` and say "Empty Response"."""
+"""The errors of LlamaIndex's own: its engines log every `ValueError` and `TypeError` and say "Empty Response"."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,14 @@ from mdstream_core import MDStreamError
 
 class NotAsked(MDStreamError):
     """The question was never sent: there is no credential, or a field or a message cannot be said to the service."""
+
+
+class StructuredOutputError(MDStreamError):
+    """The answer to a structured prediction is truncated or refused, or is no object of the requested class.
+
+    `partial_response` is the response, `partial` its content, `raw` the text or the arguments that were received;
+    `code` is `IncompleteOutput`, `ModelRefusal` or `InvalidOutput`. The cause is pydantic's or JSON's error, if any.
+    """
 
 
 @contextmanager

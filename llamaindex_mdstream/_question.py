@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from llamaindex_mdstream import _structured, _tools
+from llamaindex_mdstream import _structured_methods, _tools
 
 #: Words that LlamaIndex says to LLMs and that no server knows.
 _INTERNAL = frozenset(
@@ -52,7 +52,7 @@ def question(
     else:
         body = {name: value for name, value in body.items() if name not in {"tools", "tool_choice"}}
     if isinstance(body.get("response_format"), type):
-        body["response_format"] = _structured.response_format(body["response_format"], strict=strict)
+        body["response_format"] = _structured_methods.response_format(body["response_format"], strict=strict)
     return {**body, **asked, **(merged.get("extra_body") or {})}
 
 

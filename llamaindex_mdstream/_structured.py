@@ -1,112 +1,112 @@
-"""Answers by schema: JSON that the server holds to a schema, or the arguments of a tool that must be called."""
+"""Structured predictions: a complete object, or an error with the partial response."""
 
-import re
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, closing
-from typing import Any, Literal
+from typing import Any
 
-from llama_index.core.program.streaming_utils import process_streaming_content_incremental
-from llama_index.core.program.utils import get_program_for_llm
+from llama_index.core.instrumentation.events.llm import LLMStructuredPredictEndEvent, LLMStructuredPredictStartEvent
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.types import PydanticProgramMode
-from pydantic import BaseModel
+from llama_index_instrumentation import get_dispatcher
 
+from llamaindex_mdstream import _structured_methods as methods
+from llamaindex_mdstream._errors import heeded
 from llamaindex_mdstream._fields import ModelFields
-from mdstream_core import strict_schema
 
 Arguments = dict[str, Any] | None
 
-#: What a question that asks for a schema must not say beside it.
-_ABOUT_TOOLS = frozenset({"allow_parallel_tool_calls", "tool_choice", "tool_required", "tools"})
-
-
-def response_format(output_cls: type[BaseModel], *, strict: bool = False) -> dict[str, Any]:
-    """`response_format` for a schema.
-
-    Args:
-        output_cls: The model of the answer.
-        strict: Whether the server shall hold the answer to it exactly; all its objects are closed for that.
-    """
-    name = re.sub(r"[^a-zA-Z0-9_-]", "_", output_cls.__name__)
-    form = output_cls.model_json_schema()
-    schema = {"name": name, "schema": strict_schema(form, nullable=False) if strict else form, "strict": strict}
-    return {"type": "json_schema", "json_schema": schema}
+#: The dispatcher of core's own methods.
+_dispatcher = get_dispatcher("llama_index.core.llms.llm")
 
 
 class StructuredOutput(ModelFields):
-    """The structured half of an LLM.
+    """Mixin for structured predictions.
 
-    `should_use_structured_outputs` asks the server for JSON by schema; otherwise core's programs do it, with a tool
-    that has to be called, on streams too (where core itself leaves the model its choice).
+    `should_use_structured_outputs` requests JSON by schema. Otherwise a tool call is required, or the prompt instructs
+    a model without tools to write JSON, as `pydantic_program_mode` says. Streams yield partial objects. A response
+    that is truncated (`max_tokens`), filtered, refused or not such an object is a `StructuredOutputError`.
     """
 
     def structured_predict(
         self, output_cls: type[Any], prompt: PromptTemplate, llm_kwargs: Arguments = None, **prompt_args: Any
     ) -> Any:
-        """An answer as an instance of `output_cls`. Raises `ValueError` when it does not fit."""
-        if not self._by_schema:
-            return super().structured_predict(output_cls, prompt, llm_kwargs=dict(llm_kwargs or {}), **prompt_args)
-        response = self.chat(**self._asked(output_cls, prompt, llm_kwargs, prompt_args))
-        return output_cls.model_validate_json(response.message.content or "")
+        """Predict an instance of `output_cls`.
+
+        Raises:
+            StructuredOutputError: The response is truncated, filtered, refused, or not an instance of `output_cls`.
+            MDStreamError: There is no complete response.
+        """
+        method = self._method(output_cls)
+        if method is None:
+            with heeded():
+                return super().structured_predict(output_cls, prompt, llm_kwargs=llm_kwargs, **prompt_args)
+        _notify_start(output_cls, prompt, prompt_args)
+        ask = self.chat if method.is_chat else self.complete
+        result = method.parse_response(ask(**method.build_request(prompt, llm_kwargs, prompt_args)))
+        _dispatcher.event(LLMStructuredPredictEndEvent(output=result))
+        return result
 
     async def astructured_predict(
         self, output_cls: type[Any], prompt: PromptTemplate, llm_kwargs: Arguments = None, **prompt_args: Any
     ) -> Any:
         """The same, awaited."""
-        if not self._by_schema:
-            return await super().astructured_predict(
-                output_cls, prompt, llm_kwargs=dict(llm_kwargs or {}), **prompt_args
-            )
-        response = await self.achat(**self._asked(output_cls, prompt, llm_kwargs, prompt_args))
-        return output_cls.model_validate_json(response.message.content or "")
+        method = self._method(output_cls)
+        if method is None:
+            with heeded():
+                return await super().astructured_predict(output_cls, prompt, llm_kwargs=llm_kwargs, **prompt_args)
+        _notify_start(output_cls, prompt, prompt_args)
+        ask = self.achat if method.is_chat else self.acomplete
+        result = method.parse_response(await ask(**method.build_request(prompt, llm_kwargs, prompt_args)))
+        _dispatcher.event(LLMStructuredPredictEndEvent(output=result))
+        return result
 
     def _structured_stream_call(
         self, output_cls: type[Any], prompt: PromptTemplate, llm_kwargs: Arguments = None, **prompt_args: Any
     ) -> Generator[Any]:
-        if not self._by_schema:
-            program = self._program(output_cls, prompt)
-            return program.stream_call(llm_kwargs=dict(llm_kwargs or {}), **prompt_args)  # type: ignore[no-any-return]
-        return self._objects(output_cls, self._asked(output_cls, prompt, llm_kwargs, prompt_args))
+        method = self._method(output_cls)
+        if method is None:
+            with heeded():
+                return super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
+        return self._objects(method, method.build_request(prompt, llm_kwargs, prompt_args))
 
     async def _structured_astream_call(
         self, output_cls: type[Any], prompt: PromptTemplate, llm_kwargs: Arguments = None, **prompt_args: Any
     ) -> AsyncGenerator[Any]:
-        if not self._by_schema:
-            program = self._program(output_cls, prompt)
-            return await program.astream_call(  # type: ignore[no-any-return]
-                llm_kwargs=dict(llm_kwargs or {}), **prompt_args
-            )
-        return self._aobjects(output_cls, self._asked(output_cls, prompt, llm_kwargs, prompt_args))
+        method = self._method(output_cls)
+        if method is None:
+            with heeded():
+                return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
+        return self._aobjects(method, method.build_request(prompt, llm_kwargs, prompt_args))
 
-    @property
-    def _by_schema(self) -> bool:
-        return self.should_use_structured_outputs and self.pydantic_program_mode == PydanticProgramMode.DEFAULT
-
-    def _asked(
-        self, output_cls: type[Any], prompt: PromptTemplate, llm_kwargs: Arguments, prompt_args: dict[str, Any]
-    ) -> dict[str, Any]:
-        options = {name: value for name, value in (llm_kwargs or {}).items() if name not in _ABOUT_TOOLS}
-        options["response_format"] = response_format(output_cls, strict=self.strict)
-        return {"messages": self._extend_messages(prompt.format_messages(llm=self, **prompt_args)), **options}
-
-    def _program(self, output_cls: type[Any], prompt: PromptTemplate) -> Any:
+    def _method(self, output_cls: type[Any]) -> methods.StructuredOutputMethod | None:
+        """The method that the fields select; `None` for modes of other models, which core's programs handle."""
+        calls = self.metadata.is_function_calling_model
         mode = self.pydantic_program_mode
-        calls = mode == PydanticProgramMode.FUNCTION or (
-            mode == PydanticProgramMode.DEFAULT and self.metadata.is_function_calling_model
-        )
-        choice: dict[str, Literal["required"]] = {"tool_choice": "required"} if calls else {}
-        return get_program_for_llm(output_cls, prompt, self, pydantic_program_mode=mode, **choice)
+        if mode == PydanticProgramMode.DEFAULT:
+            if self.should_use_structured_outputs:
+                return methods.SchemaMethod(self, output_cls)
+            return (methods.ToolMethod if calls else methods.TextMethod)(self, output_cls)
+        if mode == PydanticProgramMode.FUNCTION and calls:
+            return methods.ToolMethod(self, output_cls)
+        return methods.TextMethod(self, output_cls) if mode == PydanticProgramMode.LLM else None
 
-    def _objects(self, output_cls: type[Any], asked: dict[str, Any]) -> Generator[Any]:
+    def _objects(self, method: methods.StructuredOutputMethod, request: dict[str, Any]) -> Generator[Any]:
         so_far = None
-        with closing(self.stream_chat(**asked)) as stream:
+        ask = self.stream_chat if method.is_chat else self.stream_complete
+        with closing(ask(**request)) as stream:
             for response in stream:
-                so_far = process_streaming_content_incremental(response, output_cls, so_far)
+                so_far = method.parse_chunk(response, so_far)
                 yield so_far
 
-    async def _aobjects(self, output_cls: type[Any], asked: dict[str, Any]) -> AsyncGenerator[Any]:
+    async def _aobjects(self, method: methods.StructuredOutputMethod, request: dict[str, Any]) -> AsyncGenerator[Any]:
         so_far = None
-        async with aclosing(await self.astream_chat(**asked)) as stream:
+        ask = self.astream_chat if method.is_chat else self.astream_complete
+        async with aclosing(await ask(**request)) as stream:
             async for response in stream:
-                so_far = process_streaming_content_incremental(response, output_cls, so_far)
+                so_far = method.parse_chunk(response, so_far)
                 yield so_far
+
+
+def _notify_start(output_cls: type[Any], prompt: PromptTemplate, prompt_args: Mapping[str, Any]) -> None:
+    event = LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=dict(prompt_args))
+    _dispatcher.event(event)

@@ -68,7 +68,7 @@ def selections(response: ChatResponse) -> list[ToolSelection]:
     finish = response.additional_kwargs.get("finish_reason")
     if finish == "error":
         raise errors.StreamInterrupted("this answer was cut off by a failure: its tool calls must not be executed")
-    if finish is None and _in_flight(response.raw):
+    if finish is None and in_flight(response.raw):
         return [_selection(id, name, _so_far(arguments)) for id, name, arguments in calls]
     return [_selection(id, name, _complete(id, name, arguments)) for id, name, arguments in calls]
 
@@ -84,7 +84,7 @@ def _wire_dict(tool: dict[str, Any], strict: bool) -> dict[str, Any]:
     return with_strict(wire) if strict and wire["function"].get("strict") is None else wire
 
 
-def _in_flight(raw: Any) -> bool:
+def in_flight(raw: Any) -> bool:
     """Whether this is one of our chunks, with more to come."""
     if not isinstance(raw, dict) or raw.get("object") != "chat.completion.chunk":
         return False

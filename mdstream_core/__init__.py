@@ -45,6 +45,7 @@ from mdstream_core.events import (
     ToolCall,
     ToolCallDelta,
     Usage,
+    describe_incomplete,
 )
 from mdstream_core.http import Timeout
 from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
@@ -90,6 +91,7 @@ __all__ = [
     "Usage",
     "__version__",
     "data_uri",
+    "describe_incomplete",
     "dialect",
     "embedding_dialect",
     "errors",

@@ -93,6 +93,28 @@ class Finish:
     choice: int = 0
 
 
+#: Finish reasons of an answer that is not whole, in the words of several APIs, and what they mean.
+_TRUNCATED = "length max_tokens max_output_tokens max_new_tokens max_length model_length"
+_FILTERED = (
+    "content_filter content_filtered guardrail_intervened sensitive safety recitation prohibited_content blocklist spii"
+)
+_INCOMPLETE = {
+    **dict.fromkeys(_TRUNCATED.split(), "cut off by max_tokens"),
+    **dict.fromkeys(_FILTERED.split(), "stopped by a content filter"),
+}
+
+
+def describe_incomplete(finish_reason: str | None) -> str:
+    """Why a response with this finish reason is not whole; empty if the reason does not say so.
+
+    A text may end anywhere. Output in a given shape may not: it has no meaning without its end.
+
+    >>> describe_incomplete("length"), describe_incomplete("stop")
+    ('cut off by max_tokens', '')
+    """
+    return _INCOMPLETE.get(str(finish_reason).lower(), "")
+
+
 @dataclass(frozen=True, slots=True)
 class Extra:
     """What a service says beside its answer, as plain JSON values: `citations`, `documents`, `groundingMetadata` …"""

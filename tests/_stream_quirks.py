@@ -240,7 +240,9 @@ def half_characters(payloads: Payloads, random: Random) -> Payloads:
     out: Payloads = []
     for payload in payloads:
         is_last = isinstance(payload, dict) and (
-            str(payload.get("finishReason")) in _COHERE_ENDS or payload.get("generated_text") or payload.get("toolCalls")
+            str(payload.get("finishReason")) in _COHERE_ENDS
+            or payload.get("generated_text")
+            or payload.get("toolCalls")
         )
         is_last = is_last or any("message" in wire for wire in _choices([payload]))
         if isinstance(payload, bytes) or is_last:

@@ -21,6 +21,7 @@ from langchain_mdstream import (
     ModelArtsEmbeddings,
     OCIGenAIEmbeddings,
     OCIModelDeploymentEmbeddings,
+    OCIModelDeploymentEndpointEmbeddings,
     SagemakerEndpointEmbeddings,
 )
 from mdstream_core.emulator import Emulator, Fault
@@ -73,6 +74,12 @@ class TestOCIModelDeploymentUnit(_Unit):
     model_class = OCIModelDeploymentEmbeddings
     params: ClassVar = {"endpoint": "https://h/ocid1.x"}
     environment: ClassVar = ({"OCI_LLM_ENDPOINT": "https://h/ocid1.x"}, {}, {"endpoint": "https://h/ocid1.x"})
+
+
+class TestOCIModelDeploymentEndpointUnit(TestOCIModelDeploymentUnit):
+    """Under its older name."""
+
+    model_class = OCIModelDeploymentEndpointEmbeddings
 
 
 class TestOCIGenAIUnit(_Unit):

@@ -13,7 +13,14 @@ from langchain_tests.conftest import base_vcr_config
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from langchain_mdstream import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
+from langchain_mdstream import (
+    ChatModelArts,
+    ChatOCIGenAI,
+    ChatOCIModelDeployment,
+    ChatOCIModelDeploymentTGI,
+    ChatOCIModelDeploymentVLLM,
+    ChatSagemakerEndpoint,
+)
 from mdstream_core.emulator import Emulator
 
 ENDPOINT = "https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.datasciencemodeldeployment.oc1.iad.x"
@@ -45,6 +52,18 @@ class TestChatOCIModelDeploymentUnit(ChatModelUnitTests):
         """What it takes from the environment; what it cannot is given."""
         given = {} if "OCI_LLM_ENDPOINT" in self.environment else self.params
         return self.environment, given, self.expected
+
+
+class TestChatOCIModelDeploymentVLLMUnit(TestChatOCIModelDeploymentUnit):
+    """With the options of vLLM."""
+
+    model_class = ChatOCIModelDeploymentVLLM
+
+
+class TestChatOCIModelDeploymentTGIUnit(TestChatOCIModelDeploymentUnit):
+    """With the options of TGI."""
+
+    model_class = ChatOCIModelDeploymentTGI
 
 
 class TestChatOCIGenAIUnit(TestChatOCIModelDeploymentUnit):
@@ -192,6 +211,18 @@ class TestChatOCIModelDeploymentIntegration(_Integration):
 
     place = PLACES["OCI model deployment"]
     model_class = ChatOCIModelDeployment
+
+
+class TestChatOCIModelDeploymentVLLMIntegration(TestChatOCIModelDeploymentIntegration):
+    """A model deployment, with the options of vLLM."""
+
+    model_class = ChatOCIModelDeploymentVLLM
+
+
+class TestChatOCIModelDeploymentTGIIntegration(TestChatOCIModelDeploymentIntegration):
+    """A model deployment, with the options of TGI."""
+
+    model_class = ChatOCIModelDeploymentTGI
 
 
 class TestChatOCIGenAIIntegration(_Integration):

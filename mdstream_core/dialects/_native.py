@@ -20,6 +20,7 @@ from typing import Any
 from mdstream_core import _json
 from mdstream_core.dialects._choice import stream_failure
 from mdstream_core.dialects._finish_reasons import FAILED, is_known, read_finish_reason
+from mdstream_core.dialects._foreign_parts import filter_assistant_content
 from mdstream_core.dialects._native_names import flatten_parameters
 from mdstream_core.dialects._spoken import UNREADABLE, misfit, misshapen, shown
 from mdstream_core.dialects._surrogates import SurrogateJoiner
@@ -294,7 +295,7 @@ _WHO = {"user": "User: ", "assistant": "Assistant: ", "tool": "Tool: ", "functio
 
 
 def _said(message: Mapping[str, Any]) -> str:
-    content = message.get("content") or ""
+    content = filter_assistant_content(message) or ""
     if isinstance(content, str):
         return content
     texts = [part if isinstance(part, str) else part.get("text") for part in content]

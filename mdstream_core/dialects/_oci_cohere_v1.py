@@ -5,6 +5,7 @@ from typing import Any
 
 from mdstream_core import _json
 from mdstream_core.dialects import _oci_asking as asking
+from mdstream_core.dialects._foreign_parts import filter_assistant_content
 from mdstream_core.dialects._oci_asking import Json, Row
 from mdstream_core.dialects._oci_schema import python_type, resolved, tool_parameters
 from mdstream_core.dialects._tool_rounds import CallPlace, pair_results
@@ -82,7 +83,7 @@ _ROLES = {"user": "USER", "assistant": "CHATBOT", "system": "SYSTEM", "developer
 
 
 def _turn(message: Mapping[str, Any]) -> Json:
-    turn: Json = {"role": asking.role_of(message, _ROLES), "message": asking.text_of(message.get("content"))}
+    turn: Json = {"role": asking.role_of(message, _ROLES), "message": asking.text_of(filter_assistant_content(message))}
     if calls := message.get("tool_calls"):
         turn["toolCalls"] = [_call(call) for call in calls]
         turn["message"] = turn["message"] or asking.SOME_TEXT

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mdstream_core.dialects import _oci_asking as asking
+from mdstream_core.dialects._foreign_parts import filter_assistant_content
 from mdstream_core.dialects._oci_asking import Json, Row
 from mdstream_core.dialects._oci_schema import resolved, tool_parameters
 from mdstream_core.dialects._tool_rounds import with_call_ids
@@ -25,12 +26,15 @@ def asked(question: Mapping[str, Any]) -> Json:
     return body
 
 
+#: The types of parts beside text.
+_TAKES = ("image_url", "document", "thinking")
+
 _ROLES = {"system": "SYSTEM", "developer": "SYSTEM", "user": "USER", "assistant": "ASSISTANT", "tool": "TOOL"}
 
 
 def _message(message: Mapping[str, Any]) -> Json:
     role = asking.role_of(message, _ROLES)
-    content = message.get("content")
+    content = filter_assistant_content(message, _TAKES)
     given = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     said: Json = {"role": role, "content": [_part(part) for part in given]}
     if role == "ASSISTANT" and (reasoning := message.get("reasoning_content")):

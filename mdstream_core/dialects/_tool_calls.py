@@ -13,9 +13,9 @@
 | vLLM with gpt-oss | the name runs into the next marker: `query<|channel|>commentary` (vllm-project/vllm#32587) |
 
 So: a call is found by its index, else by its id, else it is the last open one. A new id, another name, or a name that
-comes again after complete arguments and is followed by an opening brace, open a new call; but while arguments have
-not come or stop in the middle, what comes under the same index goes on with them, unless it has another name. A call is told when its name
-is known.
+comes again after complete arguments and is followed by an opening brace, open a new call; but while arguments have not
+come or stop in the middle, what comes under the same index goes on with them, unless it has another name. A call is
+told when its name is known.
 """
 
 import re

@@ -15,6 +15,7 @@ from mdstream_core.dialects import _oci_asking as asking
 from mdstream_core.dialects._choice import error_in_choice
 from mdstream_core.dialects._content_parts import read_content
 from mdstream_core.dialects._dialect import Decoder, Final
+from mdstream_core.dialects._foreign_parts import filter_assistant_content
 from mdstream_core.dialects._oci_asking import Json, Row
 from mdstream_core.dialects._oci_quirks import Quirks, quirks, simpler
 from mdstream_core.dialects._oci_reading import OCIChoice, OCIDecoder, logprobs_event
@@ -127,7 +128,7 @@ def _messages(messages: Sequence[Mapping[str, Any]], facts: Quirks) -> list[Json
 
 def _message(message: Mapping[str, Any]) -> Json:
     role = asking.role_of(message, _ROLES)
-    content = message.get("content")
+    content = filter_assistant_content(message, _PARTS)
     parts = (
         [{"type": "TEXT", "text": content or ""}] if content is None or isinstance(content, str) else _parts(content)
     )

@@ -6,6 +6,22 @@ Example:
     'odsc-llm'
 """
 
-from llamaindex_mdstream import MDStreamLLM, ModelArts, NotAsked, OCIDataScience, OCIGenAI, SageMakerLLM
+from llamaindex_mdstream import (
+    MDStreamLLM,
+    ModelArts,
+    NotAsked,
+    OCIDataScience,
+    OCIGenAI,
+    SageMakerLLM,
+    StructuredOutputError,
+)
 
-__all__ = ["MDStreamLLM", "ModelArts", "NotAsked", "OCIDataScience", "OCIGenAI", "SageMakerLLM"]
+__all__ = [
+    "MDStreamLLM",
+    "ModelArts",
+    "NotAsked",
+    "OCIDataScience",
+    "OCIGenAI",
+    "SageMakerLLM",
+    "StructuredOutputError",
+]

@@ -1,0 +1,74 @@
+"""Tool calls that stand in the content blocks of a message and not in its `tool_calls`, as in stored conversations.
+
+LangChain's core does not look for them, langchain-openai drops them, langchain-anthropic sends them. Here they are sent
+where a result follows: without its call a result is refused by servers, and so is a call without a result.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from itertools import takewhile
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+
+#: Id, name, and arguments as JSON text.
+Call = tuple[Any, Any, str]
+
+#: Blocks that are a call of one of the user's tools, and not of the provider's own.
+_CALLS = frozenset(
+    {"tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "function_call", "custom_tool_call"}
+)
+
+#: Where the formats keep the id and the arguments.
+_IDS = ("call_id", "toolUseId", "id")
+_ARGUMENTS = ("args", "input", "arguments", "partial_json")
+
+
+def find_calls_in_content(message: AIMessage, known: set[Any], following: Iterable[BaseMessage]) -> list[Call]:
+    """Find the calls that only a content block has and that a result follows.
+
+    Args:
+        message: A message of a model.
+        known: The ids of the calls that are known already.
+        following: The messages after it.
+    """
+    if isinstance(message.content, str):
+        return []
+    found = {call[0]: call for block in message.content if (call := _read_call(block)) is not None}
+    if not found.keys() - known:
+        return []
+    answered = _find_result_ids(following) - known
+    return [call for id, call in found.items() if id in answered]
+
+
+def _find_result_ids(following: Iterable[BaseMessage]) -> set[Any]:
+    """Collect the ids of the tool results before the next message of a model."""
+    ids: set[Any] = set()
+    for message in takewhile(lambda message: not isinstance(message, AIMessage), following):
+        if isinstance(message, ToolMessage):
+            ids.add(message.tool_call_id)
+        elif isinstance(message.content, list):  # Anthropic's results stand in a human message
+            ids |= {block.get("tool_use_id") for block in message.content if isinstance(block, Mapping)}
+    return ids - {None}
+
+
+def _read_call(block: Any) -> Call | None:
+    """Read the call of a content block: LangChain's, Anthropic's, OpenAI's (Responses), Google's or Bedrock's."""
+    if not isinstance(block, Mapping):
+        return None
+    kind = block.get("type")
+    if kind == "non_standard":
+        return _read_call(block.get("value"))
+    if isinstance(inside := block.get("toolUse"), Mapping):
+        return _read_call({**inside, "type": "tool_use"})
+    if kind not in _CALLS:
+        return None
+    given = _first(block, _ARGUMENTS) or {}
+    if kind == "custom_tool_call":
+        given = {"__arg1": given}  # as LangChain writes a call whose input is no JSON
+    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    return _first(block, _IDS), block.get("name"), text
+
+
+def _first(block: Mapping[str, Any], names: Iterable[str]) -> Any:
+    return next((block[name] for name in names if block.get(name)), None)

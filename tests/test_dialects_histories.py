@@ -1,0 +1,82 @@
+"""Parts of other providers' formats in a conversation: left out of a model's message, refused in anybody else's."""
+
+import json
+import warnings
+from typing import Any
+
+import pytest
+
+from mdstream_core import dialect
+from mdstream_core.errors import InvalidRequest
+
+#: The formats that have fields of their own for messages, or one text for all of them.
+FORMATS = ("oci-generic", "oci-cohere", "oci-cohere-v2", "tgi", "lmi")
+
+TEXT = {"type": "text", "text": "It is 20 degrees."}
+
+FOREIGN: dict[str, list[Any]] = {
+    "thinking in parts": [{"type": "thought", "thought": "hm"}],
+    "reasoning": [{"type": "reasoning", "reasoning": "hm"}, {"type": "reasoning_content"}],
+    "server tools": [{"type": "server_tool_use", "id": "1"}, {"type": "web_search_tool_result", "content": []}],
+    "code": [{"type": "executable_code", "executable_code": "1"}],
+    "a text that is none": [{"type": "text", "text": None}, {"type": "text"}, {}],
+    "no part": [None, 1],
+}
+
+
+def _request(name: str, content: Any, role: str = "assistant") -> str:
+    messages = [{"role": "user", "content": "weather?"}, {"role": role, "content": content}]
+    question = {"model": "m", "messages": [*messages, {"role": "user", "content": "and now?"}]}
+    return json.dumps(dialect(name).body(question, stream=False), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("parts", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("name", FORMATS)
+def test_foreign_parts_of_a_model_are_left_out(name: str, parts: list[Any]) -> None:
+    """
+    The request is the one without them; the text is kept, whatever its part is called.
+    """
+    bare = _request(name, [TEXT])
+    for text in (TEXT, TEXT["text"], {**TEXT, "type": "output_text"}, {"type": "refusal", "refusal": TEXT["text"]}):
+        assert bare == _request(name, [*parts, text]) == _request(name, [text, *parts])
+    assert TEXT["text"] in bare
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in {"oci-generic", "oci-cohere-v2"}])
+def test_media_of_a_model_is_left_out_with_a_warning(name: str) -> None:
+    """
+    Where the format has no place for it.
+    """
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,QQ=="}}
+    with pytest.warns(RuntimeWarning, match="'image_url'.* left out"):
+        assert _request(name, [TEXT]) == _request(name, [TEXT, picture])
+
+
+@pytest.mark.parametrize("name", ["oci-generic", "oci-cohere-v2"])
+def test_media_of_a_model_is_sent_where_there_is_a_place_for_it(name: str) -> None:
+    """
+    As before, and without a warning.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "QQ==" in _request(
+            name, [TEXT, {"type": "image_url", "image_url": {"url": "data:image/png;base64,QQ=="}}]
+        )
+
+
+@pytest.mark.parametrize("role", ["user", "system", "tool"])
+@pytest.mark.parametrize("name", ["oci-generic", "oci-cohere", "oci-cohere-v2", "tgi"])
+def test_everybody_elses_parts_are_refused(name: str, role: str) -> None:
+    """
+    What cannot be said is not left out of what a person, the system or a tool says.
+    """
+    with pytest.raises(InvalidRequest):
+        _request(name, [TEXT, {"type": "hologram"}], role)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_message_of_such_parts_alone_can_be_sent(name: str) -> None:
+    """
+    Its place in the conversation stays.
+    """
+    assert _request(name, "") == _request(name, FOREIGN["server tools"])

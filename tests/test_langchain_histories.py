@@ -1,0 +1,240 @@
+"""Conversations that began with another provider: a model's text and calls are sent, what only its provider reads is not."""
+
+import asyncio
+import json
+import warnings
+from typing import Any
+
+import pytest
+from _clouds import Place
+from _langchain_clouds import chat_at, cloud, each_place, emulator
+from langchain_core.load import dumpd, load
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ChatMessage, HumanMessage, ToolMessage
+
+from langchain_mdstream._messages import openai_messages
+from mdstream_core.emulator import Emulator
+
+__all__ = ["cloud", "emulator"]
+
+TEXT = {"type": "text", "text": "It is 20 degrees."}
+
+#: What integrations put into a model's content beside its text and its calls.
+FOREIGN: dict[str, list[dict[str, Any]]] = {
+    "OpenAI web search": [
+        {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "x"}}
+    ],
+    "OpenAI file search": [{"type": "file_search_call", "id": "fs_1", "queries": ["x"], "results": []}],
+    "OpenAI code interpreter": [{"type": "code_interpreter_call", "id": "ci_1", "code": "1", "outputs": []}],
+    "OpenAI computer": [{"type": "computer_call", "call_id": "cc_1", "action": {"type": "click"}}],
+    "OpenAI MCP": [
+        {"type": "mcp_list_tools", "id": "mcpl_1", "tools": []},
+        {"type": "mcp_approval_request", "id": "mcpr_1", "name": "x", "arguments": "{}"},
+        {"type": "mcp_call", "id": "mcp_1", "name": "x", "arguments": "{}", "output": "y"},
+    ],
+    "OpenAI tool search": [{"type": "tool_search_call", "id": "1"}, {"type": "tool_search_output", "tools": []}],
+    "OpenAI compaction": [{"type": "compaction", "encrypted_content": "…"}],
+    "OpenAI reasoning": [{"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "…"}],
+    "Anthropic server tool": [
+        {"type": "server_tool_use", "id": "srv_1", "name": "web_search", "input": {"query": "x"}},
+        {"type": "web_search_tool_result", "tool_use_id": "srv_1", "content": [{"type": "web_search_result"}]},
+    ],
+    "Anthropic code execution": [
+        {"type": "server_tool_use", "id": "srv_1", "name": "code_execution", "input": {"code": "1"}},
+        {"type": "bash_code_execution_tool_result", "tool_use_id": "srv_1", "content": {"stdout": "1"}},
+        {"type": "container_upload", "file_id": "f_1"},
+    ],
+    "Anthropic MCP": [
+        {"type": "mcp_tool_use", "id": "m_1", "name": "x", "server_name": "y", "input": {}},
+        {"type": "mcp_tool_result", "tool_use_id": "m_1", "content": []},
+    ],
+    "Anthropic thinking": [
+        {"type": "thinking", "thinking": "hm", "signature": "…"},
+        {"type": "redacted_thinking", "data": "…"},
+    ],
+    "Google code execution": [
+        {"type": "executable_code", "executable_code": "print(1)", "language": 1},
+        {"type": "code_execution_result", "code_execution_result": "1", "outcome": 1},
+    ],
+    "Google thought signature": [{"type": "function_call_signature", "index": 0, "signature": "…"}],
+    "Bedrock reasoning": [{"type": "reasoning_content", "reasoning_content": {"text": "hm", "signature": "…"}}],
+    "Bedrock guard": [{"type": "guard_content", "guard_content": {"text": {"text": "x"}}}],
+    "Bedrock cache point": [{"cachePoint": {"type": "default"}}, {"type": "cache_point"}],
+    "standard server tool": [
+        {"type": "server_tool_call", "id": "ws_1", "name": "web_search", "args": {"query": "x"}},
+        {"type": "server_tool_call_chunk", "id": "ws_1", "name": "web_search", "args": "{}"},
+        {"type": "server_tool_result", "tool_call_id": "ws_1", "status": "success"},
+    ],
+    "standard reasoning": [{"type": "reasoning", "reasoning": "hm"}],
+    "non-standard": [
+        {"type": "non_standard", "value": {"type": "computer_call", "id": "c"}},
+        {"type": "non_standard", "value": {"type": "non_standard", "value": {"type": "hologram"}}},
+        {"type": "non_standard", "value": "…"},
+        {"type": "non_standard"},
+    ],
+    "a citation": [{"type": "citation", "url": "https://x"}],
+    "plain text elsewhere": [{"type": "text-plain", "url": "https://x/y.txt"}],
+    "a text that is none": [{"type": "text", "text": None}, {"type": "text"}],
+    "unknown": [{"type": "hologram", "text": ["x"]}, {"type": None}, {}],
+}
+
+
+@pytest.mark.parametrize("blocks", FOREIGN.values(), ids=FOREIGN)
+def test_what_only_its_provider_reads_is_left_out(blocks: list[dict[str, Any]]) -> None:
+    """Before the text, behind it, and alone; silently, for nobody can use it here; and the message stays as it was."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for content in ([*blocks, TEXT], [TEXT, *blocks], [*blocks, {"type": "output_text", "text": TEXT["text"]}]):
+            message = AIMessage(content)  # type: ignore[arg-type]
+            before = message.model_dump()
+            assert [{"role": "assistant", "content": "It is 20 degrees."}] == openai_messages([message])
+            assert before == message.model_dump()
+        assert [{"role": "assistant", "content": ""}] == openai_messages([AIMessage(blocks)])  # type: ignore[arg-type]
+        told = ChatMessage([*blocks, TEXT], role="assistant")  # type: ignore[arg-type]
+        assert [{"role": "assistant", "content": "It is 20 degrees."}] == openai_messages([told])
+
+
+@pytest.mark.parametrize("blocks", FOREIGN.values(), ids=FOREIGN)
+def test_calls_beside_them_are_kept(blocks: list[dict[str, Any]]) -> None:
+    """The calls of the message's own list, with text and without."""
+    call = {"name": "get_weather", "args": {"city": "Rome"}, "id": "call_9", "type": "tool_call"}
+    for content in ([*blocks, TEXT], blocks):
+        (wire,) = openai_messages([AIMessage(content, tool_calls=[call])])  # type: ignore[arg-type]
+        assert ["call_9"] == [one["id"] for one in wire["tool_calls"]]
+        assert (TEXT["text"] if TEXT in content else None) == wire["content"]
+
+
+STRICT: dict[str, BaseMessage] = {
+    "a person": HumanMessage([TEXT, {"type": "web_search_call"}]),
+    "a tool": ToolMessage([TEXT, {"type": "hologram"}], tool_call_id="1"),
+    "another role": ChatMessage([TEXT, {"type": "hologram"}], role="critic"),
+    "a person, wrapped": HumanMessage([TEXT, {"type": "non_standard", "value": {"type": "hologram"}}]),
+}
+
+
+@pytest.mark.parametrize("message", STRICT.values(), ids=STRICT)
+def test_everybody_else_is_taken_at_their_word(message: BaseMessage) -> None:
+    """What a person, the system or a tool says is sent or refused."""
+    with pytest.raises(ValueError, match="cannot be sent"):
+        openai_messages([message])
+
+
+PIXEL = {"type": "image_url", "image_url": {"url": "data:image/png;base64,QQ=="}}
+
+MEDIA: dict[str, dict[str, Any]] = {
+    "an image of OpenAI's": {"type": "image_generation_call", "id": "ig_1", "result": "QQ=="},
+    "an image by its id": {"type": "image", "file_id": "f_1"},
+    "an image of Bedrock's": {"type": "image", "image": {"format": "png", "source": {"bytes": b"A"}}},
+    "a sound by its id": {"type": "audio", "id": "audio_1"},
+    "a file by its address": {"type": "file", "url": "https://x/y.pdf"},
+    "a file of Google's": {"type": "media", "file_uri": "gs://x", "mime_type": "video/mp4"},
+    "wrapped": {"type": "non_standard", "value": {"type": "image_generation_call"}},
+}
+
+
+@pytest.mark.parametrize("block", MEDIA.values(), ids=MEDIA)
+def test_media_that_cannot_be_sent_is_left_out_with_a_warning(block: dict[str, Any]) -> None:
+    """Somebody may miss what a model made."""
+    with pytest.warns(RuntimeWarning, match="cannot be sent, and is left out"):
+        assert [{"role": "assistant", "content": "It is 20 degrees."}] == openai_messages([AIMessage([TEXT, block])])
+
+
+def test_media_that_can_be_sent_is_sent() -> None:
+    """A picture that a model made, by its data, as before."""
+    block = {"type": "image", "base64": "QQ==", "mime_type": "image/png"}
+
+    assert [{"role": "assistant", "content": [TEXT, PIXEL]}] == openai_messages([AIMessage([TEXT, block])])
+
+
+ARGUMENTS = {"city": "東京"}
+WRITTEN = json.dumps(ARGUMENTS, ensure_ascii=False)
+
+#: A call as content blocks spell it; its id is call_9.
+CALLS: dict[str, dict[str, Any]] = {
+    "LangChain": {"type": "tool_call", "id": "call_9", "name": "get_weather", "args": ARGUMENTS},
+    "LangChain, a piece": {"type": "tool_call_chunk", "id": "call_9", "name": "get_weather", "args": WRITTEN},
+    "Anthropic": {"type": "tool_use", "id": "call_9", "name": "get_weather", "input": ARGUMENTS},
+    "Anthropic, streamed": {
+        "type": "tool_use", "id": "call_9", "name": "get_weather", "input": {}, "partial_json": WRITTEN,
+    },
+    "OpenAI": {"type": "function_call", "id": "fc", "call_id": "call_9", "name": "get_weather", "arguments": WRITTEN},
+    "Google": {"type": "function_call", "id": "call_9", "name": "get_weather", "args": ARGUMENTS},
+    "Bedrock": {"toolUse": {"toolUseId": "call_9", "name": "get_weather", "input": ARGUMENTS}},
+    "wrapped": {
+        "type": "non_standard",
+        "value": {"type": "tool_use", "id": "call_9", "name": "get_weather", "input": ARGUMENTS},
+    },
+}  # fmt: skip
+
+WIRE = {"id": "call_9", "type": "function", "function": {"name": "get_weather", "arguments": WRITTEN}}
+
+RESULTS: dict[str, BaseMessage] = {
+    "LangChain": ToolMessage("20", tool_call_id="call_9"),
+    "Anthropic": HumanMessage([{"type": "tool_result", "tool_use_id": "call_9", "content": "20"}]),
+}
+
+
+@pytest.mark.parametrize("result", RESULTS.values(), ids=RESULTS)
+@pytest.mark.parametrize("block", CALLS.values(), ids=CALLS)
+def test_a_call_in_the_content_alone_is_not_lost(block: dict[str, Any], result: BaseMessage) -> None:
+    """Stored conversations have it there only; its result would answer nothing without it."""
+    message = AIMessage([TEXT, block])
+    stored = load(dumpd(message), allowed_objects="all")
+    for one in (message, stored):
+        assistant, answer, _ = openai_messages([one, result, HumanMessage("and now?")])
+        assert {"role": "assistant", "content": TEXT["text"], "tool_calls": [WIRE]} == assistant
+        assert {"role": "tool", "tool_call_id": "call_9", "content": "20"} == answer
+
+
+@pytest.mark.parametrize("block", CALLS.values(), ids=CALLS)
+def test_a_call_is_sent_once(block: dict[str, Any]) -> None:
+    """Whether the message's list has it, or the content twice."""
+    call = {"name": "get_weather", "args": ARGUMENTS, "id": "call_9", "type": "tool_call"}
+    for message in (
+        AIMessage([TEXT, block], tool_calls=[call]),
+        AIMessage([TEXT, block, CALLS["Anthropic"]]),
+        AIMessageChunk([TEXT, block, block]),
+    ):
+        assert [WIRE] == openai_messages([message, RESULTS["LangChain"]])[0]["tool_calls"]
+
+
+@pytest.mark.parametrize("block", CALLS.values(), ids=CALLS)
+def test_a_call_without_a_result_is_left_out(block: dict[str, Any]) -> None:
+    """Servers refuse a call that nothing answers; a result behind the model's next message is another one's."""
+    later: list[BaseMessage] = [HumanMessage("?"), AIMessage("hm"), RESULTS["LangChain"]]
+    for following in ([], later):
+        assert "tool_calls" not in openai_messages([AIMessage([TEXT, block]), *following])[0]
+
+
+def test_a_custom_call_is_kept() -> None:
+    """Its input is a text: LangChain calls that argument `__arg1`."""
+    block = {"type": "custom_tool_call", "id": "ctc", "call_id": "c", "name": "run", "input": "print(1)"}
+    wire = openai_messages([AIMessage([block]), ToolMessage("1", tool_call_id="c")])[0]
+
+    assert {"name": "run", "arguments": '{"__arg1": "print(1)"}'} == wire["tool_calls"][0]["function"]
+
+
+HISTORY: list[BaseMessage] = [
+    HumanMessage("weather?"),
+    AIMessage(
+        [*FOREIGN["standard server tool"], *FOREIGN["Bedrock reasoning"], TEXT, PIXEL, CALLS["Anthropic"]],  # type: ignore[arg-type]
+    ),
+    ToolMessage("20", tool_call_id="call_9"),
+    AIMessage([*FOREIGN["OpenAI web search"]]),  # type: ignore[arg-type]
+    HumanMessage("and now?"),
+]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@each_place
+def test_every_platform_takes_such_a_conversation(cloud: Emulator, place: Place) -> None:
+    """Whole and streamed, sync and async, in each format; the text and the call are in the request."""
+    chat = chat_at(place, cloud)
+
+    async def main() -> list[str]:
+        return [(await chat.ainvoke(HISTORY)).text, "".join([chunk.text async for chunk in chat.astream(HISTORY)])]
+
+    said = [chat.invoke(HISTORY).text, "".join(chunk.text for chunk in chat.stream(HISTORY)), *asyncio.run(main())]
+    assert all(said)
+    if "websocket" not in place.kind:  # its messages are not kept
+        sent = json.dumps(cloud.last.json, ensure_ascii=False)
+        assert (True, True, False) == (TEXT["text"] in sent, "get_weather" in sent, "web_search" in sent)

@@ -1,0 +1,257 @@
+"""`with_structured_output`: whatever the method and the schema, an incomplete response is an error, whole and streamed."""
+
+import asyncio
+import pickle
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+import pytest
+from _clouds import Place as Cloud
+from _langchain_clouds import chat_at, cloud, each_place, emulator
+from _raw_server import RawServer
+from _structured import CALLS, CUT, CUT_CALL, TEXT, TEXTS, Place, Scripted, answering
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import AIMessage
+
+from langchain_mdstream import ChatOCIModelDeployment
+from mdstream_core import errors
+from mdstream_core.emulator import Emulator
+
+__all__ = ["cloud", "emulator"]
+
+WHOLE = {"city": "São Paulo", "country": "BR"}
+
+
+class PlaceDict(TypedDict):
+    """A place."""
+
+    city: str
+    country: str
+
+
+PlaceDict.__name__ = "Place"
+
+SCHEMAS: dict[str, Any] = {
+    "pydantic": Place,
+    "TypedDict": PlaceDict,
+    "JSON schema": {
+        "title": "Place",
+        "description": "A place.",
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "country": {"type": "string"}},
+        "required": ["city", "country"],
+    },
+}
+
+TEXT_METHODS = ("json_schema", "json_mode", "guided_decoding")
+
+each_schema = pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
+each_text = pytest.mark.parametrize(("response", "words", "output"), TEXTS.values(), ids=TEXTS)
+each_call = pytest.mark.parametrize(("response", "words", "output"), CALLS.values(), ids=CALLS)
+
+
+def model(server: RawServer, **options: Any) -> ChatOCIModelDeployment:
+    """A chat model on the server."""
+    return ChatOCIModelDeployment(endpoint=f"{server.url}/ocid1.x", auth_type="none", max_retries=0, **options)
+
+
+def _stream(bound: Any) -> Any:
+    return list(bound.stream("Where?"))[-1]
+
+
+async def _last(bound: Any) -> Any:
+    return [parsed async for parsed in bound.astream("Where?")][-1]
+
+
+def _astream(bound: Any) -> Any:
+    return asyncio.run(_last(bound))
+
+
+#: The ways to ask.
+ASK: dict[str, Callable[[Any], Any]] = {
+    "invoke": lambda bound: bound.invoke("Where?"),
+    "ainvoke": lambda bound: asyncio.run(bound.ainvoke("Where?")),
+    "stream": _stream,
+    "astream": _astream,
+    "batch": lambda bound: bound.batch(["Where?", "Where?"])[1],
+    "abatch": lambda bound: asyncio.run(bound.abatch(["Where?"]))[0],
+}
+
+
+def _fails(bound: Any, words: str, output: str) -> None:
+    """Each way raises, with what came."""
+    for ask in ASK.values():
+        with pytest.raises(OutputParserException) as caught:
+            ask(bound)
+        assert words in str(caught.value)
+        assert output == caught.value.llm_output
+
+
+def _reports(bound: Any, words: str) -> None:
+    """Each way with `include_raw` gives the error beside the message."""
+    for ask in (ASK["invoke"], ASK["ainvoke"], ASK["batch"], ASK["abatch"]):
+        given = ask(bound)
+        assert isinstance(given["raw"], AIMessage)
+        assert None is given["parsed"]
+        assert isinstance(given["parsing_error"], OutputParserException)
+        assert words in str(given["parsing_error"])
+
+
+async def _streamed(bound: Any) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    async for given in bound.astream("Where?"):
+        merged |= given
+    return merged
+
+
+def _reports_in_streams(bound: Any, words: str) -> None:
+    sync: dict[str, Any] = {}
+    for given in bound.stream("Where?"):
+        sync |= given
+    for merged in (sync, asyncio.run(_streamed(bound))):
+        assert {"raw", "parsed", "parsing_error"} == set(merged)
+        assert None is merged["parsed"]
+        assert isinstance(merged["parsing_error"], OutputParserException)
+        assert words in str(merged["parsing_error"])
+
+
+@pytest.mark.parametrize("method", TEXT_METHODS)
+@each_text
+def test_an_incomplete_text_is_an_error(response: Scripted, words: str, output: str, method: Any) -> None:
+    """Sync and async, whole, streamed and in batches; with `include_raw` it stands in `parsing_error`."""
+    with answering(response) as server:
+        _fails(model(server).with_structured_output(Place, method=method), words, output)
+        raw = model(server).with_structured_output(Place, method=method, include_raw=True)
+        _reports(raw, words)
+        _reports_in_streams(raw, words)
+
+
+@each_call
+def test_a_missing_or_incomplete_call_is_an_error(response: Scripted, words: str, output: str) -> None:
+    """Where a call was required, `None` and `[]` are no answers."""
+    with answering(response) as server:
+        _fails(model(server).with_structured_output(Place, method="function_calling"), words, output)
+        raw = model(server).with_structured_output(Place, method="function_calling", include_raw=True)
+        _reports(raw, words)
+        _reports_in_streams(raw, words)
+
+
+@each_schema
+@pytest.mark.parametrize("method", [*TEXT_METHODS, "function_calling"])
+def test_every_schema_follows_the_rule(schema: Any, method: Any) -> None:
+    """A class, a TypedDict and a JSON schema: truncated is an error, whole is an object."""
+    cut = Scripted("It is", finish="length") if method == "function_calling" else Scripted(CUT, finish="length")
+    with answering(cut) as server:
+        _fails(model(server).with_structured_output(schema, method=method), "max_tokens", cut.text)
+        _reports_in_streams(model(server).with_structured_output(schema, method=method, include_raw=True), "max_tokens")
+    whole = Scripted(arguments=TEXT, finish="tool_calls") if method == "function_calling" else Scripted(TEXT)
+    with answering(whole) as server:
+        bound = model(server).with_structured_output(schema, method=method)
+        for ask in ASK.values():
+            assert WHOLE == dict(ask(bound))
+
+
+def test_json_mode_without_a_schema_follows_it_too() -> None:
+    """Any JSON, but a whole one."""
+    with answering(Scripted(CUT, finish="length")) as server:
+        _fails(model(server).with_structured_output(None, method="json_mode"), "max_tokens", CUT)
+    with answering(Scripted(TEXT)) as server:
+        assert WHOLE == model(server).with_structured_output(None, method="json_mode").invoke("Where?")
+
+
+def test_a_call_that_is_cut_fails_as_everywhere() -> None:
+    """The arguments stop in the middle: the response itself is the error, with and without `include_raw`."""
+    with answering(CUT_CALL) as server:
+        for include_raw in (False, True):
+            bound = model(server).with_structured_output(Place, method="function_calling", include_raw=include_raw)
+            for ask in ASK.values():
+                with pytest.raises(errors.IncompleteToolCall, match="max_tokens") as caught:
+                    ask(bound)
+                assert CUT == caught.value.raw
+
+
+def test_partial_objects_are_shown_before_the_error() -> None:
+    """A stream of a tool's arguments shows what can be read so far, and then says that it was cut."""
+    seen: list[Any] = []
+    with answering(Scripted(arguments=TEXT, finish="length")) as server:
+        bound = model(server).with_structured_output(SCHEMAS["JSON schema"], method="function_calling")
+        with pytest.raises(OutputParserException, match="max_tokens"):
+            for place in bound.stream("Where?"):
+                seen.append(place)  # noqa: PERF402  # what came before the error is wanted
+
+    assert {"city": "São Paulo"} in seen
+
+
+def test_partial_objects_of_a_whole_stream_stay() -> None:
+    """Dictionaries grow while the arguments come; a JSON text gives one object, at its end."""
+    with answering(Scripted(arguments=TEXT, finish="tool_calls")) as server:
+        bound = model(server).with_structured_output(SCHEMAS["JSON schema"], method="function_calling")
+        *partial, last = bound.stream("Where?")
+    assert (WHOLE, True) == (last, {"city": "São Paulo"} in partial)
+    with answering(Scripted(TEXT)) as server:
+        assert [WHOLE] == list(model(server).with_structured_output(SCHEMAS["JSON schema"]).stream("Where?"))
+
+
+@pytest.mark.parametrize("fence", ["```json\n{}", "```\n{}", "Here it is:\n```json\n{}"])
+@each_schema
+def test_json_in_a_fence_is_no_loophole(fence: str, schema: Any) -> None:
+    """A parser that looks for a fence would complete what is cut inside of it."""
+    with answering(Scripted(fence.format(CUT))) as server:
+        for ask in ASK.values():
+            with pytest.raises(OutputParserException, match="cut off"):
+                ask(model(server).with_structured_output(schema))
+    with answering(Scripted(fence.format(TEXT) + "\n```\nThat is all.")) as server:
+        assert WHOLE == dict(model(server).with_structured_output(schema).invoke("Where?"))
+
+
+@pytest.mark.parametrize("version", ["v0", "v1"])
+def test_both_versions_of_content_are_read(version: str) -> None:
+    """Content in blocks is the same answer."""
+    with answering(Scripted(CUT, finish="length")) as server:
+        _fails(model(server, output_version=version).with_structured_output(Place), "max_tokens", CUT)
+    with answering(Scripted(TEXT)) as server:
+        bound = model(server, output_version=version).with_structured_output(Place)
+        assert [Place(**WHOLE)] * len(ASK) == [ask(bound) for ask in ASK.values()]
+
+
+def test_the_cause_is_kept() -> None:
+    """Pydantic's own error stands behind ours."""
+    for response, method in (
+        (TEXTS["another object"][0], "json_schema"),
+        (CALLS["another object"][0], "function_calling"),
+    ):
+        with answering(response) as server:
+            bound: Any = model(server).with_structured_output(Place, method=method)  # type: ignore[arg-type]
+            for ask in ASK.values():
+                with pytest.raises(OutputParserException) as caught:
+                    ask(bound)
+                assert "ValidationError" == type(caught.value.__cause__).__name__
+
+
+@pytest.mark.parametrize("method", [*TEXT_METHODS, "function_calling"])
+def test_the_bound_model_can_be_pickled(method: Any) -> None:
+    """Parsers hold values and no closures, so that other processes can run them."""
+    with answering(Scripted("It is", finish="length")) as server:
+        bound: Any = model(server).with_structured_output(Place, method=method)
+        _fails(pickle.loads(pickle.dumps(bound)), "max_tokens", "It is")
+
+
+def test_one_of_a_batch_fails_alone() -> None:
+    """With `return_exceptions` the error stands in its place."""
+    with answering(Scripted("It is", finish="length")) as server:
+        bound = model(server).with_structured_output(Place, method="function_calling")
+        for given in (
+            bound.batch(["Where?", "Who?"], return_exceptions=True),
+            asyncio.run(bound.abatch(["Where?", "Who?"], return_exceptions=True)),
+        ):
+            assert [OutputParserException] * 2 == [type(one) for one in given]
+
+
+@each_place
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+def test_every_platform_follows_the_rule(cloud: Emulator, place: Cloud, method: Any) -> None:
+    """Where `max_tokens` ends an answer there is an error that says so, on each platform and in each format."""
+    bound = chat_at(place, cloud, max_tokens=2).with_structured_output(Place, method=method)
+    for ask in (ASK["invoke"], ASK["astream"]):
+        with pytest.raises((OutputParserException, errors.IncompleteToolCall), match="max_tokens"):
+            ask(bound)

@@ -1,0 +1,167 @@
+"""Conversations that began with another provider: a model's text and calls are sent, what only its provider reads is not."""
+
+import asyncio
+import json
+import typing
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from _llamaindex_clouds import ACCOUNTS, PLACES, Place
+from llama_index.core.base.llms import types
+from llama_index.core.base.llms.types import (
+    AudioBlock,
+    CacheControl,
+    CachePoint,
+    ChatMessage,
+    CitableBlock,
+    CitationBlock,
+    DocumentBlock,
+    ImageBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+    VideoBlock,
+)
+
+from llamaindex_mdstream._translate import openai_messages
+from mdstream_core.emulator import Emulator
+
+TEXT = TextBlock(text="It is 20 degrees.")
+CALL = ToolCallBlock(tool_call_id="call_9", tool_name="get_weather", tool_kwargs={"city": "東京"})
+WIRE = {"id": "call_9", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "東京"}'}}
+
+CACHE = CachePoint(cache_control=CacheControl(type="ephemeral"))
+CITATION = CitationBlock(cited_content="x", source="s", title="t", additional_location_info={"start": 1})
+
+#: Every block of core's that is no text and no call, and whether leaving it out is warned about.
+BLOCKS: dict[str, tuple[Any, bool]] = {
+    "thinking": (ThinkingBlock(content="hm", additional_information={"signature": "…"}), False),
+    "cache": (CACHE, False),
+    "citation": (CITATION, False),
+    "citable": (CitableBlock(title="t", source="s", content=[]), False),
+    "image": (ImageBlock(url="https://x/y.png"), True),
+    "audio": (AudioBlock(audio=b"RIFF", format="wav"), True),
+    "video": (VideoBlock(url="https://x/y.mp4"), True),
+    "document": (DocumentBlock(data=b"%PDF-1.4", title="a.pdf"), True),
+}
+
+
+def test_the_table_has_every_block_of_core() -> None:
+    """
+    A block that a newer core brings is put into it.
+    """
+    (union, *_) = typing.get_args(types.ContentBlock)
+    known = {kind.model_fields["block_type"].default for kind in typing.get_args(union)}
+
+    assert known == {*BLOCKS, "text", "tool_call"}
+
+
+@pytest.mark.parametrize("role", ["assistant", "chatbot", "model"])
+@pytest.mark.parametrize(("block", "warned"), BLOCKS.values(), ids=BLOCKS)
+def test_what_only_its_provider_reads_is_left_out(block: Any, warned: bool, role: str) -> None:
+    """
+    Beside text, beside a call, and alone; a picture and the like with a warning; and the message stays as it was.
+    """
+    said = {"role": "assistant", "content": TEXT.text}
+    cases: list[tuple[list[Any], dict[str, Any]]] = [
+        ([block, TEXT], said),
+        ([TEXT, block], said),
+        ([block], {**said, "content": ""}),
+        ([TEXT, block, CALL], {**said, "tool_calls": [WIRE]}),
+        ([block, CALL], {**said, "content": None, "tool_calls": [WIRE]}),
+    ]
+    for blocks, wire in cases:
+        message = ChatMessage(role=role, blocks=blocks)
+        before = message.model_dump()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert [wire] == openai_messages([message])
+        assert [RuntimeWarning] * warned == [warning.category for warning in caught]
+        assert before == message.model_dump()
+
+
+def test_text_in_a_citable_block_is_kept() -> None:
+    """
+    It is text, and pictures beside it are not.
+    """
+    blocks = [TEXT, ImageBlock(url="https://x/y.png")]
+    message = ChatMessage(role="assistant", blocks=[CitableBlock(title="t", source="s", content=blocks)])
+    with pytest.warns(RuntimeWarning, match="ImageBlock"):
+        assert [{"role": "assistant", "content": TEXT.text}] == openai_messages([message])
+
+
+@pytest.mark.parametrize("role", ["user", "system", "tool", "developer"])
+@pytest.mark.parametrize("block", [CACHE, CITATION], ids=["cache", "citation"])
+def test_everybody_else_is_taken_at_their_word(block: Any, role: str) -> None:
+    """
+    What a person, the system or a tool says is sent or refused.
+    """
+    message = ChatMessage(role=role, blocks=[TEXT, block], additional_kwargs={"tool_call_id": "1"})
+    with pytest.raises(ValueError, match=type(block).__name__):
+        openai_messages([message])
+
+
+#: A call as other integrations keep it in `additional_kwargs`.
+STORED: dict[str, dict[str, Any]] = {
+    "OpenAI": WIRE,
+    "OpenAI Responses": {
+        "type": "function_call",
+        "id": "fc_1",
+        "call_id": "call_9",
+        "name": "get_weather",
+        "arguments": '{"city": "東京"}',
+    },
+    "Anthropic": {"type": "tool_use", "id": "call_9", "name": "get_weather", "input": {"city": "東京"}},
+    "Bedrock": {"toolUseId": "call_9", "name": "get_weather", "input": {"city": "東京"}},
+    "Google": {"id": "call_9", "name": "get_weather", "args": {"city": "東京"}},
+    "Cohere": {"id": "call_9", "name": "get_weather", "parameters": {"city": "東京"}},
+    "a block": CALL.model_dump(),
+}
+
+
+@pytest.mark.parametrize("call", STORED.values(), ids=STORED)
+def test_calls_of_other_integrations_are_kept_whole(call: dict[str, Any]) -> None:
+    """
+    Their id, which the result names, and their arguments.
+    """
+    message = ChatMessage(role="assistant", blocks=[TEXT, CITATION], additional_kwargs={"tool_calls": [call]})
+    (wire,) = openai_messages([ChatMessage.model_validate(message.model_dump())])
+
+    assert {"role": "assistant", "content": TEXT.text, "tool_calls": [WIRE]} == wire
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator(**ACCOUNTS) as cloud:
+        yield cloud
+
+
+HISTORY = [
+    ChatMessage("weather?"),
+    ChatMessage(role="assistant", blocks=[BLOCKS["thinking"][0], CACHE, CITATION, TEXT, BLOCKS["image"][0], CALL]),
+    ChatMessage("20", role="tool", additional_kwargs={"tool_call_id": "call_9"}),
+    ChatMessage(role="assistant", blocks=[CITATION]),
+    ChatMessage("and now?"),
+]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_every_platform_takes_such_a_conversation(cloud: Emulator, place: Place) -> None:
+    """
+    Whole and streamed, sync and async, in each format; the text and the call are in the request.
+    """
+    with place.build(cloud, max_retries=0) as llm:
+
+        async def main() -> list[Any]:
+            stream = await llm.astream_chat(HISTORY)
+            return [await llm.achat(HISTORY), [response async for response in stream][-1]]
+
+        said = [llm.chat(HISTORY), list(llm.stream_chat(HISTORY))[-1], *asyncio.run(main())]
+        assert all(response.message.content for response in said)
+        if cloud.last.body:  # a WebSocket's messages are not kept
+            sent = json.dumps(cloud.last.json, ensure_ascii=False)
+            assert (True, True) == (TEXT.text in sent, "get_weather" in sent)
