@@ -107,6 +107,8 @@ class Options(argparse.Namespace):
     fast: bool
     port: int
     upstream: str | None
+    flavour: str
+    generative_ai_ending: str
     delay: float
     shell: str
 
@@ -220,6 +222,19 @@ def _emulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", type=int, default=0, help="the port; 0 takes a free one (default)")
     command.add_argument(
         "--upstream", metavar="URL", help="an OpenAI-compatible server to answer from, e.g. …:11434/v1"
+    )
+    command.add_argument(
+        "--flavour",
+        metavar="NAME",
+        default="vllm",
+        help="the model server to imitate: vllm, sglang, tgi … (default vllm)",
+    )
+    command.add_argument(
+        "--generative-ai-ending",
+        choices=("eof", "done", "hang"),
+        default="",
+        help="how streams of OCI Generative AI end: with the body, with [DONE], or not at all, as Cohere's were seen "
+        "to do (default: the way of each model family)",
     )
     command.add_argument("--delay", type=float, default=0.02, metavar="SECONDS", help="between tokens (default 0.02)")
 
