@@ -185,7 +185,7 @@ def _asking(options: argparse.ArgumentParser) -> None:
     where.add_argument("--platform", choices=PLATFORMS, help="where ENDPOINT does not tell")
     where.add_argument("--region", help="such as us-ashburn-1, where ENDPOINT and the credentials do not tell")
     where.add_argument("--compartment", metavar="OCID", help="who pays for OCI Generative AI")
-    where.add_argument("--model", metavar="NAME", help="the model's name; by default the server's first")
+    where.add_argument("--model", metavar="NAME", help="the model's name; by default the server's first, or none")
     where.add_argument("--dialect", metavar="NAME", help="what is spoken there; by default what is usual")
     who = options.add_argument_group("as whom")
     who.add_argument(

@@ -1,8 +1,8 @@
 """OCI Generative AI: `/20231130/actions/…`, and OpenAI's paths under `/openai/v1` and `/20231130/actions/v1`.
 
 One compartment exists, `COMPARTMENT`, every on-demand model whose name begins as one of the families', and every
-dedicated endpoint; before an upstream, models of any name. Llama's streams end with `[DONE]`, the others with the end of
-the body, or as `ending` says: `eof`, `done`, `hang` (the connection stays open, as Cohere's was seen to do).
+dedicated endpoint; before an upstream, models of any name. Llama's streams end with `[DONE]`, the others with the end
+of the body, or as `ending` says: `eof`, `done`, `hang` (the connection stays open, as Cohere's was seen to do).
 """
 
 from collections.abc import Callable, Iterable, Iterator
