@@ -19,6 +19,12 @@ from mdstream_core.errors import InvalidRequest, MalformedStream, NotFound
 #: The platforms that let such questions through to the model server.
 _TELLING = frozenset({"oci_model_deployment", "modelarts"})
 
+#: Why nothing counts tokens on the other platforms.
+_UNCOUNTED = {
+    "sagemaker": "a SageMaker endpoint answers invocations only",
+    "oci_generative_ai": "OCI Generative AI counts none before a request",
+}
+
 #: How it is told that a server has no such route, or one of another kind (llama.cpp's `/tokenize` counts nothing).
 _NO_SUCH_ROUTE = (NotFound, InvalidRequest, MalformedStream)
 
@@ -47,14 +53,16 @@ class Telling(Endpoint):
 
     count_tokens: Literal["server", "approximate"] = "server"
     """Who counts tokens before a question is asked: the model server's `/tokenize` on OCI model deployments and
-    ModelArts, or an estimate of about 4 characters a token. A server without such a route is asked once."""
+    ModelArts, or an estimate of about 4 characters a token. A server without such a route is asked once. A warning says
+    once that tokens are estimated, unless `approximate` was chosen."""
 
-    _counts: bool | None = PrivateAttr(default=None)
+    _uncounted: str | None = PrivateAttr(default=None)  # why the server does not count, once it is known
+    _has_warned: bool | None = PrivateAttr(default=None)
 
     @property
     def _built(self) -> set[str]:
         """Whether the server counts is found out anew, too, when a field was changed."""
-        return super()._built | {"_counts"}
+        return super()._built | {"_uncounted", "_has_warned"}
 
     def get_token_ids(self, text: str) -> list[int]:
         """The numbers of a text's tokens, from the model server.
@@ -77,19 +85,31 @@ class Telling(Endpoint):
         if getattr(self, "custom_get_token_ids", None) is not None:
             return len(self.get_token_ids(text))
         answer = self._tokenized({"prompt": text, "add_special_tokens": False})
-        return int(answer["count"]) if answer else approximated(text)
+        if answer:
+            return int(answer["count"])
+        self._warn_of_estimates()
+        return approximated(text)
 
     def _tokenized(self, question: Mapping[str, Any]) -> dict[str, Any] | None:
         """What `/tokenize` answers; `None` where there is no such route, or it is not to be asked."""
-        if self.provider not in _TELLING or self.count_tokens == "approximate" or self._counts is False:
+        if self.provider not in _TELLING or self.count_tokens == "approximate" or self._uncounted is not None:
             return None
         try:
             with langchain_errors():
                 return _told("tokenize", self.service.client.complete(self._inquiry("tokenize", question)))
         except _NO_SUCH_ROUTE as error:
-            self._counts = False
-            warnings.warn(f"tokens are estimated, about 4 characters each: {error}", RuntimeWarning, stacklevel=3)
+            self._uncounted = str(error)
             return None
+
+    def _warn_of_estimates(self) -> None:
+        """Say once that tokens are estimated, unless that was chosen."""
+        if self.count_tokens == "approximate" or self._has_warned:
+            return
+        self._has_warned = True
+        why = self._uncounted or _UNCOUNTED.get(self.provider, "this platform counts none")
+        hint = "count_tokens='approximate' accepts the estimate, custom_get_token_ids= counts with a tokenizer"
+        text = f"tokens are estimated, about 4 characters each: {why} (hint: {hint})"
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
 
     def _server_profile(self) -> ModelProfile:
         """What the server tells of the model; of a bare endpoint on OCI, which takes no GET, its window alone."""

@@ -196,8 +196,8 @@ class ChatModel(Model, BaseChatModel):
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Tool] | None = None) -> int:
         """How many tokens a conversation is, chat template and tools included.
 
-        Counted by the model server where it does that (`count_tokens`), else an estimate. Pictures and sounds count
-        in the server's answer only.
+        Counted by the model server where it does that (`count_tokens`), else by `custom_get_token_ids` without tools,
+        else estimated. Pictures and sounds count in the server's answer only.
 
         Args:
             messages: The conversation.
@@ -207,6 +207,9 @@ class ChatModel(Model, BaseChatModel):
         answer = self._tokenized({"messages": openai_messages(messages), "tools": wires or None})
         if answer is not None:
             return int(answer["count"])
+        if self.custom_get_token_ids is not None:
+            return super().get_num_tokens_from_messages(messages, tools)
+        self._warn_of_estimates()
         return count_tokens_approximately(messages, tools=[*wires] or None)
 
     def fetch_profile(self) -> ModelProfile:

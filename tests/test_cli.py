@@ -9,6 +9,7 @@ import urllib.request
 from typing import IO
 
 import pytest
+from _raw_client import HELLO, STREAM, ask
 
 from mdstream_core import __version__
 from mdstream_core.cli import main
@@ -87,6 +88,28 @@ def test_the_emulator_serves_until_ctrl_c() -> None:
     assert 130 == code
 
 
+@pytest.mark.parametrize(
+    ("words", "content_type", "done"),
+    [
+        (["--flavour", "sglang"], "text/event-stream", True),
+        (["--flavour", "transformers"], "text/event-stream; charset=utf-8", False),
+    ],
+)
+def test_the_emulator_imitates_another_server(words: list[str], content_type: str, done: bool) -> None:
+    """`--flavour` chooses which."""
+    process = subprocess.Popen([*MDSTREAM, "emulate", *words, "--delay", "0"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        heard = ask(_url(process.stdout, "OCI") + STREAM, HELLO)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        process.stdout.close()  # type: ignore[union-attr]
+
+    assert content_type == heard.headers["content-type"]
+    assert done is heard.body.endswith(b"data: [DONE]\n\n")
+
+
 def test_the_version_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` says what the package says."""
     with pytest.raises(SystemExit) as left:
@@ -119,7 +142,12 @@ def test_help_is_light() -> None:
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["--port", "99999"], "--port 99999"), (["--upstream", "here"], "--upstream here is no http://")],
+    [
+        (["--port", "99999"], "--port 99999"),
+        (["--upstream", "here"], "--upstream here is no http://"),
+        (["--flavour", "vlm"], "--flavour='vlm' is unknown; there are: vllm, "),
+        (["--flavour", ""], "--flavour='' is unknown; there are: vllm, "),
+    ],
 )
 def test_what_cannot_be_served_is_told_in_a_line(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]

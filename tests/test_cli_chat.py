@@ -150,6 +150,76 @@ def test_the_servers_first_model_is_asked(capsys: pytest.CaptureFixture[str]) ->
         assert "qwen-3" == cloud.last.json["model"]
 
 
+#: How a server answers that does not list its models.
+NO_LISTS = {
+    "404 of a gateway": Fault("refuse", "not_found"),
+    "404 of Huawei's": Fault("refuse", "maas_model"),
+    "405": Fault("refuse", "method_not_allowed"),
+    "422 of a container": Fault("refuse", "fastapi_detail"),
+    "500": Fault("refuse", "internal"),
+    "429": Fault("refuse", "tenancy_rate"),
+    "a page": Fault("html"),
+    "no names": Fault("json_body", data=b'{"object":"list","data":[]}'),
+    "entries without a name": Fault("json_body", data=b'{"object":"list","data":[{"object":"model"}]}'),
+    "another document": Fault("json_body", data=b'{"models":["llama"]}'),
+}
+
+
+@pytest.mark.parametrize("place", ["ModelArts", "MaaS", "ModelArts over HTTP"])
+@pytest.mark.parametrize("fault", NO_LISTS.values(), ids=NO_LISTS)
+def test_a_server_without_a_list_is_asked_without_a_name(
+    cloud: Emulator, fault: Fault, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Many have one model only, and answer."""
+    where = {**PLACES, "ModelArts over HTTP": lambda cloud: [cloud.modelarts.endpoint]}[place](cloud)
+    cloud.script(fault)
+
+    assert 0 == main(["chat", *where, "--auth-type", "none", "Name three rivers."])
+    assert f"{RIVERS}\n" == capsys.readouterr().out
+    cloud.reset()
+    cloud.script(fault)
+    assert 0 == main(["chat", *where, "--auth-type", "none", "--json", "Name three rivers."])
+    assert RIVERS == json.loads(capsys.readouterr().out)["text"]
+
+
+def test_a_request_that_is_rejected_for_want_of_a_name_says_how_to_give_one(
+    cloud: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where nobody knows the name, the hint is that it was not sent."""
+    for more in ([], ["--json"]):
+        cloud.script(Fault("refuse", "not_found"), Fault("refuse", "vllm_model"))
+        assert 1 == main(["chat", cloud.modelarts.endpoint, "--auth-type", "none", *more, "Hello!"])
+        assert "name one with --model" in "".join(capsys.readouterr())
+        cloud.reset()
+
+
+def test_a_name_that_was_given_is_no_hint(cloud: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that knows another is believed."""
+    cloud.script(Fault("refuse", "vllm_model"))
+
+    assert 1 == main(["chat", cloud.modelarts.endpoint, "--auth-type", "none", "--model", "nope", "Hello!"])
+    assert "hint" not in capsys.readouterr().err
+
+
+def test_a_credential_that_is_refused_is_not_tried_again(cloud: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who may not see the list may not ask either."""
+    cloud.script(Fault("refuse", "not_authenticated"))
+
+    assert 1 == main(["chat", cloud.modelarts.endpoint, "--auth-type", "none", "Hello!"])
+    assert 1 == len(cloud.requests)
+    assert "NotAuthenticated" in capsys.readouterr().err
+
+
+def test_a_conversation_without_a_name(cloud: Emulator) -> None:
+    """It begins all the same."""
+    cloud.script(Fault("refuse", "not_found"))
+    with PseudoTerminal("chat", cloud.modelarts.endpoint, "--auth-type", "none") as terminal:
+        terminal.until("the model listens")
+        terminal.until("> ")
+        terminal.type("Name three rivers.\n")
+        terminal.until("Danube")
+
+
 def test_a_conversation(cloud: Emulator) -> None:
     """A prompt; what was said before is known; Ctrl-D ends it."""
     with PseudoTerminal("chat", cloud.endpoint, "--auth-type", "none") as terminal:

@@ -332,6 +332,82 @@ def test_no_tools_and_no_embeddings_are_no_illness(check: Check) -> None:
     assert "--enable-auto-tool-choice" in findings["tools"]["cure"]
 
 
+def no_chat(words: str) -> Callable[[dict[str, Any]], str]:
+    """A brain that refuses to chat."""
+
+    def refuse(request: dict[str, Any]) -> str:
+        raise ValueError(words)
+
+    return refuse
+
+
+def embeds(name: str) -> Callable[[Emulator], list[str]]:
+    return lambda cloud: [f"{cloud.url}/endpoints/{name}", "--region", "us-east-1"]
+
+
+_VLLM = {"brain": no_chat("The model does not support Chat Completions API")}
+_OLLAMA = {"brain": no_chat('"all-minilm" does not support chat')}
+_NO_ROUTE = Fault("refuse", status=404, code="NotFound", message="Not Found")
+_LLAMA_CPP = Fault("refuse", status=501, message="This server does not support completions.")
+
+#: Who embeds and does not chat: where, options of the emulator, what happens to the requests (the clock's look first).
+EMBEDDING_ONLY: dict[str, tuple[Callable[[Emulator], list[str]], dict[str, Any], tuple[Any, ...]]] = {
+    "TEI on SageMaker": (embeds("tei"), {}, ()),
+    "LMI on SageMaker": (embeds("lmi-embeddings"), {}, ()),
+    "vLLM on SageMaker": (embeds("emulated"), _VLLM, ()),
+    "vLLM on a model deployment": (PLACES["OCI model deployment"], {**_VLLM, "default_route": "auto"}, ()),
+    "vLLM on ModelArts": (PLACES["ModelArts"], _VLLM, ()),
+    "Ollama on ModelArts": (PLACES["ModelArts"], _OLLAMA, ()),
+    "no such route on ModelArts": (PLACES["ModelArts"], {}, (None, None, _NO_ROUTE)),
+    "llama.cpp on ModelArts": (PLACES["ModelArts"], {}, (None, None, _LLAMA_CPP, _LLAMA_CPP)),
+    "vLLM on MaaS": (lambda cloud: [cloud.modelarts.maas], _VLLM, ()),
+    "an embedding model of OCI Generative AI": (
+        lambda cloud: [
+            cloud.url,
+            *("--platform", "oci-genai", "--model", "cohere.embed-v4.0"),
+            *("--compartment", cloud.oci_generative_ai.compartment_id),
+        ],
+        {},
+        (None, Fault("refuse", "invalid_parameter")),
+    ),
+}
+
+
+@pytest.mark.parametrize(("place", "options", "faults"), EMBEDDING_ONLY.values(), ids=EMBEDDING_ONLY)
+def test_an_endpoint_that_only_embeds_is_no_failure(
+    place: Callable[[Emulator], list[str]], options: dict[str, Any], faults: tuple[Any, ...], check: Check
+) -> None:
+    """It is tested by embedding a word, and its line says so."""
+    with Emulator(**options) as cloud:
+        cloud.script(*faults)
+        code, findings, text = check(
+            [*place(cloud), "--auth-type", "none"], lambda: (cloud.reset(), cloud.script(*faults))
+        )
+
+    assert 0 == code, text
+    assert "All is well." in text
+    assert "ok" == findings["embeddings"]["state"]
+    assert "the endpoint serves embeddings only" in findings["embeddings"]["text"]
+    assert {"accepted", "model", "dialect"} <= states(findings, "ok")
+    assert {"stream", "first token", "tools"} <= states(findings, "none")
+    assert "embeddings only" in findings["stream"]["text"]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault("refuse", "vllm_too_long"), Fault("refuse", "vllm_tools"), Fault("refuse", "internal")]
+)
+def test_a_chat_that_fails_otherwise_is_a_failure_although_vectors_come(fault: Fault, check: Check) -> None:
+    """An endpoint that chats badly is not taken for one that does not chat."""
+    with Emulator() as cloud:
+        steps = (None, None, fault, fault)
+        cloud.script(*steps)
+        code, findings, _ = check(
+            [*PLACES["ModelArts"](cloud), "--auth-type", "none"], lambda: (cloud.reset(), cloud.script(*steps))
+        )
+
+    assert (1, "wrong") == (code, findings["stream"]["state"])
+
+
 def test_a_call_that_is_written_as_text(check: Check) -> None:
     """A server without a parser: the cure names ours."""
     with Emulator(brain=lambda request: '<tool_call>{"name": "get_weather"}</tool_call>') as plain:

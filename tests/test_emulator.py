@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import http.client
 import json
+import logging
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,6 +223,29 @@ def test_tls_is_trusted_through_the_authoritys_file() -> None:
     assert heard.whole
 
 
+async def _no_reader(cloud: Emulator) -> None:
+    """Connect, close the TLS session, go."""
+    context = ssl.create_default_context(cafile=cloud.ca_file)
+    address = urlsplit(cloud.url)
+    _, writer = await asyncio.open_connection(address.hostname, address.port, ssl=context)
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize("fault", [None, Fault("cut"), Fault("stall"), Fault("drop")])
+def test_a_client_that_leaves_is_no_warning_under_tls(caplog: pytest.LogCaptureFixture, fault: Fault | None) -> None:
+    """asyncio has nothing to say, whoever closes first."""
+    with caplog.at_level(logging.WARNING, "asyncio"), Emulator(tls=True) as cloud:
+        cloud.script(fault)
+        ask(cloud.endpoint + STREAM, HELLO, silence=0.2, ca_file=cloud.ca_file)
+        with connect(cloud.url, cloud.ca_file) as sock:
+            sock.sendall(request(cloud.endpoint + STREAM, HELLO))
+            hear(sock, events=2)
+        asyncio.run(_no_reader(cloud))
+
+    assert [record.getMessage() for record in caplog.records] == []
+
+
 def test_there_is_no_authority_without_tls(cloud: Emulator) -> None:
     with pytest.raises(ValueError, match="tls=True"):
         cloud.ca_file  # noqa: B018
@@ -372,11 +397,20 @@ def test_an_upstream_that_breaks_off_is_told_in_the_trailer() -> None:
     assert "InternalServerError" in heard.trailers["StreamFailure"]
 
 
-def test_an_upstream_that_is_not_there_is_unavailable() -> None:
-    with Emulator(upstream="http://127.0.0.1:9/v1", strict=False) as near:
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_upstream_that_is_not_there_is_unavailable(strict: bool) -> None:
+    with Emulator(upstream="http://127.0.0.1:9/v1", strict=strict) as near:
         heard = ask(near.endpoint + STREAM, HELLO)
 
     assert (heard.status, heard.json["code"]) == (503, "ServiceUnavailable")
+
+
+@pytest.mark.parametrize("name", ["vlm", "VLLM", "", "ollama"])
+def test_an_unknown_flavour_is_named_with_those_that_exist(name: str) -> None:
+    with pytest.raises(ValueError, match=f"flavour='{name}' is unknown") as caught:
+        Emulator(flavour=name)
+
+    assert all(flavour in str(caught.value) for flavour in FLAVOURS)
 
 
 def test_an_upstream_needs_a_url() -> None:

@@ -158,7 +158,7 @@ def test_a_stream_ends_as_it_is_told_or_as_its_family_does(ending: str, model: s
         assert last in events(chat(cloud, model, **generic()))[-1]
 
 
-@pytest.mark.parametrize(("ending", "model"), [("hang", GROK), ("", COHERE)])
+@pytest.mark.parametrize(("ending", "model"), [("hang", GROK), ("hang", COHERE)])
 def test_a_connection_may_stay_open_behind_the_last_event(ending: str, model: str) -> None:
     """
     Nothing more comes, until the client goes.

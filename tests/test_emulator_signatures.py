@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -64,6 +65,26 @@ def send(cloud: Emulator, headers: Headers, path: str = STREAM, method: str = "P
 
 def test_oracles_signature_is_accepted(cloud: Emulator) -> None:
     assert send(cloud, signed(cloud)).status == 200
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "Oracle's SDK for JavaScript": lambda name: name.title() if name.startswith("content-") else name,
+    "every word": str.title,
+    "upper case": str.upper,
+}
+
+
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+def test_names_in_a_signature_have_any_case(cloud: Emulator, spell: Callable[[str], str]) -> None:
+    """The names are listed as they were spelled; the signed text has them in lower case."""
+    headers = signed(cloud)
+    listed = re.search(r'headers="([^"]*)"', headers["authorization"])
+    assert listed
+    names = " ".join(spell(name) for name in listed[1].split())
+    headers["authorization"] = headers["authorization"].replace(listed[1], names)
+
+    assert send(cloud, headers).status == 200
+    assert send(cloud, headers, body={**HELLO, "stream": None}).status == 401
 
 
 def test_a_get_is_signed_without_a_body(cloud: Emulator) -> None:

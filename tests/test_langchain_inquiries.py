@@ -2,7 +2,7 @@
 
 import asyncio
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +16,15 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 
 import langchain_mdstream
-from langchain_mdstream import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
+from langchain_mdstream import (
+    ChatModelArts,
+    ChatOCIGenAI,
+    ChatOCIModelDeployment,
+    ChatSagemakerEndpoint,
+    ModelArtsLLM,
+    OCIGenAI,
+    SagemakerEndpoint,
+)
 from langchain_mdstream._inquiries import profile_of
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import AuthenticationError, ConnectionFailed
@@ -108,11 +116,80 @@ def test_estimates_where_nobody_can_be_asked(cloud: Emulator) -> None:
     genai = ChatOCIGenAI(**PLACES["OCI GenAI GENERIC"].fields(cloud))
     sagemaker = ChatSagemakerEndpoint(**PLACES["SageMaker vLLM"].fields(cloud))
     approximate = deployment(cloud, count_tokens="approximate")
+    for chat in (genai, sagemaker):
+        with pytest.warns(RuntimeWarning, match="estimated"):
+            chat.get_num_tokens("a")
     for chat in (genai, sagemaker, approximate):
         assert chat.get_num_tokens_from_messages(TALK) > 5
         assert 0 == chat.get_num_tokens("")
     assert [3] == deployment(cloud, custom_get_token_ids=lambda text: [len(text)]).get_token_ids("abc")
     assert [] == cloud.requests
+
+
+#: name: (a class, where it asks, why nothing counts there)
+ESTIMATING: dict[str, tuple[Any, str, str]] = {
+    "SageMaker, chat": (ChatSagemakerEndpoint, "SageMaker vLLM", "invocations only"),
+    "SageMaker LMI, chat": (ChatSagemakerEndpoint, "SageMaker LMI", "invocations only"),
+    "SageMaker, completions": (SagemakerEndpoint, "SageMaker vLLM", "invocations only"),
+    "OCI Generative AI, chat": (ChatOCIGenAI, "OCI GenAI GENERIC", "OCI Generative AI counts none"),
+    "OCI Generative AI, Cohere": (ChatOCIGenAI, "OCI GenAI COHERE", "OCI Generative AI counts none"),
+    "OCI Generative AI, completions": (OCIGenAI, "OCI GenAI COHERE", "OCI Generative AI counts none"),
+    "MaaS, chat": (ChatModelArts, "MaaS", "404"),
+    "MaaS, completions": (ModelArtsLLM, "MaaS", "404"),
+}
+COUNTS: dict[str, Callable[[Any], int]] = {
+    "text": lambda model: model.get_num_tokens("Name three rivers."),
+    "messages": lambda model: model.get_num_tokens_from_messages(TALK),
+}
+
+
+@pytest.mark.parametrize("count", COUNTS.values(), ids=COUNTS)
+@pytest.mark.parametrize(("kind", "place", "why"), ESTIMATING.values(), ids=ESTIMATING)
+def test_an_estimate_warns_once(cloud: Emulator, kind: Any, place: str, why: str, count: Callable[[Any], int]) -> None:
+    """On every platform that does not count; the warning says how to do without it."""
+    model = kind(**PLACES[place].fields(cloud), max_retries=0)
+    with pytest.warns(RuntimeWarning, match=f"estimated.*{why}.*custom_get_token_ids") as caught:
+        estimates = {count(model) for _ in range(3)}
+
+    assert 1 == len(estimates)
+    assert 1 == len([one for one in caught if issubclass(one.category, RuntimeWarning)])
+    with pytest.warns(RuntimeWarning, match="estimated"):
+        count(model.model_copy(update={"temperature": 0.5}))
+
+
+@pytest.mark.parametrize("count", COUNTS.values(), ids=COUNTS)
+@pytest.mark.parametrize(
+    "meant",
+    [{"count_tokens": "approximate"}, {"custom_get_token_ids": lambda text: list(range(len(text.split())))}],
+    ids=["approximate", "a tokenizer"],
+)
+@pytest.mark.parametrize(("kind", "place", "why"), ESTIMATING.values(), ids=ESTIMATING)
+def test_what_is_meant_does_not_warn(
+    cloud: Emulator, kind: Any, place: str, why: str, meant: dict[str, Any], count: Callable[[Any], int]
+) -> None:
+    """An estimate that was chosen, a tokenizer that was given."""
+    model = kind(**PLACES[place].fields(cloud), max_retries=0, **meant)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        assert count(model) > 2
+
+
+def test_a_tokenizer_counts_messages_where_no_server_does(cloud: Emulator) -> None:
+    """Instead of the estimate."""
+    model = ChatSagemakerEndpoint(
+        **PLACES["SageMaker vLLM"].fields(cloud), custom_get_token_ids=lambda text: [7] * len(text)
+    )
+
+    assert len("System: You know rivers.Human: Name three rivers.") == model.get_num_tokens_from_messages(TALK)
+
+
+def test_token_ids_that_nobody_tells_are_an_error_and_no_estimate(cloud: Emulator) -> None:
+    """Nothing was estimated, so nothing is warned of."""
+    model = ChatSagemakerEndpoint(**PLACES["SageMaker vLLM"].fields(cloud))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with pytest.raises(ValueError, match="custom_get_token_ids"):
+            model.get_token_ids("a")
 
 
 @pytest.mark.parametrize("path", ["", "/predict/v1", "/predict/v1/chat/completions"])

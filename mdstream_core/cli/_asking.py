@@ -9,7 +9,14 @@ from mdstream_core.cli._places import Place, platform, read
 from mdstream_core.cli._secrets import headers
 from mdstream_core.cli._signing import Signing, signing
 from mdstream_core.dialects import Dialect, ListDialect, dialect, embedding_dialect, oci_dialect_name
-from mdstream_core.errors import AuthenticationError, ConnectionFailed, MDStreamError, PermissionDenied
+from mdstream_core.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    InvalidRequest,
+    MDStreamError,
+    NotFound,
+    PermissionDenied,
+)
 from mdstream_core.events import Event
 from mdstream_core.http import Timeout
 from mdstream_core.platforms import ModelArts, OCIModelDeployment, Platform
@@ -120,24 +127,32 @@ def served(target: Target) -> list[dict[str, Any]]:
 
 
 def model_name(target: Target) -> str:
-    """The model to ask: the one that was said, or the first that the server names. Empty on SageMaker."""
+    """The model to ask: the one that was said, or the first that the server names; empty where it names none.
+
+    Raises:
+        AuthenticationError, PermissionDenied, ConnectionFailed: Nor would the server answer anything else.
+    """
     if target.model or target.place.platform == "sagemaker":
         return target.model
     try:
-        names = [str(one["id"]) for one in served(target) if one.get("id")]
+        return next((str(one["id"]) for one in served(target) if one.get("id")), "")
     except (AuthenticationError, PermissionDenied, ConnectionFailed):
-        raise  # nor would it answer anything else
-    except MDStreamError as error:
-        raise Unusable(f"--model is missing, and the server does not tell which models it has: {error}") from error
-    if not names:
-        raise Unusable("--model is missing, and the server names none")
-    return names[0]
+        raise
+    except MDStreamError:  # many a server without a list has one model only, and needs no name
+        return ""
 
 
-def veiled(events: Iterable[Event], options: Options) -> Iterator[Event]:
-    """Events; what an error among them says shows no secret, whatever a server repeats of what it was sent."""
+def veiled(events: Iterable[Event], options: Options, hint: str = "") -> Iterator[Event]:
+    """Events; what an error among them says shows no secret, whatever a server repeats of what it was sent.
+
+    Args:
+        events: What the model says.
+        options: The command line, which knows the secrets.
+        hint: Added to the message where the request was rejected.
+    """
     try:
         yield from events
     except MDStreamError as error:
-        error.args = (options.veil(error),)
+        rejected = bool(hint) and isinstance(error, InvalidRequest | NotFound)
+        error.args = (options.veil(f"{error} (hint: {hint})" if rejected else error),)
         raise

@@ -16,6 +16,8 @@ from mdstream_core.service import Service
 
 Messages = list[dict[str, Any]]
 
+_UNNAMED = "the server lists no models, so the request named none; name one with --model"
+
 
 class _Silent:
     """A view that shows nothing and keeps what is told: for `--json`."""
@@ -64,7 +66,8 @@ class _Chat:
         named = {"model": self.model} if self.model else {}
         more = {name: value for name, value in self._more.items() if value is not None}
         call = self._service.call(self._target.chats, {"messages": messages, **named, **more})
-        events: Iterable[Event] = veiled(self._service.client.stream(call), self._target.options)
+        hint = "" if named or self._target.place.platform == "sagemaker" else _UNNAMED
+        events: Iterable[Event] = veiled(self._service.client.stream(call), self._target.options, hint)
         return show(events, on=on)
 
 

@@ -4,7 +4,9 @@ import asyncio
 
 from mdstream_core._terminal import Terminal
 from mdstream_core.cli._parser import Options, Unusable
-from mdstream_core.emulator import Emulator, serve
+from mdstream_core.emulator import Emulator
+
+_OPTIONS = ("port", "upstream", "delay", "flavour", "generative_ai_ending")
 
 
 def run(options: Options) -> int:
@@ -22,8 +24,16 @@ def run(options: Options) -> int:
 
     if options.upstream and not options.upstream.startswith(("http://", "https://")):
         raise Unusable(f"--upstream {options.upstream} is no http:// or https:// URL")
+    cloud = _emulator(options)
     try:
-        asyncio.run(serve(port=options.port, ready=ready, upstream=options.upstream, delay=options.delay))
+        asyncio.run(cloud.run(ready))
     except (OSError, OverflowError) as error:
         raise Unusable(f"--port {options.port}: {getattr(error, 'strerror', None) or error}") from None
     return 0
+
+
+def _emulator(options: Options) -> Emulator:
+    try:
+        return Emulator(**{name: getattr(options, name) for name in _OPTIONS})
+    except ValueError as error:  # a flavour that is unknown: the message lists those that exist
+        raise Unusable(f"--{error}") from None

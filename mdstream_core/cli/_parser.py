@@ -107,6 +107,8 @@ class Options(argparse.Namespace):
     fast: bool
     port: int
     upstream: str | None
+    flavour: str
+    generative_ai_ending: str
     delay: float
     shell: str
 
@@ -183,7 +185,7 @@ def _asking(options: argparse.ArgumentParser) -> None:
     where.add_argument("--platform", choices=PLATFORMS, help="where ENDPOINT does not tell")
     where.add_argument("--region", help="such as us-ashburn-1, where ENDPOINT and the credentials do not tell")
     where.add_argument("--compartment", metavar="OCID", help="who pays for OCI Generative AI")
-    where.add_argument("--model", metavar="NAME", help="the model's name; by default the server's first")
+    where.add_argument("--model", metavar="NAME", help="the model's name; by default the server's first, or none")
     where.add_argument("--dialect", metavar="NAME", help="what is spoken there; by default what is usual")
     who = options.add_argument_group("as whom")
     who.add_argument(
@@ -220,6 +222,19 @@ def _emulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", type=int, default=0, help="the port; 0 takes a free one (default)")
     command.add_argument(
         "--upstream", metavar="URL", help="an OpenAI-compatible server to answer from, e.g. …:11434/v1"
+    )
+    command.add_argument(
+        "--flavour",
+        metavar="NAME",
+        default="vllm",
+        help="the model server to imitate: vllm, sglang, tgi … (default vllm)",
+    )
+    command.add_argument(
+        "--generative-ai-ending",
+        choices=("eof", "done", "hang"),
+        default="",
+        help="how streams of OCI Generative AI end: with the body, with [DONE], or not at all, as Cohere's were seen "
+        "to do (default: the way of each model family)",
     )
     command.add_argument("--delay", type=float, default=0.02, metavar="SECONDS", help="between tokens (default 0.02)")
 

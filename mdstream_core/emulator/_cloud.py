@@ -125,7 +125,7 @@ class Emulator:
         self._tokens = Tokens()
         admit = Admission(verify_signatures, api_keys, self._tokens, clock).problem
         deployment = ModelDeployment(container, admit, default_route, strict=strict)
-        generative = GenerativeAI(container, admit, generative_ai_ending)
+        generative = GenerativeAI(container, admit, generative_ai_ending, any_model=upstream is not None)
         sagemaker = SageMakerRuntime(container, brain, limits, aws_keys, clock)
         plain = OpenAICompatible(container, api_keys)
         self._modelarts = ModelArtsService(container, huawei, clock)

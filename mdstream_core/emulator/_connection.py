@@ -49,8 +49,13 @@ class Connection(asyncio.Protocol):
         self._arrived.set()
 
     def eof_received(self) -> bool:
+        """Note that the client left. Under TLS there is no half-open connection, and asyncio warns of `True`."""
         self._leave()
-        return True
+        return not self._is_encrypted
+
+    @property
+    def _is_encrypted(self) -> bool:
+        return self.transport.get_extra_info("ssl_object") is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
@@ -166,7 +171,6 @@ class Connection(asyncio.Protocol):
         for raw_name, raw_value in request.headers:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        secure = self.transport.get_extra_info("ssl_object") is not None
         return Received(
             method=request.method.decode(),
             target=request.target.decode("latin-1"),
@@ -174,7 +178,7 @@ class Connection(asyncio.Protocol):
             body=body,
             length=size if "content-length" in headers else None,
             connection=self._number,
-            scheme="https" if secure else "http",
+            scheme="https" if self._is_encrypted else "http",
             http_version=request.http_version.decode(),
             header_fields=tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in request.headers.raw_items()),
         )

@@ -97,6 +97,12 @@ class Plan:
         """The pieces without the pauses."""
         return [piece for piece in self.sequence if isinstance(piece, bytes)]
 
+    def broken(self, reason: str) -> "Plan":
+        """The plan as it ends where pieces that were still to come do not come."""
+        if self.if_broken is None:
+            return replace(self, end="cut")
+        return replace(self, trailers=self.if_broken(reason))
+
     def with_headers(self, *fields: tuple[str, str]) -> "Plan":
         """The plan with these header fields in place of those of the same names."""
         names = {name.lower() for name, _ in fields}
@@ -118,7 +124,13 @@ async def gathered(plan: Plan) -> Plan:
     """The plan with every piece at hand."""
     if not isinstance(plan.pieces, AsyncGenerator):
         return plan
-    return replace(plan, pieces=[piece async for piece in plan.pieces])
+    pieces: list[Piece] = []
+    try:
+        async for piece in plan.pieces:
+            pieces.append(piece)  # noqa: PERF401  (what came before it broke counts)
+    except Broken as broken:
+        return replace(plan.broken(broken.reason), pieces=pieces)
+    return replace(plan, pieces=pieces)
 
 
 def joined(plan: Plan, count: int) -> Plan:

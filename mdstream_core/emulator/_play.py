@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import replace
 from http import HTTPStatus
 from itertools import chain
 from typing import Protocol
@@ -136,9 +135,7 @@ async def _relay(link: Link, pieces: AsyncGenerator[bytes], plan: Plan) -> Plan:
         async with aclosing(pieces):
             await _pass_on(link, pieces, plan)
     except Broken as broken:
-        if plan.if_broken is None:
-            return replace(plan, end="cut")
-        return replace(plan, trailers=plan.if_broken(broken.reason))
+        return plan.broken(broken.reason)
     return plan
 
 

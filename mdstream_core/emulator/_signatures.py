@@ -68,7 +68,7 @@ class Signatures:
         parts = dict(_PART.findall(rest))
         if parts.get("algorithm") != "rsa-sha256" or parts.get("version", "1") != "1":
             raise Refused("The signature's algorithm must be rsa-sha256, its version 1")
-        names = parts.get("headers", "").split()
+        names = parts.get("headers", "").lower().split()  # Oracle's SDK for JavaScript writes `Content-Type`
         needed = _BODIED if received.method in {"POST", "PUT", "PATCH"} else _PLAIN
         if missing := set(needed) - {"date" if name == "x-date" else name for name in names}:
             raise Refused(f"The signature does not cover {', '.join(sorted(missing))}")

@@ -5,6 +5,7 @@ from typing import Any
 from mdstream_core.cli._asking import served
 from mdstream_core.cli.doctor._asked import ask
 from mdstream_core.cli.doctor._finding import Finding, Known, State, facts_of, parted
+from mdstream_core.cli.doctor._vectors import ask_vectors
 from mdstream_core.errors import MDStreamError, ServerError
 
 _TOOL: dict[str, Any] = {
@@ -21,6 +22,8 @@ _PARSER = "start the server with a tool parser (vLLM: --enable-auto-tool-choice 
 
 def tools(known: Known) -> Finding:
     """Whether the model calls a tool."""
+    if known.vectors:
+        return Finding(State.NONE, "an embedding model calls none")
     asked = ask(known.target, known.model, messages=_ASKS, tools=[_TOOL], max_tokens=512)
     if asked.error is not None:
         text, cure = parted(str(asked.error), _PARSER if "tool" in str(asked.error) else "")
@@ -40,13 +43,13 @@ def embeddings(known: Known) -> Finding:
     if known.place.platform == "oci-genai" and "embed" not in known.model:
         return Finding(State.NONE, "a chat model has none", "check one that has: --model cohere.embed-v4.0")
     dialect = known.target.vectors
-    asked = ask(known.target, known.model, stream=False, dialect=dialect, **{dialect.field: ["OK"]})
+    asked = known.vectors or ask_vectors(known.target, known.model)
     if asked.error is not None:
         return Finding(State.NONE, parted(str(asked.error))[0], "", facts_of(asked.error))
     size = len(asked.reply.embeddings[0].vector) if asked.reply.embeddings else 0
-    return Finding(
-        State.OK, f"vectors of {size} numbers, in {dialect.name}", "", {"size": size, "dialect": dialect.name}
-    )
+    facts = {"size": size, "dialect": dialect.name, "only": known.vectors is not None}
+    only = "; the endpoint serves embeddings only" if known.vectors else ""
+    return Finding(State.OK, f"vectors of {size} numbers, in {dialect.name}{only}", "", facts)
 
 
 def models(known: Known) -> Finding:

@@ -88,6 +88,7 @@ class Known:
         skew: How many seconds this clock is ahead of the service's.
         model: Who is asked.
         asked: How the first question went.
+        vectors: How a word was embedded, where the endpoint embeds and does not chat; `None` elsewhere.
     """
 
     options: Options = field(repr=False)
@@ -98,6 +99,7 @@ class Known:
     skew: float = 0.0
     model: str = ""
     asked: Asked | None = None
+    vectors: Asked | None = None
 
     @property
     def target(self) -> Target:

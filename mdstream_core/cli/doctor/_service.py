@@ -1,15 +1,14 @@
 """Checks of the service: one short question, and what its answer shows."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 
 from mdstream_core.auth import Bearer, Unsigned
-from mdstream_core.cli._asking import model_name, served
-from mdstream_core.cli._parser import Unusable
+from mdstream_core.cli._asking import Target, model_name, served
 from mdstream_core.cli.doctor._asked import NOTHING, ask
 from mdstream_core.cli.doctor._finding import Asked, Finding, Known, State, facts_of, parted, wrong
 from mdstream_core.cli.doctor._network import ALLOWED
+from mdstream_core.cli.doctor._vectors import ask_vectors, lacks_model, refuses_chat
 from mdstream_core.errors import (
     AuthenticationError,
     ConnectionFailed,
@@ -21,13 +20,6 @@ from mdstream_core.errors import (
     RateLimited,
     ServerError,
     StreamError,
-)
-
-#: How a refusal says that it is the model's name that is wrong.
-_NO_MODEL = re.compile(
-    r"model\b.{0,80}(not exist|not found|unknown|not supported|not served)|invalid model|ModelArts\.81009"
-    r"|Entity with key",
-    re.IGNORECASE | re.DOTALL,
 )
 
 #: A first token after so many seconds is worth a word.
@@ -57,15 +49,22 @@ def accepted(known: Known) -> Finding:
     """Whether the service lets the signature in."""
     try:
         name = model_name(known.target)
-    except Unusable:
-        name = ""
     except MDStreamError as error:
         return _judged(known, Asked(NOTHING, error))
     asked = ask(known.target, name)
     if isinstance(asked.error, InvalidRequest) and asked.error.status == 409:
         asked = replace(asked, whole=ask(known.target, name, stream=False))
-    finding = _judged(known, asked)
-    return Finding(finding.state, finding.text, finding.cure, finding.facts, {"asked": asked, "model": name})
+    vectors = _vectors_instead(known.target, name, asked)
+    learned = {"asked": asked, "model": name, "vectors": vectors}
+    return replace(_judged(known, vectors or asked), learned=learned)
+
+
+def _vectors_instead(target: Target, name: str, asked: Asked) -> Asked | None:
+    """How a word was embedded, where the endpoint refuses to chat and embeds it; else `None`."""
+    if not refuses_chat(asked.whole.error if asked.whole else asked.error, name):
+        return None
+    vectors = ask_vectors(target, name)
+    return vectors if vectors.error is None and vectors.reply.embeddings else None
 
 
 def _judged(known: Known, asked: Asked) -> Finding:
@@ -105,9 +104,9 @@ def _refused(known: Known, error: AuthenticationError, *, unsigned: bool) -> tup
 
 def model(known: Known) -> Finding:
     """Whether endpoint and model are there."""
-    asked = known.answer
+    asked = known.vectors or known.answer
     error = asked.whole.error if asked.whole else asked.error
-    if isinstance(error, NotFound | InvalidRequest | StreamError) and _NO_MODEL.search(f"{error} {error.raw or ''}"):
+    if isinstance(error, NotFound | InvalidRequest | StreamError) and lacks_model(error):
         name = f"the model {known.model!r} is not there" if known.model else "the model's name is missing"
         return Finding(State.WRONG, f"{name}: {parted(str(error))[0]}", _others(known), facts_of(error))
     if isinstance(error, NotFound):
@@ -132,6 +131,8 @@ def stream(known: Known) -> Finding:
     """Whether the answer comes piece by piece, and ends as it should."""
     asked = known.answer
     error = asked.error
+    if known.vectors:
+        return _embeddings_only(asked.whole.error if asked.whole else error)
     if asked.whole:
         return _not_streaming(asked.whole)
     if isinstance(error, StreamError):
@@ -148,6 +149,15 @@ def stream(known: Known) -> Finding:
     return Finding(State.OK, f"{asked.pieces} pieces, ended with {ended!r}{notes}", "", facts)
 
 
+def _embeddings_only(error: MDStreamError | None) -> Finding:
+    text = "the endpoint serves embeddings only: there is nothing to stream"
+    if isinstance(error, MalformedStream):  # it answered the chat with vectors
+        return Finding(State.NONE, text)
+    return Finding(
+        State.NONE, f"{text}. A chat is refused: {parted(str(error))[0]}", "", facts_of(error) if error else {}
+    )
+
+
 def _not_streaming(whole: Asked) -> Finding:
     if whole.error is None:
         text = "the deployment does not stream: asked for a whole answer, it gives one"
@@ -159,7 +169,7 @@ def _not_streaming(whole: Asked) -> Finding:
 
 def dialect(known: Known) -> Finding:
     """What is spoken."""
-    asked = known.answer
+    asked = known.vectors or known.answer
     if asked.error is not None and asked.error.code == "DialectMismatch":
         return wrong(asked.error, "say --dialect auto")
     if asked.error is not None and not asked.reply.text:
@@ -170,6 +180,8 @@ def dialect(known: Known) -> Finding:
 def first_token(known: Known) -> Finding:
     """How long it takes until the first word."""
     asked = known.answer
+    if known.vectors:
+        return Finding(State.NONE, "embeddings come whole")
     if asked.first is None:
         return Finding(State.NOTE, "no word came: the answer is empty")
     facts = {"seconds": round(asked.first, 3), "whole": round(asked.seconds, 3)}

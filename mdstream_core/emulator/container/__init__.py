@@ -11,12 +11,12 @@ from mdstream_core.emulator._plan import Plan, json_plan, stream_plan
 from mdstream_core.emulator.brain import Answer, Brain, limited
 from mdstream_core.emulator.container import _chat, _errors, _prompts, _small, _vectors
 from mdstream_core.emulator.container._continued import Continuations
-from mdstream_core.emulator.container._errors import ContainerRefusal, Limits
+from mdstream_core.emulator.container._errors import ContainerRefusal, Limits, Unreachable
 from mdstream_core.emulator.container._flavours import FLAVOURS, Flavour, Json
 from mdstream_core.emulator.container._upstream import Upstream
 from mdstream_core.emulator.container._validation import checked
 
-__all__ = ["FLAVOURS", "Container", "Limits", "Server", "Upstream"]
+__all__ = ["FLAVOURS", "Container", "Limits", "Server", "Unreachable", "Upstream"]
 
 
 _RERANK = ("/rerank", "/v1/rerank", "/v2/rerank")
@@ -27,7 +27,15 @@ class Server(Protocol):
     """What stands behind a service: rules, or a real model server."""
 
     async def answer(self, method: str, path: str, body: bytes) -> Plan:
-        """The plan for one request that reached it."""
+        """The plan for one request that reached it; raises `Unreachable` where it does not run."""
+        ...
+
+    async def check_reachable(self) -> None:
+        """Raise `Unreachable` where it does not run."""
+        ...
+
+    async def resolve_model(self, name: str) -> str:
+        """Its own name for a model of a service's catalogue."""
         ...
 
     async def close(self) -> None:
@@ -42,6 +50,8 @@ class Container:
         self, brain: Brain, flavour: str = "vllm", limits: Limits | None = None, content_type: str | None = None
     ) -> None:
         limits = limits or Limits()
+        if flavour not in FLAVOURS:
+            raise ValueError(f"flavour={flavour!r} is unknown; there are: {', '.join(FLAVOURS)}")
         self.flavour: Flavour = FLAVOURS[flavour]
         self._content_type = content_type or self.flavour.content_type
         self._brain = Continuations(brain)
@@ -75,6 +85,13 @@ class Container:
             return route(checked(_read(body)))
         except ContainerRefusal as refusal:
             return refusal.plan(self.flavour)
+
+    async def check_reachable(self) -> None:
+        """It always runs."""
+
+    async def resolve_model(self, name: str) -> str:
+        """The name as it is."""
+        return name
 
     async def close(self) -> None:
         """Nothing is held open."""

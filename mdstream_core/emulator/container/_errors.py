@@ -18,6 +18,10 @@ class ContainerRefusal(Exception):
         return json_plan(self.status, flavour.error(self.status, self.message, self.kind, self.param))
 
 
+class Unreachable(Exception):
+    """No model server answers behind a service: each service reports it as 503 in an envelope of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the server accepts.

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from mdstream_core.emulator._plan import Broken, Plan, json_plan, stream_plan
+from mdstream_core import _json
+from mdstream_core.emulator._plan import Broken, Plan, stream_plan
+from mdstream_core.emulator.container._errors import Unreachable
 
 _TIMEOUT = httpx.Timeout(10.0, read=None)  # the service's own limits decide
 _STREAMS = ("text/event-stream", "application/jsonlines", "application/x-ndjson")
@@ -32,24 +34,50 @@ class Upstream:
         self._client: httpx.AsyncClient | None = None
 
     async def answer(self, method: str, path: str, body: bytes) -> Plan:
-        """The server's answer, begun."""
-        if self._client is None:  # made on the loop that uses it
-            self._client = httpx.AsyncClient(timeout=_TIMEOUT, headers=self._headers)
-        headers = {"content-type": "application/json"} if body else {}
-        request = self._client.build_request(method, f"{self._base}{path}", content=body, headers=headers)
+        """The server's answer, begun.
+
+        Raises:
+            Unreachable: There is no answer.
+        """
         try:
-            response = await self._client.send(request, stream=True)
+            response = await self._send(method, path, body)
             if response.headers.get("content-type", "").startswith(_STREAMS) and response.status_code == 200:
                 return stream_plan(_events(response, self._idle, self._total), response.headers["content-type"])
             return _whole(response, await response.aread())
         except httpx.TransportError as error:
-            text = f"The model server at {self._base} cannot be reached: {error}"
-            return json_plan(503, {"code": "ServiceUnavailable", "message": text})
+            text = f"The model server at {self._base} cannot be reached: {error or type(error).__name__}"
+            raise Unreachable(text) from error
+
+    async def check_reachable(self) -> None:
+        """Raise `Unreachable` where it does not answer."""
+        await self.answer("GET", "/v1/models", b"")
+
+    async def resolve_model(self, name: str) -> str:
+        """A name that the server lists as it is; for another its first model. Without a list the name stays."""
+        names = _listed(await self.answer("GET", "/v1/models", b""))
+        return name if name in names or not names else names[0]
+
+    async def _send(self, method: str, path: str, body: bytes) -> httpx.Response:
+        if self._client is None:  # made on the loop that uses it
+            self._client = httpx.AsyncClient(timeout=_TIMEOUT, headers=self._headers)
+        headers = {"content-type": "application/json"} if body else {}
+        request = self._client.build_request(method, f"{self._base}{path}", content=body, headers=headers)
+        return await self._client.send(request, stream=True)
 
     async def close(self) -> None:
         """Let the connections go."""
         if self._client is not None:
             await self._client.aclose()
+
+
+def _listed(plan: Plan) -> list[str]:
+    """The names in an answer to `GET /v1/models`; none where it is something else."""
+    try:
+        document = _json.loads(b"".join(plan.bytes))
+    except ValueError:
+        return []
+    entries = document.get("data") if isinstance(document, dict) else None
+    return [str(one["id"]) for one in entries or () if isinstance(one, dict) and one.get("id")]
 
 
 def _whole(response: httpx.Response, body: bytes) -> Plan:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Collection
 
 from mdstream_core.emulator._plan import Plan
-from mdstream_core.emulator.faults import _bytes, _ends, _events, _frames
+from mdstream_core.emulator.faults import _bytes, _ends, _events, _frames, _quirks
 from mdstream_core.emulator.faults._fault import Fault
 from mdstream_core.emulator.faults.refusals import REFUSALS
 from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
@@ -52,9 +52,14 @@ _ALL: tuple[Callable[[Plan, Fault], Plan], ...] = (
     _events.huge_line,
     _events.insert,
     _events.keepalive_comments,
-    _events.tool_arguments,
     _events.usage_missing,
     _events.finish_reason,
+    _quirks.pending_finish_reason,
+    _quirks.whole_message,
+    _quirks.tool_arguments,
+    _quirks.choice_error,
+    _quirks.split_surrogates,
+    _quirks.reasoning_parts,
     _frames.refuse_aws,
     _frames.exception_frame,
     _frames.damaged_frame,
@@ -71,6 +76,11 @@ _SPELLINGS: dict[str, Collection[str]] = {
     "trailer": TRAILERS,
     "cut_trailer": TRAILERS,
     "error_event": ERROR_EVENTS,
+    "encoded": _bytes.ENCODINGS,
+    "whole_message": _quirks.MESSAGES,
+    "choice_error": _quirks.CHOICE_ERRORS,
+    "tool_arguments": _quirks.ARGUMENTS,
+    "reasoning_parts": _quirks.PARTS,
     "refuse_aws": _frames.AWS_REFUSALS,
     "exception_frame": _frames.FRAMES,
     "damaged_frame": _frames.DAMAGES,

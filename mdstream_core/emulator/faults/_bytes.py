@@ -1,7 +1,8 @@
 """Faults and oddities in how an answer is written: framing, line ends, splitting, encodings, whole other bodies."""
 
+import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
@@ -91,12 +92,41 @@ def until_eof(plan: Plan, fault: Fault) -> Plan:
     return replace(plan, framing="eof")
 
 
+def _flushed(pieces: list[bytes], wbits: int) -> list[bytes]:
+    squeeze = zlib.compressobj(wbits=wbits)
+    return [*(squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH) for piece in pieces), squeeze.flush()]
+
+
+def _members(pieces: list[bytes]) -> list[bytes]:
+    """RFC 1952 §2.2: members follow one another, and their contents are joined."""
+    return [gzip.compress(piece, mtime=0) for piece in pieces]
+
+
+def _brotli(pieces: list[bytes]) -> list[bytes]:
+    """RFC 7932 §9.2, without compressing: a window of 16 bits, uncompressed meta-blocks, an empty last one."""
+    blocks = [block for piece in pieces for block in _split(piece, _BLOCK)]
+    heads = [(len(block) - 1 << 3 | 1 << 19).to_bytes(3, "little") for block in blocks]
+    if heads:  # the stream's own bit stands before the first block's
+        heads[0] = (int.from_bytes(heads[0], "little") << 1).to_bytes(3, "little")
+    written = [head + block for head, block in zip(heads, blocks, strict=True)]
+    return [*written, b"\x03" if written else b"\x06"]
+
+
+_BLOCK = 65_536
+
+#: The name of a content coding, and what writes it piece by piece.
+ENCODINGS: dict[str, tuple[str, Callable[[list[bytes]], list[bytes]]]] = {
+    "gzip": ("gzip", lambda pieces: _flushed(pieces, 31)),
+    "deflate": ("deflate", lambda pieces: _flushed(pieces, 15)),
+    "gzip-members": ("gzip", _members),
+    "br": ("br", _brotli),
+}
+
+
 def encoded(plan: Plan, fault: Fault) -> Plan:
-    """Compressed event by event: `gzip` or `deflate`."""
-    name = fault.spelling or "gzip"
-    squeeze = zlib.compressobj(wbits={"gzip": 31, "deflate": 15}[name])
-    pieces = [squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH) for piece in plan.wrapped]
-    answer = replace(plan, pieces=[*pieces, squeeze.flush()], envelope=plain)
+    """Compressed event by event: `gzip`, `deflate`, `gzip-members` (each event a member of its own), `br`."""
+    name, write = ENCODINGS[fault.spelling or "gzip"]
+    answer = replace(plan, pieces=write(plan.wrapped), envelope=plain)
     return answer.with_headers(("content-encoding", name))
 
 

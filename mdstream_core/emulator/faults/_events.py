@@ -9,9 +9,12 @@ from mdstream_core import _json
 from mdstream_core.emulator import _sse
 from mdstream_core.emulator._plan import Plan
 from mdstream_core.emulator.faults._fault import Fault
+from mdstream_core.emulator.faults._payloads import Json, choices, edit, is_document, reason_name
 
-#: What an answer's last words have in them: OpenAI's formats, those of OCI, TGI's own.
-_FINISH = re.compile(rb'"(finish_reason|finishReason|generated_text)":\s?"')
+#: What an answer's last words have in them: OpenAI's formats, those of OCI, TGI's own. A reason may be none.
+_FINISH = re.compile(
+    rb'"(finish_reason|finishReason)":\s?"(?!(null|none|undefined)?")|"generated_text":\s?"', re.IGNORECASE
+)
 _REASON = re.compile(rb'"(finish_reason|finishReason)":\s?"[^"]*"')
 _COUNTED = re.compile(rb'data: \{"usage":|.*"choices":\[\],', re.DOTALL)  # an event that brings nothing but the usage
 
@@ -61,8 +64,16 @@ def error_event(plan: Plan, fault: Fault) -> Plan:
 
 
 def no_finish(plan: Plan, fault: Fault) -> Plan:
-    """A clean end of the body, but no finish reason, no usage, no `[DONE]`."""
+    """A clean end of the body, but no finish reason, no usage, no `[DONE]`. A whole answer lacks its reason only."""
+    if is_document(plan):
+        return edit(plan, _forget_reason)
     return replace(plan, pieces=plan.bytes[: _finish(plan) if fault.after is None else fault.after])
+
+
+def _forget_reason(documents: list[Json]) -> None:
+    for document in documents:
+        for choice in choices(document):
+            choice.pop(reason_name(document), None)
 
 
 def no_done(plan: Plan, fault: Fault) -> Plan:
@@ -87,12 +98,12 @@ def malformed_json(plan: Plan, fault: Fault) -> Plan:
 
 def bad_utf8(plan: Plan, fault: Fault) -> Plan:
     """One event's text is not UTF-8."""
-    return _between(plan, fault, _saying(plan, b"\xff\xfe"))
+    return _between(plan, fault, saying(plan, b"\xff\xfe"))
 
 
 def huge_line(plan: Plan, fault: Fault) -> Plan:
     """One line of many megabytes."""
-    return _between(plan, fault, _saying(plan, b"x" * (fault.size or 9 * 1024 * 1024)))
+    return _between(plan, fault, saying(plan, b"x" * (fault.size or 9 * 1024 * 1024)))
 
 
 def insert(plan: Plan, fault: Fault) -> Plan:
@@ -112,11 +123,6 @@ def keepalive_comments(plan: Plan, fault: Fault) -> Plan:
     return replace(plan, pieces=list(chain.from_iterable((comment, piece) for piece in plan.sequence)))
 
 
-def tool_arguments(plan: Plan, fault: Fault) -> Plan:
-    """The arguments of a tool call are not JSON."""
-    return replace(plan, pieces=[piece.replace(b'"arguments":"}"', b'"arguments":"]"') for piece in plan.bytes])
-
-
 def usage_missing(plan: Plan, fault: Fault) -> Plan:
     """No usage chunk, though it was asked for."""
     return replace(plan, pieces=[_uncounted(piece) for piece in plan.bytes if not _COUNTED.match(piece)])
@@ -130,10 +136,15 @@ def finish_reason(plan: Plan, fault: Fault) -> Plan:
     )
 
 
+def finishes(piece: bytes) -> bool:
+    """Whether an event finishes a choice."""
+    return _FINISH.search(piece) is not None
+
+
 def _finish(plan: Plan) -> int:
     """Where the event stands that finishes the answer."""
     pieces = plan.bytes
-    return next((at for at, piece in enumerate(pieces) if _FINISH.search(piece)), len(pieces))
+    return next((at for at, piece in enumerate(pieces) if finishes(piece)), len(pieces))
 
 
 def _uncounted(piece: bytes) -> bytes:
@@ -146,17 +157,17 @@ def _uncounted(piece: bytes) -> bytes:
 
 def _until(plan: Plan, fault: Fault, default: int, *then: bytes) -> Plan:
     after = default if fault.after is None else fault.after
-    written = [_written(plan, event) for event in then]
+    written = [as_written(plan, event) for event in then]
     return replace(plan, pieces=[*plan.sequence[:after], *filter(None, written)])
 
 
 def _between(plan: Plan, fault: Fault, data: bytes) -> Plan:
     after = 1 if fault.after is None else fault.after
     pieces = plan.sequence
-    return replace(plan, pieces=[*pieces[:after], _written(plan, data), *pieces[after:]])
+    return replace(plan, pieces=[*pieces[:after], as_written(plan, data), *pieces[after:]])
 
 
-def _written(plan: Plan, event: bytes) -> bytes:
+def as_written(plan: Plan, event: bytes) -> bytes:
     """An event as the container would write it: LMI's lines have JSON alone, and no `[DONE]`."""
     if not _first(plan).startswith(b"{"):
         return event
@@ -169,12 +180,15 @@ _SAYING = (
     (b'"apiFormat":"COHEREV2"', b'{"apiFormat":"COHEREV2","message":{"role":"ASSISTANT","content":[{"text":"%b"}]}}'),
     (b'"apiFormat":"COHERE"', b'{"apiFormat":"COHERE","text":"%b"}'),
     (b'"ASSISTANT"', b'{"index":0,"message":{"role":"ASSISTANT","content":[{"type":"TEXT","text":"%b"}]}}'),
+    (b'"text_completion"', b'{"choices":[{"index":0,"text":"%b","finish_reason":null}]}'),
+    (b'"outputs":', b'{"outputs":["%b"]}'),
     (b'"token":', b'{"token":{"text":"%b","special":false},"generated_text":null}'),
     (b"", b'{"choices":[{"index":0,"delta":{"content":"%b"},"finish_reason":null}]}'),
 )
 
 
-def _saying(plan: Plan, text: bytes) -> bytes:
+def saying(plan: Plan, text: bytes) -> bytes:
+    """An event that says a text, which is JSON already, in the format of the others."""
     first = _first(plan)
     return b"data: " + next(event for mark, event in _SAYING if mark in first) % text + b"\n\n"
 

@@ -75,7 +75,7 @@ def _message(message: Json) -> Json:
     role = str(message.get("role")).lower()
     if role not in {"system", "developer", "user", "assistant", "tool"}:
         raise wrong(f"role {message.get('role')} is unknown")
-    said: Json = {"role": role, "content": [_part(part) for part in content]}
+    said: Json = {"role": role, "content": _contents(content)}
     if calls := message.get("toolCalls"):
         if not any(part.get("text") for part in content):  # seen: the backend fails on it
             raise Refused(500, "InternalServerError", "Internal Server Error")
@@ -105,6 +105,12 @@ _KINDS = {
     "AUDIO": "audio_url",
     "DOCUMENT": "file",
 }
+
+
+def _contents(parts: list[Json]) -> str | list[Json]:
+    """A single text as a string: not every upstream takes parts from a system, an assistant or a tool."""
+    contents = [_part(part) for part in parts]
+    return str(contents[0]["text"]) if len(contents) == 1 and contents[0]["type"] == "text" else contents
 
 
 def _part(part: Json) -> Json:
@@ -278,7 +284,7 @@ def cohere_v2(request: Json) -> Json:
 
 def _message_v2(message: Json) -> Json:
     parts = [part for part in message.get("content") or () if part.get("type") != "THINKING"]
-    said: Json = {"role": str(message.get("role")).lower(), "content": [_part(part) for part in parts]}
+    said: Json = {"role": str(message.get("role")).lower(), "content": _contents(parts)}
     if calls := message.get("toolCalls"):
         said["tool_calls"] = [
             _called(call["id"], call["function"]["name"], call["function"].get("arguments")) for call in calls

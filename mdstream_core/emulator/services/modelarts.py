@@ -9,14 +9,14 @@ pings, `bytewise` sends fragments, `trailer` closes with 1011, `Fault("trailer",
 the code in its data; `refuse`, `drop`, `slow_head` and `raw` befall the handshake.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from itertools import count
 from time import time
 
 from mdstream_core.emulator._plan import Plan
 from mdstream_core.emulator._received import Received
 from mdstream_core.emulator._switch import Switch
-from mdstream_core.emulator.container import Server
+from mdstream_core.emulator.container import Server, Unreachable
 from mdstream_core.emulator.faults.refusals import REFUSALS, Refusal
 from mdstream_core.emulator.services._modelarts_account import Gate, HuaweiAccount, Refused
 from mdstream_core.errors import MissingExtra
@@ -58,6 +58,10 @@ MODELARTS_REFUSALS: dict[str, Refusal] = {
 REFUSALS.update(MODELARTS_REFUSALS)
 
 
+def _unavailable(error: Unreachable) -> Plan:
+    return _refusal(503, "ModelArts.4503", str(error)).plan()
+
+
 class ModelArtsService:
     """The gateway, MaaS and IAM before one container."""
 
@@ -78,6 +82,8 @@ class ModelArtsService:
             plan = await self._judged(received)
         except Refused as refused:
             plan = _refusal(refused.status, refused.code, refused.message).plan()
+        except Unreachable as error:
+            plan = _unavailable(error)
         return plan.with_headers(("X-Request-Id", f"{next(self._ids):032x}"))
 
     async def _judged(self, received: Received) -> Plan:
@@ -94,6 +100,7 @@ class ModelArtsService:
             raise Refused("APIG.0101", "The API does not exist or has not been published in the environment", 404)
         self.gate.check(received)
         if received.headers.get("upgrade", "").lower() == "websocket":
+            await self._container.check_reachable()  # a gateway shakes hands with the server first
             return self._switch(received, f"/{rest}")
         plan = await self._container.answer(received.method, f"/{rest}", received.body)
         if plan.framing != "chunked":
@@ -107,8 +114,11 @@ class ModelArtsService:
         except ImportError:
             raise MissingExtra("websockets", "emulator") from None
 
-        def ask(message: bytes) -> Awaitable[Plan]:
-            return self._container.answer("POST", path, message)
+        async def ask(message: bytes) -> Plan:
+            try:
+                return await self._container.answer("POST", path, message)
+            except Unreachable as error:
+                return _unavailable(error)
 
         return Switch(status=101, talk=lambda link, plan: converse(link, received, plan, ask))
 

@@ -1,8 +1,8 @@
 """OCI Generative AI: `/20231130/actions/…`, and OpenAI's paths under `/openai/v1` and `/20231130/actions/v1`.
 
-One compartment exists, `COMPARTMENT`, and every on-demand model whose name begins as one of the families'. How a stream
-ends is each family's own way (Llama sends `[DONE]`, Cohere leaves the connection open, the others close the body), or
-`ending`'s: `eof`, `done`, `hang`.
+One compartment exists, `COMPARTMENT`, every on-demand model whose name begins as one of the families', and every
+dedicated endpoint; before an upstream, models of any name. Llama's streams end with `[DONE]`, the others with the end
+of the body, or as `ending` says: `eof`, `done`, `hang` (the connection stays open, as Cohere's was seen to do).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ from mdstream_core import _json
 from mdstream_core.emulator import _sse
 from mdstream_core.emulator._plan import Pause, Piece, Plan, gathered, json_plan, stream_plan
 from mdstream_core.emulator._received import Received
-from mdstream_core.emulator.container import Server
+from mdstream_core.emulator.container import Server, Unreachable
 from mdstream_core.emulator.services import _genai_said as said
 from mdstream_core.emulator.services import _genai_vectors as vectors
 from mdstream_core.emulator.services._envelope import refuse
@@ -26,7 +26,9 @@ _ACTIONS = "/20231130/actions/"
 _OPENAI = ("/openai/v1/", "/20231130/actions/v1/")
 _HIDDEN = "Authorization failed or requested resource not found."
 _ENDINGS: dict[str, tuple[Piece, ...]] = {"eof": (), "done": (_sse.DONE,), "hang": (Pause(),)}
-_OWN_ENDING = {"meta.": "done", "cohere.": "hang"}
+_OWN_ENDING = {"meta.": "done"}
+_DEDICATED = "ocid1.generativeaiendpoint."
+_CATALOGUE = (*said.FAMILIES, "ocid1.generativeaimodel.", _DEDICATED)
 
 
 class GenerativeAI:
@@ -36,6 +38,7 @@ class GenerativeAI:
         container: What answers.
         admit: Judges the credentials: a problem in words, or `None`.
         ending: How streams end: `eof`, `done`, `hang`; `""` is each family's own way.
+        any_model: Whether models of other names exist than those of the families.
     """
 
     def __init__(
@@ -43,12 +46,15 @@ class GenerativeAI:
         container: Server,
         admit: Callable[[Received], str | None] = lambda received: None,
         ending: str = "",
+        *,
+        any_model: bool = False,
     ) -> None:
         if ending and ending not in _ENDINGS:
             raise ValueError(f"ending={ending!r} is unknown; there are: {', '.join(_ENDINGS)}")
         self._container = container
         self._admit = admit
         self._ending = ending
+        self._any_model = any_model
         self._actions = {
             "chat": self._chat,
             "generateText": self._text,
@@ -69,6 +75,8 @@ class GenerativeAI:
             return await self._answer(received)
         except Refused as refused:
             return refuse(refused.status, refused.code, refused.message)
+        except Unreachable as error:
+            return refuse(503, "ServiceUnavailable", str(error))
         except (AttributeError, KeyError, TypeError) as error:  # a list where an object belongs, and the like
             return refuse(400, "CannotParseRequest", f"Unable to process the request: {error}")
 
@@ -86,7 +94,7 @@ class GenerativeAI:
             raise Refused(400, "MissingParameter", "compartmentId may not be null")
         if body["compartmentId"] != COMPARTMENT:
             raise Refused(404, "NotAuthorizedOrNotFound", _HIDDEN)
-        return await action(body, _model(body.get("servingMode")))
+        return await action(body, self._known(_model(body.get("servingMode"))))
 
     async def _openai(self, received: Received, path: str) -> Plan:
         """OpenAI's own requests; the compartment is in a header, unless an API key stands for one."""
@@ -101,18 +109,31 @@ class GenerativeAI:
             body = _read(received)
             if "store" in body and path == "chat/completions":
                 raise wrong("store is not supported")
-            _known(str(body.get("model")))
+            model = self._known(str(body.get("model") or ""))
+            if (served := await self._served(model)) != model:
+                return await self._container.answer("POST", f"/v1/{path}", _json.dumps({**body, "model": served}))
         return await self._container.answer(received.method, f"/v1/{path}", received.body)
+
+    def _known(self, model: str) -> str:
+        if not (self._any_model or model.startswith(_CATALOGUE)):
+            raise _not_found(model)
+        return model
+
+    async def _served(self, model: str) -> str:
+        """What the model server calls a model; only names of the service's own need a translation."""
+        return await self._container.resolve_model(model) if model.startswith(_CATALOGUE) else model
 
     async def _ask(self, path: str, question: Json, model: str) -> Json:
         """The model's whole answer, in OpenAI's shape."""
-        body = _json.dumps({**question, "model": model})
+        body = _json.dumps({**question, "model": await self._served(model)})
         plan = await gathered(await self._container.answer("POST", path, body))
-        document: Json = _json.loads(b"".join(plan.bytes))
+        document = _document(b"".join(plan.bytes))
         if plan.status >= 400:
             error = document.get("error") or document
             code = "NotAuthorizedOrNotFound" if plan.status == 404 else str(plan.status)
-            raise Refused(plan.status, code, str(error.get("message") or error))
+            raise Refused(plan.status, code, str((error.get("message") if isinstance(error, dict) else None) or error))
+        if not document.get("choices"):
+            raise Refused(500, "InternalServerError", "The model server's response has no choices")
         return document
 
     async def _chat(self, body: Json, model: str) -> Plan:
@@ -172,19 +193,28 @@ def _read(received: Received) -> Json:
     return body
 
 
+def _document(data: bytes) -> Json:
+    """What the model server returned; text that is no JSON object counts as its message."""
+    try:
+        document: Any = _json.loads(data)
+    except ValueError:
+        document = None
+    return document if isinstance(document, dict) else {"message": data.decode("utf-8", "replace")}
+
+
+def _not_found(model: str) -> Refused:
+    return Refused(404, "404", f"Entity with key {model} not found")
+
+
 def _model(mode: Any) -> str:
     """Who is to answer."""
     match mode:
         case {"servingType": "ON_DEMAND", "modelId": str(model)}:
-            return _known(model)
-        case {"servingType": "DEDICATED", "endpointId": str(model)} if model.startswith("ocid1.generativeaiendpoint."):
+            if model.startswith(_DEDICATED):
+                raise _not_found(model)
+            return model
+        case {"servingType": "DEDICATED", "endpointId": str(model)} if model.startswith(_DEDICATED):
             return model
     raise Refused(
         400, "InvalidParameter", "servingMode must be ON_DEMAND with a modelId or DEDICATED with an endpointId"
     )
-
-
-def _known(model: str) -> str:
-    if not model.startswith((*said.FAMILIES, "ocid1.generativeaimodel.")):
-        raise Refused(404, "404", f"Entity with key {model} not found")
-    return model

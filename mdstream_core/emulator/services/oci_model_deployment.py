@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from mdstream_core.emulator._plan import Fields, Plan, gathered
 from mdstream_core.emulator._received import Received
-from mdstream_core.emulator.container import Server
+from mdstream_core.emulator.container import Server, Unreachable
 from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
 from mdstream_core.emulator.services._envelope import refuse
 
@@ -18,6 +18,7 @@ LIMIT = 10 * 1024 * 1024  # bytes of a request's body
 TRAILER = "StreamFailure"
 _BODIED = {"POST", "PUT", "PATCH"}
 _STREAM = "predictWithResponseStream"
+_UNAVAILABLE = {502, 503, 504}  # a server that starts up, or a proxy before one that is down
 # Which field of a body belongs to which route. No real deployment guesses; a playground may.
 _BY_BODY = (
     (b'"messages"', "/v1/chat/completions"),
@@ -29,6 +30,14 @@ _BY_BODY = (
 
 def _failed(reason: str) -> Fields:
     return ((TRAILER, TRAILERS["json"](REASONS[reason])),)
+
+
+def _no_stream(status: int) -> Plan:
+    """The refusal of a streaming endpoint whose container answered so without a stream."""
+    if status in _UNAVAILABLE:
+        return refuse(503, "ServiceUnavailable", f"The model server is unavailable: it returned {status}.")
+    text = "The model server's response is not a stream. Send a request that makes it stream its response."
+    return refuse(409, "ExternalServerIncorrectState", text)
 
 
 class ModelDeployment:
@@ -63,7 +72,12 @@ class ModelDeployment:
         _, ocid, *rest = received.path.split("/", 3)
         operation, suffix = [*rest, "", ""][:2]
         refusal = self._refusal(received, ocid, operation, suffix)
-        return refusal if refusal is not None else await self._forward(received, operation, suffix)
+        if refusal is not None:
+            return refusal
+        try:
+            return await self._forward(received, operation, suffix)
+        except Unreachable as error:
+            return refuse(503, "ServiceUnavailable", str(error))
 
     def _refusal(self, received: Received, ocid: str, operation: str, suffix: str) -> Plan | None:
         if received.method in _BODIED and received.length is None:
@@ -89,8 +103,7 @@ class ModelDeployment:
         plan = await self._container.answer(received.method, path, received.body)
         streams = plan.framing == "chunked"
         if operation == _STREAM and not streams and self._strict:
-            text = "The model server's response is not a stream. Send a request that makes it stream its response."
-            return refuse(409, "ExternalServerIncorrectState", text)
+            return _no_stream(plan.status)
         wanted = operation == _STREAM or received.headers.get("enable-streaming", "").lower() == "true"
         if streams and not wanted:
             plan = await gathered(plan)

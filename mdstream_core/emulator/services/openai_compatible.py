@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from mdstream_core.emulator._plan import Plan, json_plan
 from mdstream_core.emulator._received import Received
-from mdstream_core.emulator.container import Server
+from mdstream_core.emulator.container import Server, Unreachable
 
 
 class OpenAICompatible:
@@ -22,4 +22,8 @@ class OpenAICompatible:
         """The server's answer."""
         if self._headers and received.headers.get("authorization") not in self._headers:
             return json_plan(401, {"error": "Unauthorized"})
-        return await self._container.answer(received.method, received.path, received.body)
+        try:
+            return await self._container.answer(received.method, received.path, received.body)
+        except Unreachable as error:
+            facts = {"type": "ServiceUnavailableError", "param": None, "code": 503}
+            return json_plan(503, {"error": {"message": str(error), **facts}})

@@ -16,7 +16,7 @@ from mdstream_core.emulator._plan import Plan, gathered
 from mdstream_core.emulator._received import Received
 from mdstream_core.emulator._sigv4 import AWSKey, NotSigned, SigV4
 from mdstream_core.emulator.brain import Brain
-from mdstream_core.emulator.container import Container, Limits, Server
+from mdstream_core.emulator.container import Container, Limits, Server, Unreachable
 from mdstream_core.emulator.faults._frames import aws, model_error
 from mdstream_core.emulator.services._sagemaker_containers import CONTAINERS
 
@@ -62,7 +62,10 @@ class SageMakerRuntime:
     async def answer(self, received: Received) -> Plan:
         """The service's answer."""
         _, _, name, door = [*received.path.split("/", 3), "", ""][:4]
-        plan = self._refusal(received, name, door) or await self._invoke(received, name, door)
+        try:
+            plan = self._refusal(received, name, door) or await self._invoke(received, name, door)
+        except Unreachable as error:
+            plan = aws(503, "ServiceUnavailable", str(error))
         return plan.with_headers(("x-amzn-RequestId", str(uuid.uuid4())))
 
     def _refusal(self, received: Received, name: str, door: str) -> Plan | None:
