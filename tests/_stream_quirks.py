@@ -205,6 +205,16 @@ def _summed(payloads: Payloads) -> dict[int, dict[str, Any]]:
     return messages
 
 
+def whole_document(payloads: Payloads) -> dict[str, Any]:
+    """The whole answer, as a server sends it to who did not ask for a stream."""
+    usage = next((one["usage"] for one in payloads if isinstance(one, dict) and one.get("usage")), None)
+    choices = [
+        {"index": index, "finish_reason": message.pop("reason"), "message": message}
+        for index, message in _summed(payloads).items()
+    ]
+    return {"id": "c1", "object": "chat.completion", "model": "m", "choices": choices, "usage": usage}
+
+
 @_quirk("a whole message at the end", _OPENAI, "GCWing/OpenBitFun#792 (MiniMax)")
 def whole_message(payloads: Payloads, random: Random) -> Payloads:
     """After the reason, or in its place; beside an empty delta, or alone; with the text trimmed."""

@@ -4,94 +4,19 @@ Each table is one class of fault, with several spellings. `_stream_quirks` has t
 that are generated.
 """
 
-import asyncio
 import gzip
 import json
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from _framework_ways import PLACE, WAYS, Answer, Way, ask, every_way
 from _raw_server import answer, serving
-from langchain_core.messages import AIMessageChunk
 from llama_index.core.llms import ChatMessage
 
 from langchain_mdstream import ChatOCIModelDeployment
 from llamaindex_mdstream import OCIDataScience
 from mdstream_core.errors import MDStreamError
 from mdstream_core.wire.sse import encode
-
-
-class Answer(NamedTuple):
-    """What a reader got."""
-
-    text: str = ""
-    reasoning: str = ""
-    calls: tuple[tuple[str, str], ...] = ()  #: name, and arguments as JSON
-    finish: str | None = "stop"
-
-
-PLACE: dict[str, Any] = {"auth_type": "none", "max_retries": 0}
-Way = Callable[[str], Answer]
-
-
-def _langchain(chunks: list[Any]) -> Answer:
-    whole = chunks[0]
-    for one in chunks[1:]:
-        whole += one
-    calls = tuple((call["name"], json.dumps(call["args"], ensure_ascii=False)) for call in whole.tool_calls)
-    assert "".join(one.text for one in chunks) == whole.text
-    return Answer(
-        whole.text,
-        whole.additional_kwargs.get("reasoning_content", ""),
-        calls,
-        whole.response_metadata.get("finish_reason"),
-    )
-
-
-def langchain_stream(endpoint: str) -> Answer:
-    return _langchain([*ChatOCIModelDeployment(endpoint=endpoint, **PLACE).stream("Hi")])
-
-
-def langchain_astream(endpoint: str) -> Answer:
-    async def main() -> list[AIMessageChunk]:
-        return [one async for one in ChatOCIModelDeployment(endpoint=endpoint, **PLACE).astream("Hi")]  # type: ignore[misc]
-
-    return _langchain(asyncio.run(main()))
-
-
-def _llamaindex(llm: OCIDataScience, responses: list[Any]) -> Answer:
-    last = responses[-1]
-    thoughts = "".join(block.content or "" for block in last.message.blocks if block.block_type == "thinking")
-    selected = llm.get_tool_calls_from_response(last, error_on_no_tool_call=False)
-    calls = tuple((call.tool_name, json.dumps(call.tool_kwargs, ensure_ascii=False)) for call in selected)
-    text = last.message.content or ""
-    assert "".join(one.delta or "" for one in responses) == text
-    return Answer(text, thoughts, calls, last.additional_kwargs.get("finish_reason"))
-
-
-def llamaindex_stream(endpoint: str) -> Answer:
-    llm = OCIDataScience(endpoint=endpoint, **PLACE)
-    return _llamaindex(llm, [*llm.stream_chat([ChatMessage(content="Hi")])])
-
-
-def llamaindex_astream(endpoint: str) -> Answer:
-    llm = OCIDataScience(endpoint=endpoint, **PLACE)
-
-    async def main() -> list[Any]:
-        return [one async for one in await llm.astream_chat([ChatMessage(content="Hi")])]
-
-    return _llamaindex(llm, asyncio.run(main()))
-
-
-WAYS = [langchain_stream, langchain_astream, llamaindex_stream, llamaindex_astream]
-every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-
-
-def ask(way: Way, body: bytes, kind: bytes = b"text/event-stream", coding: bytes = b"") -> Answer:
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: " + kind + b"\r\ncontent-length: %d\r\n" % len(body)
-    head += b"content-encoding: " + coding + b"\r\n" if coding else b""
-    with serving(answer(head + b"\r\n", body)) as server:
-        return way(f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x")
 
 
 def chunk(delta: dict[str, Any], finish: Any = None, index: Any = 0, **more: Any) -> dict[str, Any]:

@@ -20,7 +20,13 @@ _ENDINGS = {
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
     **dict.fromkeys(("content_filter", "safety"), "content_filter"),
 }
-_KNOWN = frozenset(_ENDINGS.values())
+
+#: Known endings, in lower case, that have no name at OpenAI and are kept as the server wrote them (Bedrock, Google, GLM).
+_KEPT = frozenset(
+    {"blocklist", "content_filtered", "guardrail_intervened", "prohibited_content", "recitation", "refusal"}
+    | {"sensitive", "spii"}
+)
+_KNOWN = frozenset(_ENDINGS.values()) | _KEPT
 
 #: Words, in lower case, that say that the server gave up (SGLang, vLLM, LMI, DeepSeek, gateways).
 FAILED = frozenset(
@@ -47,7 +53,7 @@ def read_finish_reason(value: Any) -> str:
 
 def is_known(reason: str) -> bool:
     """Whether a reason ends an answer by itself. An unknown word needs something that confirms it."""
-    return reason in _KNOWN
+    return reason.lower() in _KNOWN
 
 
 def _word(value: Any) -> str:

@@ -104,7 +104,7 @@ class OpenAIDecoder:
     def _end_document(self, events: list[Event]) -> None:
         """Finish the choices of a whole answer whose server gives no reason. Pieces of one do not end so."""
         for choice in self._choices.values():
-            if choice.has_whole_messages or self._usage_came:
+            if choice.reason or choice.has_whole_messages or self._usage_came:
                 choice.reason = choice.reason or "stop"
                 self._unfinished -= choice.confirm(events)
 
