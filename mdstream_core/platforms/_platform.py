@@ -1,9 +1,10 @@
 """What a platform is, and what all have in common."""
 
 import re
-from calendar import timegm
+import time
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 from mdstream_core import _json
@@ -111,12 +112,35 @@ def frames(head: Head) -> Frames:
 
 
 def seconds(head: Head) -> float | None:
-    """What `Retry-After` asks for: a number of seconds, or a date, which is measured by the answer's own clock."""
-    wish = head.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", wish):
-        return float(wish)
-    until, now = parsedate(wish), parsedate(head.headers.get("date", ""))
-    return max(0.0, timegm(until) - timegm(now)) if until and now else None
+    """What `Retry-After` asks for: a number of seconds, or a date, which is measured by the answer's own clock.
+
+    Azure and OpenAI also send `retry-after-ms` (`openai` SDK, `_base_client.py`). An answer without a readable `Date`
+    is measured by the clock of this machine.
+    """
+    if (precise := _number(head.headers.get("retry-after-ms", ""))) is not None:
+        return precise / 1000
+    wish = head.headers.get("retry-after", "")
+    if (number := _number(wish)) is not None:
+        return number
+    until = _timestamp(wish)
+    if until is None:
+        return None
+    now = _timestamp(head.headers.get("date", ""))
+    return max(0.0, until - (time.time() if now is None else now))
+
+
+def _number(text: str) -> float | None:
+    text = text.strip()
+    return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else None
+
+
+def _timestamp(text: str) -> float | None:
+    """An HTTP date (RFC 9110 §5.6.7, in all three spellings) in seconds since 1970; without a zone it is GMT."""
+    try:
+        date = parsedate_to_datetime(text.strip())
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def words(body: bytes) -> Words:
