@@ -18,6 +18,7 @@ from mdstream_core.errors import (
     MDStreamError,
     StreamError,
     StreamInterrupted,
+    as_overflow,
 )
 from mdstream_core.events import Event, Reply, Sum
 from mdstream_core.http import Head, Request, Timeout, without_secrets
@@ -341,6 +342,7 @@ class Exchange:
         """Hang the facts of this exchange on an error: partial, request id, head and trailers."""
         if self._refusal is not None and isinstance(error, StreamError):
             error = self._refused()  # the body of a refusal was cut; the status says enough
+        error = error if self.started else as_overflow(error)
         head = self._head or Head(0)
         if isinstance(self._decoder, Holding) and (held := self._decoder.held()):
             self._recent += held  # it was received, so it is in the partial

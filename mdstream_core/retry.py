@@ -19,8 +19,8 @@ class Retry:
         base: The first wait is between half of this many seconds and all of it; each further one twice as long ("equal
             jitter").
         longest: No wait is longer than this many seconds. A service that asks for a longer one gets no second request.
-        read_timeouts: Whether to ask again for a whole response that did not come within `Timeout.read`. By default not:
-            the server may still be working on the request, and bill it. For a stream this does not matter.
+        read_timeouts: Whether to ask again for a whole response that did not come within `Timeout.read`. By default
+            not: the server may still be working on the request, and bill it. A stream is asked for again.
     """
 
     most: int = 2
@@ -39,7 +39,7 @@ class Retry:
 
     def delay(self, failures: int, error: MDStreamError) -> float:
         """How many seconds to wait: never less than the service asked for, nor than half of a time that grows."""
-        half = min(self.longest, self.base * 2 ** (failures - 1)) / 2
+        half = min(self.longest, self.base * 2.0 ** (failures - 1)) / 2
         requested = error.retry_after or 0.0
         spread = max(half, min(requested * _SPREAD, _MAX_SPREAD))
         return max(half, requested) + random.uniform(0, spread)  # noqa: S311  # no secret hangs on it

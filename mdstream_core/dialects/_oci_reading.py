@@ -304,7 +304,7 @@ def _failure(payload: dict[str, Any], data: bytes, *, told: bool) -> StreamFailu
     error = payload.get("error")
     if error is None and not told and not isinstance(payload.get("message"), str):
         return None
-    said = unwrapped(words_of(payload) or Words(shown(data)))
+    said = words_of(payload) or Words(shown(data))
     kind = StreamTimeout if said.status == 408 else StreamFailure
     return kind(
         f"the service ended the stream: {said.message}",
@@ -313,21 +313,6 @@ def _failure(payload: dict[str, Any], data: bytes, *, told: bool) -> StreamFailu
         retryable=said.status is None or said.status >= 500 or said.status in {408, 429},
         raw=shown(data, 2000),
     )
-
-
-def unwrapped(said: Words) -> Words:
-    """The words of an error whose message is another error's JSON, as OpenAI's come through OCI.
-
-    >>> unwrapped(Words('{"error": {"message": "no", "code": "unsupported_value"}}', None, 400))
-    Words(message='no', code='unsupported_value', status=400)
-    """
-    if not said.message.lstrip().startswith("{"):
-        return said
-    try:
-        inner = words_of(_json.loads(said.message))
-    except ValueError:
-        return said
-    return Words(inner.message, inner.code or said.code, inner.status or said.status) if inner else said
 
 
 def _usage(value: Mapping[str, Any]) -> Usage:

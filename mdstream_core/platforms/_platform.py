@@ -7,16 +7,8 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
-from mdstream_core import _json
 from mdstream_core._version import __version__
-from mdstream_core.errors import (
-    ContextOverflow,
-    MalformedStream,
-    ServiceError,
-    Words,
-    is_too_long,
-    words_of,
-)
+from mdstream_core.errors import ContextOverflow, MalformedStream, ServiceError, Words, is_too_long
 from mdstream_core.http import Head, Request
 from mdstream_core.wire import Frames
 from mdstream_core.wire.jsonlines import JSONLinesDecoder, LabelledDocumentDecoder, LabelledStreamDecoder
@@ -143,13 +135,23 @@ def _timestamp(text: str) -> float | None:
         return None
 
 
-def words(body: bytes) -> Words:
-    """What an error body says: the words of its JSON, or the body itself where it is none."""
-    try:
-        found = words_of(_json.loads(body))
-    except ValueError:
-        found = None
-    return found or Words(body[:2000].decode("utf-8", "replace").strip())
+def is_overflow(status: int, said: Words) -> bool:
+    """Whether an error response says that the question is too long."""
+    return status not in _NOT_OF_LENGTH and is_too_long(f"{said.code or ''} {said.message}")
+
+
+#: Statuses that say something else, whatever words stand beside: a key, a name, tokens per minute.
+_NOT_OF_LENGTH = frozenset({401, 403, 404, 429})
+
+
+def redirect_hint(head: Head) -> str:
+    """What to do about a redirect, with the URL that it leads to; a query may hold a key and is left out."""
+    location = head.headers.get("location", "").strip()
+    path, _, query = location.partition("?")
+    target = (
+        f"it leads to {path[:500]}{'?…' if query else ''}; give that URL" if location else "give the URL it leads to"
+    )
+    return f"a redirect is not followed, because the request carries a credential: {target}"
 
 
 def cure_of(head: Head, said: Words, cures: Cures) -> str:
@@ -160,10 +162,10 @@ def cure_of(head: Head, said: Words, cures: Cures) -> str:
 
 def refusal(head: Head, body: bytes, said: Words, kind: type[ServiceError], cure: str) -> ServiceError:
     """The error of a refused request. A question that is too long needs no other cure than its name."""
-    if kind is ContextOverflow or is_too_long(said.message):
+    if kind is ContextOverflow or is_overflow(head.status, said):
         kind, cure = ContextOverflow, ""
     elif 300 <= head.status < 400:
-        cure = "a redirect is not followed, because the request carries a credential: give the URL it leads to"
+        cure = redirect_hint(head)
     message = f"{head.status}{f' {said.code}' if said.code else ''}: {said.message or 'no words'}"
     return kind(
         f"{message} ({cure})" if cure else message,

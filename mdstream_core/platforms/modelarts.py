@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from mdstream_core import _json
-from mdstream_core.errors import ServiceError, Words, service_error
+from mdstream_core.errors import ServiceError, Words, parse_error_body, service_error, words_of
 from mdstream_core.http import Head, Request, is_secret
 from mdstream_core.platforms._modelarts_codes import CODES, STATUSES
-from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers, frames, refusal, words
+from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers, frames, refusal
 from mdstream_core.wire import Frames
 from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
 
@@ -131,22 +131,28 @@ def _unversioned(path: str) -> str:
 
 
 def _said(body: bytes) -> Words:
+    """What the envelope says, or the image; the code of the envelope says more than one of the image in it."""
+    said = parse_error_body(body)
     try:
         document: Any = _json.loads(body)
     except ValueError:
-        return words(body)
-    return next(_envelopes(document), None) or words(body)
+        return said
+    inner, code = next(_envelopes(document), ({}, ""))
+    if not code:
+        return said
+    found = words_of(document) or words_of(inner)
+    return Words(found.message if found else said.message, code)
 
 
-def _envelopes(document: Any) -> Iterator[Words]:
-    """What the envelope says, at the top or one level down; a code of ours tells it from the image's own errors."""
+def _envelopes(document: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """The envelope and its code, at the top or one level down; a code of ours tells it from the image's own errors."""
     if not isinstance(document, dict):
         return
     for inner in (document, *(value for value in document.values() if isinstance(value, dict))):
         for code_name, message_name in _SPELLINGS:
             code, message = inner.get(code_name), inner.get(message_name)
             if isinstance(code, str) and isinstance(message, str) and _CODE.fullmatch(code):
-                yield Words(message, code)
+                yield inner, code
 
 
 def _checked(endpoint: str) -> str:

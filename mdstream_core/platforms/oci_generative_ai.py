@@ -16,11 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from mdstream_core import _json
-from mdstream_core.errors import ContextOverflow, ServiceError, Words, service_error, words_of
+from mdstream_core.errors import ContextOverflow, ServiceError, parse_error_body, service_error
 from mdstream_core.http import Head, Request
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
-from mdstream_core.platforms._platform import USER_AGENT, Cures, Trailers, cure_of, frames, refusal, words
+from mdstream_core.platforms._platform import USER_AGENT, Cures, Trailers, cure_of, frames, refusal
 from mdstream_core.wire import Frames
 
 _VERSION = "/20231130"
@@ -174,7 +173,7 @@ class OCIGenerativeAI:
 
     def refused(self, head: Head, body: bytes) -> ServiceError:
         """OCI's envelope `{"code", "message"}`; the message may be another error's JSON."""
-        said = _unwrapped(words(body))
+        said = parse_error_body(body)
         too_long = head.status == 400 and _TOO_LONG.search(said.message)
         kind = ContextOverflow if too_long else service_error(head.status)
         return refusal(head, body, said, kind, cure_of(head, said, _CURES))
@@ -232,20 +231,3 @@ def _endpoint(given: str) -> str:
     if behind and _PATHS.fullmatch(behind[0]):
         url = url[: behind.start()]
     return url.rstrip("/")
-
-
-def _unwrapped(said: Words) -> Words:
-    """The words of an error whose message is another error's JSON, as OpenAI's come through OCI."""
-    if not said.message.lstrip().startswith("{"):
-        return said
-    try:
-        document = _json.loads(said.message)
-        inner = words_of(document)
-    except ValueError:
-        return said
-    if inner is None:
-        return said
-    error = document.get("error")
-    param = error.get("param") if isinstance(error, dict) else None
-    message = f"{inner.message} (parameter {param!r})" if param and str(param) not in inner.message else inner.message
-    return Words(message, inner.code or said.code, inner.status or said.status)

@@ -16,10 +16,17 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from mdstream_core import _json
-from mdstream_core.errors import InvalidRequest, ServiceError, StreamFailure, StreamTimeout, service_error
+from mdstream_core.errors import (
+    InvalidRequest,
+    ServiceError,
+    StreamFailure,
+    StreamTimeout,
+    parse_error_body,
+    service_error,
+)
 from mdstream_core.http import Head, Request
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
-from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Cures, Trailers, cure_of, frames, refusal, words
+from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Cures, Trailers, cure_of, frames, refusal
 from mdstream_core.wire import Frames
 
 #: The largest request body, in bytes; the service answers 413 to more.
@@ -135,7 +142,7 @@ class OCIModelDeployment:
 
     def refused(self, head: Head, body: bytes) -> ServiceError:
         """OCI's envelope `{"code", "message"}`, or the container's own words."""
-        said = words(body)
+        said = parse_error_body(body)
         return refusal(head, body, said, service_error(head.status), cure_of(head, said, _CURES))
 
     def ended(self, trailers: Trailers) -> None:
