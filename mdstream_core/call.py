@@ -45,6 +45,9 @@ _REFUSAL = 1024 * 1024
 #: How much of the body is kept for the case that it turns out to be no answer, in bytes.
 _OPENING = 2000
 
+#: How many times a refused question is asked in a simpler form: a server may refuse one parameter after the other.
+_SIMPLER = 10
+
 #: How many events are kept before they are folded into their sum.
 _RECENT = 1024
 
@@ -62,7 +65,7 @@ class Call:
         stream: Whether the answer comes piece by piece.
         headers: Further request headers; they are not kept from going wherever the platform sends the request.
         retry: When to ask again.
-        timeout: How long to wait.
+        timeout: How long to wait; the platform's defaults where nothing is given.
         hooks: Told what happens; see `mdstream_core.tracing`.
         resume: How many times to go on with an answer that broke, where that can be done; see `mdstream_core.resume`.
     """
@@ -83,7 +86,7 @@ class Call:
         self.platform = platform
         self.dialect = dialect
         self.stream = stream
-        self.timeout = timeout
+        self.timeout = timeout.with_defaults(platform.default_timeout(stream=stream))
         self._headers = headers or {}
         self._retry = retry
         self._hooks = listening(hooks)
@@ -96,6 +99,7 @@ class Call:
         self._attempts = 0
         self._refused: int | None = None
         self._renewed = False
+        self._simplified = 0
         self._resume = resume
         #: Where an answer broke that is gone on with.
         self.joint: Joint | None = None
@@ -127,7 +131,8 @@ class Call:
             left: How many seconds the call has left.
         """
         said = exchange.reply()
-        error = exchange.explain(error)
+        whole = not self.stream and bool(exchange.request.content)
+        error = exchange.explain(self._retry.judged(error, whole=whole))
         if exchange.started or exchange.holds:
             delay = self._goes_on(said, error) if left > 0 else None
         else:
@@ -197,8 +202,9 @@ class Call:
             self._renewed = True
             self._refused = exchange.generation
             return 0.0
-        if simpler := self.dialect.simpler(self._body, error):
+        if self._simplified < _SIMPLER and (simpler := self.dialect.simpler(self._body, error)):
             self._body = simpler
+            self._simplified += 1
             return 0.0
         self._failures += 1
         if not self._retry.again(self._failures, error):

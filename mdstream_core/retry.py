@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from mdstream_core.errors import MDStreamError
+from mdstream_core.errors import MDStreamError, StreamStalled
 
 #: How much longer than a service asks for a wait may take: this share of it, and at most so many seconds. Many clients
 #: that were given the same time would otherwise come back in the same instant.
@@ -31,6 +31,14 @@ class Retry:
     def __post_init__(self) -> None:
         if self.most < 0:
             raise ValueError(f"max_retries={self.most!r} must be 0 or more")
+
+    def judged(self, error: MDStreamError, *, whole: bool) -> MDStreamError:
+        """The error; a read timeout of a `whole` response is marked as final, and says why."""
+        if whole and not self.read_timeouts and isinstance(error, StreamStalled) and error.code != "WriteTimeout":
+            error.retryable = False
+            hint = "the server may still be working on it, so it is not asked again: stream, or raise timeout.read"
+            error.args = (f"{error} ({hint})",)
+        return error
 
     def again(self, failures: int, error: MDStreamError) -> bool:
         """Whether to ask again after this many failures."""

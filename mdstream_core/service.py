@@ -22,7 +22,7 @@ class Service:
         platform: Where to ask.
         auth: A `mdstream_core.auth.Signer`, an `httpx.Auth`, or `None` for unsigned requests.
         headers: Further headers of each request.
-        timeout: How long to wait.
+        timeout: How long to wait; a number is the longest silence, over the platform's defaults.
         retry: When to ask again.
         hooks: Told what happens in each call.
         resume: How many times to go on with an answer that broke.

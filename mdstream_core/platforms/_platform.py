@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from mdstream_core._version import __version__
 from mdstream_core.errors import ContextOverflow, MalformedStream, ServiceError, Words, is_too_long
-from mdstream_core.http import Head, Request
+from mdstream_core.http import Head, Request, Timeout
 from mdstream_core.wire import Frames
 from mdstream_core.wire.jsonlines import JSONLinesDecoder, LabelledDocumentDecoder, LabelledStreamDecoder
 
@@ -62,6 +62,10 @@ class Platform(Protocol):
     @property
     def largest(self) -> int | None:
         """The largest request body, in bytes; `None` where no limit is known."""
+        ...
+
+    def default_timeout(self, *, stream: bool) -> Timeout:
+        """How long to wait where nothing is said: a little longer than the service itself allows."""
         ...
 
     def envelope(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:

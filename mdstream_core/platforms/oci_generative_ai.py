@@ -12,12 +12,12 @@ oracle/langchain-oracle, Oracle's page of API errors.
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from mdstream_core.errors import ContextOverflow, ServiceError, parse_error_body, service_error
-from mdstream_core.http import Head, Request
+from mdstream_core.http import COMMON, Head, Request, Timeout
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
 from mdstream_core.platforms._platform import USER_AGENT, Cures, Trailers, cure_of, frames, refusal
 from mdstream_core.wire import Frames
@@ -69,6 +69,11 @@ _CURES: Cures = (
     (503, "", "the model is not available at the moment"),
 )
 
+#: No limit is documented. A reasoning model thinks for minutes before the first byte, so the silence is langchain-oci's
+#: 240 s (`common/auth.py`; the SDK's 60 s are too short). A stream goes on while it says something: an hour is a bound.
+_TIMEOUT = replace(COMMON, read=240.0, total=330.0)
+_STREAM_TIMEOUT = replace(_TIMEOUT, total=3600.0)
+
 
 @dataclass(frozen=True, slots=True)
 class OCIGenerativeAI:
@@ -112,6 +117,10 @@ class OCIGenerativeAI:
             raise ValueError(f"openai_base={self.openai_base!r} is no path such as /openai/v1 or /20231130/actions/v1")
         base = _endpoint(self.service_endpoint) if self.service_endpoint else self._host()
         object.__setattr__(self, "base", base)
+
+    def default_timeout(self, *, stream: bool) -> Timeout:
+        """240 s of silence: reasoning models think that long before the first byte."""
+        return _STREAM_TIMEOUT if stream else _TIMEOUT
 
     def envelope(self, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The body that is sent: a native request goes into an envelope that addresses it.
