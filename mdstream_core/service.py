@@ -6,7 +6,7 @@ from typing import Any
 from mdstream_core.batches import Batches
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
-from mdstream_core.dialects import Dialect, Learning, ListDialect
+from mdstream_core.dialects import Dialect, Learning, ListDialect, RefusedParameters, Remembering
 from mdstream_core.events import Reply
 from mdstream_core.http import Timeout
 from mdstream_core.many import Gate, agather, gather
@@ -65,6 +65,7 @@ class Service:
         self._resume = resume
         self._gates: dict[int, Gate] = {}
         self._learning: Learning | None = None
+        self._refused = RefusedParameters()
 
     def call(
         self,
@@ -77,7 +78,7 @@ class Service:
         """One question to this endpoint."""
         return Call(
             self.platform,
-            dialect,
+            Remembering(dialect, self._refused),
             question,
             stream=stream,
             headers={**self._headers, **(headers or {})},

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
-from mdstream_core.dialects._learning import Learning
+from mdstream_core.dialects._learning import Learning, RefusedParameters, Remembering
 from mdstream_core.dialects._oci_quirks import oci_dialect_name
 from mdstream_core.dialects.auto import Auto
 from mdstream_core.dialects.embeddings import AutoEmbeddings, OCIEmbedText, OpenAIEmbeddings, TEIEmbeddings
@@ -44,6 +44,8 @@ __all__ = [
     "OpenAIChat",
     "OpenAICompletions",
     "OpenAIEmbeddings",
+    "RefusedParameters",
+    "Remembering",
     "Rerank",
     "Score",
     "TEIEmbeddings",

@@ -9,6 +9,7 @@ from mdstream_core import _json
 from mdstream_core.dialects._dialect import Decoder
 from mdstream_core.dialects._native import NativeDecoder
 from mdstream_core.dialects._openai_decoder import OpenAIDecoder
+from mdstream_core.dialects._parameter_fallback import relaxed_inside
 from mdstream_core.dialects._spoken import NATIVE, misfit, spoken
 from mdstream_core.dialects.openai import OpenAIChat
 from mdstream_core.dialects.tgi import TGI
@@ -94,7 +95,9 @@ class Auto(OpenAIChat):
     route = "/invocations"
 
     def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Without `stream_options`; or as `inputs`, if the container says that these are missing."""
+        """Without what is refused; or as `inputs`, if the container says that these are missing."""
+        if "inputs" in body and "parameters" in body:
+            return relaxed_inside(body, error)
         return super().simpler(body, error) or _as_inputs(body, error)
 
     def decoder(self) -> Decoder:
