@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from html.parser import HTMLParser
+from html import unescape
 from typing import Any
 
 from mdstream_core import _json
@@ -235,40 +235,9 @@ _MARKUP = re.compile(
 )
 
 
-class _Page(HTMLParser):
-    """Collects the text of a page, block by block."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.headings: list[str] = []
-        self.others: list[str] = []
-        self._text: list[str] = []
-        self._heading = False
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _HIDDEN:
-            self._hidden += 1
-        elif tag not in _INLINE:
-            self.flush()
-            self._heading = tag in _HEADINGS
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _HIDDEN:
-            self._hidden = max(0, self._hidden - 1)
-        elif tag not in _INLINE:
-            self.flush()
-            self._heading = False
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self._text.append(data)
-
-    def flush(self) -> None:
-        if text := " ".join("".join(self._text).split()):
-            (self.headings if self._heading else self.others).append(text)
-        self._text.clear()
-
+#: A tag, a declaration or an instruction. A body may be hostile: none of these is read past the next bracket, so that
+#: the time is linear, which that of `html.parser` is not.
+_TAG = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*)[^<>]*>|<[!?][^<>]*>")
 
 _HIDDEN = frozenset({"script", "style", "noscript", "svg", "template"})
 _INLINE = frozenset({"a", "abbr", "b", "code", "em", "i", "small", "span", "strong", "u", "br"})
@@ -280,16 +249,40 @@ _READ = 500
 
 def _of_page(text: str) -> Iterator[str]:
     """The texts of a page, title and headings first; of a long one the beginning."""
-    page = _Page()
-    page.feed(text[:_PAGE])
-    page.close()
-    page.flush()
+    blocks = list(_blocks(_uncommented(text[:_PAGE])))
+    headings = [block for tag, block in blocks if tag in _HEADINGS]
     left = _READ
-    for block in dict.fromkeys([*page.headings, *page.others]):
+    for block in dict.fromkeys([*headings, *(block for _, block in blocks)]):
         if left <= 0:
             return
         yield block if len(block) <= left else block[:left] + "…"
         left -= len(block)
+
+
+def _uncommented(text: str) -> str:
+    return "".join(part.partition("-->")[2] if number else part for number, part in enumerate(text.split("<!--")))
+
+
+def _blocks(text: str) -> Iterator[tuple[str, str]]:
+    """The blocks of text with the tags that they stand in; without scripts and styles."""
+    parts: list[str] = []
+    block, hidden, at = "", "", 0
+    for tag in _TAG.finditer(text):
+        name = (tag["name"] or "").lower()
+        if not hidden:
+            parts.append(text[at : tag.start()])
+        at = tag.end()
+        if hidden or name in _HIDDEN:
+            hidden = "" if tag["end"] and name == hidden else hidden or ("" if tag["end"] else name)
+        elif name not in _INLINE:
+            yield from _block(block, parts)
+            block, parts = "" if tag["end"] else name, []
+    yield from _block(block, parts if hidden else [*parts, text[at:]])
+
+
+def _block(tag: str, parts: list[str]) -> Iterator[tuple[str, str]]:
+    if text := " ".join(unescape("".join(parts)).split()):
+        yield tag, text
 
 
 #: How servers say that a question is too long. The words of limits per minute, which ask for patience, are others.

@@ -192,18 +192,21 @@ def _mentioned(message: str, aliases: Mapping[str, str]) -> Iterator[str]:
             yield name
 
 
+#: How deeply errors are unwrapped.
+_DEPTH = 8
+
 _CALLED = re.compile(
     r"(['\"`]|body\W{1,4}|(parameter|argument|field|supplied|option|property)s?\W{1,3})$", re.IGNORECASE
 )
 
 
-def _param(document: Mapping[str, Any]) -> str:
+def _param(document: Mapping[str, Any], depth: int = 0) -> str:
     """`param` of the innermost error of a body, whose message may be another error's JSON."""
     names = {str(name).lower(): value for name, value in document.items()}
     for name in ("error", "message", "originalmessage", "error_msg", "detail"):
         value = names.get(name)
         inner = _document(value) if isinstance(value, str) else value
-        if isinstance(inner, dict) and (param := _param(inner)):
+        if isinstance(inner, dict) and depth < _DEPTH and (param := _param(inner, depth + 1)):
             return param
     own = names.get("param")
     return own if isinstance(own, str) else ""
