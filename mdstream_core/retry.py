@@ -47,7 +47,7 @@ class Retry:
 
     def delay(self, failures: int, error: MDStreamError) -> float:
         """How many seconds to wait: never less than the service asked for, nor than half of a time that grows."""
-        half = min(self.longest, self.base * 2.0 ** (failures - 1)) / 2
+        half = min(self.longest, self.base * 2.0 ** min(failures - 1, 60)) / 2
         requested = error.retry_after or 0.0
         spread = max(half, min(requested * _SPREAD, _MAX_SPREAD))
         return max(half, requested) + random.uniform(0, spread)  # noqa: S311  # no secret hangs on it
