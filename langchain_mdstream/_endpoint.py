@@ -49,7 +49,11 @@ class Endpoint(BaseModel):
     """The same, under OpenAI's name; wins over `model_kwargs`."""
 
     timeout: float | Timeout | None = None
-    """The longest silence in seconds, or a `mdstream_core.Timeout`; also accepted as `request_timeout`."""
+    """The longest silence in seconds, or a `mdstream_core.Timeout`; also accepted as `request_timeout`.
+
+    What is not given is the platform's default: a little more than the service itself allows, or 240 s of silence where
+    it documents no limit. A whole response that does not come in time is not asked for again.
+    """
 
     max_retries: int = 2
     """How many times to ask again before the first token; 0 means one request."""

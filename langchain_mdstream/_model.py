@@ -108,6 +108,8 @@ class Model(Telling):
         said = {self.aliases.get(name, name): value for name, value in kwargs.items() if name not in _NOT_ASKED}
         not_of_a_call(said)
         question = {**self._parameters(), **self.model_kwargs, **asked, **said}
+        if self.model_kwargs.get("parallel_tool_calls", "") is None:  # structured output and agents say it in each call
+            del question["parallel_tool_calls"]
         if stop:
             question["stop"] = stop
         question.update(self.extra_body or {})

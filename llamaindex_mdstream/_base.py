@@ -132,7 +132,7 @@ class MDStreamLLM(StructuredOutput):
         else:
             asked = {"prompt": self.messages_to_prompt(messages)}  # type: ignore[misc]  # a validator sets it
         body = self._question(asked, given)
-        answer = ChatAnswer(body.get("model") or self._known_as(), parallel=_question.parallel(body))
+        answer = ChatAnswer(body.get("model") or self._known_as(), parallel=_question.parallel(body, given))
         return self._call(body, given, stream=stream), answer
 
     def _completion_call(

@@ -23,7 +23,8 @@ class Connected(Place):
         default=None, description="What the endpoint speaks; default: what the models there do."
     )
     timeout: float | Timeout | None = Field(
-        default=None, description="The longest silence in seconds, or a mdstream_core.Timeout."
+        default=None,
+        description="The longest silence in seconds, or a mdstream_core.Timeout; default: the platform's own limits.",
     )
     max_retries: int = Field(default=2, ge=0, description="How often to ask again, before the first token; 0: never.")
     default_headers: dict[str, str] | None = Field(

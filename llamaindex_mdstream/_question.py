@@ -42,13 +42,15 @@ def question(
         strict: Whether the server shall hold tool calls and schemas to the letter.
     """
     said = {name: value for name, value in fields.items() if value not in (None, "", [])}
-    merged = {**said, **additional, **given}
+    merged = {**said, **additional, **_without_unwanted(given, additional)}
     body = {name: value for name, value in merged.items() if name not in _INTERNAL}
-    if "allow_parallel_tool_calls" in given and body.get("tools"):
-        body.setdefault("parallel_tool_calls", given["allow_parallel_tool_calls"])
+    if "allow_parallel_tool_calls" in merged and body.get("tools"):
+        body.setdefault("parallel_tool_calls", merged["allow_parallel_tool_calls"])
     if body.get("tools"):
         body["tools"] = _tools.wire_tools(body["tools"], strict=strict)
         body["tool_choice"] = _tools.tool_choice(body.get("tool_choice"), required=bool(given.get("tool_required")))
+        if body["tool_choice"] == "auto" and additional.get("tool_choice", "") is None:
+            del body["tool_choice"]
     else:
         body = {name: value for name, value in body.items() if name not in {"tools", "tool_choice"}}
     if isinstance(body.get("response_format"), type):
@@ -56,6 +58,18 @@ def question(
     return {**body, **asked, **(merged.get("extra_body") or {})}
 
 
-def parallel(body: Mapping[str, Any]) -> bool:
-    """Whether the model may call several tools at once."""
-    return body.get("parallel_tool_calls") is not False
+#: Whether several tools may be called at once: what LlamaIndex's agents say of it in each call, under two names.
+_PARALLEL = ("allow_parallel_tool_calls", "parallel_tool_calls")
+
+
+def _without_unwanted(given: Mapping[str, Any], additional: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call, without what agents say in each though `additional_kwargs` wants it unsaid (`None`)."""
+    if additional.get("parallel_tool_calls", "") is not None:
+        return dict(given)
+    return {name: value for name, value in given.items() if name not in _PARALLEL}
+
+
+def parallel(body: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Whether the model may call several tools at once: as is sent, or else as the caller says."""
+    wishes = (body.get("parallel_tool_calls"), given.get("parallel_tool_calls"), given.get("allow_parallel_tool_calls"))
+    return next((wish for wish in wishes if wish is not None), None) is not False

@@ -32,7 +32,7 @@ class OCIDataScience(OnOCIModelDeployment, MDStreamLLM):
         max_tokens: The most tokens of an answer; `None` leaves it to the server.
         top_p: The share of likely tokens to choose from.
         stop: Where an answer ends.
-        timeout: The longest silence in seconds, or a `mdstream_core.Timeout`.
+        timeout: The longest silence in seconds, or a `mdstream_core.Timeout`; by default the platform's own limits.
         max_retries: How often to ask again before the first token; 0 means one request.
         default_headers: Further headers of each request.
         additional_kwargs: Further parameters of each question; those of a call count more.

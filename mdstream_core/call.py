@@ -19,6 +19,7 @@ from mdstream_core.errors import (
     MDStreamError,
     StreamError,
     StreamInterrupted,
+    as_overflow,
 )
 from mdstream_core.events import Event, Reply, Sum
 from mdstream_core.http import Head, Request, Timeout, without_secrets
@@ -45,6 +46,9 @@ _REFUSAL = 1024 * 1024
 #: How much of the body is kept for the case that it turns out to be no answer, in bytes.
 _OPENING = 2000
 
+#: How many times a refused question is asked in a simpler form: a server may refuse one parameter after the other.
+_SIMPLER = 10
+
 #: How many events are kept before they are folded into their sum.
 _RECENT = 1024
 
@@ -62,7 +66,7 @@ class Call:
         stream: Whether the answer comes piece by piece.
         headers: Further request headers; they are not kept from going wherever the platform sends the request.
         retry: When to ask again.
-        timeout: How long to wait.
+        timeout: How long to wait; the platform's defaults where nothing is given.
         hooks: Told what happens; see `mdstream_core.tracing`.
         resume: How many times to go on with an answer that broke, where that can be done; see `mdstream_core.resume`.
     """
@@ -83,7 +87,7 @@ class Call:
         self.platform = platform
         self.dialect = dialect
         self.stream = stream
-        self.timeout = timeout
+        self.timeout = timeout.with_defaults(platform.default_timeout(stream=stream))
         self._headers = headers or {}
         self._retry = retry
         self._hooks = listening(hooks)
@@ -96,6 +100,7 @@ class Call:
         self._attempts = 0
         self._refused: int | None = None
         self._renewed = False
+        self._simplified = 0
         self._resume = resume
         #: Where an answer broke that is gone on with.
         self.joint: Joint | None = None
@@ -127,7 +132,8 @@ class Call:
             left: How many seconds the call has left.
         """
         said = exchange.reply()
-        error = exchange.explain(error)
+        whole = not self.stream and bool(exchange.request.content)
+        error = exchange.explain(self._retry.judged(error, whole=whole))
         if exchange.started or exchange.holds:
             delay = self._goes_on(said, error) if left > 0 else None
         else:
@@ -197,8 +203,9 @@ class Call:
             self._renewed = True
             self._refused = exchange.generation
             return 0.0
-        if simpler := self.dialect.simpler(self._body, error):
+        if self._simplified < _SIMPLER and (simpler := self.dialect.simpler(self._body, error)):
             self._body = simpler
+            self._simplified += 1
             return 0.0
         self._failures += 1
         if not self._retry.again(self._failures, error):
@@ -342,9 +349,9 @@ class Exchange:
         """Hang the facts of this exchange on an error: partial, request id, head and trailers."""
         if self._refusal is not None and isinstance(error, StreamError):
             error = self._refused()  # the body of a refusal was cut; the status says enough
+        error = error if self.started else as_overflow(error)
         head = self._head or Head(0)
-        if held := self._decoder.held():
-            self._recent += held  # it was received, so it is in the partial
+        self._recent += self._decoder.held()  # it was received, so it is in the partial
         if error.code == "EmptyStream" and error.raw is None:
             error.raw = self._opening[:_OPENING].decode("utf-8", "replace")
             error.args = (f"{error}; what came was {error.raw[:300]!r}",)

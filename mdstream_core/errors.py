@@ -23,13 +23,44 @@ Each is built from one message string (LlamaIndex workflows rebuild them so), ca
 attributes. None is a `BaseException` only, and none has slots: frameworks hang their own attributes on exceptions.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from mdstream_core._error_bodies import Words, is_too_long, parse_error_body, readable, words_of
 
 if TYPE_CHECKING:
     from mdstream_core.events import Reply
+
+#: What is read of error bodies is imported from here too.
+__all__ = [
+    "AuthenticationError",
+    "ConnectionFailed",
+    "ContentRefused",
+    "ContextOverflow",
+    "ErrorResponse",
+    "IncompleteToolCall",
+    "InvalidRequest",
+    "MDStreamError",
+    "MalformedStream",
+    "MissingExtra",
+    "NotFound",
+    "PermissionDenied",
+    "RateLimited",
+    "ServerError",
+    "ServiceError",
+    "StreamError",
+    "StreamFailure",
+    "StreamInterrupted",
+    "StreamStalled",
+    "StreamTimeout",
+    "Words",
+    "as_overflow",
+    "is_too_long",
+    "parse_error_body",
+    "readable",
+    "service_error",
+    "words_of",
+]
 
 
 class ErrorResponse:
@@ -227,59 +258,18 @@ class MissingExtra(ImportError):
         super().__init__(f"{package} is not installed: {cure}")
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What an error body says, whoever wrote it."""
+def as_overflow(error: MDStreamError) -> MDStreamError:
+    """A failure of a stream that says that the question is too long, as the `ContextOverflow` that it is.
 
-    message: str = ""
-    code: str | None = None
-    status: int | None = None
+    Servers that answer 200 before they count the tokens can say so in the stream only.
 
-
-def words_of(body: Any) -> Words | None:
-    """The words of an error object, in any spelling that model servers and gateways use; `None` if it is no error.
-
-    `{"error": {"message", "type", "code"}}` (vLLM, llama.cpp), the same nested once more (vLLM to 0.10.0), flat with
-    `"object": "error"` (SGLang), `{"error": "…", "error_type"}` (TGI), `{"detail": …}` (FastAPI),
-    `{"code", "message"}` (OCI).
-
-    >>> words_of({"error": {"message": "engine died", "type": "InternalServerError", "code": 500}})
-    Words(message='engine died', code='InternalServerError', status=500)
-    >>> words_of({"choices": []}) is None
-    True
+    >>> type(as_overflow(StreamFailure("prompt is too long: 9 tokens > 8 maximum"))).__name__
+    'ContextOverflow'
     """
-    if not isinstance(body, dict) or ("choices" in body and not body.get("error")):
-        return None
-    error = body.get("error")
-    inner = error if isinstance(error, dict) else body
-    message = _first(inner, "message", "detail", "error_message", "error_msg") or (
-        error if isinstance(error, str) else ""
+    if not isinstance(error, StreamFailure) or not is_too_long(f"{error.code} {error}"):
+        return error
+    overflow = ContextOverflow(
+        str(error), code=error.code, status=error.status or 400, request_id=error.request_id, raw=error.raw
     )
-    if not message and not error and not {"code", "message"} <= body.keys():
-        return None
-    numbers = [str(inner.get(name)) for name in ("code", "status", "http_status_code", "statusCode")]
-    status = next((int(n) for n in numbers if n.isdecimal() and 400 <= int(n) < 600), None)
-    names = [inner.get(name) for name in ("code", "type", "error_type", "error_code")]
-    code = next((n for n in names if isinstance(n, str) and n and not n.isdecimal()), None)
-    return Words(str(message or error or code or status or "no words"), code, status)
-
-
-def _first(body: Mapping[str, Any], *names: str) -> Any:
-    return next((body[name] for name in names if body.get(name)), None)
-
-
-_TOO_LONG = re.compile(
-    r"maximum context length|context_length_exceeded|exceed_context_size|exceeds? the available context size"
-    r"|exceed context window|longer than the maximum model length|`inputs` tokens \+ `max_new_tokens` must be"
-    r"|`inputs` must have less than|input is too long|reduce the length of the (messages|input prompt)",
-    re.IGNORECASE,
-)
-
-
-def is_too_long(message: str) -> bool:
-    """Whether a refusal says that the question does not fit into the model's context; every server has its own words.
-
-    >>> is_too_long("This model's maximum context length is 4096 tokens. However, you requested 5000")
-    True
-    """
-    return _TOO_LONG.search(message) is not None
+    overflow.__cause__ = error.__cause__
+    return overflow

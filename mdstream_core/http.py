@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 _SECRET_PARTS = ("authorization", "cookie", "token", "secret", "appcode", "password", "credential", "key", "signature")
 
@@ -60,37 +61,62 @@ class Head:
         return f"<Head {self.status} {without_secrets(self.headers)}>"
 
 
+#: A limit in seconds; `None` is none, and "default" the one of the service that is asked.
+Limit = float | None | Literal["default"]
+
+#: How much longer the default of `total` is than a longer `read` that was given.
+_BEYOND = 30.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeout:
     """How long to wait, in seconds; `None` waits without end.
 
+    What is not given is the service's default, which lies just above the service's own limit, so that its own reason
+    arrives first. The defaults stand in each platform's `default_timeout`, and in the documentation ("Timeouts").
+
     Args:
         connect: To reach the service, DNS and TLS included.
-        read: The longest silence. Keep-alive comments and pings are not progress and do not extend it.
-            OCI ends a silent stream after 60 s; the default lets the service's own reason arrive first.
+        read: The longest silence. Keep-alive comments and pings are not progress and do not extend it. A whole response
+            that does not come in this time is not asked for again: the server may still be working on it, and bill it.
         write: To hand over one piece of the request.
         pool: For a free connection.
         first_token: From sending the question to the first event.
-        total: For the whole call, retries included; an answer that is gone on with (`resume`) has it anew. OCI allows a
-            stream 5 minutes.
+        total: For the whole call, retries included; an answer that is gone on with (`resume`) has it anew. By default
+            never less than a `read` that was given.
+
+    >>> Timeout(read=5).with_defaults(Timeout(connect=10, read=65, write=30, pool=30, first_token=None, total=330)).read
+    5
     """
 
-    connect: float | None = 10.0
-    read: float | None = 65.0
-    write: float | None = 30.0
-    pool: float | None = 30.0
-    first_token: float | None = None
-    total: float | None = 330.0
+    connect: Limit = "default"
+    read: Limit = "default"
+    write: Limit = "default"
+    pool: Limit = "default"
+    first_token: Limit = "default"  # noqa: S105  # no secret
+    total: Limit = "default"
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and value != "default" and (isinstance(value, str) or value <= 0):
                 raise ValueError(f"timeout {name}={value!r} must be a positive number of seconds, or None for no limit")
 
     @classmethod
     def of(cls, value: "float | Timeout | None") -> "Timeout":
-        """A number is the longest silence, `None` the defaults."""
+        """A number is the longest silence, `None` the service's defaults."""
         if value is None:
             return cls()
         return value if isinstance(value, Timeout) else cls(read=float(value))
+
+    def with_defaults(self, defaults: "Timeout") -> "Timeout":
+        """The same with `defaults` where nothing was given."""
+        given = {name: value for name in self.__slots__ if (value := getattr(self, name)) != "default"}
+        read, total = given.get("read"), defaults.total
+        if "total" not in given and isinstance(read, int | float) and isinstance(total, int | float):
+            given["total"] = max(total, read + _BEYOND)
+        return replace(defaults, **given)
+
+
+#: What every service has in common: connecting takes as long as Oracle's SDK allows it (10 s), the rest is ours.
+COMMON = Timeout(connect=10.0, read=65.0, write=30.0, pool=30.0, first_token=None, total=330.0)

@@ -3,7 +3,11 @@
 import random
 from dataclasses import dataclass
 
-from mdstream_core.errors import MDStreamError
+from mdstream_core.errors import MDStreamError, StreamStalled
+
+#: How much longer than a service asks for a wait may take: this share of it, and at most so many seconds. Many clients
+#: that were given the same time would otherwise come back in the same instant.
+_SPREAD, _MAX_SPREAD = 0.25, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,17 +16,29 @@ class Retry:
 
     Args:
         most: How many times to ask again; 0 means one request.
-        base: The first wait is a random part of this many seconds; each further one of twice as many ("full jitter").
+        base: The first wait is between half of this many seconds and all of it; each further one twice as long ("equal
+            jitter").
         longest: No wait is longer than this many seconds. A service that asks for a longer one gets no second request.
+        read_timeouts: Whether to ask again for a whole response that did not come within `Timeout.read`. By default
+            not: the server may still be working on the request, and bill it. A stream is asked for again.
     """
 
     most: int = 2
     base: float = 0.5
     longest: float = 60.0
+    read_timeouts: bool = False
 
     def __post_init__(self) -> None:
         if self.most < 0:
             raise ValueError(f"max_retries={self.most!r} must be 0 or more")
+
+    def judged(self, error: MDStreamError, *, whole: bool) -> MDStreamError:
+        """The error; a read timeout of a `whole` response is marked as final, and says why."""
+        if whole and not self.read_timeouts and isinstance(error, StreamStalled) and error.code != "WriteTimeout":
+            error.retryable = False
+            hint = "the server may still be working on it, so it is not asked again: stream, or raise timeout.read"
+            error.args = (f"{error} ({hint})",)
+        return error
 
     def again(self, failures: int, error: MDStreamError) -> bool:
         """Whether to ask again after this many failures."""
@@ -30,7 +46,8 @@ class Retry:
         return error.retryable and failures <= self.most and patient
 
     def delay(self, failures: int, error: MDStreamError) -> float:
-        """How many seconds to wait: what the service asked for, or a random time that grows."""
-        if error.retry_after is not None:
-            return error.retry_after
-        return random.uniform(0, min(self.longest, self.base * 2 ** (failures - 1)))  # noqa: S311  # no secret hangs on it
+        """How many seconds to wait: never less than the service asked for, nor than half of a time that grows."""
+        half = min(self.longest, self.base * 2.0 ** min(failures - 1, 60)) / 2
+        requested = error.retry_after or 0.0
+        spread = max(half, min(requested * _SPREAD, _MAX_SPREAD))
+        return max(half, requested) + random.uniform(0, spread)  # noqa: S311  # no secret hangs on it

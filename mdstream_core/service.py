@@ -6,7 +6,15 @@ from typing import Any
 from mdstream_core.batches import Batches
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
-from mdstream_core.dialects import BatchLimit, Dialect, Learning, ListDialect, ReasoningRule
+from mdstream_core.dialects import (
+    BatchLimit,
+    Dialect,
+    Learning,
+    ListDialect,
+    ReasoningRule,
+    RefusedParameters,
+    Remembering,
+)
 from mdstream_core.events import Reply
 from mdstream_core.http import Timeout
 from mdstream_core.many import Gate, agather, gather
@@ -22,7 +30,7 @@ class Service:
         platform: Where to ask.
         auth: A `mdstream_core.auth.Signer`, an `httpx.Auth`, or `None` for unsigned requests.
         headers: Further headers of each request.
-        timeout: How long to wait.
+        timeout: How long to wait; a number is the longest silence, over the platform's defaults.
         retry: When to ask again.
         hooks: Told what happens in each call.
         resume: How many times to go on with an answer that broke.
@@ -67,6 +75,7 @@ class Service:
         self._learning: Learning | None = None
         #: What the servers asked for of earlier responses' reasoning, by the model's name.
         self.reasoning_rules: dict[str, ReasoningRule] = {}
+        self._refused = RefusedParameters()
 
     def call(
         self,
@@ -79,7 +88,7 @@ class Service:
         """One question to this endpoint."""
         return Call(
             self.platform,
-            dialect,
+            Remembering(dialect, self._refused),
             question,
             stream=stream,
             headers={**self._headers, **(headers or {})},

@@ -122,9 +122,7 @@ EXPECTED = {
     "llamacpp-unicode": answered(said(POLYGLOT_CUT, "stop")),
     "transformers-awkward": answered(said(AWKWARD, "stop"), usage=(20, 131)),
     "transformers-bad-field": refused(500, ServerError, None, "500: Internal Server Error"),
-    "transformers-bad-json": refused(
-        422, InvalidRequest, None, "422: [{'type': 'json_invalid', 'loc': ['body', 9], 'msg': 'JSON decode"
-    ),
+    "transformers-bad-json": refused(422, InvalidRequest, None, "422: body.9: JSON decode"),
     "transformers-bad-model": refused(
         400, InvalidRequest, None, "400: Server is pinned to 'odsc-llm'; requested 'nope'."
     ),

@@ -278,7 +278,7 @@ def test_prompts_and_answers_are_left_out(cloud: Emulator) -> None:
         for stream in (True, False):
             cloud.script(ending.fault)
             ask(cloud, backend, stream=stream)
-    refused = {"detail": [{"type": "missing", "msg": "Field required", "input": QUESTION}]}
+    refused = {"detail": [{"type": "missing", "msg": f"Field required, in {QUESTION}", "input": QUESTION}]}
     script = answer(refusal(b"422 No", json.dumps(refused).encode()))
     with serving(script) as server, pytest.raises(errors.InvalidRequest, match=ASKED):
         Client(trust_env=False).complete(call(server, hooks=(backend.hook,)))

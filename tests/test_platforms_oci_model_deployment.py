@@ -1,11 +1,13 @@
 """OCI model deployments: where to ask, what may be asked, and what refusals mean."""
 
 import json
+import time
+from email.utils import formatdate
 
 import pytest
 from _samples import ANSWER, PLATFORM, read
 
-from mdstream_core import OCIModelDeployment, Platform
+from mdstream_core import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
 from mdstream_core.errors import (
     AuthenticationError,
     ContextOverflow,
@@ -237,6 +239,10 @@ RETRY_AFTER = {
     "1.5": 1.5,
     "Fri, 20 Nov 2026 15:30:00 GMT": 30.0,
     "Fri, 20 Nov 2026 15:00:00 GMT": 0.0,
+    "Friday, 20-Nov-26 15:30:00 GMT": 30.0,
+    "Fri Nov 20 15:30:00 2026": 30.0,
+    "Fri, 20 Nov 2026 16:30:00 +0100": 30.0,
+    "Fri, 99 Nov 99999 15:30:00 GMT": None,
     "soon": None,
     "-3": None,
     "nan": None,
@@ -252,7 +258,37 @@ def test_retry_after_is_a_number_or_a_date(wish: str, seconds: float | None) -> 
     head = Head(429, {"retry-after": wish, "date": "Fri, 20 Nov 2026 15:29:30 GMT"})
 
     assert seconds == PLATFORM.refused(head, b"").retry_after
-    assert PLATFORM.refused(Head(429, {"retry-after": "Fri, 20 Nov 2026 15:30:00 GMT"}), b"").retry_after is None
+
+
+PLATFORMS = [
+    PLATFORM,
+    OCIGenerativeAI("ocid1.compartment.oc1..a", region="us-chicago-1"),
+    SageMaker("e", "us-east-1"),
+    ModelArts("https://h/v1/infers/8e1b"),
+]
+
+
+@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)
+@pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Foo 2026"])
+def test_a_date_without_the_answers_clock_is_measured_by_ours(platform: Platform, date: str) -> None:
+    """
+    A proxy may leave `Date` out, or write one that nobody can read.
+    """
+    wish = formatdate(time.time() + 30, usegmt=True)
+    head = Head(429, {"retry-after": wish, **({"date": date} if date else {})})
+    said = platform.refused(head, b"").retry_after
+
+    assert said is not None
+    assert 20 < said <= 30
+
+
+@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)
+def test_milliseconds_are_more_exact_than_seconds(platform: Platform) -> None:
+    """
+    Azure and OpenAI send both.
+    """
+    assert 1.5 == platform.refused(Head(429, {"retry-after-ms": "1500", "retry-after": "2"}), b"").retry_after
+    assert 2.0 == platform.refused(Head(503, {"retry-after-ms": "soon", "retry-after": "2"}), b"").retry_after
 
 
 FRAMED = ["text/event-stream", "text/event-stream; charset=utf-8", "TEXT/EVENT-STREAM", "text/plain", "application/octet-stream", "application/json", "text/event-stream, text/event-stream", "application/x-anything", "", ";"]  # fmt: skip

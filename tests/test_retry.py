@@ -3,7 +3,7 @@
 import pytest
 
 from mdstream_core import Retry
-from mdstream_core.errors import InvalidRequest, RateLimited, ServerError
+from mdstream_core.errors import InvalidRequest, MDStreamError, RateLimited, ServerError
 
 
 def test_only_what_may_help_is_done_again() -> None:
@@ -19,17 +19,34 @@ def test_only_what_may_help_is_done_again() -> None:
     assert not retry.again(1, RateLimited("x", retry_after=61))
 
 
-def test_waits_grow_at_random_and_have_an_end() -> None:
+@pytest.mark.parametrize("error", [ServerError("x"), RateLimited("x"), RateLimited("x", retry_after=0.0)], ids=str)
+def test_waits_grow_at_random_and_have_a_floor_and_an_end(error: MDStreamError) -> None:
     """
-    Full jitter: anything between nothing and a bound that doubles; what the service asked for is taken as it is.
+    Equal jitter: between half of a bound that doubles and all of it. A service that asks for 0 s is not asked at once.
     """
     retry = Retry(50, base=0.5, longest=4)
 
-    for failures, bound in ((1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (9, 4.0), (50, 4.0)):
-        waits = [retry.delay(failures, ServerError("x")) for _ in range(200)]
-        assert 0 <= min(waits) < bound / 4
-        assert bound / 2 < max(waits) <= bound
-    assert 3.5 == retry.delay(1, RateLimited("x", retry_after=3.5))
+    for failures, bound in ((1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (9, 4.0), (5000, 4.0)):
+        waits = [retry.delay(failures, error) for _ in range(200)]
+        assert bound / 2 <= min(waits) < bound * 0.65
+        assert bound * 0.85 < max(waits) <= bound
+
+
+@pytest.mark.parametrize(
+    ("requested", "latest"), [(0.1, 0.5), (1.0, 1.25), (3.5, 4.375), (20.0, 25.0), (40.0, 50.0), (60.0, 70.0)]
+)
+def test_clients_that_are_given_the_same_time_do_not_come_back_together(requested: float, latest: float) -> None:
+    """
+    Never earlier than the service asked for, and spread over a quarter of it, of at most 10 s.
+    """
+    waits = [Retry().delay(1, RateLimited("x", retry_after=requested)) for _ in range(500)]
+    spread = latest - max(requested, 0.25)
+
+    assert max(requested, 0.25) <= min(waits)
+    assert max(waits) <= latest
+    assert max(waits) - min(waits) > spread * 0.9
+    tenths = [sum(int((wait - min(waits)) / spread * 10) == tenth for wait in waits) for tenth in range(9)]
+    assert max(tenths) < 100
 
 
 def test_a_negative_number_of_retries_is_refused() -> None:

@@ -155,6 +155,10 @@ def region(auth: Any = None, *, auth_profile: str | None = None, auth_file_locat
     return written or os.environ.get("OCI_REGION")
 
 
+#: To connect and to read, in seconds, where nobody chose (`oci/base_client.py`): too short for a model that thinks.
+_SDK_TIMEOUT = (10.0, 60.0)
+
+
 def of_client(client: Any) -> dict[str, Any]:
     """Where, as whom and how patiently a client of the `oci` SDK asks: `auth`, `service_endpoint` and `timeout`.
 
@@ -168,7 +172,8 @@ def of_client(client: Any) -> dict[str, Any]:
     if base is None:
         raise ValueError(f"client is a {type(client).__name__}, not an oci GenerativeAiInferenceClient")
     limits = base.timeout if isinstance(base.timeout, tuple) else (base.timeout, base.timeout)
-    named = {name: limit for name, limit in zip(("connect", "read"), limits, strict=True) if limit is not None}
+    given = zip(("connect", "read"), limits, _SDK_TIMEOUT, strict=True)
+    named = {name: limit for name, limit, default in given if limit is not None and limit != default}
     return {"auth": base.signer, "service_endpoint": base.endpoint, "timeout": Timeout(**named)}
 
 

@@ -195,7 +195,9 @@ def _asking(options: argparse.ArgumentParser) -> None:
     who.add_argument("--config-file", type=_file, metavar="FILE", help="instead of ~/.oci/config")
     who.add_argument("--api-key", metavar="SOURCE", help="a bearer key: env:NAME, file:PATH, or - for standard input")
     how = options.add_argument_group("how")
-    how.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="the longest silence (default 65)")
+    how.add_argument(
+        "--timeout", type=_seconds, metavar="SECONDS", help="the longest silence (default: the service's limit)"
+    )
     how.add_argument(
         "--header",
         action="append",

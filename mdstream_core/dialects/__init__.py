@@ -9,7 +9,7 @@ from typing import TypeVar
 from mdstream_core.dialects._batch_limits import BatchLimit
 from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
 from mdstream_core.dialects._function_tools import function_tool, with_strict
-from mdstream_core.dialects._learning import Learning
+from mdstream_core.dialects._learning import Learning, RefusedParameters, Remembering
 from mdstream_core.dialects._oci_quirks import oci_dialect_name
 from mdstream_core.dialects._reasoning_history import (
     ReasoningHistory,
@@ -63,6 +63,8 @@ __all__ = [
     "OpenAIEmbeddings",
     "ReasoningHistory",
     "ReasoningRule",
+    "RefusedParameters",
+    "Remembering",
     "Rerank",
     "Score",
     "SendReasoning",

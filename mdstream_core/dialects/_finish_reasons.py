@@ -21,7 +21,7 @@ _ENDINGS = {
     **dict.fromkeys(("content_filter", "safety"), "content_filter"),
 }
 
-#: Known endings, in lower case, that have no name at OpenAI and are kept as the server wrote them (Bedrock, Google, GLM).
+#: Known endings, in lower case, that have no name at OpenAI and are kept as written (Bedrock, Google, GLM).
 _KEPT = frozenset(
     {"blocklist", "content_filtered", "guardrail_intervened", "prohibited_content", "recitation", "refusal"}
     | {"sensitive", "spii"}

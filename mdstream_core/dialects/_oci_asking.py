@@ -108,6 +108,8 @@ def streamed(question: Mapping[str, Any], *, stream: bool) -> Json:
     """The wish for a stream, and for its usage unless the question says otherwise."""
     if not stream:
         return {}
+    if question.get("stream_options", ()) is None:  # a wish, not to send any
+        return {"isStream": True}
     options = plain(question.get("stream_options") or {})
     wanted = next((options[name] for name in _INCLUDE if name in options), True)
     return {"isStream": True, "streamOptions": {"isIncludeUsage": bool(wanted)}}

@@ -4,14 +4,12 @@ Sources: oracle/langchain-oracle 0.4 (`providers/`, `common/param_compat.py`), B
 2.189.
 """
 
-import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mdstream_core import _json
-from mdstream_core.errors import InvalidRequest, MDStreamError
+from mdstream_core.dialects._parameter_fallback import OCI, relaxed
+from mdstream_core.errors import MDStreamError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +41,6 @@ _FORMATS: tuple[tuple[str, str], ...] = (
 )
 
 _API_FORMATS = {"GENERIC": "oci-generic", "COHERE": "oci-cohere", "COHEREV2": "oci-cohere-v2"}
-
-#: What may be left out when a model refuses it: the answer is then drawn or reported in another way, not another one.
-_OPTIONAL = {
-    "temperature": "temperature",
-    "top_p": "topP",
-    "top_k": "topK",
-    "frequency_penalty": "frequencyPenalty",
-    "presence_penalty": "presencePenalty",
-    "seed": "seed",
-    "parallel_tool_calls": "isParallelToolCalls",
-    "stream_options": "streamOptions",
-}
-_RENAMED = {"max_tokens": ("maxTokens", "maxCompletionTokens")}
-_REFUSED = re.compile(
-    r"unsupported|not supported|does not support|unknown|unrecognized|not permitted|not allowed", re.IGNORECASE
-)
-_NAMED = re.compile(r"['\"`]([A-Za-z]+(?:_[a-z]+)*)['\"`]")
-
 
 #: The families whose models may stand behind a name that does not say so, and the dialect of each.
 FAMILIES = {
@@ -116,40 +96,4 @@ def _named_in(table: Mapping[str, str], field: str, given: str, name: str) -> st
 
 def simpler(body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
     """The body without the one parameter that `error` says this model does not take, if it can be spared. Warns."""
-    if not isinstance(error, InvalidRequest):
-        return None
-    refused, told = _what_was_refused(error)
-    if not _REFUSED.search(told):
-        return None
-    name = re.sub("[A-Z]", lambda upper: f"_{upper[0].lower()}", refused).removeprefix("is_")
-    old, new = _RENAMED.get(name, (_OPTIONAL.get(name, name), ""))
-    if old not in body or (not new and old not in _OPTIONAL.values()):
-        return None
-    then = f"it is asked again with {new}" if new else "it is asked again without it"
-    warnings.warn(f"the model refuses {old}={body[old]!r} ({error}): {then}", RuntimeWarning, stacklevel=2)
-    return {(new if key == old else key): value for key, value in body.items() if key != old or new}
-
-
-def _what_was_refused(error: MDStreamError) -> tuple[str, str]:
-    """The parameter's name, and all that was said about it."""
-    inner = _innermost(error.raw or "")
-    told = f"{inner.get('code') or ''} {inner.get('message') or ''} {error.code or ''} {error}"
-    if isinstance(inner.get("param"), str):
-        return inner["param"], told
-    known = _OPTIONAL.keys() | set(_OPTIONAL.values()) | {"max_tokens", "maxTokens"}
-    return next((name for name in _NAMED.findall(told) if name in known), ""), told
-
-
-def _innermost(text: str) -> dict[str, Any]:
-    """The error object at the bottom of `{"code", "message": "{\\"error\\": {…}}"}`."""
-    try:
-        found = _json.loads(text)
-    except ValueError:
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    error = found.get("error")
-    inner: dict[str, Any] = error if isinstance(error, dict) else found
-    message = inner.get("message")
-    nested = _innermost(message) if isinstance(message, str) and message.lstrip().startswith("{") else {}
-    return nested or inner
+    return relaxed(body, error, OCI)

@@ -327,7 +327,7 @@ def _failure(payload: dict[str, Any], data: bytes, *, told: bool) -> StreamFailu
     error = payload.get("error")
     if error is None and not told and not isinstance(payload.get("message"), str):
         return None
-    said = unwrapped(words_of(payload) or Words(shown(data)))
+    said = words_of(payload) or Words(shown(data))
     return stream_failure(said, shown(data, 2000))
 
 
@@ -349,22 +349,7 @@ def _gave_up(reason: Any, beside: Mapping[str, Any]) -> StreamFailure | None:
 
 def _words_in(error: Any) -> str:
     said = words_of({"error": error}) if error else None
-    return unwrapped(said).message if said else ""
-
-
-def unwrapped(said: Words) -> Words:
-    """The words of an error whose message is another error's JSON, as OpenAI's come through OCI.
-
-    >>> unwrapped(Words('{"error": {"message": "no", "code": "unsupported_value"}}', None, 400))
-    Words(message='no', code='unsupported_value', status=400)
-    """
-    if not said.message.lstrip().startswith("{"):
-        return said
-    try:
-        inner = words_of(_json.loads(said.message))
-    except ValueError:
-        return said
-    return Words(inner.message, inner.code or said.code, inner.status or said.status) if inner else said
+    return said.message if said else ""
 
 
 def _usage(value: Mapping[str, Any]) -> Usage:

@@ -10,6 +10,7 @@ from mdstream_core.dialects._dialect import Decoder
 from mdstream_core.dialects._native import NativeDecoder, prompt
 from mdstream_core.dialects._native_names import flatten_parameters
 from mdstream_core.dialects._openai_decoder import OpenAIDecoder
+from mdstream_core.dialects._parameter_fallback import relaxed_inside
 from mdstream_core.dialects._spoken import NATIVE, misfit, spoken
 from mdstream_core.dialects.lmi import JumpStartLlama
 from mdstream_core.dialects.openai import OpenAIChat
@@ -96,7 +97,9 @@ class Auto(OpenAIChat):
         return {**body, "do_sample": True} if flatten_parameters(question).get("do_sample") else body
 
     def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Without `stream_options`; or in the form that the container reports to take."""
+        """Without what is refused; or in the form that the container reports to take."""
+        if "inputs" in body and "parameters" in body:
+            return relaxed_inside(body, error) or _in_another_form(body, error)
         return super().simpler(body, error) or _in_another_form(body, error)
 
     def decoder(self) -> Decoder:

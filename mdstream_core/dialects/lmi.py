@@ -10,6 +10,7 @@ from typing import Any
 from mdstream_core.dialects._continued import continued
 from mdstream_core.dialects._dialect import Decoder
 from mdstream_core.dialects._native import NativeDecoder, parameters, prompt
+from mdstream_core.dialects._parameter_fallback import relaxed_inside
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Reply
 
@@ -28,8 +29,8 @@ class LMI:
         return {"inputs": prompt(question), "parameters": asked, "stream": stream}
 
     def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Nothing can be left out."""
-        return None
+        """Without the one of the `parameters` that the server refuses, if it can be spared; warns."""
+        return relaxed_inside(body, error)
 
     def continued(self, body: Mapping[str, Any], said: Reply) -> dict[str, Any] | None:
         """The question with what was said behind it."""

@@ -7,8 +7,10 @@ from mdstream_core.dialects._continued import continued
 from mdstream_core.dialects._dialect import Decoder
 from mdstream_core.dialects._native_names import to_openai_names
 from mdstream_core.dialects._openai_decoder import OpenAIDecoder
+from mdstream_core.dialects._openai_families import adapted
+from mdstream_core.dialects._parameter_fallback import OPENAI, relaxed
 from mdstream_core.dialects._tool_rounds import with_call_ids
-from mdstream_core.errors import InvalidRequest, MDStreamError
+from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Reply
 
 
@@ -19,21 +21,19 @@ class OpenAIChat:
     route = "/v1/chat/completions"
 
     def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """The question as it is, with the wish for a stream and its usage."""
+        """The question, with the wish for a stream and its usage; without what the model is known to refuse."""
         body = {name: value for name, value in to_openai_names(question).items() if value is not None}
         if messages := body.get("messages"):
             body["messages"] = with_call_ids(messages, across_turns=False)
         if stream:
             body["stream"] = True
-            body.setdefault("stream_options", {"include_usage": True})
-        return body
+            if "stream_options" not in question:  # `None` is a wish, not to send any
+                body["stream_options"] = {"include_usage": True}
+        return adapted(body) if "messages" in body else body
 
     def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Without `stream_options`, which some servers refuse: the usage is lost, the answer is the same."""
-        words = f"{error} {error.raw or ''}"
-        if isinstance(error, InvalidRequest) and "stream_options" in body and "stream_options" in words:
-            return {name: value for name, value in body.items() if name != "stream_options"}
-        return None
+        """Without the one parameter that the server refuses, or under its other name; warns."""
+        return relaxed(body, error, OPENAI)
 
     def continued(self, body: Mapping[str, Any], said: Reply) -> dict[str, Any] | None:
         """The question with what was said behind it."""

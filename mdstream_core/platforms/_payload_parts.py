@@ -7,7 +7,7 @@ Source: botocore, `sagemaker-runtime/2017-05-13` (`ResponseStream`).
 from collections.abc import Mapping
 
 from mdstream_core import _json
-from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamTimeout
+from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamTimeout, readable
 from mdstream_core.wire import LONGEST, Frame, Frames, FramesThenError
 from mdstream_core.wire.eventstream import EventStreamDecoder, Message, Value
 from mdstream_core.wire.jsonlines import DocumentDecoder, JSONLinesDecoder
@@ -207,6 +207,7 @@ def stream_failure(kind: str, payload: bytes) -> StreamFailure:
 def _failure(code: str, words: str, raw: str, kind: str = "") -> StreamFailure:
     failure, status, cure = _FAILURES.get(code) or (StreamFailure, 500, "")
     name = f"{kind} {code}" if kind and kind != code else code
+    words = readable(words)
     said = f"SageMaker ended the stream: {name}{f': {words}' if words else ''}"
     return failure(f"{said} ({cure})" if cure else said, code=code, status=status, raw=raw)
 

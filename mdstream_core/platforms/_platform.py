@@ -1,22 +1,15 @@
 """What a platform is, and what all have in common."""
 
 import re
-from calendar import timegm
+import time
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
-from mdstream_core import _json
 from mdstream_core._version import __version__
-from mdstream_core.errors import (
-    ContextOverflow,
-    MalformedStream,
-    ServiceError,
-    Words,
-    is_too_long,
-    words_of,
-)
-from mdstream_core.http import Head, Request
+from mdstream_core.errors import ContextOverflow, MalformedStream, ServiceError, Words, is_too_long
+from mdstream_core.http import Head, Request, Timeout
 from mdstream_core.wire import Frames
 from mdstream_core.wire.jsonlines import JSONLinesDecoder, LabelledDocumentDecoder, LabelledStreamDecoder
 
@@ -71,6 +64,10 @@ class Platform(Protocol):
         """The largest request body, in bytes; `None` where no limit is known."""
         ...
 
+    def default_timeout(self, *, stream: bool) -> Timeout:
+        """How long to wait where nothing is said: a little longer than the service itself allows."""
+        ...
+
     def envelope(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body that is sent: the dialect's own, or the service's envelope with that in it."""
         ...
@@ -111,21 +108,54 @@ def frames(head: Head) -> Frames:
 
 
 def seconds(head: Head) -> float | None:
-    """What `Retry-After` asks for: a number of seconds, or a date, which is measured by the answer's own clock."""
-    wish = head.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", wish):
-        return float(wish)
-    until, now = parsedate(wish), parsedate(head.headers.get("date", ""))
-    return max(0.0, timegm(until) - timegm(now)) if until and now else None
+    """What `Retry-After` asks for: a number of seconds, or a date, which is measured by the answer's own clock.
+
+    Azure and OpenAI also send `retry-after-ms` (`openai` SDK, `_base_client.py`). An answer without a readable `Date`
+    is measured by the clock of this machine.
+    """
+    if (precise := _number(head.headers.get("retry-after-ms", ""))) is not None:
+        return precise / 1000
+    wish = head.headers.get("retry-after", "")
+    if (number := _number(wish)) is not None:
+        return number
+    until = _timestamp(wish)
+    if until is None:
+        return None
+    now = _timestamp(head.headers.get("date", ""))
+    return max(0.0, until - (time.time() if now is None else now))
 
 
-def words(body: bytes) -> Words:
-    """What an error body says: the words of its JSON, or the body itself where it is none."""
+def _number(text: str) -> float | None:
+    text = text.strip()
+    return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else None
+
+
+def _timestamp(text: str) -> float | None:
+    """An HTTP date (RFC 9110 §5.6.7, in all three spellings) in seconds since 1970; without a zone it is GMT."""
     try:
-        found = words_of(_json.loads(body))
-    except ValueError:
-        found = None
-    return found or Words(body[:2000].decode("utf-8", "replace").strip())
+        date = parsedate_to_datetime(text.strip())
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def is_overflow(status: int, said: Words) -> bool:
+    """Whether an error response says that the question is too long."""
+    return status not in _NOT_OF_LENGTH and is_too_long(f"{said.code or ''} {said.message}")
+
+
+#: Statuses that say something else, whatever words stand beside: a key, a name, tokens per minute.
+_NOT_OF_LENGTH = frozenset({401, 403, 404, 429})
+
+
+def redirect_hint(head: Head) -> str:
+    """What to do about a redirect, with the URL that it leads to; a query may hold a key and is left out."""
+    location = head.headers.get("location", "").strip()
+    path, _, query = location.partition("?")
+    target = (
+        f"it leads to {path[:500]}{'?…' if query else ''}; give that URL" if location else "give the URL it leads to"
+    )
+    return f"a redirect is not followed, because the request carries a credential: {target}"
 
 
 def cure_of(head: Head, said: Words, cures: Cures) -> str:
@@ -136,10 +166,10 @@ def cure_of(head: Head, said: Words, cures: Cures) -> str:
 
 def refusal(head: Head, body: bytes, said: Words, kind: type[ServiceError], cure: str) -> ServiceError:
     """The error of a refused request. A question that is too long needs no other cure than its name."""
-    if kind is ContextOverflow or is_too_long(said.message):
+    if kind is ContextOverflow or is_overflow(head.status, said):
         kind, cure = ContextOverflow, ""
     elif 300 <= head.status < 400:
-        cure = "a redirect is not followed, because the request carries a credential: give the URL it leads to"
+        cure = redirect_hint(head)
     message = f"{head.status}{f' {said.code}' if said.code else ''}: {said.message or 'no words'}"
     return kind(
         f"{message} ({cure})" if cure else message,

@@ -16,12 +16,11 @@ from mdstream_core.errors import (
     RateLimited,
     ServerError,
     ServiceError,
-    Words,
-    is_too_long,
+    parse_error_body,
     service_error,
 )
 from mdstream_core.http import Head
-from mdstream_core.platforms._platform import seconds, words
+from mdstream_core.platforms._platform import is_overflow, redirect_hint, seconds
 
 _CLOCK = "check the secret key, the region of the signature and the clock, which may be 5 minutes off"
 _LATER = "too much at once: ask later, or raise the quota"
@@ -63,11 +62,11 @@ def refusal(head: Head, body: bytes) -> ServiceError:
     """The error that an error status, its headers and its body spell."""
     facts = _facts(body)
     code = _code(head, facts)
-    said = str(facts.get("message") or "") or words(body).message
+    said = parse_error_body(body).message
     raw = body[:4000].decode("utf-8", "replace")
     if code == "ModelError":
-        return _model_error(facts, said, raw, seconds(head))
-    kind, cure = _MEANINGS.get(code or "", (service_error(head.status), _other(head.status)))
+        return _model_error(facts, raw, seconds(head))
+    kind, cure = _MEANINGS.get(code or "", (service_error(head.status), _other(head)))
     if kind is InvalidRequest and "not found" in said.lower():
         kind, cure = NotFound, _MISSING
     status = 404 if kind is NotFound else 429 if kind is RateLimited else head.status
@@ -77,16 +76,16 @@ def refusal(head: Head, body: bytes) -> ServiceError:
     )
 
 
-def _model_error(facts: Mapping[str, Any], said: str, raw: str, retry_after: float | None) -> ServiceError:
+def _model_error(facts: Mapping[str, Any], raw: str, retry_after: float | None) -> ServiceError:
     """The container answered with an error: its status decides, and its words come first."""
     number = str(facts.get("originalstatuscode") or "")
     status = int(number) if number.isdecimal() and 400 <= int(number) < 600 else 424
-    original = str(facts.get("originalmessage") or "")
-    container = words(original.encode("utf-8", "replace")) if original else Words(said)
+    original = str(facts.get("originalmessage") or facts.get("message") or "")
+    container = parse_error_body(original.encode("utf-8", "replace"))
     kind = service_error(status)
     if kind is AuthenticationError:  # the container's own; AWS's keys were good
         kind = PermissionDenied
-    if is_too_long(container.message):
+    if is_overflow(status, container):
         kind = ContextOverflow
     log = f"; the container's log: {facts['logstreamarn']}" if facts.get("logstreamarn") else ""
     who = f" {container.code}" if container.code else ""
@@ -116,9 +115,5 @@ def _code(head: Head, facts: Mapping[str, Any]) -> str | None:
     return named.partition(":")[0].rpartition("#")[2].strip() or None
 
 
-def _other(status: int) -> str:
-    return (
-        "a redirect is not followed, because the request carries a signature: give the URL it leads to"
-        if 300 <= status < 400
-        else ""
-    )
+def _other(head: Head) -> str:
+    return redirect_hint(head) if 300 <= head.status < 400 else ""

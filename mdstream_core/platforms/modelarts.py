@@ -12,15 +12,15 @@ Sources: usermanual-standard-modelarts 0023, 0105, 0106, 0124; inference2.0 0007
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from mdstream_core import _json
-from mdstream_core.errors import ServiceError, Words, service_error
-from mdstream_core.http import Head, Request, is_secret
+from mdstream_core.errors import ServiceError, Words, parse_error_body, service_error, words_of
+from mdstream_core.http import COMMON, Head, Request, Timeout, is_secret
 from mdstream_core.platforms._modelarts_codes import CODES, STATUSES
-from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers, frames, refusal, words
+from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers, frames, refusal
 from mdstream_core.wire import Frames
 from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
 
@@ -34,6 +34,15 @@ _CODE = re.compile(r"[A-Za-z]+\.\d+")
 
 #: How the envelope is spelled: the names of code and message (exception_handler.py; one level down too).
 _SPELLINGS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
+
+#: API Gateway, in front of real-time services, allows a prediction 40 to 60 s (inference-modelarts-0105, trouble 0221).
+_GATEWAY_TIMEOUT = replace(COMMON, read=65.0, total=330.0)
+_GATEWAY = re.compile(r"/v[0-9]+/infers/|\.apigw?\.")
+
+#: A VPC channel, inference 2.0 (where each service has its own limit) and MaaS: none is documented. A whole response
+#: has the 600 s of the `openai` SDK, with which MaaS is documented; a stream goes on while it says something.
+_TIMEOUT = replace(COMMON, read=600.0, total=630.0)
+_STREAM_TIMEOUT = replace(COMMON, read=240.0, total=3600.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,12 @@ class ModelArts:
         slash = "/" if path and not path.startswith("/") else ""
         return f"{self.base}{slash}{path}" + (f"?{self.query}" if self.query else "")
 
+    def default_timeout(self, *, stream: bool) -> Timeout:
+        """Just above what API Gateway allows, or minutes where the address shows no gateway."""
+        if _GATEWAY.search(self.base):
+            return _GATEWAY_TIMEOUT
+        return _STREAM_TIMEOUT if stream else _TIMEOUT
+
     def envelope(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body as it is."""
         return body
@@ -131,22 +146,28 @@ def _unversioned(path: str) -> str:
 
 
 def _said(body: bytes) -> Words:
+    """What the envelope says, or the image; the code of the envelope says more than one of the image in it."""
+    said = parse_error_body(body)
     try:
         document: Any = _json.loads(body)
     except ValueError:
-        return words(body)
-    return next(_envelopes(document), None) or words(body)
+        return said
+    inner, code = next(_envelopes(document), ({}, ""))
+    if not code:
+        return said
+    found = words_of(document) or words_of(inner)
+    return Words(found.message if found else said.message, code)
 
 
-def _envelopes(document: Any) -> Iterator[Words]:
-    """What the envelope says, at the top or one level down; a code of ours tells it from the image's own errors."""
+def _envelopes(document: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """The envelope and its code, at the top or one level down; a code of ours tells it from the image's own errors."""
     if not isinstance(document, dict):
         return
     for inner in (document, *(value for value in document.values() if isinstance(value, dict))):
         for code_name, message_name in _SPELLINGS:
             code, message = inner.get(code_name), inner.get(message_name)
             if isinstance(code, str) and isinstance(message, str) and _CODE.fullmatch(code):
-                yield Words(message, code)
+                yield inner, code
 
 
 def _checked(endpoint: str) -> str:

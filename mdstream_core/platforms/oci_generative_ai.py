@@ -12,15 +12,14 @@ oracle/langchain-oracle, Oracle's page of API errors.
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from mdstream_core import _json
-from mdstream_core.errors import ContextOverflow, ServiceError, Words, service_error, words_of
-from mdstream_core.http import Head, Request
+from mdstream_core.errors import ContextOverflow, ServiceError, parse_error_body, service_error
+from mdstream_core.http import COMMON, Head, Request, Timeout
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
-from mdstream_core.platforms._platform import USER_AGENT, Cures, Trailers, cure_of, frames, refusal, words
+from mdstream_core.platforms._platform import USER_AGENT, Cures, Trailers, cure_of, frames, refusal
 from mdstream_core.wire import Frames
 
 _VERSION = "/20231130"
@@ -70,6 +69,11 @@ _CURES: Cures = (
     (503, "", "the model is not available at the moment"),
 )
 
+#: No limit is documented. A reasoning model thinks for minutes before the first byte, so the silence is langchain-oci's
+#: 240 s (`common/auth.py`; the SDK's 60 s are too short). A stream goes on while it says something: an hour is a bound.
+_TIMEOUT = replace(COMMON, read=240.0, total=330.0)
+_STREAM_TIMEOUT = replace(_TIMEOUT, total=3600.0)
+
 
 @dataclass(frozen=True, slots=True)
 class OCIGenerativeAI:
@@ -113,6 +117,10 @@ class OCIGenerativeAI:
             raise ValueError(f"openai_base={self.openai_base!r} is no path such as /openai/v1 or /20231130/actions/v1")
         base = _endpoint(self.service_endpoint) if self.service_endpoint else self._host()
         object.__setattr__(self, "base", base)
+
+    def default_timeout(self, *, stream: bool) -> Timeout:
+        """240 s of silence: reasoning models think that long before the first byte."""
+        return _STREAM_TIMEOUT if stream else _TIMEOUT
 
     def envelope(self, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The body that is sent: a native request goes into an envelope that addresses it.
@@ -174,7 +182,7 @@ class OCIGenerativeAI:
 
     def refused(self, head: Head, body: bytes) -> ServiceError:
         """OCI's envelope `{"code", "message"}`; the message may be another error's JSON."""
-        said = _unwrapped(words(body))
+        said = parse_error_body(body)
         too_long = head.status == 400 and _TOO_LONG.search(said.message)
         kind = ContextOverflow if too_long else service_error(head.status)
         return refusal(head, body, said, kind, cure_of(head, said, _CURES))
@@ -232,20 +240,3 @@ def _endpoint(given: str) -> str:
     if behind and _PATHS.fullmatch(behind[0]):
         url = url[: behind.start()]
     return url.rstrip("/")
-
-
-def _unwrapped(said: Words) -> Words:
-    """The words of an error whose message is another error's JSON, as OpenAI's come through OCI."""
-    if not said.message.lstrip().startswith("{"):
-        return said
-    try:
-        document = _json.loads(said.message)
-        inner = words_of(document)
-    except ValueError:
-        return said
-    if inner is None:
-        return said
-    error = document.get("error")
-    param = error.get("param") if isinstance(error, dict) else None
-    message = f"{inner.message} (parameter {param!r})" if param and str(param) not in inner.message else inner.message
-    return Words(message, inner.code or said.code, inner.status or said.status)

@@ -11,15 +11,22 @@ repository `oracle-samples/oci-data-science-ai-samples`.
 import re
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from mdstream_core import _json
-from mdstream_core.errors import InvalidRequest, ServiceError, StreamFailure, StreamTimeout, service_error
-from mdstream_core.http import Head, Request
+from mdstream_core.errors import (
+    InvalidRequest,
+    ServiceError,
+    StreamFailure,
+    StreamTimeout,
+    parse_error_body,
+    service_error,
+)
+from mdstream_core.http import COMMON, Head, Request, Timeout
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
-from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Cures, Trailers, cure_of, frames, refusal, words
+from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Cures, Trailers, cure_of, frames, refusal
 from mdstream_core.wire import Frames
 
 #: The largest request body, in bytes; the service answers 413 to more.
@@ -60,6 +67,10 @@ _REASONS = {
 }
 _TIMEOUTS = frozenset({"ServiceTimeout", "ModelResponseTimeExceeded", "RequestTimeout"})
 
+#: `/predict` allows 60 s, a stream 60 s of silence and 5 min in all ("Invoking a Model Deployment": the predict and the
+#: response-streaming endpoints).
+_TIMEOUT = replace(COMMON, read=65.0, total=330.0)
+
 
 @dataclass(frozen=True, slots=True)
 class OCIModelDeployment:
@@ -94,6 +105,10 @@ class OCIModelDeployment:
         base, suffix = _taken_apart(_url(self.endpoint.strip(), self.region))
         object.__setattr__(self, "base", base)
         object.__setattr__(self, "suffix", suffix)
+
+    def default_timeout(self, *, stream: bool) -> Timeout:
+        """Just above 60 s of silence, and 5 min."""
+        return _TIMEOUT
 
     def envelope(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body as it is."""
@@ -135,7 +150,7 @@ class OCIModelDeployment:
 
     def refused(self, head: Head, body: bytes) -> ServiceError:
         """OCI's envelope `{"code", "message"}`, or the container's own words."""
-        said = words(body)
+        said = parse_error_body(body)
         return refusal(head, body, said, service_error(head.status), cure_of(head, said, _CURES))
 
     def ended(self, trailers: Trailers) -> None:

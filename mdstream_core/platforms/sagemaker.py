@@ -11,12 +11,12 @@ Sources: the announcement of InvokeEndpointWithResponseStream (2023-08-31), boto
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from mdstream_core.errors import InvalidRequest, MalformedStream, ServiceError
-from mdstream_core.http import Head, Request
+from mdstream_core.http import COMMON, Head, Request, Timeout
 from mdstream_core.platforms._payload_parts import AsWritten, ContainerDecoder, PayloadParts
 from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers
 from mdstream_core.platforms._sagemaker_refusals import refusal
@@ -64,6 +64,11 @@ _NOT_STREAMED = {
 
 #: Headers that are sent though SageMaker does not document them: the request needs them, or AWS's tracing.
 _OTHERS = frozenset({"accept", "accept-encoding", "connection", "content-type", "user-agent", "x-amzn-trace-id"})
+
+#: A model must respond within 60 s, and the client's timeout should be 70 s (`InvokeEndpoint` in the API reference); a
+#: stream may take 8 minutes ("Real-time inference" in the developer guide), in which it may be silent.
+_TIMEOUT = replace(COMMON, read=70.0, total=330.0)
+_STREAM_TIMEOUT = replace(COMMON, read=490.0, total=520.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,10 @@ class SageMaker:
             if problem := _problem(header, getattr(self, shape)):
                 raise ValueError(problem)
         object.__setattr__(self, "base", f"{_url(self.endpoint_url, self.region_name)}/endpoints/{name}")
+
+    def default_timeout(self, *, stream: bool) -> Timeout:
+        """70 s for a whole response, a little more than 8 min for a stream."""
+        return _STREAM_TIMEOUT if stream else _TIMEOUT
 
     def envelope(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body as it is."""

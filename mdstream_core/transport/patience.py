@@ -4,7 +4,7 @@ import time
 from math import inf
 
 from mdstream_core.errors import StreamStalled
-from mdstream_core.http import Timeout
+from mdstream_core.http import COMMON, Limit, Timeout
 
 #: What has arrived already is read even when the time is over: it was received.
 _AT_ONCE = 0.001
@@ -22,7 +22,7 @@ class Patience:
     """
 
     def __init__(self, timeout: Timeout) -> None:
-        self._timeout = timeout
+        self._timeout = timeout = timeout.with_defaults(COMMON)
         self._read = _number(timeout.read)
         self._total = time.monotonic() + _number(timeout.total)
         self._first = self._silence = self._end = inf
@@ -30,9 +30,10 @@ class Patience:
         self._overtime = 0
         #: Whether the status line has come.
         self.begun = False
-        steps = {"connect": timeout.connect, "write": timeout.write, "pool": timeout.pool}
-        self._steps = {step: _number(seconds) for step, seconds in steps.items()}
-        self.limits: dict[str, float | None] = {**steps, "read": timeout.read, "deadline": None}
+        self._steps = {name: _number(getattr(timeout, name)) for name in ("connect", "write", "pool")}
+        steps = {**self._steps, "read": self._read}
+        self.limits: dict[str, float | None] = {name: _limited(seconds) for name, seconds in steps.items()}
+        self.limits["deadline"] = None
 
     def start(self) -> None:
         """An attempt begins."""
@@ -112,5 +113,5 @@ def _limited(seconds: float) -> float | None:
     return None if seconds == inf else max(round(seconds, 3), _AT_ONCE)
 
 
-def _number(seconds: float | None) -> float:
-    return inf if seconds is None else seconds
+def _number(limit: Limit) -> float:
+    return inf if limit is None or isinstance(limit, str) else limit

@@ -1,0 +1,192 @@
+"""How long each service is waited for, and what is done when a response does not come in time."""
+
+import asyncio
+import json
+import pickle
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from _both_frameworks import WAYS, completion, scripted
+from _raw_server import RawServer, Script, serving
+from pydantic import TypeAdapter
+
+from mdstream_core import (
+    AsyncClient,
+    Client,
+    MDStreamError,
+    ModelArts,
+    OCIGenerativeAI,
+    OCIModelDeployment,
+    OpenAIChat,
+    Platform,
+    Retry,
+    SageMaker,
+    Service,
+    Timeout,
+)
+from mdstream_core.call import Call
+from mdstream_core.dialects import dialect, embedding_dialect, ranking_dialect
+from mdstream_core.errors import StreamStalled
+
+DEPLOYMENT = OCIModelDeployment("http://127.0.0.1:1/ocid1.x")
+GENAI = OCIGenerativeAI("ocid1.compartment.oc1..a", "xai.grok-4", region="us-chicago-1")
+AWS = SageMaker("e", "us-east-1")
+GATEWAY = ModelArts("https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1b")
+APIG = ModelArts("wss://0a1b.apig.cn-north-4.huaweicloudapis.com/x")
+CHANNEL = ModelArts("http://192.168.0.7:8080")
+MAAS = ModelArts("https://api.modelarts-maas.com/v1")
+QUESTION = {"messages": [{"role": "user", "content": "Hello"}]}
+
+#: platform, whether it streams: (the longest silence, the whole call)
+DEFAULTS: list[tuple[Platform, bool, float, float]] = [
+    (DEPLOYMENT, False, 65, 330),
+    (DEPLOYMENT, True, 65, 330),
+    (GENAI, False, 240, 330),
+    (GENAI, True, 240, 3600),
+    (AWS, False, 70, 330),
+    (AWS, True, 490, 520),
+    (GATEWAY, False, 65, 330),
+    (GATEWAY, True, 65, 330),
+    (APIG, True, 65, 330),
+    (CHANNEL, False, 600, 630),
+    (CHANNEL, True, 240, 3600),
+    (MAAS, False, 600, 630),
+    (MAAS, True, 240, 3600),
+]
+
+
+def asked(platform: Platform, stream: bool, timeout: Any = None) -> Timeout:
+    return Service(platform, timeout=timeout).call(OpenAIChat(), QUESTION, stream=stream).timeout
+
+
+@pytest.mark.parametrize(("platform", "stream", "read", "total"), DEFAULTS, ids=str)
+def test_each_service_has_its_own_defaults(platform: Platform, stream: bool, read: float, total: float) -> None:
+    """
+    A little more than the service allows, so that its own reason comes first; what is given goes before.
+    """
+    common = {"connect": 10, "write": 30, "pool": 30, "first_token": None}
+
+    assert Timeout(read=read, total=total, **common) == asked(platform, stream)  # type: ignore[arg-type]
+    assert Timeout(read=5, total=total, **common) == asked(platform, stream, 5)  # type: ignore[arg-type]
+    assert Timeout(read=read, total=9, **common) == asked(platform, stream, Timeout(total=9))  # type: ignore[arg-type]
+    assert Timeout(read=None, total=total, **common) == asked(platform, stream, Timeout(read=None))  # type: ignore[arg-type]
+    assert 2 == asked(platform, stream, Timeout(first_token=2)).first_token
+    assert total == Call(platform, OpenAIChat(), QUESTION, stream=stream).timeout.total
+
+
+@pytest.mark.parametrize(("given", "total"), [(600, 630), (300, 330), (65.5, 330), (Timeout(read=600, total=400), 400)])
+def test_a_longer_silence_is_not_cut_by_the_default_of_the_whole(given: Any, total: float) -> None:
+    """
+    Who waits for 10 minutes would otherwise wait for 5 and a half.
+    """
+    assert total == asked(DEPLOYMENT, False, given).total
+
+
+def test_what_is_not_given_stays_open() -> None:
+    """
+    In a copy, a pickle and JSON, which may be used with another service.
+    """
+    given = Timeout(read=5)
+    reads = TypeAdapter(float | Timeout | None)
+
+    assert given == pickle.loads(pickle.dumps(given)) == reads.validate_json(reads.dump_json(given))
+    assert Timeout(read=5, connect="default") == given != Timeout(read=5, connect=10)
+    with pytest.raises(ValueError, match="timeout read='soon'"):
+        Timeout(read="soon")  # type: ignore[arg-type]
+
+
+def silent(seconds: float) -> Script:
+    """A script that takes its time for each answer."""
+
+    def answer(body: dict[str, Any]) -> bytes:
+        time.sleep(seconds)
+        return completion(body)
+
+    return scripted(answer)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("platform", ["oci-model-deployment", "oci-generative-ai", "modelarts"])
+def test_a_whole_response_that_does_not_come_is_asked_for_once(platform: str, way: str) -> None:
+    """
+    The server may still be working, and bill each of the requests; a stream may be asked for again.
+    """
+    model, ask, stream = WAYS[way]
+    with serving(silent(0.4)) as server, pytest.raises(StreamStalled) as caught:
+        ask(model(platform, server, timeout=0.1, max_retries=1))
+
+    assert (2 if stream else 1) == len(server.requests)
+    assert stream == caught.value.retryable
+    assert stream != ("not asked again" in str(caught.value))
+
+
+Ask = Callable[[RawServer, Any, Any, Retry], None]
+
+
+def sync(server: RawServer, speaks: Any, question: Any, retry: Retry) -> None:
+    client = Client(trust_env=False)
+    platform = OCIModelDeployment(f"{server.url}/ocid1.x/predict/v1")
+    try:
+        client.complete(Call(platform, speaks, question, stream=False, retry=retry, timeout=Timeout(read=0.1)))
+    finally:
+        client.close()
+
+
+def asyn(server: RawServer, speaks: Any, question: Any, retry: Retry) -> None:
+    async def ask() -> None:
+        client = AsyncClient(trust_env=False)
+        platform = OCIModelDeployment(f"{server.url}/ocid1.x/predict/v1")
+        try:
+            call = Call(platform, speaks, question, stream=False, retry=retry, timeout=Timeout(read=0.1))
+            await client.complete(call)
+        finally:
+            await client.aclose()
+
+    asyncio.run(ask())
+
+
+#: name: (dialect, question, retry, how many requests there are)
+ASKED: dict[str, tuple[Any, Any, Retry, int]] = {
+    "chat": (dialect("openai-chat"), QUESTION, Retry(2, base=0.01), 1),
+    "completions": (dialect("openai-completions"), {"prompt": "Hello"}, Retry(2, base=0.01), 1),
+    "vectors": (embedding_dialect("openai-embeddings"), {"input": ["a"]}, Retry(2, base=0.01), 1),
+    "a ranking": (ranking_dialect("rerank"), {"query": "a", "documents": ["b"]}, Retry(2, base=0.01), 1),
+    "as the user wants": (dialect("openai-chat"), QUESTION, Retry(2, base=0.01, read_timeouts=True), 3),
+    "a list of models, which costs nothing": (dialect("models"), {}, Retry(2, base=0.01), 3),
+}
+
+
+@pytest.mark.parametrize("ask", [sync, asyn])
+@pytest.mark.parametrize(("speaks", "question", "retry", "requests"), ASKED.values(), ids=ASKED)
+def test_a_read_timeout_is_final(ask: Ask, speaks: Any, question: Any, retry: Retry, requests: int) -> None:
+    """
+    In every dialect, unless the policy says otherwise.
+    """
+    with serving(silent(0.4)) as server:
+        with pytest.raises(StreamStalled) as caught:
+            ask(server, speaks, question, retry)
+        assert requests == len(server.requests)
+    assert caught.value.response is not None
+    assert str(caught.value) == caught.value.response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("way", ["langchain invoke", "llamaindex achat"])
+def test_a_response_cut_by_silence_is_final_too(way: str) -> None:
+    """
+    Half of a document had come.
+    """
+    begun = completion({})[:-20]
+
+    def script(server: RawServer, peer: Any) -> None:
+        while request := peer.request():
+            server.requests.append(request)
+            server.notes.append(json.loads(request.partition(b"\r\n\r\n")[2]))
+            peer.send(begun)
+            peer.sees_end()
+
+    model, ask, _ = WAYS[way]
+    with serving(script) as server, pytest.raises(MDStreamError):
+        ask(model("oci-model-deployment", server, timeout=0.2, max_retries=2))
+    assert len(server.requests) == 1
