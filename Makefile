@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test lint format type bench conformance demo picture docs dist
+.PHONY: help install test lint format type fuzz bench conformance demo picture docs dist
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -26,6 +26,11 @@ format:  ## Format the code
 
 type:  ## Check the types
 	$(BIN)/mypy
+
+MINUTES ?= 10
+
+fuzz:  ## Read generated and bent streams with new seeds, for MINUTES=10
+	$(BIN)/python tools/fuzz.py $(MINUTES)
 
 bench:  ## Measure, beside the floor and the peers, in an environment of its own
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
