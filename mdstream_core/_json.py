@@ -10,13 +10,14 @@ from typing import Any
 
 import pydantic_core
 
-_parse: Callable[[bytes | str], Any]
+#: Reads JSON that is as it should be, and raises `ValueError` for anything else.
+parse: Callable[[bytes | str], Any]
 try:
     import orjson
 except ImportError:
-    _parse = pydantic_core.from_json
+    parse = pydantic_core.from_json
 else:
-    _parse = orjson.loads
+    parse = orjson.loads
 
 #: What the fast parsers raise: a string with half a surrogate pair is a `TypeError` of pydantic's.
 _UNPARSED = (ValueError, TypeError)
@@ -25,21 +26,18 @@ _UNPARSED = (ValueError, TypeError)
 def loads(data: bytes | str) -> Any:
     """Read one JSON document; `ValueError` when it is none. What is no character becomes U+FFFD."""
     try:
-        return _parse(data)
+        return parse(data)
     except _UNPARSED:
         return _loads_bent(data)
 
 
-def loads_delta(data: bytes | str) -> tuple[Any, bool]:
-    """Read one payload of a stream, and whether a string in it may begin or end with half a surrogate pair.
+def loads_bent(data: bytes) -> Any:
+    """Read what `parse` refuses. Raises `ValueError` when it is no JSON.
 
     A server that counts UTF-16 units cuts an emoji between two payloads: the halves at the borders of a string are
-    kept, for `SurrogateJoiner` to join them. All others become U+FFFD. Raises `ValueError` when it is no JSON.
+    kept, for `SurrogateJoiner` to join them. All others become U+FFFD.
     """
-    try:
-        return _parse(data), False
-    except _UNPARSED:
-        return _loads_bent(data, keep_borders=True), True
+    return _loads_bent(data, keep_borders=True)
 
 
 def loads_lenient(text: str) -> Any:

@@ -49,7 +49,7 @@ class NativeDecoder:
         self._wholes: dict[int, str] = {}  # choice: its generated_text
         self._finished: set[int] = set()
         self._unmarked = False
-        self._joiner = SurrogateJoiner()
+        self._joiner: SurrogateJoiner | None = None
         #: What was wrong with a payload that had events too.
         self.broken: MDStreamError | None = None
 
@@ -66,11 +66,9 @@ class NativeDecoder:
         if event != "error" and (not text or text == b"[DONE]"):
             return []
         try:
-            payload = self._joiner.loads(text)
+            payload = _json.parse(text)
         except ValueError:
-            told = event == "error"
-            kind, why = (StreamFailure, "the service ended the stream") if told else (MalformedStream, "no JSON")
-            raise kind(f"{why}: {shown(text) or 'no words'}", raw=shown(text)) from None
+            payload = self._read_bent(text, event)
         events: list[Event] = []
         try:
             if event == "error":
@@ -79,7 +77,7 @@ class NativeDecoder:
                 self._read(payload, text, events)
         except UNREADABLE as error:
             self.broken = misshapen(text, error)
-        if self._joiner.active:
+        if self._joiner is not None:
             events = self._joiner.join(events)
         if self.broken and not events:
             raise self.broken
@@ -87,7 +85,19 @@ class NativeDecoder:
 
     def held(self) -> list[Event]:
         """What has come and was not told yet: half a character."""
-        return self._joiner.flush()
+        return self._joiner.flush() if self._joiner else []
+
+    def _read_bent(self, data: bytes, event: str) -> Any:
+        """A payload that a fast parser refuses: half a character, NaN, or no JSON at all."""
+        try:
+            payload = _json.loads_bent(data)
+        except ValueError:
+            kind, why = (
+                (StreamFailure, "the service ended the stream") if event == "error" else (MalformedStream, "no JSON")
+            )
+            raise kind(f"{why}: {shown(data) or 'no words'}", raw=shown(data)) from None
+        self._joiner = self._joiner or SurrogateJoiner()
+        return payload
 
     def end(self, *, is_document: bool = False) -> list[Event]:
         """Check that the answer is whole. Where a format has no mark of the end, the end of the body is it."""
@@ -101,7 +111,7 @@ class NativeDecoder:
                 self._finish(choice, "stop", events)
         if not self.over:
             raise StreamInterrupted("the stream ended before generated_text or a finish reason")
-        return [*self._joiner.flush(), *events]
+        return [*self.held(), *events]
 
     def _read(self, payload: Any, data: bytes, events: list[Event]) -> None:
         for choice, entry in enumerate(payload if isinstance(payload, list) else [payload]):

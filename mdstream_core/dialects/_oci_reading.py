@@ -11,15 +11,13 @@ from typing import Any, ClassVar
 
 from mdstream_core import _json
 from mdstream_core.dialects._choice import Choice, read_index, stream_failure
+from mdstream_core.dialects._choice_decoder import ChoiceDecoder
 from mdstream_core.dialects._finish_reasons import FAILED, read_finish_reason
-from mdstream_core.dialects._spoken import UNREADABLE, misshapen, shown
-from mdstream_core.dialects._surrogates import SurrogateJoiner
+from mdstream_core.dialects._spoken import shown
 from mdstream_core.dialects._tool_calls import ToolCalls
 from mdstream_core.errors import (
     MalformedStream,
-    MDStreamError,
     StreamFailure,
-    StreamInterrupted,
     Words,
     words_of,
 )
@@ -123,7 +121,7 @@ class OCIChoice(Choice):
         )
 
 
-class OCIDecoder:
+class OCIDecoder(ChoiceDecoder[OCIChoice]):
     """Reads one answer, streamed or whole. A format says how one of its payloads is read."""
 
     #: The format's name, as payloads name it.
@@ -131,90 +129,40 @@ class OCIDecoder:
     #: Whether the tokens are counted in an event of their own, after the one that finishes the answer.
     usage_follows: ClassVar[bool] = False
 
+    choice_class: ClassVar[type[Any]] = OCIChoice
+    reason_name: ClassVar[str] = "finishReason"
+
     def __init__(self) -> None:
-        #: What was wrong with a payload that had events too.
-        self.broken: MDStreamError | None = None
+        super().__init__()
         self._beside: dict[tuple[str, int], Any] = {}  # the extras of each choice by name
-        self._choices: dict[int, OCIChoice] = {}
-        self._unfinished = 0
-        self._joiner = SurrogateJoiner()
         self._is_whole = False
         self._served: Served | None = None
         self._counted = False
-        self._done = False
-
-    @property
-    def finished(self) -> bool:
-        """Whether every choice that was seen has finished. The usage may still come."""
-        return bool(self._choices) and not self._unfinished and self.broken is None
 
     @property
     def over(self) -> bool:
         """Whether nothing more is to come. The service may keep the connection open, so this is where to stop."""
         return self.finished and (self._counted or self._done or not self.usage_follows)
 
-    def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """The events of one payload."""
-        try:
-            payload = self._joiner.loads(data)
-        except ValueError:
-            return self._not_json(data, event)
+    def _read(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
         if not isinstance(payload, dict):
             raise MalformedStream(f"a payload that is not a JSON object: {shown(data)}", raw=shown(data))
         if not self._choices:
             self._check(payload, data)
-        events: list[Event] = []
-        try:
-            if "error" in payload or "code" in payload or event == "error":
-                self.broken = _failure(payload, data, told=event == "error") or self.broken
-            self._is_whole = self._is_whole or not _WHOLE.isdisjoint(payload)
-            self._read(payload, events)
-        except MDStreamError as error:
-            self._fail(error, data)
-        except UNREADABLE as error:
-            self._fail(misshapen(data, error), data)
-        if self._joiner.active:
-            events = self._joiner.join(events)
-        if self.broken and not events:
-            raise self.broken
-        return events
+            self._is_whole = not _WHOLE.isdisjoint(payload)
+        if "error" in payload or "code" in payload or event == "error":
+            failure = _failure(payload, data, told=event == "error")
+            if failure:
+                self._fail(failure, data)
+        self.read_payload(payload, events)
 
-    def end(self, *, is_document: bool = False) -> list[Event]:
-        """Check that the answer is whole.
-
-        Args:
-            is_document: Whether the body was one JSON document: a whole answer in it has ended with it.
-        """
-        events: list[Event] = []
-        if self.broken:
-            raise self.broken
-        if is_document and self._is_whole:
-            self._end_document(events)
-        if not self._choices:
-            raise StreamInterrupted("the stream ended without an answer: not one word was in it", code="EmptyStream")
-        if not self.finished:
-            raise StreamInterrupted("the stream ended before a finishReason" + (", with [DONE]" if self._done else ""))
-        for choice in self._choices.values():
-            choice.calls.end(cut=choice.reason == "length")
-        return [*events, *self._joiner.flush()]
-
-    def held(self) -> list[Event]:
-        """What has come and was not told yet: half a character."""
-        return self._joiner.flush()
-
-    def _fail(self, error: MDStreamError, data: bytes) -> None:
-        """Keep the first error: what comes behind it explains less."""
-        if self.broken is None:
-            error.raw = error.raw or shown(data, 2000)
-            self.broken = error
-
-    def _end_document(self, events: list[Event]) -> None:
-        for choice in self._choices.values():
-            choice.reason = choice.reason or "stop"
-            self._unfinished -= choice.confirm(events)
-
-    def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
+    def read_payload(self, payload: dict[str, Any], events: list[Event]) -> None:
+        """Add the events of a payload."""
         raise NotImplementedError
+
+    def _has_ended_with(self, choice: OCIChoice) -> bool:
+        """A whole answer stands in an envelope."""
+        return self._is_whole
 
     def choice(self, index: Any) -> OCIChoice:
         """The choice of this index; without one the first that has not finished."""
@@ -223,17 +171,9 @@ class OCIDecoder:
         choice = self._choices.get(index)
         return choice if choice is not None else self._known(read_index(index))
 
-    def _known(self, index: int) -> OCIChoice:
-        choice = self._choices.get(index)
-        if choice is None:
-            choice = self._choices[index] = OCIChoice(index)
-            self._unfinished += 1
-        return choice
-
     def reopen(self, choice: OCIChoice) -> None:
         """There is more behind a finish reason, so it was no ending."""
-        if choice.reason:
-            self._unfinished += choice.reopen()
+        self._reopen(choice)
 
     def finish(self, choice: OCIChoice, reason: Any, events: list[Event], beside: Mapping[str, Any]) -> None:
         """Take the reason why the model is done.
@@ -246,12 +186,11 @@ class OCIDecoder:
         """
         if failure := _gave_up(reason, beside):
             raise failure
-        self._unfinished -= choice.end(reason, events)
+        self._take_reason(choice, reason, events)
 
     def confirm(self, events: list[Event]) -> None:
         """Take what says that the answer is over, behind a reason that nobody knows."""
-        for choice in self._choices.values():
-            self._unfinished -= choice.confirm(events)
+        self._confirm(events)
 
     def count(self, usage: Mapping[str, Any] | None, events: list[Event]) -> None:
         """Tokens were counted, if they were."""
@@ -288,19 +227,6 @@ class OCIDecoder:
         if fitting:
             sentence = f"the answer speaks {spoken}, and the dialect reads {self.api_format}"
             raise MalformedStream(f"{sentence}: dialect={fitting!r} would fit", raw=shown(data))
-
-    def _not_json(self, data: bytes, event: str) -> list[Event]:
-        text = data.strip()
-        if text == b"[DONE]":  # of some models only
-            self._done = True
-            events: list[Event] = []
-            self.confirm(events)
-            return events
-        if event == "error":
-            raise StreamFailure(f"the service ended the stream: {shown(text) or 'no words'}", raw=shown(text))
-        if not text:
-            return []
-        raise MalformedStream(f"a payload that is not JSON: {shown(text)}", raw=shown(text))
 
 
 def _end_of(said: str, again: str) -> int | None:

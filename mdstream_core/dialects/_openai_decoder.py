@@ -9,127 +9,55 @@ from itertools import zip_longest
 from typing import Any
 
 from mdstream_core.dialects._choice import Choice, error_in_choice, failed_reason, plain, read_index, stream_failure
+from mdstream_core.dialects._choice_decoder import ChoiceDecoder, words_beside
 from mdstream_core.dialects._content_parts import read_content
 from mdstream_core.dialects._media import MEDIA
-from mdstream_core.dialects._spoken import UNREADABLE, misfit, misshapen, shown, spoken
-from mdstream_core.dialects._surrogates import SurrogateJoiner
+from mdstream_core.dialects._spoken import misfit, shown, spoken
 from mdstream_core.dialects._whole_message import read_sum
-from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamInterrupted, Words, words_of
+from mdstream_core.errors import StreamFailure, Words, words_of
 from mdstream_core.events import Event, Logprobs, ReasoningDelta, Served, TextDelta, Usage
 
 
-class OpenAIDecoder:
+class OpenAIDecoder(ChoiceDecoder[Choice]):
     """Reads one answer, streamed or whole: a container that ignores `stream` sends `message` in place of `delta`."""
 
     def __init__(self) -> None:
-        self._choices: dict[int, Choice] = {}
-        self._unfinished = 0
+        super().__init__()
         self._served: Served | None = None
-        self._done = False
         self._usage_came = False
         self._counted = False
-        self._joiner = SurrogateJoiner()
-        #: What was wrong with a payload that had events too.
-        self.broken: MDStreamError | None = None
-
-    @property
-    def finished(self) -> bool:
-        """Whether every choice that was seen has finished."""
-        return not self._unfinished and bool(self._choices) and self.broken is None
 
     @property
     def over(self) -> bool:
         """Whether `[DONE]` has come, or the usage behind the last finish reason."""
         return self.finished and (self._done or self._counted)
 
-    @property
-    def done(self) -> bool:
-        """Whether `[DONE]` has come."""
-        return self._done
-
-    def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """The events of one payload."""
-        joiner = self._joiner
-        try:
-            payload = joiner.loads(data)
-        except ValueError:
-            return self._not_json(data, event)
-        events: list[Event] = []
-        try:
-            if not isinstance(payload, dict):
-                raise misfit("openai-chat", payload, shown(data))
-            if event == "error" or payload.get("error") or not payload.get("choices"):
-                self._beside(payload, data, event)
-            self._read(payload, events)
-        except MDStreamError as error:
-            self._fail(error, data)
-        except UNREADABLE as error:
-            self._fail(misshapen(data, error), data)
-        if joiner.active:
-            events = joiner.join(events)
-        if self.broken and not events:
-            raise self.broken
-        return events
-
-    def end(self, *, is_document: bool = False) -> list[Event]:
-        """Check that the answer is whole.
-
-        Args:
-            is_document: Whether the body was one JSON document: it came whole, so that its choices have ended.
-        """
-        events: list[Event] = []
-        if self.broken:
-            raise self.broken
-        if not self._choices:
-            raise StreamInterrupted("the stream ended without an answer: not one choice was in it", code="EmptyStream")
-        if is_document:
-            self._end_document(events)
-        if not self.finished:
-            raise StreamInterrupted(self._interrupted())
-        for choice in self._choices.values():
-            choice.calls.end(cut=choice.reason == "length")
-        return [*events, *self._joiner.flush()]
-
-    def held(self) -> list[Event]:
-        """What has come and was not told yet: pieces of sound, half a character."""
-        sound = [event for choice in self._choices.values() if choice.media for event in choice.media.sound()]
-        return [*sound, *self._joiner.flush()]
-
-    def _fail(self, error: MDStreamError, data: bytes) -> None:
-        """Keep the first error: what comes behind it explains less."""
-        if self.broken is None:
-            error.raw = error.raw or shown(data, 2000)
-            self.broken = error
-
-    def _end_document(self, events: list[Event]) -> None:
-        """Finish the choices of a whole answer whose server gives no reason. Pieces of one do not end so."""
-        for choice in self._choices.values():
-            if choice.reason or choice.has_whole_messages or self._usage_came:
-                choice.reason = choice.reason or "stop"
-                self._unfinished -= choice.confirm(events)
-
-    def _interrupted(self) -> str:
-        words = sorted({choice.reason for choice in self._choices.values() if choice.reason and not choice.finished})
-        unknown = f" that is known (it said {', '.join(map(repr, words))})" if words else ""
-        return f"the stream ended before a finish reason{unknown}{', with [DONE]' if self._done else ''}"
-
-    def _beside(self, payload: dict[str, Any], data: bytes, event: str) -> None:
-        """Look for the error in a payload that is an answer in part only, or not at all."""
-        if not payload.get("choices") and (payload.get("object") == "error" or {"code", "message"} <= payload.keys()):
-            payload = {name: value for name, value in payload.items() if name != "choices"}
-        if failure := _failure(payload, data, told=event == "error"):
-            self._fail(failure, data)
-        if self.broken is None and "choices" not in payload and spoken(payload):
-            self.broken = misfit("openai-chat", payload, shown(data))
-
-    def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
-        for wire in payload.get("choices") or ():
+    def _read(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
+        if not isinstance(payload, dict):
+            raise misfit("openai-chat", payload, shown(data))
+        choices = payload.get("choices")
+        if not choices or event == "error" or payload.get("error"):
+            self._beside(payload, data, event)
+        for wire in choices or ():
             self._choice(wire, events, payload)
         if usage := payload.get("usage"):
             self._count(usage, events)
         # Announced with the first news, not before: a chunk that only says "role" is no reason not to ask again.
         if events and (self._served is None or usage):
             self._announce(_served(payload), events)
+
+    def _beside(self, payload: dict[str, Any], data: bytes, event: str) -> None:
+        """Look for the error in a payload that is an answer in part only, or not at all."""
+        if not payload.get("choices") and (payload.get("object") == "error" or {"code", "message"} <= payload.keys()):
+            payload = words_beside(payload)
+        if failure := _failure(payload, data, told=event == "error"):
+            self._fail(failure, data)
+        if self.broken is None and "choices" not in payload and spoken(payload):
+            raise misfit("openai-chat", payload, shown(data))
+
+    def _has_ended_with(self, choice: Choice) -> bool:
+        """A whole message, or a text that was counted: pieces of an answer do not end so."""
+        return choice.has_whole_messages or self._usage_came
 
     def _count(self, usage: Mapping[str, Any], events: list[Event]) -> None:
         """Take the usage. Behind a reason it confirms it, unless the server counts with every chunk."""
@@ -139,10 +67,6 @@ class OpenAIDecoder:
             self._confirm(events)
         self._usage_came = True
         self._counted = self.finished and counted.total > 0
-
-    def _confirm(self, events: list[Event]) -> None:
-        for choice in self._choices.values():
-            self._unfinished -= choice.confirm(events)
 
     def _announce(self, served: Served, events: list[Event]) -> None:
         if self._served is None:
@@ -157,52 +81,41 @@ class OpenAIDecoder:
         choice = self._choices.get(index)
         if choice is None:
             choice = self._known(read_index(index))
-        before = len(events)
-        if delta := wire.get("delta"):
-            _read_fields(delta, choice, events)
-        elif text := wire.get("text"):
+        delta = wire.get("delta")
+        if choice.reason and _has_content(wire):
+            self._reopen(choice)
+        if delta:
+            for name, value in delta.items():
+                if value and (read := _FIELDS.get(name)):
+                    read(value, choice, events, delta)
+        more = wire.get
+        if more("finish_reason") or more("logprobs") or more("message") or more("error") or delta is None:
+            self._more(wire, choice, events, payload)
+
+    def _more(self, wire: dict[str, Any], choice: Choice, events: list[Event], payload: Mapping[str, Any]) -> None:
+        """What a choice has beside its delta: a text, a whole message, probabilities, an error, its end."""
+        if text := wire.get("text"):
             choice.add_text(text, events)
-        if choice.reason and len(events) > before:
-            self._unfinished += choice.reopen()
         if message := wire.get("message"):
             _read_message(message, choice, events, is_sum="delta" in wire or payload.get("object") == _WHOLE)
         if logprobs := wire.get("logprobs"):
             events.append(Logprobs(_logprobs(logprobs), choice.index))
-        if wire.get("finish_reason") or wire.get("error"):
-            self._ending(wire, choice, events)
-
-    def _ending(self, wire: dict[str, Any], choice: Choice, events: list[Event]) -> None:
-        """Take a finish reason, or the error object of one choice."""
         if error := wire.get("error"):
             raise error_in_choice(error, wire)
-        if failure := failed_reason(wire["finish_reason"], wire):
-            raise failure
-        self._unfinished -= choice.end(wire["finish_reason"], events)
-
-    def _known(self, index: int) -> Choice:
-        """The choice of this index, a new one if it was not seen before."""
-        choice = self._choices.get(index)
-        if choice is None:
-            choice = self._choices[index] = Choice(index)
-            self._unfinished += 1
-        return choice
-
-    def _not_json(self, data: bytes, event: str) -> list[Event]:
-        text = data.strip()
-        if text == b"[DONE]":
-            self._done = True
-            events: list[Event] = []
-            self._confirm(events)
-            return events
-        if event == "error":
-            raise StreamFailure(f"the service ended the stream: {shown(text) or 'no words'}", raw=shown(text))
-        if not text:
-            return []
-        raise MalformedStream(f"a payload that is not JSON: {shown(text)}", raw=shown(text))
+        if reason := wire.get("finish_reason"):
+            if failure := failed_reason(reason, wire):
+                raise failure
+            self._take_reason(choice, reason, events)
 
 
 #: What a whole answer calls itself; a piece of one is a `chat.completion.chunk`.
 _WHOLE = "chat.completion"
+
+
+def _has_content(wire: dict[str, Any]) -> bool:
+    """Whether a chunk says something, and not only that there is nothing more."""
+    delta = wire.get("delta") or {}
+    return bool(wire.get("text")) or any(value and name in _FIELDS for name, value in delta.items())
 
 
 def _read_fields(delta: dict[str, Any], choice: Choice, events: list[Event]) -> None:

@@ -23,9 +23,9 @@ _Key = tuple[type, int, int]
 
 
 class SurrogateJoiner:
-    """Joins what `_json.loads_delta` keeps: a high half at the end of a delta waits for the next one of its kind.
+    """Joins what `_json.loads_bent` keeps: a high half at the end of a delta waits for the next one of its kind.
 
-    A half that stays alone becomes U+FFFD. Costs nothing until a payload has such a half: `active` says when one had.
+    A half that stays alone becomes U+FFFD. A decoder makes one when the first bent payload comes.
 
     >>> joiner = SurrogateJoiner()
     >>> joiner.join([TextDelta("Hi \\ud83d")])
@@ -34,18 +34,10 @@ class SurrogateJoiner:
     [TextDelta(text='😀!', choice=0)]
     """
 
-    __slots__ = ("_halves", "active")
+    __slots__ = ("_halves",)
 
     def __init__(self) -> None:
         self._halves: dict[_Key, str] = {}
-        #: Whether the events of the last payload need `join`.
-        self.active = False
-
-    def loads(self, data: bytes) -> Any:
-        """Read a payload. Raises `ValueError` when it is no JSON."""
-        payload, bent = _json.loads_delta(data)
-        self.active = bent or bool(self._halves)
-        return payload
 
     def join(self, events: list[Event]) -> list[Event]:
         """The events with whole characters."""

@@ -69,7 +69,8 @@ class CohereDecoder(_CohereDecoder):
 
     api_format: ClassVar[str] = "COHERE"
 
-    def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
+    def read_payload(self, payload: dict[str, Any], events: list[Event]) -> None:
+        """Add the events of a payload."""
         response = payload.get("chatResponse") or payload
         last = bool(read_finish_reason(response.get("finishReason")))
         if not last and "text" not in response and "toolCalls" not in response:
@@ -92,7 +93,8 @@ class CohereV2Decoder(_CohereDecoder):
 
     api_format: ClassVar[str] = "COHEREV2"
 
-    def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
+    def read_payload(self, payload: dict[str, Any], events: list[Event]) -> None:
+        """Add the events of a payload."""
         response = payload.get("chatResponse") or payload
         message, last = response.get("message") or {}, bool(read_finish_reason(response.get("finishReason")))
         if not message and not last:

@@ -23,7 +23,8 @@ from mdstream_core.events import Event, Logprobs
 class GenerateTextDecoder(OCIDecoder):
     """Reads one answer of either runtime."""
 
-    def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
+    def read_payload(self, payload: dict[str, Any], events: list[Event]) -> None:
+        """Add the events of a payload."""
         whole = payload.get("inferenceResponse")
         response = whole or payload
         several = response.get("generatedTexts") or response.get("choices")

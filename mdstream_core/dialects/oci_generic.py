@@ -38,7 +38,8 @@ class GenericDecoder(OCIDecoder):
     api_format: ClassVar[str] = "GENERIC"
     usage_follows: ClassVar[bool] = True
 
-    def _read(self, payload: dict[str, Any], events: list[Event]) -> None:
+    def read_payload(self, payload: dict[str, Any], events: list[Event]) -> None:
+        """Add the events of a payload."""
         response = payload.get("chatResponse") or payload
         choices = response.get("choices")
         if choices is not None:

@@ -1,0 +1,171 @@
+"""What the decoders of OpenAI's and OCI's formats share: the choices of an answer, its end, its first error."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+from mdstream_core import _json
+from mdstream_core.dialects._choice import Choice
+from mdstream_core.dialects._spoken import UNREADABLE, misshapen, shown
+from mdstream_core.dialects._surrogates import SurrogateJoiner
+from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamInterrupted
+from mdstream_core.events import Event
+
+C = TypeVar("C", bound=Choice)
+
+
+class ChoiceDecoder(Generic[C]):
+    """Decoder for one answer, streamed or whole, whose payloads are JSON objects. A format reads the payloads."""
+
+    #: The state of one choice.
+    choice_class: ClassVar[type[Any]] = Choice
+    #: What the format calls its finish reason.
+    reason_name: ClassVar[str] = "finish reason"
+
+    def __init__(self) -> None:
+        self._choices: dict[int, C] = {}
+        self._unfinished = 0
+        self._done = False
+        self._joiner: SurrogateJoiner | None = None
+        #: What was wrong with a payload that had events too.
+        self.broken: MDStreamError | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every choice that was seen has finished. The usage may still come."""
+        return not self._unfinished and bool(self._choices) and self.broken is None
+
+    @property
+    def done(self) -> bool:
+        """Whether `[DONE]` has come."""
+        return self._done
+
+    def feed(self, data: bytes, event: str = "") -> list[Event]:
+        """The events of one payload."""
+        try:
+            payload = _json.parse(data)
+        except ValueError:
+            return self._feed_bent(data, event)
+        if self._joiner is not None:
+            return self._joined(payload, data, event)
+        events: list[Event] = []
+        self._take(payload, data, event, events)
+        if self.broken is not None and not events:
+            raise self.broken
+        return events
+
+    def end(self, *, is_document: bool = False) -> list[Event]:
+        """Check that the answer is whole.
+
+        Args:
+            is_document: Whether the body was one JSON document: a whole answer in it has ended with it.
+        """
+        events: list[Event] = []
+        if self.broken:
+            raise self.broken
+        if not self._choices:
+            raise StreamInterrupted("the stream ended without an answer: not one choice was in it", code="EmptyStream")
+        if is_document:
+            self._end_document(events)
+        if not self.finished:
+            raise StreamInterrupted(self._interrupted())
+        for choice in self._choices.values():
+            choice.calls.end(cut=choice.reason == "length")
+        return [*events, *self._halves()]
+
+    def held(self) -> list[Event]:
+        """What has come and was not told yet: pieces of sound, half a character."""
+        sound = [event for choice in self._choices.values() if choice.media for event in choice.media.sound()]
+        return [*sound, *self._halves()]
+
+    def _read(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
+        """Add the events of a payload. Raises for what is wrong with it."""
+        raise NotImplementedError
+
+    def _has_ended_with(self, choice: C) -> bool:
+        """Whether a choice without a known finish reason is whole when a body that is one document is."""
+        raise NotImplementedError
+
+    def _take(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
+        try:
+            self._read(payload, data, event, events)
+        except MDStreamError as error:
+            self._fail(error, data)
+        except UNREADABLE as error:
+            self._fail(misshapen(data, error), data)
+
+    def _feed_bent(self, data: bytes, event: str) -> list[Event]:
+        """The events of a payload that a fast parser refuses: `[DONE]`, half a character, NaN, or no JSON at all."""
+        try:
+            payload = _json.loads_bent(data)
+        except ValueError:
+            return self._not_json(data, event)
+        self._joiner = self._joiner or SurrogateJoiner()
+        return self._joined(payload, data, event)
+
+    def _joined(self, payload: Any, data: bytes, event: str) -> list[Event]:
+        """The events of a payload, where characters may be cut in half."""
+        found: list[Event] = []
+        self._take(payload, data, event, found)
+        events = self._joiner.join(found) if self._joiner else found
+        if self.broken is not None and not events:
+            raise self.broken
+        return events
+
+    def _halves(self) -> list[Event]:
+        return self._joiner.flush() if self._joiner else []
+
+    def _fail(self, error: MDStreamError, data: bytes) -> None:
+        """Keep the first error: what comes behind it explains less."""
+        if self.broken is None:
+            error.raw = error.raw or shown(data, 2000)
+            self.broken = error
+
+    def _known(self, index: int) -> C:
+        """The choice of this index, a new one if it was not seen before."""
+        choice = self._choices.get(index)
+        if choice is None:
+            choice = self._choices[index] = self.choice_class(index)
+            self._unfinished += 1
+        return choice
+
+    def _take_reason(self, choice: C, reason: Any, events: list[Event]) -> None:
+        """Take a finish reason, which may say "not yet"."""
+        self._unfinished -= choice.end(reason, events)
+
+    def _reopen(self, choice: C) -> None:
+        """There is more behind a finish reason, so it was no ending."""
+        if choice.reason:
+            self._unfinished += choice.reopen()
+
+    def _confirm(self, events: list[Event]) -> None:
+        """Take what says that the answer is over, behind a reason that nobody knows."""
+        for choice in self._choices.values():
+            self._unfinished -= choice.confirm(events)
+
+    def _end_document(self, events: list[Event]) -> None:
+        for choice in self._choices.values():
+            if choice.reason or self._has_ended_with(choice):
+                choice.reason = choice.reason or "stop"
+                self._unfinished -= choice.confirm(events)
+
+    def _interrupted(self) -> str:
+        words = sorted({choice.reason for choice in self._choices.values() if choice.reason and not choice.finished})
+        unknown = f" that is known (it said {', '.join(map(repr, words))})" if words else ""
+        return f"the stream ended before a {self.reason_name}{unknown}{', with [DONE]' if self._done else ''}"
+
+    def _not_json(self, data: bytes, event: str) -> list[Event]:
+        text = data.strip()
+        events: list[Event] = []
+        if text == b"[DONE]":
+            self._done = True
+            self._confirm(events)
+        elif event == "error":
+            raise StreamFailure(f"the service ended the stream: {shown(text) or 'no words'}", raw=shown(text))
+        elif text:
+            raise MalformedStream(f"a payload that is not JSON: {shown(text)}", raw=shown(text))
+        return events
+
+
+def words_beside(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """An error payload without its `choices`, which would make it an answer."""
+    return {name: value for name, value in payload.items() if name != "choices"}
