@@ -370,9 +370,8 @@ def _bound(server: RawServer, **fields: Any) -> None:
 
 def _structured(server: RawServer, **fields: Any) -> None:
     model = langchain("oci-model-deployment", server, **fields)
-    model.with_structured_output({"title": "A", "type": "object", "properties": {}}, method="function_calling").invoke(
-        "?"
-    )
+    schema = {"title": "A", "type": "object", "properties": {}}
+    model.with_structured_output(schema, method="function_calling", include_raw=True).invoke("?")  # "Hi" is no call
 
 
 def _with_tools(server: RawServer, **fields: Any) -> None:

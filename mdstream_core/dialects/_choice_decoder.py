@@ -12,6 +12,9 @@ from mdstream_core.events import Event
 
 C = TypeVar("C", bound=Choice)
 
+#: In place of a payload: `[DONE]`, nothing, or what no parser reads.
+_NO_JSON = object()
+
 
 class ChoiceDecoder(Generic[C]):
     """Decoder for one answer, streamed or whole, whose payloads are JSON objects. A format reads the payloads."""
@@ -44,12 +47,19 @@ class ChoiceDecoder(Generic[C]):
         try:
             payload = _json.parse(data)
         except ValueError:
-            return self._feed_bent(data, event)
-        if self._joiner is not None:
-            return self._joined(payload, data, event)
+            payload = self._parse_bent(data)
+            if payload is _NO_JSON:
+                return self._not_json(data, event)
         events: list[Event] = []
-        self._take(payload, data, event, events)
-        if self.broken is not None and not events:
+        try:
+            self._read(payload, data, event, events)
+        except MDStreamError as error:
+            self._fail(error, data)
+        except UNREADABLE as error:
+            self._fail(misshapen(data, error), data)
+        if self._joiner is not None:
+            events = self._joiner.join(events)
+        if not events and self.broken is not None:
             raise self.broken
         return events
 
@@ -85,31 +95,14 @@ class ChoiceDecoder(Generic[C]):
         """Whether a choice without a known finish reason is whole when a body that is one document is."""
         raise NotImplementedError
 
-    def _take(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
-        try:
-            self._read(payload, data, event, events)
-        except MDStreamError as error:
-            self._fail(error, data)
-        except UNREADABLE as error:
-            self._fail(misshapen(data, error), data)
-
-    def _feed_bent(self, data: bytes, event: str) -> list[Event]:
-        """The events of a payload that a fast parser refuses: `[DONE]`, half a character, NaN, or no JSON at all."""
+    def _parse_bent(self, data: bytes) -> Any:
+        """A payload that a fast parser refuses: half a character, NaN; or `_NO_JSON`."""
         try:
             payload = _json.loads_bent(data)
         except ValueError:
-            return self._not_json(data, event)
+            return _NO_JSON
         self._joiner = self._joiner or SurrogateJoiner()
-        return self._joined(payload, data, event)
-
-    def _joined(self, payload: Any, data: bytes, event: str) -> list[Event]:
-        """The events of a payload, where characters may be cut in half."""
-        found: list[Event] = []
-        self._take(payload, data, event, found)
-        events = self._joiner.join(found) if self._joiner else found
-        if self.broken is not None and not events:
-            raise self.broken
-        return events
+        return payload
 
     def _halves(self) -> list[Event]:
         return self._joiner.flush() if self._joiner else []

@@ -88,8 +88,7 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
             for name, value in delta.items():
                 if value and (read := _FIELDS.get(name)):
                     read(value, choice, events, delta)
-        more = wire.get
-        if more("finish_reason") or more("logprobs") or more("message") or more("error") or delta is None:
+        if wire.get("finish_reason") or wire.get("logprobs") or "message" in wire or "error" in wire or delta is None:
             self._more(wire, choice, events, payload)
 
     def _more(self, wire: dict[str, Any], choice: Choice, events: list[Event], payload: Mapping[str, Any]) -> None:
