@@ -8,6 +8,7 @@ import gzip
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from _sagemaker import part, stream_head
@@ -157,25 +158,18 @@ def openai_chat(answer: Answer) -> Payloads:
 
 
 def openai_completions(answer: Answer) -> Payloads:
-    """vLLM's completions stream."""
+    """vLLM's completions stream; several choices are interleaved."""
+    head = {"id": "c1", "object": "text_completion", "created": 1, "model": "m"}
     payloads: Payloads = []
-    for at, choice in enumerate(answer.choices):
-        head = {"id": "c1", "object": "text_completion", "created": 1, "model": "m"}
+    for pieces in zip_longest(*(choice.text for choice in answer.choices), fillvalue=""):
         payloads += [
-            {**head, "choices": [{"index": at, "text": piece, "finish_reason": None}]} for piece in choice.text
+            {**head, "choices": [{"index": at, "text": piece, "finish_reason": None}]}
+            for at, piece in enumerate(pieces)
         ]
+    for at, choice in enumerate(answer.choices):
         payloads.append({**head, "choices": [{"index": at, "text": "", "finish_reason": choice.reason}]})
     if answer.usage:
-        payloads.append(
-            {
-                "id": "c1",
-                "object": "text_completion",
-                "created": 1,
-                "model": "m",
-                "choices": [],
-                "usage": _usage(answer),
-            }
-        )
+        payloads.append({**head, "choices": [], "usage": _usage(answer)})
     return [*payloads, b"[DONE]"]
 
 

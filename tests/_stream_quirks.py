@@ -236,7 +236,7 @@ def whole_message(payloads: Payloads, random: Random) -> Payloads:
             }
         )
     if in_place:
-        told = [one for one in told if not any(wire["finish_reason"] for wire in one["choices"])]
+        told = [one for one in told if any(wire["delta"] for wire in one["choices"])]
     return [*told, *frames, *rest]
 
 
@@ -580,6 +580,7 @@ _IMPOSSIBLE = [
     {"calls without their index", "a whole message at the end"},
     {"each call whole in one delta", "a whole message at the end"},
     {"each call whole in one delta", "half a character at the end of a chunk"},
+    {"each call whole in one delta", "arguments and reason in one chunk"},
     {"usage in every chunk", "usage with the reason"},
     {"usage in every chunk", "chunks without choices"},
 ]

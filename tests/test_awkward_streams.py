@@ -213,6 +213,11 @@ HALVES: dict[str, tuple[bytes, Answer]] = {
     "alone, then a letter": (sse(*text("half \ud83d", "x"), STOP), Answer("half \ufffdx")),
     "the second half alone": (sse(*text("half ", "\ude00x"), STOP), Answer("half \ufffdx")),
     "in the middle": (sse(*text("a\ud83db"), STOP), Answer("a\ufffdb")),
+    "and a whole message behind": (sse(*text("Hi \ud83d", "\ude00!"), frame({"content": "Hi 😀!"})), Answer("Hi 😀!")),
+    "and a whole message in place of the second half": (
+        sse(*text("Hi \ud83d"), frame({"content": "Hi 😀!"})),
+        Answer("Hi 😀!"),
+    ),
     "each half encoded": (
         sse(
             *text("x"),

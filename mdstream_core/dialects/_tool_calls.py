@@ -229,7 +229,7 @@ class ToolCalls:
     def _rest(self, call: _Call, entry: Mapping[str, Any]) -> ToolCallDelta | None:
         """What of a whole call was not streamed."""
         function = entry.get("function") or entry
-        name, whole, text = _name(function.get("name")), _text(function.get("arguments")).strip(), call.text
+        name, whole, text = _name(function.get("name")), _text(function.get("arguments")).strip(), _json.mend(call.text)
         if name and call.name and name != call.name:
             raise ValueError(f"the tool call {name!r}, after {call.name!r} was streamed")
         if not call.name:

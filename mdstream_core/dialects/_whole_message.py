@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from io import StringIO
 from typing import Any
 
+from mdstream_core import _json
 from mdstream_core.dialects._choice import Choice
 from mdstream_core.dialects._content_parts import read_content
 from mdstream_core.dialects._media import MEDIA
@@ -81,6 +82,8 @@ def rest_of(whole: str, streamed: str, name: str = "text") -> str:
     Raises:
         ValueError: The texts differ.
     """
+    if not streamed.isascii():
+        whole, streamed = _in_halves(whole, streamed)
     if whole.startswith(streamed):
         return whole[len(streamed) :]
     bare, core = whole.strip(), streamed.strip()
@@ -89,3 +92,17 @@ def rest_of(whole: str, streamed: str, name: str = "text") -> str:
     if bare.startswith(core):
         return bare[len(core) :]
     raise ValueError(f"a whole {name} at the end, {whole[-80:]!r}, that is not what was streamed: {streamed[-80:]!r}")
+
+
+def _in_halves(whole: str, streamed: str) -> tuple[str, str]:
+    """Both texts in a spelling that can be compared, where characters came in halves.
+
+    Pairs are joined. If the last half still waits for its other half, the whole text is cut at the same place.
+    """
+    joined = str(_json.mend(streamed, keep_borders=True))
+    size = len(joined) - 1
+    if joined and "\ud800" <= joined[-1] <= "\udbff" and whole[size : size + 1] > "\uffff":
+        units = whole[size].encode("utf-16-le")
+        high, low = units[:2].decode("utf-16-le", "surrogatepass"), units[2:].decode("utf-16-le", "surrogatepass")
+        whole = f"{whole[:size]}{high}{low}{whole[size + 1 :]}"
+    return whole, joined
