@@ -119,7 +119,7 @@ class MessageDecoder:
 _MOST_PIECES = 64
 
 #: A message of server-sent events, or the beginning of their first field's name.
-_EVENTS = re.compile(rb"\s*(data|event|id|retry|error)?:|(d|da|dat|data|e|ev|eve|even|event)\Z")
+_EVENTS = re.compile(rb"\s*((data|event|id|retry|error)?:|(d|da|dat|data|e|ev|eve|even|event)\Z)")
 
 #: A blank line, which ends an event.
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r")
