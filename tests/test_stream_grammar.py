@@ -42,7 +42,7 @@ from mdstream_core.http import Head
 from mdstream_core.transport.coding import Unpack
 
 #: How many answers each test takes; `make fuzz` takes more, and others each time.
-EXAMPLES = int(os.environ.get("MDSTREAM_FUZZ_EXAMPLES", "0")) or 120
+EXAMPLES = int(os.environ.get("MDSTREAM_FUZZ_EXAMPLES", "0")) or 60
 FIXED = "MDSTREAM_FUZZ_EXAMPLES" not in os.environ
 
 fuzzed = settings(

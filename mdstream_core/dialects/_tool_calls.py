@@ -163,6 +163,10 @@ class ToolCalls:
 
     def _read(self, entry: Mapping[str, Any]) -> ToolCallDelta | None:
         function = entry.get("function") or entry
+        if not (entry.get("id") or function.get("name")):
+            call = self._open.get(entry.get("index"))
+            if call is not None and call.name and not call.named_again:  # the next piece, as most are
+                return self._next(call, call.take("", _text(function.get("arguments"))))
         index, id = _index(entry.get("index")), _id(entry.get("id"))
         name, arguments = _name(function.get("name")), _text(function.get("arguments"))
         key = self._key(index, id)

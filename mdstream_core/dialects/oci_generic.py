@@ -23,7 +23,7 @@ from mdstream_core.dialects._oci_schema import resolved, tool_parameters
 from mdstream_core.dialects._tool_rounds import CallPlace, pair_results, with_call_ids
 from mdstream_core.dialects._whole_message import read_sum
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Event
+from mdstream_core.events import Event, TextDelta
 
 #: What a choice or its message may say beside the answer.
 _BESIDE = frozenset({"groundingMetadata", "serviceTier"})
@@ -62,7 +62,7 @@ class GenericDecoder(OCIDecoder):
         elif message:
             before = len(events)
             self._message(message, choice, events)
-            if len(events) > before:
+            if choice.reason and len(events) > before:
                 self.reopen(choice)
         if probabilities := wire.get("logprobs"):
             logprobs_event(probabilities, choice, events)
@@ -75,13 +75,23 @@ class GenericDecoder(OCIDecoder):
     def _message(self, message: Mapping[str, Any], choice: OCIChoice, events: list[Event]) -> None:
         if reasoning := message.get("reasoningContent"):
             choice.add_reasoning(reasoning, events)
-        if content := message.get("content"):
-            read_content(content, choice, events)
+        for part in _parts_of(message.get("content")):
+            text = part.get("text") if isinstance(part, dict) and part.get("type") == "TEXT" else None
+            if isinstance(text, str) and text:  # a token
+                choice.text.write(text)
+                events.append(TextDelta(text, choice.index))
+            else:
+                read_content([part], choice, events)
         if refusal := message.get("refusal"):
             choice.add_refusal(refusal, events)
         if calls := message.get("toolCalls"):
             events.extend(choice.calls.read(calls))
         self.keep(message, _ANNOTATIONS, events, choice.index)
+
+
+def _parts_of(content: Any) -> Sequence[Any]:
+    """The parts of a message's content, which may be one alone, or a text."""
+    return content if isinstance(content, list) else [content] if content else ()
 
 
 class OCIGeneric(Final):
