@@ -550,3 +550,65 @@ def test_all_members_of_a_gzip_body_are_read(way: Way, sizes: tuple[int, ...]) -
     with pytest.raises(MDStreamError, match="engine died") as caught:
         ask(way, body + gzip.compress(encode(b'{"error": {"message": "engine died"}}')) + bytes(20), coding=b"gzip")
     assert "The Nile" == caught.value.partial.text  # type: ignore[union-attr]
+
+
+REPEATED: dict[str, tuple[bytes, Answer]] = {
+    "a part beside the call": (
+        sse(chunk({"content": [{"type": "tool_use", "id": "a", "name": "pay", "input": {"to": "Ann"}}], "tool_calls": [{"index": 0, **WIRE_CALL}]}), CALLED),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "the last chunk once more": (sse(call('{"to": "Ann"}'), call('{"to":"Ann"}'), CALLED), Answer(calls=(ANN,), finish="tool_calls")),
+    "arguments as parameters": (sse(chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "pay", "parameters": {"to": "Ann"}}}]}), CALLED), Answer(calls=(("pay", '{"to": "Ann"}'),), finish="tool_calls")),
+    "two tools without arguments and ids": (sse(call("", id=None, name="lock"), call("", id=None, name="unlock"), CALLED), Answer(calls=(("lock", "{}"), ("unlock", "{}")), finish="tool_calls")),
+    "no index later, the id in all": (sse(call('{"to": '), call('"Ann"}', index=None, name=None), CALLED), Answer(calls=(ANN,), finish="tool_calls")),
+    "'null' first, then the name": (sse(call("", name="null"), call('{"to": "Ann"}'), CALLED), Answer(calls=(ANN,), finish="tool_calls")),
+    "blanks and annotations behind the reason": (sse(*text("Hi"), STOP, chunk({"content": "\n"}), chunk({"annotations": [{"url": "u"}]})), Answer("Hi\n")),
+    "an error that is none": (sse(*text("Hi"), {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "error": {"code": 0, "message": "success"}}]}), Answer("Hi")),
+    "message in pieces": (sse(frame({"content": "The "}, None), frame({"content": "Nile"})), Answer("The Nile")),
+}  # fmt: skip
+
+
+@every_way
+@pytest.mark.parametrize(("body", "expected"), REPEATED.values(), ids=REPEATED)
+def test_what_is_said_twice_or_beside_is_taken_once(way: Way, body: bytes, expected: Answer) -> None:
+    """
+    Repetitions, other names of a field, and what says nothing new change nothing.
+    """
+    assert expected == ask(way, body)
+
+
+NOT_WHOLE = {
+    "a chunk as a document": json.dumps({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "Hel"}}], "usage": {"total_tokens": 3}}).encode(),
+    "a chunk with an unknown reason": json.dumps(chunk({"content": "Hel"}, "going")).encode(),
+}  # fmt: skip
+
+
+@every_way
+@pytest.mark.parametrize("body", NOT_WHOLE.values(), ids=NOT_WHOLE)
+def test_a_piece_is_no_whole_answer(way: Way, body: bytes) -> None:
+    """
+    One chunk that is labelled a document is the beginning of a stream.
+    """
+    with pytest.raises(MDStreamError, match="before a finish reason"):
+        ask(way, body, b"application/json")
+
+
+@every_way
+def test_usage_in_every_chunk_confirms_nothing(way: Way) -> None:
+    """
+    An unknown word in each chunk, and the usage beside it: a cut is a cut.
+    """
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    with pytest.raises(MDStreamError, match="before a finish reason"):
+        ask(way, sse(*(chunk({"content": piece}, "in_progress", usage=usage) for piece in ("Hel", "lo")), done=False))
+
+
+@every_way
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf\xef\xbb\xbf", b"\xef\xbb\xbf ", b"\xe2\x80\x8b", b"\x00"], ids=repr)
+def test_what_nobody_sees_before_an_event_is_no_hole(way: Way, mark: bytes) -> None:
+    """
+    Two byte-order marks, a zero-width space: the line would be ignored, so it is an error.
+    """
+    first, second = text("The ", "Nile")
+    with pytest.raises(MDStreamError, match="byte-order mark"):
+        ask(way, sse(first, done=False) + mark + sse(second, STOP))

@@ -1,6 +1,6 @@
 """One choice of an answer while it is received: what it has said so far, and whether it has ended."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import StringIO
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ from mdstream_core.dialects._finish_reasons import FAILED, is_known, read_finish
 from mdstream_core.dialects._media import Media
 from mdstream_core.dialects._tool_calls import ToolCalls
 from mdstream_core.errors import StreamFailure, StreamTimeout, Words, words_of
-from mdstream_core.events import Event, Finish, ReasoningDelta, RefusalDelta, TextDelta
+from mdstream_core.events import Event, Finish, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
 
 class Choice:
@@ -24,7 +24,18 @@ class Choice:
     """
 
     __slots__ = (
-        *("_disproved", "_told", "calls", "finished", "has_whole_messages", "index", "media", "reason", "reasoning"),
+        *(
+            "_disproved",
+            "_told",
+            "calls",
+            "finished",
+            "has_whole_messages",
+            "has_whole_text",
+            "index",
+            "media",
+            "reason",
+            "reasoning",
+        ),
         *("refusal", "text"),
     )
 
@@ -41,15 +52,15 @@ class Choice:
         self.reason = ""
         #: Whether it ends the choice.
         self.finished = False
-        #: Whether the text comes in `message` in place of `delta`.
-        self.has_whole_messages = False
+        #: Whether the text comes in `message` in place of `delta`, or in `text`.
+        self.has_whole_messages = self.has_whole_text = False
         self._disproved: set[str] = set()
         self._told = False
 
     @property
     def has_output(self) -> bool:
         """Whether anything was received of it."""
-        return bool(self.text.tell() or self.calls or self.reasoning.tell() or self.refusal.tell())
+        return bool(self.text.tell() or self.calls or self.reasoning.tell() or self.refusal.tell() or self.media)
 
     def add_text(self, value: Any, events: list[Event]) -> None:
         """Take the next piece of text."""
@@ -169,6 +180,28 @@ def stream_failure(words: Words, raw: str, *, retryable: frozenset[int] = frozen
         retryable=status is None or status >= 500 or status in {408, 429} | retryable,
         raw=raw,
     )
+
+
+def has_output(events: Iterable[Event]) -> bool:
+    """Whether something of an answer is among these events."""
+    return any(isinstance(event, _OUTPUT) for event in events)
+
+
+_OUTPUT = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)
+
+#: Words of an error object that is there and reports none.
+_FINE = frozenset({"", "0", "200", "null", "none", "ok", "success", "false"})
+
+
+def is_error(error: Any) -> bool:
+    """Whether what stands under `error` reports one: gateways with a fixed schema send it empty, or `success`.
+
+    >>> is_error({"code": 0, "message": "success"}), is_error("null"), is_error({"message": "boom"})
+    (False, False, True)
+    """
+    if isinstance(error, Mapping):
+        return any(is_error(value) for value in error.values())
+    return bool(error) and str(error).strip().lower() not in _FINE
 
 
 def error_in_choice(error: Any, wire: Mapping[str, Any]) -> StreamFailure:

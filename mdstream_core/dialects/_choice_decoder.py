@@ -137,7 +137,7 @@ class ChoiceDecoder(Generic[C]):
 
     def _end_document(self, events: list[Event]) -> None:
         for choice in self._choices.values():
-            if choice.reason or self._has_ended_with(choice):
+            if self._has_ended_with(choice):
                 choice.reason = choice.reason or "stop"
                 self._unfinished -= choice.confirm(events)
 

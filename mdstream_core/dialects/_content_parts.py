@@ -36,11 +36,18 @@ def read_content(value: Any, choice: Choice, events: list[Event]) -> None:
         if isinstance(part, str):
             choice.add_text(part, events)
         elif part:
+            before = len(events)
             _PARTS.get(str(part.get("type") or "text").lower(), _other)(part, choice, events)
+            if len(events) == before and any(value for name, value in part.items() if name not in _SILENT):
+                _other({"type": "text", **part}, choice, events)  # its words stand where nobody looks
+
+
+#: Fields of a part that say nothing by themselves.
+_SILENT = frozenset({"type", "index", "id"})
 
 
 def _text(part: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
-    if text := part.get("text"):
+    for text in _texts(part.get("text") or part.get("content") or part.get("value") or ""):
         choice.add_text(text, events)
     if refusal := part.get("refusal"):
         choice.add_refusal(refusal, events)

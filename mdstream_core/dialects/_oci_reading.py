@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from mdstream_core import _json
-from mdstream_core.dialects._choice import Choice, read_index, stream_failure
+from mdstream_core.dialects._choice import Choice, has_output, is_error, read_index, stream_failure
 from mdstream_core.dialects._choice_decoder import ChoiceDecoder
 from mdstream_core.dialects._finish_reasons import FAILED, read_finish_reason
 from mdstream_core.dialects._spoken import shown
@@ -184,7 +184,7 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
             events: Where the end is told.
             beside: The payload or choice in which the reason stands, and an error's words may.
         """
-        if failure := _gave_up(reason, beside):
+        if (failure := _gave_up(reason, beside)) or (failure := _reported(beside)):
             raise failure
         self._take_reason(choice, reason, events)
 
@@ -195,7 +195,7 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
     def count(self, usage: Mapping[str, Any] | None, events: list[Event]) -> None:
         """Tokens were counted, if they were."""
         if usage:
-            if not self._counted:
+            if not self._counted and not has_output(events):
                 self.confirm(events)
             self._counted = True
             events.append(_usage(usage))
@@ -271,6 +271,12 @@ def _gave_up(reason: Any, beside: Mapping[str, Any]) -> StreamFailure | None:
         retryable=retryable,
         raw=str(message) if message else None,
     )
+
+
+def _reported(beside: Mapping[str, Any]) -> StreamFailure | None:
+    """The failure where a good reason has an error's message beside it."""
+    message = beside.get("errorMessage")
+    return stream_failure(Words(str(message)), str(message)) if is_error(message) else None
 
 
 def _words_in(error: Any) -> str:

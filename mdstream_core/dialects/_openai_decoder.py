@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import Any
 
-from mdstream_core.dialects._choice import Choice, error_in_choice, failed_reason, plain, read_index, stream_failure
+from mdstream_core.dialects._choice import (
+    Choice,
+    error_in_choice,
+    failed_reason,
+    has_output,
+    is_error,
+    plain,
+    read_index,
+    stream_failure,
+)
 from mdstream_core.dialects._choice_decoder import ChoiceDecoder, words_beside
 from mdstream_core.dialects._content_parts import read_content
 from mdstream_core.dialects._media import MEDIA
@@ -39,7 +48,7 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
         if not choices or event == "error" or payload.get("error"):
             self._beside(payload, data, event)
         for wire in choices or ():
-            self._choice(wire, events, payload)
+            self._choice(wire, events)
         if usage := payload.get("usage"):
             self._count(usage, events)
         # Announced with the first news, not before: a chunk that only says "role" is no reason not to ask again.
@@ -56,17 +65,18 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
             raise misfit("openai-chat", payload, shown(data))
 
     def _has_ended_with(self, choice: Choice) -> bool:
-        """A whole message, or a text that was counted: pieces of an answer do not end so."""
-        return choice.has_whole_messages or self._usage_came
+        """A whole message, or the text of a completion: pieces of an answer do not end so."""
+        return choice.has_whole_messages or choice.has_whole_text
 
     def _count(self, usage: Mapping[str, Any], events: list[Event]) -> None:
         """Take the usage. Behind a reason it confirms it, unless the server counts with every chunk."""
         counted = _usage(usage)
+        is_alone = not has_output(events)
         events.append(counted)
-        if not self._usage_came:
+        if is_alone and not self._usage_came:
             self._confirm(events)
         self._usage_came = True
-        self._counted = self.finished and counted.total > 0
+        self._counted = is_alone and self.finished and counted.total > 0
 
     def _announce(self, served: Served, events: list[Event]) -> None:
         if self._served is None:
@@ -76,7 +86,7 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
             self._served = served  # vLLM names it beside the usage only
             events.append(served)
 
-    def _choice(self, wire: dict[str, Any], events: list[Event], payload: Mapping[str, Any]) -> None:
+    def _choice(self, wire: dict[str, Any], events: list[Event]) -> None:
         index = wire.get("index") or 0
         choice = self._choices.get(index)
         if choice is None:
@@ -89,17 +99,18 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
                 if value and (read := _FIELDS.get(name)):
                     read(value, choice, events, delta)
         if wire.get("finish_reason") or wire.get("logprobs") or "message" in wire or "error" in wire or delta is None:
-            self._more(wire, choice, events, payload)
+            self._more(wire, choice, events)
 
-    def _more(self, wire: dict[str, Any], choice: Choice, events: list[Event], payload: Mapping[str, Any]) -> None:
+    def _more(self, wire: dict[str, Any], choice: Choice, events: list[Event]) -> None:
         """What a choice has beside its delta: a text, a whole message, probabilities, an error, its end."""
         if text := wire.get("text"):
             choice.add_text(text, events)
+            choice.has_whole_text = bool(wire.get("finish_reason", "stop"))
         if message := wire.get("message"):
-            _read_message(message, choice, events, is_sum="delta" in wire or payload.get("object") == _WHOLE)
+            _read_message(message, choice, events, is_beside="delta" in wire)
         if logprobs := wire.get("logprobs"):
             events.append(Logprobs(_logprobs(logprobs), choice.index))
-        if error := wire.get("error"):
+        if is_error(error := wire.get("error")):
             raise error_in_choice(error, wire)
         if reason := wire.get("finish_reason"):
             if failure := failed_reason(reason, wire):
@@ -107,14 +118,11 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
             self._take_reason(choice, reason, events)
 
 
-#: What a whole answer calls itself; a piece of one is a `chat.completion.chunk`.
-_WHOLE = "chat.completion"
-
-
 def _has_content(wire: dict[str, Any]) -> bool:
     """Whether a chunk says something, and not only that there is nothing more."""
     delta = wire.get("delta") or {}
-    return bool(wire.get("text")) or any(value and name in _FIELDS for name, value in delta.items())
+    said = [wire.get("text"), *(value for name, value in delta.items() if name in _FIELDS and name not in MEDIA)]
+    return any(value.strip() if isinstance(value, str) else value for value in said)
 
 
 def _read_fields(delta: dict[str, Any], choice: Choice, events: list[Event]) -> None:
@@ -123,9 +131,11 @@ def _read_fields(delta: dict[str, Any], choice: Choice, events: list[Event]) -> 
             read(value, choice, events, delta)
 
 
-def _read_message(message: dict[str, Any], choice: Choice, events: list[Event], *, is_sum: bool) -> None:
+def _read_message(message: dict[str, Any], choice: Choice, events: list[Event], *, is_beside: bool) -> None:
     """A message in place of a delta: the whole answer, the next piece of it, or the sum of what was streamed."""
-    if choice.has_output and (is_sum or not choice.has_whole_messages):
+    content, before = message.get("content"), choice.text.getvalue() if choice.has_whole_messages else ""
+    grows = bool(before) and isinstance(content, str) and content.startswith(before)
+    if choice.has_output and (grows or is_beside or not choice.has_whole_messages):
         read_sum(message, choice, events)
     else:
         choice.has_whole_messages = True
@@ -164,7 +174,8 @@ def _function_call(value: dict[str, Any], choice: Choice, events: list[Event], d
 
 
 def _error(value: Any, choice: Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
-    raise error_in_choice(value, delta)
+    if is_error(value):
+        raise error_in_choice(value, delta)
 
 
 def _media(name: str) -> Callable[[Any, Choice, list[Event], Mapping[str, Any]], None]:

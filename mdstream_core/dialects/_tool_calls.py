@@ -72,11 +72,16 @@ class _Call:
                 return not arguments
             begins_object = bool(name) and arguments.lstrip().startswith("{")
             return begins_object or not self._is_unfinished()
-        # "}" and then "{" can be one JSON text only inside a string, so the text is parsed at most a few times
         ended = self.last.endswith("}")
         self.named_again = self.named_again or (ended and bool(name))
         begins_anew = self.named_again and ended and arguments.lstrip().startswith("{")
-        return begins_anew and _is_json(self.text)
+        return begins_anew and not self._is_unfinished()
+
+    def is_repeated_by(self, id: str, name: str, arguments: str) -> bool:
+        """Whether this is the same call once more, whole: the last event of some servers says everything again."""
+        if not (id and id == self.wire_id and name == self.name and arguments and self.last) or self._is_unfinished():
+            return False
+        return arguments == self.text or _is_same_json(arguments, self.text)
 
     def continue_name(self, name: str) -> str:
         """The rest of a name that came in pieces, or again and longer; the call has it from now on."""
@@ -111,6 +116,7 @@ class ToolCalls:
         self._calls: list[_Call] = []
         self._open: dict[Any, _Call] = {}
         self._by_id: dict[str, _Call] = {}
+        self._ids: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._calls)
@@ -132,7 +138,9 @@ class ToolCalls:
         if entries and len(entries) < len(self._calls):
             raise ValueError(f"{len(entries)} tool calls, after {len(self._calls)} were streamed")
         streamed = len(self._calls)
-        deltas = [self._rest(self._calls[at], entry) for at, entry in enumerate(entries[:streamed])]
+        ordered = [self._by_id.get(_id(entry.get("id"))) for entry in entries[:streamed]]
+        calls = ordered if None not in ordered and len(set(map(id, ordered))) == streamed else self._calls
+        deltas = [self._rest(call, entry) for call, entry in zip(calls, entries, strict=False) if call is not None]
         added = [self._add(entry) for entry in entries[streamed:]]
         return [delta for delta in (*deltas, *added) if delta is not None]
 
@@ -163,34 +171,44 @@ class ToolCalls:
 
     def _read(self, entry: Mapping[str, Any]) -> ToolCallDelta | None:
         function = entry.get("function") or entry
-        if not (entry.get("id") or function.get("name")):
-            call = self._open.get(entry.get("index"))
-            if call is not None and call.name and not call.named_again:  # the next piece, as most are
-                return self._next(call, call.take("", _text(function.get("arguments"))))
+        call = self._open.get(entry.get("index"))
+        if call is not None and call.name and not (call.named_again or entry.get("id") or function.get("name")):
+            return self._next(call, call.take("", _arguments(function)))  # the next piece, as most are
         index, id = _index(entry.get("index")), _id(entry.get("id"))
-        name, arguments = _name(function.get("name")), _text(function.get("arguments"))
+        name, arguments = _name(function.get("name")), _arguments(function)
         key = self._key(index, id)
-        call = self._open.get(key)
-        if call is not None:
-            if id and id != call.wire_id and id in self._by_id:  # servers may mix the pieces of calls under one index
-                call = self._open[key] = self._by_id[id]
-            if call.name and name.lower() in _ABSENT:
-                name = ""
-            if self._continues_name(call, index, id, name):
-                rest = call.continue_name(name)
-                return self._next(call, call.take(id, arguments), rest)
+        call = self._find(key, index, id, is_whole=bool(name and arguments))
+        if call is not None and call.is_repeated_by(id, name, arguments):
+            return None
+        if call is not None and self._continues_name(call, index, id, name):
+            rest = call.continue_name(name)
+            return self._next(call, call.take(id, arguments), rest)
         if call is None or call.is_followed_by(id, name, arguments):
-            if not (id or name or arguments):
-                return None
-            same = call is not None and id in {"", call.wire_id}
-            call = self._open[key] = self._begin(id, name or (call.name if call and same else ""))
-            call.take(id, arguments)
-            return self._first(call)
+            return self._follow(call, key, (id, name, arguments))
         arguments = call.take(id, arguments)
         if name and not call.name:
             call.name = name
             return self._first(call)
         return self._next(call, arguments)
+
+    def _find(self, key: Any, index: Any, id: str, *, is_whole: bool) -> _Call | None:
+        """The call that an entry belongs to, or may follow."""
+        call = self._open.get(key)
+        if call is None and id and (index is None or is_whole):
+            return self._by_id.get(id)
+        if call is not None and id and id != call.wire_id and id in self._by_id:
+            call = self._open[key] = self._by_id[id]  # servers may mix the pieces of calls under one index
+        return call
+
+    def _follow(self, call: _Call | None, key: Any, said: tuple[str, str, str]) -> ToolCallDelta | None:
+        """Begin a call with this id, name and arguments."""
+        id, name, arguments = said
+        if not (id or name or arguments):
+            return None
+        same = call is not None and id in {"", call.wire_id}
+        begun = self._open[key] = self._begin(id, name or (call.name if call and same else ""))
+        begun.take(id, arguments)
+        return self._first(begun)
 
     def _first(self, call: _Call) -> ToolCallDelta | None:
         """The delta that begins a call, with all that has come; it waits for the name."""
@@ -202,10 +220,14 @@ class ToolCalls:
         return ToolCallDelta(call.index, None, name or None, arguments, self._choice)
 
     def _continues_name(self, call: _Call, index: Any, id: str, name: str) -> bool:
-        """Whether a name is the next piece of the call's: under its own index, before any arguments."""
+        """Whether a name is the next piece of the call's: under its index, before any arguments, without an id.
+
+        Where no call has an id, or all have the same, another name is another call.
+        """
         if not (self.has_named_pieces and name and call.name and name != call.name):
             return False
-        return index is not None and not call.last and id in {"", call.wire_id}
+        grows = id == call.wire_id and name.startswith(call.name)
+        return index is not None and not call.last and (grows or bool(call.wire_id and not id))
 
     def _key(self, index: Any, id: str) -> Any:
         if index is not None:
@@ -215,9 +237,10 @@ class ToolCalls:
         return next(reversed(self._open), None)
 
     def _begin(self, id: str, name: str) -> _Call:
-        known = {call.id for call in self._calls}
-        call = _Call(len(self._calls), id if id and id not in known else f"call_{uuid.uuid4().hex[:24]}", id, name)
+        own = id if id and id not in self._ids else f"call_{uuid.uuid4().hex[:24]}"
+        call = _Call(len(self._calls), own, id, name)
         self._calls.append(call)
+        self._ids.add(own)
         if id:
             self._by_id[id] = call
         return call
@@ -227,13 +250,13 @@ class ToolCalls:
         function = entry.get("function") or entry
         id = _id(entry.get("id"))
         call = self._begin(id, _name(function.get("name")))
-        call.take(id, _text(function.get("arguments")))
+        call.take(id, _arguments(function))
         return self._first(call)
 
     def _rest(self, call: _Call, entry: Mapping[str, Any]) -> ToolCallDelta | None:
         """What of a whole call was not streamed."""
         function = entry.get("function") or entry
-        name, whole, text = _name(function.get("name")), _text(function.get("arguments")).strip(), _json.mend(call.text)
+        name, whole, text = _name(function.get("name")), _arguments(function).strip(), _json.mend(call.text)
         if name and call.name and name != call.name:
             raise ValueError(f"the tool call {name!r}, after {call.name!r} was streamed")
         if not call.name:
@@ -277,12 +300,21 @@ def _id(value: Any) -> str:
 def _name(value: Any) -> str:
     """A tool's name, without the marker of gpt-oss's format that runs into it."""
     name = value if isinstance(value, str) else str(value or "")
-    return name.partition("<|")[0].rstrip() if "<|" in name else name
+    name = name.partition("<|")[0].rstrip() if "<|" in name else name
+    return "" if name.lower() in _ABSENT else name
 
 
-def _text(arguments: Any) -> str:
+#: What servers call the arguments of a call.
+_ARGUMENTS = ("arguments", "parameters", "input")
+
+
+def _arguments(function: Mapping[str, Any]) -> str:
+    """The arguments of a call as JSON text."""
+    arguments = function.get("arguments")
+    if arguments is None:
+        arguments = next((function[name] for name in _ARGUMENTS if function.get(name) is not None), None)
     if not arguments:
-        return "{}" if arguments == {} else ""
+        return "{}" if arguments == {} else "[]" if arguments == [] else ""
     return arguments if isinstance(arguments, str) else _json.dumps(arguments).decode("utf-8", "surrogatepass")
 
 

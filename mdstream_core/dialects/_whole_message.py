@@ -10,7 +10,7 @@ from io import StringIO
 from typing import Any
 
 from mdstream_core import _json
-from mdstream_core.dialects._choice import Choice
+from mdstream_core.dialects._choice import Choice, error_in_choice, is_error
 from mdstream_core.dialects._content_parts import read_content
 from mdstream_core.dialects._media import MEDIA
 from mdstream_core.errors import MalformedStream
@@ -23,6 +23,8 @@ def read_sum(message: Mapping[str, Any], choice: Choice, events: list[Event]) ->
     Raises:
         MalformedStream: It says something else than what was streamed.
     """
+    if is_error(error := message.get("error")):
+        raise error_in_choice(error, message)
     whole, beside = _read_whole(message, choice.index)
     try:
         _read_rest("text", whole.text, choice.text, choice.add_text, events)
@@ -69,7 +71,7 @@ def _entry(delta: Any) -> dict[str, Any]:
 def _read_rest(
     name: str, whole: StringIO, streamed: StringIO, add: Callable[[Any, list[Event]], None], events: list[Event]
 ) -> None:
-    if rest := rest_of(whole.getvalue(), streamed.getvalue(), name):
+    if whole.tell() and (rest := rest_of(whole.getvalue(), streamed.getvalue(), name)):
         add(rest, events)
 
 

@@ -10,13 +10,13 @@ The finish event is the last one, with the usage if there is any; the connection
 format has no ids for tool calls and gives their arguments as an object. Sources: see `_oci_reading`.
 """
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from mdstream_core import _json
 from mdstream_core.dialects import _oci_cohere_v1, _oci_cohere_v2
-from mdstream_core.dialects._choice import plain
+from mdstream_core.dialects._choice import has_output, plain
 from mdstream_core.dialects._content_parts import read_content
 from mdstream_core.dialects._dialect import Decoder, Final
 from mdstream_core.dialects._finish_reasons import read_finish_reason
@@ -45,7 +45,7 @@ class _CohereDecoder(OCIDecoder):
     def _calls(self, calls: list[Json], choice: OCIChoice, events: list[Event], *, last: bool) -> None:
         """Calls that the last event repeats are left out; the same call twice in one event is two calls."""
         for call in calls:
-            spelled = _json.dumps(call)
+            spelled = json.dumps(call, sort_keys=True).encode()
             if last and self._told[spelled]:
                 self._told[spelled] -= 1
                 continue
@@ -60,7 +60,7 @@ class _CohereDecoder(OCIDecoder):
         self.count(usage, events)
         if reason := response.get("finishReason"):
             self.finish(choice, reason, events, response)
-        if usage:
+        if usage and not has_output(events):
             self.confirm(events)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mdstream_core.dialects import _oci_asking as asking
-from mdstream_core.dialects._choice import error_in_choice, plain
+from mdstream_core.dialects._choice import error_in_choice, is_error, plain
 from mdstream_core.dialects._dialect import Decoder, Final
 from mdstream_core.dialects._finish_reasons import read_finish_reason
 from mdstream_core.dialects._oci_asking import Json, Row
@@ -48,7 +48,7 @@ class GenerateTextDecoder(OCIDecoder):
         if likelihoods := wire.get("tokenLikelihoods"):
             entries = [{"token": one.get("token"), "logprob": one.get("likelihood")} for one in likelihoods]
             events.append(Logprobs(entries, choice.index))
-        if error := wire.get("error"):
+        if is_error(error := wire.get("error")):
             raise error_in_choice(error, wire)
         if last or whole:  # a JSON document that could be read is whole; old models leave its reason out
             self.finish(choice, reason if last else "stop", events, wire)

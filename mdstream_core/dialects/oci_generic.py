@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from mdstream_core.dialects import _oci_asking as asking
-from mdstream_core.dialects._choice import error_in_choice
+from mdstream_core.dialects._choice import error_in_choice, has_output, is_error
 from mdstream_core.dialects._content_parts import read_content
 from mdstream_core.dialects._dialect import Decoder, Final
 from mdstream_core.dialects._foreign_parts import filter_assistant_content
@@ -62,12 +62,12 @@ class GenericDecoder(OCIDecoder):
         elif message:
             before = len(events)
             self._message(message, choice, events)
-            if choice.reason and len(events) > before:
+            if choice.reason and has_output(events[before:]):
                 self.reopen(choice)
         if probabilities := wire.get("logprobs"):
             logprobs_event(probabilities, choice, events)
         self.keep(wire, _BESIDE, events, choice.index)
-        if error := wire.get("error"):
+        if is_error(error := wire.get("error")):
             raise error_in_choice(error, wire)
         if reason := wire.get("finishReason"):
             self.finish(choice, reason, events, wire)

@@ -103,7 +103,7 @@ class MessageDecoder:
             self._documents += 1
             return
         whole, self._cut = _split(message)
-        self._pieces = self._pieces + 1 if self._cut else 0
+        self._pieces = 0 if not self._cut else 1 if whole else self._pieces + 1
         if self._pieces > _MOST_PIECES or len(self._cut) > self._longest:
             raise MalformedStream(f"an event of more than {_MOST_PIECES} messages, or of {self._longest} bytes")
         if whole:

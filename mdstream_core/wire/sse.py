@@ -15,8 +15,11 @@ from mdstream_core.wire import LONGEST, Frame, FramesThenError
 _BOM = b"\xef\xbb\xbf"
 _BARE = (b"{", b"<")
 
-#: The fields that carry an answer. Streams that were joined have a byte-order mark before one, in the middle.
-_FIELDS = frozenset({b"data", b"event", b"error"})
+#: What nobody sees before a line, and lines that carry something. Streams that were joined have a byte-order mark in
+#: the middle.
+_MARK = rb"(?:\xef\xbb\xbf|\xe2\x80[\x8b-\x8f]|\xe2\x81\xa0|\x00)"
+_MARKS = re.compile(rb"%b(?:%b|[ \t])*" % (_MARK, _MARK))
+_CARRIER = re.compile(rb"(?:data|event|error)(?::|\Z)|[{<]")
 _BREAK = re.compile(rb"\r\n|\r|\n")
 
 
@@ -128,7 +131,7 @@ class SSEDecoder:
         elif name == b"error" and value:
             self._event = "error"
             self._keep(value)
-        elif name.startswith(_BOM) and name.removeprefix(_BOM) in _FIELDS:
+        elif (mark := _MARKS.match(line)) and _CARRIER.match(line, mark.end()):
             raise MalformedStream(
                 "a byte-order mark in the middle of the stream: by the standard its line would be ignored, and what it "
                 "carries lost",
