@@ -21,9 +21,10 @@ _LONGEST = 4000
 _DEPTH = 8
 
 _REFUSED = re.compile(
-    r"unsupported|not (yet )?(supported|permitted|allowed|implemented|accepted|available|recogni[sz]ed)"
-    r"|(does|do|did)(n't| not|es not)? (support|allow|accept)|unknown|unrecogni[sz]ed|unexpected|extra_forbidden"
-    r"|extra (inputs|fields)|invalid (field|parameter|argument)|only (allowed|supported|valid) (when|if|with)",
+    r"unsupported|not (yet |currently )?(supported|permitted|allowed|implemented|accepted|available|recogni[sz]ed)"
+    r"|(does|do|did)(n't| not) (yet |currently )?(support|allow|accept|recogni[sz]e)|unknown|unrecogni[sz]ed"
+    r"|unexpected|extra_forbidden|extra (inputs|fields)|invalid (field|parameter|argument)"
+    r"|only (allowed|supported|valid) (when|if|with)",
     re.IGNORECASE,
 )
 
