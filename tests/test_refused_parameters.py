@@ -92,6 +92,7 @@ RENAMED = {
     "OpenAI": openai("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", "max_tokens"),
     "without param": openai("Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."),
     "FastAPI": {"detail": forbidden("max_tokens")},
+    "plain": openai("max_tokens is not supported; use max_completion_tokens, the maximum number of tokens", None, None),
 }  # fmt: skip
 
 

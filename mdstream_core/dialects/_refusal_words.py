@@ -1,6 +1,6 @@
 """What a refusal says: which parameter it refuses, and whether it refuses the parameter or only its value.
 
-How servers name what they refuse: OpenAI and OCI by `param`; vLLM, SGLang and FastAPI by `loc` of `extra_forbidden`;
+How servers name it: OpenAI and OCI by `param`; vLLM, SGLang and FastAPI by `loc` of `extra_forbidden`;
 serde (TGI, TEI), Go (Ollama), Azure and LiteLLM in their message. A name in a message counts only where the sentence
 refuses it: it may also stand there as another parameter's alternative, as a part of a tool's schema, as a role, or in
 a quotation of the request.
@@ -102,7 +102,8 @@ _OF_PARAMETER = re.compile(
 _OF_VALUE = re.compile(
     r"(unsupported|invalid)[_ ]value|\bbetween\b|\b(great|larg|small|high|low)er than\b|\bless than\b|values? from\b"
     r"|\bmust be (?!(used|made|removed|omitted|replaced|left|unset|dropped|passed|empty|null)\b)|\bat (most|least)\b"
-    r"|exceed|\brange\b|too (large|big|small|high|low)\b|\bmaximum\b|\bminimum\b|\bvalues?\b",
+    r"|exceed|\brange\b|too (large|big|small|high|low)\b|\b(max|min)imum (is|of|allowed|value)\b"
+    r"|\b(this|that|such|of) values?\b|\bvalues? (for|of|is|are|in|other|must)\b",
     re.IGNORECASE,
 )
 
