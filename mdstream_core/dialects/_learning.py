@@ -1,17 +1,17 @@
 """Dialects that remember in which form a server takes requests, and which parameters it refused."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from threading import Lock
 from typing import Any
 
 from mdstream_core.dialects._batch_limits import BatchLimit, find_batch_limit
 from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
-from mdstream_core.dialects._parameter_fallback import BOUND_TO_VALUE, renamed, without
+from mdstream_core.dialects._parameter_fallback import Change, Relaxed, Renamed, applied
 from mdstream_core.dialects._vectors import EmbeddingDecoder
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Reply
+from mdstream_core.events import Event, Reply
 
 
 class RefusedParameters:
@@ -21,62 +21,28 @@ class RefusedParameters:
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], dict[tuple[str, ...], Any]] = {}
+        self._known: dict[tuple[str, str], dict[tuple[str, str], Change]] = {}
 
-    def note(self, asked: tuple[str, str], body: Mapping[str, Any], simpler: Mapping[str, Any]) -> None:
-        """Remember what `simpler` lacks, or names otherwise. Where it is another request altogether, nothing."""
+    def note(self, asked: tuple[str, str], changes: Iterable[Change]) -> None:
+        """Remember what was changed."""
         known = self._known.setdefault(asked, {})
-        for path, change in _changes(body, simpler):
-            if isinstance(change, _Renamed):
-                known.pop((*path[:-1], change.name), None)  # the other way round, once
-            known[path] = change
+        for change in changes:
+            if isinstance(change, Renamed):
+                known.pop((change.within, change.new), None)  # the other way round, once
+            known[change.within, change.name] = change
 
     def applied(self, asked: tuple[str, str], body: dict[str, Any]) -> dict[str, Any]:
         """The body without what was refused."""
-        for path, change in list(self._known.get(asked, {}).items()):
-            body = _changed(body, path, change)
+        for change in list(self._known.get(asked, {}).values()):
+            body = applied(body, change)
         return body
-
-
-class _Renamed:
-    """The parameter has another name."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-#: A parameter is left out whatever its value is.
-_ANY = object()
-
-
-def _changes(body: Mapping[str, Any], simpler: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Parameters that were left out or renamed: their paths, and what is done with them."""
-    gone, new = body.keys() - simpler.keys(), simpler.keys() - body.keys()
-    if not gone and not new:
-        inner, then = body.get("parameters"), simpler.get("parameters")
-        if isinstance(inner, dict) and isinstance(then, dict):
-            yield from ((("parameters", *path), change) for path, change in _changes(inner, then))
-    elif len(gone) == len(new) == 1:
-        (old,), (other,) = gone, new
-        if body[old] == simpler[other] and isinstance(body[old], int):  # a limit of tokens, and no list of inputs
-            yield (old,), _Renamed(other)
-    elif not new:
-        yield from (((name,), body[name] if name in BOUND_TO_VALUE else _ANY) for name in gone)
-
-
-def _changed(body: dict[str, Any], path: tuple[str, ...], change: Any) -> dict[str, Any]:
-    name, *deeper = path
-    if name not in body:
-        return body
-    if deeper:
-        return {**body, name: _changed(body[name], tuple(deeper), change)}
-    if isinstance(change, _Renamed):
-        return renamed(body, name, change.name)
-    return without(body, (name,)) if change is _ANY or change == body[name] else body
 
 
 class Remembering:
     """Speaks as `dialect` does, without the parameters that were refused before. For one call.
+
+    What a call changes is remembered once an answer to the changed request begins: a change that is followed by
+    another refusal may have been of no use.
 
     Args:
         dialect: What is spoken.
@@ -88,6 +54,7 @@ class Remembering:
         self._dialect = dialect
         self._refused = refused
         self._asked = (dialect.name, "")
+        self._pending: tuple[Change, ...] = ()
 
     def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         """The dialect's body, without what was refused."""
@@ -96,10 +63,10 @@ class Remembering:
         return self._refused.applied(self._asked, body) if isinstance(body, dict) else body
 
     def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """As the dialect says; what it leaves out is left out from now on."""
+        """As the dialect says."""
         simpler = self._dialect.simpler(body, error)
         if simpler is not None:
-            self._refused.note(self._asked, body, simpler)
+            self._pending = simpler.changes if isinstance(simpler, Relaxed) else ()
         return simpler
 
     def continued(self, body: Mapping[str, Any], said: Reply) -> dict[str, Any] | None:
@@ -107,8 +74,54 @@ class Remembering:
         return self._dialect.continued(body, said)
 
     def decoder(self) -> Decoder:
-        """A fresh decoder."""
-        return self._dialect.decoder()
+        """A fresh decoder; of a changed request one that reports when its answer begins."""
+        decoder = self._dialect.decoder()
+        return _Reporting(decoder, self._remember) if self._pending else decoder
+
+    def _remember(self) -> None:
+        changes, self._pending = self._pending, ()
+        self._refused.note(self._asked, changes)
+
+
+class _Reporting:
+    """Reads as `inner` does, and calls `begun` at the answer's first events. An error is no answer."""
+
+    def __init__(self, inner: Decoder, begun: Callable[[], None]) -> None:
+        self._inner = inner
+        self._begun = begun
+
+    @property
+    def broken(self) -> MDStreamError | None:
+        """What was wrong with a payload that had events too."""
+        return self._inner.broken
+
+    @property
+    def finished(self) -> bool:
+        """Whether every choice has said why it finished."""
+        return self._inner.finished
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more of the answer is to come."""
+        return self._inner.over
+
+    def feed(self, data: bytes, event: str = "") -> list[Event]:
+        """The events of one payload."""
+        events = self._inner.feed(data, event)
+        if events and self._inner.broken is None:
+            self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to report
+            self._begun()
+        return events
+
+    def end(self, *, is_document: bool = False) -> list[Event]:
+        """There are no more payloads."""
+        events = self._inner.end(is_document=is_document)
+        self._begun()
+        return events
+
+    def held(self) -> list[Event]:
+        """What has come and was not told yet."""
+        return self._inner.held()
 
 
 class Learning:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from mdstream_core.dialects._parameter_fallback import renamed, without
+from mdstream_core.dialects._parameter_fallback import renamed, shown, without
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,6 @@ def adapted(body: dict[str, Any]) -> dict[str, Any]:
     spared = tuple(name for name in family.refused if name in body and body[name] != family.refused[name])
     if not spared:
         return body
-    shown = ", ".join(f"{name}={body[name]!r}" for name in spared)
-    warnings.warn(f"the model {model} does not take {shown}: not sent", RuntimeWarning, stacklevel=3)
+    refused = ", ".join(shown(name, body[name]) for name in spared)
+    warnings.warn(f"the model {model} does not take {refused}: not sent", RuntimeWarning, stacklevel=3)
     return without(body, spared)

@@ -2,18 +2,16 @@
 
 A parameter is left out only where the answer is then drawn or reported in another way, and is not another one: never
 messages, tools, a forced tool choice, a schema, stop sequences or a limit of tokens (which has a second name instead).
-
-How servers name what they refuse: OpenAI and OCI by `param`; vLLM, SGLang and FastAPI by `loc` of `extra_forbidden`;
-serde (TGI, TEI), Go (Ollama), Azure and LiteLLM in their message.
 """
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
-from mdstream_core import _json
+from mdstream_core.dialects._refusal_words import Refusal, find_refusal
 from mdstream_core.errors import (
     ContentRefused,
     ContextOverflow,
@@ -21,7 +19,6 @@ from mdstream_core.errors import (
     MDStreamError,
     ServiceError,
     StreamFailure,
-    words_of,
 )
 
 
@@ -79,52 +76,107 @@ OCI = ParameterTable(
     only={"toolChoice": ({"type": "AUTO"},)},
 )
 
-#: Parameters of which only the value that was refused is left out again.
-BOUND_TO_VALUE = frozenset(name for table in (OPENAI, OCI) for name in table.only)
 
-_REFUSED = re.compile(
-    r"unsupported|not (yet )?(supported|permitted|allowed|implemented|accepted|available|recogni[sz]ed)"
-    r"|(does|do|did)(n't| not|es not)? (support|allow|accept)|unknown|unrecogni[sz]ed|unexpected|extra_forbidden"
-    r"|extra (inputs|fields)|invalid (field|parameter|argument)|only (allowed|supported|valid) (when|if|with)",
-    re.IGNORECASE,
-)
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A parameter is left out.
 
-#: What stands behind this in a message is the list of what the server does take.
-_TAKEN = re.compile(
-    r"expected one of|(supported|allowed|valid|known|permitted) (parameters|fields|arguments|names|values)"
-    r"|did you mean|\buse ['\"`]|must be one of",
-    re.IGNORECASE,
-)
+    Attributes:
+        name: Its name in the body.
+        within: The field of the body that holds it; empty for the body itself.
+        also: What goes with it.
+        values: The values that are left out; all where it is empty.
+        taken: The values that are sent nevertheless.
+    """
 
-#: Names that are English words too: they count where a message quotes them or calls them a parameter.
-_WORDS = frozenset({"user", "seed", "store", "metadata", "n"})
+    name: str
+    within: str = ""
+    also: tuple[str, ...] = ()
+    values: tuple[Any, ...] = ()
+    taken: tuple[Any, ...] = ()
 
-_LOCATION = re.compile(r"\bloc\W{1,8}body\W{1,8}(\w+)")
+    def change(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields without it."""
+        value = fields[self.name]
+        spared = value in self.taken or (self.values and value not in self.values)
+        return dict(fields) if spared else without(fields, (self.name, *self.also))
 
 
-def relaxed(body: Mapping[str, Any], error: MDStreamError, table: ParameterTable) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A parameter has another name, `new`; `within` is the field of the body that holds it."""
+
+    name: str
+    new: str
+    within: str = ""
+
+    def change(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields with the other name."""
+        return renamed(fields, self.name, self.new)
+
+
+Change = Dropped | Renamed
+
+
+class Relaxed(dict[str, Any]):
+    """A body that was changed after refusals, and the changes in their order."""
+
+    changes: tuple[Change, ...] = ()
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any], fields: Mapping[str, Any], *changes: Change) -> Self:
+        """A body with other fields. A subclass stays what it is."""
+        relaxed = copy(body) if isinstance(body, cls) else cls()
+        relaxed.clear()
+        relaxed.update(fields)
+        relaxed.changes = (*relaxed.changes, *changes)
+        return relaxed
+
+
+def applied(body: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    """The body after a change; the same where there is nothing to change."""
+    fields = body.get(change.within) if change.within else body
+    if not isinstance(fields, Mapping) or change.name not in fields:
+        return dict(body)
+    changed = change.change(fields)
+    return {**body, change.within: changed} if change.within else changed
+
+
+def relaxed(
+    body: Mapping[str, Any], error: MDStreamError, table: ParameterTable, within: str = ""
+) -> dict[str, Any] | None:
     """The body without the one parameter that `error` says is refused, or with its other name. Warns.
 
+    Args:
+        body: What was refused.
+        error: The refusal.
+        table: The parameters of this format.
+        within: The field of the body that holds them; empty for the body itself.
+
     Returns:
-        `None` where no parameter is named, or one that the answer cannot do without.
+        A `Relaxed`; `None` where no parameter is named, or one that the answer cannot do without.
     """
-    if not _is_refusal(error):
+    fields = (body.get(within) or {}) if within else body
+    if not isinstance(fields, Mapping) or not _is_refusal(error):
         return None
-    name = _refused_parameter(error, body, table)
-    if name is None:
+    aliases = _aliases(fields, table)
+    refusal = find_refusal(error, body, lambda name: _plain(name) in aliases)
+    if refusal is None:
         return None
-    new = table.renamed.get(name)
-    if new is None and (name not in table.optional.values() or body[name] not in table.only.get(name, (body[name],))):
+    name = aliases[_plain(refusal.name)]
+    change = _change(name, fields[name], refusal, table, within)
+    if change is None or _is_way_back(body, change):
         return None
-    then = f"it is asked again with {new}" if new else "it is asked again without it"
-    warnings.warn(f"the model refuses {name}={body[name]!r:.200} ({error}): {then}", RuntimeWarning, stacklevel=3)
-    return renamed(body, name, new) if new else without(body, (name, *table.needed_by.get(name, ())))
+    then = f"with {change.new}" if isinstance(change, Renamed) else "without it"
+    facts = ", ".join(str(fact) for fact in (error.status, _short(error.code)) if fact)
+    told = f"the model refuses {shown(name, fields[name])}{facts and f' ({facts})'}: it is asked again {then}"
+    warnings.warn(told, RuntimeWarning, stacklevel=3)
+    return Relaxed.of(body, applied(body, change), change)
 
 
 def relaxed_inside(body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
     """The same for the `parameters` of TGI and LMI."""
-    simpler = relaxed(body.get("parameters") or {}, error, HUGGING_FACE)
-    return None if simpler is None else {**body, "parameters": simpler}
+    return relaxed(body, error, HUGGING_FACE, within="parameters")
 
 
 def without(body: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -137,35 +189,53 @@ def renamed(body: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
     return without(body, (old,)) if new in body else {(new if key == old else key): body[key] for key in body}
 
 
+#: Values of parameters that are a choice of few.
+_CHOICES = frozenset({"auto", "none", "required", "any", "default", "flex", "priority", "standard", "scale"})
+
+
+def shown(name: str, value: Any) -> str:
+    """A parameter in a warning: with its value where that is a number, a flag or a known choice, and no secret.
+
+    >>> shown("seed", 7), shown("tool_choice", "auto"), shown("user", "Jane"), shown("metadata", {"key": "x"})
+    ('seed=7', 'tool_choice=auto', 'user', 'metadata')
+    """
+    if isinstance(value, str):
+        return f"{name}={value}" if value in _CHOICES else name
+    is_short = isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= 64)
+    return f"{name}={value}" if is_short else name
+
+
+def _short(code: str | None) -> str:
+    return code if code and re.fullmatch(r"[\w.-]{1,64}", code) else ""
+
+
+def _change(name: str, value: Any, refusal: Refusal, table: ParameterTable, within: str) -> Change | None:
+    """What is done about a refusal; a limit of tokens that is too high is no case for its other name."""
+    if new := table.renamed.get(name):
+        return None if refusal.of_value else Renamed(name, new, within)
+    if name not in table.optional.values() or value not in table.only.get(name, (value,)):
+        return None
+    also = table.needed_by.get(name, ())
+    if refusal.default and value not in refusal.default:
+        return Dropped(name, within, also, taken=refusal.default)
+    bound = refusal.of_value or name in table.only
+    return Dropped(name, within, also, values=(value,) if bound else ())
+
+
+def _is_way_back(body: Mapping[str, Any], change: Change) -> bool:
+    """Whether both names were refused: the same question is not asked under the first one again."""
+    before = body.changes if isinstance(body, Relaxed) else ()
+    return isinstance(change, Renamed) and any(
+        isinstance(earlier, Renamed) and earlier.new == change.name for earlier in before
+    )
+
+
 def _is_refusal(error: MDStreamError) -> bool:
     """Whether the request was refused, and not for what is in it. Containers of DJL and streams have other classes."""
     if isinstance(error, ContextOverflow | ContentRefused):
         return False
     wrapped = isinstance(error, ServiceError | StreamFailure) and error.status in {400, 422, 424}
     return isinstance(error, InvalidRequest) or wrapped
-
-
-def _refused_parameter(error: MDStreamError, body: Mapping[str, Any], table: ParameterTable) -> str | None:
-    """The name in the body of the parameter that a refusal names."""
-    aliases = _aliases(body, table)
-    raw = error.raw or ""
-    said, param = _said(error, raw)
-    if not _REFUSED.search(said) and "extra_forbidden" not in raw:
-        return None
-    if param:
-        return next((aliases[part] for part in map(_plain, param.split(".")) if part in aliases), None)
-    if located := _LOCATION.search(raw):
-        return aliases.get(_plain(located[1]))
-    message = _TAKEN.split(said)[0]
-    return next((aliases[_plain(name)] for name in _mentioned(message, aliases)), None)
-
-
-def _said(error: MDStreamError, raw: str) -> tuple[str, str]:
-    """What a server said, without what we add to it, and the parameter that it names beside its words."""
-    document = _document(raw)
-    if document is None or (words := words_of(document)) is None:
-        return f"{error.code or ''} {error} {raw}", ""
-    return f"{words.code or ''} {error.code or ''} {words.message}", _param(document)
 
 
 def _aliases(body: Mapping[str, Any], table: ParameterTable) -> dict[str, str]:
@@ -182,39 +252,3 @@ def _plain(name: str) -> str:
     ('paralleltoolcalls', 'topp', 'topp')
     """
     return re.sub(r"^is(?=[A-Z_])", "", name).replace("_", "").lower()
-
-
-def _mentioned(message: str, aliases: Mapping[str, str]) -> Iterator[str]:
-    """The names of parameters in a message, in its order."""
-    for found in re.finditer(r"[A-Za-z]+(?:_[A-Za-z]+)*", message):
-        name, before = found[0], message[max(0, found.start() - 24) : found.start()]
-        if _plain(name) in aliases and (name not in _WORDS or _CALLED.search(before)):
-            yield name
-
-
-#: How deeply errors are unwrapped.
-_DEPTH = 8
-
-_CALLED = re.compile(
-    r"(['\"`]|body\W{1,4}|(parameter|argument|field|supplied|option|property)s?\W{1,3})$", re.IGNORECASE
-)
-
-
-def _param(document: Mapping[str, Any], depth: int = 0) -> str:
-    """`param` of the innermost error of a body, whose message may be another error's JSON."""
-    names = {str(name).lower(): value for name, value in document.items()}
-    for name in ("error", "message", "originalmessage", "error_msg", "detail"):
-        value = names.get(name)
-        inner = _document(value) if isinstance(value, str) else value
-        if isinstance(inner, dict) and depth < _DEPTH and (param := _param(inner, depth + 1)):
-            return param
-    own = names.get("param")
-    return own if isinstance(own, str) else ""
-
-
-def _document(text: str) -> dict[str, Any] | None:
-    try:
-        found = _json.loads(text) if text.lstrip().startswith("{") else None
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None

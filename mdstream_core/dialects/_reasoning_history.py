@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mdstream_core.dialects._dialect import Decoder, Dialect
+from mdstream_core.dialects._parameter_fallback import Relaxed
 from mdstream_core.errors import ContentRefused, ContextOverflow, InvalidRequest, MDStreamError
 from mdstream_core.events import Reply
 
@@ -176,7 +177,7 @@ class ReasoningHistory:
             told = f"the server refuses {' and '.join(sorted(new))} in messages ({error}): they are sent without it"
             warnings.warn(told, RuntimeWarning, stacklevel=2)
         self._rule = self._learned[self._model] = other
-        return {**body, "messages": messages}
+        return Relaxed.of(body, {**body, "messages": messages})
 
     def continued(self, body: Mapping[str, Any], said: Reply) -> Json | None:
         """The inner dialect's."""

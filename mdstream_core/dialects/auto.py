@@ -10,7 +10,7 @@ from mdstream_core.dialects._dialect import Decoder
 from mdstream_core.dialects._native import NativeDecoder, prompt
 from mdstream_core.dialects._native_names import flatten_parameters
 from mdstream_core.dialects._openai_decoder import OpenAIDecoder
-from mdstream_core.dialects._parameter_fallback import relaxed_inside
+from mdstream_core.dialects._parameter_fallback import Relaxed, relaxed_inside
 from mdstream_core.dialects._spoken import NATIVE, misfit, spoken
 from mdstream_core.dialects.lmi import JumpStartLlama
 from mdstream_core.dialects.openai import OpenAIChat
@@ -107,7 +107,7 @@ class Auto(OpenAIChat):
         return AutoDecoder()
 
 
-class _Inputs(dict[str, Any]):
+class _Inputs(Relaxed):
     """`inputs` and `parameters`, with the chat that they were made from."""
 
     def __init__(self, chat: Mapping[str, Any]) -> None:
