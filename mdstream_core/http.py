@@ -18,8 +18,27 @@ def is_secret(name: str) -> bool:
 
 
 def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
-    """A copy of `headers` that may be shown: credentials left out."""
-    return {name: value for name, value in headers.items() if not is_secret(name)}
+    """A copy of `headers` that may be shown: credentials left out, also those in the URL of a redirect."""
+    shown = {name: value for name, value in headers.items() if not is_secret(name)}
+    return {name: strip_credentials(value) if name.lower() in _URLS else value for name, value in shown.items()}
+
+
+#: Headers whose values are URLs.
+_URLS = frozenset({"location", "content-location", "refresh"})
+
+#: A URL's user and password; and what stands behind its path: parameters, query, fragment.
+_USER = re.compile(r"(?<=//)[^/?#]*@")
+_BEHIND_PATH = re.compile(r"[;?#].*", re.DOTALL)
+
+
+def strip_credentials(url: str) -> str:
+    """A URL without what may hold a credential; `…` stands for what was left out behind the path.
+
+    >>> strip_credentials("https://bob:s3cret@host/path?token=x")
+    'https://host/path?…'
+    """
+    bare = _USER.sub("", url)
+    return _BEHIND_PATH.sub(lambda match: f"{match[0][0]}…", bare)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +131,10 @@ class Timeout:
     def with_defaults(self, defaults: "Timeout") -> "Timeout":
         """The same with `defaults` where nothing was given."""
         given = {name: value for name in self.__slots__ if (value := getattr(self, name)) != "default"}
-        read, total = given.get("read"), defaults.total
-        if "total" not in given and isinstance(read, int | float) and isinstance(total, int | float):
-            given["total"] = max(total, read + _BEYOND)
+        total = defaults.total
+        waits = [wait for name in ("read", "first_token") if isinstance(wait := given.get(name), int | float)]
+        if waits and "total" not in given and isinstance(total, int | float):
+            given["total"] = max(total, max(waits) + _BEYOND)
         return replace(defaults, **given)
 
 

@@ -18,7 +18,8 @@ class Retry:
         most: How many times to ask again; 0 means one request.
         base: The first wait is between half of this many seconds and all of it; each further one twice as long ("equal
             jitter").
-        longest: No wait is longer than this many seconds. A service that asks for a longer one gets no second request.
+        longest: No wait is longer than this many seconds, but for the share that is spread over a `Retry-After`. A
+            service that asks for a longer one gets no second request.
         read_timeouts: Whether to ask again for a whole response that did not come within `Timeout.read`. By default
             not: the server may still be working on the request, and bill it. A stream is asked for again.
     """
@@ -36,7 +37,7 @@ class Retry:
         """The error; a read timeout of a `whole` response is marked as final, and says why."""
         if whole and not self.read_timeouts and isinstance(error, StreamStalled) and error.code != "WriteTimeout":
             error.retryable = False
-            hint = "the server may still be working on it, so it is not asked again: stream, or raise timeout.read"
+            hint = "the server may still be working on it, so it is not asked again: allow more time, or stream it"
             error.args = (f"{error} ({hint})",)
         return error
 

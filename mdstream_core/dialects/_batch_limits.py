@@ -38,6 +38,8 @@ def find_batch_limit(error: MDStreamError, inputs: int, size: int) -> BatchLimit
     if inputs < 2 or isinstance(error, ContextOverflow) or not isinstance(error, InvalidRequest | ServerError):
         return None
     words = f"{error} {error.raw or ''}"
+    if isinstance(error, ServerError) and _is_busy(error.status, words.lower()):
+        return None
     numbers = (int(number) for match in _LIMIT.finditer(words) for number in match.groups() if number)
     if (limit := next((number for number in numbers if 0 < number < inputs), None)) is not None:
         return BatchLimit(inputs=limit)
@@ -46,6 +48,15 @@ def find_batch_limit(error: MDStreamError, inputs: int, size: int) -> BatchLimit
     if error.status == 413 or _TOO_LARGE.search(words):
         return BatchLimit(size=size // 2)
     return None
+
+
+#: The statuses of a failed server under which a container reports that a request is wrong.
+_OF_CONTAINERS = frozenset({424, 500})
+
+
+def _is_busy(status: int | None, words: str) -> bool:
+    """Whether a failed server speaks of its own load, and not of the request's batch."""
+    return "queue" in words or (status not in _OF_CONTAINERS and "batch" not in words)
 
 
 _INPUTS = r"(?:inputs?|texts?|documents?|sentences?|strings?|items?|instances?|elements?|queries|array|list)"
@@ -66,7 +77,7 @@ _LIMIT = re.compile(
             rf"maximum length {_NUMBER}, but got",
             rf"maxItems\W{{0,10}}{_NUMBER}",
             rf"max(?:imum)?(?: allowed)? number of {_INPUTS}\W*(?:is|of)?\W*{_NUMBER}",
-            rf"\b{_INPUTS}\b[^.]{{0,60}}?{_AT_MOST}\W{{0,10}}{_NUMBER}",
+            rf"\b{_INPUTS}\b(?! length)[^.]{{0,60}}?{_AT_MOST}\W{{0,10}}{_NUMBER}",
             rf"{_AT_MOST} {_NUMBER} {_INPUTS}\b",
             rf"takes {_NUMBER} at most",
             rf"{_NUMBER} {_INPUTS}(?:\(s\))?(?: is| are)? allowed",

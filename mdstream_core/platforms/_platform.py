@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from mdstream_core._version import __version__
 from mdstream_core.errors import ContextOverflow, MalformedStream, ServiceError, Words, is_too_long
-from mdstream_core.http import Head, Request, Timeout
+from mdstream_core.http import Head, Request, Timeout, strip_credentials
 from mdstream_core.wire import Frames
 from mdstream_core.wire.jsonlines import JSONLinesDecoder, LabelledDocumentDecoder, LabelledStreamDecoder
 
@@ -141,20 +141,23 @@ def _timestamp(text: str) -> float | None:
 
 def is_overflow(status: int, said: Words) -> bool:
     """Whether an error response says that the question is too long."""
-    return status not in _NOT_OF_LENGTH and is_too_long(f"{said.code or ''} {said.message}")
+    words = f"{said.code or ''} {said.message}"
+    if status in _NOT_OF_LENGTH or not is_too_long(words):
+        return False
+    return status < 500 or (_COUNTED.search(words) is not None and "out of memory" not in words.lower())
 
 
-#: Statuses that say something else, whatever words stand beside: a key, a name, tokens per minute.
-_NOT_OF_LENGTH = frozenset({401, 403, 404, 429})
+#: Statuses that say something else, whatever words stand beside: a key, a name, tokens per minute, a busy server.
+_NOT_OF_LENGTH = frozenset({401, 403, 404, 408, 429, 502, 503, 504})
+
+#: A server that failed may speak of its context, too: only one that counts says that the question is too long.
+_COUNTED = re.compile(r"[0-9]")
 
 
 def redirect_hint(head: Head) -> str:
     """What to do about a redirect, with the URL that it leads to; a query may hold a key and is left out."""
-    location = head.headers.get("location", "").strip()
-    path, _, query = location.partition("?")
-    target = (
-        f"it leads to {path[:500]}{'?…' if query else ''}; give that URL" if location else "give the URL it leads to"
-    )
+    location = strip_credentials(head.headers.get("location", "").strip())
+    target = f"it leads to {location[:500]}; give that URL" if location else "give the URL it leads to"
     return f"a redirect is not followed, because the request carries a credential: {target}"
 
 

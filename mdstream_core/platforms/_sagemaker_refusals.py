@@ -62,12 +62,15 @@ def refusal(head: Head, body: bytes) -> ServiceError:
     """The error that an error status, its headers and its body spell."""
     facts = _facts(body)
     code = _code(head, facts)
-    said = parse_error_body(body).message
+    parsed = parse_error_body(body)
+    said = parsed.message
     raw = body[:4000].decode("utf-8", "replace")
     if code == "ModelError":
-        return _model_error(facts, raw, seconds(head))
+        return _model_error(facts, body, raw, seconds(head))
     kind, cure = _MEANINGS.get(code or "", (service_error(head.status), _other(head)))
-    if kind is InvalidRequest and "not found" in said.lower():
+    if is_overflow(head.status, parsed):
+        kind, cure = ContextOverflow, ""
+    elif kind is InvalidRequest and "not found" in said.lower():
         kind, cure = NotFound, _MISSING
     status = 404 if kind is NotFound else 429 if kind is RateLimited else head.status
     message = f"{head.status}{f' {code}' if code else ''}: {said or 'no words'}"
@@ -76,12 +79,12 @@ def refusal(head: Head, body: bytes) -> ServiceError:
     )
 
 
-def _model_error(facts: Mapping[str, Any], raw: str, retry_after: float | None) -> ServiceError:
+def _model_error(facts: Mapping[str, Any], body: bytes, raw: str, retry_after: float | None) -> ServiceError:
     """The container answered with an error: its status decides, and its words come first."""
     number = str(facts.get("originalstatuscode") or "")
     status = int(number) if number.isdecimal() and 400 <= int(number) < 600 else 424
     original = str(facts.get("originalmessage") or facts.get("message") or "")
-    container = parse_error_body(original.encode("utf-8", "replace"))
+    container = parse_error_body(original.encode("utf-8", "replace") if original else body)
     kind = service_error(status)
     if kind is AuthenticationError:  # the container's own; AWS's keys were good
         kind = PermissionDenied

@@ -1,0 +1,66 @@
+"""What errors show of a redirect, and which refusals speak of a question's length."""
+
+import json
+
+import pytest
+
+from mdstream_core import OCIModelDeployment, SageMaker
+from mdstream_core.errors import ContextOverflow, InvalidRequest, RateLimited, ServerError
+from mdstream_core.http import Head, without_secrets
+
+DEPLOYMENT = OCIModelDeployment("http://127.0.0.1:1/ocid1.x")
+ENDPOINT = SageMaker("e", "us-east-1")
+
+LOCATIONS = {
+    "a user and a password": ("https://bob:s3cret@host/path", "https://host/path"),
+    "a query": ("https://host/path?token=s3cret", "https://host/path?…"),
+    "a fragment": ("https://host/path#access_token=s3cret", "https://host/path#…"),
+    "a parameter": ("https://host/path;jsessionid=s3cret", "https://host/path;…"),
+    "all, without a scheme": ("//bob:s3cret@host/path?key=s3cret#s3cret", "//host/path?…"),
+    "a path": ("/moved", "/moved"),
+}
+
+
+@pytest.mark.parametrize(("location", "shown"), LOCATIONS.values(), ids=LOCATIONS)
+def test_a_redirect_shows_no_credential(location: str, shown: str) -> None:
+    """
+    Neither in the message nor among the headers that an error carries.
+    """
+    for platform in (DEPLOYMENT, ENDPOINT):
+        error = platform.refused(Head(307, {"location": location}), b"")
+
+        assert shown in str(error)
+        assert "s3cret" not in str(error)
+    assert {"location": shown} == without_secrets({"location": location})
+
+
+REFUSALS = {
+    "loading": (503, "Model is loading: computing the maximum context length", ServerError),
+    "out of memory": (500, "CUDA out of memory: KV cache for maximum context length 4096", ServerError),
+    "no number": (500, "cannot determine the maximum context length", ServerError),
+    "counted": (500, "This model's maximum context length is 4096 tokens, you requested 5000", ContextOverflow),
+    "a bad request": (400, "prompt is too long: 5000 tokens > 4096", ContextOverflow),
+    "too many": (429, "prompt is too long for the tokens of this minute", RateLimited),
+    "something else": (400, "temperature must be positive", InvalidRequest),
+}
+
+
+@pytest.mark.parametrize(("status", "words", "kind"), REFUSALS.values(), ids=REFUSALS)
+@pytest.mark.parametrize("platform", [DEPLOYMENT, ENDPOINT], ids=["oci", "sagemaker"])
+def test_a_busy_server_is_no_question_that_is_too_long(
+    platform: OCIModelDeployment | SageMaker, status: int, words: str, kind: type[Exception]
+) -> None:
+    """
+    Only a status that can mean it, and words that count, say that the question is too long.
+    """
+    assert type(platform.refused(Head(status), json.dumps({"error": {"message": words}}).encode())) is kind
+
+
+def test_a_containers_own_body_is_quoted() -> None:
+    """
+    SageMaker's header may stand over the container's body as it is, without an envelope.
+    """
+    head = Head(424, {"x-amzn-errortype": "ModelError"})
+
+    assert "boom" in str(ENDPOINT.refused(head, b'{"error": {"message": "boom"}}'))
+    assert isinstance(ENDPOINT.refused(head, b'{"error": "prompt is too long: 5 tokens > 4"}'), ContextOverflow)
