@@ -24,7 +24,7 @@ from mdstream_core.dialects._oci_asking import Json, streamed
 from mdstream_core.dialects._oci_quirks import simpler
 from mdstream_core.dialects._oci_reading import OCIChoice, OCIDecoder
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Event, Logprobs
+from mdstream_core.events import Event, Logprobs, TextDelta
 
 #: What is said beside the answer.
 _BESIDE = frozenset({"citations", "documents", "searchQueries", "isSearchRequired"})
@@ -38,8 +38,10 @@ class _CohereDecoder(OCIDecoder):
         self._told: Counter[bytes] = Counter()
 
     def _text(self, text: Any, choice: OCIChoice, events: list[Event], *, last: bool) -> None:
-        new = choice.unsaid(plain(text)) if text and last else text
-        if new:
+        if isinstance(text, str) and text and not last:  # a token
+            choice.text.write(text)
+            events.append(TextDelta(text, choice.index))
+        elif new := choice.unsaid(plain(text)) if text and last else text:
             choice.add_text(new, events)
 
     def _calls(self, calls: list[Json], choice: OCIChoice, events: list[Event], *, last: bool) -> None:
@@ -72,15 +74,18 @@ class CohereDecoder(_CohereDecoder):
     def read_payload(self, payload: dict[str, Any], events: list[Event]) -> None:
         """Add the events of a payload."""
         response = payload.get("chatResponse") or payload
-        last = bool(read_finish_reason(response.get("finishReason")))
+        reason = response.get("finishReason")
+        last = bool(reason and read_finish_reason(reason))
         if not last and "text" not in response and "toolCalls" not in response:
             self.keep(response, _BESIDE, events)
             return
         choice = self.choice(0)
         self._text(response.get("text"), choice, events, last=last)
-        self._calls(response.get("toolCalls") or [], choice, events, last=last)
+        if calls := response.get("toolCalls"):
+            self._calls(calls, choice, events, last=last)
         self.keep(response, _BESIDE, events)
-        self._end(response, choice, events)
+        if reason or "usage" in response:
+            self._end(response, choice, events)
         self.name(events, payload.get("modelId"))
 
     def _call(self, call: Json, choice: OCIChoice) -> list[Any]:
@@ -96,7 +101,8 @@ class CohereV2Decoder(_CohereDecoder):
     def read_payload(self, payload: dict[str, Any], events: list[Event]) -> None:
         """Add the events of a payload."""
         response = payload.get("chatResponse") or payload
-        message, last = response.get("message") or {}, bool(read_finish_reason(response.get("finishReason")))
+        message, reason = response.get("message") or {}, response.get("finishReason")
+        last = bool(reason and read_finish_reason(reason))
         if not message and not last:
             return
         choice = self.choice(0)
