@@ -85,7 +85,7 @@ def _human(message: HumanMessage) -> list[dict[str, Any]]:
     wires: list[dict[str, Any]] = [
         {
             "role": "tool",
-            "tool_call_id": block["tool_use_id"],
+            "tool_call_id": None if (id := block.get("tool_use_id")) is None else str(id),
             "content": _content(block.get("content") or "", joined="\n"),
         }
         for block in results
@@ -128,7 +128,7 @@ def _assistant_part(block: str | Mapping[str, Any]) -> Part | None:
         return _assistant_part(value) if isinstance(value, Mapping) else None
     try:
         part = _part(block)
-    except (ValueError, TypeError, AttributeError):
+    except ValueError:
         part = None
     if part is not None and (part["type"] != "text" or isinstance(part["text"], str)):
         return part
@@ -151,7 +151,9 @@ def _joined(parts: list[Part], joint: str) -> str | list[Part]:
 
 
 def _type(block: str | Mapping[str, Any]) -> str:
-    return "text" if isinstance(block, str) else str(block.get("type", "text"))
+    if isinstance(block, str):
+        return "text"
+    return str(block.get("type", "text")) if isinstance(block, Mapping) else type(block).__name__
 
 
 def _part(block: str | Mapping[str, Any]) -> Part | None:
@@ -166,10 +168,14 @@ def _part(block: str | Mapping[str, Any]) -> Part | None:
         known = name in _PARTS
         what = f"lacks {error}" if known else f"cannot be sent: known are {', '.join(sorted(_PARTS))}"
         raise ValueError(f"a content block of type {name!r} {what}") from None
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"a content block of type {name!r} has another shape: {error}") from error
 
 
 def _text(block: Mapping[str, Any]) -> Part:
-    return {"type": "text", "text": block["text"]}
+    if not isinstance(text := block["text"], str):
+        raise TypeError(f"its text is a {type(text).__name__}")
+    return {"type": "text", "text": text}
 
 
 def _as_it_is(block: Mapping[str, Any]) -> Part:

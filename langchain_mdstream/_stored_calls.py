@@ -5,6 +5,7 @@ where a result follows: without its call a result is refused by servers, and so 
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from typing import Any
@@ -25,7 +26,7 @@ _ARGUMENTS = ("args", "input", "arguments", "partial_json")
 
 
 def find_calls_in_content(message: AIMessage, known: set[Any], following: Iterable[BaseMessage]) -> list[Call]:
-    """Find the calls that only a content block has and that a result follows.
+    """Find the calls that only a content block has and that a result follows; of one id, as many as there are results.
 
     Args:
         message: A message of a model.
@@ -34,22 +35,29 @@ def find_calls_in_content(message: AIMessage, known: set[Any], following: Iterab
     """
     if isinstance(message.content, str):
         return []
-    found = {call[0]: call for block in message.content if (call := _read_call(block)) is not None}
-    if not found.keys() - known:
+    found = [call for block in message.content if (call := _read_call(block)) is not None and call[0] not in known]
+    if not found:
         return []
-    answered = _find_result_ids(following) - known
-    return [call for id, call in found.items() if id in answered]
+    results = _count_results(following)
+    return [call for call in found if _take(results, call[0])]
 
 
-def _find_result_ids(following: Iterable[BaseMessage]) -> set[Any]:
-    """Collect the ids of the tool results before the next message of a model."""
-    ids: set[Any] = set()
+def _count_results(following: Iterable[BaseMessage]) -> Counter[str]:
+    """Count the tool results under each id before the next message of a model."""
+    counted: Counter[str] = Counter()
     for message in takewhile(lambda message: not isinstance(message, AIMessage), following):
         if isinstance(message, ToolMessage):
-            ids.add(message.tool_call_id)
+            counted[message.tool_call_id] += 1
         elif isinstance(message.content, list):  # Anthropic's results stand in a human message
-            ids |= {block.get("tool_use_id") for block in message.content if isinstance(block, Mapping)}
-    return ids - {None}
+            blocks = (block for block in message.content if isinstance(block, Mapping))
+            counted.update(str(id) for block in blocks if (id := block.get("tool_use_id")) is not None)
+    return counted
+
+
+def _take(results: Counter[str], id: Any) -> bool:
+    """Take a result of this id away; false where there is none left."""
+    results[id] -= 1
+    return results[id] >= 0
 
 
 def _read_call(block: Any) -> Call | None:
@@ -61,13 +69,14 @@ def _read_call(block: Any) -> Call | None:
         return _read_call(block.get("value"))
     if isinstance(inside := block.get("toolUse"), Mapping):
         return _read_call({**inside, "type": "tool_use"})
-    if kind not in _CALLS:
+    if not isinstance(kind, str) or kind not in _CALLS:
         return None
     given = _first(block, _ARGUMENTS) or {}
     if kind == "custom_tool_call":
         given = {"__arg1": given}  # as LangChain writes a call whose input is no JSON
     text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-    return _first(block, _IDS), block.get("name"), text
+    id = _first(block, _IDS)
+    return id if id is None else str(id), block.get("name"), text
 
 
 def _first(block: Mapping[str, Any], names: Iterable[str]) -> Any:

@@ -1,5 +1,6 @@
 """`with_structured_output`: the server's JSON schema, a forced tool call, JSON mode, or vLLM's own guided decoding."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from langchain_core.output_parsers import (
@@ -98,10 +99,19 @@ def _parser(schema: Any, method: Method) -> StrictOutputParser:
     is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
     if method != "function_calling":
         inner = PydanticOutputParser(pydantic_object=schema) if is_class else JsonOutputParser()
-        return StrictOutputParser(parser=inner)
+        return StrictOutputParser(parser=inner, requires_object=not is_class and _describes_object(schema))
     name = convert_to_openai_tool(schema)["function"]["name"]
     if is_class:
         tools: Any = PydanticToolsParser(tools=[schema], first_tool_only=True)
     else:
         tools = JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
     return StrictOutputParser(parser=tools, tool=name)
+
+
+def _describes_object(schema: Any) -> bool:
+    """Whether an answer must be an object: JSON mode goes without a schema, and a JSON Schema may say another type."""
+    return schema is not None and not (isinstance(schema, Mapping) and schema.get("type") in _OTHER_TYPES)
+
+
+#: JSON's types that are no object, as a list because a schema's `type` may be one.
+_OTHER_TYPES = ["array", "string", "number", "integer", "boolean", "null"]

@@ -24,6 +24,12 @@ _FENCE = re.compile(r"```(?:json)?(.*)", re.DOTALL)
 _AROUND = " \n\r\t`"
 
 
+#: The beginning of a further object or array behind the first one; words behind it are no part of the answer.
+_ANOTHER = re.compile(r"""\{\s*["}]|\[\s*["\[{\]]""")
+
+_DECODER = json.JSONDecoder(strict=False)
+
+
 class StrictOutputParser(BaseTransformOutputParser[Any]):
     """Parser that rejects a response which is truncated, refused, or not of the requested shape.
 
@@ -32,10 +38,12 @@ class StrictOutputParser(BaseTransformOutputParser[Any]):
     Attributes:
         parser: LangChain's parser for this method and schema.
         tool: The name of the required tool; `None` if the object is JSON text.
+        requires_object: Whether other JSON values (`5`, `[]`) are no answer either.
     """
 
     parser: Any
     tool: str | None = None
+    requires_object: bool = False
 
     @property
     def OutputType(self) -> Any:  # noqa: N802  # LangChain's name
@@ -64,6 +72,9 @@ class StrictOutputParser(BaseTransformOutputParser[Any]):
         parsed = self._parse(result, message)
         if parsed is None:
             raise OutputParserException("the model returned null instead of an object", llm_output=message.text)
+        if self.requires_object and not isinstance(parsed, dict):
+            sentence = f"the model returned {message.text.strip()!r} instead of an object"
+            raise OutputParserException(sentence, llm_output=message.text)
         return parsed
 
     def _parse_partial(self, result: list[Generation]) -> Any:
@@ -128,8 +139,12 @@ def _check_text(message: AIMessage) -> None:
     text = message.text
     if not text.strip():
         raise OutputParserException("the model returned no text where JSON was asked for", llm_output=text)
-    if is_unfinished(_json_in(text)):
+    found = _json_in(text)
+    if is_unfinished(found):
         raise _truncated(text, "cut off")
+    if _ANOTHER.search(behind := _text_behind_first(found)):
+        sentence = f"the model returned more than one object, and none is chosen: {behind!r} is behind the first one"
+        raise OutputParserException(sentence, llm_output=text)
 
 
 def _check_tool_call(message: AIMessage, name: str) -> None:
@@ -188,3 +203,14 @@ def _json_in(text: str) -> str:
     if bare[:1] not in {"{", "["} and (fenced := _FENCE.search(text)):
         return fenced[1].strip(_AROUND)
     return bare
+
+
+def _text_behind_first(text: str) -> str:
+    """What stands behind the object or array with which a text begins; empty where it begins with none."""
+    if text[:1] not in {"{", "["}:
+        return ""
+    try:
+        _, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):  # the parser reports it
+        return ""
+    return text[end:].strip(_AROUND)

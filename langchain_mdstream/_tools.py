@@ -44,7 +44,8 @@ def openai_tool(tool: Tool, *, strict: bool | None = None) -> dict[str, Any]:
     if own is not None and own != strict:
         raise ValueError(f"the tool {wire['function']['name']!r} has strict={own} of its own, not {strict}")
     if strict:
-        return with_strict(wire, nullable=not _is_class(tool))
+        with langchain_errors():
+            return with_strict(wire, nullable=not _is_class(tool))
     return {**wire, "function": {**wire["function"], "strict": False}}
 
 

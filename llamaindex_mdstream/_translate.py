@@ -75,7 +75,8 @@ def tool_calls_of(message: ChatMessage) -> list[tuple[str, str, dict[str, Any] |
         if isinstance(block, ToolCallBlock)
     ]
     if not found:
-        wire = [_as_dict(call) for call in message.additional_kwargs.get("tool_calls") or ()]
+        calls = message.additional_kwargs.get("tool_calls") or ()
+        wire = [_as_dict(call) for call in (calls if isinstance(calls, list | tuple) else (calls,))]
         found = [(_first(call, _IDS), *_function(call)) for call in wire]
     return [(id or f"call_{place}", name, arguments) for place, (id, name, arguments) in enumerate(found)]
 
@@ -212,7 +213,11 @@ def _base64(data: Any, resolve: Callable[[], Any]) -> str:
 
 
 def _as_dict(call: Any) -> dict[str, Any]:
-    return call.model_dump() if isinstance(call, BaseModel) else dict(call)
+    if isinstance(call, BaseModel):
+        return call.model_dump()
+    if not isinstance(call, Mapping):
+        raise ValueError(f"a tool call must be a dictionary or a model, not a {type(call).__name__}: {call!r:.80}")
+    return dict(call)
 
 
 def _function(call: dict[str, Any]) -> tuple[str, Any]:

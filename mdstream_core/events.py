@@ -94,12 +94,20 @@ class Finish:
 
 
 #: Finish reasons of an answer that is not whole, in the words of several APIs, and what they mean.
-_TRUNCATED = "length max_tokens max_output_tokens max_new_tokens max_length model_length"
+_TRUNCATED = (
+    "length max_tokens max_output_tokens max_new_tokens max_completion_tokens max_length model_length "
+    "length_limit output_limit token_limit token_limit_reached max_tokens_reached"
+)
+_OVERFLOWN = (
+    "context_length context_limit context_length_exceeded context_window_exceeded "
+    "model_context_length_exceeded model_context_window_exceeded max_context_length_exceeded"
+)
 _FILTERED = (
     "content_filter content_filtered guardrail_intervened sensitive safety recitation prohibited_content blocklist spii"
 )
 _INCOMPLETE = {
     **dict.fromkeys(_TRUNCATED.split(), "cut off by max_tokens"),
+    **dict.fromkeys(_OVERFLOWN.split(), "cut off at the end of the model's context"),
     **dict.fromkeys(_FILTERED.split(), "stopped by a content filter"),
 }
 

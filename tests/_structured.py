@@ -89,6 +89,8 @@ def answering(response: Scripted) -> Iterator[RawServer]:
 TEXTS: dict[str, tuple[Scripted, str, str]] = {
     "truncated": (Scripted(CUT, finish="length"), "max_tokens", CUT),
     "truncated in other words": (Scripted(CUT, finish="MAX_TOKENS"), "max_tokens", CUT),
+    "whole, but a limit of tokens": (Scripted(TEXT, finish="token_limit"), "max_tokens", TEXT),
+    "whole, but the end of the context": (Scripted(TEXT, finish="model_context_window_exceeded"), "cut off", TEXT),
     "truncated before the JSON": (Scripted("Sure, here", finish="length"), "max_tokens", "Sure, here"),
     "truncated before the text": (Scripted(finish="length"), "max_tokens", ""),
     "whole, but stopped by the limit": (Scripted(TEXT, finish="length"), "max_tokens", TEXT),
@@ -105,6 +107,12 @@ CALLS: dict[str, tuple[Scripted, str, str]] = {
     "no call, truncated": (Scripted("Let me", finish="length"), "max_tokens", "Let me"),
     "nothing, truncated": (Scripted(finish="length"), "max_tokens", ""),
     "a whole call, stopped by the limit": (Scripted(arguments=TEXT, finish="length"), "max_tokens", TEXT),
+    "a whole call, a limit of tokens": (Scripted(arguments=TEXT, finish="max_output_tokens"), "max_tokens", TEXT),
+    "a whole call, the end of the context": (
+        Scripted(arguments=TEXT, finish="context_length_exceeded"),
+        "cut off",
+        TEXT,
+    ),
     "no call": (Scripted("It is Rome."), "did not call the tool 'Place'", "It is Rome."),
     "JSON instead of a call": (Scripted(TEXT), "did not call the tool 'Place'", TEXT),
     "another tool": (Scripted(arguments=TEXT, tool="Joke", finish="tool_calls"), "Joke", TEXT),

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from mdstream_core import Reply, ToolCall
+from mdstream_core import Reply, ToolCall, describe_incomplete
+from mdstream_core.dialects._finish_reasons import _LIMITS, is_known, read_finish_reason
 from mdstream_core.events import (
     Choice,
     Event,
@@ -124,3 +125,14 @@ def test_arguments_of_a_call() -> None:
         with pytest.raises(ValueError, match=r"."):
             ToolCall("a", "f", wrong).parsed()
     assert [True, False, False] == [ToolCall("a", "f", text).cut for text in ('{"x":', '{"x":1}', "")]
+
+
+@pytest.mark.parametrize("word", _LIMITS)
+def test_an_answer_that_a_limit_ended_is_not_whole(word: str) -> None:
+    """
+    Whatever the server calls the limit: it is a known ending, OpenAI's `length`, and in each spelling incomplete.
+    """
+    for spelling in (word, word.upper(), word.title()):
+        assert "length" == read_finish_reason(spelling)
+        assert describe_incomplete(spelling).startswith("cut off")
+    assert is_known(read_finish_reason(word))

@@ -197,6 +197,53 @@ def test_a_call_is_sent_once(block: dict[str, Any]) -> None:
         assert [WIRE] == openai_messages([message, RESULTS["LangChain"]])[0]["tool_calls"]
 
 
+def _results(kind: str, *texts: str) -> list[BaseMessage]:
+    if kind == "LangChain":
+        return [ToolMessage(text, tool_call_id="call_9") for text in texts]
+    return [HumanMessage([{"type": "tool_result", "tool_use_id": "call_9", "content": text} for text in texts])]
+
+
+@pytest.mark.parametrize("kind", RESULTS)
+@pytest.mark.parametrize("block", CALLS.values(), ids=CALLS)
+def test_two_calls_of_one_id_are_both_sent(block: dict[str, Any], kind: str) -> None:
+    """As many as there are results; also two calls that say the same."""
+    lima = {"type": "tool_use", "id": "call_9", "name": "get_weather", "input": {"city": "Lima"}}
+    of_lima = {**WIRE, "function": {"name": "get_weather", "arguments": '{"city": "Lima"}'}}
+    for other, wire in ((lima, of_lima), (block, WIRE)):
+        assistant, *answers = openai_messages([AIMessage([TEXT, block, other]), *_results(kind, "20", "12")])
+        assert [WIRE, wire] == assistant["tool_calls"]
+        assert ["20", "12"] == [answer["content"] for answer in answers]
+        assert [WIRE] == openai_messages([AIMessage([block, other]), *_results(kind, "20")])[0]["tool_calls"]
+
+
+#: Content that LangChain's messages take and that no format has.
+ODD: dict[str, dict[str, Any]] = {
+    "a list as the type": {"type": ["x"], "text": "q"},
+    "an object as the type": {"type": {"x": 1}},
+    "a list as the id": {"type": "tool_use", "id": ["x"], "name": "f", "input": {}},
+    "a number in the place of a file": {"type": "file", "base64": "QQ==", "extras": 5},
+    "a text that is a number": {"type": "text", "text": 5},
+}
+
+
+@pytest.mark.parametrize("block", ODD.values(), ids=ODD)
+def test_blocks_of_another_shape(block: dict[str, Any]) -> None:
+    """A model's is left out, with a warning where it is a picture or the like; a person's is a `ValueError`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        assert [{"role": "assistant", "content": TEXT["text"]}] == openai_messages([AIMessage([TEXT, block])])
+    if block["type"] != "tool_use":
+        with pytest.raises(ValueError, match="a content block of type"):
+            openai_messages([HumanMessage([TEXT, block])])
+
+
+def test_a_result_without_an_id_is_sent() -> None:
+    """It belongs to the next open call, and the formats give both an id."""
+    result, _ = openai_messages([HumanMessage([{"type": "tool_result", "content": "20"}, TEXT])])
+
+    assert {"role": "tool", "tool_call_id": None, "content": "20"} == result
+
+
 @pytest.mark.parametrize("block", CALLS.values(), ids=CALLS)
 def test_a_call_without_a_result_is_left_out(block: dict[str, Any]) -> None:
     """Servers refuse a call that nothing answers; a result behind the model's next message is another one's."""

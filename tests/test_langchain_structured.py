@@ -204,6 +204,59 @@ def test_json_in_a_fence_is_no_loophole(fence: str, schema: Any) -> None:
         assert WHOLE == dict(model(server).with_structured_output(schema).invoke("Where?"))
 
 
+OTHER = '{"city": "Lima", "country": "PE"}'
+
+#: name: a text with more than one object
+SEVERAL = {
+    "one behind the other": TEXT + OTHER,
+    "the same again": TEXT + TEXT,
+    "on two lines": f"{TEXT}\n{OTHER}",
+    "with a comma": f"{TEXT}, {OTHER}",
+    "with words between": f"{TEXT} or rather {OTHER}",
+    "in two fences": f"```json\n{TEXT}\n```\n```json\n{OTHER}\n```",
+    "in two fences with words": f"First:\n```json\n{TEXT}\n```\nSecond:\n```\n{OTHER}\n```\nThat is all.",
+    "an empty one": TEXT + " {}",
+    "in a list": f"{TEXT} [{OTHER}]",
+}
+
+
+@each_schema
+@pytest.mark.parametrize("method", TEXT_METHODS)
+@pytest.mark.parametrize("text", SEVERAL.values(), ids=SEVERAL)
+def test_one_object_is_not_chosen_from_several(text: str, method: Any, schema: Any) -> None:
+    """The first one alone would be a success that loses the others."""
+    with answering(Scripted(text)) as server:
+        _fails(model(server).with_structured_output(schema, method=method), "more than one object", text)
+        _reports(model(server).with_structured_output(schema, method=method, include_raw=True), "more than one object")
+
+
+@pytest.mark.parametrize("end", [" Enjoy!", "\n```\nHope this `helps` {really} [1].", "\n\n"])
+@each_schema
+def test_words_behind_the_object_are_left_out(end: str, schema: Any) -> None:
+    """They are no part of the answer."""
+    with answering(Scripted(TEXT + end)) as server:
+        assert WHOLE == dict(model(server).with_structured_output(schema).invoke("Where?"))
+
+
+@pytest.mark.parametrize("text", ["5", '"x"', "[]", "true", "-0.5", f"[{TEXT}]"])
+@pytest.mark.parametrize("method", TEXT_METHODS)
+@each_schema
+def test_another_json_value_is_no_object(text: str, method: Any, schema: Any) -> None:
+    """Pydantic refuses it for a class; a dictionary is required for the others."""
+    words = "validation error" if schema is Place else "instead of an object"
+    with answering(Scripted(text)) as server:
+        _fails(model(server).with_structured_output(schema, method=method), words, text)
+
+
+def test_json_mode_may_be_asked_for_another_value() -> None:
+    """Without a schema, or with one that says so."""
+    for schema in (None, {"title": "Places", "type": "array", "items": {"type": "string"}}):
+        with answering(Scripted('["Lima"]')) as server:
+            bound = model(server).with_structured_output(schema, method="json_mode")
+            for ask in ASK.values():
+                assert ["Lima"] == ask(bound)
+
+
 @pytest.mark.parametrize("version", ["v0", "v1"])
 def test_both_versions_of_content_are_read(version: str) -> None:
     """Content in blocks is the same answer."""

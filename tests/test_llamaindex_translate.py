@@ -274,3 +274,12 @@ def test_the_installed_versions_take_the_fast_way() -> None:
     made = (_fast.text_block, _fast.thinking_block, _fast.tool_call_block, _fast.chat_message, _fast.chat_response)
 
     assert not [make for make in (*made, _fast.completion_response) if make.__name__ == "<lambda>"]
+
+
+@pytest.mark.parametrize("calls", [["x"], [5], [["f", "{}"]], "x", 5, {"x"}, [None], [{"id": "a", "function": "f"}]])
+def test_a_stored_call_of_another_shape_is_named(calls: Any) -> None:
+    """A message from elsewhere may hold anything: the error says what was found."""
+    message = ChatMessage(role="assistant", content="t", additional_kwargs={"tool_calls": calls})
+
+    with pytest.raises(ValueError, match="a tool call must be a dictionary or a model, not a"):
+        openai_messages([message])

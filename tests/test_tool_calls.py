@@ -211,6 +211,10 @@ CUT: dict[str, bytes] = {
     "after a bad escape": streamed(fragment(0, "a", "f", '{"path": "C:\\dir\\fi')),
     "length, and no JSON": streamed(fragment(0, "a", "f", '{"amount": 5} and'), finish="length"),
     "LENGTH, and single quotes": streamed(fragment(0, "a", "f", "{'city': 'Paris'}"), finish="LENGTH"),
+    **{
+        f"{word} before the arguments": streamed(fragment(0, "a", "f"), finish=word)
+        for word in ("token_limit", "MAX_OUTPUT_TOKENS", "context_length_exceeded", "model_context_window_exceeded")
+    },
     "the first of two": streamed(fragment(0, "a", "f", '{"city": '), fragment(1, "b", "g", TOKYO)),
     "length before the arguments": streamed(fragment(0, "a", "f"), finish="length"),
     "no name": streamed(fragment(0, "a", arguments=PARIS)),

@@ -82,6 +82,33 @@ ROUNDS: dict[str, tuple[list[Message], Told]] = {
         ],
         [("Rome", "hot"), ("Oslo", "cold"), ("Lima", "mild"), ("Cairo", "dry")],
     ),
+    "no ids, results by place in another order": (
+        [user(), calls((None, "Rome"), ("", "Oslo")), result("call_1", "cold"), result("call_0", "hot")],
+        [("Rome", "hot"), ("Oslo", "cold")],
+    ),
+    "no ids, results by place in another order, twice": (
+        [
+            *[user(), calls((None, "Rome"), (None, "Oslo")), result("call_1", "cold"), result("call_0", "hot")],
+            *[user(), calls((None, "Lima"), (None, "Cairo")), result("call_1", "dry"), result("call_0", "mild")],
+        ],
+        [("Rome", "hot"), ("Oslo", "cold"), ("Lima", "mild"), ("Cairo", "dry")],
+    ),
+    "no ids, the first result has none": (
+        [user(), calls((None, "Rome"), (None, "Oslo")), result(None, "cold"), result("call_0", "hot")],
+        [("Rome", "hot"), ("Oslo", "cold")],
+    ),
+    "an id that is also the place of a call without one": (
+        [user(), calls(("call_1", "Rome"), (None, "Oslo")), result("call_1", "hot"), result("", "cold")],
+        [("Rome", "hot"), ("Oslo", "cold")],
+    ),
+    "only the first has an id": (
+        [
+            user(),
+            calls(("a", "Rome"), (None, "Oslo"), (None, "Lima")),
+            *([result("call_2", "mild"), result("a", "hot"), result("call_1", "cold")]),
+        ],
+        [("Rome", "hot"), ("Oslo", "cold"), ("Lima", "mild")],
+    ),
     "results without ids": (
         [user(), ROME, result(None, "hot"), result("", "cold")],
         [("Rome", "hot"), ("Oslo", "cold")],
@@ -168,6 +195,7 @@ def test_openai_servers_get_an_id_for_each_call(name: str) -> None:
     assert (["call_0", "call_1"] * 2, ["call_0", "call_1"] * 2) == sent("ids of another round")
     assert (["call_0", "call_1"] * 2, ["call_0", "call_1"] * 2) == sent("no ids, twice")
     assert (["0", "0_2"], ["0", "0_2"]) == sent("one id twice in a message")
+    assert (["call_0", "call_1"], ["call_1", "call_0"]) == sent("no ids, results by place in another order")
 
 
 def test_an_orphan_and_a_second_result_stay() -> None:

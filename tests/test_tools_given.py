@@ -233,3 +233,27 @@ def test_a_server_that_runs_such_a_tool_can_be_asked(cloud: Emulator) -> None:
     llama(cloud).chat([ChatMessage("Hi")], extra_body={"tools": [builtin]})
 
     assert [builtin] == of_langchain == cloud.last.json["tools"]
+
+
+#: Functions whose schema is none.
+NO_SCHEMA: dict[str, dict[str, Any]] = {
+    "Bedrock, a text": {"toolSpec": {"name": "add", "inputSchema": "{}"}},
+    "Bedrock, a text inside": {"toolSpec": {"name": "add", "inputSchema": {"json": "{}"}}},
+    "Bedrock, a list": {"toolSpec": {"name": "add", "inputSchema": []}},
+    "MCP": {"name": "add", "inputSchema": "{}"},
+    "Anthropic": {"name": "add", "type": "custom", "input_schema": ["a"]},
+    "OpenAI": {"type": "function", "function": {"name": "add", "parameters": "{}"}},
+    "OpenAI, true": {"type": "function", "name": "add", "parameters": True},
+}
+
+
+@pytest.mark.parametrize("strict", [None, True])
+@pytest.mark.parametrize("given", NO_SCHEMA.values(), ids=NO_SCHEMA)
+def test_a_schema_that_is_no_object_is_refused(cloud: Emulator, given: dict[str, Any], strict: bool | None) -> None:
+    """
+    With the tool's name, in both frameworks, before anything is sent.
+    """
+    with pytest.raises(InvalidRequest, match="the schema of the tool 'add' is a"):
+        deployment(cloud).bind_tools([given], strict=strict)
+    with pytest.raises(InvalidRequest, match="the schema of the tool 'add' is a"):
+        llama(cloud, strict=bool(strict)).chat_with_tools([given], user_msg="Hi")

@@ -13,10 +13,18 @@ from mdstream_core import _json
 #: What serializers make of "no reason yet".
 _NOT_YET = frozenset({"", "null", "none", "nil", "undefined", "nan", "finish_reason_unspecified", "unspecified"})
 
+#: Words of a limit that was reached, be it of the answer or of the model's context: OpenAI calls both `length`.
+_LIMITS = (
+    *("length", "max_tokens", "max_new_tokens", "max_output_tokens", "max_completion_tokens", "max_length"),
+    *("model_length", "length_limit", "output_limit", "token_limit", "token_limit_reached", "max_tokens_reached"),
+    *("context_length", "context_limit", "context_length_exceeded", "context_window_exceeded"),
+    *("model_context_length_exceeded", "model_context_window_exceeded", "max_context_length_exceeded"),
+)
+
 #: The known endings, in lower case, and their names at OpenAI.
 _ENDINGS = {
     **dict.fromkeys(("stop", "complete", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"),
-    **dict.fromkeys(("length", "max_tokens", "model_length"), "length"),
+    **dict.fromkeys(_LIMITS, "length"),
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
     **dict.fromkeys(("content_filter", "safety"), "content_filter"),
 }
@@ -43,8 +51,8 @@ def read_finish_reason(value: Any) -> str:
 
     >>> read_finish_reason("eos_token"), read_finish_reason("null"), read_finish_reason({"type": "STOP"})
     ('stop', '', 'stop')
-    >>> read_finish_reason("Repetition")
-    'Repetition'
+    >>> read_finish_reason("Repetition"), read_finish_reason("model_context_window_exceeded")
+    ('Repetition', 'length')
     """
     word = _word(value).strip()
     name = word.lower()

@@ -33,7 +33,7 @@ def function_tool(tool: Any) -> Json:
     """The tool in the shape of OpenAI's chat completions.
 
     Raises:
-        InvalidRequest: It is no function; the message names its type.
+        InvalidRequest: It is no function, or its schema is no object; the message names it.
 
     >>> function_tool({"name": "ping", "inputSchema": {"type": "object"}})["function"]
     {'name': 'ping', 'parameters': {'type': 'object'}}
@@ -41,6 +41,10 @@ def function_tool(tool: Any) -> Json:
     if not isinstance(tool, Mapping):
         raise _unsupported(f"a tool that is a {type(tool).__name__}")
     if isinstance(inner := tool.get("function"), Mapping) and inner.get("name"):
+        if not isinstance(schema := inner.get("parameters"), Mapping | None):
+            raise _malformed(
+                f"the schema of the tool {inner['name']!r} is a {type(schema).__name__}, and not an object"
+            )
         return {"type": "function", **tool}
     function = _function(tool) if _is_function(tool) else None
     if function is None:
@@ -69,7 +73,9 @@ def _is_function(tool: Mapping[str, Any]) -> bool:
 
 def _function(tool: Mapping[str, Any]) -> Json | None:
     if isinstance(spec := tool.get("toolSpec"), Mapping):
-        return _named({**spec, "inputSchema": (spec.get("inputSchema") or {}).get("json")}, str(spec.get("name") or ""))
+        given = spec.get("inputSchema")
+        schema = given.get("json") if isinstance(given, Mapping) else given
+        return _named({**spec, "inputSchema": schema}, str(spec.get("name") or "")) if spec.get("name") else None
     if name := tool.get("name"):
         return _named(tool, str(name))
     if title := tool.get("title"):
@@ -79,7 +85,10 @@ def _function(tool: Mapping[str, Any]) -> Json | None:
 
 def _named(tool: Mapping[str, Any], name: str) -> Json | None:
     """`None` for a tool of a type that needs a schema and has none: OpenAI's custom tools take free text."""
-    schema = next((tool[key] for key in _SCHEMAS if isinstance(tool.get(key), Mapping)), None)
+    given = [tool[key] for key in _SCHEMAS if tool.get(key) is not None]
+    schema = next((one for one in given if isinstance(one, Mapping)), None)
+    if schema is None and given:
+        raise _malformed(f"the schema of the tool {name!r} is a {type(given[0]).__name__}, and not an object")
     if schema is None and tool.get("type") == "custom":
         return None
     if schema is None and "properties" in tool:
@@ -101,6 +110,10 @@ def _described(tool: Mapping[str, Any]) -> str:
         return f"a tool of type {kind!r}"
     described = bool(tool.keys() & {"type", "properties", "description", *_SCHEMAS}) or not tool
     return "a tool without a name" if described else f"a tool with the key {next(iter(tool))!r}"
+
+
+def _malformed(sentence: str) -> InvalidRequest:
+    return InvalidRequest(sentence, code="MalformedTool")
 
 
 def _unsupported(what: str) -> InvalidRequest:

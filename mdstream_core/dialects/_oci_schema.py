@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mdstream_core.errors import InvalidRequest
+
 Json = dict[str, Any]
 
 _DEFINITIONS = frozenset({"$defs", "definitions"})
@@ -22,8 +24,10 @@ _MAPS = frozenset({"properties", "patternProperties", "dependentSchemas"}) | _DE
 #: Keywords whose values are data, which only looks like a schema.
 _DATA = frozenset({"const", "default", "enum", "example", "examples", "required"})
 
-#: How deep a schema may refer to others.
-_DEEPEST = 32
+#: How deep a schema may refer to others: the first depth that keeps it small enough, because types that refer to each
+#: other have a copy for each way through them.
+_DEPTHS = (32, 8, 6, 4, 3, 2, 1)
+_MOST = 1000
 
 
 def tool_parameters(schema: Any, refused: frozenset[str] = frozenset(), *, strict: bool = False) -> Json:
@@ -34,10 +38,15 @@ def tool_parameters(schema: Any, refused: frozenset[str] = frozenset(), *, stric
         refused: Keywords that the model does not take.
         strict: Whether `null` stands for "left out" in it, as in OpenAI's strict schemas.
 
+    Raises:
+        InvalidRequest: The schema is no object, or too large without references.
+
     >>> tool_parameters({"type": "object", "$schema": "http://json-schema.org/draft-07/schema#"})
     {'type': 'object', 'properties': {}}
     """
-    parameters = resolved(schema or {}, refused)
+    if not isinstance(schema := schema or {}, Mapping):
+        raise InvalidRequest(f"a schema must be an object, not a {type(schema).__name__}", code="MalformedSchema")
+    parameters = resolved(dict(schema), refused)
     parameters = flat(_with_optional_fields(parameters) if strict else parameters)
     return {"type": "object", "properties": {}, **parameters}
 
@@ -52,7 +61,14 @@ def resolved(schema: Any, refused: frozenset[str] = frozenset()) -> Any:
     >>> resolved({"type": "integer", "exclusiveMinimum": 0}, frozenset({"exclusiveMinimum"}))
     {'type': 'integer', 'minimum': 1}
     """
-    return _copied(schema, schema, refused, ()) if isinstance(schema, dict) else schema
+    if not isinstance(schema, dict):
+        return schema
+    for depth in _DEPTHS:
+        copier = _Copier(schema, refused, depth)
+        copy = copier.copy(schema, ())
+        if copier.left:
+            return copy
+    raise InvalidRequest(f"a schema follows more than {_MOST} references: too large without them", code="LargeSchema")
 
 
 def flat(schema: Any) -> Any:
@@ -104,7 +120,8 @@ def permits_null(schema: Any) -> bool:
         return False
     kinds = schema.get("type")
     listed = isinstance(kinds, list) and "null" in kinds
-    branches = [one for union in ("anyOf", "oneOf") for one in schema.get(union) or ()]
+    unions = [schema.get(union) for union in ("anyOf", "oneOf")]
+    branches = [one for union in unions if isinstance(union, list) for one in union]
     return listed or _is_null(schema) or any(map(permits_null, branches))
 
 
@@ -125,19 +142,35 @@ def _with_optional_fields(schema: Any) -> Any:
     return schema
 
 
-def _copied(node: Any, root: Mapping[str, Any], refused: frozenset[str], way: tuple[str, ...]) -> Any:
-    if not isinstance(node, dict):
-        return node
-    if isinstance(reference := node.get("$ref"), str):
-        if reference in way or len(way) > _DEEPEST:
-            return {"type": "object"}  # it refers to itself: from here on anything goes
+class _Copier:
+    """One copy of a schema without references; `left` is 0 where it became too large and is not to be used."""
+
+    def __init__(self, root: Mapping[str, Any], refused: frozenset[str], depth: int) -> None:
+        self.left = _MOST
+        self._root = root
+        self._refused = refused
+        self._depth = depth
+
+    def copy(self, node: Any, way: tuple[str, ...]) -> Any:
+        """Copy a schema inside; `way` has the references that led to it."""
+        if not isinstance(node, dict):
+            return node
+        if isinstance(reference := node.get("$ref"), str):
+            return self._follow(reference, node, way)
+        left_out = _DEFINITIONS | _ABOUT_ITSELF
+        node = _one_type({name: value for name, value in node.items() if name not in left_out})
+        node = _numeric_bounds(node, inclusive=bool(self._refused & {"exclusiveMinimum", "exclusiveMaximum"}))
+        node = {name: value for name, value in node.items() if name not in self._refused}
+        return each_schema(node, lambda inner: self.copy(inner, way))
+
+    def _follow(self, reference: str, node: Json, way: tuple[str, ...]) -> Any:
+        target = referred_to(self._root, reference)
+        if reference in way or len(way) >= self._depth or not self.left:
+            kind = target.get("type")
+            return {"type": kind if isinstance(kind, str) else "object"}  # from here on anything goes
+        self.left -= 1
         rest = {name: value for name, value in node.items() if name != "$ref"}
-        return _copied({**referred_to(root, reference), **rest}, root, refused, (*way, reference))
-    left_out = _DEFINITIONS | _ABOUT_ITSELF
-    node = _one_type({name: value for name, value in node.items() if name not in left_out})
-    node = _numeric_bounds(node, inclusive=bool(refused & {"exclusiveMinimum", "exclusiveMaximum"}))
-    node = {name: value for name, value in node.items() if name not in refused}
-    return each_schema(node, lambda inner: _copied(inner, root, refused, way))
+        return self.copy({**target, **rest}, (*way, reference))
 
 
 #: What each type's values may be held to; other keywords are about all values.
@@ -222,6 +255,8 @@ def _numeric_bounds(schema: Json, *, inclusive: bool) -> Json:
 def referred_to(root: Mapping[str, Any], reference: str) -> Json:
     """The schema at a JSON pointer; empty where there is none."""
     node: Any = root
+    if reference in ("#", "#/"):
+        return dict(root)
     for step in reference.removeprefix("#").strip("/").split("/"):
         node = node.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(node, dict) else {}
     return node if isinstance(node, dict) else {}

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mdstream_core.dialects._oci_schema import each_schema, permits_null, referred_to
+from mdstream_core.errors import InvalidRequest
 
 Json = dict[str, Any]
 
-_DEEPEST = 32
+#: How many references with words beside them are replaced; the rest of them keep the reference, and lose the words.
+_MOST = 256
 
 #: Keywords that strict mode refuses; what they say is no rule for the answer.
 _REFUSED = frozenset({"default", "discriminator", "$schema", "$id", "$comment"})
@@ -28,49 +30,77 @@ def strict_schema(schema: Mapping[str, Any] | None, *, nullable: bool = True) ->
         nullable: Whether a field that could be left out, without a default, may be `null` instead. Not for schemas of
             Pydantic classes: these say themselves where `None` is allowed.
 
+    Raises:
+        InvalidRequest: The schema is no object.
+
     >>> strict_schema({"type": "object", "properties": {"city": {"type": "string"}}})
     {'type': 'object', 'properties': {'city': {'anyOf': [{'type': 'string'}, {'type': 'null'}]}}, \
 'required': ['city'], 'additionalProperties': False}
     """
+    if not isinstance(schema, Mapping | None):
+        raise InvalidRequest(f"a schema must be an object, not a {type(schema).__name__}", code="MalformedSchema")
     root = dict(schema or {})
-    if not root.keys() & {"properties", "additionalProperties", "$ref", "allOf", "anyOf", "oneOf"}:
+    if root.get("type", "object") == "object" and not root.keys() & {
+        "properties",
+        "additionalProperties",
+        "$ref",
+        "allOf",
+        "anyOf",
+        "oneOf",
+    }:
         root = {"type": "object", "properties": {}, **root}
-    strict: Json = _strict(root, root, nullable, 0)
-    return strict
+    return _Converter(root, nullable).convert(root, ("#",))
 
 
-def _strict(node: Any, root: Json, nullable: bool, depth: int) -> Any:
-    if not isinstance(node, dict):
-        return node
-    node = _without_siblings(node, root, depth)
-    if _is_closed(node):
-        node = _all_required(node, nullable=nullable)
-    kept = {"anyOf" if name == "oneOf" else name: value for name, value in node.items() if name not in _REFUSED}
-    return each_schema(kept, lambda inner: _strict(inner, root, nullable, depth + 1))
+class _Converter:
+    """One schema on its way to its strict form."""
 
+    def __init__(self, root: Json, nullable: bool) -> None:
+        self._root = root
+        self._nullable = nullable
+        self._left = _MOST
 
-def _without_siblings(node: Json, root: Json, depth: int) -> Json:
-    """What a reference with words beside it, or an `allOf` of one schema, stands for."""
-    whole = node.get("allOf")
-    if isinstance(whole, list) and len(whole) == 1 and isinstance(whole[0], dict):
-        rest = {name: value for name, value in node.items() if name != "allOf"}
-        return _without_siblings({**whole[0], **rest}, root, depth)
-    rest = {name: value for name, value in node.items() if name not in _REFUSED | {"$ref"}}
-    if not isinstance(reference := node.get("$ref"), str) or not rest:
-        return node
-    if depth > _DEEPEST:  # it refers to itself: the reference says more than the words beside it
-        return {"$ref": reference}
-    return _without_siblings({**referred_to(root, reference), **rest}, root, depth + 1)
+    def convert(self, node: Json, way: tuple[str, ...]) -> Json:
+        """The strict form of a schema inside; `way` has the references that led to it."""
+        node, way = self._without_siblings(node, way)
+        if _is_closed(node):
+            node = _all_required(node, nullable=self._nullable)
+        kept = {name: value for name, value in node.items() if name not in _REFUSED}
+        if "oneOf" in kept and "anyOf" not in kept:
+            kept["anyOf"] = kept.pop("oneOf")
+        return each_schema(kept, lambda inner: self.convert(inner, way) if isinstance(inner, dict) else inner)
+
+    def _without_siblings(self, node: Json, way: tuple[str, ...]) -> tuple[Json, tuple[str, ...]]:
+        """What a reference with words beside it, or an `allOf` of one schema, stands for.
+
+        A schema that refers to itself keeps the reference, which says more than the words beside it.
+        """
+        whole = node.get("allOf")
+        if isinstance(whole, list) and len(whole) == 1 and isinstance(whole[0], dict):
+            rest = {name: value for name, value in node.items() if name != "allOf"}
+            return self._without_siblings({**whole[0], **rest}, way)
+        rest = {name: value for name, value in node.items() if name not in _REFUSED | {"$ref"}}
+        if not isinstance(reference := node.get("$ref"), str) or not rest:
+            return node, way
+        target = referred_to(self._root, reference)
+        if reference in way or not target or not self._left:
+            return {"$ref": reference}, way
+        self._left -= 1
+        return self._without_siblings({**target, **rest}, (*way, reference))
 
 
 def _is_closed(node: Json) -> bool:
-    """Whether it is an object with named fields."""
-    return isinstance(node.get("properties"), dict) and node.get("type", "object") in ("object", ["object", "null"])
+    """Whether it is an object with named fields; `null` or another type may be allowed in its place."""
+    kind = node.get("type", "object")
+    return isinstance(node.get("properties"), dict) and (
+        kind == "object" or (isinstance(kind, list) and "object" in kind)
+    )
 
 
 def _all_required(node: Json, *, nullable: bool) -> Json:
     given: Json = node["properties"]
-    required = set(node.get("required") or ())
+    required = node.get("required")
+    required = required if isinstance(required, list | tuple) else ()
     fields = {
         name: _or_null(field) if nullable and name not in required and _may_be_null(field) else field
         for name, field in given.items()

@@ -1,8 +1,9 @@
 """Which tool result belongs to which call.
 
 The id of a call is unique within one response only: TGI numbers its calls `0`, `1` …, other servers count by position
-in every response, and LlamaIndex names a call without an id after its place. A result therefore belongs to the nearest
-assistant message before it that has a call with its id; a result without an id belongs to the next open call.
+in every response, and a call without an id is named after its place (`call_0`, `call_1` …). A result therefore belongs
+to the nearest assistant message before it that has a call with its id or of its name by place. The results that are
+left, which have no id or an unknown one, belong to the next open calls.
 """
 
 import operator
@@ -29,12 +30,18 @@ def _name(call: Mapping[str, Any]) -> Any:
     return function.get("name") if isinstance(function, Mapping) else None
 
 
+def _name_by_place(place: int) -> str:
+    """How a call without an id is named."""
+    return f"call_{place}"
+
+
 class _Round:
     """The calls of one assistant message, and which of them have a result."""
 
     def __init__(self, at: int, calls: Sequence[Mapping[str, Any]]) -> None:
         self.at = at
-        self.ids = [call.get("id") for call in calls]
+        self.own = [bool(call.get("id")) for call in calls]
+        self.ids = [call.get("id") or _name_by_place(place) for place, call in enumerate(calls)]
         self.names = [_name(call) for call in calls]
         self.answered: set[int] = set()
 
@@ -48,11 +55,12 @@ class _Round:
         return self.at, place
 
     def by_id(self, id: Any) -> list[int]:
-        return [place for place, own in enumerate(self.ids) if own == id]
+        """Calls of this id; those that have it themselves before those that are named by their place."""
+        return sorted((place for place, one in enumerate(self.ids) if one == id), key=lambda place: not self.own[place])
 
     def by_place(self, id: Any, name: Any) -> list[int]:
         """Calls that a result without a known id may answer; those with the result's name first."""
-        free = [place for place, own in enumerate(self.ids) if not (id and own)]
+        free = [place for place, own in enumerate(self.own) if not (id and own)]
         return sorted(free, key=lambda place: name is None or self.names[place] != name)
 
 
@@ -65,25 +73,23 @@ def pair_results(messages: Sequence[Message]) -> dict[int, CallPlace]:
     {1: (0, 0), 3: (2, 0)}
     """
     rounds: list[_Round] = []
-    pairs: dict[int, CallPlace] = {}
+    pairs: dict[int, CallPlace | None] = {}
+    left: list[tuple[int, Message, _Round]] = []
     for at, message in enumerate(messages):
         if calls := _calls(message):
             rounds.append(_Round(at, calls))
-        elif (
-            isinstance(message, Mapping)
-            and message.get("role") in _RESULT_ROLES
-            and (place := _place_of(message, rounds)) is not None
-        ):
-            pairs[at] = place
-    return pairs
+        elif rounds and isinstance(message, Mapping) and message.get("role") in _RESULT_ROLES:
+            pairs[at] = _place_by_id(message.get("tool_call_id"), rounds)
+            if pairs[at] is None:
+                left.append((at, message, rounds[-1]))
+    for at, message, last in left:
+        pairs[at] = last.take(last.by_place(message.get("tool_call_id"), message.get("name")))
+    return {at: place for at, place in pairs.items() if place is not None}
 
 
-def _place_of(result: Message, rounds: Sequence[_Round]) -> CallPlace | None:
-    id = result.get("tool_call_id")
+def _place_by_id(id: Any, rounds: Sequence[_Round]) -> CallPlace | None:
     known = next((one for one in reversed(rounds) if id in one.ids), None) if id else None
-    if known is not None:
-        return known.take(known.by_id(id), again=True)
-    return rounds[-1].take(rounds[-1].by_place(id, result.get("name"))) if rounds else None
+    return known.take(known.by_id(id), again=True) if known is not None else None
 
 
 def with_call_ids(messages: Sequence[Message], *, across_turns: bool) -> Sequence[Message]:
@@ -120,7 +126,7 @@ def _call_ids(messages: Sequence[Message], *, across_turns: bool) -> dict[CallPl
         if not across_turns:
             taken, seen = set(), Counter()
         for place, call in enumerate(_calls(message)):
-            id = wanted = str(call.get("id") or f"call_{place}")
+            id = wanted = str(call.get("id") or _name_by_place(place))
             while id in taken:
                 seen[wanted] += 1
                 id = f"{wanted}_{seen[wanted] + 1}"
