@@ -8,7 +8,14 @@ import pytest
 from mdstream_core import ReasoningHistory, dialect
 from mdstream_core.dialects import ReasoningRule
 from mdstream_core.dialects._reasoning_history import default_send_reasoning
-from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServerError
+from mdstream_core.errors import (
+    AuthenticationError,
+    ContextOverflow,
+    InvalidRequest,
+    MDStreamError,
+    ServerError,
+    StreamFailure,
+)
 
 Json = dict[str, Any]
 
@@ -107,6 +114,11 @@ DEMANDS = {
     "required": "reasoning_content is required for tool turns",
     "wrapped": "Unsupported request: The reasoning_content in the thinking mode must be passed back to the API.",
     "Pydantic": '{"detail":[{"type":"missing","loc":["body","messages",1,"assistant","reasoning_content"]}]}',
+    "Pydantic, the other name": '{"detail":[{"type":"missing","loc":["body","messages",1,"assistant","reasoning"]}]}',
+    "OCI": "reasoningContent is missing in assistant message",
+    "OCI, in other words": "messages[2]: an assistant message must have reasoningContent",
+    "the other name, missing": "missing reasoning in assistant message 2",
+    "the other name, by its place": "messages[2].reasoning is required",
 }
 
 REFUSALS: dict[str, tuple[str, set[str]]] = {
@@ -123,6 +135,8 @@ REFUSALS: dict[str, tuple[str, set[str]]] = {
         {"reasoning"},
     ),
     "in words": ("reasoning_content is not supported in messages", {"reasoning_content"}),
+    "by its place": ("messages.1.reasoning: Extra inputs are not permitted", {"reasoning"}),
+    "OCI": ('Unrecognized field "reasoningContent" (not supported)', {"reasoning_content"}),
     "both": ("Unrecognized fields in messages: `reasoning_content`, `reasoning`", {"reasoning_content", "reasoning"}),
 }
 
@@ -130,6 +144,13 @@ OTHERS: list[MDStreamError] = [
     refusal("temperature is not supported"),
     refusal("Missing `messages`"),
     refusal("reasoning_effort is required"),
+    refusal("This model requires reasoning to be enabled"),
+    refusal("reasoning is required to be enabled for this model: set reasoning.effort"),
+    refusal("Missing required parameter: 'reasoning.effort'"),
+    refusal("reasoning must be enabled for a message with tools"),
+    refusal("reasoning must be set"),
+    refusal('{"detail":[{"type":"missing","loc":["body","reasoning"]}]}'),
+    AuthenticationError("reasoning_content is missing in assistant message 2", status=401),
     refusal("Unsupported value: 'reasoning_effort' does not support 'minimal'"),
     refusal("bad", raw='{"detail":[{"type":"missing","loc":["body"],"input":{"role":"assistant","reasoning_content":"x"}}]}'),
     ContextOverflow("the prompt is too long; reasoning_content must be shorter", status=400),
@@ -159,6 +180,34 @@ def test_a_server_that_demands_it_gets_all_of_it(words: str, mode: Any) -> None:
     assert "reasoning_content" not in json.dumps(other)
     assert spoken.simpler(again, refusal(words)) is None
     assert not learned
+
+
+def wrapped(kind: type[MDStreamError], status: int | None, **body: Any) -> MDStreamError:
+    return kind(DEMANDS["DeepSeek"], status=status, raw=json.dumps({"message": DEMANDS["DeepSeek"], **body}))
+
+
+#: A refusal inside of another error.
+WRAPPED = {
+    "DJL": wrapped(ServerError, 424, code=424),
+    "SageMaker": wrapped(ServerError, 424, ErrorCode="CLIENT_ERROR_FROM_MODEL", OriginalStatusCode=424),
+    "an HTTP 500": wrapped(ServerError, 500, code=400),
+    "an HTTP 500, its code as text": wrapped(ServerError, 500, error={"code": "400", "type": "BadRequestError"}),
+    "an HTTP 502": wrapped(ServerError, 502, status_code=422),
+    "an event of a stream": wrapped(StreamFailure, 400),
+}
+
+
+@pytest.mark.parametrize("error", WRAPPED.values(), ids=WRAPPED)
+@pytest.mark.parametrize("name", ["openai-chat", "auto", "oci-generic"])
+def test_a_demand_inside_of_another_error_is_answered(name: str, error: MDStreamError) -> None:
+    """
+    Containers and streams wrap the words of the model server.
+    """
+    spoken = ReasoningHistory(dialect(name), None)
+    again = spoken.simpler(spoken.body({"model": "m", "messages": HISTORY}, stream=True), error)
+
+    assert again is not None
+    assert "Five." in json.dumps(again["messages"])
 
 
 @pytest.mark.parametrize(("words", "names"), REFUSALS.values(), ids=REFUSALS)

@@ -28,7 +28,15 @@ from typing import Any, Literal
 
 from mdstream_core.dialects._dialect import Decoder, Dialect
 from mdstream_core.dialects._parameter_fallback import Relaxed
-from mdstream_core.errors import ContentRefused, ContextOverflow, InvalidRequest, MDStreamError
+from mdstream_core.errors import (
+    ContentRefused,
+    ContextOverflow,
+    InvalidRequest,
+    MDStreamError,
+    ServerError,
+    ServiceError,
+    StreamFailure,
+)
 from mdstream_core.events import Reply
 
 Json = dict[str, Any]
@@ -50,12 +58,23 @@ _FIELDS = ("reasoning_content", "reasoning")
 #: What stands for reasoning that a message lacks, where a server demands it: it takes no empty text.
 _PLACEHOLDER = " "
 
-_FIELD = r"\breasoning(_content)?\b"
+#: The field, in OCI's spelling too. Its other name is a word of its own: it counts beside a message or a turn only, and
+#: not where reasoning has to be switched on.
+_FIELD = r"\breasoning(?:_c|C)ontent\b"
+_WORD = (
+    r"(?<!\w)reasoning\b(?![.\w])"
+    r"(?!(?:\s+(?:is|are|has|must|needs|required|to|be))*\s+(?:enabled|activated|configured|set|turned|on)\b)"
+)
+_MESSAGE = r"\b(?:messages?(?:\W{0,3}\d+\W{0,3})?|turns?)"
+_GAP = r"""[^"'{}\[\]]{0,80}"""
+_LACKS = r"\b(?:must\ be | missing | required)\b"
+_NEEDS = r"\b(?:missing | requires? | must\ (?:include | contain | have))\b"
 _DEMANDED = re.compile(
     rf"""
-    {_FIELD} [^"'{{}}\[\]]{{0,80}} \b(must\ be | missing | required)\b
-    | \b(missing | requires? | must\ (include | contain | have))\b [^"'{{}}\[\]]{{0,80}} {_FIELD}
-    | "missing" [^{{}}]{{0,80}} "reasoning(_content)?" \s* \]  # Pydantic: the place of the missing field
+    {_FIELD} {_GAP} {_LACKS} | {_NEEDS} {_GAP} {_FIELD}
+    | {_MESSAGE} {_GAP} {_NEEDS} {_GAP} {_WORD} | {_NEEDS} {_GAP} {_WORD} {_GAP} {_MESSAGE}
+    | {_MESSAGE} (?:{_GAP}\s)? ['`]?{_WORD} {_GAP} {_LACKS} | {_WORD} {_GAP} {_LACKS} {_GAP} {_MESSAGE}
+    | "missing" [^{{}}]{{0,80}} (?:"reasoning(?:_c|C)ontent" | "messages" [^{{}}]{{0,40}} "reasoning") \s* \]
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -67,8 +86,8 @@ _REFUSED = re.compile(
 
 #: How each field is named in an error; one of the names is an English word, too.
 _NAMED = {
-    "reasoning_content": re.compile(r"\breasoning_content\b"),
-    "reasoning": re.compile(r"""[.'"`]reasoning['"`]"""),
+    "reasoning_content": re.compile(_FIELD),
+    "reasoning": re.compile(r"""[.'"`]reasoning['"`]|\bmessages\W{1,2}\d+\W{1,3}(?:\w+\.)?reasoning\b"""),
 }
 
 
@@ -116,7 +135,7 @@ class ReasoningRule:
 
     def after(self, error: MDStreamError) -> "ReasoningRule | None":
         """The rule that `error` asks for; `None` where it is about something else."""
-        if not isinstance(error, InvalidRequest) or isinstance(error, ContextOverflow | ContentRefused):
+        if not _is_refusal(error):
             return None
         words = f"{error} {error.raw or ''}"
         named = {name for name, pattern in _NAMED.items() if pattern.search(words)} if _REFUSED.search(words) else set()
@@ -124,6 +143,20 @@ class ReasoningRule:
             spent = self.demanded or self.refused >= set(_FIELDS)
             return None if spent else replace(self, mode="always", demanded=True)
         return replace(self, refused=self.refused | named) if named - self.refused else None
+
+
+def _is_refusal(error: MDStreamError) -> bool:
+    """Whether the request was refused, and not for what is in it; also inside of a container's or a stream's error."""
+    if isinstance(error, ContextOverflow | ContentRefused):
+        return False
+    if isinstance(error, ServerError) and _INNER_STATUS.search(error.raw or ""):
+        return True
+    wrapped = isinstance(error, ServiceError | StreamFailure) and error.status in {400, 422, 424}
+    return isinstance(error, InvalidRequest) or wrapped
+
+
+#: The status of a refusal in the body of an HTTP 500 that wraps it.
+_INNER_STATUS = re.compile(r"""["'](?:code|status|status_?code)\W{1,4}4(?:00|22|24)\b""", re.IGNORECASE)
 
 
 def _turn_start(messages: Sequence[Mapping[str, Any]]) -> int:
