@@ -95,9 +95,12 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
         if choice.reason and _has_content(wire):
             self._reopen(choice)
         if delta:
-            for name, value in delta.items():
-                if value and (read := _FIELDS.get(name)):
-                    read(value, choice, events, delta)
+            text = delta.get("content")
+            if text and len(delta) == 1 and isinstance(text, str):  # a token
+                choice.text.write(text)
+                events.append(TextDelta(text, choice.index))
+            else:
+                _read_fields(delta, choice, events)
         if wire.get("finish_reason") or wire.get("logprobs") or "message" in wire or "error" in wire or delta is None:
             self._more(wire, choice, events)
 

@@ -173,7 +173,8 @@ class ToolCalls:
         function = entry.get("function") or entry
         call = self._open.get(entry.get("index"))
         if call is not None and call.name and not (call.named_again or entry.get("id") or function.get("name")):
-            return self._next(call, call.take("", _arguments(function)))  # the next piece, as most are
+            piece = function.get("arguments")  # the next one, as most are
+            return self._next(call, call.take("", piece if isinstance(piece, str) else _arguments(function)))
         index, id = _index(entry.get("index")), _id(entry.get("id"))
         name, arguments = _name(function.get("name")), _arguments(function)
         key = self._key(index, id)

@@ -75,7 +75,8 @@ class GenericDecoder(OCIDecoder):
     def _message(self, message: Mapping[str, Any], choice: OCIChoice, events: list[Event]) -> None:
         if reasoning := message.get("reasoningContent"):
             choice.add_reasoning(reasoning, events)
-        for part in _parts_of(message.get("content")):
+        content = message.get("content") or ()
+        for part in content if isinstance(content, list) else [content] if content else ():
             text = part.get("text") if isinstance(part, dict) and part.get("type") == "TEXT" else None
             if isinstance(text, str) and text:  # a token
                 choice.text.write(text)
@@ -87,11 +88,6 @@ class GenericDecoder(OCIDecoder):
         if calls := message.get("toolCalls"):
             events.extend(choice.calls.read(calls))
         self.keep(message, _ANNOTATIONS, events, choice.index)
-
-
-def _parts_of(content: Any) -> Sequence[Any]:
-    """The parts of a message's content, which may be one alone, or a text."""
-    return content if isinstance(content, list) else [content] if content else ()
 
 
 class OCIGeneric(Final):
