@@ -729,3 +729,26 @@ def test_reasoning_of_a_thought_is_told_as_it_comes() -> None:
     events = answer(THINK, "<think>", "A", "B", "</think>", "C").events[1:]
 
     assert [ReasoningDelta("A"), ReasoningDelta("B"), TextDelta("C"), Finish("stop")] == events
+
+
+SURPLUS = {
+    "hermes": '<tool_call>{"name": "pay", "arguments": {"to": "Ann"}}{"name": "pay", "arguments": {"to": "Bob"}}</tool_call>',
+    "hermes, with a blank": '<tool_call>{"name": "pay", "arguments": {"to": "Ann"}}\n{"to": "Bob"}</tool_call>',
+    "llama3_json": '{"name": "pay", "parameters": {"to": "Ann"}}{"name": "pay", "parameters": {"to": "Bob"}}',
+}
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("name", SURPLUS)
+def test_an_object_behind_that_of_a_call_is_an_error(name: str, size: int) -> None:
+    """
+    Neither of the two may run: nobody knows which one is meant.
+    """
+    text = SURPLUS[name]
+    decoder = Markup(OpenAIChat(), tool_calls=name.split(",", maxsplit=1)[0]).decoder()
+    for at in range(0, len(text), size):
+        decoder.feed(json.dumps({"choices": [{"index": 0, "delta": {"content": text[at : at + size]}}]}).encode())
+    decoder.feed(b'{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}')
+
+    with pytest.raises(MalformedStream, match="must not be executed"):
+        decoder.end()

@@ -52,6 +52,7 @@ class Hermes(Objects):
         there = text[at : at + len(self.last)]
         if there != self.last and self.last.startswith(there):
             return self._hold(text, at)
+        self._note_surplus(text, at)
         self._state = self._text
         return at + len(self.last) if there == self.last else at
 
@@ -111,6 +112,7 @@ class Llama(Objects):
             self._state = self._opening
             return at + 1
         if at < len(text):
+            self._note_surplus(text, at)
             self._state = self._text
         return at
 

@@ -141,6 +141,7 @@ class Reader:
         self._kept: list[str] = []  # what was received of a call and not handed out
         self._size = self._shown = 0
         self._cut: str | None = None  # what there was of a call that is not whole
+        self._surplus = ""  # an object behind that of a call
 
     def feed(self, event: TextDelta, out: list[Event]) -> None:
         """Add to `out` what is in the next piece of text. Raises `MalformedStream` if too much would be held back."""
@@ -168,6 +169,13 @@ class Reader:
     def end(self, *, cut: bool) -> None:
         """Raise `IncompleteToolCall` if a call stops in the middle; `cut` if the model was stopped."""
         self.calls.end(cut=cut)
+        if self._surplus:
+            raise MalformedStream(
+                f"behind the object of a tool call in the answer's text stands another: {self._surplus!r}. "
+                "The call must not be executed",
+                code="MalformedToolCall",
+                raw=self._surplus,
+            )
         if self._cut is not None:
             where = f"at {self._cut[-80:]!r}" if self._cut else "before its last brace"
             raise IncompleteToolCall(
@@ -200,6 +208,11 @@ class Reader:
         """Behind the marker, or at the start: here nothing announces a call."""
         self._give_up()
         return at
+
+    def _note_surplus(self, text: str, at: int) -> None:
+        """Note an object that stands right behind the object of a call: neither of the two may run."""
+        if text.startswith("{", at):
+            self._surplus = text[at : at + 80]
 
     def _unfinished(self) -> bool:
         return False
