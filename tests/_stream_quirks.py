@@ -368,7 +368,7 @@ def halved_names(payloads: Payloads, random: Random) -> Payloads:
             at = random.randrange(1, len(name))
             entry["function"].update(name=name[:at], arguments="")
             other["function"]["name"] = name[at:]
-            other["id"] = random.choice([None, entry["id"]])
+            other["id"] = None
         out += [payload, rest]
     return out
 
