@@ -101,7 +101,7 @@ def parse_error_body(body: bytes) -> Words:
     >>> parse_error_body(b"<html><title>503 Busy</title><body><h1>503 Busy</h1><hr>nginx</body></html>").message
     '503 Busy; nginx'
     """
-    text = body.decode("utf-8", "replace").strip()
+    text = body.decode("utf-8", "replace").strip(_BLANK)
     for candidate in (text, *_event_payloads(text)):
         try:
             document = _json.loads(candidate)
@@ -113,6 +113,10 @@ def parse_error_body(body: bytes) -> Words:
         if isinstance(document, str):
             return Words(readable(document))
     return Words(readable(text))
+
+
+#: What may stand around a body and is none of its words: blanks, and a byte order mark.
+_BLANK = " \t\r\n\f\v\ufeff"
 
 
 def readable(text: str) -> str:

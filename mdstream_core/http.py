@@ -41,6 +41,19 @@ def strip_credentials(url: str) -> str:
     return _BEHIND_PATH.sub(lambda match: f"{match[0][0]}…", bare)
 
 
+#: A URL in a text, or a path with something behind it.
+_URL_IN_TEXT = re.compile(r"(?:https?:)?//[^\s\"'<>]+|/[^\s\"'<>]*[;?#][^\s\"'<>]*", re.IGNORECASE)
+
+
+def strip_url_credentials(text: str) -> str:
+    """A text whose URLs are without what may hold a credential.
+
+    >>> strip_url_credentials("Found. Redirecting to https://bob:s3cret@host/path?token=x")
+    'Found. Redirecting to https://host/path?…'
+    """
+    return _URL_IN_TEXT.sub(lambda match: strip_credentials(match[0]), text)
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request, before or after it was signed. Header names are lower case."""
@@ -51,7 +64,7 @@ class Request:
     content: bytes = b""
 
     def __repr__(self) -> str:
-        url = self.url.partition("?")[0]  # a query may hold a key
+        url = _USER.sub("", _BEHIND_PATH.sub("", self.url))  # either may hold a key
         return f"<Request {self.method} {url} {without_secrets(self.headers)} {len(self.content)} bytes>"
 
 
@@ -102,7 +115,7 @@ class Timeout:
         pool: For a free connection.
         first_token: From sending the question to the first event.
         total: For the whole call, retries included; an answer that is gone on with (`resume`) has it anew. By default
-            never less than a `read` that was given.
+            never less than a `read` or `first_token` that was given, and without end where `read` is.
 
     >>> Timeout(read=5).with_defaults(Timeout(connect=10, read=65, write=30, pool=30, first_token=None, total=330)).read
     5
@@ -132,6 +145,8 @@ class Timeout:
         """The same with `defaults` where nothing was given."""
         given = {name: value for name in self.__slots__ if (value := getattr(self, name)) != "default"}
         total = defaults.total
+        if "total" not in given and given.get("read", total) is None:
+            given["total"] = None
         waits = [wait for name in ("read", "first_token") if isinstance(wait := given.get(name), int | float)]
         if waits and "total" not in given and isinstance(total, int | float):
             given["total"] = max(total, max(waits) + _BEYOND)

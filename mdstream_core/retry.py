@@ -34,10 +34,11 @@ class Retry:
             raise ValueError(f"max_retries={self.most!r} must be 0 or more")
 
     def judged(self, error: MDStreamError, *, whole: bool) -> MDStreamError:
-        """The error; a read timeout of a `whole` response is marked as final, and says why."""
+        """The error; a timeout of a `whole` response is marked as final, and says why."""
         if whole and not self.read_timeouts and isinstance(error, StreamStalled) and error.code != "WriteTimeout":
             error.retryable = False
-            hint = "the server may still be working on it, so it is not asked again: allow more time, or stream it"
+            reason = "the server may still be working on it, so it is not asked again"
+            hint = f"{reason}: raise that limit; chat and completions can stream"
             error.args = (f"{error} ({hint})",)
         return error
 

@@ -172,6 +172,32 @@ def test_a_limit_is_not_retried(status: int) -> None:
         assert [50, *[10] * 5] == sizes(server)
 
 
+NO_LIMITS = (
+    (400, "Invalid input: input length must be less than or equal to 50"),
+    (422, "length of input should be at most 50"),
+    (400, "text length cannot exceed 50"),
+    (503, "Model overloaded: queue limit is 10 items"),
+    (503, "batch scheduler busy: max batch size 32"),
+    (500, "waiting list is full: maximum 10 items"),
+    (500, "limit of 10 items exceeded by workers"),
+)
+
+
+@pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
+@pytest.mark.parametrize(("status", "words"), NO_LIMITS)
+async def test_a_number_of_something_else_is_no_limit(framework: str, status: int, words: str) -> None:
+    """A length, or a server's load, leaves the batch whole; a busy server is asked again."""
+    asked = 1 if status < 500 else 2
+    with responding(lambda body: (status, {"error": {"message": words}})) as server:
+        embedder = Embedder(framework, "OCI", server, max_retries=1, max_concurrency=1)
+        with pytest.raises(Exception, match=words):
+            embedder.embed(TEXTS)
+        assert [50] * asked == sizes(server)
+        with pytest.raises(Exception, match=words):
+            await embedder.aembed(TEXTS)
+        assert [50] * 2 * asked == sizes(server)
+
+
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
 async def test_a_server_that_names_no_number(framework: str) -> None:
     """The batch is halved until it is taken."""

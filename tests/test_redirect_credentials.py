@@ -34,10 +34,35 @@ def test_a_redirect_shows_no_credential(location: str, shown: str) -> None:
     assert {"location": shown} == without_secrets({"location": location})
 
 
+BODIES = (
+    "Found. Redirecting to {}",
+    '<html><title>Moved</title><a href="{}">here</a> or {}</html>',
+    '{{"message": "moved to {}"}}',
+)
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("location", [location for location, _ in LOCATIONS.values()])
+def test_a_redirects_body_shows_no_credential(location: str, body: str) -> None:
+    """
+    Servers repeat the URL in the body, which stands in the message and in `raw`.
+    """
+    for platform in (DEPLOYMENT, ENDPOINT):
+        error = platform.refused(Head(302, {"location": location}), body.format(location, location).encode())
+
+        assert "s3cret" not in f"{error} {error.raw}"
+
+
 REFUSALS = {
     "loading": (503, "Model is loading: computing the maximum context length", ServerError),
     "out of memory": (500, "CUDA out of memory: KV cache for maximum context length 4096", ServerError),
     "no number": (500, "cannot determine the maximum context length", ServerError),
+    "a number of no tokens": (500, "no KV cache for maximum context length 131072", ServerError),
+    "a container out of memory": (424, "CUDA out of memory: maximum context length 4096 tokens", ServerError),
+    "a proxy": (524, "timeout after 100 s: context limit 5 tokens", ServerError),
+    "overloaded": (529, "overloaded: maximum context length 4096 tokens", ServerError),
+    "exceeds, without a number": (500, "the request exceeds the available context size", ContextOverflow),
+    "too long, without a number": (500, "Input is too long for requested model.", ContextOverflow),
     "counted": (500, "This model's maximum context length is 4096 tokens, you requested 5000", ContextOverflow),
     "a bad request": (400, "prompt is too long: 5000 tokens > 4096", ContextOverflow),
     "too many": (429, "prompt is too long for the tokens of this minute", RateLimited),
@@ -64,3 +89,29 @@ def test_a_containers_own_body_is_quoted() -> None:
 
     assert "boom" in str(ENDPOINT.refused(head, b'{"error": {"message": "boom"}}'))
     assert isinstance(ENDPOINT.refused(head, b'{"error": "prompt is too long: 5 tokens > 4"}'), ContextOverflow)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"code": 424, "message": "prediction failure", "error": "boom"}, "boom; prediction failure"),
+        ({"message": {"message": "boom"}}, "answered 424: boom"),
+        ({"message": ["boom", "bang"]}, "boom; bang"),
+    ],
+)
+def test_a_containers_cause_is_not_lost_beside_its_message(body: dict[str, object], words: str) -> None:
+    """
+    Without an envelope, `message` is a field of the container's body like others.
+    """
+    assert words in str(ENDPOINT.refused(Head(424, {"x-amzn-errortype": "ModelError"}), json.dumps(body).encode()))
+
+
+@pytest.mark.parametrize(
+    "body", ['{"error": "boom"}', "boom", "<html><title>boom</title></html>", 'data: {"error": "boom"}']
+)
+def test_a_byte_order_mark_is_no_word(body: str) -> None:
+    """
+    Some gateways put one before their bodies.
+    """
+    for platform in (DEPLOYMENT, ENDPOINT):
+        assert str(platform.refused(Head(400), f"\ufeff{body}".encode())) == "400: boom"

@@ -71,13 +71,25 @@ def test_each_service_has_its_own_defaults(platform: Platform, stream: bool, rea
     assert Timeout(read=read, total=total, **common) == asked(platform, stream)  # type: ignore[arg-type]
     assert Timeout(read=5, total=total, **common) == asked(platform, stream, 5)  # type: ignore[arg-type]
     assert Timeout(read=read, total=9, **common) == asked(platform, stream, Timeout(total=9))  # type: ignore[arg-type]
-    assert Timeout(read=None, total=total, **common) == asked(platform, stream, Timeout(read=None))  # type: ignore[arg-type]
+    assert Timeout(read=None, total=None, **common) == asked(platform, stream, Timeout(read=None))  # type: ignore[arg-type]
     assert 2 == asked(platform, stream, Timeout(first_token=2)).first_token
     assert total == Call(platform, OpenAIChat(), QUESTION, stream=stream).timeout.total
 
 
-@pytest.mark.parametrize(("given", "total"), [(600, 630), (300, 330), (65.5, 330), (Timeout(read=600, total=400), 400)])
-def test_a_longer_silence_is_not_cut_by_the_default_of_the_whole(given: Any, total: float) -> None:
+LONGER = (
+    (Timeout(first_token=600), 630),
+    (Timeout(read=500, first_token=100), 530),
+    (Timeout(read=None), None),
+    (Timeout(read=None, first_token=5), None),
+    (Timeout(read=None, total=9), 9),
+    (Timeout(first_token=None), 330),
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "total"), [(600, 630), (300, 330), (65.5, 330), (Timeout(read=600, total=400), 400), *LONGER]
+)
+def test_a_longer_silence_is_not_cut_by_the_default_of_the_whole(given: Any, total: float | None) -> None:
     """
     Who waits for 10 minutes would otherwise wait for 5 and a half.
     """

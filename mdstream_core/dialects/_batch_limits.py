@@ -40,7 +40,8 @@ def find_batch_limit(error: MDStreamError, inputs: int, size: int) -> BatchLimit
     words = f"{error} {error.raw or ''}"
     if isinstance(error, ServerError) and _is_busy(error.status, words.lower()):
         return None
-    numbers = (int(number) for match in _LIMIT.finditer(words) for number in match.groups() if number)
+    found = (match for match in _LIMIT.finditer(words) if not _counts_others(words, match))
+    numbers = (int(number) for match in found for number in match.groups() if number)
     if (limit := next((number for number in numbers if 0 < number < inputs), None)) is not None:
         return BatchLimit(inputs=limit)
     if _TOO_MANY.search(words):
@@ -57,6 +58,26 @@ _OF_CONTAINERS = frozenset({424, 500})
 def _is_busy(status: int | None, words: str) -> bool:
     """Whether a failed server speaks of its own load, and not of the request's batch."""
     return "queue" in words or (status not in _OF_CONTAINERS and "batch" not in words)
+
+
+#: What a limit's sentence is about where it is not a batch: the server's load, or the length of one text.
+_OTHER = re.compile(
+    r"queue|overload|\bbusy\b|\bworkers?\b|\bwaiting\b|\bconcurren"
+    r"|\b(?:input|text|document|sentence|string|query)[ _-]length\b"
+    r"|\blength of (?:the |each |an? |one )?(?:input|text|document|sentence|string|query)\b",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.;\n]\s|[{}]")
+
+#: How far a sentence is read before and behind its number, in characters.
+_AROUND = 80
+
+
+def _counts_others(words: str, match: re.Match[str]) -> bool:
+    """Whether the sentence of a number is about something else than how many inputs there are."""
+    before = _SENTENCE_END.split(words[max(0, match.start() - _AROUND) : match.start()])[-1]
+    behind = _SENTENCE_END.split(words[match.end() : match.end() + _AROUND])[0]
+    return _OTHER.search(f"{before}{match[0]}{behind}") is not None
 
 
 _INPUTS = r"(?:inputs?|texts?|documents?|sentences?|strings?|items?|instances?|elements?|queries|array|list)"
@@ -77,7 +98,7 @@ _LIMIT = re.compile(
             rf"maximum length {_NUMBER}, but got",
             rf"maxItems\W{{0,10}}{_NUMBER}",
             rf"max(?:imum)?(?: allowed)? number of {_INPUTS}\W*(?:is|of)?\W*{_NUMBER}",
-            rf"\b{_INPUTS}\b(?! length)[^.]{{0,60}}?{_AT_MOST}\W{{0,10}}{_NUMBER}",
+            rf"\b{_INPUTS}\b[^.]{{0,60}}?{_AT_MOST}\W{{0,10}}{_NUMBER}",
             rf"{_AT_MOST} {_NUMBER} {_INPUTS}\b",
             rf"takes {_NUMBER} at most",
             rf"{_NUMBER} {_INPUTS}(?:\(s\))?(?: is| are)? allowed",

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from mdstream_core._version import __version__
 from mdstream_core.errors import ContextOverflow, MalformedStream, ServiceError, Words, is_too_long
-from mdstream_core.http import Head, Request, Timeout, strip_credentials
+from mdstream_core.http import Head, Request, Timeout, strip_credentials, strip_url_credentials
 from mdstream_core.wire import Frames
 from mdstream_core.wire.jsonlines import JSONLinesDecoder, LabelledDocumentDecoder, LabelledStreamDecoder
 
@@ -142,16 +142,24 @@ def _timestamp(text: str) -> float | None:
 def is_overflow(status: int, said: Words) -> bool:
     """Whether an error response says that the question is too long."""
     words = f"{said.code or ''} {said.message}"
-    if status in _NOT_OF_LENGTH or not is_too_long(words):
+    if status in _NOT_OF_LENGTH or status > 500 or not is_too_long(words):
         return False
-    return status < 500 or (_COUNTED.search(words) is not None and "out of memory" not in words.lower())
+    if status in _FAILED and "out of memory" in words.lower():
+        return False
+    return status < 500 or _COMPARED.search(words) is not None
 
 
-#: Statuses that say something else, whatever words stand beside: a key, a name, tokens per minute, a busy server.
-_NOT_OF_LENGTH = frozenset({401, 403, 404, 408, 429, 502, 503, 504})
+#: Statuses that say something else, whatever words stand beside: a key, a name, a late request, tokens per minute.
+_NOT_OF_LENGTH = frozenset({401, 403, 404, 408, 429})
 
-#: A server that failed may speak of its context, too: only one that counts says that the question is too long.
-_COUNTED = re.compile(r"[0-9]")
+#: Statuses of a model server that failed, whose words may be about its own memory.
+_FAILED = frozenset({424, 500})
+
+#: What an internal error must say beside the words for a length: how many tokens there are, or that it is too
+#: long. Any other number may be of the server's own configuration.
+_COMPARED = re.compile(
+    r"\d\W{0,3}(?:(?:inputs?|prompt)\W{1,2})?tokens?\b|exceed|(?:longer|greater) than|is too long", re.IGNORECASE
+)
 
 
 def redirect_hint(head: Head) -> str:
@@ -159,6 +167,14 @@ def redirect_hint(head: Head) -> str:
     location = strip_credentials(head.headers.get("location", "").strip())
     target = f"it leads to {location[:500]}; give that URL" if location else "give the URL it leads to"
     return f"a redirect is not followed, because the request carries a credential: {target}"
+
+
+def quote_body(head: Head, body: bytes, said: Words) -> tuple[str, str]:
+    """The message and the body that an error may show; a redirect's text repeats the URL that it leads to."""
+    message, raw = said.message, body[:4000].decode("utf-8", "replace")
+    if 300 <= head.status < 400:
+        return strip_url_credentials(message), strip_url_credentials(raw)
+    return message, raw
 
 
 def cure_of(head: Head, said: Words, cures: Cures) -> str:
@@ -173,11 +189,12 @@ def refusal(head: Head, body: bytes, said: Words, kind: type[ServiceError], cure
         kind, cure = ContextOverflow, ""
     elif 300 <= head.status < 400:
         cure = redirect_hint(head)
-    message = f"{head.status}{f' {said.code}' if said.code else ''}: {said.message or 'no words'}"
+    words, raw = quote_body(head, body, said)
+    message = f"{head.status}{f' {said.code}' if said.code else ''}: {words or 'no words'}"
     return kind(
         f"{message} ({cure})" if cure else message,
         code=said.code,
         status=head.status,
-        raw=body[:4000].decode("utf-8", "replace"),
+        raw=raw,
         retry_after=seconds(head),
     )

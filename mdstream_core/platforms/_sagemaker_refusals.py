@@ -20,7 +20,7 @@ from mdstream_core.errors import (
     service_error,
 )
 from mdstream_core.http import Head
-from mdstream_core.platforms._platform import is_overflow, redirect_hint, seconds
+from mdstream_core.platforms._platform import is_overflow, quote_body, redirect_hint, seconds
 
 _CLOCK = "check the secret key, the region of the signature and the clock, which may be 5 minutes off"
 _LATER = "too much at once: ask later, or raise the quota"
@@ -63,8 +63,7 @@ def refusal(head: Head, body: bytes) -> ServiceError:
     facts = _facts(body)
     code = _code(head, facts)
     parsed = parse_error_body(body)
-    said = parsed.message
-    raw = body[:4000].decode("utf-8", "replace")
+    said, raw = quote_body(head, body, parsed)
     if code == "ModelError":
         return _model_error(facts, body, raw, seconds(head))
     kind, cure = _MEANINGS.get(code or "", (service_error(head.status), _other(head)))
@@ -83,7 +82,8 @@ def _model_error(facts: Mapping[str, Any], body: bytes, raw: str, retry_after: f
     """The container answered with an error: its status decides, and its words come first."""
     number = str(facts.get("originalstatuscode") or "")
     status = int(number) if number.isdecimal() and 400 <= int(number) < 600 else 424
-    original = str(facts.get("originalmessage") or facts.get("message") or "")
+    of_envelope = facts.get("originalmessage") or (facts.get("message") if "originalstatuscode" in facts else None)
+    original = str(of_envelope or "")
     container = parse_error_body(original.encode("utf-8", "replace") if original else body)
     kind = service_error(status)
     if kind is AuthenticationError:  # the container's own; AWS's keys were good
