@@ -734,6 +734,7 @@ def test_reasoning_of_a_thought_is_told_as_it_comes() -> None:
 SURPLUS = {
     "hermes": '<tool_call>{"name": "pay", "arguments": {"to": "Ann"}}{"name": "pay", "arguments": {"to": "Bob"}}</tool_call>',
     "hermes, with a blank": '<tool_call>{"name": "pay", "arguments": {"to": "Ann"}}\n{"to": "Bob"}</tool_call>',
+    "mistral": '[TOOL_CALLS]pay{"to": "Ann"} {"to": "Bob"}',
     "llama3_json": '{"name": "pay", "parameters": {"to": "Ann"}}{"name": "pay", "parameters": {"to": "Bob"}}',
 }
 

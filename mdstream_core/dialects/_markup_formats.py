@@ -88,8 +88,15 @@ class Mistral(Objects):
         return at + (mark in {",", "]"})
 
     def _closing(self, text: str, at: int) -> int:
-        self._state = self._element if self._enveloped else self._text
-        return at
+        if self._enveloped:
+            self._state = self._element
+            return at
+        end = behind_blank(text, at)
+        self._say(text[at:end])
+        if end < len(text):
+            self._note_surplus(text, end)
+            self._state = self._text
+        return end
 
     def _unfinished(self) -> bool:
         between = self._state == self._element and not "".join(self._kept).strip()
