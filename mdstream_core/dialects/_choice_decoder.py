@@ -1,6 +1,5 @@
 """What the decoders of OpenAI's and OCI's formats share: the choices of an answer, its end, its first error."""
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 from mdstream_core import _json
@@ -157,8 +156,3 @@ class ChoiceDecoder(Generic[C]):
         elif text:
             raise MalformedStream(f"a payload that is not JSON: {shown(text)}", raw=shown(text))
         return events
-
-
-def words_beside(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """An error payload without its `choices`, which would make it an answer."""
-    return {name: value for name, value in payload.items() if name != "choices"}

@@ -18,7 +18,7 @@ from mdstream_core.dialects._choice import (
     read_index,
     stream_failure,
 )
-from mdstream_core.dialects._choice_decoder import ChoiceDecoder, words_beside
+from mdstream_core.dialects._choice_decoder import ChoiceDecoder
 from mdstream_core.dialects._content_parts import read_content
 from mdstream_core.dialects._media import MEDIA
 from mdstream_core.dialects._spoken import misfit, shown, spoken
@@ -58,7 +58,7 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
     def _beside(self, payload: dict[str, Any], data: bytes, event: str) -> None:
         """Look for the error in a payload that is an answer in part only, or not at all."""
         if not payload.get("choices") and (payload.get("object") == "error" or {"code", "message"} <= payload.keys()):
-            payload = words_beside(payload)
+            payload = {name: value for name, value in payload.items() if name != "choices"}
         if failure := _failure(payload, data, told=event == "error"):
             self._fail(failure, data)
         if self.broken is None and "choices" not in payload and spoken(payload):

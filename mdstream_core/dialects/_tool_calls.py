@@ -121,9 +121,6 @@ class ToolCalls:
     def __bool__(self) -> bool:
         return bool(self._calls)
 
-    def __len__(self) -> int:
-        return len(self._calls)
-
     def is_open(self, index: Any) -> bool:
         """Whether arguments are still to come for the last call of this index."""
         call = self._open.get(index)
