@@ -20,8 +20,9 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from mdstream_core.attempt import Attempt
 from mdstream_core.auth import Signer, Unsigned
-from mdstream_core.call import Call, Exchange
+from mdstream_core.call import Call
 from mdstream_core.errors import MDStreamError, StreamInterrupted
 from mdstream_core.events import Event, Reply
 from mdstream_core.http import Head
@@ -66,14 +67,14 @@ class _Half:
         """Begin without connections and locks, in a forked process."""
         raise NotImplementedError
 
-    def _aged(self, exchange: Exchange) -> int | None:
+    def _aged(self, exchange: Attempt) -> int | None:
         """The key that must be fetched again before the next signature, if it must."""
         if exchange.refused is not None:
             return exchange.refused
         generation = self._signer.generation  # looked up first: somebody may fetch the key in between
         return generation if self._signer.stale() else None
 
-    def _signed(self, http: Any, exchange: Exchange, patience: Patience) -> Any:
+    def _signed(self, http: Any, exchange: Attempt, patience: Patience) -> Any:
         patience.start()
         exchange.generation = self._signer.generation
         signed = self._signer.sign(exchange.request)
@@ -85,7 +86,7 @@ class _Half:
             extensions={"timeout": patience.limits},
         )
 
-    def _judge(self, exchange: Exchange, response: Any) -> None:
+    def _judge(self, exchange: Attempt, response: Any) -> None:
         """Warn, once, when a success may be none. Last of all: a failure that could be seen was raised before."""
         if self._warned or not exchange.trailers_matter or "trailers" in response.extensions:
             return
@@ -168,7 +169,7 @@ class Client(_Half):
             own.close()
 
     @contextmanager
-    def _answer(self, exchange: Exchange, patience: Patience) -> Iterator["httpx.Response"]:
+    def _answer(self, exchange: Attempt, patience: Patience) -> Iterator["httpx.Response"]:
         http = self._http()
         if (aged := self._aged(exchange)) is not None:
             with _in_time(patience):
@@ -260,7 +261,7 @@ class AsyncClient(_Half):
             await own.aclose()
 
     @asynccontextmanager
-    async def _answer(self, exchange: Exchange, patience: Patience) -> AsyncIterator["httpx.Response"]:
+    async def _answer(self, exchange: Attempt, patience: Patience) -> AsyncIterator["httpx.Response"]:
         http = self._http()
         if (aged := self._aged(exchange)) is not None:
             async with _ain_time(patience):
@@ -286,7 +287,7 @@ class AsyncClient(_Half):
 
 
 @contextmanager
-def _settled(exchange: Exchange, patience: Patience) -> Iterator[None]:
+def _settled(exchange: Attempt, patience: Patience) -> Iterator[None]:
     """Reading ends without an error where the answer is whole and only the connection, or its usage, was waited for."""
     try:
         with wall(patience):
@@ -296,7 +297,7 @@ def _settled(exchange: Exchange, patience: Patience) -> Iterator[None]:
             raise
 
 
-def _begin(exchange: Exchange, patience: Patience, response: Any) -> None:
+def _begin(exchange: Attempt, patience: Patience, response: Any) -> None:
     patience.begun = True
     exchange.begin(Head.of(response.status_code, response.headers.multi_items()))
 

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mdstream_core import OCIModelDeployment, OpenAIChat
-from mdstream_core.call import Call, Exchange
+from mdstream_core.attempt import Attempt
+from mdstream_core.call import Call
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, Reply
 from mdstream_core.http import Head
@@ -51,7 +52,7 @@ def sample(name: str) -> Sample:
     return Sample(Head.of(int(status.split()[1]), [tuple(field.split(": ", 1)) for field in fields]), body)
 
 
-def exchange(**options: object) -> Exchange:
+def exchange(**options: object) -> Attempt:
     """A fresh exchange that asks once."""
     return Call(PLATFORM, OpenAIChat(), QUESTION, **{"retry": Retry(0), **options}).attempt()
 

@@ -6,7 +6,7 @@ import pytest
 from _samples import EVENTS, PLATFORM, QUESTION, exchange, read
 
 from mdstream_core import Call, OpenAIChat, Retry
-from mdstream_core.call import Exchange
+from mdstream_core.attempt import Attempt
 from mdstream_core.errors import (
     AuthenticationError,
     ConnectionFailed,
@@ -26,7 +26,7 @@ STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]
 BROKEN = b'data: {"error":{"message":"boom","code":500}}\n\n'
 
 
-def asked(**options: object) -> tuple[Call, Exchange]:
+def asked(**options: object) -> tuple[Call, Attempt]:
     call = Call(PLATFORM, OpenAIChat(), QUESTION, **options)
     return call, call.attempt()
 
@@ -275,7 +275,7 @@ def test_an_empty_answer_is_no_success() -> None:
         assert isinstance(read(b"", Head(status)).error, StreamInterrupted)
 
 
-def told(**options: object) -> tuple[list[Moment], Call, Exchange]:
+def told(**options: object) -> tuple[list[Moment], Call, Attempt]:
     moments: list[Moment] = []
     call, attempt = asked(hooks=(moments.append,), **options)
     return moments, call, attempt

@@ -10,7 +10,7 @@ import pytest
 from _samples import EVENTS, PLATFORM, QUESTION
 
 from mdstream_core import AsyncClient, Call, Client, Markup, OCIModelDeployment, OpenAIChat, Retry
-from mdstream_core.call import Exchange
+from mdstream_core.attempt import Attempt
 from mdstream_core.dialects import LMI, TGI, Auto, Dialect
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import (
@@ -46,7 +46,7 @@ def texts(*pieces: str, choice: int = 0) -> list[bytes]:
     return [payload({"content": piece}, choice=choice) for piece in pieces]
 
 
-def asking(dialect: Dialect) -> Exchange:
+def asking(dialect: Dialect) -> Attempt:
     asked = Call(PLATFORM, dialect, QUESTION, retry=Retry(0)).attempt()
     asked.begin(EVENTS)
     return asked

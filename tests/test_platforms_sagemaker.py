@@ -10,7 +10,7 @@ from _sagemaker import exception, part, stream_head
 from _samples import pieces
 
 from mdstream_core import Call, Platform, Reply, Retry
-from mdstream_core.call import Exchange
+from mdstream_core.attempt import Attempt
 from mdstream_core.dialects import Auto
 from mdstream_core.errors import (
     AuthenticationError,
@@ -200,7 +200,7 @@ def test_headers_of_a_call() -> None:
 # what comes inside
 
 
-def exchange() -> Exchange:
+def exchange() -> Attempt:
     return Call(MODEL, Auto(), {"messages": [{"role": "user", "content": "Hi"}]}, retry=Retry(0)).attempt()
 
 

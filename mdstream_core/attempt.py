@@ -1,0 +1,220 @@
+"""One attempt of a call: the request, and the state of its response while it is read.
+
+No socket, no clock, no framework.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from mdstream_core import _json
+from mdstream_core._hints import with_hint
+from mdstream_core.errors import (
+    ErrorResponse,
+    MalformedStream,
+    MDStreamError,
+    StreamError,
+    StreamInterrupted,
+    as_overflow,
+)
+from mdstream_core.events import Event, Reply, Sum
+from mdstream_core.http import Head, Request, without_secrets
+from mdstream_core.resume import SecondHalf
+from mdstream_core.tracing import Answered, Ended, Started
+
+if TYPE_CHECKING:
+    from mdstream_core.call import Call
+
+#: The most that is read of an error response's body, in bytes.
+_REFUSAL = 1024 * 1024
+
+#: How much of the body is kept for the case that it turns out to be no response of a model, in bytes.
+_OPENING = 2000
+
+#: How many events are kept before they are folded into their sum.
+_RECENT = 1024
+
+
+class Attempt:
+    """One attempt: a request, and the state of its answer while it is read."""
+
+    def __init__(self, call: "Call", request: Request) -> None:
+        self._call = call
+        self.request = request
+        #: Whether an event was handed out; what was said is never said twice.
+        self.started = False
+        #: Which of the signer's keys signed this attempt.
+        self.generation = 0
+        #: Which of them was refused just before, so that this attempt needs another one.
+        self.refused: int | None = None
+        self._head: Head | None = None
+        self._trailers: tuple[tuple[str, str], ...] = ()
+        self._frames: Any = None
+        decoder = call.dialect.decoder()
+        self._decoder = call.joint.decoder(decoder) if call.joint else decoder
+        self._broken: MDStreamError | None = None
+        self._cut: MDStreamError | None = None
+        self._refusal: list[bytes] | None = None
+        self._refusal_size = 0
+        self._opening = b""
+        self._sum = Sum()
+        self._recent: list[Event] = call.joint.events if call.joint else []
+
+    def begin(self, head: Head) -> None:
+        """The status line and the headers have come."""
+        self._head = head
+        if self._call.hooked:
+            self._call.tell(Answered(head, self._request_id(head)))
+        if head.status >= 300:  # redirects are not followed: the request carries a credential
+            self._refusal = []
+        else:
+            self._frames = self._call.platform.frames(head)
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that are complete with these bytes of the body."""
+        if self._refusal is not None:
+            self._keep(data)
+            return []
+        if not self.started and len(self._opening) < _OPENING:
+            self._opening += data[:_OPENING]
+        events: list[Event] = []
+        read = self._decoder.feed
+        try:
+            for payload, name in self._frames.feed(data):
+                events += read(payload, name)
+        except MDStreamError as error:
+            if not events:
+                raise
+            self._broken = error  # first what came before it
+        if events:
+            self._broken = self._broken or self._decoder.broken
+            self._note(events)
+        return events
+
+    def rest(self) -> list[Event]:
+        """The body has ended: the events of a last frame without its end. What is wrong with it, `end` raises."""
+        events: list[Event] = []
+        if self._frames is None or self._broken or self.enough:  # what is behind the end is no part of the answer
+            return events
+        payload = b""
+        try:
+            for payload, name in self._frames.end():
+                events += self._decoder.feed(payload, name)
+        except MalformedStream as error:
+            if not payload or _json.is_unfinished(payload.decode("utf-8", "replace")):
+                self._cut = StreamInterrupted(f"the answer stopped in the middle: {error}", raw=error.raw)
+            else:
+                self._broken = error  # it came whole, and cannot be read
+        except MDStreamError as error:
+            self._broken = error
+        if events:
+            self._broken = self._broken or self._decoder.broken
+            self._note(events)
+        return events
+
+    def end(self, trailers: tuple[tuple[str, str], ...] = ()) -> list[Event]:
+        """There is nothing more: the last events. Raises what the answer, its trailers or their absence spell."""
+        self._trailers = trailers
+        if self._refusal is not None:
+            raise self._refused()
+        events = self.rest()
+        if self._broken:
+            raise self._broken
+        self._call.platform.ended(trailers)
+        if self._cut:
+            raise self._cut
+        if last := self._decoder.end(is_document=self._frames.is_document):
+            self._note(last)
+            events += last
+        if self._call.hooked:
+            self._call.finish(Ended(self.reply()))
+        return events
+
+    @property
+    def holds(self) -> bool:
+        """Whether something of a second half has come that is not told yet."""
+        return isinstance(self._decoder, SecondHalf) and self._decoder.holds
+
+    @property
+    def over(self) -> bool:
+        """Whether the answer is complete, whatever the transport has still to say."""
+        return bool(self._decoder.finished)
+
+    @property
+    def enough(self) -> bool:
+        """Whether to stop reading: it is known how the stream ended."""
+        if self._broken is not None or self._refusal_size > _REFUSAL:
+            return True
+        return bool(self._decoder.over) and not self._call.platform.tells_at_the_end
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answer is whole and the service has no way to take it back: silence or a cut is no failure."""
+        return self.over and not self._call.platform.tells_at_the_end
+
+    @property
+    def trailers_matter(self) -> bool:
+        """Whether the service reports in trailers how the stream went."""
+        return bool(self._call.platform.has_trailers)
+
+    @property
+    def drain(self) -> float | None:
+        """Once the answer is over: how many seconds the end of the body may take."""
+        return self._call.platform.drain if self.over else None
+
+    def reply(self) -> Reply:
+        """The sum of what was received."""
+        self._fold()
+        return self._sum.reply()
+
+    def explain(self, error: MDStreamError) -> MDStreamError:
+        """Hang the facts of this exchange on an error: partial, request id, head and trailers."""
+        if self._refusal is not None and isinstance(error, StreamError):
+            error = self._refused()  # the body of a refusal was cut; the status says enough
+        error = error if self.started else as_overflow(error)
+        head = self._head or Head(0)
+        self._recent += self._decoder.held()  # it was received, so it is in the partial
+        if error.code == "EmptyStream" and error.raw is None:
+            error.raw = self._opening[:_OPENING].decode("utf-8", "replace")
+            error.args = (f"{error}; what came was {error.raw[:300]!r}",)
+        error.partial = self.reply() if self._sum or self._recent else None
+        error.request_id = error.request_id or self._request_id(head)
+        error.status = error.status or (head.status or None)
+        error.response = ErrorResponse(
+            head.status or error.status or 0,
+            without_secrets({**head.headers, **Head.of(0, self._trailers).headers}),
+            {"error": _facts(error), "partial": error.partial.as_dict() if error.partial else None},
+            error.raw or str(error),
+        )
+        return error
+
+    def _request_id(self, head: Head) -> str | None:
+        """As the service names the request in its answer, or else as we named it."""
+        named: str | None = self._call.platform.request_id(head)
+        return named or self._call.platform.request_id(Head(0, self.request.headers)) or None
+
+    def _refused(self) -> MDStreamError:
+        error: MDStreamError = self._call.platform.refused(self._head, b"".join(self._refusal or ()))
+        return with_hint(error, self._call.dialect.name)
+
+    def _keep(self, data: bytes) -> None:
+        if self._refusal is not None and self._refusal_size <= _REFUSAL:
+            self._refusal.append(data[: _REFUSAL - self._refusal_size])
+            self._refusal_size += len(data)
+
+    def _note(self, events: list[Event]) -> None:
+        if not self.started:
+            self.started = True
+            self._opening = b""
+            self._call.tell(Started())
+        self._recent += events
+        if len(self._recent) > _RECENT:
+            self._fold()
+
+    def _fold(self) -> None:
+        self._sum.extend(self._recent)
+        self._recent.clear()
+
+
+def _facts(error: MDStreamError) -> dict[str, Any]:
+    names = ("code", "status", "request_id", "raw")
+    facts = {name: value for name in names if (value := getattr(error, name)) is not None}
+    return {"type": type(error).__name__, "message": str(error), **facts}
