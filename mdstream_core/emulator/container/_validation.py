@@ -98,10 +98,10 @@ def checked(request: Json) -> Json:
         value = request.get(name)
         if value is not None and not _is_a(value, types):
             raise ContainerRefusal(400, f"{name}: Input should be a valid {words}", param=name)
-    for name, most in _LENGTHS.items():
+    for name, longest in _LENGTHS.items():
         value = request.get(name)
         if isinstance(value, list):
-            _check_list(name, value, most)
+            _check_list(name, value, longest)
     for name, (least, most) in _RANGES.items():
         if request.get(name) is not None and not least <= request[name] <= most:
             raise _out_of_range(name, request[name], least, most)
@@ -166,6 +166,7 @@ def _are_texts(value: list[Any]) -> bool:
     return len(value) <= MAX_STOPS and all(isinstance(one, str) for one in value)
 
 
+_ANYTHING: tuple[tuple[type, ...], str, Callable[[Any], bool]] = ((), "", lambda value: True)
 _SWITCH = ((bool,), "must be a boolean", lambda value: True)
 #: TGI's `parameters`: the types, the rule in its words, and what keeps it.
 _TGI: dict[str, tuple[tuple[type, ...], str, Callable[[Any], bool]]] = {
@@ -191,7 +192,7 @@ def check_generate(request: Json) -> None:
         text = "Failed to deserialize the JSON body into the target type: inputs: expected a string"
         raise ContainerRefusal(422, text, "Validation", "inputs")
     for name, value in (request.get("parameters") or {}).items():
-        types, rule, is_kept = _TGI.get(name, ((), "", None))
+        types, rule, is_kept = _TGI.get(name, _ANYTHING)
         if types and value is not None and not (_is_a(value, types) and is_kept(value)):
             given = "" if isinstance(value, list | dict) else f". Given: {str(value)[:40]}"
             raise ContainerRefusal(422, f"Input validation error: `{name}` {rule}{given}", "Validation", name)

@@ -25,7 +25,7 @@ _SHARED: dict[str, tuple[float, float]] = {
     "presencePenalty": (-2, 2),
     "logProbs": (0, 20),
 }
-#: The least and the most of each field, by format; those with an upper bound among `_WHOLE` are whole numbers.
+#: The least and the most of each field, by format; those of `_WHOLE` are whole numbers.
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
     "GENERIC": _SHARED
     | {"temperature": (0, 2), "numGenerations": (1, 5), "maxCompletionTokens": (1, MAX_TOKENS_ASKED)},

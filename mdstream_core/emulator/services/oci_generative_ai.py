@@ -30,6 +30,8 @@ _ENDINGS: dict[str, tuple[Piece, ...]] = {"eof": (), "done": (_sse.DONE,), "hang
 _OWN_ENDING = {"meta.": "done"}
 _DEDICATED = "ocid1.generativeaiendpoint."
 _CATALOGUE = (*said.FAMILIES, "ocid1.generativeaimodel.", _DEDICATED)
+#: What a list where an object belongs, and the like, ends in.
+_MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 
 class GenerativeAI:
