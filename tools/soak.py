@@ -306,7 +306,7 @@ def _resident() -> float | None:
 def _descriptors() -> list[int]:
     """The modes of all open files (`/dev/fd` is there on Linux and macOS)."""
     modes = []
-    for name in os.listdir("/dev/fd"):
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208  (a `Path` would be read while it is open)
         try:
             modes.append(os.fstat(int(name)).st_mode)
         except OSError:  # the one that listed them
@@ -348,7 +348,7 @@ def main(minutes: float) -> int:
     """Soak for so long; the exit code."""
     warnings.simplefilter("ignore")
     begun, end = time.monotonic(), time.monotonic() + 60 * minutes
-    tally, samples = Tally(), []
+    tally, samples = Tally(), list[Sample]()
     server = Server()
     try:
         while not samples or time.monotonic() < end:
