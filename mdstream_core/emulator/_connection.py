@@ -200,7 +200,7 @@ class Connection(asyncio.Protocol):
                 return None
             if isinstance(event, h11.Request):
                 request = event
-                if len(event.headers) > MAX_HEADERS:
+                if len(event.headers) > MAX_HEADERS or _head_size(event) > MAX_HEAD_BYTES:
                     self._refuse(431)
                     return None
                 if parser.they_are_waiting_for_100_continue:
@@ -243,3 +243,8 @@ class Connection(asyncio.Protocol):
             http_version=request.http_version.decode(),
             header_fields=tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in request.headers.raw_items()),
         )
+
+
+def _head_size(request: h11.Request) -> int:
+    """About how many bytes a head has: h11 bounds only what is still incomplete."""
+    return len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers)

@@ -154,8 +154,8 @@ def _out_of_range(name: str, value: float, least: float, most: float) -> Contain
         rule = f"must be at most {most:g}" if most < 1e5 else f"must be at most {most:.0f}"
     else:
         rule = "must be non-negative" if least == 0 else f"must be at least {least:g}"
-    value = float(value) if name == "temperature" else value
-    return ContainerRefusal(400, f"{name} {rule}, got {value}. (parameter={name}, value={value})", param=name)
+    shown = str(float(value) if name == "temperature" and abs(value) < 1e9 else value)[:40]
+    return ContainerRefusal(400, f"{name} {rule}, got {shown}. (parameter={name}, value={shown})", param=name)
 
 
 def _between(least: float, most: float) -> Callable[[Any], bool]:

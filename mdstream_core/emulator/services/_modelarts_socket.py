@@ -91,7 +91,7 @@ class Session:
             for frame in self._protocol.events_received():
                 self._take(frame)
             await self._link.drained()  # who asks for pongs has to read them
-            if self._protocol.close_rcvd is not None:
+            if self._protocol.close_rcvd is not None or self._protocol.parser_exc is not None:
                 self._link.transport.close()  # §7.1.1: the server closes the connection first
                 break
         if not self.question.done():
