@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "resume": ("errors events", ""),
     "attempt": ("_hints _json errors events http resume tracing", ""),
     "call": ("_json attempt errors events http resume retry tracing", ""),
-    "transport": ("http errors wire", "httpx httpcore httptools"),
+    "transport": ("http errors wire", "anyio httpx httpcore httptools"),
     "client": ("attempt auth call events errors http transport", "anyio httpx"),
     "batches": ("_indices errors events", ""),
     "many": ("batches call client events", "anyio"),
