@@ -1,10 +1,11 @@
 """httpx clients on our transports, with proxies from the environment as httpx itself reads them."""
 
 import ssl
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
+from urllib.request import Request, getproxies
 
 from mdstream_core.transport._classes import transports
 from mdstream_core.transport._pair import Pair
@@ -36,7 +37,8 @@ def http_client(
         trust_env: Heed `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, `SSL_CERT_DIR`.
         limits: An `httpx.Limits`.
         library: `"httpx"` or `"httpx2"`.
-        options: Whatever else the client takes (`event_hooks`, `headers`, `base_url` …).
+        options: Whatever else the client takes (`event_hooks`, `headers`, `base_url` …). `cookies` are sent with each
+            request; those that responses set are not kept.
     """
     pair = Pair.of(library)
     build = _Transports(pair, 0, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
@@ -62,7 +64,23 @@ def async_http_client(
 def _options(face: ModuleType, given: dict[str, Any]) -> dict[str, Any]:
     headers = face.Headers(_HEADERS)
     headers.update(given.get("headers"))
-    return {"timeout": None, "follow_redirects": False, **given, "headers": headers}
+    cookies = _send_only_jar(face.Cookies(given.get("cookies")).jar)
+    return {"timeout": None, "follow_redirects": False, **given, "headers": headers, "cookies": cookies}
+
+
+class _KeepNone(DefaultCookiePolicy):
+    """Keeps no cookie of a response: it would travel with the next request, which may be another user's."""
+
+    def set_ok(self, cookie: Cookie, request: Request) -> bool:
+        return False
+
+
+def _send_only_jar(given: CookieJar) -> CookieJar:
+    """A jar that sends the cookies that were given, and never gets others."""
+    jar = CookieJar(_KeepNone())
+    for cookie in given:
+        jar.set_cookie(cookie)
+    return jar
 
 
 class _Transports:
