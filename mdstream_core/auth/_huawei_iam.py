@@ -68,7 +68,7 @@ class PasswordToken(Signer):
     """
 
     def __init__(self, login: Login, *, fetch: Fetch | None = None, clock: Callable[[], float] = time.time) -> None:
-        super().__init__()
+        super().__init__(clock=clock)
         self._login = login
         self._fetch = fetch
         self._clock = clock

@@ -1,10 +1,10 @@
 """Whether a connection may serve a request, as httpcore's pool asks it."""
 
-import threading
 import time
 from enum import Enum
 from typing import Any
 
+from mdstream_core import _fork
 from mdstream_core.transport._route import Route
 
 _ORPHANED = 1.0  # seconds
@@ -28,7 +28,7 @@ class Standing:
         self._state = _State.NEW
         self._requests = 0
         self._expires = time.monotonic() + _ORPHANED
-        self._lock = threading.Lock()  # threads share a pool; never held while waiting
+        self._lock = _fork.Lock()  # threads share a pool; never held while waiting
         self._stream: Any = None
 
     def _claim(self) -> None:
