@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mdstream_core import _fork
+from mdstream_core._addresses import check_name
 from mdstream_core.auth._signer import Signer
 from mdstream_core.errors import AuthenticationError, ConnectionFailed, MissingExtra, service_error
 from mdstream_core.http import Request
@@ -71,7 +72,7 @@ class AWSSigner(Signer):
         again: bool = False,
     ) -> None:
         super().__init__()
-        self.region_name = region_name
+        self.region_name = check_name("region_name", region_name, "aws signing region")
         self._find = find
         self._name = name
         self._again = again
@@ -200,6 +201,7 @@ def connect(
         import botocore.session  # type: ignore[import-untyped]  # noqa: F401, PLC0415
     session = _session(credentials_profile_name)
     region = region_name or _region(client, boto3_session, session)
+    check_name("region_name", region, "aws signing region" if endpoint_url or client is not None else "aws region")
     if endpoint_url is None and client is not None:
         endpoint_url = str(client.meta.endpoint_url)
     make = session.create_client if boto3_session is None else boto3_session.client
