@@ -87,7 +87,7 @@ class AWSSigner(Signer):
 
     def is_rejection(self, error: BaseException) -> bool:
         """A token service rejected it. What is missing on this machine costs no login, and may be there next time."""
-        return super().is_rejection(error) and getattr(error, "status", None) is not None
+        return super().is_rejection(error) and getattr(error, "code", None) is not None
 
     def source_state(self) -> object:
         """What the chain reads of environment and files: a key that is corrected there is tried at once."""
@@ -132,12 +132,15 @@ class AWSSigner(Signer):
         with _translated(self):
             looks_good = not self.stale()  # and yet it was refused
             if self._credentials is None or looks_good or self._searches:
-                found = self._find()
+                found = self._find() or (self._credentials if self._searches else None)
                 if found is None:
                     raise MissingCredentials(_missing())
                 self._credentials = found
-            self._searches = True  # unless it comes to a good end
-            self._frozen = self._credentials.get_frozen_credentials()
+            try:
+                self._frozen = self._credentials.get_frozen_credentials()
+            except BaseException:
+                self._searches = True  # the files that they come from may be corrected
+                raise
             self._searches = False
 
     def __repr__(self) -> str:
