@@ -109,7 +109,9 @@ def values(thing: Any) -> Iterator[Any]:
 
 def ours(thing: Any) -> bool:
     module = getattr(type(thing), "__module__", "") or ""
-    return isinstance(module, str) and module.startswith(PACKAGES) and not {"emulator", "testing"} & {*module.split(".")}
+    return (
+        isinstance(module, str) and module.startswith(PACKAGES) and not {"emulator", "testing"} & {*module.split(".")}
+    )
 
 
 def loose(things: list[Any]) -> set[str]:
