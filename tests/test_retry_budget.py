@@ -249,9 +249,10 @@ def test_a_refused_parameter_and_a_fresh_key_cost_nothing() -> None:
         while request := peer.request():
             peer.send(refused if b'"seed"' in request else WHOLE)
 
-    with serving(script) as server, pytest.warns(RuntimeWarning, match="seed"):
+    with serving(script) as server:
         made = service(server, RetryBudget(capacity=10, refund=0))
-        made.client.complete(made.call(OpenAIChat(), {**QUESTION, "seed": 1}))
+        with pytest.warns(RuntimeWarning, match="seed"):
+            made.client.complete(made.call(OpenAIChat(), {**QUESTION, "seed": 1}))
         assert made.retry_quota is not None
         assert 10 == made.retry_quota.tokens
         made.close()
