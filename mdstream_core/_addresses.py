@@ -34,7 +34,6 @@ _SHAPES: dict[str, tuple[str, str]] = {
         "is no project's name, such as cn-north-4 or cn-north-4_team; or give iam_endpoint='https://…'",
     ),
     "huawei project elsewhere": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "is no project's name, such as cn-north-4"),
-    "route": (r"[\x21-\x22\x24-\x5b\x5d-\x7e]*", "is no path: it has white space or characters outside ASCII"),
 }
 _PATTERNS = {shape: (re.compile(pattern), words) for shape, (pattern, words) in _SHAPES.items()}
 

@@ -214,16 +214,6 @@ def test_an_endpoint_of_ones_own_may_be_anywhere(place: Callable[[str], object],
     assert place(url)
 
 
-@pytest.mark.parametrize("route", ["/v1/chät", "/a b", "/a\r\nx: y", "/a#b", "/a\\b", "/\u202e", "a" * 300])
-@pytest.mark.parametrize("platform", [ModelArts, OCIModelDeployment])
-def test_a_route_can_be_sent(platform: Any, route: str) -> None:
-    """
-    It stands in the path, or in a header.
-    """
-    with pytest.raises(ValueError, match="route="):
-        platform("https://h.example/x", route=route)
-
-
 @pytest.mark.parametrize(
     "url", [f"{DEPLOYMENT}x/predict", f"{DEPLOYMENT}x/predictWithResponseStream/v1", f"{DEPLOYMENT}x/"]
 )

@@ -369,6 +369,23 @@ def test_a_crowd_with_a_wrong_password_is_one_login() -> None:
     assert 1 == iam.logins
 
 
+@both
+def test_the_cause_of_a_failed_refresh_stays(ask: Ask) -> None:
+    """
+    Also where the refresh ran in a thread of its own.
+    """
+    cause = OSError("no route")
+
+    def renew() -> None:
+        raise ConnectionFailed("IAM was not reached") from cause
+
+    made = Own(renew)
+    made.stale = lambda: True  # type: ignore[method-assign]
+    with serving(guarded) as server, pytest.raises(ConnectionFailed) as caught:
+        ask(server, made)
+    assert cause is caught.value.__cause__
+
+
 def rejecting(server: RawServer, peer: Peer) -> None:
     while request := peer.request():
         server.requests.append(request)

@@ -20,6 +20,7 @@ class RejectionMemory:
         clock: Seconds that pass.
 
     Example:
+        >>> from mdstream_core.errors import AuthenticationError
         >>> memory = RejectionMemory()
         >>> memory.record(AuthenticationError("401: wrong password"))
         >>> memory.check()

@@ -179,8 +179,10 @@ def raise_failure(flight: "Future[None]") -> None:
         return
     if not isinstance(error, Exception):  # the leader was told to stop; the followers were not
         raise ConnectionFailed("the refresh of the credential was abandoned") from error
-    # A client hangs the facts of its own call on an error of ours: each follower needs one of its own.
-    raise copy.copy(error) if isinstance(error, MDStreamError) else error
+    if not isinstance(error, MDStreamError):
+        raise error
+    # A client hangs the facts of its own call on an error of ours: each caller needs one of its own.
+    raise copy.copy(error) from error.__cause__
 
 
 class _Landing:

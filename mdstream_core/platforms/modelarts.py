@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
 from mdstream_core import _json
-from mdstream_core._addresses import check_name, check_url
+from mdstream_core._addresses import check_url
 from mdstream_core.errors import ServiceError, Words, parse_error_body, service_error, words_of
 from mdstream_core.http import COMMON, Head, Request, Timeout, is_secret
 from mdstream_core.platforms._modelarts_codes import CODES, STATUSES
@@ -81,8 +81,6 @@ class ModelArts:
     largest: ClassVar[int | None] = LARGEST
 
     def __post_init__(self) -> None:
-        if self.route is not None:
-            check_name("route", self.route, "route")
         base, _, query = _checked(self.endpoint.strip()).partition("?")
         object.__setattr__(self, "base", base.rstrip("/"))
         object.__setattr__(self, "query", query)

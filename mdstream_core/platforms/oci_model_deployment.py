@@ -111,8 +111,6 @@ class OCIModelDeployment:
     largest: ClassVar[int | None] = LARGEST
 
     def __post_init__(self) -> None:
-        if self.route is not None:
-            check_name("route", self.route, "route")
         base, suffix = _taken_apart(_url(self.endpoint.strip(), self.region))
         object.__setattr__(self, "base", base)
         object.__setattr__(self, "suffix", suffix)
