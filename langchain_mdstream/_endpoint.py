@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import threading
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, ClassVar, Literal, Self
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model
 
 from langchain_mdstream._errors import langchain_errors
 from mdstream_core import Call, Dialect, Platform, Retry, Service, Timeout, __version__, dialect
+from mdstream_core._fork import Lock
 from mdstream_core.auth import Signer
 from mdstream_core.tracing import Hook
 
@@ -30,7 +30,7 @@ _CONNECTION = frozenset(
 _MAPS = frozenset({"model_kwargs", "default_headers"})
 
 #: Held while a service is built: two threads that ask first must not sign in twice.
-_BUILDING = threading.Lock()
+_BUILDING = Lock()
 
 
 class Endpoint(BaseModel):

@@ -58,6 +58,15 @@ class Attempt:
         self._sum = Sum()
         self._recent: list[Event] = call.joint.events if call.joint else []
 
+    @property
+    def renewed(self) -> bool:
+        """Whether this call has fetched a key already: one question is one login at most."""
+        return self._call.renewed
+
+    def note_renewal(self) -> None:
+        """A key was fetched for this attempt, or could not be."""
+        self._call.renewed = True
+
     def begin(self, head: Head) -> None:
         """The status line and the headers have come."""
         self._head = head
@@ -204,6 +213,7 @@ class Attempt:
         if not self.started:
             self.started = True
             self._opening = b""
+            self._call.note_answer()
             self._call.tell(Started())
         self._recent += events
         if len(self._recent) > _RECENT:

@@ -5,25 +5,22 @@ They hold a connection pool and a signer, and nothing of any stream: one client 
 
 import asyncio
 import inspect
-import os
 import sys
-import threading
 import time
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 import anyio
-import anyio.lowlevel
-import anyio.to_thread
 
+from mdstream_core import _fork
 from mdstream_core.attempt import Attempt
-from mdstream_core.auth import Signer, Unsigned
+from mdstream_core.auth import Signer, Unsigned, raise_failure
 from mdstream_core.call import Call
-from mdstream_core.errors import MDStreamError, StreamInterrupted
+from mdstream_core.errors import AuthenticationError, ConnectionFailed, MDStreamError, StreamInterrupted
 from mdstream_core.events import Event, Reply
 from mdstream_core.http import Head
 from mdstream_core.transport import async_http_client, http_client
@@ -34,25 +31,6 @@ from mdstream_core.transport.wall import wall
 if TYPE_CHECKING:
     import httpx  # a tenth of a second, which who only imports us need not wait for
 
-#: As many refreshes of keys, and callers who wait for one, as may hold a thread at once; the others queue. anyio's own
-#: threads are not for that: a service that is slow to give a key would stop whatever else the application does there.
-_REFRESHES = 40
-_limiters: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("mdstream refreshes")
-
-
-#: Every client of this process. One that forks has its parent's connections in its hands, and two who read from one
-#: socket read each other's answers: the child lets go of them, and does not close what is not its own.
-_CLIENTS: "WeakSet[_Half]" = WeakSet()
-
-
-def _born_again() -> None:
-    for client in list(_CLIENTS):
-        client.let_go()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_born_again)
-
 
 class _Half:
     """What does not wait: who signs (a signer of ours, or an `httpx.Auth` while it is sent), and who is warned."""
@@ -61,15 +39,18 @@ class _Half:
         self._signer = auth if isinstance(auth, Signer) else Unsigned()
         self._auth = {} if auth is None or isinstance(auth, Signer) else {"auth": auth}
         self._warned = False
-        _CLIENTS.add(self)
 
-    def let_go(self) -> None:
-        """Begin without connections and locks, in a forked process."""
+    def reset_after_fork(self) -> None:
+        """Begin without connections and locks, in a forked process.
+
+        It has its parent's connections in its hands, and two who read from one socket read each other's answers: they
+        are forgotten, and not closed, for they are the parent's.
+        """
         raise NotImplementedError
 
     def _aged(self, exchange: Attempt) -> int | None:
-        """The key that must be fetched again before the next signature, if it must."""
-        if exchange.refused is not None:
+        """The key that must be fetched again before the next signature, if it must: once in a call."""
+        if exchange.refused is not None or exchange.renewed:
             return exchange.refused
         generation = self._signer.generation  # looked up first: somebody may fetch the key in between
         return generation if self._signer.stale() else None
@@ -119,11 +100,12 @@ class Client(_Half):
             raise ValueError("http_client is for threads: give an httpx.AsyncClient as http_async_client")
         self._given = http
         self._options = options
-        self.let_go()
+        self.reset_after_fork()
+        _fork.register(self)
 
-    def let_go(self) -> None:
+    def reset_after_fork(self) -> None:
         """Begin without connections and locks, in a forked process."""
-        self._lock = threading.Lock()
+        self._lock = _fork.Lock()
         self._own: httpx.Client | None = None
 
     def stream(self, call: Call) -> Generator[Event]:
@@ -172,8 +154,8 @@ class Client(_Half):
     def _answer(self, exchange: Attempt, patience: Patience) -> Iterator["httpx.Response"]:
         http = self._http()
         if (aged := self._aged(exchange)) is not None:
-            with _in_time(patience):
-                self._signer.refresh(aged)
+            with _in_time(exchange, patience):
+                _refresh(self._signer, aged, patience)
         request = self._signed(http, exchange, patience)
         response = http.send(request, stream=True, follow_redirects=False, **self._auth)
         try:
@@ -208,11 +190,12 @@ class AsyncClient(_Half):
             raise ValueError("http_async_client is for tasks: give an httpx.Client as http_client")
         self._given = http
         self._options = options
-        self.let_go()
+        self.reset_after_fork()
+        _fork.register(self)
 
-    def let_go(self) -> None:
+    def reset_after_fork(self) -> None:
         """Begin without connections and locks, in a forked process."""
-        self._lock = threading.Lock()
+        self._lock = _fork.Lock()
         self._own: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
 
     async def stream(self, call: Call) -> AsyncGenerator[Event]:
@@ -264,8 +247,8 @@ class AsyncClient(_Half):
     async def _answer(self, exchange: Attempt, patience: Patience) -> AsyncIterator["httpx.Response"]:
         http = self._http()
         if (aged := self._aged(exchange)) is not None:
-            async with _ain_time(patience):
-                await anyio.to_thread.run_sync(self._signer.refresh, aged, abandon_on_cancel=True, limiter=_limiter())
+            async with _ain_time(exchange, patience):
+                await _arefresh(self._signer, aged, patience)
         request = self._signed(http, exchange, patience)
         response = await http.send(request, stream=True, follow_redirects=False, **self._auth)
         try:
@@ -303,28 +286,58 @@ def _begin(exchange: Attempt, patience: Patience, response: Any) -> None:
 
 
 @contextmanager
-def _in_time(patience: Patience) -> Iterator[None]:
-    """A thread cannot be called back; but when the time is over no question is asked any more."""
-    yield
+def _in_time(exchange: Attempt, patience: Patience) -> Iterator[None]:
+    """Raises when the time is over. What goes on in a thread goes on there, for whoever asks next."""
+    try:
+        yield
+    except AuthenticationError:
+        exchange.note_renewal()
+        raise
+    except ConnectionFailed:
+        patience.check()
+        raise
+    exchange.note_renewal()
     patience.check()
 
 
 @asynccontextmanager
-async def _ain_time(patience: Patience) -> AsyncIterator[None]:
-    """Raises when the time is over. What goes on in a thread goes on there, for whoever asks next."""
-    with anyio.move_on_after(max(patience.left, 0.0)) as scope:
+async def _ain_time(exchange: Attempt, patience: Patience) -> AsyncIterator[None]:
+    """The same, and the wait ends when the time is over."""
+    with _in_time(exchange, patience), anyio.move_on_after(max(patience.left, 0.0)) as scope:
         yield
     patience.check(late=scope.cancelled_caught)
 
 
-def _limiter() -> anyio.CapacityLimiter:
-    """The running event loop's own, to which limiters belong."""
+def _refresh(signer: Signer, aged: int, patience: Patience) -> None:
+    """Fetch the key again, in a thread that nobody has to wait for any longer than his call may take."""
+    signer.refresh(aged, patience.left)
+
+
+async def _arefresh(signer: Signer, aged: int, patience: Patience) -> None:
+    """The same without holding a thread for each task that waits."""
+    flight = signer.start_refresh(aged)
+    if flight is None:
+        return
+    landed = anyio.Event()
+    flight.add_done_callback(partial(_wake, _call_soon(), landed))
+    with anyio.move_on_after(signer.patience) as scope:
+        await landed.wait()
+    if scope.cancelled_caught:
+        raise ConnectionFailed(f"no new credential within {signer.patience:g} s")
+    raise_failure(flight)
+
+
+def _call_soon() -> Callable[[Callable[[], None]], Any]:
+    """Calls a function on the running event loop, from any thread."""
     try:
-        return _limiters.get()
-    except LookupError:
-        limiter = anyio.CapacityLimiter(_REFRESHES)
-        _limiters.set(limiter)
-        return limiter
+        return asyncio.get_running_loop().call_soon_threadsafe
+    except RuntimeError:
+        return sys.modules["trio"].lowlevel.current_trio_token().run_sync_soon  # type: ignore[no-any-return]
+
+
+def _wake(call_soon: Callable[[Callable[[], None]], Any], landed: anyio.Event, _: object) -> None:
+    with suppress(RuntimeError):  # the loop has ended
+        call_soon(landed.set)
 
 
 def _trailers(response: Any) -> tuple[tuple[str, str], ...]:

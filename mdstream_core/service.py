@@ -19,7 +19,7 @@ from mdstream_core.events import Reply
 from mdstream_core.http import Timeout
 from mdstream_core.many import Gate, agather, gather
 from mdstream_core.platforms import Platform
-from mdstream_core.retry import Retry
+from mdstream_core.retry import Retry, RetryQuota
 from mdstream_core.tracing import Hook
 
 
@@ -31,7 +31,7 @@ class Service:
         auth: A `mdstream_core.auth.Signer`, an `httpx.Auth`, or `None` for unsigned requests.
         headers: Further headers of each request.
         timeout: How long to wait; a number is the longest silence, over the platform's defaults.
-        retry: When to ask again.
+        retry: When to ask again; its budget is for all calls of this service together.
         hooks: Told what happens in each call.
         resume: How many times to go on with an answer that broke.
         http_client: An `httpx.Client` of the user's own.
@@ -69,6 +69,8 @@ class Service:
         self._headers = dict(headers or {})
         self._timeout = Timeout.of(timeout)
         self._retry = retry or Retry()
+        #: Limits the retries of all calls of this service, in threads and tasks; `None` where `retry` has no budget.
+        self.retry_quota = RetryQuota(self._retry.budget) if self._retry.budget else None
         self._hooks = hooks
         self._resume = resume
         self._gates: dict[int, Gate] = {}
@@ -96,6 +98,7 @@ class Service:
             timeout=self._timeout,
             hooks=self._hooks,
             resume=self._resume,
+            quota=self.retry_quota,
         )
 
     def gather(

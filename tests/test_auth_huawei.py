@@ -303,7 +303,7 @@ SECRET = "s3cr3t-of-mine"
         BareKey(SECRET),
         AKSK("AKID", SECRET, SECRET),
         AppKey("KEY", SECRET),
-        PasswordToken(Login("u", SECRET, "d", "p")),
+        PasswordToken(Login("u", SECRET, "d", "cn-north-4")),
     ],
     ids=lambda made: type(made).__name__,
 )

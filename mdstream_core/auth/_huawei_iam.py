@@ -11,12 +11,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from mdstream_core._addresses import check_name, check_url
 from mdstream_core.auth._signer import Signer
 from mdstream_core.errors import AuthenticationError, MDStreamError, service_error
 from mdstream_core.http import Request
 
 #: Sends a request and comes back with status, headers (lower case) and body; raises `ConnectionFailed`.
 Fetch = Callable[[Request], tuple[int, Mapping[str, str], bytes]]
+
+_NO_ENDPOINT = "is no URL of IAM, such as https://iam.cn-north-4.myhuaweicloud.com"
 
 #: A token is fetched again so many seconds before its end: longer than the longest answer.
 _MARGIN = 600.0
@@ -47,6 +50,11 @@ class Login:
         names = ("user", "password", "domain", "project")
         if missing := [name for name in names if not getattr(self, name)]:
             raise ValueError(f"to fetch an IAM token {', '.join(missing)} must be given too")
+        if self.endpoint is not None:
+            check_url("iam_endpoint", self.endpoint, words=_NO_ENDPOINT)
+            if "?" in self.endpoint or "#" in self.endpoint:
+                raise ValueError("iam_endpoint has a query or a fragment, which IAM's address has not")
+        check_name("project", self.project, "huawei project elsewhere" if self.endpoint else "huawei project")
 
     def request(self) -> Request:
         """What is sent to IAM."""
@@ -68,7 +76,7 @@ class PasswordToken(Signer):
     """
 
     def __init__(self, login: Login, *, fetch: Fetch | None = None, clock: Callable[[], float] = time.time) -> None:
-        super().__init__()
+        super().__init__(clock=clock)
         self._login = login
         self._fetch = fetch
         self._clock = clock

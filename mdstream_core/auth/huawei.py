@@ -106,7 +106,7 @@ class AKSK(Signer):
         super().__init__()
         self._key, self._secret = (_sound(name, value) for name, value in zip(self.names, (ak, sk), strict=True))
         fields = {"x-security-token": security_token, "x-project-id": project_id}
-        self._also = {name: value for name, value in fields.items() if value}
+        self._also = {name: _sound(name.removeprefix("x-"), value) for name, value in fields.items() if value}
         self._clock = clock
 
     def sign(self, request: Request) -> Request:

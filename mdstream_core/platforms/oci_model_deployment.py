@@ -13,9 +13,9 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from mdstream_core import _json
+from mdstream_core._addresses import check_name, check_url
 from mdstream_core.errors import (
     InvalidRequest,
     ServiceError,
@@ -35,7 +35,11 @@ LARGEST = 10 * 1024 * 1024
 _PREDICT = "/predict"
 _STREAM = "/predictWithResponseStream"
 
-_OCID = re.compile(r"ocid1\.datasciencemodeldeployment[a-z]*\.(?P<realm>[a-z0-9]+)\.(?P<region>[a-z0-9-]*)\.\S+")
+#: The OCID of a deployment, and the path of a door that was copied along with it.
+_OCID = re.compile(
+    r"ocid1\.datasciencemodeldeployment[a-z]*\.(?P<realm>[a-z0-9]+)\.(?P<region>[a-z0-9-]*)\.[A-Za-z0-9_.-]+"
+    r"(/predict(?!.*/\.)[A-Za-z0-9_./-]*)?/*"
+)
 
 #: What to do about a refusal.
 _CURES: Cures = (
@@ -66,6 +70,11 @@ _REASONS = {
     "InternalServerError": "the service or the model server failed: the deployment's predict log says more",
 }
 _TIMEOUTS = frozenset({"ServiceTimeout", "ModelResponseTimeExceeded", "RequestTimeout"})
+
+_NO_ENDPOINT = (
+    "is neither a URL nor an OCID of a model deployment: give "
+    "https://modeldeployment.<region>.oci.customer-oci.com/<ocid>, its /predict URL, or the bare OCID"
+)
 
 #: `/predict` allows 60 s, a stream 60 s of silence and 5 min in all ("Invoking a Model Deployment": the predict and the
 #: response-streaming endpoints).
@@ -242,11 +251,10 @@ def _url(endpoint: str, region: str | None) -> str:
     if not match:
         return endpoint
     realm = match["realm"]
-    region = region or REGIONS.get(match["region"], match["region"])
-    if region and not re.fullmatch(r"[a-z0-9-]+", region):
-        raise ValueError(f"region={region!r} is no region's name, such as us-ashburn-1")
+    region = region or match["region"]
     if not region:
         raise ValueError(f"endpoint={endpoint!r} is an OCID that names no region: give region= too")
+    region = check_name("region", REGIONS.get(region, region), "oci region or key")
     if domain := REALMS.get(realm):
         return f"https://md.datascience.{region}.oci.{domain}/{endpoint}"
     return f"https://modeldeployment.{region}.oci.customer-oci.com/{endpoint}"
@@ -254,21 +262,10 @@ def _url(endpoint: str, region: str | None) -> str:
 
 def _taken_apart(url: str) -> tuple[str, str]:
     """The deployment's URL, and the path of the inference endpoint behind the door if there is one."""
-    shown = re.split("[?#]", url)[0]  # a query may hold a key
-    try:
-        parts = urlsplit(url)
-        whole = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
-    except ValueError:
-        raise ValueError(f"endpoint={shown!r} is no URL: its host or port cannot be read") from None
-    if "@" in parts.netloc:
-        raise ValueError("endpoint has a user or password before its host; give credentials as auth= or api_key=")
-    if not whole or not re.fullmatch(r"[\x21-\x7e]+", url):
-        raise ValueError(
-            f"endpoint={shown!r} is neither a URL nor an OCID of a model deployment: give "
-            "https://modeldeployment.<region>.oci.customer-oci.com/<ocid>, its /predict URL, or the bare OCID"
-        )
+    check_url("endpoint", url, words=_NO_ENDPOINT)
     match = re.fullmatch(r"(?P<base>[^?#]*?)(?:/predict(?:WithResponseStream|WithStream)?(?P<suffix>/[^#]*)?)?/*", url)
     if match is None:
+        shown = re.split("[?#]", url)[0]  # a query may hold a key
         raise ValueError(f"endpoint={shown!r} has a query or a fragment, which a deployment's URL has not")
     return match["base"].rstrip("/"), (match["suffix"] or "").rstrip("/")
 

@@ -13,8 +13,8 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
+from mdstream_core._addresses import check_name, check_url
 from mdstream_core.errors import InvalidRequest, MalformedStream, ServiceError
 from mdstream_core.http import COMMON, Head, Request, Timeout
 from mdstream_core.platforms._payload_parts import AsWritten, ContainerDecoder, PayloadParts
@@ -235,23 +235,16 @@ def _url(url: str | None, region: str | None) -> str:
     if url is None:
         if not region:
             raise ValueError("region_name is missing: give it, such as us-east-1, or an endpoint_url")
-        if not re.fullmatch(r"[a-z]{2,4}(-[a-z]+)+-\d+", region):
-            raise ValueError(f"region_name={region!r} is no region's name, such as us-east-1")
+        check_name("region_name", region, "aws region")
         suffix = next((suffix for begin, suffix in _SUFFIXES.items() if region.startswith(begin)), "amazonaws.com")
         return f"https://runtime.sagemaker.{region}.{suffix}"
-    shown = re.split("[?#]", url)[0]  # a query may hold a key
-    try:
-        parts = urlsplit(url)
-        whole = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
-    except ValueError:
-        raise ValueError(f"endpoint_url={shown!r} is no URL: its host or port cannot be read") from None
-    if "@" in parts.netloc:
-        raise ValueError("endpoint_url has a user or password before its host")
-    if not whole or parts.query or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", url):
-        raise ValueError(
-            f"endpoint_url={shown!r} is no URL of the runtime service, such as "
-            "https://runtime.sagemaker.us-east-1.amazonaws.com"
-        )
+    words = "is no URL of the runtime service, such as https://runtime.sagemaker.us-east-1.amazonaws.com"
+    parts = check_url("endpoint_url", url, words=words, also="")
+    if parts.query or parts.fragment:
+        shown = re.split("[?#]", url)[0]  # a query may hold a key
+        raise ValueError(f"endpoint_url={shown!r} {words}")
+    if region:
+        check_name("region_name", region, "aws signing region")
     return url.rstrip("/").split("/endpoints/")[0]
 
 

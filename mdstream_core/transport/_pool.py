@@ -4,13 +4,13 @@ httpcore's own pool walks over all its connections for each request that begins 
 time for a thousand streams. Here each step takes the same time however many connections and requests there are.
 """
 
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from math import inf
 from typing import Any
 
+from mdstream_core import _fork
 from mdstream_core.transport._route import Route
 
 #: Scheme, host and port: what a connection is good for.
@@ -80,7 +80,12 @@ class PoolState:
         self._max_connections = inf if max_connections is None else max_connections
         self._max_idle = inf if max_idle is None else max_idle
         self._keepalive_expiry = inf if keepalive_expiry is None else keepalive_expiry
-        self._lock = threading.Lock()  # held for some microseconds, never while anything is waited for
+        self._lock = _fork.Lock()  # held for some microseconds, never while anything is waited for
+        _fork.register(self)
+        self.reset_after_fork()
+
+    def reset_after_fork(self) -> None:
+        """Begin without connections: they are the parent process's, and two readers of a socket share its responses."""
         self._connections: set[Any] = set()
         self._idle: OrderedDict[Any, None] = OrderedDict()  # the one that is idle for the longest time comes first
         self._idle_by_origin: dict[Origin, OrderedDict[Any, None]] = {}

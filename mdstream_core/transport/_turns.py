@@ -4,6 +4,8 @@ import asyncio
 from collections import deque
 from weakref import WeakKeyDictionary
 
+from mdstream_core import _fork
+
 _SLICE = 0.005  # seconds that streams may keep the loop before it looks at its sockets again
 _BATCH = 4  # streams that go on in one round of the loop once there is a queue
 
@@ -47,6 +49,9 @@ class Turns:
 
 
 _TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
+
+
+_fork.register_function(_TURNS.clear)
 
 
 def turns(loop: asyncio.AbstractEventLoop) -> Turns:
