@@ -57,7 +57,8 @@ class Attempt:
         self._frames: Any = None
         #: Whether frames of the last read wait for `feed(b"")`.
         self.unread = False
-        self._waiting: Iterator[Frame] | None = None
+        self._waiting: Iterable[Frame] | None = None
+        self._at = 0
         decoder = call.dialect.decoder()
         self._decoder = call.joint.decoder(decoder) if call.joint else decoder
         self._broken: MDStreamError | None = None
@@ -106,9 +107,21 @@ class Attempt:
             self._note(events)
         return events
 
-    def _next_frames(self, frames: "Iterable[Frame]") -> "Iterator[Frame]":
-        """The first of many frames; the others wait."""
-        self._waiting = waiting = iter(frames)
+    def _next_frames(self, frames: "Iterable[Frame]") -> "Iterable[Frame]":
+        """The next of many frames; the others wait."""
+        if type(frames) is not list:
+            return self._next_of(iter(frames))
+        at, self._at = self._at, self._at + _FRAMES_AT_ONCE
+        self.unread = self._at < len(frames)
+        if self.unread:
+            self._waiting = frames
+        else:
+            self._waiting, self._at = None, 0
+        return frames[at : at + _FRAMES_AT_ONCE]
+
+    def _next_of(self, waiting: "Iterator[Frame]") -> "Iterator[Frame]":
+        """The same where the frames are read while they are iterated, and may end in an error."""
+        self._waiting = waiting
         self.unread = True
         yield from islice(waiting, _FRAMES_AT_ONCE - 1)
         for frame in waiting:

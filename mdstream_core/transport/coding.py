@@ -193,13 +193,17 @@ class Unpack:
         self._bounds = bounds or Bounds(coding)
         self._opening: bytes | None = b"" if coding == "deflate" else None
         self._compressed = 0
+        self._checkpoint: Any = None  # a copy of the decompressor; none is needed at its beginning
+        self._replay = bytearray()  # what it was fed since
+        self._handed_out = 0  # … and how many bytes it has inflated
         self._error: MalformedStream | None = None  # raised behind the piece that came before it
         self._begin(_CODINGS[coding])
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> Iterable[bytes]:
         """Inflate these bytes, in one piece or more of `PIECE_SIZE` at most; the first may be empty.
 
-        What was inflated before a byte that cannot be read is handed out, and then the error is raised.
+        Later pieces are inflated while they are iterated. What was inflated before a byte that cannot be read is handed
+        out, and then the error is raised.
 
         Raises:
             MalformedStream: The bytes cannot be read, or inflate to more than `bounds` allow.
@@ -210,6 +214,9 @@ class Unpack:
         elif self._opening is not None:
             data = self._choose_deflate(self._opening + data)
         piece, more = self._next_piece(data)
+        return (piece,) if more is None and self._error is None else self._pieces(piece, more)
+
+    def _pieces(self, piece: bytes, more: bytes | None) -> Iterator[bytes]:
         yield piece
         while more is not None:
             piece, more = self._next_piece(more)
@@ -221,9 +228,7 @@ class Unpack:
     def _begin(self, wbits: int) -> None:
         self._wbits = wbits
         self._inflate = zlib.decompressobj(wbits)
-        self._checkpoint: Any = None  # a copy of the decompressor; none is needed at its beginning
-        self._replay = bytearray()  # what it was fed since
-        self._handed_out = 0  # … and how many bytes it has inflated
+        self._set_checkpoint(None)
 
     def _next_piece(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Inflate one piece; and the bytes that are still to be inflated, `None` when all were."""
@@ -234,20 +239,21 @@ class Unpack:
             self._error = self._unreadable(error)
             self._error.__cause__ = error
             return self._salvage(data), None
-        self._bounds.check(self._compressed, len(piece))
+        self._handed_out += len(piece)
         if inflate.eof:
             return piece, self._next_member(inflate.unused_data) or None
         rest = inflate.unconsumed_tail
-        self._remember(data[: len(data) - len(rest)] if rest else data, len(piece))
+        self._replay += data[: len(data) - len(rest)] if rest else data
+        if len(self._replay) > _REPLAY_SIZE or self._handed_out >= PIECE_SIZE:
+            self._set_checkpoint(inflate.copy())
         return piece, rest if len(piece) == PIECE_SIZE else None  # b"": a full piece may have left something behind
 
-    def _remember(self, data: bytes, inflated: int) -> None:
-        self._replay += data
-        self._handed_out += inflated
-        if len(self._replay) > _REPLAY_SIZE or self._handed_out > PIECE_SIZE:
-            self._checkpoint = self._inflate.copy()
-            self._replay.clear()
-            self._handed_out = 0
+    def _set_checkpoint(self, checkpoint: Any) -> None:
+        """Count what was inflated since the last one, and begin anew."""
+        self._bounds.check(self._compressed, self._handed_out)
+        self._checkpoint = checkpoint
+        self._replay.clear()
+        self._handed_out = 0
 
     def _salvage(self, data: bytes) -> bytes:
         """What these bytes inflate to before the one that cannot be read; zlib drops it. Bounded by the checkpoints."""
