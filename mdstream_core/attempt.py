@@ -3,6 +3,8 @@
 No socket, no clock, no framework.
 """
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mdstream_core import _json
@@ -22,6 +24,7 @@ from mdstream_core.tracing import Answered, Ended, Started
 
 if TYPE_CHECKING:
     from mdstream_core.call import Call
+    from mdstream_core.wire import Frame
 
 #: The most that is read of an error response's body, in bytes.
 _REFUSAL = 1024 * 1024
@@ -31,6 +34,10 @@ _OPENING = 2000
 
 #: How many events are kept before they are folded into their sum.
 _RECENT = 1024
+
+#: How many frames of one read are decoded at once; their events are handed out before the next are decoded. A limit for
+#: the sake of other tasks: a hostile read of 64 KB has up to 32,768 frames, and one of a model that streams has a few.
+_FRAMES_AT_ONCE = 128
 
 
 class Attempt:
@@ -48,6 +55,10 @@ class Attempt:
         self._head: Head | None = None
         self._trailers: tuple[tuple[str, str], ...] = ()
         self._frames: Any = None
+        #: Whether frames of the last read wait for `feed(b"")`.
+        self.unread = False
+        self._waiting: Iterable[Frame] | None = None
+        self._at = 0
         decoder = call.dialect.decoder()
         self._decoder = call.joint.decoder(decoder) if call.joint else decoder
         self._broken: MDStreamError | None = None
@@ -78,7 +89,10 @@ class Attempt:
             self._frames = self._call.platform.frames(head)
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that are complete with these bytes of the body."""
+        """The events that are complete with these bytes of the body.
+
+        Of a read with very many frames only the first are decoded: while `unread` is true, `feed(b"")` reads on.
+        """
         if self._refusal is not None:
             self._keep(data)
             return []
@@ -87,9 +101,13 @@ class Attempt:
         events: list[Event] = []
         read = self._decoder.feed
         try:
-            for payload, name in self._frames.feed(data):
+            frames = self._waiting or self._frames.feed(data)
+            if type(frames) is not list or len(frames) > _FRAMES_AT_ONCE:
+                frames = self._next_frames(frames)
+            for payload, name in frames:
                 events += read(payload, name)
         except MDStreamError as error:
+            self.unread = False
             if not events:
                 raise
             self._broken = error  # first what came before it
@@ -97,6 +115,28 @@ class Attempt:
             self._broken = self._broken or self._decoder.broken
             self._note(events)
         return events
+
+    def _next_frames(self, frames: "Iterable[Frame]") -> "Iterable[Frame]":
+        """The next of many frames; the others wait."""
+        if type(frames) is not list:
+            return self._next_of(iter(frames))
+        at, self._at = self._at, self._at + _FRAMES_AT_ONCE
+        self.unread = self._at < len(frames)
+        if self.unread:
+            self._waiting = frames
+        else:
+            self._waiting, self._at = None, 0
+        return frames[at : at + _FRAMES_AT_ONCE]
+
+    def _next_of(self, waiting: "Iterator[Frame]") -> "Iterator[Frame]":
+        """The same where the frames are read while they are iterated, and may end in an error."""
+        self._waiting = waiting
+        self.unread = True
+        yield from islice(waiting, _FRAMES_AT_ONCE - 1)
+        for frame in waiting:
+            yield frame
+            return
+        self._waiting, self.unread = None, False
 
     def rest(self) -> list[Event]:
         """The body has ended: the events of a last frame without its end. What is wrong with it, `end` raises."""

@@ -24,6 +24,7 @@ from mdstream_core.errors import AuthenticationError, ConnectionFailed, MDStream
 from mdstream_core.events import Event, Reply
 from mdstream_core.http import Head
 from mdstream_core.transport import async_http_client, http_client
+from mdstream_core.transport._turns import atake_turn, take_turn
 from mdstream_core.transport.coding import abody, body
 from mdstream_core.transport.patience import Patience
 from mdstream_core.transport.wall import wall
@@ -122,10 +123,14 @@ class Client(_Half):
                     with wall(patience), self._answer(exchange, patience) as response:
                         with _settled(exchange, patience):
                             for data in body(response):
-                                events = exchange.feed(data)
-                                for event in events:
-                                    yield event
-                                patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
+                                while True:
+                                    events = exchange.feed(data)
+                                    for event in events:
+                                        yield event
+                                    patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
+                                    if not exchange.unread or exchange.enough:
+                                        break
+                                    data = take_turn()
                                 if exchange.enough:
                                     break
                         for event in exchange.rest():
@@ -133,11 +138,10 @@ class Client(_Half):
                         for event in exchange.end(_trailers(response)):
                             yield event
                         self._judge(exchange, response)
+                        return
                 except MDStreamError as error:
                     time.sleep(call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left))
                     patience = Patience(call.timeout) if exchange.started else patience
-                else:
-                    return
 
     def complete(self, call: Call) -> Reply:
         """The whole answer. Raises as `stream` does."""
@@ -213,10 +217,14 @@ class AsyncClient(_Half):
                         async with self._answer(exchange, patience) as response:
                             with _settled(exchange, patience):
                                 async for data in abody(response):
-                                    events = exchange.feed(data)
-                                    for event in events:
-                                        yield event
-                                    patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
+                                    while True:
+                                        events = exchange.feed(data)
+                                        for event in events:
+                                            yield event
+                                        patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
+                                        if not exchange.unread or exchange.enough:
+                                            break
+                                        data = await atake_turn()
                                     if exchange.enough:
                                         break
                             for event in exchange.rest():
@@ -224,13 +232,12 @@ class AsyncClient(_Half):
                             for event in exchange.end(_trailers(response)):
                                 yield event
                             self._judge(exchange, response)
+                            return
                 except MDStreamError as error:
                     await anyio.sleep(
                         call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left)
                     )
                     patience = Patience(call.timeout) if exchange.started else patience
-                else:
-                    return
 
     async def complete(self, call: Call) -> Reply:
         """The whole answer. Raises as `stream` does."""

@@ -17,6 +17,7 @@ NAMES = {
     "asynccontextmanager": "contextmanager",
     "aiter_bytes": "iter_bytes",
     "abody": "body",
+    "atake_turn": "take_turn",
     "_ain_time": "_in_time",
     "_arefresh": "_refresh",
     "aclose": "close",

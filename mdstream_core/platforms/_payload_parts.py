@@ -4,11 +4,11 @@ An `:exception-type` or a `:message-type` of `error` is the end of the stream: t
 Source: botocore, `sagemaker-runtime/2017-05-13` (`ResponseStream`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from mdstream_core import _json
 from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamTimeout, readable
-from mdstream_core.wire import LONGEST, Frame, Frames, FramesThenError
+from mdstream_core.wire import LONGEST, PORTION, Frame, Frames, FramesThenError
 from mdstream_core.wire.eventstream import EventStreamDecoder, Message, Value
 from mdstream_core.wire.jsonlines import DocumentDecoder, JSONLinesDecoder
 from mdstream_core.wire.sse import SSEDecoder
@@ -51,7 +51,7 @@ class ContainerDecoder:
         """Whether the container wrote one document."""
         return self._inner is not None and self._inner.is_document
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes) -> Iterable[Frame]:
         """The frames that are complete with these bytes."""
         if self._inner is None:
             fresh = data.lstrip(_SPACE) if not self._seen else data
@@ -135,8 +135,10 @@ class PayloadParts:
         """Whether the container wrote one document."""
         return self._inner.is_document
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes) -> Iterable[Frame]:
         """The container's frames that are complete with these bytes. Raises what an exception frame says."""
+        if self._messages.held > PORTION:
+            return self._read_large(data)
         frames: list[Frame] = []
         parts: list[bytes] = []  # of one read together: the container's bytes are read at one go
         try:
@@ -153,6 +155,17 @@ class PayloadParts:
         except MDStreamError as error:
             return FramesThenError(frames, error)
         return FramesThenError(frames, self._messages.broken) if self._messages.broken else frames
+
+    def _read_large(self, data: bytes) -> Iterator[Frame]:
+        """The same where a message is so large that its frames are not to be read at one go."""
+        for message in self._messages.feed(data):
+            if not _is_part(message):
+                _judge(message)
+                continue
+            for at in range(0, len(message.payload), PORTION):
+                yield from self._inner.feed(message.payload[at : at + PORTION])
+        if self._messages.broken:
+            raise self._messages.broken
 
     def _read(self, parts: list[bytes], frames: list[Frame]) -> None:
         if parts:

@@ -1,6 +1,7 @@
 """Fairness: the streams of one event loop share its time."""
 
 import asyncio
+import sys
 from collections import deque
 from weakref import WeakKeyDictionary
 
@@ -60,3 +61,22 @@ def turns(loop: asyncio.AbstractEventLoop) -> Turns:
     if found is None:
         found = _TURNS[loop] = Turns()
     return found
+
+
+def take_turn() -> bytes:
+    """Do nothing: threads are scheduled by the operating system. Returns no bytes, as its twin does."""
+    return b""
+
+
+async def atake_turn() -> bytes:
+    """Let other tasks run, if this loop's streams have kept it long enough, before the rest of a large read is decoded.
+
+    Returns no bytes: there are none to be added to what was read.
+    """
+    sniffio = sys.modules.get("sniffio")  # trio imports it: where it is not, there is no trio
+    if sniffio is not None and sniffio.current_async_library() == "trio":
+        await sys.modules["trio"].lowlevel.checkpoint()
+    else:
+        loop = asyncio.get_running_loop()
+        await turns(loop).mine(loop)
+    return b""
