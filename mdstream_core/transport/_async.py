@@ -8,6 +8,7 @@ from mdstream_core.transport._ends import end, left
 from mdstream_core.transport._http11 import READ_SIZE, Answer, Question
 from mdstream_core.transport._pair import Pair
 from mdstream_core.transport._pool import PendingRequest, PooledConnection, PoolState
+from mdstream_core.transport._turns import atake_turn
 from mdstream_core.transport._wiring import Wiring
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class AsyncPool:
 
     async def handle_async_request(self, request: "httpcore.Request") -> "httpcore.Response":
         """Send a request and return the head of its response. Waiting for a connection is the pool timeout's."""
-        await self._backend.take_turn()
+        await atake_turn()  # a thousand requests that begin at once must not block the loop
         pending = PendingRequest(request.url.origin)
         try:
             await self._close(self._state.acquire(pending))

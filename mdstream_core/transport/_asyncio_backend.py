@@ -7,7 +7,6 @@ bytes are pushed into a bounded inbox and a read that finds some does not wait a
 import asyncio
 import select
 import ssl
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import anyio
 
 from mdstream_core.transport._asyncio_connect import open_socket
-from mdstream_core.transport._turns import Turns, turns
+from mdstream_core.transport._turns import Turns, runs_on_trio, turns
 from mdstream_core.transport._waiter import Waiter
 
 _INBOX = 262_144  # bytes; the other side chooses how much to send, so reading pauses when this is exceeded
@@ -226,12 +225,6 @@ class AutoBackend:
     async def sleep(self, seconds: float) -> None:
         await self._backend().sleep(seconds)
 
-    async def take_turn(self) -> None:
-        """Let other tasks of a busy loop go first: a thousand requests that begin at once must not block it."""
-        if not _runs_on_trio():
-            loop = asyncio.get_running_loop()
-            await turns(loop).mine(loop)
-
     def create_event(self) -> "Event":
         return Event(self._core)
 
@@ -244,7 +237,7 @@ class AutoBackend:
             await stream.aclose()
 
     def _backend(self) -> Any:
-        return self._core.TrioBackend() if _runs_on_trio() else self._asyncio
+        return self._core.TrioBackend() if runs_on_trio() else self._asyncio
 
 
 class Event:
@@ -261,11 +254,6 @@ class Event:
                 await self._event.wait()
         except TimeoutError:
             raise self._core.PoolTimeout("no connection became free in time") from None
-
-
-def _runs_on_trio() -> bool:
-    sniffio = sys.modules.get("sniffio")  # trio imports it: where it is not, there is no trio
-    return sniffio is not None and sniffio.current_async_library() == "trio"
 
 
 def _inboxes(loop: asyncio.AbstractEventLoop) -> Callable[[], Inbox]:

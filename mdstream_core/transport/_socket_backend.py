@@ -53,9 +53,6 @@ class SocketBackend:
         self._stock = core.SyncBackend()
         self.sleep = self._stock.sleep
 
-    def take_turn(self) -> None:
-        """Threads share the processor without our help."""
-
     def create_event(self) -> "Event":
         return Event(self._core)
 

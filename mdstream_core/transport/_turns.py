@@ -63,18 +63,23 @@ def turns(loop: asyncio.AbstractEventLoop) -> Turns:
     return found
 
 
+def runs_on_trio() -> bool:
+    """Whether trio runs the calling task."""
+    sniffio = sys.modules.get("sniffio")  # trio imports it: where it is not, there is no trio
+    return sniffio is not None and sniffio.current_async_library() == "trio"
+
+
 def take_turn() -> bytes:
     """Do nothing: threads are scheduled by the operating system. Returns no bytes, as its twin does."""
     return b""
 
 
 async def atake_turn() -> bytes:
-    """Let other tasks run, if this loop's streams have kept it long enough, before the rest of a large read is decoded.
+    """Let other tasks run, if the streams of this loop have kept it long enough.
 
-    Returns no bytes: there are none to be added to what was read.
+    Returns no bytes: the client feeds them to its decoder between the portions of a large read.
     """
-    sniffio = sys.modules.get("sniffio")  # trio imports it: where it is not, there is no trio
-    if sniffio is not None and sniffio.current_async_library() == "trio":
+    if runs_on_trio():
         await sys.modules["trio"].lowlevel.checkpoint()
     else:
         loop = asyncio.get_running_loop()
