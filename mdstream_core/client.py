@@ -23,9 +23,9 @@ import anyio.to_thread
 from mdstream_core.attempt import Attempt
 from mdstream_core.auth import Signer, Unsigned
 from mdstream_core.call import Call
-from mdstream_core.errors import MDStreamError, StreamInterrupted
+from mdstream_core.errors import InvalidRequest, MDStreamError, StreamInterrupted
 from mdstream_core.events import Event, Reply
-from mdstream_core.http import Head
+from mdstream_core.http import Head, Request, sendable_headers, without_locals
 from mdstream_core.transport import async_http_client, http_client
 from mdstream_core.transport.coding import abody, body
 from mdstream_core.transport.patience import Patience
@@ -77,7 +77,8 @@ class _Half:
     def _signed(self, http: Any, exchange: Attempt, patience: Patience) -> Any:
         patience.start()
         exchange.generation = self._signer.generation
-        signed = self._signer.sign(exchange.request)
+        with without_locals:
+            signed = _sendable(self._signer.sign(exchange.request))
         return http.build_request(
             signed.method,
             signed.url,
@@ -284,6 +285,15 @@ class AsyncClient(_Half):
                 _forget_closed(self._own)
                 own = self._own[loop] = _Kept(async_http_client(**self._options), partial(self._own.pop, loop, None))
             return own.http
+
+
+def _sendable(request: Request) -> Request:
+    """The same request. Raises `InvalidRequest` if a header of it, whoever wrote it, cannot be sent."""
+    try:
+        sendable_headers("the request", request.headers)
+    except ValueError as error:
+        raise InvalidRequest(str(error), code="InvalidHeader") from None
+    return request
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 
 from mdstream_core.auth._signer import Signer
 from mdstream_core.errors import AuthenticationError, MDStreamError, service_error
-from mdstream_core.http import Request
+from mdstream_core.http import Request, check_address
 
 #: Sends a request and comes back with status, headers (lower case) and body; raises `ConnectionFailed`.
 Fetch = Callable[[Request], tuple[int, Mapping[str, str], bytes]]
@@ -47,6 +47,8 @@ class Login:
         names = ("user", "password", "domain", "project")
         if missing := [name for name in names if not getattr(self, name)]:
             raise ValueError(f"to fetch an IAM token {', '.join(missing)} must be given too")
+        if self.endpoint is not None:
+            check_address("iam_endpoint", self.endpoint)
 
     def request(self) -> Request:
         """What is sent to IAM."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 from mdstream_core.errors import ConnectionFailed, MDStreamError
-from mdstream_core.http import Request
+from mdstream_core.http import Request, check_key, forget_credentials
 
 
 class Signer:
@@ -66,6 +66,7 @@ class Signer:
         try:
             self.renew()
         except BaseException as error:
+            forget_credentials(error)  # a password is among the locals, and in the request that failed
             self._land()
             flight.set_exception(error)
             raise
@@ -127,8 +128,7 @@ class Bearer(Signer):
 
     def __init__(self, key: str) -> None:
         super().__init__()
-        if not key or key != key.strip() or not key.isascii():
-            raise ValueError("api_key is empty, or has white space around it or characters outside ASCII")
+        check_key("api_key", key)
         self._key = key
 
     @property

@@ -41,7 +41,7 @@ _PATHS = re.compile(
     r"(/20231130)?(/actions)?(/v1|/openai/v1|/chat|/generateText|/embedText|/rerankText)?(/chat/completions)?/*"
 )
 
-_OPENAI_BASE = re.compile(r"(/[\w.-]+)*/v1")
+_OPENAI_BASE = re.compile(r"(/[\w.-]+)*/v1", re.ASCII)
 
 #: Cohere's words for a question that is longer than its context.
 _TOO_LONG = re.compile(r"too many tokens|total number of tokens", re.IGNORECASE)
@@ -111,7 +111,7 @@ class OCIGenerativeAI:
 
     def __post_init__(self) -> None:
         compartment = self.compartment_id
-        if compartment is not None and not re.fullmatch(r"ocid1\.(compartment|tenancy)\.[\w.-]+", compartment):
+        if compartment is not None and not re.fullmatch(r"ocid1\.(compartment|tenancy)\.[A-Za-z0-9_.-]+", compartment):
             raise ValueError(f"compartment_id={compartment!r} is no OCID of a compartment: ocid1.compartment.oc1..…")
         if not _OPENAI_BASE.fullmatch(self.openai_base):
             raise ValueError(f"openai_base={self.openai_base!r} is no path such as /openai/v1 or /20231130/actions/v1")

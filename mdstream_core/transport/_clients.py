@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 
+from mdstream_core.http import check_proxy
 from mdstream_core.transport._classes import transports
 from mdstream_core.transport._pair import Pair
 from mdstream_core.transport._tls import Cert, trust
@@ -87,7 +88,9 @@ class _Transports:
 
     def _build(self, proxy: Any) -> Any:
         face = self._pair.face
-        proxy = proxy if proxy is None or isinstance(proxy, face.Proxy) else face.Proxy(proxy)
+        if proxy is not None and not isinstance(proxy, face.Proxy):
+            check_proxy("proxy (or HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)", str(proxy))
+            proxy = face.Proxy(proxy)
         if proxy is not None and proxy.url.scheme.startswith("socks"):
             return self._socks(face, proxy)
         return transports(face, self._pair.core)[self._colour](proxy=proxy, **self._options)
