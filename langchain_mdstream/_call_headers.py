@@ -71,7 +71,7 @@ def _hiding(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-class HidingBinding(RunnableBinding[Any, Any]):
+class HidingBinding(RunnableBinding[Any, Any]):  # type: ignore[no-redef]  # it has a field `kwargs`
     """A binding whose further bindings hide headers too. Serialized as LangChain's own."""
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+import warnings
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -192,6 +193,16 @@ def require_values(field: str, headers: Mapping[str, str]) -> None:
             f"{field}: the value of {names} is missing, because values of headers are kept out of pickles, dumps and "
             f"caches (hint: give {field} again where the object was loaded)"
         )
+
+
+def with_values(field: str, headers: RequestHeaders) -> RequestHeaders:
+    """Headers without those whose value was left out when an object was saved; a `RuntimeWarning` names these."""
+    try:
+        require_values(field, headers)
+    except ValueError as error:
+        warnings.warn(f"{error}; these headers are not sent", RuntimeWarning, stacklevel=4)
+        return RequestHeaders({name: value for name, value in headers.items() if value != HIDDEN})
+    return headers
 
 
 def _checked_name(field: str, name: Any) -> str:

@@ -29,6 +29,7 @@ from mdstream_core._sendable import (
     flaw,
     require_values,
     sendable_headers,
+    with_values,
 )
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "sendable_headers",
     "strip_credentials",
     "strip_url_credentials",
+    "with_values",
     "without_locals",
     "without_secrets",
 ]

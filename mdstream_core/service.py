@@ -17,7 +17,7 @@ from mdstream_core.dialects import (
 )
 from mdstream_core.errors import InvalidRequest
 from mdstream_core.events import Reply
-from mdstream_core.http import RequestHeaders, Timeout, require_values, sendable_headers
+from mdstream_core.http import RequestHeaders, Timeout, require_values, sendable_headers, with_values
 from mdstream_core.many import Gate, agather, gather
 from mdstream_core.platforms import Platform
 from mdstream_core.retry import Retry
@@ -59,8 +59,7 @@ class Service:
         http_async_client: Any = None,
         **options: Any,
     ) -> None:
-        headers = sendable_headers("default_headers", headers or {})
-        require_values("default_headers", headers)
+        headers = with_values("default_headers", sendable_headers("default_headers", headers or {}))
         self.platform = platform
         self.client = Client(auth, http_client, **options)
         self.async_client = AsyncClient(auth, http_async_client, **options)

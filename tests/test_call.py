@@ -189,7 +189,9 @@ def test_an_error_knows_its_answer() -> None:
     Request id, status, headers with trailers and a body of JSON values with the partial.
     """
     head = Head(200, {**EVENTS.headers, "x-a": "b"})
-    error = read(HI + STOP, head, trailers=(("StreamFailure", "500"), ("X-RateLimit-Left", "1"), ("X-RateLimit-Left", "2"))).error
+    error = read(
+        HI + STOP, head, trailers=(("StreamFailure", "500"), ("X-RateLimit-Left", "1"), ("X-RateLimit-Left", "2"))
+    ).error
 
     assert ("req-1", 500, 200) == (error.request_id, error.status, error.response.status_code)
     assert {"x-a": "…", "streamfailure": "500", "x-ratelimit-left": "1, 2"}.items() <= error.response.headers.items()
