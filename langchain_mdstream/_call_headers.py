@@ -52,21 +52,26 @@ def hides_headers(kind: T) -> T:
 
 
 def _hiding(method: Callable[..., Any]) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(method):
+    hiding = _awaited if inspect.iscoroutinefunction(method) else _plain
+    return hiding(method)
 
-        @functools.wraps(method)
-        async def acall(model: Any, /, *args: Any, **kwargs: Any) -> Any:
-            not_of_a_call(kwargs)
-            kwargs = hide_headers(kwargs)
-            return await method(model, *args, **kwargs)
 
-        return acall
-
+def _plain(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(model: Any, /, *args: Any, **kwargs: Any) -> Any:
         not_of_a_call(kwargs)  # before a tracer is shown them
         kwargs = hide_headers(kwargs)  # the plain ones are in no frame of ours any more
         return method(model, *args, **kwargs)
+
+    return call
+
+
+def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    async def call(model: Any, /, *args: Any, **kwargs: Any) -> Any:
+        not_of_a_call(kwargs)  # before a tracer is shown them
+        kwargs = hide_headers(kwargs)  # the plain ones are in no frame of ours any more
+        return await method(model, *args, **kwargs)
 
     return call
 

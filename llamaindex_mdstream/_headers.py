@@ -67,21 +67,26 @@ def _within(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hiding(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(method):
+    hiding = _awaited if inspect.iscoroutinefunction(method) else _plain
+    return hiding(method, hide)
 
-        @functools.wraps(method)
-        async def acall(llm: Any, /, *args: Any, **kwargs: Any) -> Any:
-            with heeded():
-                args, kwargs = _positional(args), hide(kwargs)  # the plain ones are in no frame of ours any more
-            return await method(llm, *args, **kwargs)
 
-        return acall
-
+def _plain(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(llm: Any, /, *args: Any, **kwargs: Any) -> Any:
         with heeded():
-            args, kwargs = _positional(args), hide(kwargs)
+            args, kwargs = _positional(args), hide(kwargs)  # the plain ones are in no frame of ours any more
         return method(llm, *args, **kwargs)
+
+    return call
+
+
+def _awaited(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    async def call(llm: Any, /, *args: Any, **kwargs: Any) -> Any:
+        with heeded():
+            args, kwargs = _positional(args), hide(kwargs)  # the plain ones are in no frame of ours any more
+        return await method(llm, *args, **kwargs)
 
     return call
 
