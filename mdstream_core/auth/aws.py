@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from mdstream_core.auth._aws_logs import without_credentials_in_logs
 from mdstream_core.auth._signer import Signer
 from mdstream_core.errors import AuthenticationError, ConnectionFailed, MissingExtra, service_error
 from mdstream_core.http import Request
@@ -94,7 +95,8 @@ class AWSSigner(Signer):
             self.refresh(self.generation)
         signed = {name: value for name, value in request.headers.items() if name.startswith(_SIGNED)}
         asked = AWSRequest(request.method, request.url, headers=signed, data=request.content)
-        SigV4Auth(self._frozen, self._name, self.region_name).add_auth(asked)
+        with without_credentials_in_logs():
+            SigV4Auth(self._frozen, self._name, self.region_name).add_auth(asked)
         added = {name.lower(): value for name, value in asked.headers.items()}
         return replace(request, headers={**request.headers, **added})
 
@@ -105,7 +107,7 @@ class AWSSigner(Signer):
         return self._frozen is not None and (self._again or _ages(self._credentials))
 
     def renew(self) -> None:
-        with _translated(self):
+        with _translated(self), without_credentials_in_logs():
             if self._credentials is None or not self.stale():  # refused although it looked good: look again
                 self._credentials = self._find()
             if self._credentials is None:

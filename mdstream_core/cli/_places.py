@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mdstream_core.cli._parser import Options, Unusable
+from mdstream_core.http import strip_credentials
 from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
 
 _DEPLOYMENT, _GENAI, _SAGEMAKER, _MODELARTS = "oci-model-deployment", "oci-genai", "sagemaker", "modelarts"
@@ -93,7 +94,7 @@ def read(endpoint: str, platform: str | None = None) -> Place:
     for form in _SAID.get(platform or "", ()):
         if match := re.fullmatch(form, endpoint):
             return Place(endpoint, platform or "", "--platform", _found(match))
-    shown = re.split("[?#]", endpoint)[0]  # a query may hold a key
+    shown = strip_credentials(re.split("[?#]", endpoint)[0])  # a query may hold a key, as may what precedes the host
     raise Unusable(f"ENDPOINT {shown!r} {_UNKNOWN if platform is None else f'is none of {platform}'}")
 
 

@@ -1,5 +1,6 @@
 """httpx clients on our transports, with proxies from the environment as httpx itself reads them."""
 
+import logging
 import ssl
 from ipaddress import ip_address
 from types import ModuleType
@@ -96,9 +97,16 @@ class _Transports:
         return transports(face, self._pair.core)[self._colour](proxy=proxy, **self._options)
 
     def _socks(self, face: ModuleType, proxy: Any) -> Any:
+        for core in ("httpcore", "httpcore2"):
+            logging.getLogger(f"{core}.socks").addFilter(_hides_password)  # adds it once
         stock = (face.HTTPTransport, face.AsyncHTTPTransport)[self._colour]
         tls = trust(face, self._options["verify"], self._options["cert"], trust_env=self._trust_env)
         return stock(proxy=proxy, verify=tls(), limits=self._options["limits"] or default_limits(face))
+
+
+def _hides_password(record: logging.LogRecord) -> bool:
+    """Whether a record of httpcore's is written: at DEBUG it tells the proxy's user and password."""
+    return not str(record.msg).startswith("setup_socks5_connection.started")
 
 
 def environment_proxies() -> dict[str, str | None]:
