@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from llamaindex_mdstream._platforms import Place
-from llamaindex_mdstream._service import Services
+from llamaindex_mdstream._service import ServiceKey, Services
 from mdstream_core import Retry, Service, Timeout
 from mdstream_core.auth import Signer
 from mdstream_core.http import (
@@ -95,11 +95,11 @@ class Connected(Place):
         await self._services.aclose()
 
     def _service(self) -> Service:
-        place = [getattr(self, name) for name in self._place]
         proxy = self.proxy and SecretText(self.proxy)
         connection = (self.http_client, self.http_async_client, self.verify, proxy, self.trust_env)
         manners = (self.timeout, self.max_retries, SecretHeaders(self.default_headers or {}), self.hooks)
-        return self._services.get((*place, *connection, *manners), self._build)
+        place = (getattr(self, name) for name in self._place)  # not as a list: locals are shown with tracebacks
+        return self._services.get(ServiceKey((*place, *connection, *manners)), self._build)
 
     async def _ready(self) -> None:
         """Build the service off the event loop, where that takes long."""

@@ -122,6 +122,15 @@ class ResponseHeaders(dict[str, str]):
         return repr(without_secrets(self))
 
 
+class ResponseTrailers(tuple[tuple[str, str], ...]):
+    """Trailers that came, field by field: a tuple whose repr shows the values that may be shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr([(name, _shown_value(name, value)) for name, value in self])
+
+
 class SecretText(str):
     """A text whose repr does not show it, for locals of functions that may raise."""
 

@@ -25,7 +25,7 @@ from mdstream_core.auth import Signer, Unsigned
 from mdstream_core.call import Call
 from mdstream_core.errors import InvalidRequest, MDStreamError, StreamInterrupted
 from mdstream_core.events import Event, Reply
-from mdstream_core.http import Head, Request, sendable_headers, without_locals
+from mdstream_core.http import Head, Request, ResponseTrailers, sendable_headers, without_locals
 from mdstream_core.transport import async_http_client, http_client
 from mdstream_core.transport.coding import abody, body
 from mdstream_core.transport.patience import Patience
@@ -147,6 +147,7 @@ class Client(_Half):
                                 patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
                                 if exchange.enough:
                                     break
+                        data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
                         for event in exchange.rest():
                             yield event
                         for event in exchange.end(_trailers(response)):
@@ -237,6 +238,7 @@ class AsyncClient(_Half):
                                     patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
                                     if exchange.enough:
                                         break
+                            data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
                             for event in exchange.rest():
                                 yield event
                             for event in exchange.end(_trailers(response)):
@@ -339,7 +341,7 @@ def _limiter() -> anyio.CapacityLimiter:
 
 def _trailers(response: Any) -> tuple[tuple[str, str], ...]:
     trailers = response.extensions.get("trailers", ())
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in trailers)
+    return ResponseTrailers((name.decode("latin-1"), value.decode("latin-1")) for name, value in trailers)
 
 
 class _Kept:

@@ -1,4 +1,4 @@
-"""botocore's logs while it signs or fetches credentials: at DEBUG it writes session tokens, keys and signatures there."""
+"""botocore's logs while it signs or fetches credentials: at DEBUG it writes session tokens and signatures there."""
 
 import logging
 from collections.abc import Iterator
