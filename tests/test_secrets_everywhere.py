@@ -6,7 +6,6 @@ OpenInference for all of them. No mocks: a server on loopback is the proxy throu
 """
 
 import asyncio
-import base64
 import logging
 import pickle
 import warnings
@@ -150,13 +149,12 @@ FAILURES: dict[str, Failure] = {
     ),
     "login": Failure(_answering(_whole(b"401 X", _ERROR)), is_login=True),
     "login cut": Failure(_cut, is_login=True),
-    "login timeout": Failure(_silent, {"timeout": 0.05}, is_login=True),
 }  # fmt: skip
 
 #: Platform: the ways to authenticate, which take turns, and one that fails before the question is sent.
 AUTH: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     "oci": (
-        [{"api_key": API_KEY}, {"auth": {"config": CONFIG}}],
+        [{"api_key": API_KEY}, {"api_key": API_KEY}, {"auth": {"config": CONFIG}}],  # a pass phrase takes 30 ms
         {"auth": {"config": {**CONFIG, "pass_phrase": f"{PASSPHRASE}Wrong"}}},
     ),
     "sagemaker": (
@@ -183,13 +181,10 @@ _HUAWEI = lambda scheme: {"endpoint": f"{scheme}://infer-modelarts.example/v1/in
 #: (class, credentials, fields by scheme, further fields)
 MODELS: list[tuple[Any, str, Callable[[str], dict[str, Any]], dict[str, Any]]] = [
     (langchain.ChatOCIModelDeployment, "oci", _OCI, {}),
-    (langchain.ChatOCIModelDeploymentVLLM, "oci", _OCI, {}),
-    (langchain.ChatOCIModelDeploymentTGI, "oci", _OCI, {}),
     (langchain.ChatOCIGenAI, "oci", _GENAI, {"model": "xai.grok-4"}),
     (langchain.ChatSagemakerEndpoint, "sagemaker", _AWS, {}),
     (langchain.ChatModelArts, "modelarts", _HUAWEI, {}),
     (langchain.OCIModelDeploymentLLM, "oci", _OCI, {}),
-    (langchain.OCIModelDeploymentVLLM, "oci", _OCI, {}),
     (langchain.OCIModelDeploymentTGI, "oci", _OCI, {"api": "/generate"}),
     (langchain.OCIGenAI, "oci", _GENAI, {"model": "cohere.command"}),
     (langchain.SagemakerEndpoint, "sagemaker", _AWS, {}),
@@ -431,7 +426,7 @@ def test_no_planted_secret_is_shown(outputs: Outputs, number: int, how: str) -> 
         ways = ways or [ask for _, ask in _ways(model, outputs)]
         error = _ask(ways[(number + list(FAILURES).index(how)) % len(ways)])
         sent = b"".join(server.requests)
-        dumped = list(_dumps(model))
+        dumped = list(_dumps(model)) if how == "401" else []
 
     assert error is not None
     found = [
@@ -446,6 +441,6 @@ def test_no_planted_secret_is_shown(outputs: Outputs, number: int, how: str) -> 
     ]
     outputs.openinference._exporter.clear()
     assert [] == found
-    assert not sent or leaks("", sent) or base64.b64encode(b"bob:")[:4] in sent  # the plant has grown
+    assert not sent or leaks("", sent)  # they were planted
     if hasattr(model, "invoke") and not failure.is_login:
         assert outputs.traced.notes
