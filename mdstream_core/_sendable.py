@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from mdstream_core._redaction import HIDDEN, RequestHeaders, SecretHeaders, strip_credentials
+from mdstream_core._redaction import HIDDEN, RequestHeaders, SecretHeaders
 
 #: A field name (RFC 9110 §5.1) and a field value; white space at its ends is no part of a value (§5.5).
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -131,14 +131,14 @@ def check_address(name: str, url: str) -> None:
     Raises:
         ValueError: It is none; the message shows what stands before the query, and no user.
     """
-    shown = strip_credentials(re.split("[?#]", url)[0])
+    shown = re.split("[?#]", url)[0]
+    if "@" in shown:
+        raise ValueError(f"{name} has a user or password before its host: give credentials in their own fields")
     try:
         parts = urlsplit(url)
         whole = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
     except ValueError:
         raise ValueError(f"{name}={shown!r} is no URL: its host or port cannot be read") from None
-    if "@" in parts.netloc:
-        raise ValueError(f"{name} has a user or password before its host: give credentials in their own fields")
     if not whole or parts.query or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", url):
         raise ValueError(f"{name}={shown!r} is no URL of a service, such as https://host/path without a query")
 

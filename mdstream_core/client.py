@@ -25,7 +25,7 @@ from mdstream_core.auth import Signer, Unsigned
 from mdstream_core.call import Call
 from mdstream_core.errors import InvalidRequest, MDStreamError, StreamInterrupted
 from mdstream_core.events import Event, Reply
-from mdstream_core.http import Head, Request, ResponseTrailers, sendable_headers, without_locals
+from mdstream_core.http import Head, Request, ResponseTrailers, require_values, sendable_headers, without_locals
 from mdstream_core.transport import async_http_client, http_client
 from mdstream_core.transport.coding import abody, body
 from mdstream_core.transport.patience import Patience
@@ -292,7 +292,8 @@ class AsyncClient(_Half):
 def _sendable(request: Request) -> Request:
     """The same request. Raises `InvalidRequest` if a header of it, whoever wrote it, cannot be sent."""
     try:
-        sendable_headers("the request", request.headers)
+        with without_locals:
+            require_values("the request", sendable_headers("the request", request.headers))
     except ValueError as error:
         raise InvalidRequest(str(error), code="InvalidHeader") from None
     return request

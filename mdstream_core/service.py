@@ -17,7 +17,7 @@ from mdstream_core.dialects import (
 )
 from mdstream_core.errors import InvalidRequest
 from mdstream_core.events import Reply
-from mdstream_core.http import RequestHeaders, Timeout, require_values, sendable_headers, with_values
+from mdstream_core.http import RequestHeaders, Timeout, require_values, sendable_headers, with_values, without_locals
 from mdstream_core.many import Gate, agather, gather
 from mdstream_core.platforms import Platform
 from mdstream_core.retry import Retry
@@ -59,7 +59,8 @@ class Service:
         http_async_client: Any = None,
         **options: Any,
     ) -> None:
-        headers = with_values("default_headers", sendable_headers("default_headers", headers or {}))
+        with without_locals:
+            headers = with_values("default_headers", sendable_headers("default_headers", headers or {}))
         self.platform = platform
         self.client = Client(auth, http_client, **options)
         self.async_client = AsyncClient(auth, http_async_client, **options)
@@ -110,8 +111,9 @@ class Service:
         if not headers:
             return self._headers
         try:
-            given = sendable_headers("extra_headers", headers)
-            require_values("extra_headers", given)
+            with without_locals:
+                given = sendable_headers("extra_headers", headers)
+                require_values("extra_headers", given)
         except ValueError as error:
             raise InvalidRequest(str(error), code="InvalidHeader") from None
         return RequestHeaders({**self._headers, **given})

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mdstream_core.cli._parser import Options, Unusable
-from mdstream_core.http import strip_credentials
 from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
 
 _DEPLOYMENT, _GENAI, _SAGEMAKER, _MODELARTS = "oci-model-deployment", "oci-genai", "sagemaker", "modelarts"
@@ -94,7 +93,11 @@ def read(endpoint: str, platform: str | None = None) -> Place:
     for form in _SAID.get(platform or "", ()):
         if match := re.fullmatch(form, endpoint):
             return Place(endpoint, platform or "", "--platform", _found(match))
-    shown = strip_credentials(re.split("[?#]", endpoint)[0])  # a query may hold a key, as may what precedes the host
+    if "@" in endpoint:
+        raise Unusable(
+            "ENDPOINT has a user or password before its host; give credentials with --api-key or --auth-type"
+        )
+    shown = re.split("[?#]", endpoint)[0]  # a query may hold a key
     raise Unusable(f"ENDPOINT {shown!r} {_UNKNOWN if platform is None else f'is none of {platform}'}")
 
 

@@ -173,13 +173,13 @@ def _envelopes(document: Any) -> Iterator[tuple[dict[str, Any], str]]:
 
 def _checked(endpoint: str) -> str:
     shown = re.split("[?#]", endpoint)[0]  # a query may hold a key
+    if "@" in shown:
+        raise ValueError("endpoint has a user or password before its host; give credentials as auth= or api_key=")
     try:
         parts = urlsplit(endpoint)
         whole = parts.scheme in _SCHEMES and parts.hostname and (parts.port is None or parts.port)
     except ValueError:
         raise ValueError(f"endpoint={shown!r} is no URL: its host or port cannot be read") from None
-    if "@" in parts.netloc:
-        raise ValueError("endpoint has a user or password before its host; give credentials as auth= or api_key=")
     check_query("endpoint", parts.query)
     if not whole or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", endpoint):
         raise ValueError(

@@ -223,6 +223,10 @@ def _endpoint(given: str) -> str:
     """Scheme and host of what was given, and a proxy's path if there is one."""
     url = given.strip()
     shown = re.split("[?#]", url)[0]  # a query may hold a key
+    if "@" in shown:
+        raise ValueError(
+            "service_endpoint has a user or password before its host; give credentials as auth= or api_key="
+        )
     try:
         parts = urlsplit(url)
         whole = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
@@ -231,10 +235,6 @@ def _endpoint(given: str) -> str:
     if not whole or not re.fullmatch(r"[\x21-\x7e]+", url) or "?" in url or "#" in url:
         raise ValueError(
             f"service_endpoint={shown!r} is no URL of the service: give https://inference.generativeai.<region>.oci.…"
-        )
-    if "@" in parts.netloc:
-        raise ValueError(
-            "service_endpoint has a user or password before its host; give credentials as auth= or api_key="
         )
     behind = re.search(r"(?<=[^/])(/20231130|/openai)(/.*)?$|/+$", url)
     if behind and _PATHS.fullmatch(behind[0]):

@@ -256,13 +256,13 @@ def _url(endpoint: str, region: str | None) -> str:
 def _taken_apart(url: str) -> tuple[str, str]:
     """The deployment's URL, and the path of the inference endpoint behind the door if there is one."""
     shown = re.split("[?#]", url)[0]  # a query may hold a key
+    if "@" in shown:
+        raise ValueError("endpoint has a user or password before its host; give credentials as auth= or api_key=")
     try:
         parts = urlsplit(url)
         whole = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
     except ValueError:
         raise ValueError(f"endpoint={shown!r} is no URL: its host or port cannot be read") from None
-    if "@" in parts.netloc:
-        raise ValueError("endpoint has a user or password before its host; give credentials as auth= or api_key=")
     if not whole or not re.fullmatch(r"[\x21-\x7e]+", url):
         raise ValueError(
             f"endpoint={shown!r} is neither a URL nor an OCID of a model deployment: give "

@@ -242,13 +242,13 @@ def _url(url: str | None, region: str | None) -> str:
         suffix = next((suffix for begin, suffix in _SUFFIXES.items() if region.startswith(begin)), "amazonaws.com")
         return f"https://runtime.sagemaker.{region}.{suffix}"
     shown = re.split("[?#]", url)[0]  # a query may hold a key
+    if "@" in shown:
+        raise ValueError("endpoint_url has a user or password before its host")
     try:
         parts = urlsplit(url)
         whole = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
     except ValueError:
         raise ValueError(f"endpoint_url={shown!r} is no URL: its host or port cannot be read") from None
-    if "@" in parts.netloc:
-        raise ValueError("endpoint_url has a user or password before its host")
     if not whole or parts.query or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", url):
         raise ValueError(
             f"endpoint_url={shown!r} is no URL of the runtime service, such as "
