@@ -10,6 +10,7 @@ from langchain_mdstream._endpoint import Endpoint, shown
 from langchain_mdstream._oracle import OnOCIGenerativeAI, OnOCIModelDeployment
 from mdstream_core import ModelArts, Platform
 from mdstream_core.auth import huawei
+from mdstream_core.http import check_address
 
 __all__ = ["OnModelArts", "OnOCIGenerativeAI", "OnOCIModelDeployment", "OnSageMaker"]
 
@@ -79,6 +80,11 @@ class OnModelArts(Endpoint):
         "app_key": "MODELARTS_APP_KEY",
         "app_secret": "MODELARTS_APP_SECRET",
     }
+
+    def _checks(self) -> None:
+        super()._checks()
+        if self.iam_endpoint:
+            check_address("iam_endpoint", self.iam_endpoint)
 
     def _platform(self) -> Platform:
         if not self.endpoint:

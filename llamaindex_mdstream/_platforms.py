@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from mdstream_core import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
 from mdstream_core.auth import Unsigned, aws, huawei, oci
+from mdstream_core.http import check_address
 
 #: What an object asks its endpoint for.
 Kind = Literal["chat", "completions", "embeddings", "rerank"]
@@ -266,6 +267,11 @@ class OnModelArts(Place):
     app_key: SecretStr | None = _secret("The key of App authentication.")
     app_secret: SecretStr | None = _secret("The key's secret.")
     bare_api_key: bool = Field(default=False, description="Whether api_key is sent without the word Bearer.")
+
+    def _checks(self) -> None:
+        super()._checks()
+        if self.iam_endpoint:
+            check_address("iam_endpoint", self.iam_endpoint)
 
     def _platform(self) -> Platform:
         if not self.endpoint:

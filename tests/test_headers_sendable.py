@@ -182,6 +182,8 @@ ADDRESSES = {
     "service_endpoint": (PLATFORMS["oci-generative-ai"][0], {"compartment_id": COMPARTMENT, "model": "xai.grok-4"}),
     "endpoint_url": (ChatSagemakerEndpoint, {"endpoint_name": "e", **AWS}),
     "base_url": (ChatModelArts, {}),
+    "iam_endpoint": (ChatModelArts, {"endpoint": f"{URL}/v1"}),
+    "iam_endpoint ": (ModelArts, {"endpoint": f"{URL}/v1"}),
 }
 
 
@@ -202,7 +204,7 @@ def test_addresses_hold_no_secret(name: str, kind: Any, fields: dict[str, Any], 
     They stand in dumps and traces, so a user, a password or a key in the query is refused, and not shown.
     """
     with pytest.raises(ValidationError) as caught:
-        kind(**{**fields, name: address})
+        kind(**{**fields, name.strip(): address})
 
     assert [] == leaks("error", caught.value, caught.value.errors(), caught.value.json())
 

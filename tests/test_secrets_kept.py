@@ -408,3 +408,27 @@ def test_the_command_line_shows_no_secret(
 
     assert 0 != code
     assert [] == leaks("out", written.out, written.err)
+
+
+def test_what_a_content_handler_holds_is_not_traced() -> None:
+    """
+    Its attributes identify a model, by a digest: one of them may be a key.
+    """
+    from langchain_mdstream import LLMContentHandler as Base  # noqa: PLC0415
+    from langchain_mdstream import SagemakerEndpoint  # noqa: PLC0415
+
+    class Handler(Base):
+        def __init__(self, key: str) -> None:
+            self.key = key
+
+        def transform_input(self, prompt: str, model_kwargs: Any) -> bytes:
+            return b""
+
+        def transform_output(self, output: Any) -> str:
+            return ""
+
+    place = {"endpoint_name": "e", "region_name": "us-east-1"}
+    first, same, other = (SagemakerEndpoint(**place, content_handler=Handler(f"{API_KEY}{n}")) for n in (1, 1, 2))
+
+    assert first._identifying_params == same._identifying_params != other._identifying_params
+    assert [] == leaks("shown", repr(first), first._identifying_params, first.asdict())
