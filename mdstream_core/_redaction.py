@@ -309,4 +309,5 @@ def _bare_response(response: Any) -> Any:
     fields = {name: value for name, value in response.headers.items() if is_shown(name)}
     request = _bare_request(response.request) if getattr(response, "_request", None) is not None else None
     names = {name: value for name, value in fields.items() if name not in {"content-encoding", "transfer-encoding"}}
-    return type(response)(response.status_code, headers=names, request=request)
+    said = {"reason_phrase": response.reason_phrase.encode("ascii", "replace")}
+    return type(response)(response.status_code, headers=names, request=request, extensions=said)
