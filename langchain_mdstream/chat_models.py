@@ -362,7 +362,7 @@ class ChatModelArts(OnModelArts, ChatModel):
 
     Instantiate:
         >>> chat = ChatModelArts(
-        ...     endpoint="https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1bb6be", token="…"
+        ...     endpoint="https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1bb6be", token="..."
         ... )
     """
 

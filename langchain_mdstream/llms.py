@@ -239,7 +239,7 @@ class ModelArtsLLM(OnModelArts, CompletionModel):
     """A completion model on a Huawei ModelArts real-time service, or on MaaS.
 
     Example:
-        >>> llm = ModelArtsLLM(endpoint="https://api.modelarts-maas.com/v1", api_key="…")
+        >>> llm = ModelArtsLLM(endpoint="https://api.modelarts-maas.com/v1", api_key="...")
     """
 
 
