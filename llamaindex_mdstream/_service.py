@@ -10,6 +10,15 @@ from mdstream_core._fork import Lock
 _MOST = 8
 
 
+class ServiceKey(tuple[Any, ...]):
+    """What a service is built from. Its repr shows nothing: there are credentials in it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
 class Services:
     """The services of one model object and its shallow copies. A deep copy or a pickle begins with none."""
 

@@ -17,7 +17,7 @@ from mdstream_core.errors import (
     MDStreamError,
 )
 from mdstream_core.events import Reply
-from mdstream_core.http import Timeout
+from mdstream_core.http import RequestHeaders, Timeout, without_locals
 from mdstream_core.resume import Joint, can_go_on
 from mdstream_core.retry import EMPTY_QUOTA, Retry, RetryQuota
 from mdstream_core.tracing import (
@@ -74,7 +74,7 @@ class Call:
         self.dialect = dialect
         self.stream = stream
         self.timeout = timeout.with_defaults(platform.default_timeout(stream=stream))
-        self._headers = headers or {}
+        self._headers = RequestHeaders(headers or {})
         self._retry = retry
         self._hooks = listening(hooks)
         self._told: tuple[Callable[[Moment], None], ...] = ()
@@ -101,7 +101,8 @@ class Call:
         body = self.dialect.continued(self._body, self.joint.said) if self.joint else self._body
         if not isinstance(body, bytes):  # bytes are sent as they are
             body = _json.dumps(self.platform.envelope(self.dialect.route, body)) if body else b""
-        request = self.platform.request(self.dialect.route, body, stream=self.stream, headers=self._headers)
+        with without_locals:  # of whoever puts headers together
+            request = self.platform.request(self.dialect.route, body, stream=self.stream, headers=self._headers)
         self._attempts += 1
         exchange = Attempt(self, request)
         exchange.refused, self._refused = self._refused, None

@@ -20,12 +20,13 @@ from mdstream_core import _fork
 from mdstream_core.attempt import Attempt
 from mdstream_core.auth import Signer, Unsigned, raise_failure
 from mdstream_core.call import Call
-from mdstream_core.errors import AuthenticationError, ConnectionFailed, MDStreamError, StreamInterrupted
+from mdstream_core.errors import AuthenticationError, ConnectionFailed, InvalidRequest, MDStreamError, StreamInterrupted
 from mdstream_core.events import Event, Reply
-from mdstream_core.http import Head
+from mdstream_core.http import Head, Request, ResponseTrailers, require_values, sendable_headers, without_locals
 from mdstream_core.transport import async_http_client, http_client
 from mdstream_core.transport._turns import atake_turn, take_turn
 from mdstream_core.transport.coding import abody, body
+from mdstream_core.transport.loop_bound import LoopBoundClient, forget_closed, running_loop
 from mdstream_core.transport.patience import Patience
 from mdstream_core.transport.wall import wall
 
@@ -59,7 +60,8 @@ class _Half:
     def _signed(self, http: Any, exchange: Attempt, patience: Patience) -> Any:
         patience.start()
         exchange.generation = self._signer.generation
-        signed = self._signer.sign(exchange.request)
+        with without_locals:
+            signed = _sendable(self._signer.sign(exchange.request))
         return http.build_request(
             signed.method,
             signed.url,
@@ -133,6 +135,7 @@ class Client(_Half):
                                     data = take_turn()
                                 if exchange.enough:
                                     break
+                        data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
                         for event in exchange.rest():
                             yield event
                         for event in exchange.end(_trailers(response)):
@@ -200,7 +203,7 @@ class AsyncClient(_Half):
     def reset_after_fork(self) -> None:
         """Begin without connections and locks, in a forked process."""
         self._lock = _fork.Lock()
-        self._own: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
+        self._own: WeakKeyDictionary[Any, LoopBoundClient] = WeakKeyDictionary()
 
     async def stream(self, call: Call) -> AsyncGenerator[Event]:
         """The events of an answer, as they come. Closing the generator closes the connection at once.
@@ -227,6 +230,7 @@ class AsyncClient(_Half):
                                         data = await atake_turn()
                                     if exchange.enough:
                                         break
+                            data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
                             for event in exchange.rest():
                                 yield event
                             for event in exchange.end(_trailers(response)):
@@ -246,7 +250,7 @@ class AsyncClient(_Half):
 
     async def aclose(self) -> None:
         """Close this loop's connections. A client that was given stays open: it is its owner's."""
-        own = self._own.pop(_loop(), None)
+        own = self._own.pop(running_loop(), None)
         if own is not None:
             await own.aclose()
 
@@ -267,13 +271,25 @@ class AsyncClient(_Half):
     def _http(self) -> "httpx.AsyncClient":
         if self._given is not None:
             return self._given
-        loop = _loop()
+        loop = running_loop()
         with self._lock:
             own = self._own.get(loop)
             if own is None:
-                _forget_closed(self._own)
-                own = self._own[loop] = _Kept(async_http_client(**self._options), partial(self._own.pop, loop, None))
+                forget_closed(self._own)
+                own = self._own[loop] = LoopBoundClient(
+                    async_http_client(**self._options), partial(self._own.pop, loop, None)
+                )
             return own.http
+
+
+def _sendable(request: Request) -> Request:
+    """The same request. Raises `InvalidRequest` if a header of it, whoever wrote it, cannot be sent."""
+    try:
+        with without_locals:
+            require_values("the request", sendable_headers("the request", request.headers))
+    except ValueError as error:
+        raise InvalidRequest(str(error), code="InvalidHeader") from None
+    return request
 
 
 @contextmanager
@@ -349,44 +365,4 @@ def _wake(call_soon: Callable[[Callable[[], None]], Any], landed: anyio.Event, _
 
 def _trailers(response: Any) -> tuple[tuple[str, str], ...]:
     trailers = response.extensions.get("trailers", ())
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in trailers)
-
-
-class _Kept:
-    """The connections of one event loop, which closes them when it ends.
-
-    A loop shuts down the asynchronous generators that were begun in it (PEP 525); this is one. Without it each
-    `asyncio.run` would leave its idle connections open, and these would keep the loop in memory.
-    """
-
-    def __init__(self, http: "httpx.AsyncClient", forget: Callable[[], Any]) -> None:
-        self.http = http
-        self._open = _open(http, forget)
-        with suppress(StopIteration):
-            self._open.__anext__().send(None)  # begins it; there is nothing to wait for
-
-    async def aclose(self) -> None:
-        await self._open.aclose()
-
-
-async def _open(http: "httpx.AsyncClient", forget: Callable[[], Any]) -> AsyncGenerator[None]:
-    try:
-        yield
-    finally:
-        forget()
-        await http.aclose()
-
-
-def _forget_closed(own: WeakKeyDictionary[Any, _Kept]) -> None:
-    """Let go of loops that were closed without a shutdown: their sockets would keep them in the weak map."""
-    for loop in list(own):
-        if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed():
-            del own[loop]
-
-
-def _loop() -> Any:
-    """What the connections belong to: the running loop of asyncio, or trio's token."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return sys.modules["trio"].lowlevel.current_trio_token()
+    return ResponseTrailers((name.decode("latin-1"), value.decode("latin-1")) for name, value in trailers)

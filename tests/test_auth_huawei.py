@@ -238,7 +238,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "half a key": ({"ak": "a"}, "'aksk' needs sk too"),
     "half a login": ({"user": "u", "password": "p"}, "needs domain and project too"),
     "an app without its secret": ({"auth_type": "app", "app_key": "a"}, "needs app_secret too"),
-    "a line break": ({"token": "a\nb"}, "token is empty, or has"),
+    "a line break": ({"token": "a\nb"}, "token cannot be sent: it has a line break"),
     "an object": ({"auth": object()}, "auth is a object"),
     "nothing anywhere": (
         {},

@@ -28,6 +28,13 @@ _MARGIN = 600.0
 _VALIDITY = 24 * 3600.0
 
 
+def check_iam_endpoint(url: str) -> None:
+    """Check an address of IAM that was given. Raises `ValueError` where it is none; a query is not shown."""
+    check_url("iam_endpoint", url, words=_NO_ENDPOINT)
+    if "?" in url or "#" in url:
+        raise ValueError("iam_endpoint has a query or a fragment, which IAM's address has not")
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """Who asks IAM for a token, and where.
@@ -51,9 +58,7 @@ class Login:
         if missing := [name for name in names if not getattr(self, name)]:
             raise ValueError(f"to fetch an IAM token {', '.join(missing)} must be given too")
         if self.endpoint is not None:
-            check_url("iam_endpoint", self.endpoint, words=_NO_ENDPOINT)
-            if "?" in self.endpoint or "#" in self.endpoint:
-                raise ValueError("iam_endpoint has a query or a fragment, which IAM's address has not")
+            check_iam_endpoint(self.endpoint)
         check_name("project", self.project, "huawei project elsewhere" if self.endpoint else "huawei project")
 
     def request(self) -> Request:

@@ -14,7 +14,7 @@ from typing import Any, Self
 from mdstream_core import _fork
 from mdstream_core.auth._rejections import RejectionMemory
 from mdstream_core.errors import ConnectionFailed, MDStreamError, ServiceError
-from mdstream_core.http import Request
+from mdstream_core.http import Request, check_key, forget_credentials
 
 
 class Signer:
@@ -137,6 +137,8 @@ class Signer:
 
     def land(self, flight: "Future[None]", error: BaseException | None) -> None:
         """Deliver how a refresh ended to all who wait for it."""
+        if error is not None:
+            forget_credentials(error)  # a password is among the locals, and in the request that failed
         with self._lock:
             if self._flight is flight:
                 self._flight = None
@@ -223,8 +225,7 @@ class Bearer(Signer):
 
     def __init__(self, key: str) -> None:
         super().__init__()
-        if not key or key != key.strip() or not key.isascii():
-            raise ValueError("api_key is empty, or has white space around it or characters outside ASCII")
+        check_key("api_key", key)
         self._key = key
 
     @property

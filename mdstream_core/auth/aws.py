@@ -14,6 +14,7 @@ from typing import Any
 
 from mdstream_core import _fork
 from mdstream_core._addresses import check_name
+from mdstream_core.auth._aws_logs import without_credentials_in_logs
 from mdstream_core.auth._signer import Signer
 from mdstream_core.errors import AuthenticationError, ConnectionFailed, MissingExtra, service_error
 from mdstream_core.http import Request
@@ -118,7 +119,8 @@ class AWSSigner(Signer):
             self.refresh(self.generation)
         signed = {name: value for name, value in request.headers.items() if name.startswith(_SIGNED)}
         asked = AWSRequest(request.method, request.url, headers=signed, data=request.content)
-        SigV4Auth(self._frozen, self._name, self.region_name).add_auth(asked)
+        with without_credentials_in_logs():
+            SigV4Auth(self._frozen, self._name, self.region_name).add_auth(asked)
         added = {name.lower(): value for name, value in asked.headers.items()}
         return replace(request, headers={**request.headers, **added})
 
@@ -129,7 +131,7 @@ class AWSSigner(Signer):
         return self._frozen is not None and (self._again or _ages(self._credentials))
 
     def renew(self) -> None:
-        with _translated(self):
+        with _translated(self), without_credentials_in_logs():
             looks_good = not self.stale()  # and yet it was refused
             if self._credentials is None or looks_good or self._searches:
                 found = self._find() or (self._credentials if self._searches else None)

@@ -14,12 +14,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl
 
 from mdstream_core import _json
 from mdstream_core._addresses import check_url
 from mdstream_core.errors import ServiceError, Words, parse_error_body, service_error, words_of
-from mdstream_core.http import COMMON, Head, Request, Timeout, is_secret
+from mdstream_core.http import COMMON, Head, Request, Timeout, check_query, check_route
 from mdstream_core.platforms._modelarts_codes import CODES, STATUSES
 from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers, frames, refusal
 from mdstream_core.wire import Frames
@@ -81,6 +80,7 @@ class ModelArts:
     largest: ClassVar[int | None] = LARGEST
 
     def __post_init__(self) -> None:
+        check_route("route", self.route)
         base, _, query = _checked(self.endpoint.strip()).partition("?")
         object.__setattr__(self, "base", base.rstrip("/"))
         object.__setattr__(self, "query", query)
@@ -178,8 +178,7 @@ def _envelopes(document: Any) -> Iterator[tuple[dict[str, Any], str]]:
 
 def _checked(endpoint: str) -> str:
     parts = check_url("endpoint", endpoint, words=_NO_ENDPOINT, schemes=_SCHEMES)
-    if secret := next((name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if is_secret(name)), None):
-        raise ValueError(f"endpoint has a credential in its query ({secret}=…): give it as api_key, token or auth")
+    check_query("endpoint", parts.query)
     if parts.fragment:
         shown = re.split("[?#]", endpoint)[0]  # a query may hold a key
         raise ValueError(f"endpoint={shown!r} {_NO_ENDPOINT}")

@@ -24,7 +24,7 @@ from mdstream_core.errors import (
     parse_error_body,
     service_error,
 )
-from mdstream_core.http import COMMON, Head, Request, Timeout
+from mdstream_core.http import COMMON, Head, Request, Timeout, check_route
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
 from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Cures, Trailers, cure_of, frames, refusal
 from mdstream_core.wire import Frames
@@ -111,6 +111,7 @@ class OCIModelDeployment:
     largest: ClassVar[int | None] = LARGEST
 
     def __post_init__(self) -> None:
+        check_route("route", self.route)
         base, suffix = _taken_apart(_url(self.endpoint.strip(), self.region))
         object.__setattr__(self, "base", base)
         object.__setattr__(self, "suffix", suffix)

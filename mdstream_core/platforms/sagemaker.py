@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from mdstream_core._addresses import check_name, check_url
 from mdstream_core.errors import InvalidRequest, MalformedStream, ServiceError
-from mdstream_core.http import COMMON, Head, Request, Timeout
+from mdstream_core.http import COMMON, Head, Request, Timeout, check_sendable, flaw
 from mdstream_core.platforms._payload_parts import AsWritten, ContainerDecoder, PayloadParts
 from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers
 from mdstream_core.platforms._sagemaker_refusals import refusal
@@ -128,6 +128,8 @@ class SageMaker:
             raise ValueError(
                 f"endpoint_name={name!r} is no endpoint's name: up to 63 letters, digits and single hyphens"
             )
+        check_sendable("accept", self.accept)
+        check_sendable("content_type", self.content_type)
         for header, shape in _FIELDS.items():
             if problem := _problem(header, getattr(self, shape)):
                 raise ValueError(problem)
@@ -216,7 +218,7 @@ def _problem(header: str, value: str | None) -> str | None:
     if len(value) > longest:
         return f"{name} has {len(value)} characters; SageMaker takes {longest} at most"
     if not re.fullmatch(pattern, value):
-        return f"{name}={value!r:.80} has characters that SageMaker does not take there"
+        return f"{name} ({header}) has {flaw(value) or 'characters that SageMaker does not take there'}"
     return None
 
 

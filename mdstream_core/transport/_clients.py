@@ -1,5 +1,6 @@
 """httpx clients on our transports, with proxies from the environment as httpx itself reads them."""
 
+import logging
 import ssl
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
@@ -7,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, getproxies
 
+from mdstream_core.http import check_proxy
 from mdstream_core.transport._classes import transports
 from mdstream_core.transport._pair import Pair
 from mdstream_core.transport._tls import Cert, trust
@@ -105,15 +107,24 @@ class _Transports:
 
     def _build(self, proxy: Any) -> Any:
         face = self._pair.face
-        proxy = proxy if proxy is None or isinstance(proxy, face.Proxy) else face.Proxy(proxy)
+        if proxy is not None and not isinstance(proxy, face.Proxy):
+            check_proxy("proxy (or HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)", str(proxy))
+            proxy = face.Proxy(proxy)
         if proxy is not None and proxy.url.scheme.startswith("socks"):
             return self._socks(face, proxy)
         return transports(face, self._pair.core)[self._colour](proxy=proxy, **self._options)
 
     def _socks(self, face: ModuleType, proxy: Any) -> Any:
+        for core in ("httpcore", "httpcore2"):
+            logging.getLogger(f"{core}.socks").addFilter(_hides_password)  # adds it once
         stock = (face.HTTPTransport, face.AsyncHTTPTransport)[self._colour]
         tls = trust(face, self._options["verify"], self._options["cert"], trust_env=self._trust_env)
         return stock(proxy=proxy, verify=tls(), limits=self._options["limits"] or default_limits(face))
+
+
+def _hides_password(record: logging.LogRecord) -> bool:
+    """Whether a record of httpcore's is written: at DEBUG it tells the proxy's user and password."""
+    return not str(record.msg).startswith("setup_socks5_connection.started")
 
 
 def environment_proxies() -> dict[str, str | None]:
