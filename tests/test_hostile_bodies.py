@@ -4,6 +4,7 @@ Each is read in linear time and bounded memory, other tasks go on in between, an
 """
 
 import asyncio
+import gc
 import threading
 import time
 import tracemalloc
@@ -96,7 +97,7 @@ NOTHING: dict[str, tuple[Callable[[str], Any], Script]] = {
 
 
 def lag_of(platform: Callable[[str], Any], script: Script, timeout: Timeout) -> tuple[float, list[Event], Any]:
-    """For how many seconds the loop was not free at the most; the events, and the error."""
+    """The most seconds of this thread's own work between two turns of another task; the events, and the error."""
 
     async def main(url: str) -> tuple[float, list[Event], Any]:
         client = AsyncClient(trust_env=False)
@@ -106,9 +107,9 @@ def lag_of(platform: Callable[[str], Any], script: Script, timeout: Timeout) -> 
         async def watch() -> None:
             nonlocal worst
             while True:
-                began = time.monotonic()
+                began = time.thread_time()  # not the time that the server's thread, or another process, takes
                 await asyncio.sleep(0.005)
-                worst = max(worst, time.monotonic() - began)
+                worst = max(worst, time.thread_time() - began)
 
         client._http()  # its TLS context is no part of this
         watching = asyncio.create_task(watch())
@@ -124,8 +125,12 @@ def lag_of(platform: Callable[[str], Any], script: Script, timeout: Timeout) -> 
         await client.aclose()
         return worst, events, error
 
-    with serving(script) as server:
-        return asyncio.run(main(server.url))
+    gc.freeze()  # what other tests have left is not searched in the middle of this one
+    try:
+        with serving(script) as server:
+            return asyncio.run(main(server.url))
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize(("platform", "script"), NOTHING.values(), ids=NOTHING)
@@ -139,7 +144,7 @@ def test_a_burst_of_nothing_is_a_silence(platform: Callable[[str], Any], script:
     assert isinstance(error, StreamStalled)
     assert "timeout.first_token" in str(error)
     assert [] == events
-    assert worst < 1
+    assert worst < 0.5
     assert time.monotonic() - began < 5
 
 
@@ -167,7 +172,7 @@ def test_a_burst_of_tokens_ends_with_the_time(platform: Callable[[str], Any], sc
     assert "timeout.total" in str(error)
     assert error.partial.text == "".join(event.text for event in events if isinstance(event, TextDelta))
     assert len(events) > 100
-    assert worst < 1
+    assert worst < 0.5
     assert time.monotonic() - began < 10
 
 
