@@ -1,5 +1,6 @@
 """Events of the core → responses of LlamaIndex: one `Answer` for each answer, and nobody else's."""
 
+import sys
 from dataclasses import asdict, replace
 from typing import Any, Generic, TypeVar
 
@@ -189,7 +190,7 @@ class ChatAnswer(Answer[ChatResponse]):
         blocks += [_fast.tool_call_block(call.id, call.name, _arguments(call)) for call in calls]
         message = _fast.chat_message(blocks, _said(calls, reply.refusal))
         response = _fast.chat_response(message, self._document(reply, calls), delta, more)
-        if reply.choices[0].logprobs:
+        if reply.first.logprobs:
             response.logprobs = _logprobs(reply)
         return response
 
@@ -204,7 +205,7 @@ class TextAnswer(Answer[CompletionResponse]):
         self, reply: Reply, calls: tuple[ToolCall, ...], delta: str | None, more: dict[str, Any]
     ) -> CompletionResponse:
         response = _fast.completion_response(reply.text, self._document(reply, calls), delta, more)
-        if reply.choices[0].logprobs:
+        if reply.first.logprobs:
             response.logprobs = _logprobs(reply)
         return response
 
@@ -214,7 +215,7 @@ def ending(reply: Reply) -> dict[str, Any]:
     usage = _usage(reply.usage) if reply.usage else {}
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
     resumed = {"resumed": [asdict(joint) for joint in reply.resumed]} if reply.resumed else {}
-    return {**reply.choices[0].extras, "finish_reason": reply.finish_reason, **resumed} | {
+    return {**reply.first.extras, "finish_reason": reply.finish_reason, **resumed} | {
         name: usage[name] for name in names if usage
     }
 
@@ -281,9 +282,22 @@ def _usage(usage: Usage) -> dict[str, Any]:
 
 def _logprobs(reply: Reply) -> list[list[LogProb]]:
     """For each token its candidates, or itself where the server names none."""
-    tokens = reply.choices[0].logprobs
-    return [[_logprob(entry) for entry in token.get("top_logprobs") or [token]] for token in tokens]
+    tokens = reply.first.logprobs
+    return [[_logprob(entry) for entry in _candidates(token)] for token in tokens]
+
+
+def _candidates(token: dict[str, Any]) -> list[dict[str, Any]]:
+    others = token.get("top_logprobs")
+    found = [entry for entry in others if isinstance(entry, dict)] if isinstance(others, list) else []
+    return found or [token]
 
 
 def _logprob(entry: dict[str, Any]) -> LogProb:
-    return LogProb(token=entry.get("token") or "", logprob=entry.get("logprob") or 0.0, bytes=entry.get("bytes") or [])
+    """An entry as the server wrote it, without fields of another type than they should have."""
+    token, logprob, written = entry.get("token"), entry.get("logprob"), entry.get("bytes")
+    is_number = isinstance(logprob, int | float) and abs(logprob) <= sys.float_info.max
+    return LogProb(
+        token=token if isinstance(token, str) else "",
+        logprob=float(logprob or 0.0) if is_number else 0.0,
+        bytes=[byte for byte in written if type(byte) is int] if isinstance(written, list) else [],
+    )

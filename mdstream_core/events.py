@@ -4,8 +4,8 @@ Every dialect is read into these and both framework packages translate from thes
 `choice` tells the answers of one question apart where several were asked for (`n > 1`).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from io import StringIO
 from typing import Any
 
@@ -240,7 +240,7 @@ class Reply:
 
     def as_dict(self) -> dict[str, Any]:
         """What was said, as plain JSON values; the first choice's where there are several."""
-        choice = self.choices[0]
+        choice = self.first
         return {
             "text": choice.text,
             "reasoning": choice.reasoning,
@@ -253,29 +253,34 @@ class Reply:
         }
 
     @property
+    def first(self) -> Choice:
+        """The first choice; an empty one where there is none."""
+        return self.choices[0] if self.choices else Choice()
+
+    @property
     def text(self) -> str:
         """The first choice's text."""
-        return self.choices[0].text
+        return self.first.text
 
     @property
     def reasoning(self) -> str:
         """The first choice's reasoning."""
-        return self.choices[0].reasoning
+        return self.first.reasoning
 
     @property
     def refusal(self) -> str:
         """The first choice's refusal."""
-        return self.choices[0].refusal
+        return self.first.refusal
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The first choice's tool calls."""
-        return self.choices[0].tool_calls
+        return self.first.tool_calls
 
     @property
     def finish_reason(self) -> str | None:
         """Why the first choice ended; `None` when it did not."""
-        return self.choices[0].finish_reason
+        return self.first.finish_reason
 
 
 class _Parts:
@@ -294,19 +299,76 @@ class _Parts:
 
     def call(self, delta: ToolCallDelta) -> None:
         id, name, arguments = self.calls.get(delta.index) or ("", "", StringIO())
+        name += delta.name or ""
         arguments.write(delta.arguments)
-        self.calls[delta.index] = (id or delta.id or "", name + (delta.name or ""), arguments)
+        self.calls[delta.index] = (id or delta.id or "", name, arguments)
 
     def choice(self) -> Choice:
+        calls = ((_text(id), _text(name), _text(parts.getvalue())) for id, name, parts in self.calls.values())
         return Choice(
-            text=self.text.getvalue(),
-            reasoning=self.reasoning.getvalue(),
-            refusal=self.refusal.getvalue(),
-            tool_calls=tuple(ToolCall(id, name, parts.getvalue()) for id, name, parts in self.calls.values()),
+            text=_text(self.text.getvalue()),
+            reasoning=_text(self.reasoning.getvalue()),
+            refusal=_text(self.refusal.getvalue()),
+            tool_calls=tuple(ToolCall(*call) for call in calls),
             logprobs=tuple(self.logprobs),
-            finish_reason=self.finish_reason,
-            extras=dict(self.extras),
+            finish_reason=None if self.finish_reason is None else _text(self.finish_reason),
+            extras={_text(name): value for name, value in self.extras.items()},
         )
+
+
+def _text(value: Any) -> str:
+    """A field of an event as text: whole characters, and JSON for what is no text."""
+    return str(_json.mend(_json.to_text(value)))
+
+
+def _index(value: Any) -> int:
+    """The index of a choice or call; the first for what is no whole number."""
+    return value if isinstance(value, int) else 0
+
+
+def _entries(value: Any) -> list[dict[str, Any]]:
+    """Log probabilities: the objects of a list, and for any other entry an object with its text."""
+    entries = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    return [entry if isinstance(entry, dict) else {"token": _text(entry)} for entry in entries]
+
+
+#: How the fields of an event are read where one of them has a type that it should not have.
+_FIELD_TYPES: dict[str, Callable[[Any], Any]] = {
+    "text": _text,
+    "arguments": _text,
+    "name": lambda value: None if value is None else _text(value),
+    "content": _entries,
+    "index": _index,
+    "choice": _index,
+}
+
+#: What adding up raises for such an event: a list that should be a number has no hash, and no number can be written.
+_UNFIT = (TypeError, AttributeError)
+
+
+def _coerced(event: Any) -> Any:
+    """The event with fields of the types that it should have. Nothing of it is lost: what is no text becomes JSON."""
+    return replace(
+        event, **{name: read(getattr(event, name)) for name, read in _FIELD_TYPES.items() if hasattr(event, name)}
+    )
+
+
+def _counted(usage: Usage | None) -> Usage | None:
+    """The tokens that were counted, with numbers only."""
+    if usage is None:
+        return None
+    counts: dict[str, Any] = {name: _json.to_count(getattr(usage, name)) for name in _COUNTS}
+    return replace(usage, **counts | {name: counts[name] or 0 for name in _SUMS})
+
+
+_SUMS = ("input", "output", "total")
+_COUNTS = (*_SUMS, "cached", "reasoning", "input_audio", "output_audio")
+
+
+def _identified(served: Served) -> Served:
+    """Who answered, in texts only."""
+    named = (served.model, served.id, served.fingerprint)
+    return Served(*(None if name is None else _text(name) for name in named))
 
 
 class Sum:
@@ -322,8 +384,14 @@ class Sum:
         self._usage: Usage | None = None
         self._served = Served()
 
-    def add(self, event: Event) -> None:  # noqa: C901  # a case for each event
-        """Take one event in."""
+    def add(self, event: Event) -> None:
+        """Take one event in. It never raises: a field of another type than it should have is taken as text."""
+        try:
+            self._add(event)
+        except _UNFIT:
+            self._add(_coerced(event))
+
+    def _add(self, event: Event) -> None:  # noqa: C901  # a case for each event
         match event:
             case TextDelta(text, choice):
                 self._parts(choice).text.write(text)
@@ -334,7 +402,7 @@ class Sum:
             case RefusalDelta(text, choice):
                 self._parts(choice).refusal.write(text)
             case Logprobs(content, choice):
-                self._parts(choice).logprobs.extend(content)
+                self._parts(choice).logprobs.extend(_entries(content))
             case Finish(reason, choice):
                 self._parts(choice).finish_reason = reason
             case Usage():
@@ -359,13 +427,14 @@ class Sum:
             else:
                 self.add(event)
         if text:
-            self._parts(0).text.write("".join(text))
+            self._parts(0).text.write(_joined(text))
 
     def reply(self) -> Reply:
         """The sum so far."""
-        choices = tuple(self._choices[index].choice() for index in sorted(self._choices))
+        choices = tuple(self._choices[index].choice() for index in sorted(self._choices, key=_index))
         vectors, ranking = tuple(self._embeddings), tuple(self._ranking)
-        return Reply(choices or (Choice(),), self._usage, self._served, vectors, ranking, tuple(self._resumed))
+        usage, served = _counted(self._usage), _identified(self._served)
+        return Reply(choices or (Choice(),), usage, served, vectors, ranking, tuple(self._resumed))
 
     def __bool__(self) -> bool:
         return bool(self._choices) or self._usage is not None
@@ -375,3 +444,10 @@ class Sum:
         if parts is None:
             parts = self._choices[choice] = _Parts()
         return parts
+
+
+def _joined(texts: list[Any]) -> str:
+    try:
+        return "".join(texts)
+    except TypeError:  # one of them is no text
+        return "".join(map(_text, texts))

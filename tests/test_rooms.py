@@ -26,7 +26,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "events": ("_json", ""),
     "http": ("", ""),
     "_error_bodies": ("_json", ""),
-    "errors": ("_error_bodies", ""),
+    "errors": ("_error_bodies _json", ""),
     "wire": ("errors", ""),
     "dialects": ("_hints _indices _json events errors", ""),
     "platforms": ("_json _version http errors wire", ""),

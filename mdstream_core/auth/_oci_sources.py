@@ -71,8 +71,8 @@ class Profile:
         problem = None
         try:
             parser.read_string(_read(self.file, f"the OCI config file {self.file}", _HELP).decode(errors="replace"))
-        except configparser.Error as error:  # holds lines of the file: secrets
-            problem = type(error).__name__
+        except (configparser.Error, AttributeError) as error:  # holds lines of the file: secrets
+            problem = type(error).__name__  # AttributeError: CPython 3.11, a line that goes on with a field of no value
         if problem:
             raise ValueError(f"the OCI config file {self.file} cannot be read ({problem}): {_HELP}")
         return {name: dict(parser[name]) for name in parser.sections()}
@@ -222,6 +222,8 @@ def _read(path: str, where: str, cure: str) -> bytes:
         return Path(path).expanduser().read_bytes()
     except OSError as error:
         raise ValueError(f"{where} cannot be read ({error.strerror}): {cure}") from error
+    except (ValueError, RuntimeError):  # a NUL in it, half a character, the home of a user who is not there
+        raise ValueError(f"{where} cannot be read (no path): {cure}") from None
 
 
 def _text(data: bytes, where: str, cure: str) -> str:

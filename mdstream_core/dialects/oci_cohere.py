@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from mdstream_core import _json
 from mdstream_core.dialects import _oci_cohere_v1, _oci_cohere_v2
 from mdstream_core.dialects._choice import has_output, plain
 from mdstream_core.dialects._content_parts import read_content
@@ -44,9 +45,9 @@ class _CohereDecoder(OCIDecoder):
         elif new := choice.unsaid(plain(text)) if text and last else text:
             choice.add_text(new, events)
 
-    def _calls(self, calls: list[Json], choice: OCIChoice, events: list[Event], *, last: bool) -> None:
+    def _calls(self, calls: Any, choice: OCIChoice, events: list[Event], *, last: bool) -> None:
         """Calls that the last event repeats are left out; the same call twice in one event is two calls."""
-        for call in calls:
+        for call in calls if isinstance(calls, list) else [calls]:
             spelled = json.dumps(call, sort_keys=True).encode()
             if last and self._told[spelled]:
                 self._told[spelled] -= 1
@@ -115,7 +116,7 @@ class CohereV2Decoder(_CohereDecoder):
                 read_content(part, choice, events)
         self._calls(message.get("toolCalls") or [], choice, events, last=last)
         if probabilities := response.get("logProbabilities"):
-            events.append(Logprobs([_logprob(one) for one in probabilities]))
+            events.append(Logprobs(_json.check_depth([_logprob(one) for one in probabilities])))
         self.keep(message, _BESIDE, events)
         self._end(response, choice, events)
         self.name(events, payload.get("modelId"), response.get("id"))

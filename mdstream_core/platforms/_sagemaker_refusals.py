@@ -16,6 +16,7 @@ from mdstream_core.errors import (
     RateLimited,
     ServerError,
     ServiceError,
+    error_status,
     parse_error_body,
     service_error,
 )
@@ -80,10 +81,9 @@ def refusal(head: Head, body: bytes) -> ServiceError:
 
 def _model_error(facts: Mapping[str, Any], body: bytes, raw: str, retry_after: float | None) -> ServiceError:
     """The container answered with an error: its status decides, and its words come first."""
-    number = str(facts.get("originalstatuscode") or "")
-    status = int(number) if number.isdecimal() and 400 <= int(number) < 600 else 424
+    status = error_status(facts.get("originalstatuscode")) or 424
     of_envelope = facts.get("originalmessage") or (facts.get("message") if "originalstatuscode" in facts else None)
-    original = str(of_envelope or "")
+    original = _json.to_text(of_envelope)
     container = parse_error_body(original.encode("utf-8", "replace") if original else body)
     kind = service_error(status)
     if kind is AuthenticationError:  # the container's own; AWS's keys were good
