@@ -92,8 +92,16 @@ def words_of(body: Any) -> Words | None:
     param = next((level["param"] for level in levels if isinstance(level.get("param"), str)), "")
     if message and param and param not in message:
         message = f"{message} (parameter {param[:_CODE]!r})"
-    found = message or _json.to_text(error) or code or _json.to_text(status)
+    found = message or (_shown(error) if error else "") or code or _json.to_text(status)
     return Words(found[:_LONGEST] or "no words", code, status)
+
+
+def _shown(error: Any) -> str:
+    """An error object in which no sentence was found."""
+    try:
+        return str(error)
+    except (ValueError, RecursionError):  # a number of thousands of digits; objects in objects
+        return _json.to_text(error)
 
 
 def parse_error_body(body: bytes) -> Words:

@@ -4,11 +4,12 @@ Every dialect is read into these and both framework packages translate from thes
 `choice` tells the answers of one question apart where several were asked for (`n > 1`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from io import StringIO
 from typing import Any
 
+from mdstream_core import _event_fields as fields
 from mdstream_core import _json
 
 
@@ -304,71 +305,19 @@ class _Parts:
         self.calls[delta.index] = (id or delta.id or "", name, arguments)
 
     def choice(self) -> Choice:
-        calls = ((_text(id), _text(name), _text(parts.getvalue())) for id, name, parts in self.calls.values())
+        calls = (
+            (fields.to_plain_text(id), fields.to_plain_text(name), fields.to_plain_text(parts.getvalue()))
+            for id, name, parts in self.calls.values()
+        )
         return Choice(
-            text=_text(self.text.getvalue()),
-            reasoning=_text(self.reasoning.getvalue()),
-            refusal=_text(self.refusal.getvalue()),
+            text=fields.to_plain_text(self.text.getvalue()),
+            reasoning=fields.to_plain_text(self.reasoning.getvalue()),
+            refusal=fields.to_plain_text(self.refusal.getvalue()),
             tool_calls=tuple(ToolCall(*call) for call in calls),
             logprobs=tuple(self.logprobs),
-            finish_reason=None if self.finish_reason is None else _text(self.finish_reason),
-            extras={_text(name): value for name, value in self.extras.items()},
+            finish_reason=fields.to_optional_text(self.finish_reason),
+            extras={fields.to_plain_text(name): value for name, value in self.extras.items()},
         )
-
-
-def _text(value: Any) -> str:
-    """A field of an event as text: whole characters, and JSON for what is no text."""
-    return str(_json.mend(_json.to_text(value)))
-
-
-def _index(value: Any) -> int:
-    """The index of a choice or call; the first for what is no whole number."""
-    return value if isinstance(value, int) else 0
-
-
-def _entries(value: Any) -> list[dict[str, Any]]:
-    """Log probabilities: the objects of a list, and for any other entry an object with its text."""
-    entries = value if isinstance(value, list | tuple) else [] if value is None else [value]
-    return [entry if isinstance(entry, dict) else {"token": _text(entry)} for entry in entries]
-
-
-#: How the fields of an event are read where one of them has a type that it should not have.
-_FIELD_TYPES: dict[str, Callable[[Any], Any]] = {
-    "text": _text,
-    "arguments": _text,
-    "name": lambda value: None if value is None else _text(value),
-    "content": _entries,
-    "index": _index,
-    "choice": _index,
-}
-
-#: What adding up raises for such an event: a list that should be a number has no hash, and no number can be written.
-_UNFIT = (TypeError, AttributeError)
-
-
-def _coerced(event: Any) -> Any:
-    """The event with fields of the types that it should have. Nothing of it is lost: what is no text becomes JSON."""
-    return replace(
-        event, **{name: read(getattr(event, name)) for name, read in _FIELD_TYPES.items() if hasattr(event, name)}
-    )
-
-
-def _counted(usage: Usage | None) -> Usage | None:
-    """The tokens that were counted, with numbers only."""
-    if usage is None:
-        return None
-    counts: dict[str, Any] = {name: _json.to_count(getattr(usage, name)) for name in _COUNTS}
-    return replace(usage, **counts | {name: counts[name] or 0 for name in _SUMS})
-
-
-_SUMS = ("input", "output", "total")
-_COUNTS = (*_SUMS, "cached", "reasoning", "input_audio", "output_audio")
-
-
-def _identified(served: Served) -> Served:
-    """Who answered, in texts only."""
-    named = (served.model, served.id, served.fingerprint)
-    return Served(*(None if name is None else _text(name) for name in named))
 
 
 class Sum:
@@ -388,8 +337,8 @@ class Sum:
         """Take one event in. It never raises: a field of another type than it should have is taken as text."""
         try:
             self._add(event)
-        except _UNFIT:
-            self._add(_coerced(event))
+        except fields.UNFIT:
+            self._add(fields.coerce(event))
 
     def _add(self, event: Event) -> None:  # noqa: C901  # a case for each event
         match event:
@@ -402,7 +351,7 @@ class Sum:
             case RefusalDelta(text, choice):
                 self._parts(choice).refusal.write(text)
             case Logprobs(content, choice):
-                self._parts(choice).logprobs.extend(_entries(content))
+                self._parts(choice).logprobs.extend(fields.to_entries(content))
             case Finish(reason, choice):
                 self._parts(choice).finish_reason = reason
             case Usage():
@@ -427,13 +376,13 @@ class Sum:
             else:
                 self.add(event)
         if text:
-            self._parts(0).text.write(_joined(text))
+            self._parts(0).text.write(fields.join_texts(text))
 
     def reply(self) -> Reply:
         """The sum so far."""
-        choices = tuple(self._choices[index].choice() for index in sorted(self._choices, key=_index))
+        choices = tuple(self._choices[index].choice() for index in sorted(self._choices, key=fields.to_index))
         vectors, ranking = tuple(self._embeddings), tuple(self._ranking)
-        usage, served = _counted(self._usage), _identified(self._served)
+        usage, served = fields.coerce_usage(self._usage), fields.coerce_served(self._served)
         return Reply(choices or (Choice(),), usage, served, vectors, ranking, tuple(self._resumed))
 
     def __bool__(self) -> bool:
@@ -444,10 +393,3 @@ class Sum:
         if parts is None:
             parts = self._choices[choice] = _Parts()
         return parts
-
-
-def _joined(texts: list[Any]) -> str:
-    try:
-        return "".join(texts)
-    except TypeError:  # one of them is no text
-        return "".join(map(_text, texts))

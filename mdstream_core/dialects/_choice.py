@@ -78,9 +78,10 @@ class Choice:
         events.append(RefusalDelta(value, self.index))
 
     def add_calls(self, value: Any, events: list[Event]) -> None:
-        """Take the next pieces of tool calls: a list of them, or one that stands alone."""
-        entries = value if isinstance(value, list) else [value]
-        events.extend(self.calls.read([entry for entry in entries if entry is not None]))
+        """Take the next pieces of tool calls. An entry that is `null` says nothing."""
+        if not isinstance(value, list):
+            raise TypeError("tool calls are no list")
+        events.extend(self.calls.read([entry for entry in value if entry is not None]))
 
     def add_media(self, name: str, value: Any, events: list[Event]) -> None:
         """Take what came beside the text: pictures, sound, annotations, parts of another type."""

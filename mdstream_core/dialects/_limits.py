@@ -5,6 +5,8 @@ hundred bytes of memory. No real service comes near these numbers: OpenAI takes 
 tool calls; vLLM's own limit for `n` is 16,384.
 """
 
+from typing import Any
+
 from mdstream_core.errors import MalformedStream
 
 #: The most choices of one response.
@@ -19,6 +21,26 @@ MAX_NAME_CHARS = 4096
 #: The most entries of one list beside the text of a choice (annotations, citations, images, parts of another type),
 #: and the most content parts of one payload.
 MAX_ENTRIES = 100_000
+
+#: The most tokens that a server may have counted; what is more is no count.
+MAX_TOKENS = 10**15
+
+
+def read_count(value: Any) -> int | None:
+    """A number of tokens, also in digits; `None` where there is none.
+
+    >>> read_count("12"), read_count(None)
+    (12, None)
+
+    Raises:
+        ValueError: It is no count.
+    """
+    if value is None:
+        return None
+    count = int(value)
+    if abs(count) > MAX_TOKENS:
+        raise ValueError(f"{count} is no number of tokens")
+    return count
 
 
 def over_limit(what: str, most: int) -> MalformedStream:

@@ -21,7 +21,7 @@ from mdstream_core import _json
 from mdstream_core.dialects._choice import stream_failure
 from mdstream_core.dialects._finish_reasons import FAILED, is_known, read_finish_reason
 from mdstream_core.dialects._foreign_parts import filter_assistant_content
-from mdstream_core.dialects._limits import MAX_CHOICES, over_limit
+from mdstream_core.dialects._limits import MAX_CHOICES, over_limit, read_count
 from mdstream_core.dialects._native_names import flatten_parameters
 from mdstream_core.dialects._spoken import misfit
 from mdstream_core.dialects._surrogates import SurrogateJoiner
@@ -244,7 +244,7 @@ _READERS: dict[str, Callable[[NativeDecoder, Mapping[str, Any], int, list[Event]
 
 
 def _usage(details: Mapping[str, Any]) -> Usage:
-    asked, said = (_json.to_count(details.get(name)) or 0 for name in ("input_length", "generated_tokens"))
+    asked, said = (read_count(details.get(name)) or 0 for name in ("input_length", "generated_tokens"))
     return Usage(asked, said, asked + said)
 
 

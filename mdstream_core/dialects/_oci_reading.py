@@ -13,6 +13,7 @@ from mdstream_core import _json
 from mdstream_core.dialects._choice import Choice, has_output, is_error, read_index, stream_failure
 from mdstream_core.dialects._choice_decoder import ChoiceDecoder
 from mdstream_core.dialects._finish_reasons import FAILED, read_finish_reason
+from mdstream_core.dialects._limits import read_count
 from mdstream_core.dialects._tool_calls import ToolCalls
 from mdstream_core.errors import MalformedStream, StreamFailure, Words, quote_payload, words_of
 from mdstream_core.events import Event, Extra, Logprobs, Served, ToolCallDelta, Usage
@@ -214,9 +215,9 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
         """Take what says that the answer is over, behind a reason that nobody knows."""
         self._confirm(events)
 
-    def count(self, usage: Any, events: list[Event]) -> None:
+    def count(self, usage: Mapping[str, Any] | None, events: list[Event]) -> None:
         """Tokens were counted, if they were."""
-        if isinstance(usage, dict) and usage:
+        if usage:
             if not self._counted and not has_output(events):
                 self.confirm(events)
             self._counted = True
@@ -308,19 +309,18 @@ def _words_in(error: Any) -> str:
 
 
 def _usage(value: Mapping[str, Any]) -> Usage:
-    prompt, completion = _json.to_count(value.get("promptTokens")), _json.to_count(value.get("completionTokens"))
-    prompt, completion = prompt or 0, completion or 0
+    prompt, completion = (read_count(value.get(name)) or 0 for name in ("promptTokens", "completionTokens"))
     return Usage(
         input=prompt,
         output=completion,
-        total=_json.to_count(value.get("totalTokens")) or prompt + completion,
+        total=read_count(value.get("totalTokens")) or prompt + completion,
         cached=_part(value.get("promptTokensDetails"), "cachedTokens"),
         reasoning=_part(value.get("completionTokensDetails"), "reasoningTokens"),
     )
 
 
-def _part(details: Any, name: str) -> int | None:
-    return _json.to_count(details.get(name)) if isinstance(details, dict) else None
+def _part(details: Mapping[str, Any] | None, name: str) -> int | None:
+    return read_count((details or {}).get(name))
 
 
 def _name(value: Any) -> str | None:

@@ -21,6 +21,7 @@ from mdstream_core.dialects._choice import (
 )
 from mdstream_core.dialects._choice_decoder import ChoiceDecoder
 from mdstream_core.dialects._content_parts import read_content
+from mdstream_core.dialects._limits import read_count
 from mdstream_core.dialects._media import MEDIA
 from mdstream_core.dialects._spoken import misfit, spoken
 from mdstream_core.dialects._whole_message import read_sum
@@ -69,9 +70,9 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
         """A whole message, or the text of a completion: pieces of an answer do not end so."""
         return choice.has_whole_messages or choice.has_whole_text
 
-    def _count(self, usage: Any, events: list[Event]) -> None:
+    def _count(self, usage: Mapping[str, Any], events: list[Event]) -> None:
         """Take the usage. Behind a reason it confirms it, unless the server counts with every chunk."""
-        counted = _usage(usage if isinstance(usage, dict) else {})
+        counted = _usage(usage)
         is_alone = not has_output(events)
         events.append(counted)
         if is_alone and not self._usage_came:
@@ -223,18 +224,16 @@ def _token(token: Any, logprob: Any, top: Any) -> dict[str, Any]:
 
 
 def _usage(value: Mapping[str, Any]) -> Usage:
-    count = _json.to_count
-    prompt, completion = count(value.get("prompt_tokens")) or 0, count(value.get("completion_tokens")) or 0
-    details = (value.get(name) for name in ("prompt_tokens_details", "completion_tokens_details"))
-    of_prompt, of_completion = (one if isinstance(one, dict) else {} for one in details)
+    prompt, completion = (read_count(value.get(name)) or 0 for name in ("prompt_tokens", "completion_tokens"))
+    of_prompt, of_completion = value.get("prompt_tokens_details") or {}, value.get("completion_tokens_details") or {}
     return Usage(
         input=prompt,
         output=completion,
-        total=count(value.get("total_tokens")) or prompt + completion,
-        cached=count(of_prompt.get("cached_tokens")),
-        reasoning=count(of_completion.get("reasoning_tokens", value.get("reasoning_tokens"))),
-        input_audio=count(of_prompt.get("audio_tokens")),
-        output_audio=count(of_completion.get("audio_tokens")),
+        total=read_count(value.get("total_tokens")) or prompt + completion,
+        cached=read_count(of_prompt.get("cached_tokens")),
+        reasoning=read_count(of_completion.get("reasoning_tokens", value.get("reasoning_tokens"))),
+        input_audio=read_count(of_prompt.get("audio_tokens")),
+        output_audio=read_count(of_completion.get("audio_tokens")),
     )
 
 

@@ -45,9 +45,9 @@ class _CohereDecoder(OCIDecoder):
         elif new := choice.unsaid(plain(text)) if text and last else text:
             choice.add_text(new, events)
 
-    def _calls(self, calls: Any, choice: OCIChoice, events: list[Event], *, last: bool) -> None:
+    def _calls(self, calls: list[Json], choice: OCIChoice, events: list[Event], *, last: bool) -> None:
         """Calls that the last event repeats are left out; the same call twice in one event is two calls."""
-        for call in calls if isinstance(calls, list) else [calls]:
+        for call in calls:
             spelled = json.dumps(call, sort_keys=True).encode()
             if last and self._told[spelled]:
                 self._told[spelled] -= 1
