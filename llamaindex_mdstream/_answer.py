@@ -36,7 +36,7 @@ _SHORT = 4096
 class _Call:
     """A tool call that is coming in."""
 
-    __slots__ = ("_next", "_pieces", "_size", "id", "name", "shown")
+    __slots__ = ("_built", "_next", "_pieces", "_size", "id", "name", "shown")
 
     def __init__(self, delta: ToolCallDelta) -> None:
         self.id = delta.id or ""
@@ -45,6 +45,7 @@ class _Call:
         self._pieces: list[str] = []
         self._size = 0
         self._next = 0
+        self._built: tuple[Any, dict[str, Any]] | None = None
         self.take(delta.arguments)
 
     def take(self, arguments: str) -> None:
@@ -54,9 +55,21 @@ class _Call:
             self.shown = "".join(self._pieces)
             self._pieces = [self.shown]
             self._next = 0 if self._size <= _SHORT else self._size + self._size // 16
+            self._built = None
 
-    def so_far(self) -> ToolCall:
-        return ToolCall(self.id, self.name, self.shown)
+    def add_name(self, piece: str) -> None:
+        self.name += piece
+        self._built = None
+
+    def built(self) -> tuple[Any, dict[str, Any]]:
+        """The call so far as a block and as a dictionary: those of the chunk before where nothing has changed.
+
+        A chunk holds every call of the answer, so that writing each of them anew would cost the square of their number.
+        """
+        if self._built is None:
+            call = ToolCall(self.id, self.name, self.shown)
+            self._built = _fast.tool_call_block(call.id, call.name, call.arguments), _wire_call(call)
+        return self._built
 
     def whole(self) -> ToolCall:
         return ToolCall(self.id, self.name, "".join(self._pieces))
@@ -161,7 +174,8 @@ class Answer(Generic[R]):
 
     def _call(self, delta: ToolCallDelta) -> None:
         if delta.index < len(self._calls):
-            self._calls[delta.index].name += delta.name or ""
+            if delta.name:
+                self._calls[delta.index].add_name(delta.name)
             self._calls[delta.index].take(delta.arguments)
         else:
             self._calls.append(_Call(delta))
@@ -175,10 +189,9 @@ class ChatAnswer(Answer[ChatResponse]):
 
     def _chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> ChatResponse:
         if self._calls or self._reasoning or self._refusal:
-            calls = [call.so_far() for call in self._calls]
-            blocks = _blocks(self._text, self._reasoning)
-            blocks += [_fast.tool_call_block(call.id, call.name, call.arguments) for call in calls]
-            message = _fast.chat_message(blocks, _said(calls, self._refusal))
+            calls = [call.built() for call in self._calls]
+            blocks = [*_blocks(self._text, self._reasoning), *(block for block, _ in calls)]
+            message = _fast.chat_message(blocks, _said([wire for _, wire in calls], self._refusal))
         else:
             message = _fast.chat_message([_fast.text_block(self._text)], {})
         return _fast.chat_response(message, self._raw(wire), delta, more)
@@ -188,7 +201,7 @@ class ChatAnswer(Answer[ChatResponse]):
     ) -> ChatResponse:
         blocks = _blocks(reply.text, reply.reasoning)
         blocks += [_fast.tool_call_block(call.id, call.name, _arguments(call)) for call in calls]
-        message = _fast.chat_message(blocks, _said(calls, reply.refusal))
+        message = _fast.chat_message(blocks, _said(list(map(_wire_call, calls)), reply.refusal))
         response = _fast.chat_response(message, self._document(reply, calls), delta, more)
         if reply.first.logprobs:
             response.logprobs = _logprobs(reply)
@@ -225,7 +238,7 @@ def raw(reply: Reply, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text}
     if reply.reasoning:
         message["reasoning_content"] = reply.reasoning
-    message |= _said(calls, reply.refusal)
+    message |= _said(list(map(_wire_call, calls)), reply.refusal)
     served = reply.served
     document = {
         "id": served.id,
@@ -244,9 +257,9 @@ def _blocks(text: str, reasoning: str) -> list[Any]:
     return [*blocks, _fast.text_block(text)]
 
 
-def _said(calls: "tuple[ToolCall, ...] | list[ToolCall]", refusal: str) -> dict[str, Any]:
+def _said(calls: list[dict[str, Any]], refusal: str) -> dict[str, Any]:
     """`additional_kwargs` of a message: the calls once more, because chat engines and programs look only here."""
-    more: dict[str, Any] = {"tool_calls": [_wire_call(call) for call in calls]} if calls else {}
+    more: dict[str, Any] = {"tool_calls": calls} if calls else {}
     return more | {"refusal": refusal} if refusal else more
 
 
