@@ -141,8 +141,8 @@ class SessionToken:
     def load(self) -> Credential:
         fields = self.settings.fields()
         paths = [_required(fields, name, self.settings, self.cure) for name in ("security_token_file", "key_file")]
-        stamps = tuple(Stamp.of(str(Path(path).expanduser())) for path in paths)  # first the stamps, then the content
         where = f"security_token_file {paths[0]} of {self.settings}"
+        stamps = tuple(_stamp(path, where, self.cure) for path in paths)  # first the stamps, then the content
         token = _text(_read(paths[0], where, self.cure), where, self.cure)
         return _with_token(token, _key(fields, self.settings), stamps, _region(fields))
 
@@ -222,8 +222,19 @@ def _read(path: str, where: str, cure: str) -> bytes:
         return Path(path).expanduser().read_bytes()
     except OSError as error:
         raise ValueError(f"{where} cannot be read ({error.strerror}): {cure}") from error
-    except (ValueError, RuntimeError):  # a NUL in it, half a character, the home of a user who is not there
-        raise ValueError(f"{where} cannot be read (no path): {cure}") from None
+    except _NO_PATH:
+        raise ValueError(f"{where} cannot be read (it is no path): {cure}") from None
+
+
+def _stamp(path: str, where: str, cure: str) -> Stamp:
+    try:
+        return Stamp.of(str(Path(path).expanduser()))
+    except _NO_PATH:
+        raise ValueError(f"{where} cannot be read (it is no path): {cure}") from None
+
+
+#: What `pathlib` raises for a text that is no path: a NUL in it, half a character, the home of a user who is not there.
+_NO_PATH = (ValueError, RuntimeError)
 
 
 def _text(data: bytes, where: str, cure: str) -> str:
