@@ -56,6 +56,9 @@ _MEANINGS: dict[str, tuple[type[ServiceError], str]] = {
     "ValidationError": (InvalidRequest, ""),
 }
 
+#: The longest ARN, in characters (CloudWatch Logs: names of groups and streams have up to 512 each).
+_LONGEST_ARN = 2048
+
 _MISSING = "check the endpoint's name, that it is InService, and the region: each region has its own endpoints"
 
 
@@ -90,7 +93,8 @@ def _model_error(facts: Mapping[str, Any], body: bytes, raw: str, retry_after: f
         kind = PermissionDenied
     if is_overflow(status, container):
         kind = ContextOverflow
-    log = f"; the container's log: {facts['logstreamarn']}" if facts.get("logstreamarn") else ""
+    arn = _json.to_text(facts.get("logstreamarn"))[:_LONGEST_ARN]
+    log = f"; the container's log: {arn}" if arn else ""
     who = f" {container.code}" if container.code else ""
     return kind(
         f"ModelError: the container answered {status}{who}: {container.message or 'no words'}{log}",
