@@ -81,7 +81,7 @@ class Choice:
         """Take the next pieces of tool calls. An entry that is `null` says nothing."""
         if not isinstance(value, list):
             raise TypeError("tool calls are no list")
-        events.extend(self.calls.read([entry for entry in value if entry is not None]))
+        events.extend(self.calls.read(value))
 
     def add_media(self, name: str, value: Any, events: list[Event]) -> None:
         """Take what came beside the text: pictures, sound, annotations, parts of another type."""

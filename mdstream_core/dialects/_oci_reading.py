@@ -70,7 +70,8 @@ class PositionedCalls(ToolCalls):
     def read(self, entries: Sequence[Mapping[str, Any]]) -> Iterator[ToolCallDelta]:
         """The deltas of one payload's `toolCalls`, those before an entry that cannot be read first."""
         for at, entry in enumerate(entries):
-            yield from super().read([self._placed(at, entry)])
+            if entry is not None:
+                yield from super().read([self._placed(at, entry)])
 
     def _placed(self, at: int, entry: Mapping[str, Any]) -> Mapping[str, Any]:
         """The entry with the index of its call."""

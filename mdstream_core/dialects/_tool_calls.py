@@ -137,7 +137,7 @@ class ToolCalls:
     def read(self, entries: Sequence[Mapping[str, Any]]) -> Iterator[ToolCallDelta]:
         """The deltas of one payload's `tool_calls`, those before an entry that cannot be read first."""
         for entry in entries:
-            if (delta := self._read(entry)) is not None:
+            if entry is not None and (delta := self._read(entry)) is not None:
                 yield delta
 
     def merge(self, entries: Sequence[Mapping[str, Any]]) -> list[ToolCallDelta]:
