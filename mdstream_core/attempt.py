@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 from mdstream_core import _json
 from mdstream_core._hints import with_hint
 from mdstream_core.errors import (
+    SHAPE_ERRORS,
     ErrorResponse,
     MalformedStream,
     MDStreamError,
     StreamError,
     StreamInterrupted,
     as_overflow,
+    quote_payload,
+    service_error,
+    unexpected_shape,
 )
 from mdstream_core.events import Event, Reply, Sum
 from mdstream_core.http import Head, Request, without_secrets
@@ -38,6 +42,11 @@ _RECENT = 1024
 #: How many frames of one read are decoded at once; their events are handed out before the next are decoded. A limit for
 #: the sake of other tasks: a hostile read of 64 KB has up to 32,768 frames, and one of a model that streams has a few.
 _FRAMES_AT_ONCE = 128
+
+
+#: What reading a response raises: errors of ours, and what a payload of an unexpected shape makes code raise. This
+#: module is the one place that turns the latter into the former; decoders do so too where they have events to save.
+_READING_ERRORS = (MDStreamError, *SHAPE_ERRORS)
 
 
 class Attempt:
@@ -85,8 +94,11 @@ class Attempt:
             self._call.tell(Answered(head, self._request_id(head)))
         if head.status >= 300:  # redirects are not followed: the request carries a credential
             self._refusal = []
-        else:
+            return
+        try:
             self._frames = self._call.platform.frames(head)
+        except _READING_ERRORS as error:
+            raise _as_ours(error, b"") from error
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that are complete with these bytes of the body.
@@ -100,17 +112,19 @@ class Attempt:
             self._opening += data[:_OPENING]
         events: list[Event] = []
         read = self._decoder.feed
+        payload = data
         try:
             frames = self._waiting or self._frames.feed(data)
             if type(frames) is not list or len(frames) > _FRAMES_AT_ONCE:
                 frames = self._next_frames(frames)
             for payload, name in frames:
                 events += read(payload, name)
-        except MDStreamError as error:
+        except _READING_ERRORS as error:
             self.unread = False
+            broken = _as_ours(error, payload)
             if not events:
-                raise
-            self._broken = error  # first what came before it
+                raise broken  # noqa: B904  # it has its cause
+            self._broken = broken  # first what came before it
         if events:
             self._broken = self._broken or self._decoder.broken
             self._note(events)
@@ -152,8 +166,8 @@ class Attempt:
                 self._cut = StreamInterrupted(f"the answer stopped in the middle: {error}", raw=error.raw)
             else:
                 self._broken = error  # it came whole, and cannot be read
-        except MDStreamError as error:
-            self._broken = error
+        except _READING_ERRORS as error:
+            self._broken = _as_ours(error, payload)
         if events:
             self._broken = self._broken or self._decoder.broken
             self._note(events)
@@ -167,10 +181,7 @@ class Attempt:
         events = self.rest()
         if self._broken:
             raise self._broken
-        self._call.platform.ended(trailers)
-        if self._cut:
-            raise self._cut
-        if last := self._decoder.end(is_document=self._frames.is_document):
+        if last := self._finish(trailers):
             self._note(last)
             events += last
         if self._call.hooked:
@@ -220,7 +231,7 @@ class Attempt:
             error = self._refused()  # the body of a refusal was cut; the status says enough
         error = error if self.started else as_overflow(error)
         head = self._head or Head(0)
-        self._recent += self._decoder.held()  # it was received, so it is in the partial
+        self._recent += self._held()  # it was received, so it is in the partial
         if error.code == "EmptyStream" and error.raw is None:
             error.raw = self._opening[:_OPENING].decode("utf-8", "replace")
             error.args = (f"{error}; what came was {error.raw[:300]!r}",)
@@ -235,13 +246,38 @@ class Attempt:
         )
         return error
 
+    def _finish(self, trailers: tuple[tuple[str, str], ...]) -> list[Event]:
+        """The decoder's last events. Raises what the trailers or a missing end spell."""
+        try:
+            self._call.platform.ended(trailers)
+            if self._cut:
+                raise self._cut
+            return list(self._decoder.end(is_document=self._frames.is_document))
+        except _READING_ERRORS as error:
+            if (broken := _as_ours(error, str(trailers).encode("utf-8", "replace"))) is error:
+                raise
+            raise broken from error
+
+    def _held(self) -> list[Event]:
+        """What the decoder still held back. An error is being explained: there must not be another one."""
+        try:
+            return list(self._decoder.held())
+        except _READING_ERRORS:
+            return []
+
     def _request_id(self, head: Head) -> str | None:
         """As the service names the request in its answer, or else as we named it."""
         named: str | None = self._call.platform.request_id(head)
         return named or self._call.platform.request_id(Head(0, self.request.headers)) or None
 
     def _refused(self) -> MDStreamError:
-        error: MDStreamError = self._call.platform.refused(self._head, b"".join(self._refusal or ()))
+        head, body = self._head or Head(0), b"".join(self._refusal or ())
+        try:
+            error: MDStreamError = self._call.platform.refused(head, body)
+        except SHAPE_ERRORS as cause:  # the status says enough
+            message = f"{head.status}: {quote_payload(body)}"
+            error = service_error(head.status)(message, status=head.status, raw=quote_payload(body, 4000))
+            error.__cause__ = cause
         return with_hint(error, self._call.dialect.name)
 
     def _keep(self, data: bytes) -> None:
@@ -262,6 +298,11 @@ class Attempt:
     def _fold(self) -> None:
         self._sum.extend(self._recent)
         self._recent.clear()
+
+
+def _as_ours(error: Exception, payload: bytes) -> MDStreamError:
+    """The error, or `MalformedStream` with the payload where it is none of ours."""
+    return error if isinstance(error, MDStreamError) else unexpected_shape(payload, error)
 
 
 def _facts(error: MDStreamError) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from mdstream_core._addresses import check_name, check_url
 from mdstream_core.auth._signer import Signer
-from mdstream_core.errors import AuthenticationError, MDStreamError, service_error
+from mdstream_core.errors import SHAPE_ERRORS, AuthenticationError, MDStreamError, service_error
 from mdstream_core.http import Request
 
 #: Sends a request and comes back with status, headers (lower case) and body; raises `ConnectionFailed`.
@@ -23,6 +23,9 @@ _NO_ENDPOINT = "is no URL of IAM, such as https://iam.cn-north-4.myhuaweicloud.c
 
 #: A token is fetched again so many seconds before its end: longer than the longest answer.
 _MARGIN = 600.0
+
+#: The most characters of IAM's own message that are quoted.
+_LONGEST = 2000
 
 #: For an answer that does not say how long its token lives.
 _VALIDITY = 24 * 3600.0
@@ -122,7 +125,8 @@ class PasswordToken(Signer):
 def _refused(status: int, body: bytes, login: Login) -> MDStreamError:
     said = _inner(body, "error")
     cure = "check user, password, domain (the account's name) and project (such as cn-north-4)"
-    message = f"IAM gave no token to {login.user!r}: {status} {said.get('message') or said.get('error_msg') or ''}"
+    words = next((word for name in ("message", "error_msg") if isinstance(word := said.get(name), str)), "")
+    message = f"IAM gave no token to {login.user!r}: {status} {words[:_LONGEST]}"
     return service_error(status)(f"{message.strip()} ({cure})" if status < 500 else message.strip(), status=status)
 
 
@@ -131,15 +135,16 @@ def _validity(body: bytes) -> float:
     token = _inner(body, "token")
     try:
         end, start = (datetime.fromisoformat(token[name]) for name in ("expires_at", "issued_at"))
-        return (end - start).total_seconds()
-    except (KeyError, TypeError, ValueError):
+        seconds = (end - start).total_seconds()
+    except SHAPE_ERRORS:  # not there, no text, no date, a year beyond 9999, one with a zone and one without
         return _VALIDITY
+    return min(seconds, _VALIDITY) if seconds > 0 else _VALIDITY
 
 
 def _inner(body: bytes, name: str) -> dict[str, Any]:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     inner = document.get(name) if isinstance(document, dict) else None
     return inner if isinstance(inner, dict) else document if isinstance(document, dict) else {}

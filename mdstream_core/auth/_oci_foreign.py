@@ -17,7 +17,15 @@ from mdstream_core.auth._oci_keys import TOKEN_PREFIX, expiry
 from mdstream_core.auth._oci_signature import target
 from mdstream_core.auth._oci_sources import Profile
 from mdstream_core.auth._signer import Signer
-from mdstream_core.errors import AuthenticationError, ConnectionFailed, MissingExtra, service_error
+from mdstream_core.errors import (
+    SHAPE_ERRORS,
+    AuthenticationError,
+    ConnectionFailed,
+    MDStreamError,
+    MissingExtra,
+    error_status,
+    service_error,
+)
 from mdstream_core.http import Request
 
 #: The SDK renews a token 60 s before its end, while it signs: we are first, where waiting is allowed.
@@ -225,15 +233,18 @@ def _translated(signer: Signer) -> Iterator[None]:
     """The wall between the SDK's exceptions and ours."""
     try:
         yield
+    except MDStreamError:
+        raise
     except _known(_UNREACHED) as error:
         raise ConnectionFailed(f"{signer!r} did not reach the service that gives its token: {error}") from error
     except _known(_REFUSED) as error:
         facts = {name: getattr(error, name, None) for name in ("status", "code", "request_id")}
+        facts["status"] = error_status(facts["status"])
         kind = service_error(facts["status"]) if facts["status"] else AuthenticationError
         raise kind(f"{signer!r} was refused a token: {getattr(error, 'message', error)}", **facts) from error
     except (ConnectionError, TimeoutError) as error:
         raise ConnectionFailed(f"{signer!r} did not reach the service that gives its token: {error}") from error
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, RuntimeError, *SHAPE_ERRORS) as error:
         raise AuthenticationError(f"{signer!r} failed: {type(error).__name__}: {error}") from error
 
 

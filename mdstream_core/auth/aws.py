@@ -16,7 +16,15 @@ from mdstream_core import _fork
 from mdstream_core._addresses import check_name
 from mdstream_core.auth._aws_logs import without_credentials_in_logs
 from mdstream_core.auth._signer import Signer
-from mdstream_core.errors import AuthenticationError, ConnectionFailed, MissingExtra, service_error
+from mdstream_core.errors import (
+    SHAPE_ERRORS,
+    AuthenticationError,
+    ConnectionFailed,
+    MDStreamError,
+    MissingExtra,
+    error_status,
+    service_error,
+)
 from mdstream_core.http import Request
 
 #: Credentials are fetched again this many seconds before their end. botocore's own 15 minutes would renew the shortest
@@ -308,12 +316,24 @@ def _translated(signer: Signer) -> Iterator[None]:
 
     try:
         yield
+    except MDStreamError:
+        raise
     except exceptions.ClientError as error:  # a token service refused
-        facts = error.response.get("Error", {})
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 401
+        code, status = _facts(error.response)
         kind = service_error(status) if status >= 429 else AuthenticationError
-        raise kind(f"{signer!r} was refused its credentials: {error}", code=facts.get("Code"), status=status) from error
+        raise kind(f"{signer!r} was refused its credentials: {error}", code=code, status=status) from error
     except (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.MetadataRetrievalError) as error:
         raise ConnectionFailed(f"{signer!r} did not reach the service that gives its credentials: {error}") from error
     except (exceptions.BotoCoreError, OSError, RuntimeError) as error:
         raise AuthenticationError(f"{signer!r} has no credentials: {error}") from error
+    except SHAPE_ERRORS as error:  # botocore read a file or an answer of another shape than it expects
+        name = type(error).__name__  # its words may quote what was read
+        raise AuthenticationError(f"{signer!r} has no credentials: they cannot be read ({name})") from error
+
+
+def _facts(response: Any) -> tuple[str | None, int]:
+    """Code and HTTP status of a token service's error response, as botocore hands it on."""
+    error, metadata = (response.get(name) for name in ("Error", "ResponseMetadata"))
+    status = metadata.get("HTTPStatusCode") if isinstance(metadata, dict) else None
+    code = error.get("Code") if isinstance(error, dict) else None
+    return code if isinstance(code, str) else None, error_status(status) or 401

@@ -15,6 +15,9 @@ from mdstream_core.wire.sse import SSEDecoder
 
 _SPACE = b" \t\r\n\xef\xbb\xbf"
 
+#: The longest code that is kept, in characters.
+_LONGEST_CODE = 200
+
 #: What the codes of a failed stream mean, and the class and status that fit.
 _FAILURES: dict[str, tuple[type[StreamFailure], int, str]] = {
     "ModelInvocationTimeExceeded": (
@@ -214,7 +217,8 @@ def stream_failure(kind: str, payload: bytes) -> StreamFailure:
     except ValueError:
         body = None
     facts = {str(name).lower(): value for name, value in body.items()} if isinstance(body, dict) else {"message": raw}
-    return _failure(str(facts.get("errorcode") or kind or "exception"), str(facts.get("message") or ""), raw, kind)
+    code = _json.to_text(facts.get("errorcode"))[:_LONGEST_CODE] or kind or "exception"
+    return _failure(code, _json.to_text(facts.get("message")), raw, kind)
 
 
 def _failure(code: str, words: str, raw: str, kind: str = "") -> StreamFailure:

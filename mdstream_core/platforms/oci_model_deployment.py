@@ -224,10 +224,10 @@ def _facts(value: str) -> dict[str, str]:
         document: Any = _json.loads(value)
     except ValueError:
         document = None
-    if isinstance(document, str):
+    if isinstance(document, str) and len(document) < len(value):
         return _facts(document)
     pairs = document.items() if isinstance(document, dict) else _PAIR.findall(value)
-    facts = {_letters(str(name)): str(fact) for name, fact in pairs}
+    facts = {_letters(name): _json.to_text(fact)[:_LONGEST_FACT] for name, fact in pairs}
     for name, pattern in _KNOWN.items():
         if found := pattern.fullmatch(facts.get(name, "")) or pattern.search(value):
             facts[name] = _SPELLING.get(found[0].lower(), found[0])
@@ -235,6 +235,9 @@ def _facts(value: str) -> dict[str, str]:
         facts.pop("httpcode", None)
     return facts
 
+
+#: The longest fact of a trailer that is kept, in characters.
+_LONGEST_FACT = 200
 
 _PAIR = re.compile(
     r"""\b(Error[\s_-]?Code|Http[\s_-]?Code|Error[\s_-]?Reason)["']?\s*[:=-]\s*["']?(\w+)""", re.IGNORECASE
