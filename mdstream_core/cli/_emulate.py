@@ -1,12 +1,15 @@
 """`mdstream emulate`: the emulated cloud for any client."""
 
 import asyncio
+import sys
+import warnings
 
 from mdstream_core._terminal import Terminal
 from mdstream_core.cli._parser import Options, Unusable
 from mdstream_core.emulator import Emulator
+from mdstream_core.emulator._cloud import exposure
 
-_OPTIONS = ("port", "upstream", "delay", "flavour", "generative_ai_ending")
+_OPTIONS = ("host", "port", "upstream", "delay", "flavour", "generative_ai_ending")
 
 
 def run(options: Options) -> int:
@@ -25,6 +28,8 @@ def run(options: Options) -> int:
     if options.upstream and not options.upstream.startswith(("http://", "https://")):
         raise Unusable(f"--upstream {options.upstream} is no http:// or https:// URL")
     cloud = _emulator(options)
+    if (warning := exposure(options.host)) is not None:
+        sys.stderr.write(f"mdstream: warning: {warning}\n")
     try:
         asyncio.run(cloud.run(ready))
     except (OSError, OverflowError) as error:
@@ -34,6 +39,8 @@ def run(options: Options) -> int:
 
 def _emulator(options: Options) -> Emulator:
     try:
-        return Emulator(**{name: getattr(options, name) for name in _OPTIONS})
+        with warnings.catch_warnings():  # it is said below, in one line
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return Emulator(**{name: getattr(options, name) for name in _OPTIONS})
     except ValueError as error:  # a flavour that is unknown: the message lists those that exist
         raise Unusable(f"--{error}") from None

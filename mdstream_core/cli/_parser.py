@@ -105,6 +105,7 @@ class Options(argparse.Namespace):
     max_tokens: int | None
     temperature: float | None
     fast: bool
+    host: str
     port: int
     upstream: str | None
     flavour: str
@@ -221,6 +222,12 @@ def _demo(command: argparse.ArgumentParser) -> None:
 
 
 def _emulate(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--host",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="the address to listen on (default 127.0.0.1); one that other machines reach is warned of",
+    )
     command.add_argument("--port", type=int, default=0, help="the port; 0 takes a free one (default)")
     command.add_argument(
         "--upstream", metavar="URL", help="an OpenAI-compatible server to answer from, e.g. …:11434/v1"

@@ -15,7 +15,7 @@
 
     Emulator(*, brain=reply, upstream=None, upstream_key=None, flavour="vllm", models=(), context=None,
              embedding_size=256, content_type=None, idle_limit=60.0, total_limit=300.0, delay=0.0,
-             events_per_chunk=1, clock=time.time, tls=False, host="127.0.0.1", port=0,
+             events_per_chunk=1, clock=time.time, tls=False, host="127.0.0.1", port=0, keep_alive=120.0,
              verify_signatures=None, api_keys=(),                      # who is let in: both services of OCI
              default_route="/v1/chat/completions", strict=True,        # OCI model deployments
              generative_ai_ending="",                                  # OCI Generative AI: `eof`, `done`, `hang`

@@ -1,8 +1,10 @@
 """`Emulator`: the services on a thread of its own; `serve`: the same on the caller's loop."""
 
 import asyncio
+import ipaddress
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +59,30 @@ class GenerativeAIAddress(Address):
     compartment_id: str = COMPARTMENT
 
 
+def exposure(host: str) -> str | None:
+    """What to say to somebody who listens on an address that other machines reach; `None` for loopback.
+
+    >>> exposure("127.0.0.1"), exposure("localhost"), exposure("::1"), exposure("0.0.0.0") is None
+    (None, None, None, False)
+    """
+    try:
+        is_local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_local = host == "localhost"
+    if is_local:
+        return None
+    return (
+        f"the emulator listens on {host}: every machine that reaches this address can use it. It is meant for tests, "
+        "on loopback (127.0.0.1)"
+    )
+
+
+def _reachable(host: str) -> str:
+    """The host as it stands in a URL: an address for all interfaces is no address to connect to."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104  (looked up, not bound)
+    return f"[{host}]" if ":" in host else host
+
+
 class Emulator:
     """The services on loopback, for as long as the `with` block lasts.
 
@@ -84,7 +110,8 @@ class Emulator:
         events_per_chunk: How many events one HTTP chunk carries.
         clock: The services' clock, in seconds since 1970: for `Date` headers, and where a signature's date is judged.
         tls: Serve https; `ca_file` is what clients have to trust.
-        host: Where to listen.
+        host: Where to listen. An address that other machines reach is warned of: nobody has to sign by default.
+        keep_alive: Seconds in which a request has to be complete, on a new connection or after the last response.
         port: 0 takes any free one.
     """
 
@@ -115,7 +142,10 @@ class Emulator:
         tls: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
+        keep_alive: float = 120.0,
     ) -> None:
+        if (warning := exposure(host)) is not None:
+            warnings.warn(warning, RuntimeWarning, stacklevel=2)
         api_keys = frozenset(api_keys)
         limits = Limits(tuple(models), context, embedding_size, max_batch_size)
         container: Server = Container(brain, flavour, limits, content_type)
@@ -130,7 +160,7 @@ class Emulator:
         plain = OpenAICompatible(container, api_keys)
         self._modelarts = ModelArtsService(container, huawei, clock)
         services = (deployment, generative, self._modelarts, sagemaker, plain)
-        self._site = Site(services, delay=delay, events_per_chunk=events_per_chunk, clock=clock)
+        self._site = Site(services, delay=delay, events_per_chunk=events_per_chunk, clock=clock, idle=keep_alive)
         self._tls = tls
         self._host, self._port = host, port
         self._ca_file: Path | None = None
@@ -187,7 +217,7 @@ class Emulator:
     @property
     def url(self) -> str:
         """Scheme, host and port."""
-        return f"{'https' if self._tls else 'http'}://{self._host}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{_reachable(self._host)}:{self._port}"
 
     @property
     def endpoint(self) -> str:

@@ -1,5 +1,6 @@
 """How a plan is written to a connection: framing, endings, batches."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from http import HTTPStatus
@@ -122,6 +123,7 @@ async def _send(link: Link, frames: Iterable[Piece], plan: Plan) -> None:
             continue
         link.write(batch)
         await link.drained()
+        await asyncio.sleep(0)  # others have their turn, however fast this client reads
         if between is not None:
             await link.pause(between)
         elif plan.each:

@@ -1,11 +1,13 @@
 """What came in: one record for each request, kept for whoever wants to look."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mdstream_core import _json
+from mdstream_core.emulator._bounds import read_json
+
+_OVERHEAD = 2_048  # bytes of the objects of a record
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,12 @@ class Received:
     answered: threading.Event = field(default_factory=threading.Event, compare=False, repr=False)
 
     @property
+    def size(self) -> int:
+        """About how many bytes the record takes."""
+        fields = sum(len(name) + len(value) for name, value in self.header_fields)
+        return len(self.body) + len(self.target) + 2 * fields + _OVERHEAD
+
+    @property
     def path(self) -> str:
         """The target without its query."""
         return self.target.partition("?")[0]
@@ -46,4 +54,12 @@ class Received:
     @property
     def json(self) -> Any:
         """The body read as JSON; `ValueError` when it is none."""
-        return _json.loads(self.body)
+        return read_json(self.body)
+
+    def count(self, name: str) -> int:
+        """How often a header field of this name (in lower case) came."""
+        return sum(field.lower() == name for field, _ in self.header_fields)
+
+    def repeated(self, names: Iterable[str]) -> list[str]:
+        """Those of the named header fields that did not come exactly once: a signature must not cover them."""
+        return [name for name in names if self.count(name) != 1]

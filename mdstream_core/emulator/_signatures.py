@@ -1,7 +1,6 @@
 """OCI's request signatures, checked: draft-cavage HTTP signatures with RSA-SHA256."""
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from mdstream_core.emulator._received import Received
 
 SKEW = 300  # seconds
 _PART = re.compile(r'(\w+)="([^"]*)"')
+_DATES = frozenset({"date", "x-date"})
 _PLAIN = ("date", "(request-target)", "host")
 _BODIED = (*_PLAIN, "content-length", "content-type", "x-content-sha256")
 
@@ -63,24 +63,30 @@ class Signatures:
 
     def _check(self, received: Received) -> None:
         scheme, _, rest = received.headers.get("authorization", "").partition(" ")
+        if received.count("authorization") > 1:
+            raise Refused("The request has more than one Authorization header")
         if scheme.lower() != "signature":
             raise Refused("The required information to complete authentication was not provided")
-        parts = dict(_PART.findall(rest))
+        found = _PART.findall(rest)
+        parts = dict(found)
+        if len(parts) < len(found):
+            raise Refused("The Authorization header has a parameter twice")
         if parts.get("algorithm") != "rsa-sha256" or parts.get("version", "1") != "1":
             raise Refused("The signature's algorithm must be rsa-sha256, its version 1")
         names = parts.get("headers", "").lower().split()  # Oracle's SDK for JavaScript writes `Content-Type`
-        needed = _BODIED if received.method in {"POST", "PUT", "PATCH"} else _PLAIN
+        needed = _BODIED if received.body or received.method in {"POST", "PUT", "PATCH"} else _PLAIN
         if missing := set(needed) - {"date" if name == "x-date" else name for name in names}:
             raise Refused(f"The signature does not cover {', '.join(sorted(missing))}")
-        self._check_date(received)
+        for name in (name for name in names if name in _DATES):
+            self._check_date(received.headers.get(name, ""))
         self._check_body(received, names)
         self._verify(self._key(parts.get("keyId", "")), parts.get("signature", ""), _signed(received, names))
 
-    def _check_date(self, received: Received) -> None:
-        date = received.headers.get("x-date") or received.headers.get("date", "")
+    def _check_date(self, date: str) -> None:
+        """Judge a date that is signed: what somebody added to the request on its way says nothing."""
         try:
             age = abs(self._now() - parsedate_to_datetime(date).timestamp())
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise Refused(f"The date {date!r} cannot be read") from error
         if age > SKEW:
             raise Refused(f"The date differs from the service's clock by {age:.0f} s, more than {SKEW} s")
@@ -103,13 +109,16 @@ class Signatures:
     def _verify(self, key: RSAPublicKey, signature: str, text: str) -> None:
         try:
             key.verify(base64.b64decode(signature, validate=True), text.encode("latin-1"), PKCS1v15(), SHA256())
-        except (InvalidSignature, binascii.Error) as error:
+        except (InvalidSignature, ValueError) as error:  # binascii.Error is one, and a text that is not ASCII
             raise Refused("Failed to verify the HTTP(S) Signature") from error
 
 
 def _signed(received: Received, names: list[str]) -> str:
     """The signing string, from the headers as they arrived."""
     values = {**received.headers, "(request-target)": f"{received.method.lower()} {received.target}"}
+    repeated = received.repeated(name for name in names if name in received.headers)
+    if repeated or len(set(names)) < len(names):
+        raise Refused(f"The signature covers {', '.join(repeated or names)}, which must be there once")
     absent = [name for name in names if name not in values]
     if absent:
         raise Refused(f"The signature covers {', '.join(absent)}, but the request has no such header")

@@ -63,14 +63,15 @@ class SigV4:
     def check(self, received: Received) -> None:
         """Raise `NotSigned` unless the request is signed as it should be."""
         scheme, _, rest = received.headers.get("authorization", "").partition(" ")
-        if scheme != "AWS4-HMAC-SHA256":
+        if scheme != "AWS4-HMAC-SHA256" or received.count("authorization") != 1:
             raise NotSigned("MissingAuthenticationTokenException", "Missing Authentication Token")
-        parts = dict(_PART.findall(rest))
+        found = _PART.findall(rest)
+        parts = dict(found)
         id, *scope = parts.get("Credential", "").split("/")
-        if len(parts) < 3 or len(scope) != 4:
+        if len(parts) < 3 or len(scope) != 4 or len(found) > 3:
             raise NotSigned("IncompleteSignatureException", "Authorization header requires three parameters")
         key = self._keys.get(id)
-        if key is None or not hmac.compare_digest(key.token, received.headers.get("x-amz-security-token", "")):
+        if key is None or not _same(key.token, received.headers.get("x-amz-security-token", "")):
             raise NotSigned("UnrecognizedClientException", "The security token included in the request is invalid.")
         if key.expires is not None and key.expires <= self._now():
             raise NotSigned("ExpiredTokenException", "The security token included in the request is expired")
@@ -79,7 +80,7 @@ class SigV4:
         self._check_headers(received, names)
         date = received.headers.get("x-amz-date", "")
         self._check_date(date, scope[0])
-        if not hmac.compare_digest(_signature(received, names, date, scope, key.secret), parts["Signature"]):
+        if not _same(_signature(received, names, date, scope, key.secret), parts["Signature"]):
             raise NotSigned("InvalidSignatureException", _MISMATCH)
 
     def _check_scope(self, scope: list[str]) -> None:
@@ -92,21 +93,27 @@ class SigV4:
             raise NotSigned("InvalidSignatureException", "Credential should be scoped to a valid region.")
 
     def _check_headers(self, received: Received, names: list[str]) -> None:
-        """`host` and every `x-amz…` header must be covered, and nothing that is not there."""
+        """`host` and every `x-amz…` header must be covered, and nothing that is not there, or there twice."""
         must = {"host"} | {name for name in received.headers if name.startswith(("x-amz-", "x-amzn-sagemaker-"))}
-        if (must - set(names)) or any(name not in received.headers for name in names):
+        promised = received.headers.get("x-amz-content-sha256")
+        wrong = promised is not None and promised != hashlib.sha256(received.body).hexdigest()
+        if wrong or (must - set(names)) or received.repeated(names) or len(set(names)) < len(names):
             raise NotSigned("InvalidSignatureException", _MISMATCH)
 
     def _check_date(self, date: str, day: str) -> None:
         try:
             signed = datetime.strptime(date, _TIME).replace(tzinfo=UTC).timestamp()
-        except ValueError:
+        except (ValueError, OverflowError):
             raise NotSigned("IncompleteSignatureException", f"Date must be in ISO-8601 basic format: {date}") from None
         if day != date[:8]:
             raise NotSigned("InvalidSignatureException", f"Date in Credential scope does not match: {day} != {date}")
         if abs(self._now() - signed) > SKEW:
             now = datetime.fromtimestamp(self._now(), UTC).strftime(_TIME)
             raise NotSigned("InvalidSignatureException", f"Signature expired: {date} is not within 5 min. of {now}")
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
 
 
 def _signature(received: Received, names: list[str], date: str, scope: list[str], secret: str) -> str:

@@ -11,6 +11,7 @@ from itertools import count
 from time import time
 from typing import Protocol
 
+from mdstream_core.emulator._bounds import MAX_CONNECTIONS, MAX_RECORD_BYTES
 from mdstream_core.emulator._connection import Connection
 from mdstream_core.emulator._plan import Plan, gathered, joined
 from mdstream_core.emulator._received import Received
@@ -21,7 +22,7 @@ Step = Fault | Sequence[Fault] | None
 """What happens to one request: one fault, several one after the other, or none."""
 
 
-_KEPT = 10_000  # records: an emulator that runs for days must not grow without end
+_KEPT = 10_000  # records, and no more than `MAX_RECORD_BYTES` of them; a security limit
 
 
 class Service(Protocol):
@@ -46,7 +47,9 @@ class Site:
         delay: float = 0.0,
         events_per_chunk: int = 1,
         clock: Callable[[], float] = time,
+        idle: float = 120.0,
     ) -> None:
+        self._idle = idle
         self._services = services
         self._clock = clock
         self._delay = delay
@@ -54,7 +57,8 @@ class Site:
         self._lock = threading.Lock()
         self._script: deque[Step] = deque()
         self._always: Step = None
-        self._received: deque[Received] = deque(maxlen=_KEPT)
+        self._received: deque[Received] = deque()
+        self._recorded = 0  # bytes
         self._accepted = 0
         self._ids = count(1)
         self._open: set[Connection] = set()
@@ -88,6 +92,7 @@ class Site:
         """Drop records and script."""
         with self._lock:
             self._received.clear()
+            self._recorded = 0
             self._script.clear()
             self._always = None
 
@@ -96,7 +101,9 @@ class Site:
     async def open(self, host: str, port: int, context: ssl.SSLContext | None = None) -> int:
         """Listen; the port."""
         loop = asyncio.get_running_loop()
-        make: Callable[[], Connection] = lambda: Connection(self._answer, self._opened, self._open.discard)  # noqa: E731
+        make: Callable[[], Connection] = lambda: Connection(  # noqa: E731
+            self._answer, self._opened, self._open.discard, self._idle
+        )
         self._server = await loop.create_server(make, host, port, ssl=context)
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -107,14 +114,23 @@ class Site:
         await asyncio.gather(*(connection.stop() for connection in list(self._open)))
 
     def _opened(self, connection: Connection) -> int:
+        if len(self._open) >= MAX_CONNECTIONS:
+            return 0
         self._open.add(connection)
         with self._lock:
             self._accepted += 1
             return self._accepted
 
+    def _record(self, received: Received) -> None:
+        """Keep a record, and drop the oldest ones where there are too many."""
+        self._received.append(received)
+        self._recorded += received.size
+        while len(self._received) > 1 and (len(self._received) > _KEPT or self._recorded > MAX_RECORD_BYTES):
+            self._recorded -= self._received.popleft().size
+
     async def _answer(self, received: Received) -> Plan:
         with self._lock:
-            self._received.append(received)
+            self._record(received)
             step = self._script.popleft() if self._script else self._always
         service = next(service for service in self._services if service.owns(received.path))
         plan = self._dressed(await service.answer(received), received)

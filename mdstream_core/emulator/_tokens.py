@@ -55,7 +55,7 @@ class Tokens:
     def key(self, token: str) -> RSAPublicKey | None:
         """The key that a token names; `None` for one that was issued elsewhere, `Refused` for one that is over."""
         body, _, seal = token.rpartition(".")
-        if not hmac.compare_digest(seal, self._seal(body)):
+        if not hmac.compare_digest(seal.encode(), self._seal(body).encode()):
             return None
         claims: dict[str, Any] = _json.loads(_bytes(body.partition(".")[2]))
         if claims["exp"] <= self._now() or int(claims["jti"]) < self._first_good:

@@ -62,7 +62,11 @@ class Talk:
         """The service has agreed: the question is due. Raises the library's `RemoteProtocolError` if it has not."""
         headers = {name.lower(): value for name, value in response.headers}
         agreed = headers.get(b"sec-websocket-accept", b"").strip().decode("latin-1")
-        if agreed != accept(self._key) or b"sec-websocket-extensions" in headers:
+        switched = (
+            headers.get(b"upgrade", b"").lower() == b"websocket"
+            and b"upgrade" in headers.get(b"connection", b"").lower()
+        )
+        if not switched or agreed != accept(self._key) or b"sec-websocket-extensions" in headers:
             raise self._pair.core.RemoteProtocolError("the service switched to something that is no WebSocket of ours")
         self._conversation.send(TEXT, question)
 

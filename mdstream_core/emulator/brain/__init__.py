@@ -1,12 +1,13 @@
 """A model that needs no download: rules instead of weights, the same answer to the same question every time."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 from mdstream_core.emulator.brain._answer import Answer, ToolCall, limited, tokens
 from mdstream_core.emulator.brain._context import from_context
-from mdstream_core.emulator.brain._embedding import embed, relevance
+from mdstream_core.emulator.brain._embedding import embed, relevance, relevances
 from mdstream_core.emulator.brain._facts import echo, from_facts, from_parts
 from mdstream_core.emulator.brain._question import Question
 from mdstream_core.emulator.brain._reason import thinks, thoughts
@@ -17,8 +18,19 @@ Brain = Callable[[dict[str, Any]], Answer | str]
 """A brain is any function from the OpenAI-shaped request to what is answered; it refuses with `ValueError`."""
 
 
+#: What a request of a shape that no client sends ends in.
+_UNREADABLE = (AttributeError, LookupError, TypeError, OverflowError, RecursionError, re.error)
+
+
 def reply(request: dict[str, Any]) -> Answer:
-    """The default brain."""
+    """The default brain. Raises `ValueError` for a request that it cannot read."""
+    try:
+        return _reply(request)
+    except _UNREADABLE as error:
+        raise ValueError(f"the request cannot be read: {error}") from error
+
+
+def _reply(request: dict[str, Any]) -> Answer:
     question = Question(request)
     calls = wanted(question)
     reasoning = thoughts(question, bool(calls)) if thinks(request) else ""
@@ -44,4 +56,4 @@ def _readable(result: str) -> str:
     return value if isinstance(value, str) else result
 
 
-__all__ = ["Answer", "Brain", "ToolCall", "embed", "limited", "relevance", "reply", "tokens"]
+__all__ = ["Answer", "Brain", "ToolCall", "embed", "limited", "relevance", "relevances", "reply", "tokens"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from mdstream_core.emulator.brain._words import words
@@ -10,19 +11,27 @@ _PIECE = 4  # letters: `streaming` and `streams` share pieces
 _WORD_WEIGHT, _PIECE_WEIGHT = 1.0, 0.35
 
 
-@lru_cache(maxsize=8192)
+_CACHED = 64  # characters of the longest feature that is kept in memory
+
+
 def _place(feature: str, size: int) -> tuple[int, float]:
+    return _known_place(feature, size) if len(feature) <= _CACHED else _find_place(feature, size)
+
+
+def _find_place(feature: str, size: int) -> tuple[int, float]:
     digest = hashlib.blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest[:7]) % size, 1.0 if digest[7] & 1 else -1.0
 
 
-def _features(text: str) -> list[tuple[str, float]]:
-    found: list[tuple[str, float]] = []
+_known_place = lru_cache(maxsize=8192)(_find_place)
+
+
+def _features(text: str) -> Iterator[tuple[str, float]]:
     for word in words(text) or text.split() or [text]:
-        found.append((word, _WORD_WEIGHT))
+        yield word, _WORD_WEIGHT
         padded = f"<{word}>"
-        found += [(padded[at : at + _PIECE], _PIECE_WEIGHT) for at in range(max(1, len(padded) - _PIECE + 1))]
-    return found
+        for at in range(max(1, len(padded) - _PIECE + 1)):
+            yield padded[at : at + _PIECE], _PIECE_WEIGHT
 
 
 def embed(text: str, size: int) -> list[float]:
@@ -39,5 +48,12 @@ def embed(text: str, size: int) -> list[float]:
 
 def relevance(query: str, document: str) -> float:
     """How well a document answers a query, from 0 to 1."""
+    return relevances(query, [document])[0]
+
+
+def relevances(query: str, documents: Sequence[str]) -> list[float]:
+    """How well each document answers a query."""
     size = 2048  # few collisions
-    return max(0.0, sum(a * b for a, b in zip(embed(query, size), embed(document, size), strict=True)))
+    asked = {at: value for at, value in enumerate(embed(query, size)) if value}
+    vectors = (embed(document, size) for document in documents)
+    return [max(0.0, sum(value * vector[at] for at, value in asked.items())) for vector in vectors]

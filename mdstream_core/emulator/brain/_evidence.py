@@ -2,6 +2,8 @@
 
 import re
 
+from mdstream_core.emulator.brain._words import words
+
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?!\w)")
 _QUOTED = re.compile(r"'([^'\n]+)'(?!\w)|\"([^\"\n]+)\"|“([^”\n]+)”|`([^`\n]+)`|「([^」\n]+)」|«([^»\n]+)»")
 _PROPER = re.compile(r"\b[A-Z][\w'’.-]*(?:,? (?:(?:de|of|la|van|von) )?[A-Z][\w'’-]*)*")
@@ -10,6 +12,7 @@ _PLACE = re.compile(
     r"\b(?:in|at|for|near|of|to|from|over)\s+"
     rf"((?:the )?[{_UPPER}\u0370-\uFFFF][\w'’.-]*(?:,? [{_UPPER}][\w'’-]*)*)"
 )
+_DIGITS = 300  # of a number that is read
 _FORMS = {
     "email": re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
     "uri": re.compile(r"https?://[^\s'\"<>)]+"),
@@ -32,8 +35,9 @@ class Evidence:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.words = frozenset(words(text))
         self._taken: set[tuple[str, str]] = set()
-        self.numbers = [float(found) if "." in found else int(found) for found in _NUMBER.findall(text)]
+        self.numbers = [float(found) if "." in found else int(found[:_DIGITS]) for found in _NUMBER.findall(text)]
         self.quoted = [next(filter(None, groups)) for groups in _QUOTED.findall(text)]
         self.places = [_trimmed(place) for place in _PLACE.findall(text)]
         self.proper = [name for name in map(_trimmed, _names(text)) if name]
@@ -63,7 +67,7 @@ class Evidence:
     def labelled(self, name: str) -> str | None:
         """What follows `name:`, `name=` or `name is`."""
         spoken = re.escape(name).replace("_", "[ _]")
-        value = r"\s*(?:=|:|\bis\b|\bof\b)\s*(['\"]?)([^'\",;\n]+?)\1(?=[,;.\n?!)]|\s+and\b|$)"
+        value = r"\s*(?:=|:|\bis\b|\bof\b)\s*(['\"]?)([^'\",;\n]{1,500}?)\1(?=[,;.\n?!)]|\s+and\b|$)"
         match = re.search(rf"\b{spoken}{value}", self.text, re.IGNORECASE)
         return match[2].strip() if match else None
 

@@ -47,6 +47,8 @@ _POEM = (
 )
 _CALLED = re.compile(r"\bmy name is (\w+)|\bI am called (\w+)|\bcall me (\w+)", re.IGNORECASE)
 _LIMIT = 400  # characters of an echo
+_LONGEST = 20_000  # numbers that are counted
+_HAIKUS = 100
 
 Match = re.Match[str]
 
@@ -57,7 +59,7 @@ def _capital(match: Match, question: Question) -> str | None:
 
 
 def _name_some(match: Match, question: Question) -> str | None:
-    number = _COUNTED.get(match[1].lower()) or (int(match[1]) if match[1].isdigit() else 3)
+    number = _COUNTED.get(match[1].lower()) or (int(match[1][:9]) if match[1].isdecimal() else 3)
     word = match[2].lower()
     things = _LISTS.get(word) or _LISTS.get(word.removesuffix("s")) or _LISTS.get(re.sub("ies$", "y", word))
     if things is None:
@@ -69,7 +71,7 @@ def _name_some(match: Match, question: Question) -> str | None:
 
 def _count_up(match: Match, question: Question) -> str:
     first, last = (int(match[1]), int(match[2])) if match[2] else (1, int(match[1]))
-    return " ".join(map(str, range(first, min(last, first + 20_000) + 1)))
+    return " ".join(map(str, range(first, min(last, first + _LONGEST) + 1)))
 
 
 def _calculate(match: Match, question: Question) -> str:
@@ -88,17 +90,17 @@ def _recall(match: Match, question: Question) -> str:
 
 
 def _haikus(match: Match, question: Question) -> str:
-    number = _COUNTED.get(match[1].lower()) or (int(match[1]) if match[1].isdigit() else 1)
-    return "\n\n".join([_HAIKU] * number)
+    number = _COUNTED.get(match[1].lower()) or (int(match[1][:9]) if match[1].isdecimal() else 1)
+    return "\n\n".join([_HAIKU] * min(number, _HAIKUS))
 
 
 _RULES: tuple[tuple[str, Callable[[Match, Question], str | None]], ...] = (
     (r"^\s*(?:please )?(?:repeat|say|echo)(?: after me| exactly| this)*\s*[: ]\s*(.+)$", _say),
     (r"\bcapital (?:city )?of ([A-Za-z ]+)", _capital),
     (r"\b(?:name|list|tell me|give me) (\w+) (?:\w+ )?(\w+)", _name_some),
-    (r"\bcount\b.*?\bfrom (\d+) to (\d+)", _count_up),
-    (r"\bcount\b.*?\bto (\d+)()", _count_up),
-    (r"(-?\d+(?:\.\d+)?) ?(\+|-|\*|×|x|/|plus|minus|times|divided by) ?(-?\d+(?:\.\d+)?)", _calculate),
+    (r"\bcount\b.{0,200}?\bfrom (\d{1,15}) to (\d{1,15})\b", _count_up),
+    (r"\bcount\b.{0,200}?\bto (\d{1,15})()\b", _count_up),
+    (r"(-?\d++(?:\.\d++)?) ?(\+|-|\*|×|x|/|plus|minus|times|divided by) ?(-?\d+(?:\.\d+)?)", _calculate),
     (r"\bwhat(?:'s| is) my name\b", _recall),
     (r"\bmy name is (\w+)", lambda match, question: f"Nice to meet you, {match[1]}."),
     (r"\b(\w+) haikus?\b", _haikus),

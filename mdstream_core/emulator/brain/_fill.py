@@ -6,6 +6,7 @@ small stock of things to say, so that the result is always valid.
 
 import re
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from mdstream_core.emulator.brain import _stock
@@ -36,6 +37,11 @@ _SOURCES = (
 )
 _FORMATS = {"email": "email", "url": "uri", "uri": "uri", "link": "uri", "date": "date", "day": "date", "time": "time"}
 _DEPTH = 8  # a schema may contain itself
+# Security limits of what one schema may ask for.
+_VALUES = 5_000  # values, all levels together
+_LONGEST = 100_000  # characters of a text
+_LONGEST_NAME = 256  # characters
+_CHOICES = 1_000  # of an enum that are looked for
 
 _NOTHING = object()
 
@@ -47,6 +53,7 @@ class Filler:
         self._evidence = Evidence(text)
         self._root = root
         self._said = said
+        self._left = _VALUES
 
     def object(self, schema: Any, depth: int = 0, positional: list[str] | None = None) -> Json:
         """A value for an object schema."""
@@ -55,7 +62,7 @@ class Filler:
         filled: Json = {}
         spelled = dict(part.split("=", 1) for part in positional or () if "=" in part)
         plain = [part for part in positional or () if "=" not in part]
-        for name, described in (schema.get("properties") or {}).items():
+        for name, described in islice((schema.get("properties") or {}).items(), _VALUES):
             given = spelled.get(name, plain.pop(0) if plain else None)
             value = self._named(name, described, depth, given, needed=name in required)
             if value is not _NOTHING:
@@ -63,7 +70,10 @@ class Filler:
         return filled
 
     def value(self, name: str, described: Any, depth: int = 0) -> Any:
-        """A value for any schema."""
+        """A value for any schema. Raises `ValueError` for one that asks for too much."""
+        self._left -= 1
+        if self._left < 0 or len(name) > _LONGEST_NAME:
+            raise ValueError(f"the schema asks for more than {_VALUES} values, or has a very long name")
         schema = resolve(described, self._root)
         if "const" in schema:
             return schema["const"]
@@ -92,11 +102,13 @@ class Filler:
         return _NOTHING
 
     def _mentions(self, name: str) -> bool:
-        return bool(set(words(name)) & set(words(self._evidence.text)))
+        return bool(set(words(name)) & self._evidence.words)
 
     def _enum(self, choices: list[Any]) -> Any:
         text = self._evidence.text.lower()
-        return next((one for one in choices if isinstance(one, str) and one and one.lower() in text), choices[0])
+        return next(
+            (one for one in choices[:_CHOICES] if isinstance(one, str) and one and one.lower() in text), choices[0]
+        )
 
     def _boolean(self, name: str) -> bool:
         spoken = name.replace("_", " ")
@@ -135,6 +147,8 @@ class Filler:
             found = schema["default"]
         if found is None:
             found = _stock.words_for(name, self._evidence.text, self._said, schema.get("format"))
+        if schema.get("minLength", 0) > _LONGEST:
+            raise ValueError(f"the schema asks for a text of more than {_LONGEST} characters")
         return found.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
 
     def _found(self, name: str, schema: Json) -> str | None:

@@ -1,6 +1,7 @@
 """A request, looked at: who said what last, which tools there are, what form is wanted."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +34,25 @@ def _part_text(part: Any) -> str:
     return part["text"] if isinstance(part.get("text"), str) else text_of(part.get("content"))
 
 
+#: Security limits: the rules try each place of a text, so that long runs would cost the square of their length.
+_READ = 32_768  # characters that are read of a text: half of them at its end, where questions stand
+_RUN = 2_048  # characters of a run without a space, or of nothing but spaces
+_RUNS = re.compile(rf"(?<!\S)(\S{{{_RUN}}})\S++|(?<!\s)(\s{{{_RUN}}})\s++")
+
+
+def legible(text: str) -> str:
+    """A text as far as the rules read it.
+
+    >>> legible("short"), len(legible("a" * 1_000_000)), len(legible("word " * 100_000))
+    ('short', 2048, 32769)
+    """
+    if len(text) <= _RUN:
+        return text
+    if len(text) > _READ:
+        text = f"{text[: _READ // 2]}\n{text[-_READ // 2 :]}"
+    return _RUNS.sub(lambda match: match[1] or match[2], text)
+
+
 class Question:
     """What the rules look at."""
 
@@ -44,18 +64,18 @@ class Question:
     def text(self) -> str:
         """What the user said last."""
         spoken = (text_of(m.get("content")) for m in reversed(self.messages) if m.get("role") == "user")
-        return next((text for text in spoken if text.strip()), "")
+        return legible(next((text for text in spoken if text.strip()), ""))
 
     @cached_property
     def system(self) -> str:
         """What the system and the developer said."""
         roles = {"system", "developer"}
-        return "\n".join(text_of(m.get("content")) for m in self.messages if m.get("role") in roles)
+        return legible("\n".join(text_of(m.get("content")) for m in self.messages if m.get("role") in roles))
 
     @cached_property
     def before(self) -> list[str]:
         """What the user said earlier, oldest first."""
-        said = [text_of(m.get("content")) for m in self.messages if m.get("role") == "user"]
+        said = [legible(text_of(m.get("content"))) for m in self.messages if m.get("role") == "user"]
         return said[:-1]
 
     @cached_property
@@ -67,7 +87,7 @@ class Question:
     @cached_property
     def results(self) -> list[str]:
         """What tools answered to this question."""
-        return [text_of(m.get("content")) for m in self.since if m.get("role") in {"tool", "function"}]
+        return [legible(text_of(m.get("content"))) for m in self.since if m.get("role") in {"tool", "function"}]
 
     @cached_property
     def called(self) -> set[tuple[str, str]]:
@@ -115,7 +135,7 @@ def _canonical(arguments: Any) -> str:
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return str(arguments)
     return json.dumps(arguments, sort_keys=True, ensure_ascii=False)
 
@@ -131,7 +151,7 @@ def embedded_objects(text: str) -> Iterator[Json]:
     while at >= 0:
         try:
             value, end = decoder.raw_decode(text, at)
-        except ValueError:
+        except (ValueError, RecursionError):
             end = at + 1
         else:
             if isinstance(value, dict):

@@ -4,9 +4,16 @@ from typing import Any
 
 Json = dict[str, Any]
 
+_MERGED = 200  # `allOf`s to one value; a security limit
 
-def resolve(schema: Any, root: Json) -> Json:
-    """The schema itself: references followed, `allOf` merged, a union's first alternative that is not null."""
+
+def resolve(schema: Any, root: Json, merged: list[Json] | None = None) -> Json:
+    """The schema itself: references followed, `allOf` merged, a union's first alternative that is not null.
+
+    Raises `ValueError` where too much would have to be merged: definitions that name each other twice double the work
+    with each level. `merged` counts.
+    """
+    merged = [] if merged is None else merged
     for _ in range(16):  # a schema may refer to itself; filling one does not have to end with it
         if not isinstance(schema, dict):
             break
@@ -14,7 +21,7 @@ def resolve(schema: Any, root: Json) -> Json:
             rest = {key: value for key, value in schema.items() if key != "$ref"}
             schema = {**_at(root, schema["$ref"]), **rest}
         elif "allOf" in schema:
-            schema = _merged(schema, root)
+            schema = _merged(schema, root, merged)
         elif union := schema.get("anyOf") or schema.get("oneOf"):
             rest = {key: value for key, value in schema.items() if key not in {"anyOf", "oneOf", "default"}}
             schema = {**rest, **next((one for one in union if one.get("type") != "null"), {})}
@@ -30,11 +37,14 @@ def _at(root: Json, reference: str) -> Json:
     return node if isinstance(node, dict) else {}
 
 
-def _merged(schema: Json, root: Json) -> Json:
+def _merged(schema: Json, root: Json, merged: list[Json]) -> Json:
+    merged.append(schema)
+    if len(merged) > _MERGED:
+        raise ValueError(f"the schema merges more than {_MERGED} definitions")
     rest = {key: value for key, value in schema.items() if key != "allOf"}
     total: Json = {}
     for one in [*schema["allOf"], rest]:
-        one = resolve(one, root)
+        one = resolve(one, root, merged)
         properties = {**total.get("properties", {}), **one.get("properties", {})}
         required = [*total.get("required", []), *one.get("required", [])]
         total = {**total, **one} | ({"properties": properties} if properties else {})

@@ -3,12 +3,19 @@
 import hashlib
 import json
 import re
+from functools import lru_cache
+from itertools import islice
 
 from mdstream_core.emulator.brain._answer import ToolCall, tokens
 from mdstream_core.emulator.brain._fill import Filler
 from mdstream_core.emulator.brain._question import Question, Tool, canonical
 from mdstream_core.emulator.brain._schema import Json, resolve
 from mdstream_core.emulator.brain._words import words
+
+# Security limits of what is compared with each other.
+_PARTS = 16  # things that a question asks for
+_DESCRIBED = 1_000  # characters of a tool's description
+_NAMES = 100  # properties of a tool
 
 _ENOUGH = 3  # points from which a tool is called without being told to
 _AND = re.compile(
@@ -17,18 +24,24 @@ _AND = re.compile(
 _EXAMPLE = re.compile(r"\b(?:in|at|for)\s+(?=[A-Z])")
 
 
+@lru_cache(maxsize=2)
+def _spoken(text: str) -> frozenset[str]:
+    return frozenset(words(text))
+
+
 def _points(text: str, tool: Tool) -> int:
     """How well a tool fits a sentence: its name counts more than its description."""
-    spoken = set(words(text))
+    spoken = _spoken(text)
     named = 10 * bool(re.search(rf"\b{re.escape(tool.name)}\b", text)) if tool.name else 0
     properties = resolve(tool.schema, tool.schema).get("properties") or {}
-    about = set(words(tool.description.partition("\n")[0])) | {word for name in properties for word in words(name)}
+    described = words(tool.description[:_DESCRIBED].partition("\n")[0])
+    about = {*described, *(word for name in islice(properties, _NAMES) for word in words(name))}
     return named + 3 * len(spoken & set(words(tool.name))) + len(spoken & about)
 
 
 def _parts(text: str) -> list[str]:
     """A question that asks for two things, cut in two: `weather in Paris and London`, `3 + 4 and 5 * 6`."""
-    pieces = [piece for piece in _AND.split(text) if piece and words(piece)]
+    pieces = [piece for piece in _AND.split(text, _PARTS) if piece and words(piece)]
     if len(pieces) < 2:
         return [text]
     head = _EXAMPLE.split(pieces[0])[0]

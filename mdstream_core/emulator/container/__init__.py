@@ -1,12 +1,13 @@
 """The model server behind a deployment: OpenAI's routes, answered by a brain, written after one server's fashion."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Protocol
 
 from mdstream_core import _json
 from mdstream_core.emulator import _sse
+from mdstream_core.emulator._bounds import MAX_CHOICES, MAX_OUTPUT_TOKENS, read_json, run_heavy
 from mdstream_core.emulator._plan import Plan, json_plan, stream_plan
 from mdstream_core.emulator.brain import Answer, Brain, limited
 from mdstream_core.emulator.container import _chat, _errors, _prompts, _small, _vectors
@@ -14,9 +15,25 @@ from mdstream_core.emulator.container._continued import Continuations
 from mdstream_core.emulator.container._errors import ContainerRefusal, Limits, Unreachable
 from mdstream_core.emulator.container._flavours import FLAVOURS, Flavour, Json
 from mdstream_core.emulator.container._upstream import Upstream
-from mdstream_core.emulator.container._validation import checked
+from mdstream_core.emulator.container._validation import check_generate, checked
 
 __all__ = ["FLAVOURS", "Container", "Limits", "Server", "Unreachable", "Upstream"]
+
+
+_EVENT_BYTES = 250  # about what a token costs as an event
+
+
+@dataclass(frozen=True, slots=True)
+class _Unwritten:
+    """A response that is known, but not written yet.
+
+    Attributes:
+        size: About how many bytes it will have.
+        write: Writes it; it must not touch the server's memory, as it may run on another thread.
+    """
+
+    size: int
+    write: Callable[[], Plan]
 
 
 _RERANK = ("/rerank", "/v1/rerank", "/v2/rerank")
@@ -58,22 +75,22 @@ class Container:
         self._limits = limits
         self._ids = count(1)
         self._cache = _prompts.PrefixCache()
-        self._routes: dict[tuple[str, str], Callable[[Json], Plan]] = {
+        self._routes: dict[tuple[str, str], Callable[[Json], Plan | _Unwritten]] = {
             ("POST", "/v1/chat/completions"): self._chats,
             ("POST", "/v1/completions"): self._completes,
-            ("POST", "/v1/embeddings"): lambda request: _vectors.embeddings(request, limits),
-            ("POST", "/embed"): lambda request: _vectors.tei(request, limits),
-            ("POST", "/generate"): lambda request: _small.generated(self._generate(request)),
-            ("POST", "/generate_stream"): lambda request: _small.generated_stream(self._generate(request)),
-            ("POST", "/tokenize"): lambda request: _small.tokenize(request, limits.context),
+            ("POST", "/v1/embeddings"): _compute(lambda request: _vectors.embeddings(request, limits)),
+            ("POST", "/embed"): _compute(lambda request: _vectors.tei(request, limits)),
+            ("POST", "/generate"): lambda request: self._generate(request, _small.generated),
+            ("POST", "/generate_stream"): lambda request: self._generate(request, _small.generated_stream),
+            ("POST", "/tokenize"): _compute(lambda request: _small.tokenize(request, limits.context)),
             ("GET", "/v1/models"): lambda request: _small.models(limits.models, limits.context),
             ("GET", "/version"): lambda request: json_plan(200, {"version": "0.13.0"}),
             ("GET", "/health"): lambda request: json_plan(200, b""),
         }
         self._routes |= dict.fromkeys(
-            [("POST", path) for path in _RERANK], lambda request: _vectors.rerank(request, limits)
+            [("POST", path) for path in _RERANK], _compute(lambda request: _vectors.rerank(request, limits))
         )
-        self._routes |= dict.fromkeys([("POST", path) for path in _SCORE], _vectors.score)
+        self._routes |= dict.fromkeys([("POST", path) for path in _SCORE], _compute(_vectors.score))
 
     async def answer(self, method: str, path: str, body: bytes) -> Plan:
         """The plan for one request that reached the server."""
@@ -82,7 +99,10 @@ class Container:
             status = 405 if any(path == known for _, known in self._routes) else 404
             return json_plan(status, {"detail": {404: "Not Found", 405: "Method Not Allowed"}[status]})
         try:
-            return route(checked(_read(body)))
+            response = route(checked(_read(body)))
+            if isinstance(response, Plan):
+                return response
+            return await run_heavy(max(response.size, len(body)), response.write)
         except ContainerRefusal as refusal:
             return refusal.plan(self.flavour)
 
@@ -96,12 +116,12 @@ class Container:
     async def close(self) -> None:
         """Nothing is held open."""
 
-    def _chats(self, request: Json) -> Plan:
+    def _chats(self, request: Json) -> _Unwritten:
         if not isinstance(request.get("messages"), list):
             raise ContainerRefusal(400, "messages: Input should be a valid list", param="messages")
         return self._write(request, _chat.CHAT, "chatcmpl", [request])
 
-    def _completes(self, request: Json) -> Plan:
+    def _completes(self, request: Json) -> _Unwritten:
         prompt = request.get("prompt")
         if prompt is None:
             raise ContainerRefusal(400, "prompt: Field required", param="prompt")
@@ -109,9 +129,11 @@ class Container:
         asked = [{**request, "messages": [{"role": "user", "content": str(one)}]} for one in prompts]
         return self._write(request, _chat.COMPLETION, "cmpl", asked)
 
-    def _generate(self, request: Json) -> Answer:
+    def _generate(self, request: Json, write: Callable[[Answer], Plan]) -> _Unwritten:
+        check_generate(request)
         question = _small.as_question(request)
-        return limited(self._think(question), question)
+        answer = limited(self._think(question), {"max_tokens": MAX_OUTPUT_TOKENS, **question})
+        return _Unwritten(answer.size * _EVENT_BYTES, lambda: write(answer))
 
     def _think(self, question: Json) -> Answer:
         try:
@@ -123,8 +145,12 @@ class Container:
             answer = replace(answer, text=aloud, reasoning=())
         return answer
 
-    def _write(self, request: Json, writer: _chat.Writer, prefix: str, asked: list[Json]) -> Plan:
+    def _write(self, request: Json, writer: _chat.Writer, prefix: str, asked: list[Json]) -> _Unwritten:
         said = self._say(request, prefix, asked)
+        size = sum(answer.size for answer in said.answers) * (1 + (request.get("top_logprobs") or 0))
+        return _Unwritten(size * _EVENT_BYTES, lambda: self._written(request, writer, said))
+
+    def _written(self, request: Json, writer: _chat.Writer, said: _chat.Said) -> Plan:
         chunks, body = writer
         whole = _json.dumps(body(self.flavour, said))
         if not request.get("stream"):
@@ -139,8 +165,17 @@ class Container:
 
     def _say(self, request: Json, prefix: str, asked: list[Json]) -> _chat.Said:
         size = self._accept(request)
-        each = int(request.get("n") or 1)
-        answers = [answer for question in asked for answer in [limited(self._think(question), request)] * each]
+        each = max(int(request.get("n") or 1), int(request.get("best_of") or 1) if prefix == "cmpl" else 1)
+        if each * len(asked) > MAX_CHOICES:
+            text = f"n: {len(asked)} prompts with n={each} are more than {MAX_CHOICES} choices"
+            raise ContainerRefusal(400, text, param="n")
+        room = MAX_OUTPUT_TOKENS // (each * len(asked)) // (1 + max(_top(request), 0))
+        allowed = {**request, "max_tokens": min(_most(request) or room, room), "max_completion_tokens": None}
+        answers = [
+            answer
+            for question in asked
+            for answer in [limited(self._think(question), allowed)] * int(request.get("n") or 1)
+        ]
         return _chat.Said(
             id=f"{prefix}-{next(self._ids):016x}",
             request=request,
@@ -162,15 +197,31 @@ class Container:
         size = _prompts.prompt_size(request)
         if limits.context is not None and size > limits.context:
             raise _errors.too_long(size, limits.context)
-        asked = request.get("max_completion_tokens") or request.get("max_tokens") or 0
+        asked = _most(request) or 0
         if limits.context is not None and asked > limits.context:
             raise _errors.too_many(asked, limits.context)
         return size
 
 
+def _compute(write: Callable[[Json], Plan]) -> Callable[[Json], _Unwritten]:
+    """A route without memory: it may run on any thread where the request is large."""
+    return lambda request: _Unwritten(0, lambda: write(request))
+
+
+def _most(request: Json) -> int | None:
+    """How many tokens are asked for."""
+    return request.get("max_completion_tokens") or request.get("max_tokens")
+
+
+def _top(request: Json) -> int:
+    """How many alternatives each token is to have."""
+    named, legacy = request.get("top_logprobs"), request.get("logprobs")
+    return int(named or 0) or int(legacy or 0)
+
+
 def _read(body: bytes) -> dict[str, Any]:
     try:
-        value = _json.loads(body) if body else {}
+        value = read_json(body) if body else {}
     except ValueError as error:
         raise ContainerRefusal(400, f"JSON decode error: {error}", "Bad Request") from error
     if not isinstance(value, dict):

@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import replace
 
+from mdstream_core.emulator._bounds import MAX_MEMORY_CHARACTERS
 from mdstream_core.emulator.brain import Answer, Brain
 from mdstream_core.emulator.container._flavours import Json
 
@@ -33,7 +34,7 @@ class Continuations:
             return question, ""
         prompt = str(last.get("content"))
         known = max((one for one in self._prompts if prompt.startswith(one)), key=len, default=prompt)
-        if known == prompt:
+        if known == prompt and len(prompt) <= MAX_MEMORY_CHARACTERS:
             self._prompts.append(prompt)
         return {**question, "messages": [{**last, "content": known}]}, prompt[len(known) :]
 
@@ -41,9 +42,11 @@ class Continuations:
 def _rest(answer: Answer, said: str) -> Answer:
     if not said or not "".join(answer.text).startswith(said):
         return answer  # it begins anew
-    pieces, left = list(answer.text), len(said)
-    while pieces and left >= len(pieces[0]):
-        left -= len(pieces.pop(0))
+    at, left = 0, len(said)
+    while at < len(answer.text) and left >= len(answer.text[at]):
+        left -= len(answer.text[at])
+        at += 1
+    pieces = list(answer.text[at:])
     if pieces:
         pieces[0] = pieces[0][left:]
     return replace(answer, text=tuple(pieces), reasoning=())

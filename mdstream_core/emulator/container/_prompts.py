@@ -4,12 +4,14 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from mdstream_core.emulator._bounds import MAX_MEMORY_CHARACTERS
 from mdstream_core.emulator.brain import tokens
 
 _IMAGE, _FILE, _AUDIO = 256, 200, 50  # tokens that a part costs
 _COST = {"image_url": _IMAGE, "image": _IMAGE, "file": _FILE, "document": _FILE}
 _BLOCK = 16  # vLLM caches prefixes in blocks of this many tokens
 _KEPT = 64  # prompts that are remembered
+_COUNTED = 262_144  # characters whose tokens are counted one by one
 
 
 def texts(content: Any) -> Iterator[str]:
@@ -51,12 +53,22 @@ def prompt_text(request: dict[str, Any]) -> str:
 def prompt_size(request: dict[str, Any]) -> int:
     """How many tokens a prompt is, pictures and sounds included."""
     pictures = sum(_COST.get(str(part.get("type")), 0) for part in parts(request))
-    return len(tokens(prompt_text(request))) + pictures + (audio_tokens(request) or 0)
+    return count_tokens(prompt_text(request)) + pictures + (audio_tokens(request) or 0)
+
+
+def count_tokens(text: str) -> int:
+    """How many tokens a text is; counted for its beginning, and at the same rate for the rest of a very long one."""
+    counted = len(tokens(text[:_COUNTED]))
+    return counted if len(text) <= _COUNTED else counted * len(text) // _COUNTED
 
 
 def _common(one: str, other: str) -> int:
     """How many characters two texts have in common at the beginning."""
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one.startswith(other[low:middle], low) else (low, middle - 1)
+    return low
 
 
 class PrefixCache:
@@ -67,6 +79,7 @@ class PrefixCache:
 
     def hit(self, prompt: str) -> int:
         """How many tokens of the prompt were known; remembers it."""
+        prompt = prompt[:MAX_MEMORY_CHARACTERS]
         common = max((_common(prompt, seen) for seen in self._seen), default=0)
         self._seen.append(prompt)
         return len(tokens(prompt[:common])) // _BLOCK * _BLOCK

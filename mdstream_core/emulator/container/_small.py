@@ -36,12 +36,8 @@ def as_question(request: Json) -> Json:
     given = request.get("parameters") or {}
     prompt = str(request.get("inputs", ""))
     messages = [{"role": "user", "content": prompt}]
-    return {
-        "messages": messages,
-        "prompt": prompt,
-        "max_tokens": given.get("max_new_tokens"),
-        "stop": given.get("stop"),
-    }
+    asked = {"max_tokens": given.get("max_new_tokens"), "stop": given.get("stop")}
+    return {"messages": messages, "prompt": prompt} | {name: one for name, one in asked.items() if one is not None}
 
 
 _REASONS = {"stop": "eos_token", "length": "length"}

@@ -11,6 +11,7 @@ from mdstream_core.emulator._plan import Broken, Plan, stream_plan
 from mdstream_core.emulator.container._errors import Unreachable
 
 _TIMEOUT = httpx.Timeout(10.0, read=None)  # the service's own limits decide
+_LARGEST_EVENT, _LARGEST_BODY = 16 * 1024 * 1024, 64 * 1024 * 1024  # bytes; security limits
 _STREAMS = ("text/event-stream", "application/jsonlines", "application/x-ndjson")
 _DROPPED = {"transfer-encoding", "content-length", "content-encoding", "connection", "date", "keep-alive"}
 
@@ -43,7 +44,7 @@ class Upstream:
             response = await self._send(method, path, body)
             if response.headers.get("content-type", "").startswith(_STREAMS) and response.status_code == 200:
                 return stream_plan(_events(response, self._idle, self._total), response.headers["content-type"])
-            return _whole(response, await response.aread())
+            return _whole(response, await _body(response))
         except httpx.TransportError as error:
             text = f"The model server at {self._base} cannot be reached: {error or type(error).__name__}"
             raise Unreachable(text) from error
@@ -80,6 +81,19 @@ def _listed(plan: Plan) -> list[str]:
     return [str(one["id"]) for one in entries or () if isinstance(one, dict) and one.get("id")]
 
 
+async def _body(response: httpx.Response) -> bytes:
+    """The whole body. Raises `Unreachable` where it is larger than any response of a model."""
+    body = bytearray()
+    try:
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > _LARGEST_BODY:
+                raise Unreachable(f"The model server's response is larger than {_LARGEST_BODY} bytes")
+    finally:
+        await response.aclose()
+    return bytes(body)
+
+
 def _whole(response: httpx.Response, body: bytes) -> Plan:
     kept = tuple((name, value) for name, value in response.headers.items() if name.lower() not in _DROPPED)
     return Plan(response.status_code, kept, (body,), framing="length")
@@ -93,6 +107,8 @@ async def _events(response: httpx.Response, idle: float, total: float) -> AsyncG
     try:
         while (data := await _next(pieces, idle, late)) is not None:
             *events, rest = (rest + data).split(b"\n\n")
+            if len(rest) > _LARGEST_EVENT:
+                raise Broken("InternalServerError")
             for event in events:
                 yield event + b"\n\n"
         if rest:

@@ -4,8 +4,14 @@ import base64
 import struct
 from typing import Any
 
+from mdstream_core.emulator._bounds import (
+    MAX_DOCUMENTS,
+    MAX_EMBEDDING_CHARACTERS,
+    MAX_EMBEDDING_FLOATS,
+    MAX_MESSAGES,
+)
 from mdstream_core.emulator._plan import Plan, json_plan
-from mdstream_core.emulator.brain import embed, relevance, tokens
+from mdstream_core.emulator.brain import embed, relevances, tokens
 from mdstream_core.emulator.container._errors import ContainerRefusal, Limits, too_many_texts
 from mdstream_core.emulator.container._flavours import Json
 
@@ -21,8 +27,10 @@ def _inputs(given: Any) -> list[str]:
         return [given]
     if not isinstance(given, list) or not given:
         raise ContainerRefusal(400, "input: Input should be a valid string or list", param="input")
-    if isinstance(given[0], int):
+    if all(isinstance(one, int) for one in given):
         return [" ".join(map(str, given))]
+    if not all(isinstance(one, str | list) for one in given):
+        raise ContainerRefusal(400, "input: Input should be a valid string or list", param="input")
     return [one if isinstance(one, str) else " ".join(map(str, one)) for one in given]
 
 
@@ -30,11 +38,12 @@ def embeddings(request: Json, limits: Limits) -> Plan:
     """`/v1/embeddings`."""
     size = limits.embedding_size
     asked = request.get("dimensions") or size
-    if not 0 < asked <= size:
+    if not 0 < asked <= size:  # `checked` has seen that it is a whole number
         text = f'Model "{request.get("model")}" only supports {size} matryoshka dimensions, got {asked}.'
         raise ContainerRefusal(400, text, param="dimensions")
     texts = _inputs(request.get("input"))
     _check_batch(texts, limits.max_batch_size)
+    check_cost(texts, asked)
     vectors = [embed(text, asked) for text in texts]
     packed = request.get("encoding_format") == "base64"
     data = [
@@ -53,12 +62,28 @@ def _check_batch(texts: list[Any], limit: int | None) -> None:
         raise too_many_texts(len(texts), limit)
 
 
+def check_cost(texts: list[str], size: int, most: int = MAX_MESSAGES) -> None:
+    """Refuse more texts, more text or more numbers than one response may have."""
+    if len(texts) > most:
+        text = f"Invalid 'input': array too long. Expected an array with maximum length {most}, but got an array with "
+        raise ContainerRefusal(400, f"{text}length {len(texts)} instead.", param="input")
+    characters = sum(map(len, texts))
+    if characters > MAX_EMBEDDING_CHARACTERS:
+        text = f"Invalid 'input': maximum request size is {MAX_EMBEDDING_CHARACTERS} characters, got {characters}."
+        raise ContainerRefusal(400, text, param="input")
+    if len(texts) * size > MAX_EMBEDDING_FLOATS:
+        text = f"Invalid 'input': {len(texts)} vectors of {size} are more than {MAX_EMBEDDING_FLOATS} numbers."
+        raise ContainerRefusal(400, text, param="input")
+
+
 def tei(request: Json, limits: Limits) -> Plan:
     """TEI as it stands behind SageMaker's one door: `/rerank` where there is a query, else `/embed`."""
     texts = request.get("texts") if "query" in request else request.get("inputs")
     if not texts:
         return json_plan(400, {"error": "`inputs` cannot be empty", "error_type": "empty"})
     texts = [texts] if isinstance(texts, str) else texts
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        return json_plan(422, {"error": "`inputs` must be a text or a list of texts", "error_type": "validation"})
     limit = limits.max_batch_size or TEI_MOST
     if len(texts) > limit:
         return json_plan(422, {"error": str(too_many_texts(len(texts), limit)), "error_type": "validation"})
@@ -67,12 +92,15 @@ def tei(request: Json, limits: Limits) -> Plan:
 
 def bare(texts: list[str], size: int) -> Plan:
     """Vectors, and nothing around them."""
-    return json_plan(200, [embed(str(text), size) for text in texts])
+    check_cost(texts, size)
+    return json_plan(200, [embed(text, size) for text in texts])
 
 
 def token_vectors(texts: list[str], size: int) -> list[list[list[list[float]]]]:
     """A vector for each token of each text, as transformers' pipeline writes them: (texts, 1, tokens, size)."""
-    return [[[embed(token, size) for token in tokens(text)]] for text in texts]
+    pieces = [tokens(text) for text in texts]
+    check_cost([token for text in pieces for token in text], size, MAX_EMBEDDING_FLOATS)
+    return [[[embed(token, size) for token in text]] for text in pieces]
 
 
 def _packed(vector: list[float]) -> str:
@@ -80,8 +108,8 @@ def _packed(vector: list[float]) -> str:
 
 
 def _ranked(query: str, documents: list[str]) -> list[tuple[int, float]]:
-    scores = [(index, relevance(query, document)) for index, document in enumerate(documents)]
-    return sorted(scores, key=lambda pair: -pair[1])
+    check_cost([query, *documents], 0, MAX_DOCUMENTS + 1)
+    return sorted(enumerate(relevances(query, documents)), key=lambda pair: -pair[1])
 
 
 def rerank(request: Json, limits: Limits) -> Plan:
@@ -106,8 +134,11 @@ def score(request: Json) -> Plan:
     """`/score`: pairs of texts."""
     left = _inputs(request.get("text_1") or request.get("queries"))
     right = _inputs(request.get("text_2") or request.get("documents"))
-    left = left * len(right) if len(left) == 1 else left
-    scores = [relevance(one, other) for one, other in zip(left, right, strict=False)]
+    check_cost([*left, *right], 0, 2 * MAX_DOCUMENTS)
+    if len(left) == 1:
+        scores = relevances(left[0], right)
+    else:
+        scores = [relevances(one, [other])[0] for one, other in zip(left, right, strict=False)]
     data = [{"index": i, "object": "score", "score": value} for i, value in enumerate(scores)]
     model = request.get("model") or "odsc-llm"
     return json_plan(200, {"id": "score-1", "object": "list", "created": CREATED, "model": model, "data": data})

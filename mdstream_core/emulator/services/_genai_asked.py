@@ -37,7 +37,10 @@ _COHERE = _SHARED | {"stopSequences": "stop"}
 
 
 def _renamed(request: Json, names: dict[str, str]) -> Json:
-    return {ours: request[theirs] for theirs, ours in names.items() if request.get(theirs) is not None}
+    asked = {ours: request[theirs] for theirs, ours in names.items() if request.get(theirs) is not None}
+    if isinstance(asked.get("temperature"), int | float):
+        asked["temperature"] = min(asked["temperature"], 2)  # Cohere's own goes up to 5
+    return asked
 
 
 def _list(request: Json, name: str) -> list[Json]:

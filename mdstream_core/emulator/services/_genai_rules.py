@@ -7,8 +7,59 @@ from collections.abc import Iterator
 from typing import Any
 
 from mdstream_core import _json
+from mdstream_core.emulator._bounds import (
+    MAX_DOCUMENTS,
+    MAX_MESSAGES,
+    MAX_STOPS,
+    MAX_TOKENS_ASKED,
+    MAX_TOOLS,
+)
 from mdstream_core.emulator.services._genai_asked import Json, Refused, wrong
 from mdstream_core.emulator.services._genai_said import family
+
+_SHARED: dict[str, tuple[float, float]] = {
+    "maxTokens": (1, MAX_TOKENS_ASKED),
+    "topP": (0, 1),
+    "topK": (-1, 500),
+    "frequencyPenalty": (-2, 2),
+    "presencePenalty": (-2, 2),
+    "logProbs": (0, 20),
+}
+#: The least and the most of each field, by format; those of `_WHOLE` are whole numbers.
+RANGES: dict[str, dict[str, tuple[float, float]]] = {
+    "GENERIC": _SHARED
+    | {"temperature": (0, 2), "numGenerations": (1, 5), "maxCompletionTokens": (1, MAX_TOKENS_ASKED)},
+    "COHERE": _SHARED | {"temperature": (0, 5), "numGenerations": (1, 5)},
+    "COHEREV2": _SHARED | {"temperature": (0, 5)},
+}
+_WHOLE = {"maxTokens", "maxCompletionTokens", "topK", "logProbs", "numGenerations", "seed"}
+#: How many entries a list may have.
+_LENGTHS = {
+    "stop": MAX_STOPS,
+    "stopSequences": MAX_STOPS,
+    "documents": MAX_DOCUMENTS,
+    "tools": MAX_TOOLS,
+    "toolResults": MAX_MESSAGES,
+    "messages": MAX_MESSAGES,
+    "chatHistory": MAX_MESSAGES,
+}
+
+
+def check_ranges(request: Json, ranges: dict[str, tuple[float, float]]) -> None:
+    """Refuse numbers outside of their ranges and lists that are too long, in the service's names."""
+    for name, (least, most) in ranges.items():
+        value = request.get(name)
+        if value is None:
+            continue
+        is_number = isinstance(value, int if name in _WHOLE else int | float) and not isinstance(value, bool)
+        if not is_number:
+            raise wrong(f"{name} must be a{' whole' if name in _WHOLE else ''} number")
+        if not least <= value <= most:
+            raise wrong(f"{name} must be between {least} and {most}, got {value}")
+    for name, longest in _LENGTHS.items():
+        value = request.get(name)
+        if value is not None and not (isinstance(value, list) and len(value) <= longest):
+            raise wrong(f"{name} must be a list of {longest} entries at most")
 
 
 def check(model: str, request: Json) -> None:

@@ -7,12 +7,14 @@ import base64
 import struct
 from typing import Any
 
-from mdstream_core.emulator.brain import embed, relevance, tokens
+from mdstream_core.emulator._bounds import MAX_DOCUMENTS, MAX_EMBEDDING_CHARACTERS
+from mdstream_core.emulator.brain import embed, relevances, tokens
 from mdstream_core.emulator.services._genai_asked import Json, wrong
 from mdstream_core.emulator.services._genai_said import VERSION
 
 _MOST_INPUTS = 96
 _MOST_TOKENS = 512
+_MOST_DIMENSIONS = 1536
 _SIZES = {"cohere.embed-english-light": 384, "cohere.embed-multilingual-light": 384, "cohere.embed-v4": 1536}
 _TYPES = {"float", "int8", "uint8", "binary", "ubinary", "base64"}
 _KINDS = {"SEARCH_DOCUMENT", "SEARCH_QUERY", "CLASSIFICATION", "CLUSTERING", "IMAGE"}
@@ -21,7 +23,7 @@ _KINDS = {"SEARCH_DOCUMENT", "SEARCH_QUERY", "CLASSIFICATION", "CLUSTERING", "IM
 def embeddings(body: Json, model: str) -> Json:
     """`embedText`."""
     texts = _inputs(body)
-    size = body.get("outputDimensions") or next((n for prefix, n in _SIZES.items() if model.startswith(prefix)), 1024)
+    size = _dimensions(body) or next((n for prefix, n in _SIZES.items() if model.startswith(prefix)), 1024)
     vectors = [embed(_cut(text, body.get("truncate") or "NONE"), size) for text in texts]
     counted = sum(len(tokens(text)) for text in texts)
     answer: Json = {"id": "embed-1", "modelId": model, "modelVersion": VERSION}
@@ -31,6 +33,13 @@ def embeddings(body: Json, model: str) -> Json:
     if not kinds:
         return {**answer, "embeddings": vectors}
     return {**answer, "embeddingsByType": {kind: [_as(kind, vector) for vector in vectors] for kind in _known(kinds)}}
+
+
+def _dimensions(body: Json) -> int | None:
+    size = body.get("outputDimensions")
+    if size is not None and not (type(size) is int and 0 < size <= _MOST_DIMENSIONS):
+        raise wrong(f"outputDimensions must be a whole number between 1 and {_MOST_DIMENSIONS}")
+    return size
 
 
 def _inputs(body: Json) -> list[str]:
@@ -87,8 +96,10 @@ def ranks(body: Json, model: str) -> Json:
     query, documents = body.get("input"), body.get("documents")
     if not isinstance(query, str) or not query or not isinstance(documents, list) or not documents:
         raise wrong("input must be a text and documents a list of texts")
-    scores = [(index, relevance(query, str(document))) for index, document in enumerate(documents)]
-    best = sorted(scores, key=lambda pair: -pair[1])[: body.get("topN") or None]
+    texts = [str(document) for document in documents]
+    if len(texts) > MAX_DOCUMENTS or sum(map(len, texts), len(query)) > MAX_EMBEDDING_CHARACTERS:
+        raise wrong(f"documents must be {MAX_DOCUMENTS} at most, of {MAX_EMBEDDING_CHARACTERS} characters in total")
+    best = sorted(enumerate(relevances(query, texts)), key=lambda pair: -pair[1])[: body.get("topN") or None]
     echo = bool(body.get("isEcho"))
     wire = [
         {"index": index, "relevanceScore": score, "document": {"text": documents[index]} if echo else None}

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from time import time
 from urllib.parse import parse_qsl, quote, unquote
 
-from mdstream_core import _json
 from mdstream_core.emulator._plan import Plan, json_plan
 from mdstream_core.emulator._received import Received
 
@@ -18,6 +17,9 @@ SKEW = 900  # seconds; API Gateway allows 15 minutes
 _SIGNED = re.compile(
     r"SDK-HMAC-SHA256 Access=(?P<key>[^,]+), *SignedHeaders=(?P<names>[^,]+), *Signature=(?P<sign>\w+)"
 )
+_CREDENTIALS = ("authorization", "x-auth-token", "x-apig-appcode", "x-sdk-date", "host")
+_MAX_TOKENS = 10_000  # that are remembered; a security limit
+_UNSIGNED = "UNSIGNED-PAYLOAD"  # Huawei's gateway takes it for large bodies
 _DAY = 24 * 3600.0
 
 
@@ -72,6 +74,8 @@ class Gate:
             return
         fields = received.headers
         scheme, _, key = fields.get("authorization", "").partition(" ")
+        if repeated := [name for name in _CREDENTIALS if received.count(name) > 1]:
+            raise Refused("APIG.0301", f"Incorrect IAM authentication information: {repeated[0]} is there twice")
         if "x-auth-token" in fields:
             self._check_token(fields["x-auth-token"])
         elif "x-apig-appcode" in fields:
@@ -97,16 +101,18 @@ class Gate:
     def token(self, received: Received) -> Plan:
         """IAM's answer to `POST /v3/auth/tokens`."""
         try:
-            given = _json.loads(received.body)["auth"]
+            given = received.json["auth"]
             user, scope = given["identity"]["password"]["user"], given["scope"]["project"]["name"]
             name, password, domain = user["name"], user["password"], user["domain"]["name"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, LookupError, TypeError):
             return _iam(400, "The request body is invalid")
         account = self._account or HuaweiAccount(users={name: password}, domain=domain, project=scope)
         if account.users.get(name) != password or domain != account.domain:
             return _iam(401, "The username or password is wrong.")
         if scope != account.project:
             return _iam(401, "The project is not found.")
+        if len(self._tokens) >= _MAX_TOKENS:
+            del self._tokens[next(iter(self._tokens))]  # the oldest
         token, now = secrets.token_urlsafe(48), self._now()
         self._tokens[token] = now + account.token_seconds
         body = {"token": {"methods": ["password"], "issued_at": _stamp(now), "expires_at": _stamp(self._tokens[token])}}
@@ -124,13 +130,19 @@ class Gate:
         code = "APIG.0303" if key in account.apps else "APIG.0301"
         secret = account.apps.get(key) or account.access_keys.get(key)
         date = received.headers.get("x-sdk-date", "")
+        if received.repeated(names) or len(set(names)) < len(names):
+            raise Refused(code, "Incorrect IAM authentication information: a signed header must be there once")
         if secret is None:
             raise Refused(code, "Incorrect IAM authentication information: get secretKey failed")
         if not {"host", "x-sdk-date"} <= set(names) or self._age(date) > SKEW:
             raise Refused(code, "Incorrect IAM authentication information: signature expired")
+        promised = received.headers.get("x-sdk-content-sha256", _UNSIGNED)
+        if received.body and promised not in {_UNSIGNED, hashlib.sha256(received.body).hexdigest()}:
+            raise Refused(code, "Incorrect IAM authentication information: x-sdk-content-sha256 is not the body's")
         digest = hashlib.sha256(_canonical(received, names).encode()).hexdigest()
         text = f"SDK-HMAC-SHA256\n{date}\n{digest}"
-        if not hmac.compare_digest(hmac.new(secret.encode(), text.encode(), "sha256").hexdigest(), found["sign"]):
+        expected = hmac.new(secret.encode(), text.encode(), "sha256").hexdigest()
+        if not hmac.compare_digest(expected.encode(), found["sign"].encode()):
             raise Refused(code, "Incorrect IAM authentication information: verify aksk signature fail")
 
     def _age(self, date: str) -> float:

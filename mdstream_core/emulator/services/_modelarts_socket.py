@@ -32,7 +32,7 @@ async def converse(link: Any, received: Received, switch: Switch, ask: Ask) -> N
         return
     listening = asyncio.create_task(session.listen())
     try:
-        question = await session.question
+        question = await session.first_question(link.idle)
         if question is None:
             received.closed.set()
             return
@@ -76,6 +76,13 @@ class Session:
         """Whether the client left, or said goodbye."""
         return bool(self._link.gone) or self._protocol.state is not State.OPEN
 
+    async def first_question(self, seconds: float) -> bytes | None:
+        """What the client asks; `None` where it goes, or says nothing for so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(self.question)
+        return None
+
     async def listen(self) -> None:
         """Read what the client says, until it goes."""
         while data := await self._link.read():
@@ -83,7 +90,8 @@ class Session:
             self._flush()
             for frame in self._protocol.events_received():
                 self._take(frame)
-            if self._protocol.close_rcvd is not None:
+            await self._link.drained()  # who asks for pongs has to read them
+            if self._protocol.close_rcvd is not None or self._protocol.parser_exc is not None:
                 self._link.transport.close()  # §7.1.1: the server closes the connection first
                 break
         if not self.question.done():

@@ -9,10 +9,12 @@ from typing import Any
 
 from mdstream_core import _json
 from mdstream_core.emulator import _sse
+from mdstream_core.emulator._bounds import run_heavy
 from mdstream_core.emulator._plan import Plan, gathered, json_plan, stream_plan
 from mdstream_core.emulator._received import Received
 from mdstream_core.emulator.brain import tokens
 from mdstream_core.emulator.container import Server
+from mdstream_core.emulator.container._errors import ContainerRefusal
 from mdstream_core.emulator.container._vectors import bare, token_vectors
 
 Json = dict[str, Any]
@@ -21,6 +23,8 @@ Host = Callable[[Server, Received, Json], Awaitable[Plan]]
 
 _CHAT, _COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 _LINES = "application/jsonlines"
+_SIZE = 256  # of an embedding
+_MOST_DIALOGUES = 32
 
 #: Which field means which route, in the order in which vLLM tries them (serve/sagemaker/api_router.py).
 _VLLM = {
@@ -90,7 +94,20 @@ async def lmi_embeddings(server: Server, received: Received, request: Json) -> P
     given = request.get("inputs")
     if not given:
         return json_plan(424, {"error": "the request has no inputs: the key `inputs` is required", "code": 424})
-    return bare([given] if isinstance(given, str) else given, 256)
+    return await _bare(given)
+
+
+def _texts(given: Any) -> list[str]:
+    """A text or a list of texts, as a list."""
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ContainerRefusal(400, "the inputs must be a text or a list of texts")
+    return texts
+
+
+async def _bare(given: Any) -> Plan:
+    texts = _texts(given)
+    return await run_heavy(10 * sum(map(len, texts)), lambda: bare(texts, _SIZE))
 
 
 async def jumpstart_embeddings(server: Server, received: Received, request: Json) -> Plan:
@@ -99,7 +116,8 @@ async def jumpstart_embeddings(server: Server, received: Received, request: Json
     if not texts:
         text = "'text_inputs' is required"
         return json_plan(400, {"code": 400, "type": "InternalServerException", "message": text})
-    vectors = _json.loads(b"".join(bare([texts] if isinstance(texts, str) else texts, 256).bytes))
+    plan = await _bare(texts)
+    vectors = _json.loads(b"".join(plan.bytes))
     return json_plan(200, {"embedding": vectors})
 
 
@@ -108,7 +126,8 @@ async def hf_features(server: Server, received: Received, request: Json) -> Plan
     texts = request.get("inputs")
     if not texts:
         return json_plan(400, {"code": 400, "type": "InternalServerException", "message": "'inputs' is required"})
-    return json_plan(200, token_vectors([texts] if isinstance(texts, str) else texts, 256))
+    given = _texts(texts)
+    return await run_heavy(1_000 * sum(map(len, given)), lambda: json_plan(200, token_vectors(given, _SIZE)))
 
 
 async def jumpstart_llama(server: Server, received: Received, request: Json) -> Plan:
@@ -118,8 +137,11 @@ async def jumpstart_llama(server: Server, received: Received, request: Json) -> 
     if "inputs" not in request:
         return json_plan(424, {"error": "the key `inputs` is required", "code": 424})
     asked = request.get("parameters") or {}
-    if not all(isinstance(dialogue, list) for dialogue in request["inputs"]):
+    dialogues = request["inputs"]
+    if not isinstance(dialogues, list) or not all(isinstance(dialogue, list) for dialogue in dialogues):
         return json_plan(424, {"error": "string indices must be integers", "code": 424})
+    if len(dialogues) > _MOST_DIALOGUES or not isinstance(asked, dict):
+        return json_plan(424, {"error": f"at most {_MOST_DIALOGUES} dialogues, and parameters", "code": 424})
     answers = []
     for dialogue in request["inputs"]:
         body = {"messages": dialogue, "max_tokens": asked.get("max_new_tokens"), "stop": asked.get("stop")}
@@ -156,11 +178,17 @@ async def _generate(
     plan = await server.answer("POST", "/generate_stream", received.body)
     if plan.status != 200:
         return plan
-    values = [_json.loads(piece[6:]) for piece in (await gathered(plan)).bytes]
+    pieces = (await gathered(plan)).bytes
+    return await run_heavy(10 * sum(map(len, pieces)), lambda: _rewrite(pieces, request, write))
+
+
+def _rewrite(pieces: list[bytes], request: Json, write: Callable[[Json], Json]) -> Plan:
+    values = [_json.loads(piece[6:]) for piece in pieces]
     asked = (request.get("parameters") or {}).get("details")
     for value in values:
         value["details"] = {**value["details"], "input_length": _size(request)} if asked and value["details"] else None
-    last = {name: values[-1][name] for name in ("generated_text", "details") if values[-1][name] is not None}
+    end = values[-1] if values else {"generated_text": "", "details": None}
+    last = {name: end[name] for name in ("generated_text", "details") if end[name] is not None}
     whole = _json.dumps([last])
     if not request.get("stream"):
         return json_plan(200, whole)
@@ -181,7 +209,11 @@ def _rolling(value: Json) -> Json:
 
 
 def _as_lines(plan: Plan) -> Plan:
-    """Events as JSON lines: no `data:`, no `[DONE]`, an empty line at the end."""
+    """Events as JSON lines: no `data:`, no `[DONE]`, an empty line at the end. Errors of TGI's parameters are 424."""
+    if plan.status == 422:
+        error = _json.loads(b"".join(plan.bytes)).get("error")
+        message = error.get("message") if isinstance(error, dict) else error
+        return json_plan(424, {"error": message, "code": 424})
     if plan.framing != "chunked":
         return plan
     lines = [piece[6:-1] for piece in plan.bytes if piece != _sse.DONE]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from itertools import count
 from time import time
 
+from mdstream_core import _json
 from mdstream_core.emulator._plan import Plan
 from mdstream_core.emulator._received import Received
 from mdstream_core.emulator._switch import Switch
@@ -58,6 +59,19 @@ MODELARTS_REFUSALS: dict[str, Refusal] = {
 REFUSALS.update(MODELARTS_REFUSALS)
 
 
+def _maas(plan: Plan) -> Plan:
+    """The container's answer; what it says of a parameter stands in MaaS's own envelope."""
+    if plan.status not in {400, 422}:
+        return plan
+    try:
+        body = _json.loads(b"".join(plan.bytes))
+    except ValueError:  # an upstream's page
+        return plan
+    error = body.get("error", body) if isinstance(body, dict) else body
+    message = error.get("message", error) if isinstance(error, dict) else error
+    return _refusal(400, "ModelArts.81001", f"Invalid request parameter: {message}").plan()
+
+
 def _unavailable(error: Unreachable) -> Plan:
     return _refusal(503, "ModelArts.4503", str(error)).plan()
 
@@ -94,7 +108,7 @@ class ModelArtsService:
         if received.path.startswith(_MAAS):
             self.gate.check_maas(received)
             _, _, rest = received.path.removeprefix(_MAAS).partition("/")
-            return await self._container.answer(received.method, f"/v1/{rest}", received.body)
+            return _maas(await self._container.answer(received.method, f"/v1/{rest}", received.body))
         id, _, rest = received.path.removeprefix(_INFERS).partition("/")
         if id != SERVICE_ID:
             raise Refused("APIG.0101", "The API does not exist or has not been published in the environment", 404)

@@ -11,6 +11,7 @@ from typing import Any
 
 from mdstream_core import _json
 from mdstream_core.emulator import _sse
+from mdstream_core.emulator._bounds import run_heavy
 from mdstream_core.emulator._plan import Pause, Piece, Plan, gathered, json_plan, stream_plan
 from mdstream_core.emulator._received import Received
 from mdstream_core.emulator.container import Server, Unreachable
@@ -18,7 +19,7 @@ from mdstream_core.emulator.services import _genai_said as said
 from mdstream_core.emulator.services import _genai_vectors as vectors
 from mdstream_core.emulator.services._envelope import refuse
 from mdstream_core.emulator.services._genai_asked import FORMATS, Json, Refused, prompt, wrong
-from mdstream_core.emulator.services._genai_rules import check
+from mdstream_core.emulator.services._genai_rules import RANGES, check, check_ranges
 
 COMPARTMENT = "ocid1.compartment.oc1..emulated"
 
@@ -29,6 +30,8 @@ _ENDINGS: dict[str, tuple[Piece, ...]] = {"eof": (), "done": (_sse.DONE,), "hang
 _OWN_ENDING = {"meta.": "done"}
 _DEDICATED = "ocid1.generativeaiendpoint."
 _CATALOGUE = (*said.FAMILIES, "ocid1.generativeaimodel.", _DEDICATED)
+#: What a list where an object belongs, and the like, ends in.
+_MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 
 class GenerativeAI:
@@ -77,7 +80,13 @@ class GenerativeAI:
             return refuse(refused.status, refused.code, refused.message)
         except Unreachable as error:
             return refuse(503, "ServiceUnavailable", str(error))
-        except (AttributeError, KeyError, TypeError) as error:  # a list where an object belongs, and the like
+        except (
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+            RecursionError,
+        ) as error:  # a list where an object belongs, and the like
             return refuse(400, "CannotParseRequest", f"Unable to process the request: {error}")
 
     async def _answer(self, received: Received) -> Plan:
@@ -142,19 +151,26 @@ class GenerativeAI:
         if not isinstance(request, dict) or api_format not in FORMATS:
             raise Refused(400, "CannotParseRequest", f"apiFormat {api_format} is unknown: {', '.join(FORMATS)}")
         check(model, request)
+        check_ranges(request, RANGES[api_format])
         document = await self._ask("/v1/chat/completions", FORMATS[api_format](request), model)
         make = {"GENERIC": said.generic_whole, "COHERE": said.cohere_whole, "COHEREV2": said.cohere_v2_whole}[
             api_format
         ]
-        whole = {"modelId": model, "modelVersion": said.VERSION, "chatResponse": make(model, document, request)}
-        if not request.get("isStream"):
-            return json_plan(200, whole)
-        return self._stream(_events(api_format, model, document, request), whole, model)
+
+        def write() -> Plan:
+            whole = {"modelId": model, "modelVersion": said.VERSION, "chatResponse": make(model, document, request)}
+            if not request.get("isStream"):
+                return json_plan(200, whole)
+            return self._stream(_events(api_format, model, document, request), whole, model)
+
+        return await run_heavy(10 * _length(document), write)
 
     async def _text(self, body: Json, model: str) -> Plan:
         request = body.get("inferenceRequest") or {}
         runtime = str(request.get("runtimeType"))
-        document = await self._ask("/v1/completions", prompt(request), model)
+        asked = prompt(request)
+        check_ranges(request, RANGES["COHERE" if request.get("runtimeType") == "COHERE" else "GENERIC"])
+        document = await self._ask("/v1/completions", asked, model)
         inside = said.text_whole(document, runtime, request["prompt"])
         whole = {"modelId": model, "modelVersion": said.VERSION, "inferenceResponse": inside}
         if not request.get("isStream"):
@@ -162,10 +178,10 @@ class GenerativeAI:
         return self._stream(said.text_events(document, runtime), whole, model)
 
     async def _embed(self, body: Json, model: str) -> Plan:
-        return json_plan(200, vectors.embeddings(body, model))
+        return await run_heavy(len(str(body.get("inputs"))), lambda: json_plan(200, vectors.embeddings(body, model)))
 
     async def _rank(self, body: Json, model: str) -> Plan:
-        return json_plan(200, vectors.ranks(body, model))
+        return await run_heavy(len(str(body.get("documents"))), lambda: json_plan(200, vectors.ranks(body, model)))
 
     def _stream(self, events: Iterable[Json], whole: Json, model: str) -> Plan:
         ending = _ENDINGS[self._ending or _OWN_ENDING.get(said.family(model), "eof")]
@@ -200,6 +216,11 @@ def _document(data: bytes) -> Json:
     except ValueError:
         document = None
     return document if isinstance(document, dict) else {"message": data.decode("utf-8", "replace")}
+
+
+def _length(document: Json) -> int:
+    """About how many characters the choices have."""
+    return sum(len(str(choice)) for choice in document["choices"])
 
 
 def _not_found(model: str) -> Refused:

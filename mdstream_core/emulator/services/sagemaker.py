@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from time import time
 from typing import Any
 
-from mdstream_core import _json
+from mdstream_core.emulator._bounds import read_json
 from mdstream_core.emulator._frames import EVENT_STREAM, part
-from mdstream_core.emulator._plan import Plan, gathered
+from mdstream_core.emulator._plan import Plan, gathered, json_plan
 from mdstream_core.emulator._received import Received
 from mdstream_core.emulator._sigv4 import AWSKey, NotSigned, SigV4
 from mdstream_core.emulator.brain import Brain
 from mdstream_core.emulator.container import Container, Limits, Server, Unreachable
+from mdstream_core.emulator.container._errors import ContainerRefusal
 from mdstream_core.emulator.faults._frames import aws, model_error
 from mdstream_core.emulator.services._sagemaker_containers import CONTAINERS
 
@@ -86,7 +87,10 @@ class SageMakerRuntime:
     async def _invoke(self, received: Received, name: str, door: str) -> Plan:
         host, server = self._hosts[name]
         request = _read(received.body)
-        plan = await host(server, received, request if isinstance(request, dict) else {})
+        try:
+            plan = await host(server, received, request if isinstance(request, dict) else {})
+        except ContainerRefusal as refusal:
+            plan = json_plan(refusal.status, {"error": refusal.message, "error_type": "validation"})
         if plan.status >= 400:
             body = b"".join((await gathered(plan)).bytes)
             return model_error(plan.status, body.decode("utf-8", "replace"))
@@ -101,7 +105,7 @@ class SageMakerRuntime:
 
 def _read(body: bytes) -> Any:
     try:
-        return _json.loads(body)
+        return read_json(body)
     except ValueError:
         return None
 

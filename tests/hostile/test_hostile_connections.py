@@ -1,0 +1,277 @@
+"""Connections to a server that means harm: what is left on them, TLS, proxies, redirects, and refusals without end."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from _asking import Turning
+from _hostile import (
+    CHUNKED,
+    DONE,
+    END,
+    HI,
+    OK,
+    QUESTION,
+    STOP,
+    STREAM,
+    WHOLE,
+    Ask,
+    ask_sync,
+    both,
+    chunk,
+    drip,
+    event,
+    everywhere,
+    flood,
+    say,
+)
+from _raw_server import Peer, RawServer, Script
+
+from mdstream_core import AsyncClient, Call, Client, OCIModelDeployment, OpenAIChat, Retry, Timeout
+from mdstream_core.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    MDStreamError,
+    RateLimited,
+    ServerError,
+    ServiceError,
+    StreamInterrupted,
+)
+from mdstream_core.events import Reply
+from mdstream_core.transport import async_http_client, http_client
+
+Hostile = Callable[..., RawServer]
+Tls = tuple[ssl.SSLContext, ssl.SSLContext, Path]
+
+
+def whole(text: str) -> bytes:
+    """A whole answer."""
+    return CHUNKED + chunk(event(text)) + chunk(STOP) + chunk(DONE) + END
+
+
+POISON = whole("poison")
+
+
+def poisoning(extra: bytes, late: float) -> Script:
+    """A script: a whole answer, and something that nobody asked for, in the same segment or a moment later."""
+
+    def script(server: RawServer, peer: Peer) -> None:
+        for _ in range(2):
+            if not (request := peer.request()):
+                return
+            server.requests.append(request)
+            number = len(server.requests)
+            answer = whole(f"answer {number}")
+            if late:
+                peer.send(answer)
+                time.sleep(late)
+                peer.send(extra)
+            else:
+                peer.send(answer + extra)
+
+    return script
+
+
+def two_sync(url: str, pause: float) -> list[str]:
+    client = Client(trust_env=False)
+    texts = []
+    for _ in range(2):
+        texts.append(Reply.of(client.stream(_call(url))).text)
+        time.sleep(pause)
+    client.close()
+    return texts
+
+
+def two_async(url: str, pause: float) -> list[str]:
+    async def main() -> list[str]:
+        client = AsyncClient(trust_env=False)
+        texts = []
+        for _ in range(2):
+            texts.append(Reply.of([one async for one in client.stream(_call(url))]).text)
+            await asyncio.sleep(pause)
+        await client.aclose()
+        return texts
+
+    return asyncio.run(main())
+
+
+def _call(url: str) -> Call:
+    where = OCIModelDeployment(f"{url}/ocid1.x")
+    return Call(where, OpenAIChat(), QUESTION, stream=True, retry=Retry(0), timeout=Timeout(read=5, total=10))
+
+
+@pytest.mark.parametrize("two", [two_sync, two_async])
+@pytest.mark.parametrize("late", [0.0, 0.05], ids=["behind the answer", "on the idle connection"])
+@pytest.mark.parametrize("extra", [POISON, POISON[:40], b"\r\n", b"\0" * 100, END], ids=["an answer", "half of one", "a line end", "zeros", "a last chunk"])  # fmt: skip
+def test_an_answer_that_nobody_asked_for_reaches_nobody(
+    hostile: Hostile, two: Callable[[str, float], list[str]], late: float, extra: bytes
+) -> None:
+    """
+    Response splitting, or a server that answers twice: the next question gets its own answer.
+    """
+    assert ["answer 1", "answer 2"] == two(hostile(poisoning(extra, late)).url, 4 * late)
+
+
+# TLS
+
+
+@both
+@everywhere
+@pytest.mark.parametrize("garbage", [b"HTTP/1.1 200 OK\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x28", b"\0" * 4_096, b"\x16\x03\x03\xff\xff"])  # fmt: skip
+def test_garbage_instead_of_tls(hostile: Hostile, ask: Ask, platform: str, garbage: bytes) -> None:
+    """
+    The service was not reached, whatever it was that answered.
+    """
+
+    def script(server: RawServer, peer: Peer) -> None:
+        peer.sock.recv(65_536)
+        peer.send(garbage)
+
+    outcome = ask(hostile(script).url.replace("http", "https"), platform, timeout=Timeout(connect=5, total=10))
+
+    assert isinstance(outcome.error, ConnectionFailed), outcome.error
+    assert outcome.is_bounded()
+
+
+@both
+def test_a_handshake_that_never_comes(hostile: Hostile, ask: Ask) -> None:
+    """
+    The time to connect bounds TLS too.
+    """
+    url = hostile(lambda server, peer: server.note(peer.sees_end(20))).url.replace("http", "https")
+    outcome = ask(url, timeout=Timeout(connect=0.4, total=10))
+
+    assert isinstance(outcome.error, ConnectionFailed), outcome.error
+    assert outcome.is_bounded()
+
+
+@both
+@everywhere
+def test_a_wrong_certificate_gets_no_question(hostile: Hostile, tls: Tls, ask: Ask, platform: str) -> None:
+    """
+    The question, and the credential in it, is not sent.
+    """
+    server = hostile(say(WHOLE), tls=tls[0])
+    outcome = ask(server.url, platform)
+
+    assert isinstance(outcome.error, ConnectionFailed), outcome.error
+    assert "certificate" in str(outcome.error).lower()
+    assert [] == server.requests
+
+
+TRUNCATED: dict[str, bytes] = {
+    "a body that ends with the connection": STREAM + b"\r\n" + HI,
+    "chunks": CHUNKED + chunk(HI),
+    "a length": STREAM + b"content-length: 999\r\n\r\n" + HI,
+}
+
+
+@both
+@pytest.mark.parametrize("wire", TRUNCATED.values(), ids=TRUNCATED)
+def test_tls_that_is_cut_is_no_end(hostile: Hostile, tls: Tls, ask: Ask, wire: bytes) -> None:
+    """
+    A connection that somebody cuts, without TLS' own goodbye, does not make an answer whole.
+    """
+    server = hostile(say(wire), tls=tls[0])
+    make = http_client if ask is ask_sync else async_http_client
+    outcome = ask(server.url, http=make(verify=tls[1], trust_env=False))
+
+    assert isinstance(outcome.error, StreamInterrupted), outcome.error
+    assert "Hi" == outcome.text
+
+
+# redirects, credentials, waits
+
+
+def refusing(status: bytes, fields: bytes = b"") -> Script:
+    """A script that refuses every question of a connection."""
+
+    def script(server: RawServer, peer: Peer) -> None:
+        while request := peer.request():
+            server.requests.append(request)
+            peer.send(b"HTTP/1.1 %b\r\n%bcontent-length: 2\r\n\r\n{}" % (status, fields))
+
+    return script
+
+
+@both
+@everywhere
+@pytest.mark.parametrize("status", [b"301 Moved", b"302 Found", b"303 See Other", b"307 Temporary", b"308 Permanent"])
+def test_a_redirect_is_not_followed(hostile: Hostile, ask: Ask, platform: str, status: bytes) -> None:
+    """
+    Neither in a circle nor to another host, which would get the credential.
+    """
+    other = hostile(say(WHOLE))
+    location = f"location: {other.url}/x\r\n".encode()
+    server = hostile(refusing(status, location))
+    outcome = ask(server.url, platform, auth=Turning(), retry=Retry(2, base=0.001))
+
+    assert isinstance(outcome.error, ServiceError), outcome.error
+    assert (1, 0) == (len(server.requests), other.connections)
+
+
+@both
+@everywhere
+def test_a_401_without_end_is_asked_twice(hostile: Hostile, ask: Ask, platform: str) -> None:
+    """
+    A key is renewed once.
+    """
+    signer = Turning()
+    server = hostile(refusing(b"401 Unauthorized"))
+    outcome = ask(server.url, platform, auth=signer, retry=Retry(5, base=0.001))
+
+    assert isinstance(outcome.error, AuthenticationError), outcome.error
+    assert (2, 1) == (len(server.requests), signer.renewals)
+
+
+@both
+@everywhere
+@pytest.mark.parametrize("wait", [b"1000000000", b"99999999999999999999999", b"Fri, 31 Dec 9999 23:59:59 GMT", b"-5", b"nan", b"inf", b"1e9", b"\xff", b""])  # fmt: skip
+def test_no_wait_is_longer_than_a_call(hostile: Hostile, ask: Ask, platform: str, wait: bytes) -> None:
+    """
+    `Retry-After` asks for an age, or for nothing that can be read.
+    """
+    server = hostile(refusing(b"429 Too Many Requests", b"retry-after: %b\r\n" % wait))
+    outcome = ask(server.url, platform, retry=Retry(1, base=0.001), timeout=Timeout(read=5, total=3))
+
+    assert isinstance(outcome.error, RateLimited | ServerError), outcome.error
+    assert len(server.requests) <= 2
+    assert outcome.is_bounded()
+
+
+# proxies
+
+LYING: dict[str, tuple[Script, tuple[type[MDStreamError], ...]]] = {
+    "a tunnel into garbage": (say(OK + b"\r\n", b"garbage" * 100), (ConnectionFailed,)),
+    "an answer instead of a tunnel": (say(WHOLE), (ConnectionFailed,)),
+    "a tunnel that is closed": (say(OK + b"\r\n"), (ConnectionFailed,)),
+    "a head without end": (flood(OK, b"x: y\r\n"), (ConnectionFailed,)),
+    "a head, byte by byte": (drip(OK + b"x: ", b"y"), (ConnectionFailed, MDStreamError)),
+    "a switch of protocols": (say(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), (ConnectionFailed,)),
+    "a redirect": (say(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"), (ConnectionFailed, ServiceError)),
+    "407, always": (refusing(b"407 Proxy Authentication Required"), (ConnectionFailed, ServiceError)),
+    "another protocol": (say(b"SSH-2.0-OpenSSH_9.6\r\n"), (ConnectionFailed,)),
+    "nothing": (say(end="wait"), (ConnectionFailed, MDStreamError)),
+}  # fmt: skip
+
+
+@both
+@pytest.mark.parametrize(("script", "kinds"), LYING.values(), ids=LYING)
+def test_a_proxy_that_lies_about_its_tunnel(
+    hostile: Hostile, tls: Tls, ask: Ask, script: Script, kinds: tuple[type[MDStreamError], ...]
+) -> None:
+    """
+    The service is not reached; the proxy reads no question and no credential.
+    """
+    proxy = hostile(script)
+    make = http_client if ask is ask_sync else async_http_client
+    http = make(proxy=proxy.url, verify=tls[1], trust_env=False)
+    limits = Timeout(connect=1, read=1, total=2)
+    outcome = ask("https://127.0.0.1:9", http=http, auth=Turning(), timeout=limits)
+
+    assert isinstance(outcome.error, kinds), outcome.error
+    assert all(request.startswith(b"CONNECT ") and b"key 1" not in request for request in proxy.requests)
+    assert outcome.is_bounded()

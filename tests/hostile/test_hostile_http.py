@@ -1,0 +1,215 @@
+"""HTTP from a server that means harm: too slow, too much, never ending, or lying about how much there is."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+from _hostile import (
+    CHUNKED,
+    DONE,
+    END,
+    HI,
+    OK,
+    PLATFORMS,
+    STOP,
+    STREAM,
+    WHOLE,
+    Ask,
+    both,
+    chunk,
+    drip,
+    everywhere,
+    flood,
+    say,
+)
+from _raw_server import RawServer, Script
+
+from mdstream_core import Timeout
+from mdstream_core.errors import (
+    ConnectionFailed,
+    MalformedStream,
+    MDStreamError,
+    StreamInterrupted,
+    StreamStalled,
+)
+
+Hostile = Callable[..., RawServer]
+SHORT = Timeout(read=0.4, total=0.8)
+
+
+def headers() -> Iterator[bytes]:
+    return (b"x-%d: y\r\n" % number for number in count())
+
+
+#: name: (what the server does, the text that is kept)
+SLOW: dict[str, tuple[Script, str]] = {
+    "nothing at all": (say(end="wait"), ""),
+    "a head, byte by byte": (drip(OK + b"x: ", b"y"), ""),
+    "a status line, byte by byte": (drip(b"HTTP/1.1 200 ", b"O"), ""),
+    "header fields without end": (drip(OK, headers()), ""),
+    "interim answers without end": (drip(b"", b"HTTP/1.1 102 Processing\r\n\r\n"), ""),
+    "a chunk, byte by byte": (drip(CHUNKED + chunk(HI) + b"ffff\r\n", b"x"), "Hi"),
+    "a chunk size, byte by byte": (drip(CHUNKED + chunk(HI), b"0"), "Hi"),
+    "a chunk extension, byte by byte": (drip(CHUNKED + chunk(HI) + b"5;", b"x"), "Hi"),
+    "trailers, byte by byte": (drip(CHUNKED + chunk(HI) + b"0\r\nx: ", b"y"), "Hi"),
+    "trailers without end": (drip(CHUNKED + chunk(HI) + b"0\r\n", headers()), "Hi"),
+    "comments": (drip(CHUNKED + chunk(HI), chunk(b": ping\n\n")), "Hi"),
+    "empty lines": (drip(CHUNKED + chunk(HI), chunk(b"\n")), "Hi"),
+    "events without data": (drip(CHUNKED + chunk(HI), chunk(b"event: ping\nid: 1\n\n")), "Hi"),
+    "a body without length, byte by byte": (drip(STREAM + b"\r\n" + HI, b":"), "Hi"),
+    "100 GB of which a byte comes now and then": (drip(STREAM + b"content-length: 100000000000\r\n\r\n" + HI, b":"), "Hi"),
+}  # fmt: skip
+
+
+@both
+@pytest.mark.parametrize(("script", "text"), SLOW.values(), ids=SLOW)
+def test_a_slow_server_is_left(hostile: Hostile, ask: Ask, script: Script, text: str) -> None:
+    """
+    Bytes that bring nothing do not count: the limits hold, and what was received is kept.
+    """
+    outcome = ask(hostile(script).url, timeout=SHORT)
+
+    assert isinstance(outcome.error, StreamStalled), outcome.error
+    assert text == outcome.text
+    assert outcome.is_bounded()
+
+
+@both
+@everywhere
+@pytest.mark.parametrize("pause", [0.002, 0.1])
+def test_an_answer_without_end_ends_with_the_time_of_the_call(
+    hostile: Hostile, ask: Ask, platform: str, pause: float
+) -> None:
+    """
+    Good tokens for ever: `Timeout.total` ends them on every platform, and they are all kept.
+    """
+    _, head, frame = PLATFORMS[platform]
+    outcome = ask(hostile(drip(head, chunk(frame(HI)), pause)).url, platform, timeout=Timeout(read=5, total=0.6))
+
+    assert isinstance(outcome.error, StreamStalled), outcome.error
+    assert outcome.text.startswith("HiHi")
+    assert outcome.is_bounded()
+
+
+#: name: (what the server does, the error)
+FLOODS: dict[str, tuple[Script, type[MDStreamError]]] = {
+    "one header": (flood(OK + b"x: ", b"y"), ConnectionFailed),
+    "header fields": (flood(OK, b"x: y\r\n"), ConnectionFailed),
+    "a status line": (flood(b"HTTP/1.1 200 ", b"O"), ConnectionFailed),
+    "interim answers": (flood(b"", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"), ConnectionFailed),
+    "a chunk extension": (flood(CHUNKED + chunk(HI) + b"5;", b"x"), StreamInterrupted),
+    "a chunk size": (flood(CHUNKED + chunk(HI), b"0"), StreamInterrupted),
+    "a trailer": (flood(CHUNKED + chunk(HI) + b"0\r\nx: ", b"y"), StreamInterrupted),
+    "trailers": (flood(CHUNKED + chunk(HI) + b"0\r\n", b"x: y\r\n"), StreamInterrupted),
+    "one line": (flood(CHUNKED + chunk(HI), chunk(b"data: " + b"x" * 65_536)), MalformedStream),
+    "one event": (flood(CHUNKED + chunk(HI), chunk((b"data: " + b"x" * 1_000 + b"\n") * 65)), MalformedStream),
+    "a line of a body without length": (flood(STREAM + b"\r\n" + HI, b"x" * 65_536), MalformedStream),
+}  # fmt: skip
+
+
+@both
+@pytest.mark.parametrize(("script", "kind"), FLOODS.values(), ids=FLOODS)
+def test_a_flood_is_stopped(hostile: Hostile, ask: Ask, script: Script, kind: type[MDStreamError]) -> None:
+    """
+    A quarter of a gigabyte is on offer; the client takes its limit of it, and says what was wrong.
+    """
+    outcome = ask(hostile(script).url, memory=True, timeout=Timeout(read=10, total=15))
+
+    assert isinstance(outcome.error, kind), outcome.error
+    assert outcome.text in {"", "Hi"}
+    assert outcome.is_bounded()
+
+
+#: name: (the bytes of the answer, the error, the text that is kept)
+LIES: dict[str, tuple[bytes, type[MDStreamError], str]] = {
+    "nothing": (b"", ConnectionFailed, ""),
+    "half a head": (OK + b"content-ty", ConnectionFailed, ""),
+    "another protocol": (b"SSH-2.0-OpenSSH_9.6\r\n", ConnectionFailed, ""),
+    "a length that is too long": (STREAM + b"content-length: 9999\r\n\r\n" + HI, StreamInterrupted, "Hi"),
+    "100 GB that end": (STREAM + b"content-length: 100000000000\r\n\r\n" + HI, StreamInterrupted, "Hi"),
+    "a length that is too short": (STREAM + b"content-length: %d\r\n\r\n" % len(HI) + HI + STOP, StreamInterrupted, "Hi"),
+    "a negative length": (STREAM + b"content-length: -5\r\n\r\n" + HI, ConnectionFailed, ""),
+    "a length beyond 64 bits": (STREAM + b"content-length: 99999999999999999999999\r\n\r\n" + HI, ConnectionFailed, ""),
+    "two lengths": (STREAM + b"content-length: 3\r\ncontent-length: 4\r\n\r\n" + HI, ConnectionFailed, ""),
+    "a length that is a list": (STREAM + b"content-length: 3, 3\r\n\r\n" + HI, ConnectionFailed, ""),
+    "a chunk size beyond 64 bits": (CHUNKED + chunk(HI) + b"fffffffffffffffffff\r\nx", StreamInterrupted, "Hi"),
+    "a chunk of exabytes": (CHUNKED + chunk(HI) + b"7fffffffffffffff\r\nx", StreamInterrupted, "Hi"),
+    "a negative chunk size": (CHUNKED + chunk(HI) + b"-5\r\nhello\r\n", StreamInterrupted, "Hi"),
+    "a chunk size in another base": (CHUNKED + chunk(HI) + b"0x5\r\nhello\r\n", StreamInterrupted, "Hi"),
+    "a chunk that is longer than it says": (CHUNKED + chunk(HI) + b"2\r\nhello\r\n", StreamInterrupted, "Hi"),
+    "a NUL in a header": (OK + b"x: a\0b\r\n\r\n", ConnectionFailed, ""),
+    "a space before the colon": (OK + b"x : y\r\n\r\n", ConnectionFailed, ""),
+    "a field without a name": (OK + b": y\r\n\r\n", ConnectionFailed, ""),
+    "a folded header": (OK + b"x: a\r\n b\r\n\r\n", ConnectionFailed, ""),
+    "line ends without CR": (STREAM.replace(b"\r\n", b"\n") + b"content-length: %d\n\n" % len(HI) + HI, ConnectionFailed, ""),
+    "a lone CR in a header": (OK + b"x: a\rset-cookie: b\r\n\r\n", ConnectionFailed, ""),
+    "a cut within the trailers": (CHUNKED + chunk(HI) + chunk(STOP) + chunk(DONE) + b"0\r\nx: y\r\n", StreamInterrupted, "Hi"),
+    "no last chunk": (CHUNKED + chunk(HI) + chunk(STOP) + chunk(DONE), StreamInterrupted, "Hi"),
+}  # fmt: skip
+
+
+@both
+@pytest.mark.parametrize(("wire", "kind", "text"), LIES.values(), ids=LIES)
+def test_an_answer_that_lies_is_an_error(
+    hostile: Hostile, ask: Ask, wire: bytes, kind: type[MDStreamError], text: str
+) -> None:
+    """
+    Whatever was readable is kept, and nothing of it passes for a whole answer.
+    """
+    outcome = ask(hostile(say(wire)).url)
+
+    assert isinstance(outcome.error, kind), outcome.error
+    assert text == outcome.text
+    assert outcome.is_bounded()
+
+
+#: Odd, and readable: what is read is the same, and nothing else appears in it.
+ODD: dict[str, bytes] = {
+    "both lengths": STREAM + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n" + WHOLE.partition(b"\r\n\r\n")[2],
+    "interim answers": b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 50 + WHOLE,
+    "another answer behind it": WHOLE + WHOLE.replace(b"Hi", b"No"),
+    "bytes behind it": WHOLE + b"\0" * 1_000,
+    "chunk extensions": CHUNKED + b"%x;a=b\r\n%b\r\n" % (len(HI), HI) + chunk(STOP) + chunk(DONE) + END,
+    "one byte in each chunk": CHUNKED + b"".join(chunk(bytes([byte])) for byte in HI + STOP + DONE) + END,
+}  # fmt: skip
+
+
+@both
+@pytest.mark.parametrize("wire", ODD.values(), ids=ODD)
+def test_an_odd_answer_reads_as_it_should(hostile: Hostile, ask: Ask, wire: bytes) -> None:
+    """
+    Chunks go before a length, and what stands behind an answer is not a part of it.
+    """
+    outcome = ask(hostile(say(wire, end="wait")).url)
+
+    assert (None, "Hi") == (outcome.error, outcome.text)
+
+
+@both
+@everywhere
+@pytest.mark.parametrize("end", ["close", "reset", "shut"])
+def test_a_connection_that_ends_in_the_middle(hostile: Hostile, ask: Ask, platform: str, end: str) -> None:
+    """
+    Closed, reset or half closed: interrupted, with the words so far, on every platform.
+    """
+    _, head, frame = PLATFORMS[platform]
+    outcome = ask(hostile(say(head + chunk(frame(HI)), end=end)).url, platform)
+
+    assert isinstance(outcome.error, StreamInterrupted), outcome.error
+    assert "Hi" == outcome.text
+    assert outcome.is_bounded()
+
+
+@both
+@everywhere
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_server_that_hangs_up_at_once(hostile: Hostile, ask: Ask, platform: str, reset: bool) -> None:
+    """
+    Right after it accepted, before a byte of the question was read.
+    """
+    server = hostile(lambda server, peer: peer.reset() if reset else None)
+    outcome = ask(server.url, platform)
+
+    assert isinstance(outcome.error, ConnectionFailed), outcome.error
+    assert server.connections <= 2, "a connection that never answered is tried once more at most"
+    assert outcome.is_bounded()

@@ -1,0 +1,507 @@
+"""Small requests that ask for much: the emulator refuses them as a service would, and goes on serving others."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from _raw_client import HELLO, Heard, ask, connect, hear, request
+
+from mdstream_core.emulator import Emulator
+from mdstream_core.emulator import _bounds as bounds
+from mdstream_core.emulator.brain import reply
+
+HUGE = 10**9
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Emulator]:
+    with Emulator() as cloud:
+        yield cloud
+
+
+def is_alive(cloud: Emulator) -> bool:
+    """Whether the next client is served."""
+    return ask(cloud.openai_url + "/models", method="GET").status == 200
+
+
+# fields
+
+#: A field, a value that no service takes.
+CHAT: list[tuple[str, Any]] = [
+    ("n", HUGE), ("n", 129), ("n", 0), ("n", -1), ("n", 1.5), ("n", "3"), ("n", True), ("n", []), ("n", 10**30),
+    ("max_tokens", -1), ("max_tokens", 10**12), ("max_tokens", 2.5), ("max_tokens", "many"),
+    ("max_completion_tokens", 10**12), ("max_completion_tokens", -5),
+    ("temperature", -0.1), ("temperature", 2.1), ("temperature", "hot"), ("temperature", 10**400),
+    ("top_p", 1.5), ("top_p", -1), ("presence_penalty", 3), ("frequency_penalty", -3),
+    ("top_logprobs", 21), ("top_logprobs", HUGE), ("top_logprobs", -1), ("logprobs", 10**6), ("logprobs", "all"),
+    ("stop", ["a"] * 65), ("stop", [1]), ("stop", {"a": 1}), ("messages", {}), ("messages", "Hello"), ("messages", [[]]),
+    ("messages", [HELLO["messages"][0]] * 2_049), ("messages", [{"role": "user", "content": 5}]),
+    ("messages", [{"role": "user", "content": "x" * 1_048_577}]), ("messages", [{"role": 1, "content": ""}]),
+    ("messages", [{"role": "assistant", "tool_calls": 7}]), ("tools", [{"type": "function"}] * 129), ("tools", [1]),
+    ("tools", [{"function": "f"}]), ("tools", {}), ("stream", "yes"), ("response_format", []), ("model", 5),
+    ("guided_json", {"type": "array", "minItems": HUGE}), ("guided_json", {"type": "string", "minLength": HUGE}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), CHAT, ids=[f"{name}={str(value)[:20]}" for name, value in CHAT])
+def test_a_chat_that_asks_for_too_much_is_refused(cloud: Emulator, name: str, value: Any) -> None:
+    """
+    400 in the server's envelope, and at once.
+    """
+    heard = ask(cloud.openai_url + "/chat/completions", json.dumps({**HELLO, "stream": False, name: value}).encode())
+
+    assert 400 == heard.status
+    assert heard.json["error"]["message"]
+
+
+def test_the_refusal_names_the_parameter(cloud: Emulator) -> None:
+    """
+    In `param`, as OpenAI's.
+    """
+    error = ask(cloud.openai_url + "/chat/completions", {**HELLO, "n": HUGE}).json["error"]
+
+    assert "n must be at most 128, got 1000000000. (parameter=n, value=1000000000)" == error["message"]
+    assert ("n", 400) == (error["param"], error["code"])
+
+
+#: route: (a healthy body, what is wrong with it)
+OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "completions, best_of": ("/completions", {"prompt": "Hi", "best_of": HUGE}),
+    "completions, n": ("/completions", {"prompt": "Hi", "n": HUGE}),
+    "completions, prompts and n": ("/completions", {"prompt": ["Hi"] * 100, "n": 2}),
+    "completions, logprobs": ("/completions", {"prompt": "Hi", "logprobs": HUGE}),
+    "embeddings, dimensions": ("/embeddings", {"input": "Hi", "dimensions": HUGE}),
+    "embeddings, negative": ("/embeddings", {"input": "Hi", "dimensions": -1}),
+    "embeddings, texts": ("/embeddings", {"input": ["Hi"] * 2_049}),
+    "embeddings, text": ("/embeddings", {"input": ["x" * 700_000] * 2}),
+    "embeddings, kinds": ("/embeddings", {"input": [{}]}),
+    "rerank, documents": ("/rerank", {"query": "Hi", "documents": ["x"] * 1_001}),
+    "rerank, kinds": ("/rerank", {"query": "Hi", "documents": [1]}),
+    "rerank, query": ("/rerank", {"query": {}, "documents": ["x"]}),
+    "score": ("/score", {"text_1": ["a"] * 1_500, "text_2": ["b"] * 1_500}),
+}
+
+
+@pytest.mark.parametrize(("route", "body"), OTHERS.values(), ids=OTHERS)
+def test_the_other_routes_are_bounded_too(cloud: Emulator, route: str, body: dict[str, Any]) -> None:
+    """
+    Prompts, vectors, documents.
+    """
+    heard = ask(cloud.openai_url + route, body)
+
+    assert 400 == heard.status
+    assert heard.json["error"]["message"]
+
+
+def genai(cloud: Emulator, action: str, model: str, **body: Any) -> Heard:
+    mode = {"servingType": "ON_DEMAND", "modelId": model}
+    whole = {"compartmentId": cloud.oci_generative_ai.compartment_id, "servingMode": mode, **body}
+    return ask(f"{cloud.oci_generative_ai.endpoint}/20231130/actions/{action}", whole)
+
+
+GENERIC: dict[str, Any] = {
+    "apiFormat": "GENERIC",
+    "messages": [{"role": "USER", "content": [{"type": "TEXT", "text": "Hello"}]}],
+}
+COHERE: dict[str, Any] = {"apiFormat": "COHERE", "message": "Hello"}
+NATIVE: list[tuple[str, Any]] = [
+    ("numGenerations", HUGE), ("numGenerations", 6), ("numGenerations", 1.5), ("maxTokens", -1), ("maxTokens", 10**12),
+    ("maxCompletionTokens", HUGE), ("temperature", 2.5), ("temperature", "hot"), ("topP", 2), ("topK", HUGE), ("logProbs", HUGE),
+    ("stop", ["a"] * 65), ("stop", "a"), ("frequencyPenalty", 5), ("messages", []), ("messages", {}), ("messages", [5]),
+    ("tools", [{"type": "FUNCTION", "name": "f"}] * 129), ("toolChoice", "AUTO"), ("responseFormat", 5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), NATIVE, ids=[f"{name}={str(value)[:20]}" for name, value in NATIVE])
+def test_oci_generative_ai_refuses_in_its_own_names(cloud: Emulator, name: str, value: Any) -> None:
+    """
+    In OCI's envelope, with the name of OCI's field.
+    """
+    heard = genai(cloud, "chat", "xai.grok-4", chatRequest={**GENERIC, name: value})
+
+    assert heard.status == (200 if (name, value) == ("messages", []) else 400)
+    assert heard.status == 200 or set(heard.json) == {"code", "message"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("maxTokens", HUGE), ("temperature", 6), ("topK", 501), ("stopSequences", ["a"] * 65), ("documents", [{}] * 1_001), ("chatHistory", {}), ("chatHistory", [5]), ("tools", 5)],
+)  # fmt: skip
+def test_so_does_the_format_of_cohere(cloud: Emulator, name: str, value: Any) -> None:
+    """
+    The same; its temperature may go up to 5.
+    """
+    refused = genai(cloud, "chat", "cohere.command-a-03-2025", chatRequest={**COHERE, name: value})
+
+    assert (400, {"code", "message"}) == (refused.status, set(refused.json))
+    assert 200 == genai(cloud, "chat", "cohere.command-a-03-2025", chatRequest={**COHERE, "temperature": 5}).status
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("embedText", {"inputs": ["a"], "outputDimensions": HUGE}),
+        ("embedText", {"inputs": ["a"], "outputDimensions": -1}),
+        ("embedText", {"inputs": ["a"] * 97}),
+        ("embedText", {"inputs": [5]}),
+        ("rerankText", {"input": "a", "documents": ["b"] * 1_001}),
+        ("rerankText", {"input": "a", "documents": ["b" * 700_000] * 2}),
+        ("generateText", {"inferenceRequest": {"runtimeType": "LLAMA", "prompt": "a", "numGenerations": HUGE}}),
+        ("generateText", {"inferenceRequest": {"runtimeType": "COHERE", "prompt": "a", "maxTokens": HUGE}}),
+        ("generateText", {"inferenceRequest": 5}),
+        ("chat", {"chatRequest": []}),
+    ],
+)
+def test_its_other_actions_too(cloud: Emulator, action: str, body: dict[str, Any]) -> None:
+    """
+    400, in OCI's envelope.
+    """
+    heard = genai(cloud, action, "cohere.embed-v4.0" if "embed" in action else "meta.llama-3", **body)
+
+    assert (400, {"code", "message"}) == (heard.status, set(heard.json))
+
+
+PARAMETERS: list[tuple[str, Any]] = [
+    ("best_of", HUGE), ("best_of", 3), ("max_new_tokens", -1), ("max_new_tokens", 10**12), ("max_new_tokens", "9"),
+    ("details", "yes"), ("top_n_tokens", 6), ("temperature", -1), ("top_p", 2), ("top_k", 0), ("seed", -1),
+    ("stop", ["a"] * 65), ("stop", "a"), ("truncate", 0), ("repetition_penalty", 0), ("do_sample", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), PARAMETERS, ids=[f"{name}={str(value)[:20]}" for name, value in PARAMETERS])
+@pytest.mark.parametrize(
+    ("endpoint", "status"), [("tgi", 422), ("lmi", 424), ("lmi-rolling", 424), ("lmi-dynamic", 424)]
+)
+def test_tgi_and_lmi_refuse_their_own_parameters(
+    cloud: Emulator, endpoint: str, status: int, name: str, value: Any
+) -> None:
+    """
+    In the container's words, within SageMaker's `ModelError`.
+    """
+    url = f"{cloud.sagemaker.endpoint_url}/endpoints/{endpoint}/invocations"
+    heard = ask(url, {"inputs": "Hello", "parameters": {name: value}})
+
+    assert (424, status) == (heard.status, heard.json["OriginalStatusCode"])
+    assert name in heard.json["OriginalMessage"]
+
+
+def test_maas_has_huaweis_envelope(cloud: Emulator) -> None:
+    """
+    `ModelArts.81001`.
+    """
+    heard = ask(f"{cloud.modelarts.maas}/chat/completions", {**HELLO, "n": HUGE})
+
+    assert (400, "ModelArts.81001") == (heard.status, heard.json["error_code"])
+    assert "n must be at most 128" in heard.json["error_msg"]
+
+
+# documents
+
+
+def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
+    return b'{"messages": ' + (opening * depth + closing * depth).encode() + b"}"
+
+
+SHAPES: dict[str, bytes] = {
+    "nested lists": nested(100),
+    "nested objects": nested(500, '{"a":', "}").replace(b":}", b":1}"),
+    "nested too deeply for a parser": nested(100_000),
+    "many lists": b'{"a": [' + b"[]," * 300_000 + b"[]]}",
+    "many objects": b'{"a": [' + b"{}," * 300_000 + b"{}]}",
+    "many numbers": b'{"a": [' + b"1," * 2_100_000 + b"1]}",
+    "a long text": b'{"messages": [{"role": "user", "content": "' + b"x" * 1_100_000 + b'"}]}',
+    "long texts": b'{"messages": [' + b",".join([b'{"role": "user", "content": "' + b"x" * 1_000_000 + b'"}'] * 5) + b"]}",
+    "a number of 5,000 digits": b'{"n": ' + b"9" * 5_000 + b"}",
+    "no UTF-8": b'{"messages": "\xff\xfe',
+    "nothing": b"null",
+}  # fmt: skip
+PLACES: dict[str, Callable[[Emulator], str]] = {
+    "model server": lambda cloud: cloud.openai_url + "/chat/completions",
+    "OCI model deployment": lambda cloud: cloud.endpoint + "/predict",
+    "OCI Generative AI": lambda cloud: cloud.oci_generative_ai.endpoint + "/20231130/actions/chat",
+    "SageMaker": lambda cloud: f"{cloud.sagemaker.endpoint_url}/endpoints/emulated/invocations",
+    "ModelArts": lambda cloud: cloud.modelarts.endpoint + "/v1/chat/completions",
+    "IAM": lambda cloud: cloud.modelarts.iam + "/v3/auth/tokens",
+}
+
+
+@pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_document_beyond_the_limits_is_refused(
+    cloud: Emulator, place: Callable[[Emulator], str], body: bytes
+) -> None:
+    """
+    Too deep, too full or too long: refused before anybody computes with it, at every service.
+    """
+    heard = ask(place(cloud), body)
+
+    assert heard.status in {400, 413, 422, 424}
+    assert is_alive(cloud)
+
+
+#: What the rules of the built-in model would chew on for long.
+CHEWY = {
+    "digits": "1" * 1_000_000, "a word": "a" * 1_000_000, "spaces": "Query" + " " * 1_000_000 + "x", "lines": "x" + "\n" * 1_000_000 + "x",
+    "braces": "JSON " + '{"a":' * 150_000, "count": "count " * 160_000, "sums": "1+" * 400_000, "ands": "x and " * 160_000,
+    "names": "In A, B, " * 100_000, "mail": "a.b@" * 250_000, "quotes": "“x " * 300_000, "haikus": "999999999999 haikus",
+    "a count": "count from 1 to 99999999999999", "a long count": "count to " + "9" * 5_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CHEWY.values(), ids=CHEWY)
+def test_the_built_in_model_reads_any_text_in_no_time(text: str) -> None:
+    """
+    The cost does not grow with the square of a text, and the answer has a bound.
+    """
+    described = {"type": "object", "properties": {name: {"type": "string"} for name in ("city", "mail", "a")}}
+    tool = {"type": "function", "function": {"name": "find", "description": "Find a city", "parameters": described}}
+    begun = time.process_time()
+    answers = [reply({"messages": [{"role": "user", "content": text}], **more}) for more in ({}, {"tools": [tool]})]
+
+    assert time.process_time() - begun < 8  # it takes a tenth of that
+    assert max(answer.size for answer in answers) < bounds.MAX_OUTPUT_TOKENS
+
+
+SCHEMAS: dict[str, Any] = {
+    "items of items": {"type": "array", "minItems": 100, "items": {"type": "array", "minItems": 100, "items": {"type": "array", "minItems": 100}}},
+    "a long text": {"type": "string", "minLength": 10**9},
+    "definitions that double": {"allOf": [{"$ref": "#/d0"}], **{f"d{n}": {"allOf": [{"$ref": f"#/d{n + 1}"}] * 2} for n in range(40)}},
+}  # fmt: skip
+#: What can be answered in spite of it.
+ODD_SCHEMAS: dict[str, Any] = {
+    "itself": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]},
+    "itself, as a property": {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
+}
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
+def test_a_schema_that_asks_for_too_much_is_refused(schema: Any) -> None:
+    """
+    A brain refuses with `ValueError`, which is a 400.
+    """
+    begun = time.process_time()
+    with pytest.raises(ValueError, match=r"schema|cannot be read"):
+        reply({"messages": [{"role": "user", "content": "Hi"}], "guided_json": schema})
+
+    assert time.process_time() - begun < 8
+
+
+@pytest.mark.parametrize("schema", ODD_SCHEMAS.values(), ids=ODD_SCHEMAS)
+def test_a_schema_that_contains_itself_ends(schema: Any) -> None:
+    """
+    At some depth.
+    """
+    assert reply({"messages": [{"role": "user", "content": "Hi"}], "guided_json": schema}).text
+
+
+# responses, connections, records
+
+
+def test_a_response_has_a_bound_of_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    All choices and alternatives together; it ends with `length`.
+    """
+    monkeypatch.setattr("mdstream_core.emulator.container.MAX_OUTPUT_TOKENS", 8_000)
+    words = "word " * 10_000
+    with Emulator(brain=lambda request: words) as cloud:
+        body = {**HELLO, "stream": False, "n": 128, "logprobs": True, "top_logprobs": 20}
+        choices = ask(cloud.openai_url + "/chat/completions", body, silence=60).json["choices"]
+
+    assert {"length"} == {choice["finish_reason"] for choice in choices}
+    assert sum(len(choice["logprobs"]["content"]) for choice in choices) * 21 <= 8_000
+
+
+def test_a_large_answer_does_not_hold_the_others_up() -> None:
+    """
+    It is written on a thread; a small one that is asked for meanwhile comes first.
+    """
+    answers = {"large": "word " * 20_000, "small": "Hi."}
+    with Emulator(brain=lambda request: answers[request["model"]]) as cloud:
+        url = cloud.openai_url + "/chat/completions"
+        with connect(url) as sock:
+            sock.sendall(request(url, {**HELLO, "model": "large"}))
+            small = ask(url, {**HELLO, "model": "small", "stream": False}, silence=30)
+            arrived = time.monotonic()
+            large = hear(sock, silence=30)
+
+    assert (200, "Hi.") == (small.status, small.json["choices"][0]["message"]["content"])
+    assert large.data.endswith(b"0\r\n\r\n")
+    assert time.monotonic() >= arrived
+
+
+def test_records_keep_to_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The oldest go; the newest stays, however large it is.
+    """
+    monkeypatch.setattr("mdstream_core.emulator._site.MAX_RECORD_BYTES", 100_000)
+    with Emulator() as cloud:
+        for number in range(12):
+            ask(cloud.openai_url + "/chat/completions", {**HELLO, "user": "x" * 20_000, "seed": number})
+        seeds = [one.json["seed"] for one in cloud.requests]
+        ask(cloud.openai_url + "/chat/completions", {**HELLO, "user": "x" * 200_000, "seed": 99})
+        last = [one.json["seed"] for one in cloud.requests]
+        cloud.reset()
+        ask(cloud.openai_url + "/chat/completions", HELLO)
+        fresh = len(cloud.requests)
+
+    assert [8, 9, 10, 11] == seeds
+    assert ([99], 1) == (last, fresh)
+
+
+HEADS: dict[str, tuple[bytes, int]] = {
+    "a long target": (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n", 431),
+    "a long header": (b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 70_000 + b"\r\n\r\n", 431),
+    "many headers": (b"GET / HTTP/1.1\r\nhost: x\r\n" + b"x: y\r\n" * 101 + b"\r\n", 431),
+    "no HTTP": (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
+    "two lengths": (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx", 400),
+    "a negative length": (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n", 400),
+    "two hosts": (b"GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize(("head", "status"), HEADS.values(), ids=HEADS)
+def test_a_head_beyond_the_limits_is_refused(cloud: Emulator, head: bytes, status: int) -> None:
+    """
+    And the connection is closed.
+    """
+    with connect(cloud.url) as sock:
+        sock.sendall(head)
+        heard = hear(sock)
+
+    assert status == heard.status
+    assert is_alive(cloud)
+
+
+@pytest.mark.parametrize(
+    ("begun", "status"),
+    [
+        (b"", b""),
+        (b"POST / HTTP/1.1\r\nhost:", b"408"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nx", b"408"),
+    ],
+    ids=["nothing", "half a head", "half a body"],
+)
+def test_a_client_that_asks_for_nothing_is_left(begun: bytes, status: bytes) -> None:
+    """
+    Slowly or not at all; a byte now and then changes nothing.
+    """
+    with Emulator(keep_alive=0.5) as cloud, connect(cloud.url) as sock:
+        sock.sendall(begun)
+        with_bytes = threading.Event()
+
+        def drip() -> None:
+            while begun and not with_bytes.wait(0.1):
+                try:
+                    sock.sendall(b"x")
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        heard = hear(sock, silence=10)
+        with_bytes.set()
+        thread.join()
+
+    assert heard.ended in {"closed", "reset"}
+    assert status in heard.data
+
+
+def test_there_is_a_most_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    One more is refused with 503; a place that becomes free is given away again.
+    """
+    monkeypatch.setattr("mdstream_core.emulator._site.MAX_CONNECTIONS", 3)
+    with Emulator() as cloud:
+        socks = [connect(cloud.url) for _ in range(3)]
+        for sock in socks:
+            sock.sendall(request(cloud.openai_url + "/models", method="GET", connection=""))
+            assert sock.recv(100).startswith(b"HTTP/1.1 200")
+        refused = ask(cloud.openai_url + "/models", method="GET")
+        socks.pop().close()
+        end = time.monotonic() + 10
+        while ask(cloud.openai_url + "/models", method="GET").status != 200:
+            assert time.monotonic() < end
+        for sock in socks:
+            sock.close()
+
+    assert 503 == refused.status
+
+
+def test_a_websocket_without_a_question_is_left() -> None:
+    """
+    After the handshake too.
+    """
+    client = pytest.importorskip("websockets.sync.client", reason="websockets comes with mdstream-llm[emulator]")
+    with Emulator(keep_alive=0.5) as cloud:
+        url = f"{cloud.modelarts.websocket_endpoint}/v1/chat/completions"
+        with client.connect(url, proxy=None) as link:
+            begun = time.monotonic()
+            with pytest.raises(Exception, match="close"):
+                link.recv(timeout=10)
+
+    assert time.monotonic() - begun < 9
+
+
+@pytest.mark.parametrize("size", [16 * 1024 * 1024 + 1])
+def test_a_websocket_message_has_a_most(cloud: Emulator, size: int) -> None:
+    """
+    1009, message too big.
+    """
+    client = pytest.importorskip("websockets.sync.client", reason="websockets comes with mdstream-llm[emulator]")
+    url = f"{cloud.modelarts.websocket_endpoint}/v1/chat/completions"
+    with client.connect(url, proxy=None, max_size=None) as link, pytest.raises(Exception, match=r"1009|close"):
+        link.send("x" * size)
+        link.recv(timeout=10)
+
+    assert is_alive(cloud)
+
+
+# where it listens
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "example.invalid"])
+def test_an_address_that_others_reach_is_warned_of(host: str) -> None:
+    """
+    When it is made, before anybody can connect.
+    """
+    with pytest.warns(RuntimeWarning, match="every machine that reaches this address"):
+        Emulator(host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_loopback_is_not(host: str) -> None:
+    """
+    The default is one of them.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Emulator()
+        Emulator(host=host)
+
+
+@pytest.mark.parametrize(("arguments", "warned"), [([], False), (["--host", "0.0.0.0"], True)])
+def test_the_command_says_where_it_listens(arguments: list[str], warned: bool) -> None:
+    """
+    On standard error, in one line; it listens on loopback unless it is told otherwise.
+    """
+    command = [sys.executable, "-m", "mdstream_core.cli", "emulate", "--port", "0", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stderr
+    line = process.stdout.readline()
+    place = urlsplit(line[line.index("http") :].split()[0])
+    with socket.create_connection((place.hostname or "", place.port or 0), timeout=5):
+        pass
+    process.terminate()
+    told = process.communicate(timeout=20)[1]
+
+    assert "127.0.0.1" == place.hostname
+    assert warned is ("mdstream: warning: the emulator listens on 0.0.0.0" in told)

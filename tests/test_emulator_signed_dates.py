@@ -1,0 +1,237 @@
+"""Signatures that are old, doubled or about another body: the signed header is the one that is judged."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Iterator, Sequence
+from email.utils import formatdate
+from urllib.parse import urlsplit
+
+import pytest
+from _raw_client import HELLO, Heard, connect, hear
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from mdstream_core.emulator import Emulator, HuaweiAccount
+
+KEY = rsa.generate_private_key(65537, 2048)
+PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+BODY = json.dumps({**HELLO, "stream": False}).encode()
+DAY = 24 * 3600
+Fields = list[tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Emulator]:
+    account = HuaweiAccount(access_keys={"AK": "SK"}, api_keys=["sk-good"])
+    with Emulator(verify_signatures=PEM, aws_keys={"AK": "SK"}, huawei=account) as cloud:
+        yield cloud
+
+
+def post(url: str, fields: Fields, body: bytes = BODY, method: str = "POST") -> Heard:
+    """Send header fields as they are, repeated ones too."""
+    parts = urlsplit(url)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in [*fields, ("connection", "close")])
+    with connect(url) as sock:
+        sock.sendall(f"{method} {parts.path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body)
+        return hear(sock)
+
+
+# OCI
+
+
+def oci(
+    cloud: Emulator, names: Sequence[str] = ("date",), *, body: bytes = BODY, method: str = "POST", **values: str
+) -> Fields:
+    """Sign the named date headers and all that a request with a body needs; `values` are header fields."""
+    parts = urlsplit(cloud.endpoint + "/predict")
+    fields = {
+        "host": parts.netloc,
+        "content-length": str(len(body)),
+        "content-type": "application/json",
+        "x-content-sha256": base64.b64encode(hashlib.sha256(body).digest()).decode(),
+        **{name.replace("_", "-"): value for name, value in values.items()},
+    }
+    covered = [*names, "(request-target)", "host"]
+    covered += ["content-length", "content-type", "x-content-sha256"] if body else []
+    target = {"(request-target)": f"{method.lower()} {parts.path}"}
+    text = "\n".join(f"{name}: {ours}" for name in covered if (ours := {**fields, **target}.get(name)) is not None)
+    signature = base64.b64encode(KEY.sign(text.encode("latin-1"), PKCS1v15(), SHA256())).decode()
+    listed = " ".join(covered)
+    header = f'Signature algorithm="rsa-sha256",headers="{listed}",keyId="k",signature="{signature}",version="1"'
+    return [*fields.items(), ("authorization", header)]
+
+
+NOW, OLD = formatdate(usegmt=True), formatdate(time.time() - DAY, usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "values", "status"),
+    [
+        (["date"], {"date": NOW}, 200),
+        (["x-date"], {"x_date": NOW}, 200),
+        (["date", "x-date"], {"date": NOW, "x_date": NOW}, 200),
+        (["date"], {"date": NOW, "x_date": OLD}, 200),  # what is not signed says nothing
+        (["date"], {"date": OLD}, 401),
+        (["date"], {"date": OLD, "x_date": NOW}, 401),
+        (["date"], {"date": OLD, "x_oci_date": NOW}, 401),
+        (["date", "x-oci-date"], {"date": OLD, "x_oci_date": NOW}, 401),
+        (["x-date"], {"x_date": OLD, "date": NOW}, 401),
+        (["date", "x-date"], {"date": OLD, "x_date": NOW}, 401),
+        (["date", "x-date"], {"date": NOW, "x_date": OLD}, 401),
+        (["x-oci-date"], {"x_oci_date": NOW}, 401),
+        (["date", "date"], {"date": NOW}, 401),
+        (["date"], {"date": "Fri, 31 Dec 99999 23:59:59 GMT"}, 401),
+        (["date"], {"date": ""}, 401),
+        ([], {"date": NOW}, 401),
+    ],
+)
+def test_oci_judges_the_date_that_is_signed(
+    cloud: Emulator, names: list[str], values: dict[str, str], status: int
+) -> None:
+    """
+    Whatever other date somebody adds to an old request, it stays an old one.
+    """
+    assert status == post(cloud.endpoint + "/predict", oci(cloud, names, **values)).status
+
+
+@pytest.mark.parametrize("extra", ["date", "x-content-sha256", "content-type", "authorization"])
+@pytest.mark.parametrize("first", [False, True])
+def test_oci_wants_a_signed_header_once(cloud: Emulator, extra: str, first: bool) -> None:
+    """
+    A second one, in front of it or behind it, could be the one that somebody else reads.
+    """
+    fields = oci(cloud, date=NOW)
+    again = (extra, dict(fields)[extra])
+
+    assert 401 == post(cloud.endpoint + "/predict", [again, *fields] if first else [*fields, again]).status
+
+
+def test_oci_wants_the_body_that_is_signed(cloud: Emulator) -> None:
+    """
+    Another one of the same length, and one that a signature without a body carries.
+    """
+    url = cloud.endpoint + "/predict"
+    bare = oci(cloud, body=b"", method="GET", date=NOW)
+    carrying = [(name, str(len(BODY)) if name == "content-length" else value) for name, value in bare]
+
+    assert 401 == post(url, oci(cloud, date=NOW), BODY.replace(b"Hello", b"Hallo")).status
+    assert 401 == post(url, carrying, BODY, "GET").status
+
+
+@pytest.mark.parametrize("change", ['signature="\xe9', 'keyId="ST$\xe9.\xe9.\xe9', 'keyId="k",keyId="'])
+def test_oci_refuses_an_odd_authorization(cloud: Emulator, change: str) -> None:
+    """
+    With 401, not by hanging up.
+    """
+    fields = [
+        (name, value.replace(change.partition("=")[0] + '="', change) if name == "authorization" else value)
+        for name, value in oci(cloud, date=NOW)
+    ]
+
+    assert 401 == post(cloud.endpoint + "/predict", fields).status
+
+
+# AWS and Huawei
+
+
+def aws(cloud: Emulator, stamp: str, names: Sequence[str] = ("host", "x-amz-date"), body: bytes = BODY) -> Fields:
+    parts = urlsplit(f"{cloud.sagemaker.endpoint_url}/endpoints/emulated/invocations")
+    fields = {"host": parts.netloc, "x-amz-date": stamp, "date": NOW}
+    lines = "".join(f"{name}:{fields[name]}\n" for name in names)
+    listed = ";".join(names)
+    canonical = f"POST\n{parts.path}\n\n{lines}\n{listed}\n{hashlib.sha256(body).hexdigest()}"
+    scope = f"{stamp[:8]}/us-east-1/sagemaker/aws4_request"
+    key = b"AWS4SK"
+    for step in scope.split("/"):
+        key = hmac.digest(key, step.encode(), "sha256")
+    text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    signature = hmac.digest(key, text.encode(), "sha256").hex()
+    header = f"AWS4-HMAC-SHA256 Credential=AK/{scope}, SignedHeaders={listed}, Signature={signature}"
+    return [*fields.items(), ("content-length", str(len(BODY))), ("authorization", header)]
+
+
+def huawei(cloud: Emulator, stamp: str, body: bytes = BODY, **more: str) -> Fields:
+    parts = urlsplit(cloud.modelarts.endpoint + "/v1/chat/completions")
+    fields = {"host": parts.netloc, "x-sdk-date": stamp, **{name.replace("_", "-"): one for name, one in more.items()}}
+    names = ["host", "x-sdk-date"]
+    lines = "".join(f"{name}:{fields[name]}\n" for name in names)
+    digest = fields.get("x-sdk-content-sha256") or hashlib.sha256(body).hexdigest()
+    canonical = f"POST\n{parts.path}/\n\n{lines}\n{';'.join(names)}\n{digest}"
+    text = f"SDK-HMAC-SHA256\n{stamp}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    signature = hmac.new(b"SK", text.encode(), "sha256").hexdigest()
+    header = f"SDK-HMAC-SHA256 Access=AK, SignedHeaders={';'.join(names)}, Signature={signature}"
+    return [*fields.items(), ("date", NOW), ("content-length", str(len(BODY))), ("authorization", header)]
+
+
+def stamped(seconds: float) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + seconds))
+
+
+SIGNERS = {
+    "SigV4": (aws, lambda cloud: f"{cloud.sagemaker.endpoint_url}/endpoints/emulated/invocations", "x-amz-date", 403),
+    "SDK-HMAC-SHA256": (huawei, lambda cloud: cloud.modelarts.endpoint + "/v1/chat/completions", "x-sdk-date", 401),
+}
+
+
+@pytest.mark.parametrize(("sign", "place", "dated", "refused"), SIGNERS.values(), ids=SIGNERS)
+def test_the_others_judge_the_date_that_is_signed(
+    cloud: Emulator, sign: object, place: object, dated: str, refused: int
+) -> None:
+    """
+    Beside a fresh `date`, beside a second date of their own, and twice.
+    """
+    url = place(cloud)  # type: ignore[operator]
+    fresh, old = sign(cloud, stamped(0)), sign(cloud, stamped(-DAY))  # type: ignore[operator]
+
+    assert 200 == post(url, fresh).status
+    assert refused == post(url, old).status
+    assert refused == post(url, [*old, (dated, stamped(0))]).status
+    assert refused == post(url, [(dated, stamped(0)), *old]).status
+    assert refused == post(url, [*fresh, (dated, dict(fresh)[dated])]).status
+    assert refused == post(url, [one for one in fresh if one[0] != dated]).status
+
+
+@pytest.mark.parametrize(("sign", "place", "dated", "refused"), SIGNERS.values(), ids=SIGNERS)
+def test_the_others_want_one_authorization_and_their_body(
+    cloud: Emulator, sign: object, place: object, dated: str, refused: int
+) -> None:
+    """
+    A second `authorization`, another body, a digest that is not the body's, letters that are not ASCII.
+    """
+    url = place(cloud)  # type: ignore[operator]
+    fresh: Fields = sign(cloud, stamped(0))  # type: ignore[operator]
+    authorization = dict(fresh)["authorization"]
+    odd = [(name, value[:-2] + "\xe9\xe9" if name == "authorization" else value) for name, value in fresh]
+
+    assert refused == post(url, [*fresh, ("authorization", authorization)]).status
+    assert refused == post(url, [("authorization", "Bearer x"), *fresh]).status
+    assert refused == post(url, fresh, BODY.replace(b"Hello", b"Hallo")).status
+    assert refused == post(url, odd).status
+
+
+def test_a_promised_digest_must_be_the_bodys(cloud: Emulator) -> None:
+    """
+    `x-sdk-content-sha256` and `x-amz-content-sha256` do not replace the body; a payload may be declared as unsigned.
+    """
+    url = cloud.modelarts.endpoint + "/v1/chat/completions"
+    other = hashlib.sha256(b"other").hexdigest()
+    unsigned = huawei(cloud, stamped(0), x_sdk_content_sha256="UNSIGNED-PAYLOAD")
+
+    assert 401 == post(url, huawei(cloud, stamped(0), x_sdk_content_sha256=other)).status
+    assert 200 == post(url, unsigned).status
+
+
+@pytest.mark.parametrize("name", ["authorization", "x-auth-token", "x-apig-appcode"])
+def test_huawei_wants_a_credential_once(cloud: Emulator, name: str) -> None:
+    """
+    Of each kind.
+    """
+    url = cloud.modelarts.endpoint + "/v1/chat/completions"
+    fields = [("host", urlsplit(url).netloc), ("content-length", str(len(BODY))), (name, "sk-good"), (name, "sk-good")]
+
+    assert 401 == post(url, fields).status
