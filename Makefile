@@ -28,9 +28,10 @@ type:  ## Check the types
 	$(BIN)/mypy
 
 MINUTES ?= 10
+FAMILY ?=
 
-fuzz:  ## Read generated and bent streams with new seeds, for MINUTES=10
-	$(BIN)/python tools/fuzz.py $(MINUTES)
+fuzz:  ## Read bent input with every decoder and parser, MINUTES=10 of CPU time a family; FAMILY=wire for one
+	$(BIN)/python -W ignore tools/fuzz.py $(MINUTES) $(addprefix --family ,$(FAMILY))
 
 bench:  ## Measure, beside the floor and the peers, in an environment of its own
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench

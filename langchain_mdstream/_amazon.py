@@ -11,6 +11,7 @@ from langchain_mdstream._handled import Handled, HandledChat, HandledEmbeddings
 from langchain_mdstream._handlers import Handler, checked
 from mdstream_core import Dialect, Platform, SageMaker, Timeout
 from mdstream_core.auth import Unsigned, aws
+from mdstream_core.http import fingerprint
 
 
 class OnSageMaker(Endpoint):
@@ -122,11 +123,13 @@ class OnSageMaker(Endpoint):
 
     @property
     def handled_by(self) -> str | None:
-        """The content handler, if there is one: its class and what it was made with."""
+        """The content handler, if there is one: its class, and a keyed digest of what it was made with."""
         if self.content_handler is None:
             return None
         kind = type(self.content_handler)
-        return f"{kind.__module__}.{kind.__qualname__}({sorted(vars(self.content_handler).items())!r})"
+        made = fingerprint(vars(self.content_handler))  # it may hold a key
+        words = f"{', '.join(made['names'])}; {made['digest']}" if made else ""
+        return f"{kind.__module__}.{kind.__qualname__}({words})"
 
     def _checks(self) -> None:
         if not self.endpoint_name:

@@ -67,8 +67,13 @@ def citations(beside: Mapping[str, Any]) -> list[dict[str, Any]]:
     Args:
         beside: A message's `additional_kwargs`.
     """
-    told = [*(beside.get("citations") or ()), *(beside.get("annotations") or ())]
+    told = [*_entries(beside.get("citations")), *_entries(beside.get("annotations"))]
     return [_citation(one) for one in told if isinstance(one, Mapping)]
+
+
+def _entries(value: Any) -> list[Any]:
+    """The entries of a list; of anything else, which a service may have written in its place, none."""
+    return value if isinstance(value, list) else []
 
 
 #: The names of a standard citation, and what services call them.
@@ -82,7 +87,8 @@ _OF_CITATION = {
 
 
 def _citation(told: Mapping[str, Any]) -> dict[str, Any]:
-    facts = told.get("url_citation") or told.get("urlCitation") or told
+    nested = told.get("url_citation") or told.get("urlCitation")
+    facts = nested if isinstance(nested, Mapping) else told
     named = {
         ours: next((facts[name] for name in names if facts.get(name) is not None), None)
         for ours, names in _OF_CITATION.items()
@@ -101,13 +107,19 @@ def media_blocks(beside: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     pictures = [
         {**_addressed("image", _address(one)), "index": f"lc_img_{at}"}
-        for at, one in enumerate(beside.get("images") or ())
+        for at, one in enumerate(_entries(beside.get("images")))
     ]
     sound = beside.get("audio")
     if not isinstance(sound, Mapping):
         return pictures
-    extras = {name: value for name, value in sound.items() if name != "data"}
-    block = {"type": "audio", "base64": sound.get("data") or "", "mime_type": "audio/wav", "index": "lc_aud_0"}
+    data = sound.get("data") or ""
+    extras = {name: value for name, value in sound.items() if name != "data" or not isinstance(data, str)}
+    block = {
+        "type": "audio",
+        "base64": data if isinstance(data, str) else "",
+        "mime_type": "audio/wav",
+        "index": "lc_aud_0",
+    }
     return [*pictures, {**block, **({"extras": extras} if extras else {})}]
 
 

@@ -2,16 +2,27 @@
 
 import asyncio
 import os
-import threading
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from langchain_mdstream._errors import langchain_errors
 from mdstream_core import Call, Dialect, Platform, Retry, Service, Timeout, __version__, dialect
+from mdstream_core._fork import Lock
 from mdstream_core.auth import Signer
+from mdstream_core.http import (
+    HIDDEN,
+    SecretHeaders,
+    SecretText,
+    check_proxy,
+    check_sendable,
+    forget_credentials,
+    sendable_headers,
+    without_locals,
+)
 from mdstream_core.tracing import Hook
 
 #: What an object asks its endpoint for; the platform knows what is spoken for each.
@@ -30,7 +41,7 @@ _CONNECTION = frozenset(
 _MAPS = frozenset({"model_kwargs", "default_headers"})
 
 #: Held while a service is built: two threads that ask first must not sign in twice.
-_BUILDING = threading.Lock()
+_BUILDING = Lock()
 
 
 class Endpoint(BaseModel):
@@ -59,7 +70,8 @@ class Endpoint(BaseModel):
     """How many times to ask again before the first token; 0 means one request."""
 
     default_headers: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
-    """Further request headers. Not serialized and not shown: they may hold secrets."""
+    """Further request headers. Their values may be secrets: they are in no dump, pickle, trace or cache, and have to be
+    given again to a model that was loaded. Values are texts of ASCII."""
 
     api_key: SecretStr | None = None
     """A bearer key, for endpoints that take one; `MDSTREAM_API_KEY` where nothing is said of who signs."""
@@ -129,6 +141,18 @@ class Endpoint(BaseModel):
     #: The environment variable that stands for each secret field in what is serialized.
     secrets: ClassVar[Mapping[str, str]] = {"api_key": _KEY}
 
+    if not TYPE_CHECKING:  # checkers see the fields
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            wrong = None
+            try:
+                super().__init__(*args, **kwargs)
+            except ValidationError as error:
+                wrong = without_inputs(error)
+            if wrong is not None:
+                kwargs.clear()  # locals are shown with tracebacks
+                raise wrong
+
     @model_validator(mode="before")
     @classmethod
     def _mdstream_aliases(cls, values: Any) -> Any:
@@ -138,8 +162,8 @@ class Endpoint(BaseModel):
         named = {names.get(str(name), str(name)): value for name, value in values.items()}
         named = {name: value for name, value in named.items() if value is not None or name not in _MAPS}
         named = cls._understood(named)
-        if isinstance(headers := named.get("default_headers"), Mapping):
-            named["default_headers"] = {name: str(value) for name, value in headers.items()}
+        if "default_headers" in named:
+            named["default_headers"] = dict(sendable_headers("default_headers", named["default_headers"]))
         return _keyed(named, wanted=cls.takes_bearer_key)
 
     @classmethod
@@ -154,6 +178,9 @@ class Endpoint(BaseModel):
             dialect(self.dialect)
         self._retry()
         Timeout.of(self.timeout)
+        check_proxy("proxy", self.proxy)
+        for name in self.secrets.keys() - _NOT_IN_HEADERS:
+            check_sendable(name, shown(getattr(self, name)))
         if hasattr(self, "_add_version"):
             self._add_version("mdstream-llm", __version__)
         return self
@@ -176,10 +203,12 @@ class Endpoint(BaseModel):
             await asyncio.to_thread(getattr, self, "service")
 
     def _build(self) -> Service:
+        with without_locals:
+            platform, auth = self._platform(), self._auth()
         return Service(
-            self._platform(),
-            auth=self._auth(),
-            headers=self.default_headers,
+            platform,
+            auth=auth,
+            headers=SecretHeaders(self.default_headers),
             timeout=self.timeout,
             retry=self._retry(),
             hooks=self.hooks,
@@ -187,7 +216,7 @@ class Endpoint(BaseModel):
             http_client=self.http_client,
             http_async_client=self.http_async_client,
             verify=self.verify,
-            proxy=self.proxy,
+            proxy=self.proxy and SecretText(self.proxy),
             trust_env=self.trust_env,
         )
 
@@ -224,6 +253,8 @@ class Endpoint(BaseModel):
         ours = name in self._own_fields()
         if field is None or not ours or isinstance(value, Signer):
             return value
+        if name == "default_headers":  # what is missing is told by name when the model is used
+            return dict.fromkeys(value, HIDDEN)
         return field.get_default(call_default_factory=True) if field.exclude or isinstance(value, SecretStr) else value
 
     @classmethod
@@ -294,6 +325,9 @@ class Endpoint(BaseModel):
         return dialect(self.dialect or self._speaks(str(question.get("model") or "")))
 
 
+#: Secret fields that are no part of a header: a password is sent in a body.
+_NOT_IN_HEADERS = frozenset({"password"})
+
 #: The fields of which any says who signs.
 _CREDENTIALS = ("api_key", "auth", "auth_type")
 
@@ -309,6 +343,18 @@ def not_of_a_call(kwargs: Mapping[str, Any]) -> None:
     if misplaced := _CONNECTION & kwargs.keys():
         names = ", ".join(sorted(misplaced))
         raise ValueError(f"{names}: an option of the model, not of a call; make a copy with model_copy(update=…)")
+
+
+def without_inputs(error: ValidationError) -> ValidationError:
+    """The same error without the values that were given: `errors()` and `json()` would show them."""
+    details = []
+    for one in error.errors(include_url=False, include_input=False):
+        context = one.get("ctx", {})
+        if isinstance(cause := context.get("error"), Exception):
+            forget_credentials(cause)
+        words = PydanticCustomError(one["type"], "{words}", {"words": one["msg"], **context})
+        details.append(InitErrorDetails(type=words, loc=one["loc"], input=None))
+    return ValidationError.from_exception_data(error.title, details, hide_input=True)
 
 
 def shown(secret: SecretStr | None) -> str | None:

@@ -8,7 +8,7 @@ from pydantic import field_validator
 from langchain_mdstream._endpoint import Endpoint, not_of_a_call
 from langchain_mdstream._inquiries import Telling
 from mdstream_core import Call, Dialect, Markup
-from mdstream_core.http import without_secrets
+from mdstream_core.http import fingerprint
 
 #: Fields that go into the question under their own names.
 _PARAMETERS = (
@@ -148,7 +148,10 @@ class Model(Telling):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """All that an answer depends on, and no secret: the cache tells models apart by it."""
+        """All that an answer depends on, and no secret: the cache tells models apart by it.
+
+        Of headers these are the names, and a keyed digest of the values.
+        """
         return {
             "provider": self.provider,
             **{name: getattr(self, name) for name in self.place},
@@ -158,5 +161,5 @@ class Model(Telling):
             "parsers": [self.tool_call_parser, self.reasoning_parser],
             "model_kwargs": self.model_kwargs,
             "extra_body": self.extra_body,
-            "headers": without_secrets(self.default_headers),
+            "headers": fingerprint(self.default_headers),
         }

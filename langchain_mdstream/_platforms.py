@@ -80,6 +80,11 @@ class OnModelArts(Endpoint):
         "app_secret": "MODELARTS_APP_SECRET",
     }
 
+    def _checks(self) -> None:
+        super()._checks()
+        if self.iam_endpoint:
+            huawei.check_iam_endpoint(self.iam_endpoint)
+
     def _platform(self) -> Platform:
         if not self.endpoint:
             raise ValueError("endpoint is missing: give the service's address as the console shows it")

@@ -15,6 +15,7 @@ from langchain_core.runnables import Runnable
 from pydantic import ConfigDict
 
 from langchain_mdstream._blocks import register
+from langchain_mdstream._call_headers import hide_headers, hides_headers
 from langchain_mdstream._content_events import ContentEvent, ContentEvents
 from langchain_mdstream._endpoint import Kind
 from langchain_mdstream._errors import langchain_errors
@@ -29,6 +30,7 @@ from langchain_mdstream._translate import Chunks, result
 from mdstream_core import Call, Dialect, ReasoningHistory, SendReasoning, has_assistant_messages
 
 
+@hides_headers
 class ChatModel(Model, BaseChatModel):
     """A chat model on any platform: what differs is where it is asked."""
 
@@ -163,8 +165,8 @@ class ChatModel(Model, BaseChatModel):
         """
         wires = [openai_tool(tool, strict=strict) for tool in tools]
         choice = _choice(tool_choice, [wire["function"]["name"] for wire in wires]) if wires else None
-        bound = {"tools": wires or None, "tool_choice": choice, "parallel_tool_calls": parallel_tool_calls}
-        return super().bind(**{name: value for name, value in bound.items() if value is not None}, **kwargs)
+        given = {"tools": wires or None, "tool_choice": choice, "parallel_tool_calls": parallel_tool_calls}
+        return self.bind(**{name: value for name, value in given.items() if value is not None}, **kwargs)
 
     def with_structured_output(
         self,
@@ -246,7 +248,7 @@ class ChatModel(Model, BaseChatModel):
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """What the cache goes by: core's own, and all that an answer depends on but is not serialized."""
-        return f"{super()._get_llm_string(stop, **kwargs)}---{self._identifying_params}"
+        return f"{super()._get_llm_string(stop, **hide_headers(kwargs))}---{self._identifying_params}"
 
     def _asked(self, kwargs: dict[str, Any]) -> str:
         """The model that is asked."""
@@ -360,7 +362,7 @@ class ChatModelArts(OnModelArts, ChatModel):
 
     Instantiate:
         >>> chat = ChatModelArts(
-        ...     endpoint="https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1bb6be", token="…"
+        ...     endpoint="https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1bb6be", token="..."
         ... )
     """
 

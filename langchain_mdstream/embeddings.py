@@ -259,6 +259,6 @@ class ModelArtsEmbeddings(OnModelArts, EmbeddingModel):
 
     Example:
         >>> embeddings = ModelArtsEmbeddings(
-        ...     endpoint="https://api.modelarts-maas.com/v1", model="bge-m3", api_key="…"
+        ...     endpoint="https://api.modelarts-maas.com/v1", model="bge-m3", api_key="..."
         ... )
     """

@@ -13,6 +13,7 @@ from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from pydantic import ConfigDict
 
+from langchain_mdstream._call_headers import hides_headers
 from langchain_mdstream._endpoint import Kind
 from langchain_mdstream._errors import langchain_errors
 from langchain_mdstream._loading import loadable
@@ -34,6 +35,7 @@ from mdstream_core import (
 )
 
 
+@hides_headers
 class CompletionModel(Model, BaseLLM):
     """A completion model on any platform: what differs is where it is asked."""
 
@@ -237,7 +239,7 @@ class ModelArtsLLM(OnModelArts, CompletionModel):
     """A completion model on a Huawei ModelArts real-time service, or on MaaS.
 
     Example:
-        >>> llm = ModelArtsLLM(endpoint="https://api.modelarts-maas.com/v1", api_key="…")
+        >>> llm = ModelArtsLLM(endpoint="https://api.modelarts-maas.com/v1", api_key="...")
     """
 
 

@@ -192,6 +192,6 @@ class ModelArtsRerank(OnModelArts, Reranker):
 
     Example:
         >>> reranker = ModelArtsRerank(
-        ...     endpoint="https://api.modelarts-maas.com/v1", model="bge-reranker-v2-m3", api_key="…"
+        ...     endpoint="https://api.modelarts-maas.com/v1", model="bge-reranker-v2-m3", api_key="..."
         ... )
     """

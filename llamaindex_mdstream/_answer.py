@@ -1,5 +1,6 @@
 """Events of the core → responses of LlamaIndex: one `Answer` for each answer, and nobody else's."""
 
+import sys
 from dataclasses import asdict, replace
 from typing import Any, Generic, TypeVar
 
@@ -35,7 +36,7 @@ _SHORT = 4096
 class _Call:
     """A tool call that is coming in."""
 
-    __slots__ = ("_next", "_pieces", "_size", "id", "name", "shown")
+    __slots__ = ("_built", "_next", "_pieces", "_size", "id", "name", "shown")
 
     def __init__(self, delta: ToolCallDelta) -> None:
         self.id = delta.id or ""
@@ -44,6 +45,7 @@ class _Call:
         self._pieces: list[str] = []
         self._size = 0
         self._next = 0
+        self._built: tuple[Any, dict[str, Any]] | None = None
         self.take(delta.arguments)
 
     def take(self, arguments: str) -> None:
@@ -53,9 +55,21 @@ class _Call:
             self.shown = "".join(self._pieces)
             self._pieces = [self.shown]
             self._next = 0 if self._size <= _SHORT else self._size + self._size // 16
+            self._built = None
 
-    def so_far(self) -> ToolCall:
-        return ToolCall(self.id, self.name, self.shown)
+    def add_name(self, piece: str) -> None:
+        self.name += piece
+        self._built = None
+
+    def built(self) -> tuple[Any, dict[str, Any]]:
+        """The call so far as a block and as a dictionary: those of the chunk before where nothing has changed.
+
+        A chunk holds every call of the answer, so that writing each of them anew would cost the square of their number.
+        """
+        if self._built is None:
+            call = ToolCall(self.id, self.name, self.shown)
+            self._built = _fast.tool_call_block(call.id, call.name, call.arguments), _wire_call(call)
+        return self._built
 
     def whole(self) -> ToolCall:
         return ToolCall(self.id, self.name, "".join(self._pieces))
@@ -160,7 +174,8 @@ class Answer(Generic[R]):
 
     def _call(self, delta: ToolCallDelta) -> None:
         if delta.index < len(self._calls):
-            self._calls[delta.index].name += delta.name or ""
+            if delta.name:
+                self._calls[delta.index].add_name(delta.name)
             self._calls[delta.index].take(delta.arguments)
         else:
             self._calls.append(_Call(delta))
@@ -174,10 +189,9 @@ class ChatAnswer(Answer[ChatResponse]):
 
     def _chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> ChatResponse:
         if self._calls or self._reasoning or self._refusal:
-            calls = [call.so_far() for call in self._calls]
-            blocks = _blocks(self._text, self._reasoning)
-            blocks += [_fast.tool_call_block(call.id, call.name, call.arguments) for call in calls]
-            message = _fast.chat_message(blocks, _said(calls, self._refusal))
+            calls = [call.built() for call in self._calls]
+            blocks = [*_blocks(self._text, self._reasoning), *(block for block, _ in calls)]
+            message = _fast.chat_message(blocks, _said([wire for _, wire in calls], self._refusal))
         else:
             message = _fast.chat_message([_fast.text_block(self._text)], {})
         return _fast.chat_response(message, self._raw(wire), delta, more)
@@ -187,9 +201,9 @@ class ChatAnswer(Answer[ChatResponse]):
     ) -> ChatResponse:
         blocks = _blocks(reply.text, reply.reasoning)
         blocks += [_fast.tool_call_block(call.id, call.name, _arguments(call)) for call in calls]
-        message = _fast.chat_message(blocks, _said(calls, reply.refusal))
+        message = _fast.chat_message(blocks, _said(list(map(_wire_call, calls)), reply.refusal))
         response = _fast.chat_response(message, self._document(reply, calls), delta, more)
-        if reply.choices[0].logprobs:
+        if reply.first.logprobs:
             response.logprobs = _logprobs(reply)
         return response
 
@@ -204,7 +218,7 @@ class TextAnswer(Answer[CompletionResponse]):
         self, reply: Reply, calls: tuple[ToolCall, ...], delta: str | None, more: dict[str, Any]
     ) -> CompletionResponse:
         response = _fast.completion_response(reply.text, self._document(reply, calls), delta, more)
-        if reply.choices[0].logprobs:
+        if reply.first.logprobs:
             response.logprobs = _logprobs(reply)
         return response
 
@@ -214,7 +228,7 @@ def ending(reply: Reply) -> dict[str, Any]:
     usage = _usage(reply.usage) if reply.usage else {}
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
     resumed = {"resumed": [asdict(joint) for joint in reply.resumed]} if reply.resumed else {}
-    return {**reply.choices[0].extras, "finish_reason": reply.finish_reason, **resumed} | {
+    return {**reply.first.extras, "finish_reason": reply.finish_reason, **resumed} | {
         name: usage[name] for name in names if usage
     }
 
@@ -224,7 +238,7 @@ def raw(reply: Reply, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text}
     if reply.reasoning:
         message["reasoning_content"] = reply.reasoning
-    message |= _said(calls, reply.refusal)
+    message |= _said(list(map(_wire_call, calls)), reply.refusal)
     served = reply.served
     document = {
         "id": served.id,
@@ -243,9 +257,9 @@ def _blocks(text: str, reasoning: str) -> list[Any]:
     return [*blocks, _fast.text_block(text)]
 
 
-def _said(calls: "tuple[ToolCall, ...] | list[ToolCall]", refusal: str) -> dict[str, Any]:
+def _said(calls: list[dict[str, Any]], refusal: str) -> dict[str, Any]:
     """`additional_kwargs` of a message: the calls once more, because chat engines and programs look only here."""
-    more: dict[str, Any] = {"tool_calls": [_wire_call(call) for call in calls]} if calls else {}
+    more: dict[str, Any] = {"tool_calls": calls} if calls else {}
     return more | {"refusal": refusal} if refusal else more
 
 
@@ -281,9 +295,22 @@ def _usage(usage: Usage) -> dict[str, Any]:
 
 def _logprobs(reply: Reply) -> list[list[LogProb]]:
     """For each token its candidates, or itself where the server names none."""
-    tokens = reply.choices[0].logprobs
-    return [[_logprob(entry) for entry in token.get("top_logprobs") or [token]] for token in tokens]
+    tokens = reply.first.logprobs
+    return [[_logprob(entry) for entry in _candidates(token)] for token in tokens]
+
+
+def _candidates(token: dict[str, Any]) -> list[dict[str, Any]]:
+    others = token.get("top_logprobs")
+    found = [entry for entry in others if isinstance(entry, dict)] if isinstance(others, list) else []
+    return found or [token]
 
 
 def _logprob(entry: dict[str, Any]) -> LogProb:
-    return LogProb(token=entry.get("token") or "", logprob=entry.get("logprob") or 0.0, bytes=entry.get("bytes") or [])
+    """An entry as the server wrote it, without fields of another type than they should have."""
+    token, logprob, written = entry.get("token"), entry.get("logprob"), entry.get("bytes")
+    is_number = isinstance(logprob, int | float) and abs(logprob) <= sys.float_info.max
+    return LogProb(
+        token=token if isinstance(token, str) else "",
+        logprob=float(logprob or 0.0) if is_number else 0.0,
+        bytes=[byte for byte in written if type(byte) is int] if isinstance(written, list) else [],
+    )

@@ -26,6 +26,7 @@ from mdstream_core import Call, Dialect, Markup, ReasoningHistory, dialect, has_
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
 
+@_headers.hides_headers
 class MDStreamLLM(StructuredOutput):
     """A model that a cloud hosts. A stream that failed is never a success, and nothing that was received is lost.
 

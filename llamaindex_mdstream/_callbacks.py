@@ -35,7 +35,7 @@ from llama_index_instrumentation.event_handlers import NullEventHandler
 from llama_index_instrumentation.span import active_span_id
 
 from llamaindex_mdstream._errors import heeded
-from llamaindex_mdstream._headers import shown
+from llamaindex_mdstream._headers import hidden
 from llamaindex_mdstream._streams import aopened, opened
 
 P = ParamSpec("P")
@@ -254,6 +254,6 @@ def _question(kind: _Kind, method: Callable[..., Any]) -> Callable[..., tuple[An
 
     def taken_apart(*args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         given = signature.bind(*args, **kwargs).arguments
-        return given[kind.asked], shown(given.get("kwargs", {}))
+        return given[kind.asked], hidden(given.get("kwargs", {}))
 
     return taken_apart

@@ -1,15 +1,34 @@
 """Connections: fields of everything of ours that asks a service, its service, and its copies."""
 
 import asyncio
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ConfigDict, Field, PrivateAttr, field_serializer
+from pydantic import (
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from llamaindex_mdstream._platforms import Place
-from llamaindex_mdstream._service import Services
+from llamaindex_mdstream._service import ServiceKey, Services
 from mdstream_core import Retry, Service, Timeout
 from mdstream_core.auth import Signer
-from mdstream_core.http import without_secrets
+from mdstream_core.http import (
+    HIDDEN,
+    SecretHeaders,
+    SecretText,
+    check_proxy,
+    check_sendable,
+    forget_credentials,
+    sendable_headers,
+    without_locals,
+)
 from mdstream_core.tracing import Hook
 
 
@@ -28,7 +47,7 @@ class Connected(Place):
     )
     max_retries: int = Field(default=2, ge=0, description="How often to ask again, before the first token; 0: never.")
     default_headers: dict[str, str] | None = Field(
-        default=None, repr=False, description="Further headers of each request."
+        default=None, repr=False, description="Further headers of each request; values are neither shown nor saved."
     )
     extra_body: dict[str, Any] | None = Field(default=None, description="Merged into each question as it is.")
     http_client: Any = Field(default=None, exclude=True, repr=False, description="An httpx.Client of your own.")
@@ -40,6 +59,33 @@ class Connected(Place):
 
     _services: Services = PrivateAttr(default_factory=Services)
 
+    if not TYPE_CHECKING:  # checkers see the fields
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            wrong = None
+            try:
+                super().__init__(*args, **kwargs)
+            except ValidationError as error:
+                wrong = without_inputs(error)
+            if wrong is not None:
+                kwargs.clear()  # locals are shown with tracebacks
+                raise wrong
+
+    @field_validator("default_headers", mode="before")
+    @classmethod
+    def _sendable_headers(cls, headers: Any) -> Any:
+        return None if headers is None else dict(sendable_headers("default_headers", headers))
+
+    @model_validator(mode="after")
+    def _sendable(self) -> Self:
+        """A wrong character in a credential is told where it is written."""
+        check_proxy("proxy", self.proxy)
+        given = {name: getattr(self, name) for name in self._place if name != "password"}  # that is sent in a body
+        for name, value in given.items():
+            if isinstance(value, SecretStr):
+                check_sendable(name, value.get_secret_value())
+        return self
+
     def close(self) -> None:
         """Close the synchronous connections. The object can still be used; it opens new ones."""
         self._services.close()
@@ -49,10 +95,11 @@ class Connected(Place):
         await self._services.aclose()
 
     def _service(self) -> Service:
-        place = [getattr(self, name) for name in self._place]
-        connection = (self.http_client, self.http_async_client, self.verify, self.proxy, self.trust_env)
-        manners = (self.timeout, self.max_retries, dict(self.default_headers or {}), self.hooks)
-        return self._services.get((*place, *connection, *manners), self._build)
+        proxy = self.proxy and SecretText(self.proxy)
+        connection = (self.http_client, self.http_async_client, self.verify, proxy, self.trust_env)
+        manners = (self.timeout, self.max_retries, SecretHeaders(self.default_headers or {}), self.hooks)
+        place = (getattr(self, name) for name in self._place)  # not as a list: locals are shown with tracebacks
+        return self._services.get(ServiceKey((*place, *connection, *manners)), self._build)
 
     async def _ready(self) -> None:
         """Build the service off the event loop, where that takes long."""
@@ -65,11 +112,12 @@ class Connected(Place):
         return 0
 
     def _build(self) -> Service:
-        platform, auth = self._connected()
+        with without_locals:
+            platform, auth = self._connected()
         return Service(
             platform,
             auth=auth,
-            headers=self.default_headers,
+            headers=SecretHeaders(self.default_headers or {}),
             timeout=self.timeout,
             retry=Retry(self.max_retries),
             hooks=self.hooks,
@@ -77,13 +125,13 @@ class Connected(Place):
             http_client=self.http_client,
             http_async_client=self.http_async_client,
             verify=self.verify,
-            proxy=self.proxy,
+            proxy=self.proxy and SecretText(self.proxy),
             trust_env=self.trust_env,
         )
 
     @field_serializer("default_headers")
     def _shown_headers(self, headers: dict[str, str] | None) -> dict[str, str] | None:
-        return headers and without_secrets(headers)
+        return headers and dict.fromkeys(headers, HIDDEN)
 
     def _unsaid(self) -> dict[str, Any]:
         """The fields that are neither shown nor saved, and their defaults: credentials, clients, hooks."""
@@ -113,3 +161,15 @@ class Connected(Place):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+def without_inputs(error: ValidationError) -> ValidationError:
+    """The same error without the values that were given: `errors()` and `json()` would show them."""
+    details = []
+    for one in error.errors(include_url=False, include_input=False):
+        context = one.get("ctx", {})
+        if isinstance(cause := context.get("error"), Exception):
+            forget_credentials(cause)
+        words = PydanticCustomError(one["type"], "{words}", {"words": one["msg"], **context})
+        details.append(InitErrorDetails(type=words, loc=one["loc"], input=None))
+    return ValidationError.from_exception_data(error.title, details, hide_input=True)

@@ -1,13 +1,15 @@
 """The fields of our LLMs, and what they mean for the service behind."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW, DEFAULT_TEMPERATURE
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from llamaindex_mdstream._connected import Connected
+from llamaindex_mdstream._headers import hidden
 from mdstream_core import SendReasoning, Timeout, dialect
 
 
@@ -67,6 +69,12 @@ class ModelFields(Connected, FunctionCallingLLM):
     @property
     def _resumes(self) -> int:
         return 3 if self.resume is True else int(self.resume)
+
+    @field_validator("additional_kwargs", mode="before")
+    @classmethod
+    def _hidden_headers(cls, options: Any) -> Any:
+        """Headers among the parameters are neither shown nor saved."""
+        return hidden(options) if isinstance(options, Mapping) else options
 
     @model_validator(mode="after")
     def _checked(self) -> Self:

@@ -267,6 +267,11 @@ class OnModelArts(Place):
     app_secret: SecretStr | None = _secret("The key's secret.")
     bare_api_key: bool = Field(default=False, description="Whether api_key is sent without the word Bearer.")
 
+    def _checks(self) -> None:
+        super()._checks()
+        if self.iam_endpoint:
+            huawei.check_iam_endpoint(self.iam_endpoint)
+
     def _platform(self) -> Platform:
         if not self.endpoint:
             raise ValueError("endpoint is missing: give the service's address as the console shows it")

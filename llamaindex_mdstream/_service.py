@@ -1,20 +1,29 @@
 """The services behind a model object: built when first asked, shared by its shallow copies, never pickled."""
 
-import threading
 from collections.abc import Callable
 from typing import Any, Self
 
 from mdstream_core import Service
+from mdstream_core._fork import Lock
 
 #: How many services are kept; a field that one was built from may be assigned anew, or differ in a copy.
 _MOST = 8
+
+
+class ServiceKey(tuple[Any, ...]):
+    """What a service is built from. Its repr shows nothing: there are credentials in it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
 
 
 class Services:
     """The services of one model object and its shallow copies. A deep copy or a pickle begins with none."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._built: list[tuple[tuple[Any, ...], Service]] = []
 
     def get(self, key: tuple[Any, ...], build: Callable[[], Service]) -> Service:

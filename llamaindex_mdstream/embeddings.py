@@ -209,7 +209,7 @@ class ModelArtsEmbedding(OnModelArts, MDStreamEmbedding):
 
     Example:
         >>> embedding = ModelArtsEmbedding(
-        ...     endpoint="https://api.modelarts-maas.com/v1", model_name="bge-m3", api_key="…"
+        ...     endpoint="https://api.modelarts-maas.com/v1", model_name="bge-m3", api_key="..."
         ... )
         >>> embedding.model_name
         'bge-m3'

@@ -219,7 +219,7 @@ class ModelArts(OnModelArts, MDStreamLLM):
         ValueError: A field is missing or wrong; the message names it and shows no other.
 
     Example:
-        >>> llm = ModelArts(endpoint="https://api.modelarts-maas.com/v1", model="DeepSeek-V3", api_key="…")
+        >>> llm = ModelArts(endpoint="https://api.modelarts-maas.com/v1", model="DeepSeek-V3", api_key="...")
         >>> llm.metadata.model_name
         'DeepSeek-V3'
     """

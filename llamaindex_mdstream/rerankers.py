@@ -202,7 +202,7 @@ class ModelArtsRerank(OnModelArts, MDStreamRerank):
 
     Example:
         >>> ModelArtsRerank(
-        ...     endpoint="https://api.modelarts-maas.com/v1", model="bge-reranker-v2-m3", api_key="…"
+        ...     endpoint="https://api.modelarts-maas.com/v1", model="bge-reranker-v2-m3", api_key="..."
         ... ).model
         'bge-reranker-v2-m3'
     """

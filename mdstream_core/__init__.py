@@ -49,7 +49,7 @@ from mdstream_core.events import (
 )
 from mdstream_core.http import Timeout
 from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
-from mdstream_core.retry import Retry
+from mdstream_core.retry import Retry, RetryBudget
 from mdstream_core.service import Service
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "Reply",
     "Resumed",
     "Retry",
+    "RetryBudget",
     "SageMaker",
     "SendReasoning",
     "Served",

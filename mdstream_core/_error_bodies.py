@@ -52,8 +52,8 @@ _GENERIC = re.compile(
 )
 _WORD = re.compile(r"[\w.#-]+")
 
-#: Bounds: how deeply errors are unwrapped, how many entries of a list count, how long text is.
-_DEPTH, _ENTRIES, _LONGEST, _PAGE = 8, 10, 2000, 32 * 1024
+#: Bounds: how deeply errors are unwrapped, how many entries of a list count, how long text is, and a code.
+_DEPTH, _ENTRIES, _LONGEST, _PAGE, _CODE = 8, 10, 2000, 32 * 1024, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,17 @@ def words_of(body: Any) -> Words | None:
     status = next((status for level in levels if (status := _status(level))), None)
     param = next((level["param"] for level in levels if isinstance(level.get("param"), str)), "")
     if message and param and param not in message:
-        message = f"{message} (parameter {param!r})"
-    return Words(str(message or error or code or status or "no words"), code, status)
+        message = f"{message} (parameter {param[:_CODE]!r})"
+    found = message or (_shown(error) if error else "") or code or _json.to_text(status)
+    return Words(found[:_LONGEST] or "no words", code, status)
+
+
+def _shown(error: Any) -> str:
+    """An error object in which no sentence was found."""
+    try:
+        return str(error)
+    except (ValueError, RecursionError):  # a number of thousands of digits; objects in objects
+        return _json.to_text(error)
 
 
 def parse_error_body(body: bytes) -> Words:
@@ -152,8 +161,9 @@ def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
 def _sentences(body: Mapping[str, Any], depth: int) -> Iterator[str]:
     fields = _fields(body)
     if location := fields.get("loc"):  # an entry of FastAPI's list
-        where = ".".join(map(str, location)) if isinstance(location, list) else str(location)
-        yield f"{where}: {fields.get('msg') or fields.get('type') or 'invalid'}"
+        steps = location[:_ENTRIES] if isinstance(location, list) else [location]
+        why = _json.to_text(fields.get("msg") or fields.get("type")) or "invalid"
+        yield f"{'.'.join(map(_json.to_text, steps))}: {why}"
         return
     for name in _SENTENCES:
         yield from _of_value(fields.get(name), depth + 1)
@@ -212,15 +222,30 @@ def _levels(body: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]:
 
 def _code(level: Mapping[str, Any]) -> str | None:
     names = (level.get(name) for name in _CODES)
-    return next((n for n in names if isinstance(n, str) and n and not n.isdecimal() and n not in _NO_CODES), None)
+    found = (n[:_CODE] for n in names if isinstance(n, str))
+    return next((n for n in found if n and not n.isdecimal() and n not in _NO_CODES), None)
 
 
 _NO_CODES = frozenset({"error", "about:blank"})
 
 
 def _status(level: Mapping[str, Any]) -> int | None:
-    numbers = (str(level.get(name)) for name in _STATUSES)
-    return next((int(number) for number in numbers if number.isdecimal() and 400 <= int(number) < 600), None)
+    return next((status for name in _STATUSES if (status := error_status(level.get(name)))), None)
+
+
+def error_status(value: Any) -> int | None:
+    """An HTTP error status, as a number or in digits; `None` for anything else.
+
+    >>> error_status("503"), error_status(429), error_status(200), error_status("5" * 5000)
+    (503, 429, None, None)
+    """
+    if isinstance(value, str):
+        value = int(value) if value.isdecimal() and len(value) == _STATUS_DIGITS else None
+    return value if type(value) is int and _LEAST <= value < _MOST else None
+
+
+#: The statuses of errors (RFC 9110 §15.5, 15.6), and how many digits they have.
+_LEAST, _MOST, _STATUS_DIGITS = 400, 600, 3
 
 
 def _event_payloads(text: str) -> list[str]:

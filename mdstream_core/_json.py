@@ -20,14 +20,14 @@ else:
     parse = orjson.loads
 
 #: What the fast parsers raise: a string with half a surrogate pair is a `TypeError` of pydantic's.
-_UNPARSED = (ValueError, TypeError)
+UNPARSED = (ValueError, TypeError)
 
 
 def loads(data: bytes | str) -> Any:
     """Read one JSON document; `ValueError` when it is none. What is no character becomes U+FFFD."""
     try:
         return parse(data)
-    except _UNPARSED:
+    except UNPARSED:
         return _loads_bent(data)
 
 
@@ -51,6 +51,65 @@ def loads_lenient(text: str) -> Any:
 def dumps(value: Any) -> bytes:
     """Write compact UTF-8 JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+#: How deeply JSON that is kept may be nested, in levels; a security limit. What is deeper can be neither copied nor
+#: pickled: both recurse, and Python's own limit is 1,000 calls.
+MAX_DEPTH = 128
+
+
+def check_depth(value: Any) -> Any:
+    """The value, if it is not nested too deeply to be kept. Takes time in proportion to its size.
+
+    >>> check_depth({"a": [1]})
+    {'a': [1]}
+
+    Raises:
+        ValueError: It has more than `MAX_DEPTH` levels.
+    """
+    level = [value] if type(value) in _CONTAINERS else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            item for one in level for item in (one.values() if type(one) is dict else one) if type(item) in _CONTAINERS
+        ]
+        if not level:
+            return value
+    raise ValueError(f"JSON of more than {MAX_DEPTH} levels")
+
+
+_CONTAINERS = frozenset({dict, list})
+
+
+def to_text(value: Any) -> str:
+    """A value as text: a text as it is, nothing for `None`, anything else as JSON, or by its name where it is none.
+
+    >>> to_text("a"), to_text(None), to_text({"code": 5})
+    ('a', '', '{"code":5}')
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    try:
+        return dumps(value).decode("utf-8", "replace")
+    except (TypeError, ValueError, RecursionError):
+        return f"<{type(value).__name__}>"
+
+
+def to_count(value: Any) -> int | None:
+    """A number of tokens as a server writes it; `None` for what is no number, negative, or beyond all real counts.
+
+    >>> to_count("12"), to_count(3.0), to_count(-1), to_count({}), to_count(10**40)
+    (12, 3, None, None, None)
+    """
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MAX_DIGITS:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value < 10**_MAX_DIGITS else None
+
+
+_MAX_DIGITS = 15
 
 
 def mend(value: Any, *, keep_borders: bool = False) -> Any:
@@ -94,7 +153,7 @@ def is_unfinished(text: str) -> bool:
     """
     try:
         pydantic_core.from_json(text)
-    except _UNPARSED as error:
+    except UNPARSED as error:
         return str(error).startswith("EOF while parsing") or _is_open(text)
     return False
 

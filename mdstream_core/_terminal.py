@@ -1,5 +1,6 @@
 """What the command line writes: plain lines, with colour on a terminal only."""
 
+import json
 import os
 import re
 import sys
@@ -22,6 +23,7 @@ class Terminal:
 
     def heading(self, text: str) -> None:
         """A title with a rule under it."""
+        text = harmless(text)
         self.write(f"\n{self.styled(text, 'bold')}\n{'─' * len(text)}\n")
 
     def label(self, text: str) -> None:
@@ -31,7 +33,7 @@ class Terminal:
     def line(self, label: str, text: str, style: str = "") -> None:
         """A name and what it is."""
         self.label(label)
-        self.write(f"{self.styled(text, style)}\n")
+        self.write(f"{self.styled(harmless(text), style)}\n")
 
     def token(self, text: str) -> None:
         """A piece of an answer, shown at once."""
@@ -58,14 +60,41 @@ class Terminal:
         self._stream.flush()
 
 
-#: Control characters but for tab and line break: what a model says must not steer a terminal.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: Control characters but for tab and line break, line separators and lone surrogates: what a model says must not steer
+#: a terminal.
+_CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+
+#: Characters that nobody sees, and that reorder or hide what stands around them: marks, embeddings, overrides and
+#: isolates of bidirectional text, zero-width spaces, tags. The two joiners (U+200C, U+200D) and the variation selectors
+#: of emoji stay: scripts and emoji need them.
+_INVISIBLE = (
+    r"\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+
+_REPLACED, _REMOVED = re.compile(f"[{_CONTROLS}]"), re.compile(f"[{_INVISIBLE}]")
+_EITHER = re.compile(f"[{_CONTROLS}{_INVISIBLE}]")
 
 
 def harmless(text: str) -> str:
-    r"""A text that can be written to a terminal.
+    r"""A text that can be written to a terminal: control characters replaced, invisible ones removed.
 
-    >>> harmless("a\x1b[2Jb\n")
-    'a�[2Jb\n'
+    >>> harmless("a\x1b[2Jb\n"), harmless("user\u202etxt.exe")
+    ('a�[2Jb\n', 'usertxt.exe')
     """
-    return _CONTROLS.sub("\ufffd", text.replace("\r\n", "\n"))
+    if text.isascii() and text.isprintable():
+        return text
+    return _REMOVED.sub("", _REPLACED.sub("\ufffd", text.replace("\r\n", "\n")))
+
+
+def json_text(document: object) -> str:
+    r"""A JSON document that can be written to a terminal and says the same: what is not harmless is escaped.
+
+    >>> json_text({"id": "a\u202eb é"})
+    '{\n  "id": "a\\u202eb é"\n}'
+    """
+    return _EITHER.sub(_escape, json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1]

@@ -3,17 +3,23 @@
 No socket, no clock, no framework.
 """
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mdstream_core import _json
 from mdstream_core._hints import with_hint
 from mdstream_core.errors import (
+    SHAPE_ERRORS,
     ErrorResponse,
     MalformedStream,
     MDStreamError,
     StreamError,
     StreamInterrupted,
     as_overflow,
+    quote_payload,
+    service_error,
+    unexpected_shape,
 )
 from mdstream_core.events import Event, Reply, Sum
 from mdstream_core.http import Head, Request, without_secrets
@@ -22,6 +28,7 @@ from mdstream_core.tracing import Answered, Ended, Started
 
 if TYPE_CHECKING:
     from mdstream_core.call import Call
+    from mdstream_core.wire import Frame
 
 #: The most that is read of an error response's body, in bytes.
 _REFUSAL = 1024 * 1024
@@ -31,6 +38,15 @@ _OPENING = 2000
 
 #: How many events are kept before they are folded into their sum.
 _RECENT = 1024
+
+#: How many frames of one read are decoded at once; their events are handed out before the next are decoded. A limit for
+#: the sake of other tasks: a hostile read of 64 KB has up to 32,768 frames, and one of a model that streams has a few.
+_FRAMES_AT_ONCE = 128
+
+
+#: What reading a response raises: errors of ours, and what a payload of an unexpected shape makes code raise. This
+#: module is the one place that turns the latter into the former; decoders do so too where they have events to save.
+_READING_ERRORS = (MDStreamError, *SHAPE_ERRORS)
 
 
 class Attempt:
@@ -48,6 +64,10 @@ class Attempt:
         self._head: Head | None = None
         self._trailers: tuple[tuple[str, str], ...] = ()
         self._frames: Any = None
+        #: Whether frames of the last read wait for `feed(b"")`.
+        self.unread = False
+        self._waiting: Iterable[Frame] | None = None
+        self._at = 0
         decoder = call.dialect.decoder()
         self._decoder = call.joint.decoder(decoder) if call.joint else decoder
         self._broken: MDStreamError | None = None
@@ -58,6 +78,15 @@ class Attempt:
         self._sum = Sum()
         self._recent: list[Event] = call.joint.events if call.joint else []
 
+    @property
+    def renewed(self) -> bool:
+        """Whether this call has fetched a key already: one question is one login at most."""
+        return self._call.renewed
+
+    def note_renewal(self) -> None:
+        """A key was fetched for this attempt, or could not be."""
+        self._call.renewed = True
+
     def begin(self, head: Head) -> None:
         """The status line and the headers have come."""
         self._head = head
@@ -65,11 +94,17 @@ class Attempt:
             self._call.tell(Answered(head, self._request_id(head)))
         if head.status >= 300:  # redirects are not followed: the request carries a credential
             self._refusal = []
-        else:
+            return
+        try:
             self._frames = self._call.platform.frames(head)
+        except _READING_ERRORS as error:
+            raise _as_ours(error, b"") from error
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that are complete with these bytes of the body."""
+        """The events that are complete with these bytes of the body.
+
+        Of a read with very many frames only the first are decoded: while `unread` is true, `feed(b"")` reads on.
+        """
         if self._refusal is not None:
             self._keep(data)
             return []
@@ -77,17 +112,45 @@ class Attempt:
             self._opening += data[:_OPENING]
         events: list[Event] = []
         read = self._decoder.feed
+        payload = data
         try:
-            for payload, name in self._frames.feed(data):
+            frames = self._waiting or self._frames.feed(data)
+            if type(frames) is not list or len(frames) > _FRAMES_AT_ONCE:
+                frames = self._next_frames(frames)
+            for payload, name in frames:
                 events += read(payload, name)
-        except MDStreamError as error:
+        except _READING_ERRORS as error:
+            self.unread = False
+            broken = _as_ours(error, payload)
             if not events:
-                raise
-            self._broken = error  # first what came before it
+                raise broken  # noqa: B904  # it has its cause
+            self._broken = broken  # first what came before it
         if events:
             self._broken = self._broken or self._decoder.broken
             self._note(events)
         return events
+
+    def _next_frames(self, frames: "Iterable[Frame]") -> "Iterable[Frame]":
+        """The next of many frames; the others wait."""
+        if type(frames) is not list:
+            return self._next_of(iter(frames))
+        at, self._at = self._at, self._at + _FRAMES_AT_ONCE
+        self.unread = self._at < len(frames)
+        if self.unread:
+            self._waiting = frames
+        else:
+            self._waiting, self._at = None, 0
+        return frames[at : at + _FRAMES_AT_ONCE]
+
+    def _next_of(self, waiting: "Iterator[Frame]") -> "Iterator[Frame]":
+        """The same where the frames are read while they are iterated, and may end in an error."""
+        self._waiting = waiting
+        self.unread = True
+        yield from islice(waiting, _FRAMES_AT_ONCE - 1)
+        for frame in waiting:
+            yield frame
+            return
+        self._waiting, self.unread = None, False
 
     def rest(self) -> list[Event]:
         """The body has ended: the events of a last frame without its end. What is wrong with it, `end` raises."""
@@ -103,8 +166,8 @@ class Attempt:
                 self._cut = StreamInterrupted(f"the answer stopped in the middle: {error}", raw=error.raw)
             else:
                 self._broken = error  # it came whole, and cannot be read
-        except MDStreamError as error:
-            self._broken = error
+        except _READING_ERRORS as error:
+            self._broken = _as_ours(error, payload)
         if events:
             self._broken = self._broken or self._decoder.broken
             self._note(events)
@@ -118,10 +181,7 @@ class Attempt:
         events = self.rest()
         if self._broken:
             raise self._broken
-        self._call.platform.ended(trailers)
-        if self._cut:
-            raise self._cut
-        if last := self._decoder.end(is_document=self._frames.is_document):
+        if last := self._finish(trailers):
             self._note(last)
             events += last
         if self._call.hooked:
@@ -171,7 +231,7 @@ class Attempt:
             error = self._refused()  # the body of a refusal was cut; the status says enough
         error = error if self.started else as_overflow(error)
         head = self._head or Head(0)
-        self._recent += self._decoder.held()  # it was received, so it is in the partial
+        self._recent += self._held()  # it was received, so it is in the partial
         if error.code == "EmptyStream" and error.raw is None:
             error.raw = self._opening[:_OPENING].decode("utf-8", "replace")
             error.args = (f"{error}; what came was {error.raw[:300]!r}",)
@@ -186,13 +246,38 @@ class Attempt:
         )
         return error
 
+    def _finish(self, trailers: tuple[tuple[str, str], ...]) -> list[Event]:
+        """The decoder's last events. Raises what the trailers or a missing end spell."""
+        try:
+            self._call.platform.ended(trailers)
+            if self._cut:
+                raise self._cut
+            return list(self._decoder.end(is_document=self._frames.is_document))
+        except _READING_ERRORS as error:
+            if (broken := _as_ours(error, str(trailers).encode("utf-8", "replace"))) is error:
+                raise
+            raise broken from error
+
+    def _held(self) -> list[Event]:
+        """What the decoder still held back. An error is being explained: there must not be another one."""
+        try:
+            return list(self._decoder.held())
+        except _READING_ERRORS:
+            return []
+
     def _request_id(self, head: Head) -> str | None:
         """As the service names the request in its answer, or else as we named it."""
         named: str | None = self._call.platform.request_id(head)
         return named or self._call.platform.request_id(Head(0, self.request.headers)) or None
 
     def _refused(self) -> MDStreamError:
-        error: MDStreamError = self._call.platform.refused(self._head, b"".join(self._refusal or ()))
+        head, body = self._head or Head(0), b"".join(self._refusal or ())
+        try:
+            error: MDStreamError = self._call.platform.refused(head, body)
+        except SHAPE_ERRORS as cause:  # the status says enough
+            message = f"{head.status}: {quote_payload(body)}"
+            error = service_error(head.status)(message, status=head.status, raw=quote_payload(body, 4000))
+            error.__cause__ = cause
         return with_hint(error, self._call.dialect.name)
 
     def _keep(self, data: bytes) -> None:
@@ -204,6 +289,7 @@ class Attempt:
         if not self.started:
             self.started = True
             self._opening = b""
+            self._call.note_answer()
             self._call.tell(Started())
         self._recent += events
         if len(self._recent) > _RECENT:
@@ -212,6 +298,11 @@ class Attempt:
     def _fold(self) -> None:
         self._sum.extend(self._recent)
         self._recent.clear()
+
+
+def _as_ours(error: Exception, payload: bytes) -> MDStreamError:
+    """The error, or `MalformedStream` with the payload where it is none of ours."""
+    return error if isinstance(error, MDStreamError) else unexpected_shape(payload, error)
 
 
 def _facts(error: MDStreamError) -> dict[str, Any]:

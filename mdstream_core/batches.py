@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from threading import Lock
 from typing import Protocol
 
+from mdstream_core import _fork
 from mdstream_core._indices import describe_wrong_indices
 from mdstream_core.errors import InvalidRequest, MalformedStream, MDStreamError
 from mdstream_core.events import Embedding, Ranked, Reply, Usage
@@ -76,7 +76,7 @@ class Batches:
         self._lengths: set[int] = set()
         self._error: MDStreamError | None = None
         self._stopped = False
-        self._lock = Lock()
+        self._lock = _fork.Lock()
 
     def __len__(self) -> int:
         """How many batches nobody has taken yet."""

@@ -17,9 +17,9 @@ from mdstream_core.errors import (
     MDStreamError,
 )
 from mdstream_core.events import Reply
-from mdstream_core.http import Timeout
+from mdstream_core.http import RequestHeaders, Timeout, without_locals
 from mdstream_core.resume import Joint, can_go_on
-from mdstream_core.retry import Retry
+from mdstream_core.retry import EMPTY_QUOTA, Retry, RetryQuota
 from mdstream_core.tracing import (
     Asked,
     AskedAgain,
@@ -53,6 +53,7 @@ class Call:
         timeout: How long to wait; the platform's defaults where nothing is given.
         hooks: Told what happens; see `mdstream_core.tracing`.
         resume: How many times to go on with an answer that broke, where that can be done; see `mdstream_core.resume`.
+        quota: Limits the retries of all calls that share it; `None` is no limit.
     """
 
     def __init__(
@@ -67,12 +68,13 @@ class Call:
         timeout: Timeout = _TIMEOUT,
         hooks: tuple[Hook, ...] = (),
         resume: int = 0,
+        quota: RetryQuota | None = None,
     ) -> None:
         self.platform = platform
         self.dialect = dialect
         self.stream = stream
         self.timeout = timeout.with_defaults(platform.default_timeout(stream=stream))
-        self._headers = headers or {}
+        self._headers = RequestHeaders(headers or {})
         self._retry = retry
         self._hooks = listening(hooks)
         self._told: tuple[Callable[[Moment], None], ...] = ()
@@ -83,7 +85,10 @@ class Call:
         self._failures = 0
         self._attempts = 0
         self._refused: int | None = None
-        self._renewed = False
+        #: Whether a key was fetched for this call, or could not be.
+        self.renewed = False
+        self._quota = quota
+        self._retried = False
         self._simplified = 0
         self._resume = resume
         #: Where an answer broke that is gone on with.
@@ -96,7 +101,8 @@ class Call:
         body = self.dialect.continued(self._body, self.joint.said) if self.joint else self._body
         if not isinstance(body, bytes):  # bytes are sent as they are
             body = _json.dumps(self.platform.envelope(self.dialect.route, body)) if body else b""
-        request = self.platform.request(self.dialect.route, body, stream=self.stream, headers=self._headers)
+        with without_locals:  # of whoever puts headers together
+            request = self.platform.request(self.dialect.route, body, stream=self.stream, headers=self._headers)
         self._attempts += 1
         exchange = Attempt(self, request)
         exchange.refused, self._refused = self._refused, None
@@ -119,7 +125,7 @@ class Call:
         if exchange.started or exchange.holds:
             delay = self._goes_on(said, error) if left > 0 else None
         else:
-            delay = self._delay(exchange, error, renewable)
+            delay = self._delay(exchange, error, renewable, left)
             delay = None if delay is None or delay >= left else delay
         if delay is None:
             error = self._cause(exchange, error)
@@ -131,6 +137,8 @@ class Call:
     def _goes_on(self, said: Reply, error: MDStreamError) -> float | None:
         """How long to wait before an answer that broke is gone on with; `None` where it is not."""
         if self._resume < 1 or not can_go_on(error, said) or self.dialect.continued(self._body, said) is None:
+            return None
+        if not self._can_spend(error):
             return None
         self._resume -= 1
         self._failures = 0
@@ -178,11 +186,11 @@ class Call:
         partial = exchange.reply() if exchange and exchange.started else None
         self.finish(Left(partial, error if isinstance(error, Exception) else None))
 
-    def _delay(self, exchange: "Attempt", error: MDStreamError, renewable: bool) -> float | None:
+    def _delay(self, exchange: "Attempt", error: MDStreamError, renewable: bool, left: float) -> float | None:
         if self.joint and error is self.joint.error:  # the server does not go on
             return None
-        if isinstance(error, AuthenticationError) and renewable and not self._renewed:
-            self._renewed = True
+        if isinstance(error, AuthenticationError) and renewable and not self.renewed:
+            self.renewed = True
             self._refused = exchange.generation
             return 0.0
         if self._simplified < _SIMPLER and (simpler := self.dialect.simpler(self._body, error)):
@@ -192,4 +200,18 @@ class Call:
         self._failures += 1
         if not self._retry.again(self._failures, error):
             return None
-        return self._retry.delay(self._failures, error)
+        delay = self._retry.delay(self._failures, error)
+        return delay if delay < left and self._can_spend(error) else None
+
+    def _can_spend(self, error: MDStreamError) -> bool:
+        """Whether the quota allows another request because of a failure; the error says so where it does not."""
+        self._retried = self._quota is None or self._quota.spend()
+        if not self._retried:
+            error.args = (f"{error} (not retried: {EMPTY_QUOTA})",)
+        return self._retried
+
+    def note_answer(self) -> None:
+        """An attempt has its first event."""
+        if self._quota is not None:
+            self._quota.refund(retried=self._retried)
+        self._retried = False

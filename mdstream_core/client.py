@@ -5,53 +5,33 @@ They hold a connection pool and a signer, and nothing of any stream: one client 
 
 import asyncio
 import inspect
-import os
 import sys
-import threading
 import time
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 import anyio
-import anyio.lowlevel
-import anyio.to_thread
 
+from mdstream_core import _fork
 from mdstream_core.attempt import Attempt
-from mdstream_core.auth import Signer, Unsigned
+from mdstream_core.auth import Signer, Unsigned, raise_failure
 from mdstream_core.call import Call
-from mdstream_core.errors import MDStreamError, StreamInterrupted
+from mdstream_core.errors import AuthenticationError, ConnectionFailed, InvalidRequest, MDStreamError, StreamInterrupted
 from mdstream_core.events import Event, Reply
-from mdstream_core.http import Head
+from mdstream_core.http import Head, Request, ResponseTrailers, require_values, sendable_headers, without_locals
 from mdstream_core.transport import async_http_client, http_client
+from mdstream_core.transport._turns import atake_turn, take_turn
 from mdstream_core.transport.coding import abody, body
+from mdstream_core.transport.loop_bound import LoopBoundClient, forget_closed, running_loop
 from mdstream_core.transport.patience import Patience
 from mdstream_core.transport.wall import wall
 
 if TYPE_CHECKING:
     import httpx  # a tenth of a second, which who only imports us need not wait for
-
-#: As many refreshes of keys, and callers who wait for one, as may hold a thread at once; the others queue. anyio's own
-#: threads are not for that: a service that is slow to give a key would stop whatever else the application does there.
-_REFRESHES = 40
-_limiters: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("mdstream refreshes")
-
-
-#: Every client of this process. One that forks has its parent's connections in its hands, and two who read from one
-#: socket read each other's answers: the child lets go of them, and does not close what is not its own.
-_CLIENTS: "WeakSet[_Half]" = WeakSet()
-
-
-def _born_again() -> None:
-    for client in list(_CLIENTS):
-        client.let_go()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_born_again)
 
 
 class _Half:
@@ -61,15 +41,18 @@ class _Half:
         self._signer = auth if isinstance(auth, Signer) else Unsigned()
         self._auth = {} if auth is None or isinstance(auth, Signer) else {"auth": auth}
         self._warned = False
-        _CLIENTS.add(self)
 
-    def let_go(self) -> None:
-        """Begin without connections and locks, in a forked process."""
+    def reset_after_fork(self) -> None:
+        """Begin without connections and locks, in a forked process.
+
+        It has its parent's connections in its hands, and two who read from one socket read each other's answers: they
+        are forgotten, and not closed, for they are the parent's.
+        """
         raise NotImplementedError
 
     def _aged(self, exchange: Attempt) -> int | None:
-        """The key that must be fetched again before the next signature, if it must."""
-        if exchange.refused is not None:
+        """The key that must be fetched again before the next signature, if it must: once in a call."""
+        if exchange.refused is not None or exchange.renewed:
             return exchange.refused
         generation = self._signer.generation  # looked up first: somebody may fetch the key in between
         return generation if self._signer.stale() else None
@@ -77,7 +60,8 @@ class _Half:
     def _signed(self, http: Any, exchange: Attempt, patience: Patience) -> Any:
         patience.start()
         exchange.generation = self._signer.generation
-        signed = self._signer.sign(exchange.request)
+        with without_locals:
+            signed = _sendable(self._signer.sign(exchange.request))
         return http.build_request(
             signed.method,
             signed.url,
@@ -119,11 +103,12 @@ class Client(_Half):
             raise ValueError("http_client is for threads: give an httpx.AsyncClient as http_async_client")
         self._given = http
         self._options = options
-        self.let_go()
+        self.reset_after_fork()
+        _fork.register(self)
 
-    def let_go(self) -> None:
+    def reset_after_fork(self) -> None:
         """Begin without connections and locks, in a forked process."""
-        self._lock = threading.Lock()
+        self._lock = _fork.Lock()
         self._own: httpx.Client | None = None
 
     def stream(self, call: Call) -> Generator[Event]:
@@ -140,22 +125,26 @@ class Client(_Half):
                     with wall(patience), self._answer(exchange, patience) as response:
                         with _settled(exchange, patience):
                             for data in body(response):
-                                events = exchange.feed(data)
-                                for event in events:
-                                    yield event
-                                patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
+                                while True:
+                                    events = exchange.feed(data)
+                                    for event in events:
+                                        yield event
+                                    patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
+                                    if not exchange.unread or exchange.enough:
+                                        break
+                                    data = take_turn()
                                 if exchange.enough:
                                     break
+                        data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
                         for event in exchange.rest():
                             yield event
                         for event in exchange.end(_trailers(response)):
                             yield event
                         self._judge(exchange, response)
+                        return
                 except MDStreamError as error:
                     time.sleep(call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left))
                     patience = Patience(call.timeout) if exchange.started else patience
-                else:
-                    return
 
     def complete(self, call: Call) -> Reply:
         """The whole answer. Raises as `stream` does."""
@@ -172,8 +161,8 @@ class Client(_Half):
     def _answer(self, exchange: Attempt, patience: Patience) -> Iterator["httpx.Response"]:
         http = self._http()
         if (aged := self._aged(exchange)) is not None:
-            with _in_time(patience):
-                self._signer.refresh(aged)
+            with _in_time(exchange, patience):
+                _refresh(self._signer, aged, patience)
         request = self._signed(http, exchange, patience)
         response = http.send(request, stream=True, follow_redirects=False, **self._auth)
         try:
@@ -208,12 +197,13 @@ class AsyncClient(_Half):
             raise ValueError("http_async_client is for tasks: give an httpx.Client as http_client")
         self._given = http
         self._options = options
-        self.let_go()
+        self.reset_after_fork()
+        _fork.register(self)
 
-    def let_go(self) -> None:
+    def reset_after_fork(self) -> None:
         """Begin without connections and locks, in a forked process."""
-        self._lock = threading.Lock()
-        self._own: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
+        self._lock = _fork.Lock()
+        self._own: WeakKeyDictionary[Any, LoopBoundClient] = WeakKeyDictionary()
 
     async def stream(self, call: Call) -> AsyncGenerator[Event]:
         """The events of an answer, as they come. Closing the generator closes the connection at once.
@@ -230,24 +220,28 @@ class AsyncClient(_Half):
                         async with self._answer(exchange, patience) as response:
                             with _settled(exchange, patience):
                                 async for data in abody(response):
-                                    events = exchange.feed(data)
-                                    for event in events:
-                                        yield event
-                                    patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
+                                    while True:
+                                        events = exchange.feed(data)
+                                        for event in events:
+                                            yield event
+                                        patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
+                                        if not exchange.unread or exchange.enough:
+                                            break
+                                        data = await atake_turn()
                                     if exchange.enough:
                                         break
+                            data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
                             for event in exchange.rest():
                                 yield event
                             for event in exchange.end(_trailers(response)):
                                 yield event
                             self._judge(exchange, response)
+                            return
                 except MDStreamError as error:
                     await anyio.sleep(
                         call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left)
                     )
                     patience = Patience(call.timeout) if exchange.started else patience
-                else:
-                    return
 
     async def complete(self, call: Call) -> Reply:
         """The whole answer. Raises as `stream` does."""
@@ -256,7 +250,7 @@ class AsyncClient(_Half):
 
     async def aclose(self) -> None:
         """Close this loop's connections. A client that was given stays open: it is its owner's."""
-        own = self._own.pop(_loop(), None)
+        own = self._own.pop(running_loop(), None)
         if own is not None:
             await own.aclose()
 
@@ -264,8 +258,8 @@ class AsyncClient(_Half):
     async def _answer(self, exchange: Attempt, patience: Patience) -> AsyncIterator["httpx.Response"]:
         http = self._http()
         if (aged := self._aged(exchange)) is not None:
-            async with _ain_time(patience):
-                await anyio.to_thread.run_sync(self._signer.refresh, aged, abandon_on_cancel=True, limiter=_limiter())
+            async with _ain_time(exchange, patience):
+                await _arefresh(self._signer, aged, patience)
         request = self._signed(http, exchange, patience)
         response = await http.send(request, stream=True, follow_redirects=False, **self._auth)
         try:
@@ -277,13 +271,25 @@ class AsyncClient(_Half):
     def _http(self) -> "httpx.AsyncClient":
         if self._given is not None:
             return self._given
-        loop = _loop()
+        loop = running_loop()
         with self._lock:
             own = self._own.get(loop)
             if own is None:
-                _forget_closed(self._own)
-                own = self._own[loop] = _Kept(async_http_client(**self._options), partial(self._own.pop, loop, None))
+                forget_closed(self._own)
+                own = self._own[loop] = LoopBoundClient(
+                    async_http_client(**self._options), partial(self._own.pop, loop, None)
+                )
             return own.http
+
+
+def _sendable(request: Request) -> Request:
+    """The same request. Raises `InvalidRequest` if a header of it, whoever wrote it, cannot be sent."""
+    try:
+        with without_locals:
+            require_values("the request", sendable_headers("the request", request.headers))
+    except ValueError as error:
+        raise InvalidRequest(str(error), code="InvalidHeader") from None
+    return request
 
 
 @contextmanager
@@ -303,70 +309,60 @@ def _begin(exchange: Attempt, patience: Patience, response: Any) -> None:
 
 
 @contextmanager
-def _in_time(patience: Patience) -> Iterator[None]:
-    """A thread cannot be called back; but when the time is over no question is asked any more."""
-    yield
+def _in_time(exchange: Attempt, patience: Patience) -> Iterator[None]:
+    """Raises when the time is over. What goes on in a thread goes on there, for whoever asks next."""
+    try:
+        yield
+    except AuthenticationError:
+        exchange.note_renewal()
+        raise
+    except ConnectionFailed:
+        patience.check()
+        raise
+    exchange.note_renewal()
     patience.check()
 
 
 @asynccontextmanager
-async def _ain_time(patience: Patience) -> AsyncIterator[None]:
-    """Raises when the time is over. What goes on in a thread goes on there, for whoever asks next."""
-    with anyio.move_on_after(max(patience.left, 0.0)) as scope:
+async def _ain_time(exchange: Attempt, patience: Patience) -> AsyncIterator[None]:
+    """The same, and the wait ends when the time is over."""
+    with _in_time(exchange, patience), anyio.move_on_after(max(patience.left, 0.0)) as scope:
         yield
     patience.check(late=scope.cancelled_caught)
 
 
-def _limiter() -> anyio.CapacityLimiter:
-    """The running event loop's own, to which limiters belong."""
+def _refresh(signer: Signer, aged: int, patience: Patience) -> None:
+    """Fetch the key again, in a thread that nobody has to wait for any longer than his call may take."""
+    signer.refresh(aged, patience.left)
+
+
+async def _arefresh(signer: Signer, aged: int, patience: Patience) -> None:
+    """The same without holding a thread for each task that waits."""
+    flight = signer.start_refresh(aged)
+    if flight is None:
+        return
+    landed = anyio.Event()
+    flight.add_done_callback(partial(_wake, _call_soon(), landed))
+    with anyio.move_on_after(signer.patience) as scope:
+        await landed.wait()
+    if scope.cancelled_caught:
+        raise ConnectionFailed(f"no new credential within {signer.patience:g} s")
+    raise_failure(flight)
+
+
+def _call_soon() -> Callable[[Callable[[], None]], Any]:
+    """Calls a function on the running event loop, from any thread."""
     try:
-        return _limiters.get()
-    except LookupError:
-        limiter = anyio.CapacityLimiter(_REFRESHES)
-        _limiters.set(limiter)
-        return limiter
+        return asyncio.get_running_loop().call_soon_threadsafe
+    except RuntimeError:
+        return sys.modules["trio"].lowlevel.current_trio_token().run_sync_soon  # type: ignore[no-any-return]
+
+
+def _wake(call_soon: Callable[[Callable[[], None]], Any], landed: anyio.Event, _: object) -> None:
+    with suppress(RuntimeError):  # the loop has ended
+        call_soon(landed.set)
 
 
 def _trailers(response: Any) -> tuple[tuple[str, str], ...]:
     trailers = response.extensions.get("trailers", ())
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in trailers)
-
-
-class _Kept:
-    """The connections of one event loop, which closes them when it ends.
-
-    A loop shuts down the asynchronous generators that were begun in it (PEP 525); this is one. Without it each
-    `asyncio.run` would leave its idle connections open, and these would keep the loop in memory.
-    """
-
-    def __init__(self, http: "httpx.AsyncClient", forget: Callable[[], Any]) -> None:
-        self.http = http
-        self._open = _open(http, forget)
-        with suppress(StopIteration):
-            self._open.__anext__().send(None)  # begins it; there is nothing to wait for
-
-    async def aclose(self) -> None:
-        await self._open.aclose()
-
-
-async def _open(http: "httpx.AsyncClient", forget: Callable[[], Any]) -> AsyncGenerator[None]:
-    try:
-        yield
-    finally:
-        forget()
-        await http.aclose()
-
-
-def _forget_closed(own: WeakKeyDictionary[Any, _Kept]) -> None:
-    """Let go of loops that were closed without a shutdown: their sockets would keep them in the weak map."""
-    for loop in list(own):
-        if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed():
-            del own[loop]
-
-
-def _loop() -> Any:
-    """What the connections belong to: the running loop of asyncio, or trio's token."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return sys.modules["trio"].lowlevel.current_trio_token()
+    return ResponseTrailers((name.decode("latin-1"), value.decode("latin-1")) for name, value in trailers)

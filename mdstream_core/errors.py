@@ -23,16 +23,19 @@ Each is built from one message string (LlamaIndex workflows rebuild them so), ca
 attributes. None is a `BaseException` only, and none has slots: frameworks hang their own attributes on exceptions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from mdstream_core._error_bodies import Words, is_too_long, parse_error_body, readable, words_of
+from mdstream_core import _json
+from mdstream_core._error_bodies import Words, error_status, is_too_long, parse_error_body, readable, words_of
 
 if TYPE_CHECKING:
     from mdstream_core.events import Reply
 
 #: What is read of error bodies is imported from here too.
 __all__ = [
+    "SHAPE_ERRORS",
     "AuthenticationError",
     "ConnectionFailed",
     "ContentRefused",
@@ -55,10 +58,13 @@ __all__ = [
     "StreamTimeout",
     "Words",
     "as_overflow",
+    "error_status",
     "is_too_long",
     "parse_error_body",
+    "quote_payload",
     "readable",
     "service_error",
+    "unexpected_shape",
     "words_of",
 ]
 
@@ -126,13 +132,40 @@ class MDStreamError(Exception):
     ) -> None:
         super().__init__(message)
         given = zip(self._fields, (code, status, request_id, retryable, raw, retry_after), strict=True)
-        self.__dict__.update((name, value) for name, value in given if value is not None)
+        known = ((name, _FIELD_TYPES[name](value)) for name, value in given if value is not None)
+        self.__dict__.update((name, value) for name, value in known if value is not None)
 
     def into(self, kind: type[Self]) -> Self:
         """The same error, with its facts, as a subclass (a framework's own name for it)."""
         other = kind(str(self))
         other.__dict__.update(self.__dict__)
         return other
+
+
+def _status(value: Any) -> int | None:
+    """An HTTP status, or `None` for what is none."""
+    if isinstance(value, str) and value.isdecimal() and len(value) == _STATUS_DIGITS:
+        value = int(value)
+    return value if isinstance(value, int) and 0 <= value < 10**_STATUS_DIGITS else None
+
+
+_STATUS_DIGITS = 3
+
+
+def _seconds(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and isfinite(value) else None
+
+
+#: How the fields of an error are read: services write objects and lists where a word should stand, and an error that
+#: carries these could not be pickled, compared or shown.
+_FIELD_TYPES: dict[str, Callable[[Any], Any]] = {
+    "code": _json.to_text,
+    "status": _status,
+    "request_id": _json.to_text,
+    "retryable": bool,
+    "raw": _json.to_text,
+    "retry_after": _seconds,
+}
 
 
 class ConnectionFailed(MDStreamError):
@@ -223,6 +256,40 @@ class MalformedStream(StreamError):
 
 class IncompleteToolCall(MalformedStream):
     """The answer ended in the middle of a tool call's arguments. The call must not be executed."""
+
+
+#: What reading a payload raises where the payload has a shape that the code does not expect: a list in place of an
+#: object, a word in place of a number, a number that no type holds, bytes that are no text, nesting that is too deep.
+#: The only table of its kind; `unexpected_shape` makes one of our errors of each.
+SHAPE_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+#: How many characters of a payload are quoted in a message, and how many are kept in `raw`.
+_QUOTED, _RAW = 300, 2000
+
+
+def quote_payload(data: bytes, max_chars: int = _QUOTED) -> str:
+    """The beginning of a payload as text, for an error.
+
+    >>> quote_payload(b'{"a": 1}'), quote_payload(b"abcdef", 3)
+    ('{"a": 1}', 'abc…')
+    """
+    text = data[: 4 * max_chars].decode("utf-8", "replace")
+    return text if len(text) <= max_chars else text[:max_chars] + "…"
+
+
+def unexpected_shape(data: bytes, cause: Exception) -> MalformedStream:
+    """The error for a payload whose shape was not expected.
+
+    Args:
+        data: The payload; its beginning is kept in `raw`.
+        cause: What reading it raised, one of `SHAPE_ERRORS`.
+
+    >>> unexpected_shape(b'{"choices": 5}', TypeError("'int' object is not iterable"))
+    MalformedStream('a payload in another shape: {"choices": 5}')
+    """
+    error = MalformedStream(f"a payload in another shape: {quote_payload(data)}", raw=quote_payload(data, _RAW))
+    error.__cause__ = cause
+    return error
 
 
 _BY_STATUS: dict[int, type[ServiceError]] = {

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from io import StringIO
 from typing import Any
 
+from mdstream_core import _event_fields as fields
 from mdstream_core import _json
 
 
@@ -240,7 +241,7 @@ class Reply:
 
     def as_dict(self) -> dict[str, Any]:
         """What was said, as plain JSON values; the first choice's where there are several."""
-        choice = self.choices[0]
+        choice = self.first
         return {
             "text": choice.text,
             "reasoning": choice.reasoning,
@@ -253,29 +254,34 @@ class Reply:
         }
 
     @property
+    def first(self) -> Choice:
+        """The first choice; an empty one where there is none."""
+        return self.choices[0] if self.choices else Choice()
+
+    @property
     def text(self) -> str:
         """The first choice's text."""
-        return self.choices[0].text
+        return self.first.text
 
     @property
     def reasoning(self) -> str:
         """The first choice's reasoning."""
-        return self.choices[0].reasoning
+        return self.first.reasoning
 
     @property
     def refusal(self) -> str:
         """The first choice's refusal."""
-        return self.choices[0].refusal
+        return self.first.refusal
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The first choice's tool calls."""
-        return self.choices[0].tool_calls
+        return self.first.tool_calls
 
     @property
     def finish_reason(self) -> str | None:
         """Why the first choice ended; `None` when it did not."""
-        return self.choices[0].finish_reason
+        return self.first.finish_reason
 
 
 class _Parts:
@@ -294,18 +300,23 @@ class _Parts:
 
     def call(self, delta: ToolCallDelta) -> None:
         id, name, arguments = self.calls.get(delta.index) or ("", "", StringIO())
+        name += delta.name or ""
         arguments.write(delta.arguments)
-        self.calls[delta.index] = (id or delta.id or "", name + (delta.name or ""), arguments)
+        self.calls[delta.index] = (id or delta.id or "", name, arguments)
 
     def choice(self) -> Choice:
+        calls = (
+            (fields.to_plain_text(id), fields.to_plain_text(name), fields.to_plain_text(parts.getvalue()))
+            for id, name, parts in self.calls.values()
+        )
         return Choice(
-            text=self.text.getvalue(),
-            reasoning=self.reasoning.getvalue(),
-            refusal=self.refusal.getvalue(),
-            tool_calls=tuple(ToolCall(id, name, parts.getvalue()) for id, name, parts in self.calls.values()),
+            text=fields.to_plain_text(self.text.getvalue()),
+            reasoning=fields.to_plain_text(self.reasoning.getvalue()),
+            refusal=fields.to_plain_text(self.refusal.getvalue()),
+            tool_calls=tuple(ToolCall(*call) for call in calls),
             logprobs=tuple(self.logprobs),
-            finish_reason=self.finish_reason,
-            extras=dict(self.extras),
+            finish_reason=fields.to_optional_text(self.finish_reason),
+            extras={fields.to_plain_text(name): value for name, value in self.extras.items()},
         )
 
 
@@ -322,8 +333,14 @@ class Sum:
         self._usage: Usage | None = None
         self._served = Served()
 
-    def add(self, event: Event) -> None:  # noqa: C901  # a case for each event
-        """Take one event in."""
+    def add(self, event: Event) -> None:
+        """Take one event in. It never raises: a field of another type than it should have is taken as text."""
+        try:
+            self._add(event)
+        except fields.UNFIT:
+            self._add(fields.coerce(event))
+
+    def _add(self, event: Event) -> None:  # noqa: C901  # a case for each event
         match event:
             case TextDelta(text, choice):
                 self._parts(choice).text.write(text)
@@ -334,7 +351,7 @@ class Sum:
             case RefusalDelta(text, choice):
                 self._parts(choice).refusal.write(text)
             case Logprobs(content, choice):
-                self._parts(choice).logprobs.extend(content)
+                self._parts(choice).logprobs.extend(fields.to_entries(content))
             case Finish(reason, choice):
                 self._parts(choice).finish_reason = reason
             case Usage():
@@ -359,13 +376,14 @@ class Sum:
             else:
                 self.add(event)
         if text:
-            self._parts(0).text.write("".join(text))
+            self._parts(0).text.write(fields.join_texts(text))
 
     def reply(self) -> Reply:
         """The sum so far."""
-        choices = tuple(self._choices[index].choice() for index in sorted(self._choices))
+        choices = tuple(self._choices[index].choice() for index in sorted(self._choices, key=fields.to_index))
         vectors, ranking = tuple(self._embeddings), tuple(self._ranking)
-        return Reply(choices or (Choice(),), self._usage, self._served, vectors, ranking, tuple(self._resumed))
+        usage, served = fields.coerce_usage(self._usage), fields.coerce_served(self._served)
+        return Reply(choices or (Choice(),), usage, served, vectors, ranking, tuple(self._resumed))
 
     def __bool__(self) -> bool:
         return bool(self._choices) or self._usage is not None

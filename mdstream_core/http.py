@@ -5,67 +5,79 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-_SECRET_PARTS = ("authorization", "cookie", "token", "secret", "appcode", "password", "credential", "key", "signature")
+from mdstream_core._redaction import (
+    HIDDEN,
+    RequestHeaders,
+    ResponseHeaders,
+    ResponseTrailers,
+    SecretHeaders,
+    SecretText,
+    fingerprint,
+    forget_credentials,
+    is_secret,
+    strip_credentials,
+    strip_url_credentials,
+    without_locals,
+    without_secrets,
+)
+from mdstream_core._sendable import (
+    check_key,
+    check_proxy,
+    check_query,
+    check_route,
+    check_sendable,
+    flaw,
+    require_values,
+    sendable_headers,
+    with_values,
+)
 
-
-def is_secret(name: str) -> bool:
-    """Whether a header of this name may carry a credential.
-
-    >>> is_secret("Authorization"), is_secret("X-Api-Key"), is_secret("opc-request-id")
-    (True, True, False)
-    """
-    return any(part in name.lower() for part in _SECRET_PARTS)
-
-
-def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
-    """A copy of `headers` that may be shown: credentials left out, also those in the URL of a redirect."""
-    shown = {name: value for name, value in headers.items() if not is_secret(name)}
-    return {name: strip_credentials(value) if name.lower() in _URLS else value for name, value in shown.items()}
-
-
-#: Headers whose values are URLs.
-_URLS = frozenset({"location", "content-location", "refresh"})
-
-#: A URL's user and password; and what stands behind its path: parameters, query, fragment.
-_USER = re.compile(r"(?<=//)[^/?#]*@")
-_BEHIND_PATH = re.compile(r"[;?#].*", re.DOTALL)
-
-
-def strip_credentials(url: str) -> str:
-    """A URL without what may hold a credential; `…` stands for what was left out behind the path.
-
-    >>> strip_credentials("https://bob:s3cret@host/path?token=x")
-    'https://host/path?…'
-    """
-    bare = _USER.sub("", url)
-    return _BEHIND_PATH.sub(lambda match: f"{match[0][0]}…", bare)
-
-
-#: A URL in a text, or a path with something behind it.
-_URL_IN_TEXT = re.compile(r"(?:https?:)?//[^\s\"'<>]+|/[^\s\"'<>]*[;?#][^\s\"'<>]*", re.IGNORECASE)
-
-
-def strip_url_credentials(text: str) -> str:
-    """A text whose URLs are without what may hold a credential.
-
-    >>> strip_url_credentials("Found. Redirecting to https://bob:s3cret@host/path?token=x")
-    'Found. Redirecting to https://host/path?…'
-    """
-    return _URL_IN_TEXT.sub(lambda match: strip_credentials(match[0]), text)
+__all__ = [
+    "COMMON",
+    "HIDDEN",
+    "Head",
+    "Limit",
+    "Request",
+    "RequestHeaders",
+    "ResponseHeaders",
+    "ResponseTrailers",
+    "SecretHeaders",
+    "SecretText",
+    "Timeout",
+    "check_key",
+    "check_proxy",
+    "check_query",
+    "check_route",
+    "check_sendable",
+    "fingerprint",
+    "flaw",
+    "forget_credentials",
+    "is_secret",
+    "require_values",
+    "sendable_headers",
+    "strip_credentials",
+    "strip_url_credentials",
+    "with_values",
+    "without_locals",
+    "without_secrets",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, before or after it was signed. Header names are lower case."""
+    """One HTTP request, before or after it was signed. Header names are lower case; reprs show no values."""
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes = b""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headers", RequestHeaders(self.headers))
+
     def __repr__(self) -> str:
-        url = _USER.sub("", _BEHIND_PATH.sub("", self.url))  # either may hold a key
-        return f"<Request {self.method} {url} {without_secrets(self.headers)} {len(self.content)} bytes>"
+        url = re.split("[;?#]", strip_credentials(self.url))[0]  # either may hold a key
+        return f"<Request {self.method} {url} {', '.join(self.headers)}; {len(self.content)} bytes>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,9 @@ class Head:
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headers", ResponseHeaders(self.headers))
 
     @classmethod
     def of(cls, status: int, headers: Iterable[tuple[str, str]]) -> "Head":

@@ -4,14 +4,19 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from itertools import count
 
 import anyio
 from anyio.lowlevel import RunVar
 
+from mdstream_core import _fork
 from mdstream_core.batches import Batches
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
 from mdstream_core.events import Reply
+
+#: Older releases of anyio tell such variables apart by their names, and an `id` is used again.
+_GATES = count()
 
 
 class Gate:
@@ -25,8 +30,13 @@ class Gate:
         if at_once < 1:
             raise ValueError(f"max_concurrency={at_once} is no number of requests: give 1 or more")
         self.at_once = at_once
-        self.threads = threading.BoundedSemaphore(at_once)
-        self._tasks: RunVar[anyio.CapacityLimiter] = RunVar(f"mdstream gate {id(self)}")
+        self.reset_after_fork()
+        _fork.register(self)
+
+    def reset_after_fork(self) -> None:
+        """Begin without requests under way, in a forked process."""
+        self.threads = threading.BoundedSemaphore(self.at_once)
+        self._tasks: RunVar[anyio.CapacityLimiter] = RunVar(f"mdstream gate {next(_GATES)}")
 
     @property
     def tasks(self) -> anyio.CapacityLimiter:

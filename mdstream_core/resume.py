@@ -51,12 +51,17 @@ class Joint:
 
 
 class SecondHalf:
-    """A decoder that finds out whether the server goes on or begins anew, before a word is said twice."""
+    """A decoder that finds out whether the server goes on or begins anew, before a word is said twice.
+
+    Each event is looked at once, however long that takes to be known.
+    """
 
     def __init__(self, inner: Any, joint: Joint) -> None:
         self._inner = inner
         self._joint = joint
         self._held: list[Event] | None = []
+        self._said = _plain(joint.said.text)
+        self._heard = ""  # the text that is held: without blanks before it, and in small letters
 
     @property
     def broken(self) -> MDStreamError | None:
@@ -89,7 +94,7 @@ class SecondHalf:
     def held(self) -> list[Event]:
         """What has come and was not told yet, but for the same words again."""
         inner = self._inner.held()
-        again = _plain(self._joint.said.text).startswith(self._heard)
+        again = self._said.startswith(self._heard)
         return [*([] if again else self._held or ()), *inner]
 
     def _told(self, events: Sequence[Event]) -> list[Event]:
@@ -97,30 +102,28 @@ class SecondHalf:
         if self._held is None:
             return added
         self._held += added
+        for event in added:
+            if isinstance(event, TextDelta):
+                self._heard += event.text.casefold() if self._heard else _plain(event.text)
         if self._repeats:
             self._held = []
             error = self._joint.error
             error.args = (f"{error}; asked to go on, the server said again what it had said",)
             raise error
-        other = any(not isinstance(event, TextDelta | Served | Usage | Logprobs) for event in self._held)
+        other = any(not isinstance(event, TextDelta | Served | Usage | Logprobs) for event in added)
         return self._released() if other or not self._undecided else []
-
-    @property
-    def _heard(self) -> str:
-        """The text that is held. Blanks before it and capital letters do not make it another."""
-        return _plain("".join(event.text for event in self._held or () if isinstance(event, TextDelta)))
 
     @property
     def _repeats(self) -> bool:
         """Whether what is held is the beginning of the first half again, or its end."""
-        heard, said = self._heard, _plain(self._joint.said.text)
+        heard, said = self._heard, self._said
         sizes = range(_LEAST, min(len(heard), _TELLING) + 1)
         return heard.startswith(said[:_TELLING]) or any(said.endswith(heard[:size]) for size in sizes)
 
     @property
     def _undecided(self) -> bool:
         """Whether what is held may still become such."""
-        heard, said = self._heard, _plain(self._joint.said.text)
+        heard, said = self._heard, self._said
         return said.startswith(heard) or heard in said[-_TELLING:]
 
     def _released(self) -> list[Event]:

@@ -15,11 +15,12 @@ from mdstream_core.dialects import (
     RefusedParameters,
     Remembering,
 )
+from mdstream_core.errors import InvalidRequest
 from mdstream_core.events import Reply
-from mdstream_core.http import Timeout
+from mdstream_core.http import RequestHeaders, Timeout, require_values, sendable_headers, with_values, without_locals
 from mdstream_core.many import Gate, agather, gather
 from mdstream_core.platforms import Platform
-from mdstream_core.retry import Retry
+from mdstream_core.retry import Retry, RetryQuota
 from mdstream_core.tracing import Hook
 
 
@@ -29,9 +30,9 @@ class Service:
     Args:
         platform: Where to ask.
         auth: A `mdstream_core.auth.Signer`, an `httpx.Auth`, or `None` for unsigned requests.
-        headers: Further headers of each request.
+        headers: Further headers of each request. Values are texts of ASCII; `ValueError` names what cannot be sent.
         timeout: How long to wait; a number is the longest silence, over the platform's defaults.
-        retry: When to ask again.
+        retry: When to ask again; its budget is for all calls of this service together.
         hooks: Told what happens in each call.
         resume: How many times to go on with an answer that broke.
         http_client: An `httpx.Client` of the user's own.
@@ -58,17 +59,16 @@ class Service:
         http_async_client: Any = None,
         **options: Any,
     ) -> None:
-        for name, value in (headers or {}).items():
-            if not (name.isascii() and value.isascii() and value.isprintable()):
-                raise ValueError(
-                    f"headers: {name!r} has a value that cannot be sent: characters outside ASCII, or a line break"
-                )
+        with without_locals:
+            headers = with_values("default_headers", sendable_headers("default_headers", headers or {}))
         self.platform = platform
         self.client = Client(auth, http_client, **options)
         self.async_client = AsyncClient(auth, http_async_client, **options)
-        self._headers = dict(headers or {})
+        self._headers = headers
         self._timeout = Timeout.of(timeout)
         self._retry = retry or Retry()
+        #: Limits the retries of all calls of this service, in threads and tasks; `None` where `retry` has no budget.
+        self.retry_quota = RetryQuota(self._retry.budget) if self._retry.budget else None
         self._hooks = hooks
         self._resume = resume
         self._gates: dict[int, Gate] = {}
@@ -85,18 +85,41 @@ class Service:
         stream: bool = True,
         headers: Mapping[str, str] | None = None,
     ) -> Call:
-        """One question to this endpoint."""
+        """One question to this endpoint.
+
+        Args:
+            dialect: What is spoken.
+            question: What is asked, in the OpenAI JSON shape.
+            stream: Whether the answer comes piece by piece.
+            headers: Further headers of this request; the framework packages give a `SecretHeaders`.
+
+        Raises:
+            InvalidRequest: A header cannot be sent; the message names it and shows no value.
+        """
         return Call(
             self.platform,
             Remembering(dialect, self._refused),
             question,
             stream=stream,
-            headers={**self._headers, **(headers or {})},
+            headers=self._with(headers),
             retry=self._retry,
             timeout=self._timeout,
             hooks=self._hooks,
             resume=self._resume,
+            quota=self.retry_quota,
         )
+
+    def _with(self, headers: Mapping[str, str] | None) -> Mapping[str, str]:
+        """The headers of each request with those of one call."""
+        if not headers:
+            return self._headers
+        try:
+            with without_locals:
+                given = sendable_headers("extra_headers", headers)
+                require_values("extra_headers", given)
+        except ValueError as error:
+            raise InvalidRequest(str(error), code="InvalidHeader") from None
+        return RequestHeaders({**self._headers, **given})
 
     def gather(
         self,

@@ -12,11 +12,11 @@ first attempt it makes what is told of that call alone. Each call that was begun
 `Left`, and nothing that is told after it counts.
 """
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from mdstream_core import _fork
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Reply
 from mdstream_core.http import Head, Request
@@ -109,7 +109,7 @@ class PerCall(Protocol):
 Hook = Callable[[Moment], None] | PerCall
 
 _everywhere: tuple[Hook, ...] = ()
-_changing = threading.Lock()
+_changing = _fork.Lock()
 
 
 def everywhere(hook: Hook) -> Callable[[], None]:

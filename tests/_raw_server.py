@@ -33,6 +33,11 @@ class Peer:
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         return head + b"\r\n\r\n"
 
+    def buffered(self) -> bytes:
+        """What came with the head."""
+        data, self._buffer = self._buffer, b""
+        return data
+
     def request(self) -> bytes:
         """Head and body."""
         head = self.head()
@@ -166,7 +171,7 @@ def proxying(server: RawServer, peer: Peer) -> None:
             peer.send(b"HTTP/1.1 200 Connection ", b"established\r\nVia: test\r\n\r\n")
         else:
             path = b"/" + target.split(b"/", 3)[3]
-            upstream.sendall(head.replace(target, path, 1))
+            upstream.sendall(head.replace(target, path, 1) + peer.buffered())
         back = threading.Thread(target=_pump, args=(upstream, peer.sock), daemon=True)
         back.start()
         _pump(peer.sock, upstream)

@@ -238,7 +238,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "half a key": ({"ak": "a"}, "'aksk' needs sk too"),
     "half a login": ({"user": "u", "password": "p"}, "needs domain and project too"),
     "an app without its secret": ({"auth_type": "app", "app_key": "a"}, "needs app_secret too"),
-    "a line break": ({"token": "a\nb"}, "token is empty, or has"),
+    "a line break": ({"token": "a\nb"}, "token cannot be sent: it has a line break"),
     "an object": ({"auth": object()}, "auth is a object"),
     "nothing anywhere": (
         {},
@@ -303,7 +303,7 @@ SECRET = "s3cr3t-of-mine"
         BareKey(SECRET),
         AKSK("AKID", SECRET, SECRET),
         AppKey("KEY", SECRET),
-        PasswordToken(Login("u", SECRET, "d", "p")),
+        PasswordToken(Login("u", SECRET, "d", "cn-north-4")),
     ],
     ids=lambda made: type(made).__name__,
 )

@@ -21,7 +21,8 @@ class Slow(Signer):
     """Its key takes as long as the test wants."""
 
     def __init__(self, error: BaseException | None = None) -> None:
-        super().__init__()
+        super().__init__(clock=lambda: self.now)
+        self.now = 0.0
         self.error = error
         self.renewals = 0
         self.started, self.gate = threading.Event(), threading.Event()
@@ -79,12 +80,13 @@ def _followers(signer: Slow, count: int = 3) -> list[BaseException]:
 
 def test_the_leaders_failure_reaches_the_followers() -> None:
     """
-    Each gets an error of its own, for a client hangs the facts of its call on it; the next refresh starts anew.
+    Each gets an error of its own, for a client hangs the facts of its call on it; a refresh after the pause starts anew.
     """
     signer = Slow(AuthenticationError("the session is over", code="NotAuthenticated"))
 
     errors = _followers(signer)
     signer.error = None
+    signer.now += 61
     signer.refresh(0)
 
     assert [("the session is over", "NotAuthenticated")] * 4 == [(str(e), getattr(e, "code", "")) for e in errors]

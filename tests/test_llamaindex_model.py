@@ -137,12 +137,14 @@ def test_the_headers_of_a_call_are_shown_without_their_secrets(cloud: Emulator, 
     llm.chat(MESSAGES, headers={"X-Api-Key": SECRET, "x-tenant": "a"}, seed=1)
 
     assert (SECRET, "a") == (cloud.last.headers["x-api-key"], cloud.last.headers["x-tenant"])
-    assert {"headers": {"x-tenant": "a"}, "seed": 1} == told.asked[0][EventPayload.ADDITIONAL_KWARGS]
+    shown = told.asked[0][EventPayload.ADDITIONAL_KWARGS]
+    assert ({"X-Api-Key": "…", "x-tenant": "…"}, 1) == (dict(shown["headers"]), shown["seed"])
+    assert SECRET not in repr(shown)
 
 
 def test_no_secret_is_shown() -> None:
     """
-    Neither dictionaries nor payloads nor representations nor pickles have a credential; other headers stay.
+    Neither dictionaries nor payloads nor representations nor pickles have a credential; of headers the names stay.
     """
     llm = OCIDataScience(
         endpoint=URL,
@@ -154,7 +156,7 @@ def test_no_secret_is_shown() -> None:
     shown = [llm.to_dict(), llm.to_json(), llm.to_payload(), repr(llm), str(llm), pickle.dumps(llm), llm.model_dump()]
 
     assert not [form for form in shown if SECRET in (form.decode("latin-1") if isinstance(form, bytes) else str(form))]
-    assert {"x-tenant": "a"} == llm.to_dict()["default_headers"]
+    assert {"Authorization": "…", "x-tenant": "…"} == llm.to_dict()["default_headers"]
     assert SECRET == llm.default_headers["Authorization"]  # type: ignore[index]
 
 

@@ -97,7 +97,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a path for a name": ({"endpoint_name": "a/b", "region_name": "us-east-1"}, "endpoint_name='a/b'"),
     "a long name": ({"endpoint_name": "a" * 64, "region_name": "us-east-1"}, "up to 63"),
     "long attributes": ({"region_name": "us-east-1", "custom_attributes": "x" * 1025}, "custom_attributes has 1025 characters; SageMaker takes 1024"),
-    "attributes beyond ASCII": ({"region_name": "us-east-1", "custom_attributes": "é"}, "custom_attributes='é'"),
+    "attributes beyond ASCII": ({"region_name": "us-east-1", "custom_attributes": "é"}, "custom_attributes .* has a character outside ASCII"),
     "a line break": ({"region_name": "us-east-1", "inference_id": "a\r\nx: y"}, "inference_id"),
     "a long id": ({"region_name": "us-east-1", "inference_id": "x" * 65}, "inference_id has 65"),
     "a session": ({"region_name": "us-east-1", "session_id": "a b"}, "session_id"),

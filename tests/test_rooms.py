@@ -21,27 +21,32 @@ ROOMS: dict[str, tuple[str, str]] = {
     "_terminal": ("", ""),
     "_indices": ("", ""),
     "_hints": ("errors", ""),
+    "_addresses": ("", ""),
+    "_fork": ("", ""),
     "_progress": ("errors", "tqdm"),
     "_images": ("", ""),
-    "events": ("_json", ""),
-    "http": ("", ""),
+    "_event_fields": ("_json", ""),
+    "events": ("_event_fields _json", ""),
+    "_redaction": ("", ""),
+    "_sendable": ("_redaction", ""),
+    "http": ("_redaction _sendable", ""),
     "_error_bodies": ("_json", ""),
-    "errors": ("_error_bodies", ""),
+    "errors": ("_error_bodies _json", ""),
     "wire": ("errors", ""),
-    "dialects": ("_hints _indices _json events errors", ""),
-    "platforms": ("_json _version http errors wire", ""),
-    "auth": ("http errors transport", "cryptography oci botocore"),
-    "retry": ("errors events", ""),
-    "tracing": ("errors events http", ""),
-    "otel": ("_json _version errors events http tracing", "opentelemetry"),
+    "dialects": ("_fork _hints _indices _json events errors", ""),
+    "platforms": ("_addresses _json _version http errors wire", ""),
+    "auth": ("_addresses _fork http errors transport", "cryptography oci botocore"),
+    "retry": ("_fork errors", ""),
+    "tracing": ("_fork errors events http", ""),
+    "otel": ("_fork _json _version errors events http tracing", "opentelemetry"),
     "resume": ("errors events", ""),
     "attempt": ("_hints _json errors events http resume tracing", ""),
     "call": ("_json attempt errors events http resume retry tracing", ""),
-    "transport": ("http errors wire", "httpx httpcore httptools"),
-    "client": ("attempt auth call events errors http transport", "anyio httpx"),
-    "batches": ("_indices errors events", ""),
-    "many": ("batches call client events", "anyio"),
-    "service": ("batches call client dialects events http many platforms retry tracing", ""),
+    "transport": ("_fork http errors wire", "anyio httpx httpcore httptools"),
+    "client": ("_fork attempt auth call events errors http transport", "anyio httpx"),
+    "batches": ("_fork _indices errors events", ""),
+    "many": ("_fork batches call client events", "anyio"),
+    "service": ("batches call client dialects errors events http many platforms retry tracing", ""),
     "emulator": ("_json errors wire", "h11 cryptography httpx websockets"),
     "display": ("_terminal errors events", "rich IPython"),
     "cli": (
@@ -57,7 +62,8 @@ ROOMS: dict[str, tuple[str, str]] = {
 
 #: What the framework packages may take from the core beside its public names.
 DOORS = {
-    f"mdstream_core.{door}" for door in ("auth", "auth.aws", "auth.huawei", "auth.oci", "errors", "http", "tracing")
+    f"mdstream_core.{door}"
+    for door in ("_fork", "auth", "auth.aws", "auth.huawei", "auth.oci", "errors", "http", "tracing")
 }
 
 #: And what the suites that others run may take, which ask the emulator.

@@ -17,7 +17,9 @@ NAMES = {
     "asynccontextmanager": "contextmanager",
     "aiter_bytes": "iter_bytes",
     "abody": "body",
+    "atake_turn": "take_turn",
     "_ain_time": "_in_time",
+    "_arefresh": "_refresh",
     "aclose": "close",
     "__aiter__": "__iter__",
     "handle_async_request": "handle_request",
@@ -102,7 +104,7 @@ def methods(path: Path, name: str) -> dict[str, str]:
 
 
 #: Methods that hold a pool for each event loop in place of one; the rest of the client knows nothing of it.
-POOLS = {"__init__", "_http", "close", "let_go"}
+POOLS = {"__init__", "_http", "close", "reset_after_fork"}
 
 
 def test_the_clients_are_twins() -> None:

@@ -11,18 +11,31 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from mdstream_core._addresses import check_name, check_url
 from mdstream_core.auth._signer import Signer
-from mdstream_core.errors import AuthenticationError, MDStreamError, service_error
+from mdstream_core.errors import SHAPE_ERRORS, AuthenticationError, MDStreamError, service_error
 from mdstream_core.http import Request
 
 #: Sends a request and comes back with status, headers (lower case) and body; raises `ConnectionFailed`.
 Fetch = Callable[[Request], tuple[int, Mapping[str, str], bytes]]
 
+_NO_ENDPOINT = "is no URL of IAM, such as https://iam.cn-north-4.myhuaweicloud.com"
+
 #: A token is fetched again so many seconds before its end: longer than the longest answer.
 _MARGIN = 600.0
 
+#: The most characters of IAM's own message that are quoted.
+_LONGEST = 2000
+
 #: For an answer that does not say how long its token lives.
 _VALIDITY = 24 * 3600.0
+
+
+def check_iam_endpoint(url: str) -> None:
+    """Check an address of IAM that was given. Raises `ValueError` where it is none; a query is not shown."""
+    check_url("iam_endpoint", url, words=_NO_ENDPOINT)
+    if "?" in url or "#" in url:
+        raise ValueError("iam_endpoint has a query or a fragment, which IAM's address has not")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,9 @@ class Login:
         names = ("user", "password", "domain", "project")
         if missing := [name for name in names if not getattr(self, name)]:
             raise ValueError(f"to fetch an IAM token {', '.join(missing)} must be given too")
+        if self.endpoint is not None:
+            check_iam_endpoint(self.endpoint)
+        check_name("project", self.project, "huawei project elsewhere" if self.endpoint else "huawei project")
 
     def request(self) -> Request:
         """What is sent to IAM."""
@@ -68,7 +84,7 @@ class PasswordToken(Signer):
     """
 
     def __init__(self, login: Login, *, fetch: Fetch | None = None, clock: Callable[[], float] = time.time) -> None:
-        super().__init__()
+        super().__init__(clock=clock)
         self._login = login
         self._fetch = fetch
         self._clock = clock
@@ -109,7 +125,8 @@ class PasswordToken(Signer):
 def _refused(status: int, body: bytes, login: Login) -> MDStreamError:
     said = _inner(body, "error")
     cure = "check user, password, domain (the account's name) and project (such as cn-north-4)"
-    message = f"IAM gave no token to {login.user!r}: {status} {said.get('message') or said.get('error_msg') or ''}"
+    words = next((word for name in ("message", "error_msg") if isinstance(word := said.get(name), str)), "")
+    message = f"IAM gave no token to {login.user!r}: {status} {words[:_LONGEST]}"
     return service_error(status)(f"{message.strip()} ({cure})" if status < 500 else message.strip(), status=status)
 
 
@@ -118,15 +135,16 @@ def _validity(body: bytes) -> float:
     token = _inner(body, "token")
     try:
         end, start = (datetime.fromisoformat(token[name]) for name in ("expires_at", "issued_at"))
-        return (end - start).total_seconds()
-    except (KeyError, TypeError, ValueError):
+        seconds = (end - start).total_seconds()
+    except SHAPE_ERRORS:  # not there, no text, no date, a year beyond 9999, one with a zone and one without
         return _VALIDITY
+    return min(seconds, _VALIDITY) if seconds > 0 else _VALIDITY
 
 
 def _inner(body: bytes, name: str) -> dict[str, Any]:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     inner = document.get(name) if isinstance(document, dict) else None
     return inner if isinstance(inner, dict) else document if isinstance(document, dict) else {}

@@ -12,11 +12,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from mdstream_core import _fork
 from mdstream_core.auth._oci_keys import TOKEN_PREFIX, expiry
 from mdstream_core.auth._oci_signature import target
 from mdstream_core.auth._oci_sources import Profile
 from mdstream_core.auth._signer import Signer
-from mdstream_core.errors import AuthenticationError, ConnectionFailed, MissingExtra, service_error
+from mdstream_core.errors import (
+    SHAPE_ERRORS,
+    AuthenticationError,
+    ConnectionFailed,
+    MDStreamError,
+    MissingExtra,
+    error_status,
+    service_error,
+)
 from mdstream_core.http import Request
 
 #: The SDK renews a token 60 s before its end, while it signs: we are first, where waiting is allowed.
@@ -95,9 +104,17 @@ class WrappedSigner(Signer):
     """
 
     def __init__(self, inner: Any, *, clock: Callable[[], float] = time.time) -> None:
-        super().__init__()
+        super().__init__(clock=clock)
         self._inner = inner
         self._clock = clock
+
+    def reset_after_fork(self) -> None:
+        """Give the foreign object new locks too, and what fetches its token."""
+        super().reset_after_fork()
+        inner = getattr(self, "_inner", None)
+        federation = getattr(inner, "federation_client", None)
+        keys = getattr(federation, "session_key_supplier", None)
+        _fork.replace_locks(inner, federation, keys)
 
     @property
     def region(self) -> str | None:
@@ -144,6 +161,11 @@ class SDKSigner(WrappedSigner):
         if importlib.util.find_spec("oci") is None:
             raise MissingExtra("oci", "oci")
         self._name, self._build = name, build
+
+    def reset_after_fork(self) -> None:
+        """Build the principal anew in a forked process: the parent's is connected to the service that gives tokens."""
+        super().reset_after_fork()
+        self._inner = None
 
     def sign(self, request: Request) -> Request:
         if self._inner is None:  # a caller that did not ask `stale()`
@@ -211,13 +233,18 @@ def _translated(signer: Signer) -> Iterator[None]:
     """The wall between the SDK's exceptions and ours."""
     try:
         yield
+    except MDStreamError:
+        raise
     except _known(_UNREACHED) as error:
         raise ConnectionFailed(f"{signer!r} did not reach the service that gives its token: {error}") from error
     except _known(_REFUSED) as error:
         facts = {name: getattr(error, name, None) for name in ("status", "code", "request_id")}
+        facts["status"] = error_status(facts["status"])
         kind = service_error(facts["status"]) if facts["status"] else AuthenticationError
         raise kind(f"{signer!r} was refused a token: {getattr(error, 'message', error)}", **facts) from error
-    except (OSError, ValueError, RuntimeError) as error:
+    except (ConnectionError, TimeoutError) as error:
+        raise ConnectionFailed(f"{signer!r} did not reach the service that gives its token: {error}") from error
+    except (OSError, RuntimeError, *SHAPE_ERRORS) as error:
         raise AuthenticationError(f"{signer!r} failed: {type(error).__name__}: {error}") from error
 
 

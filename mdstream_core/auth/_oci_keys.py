@@ -116,12 +116,18 @@ def _unreadable(data: bytes, pass_phrase: str | None) -> str:
     return "is no PEM private key (-----BEGIN … PRIVATE KEY-----): create one with 'oci setup keys'"
 
 
+#: The first second of the year 10000, which no date of Python's reaches.
+_YEAR_10000 = 253_402_300_800
+
+
 def expiry(token: str) -> float | None:
     """When a JWT ends (its `exp` claim, not verified); `None` when it does not say."""
     payload = token.split(".")[1] if token.count(".") == 2 else ""
     try:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except ValueError:  # base64, UTF-8 and JSON errors are all of this kind
+    except (ValueError, RecursionError):  # base64, UTF-8 and JSON errors are all of the first kind
         return None
     end = claims.get("exp") if isinstance(claims, dict) else None
-    return float(end) if isinstance(end, int | float) else None
+    if not isinstance(end, int | float) or isinstance(end, bool) or not 0 <= end < _YEAR_10000:
+        return None
+    return float(end)

@@ -65,6 +65,8 @@ class SourceSigner(OCISigner):
     A pickle of it holds the place, not the credential.
     """
 
+    is_local = True
+
     def __init__(self, source: Source, *, clock: Callable[[], float] = time.time) -> None:
         Signer.__init__(self)
         self._clock = clock

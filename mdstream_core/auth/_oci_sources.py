@@ -71,8 +71,8 @@ class Profile:
         problem = None
         try:
             parser.read_string(_read(self.file, f"the OCI config file {self.file}", _HELP).decode(errors="replace"))
-        except configparser.Error as error:  # holds lines of the file: secrets
-            problem = type(error).__name__
+        except (configparser.Error, AttributeError) as error:  # holds lines of the file: secrets
+            problem = type(error).__name__  # AttributeError: CPython 3.11, a line that goes on with a field of no value
         if problem:
             raise ValueError(f"the OCI config file {self.file} cannot be read ({problem}): {_HELP}")
         return {name: dict(parser[name]) for name in parser.sections()}
@@ -141,8 +141,8 @@ class SessionToken:
     def load(self) -> Credential:
         fields = self.settings.fields()
         paths = [_required(fields, name, self.settings, self.cure) for name in ("security_token_file", "key_file")]
-        stamps = tuple(Stamp.of(str(Path(path).expanduser())) for path in paths)  # first the stamps, then the content
         where = f"security_token_file {paths[0]} of {self.settings}"
+        stamps = tuple(_stamp(path, where, self.cure) for path in paths)  # first the stamps, then the content
         token = _text(_read(paths[0], where, self.cure), where, self.cure)
         return _with_token(token, _key(fields, self.settings), stamps, _region(fields))
 
@@ -222,6 +222,19 @@ def _read(path: str, where: str, cure: str) -> bytes:
         return Path(path).expanduser().read_bytes()
     except OSError as error:
         raise ValueError(f"{where} cannot be read ({error.strerror}): {cure}") from error
+    except _NO_PATH:
+        raise ValueError(f"{where} cannot be read (it is no path): {cure}") from None
+
+
+def _stamp(path: str, where: str, cure: str) -> Stamp:
+    try:
+        return Stamp.of(str(Path(path).expanduser()))
+    except _NO_PATH:
+        raise ValueError(f"{where} cannot be read (it is no path): {cure}") from None
+
+
+#: What `pathlib` raises for a text that is no path: a NUL in it, half a character, the home of a user who is not there.
+_NO_PATH = (ValueError, RuntimeError)
 
 
 def _text(data: bytes, where: str, cure: str) -> str:

@@ -2,12 +2,19 @@
 
 import copy
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
+from types import TracebackType
 from typing import Any, Self
 
-from mdstream_core.errors import ConnectionFailed, MDStreamError
-from mdstream_core.http import Request
+from mdstream_core import _fork
+from mdstream_core.auth._rejections import RejectionMemory
+from mdstream_core.errors import ConnectionFailed, MDStreamError, ServiceError
+from mdstream_core.http import Request, check_key, forget_credentials
 
 
 class Signer:
@@ -15,19 +22,32 @@ class Signer:
 
     A client asks `stale()` before it signs and calls `refresh(generation)` when it is, or when the service answered
     401. Refreshing is single-flight: however many callers ask, the key is fetched once, and no lock is held meanwhile.
+    A definite rejection (a wrong password) is remembered, and raised without another login until a pause is over.
 
     Copies of a model share its signer, and so its key and its refreshes. A pickle never holds a credential: a signer
     that can find its key again elsewhere (a file, the environment) says how in `__reduce__`, the others refuse.
+
+    Args:
+        clock: Seconds that pass, for the pauses after a rejected login.
     """
 
-    #: Seconds that a caller waits for another caller's refresh.
+    #: Seconds that a caller waits for a refresh that runs in another thread.
     patience: float = 60.0
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    #: Whether `renew` only reads this machine's files or environment: there is no login to spare, and no network.
+    is_local: bool = False
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._flight: Future[None] | None = None
+        self._rejections = RejectionMemory(clock)
         #: Counts the keys this signer had; a caller names the one it saw refused.
         self.generation = 0
+        self._lock = _fork.Lock()
+        _fork.register(self)
+
+    def reset_after_fork(self) -> None:
+        """Forget a refresh that goes on in the parent process: it never ends in this one."""
+        self._flight = None
 
     @property
     def origin(self) -> str:
@@ -46,48 +66,98 @@ class Signer:
         """Whether a refresh can bring another key at all."""
         return False
 
-    def refresh(self, generation: int) -> None:
-        """Fetch the key again, unless somebody already did since `generation`. May wait for the network."""
-        with self._lock:
-            if generation != self.generation:
-                return
-            flight, leads = self._flight, self._flight is None
-            if flight is None:
-                flight = self._flight = Future()
-        if leads:
+    def refresh(self, generation: int, timeout: float | None = None) -> None:
+        """Fetch the key again, unless somebody already did since `generation`. May wait for the network.
+
+        Args:
+            generation: The key that was seen to be refused or stale.
+            timeout: Seconds to wait. The refresh goes on in a thread of its own when they are over, for whoever asks
+                next. By default the refresh runs in the caller's thread, to its end.
+
+        Raises:
+            MDStreamError: The key could not be fetched, or (`ConnectionFailed`) not in time.
+        """
+        flight, leads = self._join(generation)
+        if flight is None:
+            return
+        if leads and (timeout is None or self.is_local):
             self._lead(flight)
-        else:
-            self._follow(flight)
+            return
+        if leads:
+            self._start(flight)
+        self._follow(flight, self.patience if timeout is None else min(timeout, self.patience))
+
+    def start_refresh(self, generation: int) -> "Future[None] | None":
+        """Begin a refresh in a thread of its own, or join the one that is under way; `None` if there is no need.
+
+        Raises:
+            MDStreamError: A login was rejected a short while ago.
+        """
+        flight, leads = self._join(generation)
+        if flight is not None and leads:
+            self._start(flight)
+        return flight
 
     def renew(self) -> None:
         """Fetch the key. Signers whose key ages override this; `refresh` calls it once at a time."""
 
-    def _lead(self, flight: "Future[None]") -> None:
-        try:
-            self.renew()
-        except BaseException as error:
-            self._land()
-            flight.set_exception(error)
-            raise
-        self._land(new=1)
-        flight.set_result(None)
+    def is_rejection(self, error: BaseException) -> bool:
+        """Whether an error of `renew` is definite, so that another login would end the same way."""
+        return isinstance(error, ServiceError) and not error.retryable
 
-    def _follow(self, flight: "Future[None]") -> None:
-        try:
-            error = flight.exception(self.patience)
-        except TimeoutError:
-            raise ConnectionFailed(f"no new credential within {self.patience:g} s") from None
-        if error is None:
-            return
-        if not isinstance(error, Exception):  # the leader was told to stop; the followers were not
-            raise ConnectionFailed("the refresh of the credential was abandoned") from error
-        # A client hangs the facts of its own call on an error of ours: each follower needs one of its own.
-        raise copy.copy(error) if isinstance(error, MDStreamError) else error
+    def source_state(self) -> object:
+        """A value that is another one once the credential was corrected where it is kept. Must not wait."""
+        return None
 
-    def _land(self, new: int = 0) -> None:
+    def _join(self, generation: int) -> "tuple[Future[None] | None, bool]":
+        """The refresh that is under way, or a new one, and whether the caller has to run it."""
         with self._lock:
-            self._flight = None
-            self.generation += new
+            if generation != self.generation:
+                return None, False
+            if self._flight is not None:
+                return self._flight, False
+            self._rejections.check(self.source_state)
+            self._flight = Future()
+            return self._flight, True
+
+    def _start(self, flight: "Future[None]") -> None:
+        work = partial(copy_context().run, self._run, flight)
+        try:
+            threading.Thread(target=work, name="mdstream refresh", daemon=True).start()
+        except RuntimeError:  # no more threads: the process has too many, or ends
+            self._run(flight)
+
+    def _run(self, flight: "Future[None]") -> None:
+        with _Landing(self, flight, raises=False):
+            self.renew()
+
+    def _lead(self, flight: "Future[None]") -> None:
+        with _Landing(self, flight, raises=True):
+            self.renew()
+
+    def land(self, flight: "Future[None]", error: BaseException | None) -> None:
+        """Deliver how a refresh ended to all who wait for it."""
+        if error is not None:
+            forget_credentials(error)  # a password is among the locals, and in the request that failed
+        with self._lock:
+            if self._flight is flight:
+                self._flight = None
+            if error is None:
+                self.generation += 1
+                self._rejections.clear()
+            elif isinstance(error, MDStreamError) and not self.is_local and self.is_rejection(error):
+                self._rejections.record(error, self.source_state())
+        if error is None:
+            flight.set_result(None)
+        else:
+            flight.set_exception(error)
+
+    def _follow(self, flight: "Future[None]", seconds: float) -> None:
+        try:
+            flight.exception(seconds)
+        except TimeoutError:
+            raise ConnectionFailed(f"no new credential within {seconds:g} s") from None
+        raise_failure(flight)
 
     def __copy__(self) -> Self:
         return self
@@ -102,6 +172,34 @@ class Signer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
+
+
+def raise_failure(flight: "Future[None]") -> None:
+    """Raise what went wrong in a refresh that has ended."""
+    error = flight.exception()
+    if error is None:
+        return
+    if not isinstance(error, Exception):  # the leader was told to stop; the followers were not
+        raise ConnectionFailed("the refresh of the credential was abandoned") from error
+    if not isinstance(error, MDStreamError):
+        raise error
+    # A client hangs the facts of its own call on an error of ours: each caller needs one of its own.
+    raise copy.copy(error) from error.__cause__
+
+
+class _Landing:
+    """Runs a block that renews a key, and delivers how it ended."""
+
+    def __init__(self, signer: Signer, flight: "Future[None]", *, raises: bool) -> None:
+        self._signer = signer
+        self._flight = flight
+        self._raises = raises
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        self._signer.land(self._flight, error)
+        return not self._raises
 
 
 class Unsigned(Signer):
@@ -127,8 +225,7 @@ class Bearer(Signer):
 
     def __init__(self, key: str) -> None:
         super().__init__()
-        if not key or key != key.strip() or not key.isascii():
-            raise ValueError("api_key is empty, or has white space around it or characters outside ASCII")
+        check_key("api_key", key)
         self._key = key
 
     @property

@@ -4,14 +4,27 @@ The only file that imports botocore, and late. Credentials that age (assumed rol
 fetched in `refresh`, never while signing and never while a signer is built: the chain may ask the network.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from mdstream_core import _fork
+from mdstream_core._addresses import check_name
+from mdstream_core.auth._aws_logs import without_credentials_in_logs
 from mdstream_core.auth._signer import Signer
-from mdstream_core.errors import AuthenticationError, ConnectionFailed, MissingExtra, service_error
+from mdstream_core.errors import (
+    SHAPE_ERRORS,
+    AuthenticationError,
+    ConnectionFailed,
+    MDStreamError,
+    MissingExtra,
+    error_status,
+    service_error,
+)
 from mdstream_core.http import Request
 
 #: Credentials are fetched again this many seconds before their end. botocore's own 15 minutes would renew the shortest
@@ -34,6 +47,10 @@ _METHODS = {
     "container-role": "the container's role",
     "iam-role": "the EC2 instance's role",
 }
+
+
+#: Which files the chain reads: by the variable that names each (botocore/configprovider.py).
+_FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
 
 
 class MissingCredentials(AuthenticationError, ValueError):
@@ -64,12 +81,28 @@ class AWSSigner(Signer):
         again: bool = False,
     ) -> None:
         super().__init__()
-        self.region_name = region_name
+        self.region_name = check_name("region_name", region_name, "aws signing region")
         self._find = find
         self._name = name
         self._again = again
         self._credentials = found
         self._frozen = None if found is None or _ages(found) else found.get_frozen_credentials()
+        self._searches = False
+
+    def reset_after_fork(self) -> None:
+        """Give botocore's credentials a new lock too: another thread of the parent may hold it."""
+        super().reset_after_fork()
+        _fork.replace_locks(getattr(self, "_credentials", None))
+
+    def is_rejection(self, error: BaseException) -> bool:
+        """A token service rejected it. What is missing on this machine costs no login, and may be there next time."""
+        return super().is_rejection(error) and getattr(error, "code", None) is not None
+
+    def source_state(self) -> object:
+        """What the chain reads of environment and files: a key that is corrected there is tried at once."""
+        files = (os.environ.get(name) or default for name, default in _FILES.items())
+        stamps = [_stamp(Path(file).expanduser()) for file in files]
+        return stamps, hash(tuple((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
 
     @classmethod
     def of(cls, access_key: str, secret_key: str, token: str | None = None, *, region_name: str) -> "AWSSigner":
@@ -94,7 +127,8 @@ class AWSSigner(Signer):
             self.refresh(self.generation)
         signed = {name: value for name, value in request.headers.items() if name.startswith(_SIGNED)}
         asked = AWSRequest(request.method, request.url, headers=signed, data=request.content)
-        SigV4Auth(self._frozen, self._name, self.region_name).add_auth(asked)
+        with without_credentials_in_logs():
+            SigV4Auth(self._frozen, self._name, self.region_name).add_auth(asked)
         added = {name.lower(): value for name, value in asked.headers.items()}
         return replace(request, headers={**request.headers, **added})
 
@@ -105,12 +139,19 @@ class AWSSigner(Signer):
         return self._frozen is not None and (self._again or _ages(self._credentials))
 
     def renew(self) -> None:
-        with _translated(self):
-            if self._credentials is None or not self.stale():  # refused although it looked good: look again
-                self._credentials = self._find()
-            if self._credentials is None:
-                raise MissingCredentials(_missing())
-            self._frozen = self._credentials.get_frozen_credentials()
+        with _translated(self), without_credentials_in_logs():
+            looks_good = not self.stale()  # and yet it was refused
+            if self._credentials is None or looks_good or self._searches:
+                found = self._find() or (self._credentials if self._searches else None)
+                if found is None:
+                    raise MissingCredentials(_missing())
+                self._credentials = found
+            try:
+                self._frozen = self._credentials.get_frozen_credentials()
+            except BaseException:
+                self._searches = True  # the files that they come from may be corrected
+                raise
+            self._searches = False
 
     def __repr__(self) -> str:
         method = getattr(self._credentials, "method", None)
@@ -173,6 +214,7 @@ def connect(
         import botocore.session  # type: ignore[import-untyped]  # noqa: F401, PLC0415
     session = _session(credentials_profile_name)
     region = region_name or _region(client, boto3_session, session)
+    check_name("region_name", region, "aws signing region" if endpoint_url or client is not None else "aws region")
     if endpoint_url is None and client is not None:
         endpoint_url = str(client.meta.endpoint_url)
     make = session.create_client if boto3_session is None else boto3_session.client
@@ -237,6 +279,14 @@ def _endpoint(make: Callable[..., Any], region: str, fips: bool | None) -> str:
         raise ValueError(f"region_name={region!r}: botocore knows no endpoint there: {error}") from error
 
 
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
 def _ages(credentials: Any) -> bool:
     """Whether these are botocore credentials that it can refresh."""
     return hasattr(credentials, "refresh_needed")
@@ -266,12 +316,24 @@ def _translated(signer: Signer) -> Iterator[None]:
 
     try:
         yield
+    except MDStreamError:
+        raise
     except exceptions.ClientError as error:  # a token service refused
-        facts = error.response.get("Error", {})
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 401
+        code, status = _facts(error.response)
         kind = service_error(status) if status >= 429 else AuthenticationError
-        raise kind(f"{signer!r} was refused its credentials: {error}", code=facts.get("Code"), status=status) from error
+        raise kind(f"{signer!r} was refused its credentials: {error}", code=code, status=status) from error
     except (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.MetadataRetrievalError) as error:
         raise ConnectionFailed(f"{signer!r} did not reach the service that gives its credentials: {error}") from error
     except (exceptions.BotoCoreError, OSError, RuntimeError) as error:
         raise AuthenticationError(f"{signer!r} has no credentials: {error}") from error
+    except SHAPE_ERRORS as error:  # botocore read a file or an answer of another shape than it expects
+        name = type(error).__name__  # its words may quote what was read
+        raise AuthenticationError(f"{signer!r} has no credentials: they cannot be read ({name})") from error
+
+
+def _facts(response: Any) -> tuple[str | None, int]:
+    """Code and HTTP status of a token service's error response, as botocore hands it on."""
+    error, metadata = (response.get(name) for name in ("Error", "ResponseMetadata"))
+    status = metadata.get("HTTPStatusCode") if isinstance(metadata, dict) else None
+    code = error.get("Code") if isinstance(error, dict) else None
+    return code if isinstance(code, str) else None, error_status(status) or 401

@@ -12,12 +12,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack, runtime_checkable
 
-from mdstream_core.auth._huawei_iam import Fetch, Login, PasswordToken
+from mdstream_core.auth._huawei_iam import Fetch, Login, PasswordToken, check_iam_endpoint
 from mdstream_core.auth._huawei_signature import LARGEST, signed_headers
 from mdstream_core.auth._signer import Bearer, Signer, Unsigned
-from mdstream_core.http import Request
+from mdstream_core.http import Request, check_key
 
-__all__ = ["AKSK", "LARGEST", "AppCode", "AppKey", "BareKey", "Fetch", "Login", "PasswordToken", "Token", "signer"]
+__all__ = [
+    "AKSK",
+    "LARGEST",
+    "AppCode",
+    "AppKey",
+    "BareKey",
+    "Fetch",
+    "Login",
+    "PasswordToken",
+    "Token",
+    "check_iam_endpoint",
+    "signer",
+]
 
 #: Where `huaweicloudsdkcore` looks for keys (auth/provider.py).
 _ENV = "HUAWEICLOUD_SDK_"
@@ -106,7 +118,7 @@ class AKSK(Signer):
         super().__init__()
         self._key, self._secret = (_sound(name, value) for name, value in zip(self.names, (ak, sk), strict=True))
         fields = {"x-security-token": security_token, "x-project-id": project_id}
-        self._also = {name: value for name, value in fields.items() if value}
+        self._also = {name: _sound(name.removeprefix("x-"), value) for name, value in fields.items() if value}
         self._clock = clock
 
     def sign(self, request: Request) -> Request:
@@ -285,6 +297,5 @@ def _nothing() -> str:
 
 
 def _sound(name: str, value: str) -> str:
-    if not value or value != value.strip() or not (value.isascii() and value.isprintable()):
-        raise ValueError(f"{name} is empty, or has white space around it or characters outside ASCII")
+    check_key(name, value)
     return value

@@ -4,14 +4,13 @@ One file for each command, loaded when it is called for: `--help` costs no more 
 the options, `_places` reads an ENDPOINT, `_signing` finds out who signs, `doctor` is what `mdstream check` looks at.
 """
 
-import json
 import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from mdstream_core._terminal import Terminal
+from mdstream_core._terminal import Terminal, json_text
 from mdstream_core.cli._parser import (
     FAILED,
     INTERRUPTED,
@@ -81,6 +80,6 @@ def _tell(error: Exception, options: Options, terminal: Terminal) -> None:
     said = options.veil(error)
     if getattr(options, "json", False):
         facts = {"type": type(error).__name__, "message": said}
-        Terminal().write(json.dumps({"ok": False, "error": facts}, ensure_ascii=False, indent=2) + "\n")
+        Terminal().write(json_text({"ok": False, "error": facts}) + "\n")
     else:
         terminal.write(f"mdstream: {said}\n")

@@ -1,12 +1,11 @@
 """`mdstream chat`: one question, or a conversation."""
 
-import json
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from mdstream_core._terminal import Terminal
+from mdstream_core._terminal import Terminal, harmless, json_text
 from mdstream_core.cli._asking import Target, model_name, veiled
 from mdstream_core.cli._parser import FAILED, INTERRUPTED, Options, Unusable
 from mdstream_core.display import Summary, View, show, view
@@ -119,7 +118,7 @@ def _document(chat: _Chat, target: Target, messages: Messages) -> int:
         code = 0
         found |= {"ok": True, **reply.as_dict()}
     found |= {"seconds": round(silent.summary.seconds, 3), "first_token": _rounded(silent.summary.first)}
-    Terminal().write(target.options.veil(json.dumps(found, ensure_ascii=False, indent=2)) + "\n")
+    Terminal().write(target.options.veil(json_text(found)) + "\n")
     return code
 
 
@@ -132,7 +131,7 @@ def _talk(chat: _Chat) -> int:
     with suppress(ImportError):
         import readline  # noqa: F401, PLC0415  # `input` then has a history; not on Windows
     terminal = Terminal(sys.stderr)
-    terminal.write(f"{chat.model or 'the model'} listens; Ctrl-C stops an answer, Ctrl-D ends.\n")
+    terminal.write(f"{harmless(chat.model) or 'the model'} listens; Ctrl-C stops an answer, Ctrl-D ends.\n")
     messages = chat.opening()
     while True:
         try:

@@ -1,11 +1,10 @@
 """`mdstream check`: shows what the doctor finds."""
 
-import json
 import shutil
 import sys
 import textwrap
 
-from mdstream_core._terminal import Terminal
+from mdstream_core._terminal import Terminal, json_text
 from mdstream_core.cli._parser import FAILED, Options
 from mdstream_core.cli._places import read
 from mdstream_core.cli.doctor import Finding, Known, State, examine
@@ -47,7 +46,7 @@ def _document(known: Known) -> int:
     findings = [_as_dict(name, finding) for name, finding in examine(known)]
     well = all(finding["state"] != State.WRONG for finding in findings)
     found = {"endpoint": known.place.endpoint, "platform": known.place.platform, "ok": well, "findings": findings}
-    Terminal().write(known.options.veil(json.dumps(found, ensure_ascii=False, indent=2)) + "\n")
+    Terminal().write(known.options.veil(json_text(found)) + "\n")
     return 0 if well else FAILED
 
 

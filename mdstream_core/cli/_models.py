@@ -1,9 +1,8 @@
 """`mdstream models`: what the server tells at /v1/models."""
 
-import json
 from typing import Any
 
-from mdstream_core._terminal import Terminal
+from mdstream_core._terminal import Terminal, json_text
 from mdstream_core.cli._asking import Target, served
 from mdstream_core.cli._parser import Options
 
@@ -19,7 +18,7 @@ def run(options: Options) -> int:
     terminal = Terminal()
     if options.json:
         found = {"endpoint": options.endpoint, "platform": target.place.platform, "models": models}
-        terminal.write(options.veil(json.dumps(found, ensure_ascii=False, indent=2)) + "\n")
+        terminal.write(options.veil(json_text(found)) + "\n")
         return 0
     wide = max((len(str(one.get("id"))) for one in models), default=0)
     for one in models:

@@ -204,7 +204,7 @@ def _asking(options: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="'NAME: VALUE'",
-        help="a further header; the value of a secret one is env:NAME or file:PATH",
+        help="a further header; a secret value is env:NAME or file:PATH, whatever the header is called",
     )
     how.add_argument("--ca-file", type=_file, metavar="FILE", help="the certificate authorities to trust, in PEM")
 

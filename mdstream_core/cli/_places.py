@@ -93,6 +93,10 @@ def read(endpoint: str, platform: str | None = None) -> Place:
     for form in _SAID.get(platform or "", ()):
         if match := re.fullmatch(form, endpoint):
             return Place(endpoint, platform or "", "--platform", _found(match))
+    if "@" in endpoint:
+        raise Unusable(
+            "ENDPOINT has a user or password before its host; give credentials with --api-key or --auth-type"
+        )
     shown = re.split("[?#]", endpoint)[0]  # a query may hold a key
     raise Unusable(f"ENDPOINT {shown!r} {_UNKNOWN if platform is None else f'is none of {platform}'}")
 

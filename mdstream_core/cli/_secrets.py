@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 from mdstream_core.cli._parser import Options, Unusable
-from mdstream_core.http import is_secret
+from mdstream_core.http import is_secret, sendable_headers
+
+_SOURCES = ("env:", "file:")
 
 _SEEN = (
     "a secret on a command line is seen by other users of the machine (ps) and stays in the shell's history. "
@@ -39,14 +41,18 @@ def secret(options: Options, source: str, what: str) -> str:
 
 
 def headers(options: Options) -> dict[str, str]:
-    """The further headers."""
+    """The further headers. A value may be a source of any, and must be one where the name says that it is a secret."""
     found: dict[str, str] = {}
     for text in options.header:
         name, colon, value = (part.strip() for part in text.partition(":"))
         if not colon or not name or not value:
             raise Unusable(f"--header {name!r}: write it as 'NAME: VALUE'")
-        found[name] = secret(options, value, f"--header {name}") if is_secret(name) else value
-    return found
+        is_source = value.startswith(_SOURCES) or is_secret(name)
+        found[name] = secret(options, value, f"--header {name}") if is_source else value
+    try:
+        return dict(sendable_headers("--header", found))
+    except ValueError as error:
+        raise Unusable(str(error)) from None
 
 
 def _content(path: str, what: str) -> str:

@@ -106,7 +106,7 @@ def _aws(place: Place, options: Options) -> Signing:
             credentials_profile_name=options.profile,
         )
     except ValueError as error:
-        if "region_name" in str(error):
+        if "region_name is missing" in str(error):
             raise Unusable("--region is missing: neither ENDPOINT nor AWS_REGION nor the profile says it") from None
         raise
     found.signer.refresh(found.signer.generation)  # the chain says only then what it found

@@ -77,6 +77,12 @@ class Choice:
         self.refusal.write(plain(value))
         events.append(RefusalDelta(value, self.index))
 
+    def add_calls(self, value: Any, events: list[Event]) -> None:
+        """Take the next pieces of tool calls. An entry that is `null` says nothing."""
+        if not isinstance(value, list):
+            raise TypeError("tool calls are no list")
+        events.extend(self.calls.read(value))
+
     def add_media(self, name: str, value: Any, events: list[Event]) -> None:
         """Take what came beside the text: pictures, sound, annotations, parts of another type."""
         self.media = self.media or Media(self.index)
@@ -116,7 +122,7 @@ class Choice:
 
     def _tell_finish(self, events: list[Event]) -> None:
         if self.media:
-            events.extend(self.media.sound())
+            events.extend(self.media.rest())
         if not self._told:
             self._told = True
             called = self.reason == "stop" and self.calls
@@ -211,5 +217,5 @@ def error_in_choice(error: Any, wire: Mapping[str, Any]) -> StreamFailure:
         error: The object, or its text.
         wire: What it stands in.
     """
-    words = words_of({"error": error}) or Words(str(error)[:300])
-    return stream_failure(words, _json.dumps(dict(wire))[:2000].decode("utf-8", "replace"))
+    words = words_of({"error": error}) or Words(_json.to_text(error)[:300])
+    return stream_failure(words, _json.to_text(wire)[:2000])

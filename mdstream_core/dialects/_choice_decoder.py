@@ -4,9 +4,17 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from mdstream_core import _json
 from mdstream_core.dialects._choice import Choice
-from mdstream_core.dialects._spoken import UNREADABLE, misshapen, shown
+from mdstream_core.dialects._limits import MAX_CHOICES, over_limit
 from mdstream_core.dialects._surrogates import SurrogateJoiner
-from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamInterrupted
+from mdstream_core.errors import (
+    SHAPE_ERRORS,
+    MalformedStream,
+    MDStreamError,
+    StreamFailure,
+    StreamInterrupted,
+    quote_payload,
+    unexpected_shape,
+)
 from mdstream_core.events import Event
 
 C = TypeVar("C", bound=Choice)
@@ -45,7 +53,7 @@ class ChoiceDecoder(Generic[C]):
         """The events of one payload."""
         try:
             payload = _json.parse(data)
-        except ValueError:
+        except _json.UNPARSED:
             payload = self._parse_bent(data)
             if payload is _NO_JSON:
                 return self._not_json(data, event)
@@ -54,8 +62,8 @@ class ChoiceDecoder(Generic[C]):
             self._read(payload, data, event, events)
         except MDStreamError as error:
             self._fail(error, data)
-        except UNREADABLE as error:
-            self._fail(misshapen(data, error), data)
+        except SHAPE_ERRORS as error:
+            self._fail(unexpected_shape(data, error), data)
         if self._joiner is not None:
             events = self._joiner.join(events)
         if not events and self.broken is not None:
@@ -79,12 +87,12 @@ class ChoiceDecoder(Generic[C]):
             raise StreamInterrupted(self._interrupted())
         for choice in self._choices.values():
             choice.calls.end(cut=choice.reason == "length")
-        return [*events, *self._halves()]
+        return [*events, *self.held()]
 
     def held(self) -> list[Event]:
-        """What has come and was not told yet: pieces of sound, half a character."""
-        sound = [event for choice in self._choices.values() if choice.media for event in choice.media.sound()]
-        return [*sound, *self._halves()]
+        """What has come and was not told yet: pieces of sound, the last entries of a list, half a character."""
+        media = [event for choice in self._choices.values() if choice.media for event in choice.media.rest()]
+        return [*media, *self._halves()]
 
     def _read(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
         """Add the events of a payload. Raises for what is wrong with it."""
@@ -109,13 +117,15 @@ class ChoiceDecoder(Generic[C]):
     def _fail(self, error: MDStreamError, data: bytes) -> None:
         """Keep the first error: what comes behind it explains less."""
         if self.broken is None:
-            error.raw = error.raw or shown(data, 2000)
+            error.raw = error.raw or quote_payload(data, 2000)
             self.broken = error
 
     def _known(self, index: int) -> C:
         """The choice of this index, a new one if it was not seen before."""
         choice = self._choices.get(index)
         if choice is None:
+            if len(self._choices) >= MAX_CHOICES:
+                raise over_limit("choices", MAX_CHOICES)
             choice = self._choices[index] = self.choice_class(index)
             self._unfinished += 1
         return choice
@@ -149,10 +159,13 @@ class ChoiceDecoder(Generic[C]):
         text = data.strip()
         events: list[Event] = []
         if text == b"[DONE]":
+            if not self._done:  # once: looking at every choice costs more than a payload has bytes
+                self._confirm(events)
             self._done = True
-            self._confirm(events)
         elif event == "error":
-            raise StreamFailure(f"the service ended the stream: {shown(text) or 'no words'}", raw=shown(text))
+            raise StreamFailure(
+                f"the service ended the stream: {quote_payload(text) or 'no words'}", raw=quote_payload(text)
+            )
         elif text:
-            raise MalformedStream(f"a payload that is not JSON: {shown(text)}", raw=shown(text))
+            raise MalformedStream(f"a payload that is not JSON: {quote_payload(text)}", raw=quote_payload(text))
         return events

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mdstream_core.dialects._choice import Choice
+from mdstream_core.dialects._limits import MAX_ENTRIES, over_limit
 from mdstream_core.events import Event
 
 _Read = Callable[[Mapping[str, Any], Choice, list[Event]], None]
@@ -31,14 +32,17 @@ def read_content(value: Any, choice: Choice, events: list[Event]) -> None:
     if isinstance(value, Mapping):
         value = [value]
     if not isinstance(value, list):
-        raise TypeError(f"content {value!r:.80} is neither a text nor a list of parts")
+        raise TypeError(f"content is a {type(value).__name__}, neither a text nor a list of parts")
+    if len(value) > MAX_ENTRIES:
+        raise over_limit("content parts in one payload", MAX_ENTRIES)
     for part in value:
         if isinstance(part, str):
             choice.add_text(part, events)
         elif part:
-            before = len(events)
+            before, media = len(events), choice.media and choice.media.size
             _PARTS.get(str(part.get("type") or "text").lower(), _other)(part, choice, events)
-            if len(events) == before and any(value for name, value in part.items() if name not in _SILENT):
+            is_read = len(events) > before or media != (choice.media and choice.media.size)
+            if not is_read and any(value for name, value in part.items() if name not in _SILENT):
                 _other({"type": "text", **part}, choice, events)  # its words stand where nobody looks
 
 
@@ -76,7 +80,7 @@ def _texts(value: Any) -> Iterator[str]:
         for item in value:
             yield from _texts(item)
     else:
-        raise TypeError(f"{value!r:.80} is no text")
+        raise TypeError(f"a {type(value).__name__} is no text")
 
 
 def _tool_use(part: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:

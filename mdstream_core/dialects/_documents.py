@@ -3,8 +3,15 @@
 from typing import Any
 
 from mdstream_core import _json
-from mdstream_core.dialects._spoken import UNREADABLE
-from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamInterrupted, words_of
+from mdstream_core.errors import (
+    SHAPE_ERRORS,
+    MalformedStream,
+    MDStreamError,
+    StreamFailure,
+    StreamInterrupted,
+    quote_payload,
+    words_of,
+)
 from mdstream_core.events import Event
 
 
@@ -50,16 +57,20 @@ class DocumentDecoder:
         try:
             document = _json.loads(data)
         except ValueError:
-            raise MalformedStream(f"an answer that is not JSON: {_shown(data)}", raw=_shown(data)) from None
+            raise MalformedStream(
+                f"an answer that is not JSON: {quote_payload(data)}", raw=quote_payload(data)
+            ) from None
         if (words := words_of(document)) and not self._is_one(document):
             raise StreamFailure(
-                f"the service failed: {words.message}", code=words.code, status=words.status, raw=_shown(data)
+                f"the service failed: {words.message}", code=words.code, status=words.status, raw=quote_payload(data)
             )
         try:
             events = self._read(document)
-        except (IndexError, *UNREADABLE) as error:
+        except SHAPE_ERRORS as error:
             why = f" ({error})" if isinstance(error, InvalidDocument) else ""
-            raise MalformedStream(f"an answer in another shape{why}: {_shown(data)}", raw=_shown(data)) from error
+            raise MalformedStream(
+                f"an answer in another shape{why}: {quote_payload(data)}", raw=quote_payload(data)
+            ) from error
         self._over = True
         return events
 
@@ -79,7 +90,3 @@ class DocumentDecoder:
 
     def _read(self, document: Any) -> list[Event]:
         raise NotImplementedError
-
-
-def _shown(data: bytes) -> str:
-    return data[:300].decode("utf-8", "replace")

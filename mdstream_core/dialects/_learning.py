@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
-from threading import Lock
 from typing import Any
 
+from mdstream_core import _fork
 from mdstream_core.dialects._batch_limits import BatchLimit, find_batch_limit
 from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
 from mdstream_core.dialects._parameter_fallback import Change, Relaxed, Renamed, applied
@@ -141,7 +141,7 @@ class Learning:
         self._refusals: dict[frozenset[str], MDStreamError] = {}
         #: The most that a request may hold, as far as the server's errors have reported it.
         self.limit = BatchLimit()
-        self._lock = Lock()
+        self._lock = _fork.Lock()
 
     def learn_limit(self, error: MDStreamError, inputs: int, size: int) -> BatchLimit | None:
         """The limit from here on, if `error` says that `inputs` of `size` bytes were too many; else `None`."""

@@ -21,16 +21,20 @@ from mdstream_core import _json
 from mdstream_core.dialects._choice import stream_failure
 from mdstream_core.dialects._finish_reasons import FAILED, is_known, read_finish_reason
 from mdstream_core.dialects._foreign_parts import filter_assistant_content
+from mdstream_core.dialects._limits import MAX_CHOICES, over_limit, read_count
 from mdstream_core.dialects._native_names import flatten_parameters
-from mdstream_core.dialects._spoken import UNREADABLE, misfit, misshapen, shown
+from mdstream_core.dialects._spoken import misfit
 from mdstream_core.dialects._surrogates import SurrogateJoiner
 from mdstream_core.errors import (
+    SHAPE_ERRORS,
     InvalidRequest,
     MalformedStream,
     MDStreamError,
     StreamFailure,
     StreamInterrupted,
     Words,
+    quote_payload,
+    unexpected_shape,
     words_of,
 )
 from mdstream_core.events import Event, Finish, TextDelta, Usage
@@ -67,16 +71,18 @@ class NativeDecoder:
             return []
         try:
             payload = _json.parse(text)
-        except ValueError:
+        except _json.UNPARSED:
             payload = self._read_bent(text, event)
         events: list[Event] = []
         try:
             if event == "error":
-                self.broken = _failed(words_of(payload) or Words(shown(text)), text)
+                self.broken = _failed(words_of(payload) or Words(quote_payload(text)), text)
             else:
                 self._read(payload, text, events)
-        except UNREADABLE as error:
-            self.broken = misshapen(text, error)
+        except MDStreamError as error:
+            self.broken = error
+        except SHAPE_ERRORS as error:
+            self.broken = unexpected_shape(text, error)
         if self._joiner is not None:
             events = self._joiner.join(events)
         if self.broken and not events:
@@ -95,7 +101,7 @@ class NativeDecoder:
             kind, why = (
                 (StreamFailure, "the service ended the stream") if event == "error" else (MalformedStream, "no JSON")
             )
-            raise kind(f"{why}: {shown(data) or 'no words'}", raw=shown(data)) from None
+            raise kind(f"{why}: {quote_payload(data) or 'no words'}", raw=quote_payload(data)) from None
         self._joiner = self._joiner or SurrogateJoiner()
         return payload
 
@@ -125,19 +131,19 @@ class NativeDecoder:
                 if read := next((read for key, read in _READERS.items() if key in entry), None):
                     read(self, entry, choice, events)
                     continue
-            self.broken = misfit(self._name, payload, shown(data))
+            self.broken = misfit(self._name, payload, quote_payload(data))
             return
 
     def _token(self, entry: Mapping[str, Any], choice: int, events: list[Event]) -> None:
         token = entry["token"]
+        token = {"text": token} if isinstance(token, str) else token
         reason = read_finish_reason(details.get("finish_reason")) if (details := entry.get("details")) else ""
         if problem := token.get("error_msg"):
-            self.broken = StreamFailure(f"the model server gave up: {problem}", code=reason or "error")
+            self.broken = StreamFailure(f"the model server gave up: {_json.to_text(problem)}", code=reason or "error")
             return
         if reason and self._gave_up(reason):
             return
-        if choice not in self._open:
-            self._open[choice] = []
+        self._known(choice)
         if not (token.get("special") or token.get("special_token")):
             self._say(token.get("text"), choice, events)
         if entry.get("generated_text") is not None or is_known(reason):
@@ -167,7 +173,7 @@ class NativeDecoder:
 
         The tokens are what counts: a whole text may lack a stop sequence at its end or have the prompt before it.
         """
-        said = self._open.setdefault(choice, [])
+        said = self._known(choice)
         if not text:
             return True
         before = self._wholes.get(choice)
@@ -201,9 +207,17 @@ class NativeDecoder:
         else:
             self._unmarked = True
 
+    def _known(self, choice: int) -> list[str]:
+        """What the choice has said."""
+        said = self._open.get(choice)
+        if said is None:
+            if choice >= MAX_CHOICES:
+                raise over_limit("choices", MAX_CHOICES)
+            said = self._open[choice] = []
+        return said
+
     def _say(self, text: Any, choice: int, events: list[Event]) -> None:
-        if choice not in self._open:
-            self._open[choice] = []
+        self._known(choice)
         if text:
             if not isinstance(text, str):
                 raise TypeError(f"{text!r} is no text")
@@ -212,7 +226,7 @@ class NativeDecoder:
             events.append(TextDelta(text, choice))
 
     def _finish(self, choice: int, reason: str, events: list[Event]) -> None:
-        self._open.setdefault(choice, [])
+        self._known(choice)
         if choice not in self._finished and not self._gave_up(reason):
             self._finished.add(choice)
             events.append(Finish(reason, choice))
@@ -230,7 +244,7 @@ _READERS: dict[str, Callable[[NativeDecoder, Mapping[str, Any], int, list[Event]
 
 
 def _usage(details: Mapping[str, Any]) -> Usage:
-    asked, said = int(details.get("input_length") or 0), int(details["generated_tokens"] or 0)
+    asked, said = (read_count(details.get(name)) or 0 for name in ("input_length", "generated_tokens"))
     return Usage(asked, said, asked + said)
 
 
@@ -240,7 +254,7 @@ def _failure(entry: Mapping[str, Any], data: bytes) -> StreamFailure | None:
 
 
 def _failed(words: Words, data: bytes) -> StreamFailure:
-    return stream_failure(words, shown(data, 2000), retryable=frozenset({424}))
+    return stream_failure(words, quote_payload(data, 2000), retryable=frozenset({424}))
 
 
 #: Of a question, what has no place in `parameters`.

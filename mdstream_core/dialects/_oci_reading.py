@@ -6,21 +6,16 @@ Sources: `oci` SDK 2.189 (`generative_ai_inference/models`), and what was seen o
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from mdstream_core import _json
 from mdstream_core.dialects._choice import Choice, has_output, is_error, read_index, stream_failure
 from mdstream_core.dialects._choice_decoder import ChoiceDecoder
 from mdstream_core.dialects._finish_reasons import FAILED, read_finish_reason
-from mdstream_core.dialects._spoken import shown
+from mdstream_core.dialects._limits import read_count
 from mdstream_core.dialects._tool_calls import ToolCalls
-from mdstream_core.errors import (
-    MalformedStream,
-    StreamFailure,
-    Words,
-    words_of,
-)
+from mdstream_core.errors import MalformedStream, StreamFailure, Words, quote_payload, words_of
 from mdstream_core.events import Event, Extra, Logprobs, Served, ToolCallDelta, Usage
 
 #: Words for an end that is none, and whether asking again may help.
@@ -48,6 +43,9 @@ _RUNTIMES = {"COHERE": "oci-generate-text-cohere", "LLAMA": "oci-generate-text-l
 #: How many characters of an answer show that another text is the same answer again.
 _OPENING = 8
 
+#: Up to where an answer's first characters that are no blanks are looked for.
+_BEGINNING = 64
+
 #: How many characters may have been cut in one place.
 _CUT = 4
 
@@ -69,12 +67,11 @@ class PositionedCalls(ToolCalls):
         self._slot_at: dict[int, int] = {}
         self._slots = 0
 
-    def read(self, entries: Sequence[Mapping[str, Any]]) -> list[ToolCallDelta]:
-        """The deltas of one payload's `toolCalls`."""
-        deltas: list[ToolCallDelta] = []
+    def read(self, entries: Sequence[Mapping[str, Any]]) -> Iterator[ToolCallDelta]:
+        """The deltas of one payload's `toolCalls`, those before an entry that cannot be read first."""
         for at, entry in enumerate(entries):
-            deltas += super().read([self._placed(at, entry)])
-        return deltas
+            if entry is not None:
+                yield from super().read([self._placed(at, entry)])
 
     def _placed(self, at: int, entry: Mapping[str, Any]) -> Mapping[str, Any]:
         """The entry with the index of its call."""
@@ -94,9 +91,13 @@ class PositionedCalls(ToolCalls):
 class OCIChoice(Choice):
     """One choice, whose last event may repeat the whole answer."""
 
-    __slots__ = ()
+    __slots__ = ("_said",)
 
     calls_class: ClassVar[type[ToolCalls]] = PositionedCalls
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self._said: tuple[int, str, str, int] | None = None
 
     def unsaid(self, text: str) -> str:
         """What of a last event's text was not said yet: Cohere repeats the whole answer there.
@@ -104,13 +105,15 @@ class OCIChoice(Choice):
         A text that opens otherwise is the answer's next piece and is said. One that opens like the answer and then
         differs is neither a piece nor a repetition: `MalformedStream`, because either of the two lacks something.
         """
-        said, again = _json.mend(self.text.getvalue()), text.strip()
-        core = said.strip()
+        again = text.strip()
+        if not self._may_repeat(again):
+            return text
+        said, core, cut = self._so_far()
         if text.startswith(said):
             return text[len(said) :]
         if again.startswith(core):
             return again[len(core) :]
-        if "\ufffd" in core and (end := _end_of(core, again)) is not None:
+        if cut and len(again) + cut >= len(core) and (end := _end_of(core, again)) is not None:
             return again[end:]
         if again[:_OPENING] != core[:_OPENING]:
             return text
@@ -119,6 +122,22 @@ class OCIChoice(Choice):
         raise MalformedStream(
             f"the last event repeats another answer than the one that was said: {text[-300:]!r}", raw=text[:2000]
         )
+
+    def _may_repeat(self, again: str) -> bool:
+        """Whether a text opens as the answer did, as far as that can be seen without the whole of either."""
+        end = self.text.tell()
+        self.text.seek(0)
+        opening = self.text.read(_BEGINNING).lstrip()[:_OPENING]
+        self.text.seek(end)
+        return end <= _BEGINNING or not opening.isascii() or (bool(opening) and again.startswith(opening))
+
+    def _so_far(self) -> tuple[str, str, int]:
+        """The text so far, the same without blanks around it, and how many characters of it were cut in half."""
+        if self._said is None or self._said[0] != self.text.tell():
+            said = str(_json.mend(self.text.getvalue()))
+            core = said.strip()
+            self._said = self.text.tell(), said, core, core.count("\ufffd")
+        return self._said[1:]
 
 
 class OCIDecoder(ChoiceDecoder[OCIChoice]):
@@ -136,6 +155,7 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
         super().__init__()
         self._beside: dict[tuple[str, int], Any] = {}  # the extras of each choice by name
         self._is_whole = False
+        self._current: OCIChoice | None = None  # the first that has not finished
         self._served: Served | None = None
         self._counted = False
 
@@ -146,7 +166,9 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
 
     def _read(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
         if not isinstance(payload, dict):
-            raise MalformedStream(f"a payload that is not a JSON object: {shown(data)}", raw=shown(data))
+            raise MalformedStream(
+                f"a payload that is not a JSON object: {quote_payload(data)}", raw=quote_payload(data)
+            )
         if not self._choices:
             self._check(payload, data)
             self._is_whole = not _WHOLE.isdisjoint(payload)
@@ -167,7 +189,9 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
     def choice(self, index: Any) -> OCIChoice:
         """The choice of this index; without one the first that has not finished."""
         if index is None:
-            index = next((known.index for known in self._choices.values() if not known.finished), 0)
+            if self._current is None or self._current.finished:
+                self._current = next((known for known in self._choices.values() if not known.finished), None)
+            index = self._current.index if self._current else 0
         choice = self._choices.get(index)
         return choice if choice is not None else self._known(read_index(index))
 
@@ -212,7 +236,7 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
             return
         for name, value in payload.items():
             if value and name in names and self._beside.get((name, choice)) != value:
-                self._beside[name, choice] = value
+                self._beside[name, choice] = _json.check_depth(value)
                 events.append(Extra(name, value, choice))
 
     def _check(self, payload: Mapping[str, Any], data: bytes) -> None:
@@ -226,7 +250,7 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
         fitting = (_RUNTIMES if "runtimeType" in inner else _SPOKEN).get(str(spoken))
         if fitting:
             sentence = f"the answer speaks {spoken}, and the dialect reads {self.api_format}"
-            raise MalformedStream(f"{sentence}: dialect={fitting!r} would fit", raw=shown(data))
+            raise MalformedStream(f"{sentence}: dialect={fitting!r} would fit", raw=quote_payload(data))
 
 
 def _end_of(said: str, again: str) -> int | None:
@@ -240,12 +264,13 @@ def _end_of(said: str, again: str) -> int | None:
     return end
 
 
-def logprobs_event(value: Mapping[str, Any] | None, choice: Choice, events: list[Event]) -> None:
+def logprobs_event(value: Any, choice: Choice, events: list[Event]) -> None:
     """`{tokens, tokenLogprobs, topLogprobs}` of GENERIC and of the Llama runtime: parallel arrays."""
-    if value and value.get("tokens"):
-        columns = zip(value["tokens"], value.get("tokenLogprobs") or (), strict=False)
+    if isinstance(value, dict) and isinstance(value.get("tokens"), list):
+        logprobs = value.get("tokenLogprobs")
+        columns = zip(value["tokens"], logprobs if isinstance(logprobs, list) else (), strict=False)
         entries = [{"token": token, "logprob": logprob} for token, logprob in columns]
-        events.append(Logprobs(entries, choice.index))
+        events.append(Logprobs(_json.check_depth(entries), choice.index))
 
 
 def _failure(payload: dict[str, Any], data: bytes, *, told: bool) -> StreamFailure | None:
@@ -253,8 +278,8 @@ def _failure(payload: dict[str, Any], data: bytes, *, told: bool) -> StreamFailu
     error = payload.get("error")
     if error is None and not told and not isinstance(payload.get("message"), str):
         return None
-    said = words_of(payload) or Words(shown(data))
-    return stream_failure(said, shown(data, 2000))
+    said = words_of(payload) or Words(quote_payload(data))
+    return stream_failure(said, quote_payload(data, 2000))
 
 
 def _gave_up(reason: Any, beside: Mapping[str, Any]) -> StreamFailure | None:
@@ -263,20 +288,20 @@ def _gave_up(reason: Any, beside: Mapping[str, Any]) -> StreamFailure | None:
     retryable = _FAILED.get(word.lower())
     if retryable is None:
         return None
-    message = beside.get("errorMessage") or _words_in(beside.get("error"))
+    message = _json.to_text(beside.get("errorMessage")) or _words_in(beside.get("error"))
     told = f": {message}" if message else ""
     return StreamFailure(
         f"the model gave up, finishReason is {word!r}{told}",
         code=word,
         retryable=retryable,
-        raw=str(message) if message else None,
+        raw=message or None,
     )
 
 
 def _reported(beside: Mapping[str, Any]) -> StreamFailure | None:
     """The failure where a good reason has an error's message beside it."""
     message = beside.get("errorMessage")
-    return stream_failure(Words(str(message)), str(message)) if is_error(message) else None
+    return stream_failure(Words(_json.to_text(message)), _json.to_text(message)) if is_error(message) else None
 
 
 def _words_in(error: Any) -> str:
@@ -285,19 +310,18 @@ def _words_in(error: Any) -> str:
 
 
 def _usage(value: Mapping[str, Any]) -> Usage:
-    prompt, completion = int(value.get("promptTokens") or 0), int(value.get("completionTokens") or 0)
+    prompt, completion = (read_count(value.get(name)) or 0 for name in ("promptTokens", "completionTokens"))
     return Usage(
         input=prompt,
         output=completion,
-        total=int(value.get("totalTokens") or 0) or prompt + completion,
+        total=read_count(value.get("totalTokens")) or prompt + completion,
         cached=_part(value.get("promptTokensDetails"), "cachedTokens"),
         reasoning=_part(value.get("completionTokensDetails"), "reasoningTokens"),
     )
 
 
 def _part(details: Mapping[str, Any] | None, name: str) -> int | None:
-    value = (details or {}).get(name)
-    return None if value is None else int(value)
+    return read_count((details or {}).get(name))
 
 
 def _name(value: Any) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import Any
 
+from mdstream_core import _json
 from mdstream_core.dialects._choice import (
     Choice,
     error_in_choice,
@@ -20,10 +21,11 @@ from mdstream_core.dialects._choice import (
 )
 from mdstream_core.dialects._choice_decoder import ChoiceDecoder
 from mdstream_core.dialects._content_parts import read_content
+from mdstream_core.dialects._limits import read_count
 from mdstream_core.dialects._media import MEDIA
-from mdstream_core.dialects._spoken import misfit, shown, spoken
+from mdstream_core.dialects._spoken import misfit, spoken
 from mdstream_core.dialects._whole_message import read_sum
-from mdstream_core.errors import StreamFailure, Words, words_of
+from mdstream_core.errors import StreamFailure, Words, quote_payload, words_of
 from mdstream_core.events import Event, Logprobs, ReasoningDelta, Served, TextDelta, Usage
 
 
@@ -43,7 +45,7 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
 
     def _read(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
         if not isinstance(payload, dict):
-            raise misfit("openai-chat", payload, shown(data))
+            raise misfit("openai-chat", payload, quote_payload(data))
         choices = payload.get("choices")
         if not choices or event == "error" or payload.get("error"):
             self._beside(payload, data, event)
@@ -62,7 +64,7 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
         if failure := _failure(payload, data, told=event == "error"):
             self._fail(failure, data)
         if self.broken is None and "choices" not in payload and spoken(payload):
-            raise misfit("openai-chat", payload, shown(data))
+            raise misfit("openai-chat", payload, quote_payload(data))
 
     def _has_ended_with(self, choice: Choice) -> bool:
         """A whole message, or the text of a completion: pieces of an answer do not end so."""
@@ -112,7 +114,7 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
         if message := wire.get("message"):
             _read_message(message, choice, events, is_beside="delta" in wire)
         if logprobs := wire.get("logprobs"):
-            events.append(Logprobs(_logprobs(logprobs), choice.index))
+            events.append(Logprobs(_json.check_depth(_logprobs(logprobs)), choice.index))
         if is_error(error := wire.get("error")):
             raise error_in_choice(error, wire)
         if reason := wire.get("finish_reason"):
@@ -136,8 +138,8 @@ def _read_fields(delta: dict[str, Any], choice: Choice, events: list[Event]) -> 
 
 def _read_message(message: dict[str, Any], choice: Choice, events: list[Event], *, is_beside: bool) -> None:
     """A message in place of a delta: the whole answer, the next piece of it, or the sum of what was streamed."""
-    content, before = message.get("content"), choice.text.getvalue() if choice.has_whole_messages else ""
-    grows = bool(before) and isinstance(content, str) and content.startswith(before)
+    content, size = message.get("content"), choice.text.tell() if choice.has_whole_messages else 0
+    grows = isinstance(content, str) and 0 < size <= len(content) and content.startswith(choice.text.getvalue())
     if choice.has_output and (grows or is_beside or not choice.has_whole_messages):
         read_sum(message, choice, events)
     else:
@@ -167,13 +169,13 @@ def _refusal(value: Any, choice: Choice, events: list[Event], _: Mapping[str, An
     choice.add_refusal(value, events)
 
 
-def _tool_calls(value: list[dict[str, Any]], choice: Choice, events: list[Event], _: Mapping[str, Any]) -> None:
-    events.extend(choice.calls.read(value))
+def _tool_calls(value: Any, choice: Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+    choice.add_calls(value, events)
 
 
-def _function_call(value: dict[str, Any], choice: Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
+def _function_call(value: Any, choice: Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
     if not delta.get("tool_calls"):  # llama-cpp-python sends the legacy field beside the new one
-        events.extend(choice.calls.read([value]))
+        choice.add_calls([value], events)
 
 
 def _error(value: Any, choice: Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
@@ -183,8 +185,6 @@ def _error(value: Any, choice: Choice, events: list[Event], delta: Mapping[str, 
 
 def _media(name: str) -> Callable[[Any, Choice, list[Event], Mapping[str, Any]], None]:
     def read(value: Any, choice: Choice, events: list[Event], _: Mapping[str, Any]) -> None:
-        if name != "audio" and not isinstance(value, list):
-            raise TypeError(f"{name} is no list")
         choice.add_media(name, value, events)
 
     return read
@@ -208,32 +208,33 @@ def _logprobs(value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, dict):
         return []
     if "tokens" in value:  # completions: parallel arrays
-        columns = zip_longest(value["tokens"], value.get("token_logprobs") or (), value.get("top_logprobs") or ())
-        return [_token(*column) for column in columns]
-    return list(value.get("content") or ())
+        columns = (_json_list(value.get(name)) for name in ("tokens", "token_logprobs", "top_logprobs"))
+        return [_token(*column) for column in zip_longest(*columns)]
+    return [entry for entry in _json_list(value.get("content")) if isinstance(entry, dict)]
 
 
-def _token(token: str, logprob: float | None, top: Mapping[str, float] | None) -> dict[str, Any]:
-    others = [{"token": other, "logprob": value} for other, value in (top or {}).items()]
+def _json_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _token(token: Any, logprob: Any, top: Any) -> dict[str, Any]:
+    top = top if isinstance(top, dict) else {}
+    others = [{"token": other, "logprob": value} for other, value in top.items()]
     return {"token": token, "logprob": logprob, **({"top_logprobs": others} if others else {})}
 
 
 def _usage(value: Mapping[str, Any]) -> Usage:
-    prompt, completion = int(value.get("prompt_tokens") or 0), int(value.get("completion_tokens") or 0)
+    prompt, completion = (read_count(value.get(name)) or 0 for name in ("prompt_tokens", "completion_tokens"))
     of_prompt, of_completion = value.get("prompt_tokens_details") or {}, value.get("completion_tokens_details") or {}
     return Usage(
         input=prompt,
         output=completion,
-        total=int(value.get("total_tokens") or 0) or prompt + completion,
-        cached=_count(of_prompt.get("cached_tokens")),
-        reasoning=_count(of_completion.get("reasoning_tokens", value.get("reasoning_tokens"))),
-        input_audio=_count(of_prompt.get("audio_tokens")),
-        output_audio=_count(of_completion.get("audio_tokens")),
+        total=read_count(value.get("total_tokens")) or prompt + completion,
+        cached=read_count(of_prompt.get("cached_tokens")),
+        reasoning=read_count(of_completion.get("reasoning_tokens", value.get("reasoning_tokens"))),
+        input_audio=read_count(of_prompt.get("audio_tokens")),
+        output_audio=read_count(of_completion.get("audio_tokens")),
     )
-
-
-def _count(value: Any) -> int | None:
-    return None if value is None else int(value)
 
 
 def _served(payload: Mapping[str, Any]) -> Served:
@@ -247,5 +248,5 @@ def _failure(payload: dict[str, Any], data: bytes, *, told: bool) -> StreamFailu
     if words is None:
         if not told and payload.get("object") != "error":
             return None
-        words = Words(shown(data))
-    return stream_failure(words, shown(data, 2000))
+        words = Words(quote_payload(data))
+    return stream_failure(words, quote_payload(data, 2000))

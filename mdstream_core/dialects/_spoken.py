@@ -25,31 +25,15 @@ def spoken(payload: Any) -> str | None:
     >>> spoken({"choices": [{"index": 0, "text": "a"}]}), spoken([{"generated_text": "a"}]), spoken([[0.1, 0.2]])
     ('openai-completions', 'tgi', None)
     """
-    if isinstance(payload, list):
-        return spoken(payload[0]) if payload else None
+    while isinstance(payload, list) and payload:
+        payload = payload[0]
     if not isinstance(payload, dict):
         return None
-    if "log_prob" in (payload.get("token") or ()):
+    token = payload.get("token")
+    if isinstance(token, dict) and "log_prob" in token:
         return "lmi"
     name = next((name for mark, name in _MARKS if mark in payload), None)
     return "openai-completions" if name == "openai-chat" and _is_completion(payload) else name
-
-
-#: What code that reads a payload raises where a list stands for an object, a word for a number, and the like.
-UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
-
-
-def shown(data: bytes, most: int = 300) -> str:
-    """The beginning of a payload, for an error's words."""
-    text = data[: 4 * most].decode("utf-8", "replace")
-    return text if len(text) <= most else text[:most] + "…"
-
-
-def misshapen(data: bytes, error: Exception) -> MalformedStream:
-    """What to raise where reading the payload `data` met one of `UNREADABLE`."""
-    told = MalformedStream(f"a payload in another shape: {shown(data)}", raw=shown(data))
-    told.__cause__ = error
-    return told
 
 
 def misfit(expected: str, payload: Any, shown: str) -> MalformedStream:

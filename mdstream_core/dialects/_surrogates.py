@@ -18,8 +18,8 @@ from mdstream_core.events import (
 #: The deltas whose text goes on in the next one of the same choice.
 _TEXTS = (TextDelta, ReasoningDelta, RefusalDelta)
 
-#: What a half is held back for: the kind of delta, its choice, and a tool call's index.
-_Key = tuple[type, int, int]
+#: What a half of a choice is held back for: the kind of delta, and a tool call's index.
+_Key = tuple[type, int]
 
 
 class SurrogateJoiner:
@@ -37,7 +37,7 @@ class SurrogateJoiner:
     __slots__ = ("_halves",)
 
     def __init__(self) -> None:
-        self._halves: dict[_Key, str] = {}
+        self._halves: dict[int, dict[_Key, str]] = {}  # by choice
 
     def join(self, events: list[Event]) -> list[Event]:
         """The events with whole characters."""
@@ -57,21 +57,20 @@ class SurrogateJoiner:
         Args:
             choice: Of one choice alone.
         """
-        keys = [key for key in self._halves if choice is None or key[1] == choice]
-        for key in keys:
-            del self._halves[key]
+        choices = list(self._halves) if choice is None else [choice]
         return [
             ToolCallDelta(index, arguments="\ufffd", choice=at) if kind is ToolCallDelta else kind("\ufffd", at)
-            for kind, at, index in keys
+            for at in choices
+            for kind, index in self._halves.pop(at, ())
         ]
 
     def _text(self, event: Any, joined: list[Event]) -> None:
-        text = self._joined((type(event), event.choice, 0), event.text)
+        text = self._joined(event.choice, (type(event), 0), event.text)
         if text or not event.text:
             joined.append(replace(event, text=text))
 
     def _call(self, event: ToolCallDelta, joined: list[Event]) -> None:
-        arguments = self._joined((ToolCallDelta, event.choice, event.index), event.arguments)
+        arguments = self._joined(event.choice, (ToolCallDelta, event.index), event.arguments)
         if arguments or event.name or not event.arguments:
             named = _json.mend({"id": event.id, "name": event.name})
             joined.append(replace(event, arguments=arguments, **named))
@@ -87,11 +86,12 @@ class SurrogateJoiner:
                 return [replace(event, value=_json.mend(value))]
         return [event]
 
-    def _joined(self, key: _Key, text: str) -> str:
+    def _joined(self, choice: int, key: _Key, text: str) -> str:
         if not text:
             return text
-        text = self._halves.pop(key, "") + text
+        halves = self._halves.setdefault(choice, {})
+        text = halves.pop(key, "") + text
         if "\ud800" <= text[-1] <= "\udbff":
-            self._halves[key] = text[-1]
+            halves[key] = text[-1]
             text = text[:-1]
         return str(_json.mend(text))

@@ -20,12 +20,13 @@ told when its name is known.
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from typing import Any, ClassVar
 
 from mdstream_core import _json
 from mdstream_core.dialects._brackets import Brackets
+from mdstream_core.dialects._limits import MAX_NAME_CHARS, MAX_TOOL_CALLS, over_limit
 from mdstream_core.errors import IncompleteToolCall, MalformedStream
 from mdstream_core.events import ToolCallDelta
 
@@ -33,6 +34,9 @@ from mdstream_core.events import ToolCallDelta
 _ABSENT = frozenset({"null", "none", "undefined", "nil"})
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
+
+#: How many times as long another spelling of the same JSON may be: an emoji of one character as twelve of escapes.
+_SPELLING = 16
 
 
 class _Call:
@@ -81,12 +85,16 @@ class _Call:
         """Whether this is the same call once more, whole: the last event of some servers says everything again."""
         if not (id and id == self.wire_id and name == self.name and arguments and self.last) or self._is_unfinished():
             return False
+        if len(arguments) * _SPELLING < self.arguments.tell():  # no spelling of it is as long: no need to read it all
+            return False
         return arguments == self.text or _is_same_json(arguments, self.text)
 
     def continue_name(self, name: str) -> str:
         """The rest of a name that came in pieces, or again and longer; the call has it from now on."""
         rest = name.removeprefix(self.name)
         self.name += rest
+        if len(self.name) > MAX_NAME_CHARS:
+            raise over_limit("characters of a tool's name", MAX_NAME_CHARS)
         return rest
 
     def is_open(self) -> bool:
@@ -126,9 +134,11 @@ class ToolCalls:
         call = self._open.get(index)
         return call is not None and call.is_open()
 
-    def read(self, entries: Sequence[Mapping[str, Any]]) -> list[ToolCallDelta]:
-        """The deltas of one payload's `tool_calls`."""
-        return [delta for entry in entries if (delta := self._read(entry)) is not None]
+    def read(self, entries: Sequence[Mapping[str, Any]]) -> Iterator[ToolCallDelta]:
+        """The deltas of one payload's `tool_calls`, those before an entry that cannot be read first."""
+        for entry in entries:
+            if entry is not None and (delta := self._read(entry)) is not None:
+                yield delta
 
     def merge(self, entries: Sequence[Mapping[str, Any]]) -> list[ToolCallDelta]:
         """What is new in the whole calls of an answer that was streamed. Raises `ValueError` where they differ."""
@@ -235,6 +245,8 @@ class ToolCalls:
         return next(reversed(self._open), None)
 
     def _begin(self, id: str, name: str) -> _Call:
+        if len(self._calls) >= MAX_TOOL_CALLS:
+            raise over_limit("tool calls", MAX_TOOL_CALLS)
         own = id if id and id not in self._ids else f"call_{uuid.uuid4().hex[:24]}"
         call = _Call(len(self._calls), own, id, name)
         self._calls.append(call)
@@ -291,13 +303,13 @@ def _index(value: Any) -> Any:
 
 
 def _id(value: Any) -> str:
-    id = value if isinstance(value, str) else "" if value is None else str(value)
+    id = _json.to_text(value)
     return "" if id.lower() in _ABSENT else id
 
 
 def _name(value: Any) -> str:
     """A tool's name, without the marker of gpt-oss's format that runs into it."""
-    name = value if isinstance(value, str) else str(value or "")
+    name = value if isinstance(value, str) else _json.to_text(value or "")
     name = name.partition("<|")[0].rstrip() if "<|" in name else name
     return "" if name.lower() in _ABSENT else name
 

@@ -15,7 +15,15 @@ from mdstream_core.dialects._spoken import NATIVE, misfit, spoken
 from mdstream_core.dialects.lmi import JumpStartLlama
 from mdstream_core.dialects.openai import OpenAIChat
 from mdstream_core.dialects.tgi import TGI
-from mdstream_core.errors import ContextOverflow, InvalidRequest, MalformedStream, MDStreamError, ServiceError, words_of
+from mdstream_core.errors import (
+    SHAPE_ERRORS,
+    ContextOverflow,
+    InvalidRequest,
+    MDStreamError,
+    ServiceError,
+    unexpected_shape,
+    words_of,
+)
 from mdstream_core.events import Event
 
 
@@ -48,9 +56,8 @@ class AutoDecoder:
         if self._inner is None:
             try:
                 self._inner = self._chosen(data, event)
-            except RecursionError as error:
-                shown = data[:300].decode("utf-8", "replace")
-                raise MalformedStream(f"a payload that is nested too deeply: {shown}", raw=shown) from error
+            except SHAPE_ERRORS as error:
+                raise unexpected_shape(data, error) from error
         if self._inner is None:
             return self._openai.feed(data, event)
         self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to find out

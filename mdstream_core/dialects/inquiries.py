@@ -11,6 +11,7 @@ What they answer differs from server to server, so it comes as it is: an `Extra`
 from collections.abc import Mapping
 from typing import Any
 
+from mdstream_core import _json
 from mdstream_core.dialects._dialect import Final
 from mdstream_core.dialects._documents import DocumentDecoder
 from mdstream_core.errors import MDStreamError
@@ -30,7 +31,7 @@ class InquiryDecoder(DocumentDecoder):
 
     def _read(self, document: Any) -> list[Event]:
         document[self._needed]  # an answer to another question has no such field
-        return [Extra(self._name, document)]
+        return [Extra(self._name, _json.check_depth(document))]
 
 
 class Models(Final):

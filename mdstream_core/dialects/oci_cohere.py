@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from mdstream_core import _json
 from mdstream_core.dialects import _oci_cohere_v1, _oci_cohere_v2
 from mdstream_core.dialects._choice import has_output, plain
 from mdstream_core.dialects._content_parts import read_content
@@ -115,7 +116,7 @@ class CohereV2Decoder(_CohereDecoder):
                 read_content(part, choice, events)
         self._calls(message.get("toolCalls") or [], choice, events, last=last)
         if probabilities := response.get("logProbabilities"):
-            events.append(Logprobs([_logprob(one) for one in probabilities]))
+            events.append(Logprobs(_json.check_depth([_logprob(one) for one in probabilities])))
         self.keep(message, _BESIDE, events)
         self._end(response, choice, events)
         self.name(events, payload.get("modelId"), response.get("id"))

@@ -9,6 +9,7 @@ Seen on the wire: the events of the Cohere runtime (an article of February 2024)
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from mdstream_core import _json
 from mdstream_core.dialects import _oci_asking as asking
 from mdstream_core.dialects._choice import error_in_choice, is_error, plain
 from mdstream_core.dialects._dialect import Decoder, Final
@@ -47,7 +48,7 @@ class GenerateTextDecoder(OCIDecoder):
         logprobs_event(wire.get("logprobs"), choice, events)
         if likelihoods := wire.get("tokenLikelihoods"):
             entries = [{"token": one.get("token"), "logprob": one.get("likelihood")} for one in likelihoods]
-            events.append(Logprobs(entries, choice.index))
+            events.append(Logprobs(_json.check_depth(entries), choice.index))
         if is_error(error := wire.get("error")):
             raise error_in_choice(error, wire)
         if last or whole:  # a JSON document that could be read is whole; old models leave its reason out

@@ -42,13 +42,13 @@ class GenericDecoder(OCIDecoder):
         """Add the events of a payload."""
         response = payload.get("chatResponse") or payload
         choices = response.get("choices")
-        if choices is not None:
+        if isinstance(choices, list):
             for wire in choices:
                 self._one(wire, events, is_sum="chatResponse" in payload)
         elif isinstance(payload.get("message"), dict) or "finishReason" in payload:
             self._one(payload, events, is_sum=False)
         usage = response.get("usage")
-        if usage is None and choices:  # then a choice may have its own
+        if usage is None and isinstance(choices, list) and choices:  # then a choice may have its own
             usage = choices[0].get("usage")
         if usage:
             self.count(usage, events)
@@ -86,7 +86,7 @@ class GenericDecoder(OCIDecoder):
         if refusal := message.get("refusal"):
             choice.add_refusal(refusal, events)
         if calls := message.get("toolCalls"):
-            events.extend(choice.calls.read(calls))
+            choice.add_calls(calls, events)
         self.keep(message, _ANNOTATIONS, events, choice.index)
 
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from time import monotonic
 from typing import Any
 
+from mdstream_core._terminal import harmless
 from mdstream_core.display._summary import Summary, failure
 from mdstream_core.events import Event, Sum
 
@@ -54,6 +55,7 @@ class Notebook:
         parts = [(reply.reasoning, "font-style:italic"), (reply.text + reply.refusal, "")]
         parts += [(call, "font-family:monospace") for call in calls]
         parts += [(note, "font-size:.9em") for note in notes]
+        parts = [(harmless(text), style) for text, style in parts]
         shown = [
             f'<div style="white-space:pre-wrap;overflow-wrap:anywhere;{style}">{escape(text)}</div>'
             for text, style in parts

@@ -1,7 +1,6 @@
 """The hook, and the switch that gives it to every call."""
 
 import os
-import threading
 from collections.abc import Callable
 
 from opentelemetry import context
@@ -9,6 +8,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider, get_tracer
 
+from mdstream_core import _fork
 from mdstream_core._version import __version__
 from mdstream_core.otel._attributes import operation
 from mdstream_core.otel._metrics import Metrics
@@ -66,7 +66,7 @@ def telemetry(
 
 
 _off: Callable[[], None] | None = None
-_switching = threading.Lock()
+_switching = _fork.Lock()
 
 
 def instrument(

@@ -4,16 +4,19 @@ An `:exception-type` or a `:message-type` of `error` is the end of the stream: t
 Source: botocore, `sagemaker-runtime/2017-05-13` (`ResponseStream`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from mdstream_core import _json
 from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamTimeout, readable
-from mdstream_core.wire import LONGEST, Frame, Frames, FramesThenError
+from mdstream_core.wire import LONGEST, PORTION, Frame, Frames, FramesThenError
 from mdstream_core.wire.eventstream import EventStreamDecoder, Message, Value
 from mdstream_core.wire.jsonlines import DocumentDecoder, JSONLinesDecoder
 from mdstream_core.wire.sse import SSEDecoder
 
 _SPACE = b" \t\r\n\xef\xbb\xbf"
+
+#: The longest code that is kept, in characters.
+_LONGEST_CODE = 200
 
 #: What the codes of a failed stream mean, and the class and status that fit.
 _FAILURES: dict[str, tuple[type[StreamFailure], int, str]] = {
@@ -51,7 +54,7 @@ class ContainerDecoder:
         """Whether the container wrote one document."""
         return self._inner is not None and self._inner.is_document
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes) -> Iterable[Frame]:
         """The frames that are complete with these bytes."""
         if self._inner is None:
             fresh = data.lstrip(_SPACE) if not self._seen else data
@@ -135,8 +138,10 @@ class PayloadParts:
         """Whether the container wrote one document."""
         return self._inner.is_document
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes) -> Iterable[Frame]:
         """The container's frames that are complete with these bytes. Raises what an exception frame says."""
+        if self._messages.held > PORTION:
+            return self._read_large(data)
         frames: list[Frame] = []
         parts: list[bytes] = []  # of one read together: the container's bytes are read at one go
         try:
@@ -153,6 +158,17 @@ class PayloadParts:
         except MDStreamError as error:
             return FramesThenError(frames, error)
         return FramesThenError(frames, self._messages.broken) if self._messages.broken else frames
+
+    def _read_large(self, data: bytes) -> Iterator[Frame]:
+        """The same where a message is so large that its frames are not to be read at one go."""
+        for message in self._messages.feed(data):
+            if not _is_part(message):
+                _judge(message)
+                continue
+            for at in range(0, len(message.payload), PORTION):
+                yield from self._inner.feed(message.payload[at : at + PORTION])
+        if self._messages.broken:
+            raise self._messages.broken
 
     def _read(self, parts: list[bytes], frames: list[Frame]) -> None:
         if parts:
@@ -201,7 +217,8 @@ def stream_failure(kind: str, payload: bytes) -> StreamFailure:
     except ValueError:
         body = None
     facts = {str(name).lower(): value for name, value in body.items()} if isinstance(body, dict) else {"message": raw}
-    return _failure(str(facts.get("errorcode") or kind or "exception"), str(facts.get("message") or ""), raw, kind)
+    code = _json.to_text(facts.get("errorcode"))[:_LONGEST_CODE] or kind or "exception"
+    return _failure(code, _json.to_text(facts.get("message")), raw, kind)
 
 
 def _failure(code: str, words: str, raw: str, kind: str = "") -> StreamFailure:

@@ -16,6 +16,7 @@ from mdstream_core.errors import (
     RateLimited,
     ServerError,
     ServiceError,
+    error_status,
     parse_error_body,
     service_error,
 )
@@ -55,6 +56,9 @@ _MEANINGS: dict[str, tuple[type[ServiceError], str]] = {
     "ValidationError": (InvalidRequest, ""),
 }
 
+#: The longest ARN, in characters (CloudWatch Logs: names of groups and streams have up to 512 each).
+_LONGEST_ARN = 2048
+
 _MISSING = "check the endpoint's name, that it is InService, and the region: each region has its own endpoints"
 
 
@@ -80,17 +84,17 @@ def refusal(head: Head, body: bytes) -> ServiceError:
 
 def _model_error(facts: Mapping[str, Any], body: bytes, raw: str, retry_after: float | None) -> ServiceError:
     """The container answered with an error: its status decides, and its words come first."""
-    number = str(facts.get("originalstatuscode") or "")
-    status = int(number) if number.isdecimal() and 400 <= int(number) < 600 else 424
+    status = error_status(facts.get("originalstatuscode")) or 424
     of_envelope = facts.get("originalmessage") or (facts.get("message") if "originalstatuscode" in facts else None)
-    original = str(of_envelope or "")
+    original = _json.to_text(of_envelope)
     container = parse_error_body(original.encode("utf-8", "replace") if original else body)
     kind = service_error(status)
     if kind is AuthenticationError:  # the container's own; AWS's keys were good
         kind = PermissionDenied
     if is_overflow(status, container):
         kind = ContextOverflow
-    log = f"; the container's log: {facts['logstreamarn']}" if facts.get("logstreamarn") else ""
+    arn = _json.to_text(facts.get("logstreamarn"))[:_LONGEST_ARN]
+    log = f"; the container's log: {arn}" if arn else ""
     who = f" {container.code}" if container.code else ""
     return kind(
         f"ModelError: the container answered {status}{who}: {container.message or 'no words'}{log}",

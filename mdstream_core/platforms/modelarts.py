@@ -14,11 +14,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, urlsplit
 
 from mdstream_core import _json
+from mdstream_core._addresses import check_url
 from mdstream_core.errors import ServiceError, Words, parse_error_body, service_error, words_of
-from mdstream_core.http import COMMON, Head, Request, Timeout, is_secret
+from mdstream_core.http import COMMON, Head, Request, Timeout, check_query, check_route
 from mdstream_core.platforms._modelarts_codes import CODES, STATUSES
 from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers, frames, refusal
 from mdstream_core.wire import Frames
@@ -28,6 +28,11 @@ from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
 LARGEST = 12 * 1024 * 1024
 
 _SCHEMES = ("https", "http", "wss", "ws")
+_NO_ENDPOINT = (
+    "is no URL of a service: give the address that the console shows, such as "
+    "https://infer-modelarts-<region>.modelarts-infer.com/v1/infers/<id>, or wss://… for a WebSocket service, "
+    "or https://api.modelarts-maas.com/v1 for MaaS"
+)
 _VERSION = re.compile(r"/v[0-9]+$")
 _PATH = re.compile(r"/((chat/)?completions|embeddings|rerank)$")
 _CODE = re.compile(r"[A-Za-z]+\.\d+")
@@ -75,6 +80,7 @@ class ModelArts:
     largest: ClassVar[int | None] = LARGEST
 
     def __post_init__(self) -> None:
+        check_route("route", self.route)
         base, _, query = _checked(self.endpoint.strip()).partition("?")
         object.__setattr__(self, "base", base.rstrip("/"))
         object.__setattr__(self, "query", query)
@@ -171,20 +177,9 @@ def _envelopes(document: Any) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _checked(endpoint: str) -> str:
-    shown = re.split("[?#]", endpoint)[0]  # a query may hold a key
-    try:
-        parts = urlsplit(endpoint)
-        whole = parts.scheme in _SCHEMES and parts.hostname and (parts.port is None or parts.port)
-    except ValueError:
-        raise ValueError(f"endpoint={shown!r} is no URL: its host or port cannot be read") from None
-    if "@" in parts.netloc:
-        raise ValueError("endpoint has a user or password before its host; give credentials as auth= or api_key=")
-    if secret := next((name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if is_secret(name)), None):
-        raise ValueError(f"endpoint has a credential in its query ({secret}=…): give it as api_key, token or auth")
-    if not whole or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", endpoint):
-        raise ValueError(
-            f"endpoint={shown!r} is no URL of a service: give the address that the console shows, such as "
-            "https://infer-modelarts-<region>.modelarts-infer.com/v1/infers/<id>, or wss://… for a WebSocket service, "
-            "or https://api.modelarts-maas.com/v1 for MaaS"
-        )
+    parts = check_url("endpoint", endpoint, words=_NO_ENDPOINT, schemes=_SCHEMES)
+    check_query("endpoint", parts.query)
+    if parts.fragment:
+        shown = re.split("[?#]", endpoint)[0]  # a query may hold a key
+        raise ValueError(f"endpoint={shown!r} {_NO_ENDPOINT}")
     return endpoint

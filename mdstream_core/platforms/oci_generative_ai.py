@@ -14,8 +14,8 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
+from mdstream_core._addresses import check_name, check_url
 from mdstream_core.errors import ContextOverflow, ServiceError, parse_error_body, service_error
 from mdstream_core.http import COMMON, Head, Request, Timeout
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
@@ -32,16 +32,14 @@ _INSIDE = {
     "/actions/rerankText": "",
 }
 
-_DEDICATED = "ocid1.generativeaiendpoint"
+_NO_ENDPOINT = "is no URL of the service: give https://inference.generativeai.<region>.oci.…"
 
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
+_DEDICATED = "ocid1.generativeaiendpoint"
 
 #: Paths behind the host that people copy along with it.
 _PATHS = re.compile(
     r"(/20231130)?(/actions)?(/v1|/openai/v1|/chat|/generateText|/embedText|/rerankText)?(/chat/completions)?/*"
 )
-
-_OPENAI_BASE = re.compile(r"(/[\w.-]+)*/v1")
 
 #: Cohere's words for a question that is longer than its context.
 _TOO_LONG = re.compile(r"too many tokens|total number of tokens", re.IGNORECASE)
@@ -110,11 +108,9 @@ class OCIGenerativeAI:
     largest: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
-        compartment = self.compartment_id
-        if compartment is not None and not re.fullmatch(r"ocid1\.(compartment|tenancy)\.[\w.-]+", compartment):
-            raise ValueError(f"compartment_id={compartment!r} is no OCID of a compartment: ocid1.compartment.oc1..…")
-        if not _OPENAI_BASE.fullmatch(self.openai_base):
-            raise ValueError(f"openai_base={self.openai_base!r} is no path such as /openai/v1 or /20231130/actions/v1")
+        if self.compartment_id is not None:
+            check_name("compartment_id", self.compartment_id, "oci compartment")
+        check_name("openai_base", self.openai_base, "openai base")
         base = _endpoint(self.service_endpoint) if self.service_endpoint else self._host()
         object.__setattr__(self, "base", base)
 
@@ -199,18 +195,14 @@ class OCIGenerativeAI:
             raise ValueError(
                 "region is missing: give region='us-chicago-1' (or another), or service_endpoint='https://…'"
             )
-        region = REGIONS.get(self.region, self.region)
-        if not _REGION.fullmatch(region):
-            raise ValueError(f"region={self.region!r} is no region's name, such as us-chicago-1")
+        region = check_name("region", REGIONS.get(self.region, self.region), "oci region")
         return f"https://inference.generativeai.{region}.oci.{self._domain()}"
 
     def _domain(self) -> str:
         """Realms beside those of the table are named by their number (`oci/regions_definitions.py`)."""
         realm = self.realm or (self.compartment_id or "...oc1").split(".")[2] or "oc1"
-        number = re.fullmatch(r"oc([0-9]+)", realm)
-        if number is None:
-            raise ValueError(f"realm={realm!r} is no realm's name, such as oc1; or give service_endpoint='https://…'")
-        return "oraclecloud.com" if realm == "oc1" else REALMS.get(realm, f"oraclecloud{number[1]}.com")
+        number = check_name("realm", realm, "oci realm").removeprefix("oc")
+        return "oraclecloud.com" if realm == "oc1" else REALMS.get(realm, f"oraclecloud{number}.com")
 
 
 def _serving_mode(model: str) -> dict[str, str]:
@@ -222,20 +214,10 @@ def _serving_mode(model: str) -> dict[str, str]:
 def _endpoint(given: str) -> str:
     """Scheme and host of what was given, and a proxy's path if there is one."""
     url = given.strip()
-    shown = re.split("[?#]", url)[0]  # a query may hold a key
-    try:
-        parts = urlsplit(url)
-        whole = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
-    except ValueError:
-        whole = False
-    if not whole or not re.fullmatch(r"[\x21-\x7e]+", url) or "?" in url or "#" in url:
-        raise ValueError(
-            f"service_endpoint={shown!r} is no URL of the service: give https://inference.generativeai.<region>.oci.…"
-        )
-    if "@" in parts.netloc:
-        raise ValueError(
-            "service_endpoint has a user or password before its host; give credentials as auth= or api_key="
-        )
+    check_url("service_endpoint", url, words=_NO_ENDPOINT)
+    if "?" in url or "#" in url:
+        shown = re.split("[?#]", url)[0]  # a query may hold a key
+        raise ValueError(f"service_endpoint={shown!r} {_NO_ENDPOINT}")
     behind = re.search(r"(?<=[^/])(/20231130|/openai)(/.*)?$|/+$", url)
     if behind and _PATHS.fullmatch(behind[0]):
         url = url[: behind.start()]

@@ -13,9 +13,9 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from mdstream_core import _json
+from mdstream_core._addresses import check_name, check_url
 from mdstream_core.errors import (
     InvalidRequest,
     ServiceError,
@@ -24,7 +24,7 @@ from mdstream_core.errors import (
     parse_error_body,
     service_error,
 )
-from mdstream_core.http import COMMON, Head, Request, Timeout
+from mdstream_core.http import COMMON, Head, Request, Timeout, check_route
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
 from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Cures, Trailers, cure_of, frames, refusal
 from mdstream_core.wire import Frames
@@ -35,7 +35,11 @@ LARGEST = 10 * 1024 * 1024
 _PREDICT = "/predict"
 _STREAM = "/predictWithResponseStream"
 
-_OCID = re.compile(r"ocid1\.datasciencemodeldeployment[a-z]*\.(?P<realm>[a-z0-9]+)\.(?P<region>[a-z0-9-]*)\.\S+")
+#: The OCID of a deployment, and the path of a door that was copied along with it.
+_OCID = re.compile(
+    r"ocid1\.datasciencemodeldeployment[a-z]*\.(?P<realm>[a-z0-9]+)\.(?P<region>[a-z0-9-]*)\.[A-Za-z0-9_.-]+"
+    r"(/predict(?!.*/\.)[A-Za-z0-9_./-]*)?/*"
+)
 
 #: What to do about a refusal.
 _CURES: Cures = (
@@ -66,6 +70,11 @@ _REASONS = {
     "InternalServerError": "the service or the model server failed: the deployment's predict log says more",
 }
 _TIMEOUTS = frozenset({"ServiceTimeout", "ModelResponseTimeExceeded", "RequestTimeout"})
+
+_NO_ENDPOINT = (
+    "is neither a URL nor an OCID of a model deployment: give "
+    "https://modeldeployment.<region>.oci.customer-oci.com/<ocid>, its /predict URL, or the bare OCID"
+)
 
 #: `/predict` allows 60 s, a stream 60 s of silence and 5 min in all ("Invoking a Model Deployment": the predict and the
 #: response-streaming endpoints).
@@ -102,6 +111,7 @@ class OCIModelDeployment:
     largest: ClassVar[int | None] = LARGEST
 
     def __post_init__(self) -> None:
+        check_route("route", self.route)
         base, suffix = _taken_apart(_url(self.endpoint.strip(), self.region))
         object.__setattr__(self, "base", base)
         object.__setattr__(self, "suffix", suffix)
@@ -214,10 +224,10 @@ def _facts(value: str) -> dict[str, str]:
         document: Any = _json.loads(value)
     except ValueError:
         document = None
-    if isinstance(document, str):
+    if isinstance(document, str) and len(document) < len(value):
         return _facts(document)
     pairs = document.items() if isinstance(document, dict) else _PAIR.findall(value)
-    facts = {_letters(str(name)): str(fact) for name, fact in pairs}
+    facts = {_letters(name): _json.to_text(fact)[:_LONGEST_FACT] for name, fact in pairs}
     for name, pattern in _KNOWN.items():
         if found := pattern.fullmatch(facts.get(name, "")) or pattern.search(value):
             facts[name] = _SPELLING.get(found[0].lower(), found[0])
@@ -225,6 +235,9 @@ def _facts(value: str) -> dict[str, str]:
         facts.pop("httpcode", None)
     return facts
 
+
+#: The longest fact of a trailer that is kept, in characters.
+_LONGEST_FACT = 200
 
 _PAIR = re.compile(
     r"""\b(Error[\s_-]?Code|Http[\s_-]?Code|Error[\s_-]?Reason)["']?\s*[:=-]\s*["']?(\w+)""", re.IGNORECASE
@@ -242,11 +255,10 @@ def _url(endpoint: str, region: str | None) -> str:
     if not match:
         return endpoint
     realm = match["realm"]
-    region = region or REGIONS.get(match["region"], match["region"])
-    if region and not re.fullmatch(r"[a-z0-9-]+", region):
-        raise ValueError(f"region={region!r} is no region's name, such as us-ashburn-1")
+    region = region or match["region"]
     if not region:
         raise ValueError(f"endpoint={endpoint!r} is an OCID that names no region: give region= too")
+    region = check_name("region", REGIONS.get(region, region), "oci region or key")
     if domain := REALMS.get(realm):
         return f"https://md.datascience.{region}.oci.{domain}/{endpoint}"
     return f"https://modeldeployment.{region}.oci.customer-oci.com/{endpoint}"
@@ -254,21 +266,10 @@ def _url(endpoint: str, region: str | None) -> str:
 
 def _taken_apart(url: str) -> tuple[str, str]:
     """The deployment's URL, and the path of the inference endpoint behind the door if there is one."""
-    shown = re.split("[?#]", url)[0]  # a query may hold a key
-    try:
-        parts = urlsplit(url)
-        whole = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
-    except ValueError:
-        raise ValueError(f"endpoint={shown!r} is no URL: its host or port cannot be read") from None
-    if "@" in parts.netloc:
-        raise ValueError("endpoint has a user or password before its host; give credentials as auth= or api_key=")
-    if not whole or not re.fullmatch(r"[\x21-\x7e]+", url):
-        raise ValueError(
-            f"endpoint={shown!r} is neither a URL nor an OCID of a model deployment: give "
-            "https://modeldeployment.<region>.oci.customer-oci.com/<ocid>, its /predict URL, or the bare OCID"
-        )
+    check_url("endpoint", url, words=_NO_ENDPOINT)
     match = re.fullmatch(r"(?P<base>[^?#]*?)(?:/predict(?:WithResponseStream|WithStream)?(?P<suffix>/[^#]*)?)?/*", url)
     if match is None:
+        shown = re.split("[?#]", url)[0]  # a query may hold a key
         raise ValueError(f"endpoint={shown!r} has a query or a fragment, which a deployment's URL has not")
     return match["base"].rstrip("/"), (match["suffix"] or "").rstrip("/")
 

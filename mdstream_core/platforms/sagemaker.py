@@ -13,10 +13,10 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
+from mdstream_core._addresses import check_name, check_url
 from mdstream_core.errors import InvalidRequest, MalformedStream, ServiceError
-from mdstream_core.http import COMMON, Head, Request, Timeout
+from mdstream_core.http import COMMON, Head, Request, Timeout, check_sendable, flaw
 from mdstream_core.platforms._payload_parts import AsWritten, ContainerDecoder, PayloadParts
 from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers
 from mdstream_core.platforms._sagemaker_refusals import refusal
@@ -128,6 +128,8 @@ class SageMaker:
             raise ValueError(
                 f"endpoint_name={name!r} is no endpoint's name: up to 63 letters, digits and single hyphens"
             )
+        check_sendable("accept", self.accept)
+        check_sendable("content_type", self.content_type)
         for header, shape in _FIELDS.items():
             if problem := _problem(header, getattr(self, shape)):
                 raise ValueError(problem)
@@ -216,7 +218,7 @@ def _problem(header: str, value: str | None) -> str | None:
     if len(value) > longest:
         return f"{name} has {len(value)} characters; SageMaker takes {longest} at most"
     if not re.fullmatch(pattern, value):
-        return f"{name}={value!r:.80} has characters that SageMaker does not take there"
+        return f"{name} ({header}) has {flaw(value) or 'characters that SageMaker does not take there'}"
     return None
 
 
@@ -235,23 +237,16 @@ def _url(url: str | None, region: str | None) -> str:
     if url is None:
         if not region:
             raise ValueError("region_name is missing: give it, such as us-east-1, or an endpoint_url")
-        if not re.fullmatch(r"[a-z]{2,4}(-[a-z]+)+-\d+", region):
-            raise ValueError(f"region_name={region!r} is no region's name, such as us-east-1")
+        check_name("region_name", region, "aws region")
         suffix = next((suffix for begin, suffix in _SUFFIXES.items() if region.startswith(begin)), "amazonaws.com")
         return f"https://runtime.sagemaker.{region}.{suffix}"
-    shown = re.split("[?#]", url)[0]  # a query may hold a key
-    try:
-        parts = urlsplit(url)
-        whole = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
-    except ValueError:
-        raise ValueError(f"endpoint_url={shown!r} is no URL: its host or port cannot be read") from None
-    if "@" in parts.netloc:
-        raise ValueError("endpoint_url has a user or password before its host")
-    if not whole or parts.query or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", url):
-        raise ValueError(
-            f"endpoint_url={shown!r} is no URL of the runtime service, such as "
-            "https://runtime.sagemaker.us-east-1.amazonaws.com"
-        )
+    words = "is no URL of the runtime service, such as https://runtime.sagemaker.us-east-1.amazonaws.com"
+    parts = check_url("endpoint_url", url, words=words, also="")
+    if parts.query or parts.fragment:
+        shown = re.split("[?#]", url)[0]  # a query may hold a key
+        raise ValueError(f"endpoint_url={shown!r} {words}")
+    if region:
+        check_name("region_name", region, "aws signing region")
     return url.rstrip("/").split("/endpoints/")[0]
 
 

@@ -1,4 +1,4 @@
-"""The only sockets: httpx transports over httpcore's pool, HTTP/1.1 by llhttp, trailers handed out."""
+"""The only sockets: httpx transports over a pool of our own, HTTP/1.1 by llhttp, trailers handed out."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,12 +1,14 @@
 """The transport for tasks. Its twin is `_sync`: whoever changes one changes the other."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mdstream_core.transport._ends import end, left
 from mdstream_core.transport._http11 import READ_SIZE, Answer, Question
 from mdstream_core.transport._pair import Pair
-from mdstream_core.transport._standing import Standing
+from mdstream_core.transport._pool import PendingRequest, PooledConnection, PoolState
+from mdstream_core.transport._turns import atake_turn
 from mdstream_core.transport._wiring import Wiring
 
 if TYPE_CHECKING:
@@ -16,23 +18,24 @@ if TYPE_CHECKING:
 Timeouts = Mapping[str, float | None]
 
 
-class AsyncConnection(Standing):
-    """HTTP/1.1 to one origin, one request at a time: httpcore's `AsyncConnectionInterface`."""
+Release = Callable[..., Awaitable[None]]
 
-    async def handle_async_request(self, request: "httpcore.Request") -> "httpcore.Response":
-        """Ask, and come back with the head of the answer; the body is read by whoever iterates it."""
-        self._claim()
-        try:
-            return await self._exchange(request, request.extensions.get("timeout", {}))
-        except BaseException:
-            await self.aclose()
-            raise
 
-    async def _exchange(self, request: "httpcore.Request", timeouts: Timeouts) -> "httpcore.Response":
+class AsyncConnection(PooledConnection):
+    """HTTP/1.1 to one origin, one request at a time."""
+
+    async def handle_async_request(self, request: "httpcore.Request", release: Release) -> "httpcore.Response":
+        """Send a request and return the head of its response; the body is read by whoever iterates it.
+
+        Args:
+            request: What is sent.
+            release: Called with this connection and `reusable=…` once the body was read or closed.
+        """
+        timeouts: Timeouts = request.extensions.get("timeout", {})
         if self._stream is None:
             await self._connect(end(timeouts, "connect"), request.extensions.get("sni_hostname"))
-        elif self._gone():
-            raise self._core.ConnectionNotAvailable  # nothing was sent yet: the pool may ask another connection
+        elif self._is_closed_by_server():
+            raise self._core.ConnectionNotAvailable  # nothing was sent yet: another connection may be used
         answer = Answer(request.method, error=self._core.RemoteProtocolError)
         try:
             await self._send(request, timeouts)
@@ -44,7 +47,7 @@ class AsyncConnection(Standing):
         return self._core.Response(  # type: ignore[no-any-return]
             status=answer.status,
             headers=answer.headers,
-            content=AsyncBody(self, self._stream, answer, timeouts, late=self._core.ReadTimeout),
+            content=AsyncBody(self._stream, answer, timeouts, partial(release, self), late=self._core.ReadTimeout),
             extensions={
                 "http_version": answer.version,
                 "reason_phrase": answer.reason,
@@ -90,27 +93,19 @@ class AsyncConnection(Standing):
             held = b""
         await self._stream.write(held + question.end(), left(end(timeouts, "write"), late))
 
-    async def release(self, *, reusable: bool) -> None:
-        """The answer is over, or nobody wants the rest of it."""
-        if reusable:
-            self._rest()
-        else:
-            await self.aclose()
-
     async def aclose(self) -> None:
         """Close the socket at once."""
-        self._retire()
         if self._stream is not None:
-            await self._stream.aclose()
+            await self._backend.close(self._stream)
 
 
 class AsyncBody:
     """The body of an answer, one piece for each read that brought some."""
 
     def __init__(
-        self, connection: AsyncConnection, stream: Any, answer: Answer, timeouts: Timeouts, *, late: type[Exception]
+        self, stream: Any, answer: Answer, timeouts: Timeouts, release: Release, *, late: type[Exception]
     ) -> None:
-        self._connection = connection
+        self._release = release
         self._stream = stream
         self._answer = answer
         self._timeouts = timeouts
@@ -141,7 +136,7 @@ class AsyncBody:
     async def aclose(self) -> None:
         if not self._closed:
             self._closed = True
-            await self._connection.release(reusable=self._answer.reusable)
+            await self._release(reusable=self._answer.reusable)
 
 
 class AsyncUpgraded:
@@ -161,12 +156,45 @@ class AsyncUpgraded:
 
 
 class AsyncPool:
-    """httpcore's pool, except for who speaks on its connections; mixed into `AsyncConnectionPool` of either pair."""
+    """Sends each request over a connection of its own, and keeps connections for the next requests."""
 
-    connect: "Callable[[httpcore.Origin], AsyncConnection]"
+    def __init__(self, core: Any, backend: Any, state: PoolState) -> None:
+        self._core = core
+        self._backend = backend
+        self._state = state
 
-    def create_connection(self, origin: "httpcore.Origin") -> AsyncConnection:
-        return self.connect(origin)
+    async def handle_async_request(self, request: "httpcore.Request") -> "httpcore.Response":
+        """Send a request and return the head of its response. Waiting for a connection is the pool timeout's."""
+        await atake_turn()  # a thousand requests that begin at once must not block the loop
+        pending = PendingRequest(request.url.origin)
+        try:
+            await self._close(self._state.acquire(pending))
+            if pending.connection is None:
+                await self._wait(pending, request.extensions.get("timeout", {}))
+            while True:
+                try:
+                    return await pending.connection.handle_async_request(request, self._release)  # type: ignore[no-any-return]
+                except self._core.ConnectionNotAvailable:
+                    await self._close(self._state.replace(pending))
+        except BaseException:
+            await self._close(self._state.withdraw(pending))
+            raise
+
+    async def aclose(self) -> None:
+        """Close all connections at once."""
+        await self._close(self._state.close())
+
+    async def _wait(self, pending: PendingRequest, timeouts: Timeouts) -> None:
+        await pending.event.wait(left(end(timeouts, "pool"), self._core.PoolTimeout))
+        if pending.connection is None:
+            raise self._core.ConnectError("the client was closed while the request waited for a connection")
+
+    async def _release(self, connection: AsyncConnection, *, reusable: bool) -> None:
+        await self._close(self._state.release(connection, reusable=reusable))
+
+    async def _close(self, connections: list[AsyncConnection]) -> None:
+        for connection in connections:
+            await connection.aclose()
 
 
 class AsyncStream:
@@ -187,7 +215,7 @@ class AsyncStream:
 
 
 class AsyncTransport(Wiring):
-    """httpx's transport over httpcore's pool and our connections; mixed into `AsyncBaseTransport` of either pair."""
+    """httpx's transport over our pool and connections; mixed into `AsyncBaseTransport` of either pair."""
 
     async def handle_async_request(self, request: "httpx.Request") -> "httpx.Response":
         """Ask; `response.extensions["trailers"]` is whole when the body was read to its end."""

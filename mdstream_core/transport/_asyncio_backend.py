@@ -7,17 +7,18 @@ bytes are pushed into a bounded inbox and a read that finds some does not wait a
 import asyncio
 import select
 import ssl
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mdstream_core.transport._turns import Turns, turns
+import anyio
+
+from mdstream_core.transport._asyncio_connect import open_socket
+from mdstream_core.transport._turns import Turns, runs_on_trio, turns
 from mdstream_core.transport._waiter import Waiter
 
 _INBOX = 262_144  # bytes; the other side chooses how much to send, so reading pauses when this is exceeded
 _SLICE = 262_144  # bytes handed to the event loop at once
-_EYEBALLS = 0.25  # seconds before the next address is tried beside the first (RFC 8305)
 
 # The interface is httpcore's, and it passes timeouts as arguments.
 # ruff: noqa: ASYNC109
@@ -184,12 +185,10 @@ class AsyncioBackend:
         socket_options: Iterable[Any] | None = None,
     ) -> AsyncioStream:
         loop = asyncio.get_running_loop()
-        local = None if local_address is None else (local_address, 0)
         with _connecting(self._core):
             async with asyncio.timeout(timeout):
-                transport, inbox = await loop.create_connection(
-                    _inboxes(loop), host, port, local_addr=local, happy_eyeballs_delay=_EYEBALLS
-                )
+                sock = await open_socket(loop, host, port, local_address)
+                transport, inbox = await loop.create_connection(_inboxes(loop), sock=sock)
         return self._stream(transport, inbox, socket_options)
 
     async def connect_unix_socket(
@@ -226,11 +225,35 @@ class AutoBackend:
     async def sleep(self, seconds: float) -> None:
         await self._backend().sleep(seconds)
 
+    def create_event(self) -> "Event":
+        return Event(self._core)
+
+    async def close(self, stream: Any) -> None:
+        """Close a stream at once, also in a task that is cancelled."""
+        if isinstance(stream, AsyncioStream):
+            await stream.aclose()
+            return
+        with anyio.CancelScope(shield=True):
+            await stream.aclose()
+
     def _backend(self) -> Any:
-        sniffio = sys.modules.get("sniffio")  # trio imports it: where it is not, there is no trio
-        if sniffio is not None and sniffio.current_async_library() == "trio":
-            return self._core.TrioBackend()
-        return self._asyncio
+        return self._core.TrioBackend() if runs_on_trio() else self._asyncio
+
+
+class Event:
+    """What a task waits for that needs a connection."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        self._event = anyio.Event()
+        self.set = self._event.set
+
+    async def wait(self, timeout: float | None) -> None:
+        try:
+            with anyio.fail_after(timeout):
+                await self._event.wait()
+        except TimeoutError:
+            raise self._core.PoolTimeout("no connection became free in time") from None
 
 
 def _inboxes(loop: asyncio.AbstractEventLoop) -> Callable[[], Inbox]:

@@ -16,14 +16,14 @@ def transports(face: ModuleType, core: ModuleType) -> tuple[type[Any], type[Any]
         "pair": pair,
         "backend": _socket_backend.SocketBackend(core),
         "connection_type": _sync.Connection,
-        "pool_type": type("Pool", (_sync.Pool, core.ConnectionPool), {}),
+        "pool_type": _sync.Pool,
         "stream_type": type("Stream", (_sync.Stream, face.SyncByteStream), {}),
     }
     awaiting = {
         "pair": pair,
         "backend": _asyncio_backend.AutoBackend(core),
         "connection_type": _async.AsyncConnection,
-        "pool_type": type("AsyncPool", (_async.AsyncPool, core.AsyncConnectionPool), {}),
+        "pool_type": _async.AsyncPool,
         "stream_type": type("AsyncStream", (_async.AsyncStream, face.AsyncByteStream), {}),
     }
     return (

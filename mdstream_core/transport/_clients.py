@@ -1,11 +1,14 @@
 """httpx clients on our transports, with proxies from the environment as httpx itself reads them."""
 
+import logging
 import ssl
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
+from urllib.request import Request, getproxies
 
+from mdstream_core.http import check_proxy
 from mdstream_core.transport._classes import transports
 from mdstream_core.transport._pair import Pair
 from mdstream_core.transport._tls import Cert, trust
@@ -36,7 +39,8 @@ def http_client(
         trust_env: Heed `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, `SSL_CERT_DIR`.
         limits: An `httpx.Limits`.
         library: `"httpx"` or `"httpx2"`.
-        options: Whatever else the client takes (`event_hooks`, `headers`, `base_url` …).
+        options: Whatever else the client takes (`event_hooks`, `headers`, `base_url` …). `cookies` are sent with each
+            request; those that responses set are not kept.
     """
     pair = Pair.of(library)
     build = _Transports(pair, 0, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
@@ -62,7 +66,23 @@ def async_http_client(
 def _options(face: ModuleType, given: dict[str, Any]) -> dict[str, Any]:
     headers = face.Headers(_HEADERS)
     headers.update(given.get("headers"))
-    return {"timeout": None, "follow_redirects": False, **given, "headers": headers}
+    cookies = _send_only_jar(face.Cookies(given.get("cookies")).jar)
+    return {"timeout": None, "follow_redirects": False, **given, "headers": headers, "cookies": cookies}
+
+
+class _KeepNone(DefaultCookiePolicy):
+    """Keeps no cookie of a response: it would travel with the next request, which may be another user's."""
+
+    def set_ok(self, cookie: Cookie, request: Request) -> bool:
+        return False
+
+
+def _send_only_jar(given: CookieJar) -> CookieJar:
+    """A jar that sends the cookies that were given, and never gets others."""
+    jar = CookieJar(_KeepNone())
+    for cookie in given:
+        jar.set_cookie(cookie)
+    return jar
 
 
 class _Transports:
@@ -87,15 +107,24 @@ class _Transports:
 
     def _build(self, proxy: Any) -> Any:
         face = self._pair.face
-        proxy = proxy if proxy is None or isinstance(proxy, face.Proxy) else face.Proxy(proxy)
+        if proxy is not None and not isinstance(proxy, face.Proxy):
+            check_proxy("proxy (or HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)", str(proxy))
+            proxy = face.Proxy(proxy)
         if proxy is not None and proxy.url.scheme.startswith("socks"):
             return self._socks(face, proxy)
         return transports(face, self._pair.core)[self._colour](proxy=proxy, **self._options)
 
     def _socks(self, face: ModuleType, proxy: Any) -> Any:
+        for core in ("httpcore", "httpcore2"):
+            logging.getLogger(f"{core}.socks").addFilter(_hides_password)  # adds it once
         stock = (face.HTTPTransport, face.AsyncHTTPTransport)[self._colour]
         tls = trust(face, self._options["verify"], self._options["cert"], trust_env=self._trust_env)
         return stock(proxy=proxy, verify=tls(), limits=self._options["limits"] or default_limits(face))
+
+
+def _hides_password(record: logging.LogRecord) -> bool:
+    """Whether a record of httpcore's is written: at DEBUG it tells the proxy's user and password."""
+    return not str(record.msg).startswith("setup_socks5_connection.started")
 
 
 def environment_proxies() -> dict[str, str | None]:

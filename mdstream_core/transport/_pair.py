@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -15,6 +15,11 @@ _ERRORS = (
     "NetworkError ConnectError ReadError WriteError ProxyError "
     "UnsupportedProtocol ProtocolError LocalProtocolError RemoteProtocolError"
 ).split()
+
+
+@cache  # `cached_property` holds a lock in Python 3.11, which a fork may find locked
+def _errors(face: ModuleType, core: ModuleType) -> dict[type[Exception], type[Exception]]:
+    return {getattr(core, name): getattr(face, name) for name in _ERRORS}
 
 
 @dataclass(frozen=True)
@@ -36,17 +41,14 @@ class Pair:
             raise ValueError(f"library={library!r} must be one of {', '.join(_CORES)}")
         return cls(import_module(library), import_module(_CORES[library]))
 
-    @cached_property
-    def _errors(self) -> dict[type[Exception], type[Exception]]:
-        return {getattr(self.core, name): getattr(self.face, name) for name in _ERRORS}
-
     @contextmanager
     def translated(self) -> Iterator[None]:
         """The core's errors come out as the face's of the same name."""
+        errors = _errors(self.face, self.core)
         try:
             yield
-        except tuple(self._errors) as error:
-            kind = next(self._errors[base] for base in type(error).__mro__ if base in self._errors)
+        except tuple(errors) as error:
+            kind = next(errors[base] for base in type(error).__mro__ if base in errors)
             raise kind(str(error)) from error
 
     def to_core(self, request: Any) -> Any:

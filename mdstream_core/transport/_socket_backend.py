@@ -5,6 +5,7 @@ what a token costs when models stream, one wake-up for each.
 """
 
 import ssl
+import threading
 from typing import Any
 
 _UNKNOWN = object()
@@ -52,8 +53,27 @@ class SocketBackend:
         self._stock = core.SyncBackend()
         self.sleep = self._stock.sleep
 
+    def create_event(self) -> "Event":
+        return Event(self._core)
+
+    def close(self, stream: SocketStream) -> None:
+        stream.close()
+
     def connect_tcp(self, *args: Any) -> SocketStream:
         return SocketStream(self._core, self._stock.connect_tcp(*args))
 
     def connect_unix_socket(self, *args: Any) -> SocketStream:
         return SocketStream(self._core, self._stock.connect_unix_socket(*args))
+
+
+class Event:
+    """What a thread waits for that needs a connection."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        self._event = threading.Event()
+        self.set = self._event.set
+
+    def wait(self, timeout: float | None) -> None:
+        if not self._event.wait(timeout):
+            raise self._core.PoolTimeout("no connection became free in time")

@@ -1,12 +1,14 @@
 """The transport for threads. Its twin is `_async`: whoever changes one changes the other."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mdstream_core.transport._ends import end, left
 from mdstream_core.transport._http11 import READ_SIZE, Answer, Question
 from mdstream_core.transport._pair import Pair
-from mdstream_core.transport._standing import Standing
+from mdstream_core.transport._pool import PendingRequest, PooledConnection, PoolState
+from mdstream_core.transport._turns import take_turn
 from mdstream_core.transport._wiring import Wiring
 
 if TYPE_CHECKING:
@@ -16,23 +18,24 @@ if TYPE_CHECKING:
 Timeouts = Mapping[str, float | None]
 
 
-class Connection(Standing):
-    """HTTP/1.1 to one origin, one request at a time: httpcore's `ConnectionInterface`."""
+Release = Callable[..., None]
 
-    def handle_request(self, request: "httpcore.Request") -> "httpcore.Response":
-        """Ask, and come back with the head of the answer; the body is read by whoever iterates it."""
-        self._claim()
-        try:
-            return self._exchange(request, request.extensions.get("timeout", {}))
-        except BaseException:
-            self.close()
-            raise
 
-    def _exchange(self, request: "httpcore.Request", timeouts: Timeouts) -> "httpcore.Response":
+class Connection(PooledConnection):
+    """HTTP/1.1 to one origin, one request at a time."""
+
+    def handle_request(self, request: "httpcore.Request", release: Release) -> "httpcore.Response":
+        """Send a request and return the head of its response; the body is read by whoever iterates it.
+
+        Args:
+            request: What is sent.
+            release: Called with this connection and `reusable=…` once the body was read or closed.
+        """
+        timeouts: Timeouts = request.extensions.get("timeout", {})
         if self._stream is None:
             self._connect(end(timeouts, "connect"), request.extensions.get("sni_hostname"))
-        elif self._gone():
-            raise self._core.ConnectionNotAvailable  # nothing was sent yet: the pool may ask another connection
+        elif self._is_closed_by_server():
+            raise self._core.ConnectionNotAvailable  # nothing was sent yet: another connection may be used
         answer = Answer(request.method, error=self._core.RemoteProtocolError)
         try:
             self._send(request, timeouts)
@@ -44,7 +47,7 @@ class Connection(Standing):
         return self._core.Response(  # type: ignore[no-any-return]
             status=answer.status,
             headers=answer.headers,
-            content=Body(self, self._stream, answer, timeouts, late=self._core.ReadTimeout),
+            content=Body(self._stream, answer, timeouts, partial(release, self), late=self._core.ReadTimeout),
             extensions={
                 "http_version": answer.version,
                 "reason_phrase": answer.reason,
@@ -90,27 +93,19 @@ class Connection(Standing):
             held = b""
         self._stream.write(held + question.end(), left(end(timeouts, "write"), late))
 
-    def release(self, *, reusable: bool) -> None:
-        """The answer is over, or nobody wants the rest of it."""
-        if reusable:
-            self._rest()
-        else:
-            self.close()
-
     def close(self) -> None:
         """Close the socket at once."""
-        self._retire()
         if self._stream is not None:
-            self._stream.close()
+            self._backend.close(self._stream)
 
 
 class Body:
     """The body of an answer, one piece for each read that brought some."""
 
     def __init__(
-        self, connection: Connection, stream: Any, answer: Answer, timeouts: Timeouts, *, late: type[Exception]
+        self, stream: Any, answer: Answer, timeouts: Timeouts, release: Release, *, late: type[Exception]
     ) -> None:
-        self._connection = connection
+        self._release = release
         self._stream = stream
         self._answer = answer
         self._timeouts = timeouts
@@ -141,7 +136,7 @@ class Body:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._connection.release(reusable=self._answer.reusable)
+            self._release(reusable=self._answer.reusable)
 
 
 class Upgraded:
@@ -161,12 +156,45 @@ class Upgraded:
 
 
 class Pool:
-    """httpcore's pool, except for who speaks on its connections; mixed into `ConnectionPool` of either pair."""
+    """Sends each request over a connection of its own, and keeps connections for the next requests."""
 
-    connect: "Callable[[httpcore.Origin], Connection]"
+    def __init__(self, core: Any, backend: Any, state: PoolState) -> None:
+        self._core = core
+        self._backend = backend
+        self._state = state
 
-    def create_connection(self, origin: "httpcore.Origin") -> Connection:
-        return self.connect(origin)
+    def handle_request(self, request: "httpcore.Request") -> "httpcore.Response":
+        """Send a request and return the head of its response. Waiting for a connection is the pool timeout's."""
+        take_turn()  # a thousand requests that begin at once must not block the loop
+        pending = PendingRequest(request.url.origin)
+        try:
+            self._close(self._state.acquire(pending))
+            if pending.connection is None:
+                self._wait(pending, request.extensions.get("timeout", {}))
+            while True:
+                try:
+                    return pending.connection.handle_request(request, self._release)  # type: ignore[no-any-return]
+                except self._core.ConnectionNotAvailable:
+                    self._close(self._state.replace(pending))
+        except BaseException:
+            self._close(self._state.withdraw(pending))
+            raise
+
+    def close(self) -> None:
+        """Close all connections at once."""
+        self._close(self._state.close())
+
+    def _wait(self, pending: PendingRequest, timeouts: Timeouts) -> None:
+        pending.event.wait(left(end(timeouts, "pool"), self._core.PoolTimeout))
+        if pending.connection is None:
+            raise self._core.ConnectError("the client was closed while the request waited for a connection")
+
+    def _release(self, connection: Connection, *, reusable: bool) -> None:
+        self._close(self._state.release(connection, reusable=reusable))
+
+    def _close(self, connections: list[Connection]) -> None:
+        for connection in connections:
+            connection.close()
 
 
 class Stream:
@@ -187,7 +215,7 @@ class Stream:
 
 
 class Transport(Wiring):
-    """httpx's transport over httpcore's pool and our connections; mixed into `BaseTransport` of either pair."""
+    """httpx's transport over our pool and connections; mixed into `BaseTransport` of either pair."""
 
     def handle_request(self, request: "httpx.Request") -> "httpx.Response":
         """Ask; `response.extensions["trailers"]` is whole when the body was read to its end."""

@@ -1,8 +1,11 @@
 """Fairness: the streams of one event loop share its time."""
 
 import asyncio
+import sys
 from collections import deque
 from weakref import WeakKeyDictionary
+
+from mdstream_core import _fork
 
 _SLICE = 0.005  # seconds that streams may keep the loop before it looks at its sockets again
 _BATCH = 4  # streams that go on in one round of the loop once there is a queue
@@ -49,9 +52,36 @@ class Turns:
 _TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
 
 
+_fork.register_function(_TURNS.clear)
+
+
 def turns(loop: asyncio.AbstractEventLoop) -> Turns:
     """The turns of this loop."""
     found = _TURNS.get(loop)
     if found is None:
         found = _TURNS[loop] = Turns()
     return found
+
+
+def runs_on_trio() -> bool:
+    """Whether trio runs the calling task."""
+    sniffio = sys.modules.get("sniffio")  # trio imports it: where it is not, there is no trio
+    return sniffio is not None and sniffio.current_async_library() == "trio"
+
+
+def take_turn() -> bytes:
+    """Do nothing: threads are scheduled by the operating system. Returns no bytes, as its twin does."""
+    return b""
+
+
+async def atake_turn() -> bytes:
+    """Let other tasks run, if the streams of this loop have kept it long enough.
+
+    Returns no bytes: the client feeds them to its decoder between the portions of a large read.
+    """
+    if runs_on_trio():
+        await sys.modules["trio"].lowlevel.checkpoint()
+    else:
+        loop = asyncio.get_running_loop()
+        await turns(loop).mine(loop)
+    return b""

@@ -21,6 +21,9 @@ from mdstream_core.wire.websocket import TEXT, Conversation, Message, accept, fr
 
 SCHEMES = frozenset({"ws", "wss"})
 
+#: Bytes that are read at once: every two of them may be a message, and these are read one by one.
+READ_SIZE = 8_192
+
 _FAREWELL = 2.0  # seconds that the other side may take to answer our goodbye
 _DONE = b"[DONE]"
 

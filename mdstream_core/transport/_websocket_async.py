@@ -5,8 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from mdstream_core.transport._async import AsyncTransport, Timeouts
-from mdstream_core.transport._http11 import READ_SIZE
-from mdstream_core.transport._websocket import SCHEMES, Talk
+from mdstream_core.transport._websocket import READ_SIZE, SCHEMES, Talk
 
 if TYPE_CHECKING:
     import httpx

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from mdstream_core.transport._http11 import READ_SIZE
 from mdstream_core.transport._sync import Timeouts, Transport
-from mdstream_core.transport._websocket import SCHEMES, Talk
+from mdstream_core.transport._websocket import READ_SIZE, SCHEMES, Talk
 
 if TYPE_CHECKING:
     import httpx

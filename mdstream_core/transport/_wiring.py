@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from mdstream_core.transport._pair import Pair
+from mdstream_core.transport._pool import PoolState
 from mdstream_core.transport._route import Route, direct, via
 from mdstream_core.transport._tls import Cert, trust
 
@@ -48,17 +49,18 @@ class Wiring:
         limits = limits or default_limits(face)
         find = partial(_route(face, proxy), trust=trust(face, verify, cert, trust_env=trust_env))
 
-        def connection(origin: Any) -> Any:
+        def connect(origin: Any) -> Any:
             route = replace(find(origin), uds=uds, local_address=local_address, socket_options=socket_options)
-            return self.connection_type(core, route, self.backend, keepalive_expiry=limits.keepalive_expiry)
+            return self.connection_type(core, route, self.backend)
 
-        self._pool = self.pool_type(
+        state = PoolState(
+            connect,
+            self.backend.create_event,
             max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
+            max_idle=limits.max_keepalive_connections,
             keepalive_expiry=limits.keepalive_expiry,
-            network_backend=self.backend,
         )
-        self._pool.connect = connection
+        self._pool = self.pool_type(core, self.backend, state)
 
 
 def default_limits(face: ModuleType) -> Any:

@@ -37,10 +37,10 @@ def fetch(request: Request, *, timeout: float = 30.0, **options: Any) -> tuple[i
 
 
 def _read(response: Any, patience: Patience) -> bytes:
-    read = b""
+    read = bytearray()
     for piece in body(response):
         read += piece
         patience.heard(progress=True, drain=None)
         if len(read) > _MOST:
             raise ConnectionFailed(f"an answer of more than {_MOST} bytes where a token was expected", retryable=False)
-    return read
+    return bytes(read)

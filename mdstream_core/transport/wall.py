@@ -14,7 +14,7 @@ from mdstream_core.errors import (
     StreamStalled,
     service_error,
 )
-from mdstream_core.http import is_secret
+from mdstream_core.http import forget_credentials
 from mdstream_core.transport.patience import Patience
 
 #: What it means before the status line has come; whatever is not named is `ConnectionFailed`.
@@ -46,22 +46,15 @@ def wall(patience: Patience) -> Iterator[None]:
         yield
     except http_errors() as error:
         name = type(error).__name__
-        _forget_credentials(error)
+        forget_credentials(error)
         if name == "HTTPStatusError":
             raise _refused(error) from error
         kind = _AFTER.get(name, StreamInterrupted) if patience.begun else _BEFORE.get(name, ConnectionFailed)
         sentence = _sentence(name, str(error), patience)
         raise kind(sentence, code=name, retryable=False if name in _FINAL else None) from error
-
-
-def _forget_credentials(error: Any) -> None:
-    """The library's error stays as our error's cause, and holds the request with all its headers."""
-    try:
-        headers = error.request.headers
-    except (AttributeError, RuntimeError):  # it has no request
-        return
-    for name in [name for name in headers if is_secret(name)]:
-        del headers[name]
+    except (OSError, TypeError, ValueError, RuntimeError) as error:  # a certificate's password, a hook of the user's
+        forget_credentials(error)
+        raise
 
 
 def _refused(error: Any) -> ServiceError:

@@ -9,6 +9,9 @@ from mdstream_core.errors import MDStreamError
 #: what is longer is not an answer but an attack or a mistake.
 LONGEST = 16 * 1024 * 1024
 
+#: How many bytes of one message are read as frames before these are handed out: a message may be a whole stream.
+PORTION = 64 * 1024
+
 
 class Frame(NamedTuple):
     """What one frame of a stream carries: its payload, and the event's name where it has one."""
@@ -25,8 +28,11 @@ class Frames(Protocol):
         """Whether the body is one document, so that the end of the body is the end of the answer."""
         ...
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """Take the next bytes in; the frames that are complete now. Raises `MalformedStream`."""
+    def feed(self, data: bytes) -> Iterable[Frame]:
+        """Take the next bytes in; the frames that are complete now. Raises `MalformedStream`.
+
+        What is not a list reads on while it is iterated: the next bytes must wait for its end.
+        """
         ...
 
     def end(self) -> list[Frame]:

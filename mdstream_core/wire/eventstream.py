@@ -77,6 +77,11 @@ class EventStreamDecoder:
                 raise
         return messages
 
+    @property
+    def held(self) -> int:
+        """How many bytes wait for the end of their message."""
+        return len(self._held)
+
     def end(self) -> None:
         """There are no more bytes. Raises `StreamInterrupted` if a message is not complete."""
         if self.broken:

@@ -1,5 +1,7 @@
 """JSON in a body: one document to a line, or one for the whole body."""
 
+from collections.abc import Iterable
+
 from mdstream_core.errors import MalformedStream
 from mdstream_core.wire import LONGEST, Frame, Frames, FramesThenError
 from mdstream_core.wire.sse import SSEDecoder
@@ -85,7 +87,7 @@ class SniffingDecoder:
         """Whether the body is one document."""
         return self._inner is not None and self._inner.is_document
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes) -> Iterable[Frame]:
         """The frames that are complete with these bytes."""
         if self._inner is None:
             data = self._seen = (self._seen + data).lstrip(_SPACE)

@@ -7,9 +7,10 @@ others, and a close code that is no success becomes `StreamFailure`.
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 
 from mdstream_core.errors import MalformedStream, StreamFailure, StreamTimeout
-from mdstream_core.wire import LONGEST, Frame, FramesThenError
+from mdstream_core.wire import LONGEST, PORTION, Frame, FramesThenError
 from mdstream_core.wire.sse import SSEDecoder
 from mdstream_core.wire.websocket import CLOSE, NO_CODE, NORMAL, FrameReader, close_code
 
@@ -58,37 +59,38 @@ class MessageDecoder:
         """Whether one message came, and the service closed the WebSocket as it should."""
         return self._documents == 1 and self._farewell is not None
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes) -> Iterable[Frame]:
         """What the messages that are complete with these bytes carry."""
+        if self._reader.held > PORTION:
+            return self._read_all(data)
         frames: list[Frame] = []
         try:
-            self._read_all(data, frames)
+            frames.extend(self._read_all(data))
         except MalformedStream as error:
             if not frames:
                 raise
             return FramesThenError(frames, error)
         return frames
 
-    def _read_all(self, data: bytes, frames: list[Frame]) -> None:
+    def _read_all(self, data: bytes) -> Iterator[Frame]:
         texts, _, data = self._reader.texts(data)
         for text in texts:
             if text.startswith(b"{") and not self._cut:
-                frames.append(_new(Frame, (text, "")))
+                yield _new(Frame, (text, ""))
                 self._documents += 1
             else:
-                self._read(text, frames)
+                yield from self._read(text)
         for opcode, message, _ in self._reader.feed(data) if data else ():
             if opcode == CLOSE:
                 self._farewell = message
             else:
-                self._read(message, frames)
+                yield from self._read(message)
 
     def end(self) -> list[Frame]:
         """The event that no message went on with. Raises what the close code says, if that is no success."""
-        if not self._reader.empty:
+        if self._reader.held:
             raise MalformedStream("a message that was cut")
-        frames: list[Frame] = []
-        self._events(self._cut, frames)
+        frames = [*self._events(self._cut)]
         if self._farewell is not None and (code := close_code(self._farewell)) not in {NORMAL, NO_CODE}:
             failure = _failure(code, self._farewell[2:].decode())
             if not frames:
@@ -96,10 +98,10 @@ class MessageDecoder:
             return FramesThenError(frames, failure)
         return frames
 
-    def _read(self, message: bytes, frames: list[Frame]) -> None:
+    def _read(self, message: bytes) -> Iterator[Frame]:
         message = self._cut + message
         if not _EVENTS.match(message):
-            frames.append(Frame(message))
+            yield Frame(message)
             self._documents += 1
             return
         whole, self._cut = _split(message)
@@ -107,12 +109,13 @@ class MessageDecoder:
         if self._pieces > _MOST_PIECES or len(self._cut) > self._longest:
             raise MalformedStream(f"an event of more than {_MOST_PIECES} messages, or of {self._longest} bytes")
         if whole:
-            self._events(whole, frames)
+            yield from self._events(whole)
 
-    def _events(self, data: bytes, frames: list[Frame]) -> None:
+    def _events(self, data: bytes) -> Iterator[Frame]:
         events = SSEDecoder(self._longest)
-        frames += events.feed(data)
-        frames += events.end()
+        for at in range(0, len(data), PORTION):
+            yield from events.feed(data[at : at + PORTION])
+        yield from events.end()
 
 
 #: The most messages that one event may be spread over; each is looked at together with those before it.
@@ -121,19 +124,23 @@ _MOST_PIECES = 64
 #: A message of server-sent events, or the beginning of their first field's name.
 _EVENTS = re.compile(rb"\s*((data|event|id|retry|error)?:|(d|da|dat|data|e|ev|eve|even|event)\Z)")
 
-#: A blank line, which ends an event.
-_BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+#: The most lines of an event that are looked at to see whether it is complete without the blank line that ends it.
+_MOST_LINES = 4096
+
+#: Blank lines, which end an event.
+_BLANK_LINES = (b"\r\n\r\n", b"\n\n", b"\r\r")
 
 
 def _split(message: bytes) -> tuple[bytes, bytes]:
     """The events of a message, and the beginning of one that goes on in the next message."""
-    ends = [found.end() for found in _BLANK_LINE.finditer(message)]
-    at = ends[-1] if ends else 0
+    at = max(found + len(line) if (found := message.rfind(line)) >= 0 else 0 for line in _BLANK_LINES)
     return (message, b"") if _is_whole(message[at:]) else (message[:at], message[at:])
 
 
 def _is_whole(event: bytes) -> bool:
     """Whether an event that no blank line ends is complete all the same: its data are JSON, `[DONE]`, or an error."""
+    if event.count(b"\n") + event.count(b"\r") > _MOST_LINES:
+        return False
     fields = [line.partition(b":") for line in event.splitlines()]
     data = b"\n".join(value.strip() for name, _, value in fields if name == b"data")
     if not data:

@@ -15,6 +15,9 @@ from mdstream_core.wire import LONGEST, Frame, FramesThenError
 _BOM = b"\xef\xbb\xbf"
 _BARE = (b"{", b"<")
 
+#: Bytes that a line counts for beside its own: what it costs in memory. Lines may be short, and any number of them.
+_LINE_COST = 8
+
 #: What nobody sees before a line, and lines that carry something. Streams that were joined have a byte-order mark in
 #: the middle.
 _MARK = rb"(?:\xef\xbb\xbf|\xe2\x80[\x8b-\x8f]|\xe2\x81\xa0|\x00)"
@@ -92,9 +95,11 @@ class SSEDecoder:
             if line.startswith(b"data:"):
                 # What `_keep` does, without a call for each token.
                 held.append(line[6:] if line[5:6] == b" " else line[5:])
-                self._size += len(line)
+                self._size += len(line) + _LINE_COST
                 if self._size > self._longest:
                     raise self._too_long()
+            elif line.startswith(b":"):
+                continue
             elif line:
                 if not self._bare and line.startswith(_BARE):
                     frames += self._ended()
@@ -126,7 +131,7 @@ class SSEDecoder:
             self._event = value.decode("utf-8", "replace")
         elif name == b"data":
             self._keep(value)
-        elif self._bare and not line.startswith(b":") and name not in {b"id", b"retry"}:
+        elif self._bare and name not in {b"id", b"retry"}:
             self._keep(line)
         elif name == b"error" and value:
             self._event = "error"
@@ -140,7 +145,7 @@ class SSEDecoder:
 
     def _keep(self, value: bytes) -> None:
         self._data.append(value)
-        self._size += len(value) + 1  # empty lines count too: there may be any number of them
+        self._size += len(value) + _LINE_COST
         if self._size > self._longest:
             raise self._too_long()
 

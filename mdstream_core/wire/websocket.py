@@ -115,9 +115,9 @@ class FrameReader:
         return texts, data[:at], data[at:]
 
     @property
-    def empty(self) -> bool:
-        """Whether nothing is held that waits for its rest."""
-        return not self._held
+    def held(self) -> int:
+        """How many bytes wait for the rest of their frame."""
+        return len(self._held)
 
     def _span(self, data: bytes, at: int) -> tuple[int, int]:
         """Where the payload of the frame at `at` begins and ends; an end that is unknown yet is behind the bytes."""
@@ -172,6 +172,7 @@ class Conversation:
         self._longest = longest
         self._reader = FrameReader(masked=not client, longest=longest)
         self._due = b""
+        self._pong: bytes | None = None
         self.ready = b"", 0
         self._opcode = 0
         self._parts = bytearray()
@@ -213,7 +214,8 @@ class Conversation:
     def send(self, opcode: int, data: bytes) -> None:
         """Have a frame sent; after the close frame nothing may follow (§5.5.1)."""
         if not self.closing:
-            self._due += framed(opcode, data, mask=secrets.token_bytes(4) if self._client else b"")
+            self._answer_ping()
+            self._due += self._framed(opcode, data)
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
         """Begin the farewell, or answer it."""
@@ -221,8 +223,17 @@ class Conversation:
 
     def due(self) -> bytes:
         """What must be sent now."""
+        self._answer_ping()
         due, self._due = self._due, b""
         return due
+
+    def _answer_ping(self) -> None:
+        if self._pong is not None:
+            self._due += self._framed(PONG, self._pong)
+            self._pong = None
+
+    def _framed(self, opcode: int, data: bytes) -> bytes:
+        return framed(opcode, data, mask=secrets.token_bytes(4) if self._client else b"")
 
     def _close(self, data: bytes) -> None:
         self.send(CLOSE, data)
@@ -234,8 +245,8 @@ class Conversation:
             return frame
         match frame.opcode:
             case 9:
-                # §5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response"
-                self.send(PONG, frame.data)
+                # §5.5.3: "the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame"
+                self._pong = None if self.closing else frame.data
             case 8:
                 code = close_code(frame.data)
                 self.closed = True

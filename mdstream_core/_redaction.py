@@ -1,0 +1,313 @@
+"""What of a request, a response and an error may be shown: names of headers, a few values, addresses without secrets.
+
+Values of headers are shown by an allow-list. A deny-list of names cannot keep secrets: a key fits under any name.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+#: Stands for a value that is not shown. No header can have it: it is outside ASCII.
+HIDDEN = "…"
+
+#: The environment variable of the key under which headers are digested for caches that outlive a process.
+CACHE_KEY = "MDSTREAM_CACHE_KEY"
+
+_SECRET_PARTS = ("authorization", "cookie", "token", "secret", "appcode", "password", "credential", "key", "signature")
+
+#: Response headers whose values may be shown, in general (RFC 9110) …
+_GENERAL = frozenset(
+    "accept-ranges age allow cache-control connection content-encoding content-language content-length content-type "
+    "date expires keep-alive last-modified retry-after retry-after-ms server te trailer transfer-encoding upgrade vary "
+    "via x-content-type-options".split()
+)
+#: … of the services and of model servers: ids of requests, error types, times and counts …
+_OF_SERVICES = frozenset(
+    "opc-request-id opc-client-request-id x-amzn-requestid x-amzn-request-id x-amz-request-id x-amzn-errortype "
+    "x-amzn-error-type x-amzn-invoked-production-variant x-amzn-sagemaker-content-type x-amzn-trace-id x-amz-cf-id "
+    "x-amz-date x-request-id x-correlation-id x-sdk-date x-apig-latency x-apig-upstream-latency "
+    "x-envoy-upstream-service-time openai-processing-ms openai-version x-process-time x-compute-type "
+    "x-compute-time x-compute-characters x-total-time x-validation-time x-queue-time x-inference-time "
+    "x-time-per-token x-prompt-tokens x-generated-tokens".split()
+)
+_LIMITS = ("x-ratelimit-", "ratelimit-", "x-apig-ratelimit-")
+#: … and how OCI's trailers end in which a stream's failure is reported, without punctuation.
+_FAILURES = ("streamfailure", "errorcode", "httpcode", "errorreason")
+
+#: Headers whose values are URLs, which are shown without what may hold a credential.
+_URLS = frozenset({"location", "content-location", "refresh"})
+
+#: A URL's user and password; and what stands behind its path: parameters, query, fragment.
+_USER = re.compile(r"(?<=//)[^/?#]*@")
+_BEHIND_PATH = re.compile(r"[;?#].*", re.DOTALL)
+
+#: A URL in a text, or a path with something behind it.
+_URL_IN_TEXT = re.compile(r"(?:https?:)?//[^\s\"'<>]+|/[^\s\"'<>]*[;?#][^\s\"'<>]*", re.IGNORECASE)
+
+
+def is_secret(name: str) -> bool:
+    """Whether a name says that its value is a credential. That it does not say so means nothing.
+
+    >>> is_secret("Authorization"), is_secret("X-Api-Key"), is_secret("opc-request-id")
+    (True, True, False)
+    """
+    return any(part in name.lower() for part in _SECRET_PARTS)
+
+
+def is_shown(name: str) -> bool:
+    """Whether the value of a response header of this name may be shown.
+
+    >>> is_shown("Retry-After"), is_shown("X-Ratelimit-Remaining"), is_shown("X-Session-Id")
+    (True, True, False)
+    """
+    lower = name.lower()
+    return (
+        lower in _GENERAL
+        or lower in _OF_SERVICES
+        or lower.startswith(_LIMITS)
+        or re.sub(r"[^a-z]", "", lower).endswith(_FAILURES)
+    )
+
+
+def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
+    """A copy of response headers that may be shown: `…` for values that are not on the list of those that may.
+
+    >>> without_secrets({"retry-after": "3", "set-cookie": "id=1", "location": "https://bob:pw@host/path?token=x"})
+    {'retry-after': '3', 'set-cookie': '…', 'location': 'https://host/path?…'}
+    """
+    return {name: _shown_value(name, value) for name, value in headers.items()}
+
+
+def _shown_value(name: str, value: str) -> str:
+    if name.lower() in _URLS:
+        return strip_credentials(value)
+    return value if is_shown(name) else HIDDEN
+
+
+def strip_credentials(url: str) -> str:
+    """A URL without what may hold a credential; `…` stands for what was left out behind the path.
+
+    >>> strip_credentials("https://bob:s3cret@host/path?token=x")
+    'https://host/path?…'
+    """
+    bare = _USER.sub("", url)
+    return _BEHIND_PATH.sub(lambda match: f"{match[0][0]}{HIDDEN}", bare)
+
+
+def strip_url_credentials(text: str) -> str:
+    """A text whose URLs are without what may hold a credential.
+
+    >>> strip_url_credentials("Found. Redirecting to https://bob:s3cret@host/path?token=x")
+    'Found. Redirecting to https://host/path?…'
+    """
+    return _URL_IN_TEXT.sub(lambda match: strip_credentials(match[0]), text)
+
+
+class RequestHeaders(dict[str, str]):
+    """Headers that are sent: a dictionary whose repr shows no value. Debuggers and tracers call repr of locals."""
+
+    def __repr__(self) -> str:
+        return repr(dict.fromkeys(self, HIDDEN))
+
+
+class ResponseHeaders(dict[str, str]):
+    """Headers that came: a dictionary whose repr shows the values that may be shown."""
+
+    def __repr__(self) -> str:
+        return repr(without_secrets(self))
+
+
+class ResponseTrailers(tuple[tuple[str, str], ...]):
+    """Trailers that came, field by field: a tuple whose repr shows the values that may be shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr([(name, _shown_value(name, value)) for name, value in self])
+
+
+class SecretText(str):
+    """A text whose repr does not show it, for locals of functions that may raise."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(HIDDEN)
+
+
+def _immutable(*_: Any, **__: Any) -> NoReturn:
+    raise TypeError("SecretHeaders cannot be changed: build new ones")
+
+
+class SecretHeaders(dict[str, str]):
+    """A user's headers on their way through a framework: as a dictionary they have names, and `…` for each value.
+
+    So whatever copies, prints, dumps or pickles them (tracers, caches, checkpoints) has names only. The repr has a
+    keyed digest of the values too, which tells headers apart and gives none away; see `digest`.
+
+    Args:
+        headers: Names and values.
+
+    Example:
+        >>> headers = SecretHeaders({"x-tenant": "hush"})
+        >>> dict(headers), headers.get_secret_values()["x-tenant"]
+        ({'x-tenant': '…'}, 'hush')
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        values = headers._values if isinstance(headers, SecretHeaders) else RequestHeaders(headers)
+        super().__init__(dict.fromkeys(headers, HIDDEN))
+        self._values: RequestHeaders | None = values
+
+    @classmethod
+    def lost(cls, names: Iterable[str]) -> Self:
+        """Headers whose values were left out: what a pickle brings back."""
+        headers = cls({})
+        dict.update(headers, dict.fromkeys(names, HIDDEN))
+        headers._values = None
+        return headers
+
+    def get_secret_values(self) -> dict[str, str]:
+        """The headers with their values; `…` for each where a pickle left them out."""
+        return RequestHeaders(self if self._values is None else self._values)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {', '.join(map(repr, self))} {digest(self.get_secret_values())}>"
+
+    def __eq__(self, other: object) -> bool:
+        theirs = other.get_secret_values() if isinstance(other, SecretHeaders) else other
+        return dict(self.get_secret_values()) == theirs
+
+    __hash__ = None
+
+    def __or__(self, other: Mapping[str, str]) -> "SecretHeaders":  # type: ignore[override]
+        theirs = other.get_secret_values() if isinstance(other, SecretHeaders) else other
+        return type(self)({**self.get_secret_values(), **theirs})
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def copy(self) -> Self:
+        """The same object: it cannot be changed."""
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return type(self).lost, (tuple(self),)
+
+    __setitem__ = __delitem__ = __ior__ = _immutable
+    update = pop = popitem = clear = setdefault = _immutable
+
+
+#: The key of digests where the environment names none; child processes that were forked share it.
+_KEY = secrets.token_bytes(32)
+
+
+def digest(headers: Mapping[str, Any]) -> str:
+    """A keyed digest (BLAKE2b, 16 bytes) of headers: equal for equal ones, and of no use without the key.
+
+    The key is random for each process. For a cache that outlives a process set `MDSTREAM_CACHE_KEY` to a random text of
+    32 characters or more: whoever has both the key and a digest can try out values.
+
+    >>> digest({"x-a": "1"}) == digest({"X-A": "1"}), digest({"x-a": "1"}) == digest({"x-a": "2"})
+    (True, False)
+    """
+    if not headers:
+        return ""
+    given = os.environ.get(CACHE_KEY, "")
+    key = hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest() if given else _KEY
+    text = repr(sorted((name.lower(), str(value)) for name, value in headers.items()))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=16).hexdigest()
+
+
+def fingerprint(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """What identifies headers where models are told apart: their names, and a digest of their values."""
+    return {"names": sorted(headers), "digest": digest(headers)} if headers else {}
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error with all that it was caused by, each once."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += [one.__cause__, one.__context__]
+        waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+
+
+def forget_credentials(error: BaseException) -> None:
+    """Take credentials out of an error and its causes: locals of functions that have ended, requests, responses.
+
+    The traceback keeps its files and lines. Requests of httpx are replaced by others without headers' values, body, and
+    what stands behind the path; those of other libraries are removed.
+    """
+    for one in chain(error):
+        traceback.clear_frames(one.__traceback__)
+        response = getattr(one, "response", None)
+        if isinstance(response, dict):  # botocore's
+            response.get("ResponseMetadata", {}).pop("HTTPHeaders", None)
+        elif response is not None and hasattr(response, "request"):
+            _replace(one, "response", _bare_response(response))
+        try:
+            request = getattr(one, "request", None)
+        except RuntimeError:  # httpx: it has none
+            continue
+        if request is not None:
+            _replace(one, "request", _bare_request(request))
+
+
+class _WithoutLocals:
+    """Takes credentials out of whatever is raised inside; see `forget_credentials`."""
+
+    def __enter__(self) -> None:
+        """Nothing is to be prepared."""
+
+    def __exit__(self, kind: object, error: BaseException | None, at: TracebackType | None) -> None:
+        if isinstance(error, Exception):
+            forget_credentials(error)
+
+
+#: A context manager, around code that has credentials in locals.
+without_locals = _WithoutLocals()
+
+
+def _replace(error: BaseException, name: str, value: Any) -> None:
+    try:
+        setattr(error, name, value)
+    except AttributeError:  # a property of somebody else's
+        error.__dict__.pop(f"_{name}", None)
+
+
+def _is_httpx(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] in {"httpx", "httpx2"}
+
+
+def _bare_request(request: Any) -> Any:
+    if not _is_httpx(request):
+        return None
+    names = dict.fromkeys(request.headers, "[secure]")  # as httpx's own reprs show it
+    url = _BEHIND_PATH.sub("", _USER.sub("", str(request.url)))
+    return type(request)(request.method, url, headers=names)
+
+
+def _bare_response(response: Any) -> Any:
+    if not _is_httpx(response):
+        return None
+    fields = {name: value for name, value in response.headers.items() if is_shown(name)}
+    request = _bare_request(response.request) if getattr(response, "_request", None) is not None else None
+    names = {name: value for name, value in fields.items() if name not in {"content-encoding", "transfer-encoding"}}
+    said = {"reason_phrase": response.reason_phrase.encode("ascii", "replace")}
+    return type(response)(response.status_code, headers=names, request=request, extensions=said)

@@ -1,0 +1,210 @@
+"""The state of a connection pool: which connections exist, which are idle, which requests wait. Nothing here waits.
+
+httpcore's own pool walks over all its connections for each request that begins or ends, which takes a minute of CPU
+time for a thousand streams. Here each step takes the same time however many connections and requests there are.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+from mdstream_core import _fork
+from mdstream_core.transport._route import Route
+
+#: Scheme, host and port: what a connection is good for.
+Origin = tuple[bytes, bytes, int]
+
+
+class PooledConnection:
+    """One connection to an origin: what the pool knows of it, and what both variants of it hold."""
+
+    def __init__(self, core: Any, route: Route, backend: Any) -> None:
+        self._core = core
+        self._route = route
+        self._backend = backend
+        self._stream: Any = None
+        self.origin = to_key(route.origin)
+        #: When it became idle, on the clock of `time.monotonic`.
+        self.idle_since = inf
+
+    def _is_closed_by_server(self) -> bool:
+        """Whether the server has ended the connection while it was idle: an idle one has nothing else to send."""
+        return bool(self._stream.get_extra_info("is_readable"))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._route.origin}>"
+
+
+class PendingRequest:
+    """A request, from its arrival in the pool until its response begins."""
+
+    __slots__ = ("connection", "event", "key", "origin")
+
+    def __init__(self, origin: Any) -> None:
+        self.origin = origin
+        self.key = to_key(origin)
+        #: Its connection; `None` while it waits for one.
+        self.connection: Any = None
+        #: Set when it has a connection, or when the pool was closed. Made only if it has to wait.
+        self.event: Any = None
+
+
+class PoolState:
+    """Connections and waiting requests of one pool; threads may share it.
+
+    A request gets an idle connection of its origin (the one used last), else a new one while there is room, else the
+    place of the connection that is idle for the longest time, else it waits. Requests that wait are served in the order
+    of their arrival. Every method returns the connections that its caller has to close.
+
+    Args:
+        connect: Creates a connection to an origin, without opening it.
+        create_event: Creates what a request waits for.
+        max_connections: `None` is no limit.
+        max_idle: How many idle connections are kept; `None` is no limit.
+        keepalive_expiry: How long an idle connection is kept, in seconds; `None` is no limit.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[Any], Any],
+        create_event: Callable[[], Any],
+        *,
+        max_connections: int | None,
+        max_idle: int | None,
+        keepalive_expiry: float | None,
+    ) -> None:
+        self._connect = connect
+        self._create_event = create_event
+        self._max_connections = inf if max_connections is None else max_connections
+        self._max_idle = inf if max_idle is None else max_idle
+        self._keepalive_expiry = inf if keepalive_expiry is None else keepalive_expiry
+        self._lock = _fork.Lock()  # held for some microseconds, never while anything is waited for
+        _fork.register(self)
+        self.reset_after_fork()
+
+    def reset_after_fork(self) -> None:
+        """Begin without connections: they are the parent process's, and two readers of a socket share its responses."""
+        self._connections: set[Any] = set()
+        self._idle: OrderedDict[Any, None] = OrderedDict()  # the one that is idle for the longest time comes first
+        self._idle_by_origin: dict[Origin, OrderedDict[Any, None]] = {}
+        self._waiting: OrderedDict[PendingRequest, None] = OrderedDict()
+
+    def acquire(self, pending: PendingRequest) -> list[Any]:
+        """Find a connection for a request that arrives; without one it waits for `pending.event`."""
+        with self._lock:
+            closing = self._remove_expired()
+            pending.connection = self._take_idle(pending.key)
+            if pending.connection is not None:
+                return closing
+            if len(self._connections) < self._max_connections:
+                self._open(pending)
+            elif self._idle:
+                closing.append(self._take_oldest())
+                self._open(pending)
+            else:
+                pending.event = self._create_event()
+                self._waiting[pending] = None
+            return closing
+
+    def replace(self, pending: PendingRequest) -> list[Any]:
+        """Give a request another connection, because its own was closed by the server before anything was sent."""
+        with self._lock:
+            closed = pending.connection
+            self._connections.discard(closed)
+            pending.connection = self._take_idle(closed.origin)
+            if pending.connection is None:
+                self._open(pending)
+            return [closed]
+
+    def release(self, connection: Any, *, reusable: bool) -> list[Any]:
+        """Take back a connection whose response is over; the request that waits for the longest time gets its place."""
+        with self._lock:
+            if connection not in self._connections:  # the pool was closed in the meantime
+                return [connection]
+            if reusable and not self._waiting:
+                return self._keep(connection)
+            if reusable and next(iter(self._waiting)).key == connection.origin:
+                self._admit(connection)
+                return []
+            self._connections.discard(connection)
+            if self._waiting:
+                self._admit(None)
+            return [connection]
+
+    def withdraw(self, pending: PendingRequest) -> list[Any]:
+        """Forget a request that failed or was cancelled before its response began."""
+        with self._lock:
+            if pending.connection is None:
+                self._waiting.pop(pending, None)
+                return []
+        return self.release(pending.connection, reusable=False)
+
+    def close(self) -> list[Any]:
+        """Forget all connections, also those in use, and wake the requests that wait."""
+        with self._lock:
+            closing = list(self._connections)
+            for pending in self._waiting:
+                pending.event.set()
+            for collection in (self._connections, self._idle, self._idle_by_origin, self._waiting):
+                collection.clear()
+            return closing
+
+    def __repr__(self) -> str:
+        used = len(self._connections) - len(self._idle)
+        return f"<{type(self).__name__} {used} in use, {len(self._idle)} idle, {len(self._waiting)} requests waiting>"
+
+    # What follows is called with the lock held.
+
+    def _open(self, pending: PendingRequest) -> None:
+        pending.connection = self._connect(pending.origin)
+        self._connections.add(pending.connection)
+
+    def _admit(self, connection: Any) -> None:
+        """Give the request that waits for the longest time `connection`, or a new one."""
+        pending, _ = self._waiting.popitem(last=False)
+        pending.connection = connection
+        if connection is None:
+            self._open(pending)
+        pending.event.set()
+
+    def _keep(self, connection: Any) -> list[Any]:
+        connection.idle_since = time.monotonic()
+        self._idle[connection] = None
+        self._idle_by_origin.setdefault(connection.origin, OrderedDict())[connection] = None
+        closing = self._remove_expired()
+        while len(self._idle) > self._max_idle:
+            closing.append(self._take_oldest())
+        return closing
+
+    def _take_idle(self, origin: Origin) -> Any:
+        """The connection to `origin` that was used last."""
+        idle = self._idle_by_origin.get(origin)
+        return None if idle is None else self._taken(next(reversed(idle)))
+
+    def _take_oldest(self) -> Any:
+        """The connection that is idle for the longest time; it is no longer the pool's."""
+        oldest = self._taken(next(iter(self._idle)))
+        self._connections.discard(oldest)
+        return oldest
+
+    def _taken(self, connection: Any) -> Any:
+        del self._idle[connection]
+        idle = self._idle_by_origin[connection.origin]
+        del idle[connection]
+        if not idle:
+            del self._idle_by_origin[connection.origin]
+        return connection
+
+    def _remove_expired(self) -> list[Any]:
+        limit = time.monotonic() - self._keepalive_expiry
+        closing = []
+        while self._idle and next(iter(self._idle)).idle_since < limit:
+            closing.append(self._take_oldest())
+        return closing
+
+
+def to_key(origin: Any) -> Origin:
+    """httpcore's `Origin` as a key: it cannot be hashed itself."""
+    return origin.scheme, origin.host, origin.port

@@ -1,0 +1,51 @@
+"""HTTP clients that belong to an event loop and are closed with it."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class LoopBoundClient:
+    """An HTTP client for one event loop, which closes its connections when it ends.
+
+    A loop shuts down the asynchronous generators that were begun in it (PEP 525); this is one. Without it each
+    `asyncio.run` would leave its idle connections open, and these would keep the loop in memory.
+    """
+
+    def __init__(self, http: "httpx.AsyncClient", forget: Callable[[], Any]) -> None:
+        self.http = http
+        self._open = _open(http, forget)
+        with suppress(StopIteration):
+            self._open.__anext__().send(None)  # begins it; there is nothing to wait for
+
+    async def aclose(self) -> None:
+        await self._open.aclose()
+
+
+async def _open(http: "httpx.AsyncClient", forget: Callable[[], Any]) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        forget()
+        await http.aclose()
+
+
+def forget_closed(own: WeakKeyDictionary[Any, LoopBoundClient]) -> None:
+    """Let go of loops that were closed without a shutdown: their sockets would keep them in the weak map."""
+    for loop in list(own):
+        if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed():
+            del own[loop]
+
+
+def running_loop() -> Any:
+    """What connections belong to: the running loop of asyncio, or trio's token."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return sys.modules["trio"].lowlevel.current_trio_token()

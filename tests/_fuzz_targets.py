@@ -1,0 +1,429 @@
+"""Every decoder and parser that reads what a server sends, as functions of bytes, in families.
+
+A target may raise nothing but an error of ours. `examine` runs one and checks what must hold for any input: the error
+can be pickled and copied, it costs little time, and what was received before it can be built and shown.
+"""
+
+import base64
+import copy
+import json
+import pickle
+import random
+import tempfile
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import partial
+from typing import Any
+
+import pydantic_core
+
+from langchain_mdstream._translate import result
+from llamaindex_mdstream._answer import ChatAnswer, TextAnswer
+from mdstream_core import (
+    Call,
+    Markup,
+    ModelArts,
+    OCIModelDeployment,
+    OpenAIChat,
+    Reply,
+    Retry,
+    SageMaker,
+    _json,
+    dialects,
+)
+from mdstream_core._error_bodies import is_too_long, parse_error_body, readable, words_of
+from mdstream_core.auth._huawei_iam import Login, PasswordToken
+from mdstream_core.auth._oci_keys import expiry
+from mdstream_core.auth._oci_sources import APIKey, Config, Profile, SessionToken
+from mdstream_core.dialects import dialect
+from mdstream_core.errors import MalformedStream, MDStreamError, as_overflow
+from mdstream_core.events import (
+    Event,
+    Extra,
+    Finish,
+    Logprobs,
+    ReasoningDelta,
+    RefusalDelta,
+    Resumed,
+    Served,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+from mdstream_core.http import Head
+from mdstream_core.platforms import OCIGenerativeAI, Platform
+from mdstream_core.platforms._payload_parts import AsWritten, ContainerDecoder, PayloadParts, stream_failure
+from mdstream_core.platforms._platform import seconds
+from mdstream_core.transport.coding import Unpack
+from mdstream_core.wire import Frames
+from mdstream_core.wire.eventstream import EventStreamDecoder
+from mdstream_core.wire.jsonlines import (
+    DocumentDecoder,
+    JSONLinesDecoder,
+    LabelledDocumentDecoder,
+    LabelledStreamDecoder,
+)
+from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
+from mdstream_core.wire.sse import SSEDecoder
+from mdstream_core.wire.websocket import Conversation, FrameReader
+
+Target = Callable[[bytes], None]
+
+PLATFORMS: dict[str, Platform] = {
+    "oci-model-deployment": OCIModelDeployment("http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc"),
+    "oci-generative-ai": OCIGenerativeAI("ocid1.compartment.oc1..aaaa", "m", region="us-chicago-1"),
+    "sagemaker": SageMaker("emulated", "us-east-1"),
+    "modelarts": ModelArts("https://127.0.0.1:1/v1/infers/x"),
+}
+
+#: The CPU time that one input may take, in seconds: so much, and so much a byte. Generous: it finds squares, no more.
+_ALLOWED, _ALLOWED_PER_BYTE = 1.5, 50e-6
+
+QUESTION = {
+    "messages": [{"role": "user", "content": "x"}],
+    "prompt": "x",
+    "input": ["a"],
+    "query": "q",
+    "documents": ["a"],
+}
+
+
+class Finding(AssertionError):
+    """An input for which something did not hold."""
+
+
+def examine(target: Target, data: bytes) -> None:
+    """Run a target. Raises whatever foreign comes out of it, or `Finding`."""
+    start = time.process_time()
+    try:
+        with warnings.catch_warnings(), _parser(data):
+            warnings.simplefilter("ignore")
+            target(data)
+    except MDStreamError as error:
+        check_error(error)
+    took = time.process_time() - start
+    if took > _ALLOWED + _ALLOWED_PER_BYTE * len(data):
+        raise Finding(f"{took:.1f} s of CPU time for {len(data)} bytes")
+
+
+@contextmanager
+def _parser(data: bytes) -> Iterator[None]:
+    """Read half of the inputs with the JSON parser that is used where orjson is not installed."""
+    given = _json.parse
+    if zlib.crc32(data) % 2:
+        _json.parse = pydantic_core.from_json
+    try:
+        yield
+    finally:
+        _json.parse = given
+
+
+def check_error(error: MDStreamError) -> None:
+    """An error can be copied and pickled, and its fields have the types that they should have."""
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        if (str(other), other.code, other.status) != (str(error), error.code, error.status):
+            raise Finding(f"a copy of {error!r} differs")
+    if not isinstance(error.code, str | None) or not isinstance(error.status, int | None):
+        raise Finding(f"code {error.code!r} or status {error.status!r} of another type")
+    json.dumps([str(error), error.code, error.raw])
+
+
+def pieces(data: bytes) -> list[bytes]:
+    """The data in pieces; how large they are depends on the data alone."""
+    step = random.Random(zlib.crc32(data)).choice((1, 7, 64, 4096, 1 << 20))
+    step = max(step, len(data) // 2000)
+    return [data[at : at + step] for at in range(0, len(data), step)]
+
+
+def _frames(make: Callable[[], Frames], data: bytes) -> None:
+    frames = make()
+    for piece in pieces(data):
+        list(iter(frames.feed(piece)))
+    list(iter(frames.end()))
+
+
+def _eventstream(data: bytes) -> None:
+    decoder = EventStreamDecoder()
+    for piece in pieces(data):
+        decoder.feed(piece)
+    decoder.end()
+
+
+def _websocket(masked: bool, data: bytes) -> None:
+    reader = FrameReader(masked=masked)
+    for piece in pieces(data):
+        list(reader.feed(piece))
+
+
+def _conversation(data: bytes) -> None:
+    talk = Conversation(client=True)
+    for piece in pieces(data):
+        talk.feed(piece)
+    talk.due()
+
+
+def check_events(events: Iterable[Event]) -> None:
+    """What was received can be added up, shown, copied and pickled."""
+    reply = Reply.of(events)
+    reply.as_dict()
+    pickle.dumps(reply)
+    copy.deepcopy(reply)
+    for call in reply.tool_calls[:50]:
+        _call(call)
+
+
+def _call(call: ToolCall) -> None:
+    try:
+        call.parsed()
+    except ValueError as error:
+        if isinstance(error, UnicodeError):
+            raise
+    assert call.cut in {True, False}
+    assert isinstance(call.surplus, str)
+
+
+def _decoded(made: Any, data: bytes) -> None:
+    """Each line is a payload."""
+    decoder = made.decoder()
+    events: list[Event] = []
+    try:
+        for payload in data.split(b"\n"):
+            events += decoder.feed(payload, "error" if payload.startswith(b"!") else "")
+            if decoder.broken:
+                break
+        events += decoder.end(is_document=len(data) % 2 == 0)
+    finally:
+        check_events([*events, *decoder.held()])
+
+
+def _marked(made: Markup, data: bytes) -> None:
+    """The data are the text of an answer, in pieces."""
+    texts = [piece.decode("utf-8", "replace") for piece in pieces(data)]
+    payloads = [json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode() for text in texts]
+    end = b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
+    _decoded(made, b"\n".join([*payloads, end]))
+
+
+def _refused(platform: Platform, data: bytes) -> None:
+    for status in (400, 404, 424, 429, 500):
+        error = platform.refused(Head(status, {"x-amzn-errortype": "ModelError"} if status == 424 else {}), data)
+        if error.status is None or error.status < 400:
+            raise Finding(f"{error!r} has the status {error.status!r}")
+        check_error(as_overflow(error))
+
+
+def _trailer(data: bytes) -> None:
+    value = data.decode("latin-1")
+    seconds(Head(429, {"retry-after": value, "retry-after-ms": value, "date": value}))
+    PLATFORMS["oci-model-deployment"].ended([("x", value), ("ErrorReason", value)])
+    PLATFORMS["oci-model-deployment"].ended([("StreamFailure", value)])
+
+
+def _iam(status: int, data: bytes) -> None:
+    headers = {"x-subject-token": "t"} if status < 300 else {}
+    signer = PasswordToken(Login("u", "p", "d", "cn-north-4"), fetch=lambda _: (status, headers, data))
+    signer.renew()
+    signer.stale()
+
+
+def _jwt(data: bytes) -> None:
+    for token in (data.decode("latin-1"), f"a.{base64.urlsafe_b64encode(data).decode()}.b"):
+        end = expiry(token)
+        if end is not None:
+            time.gmtime(end)
+
+
+def _plain_value_error(run: Callable[[], Any]) -> None:
+    """What reads configuration raises `ValueError`, of no subclass."""
+    try:
+        run()
+    except ValueError as error:
+        if type(error) is not ValueError:
+            raise
+
+
+def _config_file(data: bytes) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        for source in (APIKey, SessionToken):
+            _plain_value_error(lambda source=source: source(Profile(file.name)).load())  # type: ignore[misc]
+
+
+def _config(data: bytes) -> None:
+    text = data.decode("utf-8", "surrogatepass" if data[:1] == b"\xed" else "replace")
+    names = ("tenancy", "user", "fingerprint", "key_file", "security_token_file")
+    for source in (APIKey, SessionToken):
+        _plain_value_error(source(Config(dict.fromkeys(names, text))).load)
+
+
+def _json_functions(data: bytes) -> None:
+    for read in (_json.loads, _json.loads_bent, lambda one: _json.loads_lenient(one.decode("utf-8", "replace"))):
+        try:
+            value = read(data)
+        except ValueError:
+            continue
+        _json.to_text(value)
+        _json.to_count(value)
+    _call(ToolCall("i", "n", data.decode("utf-8", "replace")))
+    _call(ToolCall("i", "n", data.decode("utf-8", "surrogateescape")))
+
+
+def _error_bodies(data: bytes) -> None:
+    words = parse_error_body(data)
+    is_too_long(words.message)
+    readable(data.decode("latin-1"))
+    try:
+        words_of(_json.loads(data))
+    except ValueError:
+        return
+
+
+def _unpacked(coding: str, data: bytes) -> None:
+    unpack = Unpack(coding)
+    for piece in pieces(data):
+        for _ in unpack.feed(piece):
+            pass
+
+
+def _attempt(platform: Platform, name: str, kind: str, data: bytes) -> None:
+    """A whole response, as a client would read it, and what both frameworks make of its partial."""
+    attempt = Call(platform, dialect(name), QUESTION, retry=Retry(0)).attempt()
+    try:
+        attempt.begin(Head(200, {"content-type": kind}))
+        for piece in pieces(data):
+            attempt.feed(piece)
+            if attempt.enough:
+                break
+        attempt.rest()
+        attempt.end((("StreamFailure", "ModelResponseTimeExceeded"),) if len(data) % 3 == 0 else ())
+    except MDStreamError as error:
+        explained = attempt.explain(error)
+        if explained.response is not None:
+            explained.response.json()
+        if explained.partial is not None:
+            check_translation(explained.partial, explained)
+        raise explained from error
+
+
+def check_translation(reply: Reply, error: MDStreamError) -> None:
+    """Both frameworks can show the partial."""
+    for generation in result(reply, "p").generations:
+        assert isinstance(generation.message.content_blocks, list)  # type: ignore[union-attr]
+    ChatAnswer("m").partial(reply, error)
+    TextAnswer("m").partial(reply, error)
+
+
+#: One event of each kind, and values that its fields should not have.
+_EVENTS: tuple[Any, ...] = (
+    TextDelta("Hi"),
+    ReasoningDelta("hm"),
+    RefusalDelta("no"),
+    ToolCallDelta(0, "a", "f", "{"),
+    ToolCallDelta(0, None, None, "}"),
+    Logprobs([{"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}]),
+    Usage(1, 2, 3),
+    Served("m", "i", "f"),
+    Finish("stop"),
+    Extra("audio", {"data": "QQ==", "transcript": "x"}),
+    Extra("images", [{"image_url": {"url": "data:image/png;base64,QQ=="}}]),
+    Extra("citations", [{"url": "u"}]),
+    Resumed(1, "e"),
+)
+_WRONG: tuple[Any, ...] = (
+    *(None, "", "x", "\ud83d", 5, -1, 10**400, 1e308, float("nan"), True, b"x", [], {}, [None], [[1]], {"a": 1}),
+    *({"token": 5}, [{"token": [], "logprob": "x", "bytes": 7, "top_logprobs": [5, {"logprob": 10**400}]}]),
+    *({"data": {"a": 1}}, {"data": None, "transcript": [1]}, {"url_citation": 5}, [{"url_citation": [1]}], (1,), {1}),
+)
+
+
+def bent_events(chance: random.Random, size: int) -> list[Any]:
+    """Events, some of whose fields have values of other types."""
+    events: list[Any] = []
+    for _ in range(size):
+        event = chance.choice(_EVENTS)
+        names = [field.name for field in fields(event) if chance.random() < 0.3]
+        events.append(replace(event, **{name: chance.choice(_WRONG) for name in names}))
+    return events
+
+
+def _summed(data: bytes) -> None:
+    """The sum of events whose fields are wrong: the data are a seed."""
+    chance = random.Random(data)
+    events = bent_events(chance, chance.randint(0, 12))
+    reply = Reply.of(events)
+    names = ("text", "reasoning", "refusal", "tool_calls", "finish_reason", "first")
+    json.dumps([str(getattr(reply, name)) for name in names])
+    reply.as_dict()
+    pickle.dumps(reply)
+    for call in reply.tool_calls:
+        _call(call)
+    error = MalformedStream("x", code=chance.choice(_WRONG), status=chance.choice(_WRONG), raw=chance.choice(_WRONG))
+    check_error(error)
+    check_translation(reply, error)
+
+
+_MARKUP = {
+    f"{name or 'text'}-{reasoning or 'plain'}": Markup(OpenAIChat(), tool_calls=name, reasoning=reasoning)  # type: ignore[arg-type]
+    for name in ("hermes", "mistral", "llama3_json", "pythonic", None)
+    for reasoning in ("think", "open", None)
+    if name or reasoning
+}
+_TYPES = {
+    "sse": "text/event-stream",
+    "json": "application/json",
+    "lines": "application/jsonlines",
+    "socket": CONTENT_TYPE,
+}
+_CHATS = ("openai-chat", "auto", "tgi", "oci-generic", "oci-cohere", "oci-cohere-v2")
+
+FAMILIES: dict[str, dict[str, Target]] = {
+    "wire": {
+        "sse": partial(_frames, SSEDecoder),
+        "jsonlines": partial(_frames, JSONLinesDecoder),
+        "document": partial(_frames, DocumentDecoder),
+        "labelled-stream": partial(_frames, LabelledStreamDecoder),
+        "labelled-document": partial(_frames, LabelledDocumentDecoder),
+        "messages": partial(_frames, MessageDecoder),
+        "container": partial(_frames, ContainerDecoder),
+        "as-written": partial(_frames, partial(AsWritten, lines=True)),
+        "payload-parts": partial(_frames, lambda: PayloadParts(ContainerDecoder())),
+        "eventstream": _eventstream,
+        "websocket": partial(_websocket, False),
+        "websocket-masked": partial(_websocket, True),
+        "conversation": _conversation,
+    },
+    "dialects": {name: partial(_decoded, dialect(name)) for name in dialects._TABLE},
+    "markup": {name: partial(_marked, made) for name, made in _MARKUP.items()},
+    "bodies": {
+        **{name: partial(_refused, platform) for name, platform in PLATFORMS.items()},
+        "any": _error_bodies,
+        "exception-frame": lambda data: check_error(stream_failure("ModelStreamError", data)),
+    },
+    "trailers": {"oci": _trailer},
+    "auth": {
+        "iam": partial(_iam, 201),
+        "iam-refused": partial(_iam, 401),
+        "jwt": _jwt,
+        "config-file": _config_file,
+        "config": _config,
+    },
+    "json": {"all": _json_functions},
+    "coding": {coding: partial(_unpacked, coding) for coding in ("gzip", "deflate")},
+    "events": {"sum": _summed},
+    "attempts": {
+        f"{place}-{name}-{short}": partial(_attempt, PLATFORMS[place], name, kind)
+        for place, name, short, kind in [
+            *(("oci-model-deployment", name, "sse", _TYPES["sse"]) for name in _CHATS),
+            ("oci-generative-ai", "openai-chat", "json", _TYPES["json"]),
+            ("modelarts", "openai-chat", "socket", _TYPES["socket"]),
+            ("modelarts", "openai-chat", "lines", _TYPES["lines"]),
+            ("sagemaker", "auto", "sse", "application/vnd.amazon.eventstream"),
+        ]
+    },
+}

@@ -1,0 +1,352 @@
+"""A process that forks in the worst moment: a refresh is under way, a lock is held. The child works, the parent goes on."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from _asking import END, HEAD, HI, STOP, call
+from _raw_server import RawServer, answer, serving
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from langchain_mdstream import ChatModelArts, ModelArtsEmbeddings
+from llamaindex_mdstream import ModelArts, ModelArtsEmbedding
+from mdstream_core import AsyncClient, Client, _fork
+from mdstream_core.auth import Signer
+from mdstream_core.auth._oci_keys import Credential, rsa_sha256
+from mdstream_core.auth.aws import AWSSigner
+from mdstream_core.auth.huawei import Login, PasswordToken
+from mdstream_core.auth.oci import SDKSigner, SourceSigner, WrappedSigner
+from mdstream_core.http import Request
+from mdstream_core.many import Gate
+from mdstream_core.retry import RetryBudget, RetryQuota
+from mdstream_core.transport import http_client
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # a fork beside threads is what is tried
+]
+
+#: Seconds after which a child that hangs is killed. It would hang for ever.
+LIMIT = 30
+
+ASKED = Request("POST", "https://h.example/x", {"date": "Mon, 21 Sep 2026 14:13:20 GMT"}, b"{}")
+KEY = rsa.generate_private_key(65537, 2048)
+
+
+def fork(work: Callable[[], object]) -> int:
+    """The exit code of a child that does `work`: 0 if it comes to a good end."""
+    child = os.fork()
+    if child == 0:  # nothing of pytest's may run here
+        status = 1
+        try:
+            signal.alarm(LIMIT)
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def fork_by_multiprocessing(work: Callable[[], object]) -> int:
+    """The same through `multiprocessing`."""
+
+    def limited() -> None:
+        signal.alarm(LIMIT)
+        work()
+
+    child = multiprocessing.get_context("fork").Process(target=limited)
+    child.start()
+    child.join(LIMIT + 5)
+    return child.exitcode if child.exitcode is not None else -1
+
+
+ways = pytest.mark.parametrize("forked", [fork, fork_by_multiprocessing])
+
+
+class Slow:
+    """Stops in this process until it is let go, and never in a forked one."""
+
+    def __init__(self) -> None:
+        self.parent = os.getpid()
+        self.entered, self.open = threading.Event(), threading.Event()
+
+    def __call__(self) -> None:
+        if os.getpid() == self.parent:
+            self.entered.set()
+            assert self.open.wait(LIMIT)
+
+
+def password(slow: Slow) -> Signer:
+    def fetch(request: Request) -> tuple[int, dict[str, str], bytes]:
+        slow()
+        return 201, {"x-subject-token": "t"}, b"{}"
+
+    return PasswordToken(Login("u", "p", "d", "cn-north-4"), fetch=fetch)
+
+
+def source(slow: Slow) -> Signer:
+    class Source:
+        cure = ""
+        loads = 0
+
+        def load(self) -> Credential:
+            self.loads += 1
+            if self.loads > 1:
+                slow()
+            return Credential("ST$token", rsa_sha256(KEY))
+
+    return SourceSigner(Source())
+
+
+def built(slow: Slow) -> Signer:
+    def build() -> Callable[[Any], Any]:
+        slow()
+        return lambda request: request
+
+    return SDKSigner("instance principal", build)
+
+
+def wrapped(slow: Slow) -> Signer:
+    """A signer of somebody's own, which holds a lock while it renews its token."""
+
+    class Inner:
+        def __init__(self) -> None:
+            self._reset_signers_lock = threading.Lock()
+            self.federation_client = SimpleNamespace(_refresh_lock=threading.RLock())
+
+        def refresh_security_token(self) -> None:
+            with self._reset_signers_lock, self.federation_client._refresh_lock:
+                slow()
+
+        def __call__(self, request: Any) -> Any:
+            with self._reset_signers_lock, self.federation_client._refresh_lock:
+                return request
+
+    return WrappedSigner(Inner())
+
+
+def role(slow: Slow) -> Signer:
+    """botocore holds its lock while it fetches a role's keys."""
+    credentials = pytest.importorskip("botocore.credentials", reason="mdstream-llm[aws] is not installed")
+
+    def fetch() -> dict[str, str]:
+        slow()
+        return {"access_key": "A", "secret_key": "S", "token": "T", "expiry_time": "2099-01-01T00:00:00Z"}
+
+    return AWSSigner("us-east-1", lambda: None, found=credentials.DeferredRefreshableCredentials(fetch, "assume-role"))
+
+
+SIGNERS = [password, source, built, wrapped, role]
+
+
+@contextmanager
+def refreshing(made: Signer, slow: Slow) -> Iterator[threading.Thread]:
+    """A refresh is under way in another thread."""
+    thread = threading.Thread(target=made.refresh, args=(made.generation,))
+    thread.start()
+    assert slow.entered.wait(LIMIT)
+    try:
+        yield thread
+    finally:
+        slow.open.set()
+        thread.join(LIMIT)
+
+
+@ways
+@pytest.mark.parametrize("kind", SIGNERS)
+def test_a_child_signs_while_its_parent_fetches_the_key(
+    kind: Callable[[Slow], Signer], forked: Callable[[Callable[[], object]], int]
+) -> None:
+    """
+    It fetches a key of its own; the parent's refresh comes to its end there.
+    """
+    slow = Slow()
+    made = kind(slow)
+
+    def work() -> None:
+        made.refresh(made.generation, LIMIT / 2)
+        assert made.sign(ASKED).headers
+
+    with refreshing(made, slow):
+        assert 0 == forked(work)
+    assert 1 == made.generation
+    assert made.sign(ASKED).headers
+
+
+def test_a_principal_of_the_sdk_is_built_anew_in_the_child() -> None:
+    """
+    The parent's is connected to the service that gives tokens, and two must not use one connection.
+    """
+    made = built(Slow())
+    made._build = lambda: lambda request: request  # type: ignore[attr-defined]
+    made.refresh(made.generation)
+
+    def work() -> None:
+        assert made.stale()
+        made.refresh(made.generation)
+        assert not made.stale()
+
+    assert not made.stale()
+    assert 0 == fork(work)
+    assert not made.stale()
+
+
+WHOLE = HEAD + HI + STOP + END
+
+
+@pytest.mark.parametrize("waits", ["thread", "task"])
+def test_a_child_asks_while_its_parent_waits_for_the_key(waits: str) -> None:
+    """
+    The clients of both kinds, whose question waited for the key when the process was forked.
+    """
+    slow = Slow()
+    made = password(slow)
+    plain, tasks = Client(made, trust_env=False), AsyncClient(made, trust_env=False)
+
+    async def asked(server: RawServer) -> str:
+        reply = await tasks.complete(call(server))
+        await tasks.aclose()
+        return reply.text
+
+    def work() -> None:
+        assert "Hi" == plain.complete(call(server)).text
+        assert "Hi" == asyncio.run(asked(server))
+
+    with serving(answer(WHOLE)) as server:
+        targets = {"thread": lambda: plain.complete(call(server)), "task": lambda: asyncio.run(asked(server))}
+        waiting = threading.Thread(target=targets[waits])
+        waiting.start()
+        assert slow.entered.wait(LIMIT)
+        assert 0 == fork(work)
+        slow.open.set()
+        waiting.join(LIMIT)
+        assert "Hi" == plain.complete(call(server)).text
+        plain.close()
+
+
+def held_locks() -> list[_fork.Lock]:
+    """Every lock of ours that there is in this process, as another thread holds it."""
+    locks = [one for one in list(_fork._objects) if isinstance(one, _fork.Lock)]
+    thread = threading.Thread(target=lambda: [lock._lock.acquire(timeout=5) for lock in locks])
+    thread.start()
+    thread.join()
+    return locks
+
+
+def vectors(server: Any, peer: Any) -> None:
+    """Answers chats and embeddings."""
+    body = b'{"data":[{"index":0,"embedding":[1.0,2.0]}],"usage":{"prompt_tokens":1,"total_tokens":1}}'
+    whole = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    chat = b'{"choices":[{"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}'
+    said = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(chat), chat)
+    while request := peer.request():
+        peer.send(whole if b"/embeddings" in request else said)
+
+
+def test_every_lock_of_ours_is_free_in_the_child() -> None:
+    """
+    All are held when the process forks, also those of modules; models of both frameworks work in the child.
+    """
+    with serving(vectors) as server:
+        place: dict[str, Any] = {"endpoint": f"{server.url}/v1", "model": "m", "api_key": "k", "trust_env": False}
+        chat, llm = ChatModelArts(**place), ModelArts(**place)
+        embeddings, embedding = ModelArtsEmbeddings(**place), ModelArtsEmbedding(**place)
+
+        def work() -> None:
+            assert "Hi" == chat.invoke("x").text
+            assert "Hi" == asyncio.run(chat.ainvoke("x")).text
+            assert "Hi" == llm.complete("x").text
+            assert "Hi" == asyncio.run(llm.acomplete("x")).text
+            assert [1.0, 2.0] == embeddings.embed_query("x")
+            assert [1.0, 2.0] == embedding.get_text_embedding("x")
+            assert "Hi" == ChatModelArts(**place).invoke("x").text
+
+        work()
+        locks = held_locks()
+        try:
+            assert 0 == fork(work)
+        finally:
+            for lock in locks:
+                lock._lock.release()
+        work()
+        for model in (chat, llm, embeddings, embedding):
+            model.close()
+
+
+def test_a_gate_is_open_in_the_child() -> None:
+    """
+    The requests that were under way in the parent are not under way here.
+    """
+    gate = Gate(2)
+    for _ in range(2):
+        gate.threads.acquire()
+
+    def work() -> None:
+        assert gate.threads.acquire(timeout=1)
+        assert gate.threads.acquire(timeout=1)
+
+    assert 0 == fork(work)
+    assert not gate.threads.acquire(blocking=False)
+
+
+def test_a_fork_inside_a_lock_lets_the_child_leave_it() -> None:
+    """
+    The thread that forks may hold the lock itself: the child's lock is another one, and was not taken.
+    """
+    quota = RetryQuota(RetryBudget(capacity=10))
+    lock = _fork.Lock()
+    left: list[int] = []
+    with lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(LIMIT)
+    if child == 0:
+        with lock:
+            os._exit(0 if quota.spend() else 1)
+    left.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+    assert [0] == left
+    assert 10 == quota.tokens
+
+
+@ways
+def test_a_client_of_ones_own_opens_a_connection_in_the_child(forked: Callable[[Callable[[], object]], int]) -> None:
+    """
+    Also where all connections that its pool may have are in use in the parent, which goes on with its own.
+    """
+    body = b"hello"
+    script = answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + body)
+    limits = httpx.Limits(max_connections=1)
+    with serving(script) as server, http_client(limits=limits, timeout=5) as client:
+
+        def ask() -> None:
+            assert body == client.get(server.url).content
+
+        ask()
+        assert 0 == forked(ask)
+        with client.stream("GET", server.url) as response:
+            assert 0 == forked(ask)
+            assert body == response.read()
+        ask()
+
+        assert 3 == server.connections
+
+
+def test_the_registry_keeps_nothing_alive() -> None:
+    """
+    What is gone in the parent is not reset in the child.
+    """
+    lock = _fork.Lock()
+    assert _fork.is_registered(lock)
+    before = len(_fork._objects)
+    del lock
+
+    assert before - 1 == len(_fork._objects)

@@ -1,0 +1,189 @@
+"""Whatever of ours holds a lock, or waits for another thread, is reset in a forked process: held by reading the source
+and by looking at the objects that are alive."""
+
+import ast
+import asyncio
+import gc
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from _raw_server import serving
+from test_fork import vectors
+
+from langchain_mdstream import ChatModelArts, ModelArtsEmbeddings
+from llamaindex_mdstream import ModelArts, ModelArtsEmbedding
+from mdstream_core import _fork
+from mdstream_core.otel import instrument, uninstrument
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("mdstream_core", "langchain_mdstream", "llamaindex_mdstream", "llama_index", "pytest_mdstream")
+
+#: The emulator and the suites for tests are no part of an application that forks.
+OUTSIDE = ("mdstream_core/emulator/", "llamaindex_mdstream/testing/")
+
+#: What does not survive a fork, by the name it is called by.
+PRIMITIVES = frozenset(
+    "Lock RLock Condition Semaphore BoundedSemaphore Event Barrier Timer Future CapacityLimiter RunVar "
+    "ThreadPoolExecutor ProcessPoolExecutor Queue SimpleQueue cached_property".split()
+)
+
+#: Where such things are made: in classes that are registered, in resets, and in functions that use them up themselves.
+ALLOWED = {
+    "mdstream_core/_fork.py": "the registry itself",
+    "mdstream_core/auth/_signer.py": "Signer: the flight is forgotten in the child",
+    "mdstream_core/many.py": "Gate.reset_after_fork; and the threads of one `gather`, which ends with it",
+    "mdstream_core/transport/_asyncio_backend.py": "Event: one request's wait for a connection, forgotten with its pool",
+    "mdstream_core/transport/_socket_backend.py": "Event: the same; the thread that waits is not in the child",
+    "mdstream_core/client.py": "an event of one task's wait, which belongs to its loop",
+    "mdstream_core/cli/doctor/_network.py": "the result of one look-up of the command line, made and used up in a function",
+}
+
+
+def made(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The lines where a primitive is made, but for our own lock, which is registered wherever it is."""
+    for node in ast.walk(tree):
+        named = node.func if isinstance(node, ast.Call) else None
+        if isinstance(named, ast.Subscript):
+            named = named.value
+        name = named.attr if isinstance(named, ast.Attribute) else getattr(named, "id", None)
+        if name in PRIMITIVES and ast.unparse(named or node) not in {"_fork.Lock", "Lock"}:
+            yield node.lineno, str(name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and any("cached_property" in ast.unparse(d) for d in node.decorator_list):
+            yield node.lineno, "cached_property"
+
+
+SOURCES = [
+    path
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+    if not str(path.relative_to(ROOT)).startswith(OUTSIDE)
+]
+
+
+def test_primitives_are_made_where_somebody_resets_them() -> None:
+    """
+    A new lock, future or limiter is a `_fork.Lock`, or stands in a class that is registered: then it is added here.
+    """
+    found = {str(path.relative_to(ROOT)): list(made(ast.parse(path.read_text()))) for path in SOURCES}
+
+    assert {} == {name: where for name, where in found.items() if where and name not in ALLOWED}
+    assert set() == {name for name in ALLOWED if not found[name]}
+
+
+def test_a_bare_lock_is_that_of_the_registry() -> None:
+    """
+    `Lock()` without a module's name is ours only where it is imported from `_fork`.
+    """
+    for path in SOURCES:
+        text = path.read_text()
+        if "Lock()" in text.replace("_fork.Lock()", "").replace("threading.Lock()", "") and path.name != "_fork.py":
+            assert "from mdstream_core._fork import Lock" in text, path
+
+
+KINDS: tuple[type[Any], ...] = (
+    type(threading.Lock()),
+    type(threading.RLock()),
+    threading.Condition,
+    threading.Semaphore,
+    threading.Event,
+    threading.Thread,
+    Future,
+    Executor,
+    anyio.CapacityLimiter,
+)
+
+
+def values(thing: Any) -> Iterator[Any]:
+    """What an object holds in attributes and slots."""
+    yield from getattr(thing, "__dict__", {}).values()
+    for base in type(thing).__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        for slot in (slots,) if isinstance(slots, str) else slots:
+            yield getattr(thing, slot, None)
+
+
+def ours(thing: Any) -> bool:
+    module = getattr(type(thing), "__module__", "") or ""
+    return (
+        isinstance(module, str) and module.startswith(PACKAGES) and not {"emulator", "testing"} & {*module.split(".")}
+    )
+
+
+def loose(things: list[Any]) -> set[str]:
+    """The classes of objects of ours that hold a primitive and are not registered."""
+    return {
+        type(thing).__qualname__
+        for thing in things
+        if ours(thing) and any(isinstance(value, KINDS) for value in values(thing)) and not _fork.is_registered(thing)
+    }
+
+
+async def _asks(chat: Any, llm: Any) -> None:
+    stream = chat.astream("x")
+    await anext(stream)
+    assert set() == loose(gc.get_objects())  # while a response is read, too
+    await stream.aclose()
+    await llm.acomplete("x")
+
+
+def test_the_objects_that_are_alive() -> None:
+    """
+    Models of both frameworks with their services, clients, pools, signers and hooks, as they are after use.
+    """
+    instrument()
+    try:
+        with serving(vectors) as server:
+            place: dict[str, Any] = {"endpoint": f"{server.url}/v1", "model": "m", "trust_env": False}
+            login = {"user": "u", "password": "p", "domain": "d", "project": "x", "iam_endpoint": server.url}
+            chat, llm = ChatModelArts(**place, api_key="k"), ModelArts(**place, api_key="k")
+            signed = ChatModelArts(**place, **login)
+            embeddings, embedding = ModelArtsEmbeddings(**place, api_key="k"), ModelArtsEmbedding(**place, api_key="k")
+            chat.invoke("x")
+            llm.complete("x")
+            embeddings.embed_documents(["x"])
+            embedding.get_text_embedding("x")
+            assert signed.service.client
+            assert set() == loose(gc.get_objects())
+            asyncio.run(_asks(chat, llm))
+            for model in (chat, llm, embeddings, embedding):
+                model.close()
+    finally:
+        uninstrument()
+
+
+def test_modules_hold_no_loose_locks() -> None:
+    """
+    The same for what stands in the modules themselves.
+    """
+    found = {
+        f"{name}.{attribute}"
+        for name, module in list(sys.modules.items())
+        if name.startswith(PACKAGES) and "emulator" not in name
+        for attribute, value in vars(module).items()
+        if isinstance(value, KINDS)
+    }
+
+    assert set() == found
+
+
+@pytest.mark.parametrize(
+    "value", [threading.Lock(), threading.Event(), Future(), threading.BoundedSemaphore(1)], ids=type
+)
+def test_a_loose_lock_is_found(value: object) -> None:
+    """
+    The comparison itself.
+    """
+    kind = type("Loose", (), {"__module__": "mdstream_core.x"})
+    thing = kind()
+    thing.lock = value
+
+    assert {"Loose"} == loose([thing])
+    assert [(1, "Lock")] == list(made(ast.parse("x = threading.Lock()")))
+    assert [] == list(made(ast.parse("x = _fork.Lock()")))

@@ -1,0 +1,171 @@
+"""A partial can always be built: whatever the deltas were, the service's error and what was received come out."""
+
+import json
+import pickle
+import random
+from typing import Any
+
+import pytest
+from _framework_ways import PLACE, WAYS, Way
+from _fuzz_inputs import bent
+from _fuzz_targets import bent_events, check_translation
+from _raw_server import answer, serving
+from _samples import read
+
+from langchain_mdstream import ChatOCIModelDeployment
+from mdstream_core import MDStreamError, Reply
+from mdstream_core.errors import MalformedStream, StreamTimeout
+from mdstream_core.events import Finish, TextDelta, ToolCallDelta, Usage
+
+TRAILER = (("StreamFailure", "ModelResponseTimeExceeded"),)
+RIFF = "UklGRgAA"  # RIFF\0\0
+
+
+def sse(*deltas: dict[str, Any]) -> bytes:
+    payloads = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    return b"".join(b"data: " + json.dumps(payload).encode() + b"\n\n" for payload in payloads)
+
+
+#: Pieces of sound, and what the partial has of it.
+SOUNDS: dict[str, tuple[list[Any], Any]] = {
+    "one text that is whole": ([{"data": RIFF}], {"data": RIFF}),
+    "one text, cut anywhere": ([{"data": RIFF[:3]}, {"data": RIFF[3:]}], {"data": RIFF}),
+    "one text, cut to single characters": ([{"data": one} for one in RIFF], {"data": RIFF}),
+    "pieces with padding of their own": ([{"data": "UQ=="}, {"data": "UQ=="}], {"data": "UVE="}),
+    "a text whose end is missing": ([{"id": "a", "data": "UklGR"}], {"id": "a", "data": "UklGR"}),
+    "a text outside of ASCII": ([{"data": "é"}], {"data": "é"}),
+    "data that are null": ([{"id": "a", "data": None}], {"id": "a", "data": ""}),
+    "null between pieces": ([{"data": "Uklm"}, {"data": None}, {"data": "Uklm"}], {"data": "UklmUklm"}),
+    "data that are an object": ([{"data": {"b": 1}}], {"data": {"b": 1}}),
+    "data that are a list": ([{"data": ["UklG"]}, {"data": 5}], {"data": [["UklG"], 5]}),
+    "a transcript that is an object": ([{"transcript": {"text": "hi"}}], {"transcript": {"text": "hi"}}),
+    "a transcript in pieces and null": ([{"transcript": "The "}, {"transcript": None}], {"transcript": "The "}),
+    "sound that is a text": ([RIFF], {"data": RIFF}),
+    "sound that is a list": ([[1, 2]], {"data": [1, 2]}),
+}
+
+
+@pytest.mark.parametrize(("pieces", "expected"), SOUNDS.values(), ids=SOUNDS)
+def test_a_failure_while_sound_comes_keeps_error_and_sound(pieces: list[Any], expected: Any) -> None:
+    """
+    The trailer's error comes out, with the text and the sound; what cannot be decoded is as it came.
+    """
+    body = sse({"content": "Hi"}, *({"audio": piece} for piece in pieces))
+    error = read(body, trailers=TRAILER).error
+
+    assert isinstance(error, StreamTimeout)
+    assert error.partial is not None
+    assert (error.partial.text, error.partial.first.extras["audio"]) == ("Hi", expected)
+    assert pickle.loads(pickle.dumps(error)).partial == error.partial
+    check_translation(error.partial, error)
+
+
+def test_sound_behind_the_finish_reason_is_not_lost() -> None:
+    """
+    Sound that comes after the reason is handed out at the end.
+    """
+    body = sse({"content": "Hi"}) + b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+    outcome = read(body + sse({"audio": {"data": RIFF}}) + b"data: [DONE]\n\n")
+
+    assert outcome.error is None
+    assert outcome.reply.first.extras["audio"] == {"data": RIFF}
+
+
+DELTAS: dict[str, dict[str, Any]] = {
+    "sound cut": {"audio": {"data": "UklGR"}},
+    "transcript object": {"audio": {"transcript": {"text": "hi"}}},
+    "pictures and citations of other types": {"images": [5, None, {"url": 7}], "citations": [{"url": ["x"]}, 3]},
+}
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("delta", DELTAS.values(), ids=DELTAS)
+def test_both_frameworks_raise_the_error_with_the_partial(way: Way, delta: dict[str, Any]) -> None:
+    """
+    LangChain and LlamaIndex, sync and async, over a socket whose trailer says that the stream failed.
+    """
+    body = sse({"content": "Hi", **delta})
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    wire = b"%x\r\n%s\r\n0\r\nStreamFailure: ModelResponseTimeExceeded\r\n\r\n" % (len(body), body)
+    with serving(answer(head, wire)) as server, pytest.raises(StreamTimeout) as caught:
+        way(f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x")
+
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "Hi"
+    assert pickle.loads(pickle.dumps(caught.value)).partial.text == "Hi"
+
+
+def test_on_llm_error_gets_the_partial_of_odd_deltas() -> None:
+    """
+    The callback's response has the text, and a message whose content blocks can be read.
+    """
+    from langchain_core.callbacks import BaseCallbackHandler  # noqa: PLC0415
+
+    class Kept(BaseCallbackHandler):
+        response: Any = None
+
+        def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
+            self.response = kwargs.get("response")
+
+    kept, body = Kept(), sse({"content": "Hi", "audio": {"data": {"a": 1}}, "annotations": [{"url_citation": 5}]})
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(body)
+    with serving(answer(head, body)) as server, pytest.raises(MDStreamError):
+        url = f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x"
+        list(ChatOCIModelDeployment(endpoint=url, **PLACE).stream("x", config={"callbacks": [kept]}))
+
+    message = kept.response.generations[0][0].message
+    assert message.content == "Hi"
+    assert isinstance(message.content_blocks, list)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_events_with_wrong_types_add_up(seed: int) -> None:
+    """
+    Any value in any field: the sum, its dictionary, its pickle and both frameworks' messages can be made.
+    """
+    chance = random.Random(seed)
+    for _ in range(10):
+        reply = Reply.of(bent_events(chance, chance.randint(1, 12)))
+        pickle.dumps(reply)
+        json.dumps(reply.as_dict()["text"])
+        [getattr(reply, name) for name in ("text", "reasoning", "refusal", "tool_calls", "finish_reason")]
+        check_translation(reply, MalformedStream("x"))
+
+
+def test_what_is_no_text_is_kept_as_json() -> None:
+    """
+    A piece of another type is not lost, numbers that are none are not counted, and an empty reply has properties.
+    """
+    events: list[Any] = [
+        *(TextDelta("Hi "), TextDelta({"text": "x"}), TextDelta(None)),
+        *(ToolCallDelta(0, 5, ["f"], {"a": 1}), Usage("3", -1, 10**400, "x"), Finish({"type": "stop"})),
+    ]
+    reply = Reply.of(events)
+
+    assert reply.text == 'Hi {"text":"x"}'
+    assert [(call.id, call.name, call.arguments) for call in reply.tool_calls] == [("5", '["f"]', '{"a":1}')]
+    assert reply.usage == Usage(3, 0, 0)
+    assert reply.finish_reason == '{"type":"stop"}'
+    assert Reply.of([TextDelta("Hi", [])]).text == "Hi"
+    assert Reply(choices=()).text == Reply(choices=()).as_dict()["text"] == ""
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_failure_at_any_point_of_bent_deltas_has_a_partial(seed: int) -> None:
+    """
+    Deltas with wrong values in them, then the failure: an error of ours with the text that came before.
+    """
+    chance = random.Random(seed)
+    delta = {
+        "audio": {"id": "a", "data": "UklGR", "transcript": "x"}, "images": [{"image_url": {"url": "u"}}],
+        "tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{"}}],
+        "annotations": [{"type": "url_citation", "url_citation": {"url": "u"}}], "reasoning_content": "hm",
+    }  # fmt: skip
+    for _ in range(10):
+        body = sse({"content": "Hi"}) + bent(sse(delta, delta), chance, [])
+        outcome = read(body, trailers=TRAILER, step=chance.choice([1, 50, 4096]))
+
+        assert isinstance(outcome.error, MDStreamError)
+        assert outcome.error.partial is not None
+        assert outcome.error.partial.text.startswith("Hi")
+        check_translation(outcome.error.partial, outcome.error)

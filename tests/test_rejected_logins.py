@@ -1,0 +1,492 @@
+"""What fetching a credential costs: one login a question at most, none after a rejection, and no wait beyond the call's."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _asking import Ask, both, call, guarded, refusal
+from _raw_server import Peer, RawServer, answer, serving
+
+from langchain_mdstream import ChatModelArts
+from llamaindex_mdstream import ModelArts
+from mdstream_core import AsyncClient, Client, Retry, Timeout
+from mdstream_core.auth import Signer
+from mdstream_core.auth._rejections import FIRST_PAUSE, LONGEST_PAUSE, RejectionMemory
+from mdstream_core.auth.aws import AWSSigner, MissingCredentials
+from mdstream_core.auth.huawei import Login, PasswordToken
+from mdstream_core.auth.oci import SDKSigner, WrappedSigner
+from mdstream_core.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    InvalidRequest,
+    MDStreamError,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    ServerError,
+    StreamStalled,
+)
+from mdstream_core.http import Request
+
+LOGIN = Login("u", "wrong", "d", "cn-north-4")
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class IAM:
+    """Counts the logins, and answers each with the next status."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = list(statuses)
+        self.logins = 0
+
+    def __call__(self, request: Request) -> tuple[int, dict[str, str], bytes]:
+        self.logins += 1
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        return status, {"x-subject-token": "t"} if status < 300 else {}, b"{}"
+
+
+def failing(made: Signer, error: type[MDStreamError] = MDStreamError) -> MDStreamError:
+    with pytest.raises(error) as caught:
+        made.refresh(made.generation)
+    return caught.value
+
+
+def test_a_rejection_is_remembered_with_growing_pauses() -> None:
+    """
+    One login at a time, each pause twice as long as the one before, of 15 minutes at most; meanwhile the same error says
+    when the next login may be.
+    """
+    clock, iam = Clock(), IAM(401)
+    made = PasswordToken(LOGIN, fetch=iam, clock=clock)
+    for logins, pause in enumerate((60, 120, 240, 480, 900, 900), 1):
+        first = failing(made, AuthenticationError)
+        assert (logins, None) == (iam.logins, first.retry_after)
+        clock.now += pause - 1
+        again = failing(made, AuthenticationError)
+        assert logins == iam.logins
+        assert str(first) in str(again)
+        assert "no login is tried for 1 s after a rejected one" in str(again)
+        assert 1 == again.retry_after
+        clock.now += 1
+
+
+def test_no_fifteen_minutes_see_five_logins() -> None:
+    """
+    IAM locks an account after five wrong passwords within fifteen minutes.
+    """
+    clock, iam = Clock(), IAM(401)
+    made = PasswordToken(LOGIN, fetch=iam, clock=clock)
+    times: list[float] = []
+    for _ in range(3 * 3600):
+        before = iam.logins
+        failing(made)
+        times += [clock.now] * (iam.logins - before)
+        clock.now += 1
+
+    assert len(times) > 10
+    assert all(sum(start <= each < start + 15 * 60 for each in times) < 5 for start in times)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "remembered"),
+    [
+        (400, InvalidRequest, True),
+        (401, AuthenticationError, True),
+        (403, PermissionDenied, True),
+        (404, NotFound, True),
+        (429, RateLimited, False),
+        (500, ServerError, False),
+        (503, ServerError, False),
+    ],
+)
+def test_what_may_pass_is_not_remembered(status: int, kind: type[MDStreamError], remembered: bool) -> None:
+    """
+    A definite rejection is; a service that is busy or broken is asked again.
+    """
+    iam = IAM(status)
+    made = PasswordToken(LOGIN, fetch=iam)
+    for _ in range(3):
+        failing(made, kind)
+
+    assert (1 if remembered else 3) == iam.logins
+
+
+def test_no_connection_is_not_remembered() -> None:
+    """
+    It says nothing of the credential.
+    """
+    logins = []
+
+    def fetch(request: Request) -> tuple[int, dict[str, str], bytes]:
+        logins.append(request)
+        raise ConnectionFailed("IAM was not reached")
+
+    made = PasswordToken(LOGIN, fetch=fetch)
+    for _ in range(3):
+        failing(made, ConnectionFailed)
+
+    assert 3 == len(logins)
+
+
+def test_a_success_ends_it() -> None:
+    """
+    The next rejection begins with the first pause.
+    """
+    clock, iam = Clock(), IAM(401, 401, 201, 401)
+    made = PasswordToken(LOGIN, fetch=iam, clock=clock)
+    failing(made)
+    clock.now += FIRST_PAUSE
+    failing(made)
+    clock.now += FIRST_PAUSE * 2
+    made.refresh(made.generation)
+    failing(made)
+    clock.now += FIRST_PAUSE
+    failing(made)
+
+    assert 5 == iam.logins
+
+
+def test_a_clock_that_is_set_back_does_not_lengthen_the_pause() -> None:
+    """
+    The pause ends where the clock makes no sense.
+    """
+    clock = Clock()
+    memory = RejectionMemory(clock)
+    memory.record(AuthenticationError("no"))
+    clock.now -= 10 * LONGEST_PAUSE
+
+    memory.check()
+
+
+def test_an_error_that_is_raised_again_carries_nothing_of_the_first_call() -> None:
+    """
+    Neither its traceback nor what the call added to it; each caller has one of his own.
+    """
+    made = PasswordToken(LOGIN, fetch=IAM(401))
+    first = failing(made)
+    first.partial, first.request_id = "of the first call", "r1"
+    second, third = failing(made), failing(made)
+
+    assert (None, None) == (second.partial, second.request_id)
+    assert second is not third
+    assert str(second) == str(third)
+
+
+def oci_service_error() -> Exception:
+    exceptions = pytest.importorskip("oci.exceptions", reason="mdstream-llm[oci] is not installed")
+    return exceptions.ServiceError(401, "NotAuthenticated", {}, "no")  # type: ignore[no-any-return]
+
+
+def sts_error() -> Exception:
+    exceptions = pytest.importorskip("botocore.exceptions", reason="mdstream-llm[aws] is not installed")
+    facts = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    return exceptions.ClientError(facts, "AssumeRole")  # type: ignore[no-any-return]
+
+
+class Raises:
+    """Counts, and raises."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error, self.logins = error, 0
+
+    def __call__(self, *_: Any) -> Any:
+        self.logins += 1
+        raise self.error
+
+
+class Inner:
+    """Somebody's own signer, whose token cannot be renewed."""
+
+    def __init__(self, renew: Callable[[], Any]) -> None:
+        self.refresh_security_token = renew
+
+    def __call__(self, request: Any) -> None: ...
+
+
+class Own(Signer):
+    """A signer that is written as the documentation says."""
+
+    def __init__(self, renew: Callable[[], Any]) -> None:
+        super().__init__()
+        self.renew = renew  # type: ignore[method-assign]
+
+
+KINDS: dict[str, tuple[Callable[[Any], Signer], Callable[[], Exception]]] = {
+    "a principal of the SDK": (lambda raises: SDKSigner("x", raises), oci_service_error),
+    "somebody's oci signer": (lambda raises: WrappedSigner(Inner(raises)), oci_service_error),
+    "an AWS role": (lambda raises: AWSSigner("us-east-1", raises), sts_error),
+    "a signer of one's own": (Own, lambda: AuthenticationError("no")),
+    "another error of it": (Own, lambda: PermissionDenied("no")),
+}
+
+
+@pytest.mark.parametrize(("build", "error"), KINDS.values(), ids=KINDS)
+def test_every_kind_of_signer_remembers(build: Callable[[Any], Signer], error: Callable[[], Exception]) -> None:
+    """
+    Whoever gives out the credential.
+    """
+    raises = Raises(error())
+    made = build(raises)
+    for _ in range(3):
+        failing(made)
+
+    assert 1 == raises.logins
+
+
+def test_aws_credentials_that_are_missing_are_looked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Nobody was asked for a login, and the file may be there the next time; a rejection is forgotten when it changes.
+    """
+    file = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    found: list[None] = []
+    made = AWSSigner("us-east-1", lambda: found.append(None))
+    failing(made, MissingCredentials)
+    failing(made, MissingCredentials)
+    assert 2 == len(found)
+
+    raises = Raises(sts_error())
+    made = AWSSigner("us-east-1", raises)
+    failing(made)
+    failing(made)
+    assert 1 == raises.logins
+    file.write_text("[default]\n")
+    failing(made)
+    assert 2 == raises.logins
+    monkeypatch.setenv("AWS_PROFILE", "other")
+    failing(made)
+    assert 3 == raises.logins
+
+
+class Counting(Signer):
+    """A key that is stale until it was fetched once; the service refuses each key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logins = 0
+
+    def sign(self, request: Request) -> Request:
+        return request
+
+    def stale(self) -> bool:
+        return self.logins == 0
+
+    def renewable(self) -> bool:
+        return True
+
+    def renew(self) -> None:
+        time.sleep(0.01)
+        self.logins += 1
+
+
+@both
+def test_a_question_is_one_login_also_when_the_service_refuses_it(ask: Ask) -> None:
+    """
+    The fresh key was refused: another login would bring the same.
+    """
+    made = Counting()
+    with serving(answer(refusal(b"401 No"))) as server, pytest.raises(AuthenticationError):
+        ask(server, made, retry=Retry(3, base=0.01))
+    assert (1, 1) == (made.logins, len(server.requests))
+
+
+@both
+def test_a_key_that_is_stale_again_at_once_is_fetched_once_a_question(ask: Ask) -> None:
+    """
+    A token that lives for less than the margin does not make a login of each retry.
+    """
+
+    class Short(Counting):
+        def stale(self) -> bool:
+            return True
+
+    made = Short()
+    with serving(answer(refusal(b"503 Busy"))) as server, pytest.raises(ServerError):
+        ask(server, made, retry=Retry(2, base=0.01))
+    assert (1, 3) == (made.logins, len(server.requests))
+
+
+@both
+def test_a_rejected_login_is_not_repeated_in_the_same_question(ask: Ask) -> None:
+    """
+    The error is the first one, in its own words.
+    """
+    made = Own(raises := Raises(AuthenticationError("wrong password")))  # type: ignore[arg-type]
+    made.stale = made.renewable = lambda: True  # type: ignore[method-assign]
+    with serving(guarded) as server, pytest.raises(AuthenticationError, match=r"^wrong password$"):
+        ask(server, made, retry=Retry(3, base=0.01))
+    assert (1, 0) == (raises.logins, server.connections)
+
+
+@both
+def test_a_login_without_a_connection_is_retried_as_a_question_is(ask: Ask) -> None:
+    """
+    By the ordinary policy.
+    """
+    made = Own(raises := Raises(ConnectionFailed("IAM was not reached")))  # type: ignore[arg-type]
+    made.stale = made.renewable = lambda: True  # type: ignore[method-assign]
+    with serving(guarded) as server, pytest.raises(ConnectionFailed, match="not reached"):
+        ask(server, made, retry=Retry(2, base=0.01))
+    assert 3 == raises.logins
+
+
+def test_a_crowd_with_a_wrong_password_is_one_login() -> None:
+    """
+    Thirty threads and thirty tasks at once: they share the login, and whoever comes later is told of it.
+    """
+    iam = IAM(401)
+
+    def fetch(request: Request) -> Any:
+        time.sleep(0.05)
+        return iam(request)
+
+    made = PasswordToken(LOGIN, fetch=fetch)
+    plain, tasks = Client(made, trust_env=False), AsyncClient(made, trust_env=False)
+
+    async def crowd(server: RawServer) -> list[Any]:
+        asked = [tasks.complete(call(server)) for _ in range(30)]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    with serving(guarded) as server, ThreadPoolExecutor(31) as threads:
+        others = threads.submit(asyncio.run, crowd(server))
+        asked = [threads.submit(plain.complete, call(server)) for _ in range(30)]
+        errors = [each.exception(20) for each in asked] + others.result(20)
+
+    assert {AuthenticationError} == {type(error) for error in errors}
+    assert 60 == len({id(error) for error in errors})
+    assert 1 == iam.logins
+
+
+@both
+def test_the_cause_of_a_failed_refresh_stays(ask: Ask) -> None:
+    """
+    Also where the refresh ran in a thread of its own.
+    """
+    cause = OSError("no route")
+
+    def renew() -> None:
+        raise ConnectionFailed("IAM was not reached") from cause
+
+    made = Own(renew)
+    made.stale = lambda: True  # type: ignore[method-assign]
+    with serving(guarded) as server, pytest.raises(ConnectionFailed) as caught:
+        ask(server, made)
+    assert cause is caught.value.__cause__
+
+
+def rejecting(server: RawServer, peer: Peer) -> None:
+    while request := peer.request():
+        server.requests.append(request)
+        peer.send(b"HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\nno")
+
+
+@pytest.mark.parametrize("kind", [ChatModelArts, ModelArts])
+def test_models_of_both_frameworks_log_in_once(kind: Any) -> None:
+    """
+    Three questions with a wrong password, and a fourth by a task; a new model object is a new try.
+    """
+    with serving(rejecting) as server:
+        place = {"endpoint": "http://127.0.0.1:9/v1/infers/x", "model": "m", "iam_endpoint": server.url}
+        login = {"user": "u", "password": "wrong", "domain": "d", "project": "cn-north-4"}
+
+        def model() -> Any:
+            return kind(**place, **login, trust_env=False)
+
+        def asked(made: Any) -> str:
+            with pytest.raises(MDStreamError) as caught:
+                made.invoke("x") if kind is ChatModelArts else made.complete("x")
+            return str(caught.value)
+
+        made = model()
+        texts = [asked(made) for _ in range(3)]
+        with pytest.raises(MDStreamError, match="no login is tried"):
+            asyncio.run(made.ainvoke("x") if kind is ChatModelArts else made.acomplete("x"))
+        assert 1 == len(server.requests)
+        assert ["no login" in text for text in texts] == [False, True, True]
+        asked(model())
+        assert 2 == len(server.requests)
+
+
+class Hanging(Counting):
+    """A service that gives the key only when the test is over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.open = threading.Event(), threading.Event()
+        self.entries = 0
+
+    def renew(self) -> None:
+        self.entries += 1
+        self.entered.set()
+        assert self.open.wait(60)
+        self.logins += 1
+
+
+@both
+def test_total_bounds_a_refresh(ask: Ask) -> None:
+    """
+    In threads as in tasks; the refresh goes on for whoever asks next, and is one for all.
+    """
+    made, before = Hanging(), set(threading.enumerate())
+    try:
+        with serving(guarded) as server:
+            for _ in range(3):
+                begun = time.monotonic()
+                with pytest.raises(StreamStalled, match=r"within 0.2 s \(timeout.total\)"):
+                    ask(server, made, timeout=Timeout(total=0.2))
+                assert time.monotonic() - begun < 10
+            assert (1, 0) == (made.entries, server.connections)
+            threads = [one for one in threading.enumerate() if one.name == "mdstream refresh" and one not in before]
+            assert 1 == len(threads)
+    finally:
+        made.open.set()
+    threads[0].join(10)
+    assert (1, 1, False) == (made.generation, made.logins, made.stale())
+
+
+@both
+def test_patience_bounds_a_refresh_without_total(ask: Ask) -> None:
+    """
+    A hanging SDK does not hold a question for ever.
+    """
+    made = Hanging()
+    made.patience = 0.1
+    try:
+        with serving(guarded) as server, pytest.raises(ConnectionFailed, match=r"no new credential within 0.1 s"):
+            ask(server, made, timeout=Timeout(total=None))
+    finally:
+        made.open.set()
+
+
+def test_an_iam_that_drips_is_bounded_too() -> None:
+    """
+    A real socket: IAM accepts, and says nothing.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        model = ChatModelArts(
+            endpoint="http://127.0.0.1:9/v1/infers/x",
+            model="m",
+            user="u",
+            password="p",
+            domain="d",
+            project="cn-north-4",
+            iam_endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}",
+            timeout=Timeout(total=0.3),
+            trust_env=False,
+        )
+        begun = time.monotonic()
+        with pytest.raises(StreamStalled):
+            model.invoke("x")
+        assert time.monotonic() - begun < 10

@@ -1,0 +1,299 @@
+"""Under a storm of failures: how a herd is spread, and how many retries there are for how many successes."""
+
+import asyncio
+import copy
+import pickle
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from _asking import WHOLE, refusal
+from _raw_server import Peer, RawServer, serving
+from _samples import QUESTION
+
+from langchain_mdstream import ChatModelArts
+from llamaindex_mdstream import ModelArts
+from mdstream_core import OCIModelDeployment, OpenAIChat, Retry, RetryBudget, Service
+from mdstream_core.errors import MDStreamError, RateLimited, ServerError
+from mdstream_core.http import Head
+from mdstream_core.platforms._platform import seconds
+from mdstream_core.retry import RetryQuota
+
+
+@pytest.mark.parametrize(
+    ("header", "floor", "spread"),
+    [
+        ({}, 0.25, 0.2),
+        ({"retry-after": "0"}, 0.25, 0.2),
+        ({"retry-after": "-5"}, 0.25, 0.2),
+        ({"retry-after": "soon"}, 0.25, 0.2),
+        ({"retry-after-ms": "0"}, 0.25, 0.2),
+        ({"retry-after": "Mon, 21 Sep 2026 14:13:20 GMT", "date": "Mon, 21 Sep 2026 15:00:00 GMT"}, 0.25, 0.2),
+        ({"retry-after": "Mon, 21 Sep 2026 15:00:02 GMT", "date": "Mon, 21 Sep 2026 15:00:00 GMT"}, 2.0, 1.8),
+        ({"retry-after": "Monday, 21-Sep-26 15:00:02 GMT", "date": "Mon, 21 Sep 2026 15:00:00 GMT"}, 2.0, 1.8),
+        ({"retry-after": "1"}, 1.0, 0.9),
+        ({"retry-after-ms": "1500"}, 1.5, 1.3),
+        ({"retry-after": "30"}, 30.0, 9.0),
+    ],
+    ids=str,
+)
+def test_a_herd_of_a_hundred_does_not_come_back_together(
+    header: dict[str, str], floor: float, spread: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Nobody earlier than asked, nobody at once, and no tenth of the time has more than a quarter of them.
+    """
+    monkeypatch.setattr("mdstream_core.retry.random", random.Random(11))
+    error = RateLimited("x", retry_after=seconds(Head(429, header)))
+    waits = sorted(Retry().delay(1, error) for _ in range(100))
+
+    assert floor <= waits[0]
+    assert spread <= waits[-1] - waits[0]
+    tenths = Counter(int((wait - waits[0]) / (waits[-1] - waits[0]) * 9.999) for wait in waits)
+    assert max(tenths.values()) <= 25
+
+
+def test_the_numbers() -> None:
+    """
+    Room for 100 retries at once; then one for ten requests that succeed; one that succeeds gives back what it took.
+    """
+    quota = RetryQuota(RetryBudget())
+    spent = sum(quota.spend() for _ in range(500))
+    assert (100, 0) == (spent, quota.tokens)
+    for _ in range(9):
+        quota.refund(retried=False)
+    assert not quota.spend()
+    quota.refund(retried=False)
+    assert quota.spend()
+    assert not quota.spend()
+    quota.refund(retried=True)
+    assert quota.spend()
+    for _ in range(5000):
+        quota.refund(retried=False)
+    assert 1000 == quota.tokens
+
+
+@pytest.mark.parametrize("wrong", [{"capacity": 5}, {"cost": 0}, {"refund": -1}, {"capacity": 0, "cost": 0}], ids=str)
+def test_a_budget_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
+    """
+    The error shows the numbers.
+    """
+    with pytest.raises(ValueError, match=r"RetryBudget\(capacity=.*must be at least cost"):
+        RetryBudget(**wrong)
+
+
+def test_a_thousand_threads_spend_no_more_than_there_is() -> None:
+    """
+    Nothing is lost or counted twice.
+    """
+    quota = RetryQuota(RetryBudget(capacity=500, cost=1))
+    with ThreadPoolExecutor(50) as threads:
+        spent = sum(threads.map(lambda _: quota.spend(), range(1000)))
+        assert (500, 0) == (spent, quota.tokens)
+        list(threads.map(lambda _: quota.refund(retried=False), range(300)))
+    assert 300 == quota.tokens
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_copies_begin_full(duplicate: Callable[[Any], Any]) -> None:
+    """
+    Another process, another model: another budget. A policy can be written down, too.
+    """
+    quota = RetryQuota(RetryBudget(capacity=10))
+    assert quota.spend()
+    retry = Retry(1, budget=RetryBudget(capacity=20))
+
+    assert (10, 0) == (duplicate(quota).tokens, quota.tokens)
+    assert retry == duplicate(retry)
+
+
+class Storm:
+    """Refuses what it is told to, and counts."""
+
+    def __init__(self, *failures: bytes) -> None:
+        self.failures = failures
+        self.calm = False
+        self.lock = threading.Lock()
+        self.count = 0
+
+    def __call__(self, server: RawServer, peer: Peer) -> None:
+        while peer.request():
+            with self.lock:
+                self.count += 1
+                failure = self.failures[self.count % len(self.failures)]
+            peer.send(WHOLE if self.calm else failure)
+
+
+BUSY = refusal(b"429 Busy", b'{"code":"TooManyRequests","message":"busy"}', b"retry-after: 0\r\n")
+AWAY = refusal(b"503 Away", b"{}")
+
+
+def service(server: RawServer, budget: RetryBudget | None, most: int = 5) -> Service:
+    return Service(
+        OCIModelDeployment(f"{server.url}/ocid1.x"), retry=Retry(most, base=0.001, budget=budget), trust_env=False
+    )
+
+
+def errors(made: Service, count: int) -> list[str]:
+    """As many questions in threads and in tasks by turns, and what became of them; empty where it went well."""
+
+    def asked(_: int) -> str:
+        try:
+            made.client.complete(made.call(OpenAIChat(), QUESTION))
+        except MDStreamError as error:
+            return str(error)
+        return ""
+
+    async def many() -> list[str]:
+        found: list[str] = []
+
+        async def one() -> None:
+            try:
+                await made.async_client.complete(made.call(OpenAIChat(), QUESTION))
+            except MDStreamError as error:
+                found.append(str(error))
+            else:
+                found.append("")
+
+        await asyncio.gather(*(one() for _ in range(count // 2)))
+        await made.aclose()
+        return found
+
+    with ThreadPoolExecutor(8) as threads:
+        plain = list(threads.map(asked, range(count - count // 2)))
+    return plain + asyncio.run(many())
+
+
+@pytest.mark.parametrize("failures", [(BUSY,), (AWAY,), (BUSY, AWAY)], ids=["429", "503", "both"])
+def test_a_storm_ends_the_retries_of_threads_and_tasks_together(failures: tuple[bytes, ...]) -> None:
+    """
+    40 questions with 5 retries each would be 240 requests; the budget allows 10 retries, and then says why there is none.
+    """
+    storm = Storm(*failures)
+    with serving(storm) as server:
+        made = service(server, RetryBudget(capacity=100))
+        told = errors(made, 40)
+        made.close()
+
+    assert 50 == storm.count
+    assert all(told)
+    assert sum("the retry budget of this model object is used up" in text for text in told) >= 38
+    assert all("hint: " in text for text in told if "budget" in text)
+
+
+def test_without_a_budget_every_question_is_asked_again() -> None:
+    """
+    `Retry(budget=None)`.
+    """
+    storm = Storm(AWAY)
+    with serving(storm) as server:
+        made = service(server, None, most=2)
+        told = errors(made, 10)
+        made.close()
+
+    assert (30, None) == (storm.count, made.retry_quota)
+    assert not any("budget" in text for text in told)
+
+
+def test_ten_successes_pay_for_one_retry() -> None:
+    """
+    After the storm the budget fills slowly; a retry that brings an answer costs nothing.
+    """
+    storm = Storm(AWAY)
+    with serving(storm) as server:
+        made = service(server, RetryBudget(capacity=20), most=1)
+        errors(made, 6)
+        assert made.retry_quota is not None
+        assert 0 == made.retry_quota.tokens
+        storm.calm = True
+        assert [""] * 10 == errors(made, 10)
+        assert 10 == made.retry_quota.tokens
+        storm.calm = False
+        before = storm.count
+        errors(made, 4)
+        assert (5, 0) == (storm.count - before, made.retry_quota.tokens)
+        made.close()
+
+
+def test_a_retry_that_succeeds_gives_back_what_it_took() -> None:
+    """
+    Every second request fails, for a long time, and every question is answered.
+    """
+
+    def every_second(server: RawServer, peer: Peer) -> None:
+        while request := peer.request():
+            server.requests.append(request)
+            peer.send(AWAY if len(server.requests) % 2 else WHOLE)
+
+    with serving(every_second) as server:
+        made = service(server, RetryBudget(capacity=10), most=1)
+        for _ in range(20):
+            made.client.complete(made.call(OpenAIChat(), QUESTION))
+        assert made.retry_quota is not None
+        assert (40, 10) == (len(server.requests), made.retry_quota.tokens)
+        made.close()
+
+
+def test_a_refused_parameter_and_a_fresh_key_cost_nothing() -> None:
+    """
+    What is asked again in another form is no retry of a failure.
+    """
+    refused = refusal(b"400 No", b'{"message":"Unsupported parameter: \'seed\' is not supported with this model."}')
+
+    def script(server: RawServer, peer: Peer) -> None:
+        while request := peer.request():
+            peer.send(refused if b'"seed"' in request else WHOLE)
+
+    with serving(script) as server:
+        made = service(server, RetryBudget(capacity=10, refund=0))
+        with pytest.warns(RuntimeWarning, match="seed"):
+            made.client.complete(made.call(OpenAIChat(), {**QUESTION, "seed": 1}))
+        assert made.retry_quota is not None
+        assert 10 == made.retry_quota.tokens
+        made.close()
+
+
+@pytest.mark.parametrize("kind", [ChatModelArts, ModelArts])
+def test_models_of_both_frameworks_have_one_budget_for_all_calls(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Whole responses and streams, in threads and tasks, of the model and its shallow copies.
+    """
+    storm = Storm(BUSY)
+    with serving(storm) as server:
+        model = kind(endpoint=f"{server.url}/v1", model="m", api_key="k", max_retries=1, trust_env=False)
+        made = model.service if kind is ChatModelArts else model._service()
+        assert 1000 == made.retry_quota.tokens
+        made.retry_quota._tokens = 20
+        lively = copy.copy(model)
+        whole, asked = ("invoke", "ainvoke") if kind is ChatModelArts else ("complete", "acomplete")
+        with pytest.raises(MDStreamError):
+            getattr(model, whole)("x")
+        with pytest.raises(MDStreamError):
+            asyncio.run(getattr(lively, asked)("x"))
+        assert 0 == made.retry_quota.tokens
+        begun = time.monotonic()
+        with pytest.raises(MDStreamError, match="retry budget"):
+            getattr(lively, whole)("x")
+        assert time.monotonic() - begun < 10
+        model.close()
+    assert 5 == storm.count
+
+
+def test_a_wait_that_would_end_too_late_spends_nothing() -> None:
+    """
+    No retry follows, so none is paid for.
+    """
+    from mdstream_core.call import Call  # noqa: PLC0415
+
+    quota = RetryQuota(RetryBudget())
+    call = Call(OCIModelDeployment("http://127.0.0.1:1/ocid1.x"), OpenAIChat(), QUESTION, quota=quota)
+    attempt = call.attempt()
+    with pytest.raises(ServerError):
+        call.failed(attempt, ServerError("x", retry_after=5.0), left=1.0)
+
+    assert 1000 == quota.tokens
