@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test lint format type fuzz bench conformance demo picture docs dist
+.PHONY: help install test lint format type fuzz soak audit bench conformance demo picture docs dist
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -27,11 +27,16 @@ format:  ## Format the code
 type:  ## Check the types
 	$(BIN)/mypy
 
-MINUTES ?= 10
-FAMILY ?=
-
 fuzz:  ## Read bent input with every decoder and parser, MINUTES=10 of CPU time a family; FAMILY=wire for one
-	$(BIN)/python -W ignore tools/fuzz.py $(MINUTES) $(addprefix --family ,$(FAMILY))
+	$(BIN)/python -W ignore tools/fuzz.py $(or $(MINUTES),10) $(addprefix --family ,$(FAMILY))
+
+soak:  ## Ask well and badly for MINUTES=20 and see that nothing grows
+	$(BIN)/python tools/soak.py $(or $(MINUTES),20)
+
+audit:  ## Look for known vulnerabilities in the locked versions, in an environment of its own
+	test -x .audit/bin/python || $(PYTHON) -m venv .audit
+	.audit/bin/pip install -q pip-audit
+	.audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
 
 bench:  ## Measure, beside the floor and the peers, in an environment of its own
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench

@@ -1,0 +1,129 @@
+"""The limits in docs/security.md are those of the code: every row of its tables of limits, every number."""
+
+import inspect
+import re
+
+import pytest
+from _pages import PAGES, ROOT
+
+from mdstream_core import _addresses, _error_bodies, _json, attempt
+from mdstream_core.auth import _rejections
+from mdstream_core.auth._oci_foreign import SDKSigner
+from mdstream_core.auth._signer import Signer
+from mdstream_core.dialects import _choice_decoder, _limits
+from mdstream_core.emulator import Emulator
+from mdstream_core.emulator import _bounds as emulator
+from mdstream_core.emulator import _site as site
+from mdstream_core.emulator.services import _modelarts_socket
+from mdstream_core.retry import RetryBudget
+from mdstream_core.transport import _http11, coding, fetch
+from mdstream_core.wire import LONGEST, eventstream
+
+TEXT = PAGES["docs/security.md"]
+
+#: The second header cell of a table of limits.
+NUMBERED = ("most", "number")
+
+#: The first cell of a row: the constants that its second cell, or its first, shows. `()` is no constant of the code.
+LIMITS: dict[str, tuple[float, ...]] = {
+    "choices of a response": (_limits.MAX_CHOICES,),
+    "tool calls of a choice": (_limits.MAX_TOOL_CALLS,),
+    "a tool's name, which may come in pieces": (_limits.MAX_NAME_CHARS,),
+    "entries of one list beside the text (citations, images, other parts)": (_limits.MAX_ENTRIES,),
+    "content parts of one payload": (_limits.MAX_ENTRIES,),
+    "JSON that is kept (annotations, log probabilities, citations)": (_json.MAX_DEPTH,),
+    "tokens that a server counts": (_limits.MAX_TOKENS,),
+    "a service's own code in an error": (_error_bodies._CODE,),
+    "a payload in `error.raw` that could not be read": (
+        float(re.findall(r"quote_payload\(data, (\d+)\)", inspect.getsource(_choice_decoder))[0]),
+    ),
+    "one event, line, JSON document or WebSocket message": (LONGEST,),
+    "headers of one event-stream message": (eventstream.MOST_HEADERS,),
+    "payload of one event-stream message": (eventstream.MOST_PAYLOAD,),
+    "size of a decompressed body": (coding.MAX_INFLATED,),
+    "compression ratio of a body, judged beyond 16 MiB of output": (coding.MAX_RATIO, coding.RATIO_FROM),
+    "content codings on top of each other": (coding.MAX_CODINGS,),
+    "body of an error response that is read": (attempt._REFUSAL,),
+    "response to a token request": (fetch._MOST,),
+    "HTTP header, trailer section, framing between two pieces of a body": (_http11.LIMIT,),
+    "logins after a rejected one": (_rejections.FIRST_PAUSE, _rejections.LONGEST_PAUSE),
+    "logins in one call": (),
+    "wait for a credential": (Signer.patience, SDKSigner.patience),
+    "fetches of one credential at a time": (),
+    "retry budget of a model object": (RetryBudget().capacity, RetryBudget().cost),
+    "a name in an address": (_addresses._LONGEST,),
+    "request line and header fields": (emulator.MAX_HEAD_BYTES,),
+    "header fields of a request": (emulator.MAX_HEADERS,),
+    "open connections": (emulator.MAX_CONNECTIONS,),
+    "a request that is not complete (`keep_alive`)": (
+        inspect.signature(Emulator).parameters["keep_alive"].default,
+    ),
+    "recorded requests (`cloud.requests`), all together": (emulator.MAX_RECORD_BYTES,),
+    "recorded requests": (site._KEPT,),
+    "nesting of a JSON document": (emulator.MAX_JSON_DEPTH,),
+    "one text of a request": (emulator.MAX_STRING_CHARACTERS,),
+    "all texts of a request": (emulator.MAX_TEXT_CHARACTERS,),
+    "choices of a response, of all prompts together": (emulator.MAX_CHOICES,),
+    "`max_tokens`": (emulator.MAX_TOKENS_ASKED,),
+    "tokens of a response, `top_logprobs` included": (emulator.MAX_OUTPUT_TOKENS,),
+    "texts to embed, messages of a conversation": (emulator.MAX_MESSAGES,),
+    "characters to embed or to rank": (emulator.MAX_EMBEDDING_CHARACTERS,),
+    "numbers of the embeddings of a response": (emulator.MAX_EMBEDDING_FLOATS,),
+    "documents to rank": (emulator.MAX_DOCUMENTS,),
+    "tools": (emulator.MAX_TOOLS,),
+    "stop sequences": (emulator.MAX_STOPS,),
+    "a WebSocket message": (_modelarts_socket._LARGEST,),
+}  # fmt: skip
+
+_UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "": 1}
+
+
+def rows() -> dict[str, str]:
+    """The rows of the tables of limits: the first cell, and the first two cells as a text."""
+    found: dict[str, str] = {}
+    numbered = False
+    for line in TEXT.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
+        if len(cells) < 2:
+            numbered = False
+        elif cells[1] in NUMBERED:
+            numbered = True
+        elif numbered and not cells[0].startswith("---"):
+            found[cells[0]] = f"{cells[0]} | {cells[1]}"
+    return found
+
+
+def numbers(text: str) -> set[float]:
+    """The numbers in a text: `16 MiB`, `1,000`, `10^15`.
+
+    >>> sorted(numbers("a 5 | 16 MiB, 10^3"))
+    [5.0, 1000.0, 16777216.0]
+    """
+    powers = {float(base) ** int(power) for base, power in re.findall(r"(\d+)\^(\d+)", text)}
+    sizes = re.findall(r"(?<![\d,.^])(\d[\d,]*(?:\.\d+)?)(?!\^)(?: (KiB|MiB|GiB))?", text)
+    return powers | {float(number.replace(",", "")) * _UNITS[unit] for number, unit in sizes}
+
+
+def test_every_limit_of_the_page_is_known_here() -> None:
+    """
+    A row that is added names its constant here; one that goes, goes from here too.
+    """
+    assert set(LIMITS) == set(rows())
+
+
+@pytest.mark.parametrize(("name", "constants"), LIMITS.items(), ids=LIMITS)
+def test_the_number_is_that_of_the_code(name: str, constants: tuple[float, ...]) -> None:
+    """
+    Each constant stands in its row.
+    """
+    assert set(map(float, constants)) <= numbers(rows()[name])
+
+
+def test_the_policy_leads_to_the_limits() -> None:
+    """
+    The threat model stands in SECURITY.md, the numbers in one place.
+    """
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+
+    assert "(docs/security.md)" in text
+    assert {"## Reporting a vulnerability", "## Supported versions", "## Threat model"} <= set(text.splitlines())
