@@ -161,7 +161,7 @@ class Client(_Half):
     def _answer(self, exchange: Attempt, patience: Patience) -> Iterator["httpx.Response"]:
         http = self._http()
         if (aged := self._aged(exchange)) is not None:
-            with _in_time(exchange, patience):
+            with _in_time(exchange, patience, self._signer):
                 _refresh(self._signer, aged, patience)
         request = self._signed(http, exchange, patience)
         response = http.send(request, stream=True, follow_redirects=False, **self._auth)
@@ -258,7 +258,7 @@ class AsyncClient(_Half):
     async def _answer(self, exchange: Attempt, patience: Patience) -> AsyncIterator["httpx.Response"]:
         http = self._http()
         if (aged := self._aged(exchange)) is not None:
-            async with _ain_time(exchange, patience):
+            async with _ain_time(exchange, patience, self._signer):
                 await _arefresh(self._signer, aged, patience)
         request = self._signed(http, exchange, patience)
         response = await http.send(request, stream=True, follow_redirects=False, **self._auth)
@@ -309,7 +309,7 @@ def _begin(exchange: Attempt, patience: Patience, response: Any) -> None:
 
 
 @contextmanager
-def _in_time(exchange: Attempt, patience: Patience) -> Iterator[None]:
+def _in_time(exchange: Attempt, patience: Patience, signer: Signer) -> Iterator[None]:
     """Raises when the time is over. What goes on in a thread goes on there, for whoever asks next."""
     try:
         yield
@@ -319,14 +319,15 @@ def _in_time(exchange: Attempt, patience: Patience) -> Iterator[None]:
     except ConnectionFailed:
         patience.check()
         raise
-    exchange.note_renewal()
+    if not (signer.is_local or signer.returns_cached):
+        exchange.note_renewal()
     patience.check()
 
 
 @asynccontextmanager
-async def _ain_time(exchange: Attempt, patience: Patience) -> AsyncIterator[None]:
+async def _ain_time(exchange: Attempt, patience: Patience, signer: Signer) -> AsyncIterator[None]:
     """The same, and the wait ends when the time is over."""
-    with _in_time(exchange, patience), anyio.move_on_after(max(patience.left, 0.0)) as scope:
+    with _in_time(exchange, patience, signer), anyio.move_on_after(max(patience.left, 0.0)) as scope:
         yield
     patience.check(late=scope.cancelled_caught)
 

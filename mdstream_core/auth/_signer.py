@@ -37,6 +37,10 @@ class Signer:
     #: Whether `renew` only reads this machine's files or environment: there is no login to spare, and no network.
     is_local: bool = False
 
+    #: Whether `renew` may return a credential that another program or library has cached: where the service rejects it,
+    #: fetching it a second time in one call can help. A login always returns a new one.
+    returns_cached: bool = False
+
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._flight: Future[None] | None = None
         self._rejections = RejectionMemory(clock)

@@ -71,6 +71,8 @@ class AWSSigner(Signer):
     #: botocore's metadata and token services each have retries of their own.
     patience = 60.0
 
+    returns_cached = True  # by botocore, and in the files and services that it asks
+
     def __init__(
         self,
         region_name: str,
