@@ -91,6 +91,26 @@ def test_an_answer_without_end_ends_with_the_time_of_the_call(
     assert outcome.is_bounded()
 
 
+ENDLESS: dict[str, bytes] = {
+    "tokens": chunk(HI),
+    "chunks of 900 tokens": chunk(HI * 900),
+    "chunks of 5,000 events without content": chunk(b"data: {}\n\n" * 5_000),
+    "chunks of 10,000 empty events": chunk(b"data\n\n" * 10_000),
+}
+
+
+@both
+@pytest.mark.parametrize("piece", ENDLESS.values(), ids=ENDLESS)
+def test_events_as_fast_as_they_are_read_end_in_time(hostile: Hostile, ask: Ask, piece: bytes) -> None:
+    """
+    However many events stand in one read, the clock is looked at between them.
+    """
+    outcome = ask(hostile(flood(CHUNKED + chunk(HI), piece, 1 << 40)).url, timeout=Timeout(read=5, total=1))
+
+    assert isinstance(outcome.error, StreamStalled), outcome.error
+    assert outcome.is_bounded()
+
+
 #: name: (what the server does, the error)
 FLOODS: dict[str, tuple[Script, type[MDStreamError]]] = {
     "one header": (flood(OK + b"x: ", b"y"), ConnectionFailed),

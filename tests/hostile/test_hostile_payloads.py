@@ -9,7 +9,7 @@ from itertools import repeat
 import pytest
 from _hostile import CHUNKED, DONE, FRAMES, HI, STOP, STREAM, Ask, body_part, both, chunk, event, flood, say
 from _raw_server import Peer, RawServer
-from test_transport_websocket import BYE, agreed, message
+from test_transport_websocket import BYE, agreed, frame, message
 from test_transport_websocket import HI as SAID
 
 from mdstream_core import Timeout
@@ -159,7 +159,7 @@ def test_frames_that_break_the_rules(
 
 
 @both
-@pytest.mark.parametrize("part", [b"\x89\x00", b"\x8a\x00", b"\x89\x7d" + b"x" * 125], ids=["pings", "pongs", "long pings"])  # fmt: skip
+@pytest.mark.parametrize("part", [b"\x89\x00", b"\x8a\x00", b"\x89\x7d" + b"x" * 125, frame(b"{}"), frame(b"")], ids=["pings", "pongs", "long pings", "empty objects", "empty messages"])  # fmt: skip
 def test_frames_that_bring_nothing_are_bounded(hostile: Hostile, ask: Ask, part: bytes) -> None:
     """
     A flood of them does not extend the silence that is allowed, and takes no memory.
