@@ -59,12 +59,20 @@ class Lock:
         """Be free."""
         self._lock = threading.Lock()
 
+    def acquire(self, *, blocking: bool = True) -> bool:
+        """Whether the lock was taken; without `blocking` it is not waited for."""
+        return self._lock.acquire(blocking)
+
+    def release(self) -> None:
+        """Free the lock."""
+        with suppress(RuntimeError):  # the process was forked inside of the block: the child's lock is another one
+            self._lock.release()
+
     def __enter__(self) -> None:
         self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
-        with suppress(RuntimeError):  # the process was forked inside of the block: the child's lock is another one
-            self._lock.release()
+        self.release()
 
 
 def replace_locks(*holders: Any) -> None:

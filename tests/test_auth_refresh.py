@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -111,6 +112,39 @@ def test_an_interrupted_leader_does_not_interrupt_the_others() -> None:
 
     assert KeyboardInterrupt is type(first)
     assert [(ConnectionFailed, True)] * 3 == [(type(e), getattr(e, "retryable", None)) for e in others]
+
+
+@pytest.mark.parametrize("runs", [False, True])
+@pytest.mark.parametrize("begin", [lambda s: s.refresh(0, 5.0), lambda s: s.start_refresh(0)], ids=["sync", "async"])
+def test_an_interrupted_start_leaves_no_refresh_behind(
+    begin: Callable[[Signer], object], runs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whether the thread had begun or not: nobody waits for a refresh that never ends.
+    """
+
+    class Quick(Signer):
+        patience = 5.0
+
+        def renew(self) -> None: ...
+
+    started: list[threading.Thread] = []
+
+    def interrupted(thread: threading.Thread) -> None:
+        if runs:
+            original(thread)
+            started.append(thread)
+        raise KeyboardInterrupt
+
+    signer, original = Quick(), threading.Thread.start
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(threading.Thread, "start", interrupted)
+        begin(signer)
+    for thread in started:
+        thread.join(10)
+    signer.refresh(signer.generation, 5.0)
+
+    assert 1 + runs == signer.generation
 
 
 def test_a_follower_does_not_wait_for_ever() -> None:

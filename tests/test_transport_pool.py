@@ -1,6 +1,7 @@
 """The state of the connection pool: who gets which connection, in which order, and what that costs."""
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -124,6 +125,79 @@ def test_a_request_that_gives_up_leaves_its_place(served: bool) -> None:
 
     assert second.connection is not None
     assert "1 in use, 0 idle, 0 requests waiting" in repr(state)
+
+
+@pytest.mark.parametrize("step", ["acquire", "replace", "withdraw", "close"])
+@pytest.mark.parametrize("reusable", [True, False])
+def test_the_garbage_collector_may_come_at_any_moment(step: str, reusable: bool) -> None:
+    """
+    It closes responses that were abandoned, in the thread that holds the lock of the pool just then.
+    """
+    state = pool(max_connections=4)
+    abandoned, given = arrive(state)[0], arrive(state)[0]
+    lock = state._lock
+    closing: list[Any] = []
+
+    class Interrupted(type(lock)):  # type: ignore[misc]
+        __slots__ = ()
+
+        def __enter__(self) -> None:
+            super().__enter__()
+            if self is lock:
+                closing.extend(state.release(abandoned.connection, reusable=reusable))
+
+    lock.__class__ = Interrupted
+    steps: dict[str, Callable[[], list[Any]]] = {
+        "acquire": lambda: arrive(state)[1],
+        "replace": lambda: state.replace(given),
+        "withdraw": lambda: state.withdraw(given),
+        "close": state.close,
+    }
+    caller = threading.Thread(target=lambda: closing.extend(steps[step]()), daemon=True)
+    caller.start()
+    caller.join(10)
+
+    assert not caller.is_alive()
+    assert (reusable and step != "close") is (abandoned.connection not in closing)
+    assert not state._returned
+
+
+def test_abandoned_streams_are_collected_while_requests_begin() -> None:
+    """
+    With the collector at every step of what a request creates in turn.
+    """
+
+    def abandon(http: httpx.Client, url: str) -> None:
+        def body() -> Any:
+            with http.stream("GET", url) as response:
+                yield from response.iter_raw()
+
+        cycle: list[Any] = [body()]
+        next(cycle[0])
+        cycle.append(cycle)
+
+    def ask_all(http: httpx.Client, url: str) -> None:
+        for step in range(1, 120):
+            gc.disable()
+            abandon(http, url)
+            gc.set_threshold(gc.get_count()[0] + step)
+            gc.enable()
+            http.get(url + "/whole")
+
+    def script(server: RawServer, peer: Peer) -> None:
+        while request := peer.request():
+            peer.send(HELLO if b"/whole" in request else CHUNKED + b"5\r\nhello\r\n")
+
+    before = gc.get_threshold()
+    try:
+        with serving(script) as server, http_client(limits=httpx.Limits()) as http:
+            caller = threading.Thread(target=ask_all, args=(http, server.url), daemon=True)
+            caller.start()
+            caller.join(60)
+            assert not caller.is_alive()
+    finally:
+        gc.enable()
+        gc.set_threshold(*before)
 
 
 def test_a_closed_pool_wakes_those_who_wait() -> None:

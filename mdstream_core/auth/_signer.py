@@ -126,10 +126,15 @@ class Signer:
 
     def _start(self, flight: "Future[None]") -> None:
         work = partial(copy_context().run, self._run, flight)
+        thread = threading.Thread(target=work, name="mdstream refresh", daemon=True)
         try:
-            threading.Thread(target=work, name="mdstream refresh", daemon=True).start()
+            thread.start()
         except RuntimeError:  # no more threads: the process has too many, or ends
             self._run(flight)
+        except BaseException as error:  # KeyboardInterrupt: whoever asks next must not wait for this refresh
+            if thread.ident is None:
+                self.land(flight, error)
+            raise
 
     def _run(self, flight: "Future[None]") -> None:
         with _Landing(self, flight, raises=False):
@@ -151,6 +156,9 @@ class Signer:
                 self._rejections.clear()
             elif isinstance(error, MDStreamError) and not self.is_local and self.is_rejection(error):
                 self._rejections.record(error, self.source_state())
+            if flight.running() or flight.done():  # its start was interrupted, and it went on all the same
+                return
+            flight.set_running_or_notify_cancel()
         if error is None:
             flight.set_result(None)
         else:

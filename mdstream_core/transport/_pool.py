@@ -5,7 +5,7 @@ time for a thousand streams. Here each step takes the same time however many con
 """
 
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from math import inf
 from typing import Any
@@ -90,6 +90,7 @@ class PoolState:
         self._idle: OrderedDict[Any, None] = OrderedDict()  # the one that is idle for the longest time comes first
         self._idle_by_origin: dict[Origin, OrderedDict[Any, None]] = {}
         self._waiting: OrderedDict[PendingRequest, None] = OrderedDict()
+        self._returned: deque[tuple[Any, bool]] = deque()  # connections that are being released
 
     def acquire(self, pending: PendingRequest) -> list[Any]:
         """Find a connection for a request that arrives; without one it waits for `pending.event`."""
@@ -97,8 +98,8 @@ class PoolState:
             closing = self._remove_expired()
             pending.connection = self._take_idle(pending.key)
             if pending.connection is not None:
-                return closing
-            if len(self._connections) < self._max_connections:
+                pass
+            elif len(self._connections) < self._max_connections:
                 self._open(pending)
             elif self._idle:
                 closing.append(self._take_oldest())
@@ -106,7 +107,7 @@ class PoolState:
             else:
                 pending.event = self._create_event()
                 self._waiting[pending] = None
-            return closing
+        return closing + self._settle()
 
     def replace(self, pending: PendingRequest) -> list[Any]:
         """Give a request another connection, because its own was closed by the server before anything was sent."""
@@ -116,30 +117,19 @@ class PoolState:
             pending.connection = self._take_idle(closed.origin)
             if pending.connection is None:
                 self._open(pending)
-            return [closed]
+        return [closed, *self._settle()]
 
     def release(self, connection: Any, *, reusable: bool) -> list[Any]:
         """Take back a connection whose response is over; the request that waits for the longest time gets its place."""
-        with self._lock:
-            if connection not in self._connections:  # the pool was closed in the meantime
-                return [connection]
-            if reusable and not self._waiting:
-                return self._keep(connection)
-            if reusable and next(iter(self._waiting)).key == connection.origin:
-                self._admit(connection)
-                return []
-            self._connections.discard(connection)
-            if self._waiting:
-                self._admit(None)
-            return [connection]
+        self._returned.append((connection, reusable))
+        return self._settle()
 
     def withdraw(self, pending: PendingRequest) -> list[Any]:
         """Forget a request that failed or was cancelled before its response began."""
         with self._lock:
             if pending.connection is None:
                 self._waiting.pop(pending, None)
-                return []
-        return self.release(pending.connection, reusable=False)
+        return self._settle() if pending.connection is None else self.release(pending.connection, reusable=False)
 
     def close(self) -> list[Any]:
         """Forget all connections, also those in use, and wake the requests that wait."""
@@ -149,13 +139,41 @@ class PoolState:
                 pending.event.set()
             for collection in (self._connections, self._idle, self._idle_by_origin, self._waiting):
                 collection.clear()
-            return closing
+        return closing + self._settle()
 
     def __repr__(self) -> str:
         used = len(self._connections) - len(self._idle)
         return f"<{type(self).__name__} {used} in use, {len(self._idle)} idle, {len(self._waiting)} requests waiting>"
 
+    def _settle(self) -> list[Any]:
+        """Take back the connections that were released, unless somebody holds the lock: he does it when he leaves.
+
+        A release must not wait for the lock. The garbage collector may run whenever something is created, so also
+        inside of a block that holds the lock; it closes responses that were abandoned, in the same thread.
+        """
+        closing: list[Any] = []
+        while self._returned and self._lock.acquire(blocking=False):
+            try:
+                while self._returned:
+                    closing += self._take_back(*self._returned.popleft())
+            finally:
+                self._lock.release()
+        return closing
+
     # What follows is called with the lock held.
+
+    def _take_back(self, connection: Any, reusable: bool) -> list[Any]:
+        if connection not in self._connections:  # the pool was closed in the meantime
+            return [connection]
+        if reusable and not self._waiting:
+            return self._keep(connection)
+        if reusable and next(iter(self._waiting)).key == connection.origin:
+            self._admit(connection)
+            return []
+        self._connections.discard(connection)
+        if self._waiting:
+            self._admit(None)
+        return [connection]
 
     def _open(self, pending: PendingRequest) -> None:
         pending.connection = self._connect(pending.origin)
