@@ -4,12 +4,15 @@ Values of headers are shown by an allow-list. A deny-list of names cannot keep s
 """
 
 import hashlib
+import inspect
 import os
 import re
 import secrets
-import traceback
-from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from opcode import opmap
+from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
 #: Stands for a value that is not shown. No header can have it: it is outside ASCII.
@@ -234,8 +237,15 @@ def fingerprint(headers: Mapping[str, Any]) -> dict[str, Any]:
     return {"names": sorted(headers), "digest": digest(headers)} if headers else {}
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error with all that it was caused by, each once."""
+def chain(
+    error: BaseException, is_foreign: Callable[[BaseException], bool] = lambda _: False
+) -> Iterator[BaseException]:
+    """An error with all that it was caused by, each once.
+
+    Args:
+        error: Where to begin.
+        is_foreign: Whether an error in whose handling another one happened is left out, with its own causes.
+    """
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -244,7 +254,8 @@ def chain(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(one))
         yield one
-        waiting += [one.__cause__, one.__context__]
+        context = one.__context__
+        waiting += [one.__cause__, None if context is None or is_foreign(context) else context]
         waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
 
 
@@ -252,10 +263,12 @@ def forget_credentials(error: BaseException) -> None:
     """Take credentials out of an error and its causes: locals of functions that have ended, requests, responses.
 
     The traceback keeps its files and lines. Requests of httpx are replaced by others without headers' values, body, and
-    what stands behind the path; those of other libraries are removed.
+    what stands behind the path; those of other libraries are removed. An error that a caller of ours is handling, while
+    this one happened, stays as it is.
     """
-    for one in chain(error):
-        traceback.clear_frames(one.__traceback__)
+    callers = _callers()
+    for one in chain(error, lambda context: _is_handled_by(context, callers)):
+        _clear_locals(one.__traceback__)
         response = getattr(one, "response", None)
         if isinstance(response, dict):  # botocore's
             response.get("ResponseMetadata", {}).pop("HTTPHeaders", None)
@@ -267,6 +280,54 @@ def forget_credentials(error: BaseException) -> None:
             continue
         if request is not None:
             _replace(one, "request", _bare_request(request))
+
+
+#: Packages whose functions have credentials in their locals.
+_WITH_CREDENTIALS = frozenset(
+    "mdstream_core langchain_mdstream llamaindex_mdstream httpx httpx2 httpcore h11 anyio contextlib asyncio ssl "
+    "oci botocore boto3 requests urllib3".split()
+)
+
+_YIELD = opmap["YIELD_VALUE"]
+_CAN_WAIT = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+
+def _has_credentials(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in _WITH_CREDENTIALS
+
+
+def _callers() -> set[FrameType]:
+    """The functions that are being executed and are no part of a request."""
+    frames: set[FrameType] = set()
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if not _has_credentials(frame):
+            frames.add(frame)
+        frame = frame.f_back
+    return frames
+
+
+def _is_handled_by(error: BaseException, callers: set[FrameType]) -> bool:
+    at = error.__traceback__
+    return at is not None and at.tb_frame in callers
+
+
+def _clear_locals(at: TracebackType | None) -> None:
+    while at is not None:
+        if not _may_go_on(at.tb_frame):
+            with suppress(RuntimeError):  # it is being executed
+                at.tb_frame.clear()
+        at = at.tb_next
+
+
+def _may_go_on(frame: FrameType) -> bool:
+    """Whether a frame may be that of a coroutine or generator that waits: until Python 3.12, `clear` would end it.
+
+    An error that is raised more than once has the frames of all who caught it.
+    """
+    if not frame.f_code.co_flags & _CAN_WAIT or frame.f_lasti < 0 or _has_credentials(frame):
+        return False
+    return frame.f_code.co_code[frame.f_lasti] == _YIELD
 
 
 class _WithoutLocals:

@@ -1,0 +1,125 @@
+"""What taking credentials out of errors leaves alone: coroutines that wait, and errors that callers are handling."""
+
+import asyncio
+import time
+from collections.abc import Generator
+
+import pytest
+
+from mdstream_core import OCIModelDeployment, OpenAIChat, Retry, Service
+from mdstream_core.auth import Signer
+from mdstream_core.call import Call
+from mdstream_core.errors import ConnectionFailed
+from mdstream_core.http import Request, forget_credentials
+
+
+class Unreadable(Signer):
+    """Its key cannot be read: one error of another library for all who wait."""
+
+    def stale(self) -> bool:
+        return True
+
+    def renew(self) -> None:
+        time.sleep(0.1)  # until the others wait too
+        raise OSError("the disk is gone")
+
+    def sign(self, request: Request) -> Request:
+        return request
+
+
+def service(auth: Signer | None = None) -> Service:
+    return Service(OCIModelDeployment("http://127.0.0.1:1/ocid1.x"), auth=auth, retry=Retry(0))
+
+
+def call(asked: Service) -> Call:
+    return asked.call(OpenAIChat(), {"messages": [{"role": "user", "content": "Hello"}]}, stream=False)
+
+
+async def test_tasks_that_wait_after_a_shared_error_go_on() -> None:
+    """Each task handles the error and waits meanwhile; what the others do to the error does not end it."""
+    asked = service(Unreadable())
+
+    async def ask(number: int) -> int:
+        try:
+            await asked.async_client.complete(call(asked))
+        except OSError:
+            await asyncio.sleep(0.05)
+        return number
+
+    assert [0, 1, 2, 3] == await asyncio.wait_for(asyncio.gather(*(ask(number) for number in range(4))), 20)
+
+
+def test_a_generator_that_waits_goes_on() -> None:
+    """An error that was caught in a generator is raised again by somebody else."""
+    shared = KeyError("shared")
+
+    def fallback() -> Generator[str]:
+        try:
+            raise shared
+        except KeyError:
+            yield "first"
+            yield "second"
+
+    answers = fallback()
+    assert next(answers) == "first"
+    forget_credentials(shared)
+
+    assert list(answers) == ["second"]
+
+
+def fail() -> None:
+    precious = "for a debugger"
+    raise KeyError(precious)
+
+
+def test_an_error_that_is_being_handled_keeps_its_locals() -> None:
+    """A caller asks while it handles an error of its own."""
+    asked = service()
+    try:
+        fail()
+    except KeyError as error:
+        with pytest.raises(ConnectionFailed):
+            asked.client.complete(call(asked))
+        at = error.__traceback__
+    assert at is not None
+    assert at.tb_next is not None
+    assert "for a debugger" == at.tb_next.tb_frame.f_locals["precious"]
+
+
+async def test_the_same_while_awaited() -> None:
+    """… and in a task."""
+    asked = service()
+    try:
+        fail()
+    except KeyError as error:
+        with pytest.raises(ConnectionFailed):
+            await asked.async_client.complete(call(asked))
+        at = error.__traceback__
+    assert at is not None
+    assert at.tb_next is not None
+    assert "for a debugger" == at.tb_next.tb_frame.f_locals["precious"]
+
+
+def open_key(key: str) -> None:
+    raise OSError(len(key))
+
+
+def test_locals_of_functions_that_failed_are_cleared() -> None:
+    """What happened below is cleared, with the errors that it was caused by."""
+
+    def sign() -> None:
+        key = "s3cret"
+        try:
+            open_key(key)
+        except OSError:
+            raise ValueError("no key")  # noqa: B904  # its context
+
+    try:
+        sign()
+    except ValueError as error:
+        forget_credentials(error)
+        for one in (error, error.__context__):
+            at = one.__traceback__ if one else None
+            while at is not None:
+                assert "key" not in at.tb_frame.f_locals
+                at = at.tb_next
