@@ -5,7 +5,6 @@ They hold a connection pool and a signer, and nothing of any stream: one client 
 
 import asyncio
 import inspect
-import sys
 import time
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
@@ -353,10 +352,8 @@ async def _arefresh(signer: Signer, aged: int, patience: Patience) -> None:
 
 def _call_soon() -> Callable[[Callable[[], None]], Any]:
     """Calls a function on the running event loop, from any thread."""
-    try:
-        return asyncio.get_running_loop().call_soon_threadsafe
-    except RuntimeError:
-        return sys.modules["trio"].lowlevel.current_trio_token().run_sync_soon  # type: ignore[no-any-return]
+    loop = running_loop()
+    return loop.call_soon_threadsafe if isinstance(loop, asyncio.AbstractEventLoop) else loop.run_sync_soon
 
 
 def _wake(call_soon: Callable[[Callable[[], None]], Any], landed: anyio.Event, _: object) -> None:

@@ -112,6 +112,7 @@ def test_regions_of_oci_are_known(region: str) -> None:
     full = REGIONS.get(region, region)
 
     assert f".{full}." in OCIGenerativeAI(COMPARTMENT, "m", region).base
+    assert f".{full}." in OCIGenerativeAI(COMPARTMENT, "m", region.upper()).base
     assert f".{full}." in OCIModelDeployment(DEPLOYMENT + "x", region).base
 
 

@@ -5,6 +5,7 @@ import pickle
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from traceback import walk_tb
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -53,6 +54,17 @@ def test_fifty_threads_renew_once() -> None:
 
     assert [None] * CROWD == crowd(signer)
     assert (1, 1) == (signer.renewals, signer.generation)
+
+
+def test_the_traceback_of_a_shared_error_does_not_grow() -> None:
+    """
+    Each caller raises it from where the refresh failed: the frames of the others do not pile up in it.
+    """
+    signer = Slow(OSError("no disk"))
+    (error, *others) = crowd(signer)
+
+    assert {error} == set(others)
+    assert sum(1 for _ in walk_tb(error.__traceback__)) < 30  # type: ignore[union-attr]
 
 
 async def test_fifty_tasks_renew_once() -> None:

@@ -29,7 +29,7 @@ OUTSIDE = ("mdstream_core/emulator/", "llamaindex_mdstream/testing/")
 
 #: What does not survive a fork, by the name it is called by.
 PRIMITIVES = frozenset(
-    "Lock RLock Condition Semaphore BoundedSemaphore Event Barrier Timer Future CapacityLimiter RunVar "
+    "Lock RLock Condition Semaphore BoundedSemaphore Event Barrier Timer Future Refresh CapacityLimiter RunVar "
     "ThreadPoolExecutor ProcessPoolExecutor Queue SimpleQueue cached_property".split()
 )
 
@@ -117,11 +117,14 @@ def ours(thing: Any) -> bool:
 
 
 def loose(things: list[Any]) -> set[str]:
-    """The classes of objects of ours that hold a primitive and are not registered."""
+    """The classes of objects of ours that hold a primitive and are not registered, nor are one themselves."""
     return {
         type(thing).__qualname__
         for thing in things
-        if ours(thing) and any(isinstance(value, KINDS) for value in values(thing)) and not _fork.is_registered(thing)
+        if ours(thing)
+        and not isinstance(thing, KINDS)
+        and any(isinstance(value, KINDS) for value in values(thing))
+        and not _fork.is_registered(thing)
     }
 
 

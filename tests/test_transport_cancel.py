@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from _raw_server import RawServer, answer, certificates, proxying, serving
 from _transport import CHUNKED
 
-from mdstream_core.transport import async_http_client
+from mdstream_core.transport import AsyncTransport, async_http_client
 from mdstream_core.transport._asyncio_connect import Address, _connect_first, open_socket, resolve
 
 #: The server closes too: a connection that is kept would count as one that is open.
@@ -217,6 +218,20 @@ async def test_a_name_is_looked_up(server: RawServer, local: str | None) -> None
         before = count()
         sock = await open_socket(asyncio.get_running_loop(), "localhost", server.port, local)
         sock.close()
+
+        assert await settled(before) <= 0
+
+
+async def test_a_socket_option_that_is_refused(server: RawServer) -> None:
+    """
+    The connection that was opened is closed, and the error is the library's.
+    """
+    with no_collector():
+        before = count()
+        options = [(socket.SOL_SOCKET, 99_999, 1)]
+        async with httpx.AsyncClient(transport=AsyncTransport(socket_options=options)) as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.get(server.url)
 
         assert await settled(before) <= 0
 

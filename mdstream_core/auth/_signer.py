@@ -17,6 +17,13 @@ from mdstream_core.errors import ConnectionFailed, MDStreamError, ServiceError
 from mdstream_core.http import Request, check_key, forget_credentials
 
 
+class Refresh(Future[None]):
+    """A credential that is being fetched, for all who wait for it."""
+
+    #: Where it went wrong. Each caller raises the error from here: the frames of the others must not pile up in it.
+    traceback: TracebackType | None = None
+
+
 class Signer:
     """Signs requests; may hold a key that ages and is fetched again.
 
@@ -42,7 +49,7 @@ class Signer:
     returns_cached: bool = False
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._flight: Future[None] | None = None
+        self._flight: Refresh | None = None
         self._rejections = RejectionMemory(clock)
         #: Counts the keys this signer had; a caller names the one it saw refused.
         self.generation = 0
@@ -91,7 +98,7 @@ class Signer:
             self._start(flight)
         self._follow(flight, self.patience if timeout is None else min(timeout, self.patience))
 
-    def start_refresh(self, generation: int) -> "Future[None] | None":
+    def start_refresh(self, generation: int) -> Refresh | None:
         """Begin a refresh in a thread of its own, or join the one that is under way; `None` if there is no need.
 
         Raises:
@@ -113,7 +120,7 @@ class Signer:
         """A value that is another one once the credential was corrected where it is kept. Must not wait."""
         return None
 
-    def _join(self, generation: int) -> "tuple[Future[None] | None, bool]":
+    def _join(self, generation: int) -> tuple[Refresh | None, bool]:
         """The refresh that is under way, or a new one, and whether the caller has to run it."""
         with self._lock:
             if generation != self.generation:
@@ -121,10 +128,10 @@ class Signer:
             if self._flight is not None:
                 return self._flight, False
             self._rejections.check(self.source_state)
-            self._flight = Future()
+            self._flight = Refresh()
             return self._flight, True
 
-    def _start(self, flight: "Future[None]") -> None:
+    def _start(self, flight: Refresh) -> None:
         work = partial(copy_context().run, self._run, flight)
         thread = threading.Thread(target=work, name="mdstream refresh", daemon=True)
         try:
@@ -136,15 +143,15 @@ class Signer:
                 self.land(flight, error)
             raise
 
-    def _run(self, flight: "Future[None]") -> None:
+    def _run(self, flight: Refresh) -> None:
         with _Landing(self, flight, raises=False):
             self.renew()
 
-    def _lead(self, flight: "Future[None]") -> None:
+    def _lead(self, flight: Refresh) -> None:
         with _Landing(self, flight, raises=True):
             self.renew()
 
-    def land(self, flight: "Future[None]", error: BaseException | None) -> None:
+    def land(self, flight: Refresh, error: BaseException | None) -> None:
         """Deliver how a refresh ended to all who wait for it."""
         if error is not None:
             forget_credentials(error)  # a password is among the locals, and in the request that failed
@@ -162,9 +169,10 @@ class Signer:
         if error is None:
             flight.set_result(None)
         else:
+            flight.traceback = error.__traceback__
             flight.set_exception(error)
 
-    def _follow(self, flight: "Future[None]", seconds: float) -> None:
+    def _follow(self, flight: Refresh, seconds: float) -> None:
         try:
             flight.exception(seconds)
         except TimeoutError:
@@ -186,7 +194,7 @@ class Signer:
         return f"<{type(self).__name__}>"
 
 
-def raise_failure(flight: "Future[None]") -> None:
+def raise_failure(flight: Refresh) -> None:
     """Raise what went wrong in a refresh that has ended."""
     error = flight.exception()
     if error is None:
@@ -194,7 +202,7 @@ def raise_failure(flight: "Future[None]") -> None:
     if not isinstance(error, Exception):  # the leader was told to stop; the followers were not
         raise ConnectionFailed("the refresh of the credential was abandoned") from error
     if not isinstance(error, MDStreamError):
-        raise error
+        raise error.with_traceback(flight.traceback)
     # A client hangs the facts of its own call on an error of ours: each caller needs one of its own.
     raise copy.copy(error) from error.__cause__
 
@@ -202,7 +210,7 @@ def raise_failure(flight: "Future[None]") -> None:
 class _Landing:
     """Runs a block that renews a key, and delivers how it ended."""
 
-    def __init__(self, signer: Signer, flight: "Future[None]", *, raises: bool) -> None:
+    def __init__(self, signer: Signer, flight: Refresh, *, raises: bool) -> None:
         self._signer = signer
         self._flight = flight
         self._raises = raises

@@ -195,7 +195,8 @@ class OCIGenerativeAI:
             raise ValueError(
                 "region is missing: give region='us-chicago-1' (or another), or service_endpoint='https://…'"
             )
-        region = check_name("region", REGIONS.get(self.region, self.region), "oci region")
+        name = self.region.lower()
+        region = check_name("region", REGIONS.get(name, name), "oci region")
         return f"https://inference.generativeai.{region}.oci.{self._domain()}"
 
     def _domain(self) -> str:

@@ -189,7 +189,7 @@ class AsyncioBackend:
             async with asyncio.timeout(timeout):
                 sock = await open_socket(loop, host, port, local_address)
                 transport, inbox = await loop.create_connection(_inboxes(loop), sock=sock)
-        return self._stream(transport, inbox, socket_options)
+            return self._stream(transport, inbox, socket_options)
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
@@ -198,14 +198,18 @@ class AsyncioBackend:
         with _connecting(self._core):
             async with asyncio.timeout(timeout):
                 transport, inbox = await loop.create_unix_connection(_inboxes(loop), path)
-        return self._stream(transport, inbox, socket_options)
+            return self._stream(transport, inbox, socket_options)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
     def _stream(self, transport: asyncio.Transport, inbox: Inbox, options: Iterable[Any] | None) -> AsyncioStream:
-        for option in options or ():
-            transport.get_extra_info("socket").setsockopt(*option)
+        try:
+            for option in options or ():
+                transport.get_extra_info("socket").setsockopt(*option)
+        except BaseException:
+            transport.abort()
+            raise
         return AsyncioStream(self._core, transport, inbox)
 
 

@@ -7,6 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from mdstream_core.transport._turns import runs_on_trio
+
 if TYPE_CHECKING:
     import httpx
 
@@ -45,7 +47,6 @@ def forget_closed(own: WeakKeyDictionary[Any, LoopBoundClient]) -> None:
 
 def running_loop() -> Any:
     """What connections belong to: the running loop of asyncio, or trio's token."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
+    if runs_on_trio():  # asked first: as a guest it runs inside of a loop of asyncio
         return sys.modules["trio"].lowlevel.current_trio_token()
+    return asyncio.get_running_loop()
