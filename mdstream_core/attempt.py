@@ -4,7 +4,7 @@ No socket, no clock, no framework.
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from mdstream_core import _json
@@ -103,7 +103,8 @@ class Attempt:
     def feed(self, data: bytes) -> list[Event]:
         """The events that are complete with these bytes of the body.
 
-        Of a read with very many frames only the first are decoded: while `unread` is true, `feed(b"")` reads on.
+        Of a read with very many frames only the first are decoded. While `unread` is true, `feed(b"")` decodes the next;
+        further bytes may be fed before, and `rest` decodes what is left.
         """
         if self._refusal is not None:
             self._keep(data)
@@ -114,13 +115,13 @@ class Attempt:
         read = self._decoder.feed
         payload = data
         try:
-            frames = self._waiting or self._frames.feed(data)
+            frames = self._frames.feed(data) if self._waiting is None else self._waiting_then(data)
             if type(frames) is not list or len(frames) > _FRAMES_AT_ONCE:
                 frames = self._next_frames(frames)
             for payload, name in frames:
                 events += read(payload, name)
         except _READING_ERRORS as error:
-            self.unread = False
+            self._waiting, self._at, self.unread = None, 0, False
             broken = _as_ours(error, payload)
             if not events:
                 raise broken  # noqa: B904  # it has its cause
@@ -129,6 +130,18 @@ class Attempt:
             self._broken = self._broken or self._decoder.broken
             self._note(events)
         return events
+
+    def _waiting_then(self, data: bytes) -> "Iterable[Frame]":
+        """The frames that wait, and behind them those of further bytes."""
+        waiting = self._waiting or ()
+        if not data:
+            return waiting
+        at, self._at = self._at, 0
+        return chain(islice(waiting, at, None), self._frames_of(data))
+
+    def _frames_of(self, data: bytes) -> "Iterator[Frame]":
+        """The frames of these bytes, which are looked at when the first is asked for."""
+        yield from self._frames.feed(data)
 
     def _next_frames(self, frames: "Iterable[Frame]") -> "Iterable[Frame]":
         """The next of many frames; the others wait."""
@@ -154,9 +167,10 @@ class Attempt:
 
     def rest(self) -> list[Event]:
         """The body has ended: the events of a last frame without its end. What is wrong with it, `end` raises."""
+        decoded = self._decode_waiting()
         events: list[Event] = []
         if self._frames is None or self._broken or self.enough:  # what is behind the end is no part of the answer
-            return events
+            return decoded
         payload = b""
         try:
             for payload, name in self._frames.end():
@@ -171,6 +185,16 @@ class Attempt:
         if events:
             self._broken = self._broken or self._decoder.broken
             self._note(events)
+        return decoded + events
+
+    def _decode_waiting(self) -> list[Event]:
+        """The events of the frames of the last read that were not decoded yet."""
+        events: list[Event] = []
+        try:
+            while self.unread and not self.enough:
+                events += self.feed(b"")
+        except MDStreamError as error:
+            self._broken = error
         return events
 
     def end(self, trailers: tuple[tuple[str, str], ...] = ()) -> list[Event]:

@@ -18,6 +18,7 @@ from mdstream_core.errors import (
     StreamFailure,
     StreamInterrupted,
 )
+from mdstream_core.events import Event, Reply
 from mdstream_core.http import Head, Request
 from mdstream_core.tracing import Answered, Asked, AskedAgain, Ended, Failed, Moment, Started
 
@@ -335,3 +336,22 @@ def test_a_long_answer_costs_what_its_text_costs() -> None:
 
     assert len(attempt._recent) <= 1025
     assert 10_000 == len(attempt.reply().text)
+
+
+@pytest.mark.parametrize("patient", [True, False], ids=["portion by portion", "all at once"])
+def test_nothing_of_a_large_read_is_lost(patient: bool) -> None:
+    """
+    Its frames are decoded in portions, whoever asks for them: a caller that feeds further bytes, or ends, loses none.
+    """
+    _, attempt = asked()
+    attempt.begin(EVENTS)
+    pieces = [b"".join(HI.replace(b"Hi", b"%d " % n) for n in range(at, at + 400)) for at in (0, 400)]
+    events: list[Event] = []
+    for piece in [*pieces, STOP]:
+        events += attempt.feed(piece)
+        while patient and attempt.unread:
+            events += attempt.feed(b"")
+    events += attempt.rest()
+    events += attempt.end()
+
+    assert "".join(f"{n} " for n in range(800)) == Reply.of(events).text == attempt.reply().text

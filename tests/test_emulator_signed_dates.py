@@ -28,7 +28,7 @@ Fields = list[tuple[str, str]]
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Emulator]:
     account = HuaweiAccount(access_keys={"AK": "SK"}, api_keys=["sk-good"])
-    with Emulator(verify_signatures=PEM, aws_keys={"AK": "SK"}, huawei=account) as cloud:
+    with Emulator(verify_signatures=PEM, aws_keys={"AK": "SK"}, huawei=account, clock=lambda: STARTED) as cloud:
         yield cloud
 
 
@@ -66,7 +66,9 @@ def oci(
     return [*fields.items(), ("authorization", header)]
 
 
-NOW, OLD = formatdate(usegmt=True), formatdate(time.time() - DAY, usegmt=True)
+#: The emulator's time: the suite may take longer than a date is valid.
+STARTED = time.time()
+NOW, OLD = formatdate(STARTED, usegmt=True), formatdate(STARTED - DAY, usegmt=True)
 
 
 @pytest.mark.parametrize(
