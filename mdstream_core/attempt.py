@@ -103,7 +103,7 @@ class Attempt:
     def feed(self, data: bytes) -> list[Event]:
         """The events that are complete with these bytes of the body.
 
-        Of a read with very many frames only the first are decoded. While `unread` is true, `feed(b"")` decodes the next;
+        Of a read with very many frames only the first are decoded. While `unread` is true, `feed(b"")` decodes others;
         further bytes may be fed before, and `rest` decodes what is left.
         """
         if self._refusal is not None:
