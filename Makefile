@@ -14,7 +14,7 @@ install: $(BIN)/python  ## Make the environment
 	$(BIN)/pip install -q -c constraints.txt -e ".[test,judges,notebooks,lint]"
 
 test:  ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint:  ## Look for mistakes and for formatting
 	$(BIN)/ruff check .

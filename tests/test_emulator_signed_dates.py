@@ -179,7 +179,7 @@ def huawei(cloud: Emulator, stamp: str, body: bytes = BODY, **more: str) -> Fiel
 
 
 def stamped(seconds: float) -> str:
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + seconds))
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(STARTED + seconds))
 
 
 SIGNERS = {

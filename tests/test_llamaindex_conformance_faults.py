@@ -81,7 +81,9 @@ LLMS: dict[type[ModelArts], tuple[str, set[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "rules", "expected"), [(kind, *row) for kind, row in LLMS.items()], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "rules", "expected"), [(kind, *row) for kind, row in LLMS.items()], ids=[kind.__name__ for kind in LLMS]
+)
 def test_a_fault_of_an_llm_is_found(
     pytester: pytest.Pytester, kind: type[ModelArts], rules: str, expected: set[str]
 ) -> None:
@@ -122,7 +124,11 @@ EMBEDDINGS: dict[type[Plain], tuple[str, set[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "rules", "expected"), [(kind, *row) for kind, row in EMBEDDINGS.items()], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "rules", "expected"),
+    [(kind, *row) for kind, row in EMBEDDINGS.items()],
+    ids=[kind.__name__ for kind in EMBEDDINGS],
+)
 def test_a_fault_of_an_embedding_is_found(
     pytester: pytest.Pytester, kind: type[Plain], rules: str, expected: set[str]
 ) -> None:

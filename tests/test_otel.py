@@ -400,7 +400,11 @@ def test_a_ranking_has_a_name_of_ours(cloud: Emulator) -> None:
     assert "rivers" not in backend.everything()
 
 
-@pytest.mark.parametrize("key", [context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_language_model_instrumentation"])
+@pytest.mark.parametrize(
+    "key",
+    [context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_language_model_instrumentation"],
+    ids=["all", "models"],
+)
 def test_nothing_is_recorded_where_tracing_is_suppressed(cloud: Emulator, key: str) -> None:
     """By OpenTelemetry, or by a tracer that has a span of this model call already."""
     backend = Backend()

@@ -195,7 +195,7 @@ class OCIGenerativeAI:
             raise ValueError(
                 "region is missing: give region='us-chicago-1' (or another), or service_endpoint='https://…'"
             )
-        name = self.region.lower()
+        name = self.region.lower() if self.region.isupper() else self.region
         region = check_name("region", REGIONS.get(name, name), "oci region")
         return f"https://inference.generativeai.{region}.oci.{self._domain()}"
 

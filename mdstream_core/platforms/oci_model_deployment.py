@@ -258,7 +258,8 @@ def _url(endpoint: str, region: str | None) -> str:
     region = region or match["region"]
     if not region:
         raise ValueError(f"endpoint={endpoint!r} is an OCID that names no region: give region= too")
-    region = check_name("region", REGIONS.get(region.lower(), region.lower()), "oci region or key")
+    name = region.lower() if region.isupper() else region
+    region = check_name("region", REGIONS.get(name, name), "oci region or key")
     if domain := REALMS.get(realm):
         return f"https://md.datascience.{region}.oci.{domain}/{endpoint}"
     return f"https://modeldeployment.{region}.oci.customer-oci.com/{endpoint}"
