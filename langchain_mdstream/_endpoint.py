@@ -7,7 +7,6 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from langchain_mdstream._errors import langchain_errors
 from mdstream_core import Call, Dialect, Platform, Retry, Service, Timeout, __version__, dialect
@@ -19,8 +18,8 @@ from mdstream_core.http import (
     SecretText,
     check_proxy,
     check_sendable,
-    forget_credentials,
     sendable_headers,
+    without_inputs,
     without_locals,
 )
 from mdstream_core.tracing import Hook
@@ -343,18 +342,6 @@ def not_of_a_call(kwargs: Mapping[str, Any]) -> None:
     if misplaced := _CONNECTION & kwargs.keys():
         names = ", ".join(sorted(misplaced))
         raise ValueError(f"{names}: an option of the model, not of a call; make a copy with model_copy(update=…)")
-
-
-def without_inputs(error: ValidationError) -> ValidationError:
-    """The same error without the values that were given: `errors()` and `json()` would show them."""
-    details = []
-    for one in error.errors(include_url=False, include_input=False):
-        context = one.get("ctx", {})
-        if isinstance(cause := context.get("error"), Exception):
-            forget_credentials(cause)
-        words = PydanticCustomError(one["type"], "{words}", {"words": one["msg"], **context})
-        details.append(InitErrorDetails(type=words, loc=one["loc"], input=None))
-    return ValidationError.from_exception_data(error.title, details, hide_input=True)
 
 
 def shown(secret: SecretStr | None) -> str | None:

@@ -13,7 +13,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from llamaindex_mdstream._platforms import Place
 from llamaindex_mdstream._service import ServiceKey, Services
@@ -25,8 +24,8 @@ from mdstream_core.http import (
     SecretText,
     check_proxy,
     check_sendable,
-    forget_credentials,
     sendable_headers,
+    without_inputs,
     without_locals,
 )
 from mdstream_core.tracing import Hook
@@ -161,15 +160,3 @@ class Connected(Place):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-
-def without_inputs(error: ValidationError) -> ValidationError:
-    """The same error without the values that were given: `errors()` and `json()` would show them."""
-    details = []
-    for one in error.errors(include_url=False, include_input=False):
-        context = one.get("ctx", {})
-        if isinstance(cause := context.get("error"), Exception):
-            forget_credentials(cause)
-        words = PydanticCustomError(one["type"], "{words}", {"words": one["msg"], **context})
-        details.append(InitErrorDetails(type=words, loc=one["loc"], input=None))
-    return ValidationError.from_exception_data(error.title, details, hide_input=True)

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from opcode import opmap
 from types import FrameType, TracebackType
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+if TYPE_CHECKING:
+    from pydantic_core import ValidationError
 
 #: Stands for a value that is not shown. No header can have it: it is outside ASCII.
 HIDDEN = "…"
@@ -328,6 +331,20 @@ def _may_go_on(frame: FrameType) -> bool:
     if not frame.f_code.co_flags & _CAN_WAIT or frame.f_lasti < 0 or _has_credentials(frame):
         return False
     return frame.f_code.co_code[frame.f_lasti] == _YIELD
+
+
+def without_inputs(error: "ValidationError") -> "ValidationError":
+    """The same error without the values that were given: `errors()` and `json()` would show them."""
+    from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError  # noqa: PLC0415  (who has no error needs none)
+
+    details = []
+    for one in error.errors(include_url=False, include_input=False):
+        context = one.get("ctx", {})
+        if isinstance(cause := context.get("error"), Exception):
+            forget_credentials(cause)
+        words = PydanticCustomError(one["type"], "{words}", {"words": one["msg"], **context})
+        details.append(InitErrorDetails(type=words, loc=one["loc"], input=None))
+    return ValidationError.from_exception_data(error.title, details, hide_input=True)
 
 
 class _WithoutLocals:

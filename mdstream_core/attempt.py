@@ -43,7 +43,6 @@ _RECENT = 1024
 #: the sake of other tasks: a hostile read of 64 KB has up to 32,768 frames, and one of a model that streams has a few.
 _FRAMES_AT_ONCE = 128
 
-
 #: What reading a response raises: errors of ours, and what a payload of an unexpected shape makes code raise. This
 #: module is the one place that turns the latter into the former; decoders do so too where they have events to save.
 _READING_ERRORS = (MDStreamError, *SHAPE_ERRORS)

@@ -17,6 +17,7 @@ from mdstream_core._redaction import (
     is_secret,
     strip_credentials,
     strip_url_credentials,
+    without_inputs,
     without_locals,
     without_secrets,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "strip_credentials",
     "strip_url_credentials",
     "with_values",
+    "without_inputs",
     "without_locals",
     "without_secrets",
 ]

@@ -27,7 +27,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "_images": ("", ""),
     "_event_fields": ("_json", ""),
     "events": ("_event_fields _json", ""),
-    "_redaction": ("", ""),
+    "_redaction": ("", "pydantic_core"),
     "_sendable": ("_redaction", ""),
     "http": ("_redaction _sendable", ""),
     "_error_bodies": ("_json", ""),

@@ -146,7 +146,7 @@ class PoolState:
         return f"<{type(self).__name__} {used} in use, {len(self._idle)} idle, {len(self._waiting)} requests waiting>"
 
     def _settle(self) -> list[Any]:
-        """Take back the connections that were released, unless somebody holds the lock: he does it when he leaves.
+        """Take back the connections that were released, unless the lock is held: its holder does it afterwards.
 
         A release must not wait for the lock. The garbage collector may run whenever something is created, so also
         inside of a block that holds the lock; it closes responses that were abandoned, in the same thread.
