@@ -12,7 +12,7 @@ from benchmarks.contenders import Contender, Entry, NotInstalled
 from benchmarks.measure import Lag, acheck, aread, check, forgiving, peak_memory
 from benchmarks.server import Source
 
-_SETTLED = 2000  # chunks after which buffers and caches have their size
+_WARMUP_CHUNKS = 2000  # chunks after which buffers and caches have their size
 
 
 def growth(entry: Entry, port: int, count: int) -> dict[str, float]:
@@ -21,12 +21,12 @@ def growth(entry: Entry, port: int, count: int) -> dict[str, float]:
     check(entry.open(short), short.texts)
     contender = entry.open(long)
     tracemalloc.start()
-    held = {_SETTLED: 0, count: 0}
+    held = {_WARMUP_CHUNKS: 0, count: 0}
     for at, _ in enumerate(contender.stream(), 1):
         if at in held:
             gc.collect()
             held[at] = tracemalloc.get_traced_memory()[0]
-    return {"growth": (held[count] - held[_SETTLED]) / 1024, "chunks": count - _SETTLED}
+    return {"growth": (held[count] - held[_WARMUP_CHUNKS]) / 1024, "chunks": count - _WARMUP_CHUNKS}
 
 
 def crowd(entry: Entry, port: int, streams: int, count: int) -> dict[str, float]:

@@ -37,9 +37,9 @@ def _chat(name: str, **fields: Any) -> Contender:
 
 
 def _unsigned() -> Any:
-    from mdstream_core.auth import Unsigned
+    from mdstream_core.auth import UnsignedSigner
 
-    return Unsigned()
+    return UnsignedSigner()
 
 
 def _core_genai(wire: str, model: str, source: Source, pem: bytes | None) -> Contender:

@@ -14,7 +14,7 @@ import pytest
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import LLM
 
-from mdstream_core.emulator.services.oci_generative_ai import COMPARTMENT
+from mdstream_core.emulator.services.oci_genai.service import COMPARTMENT
 from mdstream_core.testing import EmbeddingConformance, LLMConformance
 from tests.test_llamaindex_conformance import (  # noqa: F401  # they run here too
     TestModelArts,
@@ -142,7 +142,7 @@ class TestPeerOCIGenAIEmbeddings(EmbeddingConformance):
     """llama-index-embeddings-oci-genai."""
 
     service = "oci_generative_ai"
-    tells_queries = True
+    distinguishes_queries = True
     supports_retries = False
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:

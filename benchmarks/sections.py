@@ -22,14 +22,14 @@ _FLOORS = (
     (who.LLAMAINDEX_FLOOR, who.LLAMAINDEX),
     (who.LANGCHAIN_FLOOR, who.LANGCHAIN),
 )
-_COLOURS = {"sync": False, "async": True}
+_VARIANTS = {"sync": False, "async": True}
 
 
 def flood(bench: Bench) -> Iterator[Table]:
     """LangChain, one event per HTTP chunk, as fast as it is read."""
     source = bench.server.flood(500 if bench.quick else 2000)
     entries = (who.LANGCHAIN_FLOOR, who.LANGCHAIN, who.CORE, who.HTTPX, *who.LANGCHAIN_PEERS)
-    for colour, awaited in _COLOURS.items():
+    for colour, awaited in _VARIANTS.items():
         title = f"LangChain {colour}, {source.count:,} chunks in a flood: CPU per chunk"
         rounds = 3 if bench.quick else 12
         yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets={who.LANGCHAIN: 1.0})
@@ -39,7 +39,7 @@ def paced(bench: Bench) -> Iterator[Table]:
     """LangChain, one token per TCP segment, 1 ms apart: how models stream, each token wakes the reader."""
     source = bench.server.paced(100 if bench.quick else 500)
     entries = (who.LANGCHAIN_SOCKET, who.LANGCHAIN, who.SOCKET, who.CORE, who.HTTPX, *who.LANGCHAIN_PEERS)
-    for colour, awaited in _COLOURS.items():
+    for colour, awaited in _VARIANTS.items():
         title = f"LangChain {colour}, {source.count:,} tokens 1 ms apart: CPU per token"
         rounds = 2 if bench.quick else 7
         yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets={who.LANGCHAIN: 1.2})
@@ -49,7 +49,7 @@ def llamaindex(bench: Bench) -> Iterator[Table]:
     """LlamaIndex `stream_chat` and `astream_chat`, in a flood."""
     source = bench.server.flood(500 if bench.quick else 2000)
     entries = (who.LLAMAINDEX_FLOOR, who.LLAMAINDEX, *who.LLAMAINDEX_PEERS)
-    for colour, awaited in _COLOURS.items():
+    for colour, awaited in _VARIANTS.items():
         title = f"LlamaIndex {colour}, {source.count:,} chunks in a flood: CPU per chunk"
         rounds = 3 if bench.quick else 10
         yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets={who.LLAMAINDEX: 1.2})
@@ -60,7 +60,7 @@ def platforms(bench: Bench) -> Iterator[Table]:
     source = bench.server.flood(500 if bench.quick else 2000)
     pairs = {"Core": (who.CORE, who.CORE_CLOUDS), "LangChain": (who.LANGCHAIN, who.LANGCHAIN_CLOUDS)}
     for kind, (reference, clouds) in pairs.items():
-        for colour, awaited in _COLOURS.items():
+        for colour, awaited in _VARIANTS.items():
             title = f"{kind} {colour}, {source.count:,} chunks, each platform beside OCI model deployments: CPU each"
             rounds, targets = 3 if bench.quick else 10, dict.fromkeys(clouds, 1.4)
             entries = (reference, *clouds)
@@ -75,7 +75,7 @@ def flat(bench: Bench) -> Iterator[Table]:
     """
     short, long = 200, 2000 if bench.quick else 20_000
     columns = ("call, µs", f"µs at {short}", f"µs at {long:,}", "long / short", "x floor's")
-    for colour, awaited in _COLOURS.items():
+    for colour, awaited in _VARIANTS.items():
         rows = []
         for floor, entry in _FLOORS:
             least = _flat(bench, floor, short, long, awaited=awaited) if floor else None

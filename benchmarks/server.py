@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks import vectors
-from benchmarks.wires import OPENAI, Wire, handshake, token, wire
+from benchmarks.wires import OPENAI, WireFormat, handshake, token, wire
 
 ROOT = Path(__file__).parents[1]
 
@@ -74,21 +74,21 @@ class Server:
 
 
 @lru_cache
-def _body(wire: Wire, count: int) -> list[bytes]:
+def _body(wire: WireFormat, count: int) -> list[bytes]:
     body = b"".join(wire.pieces(count)) + wire.last
     return [body[at : at + _PIECE] for at in range(0, len(body), _PIECE)]
 
 
-async def _flood(writer: asyncio.StreamWriter, wire: Wire, count: int) -> None:
+async def _flood(writer: asyncio.StreamWriter, wire: WireFormat, count: int) -> None:
     for piece in _body(wire, count):
         writer.write(piece)
         await writer.drain()
 
 
-_chunks = lru_cache(Wire.pieces)
+_chunks = lru_cache(WireFormat.pieces)
 
 
-async def _paced(writer: asyncio.StreamWriter, wire: Wire, count: int) -> None:
+async def _paced(writer: asyncio.StreamWriter, wire: WireFormat, count: int) -> None:
     for chunk in _chunks(wire, count):
         writer.write(chunk)
         await asyncio.sleep(_PACE)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mdstream_core.wire.eventstream import encode
-from mdstream_core.wire.websocket import NORMAL, TEXT, close_data, framed
+from mdstream_core.wire.websocket import NORMAL, TEXT, close_data, encode_frame
 
 _EVENT_STREAM = "application/vnd.amazon.eventstream"
 _PART = {":event-type": "PayloadPart", ":content-type": "application/octet-stream", ":message-type": "event"}
@@ -92,7 +92,7 @@ def _part(written: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
 
 
 def _message(payload: bytes) -> bytes:
-    return framed(TEXT, payload)
+    return encode_frame(TEXT, payload)
 
 
 def chunked(data: bytes) -> bytes:
@@ -101,7 +101,7 @@ def chunked(data: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class WireFormat:
     """How an answer is written.
 
     Attributes:
@@ -125,7 +125,7 @@ class Wire:
     @property
     def last(self) -> bytes:
         """What ends the body, or the conversation."""
-        return b"0\r\n\r\n" if self.content_type else framed(8, close_data(NORMAL))
+        return b"0\r\n\r\n" if self.content_type else encode_frame(8, close_data(NORMAL))
 
     def pieces(self, count: int) -> list[bytes]:
         """The HTTP chunks of an answer, or its messages; one token in each."""
@@ -134,22 +134,22 @@ class Wire:
         return [chunked(piece) for piece in pieces] if self.content_type else list(pieces)
 
 
-OPENAI = Wire(_openai, (*_OPENAI_END, _DONE))
-GENERIC = Wire(_generic, (_json({"finishReason": "stop"}),))
+OPENAI = WireFormat(_openai, (*_OPENAI_END, _DONE))
+GENERIC = WireFormat(_generic, (_json({"finishReason": "stop"}),))
 
-WIRES: dict[str, Wire] = {
+WIRES: dict[str, WireFormat] = {
     "oci-generic": GENERIC,
-    "oci-cohere": Wire(_cohere, (_json({"apiFormat": "COHERE", "text": "", "finishReason": "COMPLETE"}),)),
-    "sagemaker-sse": Wire(_openai, OPENAI.end, _part(event), _EVENT_STREAM),
-    "sagemaker-lines": Wire(_openai, _OPENAI_END, _part(_line), _EVENT_STREAM),
-    "sagemaker-tgi": Wire(_tgi, (_TGI_END,), _part(event), _EVENT_STREAM),
+    "oci-cohere": WireFormat(_cohere, (_json({"apiFormat": "COHERE", "text": "", "finishReason": "COMPLETE"}),)),
+    "sagemaker-sse": WireFormat(_openai, OPENAI.end, _part(event), _EVENT_STREAM),
+    "sagemaker-lines": WireFormat(_openai, _OPENAI_END, _part(_line), _EVENT_STREAM),
+    "sagemaker-tgi": WireFormat(_tgi, (_TGI_END,), _part(event), _EVENT_STREAM),
     "modelarts-sse": OPENAI,
-    "modelarts-socket": Wire(_openai, OPENAI.end, _message, ""),
-    "tool-call": Wire(_arguments, (*_CALL_END, _DONE)),
+    "modelarts-socket": WireFormat(_openai, OPENAI.end, _message, ""),
+    "tool-call": WireFormat(_arguments, (*_CALL_END, _DONE)),
 }
 
 
-def wire(path: str) -> Wire:
+def wire(path: str) -> WireFormat:
     """How the answer to a request is written: as its path names it, or as the path's end shows."""
     named = [WIRES[part] for part in path.split("/")[3:4] if part in WIRES]
     return named[0] if named else GENERIC if path.endswith("/actions/chat") else OPENAI

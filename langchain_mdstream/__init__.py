@@ -11,13 +11,13 @@ try:
 except ImportError:
     raise MissingExtra("langchain-core", "langchain") from None
 
-from langchain_mdstream._handlers import (
+from langchain_mdstream._content_handlers import (
     ChatModelContentHandler,
     ContentHandlerBase,
     EmbeddingsContentHandler,
     LLMContentHandler,
 )
-from langchain_mdstream._registering import register
+from langchain_mdstream._registration import register
 from langchain_mdstream.chat_models import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
 from langchain_mdstream.deployments import (
     ChatOCIModelDeploymentTGI,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from langchain_core.runnables import RunnableBinding, RunnableConfig
 
-from langchain_mdstream._endpoint import not_of_a_call
+from langchain_mdstream._connection_fields import reject_connection_options
 from langchain_mdstream._errors import InvalidRequest
 from mdstream_core.http import SecretHeaders
 
@@ -42,34 +42,34 @@ def hide_headers(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {**kwargs, NAME: SecretHeaders(headers)}
 
 
-def hides_headers(kind: T) -> T:
+def hide_call_headers(kind: T) -> T:
     """Decorate a model class: the methods that it has from LangChain get wrapped headers."""
     for name in _METHODS:
-        setattr(kind, name, _hiding(getattr(kind, name)))
+        setattr(kind, name, _with_hidden_headers(getattr(kind, name)))
     for binding in (bind, with_config):  # not in the class, so that checkers see LangChain's own overloads
         setattr(kind, binding.__name__, binding)
     return kind
 
 
-def _hiding(method: Callable[..., Any]) -> Callable[..., Any]:
-    hiding = _awaited if inspect.iscoroutinefunction(method) else _plain
+def _with_hidden_headers(method: Callable[..., Any]) -> Callable[..., Any]:
+    hiding = _wrap_async if inspect.iscoroutinefunction(method) else _wrap_sync
     return hiding(method)
 
 
-def _plain(method: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_sync(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(model: Any, /, *args: Any, **kwargs: Any) -> Any:
-        not_of_a_call(kwargs)  # before a tracer is shown them
+        reject_connection_options(kwargs)  # before a tracer is shown them
         kwargs = hide_headers(kwargs)  # the plain ones are in no frame of ours any more
         return method(model, *args, **kwargs)
 
     return call
 
 
-def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_async(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     async def call(model: Any, /, *args: Any, **kwargs: Any) -> Any:
-        not_of_a_call(kwargs)  # before a tracer is shown them
+        reject_connection_options(kwargs)  # before a tracer is shown them
         kwargs = hide_headers(kwargs)  # the plain ones are in no frame of ours any more
         return await method(model, *args, **kwargs)
 

@@ -37,48 +37,48 @@ MODELS: dict[str, Callable[[Any], ChatModel]] = {
 }
 
 
-class _Listener(BaseCallbackHandler):
+class _ErrorListener(BaseCallbackHandler):
     """Keeps what `on_llm_error` is told."""
 
     def __init__(self) -> None:
-        self.told = "nothing"
+        self.kwargs = "nothing"
 
     def on_llm_error(self, error: BaseException, **told: Any) -> None:
         """Keep it."""
         response: LLMResult = told["response"]
-        self.told = f"{type(error).__name__}, and the partial {response.generations[0][0].text!r}"
+        self.kwargs = f"{type(error).__name__}, and the partial {response.generations[0][0].text!r}"
 
 
 def stream(model: ChatModel, terminal: Any) -> None:
     """A whole answer, token by token."""
     terminal.label("stream")
     for chunk in model.stream(QUESTION):
-        terminal.token(chunk.text)
-    terminal.end()
+        terminal.write_token(chunk.text)
+    terminal.finish()
 
 
 async def astream(model: ChatModel, terminal: Any) -> None:
     """The same, asynchronously."""
     terminal.label("astream")
     async for chunk in model.astream(QUESTION):
-        terminal.token(chunk.text)
-    terminal.end()
+        terminal.write_token(chunk.text)
+    terminal.finish()
     await model.aclose()
 
 
 def failure(model: ChatModel, terminal: Any) -> None:
     """An answer that the service breaks off."""
-    listener = _Listener()
+    listener = _ErrorListener()
     terminal.label("stream")
     try:
         for chunk in model.stream(QUESTION, {"callbacks": [listener]}):
-            terminal.token(chunk.text)
+            terminal.write_token(chunk.text)
     except MDStreamError as error:
-        terminal.broken()
+        terminal.fail()
         terminal.line("error", f"{type(error).__name__}: {error}", "red")
         terminal.line("code", str(error.code))
         terminal.line("request id", str(error.request_id))
         terminal.line("partial", repr(error.partial.text if error.partial else ""))
-        terminal.line("on_llm_error", listener.told)
+        terminal.line("on_llm_error", listener.kwargs)
     else:
         terminal.line("error", "the broken stream was taken for a whole one", "red")

@@ -41,7 +41,7 @@ class ContextOverflow(errors.ContextOverflow, langchain.ContextOverflowError, Va
     """The question is longer than the model's context."""
 
 
-class ContentRefused(errors.ContentRefused, langchain.ModelInvalidRequestError, ValueError):
+class ContentFiltered(errors.ContentFiltered, langchain.ModelInvalidRequestError, ValueError):
     """Content control stopped the question or the answer."""
 
 
@@ -77,7 +77,7 @@ class IncompleteToolCall(errors.IncompleteToolCall, langchain.ModelAPIError, Val
     """The answer ended inside a tool call's arguments."""
 
 
-_TWINS: dict[type[MDStreamError], type[MDStreamError]] = {
+_LANGCHAIN_CLASSES: dict[type[MDStreamError], type[MDStreamError]] = {
     twin.__mro__[1]: twin
     for twin in (
         ConnectionFailed,
@@ -87,7 +87,7 @@ _TWINS: dict[type[MDStreamError], type[MDStreamError]] = {
         NotFound,
         InvalidRequest,
         ContextOverflow,
-        ContentRefused,
+        ContentFiltered,
         RateLimited,
         ServerError,
         StreamFailure,
@@ -100,20 +100,20 @@ _TWINS: dict[type[MDStreamError], type[MDStreamError]] = {
 }
 
 
-def named(error: MDStreamError) -> MDStreamError:
+def to_langchain_error(error: MDStreamError) -> MDStreamError:
     """The same error under LangChain's name."""
-    kind = next((_TWINS[base] for base in type(error).__mro__ if base in _TWINS), None)
+    kind = next((_LANGCHAIN_CLASSES[base] for base in type(error).__mro__ if base in _LANGCHAIN_CLASSES), None)
     if kind is None or isinstance(error, langchain.ModelError):
         return error
-    twin = error.into(kind)
+    twin = error.convert_to(kind)
     twin.is_retryable = twin.retryable  # type: ignore[attr-defined]  # as this very failure is, whatever its class says
     return twin
 
 
 @contextmanager
-def langchain_errors() -> Iterator[None]:
+def map_errors() -> Iterator[None]:
     """Raise core's errors under LangChain's names."""
     try:
         yield
     except MDStreamError as error:
-        raise named(error) from error
+        raise to_langchain_error(error) from error

@@ -22,8 +22,26 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_mdstream._reasoning import reasoning_of
-from langchain_mdstream._stored_calls import find_calls_in_content
+from langchain_mdstream._content_blocks import PROVIDERS
+from langchain_mdstream._content_tool_calls import find_calls_in_content
+
+# The reasoning in a message of a model, as text that can be sent back to it.
+
+
+def read_reasoning(message: AIMessage) -> str:
+    """The reasoning of a response of ours, or of a message that names no provider; `""` for others.
+
+    Another provider's is not sent: its blocks are signed or encrypted, and mean nothing to this model.
+    """
+    provider = message.response_metadata.get("model_provider")
+    if provider is not None and provider not in PROVIDERS:
+        return ""
+    text = message.additional_kwargs.get("reasoning_content")
+    if isinstance(text, str) and text:
+        return text
+    blocks = [block for block in message.content if isinstance(block, dict) and block.get("type") == "reasoning"]
+    return "".join(block["reasoning"] for block in blocks if provider and isinstance(block.get("reasoning"), str))
+
 
 Part = dict[str, Any]
 
@@ -48,14 +66,14 @@ def openai_messages(messages: Iterable[BaseMessage], *, reasoning: bool = False)
 
 
 def _with_reasoning(message: BaseMessage, wire: dict[str, Any]) -> dict[str, Any]:
-    text = reasoning_of(message) if isinstance(message, AIMessage) else ""
+    text = read_reasoning(message) if isinstance(message, AIMessage) else ""
     return {**wire, "reasoning_content": text} if text else wire
 
 
 def _message(message: BaseMessage, following: Iterable[BaseMessage]) -> list[dict[str, Any]]:
     match message:
         case AIMessage():
-            return [_named(message, _assistant(message, following))]
+            return [_add_name(message, _assistant(message, following))]
         case ToolMessage():
             content = _content(message.content, joined="\n")
             return [{"role": "tool", "tool_call_id": message.tool_call_id, "content": content or ""}]
@@ -63,23 +81,23 @@ def _message(message: BaseMessage, following: Iterable[BaseMessage]) -> list[dic
             return _human(message)
         case SystemMessage():
             role = message.additional_kwargs.get("__openai_role__", "system")
-            return [_named(message, {"role": role, "content": _content(message.content, joined="\n")})]
+            return [_add_name(message, {"role": role, "content": _content(message.content, joined="\n")})]
         case FunctionMessage():
             return [{"role": "function", "name": message.name, "content": _content(message.content, joined="\n")}]
         case ChatMessage():
             read = _assistant_content if message.role == "assistant" else _content
-            return [_named(message, {"role": message.role, "content": read(message.content, joined="\n")})]
+            return [_add_name(message, {"role": message.role, "content": read(message.content, joined="\n")})]
     raise ValueError(f"a message of type {message.type!r} cannot be sent to a model")
 
 
-def _named(message: BaseMessage, wire: dict[str, Any]) -> dict[str, Any]:
+def _add_name(message: BaseMessage, wire: dict[str, Any]) -> dict[str, Any]:
     return {**wire, "name": message.name} if message.name else wire
 
 
 def _human(message: HumanMessage) -> list[dict[str, Any]]:
     """Anthropic's tool results stand inside a human message; here they are messages of their own, before it."""
     if isinstance(message.content, str):
-        return [_named(message, {"role": "user", "content": message.content})]
+        return [_add_name(message, {"role": "user", "content": message.content})]
     results = [block for block in message.content if _type(block) == "tool_result"]
     rest = [block for block in message.content if _type(block) != "tool_result"]
     wires: list[dict[str, Any]] = [
@@ -92,7 +110,7 @@ def _human(message: HumanMessage) -> list[dict[str, Any]]:
         if isinstance(block, dict)
     ]
     if rest or not results:
-        wires.append(_named(message, {"role": "user", "content": _content(rest, joined="\n")}))
+        wires.append(_add_name(message, {"role": "user", "content": _content(rest, joined="\n")}))
     return wires
 
 
@@ -119,7 +137,7 @@ def _assistant_content(content: str | Sequence[str | Mapping[str, Any]], *, join
     """Translate the content of a model's message, without the blocks that cannot be sent."""
     if isinstance(content, str):
         return content
-    return _joined([part for block in content if (part := _assistant_part(block)) is not None], joined)
+    return _join_text_parts([part for block in content if (part := _assistant_part(block)) is not None], joined)
 
 
 def _assistant_part(block: str | Mapping[str, Any]) -> Part | None:
@@ -141,12 +159,12 @@ def _content(content: str | Sequence[str | Mapping[str, Any]], *, joined: str) -
     """Text alone is a string, which every server takes; anything else is a list of parts."""
     if isinstance(content, str):
         return content
-    return _joined([part for block in content if (part := _part(block)) is not None], joined)
+    return _join_text_parts([part for block in content if (part := _part(block)) is not None], joined)
 
 
-def _joined(parts: list[Part], joint: str) -> str | list[Part]:
+def _join_text_parts(parts: list[Part], separator: str) -> str | list[Part]:
     if all(part["type"] == "text" for part in parts):
-        return joint.join(part["text"] for part in parts)
+        return separator.join(part["text"] for part in parts)
     return parts
 
 
@@ -160,7 +178,7 @@ def _part(block: str | Mapping[str, Any]) -> Part | None:
     if isinstance(block, str):
         return {"type": "text", "text": block}
     name = _type(block)
-    if name in _SAID_ELSEWHERE:
+    if name in _SENT_ELSEWHERE:
         return None
     try:
         return _PARTS[name](block)
@@ -178,7 +196,7 @@ def _text(block: Mapping[str, Any]) -> Part:
     return {"type": "text", "text": text}
 
 
-def _as_it_is(block: Mapping[str, Any]) -> Part:
+def _unchanged(block: Mapping[str, Any]) -> Part:
     return {name: value for name, value in block.items() if name not in {"cache_control", "index", "id"}}
 
 
@@ -190,7 +208,7 @@ def _image(block: Mapping[str, Any]) -> Part:
 
 
 def _audio(block: Mapping[str, Any]) -> Part:
-    data, media = _inline(block, "audio/wav")
+    data, media = _inline_data(block, "audio/wav")
     if data is None:
         return {"type": "audio_url", "audio_url": {"url": _address(block)}}  # vLLM's own, beside OpenAI's input_audio
     form = media.partition("/")[2].removeprefix("x-")
@@ -214,7 +232,7 @@ def _file(block: Mapping[str, Any]) -> Part:
         return _document({**block, "document": given}) if "url" in given else {"type": "file", "file": given}
     if file_id := block.get("file_id"):
         return {"type": "file", "file": {"file_id": file_id}}
-    data, media = _inline(block, "application/pdf")
+    data, media = _inline_data(block, "application/pdf")
     if data is None:
         raise ValueError(
             "a file by URL cannot be sent: model servers do not fetch files; send its base64 data, or, to OCI "
@@ -228,7 +246,7 @@ def _file(block: Mapping[str, Any]) -> Part:
 def _media(block: Mapping[str, Any]) -> Part:
     """Data of any kind, by its media type."""
     kind = str(block["mime_type"]).partition("/")[0]
-    return _OF_MEDIA.get(kind, _file)({**block, "base64": block["data"]})
+    return _MEDIA_CONVERTERS.get(kind, _file)({**block, "base64": block["data"]})
 
 
 def _refusal(block: Mapping[str, Any]) -> Part:
@@ -241,7 +259,7 @@ def _non_standard(block: Mapping[str, Any]) -> Part | None:
 
 
 def _url(block: Mapping[str, Any], media: str) -> str:
-    data, media = _inline(block, media)
+    data, media = _inline_data(block, media)
     if data is not None:
         return f"data:{media};base64,{data}"
     return _address(block)
@@ -253,7 +271,7 @@ def _address(block: Mapping[str, Any]) -> str:
     return str(inside["url"] if isinstance(inside, Mapping) else block["url"])
 
 
-def _inline(block: Mapping[str, Any], media: str) -> tuple[str | None, str]:
+def _inline_data(block: Mapping[str, Any], media: str) -> tuple[str | None, str]:
     """The base64 data of a block in any of the dialects, and its media type."""
     source = block.get("source")
     if isinstance(source, Mapping):  # Anthropic
@@ -265,15 +283,15 @@ _PARTS: dict[str, Callable[[Mapping[str, Any]], Part | None]] = {
     "text": _text,
     "text-plain": _text,
     "image": _image,
-    "image_url": _as_it_is,
+    "image_url": _unchanged,
     "audio": _audio,
-    "audio_url": _as_it_is,
-    "input_audio": _as_it_is,
+    "audio_url": _unchanged,
+    "input_audio": _unchanged,
     "video": _video,
-    "video_url": _as_it_is,
+    "video_url": _unchanged,
     "file": _file,
     "document": _document,
-    "document_url": _as_it_is,
+    "document_url": _unchanged,
     "media": _media,
     "output_text": _text,
     "refusal": _refusal,
@@ -281,13 +299,13 @@ _PARTS: dict[str, Callable[[Mapping[str, Any]], Part | None]] = {
 }
 
 #: What data is, by the first half of its media type; anything else is a file.
-_OF_MEDIA = {"image": _image, "audio": _audio, "video": _video}
+_MEDIA_CONVERTERS = {"image": _image, "audio": _audio, "video": _video}
 
 #: Media generated by a model: a warning says that it is left out.
 _MEDIA = frozenset({"image", "image_url", "audio", "video", "file", "file_data", "media", "image_generation_call"})
 
 #: Tool calls stand in the message's `tool_calls`, reasoning in a field of its own, if it is sent at all.
-_SAID_ELSEWHERE = frozenset(
+_SENT_ELSEWHERE = frozenset(
     {"tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "function_call", "input_json_delta"}
     | {"reasoning", "thinking", "redacted_thinking"}
 )

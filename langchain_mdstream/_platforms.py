@@ -5,16 +5,16 @@ from typing import Any, ClassVar
 
 from pydantic import SecretStr
 
-from langchain_mdstream._amazon import OnSageMaker
-from langchain_mdstream._endpoint import Endpoint, shown
-from langchain_mdstream._oracle import OnOCIGenerativeAI, OnOCIModelDeployment
+from langchain_mdstream._connection_fields import ConnectionFields, reveal_secret
+from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
+from langchain_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ModelArts, Platform
 from mdstream_core.auth import huawei
 
-__all__ = ["OnModelArts", "OnOCIGenerativeAI", "OnOCIModelDeployment", "OnSageMaker"]
+__all__ = ["ModelArtsMixin", "OCIGenerativeAIMixin", "OCIModelDeploymentMixin", "SageMakerMixin"]
 
 
-class OnModelArts(Endpoint):
+class ModelArtsMixin(ConnectionFields):
     """Which service of Huawei ModelArts or MaaS, and who signs for it."""
 
     endpoint: str = ""
@@ -66,9 +66,9 @@ class OnModelArts(Endpoint):
     """Whether `api_key` is sent without the word Bearer."""
 
     provider: ClassVar[str] = "modelarts"
-    place: ClassVar[tuple[str, ...]] = ("endpoint", "route")
-    takes_bearer_key: ClassVar[bool] = False  # the signer looks for Huawei's own variables
-    secrets: ClassVar[Mapping[str, str]] = {
+    address_fields: ClassVar[tuple[str, ...]] = ("endpoint", "route")
+    accepts_bearer_key: ClassVar[bool] = False  # the signer looks for Huawei's own variables
+    secret_variables: ClassVar[Mapping[str, str]] = {
         "api_key": "MODELARTS_API_KEY",
         "token": "MODELARTS_TOKEN",
         "password": "MODELARTS_PASSWORD",
@@ -80,33 +80,33 @@ class OnModelArts(Endpoint):
         "app_secret": "MODELARTS_APP_SECRET",
     }
 
-    def _checks(self) -> None:
-        super()._checks()
+    def _validate_fields(self) -> None:
+        super()._validate_fields()
         if self.iam_endpoint:
             huawei.check_iam_endpoint(self.iam_endpoint)
 
-    def _platform(self) -> Platform:
+    def _build_platform(self) -> Platform:
         if not self.endpoint:
             raise ValueError("endpoint is missing: give the service's address as the console shows it")
         return ModelArts(self.endpoint, self.route)
 
-    def _auth(self) -> Any:
-        return huawei.signer(
+    def _build_auth(self) -> Any:
+        return huawei.resolve_signer(
             self.auth,
             auth_type=self.auth_type,
-            token=shown(self.token),
+            token=reveal_secret(self.token),
             user=self.user,
-            password=shown(self.password),
+            password=reveal_secret(self.password),
             domain=self.domain,
             project=self.project,
             iam_endpoint=self.iam_endpoint,
-            ak=shown(self.ak),
-            sk=shown(self.sk),
-            security_token=shown(self.security_token),
+            ak=reveal_secret(self.ak),
+            sk=reveal_secret(self.sk),
+            security_token=reveal_secret(self.security_token),
             project_id=self.project_id,
-            app_code=shown(self.app_code),
-            app_key=shown(self.app_key),
-            app_secret=shown(self.app_secret),
-            api_key=shown(self.api_key),
+            app_code=reveal_secret(self.app_code),
+            app_key=reveal_secret(self.app_key),
+            app_secret=reveal_secret(self.app_secret),
+            api_key=reveal_secret(self.api_key),
             bare_api_key=self.bare_api_key,
         )

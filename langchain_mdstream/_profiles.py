@@ -18,12 +18,12 @@ _TOOLS: dict[str, Any] = {"tool_calling": True, "tool_call_streaming": True}
 _SCHEMA: dict[str, Any] = {"structured_output": True}
 _IMAGES: dict[str, Any] = {"image_inputs": True}
 _SOUNDS: dict[str, Any] = {"audio_inputs": True, "video_inputs": True}
-_PAPERS: dict[str, Any] = {"pdf_inputs": True}
-_THINKS: dict[str, Any] = {"reasoning_output": True}
-_LONG: dict[str, Any] = {"max_output_tokens": 65_536}
+_DOCUMENTS: dict[str, Any] = {"pdf_inputs": True}
+_REASONING: dict[str, Any] = {"reasoning_output": True}
+_LARGE_CONTEXT: dict[str, Any] = {"max_output_tokens": 65_536}
 
 
-def _of(window: int, *abilities: dict[str, Any]) -> dict[str, Any]:
+def _profile(window: int, *abilities: dict[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {"max_input_tokens": window}
     for ability in abilities:
         facts |= ability
@@ -32,31 +32,31 @@ def _of(window: int, *abilities: dict[str, Any]) -> dict[str, Any]:
 
 #: By the beginning of a model's name; the longest that fits counts. What a page does not say is not here.
 _OCI_GENERATIVE_AI: dict[str, dict[str, Any]] = {
-    "xai.grok-4": _of(128_000, _IMAGES, _TOOLS, _SCHEMA, _THINKS),
+    "xai.grok-4": _profile(128_000, _IMAGES, _TOOLS, _SCHEMA, _REASONING),
     "xai.grok-4.": {},  # later ones, of which their own pages tell
-    "xai.grok-4-fast-reasoning": _of(2_000_000, _IMAGES, _TOOLS, _SCHEMA, _THINKS),
-    "xai.grok-4-fast-non-reasoning": _of(2_000_000, _IMAGES, _TOOLS, _SCHEMA),
-    "xai.grok-4-1-fast-reasoning": _of(2_000_000, _IMAGES, _TOOLS, _SCHEMA, _THINKS),
-    "xai.grok-4-1-fast-non-reasoning": _of(2_000_000, _IMAGES, _TOOLS, _SCHEMA),
-    "xai.grok-code-fast-1": _of(256_000),
-    "xai.grok-3": _of(131_072, _TOOLS, _SCHEMA),
-    "xai.grok-3-mini": _of(131_072, _TOOLS, _SCHEMA, _THINKS),
-    "google.gemini-2.5-pro": _of(1_048_576, _LONG, _IMAGES, _SOUNDS, _THINKS),
-    "google.gemini-2.5-flash": _of(1_048_576, _LONG, _IMAGES, _SOUNDS, _PAPERS, _THINKS),
-    "openai.gpt-oss-120b": _of(128_000, _TOOLS, _THINKS),
-    "openai.gpt-oss-20b": _of(128_000, _TOOLS, _THINKS),
-    "meta.llama-4-maverick": _of(512_000, _IMAGES, _TOOLS),
-    "meta.llama-4-scout": _of(192_000, _IMAGES, _TOOLS),
-    "meta.llama-3.3-70b-instruct": _of(128_000, _TOOLS),
-    "meta.llama-3.2-90b-vision-instruct": _of(128_000, _IMAGES, _TOOLS),
-    "meta.llama-3.2-11b-vision-instruct": _of(128_000, _IMAGES, _TOOLS),
-    "meta.llama-3.1-405b-instruct": _of(128_000, _TOOLS),
-    "meta.llama-3.1-70b-instruct": _of(128_000, _TOOLS),
-    "cohere.command-a-03-2025": _of(256_000, _TOOLS),
-    "cohere.command-a-reasoning": _of(256_000, _TOOLS, _THINKS),
-    "cohere.command-a-vision": _of(128_000, _IMAGES, _TOOLS),
-    "cohere.command-r-08-2024": _of(128_000, _TOOLS),
-    "cohere.command-r-plus-08-2024": _of(128_000, _TOOLS),
+    "xai.grok-4-fast-reasoning": _profile(2_000_000, _IMAGES, _TOOLS, _SCHEMA, _REASONING),
+    "xai.grok-4-fast-non-reasoning": _profile(2_000_000, _IMAGES, _TOOLS, _SCHEMA),
+    "xai.grok-4-1-fast-reasoning": _profile(2_000_000, _IMAGES, _TOOLS, _SCHEMA, _REASONING),
+    "xai.grok-4-1-fast-non-reasoning": _profile(2_000_000, _IMAGES, _TOOLS, _SCHEMA),
+    "xai.grok-code-fast-1": _profile(256_000),
+    "xai.grok-3": _profile(131_072, _TOOLS, _SCHEMA),
+    "xai.grok-3-mini": _profile(131_072, _TOOLS, _SCHEMA, _REASONING),
+    "google.gemini-2.5-pro": _profile(1_048_576, _LARGE_CONTEXT, _IMAGES, _SOUNDS, _REASONING),
+    "google.gemini-2.5-flash": _profile(1_048_576, _LARGE_CONTEXT, _IMAGES, _SOUNDS, _DOCUMENTS, _REASONING),
+    "openai.gpt-oss-120b": _profile(128_000, _TOOLS, _REASONING),
+    "openai.gpt-oss-20b": _profile(128_000, _TOOLS, _REASONING),
+    "meta.llama-4-maverick": _profile(512_000, _IMAGES, _TOOLS),
+    "meta.llama-4-scout": _profile(192_000, _IMAGES, _TOOLS),
+    "meta.llama-3.3-70b-instruct": _profile(128_000, _TOOLS),
+    "meta.llama-3.2-90b-vision-instruct": _profile(128_000, _IMAGES, _TOOLS),
+    "meta.llama-3.2-11b-vision-instruct": _profile(128_000, _IMAGES, _TOOLS),
+    "meta.llama-3.1-405b-instruct": _profile(128_000, _TOOLS),
+    "meta.llama-3.1-70b-instruct": _profile(128_000, _TOOLS),
+    "cohere.command-a-03-2025": _profile(256_000, _TOOLS),
+    "cohere.command-a-reasoning": _profile(256_000, _TOOLS, _REASONING),
+    "cohere.command-a-vision": _profile(128_000, _IMAGES, _TOOLS),
+    "cohere.command-r-08-2024": _profile(128_000, _TOOLS),
+    "cohere.command-r-plus-08-2024": _profile(128_000, _TOOLS),
 }
 
 

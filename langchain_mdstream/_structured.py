@@ -19,7 +19,7 @@ from langchain_mdstream._tools import openai_tool
 Method = Literal["json_schema", "function_calling", "json_mode", "guided_decoding"]
 
 
-def structured(
+def build_structured_output(
     model: Any, schema: Any, *, method: Method, include_raw: bool, strict: bool | None, **kwargs: Any
 ) -> Runnable[Any, Any]:
     """The model bound to a schema, and the parser behind it."""
@@ -58,7 +58,7 @@ def json_schema_format(schema: Any, strict: bool | None) -> dict[str, Any]:
 def _by_schema(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, Any]) -> Any:
     return model.bind(
         response_format=json_schema_format(schema, strict),
-        **_traced("json_schema", strict, convert_to_openai_tool(schema)),
+        **_trace_config("json_schema", strict, convert_to_openai_tool(schema)),
         **kwargs,
     )
 
@@ -66,21 +66,21 @@ def _by_schema(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, A
 def _by_guide(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, Any]) -> Any:
     """`guided_json` until vLLM 0.11, `structured_outputs` from then on; each version passes over the other's name."""
     form = json_schema_format(schema, None)["json_schema"]["schema"]
-    traced = _traced("guided_decoding", strict, convert_to_openai_tool(schema))
+    traced = _trace_config("guided_decoding", strict, convert_to_openai_tool(schema))
     return model.bind(structured_outputs={"json": form}, guided_json=form, **traced, **kwargs)
 
 
 def _by_tool(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, Any]) -> Any:
     tool = convert_to_openai_tool(schema)
     name = tool["function"]["name"]
-    traced = _traced("function_calling", strict, tool)
+    traced = _trace_config("function_calling", strict, tool)
     options = {"parallel_tool_calls": False, **kwargs}
     return model.bind_tools([schema], tool_choice=name, strict=strict, **traced, **options)
 
 
 def _by_mode(model: Any, schema: Any, _strict: bool | None, kwargs: dict[str, Any]) -> Any:
     described = convert_to_openai_tool(schema) if schema is not None else None
-    return model.bind(response_format={"type": "json_object"}, **_traced("json_mode", None, described), **kwargs)
+    return model.bind(response_format={"type": "json_object"}, **_trace_config("json_mode", None, described), **kwargs)
 
 
 _METHODS = {
@@ -91,7 +91,7 @@ _METHODS = {
 }
 
 
-def _traced(method: str, strict: bool | None, schema: Any) -> dict[str, Any]:
+def _trace_config(method: str, strict: bool | None, schema: Any) -> dict[str, Any]:
     return {"ls_structured_output_format": {"kwargs": {"method": method, "strict": strict}, "schema": schema}}
 
 

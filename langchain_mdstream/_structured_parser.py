@@ -21,11 +21,11 @@ from mdstream_core import ToolCall, describe_incomplete, is_unfinished
 _FENCE = re.compile(r"```(?:json)?(.*)", re.DOTALL)
 
 #: What surrounds JSON in a text.
-_AROUND = " \n\r\t`"
+_SURROUNDING = " \n\r\t`"
 
 
 #: The beginning of a further object or array behind the first one; words behind it are no part of the answer.
-_ANOTHER = re.compile(r"""\{\s*["}]|\[\s*["\[{\]]""")
+_NEXT_VALUE = re.compile(r"""\{\s*["}]|\[\s*["\[{\]]""")
 
 _DECODER = json.JSONDecoder(strict=False)
 
@@ -93,13 +93,13 @@ class StrictOutputParser(BaseTransformOutputParser[Any]):
             raise OutputParserException(f"{error}\nThe model returned {text!r}", llm_output=text) from error
 
     def _transform(self, input: Iterator[str | BaseMessage]) -> Iterator[Any]:
-        stream = _Stream(self)
+        stream = _StreamState(self)
         for chunk in input:
             yield from stream.add(chunk)
         yield from stream.finish()
 
     async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[Any]:
-        stream = _Stream(self)
+        stream = _StreamState(self)
         async for chunk in input:
             for parsed in stream.add(chunk):
                 yield parsed
@@ -107,7 +107,7 @@ class StrictOutputParser(BaseTransformOutputParser[Any]):
             yield parsed
 
 
-class _Stream:
+class _StreamState:
     """The chunks of one response, and the object that was yielded last."""
 
     def __init__(self, parser: StrictOutputParser) -> None:
@@ -119,12 +119,12 @@ class _Stream:
         chunk = AIMessageChunk(content=chunk) if isinstance(chunk, str) else chunk
         self._message = chunk if self._message is None else self._message + chunk
         if self._parser.tool is not None:
-            yield from self._news(partial=True)
+            yield from self._next_object(partial=True)
 
     def finish(self) -> Iterator[Any]:
-        yield from self._news(partial=False)
+        yield from self._next_object(partial=False)
 
-    def _news(self, *, partial: bool) -> Iterator[Any]:
+    def _next_object(self, *, partial: bool) -> Iterator[Any]:
         parsed = self._parser.parse_result([ChatGeneration(message=self._message)], partial=partial)
         if parsed is not None and parsed != self._yielded:
             self._yielded = parsed
@@ -141,8 +141,8 @@ def _check_text(message: AIMessage) -> None:
         raise OutputParserException("the model returned no text where JSON was asked for", llm_output=text)
     found = _json_in(text)
     if is_unfinished(found):
-        raise _truncated(text, "cut off")
-    if _ANOTHER.search(behind := _text_behind_first(found)):
+        raise _truncated_error(text, "cut off")
+    if _NEXT_VALUE.search(behind := _text_after_first(found)):
         sentence = f"the model returned more than one object, and none is chosen: {behind!r} is behind the first one"
         raise OutputParserException(sentence, llm_output=text)
 
@@ -168,7 +168,7 @@ def _check_ending(message: AIMessage) -> None:
     if refusal := message.additional_kwargs.get("refusal"):
         raise OutputParserException(f"the model refused: {refusal}", llm_output=str(refusal))
     if reason := describe_incomplete(message.response_metadata.get("finish_reason")):
-        raise _truncated(_output(message), reason)
+        raise _truncated_error(_output(message), reason)
 
 
 def _check_arguments(message: AIMessageChunk) -> None:
@@ -176,7 +176,7 @@ def _check_arguments(message: AIMessageChunk) -> None:
     for chunk in message.tool_call_chunks:
         call = ToolCall(chunk["id"] or "", chunk["name"] or "", chunk["args"] or "")
         try:
-            call.parsed()
+            call.parse_arguments()
         except ValueError as error:
             raise OutputParserException(
                 f"the arguments of the tool call {call.name!r} are not a JSON object: {call.arguments!r}",
@@ -184,7 +184,7 @@ def _check_arguments(message: AIMessageChunk) -> None:
             ) from error
 
 
-def _truncated(output: str, reason: str) -> OutputParserException:
+def _truncated_error(output: str, reason: str) -> OutputParserException:
     end = f": {output[-80:]!r} is the end of what came" if output else ": nothing of it came"
     return OutputParserException(f"the answer was {reason}{end}", llm_output=output)
 
@@ -199,13 +199,13 @@ def _output(message: BaseMessage) -> str:
 
 
 def _json_in(text: str) -> str:
-    bare = text.strip(_AROUND)
+    bare = text.strip(_SURROUNDING)
     if bare[:1] not in {"{", "["} and (fenced := _FENCE.search(text)):
-        return fenced[1].strip(_AROUND)
+        return fenced[1].strip(_SURROUNDING)
     return bare
 
 
-def _text_behind_first(text: str) -> str:
+def _text_after_first(text: str) -> str:
     """What stands behind the object or array with which a text begins; empty where it begins with none."""
     if text[:1] not in {"{", "["}:
         return ""
@@ -213,4 +213,4 @@ def _text_behind_first(text: str) -> str:
         _, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError):  # the parser reports it
         return ""
-    return text[end:].strip(_AROUND)
+    return text[end:].strip(_SURROUNDING)

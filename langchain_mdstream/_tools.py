@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from langchain_mdstream._errors import langchain_errors
+from langchain_mdstream._errors import map_errors
 from mdstream_core import function_tool, with_strict
 
 Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
@@ -33,7 +33,7 @@ def openai_tool(tool: Tool, *, strict: bool | None = None) -> dict[str, Any]:
         InvalidRequest: A tool that a provider runs itself, such as `{"type": "web_search"}`; the message names it.
         ValueError: The tool says of itself the opposite of `strict`.
     """
-    with langchain_errors():
+    with map_errors():
         wire = function_tool(tool if isinstance(tool, Mapping) else convert_to_openai_tool(tool))
     if isinstance(tool, BaseTool):
         wire = deepcopy(wire)  # core keeps the schemas that it has made
@@ -44,7 +44,7 @@ def openai_tool(tool: Tool, *, strict: bool | None = None) -> dict[str, Any]:
     if own is not None and own != strict:
         raise ValueError(f"the tool {wire['function']['name']!r} has strict={own} of its own, not {strict}")
     if strict:
-        with langchain_errors():
+        with map_errors():
             return with_strict(wire, nullable=not _is_class(tool))
     return {**wire, "function": {**wire["function"], "strict": False}}
 

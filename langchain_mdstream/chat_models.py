@@ -14,31 +14,31 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import ConfigDict
 
-from langchain_mdstream._blocks import register
-from langchain_mdstream._call_headers import hide_headers, hides_headers
-from langchain_mdstream._content_events import ContentEvent, ContentEvents
-from langchain_mdstream._endpoint import Kind
-from langchain_mdstream._errors import langchain_errors
-from langchain_mdstream._loading import loadable
+from langchain_mdstream._call_headers import hide_call_headers, hide_headers
+from langchain_mdstream._connection_fields import ModelKind
+from langchain_mdstream._content_blocks import register_provider
+from langchain_mdstream._content_events import ContentEvent, ContentEventBuilder
+from langchain_mdstream._errors import map_errors
+from langchain_mdstream._generation_fields import GenerationFields
 from langchain_mdstream._messages import openai_messages
-from langchain_mdstream._model import Model
-from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
+from langchain_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
 from langchain_mdstream._profiles import known_profile
-from langchain_mdstream._structured import Method, structured
+from langchain_mdstream._registration import register_loadable
+from langchain_mdstream._responses import ChunkBuilder, build_result
+from langchain_mdstream._structured import Method, build_structured_output
 from langchain_mdstream._tools import Tool, openai_tool
-from langchain_mdstream._translate import Chunks, result
 from mdstream_core import Call, Dialect, ReasoningHistory, SendReasoning, has_assistant_messages
 
 
-@hides_headers
-class ChatModel(Model, BaseChatModel):
+@hide_call_headers
+class ChatModel(GenerationFields, BaseChatModel):
     """A chat model on any platform: what differs is where it is asked."""
 
     # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret. Said here because
     # LangChain's base says otherwise.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    kind: ClassVar[Kind] = "chat"
+    model_kind: ClassVar[ModelKind] = "chat"
 
     send_reasoning: SendReasoning | None = None
     """Of which earlier responses the reasoning is sent back to the model: `"never"`; `"tool_turns"`, of those that
@@ -56,10 +56,10 @@ class ChatModel(Model, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call = self._chat(messages, stop, kwargs, stream=False)
-        with langchain_errors():
-            reply = self.service.client.complete(call)
-        return result(reply, self.provider, self._asked(kwargs))
+        call = self._create_chat_call(messages, stop, kwargs, stream=False)
+        with map_errors():
+            response = self.service.client.complete(call)
+        return build_result(response, self.provider, self._model_name(kwargs))
 
     async def _agenerate(
         self,
@@ -68,11 +68,11 @@ class ChatModel(Model, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        await self._ready()
-        call = self._chat(messages, stop, kwargs, stream=False)
-        with langchain_errors():
-            reply = await self.service.async_client.complete(call)
-        return result(reply, self.provider, self._asked(kwargs))
+        await self._prepare_service()
+        call = self._create_chat_call(messages, stop, kwargs, stream=False)
+        with map_errors():
+            response = await self.service.async_client.complete(call)
+        return build_result(response, self.provider, self._model_name(kwargs))
 
     def _stream(
         self,
@@ -82,13 +82,13 @@ class ChatModel(Model, BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         # LangChain itself tells the callbacks of each chunk; telling them here too would tell them twice.
-        call = self._chat(messages, stop, kwargs, stream=True)
-        chunks = Chunks(self.provider, self._asked(kwargs))
-        with langchain_errors(), closing(self.service.client.stream(call)) as events:
+        call = self._create_chat_call(messages, stop, kwargs, stream=True)
+        chunks = ChunkBuilder(self.provider, self._model_name(kwargs))
+        with map_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
-                if chunk := chunks.chunk(event):
+                if chunk := chunks.convert(event):
                     yield chunk
-        yield chunks.last()
+        yield chunks.finish()
 
     async def _astream(
         self,
@@ -97,15 +97,15 @@ class ChatModel(Model, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        await self._ready()
-        call = self._chat(messages, stop, kwargs, stream=True)
-        chunks = Chunks(self.provider, self._asked(kwargs))
-        with langchain_errors():
+        await self._prepare_service()
+        call = self._create_chat_call(messages, stop, kwargs, stream=True)
+        chunks = ChunkBuilder(self.provider, self._model_name(kwargs))
+        with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
                 async for event in events:
-                    if chunk := chunks.chunk(event):
+                    if chunk := chunks.convert(event):
                         yield chunk
-        yield chunks.last()
+        yield chunks.finish()
 
     def _stream_chat_model_events(
         self,
@@ -114,12 +114,12 @@ class ChatModel(Model, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ContentEvent]:
-        call = self._chat(messages, stop, kwargs, stream=True)
-        content = ContentEvents(self.provider, self._asked(kwargs), run_manager)
-        with langchain_errors(), closing(self.service.client.stream(call)) as events:
+        call = self._create_chat_call(messages, stop, kwargs, stream=True)
+        content = ContentEventBuilder(self.provider, self._model_name(kwargs), run_manager)
+        with map_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
-                yield from content.events(event)
-        yield from content.last()
+                yield from content.convert(event)
+        yield from content.finish()
 
     async def _astream_chat_model_events(
         self,
@@ -128,15 +128,15 @@ class ChatModel(Model, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ContentEvent]:
-        await self._ready()
-        call = self._chat(messages, stop, kwargs, stream=True)
-        content = ContentEvents(self.provider, self._asked(kwargs), run_manager)
-        with langchain_errors():
+        await self._prepare_service()
+        call = self._create_chat_call(messages, stop, kwargs, stream=True)
+        content = ContentEventBuilder(self.provider, self._model_name(kwargs), run_manager)
+        with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
                 async for event in events:
-                    for told in content.events(event):
+                    for told in content.convert(event):
                         yield told
-        for told in content.last():
+        for told in content.finish():
             yield told
 
     def bind_tools(
@@ -193,7 +193,7 @@ class ChatModel(Model, BaseChatModel):
         Returns:
             A runnable that gives instances of a Pydantic class, or dictionaries.
         """
-        return structured(self, schema, method=method, include_raw=include_raw, strict=strict, **kwargs)
+        return build_structured_output(self, schema, method=method, include_raw=include_raw, strict=strict, **kwargs)
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Tool] | None = None) -> int:
         """How many tokens a conversation is, chat template and tools included.
@@ -206,12 +206,12 @@ class ChatModel(Model, BaseChatModel):
             tools: The tools that are offered with it, as for `bind_tools`.
         """
         wires = [openai_tool(tool) for tool in tools or ()]
-        answer = self._tokenized({"messages": openai_messages(messages), "tools": wires or None})
+        answer = self._tokenize({"messages": openai_messages(messages), "tools": wires or None})
         if answer is not None:
             return int(answer["count"])
         if self.custom_get_token_ids is not None:
             return super().get_num_tokens_from_messages(messages, tools)
-        self._warn_of_estimates()
+        self._warn_about_estimates()
         return count_tokens_approximately(messages, tools=[*wires] or None)
 
     def fetch_profile(self) -> ModelProfile:
@@ -231,7 +231,7 @@ class ChatModel(Model, BaseChatModel):
         """The same, for asynchronous code."""
         return {**(self.profile or {}), **await self._aserver_profile()}
 
-    def _chat(
+    def _create_chat_call(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> Call:
         if isinstance(choice := kwargs.get("tool_choice"), str | bool) and (tools := kwargs.get("tools")):
@@ -239,18 +239,18 @@ class ChatModel(Model, BaseChatModel):
                 **kwargs,
                 "tool_choice": _choice(choice, [tool.get("function", {}).get("name") for tool in tools]),
             }
-        return self._call({"messages": openai_messages(messages, reasoning=True)}, stop, kwargs, stream=stream)
+        return self._build_call({"messages": openai_messages(messages, reasoning=True)}, stop, kwargs, stream=stream)
 
-    def _with_history(self, spoken: Dialect, question: Mapping[str, Any]) -> Dialect:
-        if not has_assistant_messages(question.get("messages")):
-            return spoken
-        return ReasoningHistory(spoken, self.send_reasoning, self.service.reasoning_rules)
+    def _with_history(self, dialect: Dialect, params: Mapping[str, Any]) -> Dialect:
+        if not has_assistant_messages(params.get("messages")):
+            return dialect
+        return ReasoningHistory(dialect, self.send_reasoning, self.service.reasoning_rules)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """What the cache goes by: core's own, and all that an answer depends on but is not serialized."""
         return f"{super()._get_llm_string(stop, **hide_headers(kwargs))}---{self._identifying_params}"
 
-    def _asked(self, kwargs: dict[str, Any]) -> str:
+    def _model_name(self, kwargs: dict[str, Any]) -> str:
         """The model that is asked."""
         return str(kwargs.get("model") or self.model)
 
@@ -260,7 +260,7 @@ class ChatModel(Model, BaseChatModel):
 
     @property
     def _llm_type(self) -> str:
-        return f"{self.provider}_chat"
+        return f"{self.provider}_create_chat_call"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
@@ -280,7 +280,7 @@ def _choice(choice: str | bool | dict[str, Any] | None, names: list[str]) -> str
     return choice if isinstance(choice, dict) else None
 
 
-class ChatOCIModelDeployment(OnOCIModelDeployment, ChatModel):
+class ChatOCIModelDeployment(OCIModelDeploymentMixin, ChatModel):
     """A chat model on an OCI Data Science model deployment.
 
     A stream that OCI ends with its `StreamFailure` trailer, and every other broken stream, raises; the error carries
@@ -331,7 +331,7 @@ class ChatOCIModelDeployment(OnOCIModelDeployment, ChatModel):
     """
 
 
-class ChatOCIGenAI(OnOCIGenerativeAI, ChatModel):
+class ChatOCIGenAI(OCIGenerativeAIMixin, ChatModel):
     """A chat model of OCI Generative AI: Cohere, Meta, xAI, OpenAI, Google, Mistral, on demand or dedicated.
 
     The model's name decides which of the service's formats is spoken (`api_format=` to say it). Errors, streaming and
@@ -346,7 +346,7 @@ class ChatOCIGenAI(OnOCIGenerativeAI, ChatModel):
     """
 
 
-class ChatSagemakerEndpoint(OnSageMaker, ChatModel):
+class ChatSagemakerEndpoint(SageMakerMixin, ChatModel):
     """A chat model on an Amazon SageMaker endpoint: vLLM, SGLang, TGI, LMI, JumpStart, found out by itself.
 
     Exceptions inside the event stream raise, with what was received; see `ChatOCIModelDeployment`. Needs
@@ -357,7 +357,7 @@ class ChatSagemakerEndpoint(OnSageMaker, ChatModel):
     """
 
 
-class ChatModelArts(OnModelArts, ChatModel):
+class ChatModelArts(ModelArtsMixin, ChatModel):
     """A chat model on a Huawei ModelArts real-time service, over HTTPS or a WebSocket, or on MaaS.
 
     Instantiate:
@@ -369,5 +369,5 @@ class ChatModelArts(OnModelArts, ChatModel):
 
 _ALL = (ChatOCIModelDeployment, ChatOCIGenAI, ChatSagemakerEndpoint, ChatModelArts)
 for _model in _ALL:
-    register(_model.provider)
-loadable(*_ALL)
+    register_provider(_model.provider)
+register_loadable(*_ALL)

@@ -7,7 +7,7 @@ or langchain-community: there each field is sent, its default too, and so it is 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
-from langchain_mdstream._loading import loadable
+from langchain_mdstream._registration import register_loadable
 from langchain_mdstream.chat_models import ChatOCIModelDeployment
 from langchain_mdstream.llms import OCIModelDeploymentLLM
 from mdstream_core import Call, OCIModelDeployment
@@ -39,7 +39,7 @@ _VLLM_TEXT = (
 )
 
 
-def _with(model: Any, known: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def _merge_parameters(model: Any, known: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """What every model sends, and the further fields of this one."""
     return {**known, **{name: value for name in names if (value := getattr(model, name)) is not None}}
 
@@ -97,7 +97,7 @@ class ChatOCIModelDeploymentVLLM(ChatOCIModelDeployment):
     """A Jinja template in place of the model's own."""
 
     def _parameters(self) -> dict[str, Any]:
-        return _with(self, super()._parameters(), _VLLM_CHAT)
+        return _merge_parameters(self, super()._parameters(), _VLLM_CHAT)
 
 
 class ChatOCIModelDeploymentTGI(ChatOCIModelDeployment):
@@ -119,7 +119,7 @@ class ChatOCIModelDeploymentTGI(ChatOCIModelDeployment):
     """How much more likely a token is made, by its id."""
 
     def _parameters(self) -> dict[str, Any]:
-        return _with(self, super()._parameters(), _TGI_CHAT)
+        return _merge_parameters(self, super()._parameters(), _TGI_CHAT)
 
 
 class OCIModelDeploymentVLLM(OCIModelDeploymentLLM):
@@ -155,7 +155,7 @@ class OCIModelDeploymentVLLM(OCIModelDeploymentLLM):
     aliases: ClassVar[Mapping[str, str]] = {**OCIModelDeploymentLLM.aliases, "p": "top_p", "k": "top_k"}
 
     def _parameters(self) -> dict[str, Any]:
-        return _with(self, super()._parameters(), _VLLM_TEXT)
+        return _merge_parameters(self, super()._parameters(), _VLLM_TEXT)
 
 
 class OCIModelDeploymentTGI(OCIModelDeploymentLLM):
@@ -196,9 +196,9 @@ class OCIModelDeploymentTGI(OCIModelDeploymentLLM):
 
     def _parameters(self) -> dict[str, Any]:
         """What was given, and of the defaults those that the format knows. Greedy is without a temperature."""
-        fields = {**super()._parameters(), **{name: getattr(self, name) for name in _OF_FORMATS}}
-        unsaid = _OF_FORMATS.keys() - self.model_fields_set
-        foreign = {name for name in unsaid if self.api not in _OF_FORMATS[name]}
+        fields = {**super()._parameters(), **{name: getattr(self, name) for name in _FIELDS_BY_FORMAT}}
+        unsaid = _FIELDS_BY_FORMAT.keys() - self.model_fields_set
+        foreign = {name for name in unsaid if self.api not in _FIELDS_BY_FORMAT[name]}
         if self.top_k is not None and self.top_k < 1:
             foreign.add("top_k")
         if self.do_sample is False:
@@ -208,25 +208,29 @@ class OCIModelDeploymentTGI(OCIModelDeploymentLLM):
     def to_json(self) -> Any:
         """Serialize without defaults that were not set: a loaded model would send them to every format."""
         serialized: dict[str, Any] = dict(super().to_json())
-        unsaid = _OF_FORMATS.keys() - self.model_fields_set
+        unsaid = _FIELDS_BY_FORMAT.keys() - self.model_fields_set
         given = {name: value for name, value in serialized.get("kwargs", {}).items() if name not in unsaid}
         return {**serialized, "kwargs": given} if given else serialized
 
-    def _speaks(self, model: str) -> str:
-        return "tgi" if self.api == _GENERATE else super()._speaks(model)
+    def _default_dialect(self, model: str) -> str:
+        return "tgi" if self.api == _GENERATE else super()._default_dialect(model)
 
-    def _ask(self, question: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, stream: bool) -> Call:
+    def _create_call(
+        self, params: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, stream: bool
+    ) -> Call:
         """TGI's own format has a path for each way to answer; a bare endpoint is told which."""
-        chosen = self.route is not None or "route" in self.default_headers or OCIModelDeployment(self.endpoint).suffix
+        chosen = (
+            self.route is not None or "route" in self.default_headers or OCIModelDeployment(self.endpoint).path_suffix
+        )
         if self.api == _GENERATE and not chosen:
             headers = {"route": "/generate_stream" if stream else _GENERATE, **(headers or {})}
-        return super()._ask(question, headers, stream=stream)
+        return super()._create_call(params, headers, stream=stream)
 
 
 _GENERATE, _COMPLETIONS = "/generate", "/v1/completions"
 
 #: To which of TGI's formats the default of a field belongs.
-_OF_FORMATS: Mapping[str, tuple[str, ...]] = {
+_FIELDS_BY_FORMAT: Mapping[str, tuple[str, ...]] = {
     "frequency_penalty": (_COMPLETIONS,),
     "repetition_penalty": (_COMPLETIONS,),
     "suffix": (_COMPLETIONS,),
@@ -237,7 +241,7 @@ _OF_FORMATS: Mapping[str, tuple[str, ...]] = {
     "return_full_text": (_GENERATE,),
 }
 
-loadable(
+register_loadable(
     ChatOCIModelDeploymentVLLM,
     ChatOCIModelDeploymentTGI,
     OCIModelDeploymentVLLM,

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal, Self
 from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict, model_validator
 
-from langchain_mdstream._endpoint import Endpoint, Kind, not_of_a_call
-from langchain_mdstream._errors import langchain_errors
-from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
-from mdstream_core import ListDialect, Reply, data_uri, embedding_dialect, progress
+from langchain_mdstream._connection_fields import ConnectionFields, ModelKind, reject_connection_options
+from langchain_mdstream._errors import map_errors
+from langchain_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
+from mdstream_core import ListDialect, ModelResponse, data_uri, embedding_dialect, progress_bar
 
 InputType = Literal["document", "query"]
 
@@ -19,7 +19,7 @@ InputType = Literal["document", "query"]
 Image = str | bytes | Path
 
 
-class EmbeddingModel(Endpoint, Embeddings):
+class EmbeddingModel(ConnectionFields, Embeddings):
     """An embedding model on any platform: what differs is where it is asked.
 
     A list of any length is cut into requests that the service takes, a few of which are under way at once; the vectors
@@ -44,9 +44,9 @@ class EmbeddingModel(Endpoint, Embeddings):
     show_progress_bar: bool = False
     """Whether `embed_documents` shows a bar, with tqdm."""
 
-    kind: ClassVar[Kind] = "embeddings"
+    model_kind: ClassVar[ModelKind] = "embeddings"
     aliases: ClassVar[Mapping[str, str]] = {
-        **Endpoint.aliases,
+        **ConnectionFields.aliases,
         "chunk_size": "batch_size",
         "output_dimensions": "dimensions",
     }
@@ -90,7 +90,7 @@ class EmbeddingModel(Endpoint, Embeddings):
 
     def embed(
         self, texts: Sequence[str], input_type: str = "document", *, chunk_size: int | None = None, **kwargs: Any
-    ) -> Reply:
+    ) -> ModelResponse:
         """The vectors with what is known of them: `reply.embeddings`, `reply.usage`, `reply.served.model`.
 
         Args:
@@ -99,48 +99,48 @@ class EmbeddingModel(Endpoint, Embeddings):
             chunk_size: Texts of one request, this time.
             kwargs: Further fields of the requests.
         """
-        return self._gathered(texts, self._question(input_type, kwargs), chunk_size or self.batch_size)
+        return self._gather(texts, self._build_params(input_type, kwargs), chunk_size or self.batch_size)
 
     async def aembed(
         self, texts: Sequence[str], input_type: str = "document", *, chunk_size: int | None = None, **kwargs: Any
-    ) -> Reply:
+    ) -> ModelResponse:
         """The same, for asynchronous code."""
-        return await self._agathered(texts, self._question(input_type, kwargs), chunk_size or self.batch_size)
+        return await self._agather(texts, self._build_params(input_type, kwargs), chunk_size or self.batch_size)
 
-    def _gathered(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> Reply:
-        with langchain_errors(), self._bar(len(inputs)) as told:
+    def _gather(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> ModelResponse:
+        with map_errors(), self._progress_bar(len(inputs)) as told:
             return self.service.gather(
-                self._embedding_dialect(question),
-                question,
+                self._embedding_dialect(params),
+                params,
                 inputs,
                 batch_size=batch_size,
-                at_once=self.max_concurrency,
-                told=told,
+                max_concurrency=self.max_concurrency,
+                on_progress=told,
             )
 
-    async def _agathered(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> Reply:
-        await self._ready()
-        with langchain_errors(), self._bar(len(inputs)) as told:
+    async def _agather(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> ModelResponse:
+        await self._prepare_service()
+        with map_errors(), self._progress_bar(len(inputs)) as told:
             return await self.service.agather(
-                self._embedding_dialect(question),
-                question,
+                self._embedding_dialect(params),
+                params,
                 inputs,
                 batch_size=batch_size,
-                at_once=self.max_concurrency,
-                told=told,
+                max_concurrency=self.max_concurrency,
+                on_progress=told,
             )
 
-    def _bar(self, count: int) -> AbstractContextManager[Callable[[int], object]]:
-        return progress(count, "Embedding", shown=self.show_progress_bar and count > 1)
+    def _progress_bar(self, count: int) -> AbstractContextManager[Callable[[int], object]]:
+        return progress_bar(count, "Embedding", enabled=self.show_progress_bar and count > 1)
 
-    def _question(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _build_params(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:
         kwargs = {self.aliases.get(name, name): value for name, value in kwargs.items()}
-        not_of_a_call(kwargs)
+        reject_connection_options(kwargs)
         said = {"model": self.model or None, "dimensions": self.dimensions, "input_type": input_type}
         return {**said, **self.model_kwargs, **kwargs, **(self.extra_body or {})}
 
-    def _embedding_dialect(self, question: Mapping[str, Any]) -> ListDialect:
-        return embedding_dialect(self.dialect or self._speaks(str(question.get("model") or "")))
+    def _embedding_dialect(self, params: Mapping[str, Any]) -> ListDialect:
+        return embedding_dialect(self.dialect or self._default_dialect(str(params.get("model") or "")))
 
     @model_validator(mode="after")
     def _mdstream_dialect(self) -> Self:
@@ -148,11 +148,11 @@ class EmbeddingModel(Endpoint, Embeddings):
         return self
 
 
-def _vectors(reply: Reply) -> list[list[float]]:
-    return [one.vector for one in reply.embeddings]
+def _vectors(response: ModelResponse) -> list[list[float]]:
+    return [one.vector for one in response.embeddings]
 
 
-class OCIModelDeploymentEmbeddings(OnOCIModelDeployment, EmbeddingModel):
+class OCIModelDeploymentEmbeddings(OCIModelDeploymentMixin, EmbeddingModel):
     """Embeddings of an OCI Data Science model deployment: vLLM, llama.cpp, infinity (`/v1/embeddings`), or TEI.
 
     Numbers travel as base64 where the server knows how. TEI's own form is `dialect="tei-embeddings"`.
@@ -165,15 +165,15 @@ class OCIModelDeploymentEmbeddings(OnOCIModelDeployment, EmbeddingModel):
     """
 
     @classmethod
-    def _understood(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _translate_aliases(cls, values: dict[str, Any]) -> dict[str, Any]:
         """langchain-oci's `endpoint_kwargs`, which go to `requests.post` there, as our fields."""
         given = values.pop("endpoint_kwargs", None) or {}
-        if unknown := given.keys() - _OF_REQUESTS.keys():
+        if unknown := given.keys() - _REQUESTS_OPTIONS.keys():
             raise ValueError(
                 f"endpoint_kwargs: {', '.join(sorted(unknown))} cannot be said there; known are "
-                f"{', '.join(_OF_REQUESTS)}: the rest are fields, such as proxy and http_client"
+                f"{', '.join(_REQUESTS_OPTIONS)}: the rest are fields, such as proxy and http_client"
             )
-        told = {_OF_REQUESTS[name]: value for name, value in given.items()}
+        told = {_REQUESTS_OPTIONS[name]: value for name, value in given.items()}
         return {**values, **{name: value for name, value in told.items() if values.get(name) is None}}
 
 
@@ -181,10 +181,10 @@ class OCIModelDeploymentEmbeddings(OnOCIModelDeployment, EmbeddingModel):
 OCIModelDeploymentEndpointEmbeddings = OCIModelDeploymentEmbeddings
 
 #: Arguments of `requests.post` by our names.
-_OF_REQUESTS = {"headers": "default_headers", "timeout": "timeout", "verify": "verify"}
+_REQUESTS_OPTIONS = {"headers": "default_headers", "timeout": "timeout", "verify": "verify"}
 
 
-class OCIGenAIEmbeddings(OnOCIGenerativeAI, EmbeddingModel):
+class OCIGenAIEmbeddings(OCIGenerativeAIMixin, EmbeddingModel):
     """Embeddings of OCI Generative AI, 96 texts to a request, told apart as queries and documents; and of images.
 
     Example:
@@ -215,12 +215,12 @@ class OCIGenAIEmbeddings(OnOCIGenerativeAI, EmbeddingModel):
     def embed_images(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
         """One vector for each image. The service takes one image a request."""
         uris = [data_uri(image, mime_type) for image in images]
-        return _vectors(self._gathered(uris, self._question("IMAGE", {}), 1))
+        return _vectors(self._gather(uris, self._build_params("IMAGE", {}), 1))
 
     async def aembed_images(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
         """One vector for each image, without a thread."""
         uris = [data_uri(image, mime_type) for image in images]
-        return _vectors(await self._agathered(uris, self._question("IMAGE", {}), 1))
+        return _vectors(await self._agather(uris, self._build_params("IMAGE", {}), 1))
 
     def embed_image_batch(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
         """The same as `embed_images`, under langchain-oci's name."""
@@ -230,13 +230,13 @@ class OCIGenAIEmbeddings(OnOCIGenerativeAI, EmbeddingModel):
         """The same as `aembed_images`, under langchain-oci's name."""
         return await self.aembed_images(images, mime_type)
 
-    def _question(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _build_params(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:
         is_text = input_type != "IMAGE"
         kind = self.input_type if self.input_type and is_text else input_type
-        return super()._question(kind, {"truncate": self.truncate if is_text else None, **kwargs})
+        return super()._build_params(kind, {"truncate": self.truncate if is_text else None, **kwargs})
 
 
-class SagemakerEndpointEmbeddings(OnSageMaker, EmbeddingModel):
+class SagemakerEndpointEmbeddings(SageMakerMixin, EmbeddingModel):
     """Embeddings of an Amazon SageMaker endpoint: TEI, LMI, Hugging Face's toolkit, vLLM, or JumpStart.
 
     The request has `inputs`, and, where the container rejects that, `input` (vLLM) or `text_inputs` (JumpStart);
@@ -246,15 +246,15 @@ class SagemakerEndpointEmbeddings(OnSageMaker, EmbeddingModel):
         >>> embeddings = SagemakerEndpointEmbeddings(endpoint_name="my-endpoint", region_name="us-east-1")
     """
 
-    def _embedding_dialect(self, question: Mapping[str, Any]) -> ListDialect:
+    def _embedding_dialect(self, params: Mapping[str, Any]) -> ListDialect:
         if self.content_handler is None:
-            return super()._embedding_dialect(question)
-        spoken: Any = self._spoken(question, stream=False)
+            return super()._embedding_dialect(params)
+        spoken: Any = self._resolve_dialect(params, stream=False)
         handled: ListDialect = spoken
         return handled
 
 
-class ModelArtsEmbeddings(OnModelArts, EmbeddingModel):
+class ModelArtsEmbeddings(ModelArtsMixin, EmbeddingModel):
     """Embeddings of a Huawei ModelArts real-time service, or of MaaS.
 
     Example:

@@ -13,37 +13,37 @@ from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from pydantic import ConfigDict
 
-from langchain_mdstream._call_headers import hides_headers
-from langchain_mdstream._endpoint import Kind
-from langchain_mdstream._errors import langchain_errors
-from langchain_mdstream._loading import loadable
-from langchain_mdstream._model import Model
-from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
-from langchain_mdstream._translate import token_usage
+from langchain_mdstream._call_headers import hide_call_headers
+from langchain_mdstream._connection_fields import ModelKind
+from langchain_mdstream._errors import map_errors
+from langchain_mdstream._generation_fields import GenerationFields
+from langchain_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
+from langchain_mdstream._registration import register_loadable
+from langchain_mdstream._responses import token_usage
 from mdstream_core import (
     Choice,
     Event,
     Finish,
     Logprobs,
+    ModelResponse,
     ReasoningDelta,
     RefusalDelta,
-    Reply,
-    Resumed,
-    Served,
+    ResponseMetadata,
+    StreamResumed,
     TextDelta,
     Usage,
 )
 
 
-@hides_headers
-class CompletionModel(Model, BaseLLM):
+@hide_call_headers
+class CompletionModel(GenerationFields, BaseLLM):
     """A completion model on any platform: what differs is where it is asked."""
 
     # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret. Said here because
     # LangChain's base says otherwise.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    kind: ClassVar[Kind] = "completions"
+    model_kind: ClassVar[ModelKind] = "completions"
 
     def _generate(
         self,
@@ -52,7 +52,7 @@ class CompletionModel(Model, BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        replies = [self._answer(prompt, stop, run_manager, **kwargs) for prompt in prompts]
+        replies = [self._complete(prompt, stop, run_manager, **kwargs) for prompt in prompts]
         return _result(replies)
 
     async def _agenerate(
@@ -62,7 +62,7 @@ class CompletionModel(Model, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        tasks = [asyncio.ensure_future(self._aanswer(prompt, stop, run_manager, **kwargs)) for prompt in prompts]
+        tasks = [asyncio.ensure_future(self._acomplete(prompt, stop, run_manager, **kwargs)) for prompt in prompts]
         try:
             return _result(await asyncio.gather(*tasks))
         finally:  # where one failed, nobody waits for the others: their streams are closed
@@ -77,15 +77,15 @@ class CompletionModel(Model, BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        call = self._call({"prompt": prompt}, stop, kwargs, stream=True)
-        last = _Last()
-        with langchain_errors(), closing(self.service.client.stream(call)) as events:
+        call = self._build_call({"prompt": prompt}, stop, kwargs, stream=True)
+        last = _ChunkBuilder()
+        with map_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
-                if chunk := last.chunk(event):
+                if chunk := last.convert(event):
                     if run_manager:
                         run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
-        yield last.said()
+        yield last.final_info()
 
     async def _astream(
         self,
@@ -94,47 +94,47 @@ class CompletionModel(Model, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        await self._ready()
-        call = self._call({"prompt": prompt}, stop, kwargs, stream=True)
-        last = _Last()
-        with langchain_errors():
+        await self._prepare_service()
+        call = self._build_call({"prompt": prompt}, stop, kwargs, stream=True)
+        last = _ChunkBuilder()
+        with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
                 async for event in events:
-                    if chunk := last.chunk(event):
+                    if chunk := last.convert(event):
                         if run_manager:
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
-        yield last.said()
+        yield last.final_info()
 
-    def _answer(
+    def _complete(
         self, prompt: str, stop: list[str] | None, run_manager: CallbackManagerForLLMRun | None, **kwargs: Any
-    ) -> Reply:
-        listened = self._is_listened_to(run_manager, kwargs)
-        call = self._call({"prompt": prompt}, stop, kwargs, stream=listened)
+    ) -> ModelResponse:
+        listened = self._has_listeners(run_manager, kwargs)
+        call = self._build_call({"prompt": prompt}, stop, kwargs, stream=listened)
         events: list[Event] = []
-        with langchain_errors(), closing(self.service.client.stream(call)) as stream:
+        with map_errors(), closing(self.service.client.stream(call)) as stream:
             for event in stream:
                 events.append(event)
                 if listened and run_manager and isinstance(event, TextDelta):
                     run_manager.on_llm_new_token(event.text, chunk=GenerationChunk(text=event.text))
-        return Reply.of(events)
+        return ModelResponse.from_events(events)
 
-    async def _aanswer(
+    async def _acomplete(
         self, prompt: str, stop: list[str] | None, run_manager: AsyncCallbackManagerForLLMRun | None, **kwargs: Any
-    ) -> Reply:
-        await self._ready()
-        listened = self._is_listened_to(run_manager, kwargs)
-        call = self._call({"prompt": prompt}, stop, kwargs, stream=listened)
+    ) -> ModelResponse:
+        await self._prepare_service()
+        listened = self._has_listeners(run_manager, kwargs)
+        call = self._build_call({"prompt": prompt}, stop, kwargs, stream=listened)
         events: list[Event] = []
-        with langchain_errors():
+        with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as stream:
                 async for event in stream:
                     events.append(event)
                     if listened and run_manager and isinstance(event, TextDelta):
                         await run_manager.on_llm_new_token(event.text, chunk=GenerationChunk(text=event.text))
-        return Reply.of(events)
+        return ModelResponse.from_events(events)
 
-    def _is_listened_to(self, run_manager: Any, kwargs: dict[str, Any]) -> bool:
+    def _has_listeners(self, run_manager: Any, kwargs: dict[str, Any]) -> bool:
         """Whether tokens are wanted while an answer comes: chat models have this in core, completion models do not."""
         if (kwargs.get("n") or self.n or 1) > 1:
             return False  # several answers are not told as one stream
@@ -154,13 +154,13 @@ class CompletionModel(Model, BaseLLM):
         return params
 
 
-class _Last:
+class _ChunkBuilder:
     """Turns events into chunks; what must be said once waits for the last one."""
 
     def __init__(self) -> None:
         self._info: dict[str, Any] = {}
 
-    def chunk(self, event: Event) -> GenerationChunk | None:
+    def convert(self, event: Event) -> GenerationChunk | None:
         match event:
             case TextDelta(text, 0):
                 return GenerationChunk(text=text)
@@ -170,44 +170,46 @@ class _Last:
                 return GenerationChunk(text="", generation_info={"reasoning_content": text})
             case RefusalDelta(text, 0):
                 return GenerationChunk(text="", generation_info={"refusal": text})
-            case Served(model):
+            case ResponseMetadata(model):
                 self._info["model_name"] = model
             case Usage():
                 self._info["token_usage"] = token_usage(event)
             case Finish(reason, 0):
                 self._info["finish_reason"] = reason
-            case Resumed():
+            case StreamResumed():
                 self._info.setdefault("resumed", []).append(asdict(event))
         return None
 
-    def said(self) -> GenerationChunk:
+    def final_info(self) -> GenerationChunk:
         return GenerationChunk(text="", generation_info=self._info)
 
 
-def _result(replies: list[Reply]) -> LLMResult:
-    counts = [token_usage(reply.usage) for reply in replies]
+def _result(replies: list[ModelResponse]) -> LLMResult:
+    counts = [token_usage(response.usage) for response in replies]
     total = {name: sum(count.get(name, 0) for count in counts) for name in (counts[0] if counts else ())}
-    names = [reply.served.model for reply in replies if reply.served.model]
+    names = [response.metadata.model for response in replies if response.metadata.model]
     return LLMResult(
-        generations=[[_generation(choice, reply.resumed) for choice in reply.choices] for reply in replies],
+        generations=[
+            [_generation(choice, response.resumptions) for choice in response.choices] for response in replies
+        ],
         llm_output={"token_usage": total, "model_name": names[0] if names else None},
     )
 
 
-def _generation(choice: Choice, resumed: Sequence[Resumed]) -> Generation:
+def _generation(choice: Choice, resumed: Sequence[StreamResumed]) -> Generation:
     said = {"reasoning_content": choice.reasoning, "refusal": choice.refusal}
     info: dict[str, Any] = {
         "finish_reason": choice.finish_reason,
         **{name: text for name, text in said.items() if text},
     }
     if resumed:
-        info["resumed"] = [asdict(joint) for joint in resumed]
+        info["resumed"] = [asdict(separator) for separator in resumed]
     if choice.logprobs:
         info["logprobs"] = {"content": list(choice.logprobs)}
     return Generation(text=choice.text, generation_info=info)
 
 
-class OCIModelDeploymentLLM(OnOCIModelDeployment, CompletionModel):
+class OCIModelDeploymentLLM(OCIModelDeploymentMixin, CompletionModel):
     """A completion model on an OCI Data Science model deployment.
 
     A broken stream raises, with what was received in `error.partial`; see `ChatOCIModelDeployment`.
@@ -217,7 +219,7 @@ class OCIModelDeploymentLLM(OnOCIModelDeployment, CompletionModel):
     """
 
 
-class OCIGenAI(OnOCIGenerativeAI, CompletionModel):
+class OCIGenAI(OCIGenerativeAIMixin, CompletionModel):
     """A completion model of OCI Generative AI, by the service's older operation `generateText`.
 
     Example:
@@ -227,7 +229,7 @@ class OCIGenAI(OnOCIGenerativeAI, CompletionModel):
     """
 
 
-class SagemakerEndpoint(OnSageMaker, CompletionModel):
+class SagemakerEndpoint(SageMakerMixin, CompletionModel):
     """A completion model on an Amazon SageMaker endpoint.
 
     Example:
@@ -235,7 +237,7 @@ class SagemakerEndpoint(OnSageMaker, CompletionModel):
     """
 
 
-class ModelArtsLLM(OnModelArts, CompletionModel):
+class ModelArtsLLM(ModelArtsMixin, CompletionModel):
     """A completion model on a Huawei ModelArts real-time service, or on MaaS.
 
     Example:
@@ -243,4 +245,4 @@ class ModelArtsLLM(OnModelArts, CompletionModel):
     """
 
 
-loadable(OCIModelDeploymentLLM, OCIGenAI, SagemakerEndpoint, ModelArtsLLM)
+register_loadable(OCIModelDeploymentLLM, OCIGenAI, SagemakerEndpoint, ModelArtsLLM)

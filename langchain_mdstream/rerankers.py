@@ -8,16 +8,16 @@ from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field, model_validator
 
-from langchain_mdstream._endpoint import Endpoint, Kind
-from langchain_mdstream._errors import langchain_errors
-from langchain_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
-from mdstream_core import ListDialect, Reply, ranking_dialect
+from langchain_mdstream._connection_fields import ConnectionFields, ModelKind
+from langchain_mdstream._errors import map_errors
+from langchain_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
+from mdstream_core import ListDialect, ModelResponse, rerank_dialect
 
 #: What can be ranked: a text, a document, or a dictionary with `text`.
 Rankable = str | Document | Mapping[str, Any]
 
 
-class Reranker(Endpoint, BaseDocumentCompressor):
+class Reranker(ConnectionFields, BaseDocumentCompressor):
     """A reranker on any platform: what differs is where it is asked.
 
     More documents than a service takes are sent in several requests, a few at once, and their scores put together:
@@ -39,7 +39,7 @@ class Reranker(Endpoint, BaseDocumentCompressor):
     max_concurrency: int = 4
     """How many requests may be under way, in synchronous code (threads) and asynchronous (tasks)."""
 
-    kind: ClassVar[Kind] = "rerank"
+    model_kind: ClassVar[ModelKind] = "rerank"
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -49,13 +49,13 @@ class Reranker(Endpoint, BaseDocumentCompressor):
         Raises:
             ModelError: The service failed; nothing is ranked by half.
         """
-        return _kept(documents, self.rank(documents, query))
+        return _rank_documents(documents, self.rank(documents, query))
 
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
         """The same, without a thread."""
-        return _kept(documents, await self.arank(documents, query))
+        return _rank_documents(documents, await self.arank(documents, query))
 
     def rerank(self, documents: Sequence[Rankable], query: str, top_n: int | None = None) -> list[dict[str, Any]]:
         """The places and scores of the documents that fit the query best, the best first.
@@ -76,48 +76,48 @@ class Reranker(Endpoint, BaseDocumentCompressor):
         """The same, without a thread."""
         return _scores(await self.arank(documents, query, top_n=top_n))
 
-    def rank(self, documents: Sequence[Rankable], query: str, top_n: int | None = None) -> Reply:
-        """The ranking with what is known of it: `reply.ranking`, `reply.usage`, `reply.served.model`."""
-        with langchain_errors():
-            reply = self.service.gather(
+    def rank(self, documents: Sequence[Rankable], query: str, top_n: int | None = None) -> ModelResponse:
+        """The ranking with what is known of it: `response.ranking`, `response.usage`, `response.served.model`."""
+        with map_errors():
+            response = self.service.gather(
                 self._ranking_dialect(),
-                self._question(query, top_n),
+                self._build_params(query, top_n),
                 [_text(document) for document in documents],
                 batch_size=self.batch_size,
-                at_once=self.max_concurrency,
-                answers=self._most(top_n),
+                max_concurrency=self.max_concurrency,
+                max_results=self._max_results(top_n),
             )
-        return self._good(reply)
+        return self._filter_by_score(response)
 
-    async def arank(self, documents: Sequence[Rankable], query: str, top_n: int | None = None) -> Reply:
+    async def arank(self, documents: Sequence[Rankable], query: str, top_n: int | None = None) -> ModelResponse:
         """The same, without a thread."""
-        await self._ready()
-        with langchain_errors():
-            reply = await self.service.agather(
+        await self._prepare_service()
+        with map_errors():
+            response = await self.service.agather(
                 self._ranking_dialect(),
-                self._question(query, top_n),
+                self._build_params(query, top_n),
                 [_text(document) for document in documents],
                 batch_size=self.batch_size,
-                at_once=self.max_concurrency,
-                answers=self._most(top_n),
+                max_concurrency=self.max_concurrency,
+                max_results=self._max_results(top_n),
             )
-        return self._good(reply)
+        return self._filter_by_score(response)
 
-    def _most(self, top_n: int | None) -> int | None:
+    def _max_results(self, top_n: int | None) -> int | None:
         return self.top_n if top_n is None else top_n
 
-    def _question(self, query: str, top_n: int | None) -> dict[str, Any]:
-        said = {"model": self.model or None, "query": query, "top_n": self._most(top_n)}
+    def _build_params(self, query: str, top_n: int | None) -> dict[str, Any]:
+        said = {"model": self.model or None, "query": query, "top_n": self._max_results(top_n)}
         return {**said, **self.model_kwargs, **(self.extra_body or {})}
 
-    def _good(self, reply: Reply) -> Reply:
+    def _filter_by_score(self, response: ModelResponse) -> ModelResponse:
         """Without what fits too badly."""
         if self.score_threshold is None:
-            return reply
-        return replace(reply, ranking=tuple(one for one in reply.ranking if one.score >= self.score_threshold))
+            return response
+        return replace(response, ranking=tuple(one for one in response.ranking if one.score >= self.score_threshold))
 
     def _ranking_dialect(self) -> ListDialect:
-        return ranking_dialect(self.dialect or self._speaks(self.model))
+        return rerank_dialect(self.dialect or self._default_dialect(self.model))
 
     @model_validator(mode="after")
     def _mdstream_dialect(self) -> Self:
@@ -131,19 +131,19 @@ def _text(document: Rankable) -> str:
     return document if isinstance(document, str) else document.page_content
 
 
-def _scores(reply: Reply) -> list[dict[str, Any]]:
-    return [{"index": one.index, "relevance_score": one.score} for one in reply.ranking]
+def _scores(response: ModelResponse) -> list[dict[str, Any]]:
+    return [{"index": one.index, "relevance_score": one.score} for one in response.ranking]
 
 
-def _kept(documents: Sequence[Document], reply: Reply) -> list[Document]:
-    best = [(documents[one.index], one.score) for one in reply.ranking]
+def _rank_documents(documents: Sequence[Document], response: ModelResponse) -> list[Document]:
+    best = [(documents[one.index], one.score) for one in response.ranking]
     return [
         document.model_copy(update={"metadata": {**document.metadata, "relevance_score": score}})
         for document, score in best
     ]
 
 
-class OCIModelDeploymentRerank(OnOCIModelDeployment, Reranker):
+class OCIModelDeploymentRerank(OCIModelDeploymentMixin, Reranker):
     """A reranker on an OCI Data Science model deployment: vLLM or infinity (`/v1/rerank`).
 
     `dialect="score"` asks vLLM's `/v1/score`, `dialect="tei-rerank"` TEI.
@@ -156,7 +156,7 @@ class OCIModelDeploymentRerank(OnOCIModelDeployment, Reranker):
     """
 
 
-class OCIGenAIRerank(OnOCIGenerativeAI, Reranker):
+class OCIGenAIRerank(OCIGenerativeAIMixin, Reranker):
     """A reranker of OCI Generative AI (`rerankText`).
 
     Example:
@@ -174,12 +174,12 @@ class OCIGenAIRerank(OnOCIGenerativeAI, Reranker):
     max_tokens_per_document: int | None = None
     """How much of a document is read, in tokens; the service's default where it is `None`."""
 
-    def _question(self, query: str, top_n: int | None) -> dict[str, Any]:
+    def _build_params(self, query: str, top_n: int | None) -> dict[str, Any]:
         cut = {name: getattr(self, name) for name in ("max_chunks_per_document", "max_tokens_per_document")}
-        return {**cut, **super()._question(query, top_n)}
+        return {**cut, **super()._build_params(query, top_n)}
 
 
-class SagemakerEndpointRerank(OnSageMaker, Reranker):
+class SagemakerEndpointRerank(SageMakerMixin, Reranker):
     """A reranker on an Amazon SageMaker endpoint: TEI or vLLM, found out by asking; `dialect` says it at once.
 
     Example:
@@ -187,7 +187,7 @@ class SagemakerEndpointRerank(OnSageMaker, Reranker):
     """
 
 
-class ModelArtsRerank(OnModelArts, Reranker):
+class ModelArtsRerank(ModelArtsMixin, Reranker):
     """A reranker on a Huawei ModelArts real-time service, or of MaaS (`/v1/rerank`).
 
     Example:

@@ -14,7 +14,7 @@ if find_spec("llama_index") is None or find_spec("llama_index.core") is None:
     raise MissingExtra("llama-index-core", "llamaindex")
 
 from llamaindex_mdstream._base import MDStreamLLM
-from llamaindex_mdstream._errors import NotAsked, StructuredOutputError
+from llamaindex_mdstream._errors import RequestNotSent, StructuredOutputError
 from llamaindex_mdstream.embeddings import (
     MDStreamEmbedding,
     ModelArtsEmbedding,
@@ -38,13 +38,13 @@ __all__ = [
     "ModelArts",
     "ModelArtsEmbedding",
     "ModelArtsRerank",
-    "NotAsked",
     "OCIDataScience",
     "OCIDataScienceEmbedding",
     "OCIDataScienceRerank",
     "OCIGenAI",
     "OCIGenAIEmbeddings",
     "OCIGenAIRerank",
+    "RequestNotSent",
     "SageMakerEmbedding",
     "SageMakerLLM",
     "SageMakerRerank",

@@ -6,7 +6,7 @@
 | the reader stops early | an exception, `GeneratorExit` | the end, with what had been received |
 | the stream behind a closed one | closed when somebody collects it | closed at once |
 | a chunk that nobody watches | an event is built | none is |
-| there is no credential | a `ValueError`, which engines take for an empty answer | `NotAsked`, which they raise |
+| there is no credential | a `ValueError`, which engines take for an empty answer | `RequestNotSent`, which they raise |
 
 Core counts a call once for each decorated method that it passes through: decorate the public methods only.
 """
@@ -34,9 +34,9 @@ from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.event_handlers import NullEventHandler
 from llama_index_instrumentation.span import active_span_id
 
-from llamaindex_mdstream._errors import heeded
-from llamaindex_mdstream._headers import hidden
-from llamaindex_mdstream._streams import aopened, opened
+from llamaindex_mdstream._errors import map_value_errors
+from llamaindex_mdstream._requests import hide_headers
+from llamaindex_mdstream._streams import astart_generator, start_generator
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,20 +46,20 @@ _dispatcher = get_dispatcher("llama_index.core.llms.callbacks")
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _CallKind:
     """A chat or a completion, in the words of the callbacks."""
 
     trace: str
-    asked: str
-    asked_key: str
-    answered_key: str
+    input_field: str
+    input_key: str
+    output_key: str
     start: Any
     progress: Any
     end: Any
-    nothing: Callable[[], Any]
+    empty_response: Callable[[], Any]
 
 
-_CHAT = _Kind(
+_CHAT = _CallKind(
     "chat",
     "messages",
     EventPayload.MESSAGES,
@@ -69,7 +69,7 @@ _CHAT = _Kind(
     LLMChatEndEvent,
     lambda: None,
 )
-_COMPLETION = _Kind(
+_COMPLETION = _CallKind(
     "completion",
     "prompt",
     EventPayload.PROMPT,
@@ -81,88 +81,88 @@ _COMPLETION = _Kind(
 )
 
 
-class _Told:
+class _CallObserver:
     """One call, and what is told of it."""
 
-    def __init__(self, kind: _Kind, llm: Any, question: Any, options: dict[str, Any]) -> None:
+    def __init__(self, kind: _CallKind, llm: Any, inputs: Any, options: dict[str, Any]) -> None:
         if not isinstance(llm.callback_manager, CallbackManager):
             llm.callback_manager = CallbackManager()
         self.manager: CallbackManager = llm.callback_manager
         self.kind = kind
-        self.question = question
+        self.inputs = inputs
         self.span_id = active_span_id.get()
         self.last: Any = None
         self._llm = llm
         self._options = options
         self._event_id = ""
 
-    def asked(self) -> None:
+    def on_start(self) -> None:
         """The question is about to be sent."""
         model, more = self._llm.to_payload(), self._options
-        event = self.kind.start(**self._named, model_dict=model, additional_kwargs=more, span_id=self.span_id)
+        event = self.kind.start(**self._input_kwargs, model_dict=model, additional_kwargs=more, span_id=self.span_id)
         _dispatcher.event(event)
         said: dict[str, Any] = {EventPayload.ADDITIONAL_KWARGS: more, EventPayload.SERIALIZED: model}
-        payload = {self.kind.asked_key: self.question, **said}
+        payload = {self.kind.input_key: self.inputs, **said}
         self._event_id = self.manager.on_event_start(CBEventType.LLM, payload=payload)
 
     @property
-    def _named(self) -> dict[str, Any]:
-        return {self.kind.asked: self.question}
+    def _input_kwargs(self) -> dict[str, Any]:
+        return {self.kind.input_field: self.inputs}
 
-    def progress(self, response: Any) -> None:
+    def on_progress(self, response: Any) -> None:
         """A chunk came."""
         self.last = response
-        if heard():
-            _dispatcher.event(self.kind.progress(**self._named, response=response, span_id=self.span_id))
+        if has_listeners():
+            _dispatcher.event(self.kind.progress(**self._input_kwargs, response=response, span_id=self.span_id))
 
-    def ended(self, response: Any) -> None:
+    def on_end(self, response: Any) -> None:
         """The answer is whole, or its reader has enough."""
-        answered = {self.kind.asked_key: self.question, self.kind.answered_key: response}
+        answered = {self.kind.input_key: self.inputs, self.kind.output_key: response}
         self.manager.on_event_end(CBEventType.LLM, payload=answered, event_id=self._event_id)
-        response = self.kind.nothing() if response is None else response
-        _dispatcher.event(self.kind.end(**self._named, response=response, span_id=self.span_id))
+        response = self.kind.empty_response() if response is None else response
+        _dispatcher.event(self.kind.end(**self._input_kwargs, response=response, span_id=self.span_id))
 
-    def failed(self, error: BaseException) -> None:
+    def on_error(self, error: BaseException) -> None:
         """There is no whole answer."""
         payload: dict[str, Any] = {EventPayload.EXCEPTION: error}
         partial = getattr(error, "partial_response", None) or self.last
         if partial is not None:
-            payload |= {self.kind.asked_key: self.question, self.kind.answered_key: partial}
+            payload |= {self.kind.input_key: self.inputs, self.kind.output_key: partial}
         self.manager.on_event_end(CBEventType.LLM, payload=payload, event_id=self._event_id)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asking:
+class _RequestScope:
     """From the question until the method returns."""
 
-    told: _Told
+    observer: _CallObserver
 
     def __enter__(self) -> None:
-        self.told.asked()
+        self.observer.on_start()
 
     def __exit__(self, _: Any, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is not None:
-            self.told.failed(error)
+            self.observer.on_error(error)
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _StreamScope:
     """From there until the stream has ended, one way or another."""
 
-    told: _Told
+    observer: _CallObserver
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _: Any, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None or isinstance(error, GeneratorExit):
-            self.told.ended(self.told.last)
+            self.observer.on_end(self.observer.last)
             return
-        self.told.failed(error)
-        _dispatcher.event(ExceptionEvent(exception=error, span_id=self.told.span_id))
+        self.observer.on_error(error)
+        _dispatcher.event(ExceptionEvent(exception=error, span_id=self.observer.span_id))
 
 
-def heard() -> bool:
+def has_listeners() -> bool:
     """Whether any handler listens to the dispatcher's events. The handler that core begins with does nothing."""
     at: Any = _dispatcher
     while at is not None:
@@ -173,87 +173,87 @@ def heard() -> bool:
     return False
 
 
-def told_as_chat(method: Callable[P, T]) -> Callable[P, T]:
+def observe_chat(method: Callable[P, T]) -> Callable[P, T]:
     """Decorate a public method that takes `messages`, as `llama_index.core.llms.callbacks.llm_chat_callback()` does.
 
     Args:
         method: A method of an LLM, with `async def` or without, which returns a response or a generator of them.
     """
-    return _told(_CHAT, method)
+    return _observe(_CHAT, method)
 
 
-def told_as_completion(method: Callable[P, T]) -> Callable[P, T]:
+def observe_completion(method: Callable[P, T]) -> Callable[P, T]:
     """The same for a public method that takes a `prompt`, as core's `llm_completion_callback()`."""
-    return _told(_COMPLETION, method)
+    return _observe(_COMPLETION, method)
 
 
-def _told(kind: _Kind, method: Callable[P, T]) -> Callable[P, T]:
+def _observe(kind: _CallKind, method: Callable[P, T]) -> Callable[P, T]:
     if inspect.iscoroutinefunction(method):
-        return cast(Callable[P, T], _awaited(kind, method))
-    return cast(Callable[P, T], _plain(kind, method))
+        return cast(Callable[P, T], _observe_async(kind, method))
+    return cast(Callable[P, T], _observe_sync(kind, method))
 
 
-def _plain(kind: _Kind, method: Callable[..., Any]) -> Callable[..., Any]:
-    question = _question(kind, method)
+def _observe_sync(kind: _CallKind, method: Callable[..., Any]) -> Callable[..., Any]:
+    question = _input_getter(kind, method)
 
     @functools.wraps(method)
     def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
-        told = _Told(kind, llm, *question(llm, *args, **kwargs))
-        with told.manager.as_trace(kind.trace):
-            with _Asking(told), heeded():
+        observer = _CallObserver(kind, llm, *question(llm, *args, **kwargs))
+        with observer.manager.as_trace(kind.trace):
+            with _RequestScope(observer), map_value_errors():
                 if llm.rate_limiter is not None:
                     llm.rate_limiter.acquire()
                 answer = method(llm, *args, **kwargs)
             if isinstance(answer, Generator):
-                return opened(_read(told, answer))
-            told.ended(answer)
+                return start_generator(_observe_stream(observer, answer))
+            observer.on_end(answer)
             return answer
 
     return call
 
 
-def _awaited(kind: _Kind, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    question = _question(kind, method)
+def _observe_async(kind: _CallKind, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    question = _input_getter(kind, method)
 
     @functools.wraps(method)
     async def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
-        told = _Told(kind, llm, *question(llm, *args, **kwargs))
-        with told.manager.as_trace(kind.trace):
-            with _Asking(told), heeded():
+        observer = _CallObserver(kind, llm, *question(llm, *args, **kwargs))
+        with observer.manager.as_trace(kind.trace):
+            with _RequestScope(observer), map_value_errors():
                 if llm.rate_limiter is not None:
                     await llm.rate_limiter.async_acquire()
                 answer = await method(llm, *args, **kwargs)
             if isinstance(answer, AsyncGenerator):
-                return await aopened(_aread(told, answer))
-            told.ended(answer)
+                return await astart_generator(_observe_astream(observer, answer))
+            observer.on_end(answer)
             return answer
 
     return call
 
 
-def _read(told: _Told, responses: Generator[T]) -> Generator[T | None]:
-    with _Reading(told), closing(responses):
+def _observe_stream(observer: _CallObserver, responses: Generator[T]) -> Generator[T | None]:
+    with _StreamScope(observer), closing(responses):
         yield None
         for response in responses:
-            told.progress(response)
+            observer.on_progress(response)
             yield response
 
 
-async def _aread(told: _Told, responses: AsyncGenerator[T]) -> AsyncGenerator[T | None]:
-    with _Reading(told):
+async def _observe_astream(observer: _CallObserver, responses: AsyncGenerator[T]) -> AsyncGenerator[T | None]:
+    with _StreamScope(observer):
         async with aclosing(responses):
             yield None
             async for response in responses:
-                told.progress(response)
+                observer.on_progress(response)
                 yield response
 
 
-def _question(kind: _Kind, method: Callable[..., Any]) -> Callable[..., tuple[Any, dict[str, Any]]]:
+def _input_getter(kind: _CallKind, method: Callable[..., Any]) -> Callable[..., tuple[Any, dict[str, Any]]]:
     """A function from a call's arguments to the question and the options beside it."""
     signature = inspect.signature(method)
 
-    def taken_apart(*args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+    def get_inputs(*args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         given = signature.bind(*args, **kwargs).arguments
-        return given[kind.asked], hidden(given.get("kwargs", {}))
+        return given[kind.input_field], hide_headers(given.get("kwargs", {}))
 
-    return taken_apart
+    return get_inputs

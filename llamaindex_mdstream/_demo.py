@@ -33,12 +33,12 @@ MODELS: dict[str, Callable[[Any], MDStreamLLM]] = {
 }
 
 
-class _Listener(BaseCallbackHandler):
+class _EndListener(BaseCallbackHandler):
     """Keeps what the end of an LLM event is told."""
 
     def __init__(self) -> None:
         super().__init__([], [])
-        self.told = "nothing"
+        self.payload = "nothing"
 
     def on_event_start(self, event_type: CBEventType, *_: Any, **__: Any) -> str:
         """Nothing to keep."""
@@ -47,7 +47,7 @@ class _Listener(BaseCallbackHandler):
     def on_event_end(self, event_type: CBEventType, payload: dict[str, Any] | None = None, *_: Any, **__: Any) -> None:
         """Keep it."""
         if payload and (error := payload.get(EventPayload.EXCEPTION)):
-            self.told = f"{type(error).__name__}, and the partial {payload[EventPayload.RESPONSE].message.content!r}"
+            self.payload = f"{type(error).__name__}, and the partial {payload[EventPayload.RESPONSE].message.content!r}"
 
     def start_trace(self, trace_id: str | None = None) -> None:
         """Not used."""
@@ -60,33 +60,33 @@ def stream(model: MDStreamLLM, terminal: Any) -> None:
     """A whole answer, token by token."""
     terminal.label("stream_chat")
     for response in model.stream_chat(QUESTION):
-        terminal.token(response.delta or "")
-    terminal.end()
+        terminal.write_token(response.delta or "")
+    terminal.finish()
 
 
 async def astream(model: MDStreamLLM, terminal: Any) -> None:
     """The same, asynchronously."""
     terminal.label("astream_chat")
     async for response in await model.astream_chat(QUESTION):
-        terminal.token(response.delta or "")
-    terminal.end()
+        terminal.write_token(response.delta or "")
+    terminal.finish()
     await model.aclose()
 
 
 def failure(model: MDStreamLLM, terminal: Any) -> None:
     """An answer that the service breaks off."""
-    listener = _Listener()
+    listener = _EndListener()
     model.callback_manager = CallbackManager([listener])
     terminal.label("stream_chat")
     try:
         for response in model.stream_chat(QUESTION):
-            terminal.token(response.delta or "")
+            terminal.write_token(response.delta or "")
     except MDStreamError as error:
-        terminal.broken()
+        terminal.fail()
         terminal.line("error", f"{type(error).__name__}: {error}", "red")
         terminal.line("code", str(error.code))
         terminal.line("request id", str(error.request_id))
         terminal.line("partial", repr(error.partial.text if error.partial else ""))
-        terminal.line("on_event_end", listener.told)
+        terminal.line("on_event_end", listener.payload)
     else:
         terminal.line("error", "the broken stream was taken for a whole one", "red")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from mdstream_core import MDStreamError
 
 
-class NotAsked(MDStreamError):
+class RequestNotSent(MDStreamError):
     """The question was never sent: there is no credential, or a field or a message cannot be said to the service."""
 
 
@@ -19,11 +19,11 @@ class StructuredOutputError(MDStreamError):
 
 
 @contextmanager
-def heeded() -> Iterator[None]:
+def map_value_errors() -> Iterator[None]:
     """Turn these into an error that nobody takes for an empty answer: of their own family, where they have one."""
     try:
         yield
     except (ValueError, TypeError) as error:
         families = (kind for kind in type(error).__mro__ if issubclass(kind, MDStreamError))
-        kind = next((family for family in families if not issubclass(family, ValueError)), NotAsked)
+        kind = next((family for family in families if not issubclass(family, ValueError)), RequestNotSent)
         raise kind(str(error)) from error

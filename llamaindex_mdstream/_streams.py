@@ -6,7 +6,7 @@ from typing import TypeVar, cast
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 
-from llamaindex_mdstream._answer import Answer
+from llamaindex_mdstream._responses import ResponseBuilder
 from mdstream_core import Event, MDStreamError
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
@@ -14,58 +14,58 @@ T = TypeVar("T")
 
 
 @contextmanager
-def partial_kept(answer: Answer[R]) -> Iterator[None]:
+def attach_partial_response(builder: ResponseBuilder[R]) -> Iterator[None]:
     """Hang what there was of an answer on the error that ended it, as `partial_response`."""
     try:
         yield
     except MDStreamError as error:
         if error.partial is not None:
-            vars(error)["partial_response"] = answer.partial(error.partial, error)
+            vars(error)["partial_response"] = builder.partial_response(error.partial, error)
         raise
 
 
-def responses(events: Generator[Event], answer: Answer[R]) -> Generator[R]:
+def stream_responses(events: Generator[Event], builder: ResponseBuilder[R]) -> Generator[R]:
     """The responses of a stream whose first event has come: an error until then is raised here and now."""
-    return opened(_responses(events, answer))
+    return start_generator(_responses(events, builder))
 
 
-async def aresponses(events: AsyncGenerator[Event], answer: Answer[R]) -> AsyncGenerator[R]:
+async def astream_responses(events: AsyncGenerator[Event], builder: ResponseBuilder[R]) -> AsyncGenerator[R]:
     """The same, awaited."""
-    return await aopened(_aresponses(events, answer))
+    return await astart_generator(_aresponses(events, builder))
 
 
-def opened(stream: Generator[T | None]) -> Generator[T]:
+def start_generator(stream: Generator[T | None]) -> Generator[T]:
     """Run a generator up to its first `yield`, which must say `None`: from then on closing it runs its `finally`."""
     next(stream)
     return cast(Generator[T], stream)
 
 
-async def aopened(stream: AsyncGenerator[T | None]) -> AsyncGenerator[T]:
+async def astart_generator(stream: AsyncGenerator[T | None]) -> AsyncGenerator[T]:
     """The same, awaited."""
     await anext(stream)
     return cast(AsyncGenerator[T], stream)
 
 
-def _responses(events: Generator[Event], answer: Answer[R]) -> Generator[R | None]:
-    with partial_kept(answer), closing(events):
-        first = answer.take(next(events))
+def _responses(events: Generator[Event], builder: ResponseBuilder[R]) -> Generator[R | None]:
+    with attach_partial_response(builder), closing(events):
+        first = builder.add_event(next(events))
         yield None
         if first is not None:
             yield first
         for event in events:
-            if (response := answer.take(event)) is not None:
+            if (response := builder.add_event(event)) is not None:
                 yield response
-        yield answer.last()
+        yield builder.final_response()
 
 
-async def _aresponses(events: AsyncGenerator[Event], answer: Answer[R]) -> AsyncGenerator[R | None]:
-    with partial_kept(answer):
+async def _aresponses(events: AsyncGenerator[Event], builder: ResponseBuilder[R]) -> AsyncGenerator[R | None]:
+    with attach_partial_response(builder):
         async with aclosing(events):
-            first = answer.take(await anext(events))
+            first = builder.add_event(await anext(events))
             yield None
             if first is not None:
                 yield first
             async for event in events:
-                if (response := answer.take(event)) is not None:
+                if (response := builder.add_event(event)) is not None:
                     yield response
-            yield answer.last()
+            yield builder.final_response()

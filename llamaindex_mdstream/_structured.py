@@ -10,8 +10,8 @@ from llama_index.core.types import PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
 
 from llamaindex_mdstream import _structured_methods as methods
-from llamaindex_mdstream._errors import heeded
-from llamaindex_mdstream._fields import ModelFields
+from llamaindex_mdstream._errors import map_value_errors
+from llamaindex_mdstream._generation_fields import GenerationFields
 
 Arguments = dict[str, Any] | None
 
@@ -19,7 +19,7 @@ Arguments = dict[str, Any] | None
 _dispatcher = get_dispatcher("llama_index.core.llms.llm")
 
 
-class StructuredOutput(ModelFields):
+class StructuredOutput(GenerationFields):
     """Mixin for structured predictions.
 
     `should_use_structured_outputs` requests JSON by schema. Otherwise a tool call is required, or the prompt instructs
@@ -38,7 +38,7 @@ class StructuredOutput(ModelFields):
         """
         method = self._method(output_cls)
         if method is None:
-            with heeded():
+            with map_value_errors():
                 return super().structured_predict(output_cls, prompt, llm_kwargs=llm_kwargs, **prompt_args)
         _notify_start(output_cls, prompt, prompt_args)
         ask = self.chat if method.is_chat else self.complete
@@ -52,7 +52,7 @@ class StructuredOutput(ModelFields):
         """The same, awaited."""
         method = self._method(output_cls)
         if method is None:
-            with heeded():
+            with map_value_errors():
                 return await super().astructured_predict(output_cls, prompt, llm_kwargs=llm_kwargs, **prompt_args)
         _notify_start(output_cls, prompt, prompt_args)
         ask = self.achat if method.is_chat else self.acomplete
@@ -65,18 +65,18 @@ class StructuredOutput(ModelFields):
     ) -> Generator[Any]:
         method = self._method(output_cls)
         if method is None:
-            with heeded():
+            with map_value_errors():
                 return super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        return self._objects(method, method.build_request(prompt, llm_kwargs, prompt_args))
+        return self._stream_objects(method, method.build_request(prompt, llm_kwargs, prompt_args))
 
     async def _structured_astream_call(
         self, output_cls: type[Any], prompt: PromptTemplate, llm_kwargs: Arguments = None, **prompt_args: Any
     ) -> AsyncGenerator[Any]:
         method = self._method(output_cls)
         if method is None:
-            with heeded():
+            with map_value_errors():
                 return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        return self._aobjects(method, method.build_request(prompt, llm_kwargs, prompt_args))
+        return self._astream_objects(method, method.build_request(prompt, llm_kwargs, prompt_args))
 
     def _method(self, output_cls: type[Any]) -> methods.StructuredOutputMethod | None:
         """The method that the fields select; `None` for modes of other models, which core's programs handle."""
@@ -90,7 +90,7 @@ class StructuredOutput(ModelFields):
             return methods.ToolMethod(self, output_cls)
         return methods.TextMethod(self, output_cls) if mode == PydanticProgramMode.LLM else None
 
-    def _objects(self, method: methods.StructuredOutputMethod, request: dict[str, Any]) -> Generator[Any]:
+    def _stream_objects(self, method: methods.StructuredOutputMethod, request: dict[str, Any]) -> Generator[Any]:
         so_far = None
         ask = self.stream_chat if method.is_chat else self.stream_complete
         with closing(ask(**request)) as stream:
@@ -98,7 +98,9 @@ class StructuredOutput(ModelFields):
                 so_far = method.parse_chunk(response, so_far)
                 yield so_far
 
-    async def _aobjects(self, method: methods.StructuredOutputMethod, request: dict[str, Any]) -> AsyncGenerator[Any]:
+    async def _astream_objects(
+        self, method: methods.StructuredOutputMethod, request: dict[str, Any]
+    ) -> AsyncGenerator[Any]:
         so_far = None
         ask = self.astream_chat if method.is_chat else self.astream_complete
         async with aclosing(await ask(**request)) as stream:

@@ -17,11 +17,11 @@ from llama_index.core.prompts import BasePromptTemplate
 from pydantic import BaseModel
 
 from llamaindex_mdstream._errors import StructuredOutputError
-from llamaindex_mdstream._tools import in_flight
-from mdstream_core import Choice, MDStreamError, Reply, ToolCall, describe_incomplete, strict_schema
+from llamaindex_mdstream._tools import is_partial
+from mdstream_core import Choice, MDStreamError, ModelResponse, ToolCall, describe_incomplete, strict_schema
 
 #: Options that `llm_kwargs` must not set: the method sets them.
-_ABOUT_TOOLS = frozenset({"allow_parallel_tool_calls", "tool_choice", "tool_required", "tools"})
+_TOOL_OPTIONS = frozenset({"allow_parallel_tool_calls", "tool_choice", "tool_required", "tools"})
 
 
 def response_format(output_cls: type[BaseModel], *, strict: bool = False) -> dict[str, Any]:
@@ -56,12 +56,12 @@ class StructuredOutputMethod:
         self, prompt: BasePromptTemplate, options: Mapping[str, Any] | None, prompt_args: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Build the keyword arguments of `chat` or `complete`."""
-        known = {name: value for name, value in (options or {}).items() if name not in _ABOUT_TOOLS}
+        known = {name: value for name, value in (options or {}).items() if name not in _TOOL_OPTIONS}
         return self._build_request(prompt, known, prompt_args)
 
     def parse_chunk(self, response: Any, so_far: Any) -> Any:
         """Parse a response of a stream: a partial object, or of the last response the complete one."""
-        return self.parse_partial(response, so_far) if in_flight(response.raw) else self.parse_response(response)
+        return self.parse_partial(response, so_far) if is_partial(response.raw) else self.parse_response(response)
 
     def parse_partial(self, response: Any, so_far: Any) -> Any:
         """Parse the part of the object that a chunk of a stream holds."""
@@ -101,7 +101,7 @@ class StructuredOutputMethod:
         end = f"{output[-80:]!r} is the end of what came" if output else "nothing of it came"
         sentence = sentence if choice.refusal else f"{sentence} ({end})"
         error = StructuredOutputError(sentence, code=code, raw=output or choice.refusal)
-        error.partial = Reply((choice,))
+        error.partial = ModelResponse((choice,))
         vars(error)["partial_response"] = response
         return error
 

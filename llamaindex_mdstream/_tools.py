@@ -9,7 +9,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageR
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
 
-from llamaindex_mdstream._translate import tool_calls_of
+from llamaindex_mdstream._messages import read_tool_calls
 from mdstream_core import ToolCall, errors, function_tool, with_strict
 
 #: What a model may be told about tools in one word; anything else is the name of the tool that it must call.
@@ -44,14 +44,14 @@ def tool_choice(choice: str | dict[str, Any] | None, *, required: bool) -> str |
     return "required" if choice == "any" else {"type": "function", "function": {"name": choice}}
 
 
-def history(chat_history: Sequence[ChatMessage] | None, user_msg: str | ChatMessage | None) -> list[ChatMessage]:
+def append_message(chat_history: Sequence[ChatMessage] | None, user_msg: str | ChatMessage | None) -> list[ChatMessage]:
     """A new list: the conversation and the next message."""
     if isinstance(user_msg, str):
         user_msg = ChatMessage(role=MessageRole.USER, content=user_msg)
     return [*(chat_history or ()), *((user_msg,) if user_msg is not None else ())]
 
 
-def selections(response: ChatResponse) -> list[ToolSelection]:
+def read_tool_selections(response: ChatResponse) -> list[ToolSelection]:
     """The tool calls of a response.
 
     While a stream is in flight, what there is of their arguments is shown for reading along. Of a whole response only
@@ -62,15 +62,15 @@ def selections(response: ChatResponse) -> list[ToolSelection]:
         IncompleteToolCall: The arguments of a call stop in the middle.
         MalformedStream: The arguments of a call are not a JSON object.
     """
-    calls = tool_calls_of(response.message)
+    calls = read_tool_calls(response.message)
     if not calls:
         return []
     finish = response.additional_kwargs.get("finish_reason")
     if finish == "error":
         raise errors.StreamInterrupted("this answer was cut off by a failure: its tool calls must not be executed")
-    if finish is None and in_flight(response.raw):
-        return [_selection(id, name, _so_far(arguments)) for id, name, arguments in calls]
-    return [_selection(id, name, _complete(id, name, arguments)) for id, name, arguments in calls]
+    if finish is None and is_partial(response.raw):
+        return [_build_selection(id, name, _parse_partial(arguments)) for id, name, arguments in calls]
+    return [_build_selection(id, name, _complete_selection(id, name, arguments)) for id, name, arguments in calls]
 
 
 def _wire_tool(tool: BaseTool, strict: bool) -> dict[str, Any]:
@@ -84,28 +84,28 @@ def _wire_dict(tool: dict[str, Any], strict: bool) -> dict[str, Any]:
     return with_strict(wire) if strict and wire["function"].get("strict") is None else wire
 
 
-def in_flight(raw: Any) -> bool:
+def is_partial(raw: Any) -> bool:
     """Whether this is one of our chunks, with more to come."""
     if not isinstance(raw, dict) or raw.get("object") != "chat.completion.chunk":
         return False
     return all(choice.get("finish_reason") is None for choice in raw["choices"])
 
 
-def _so_far(arguments: dict[str, Any] | str) -> dict[str, Any]:
+def _parse_partial(arguments: dict[str, Any] | str) -> dict[str, Any]:
     if isinstance(arguments, dict):
         return arguments
-    flat = _flat(arguments)
-    return _readable(arguments) if flat is None else dict(flat)
+    flat = _parse_flat(arguments)
+    return _parse_prefix(arguments) if flat is None else dict(flat)
 
 
 @lru_cache(maxsize=16)
-def _flat(arguments: str) -> dict[str, Any] | None:
+def _parse_flat(arguments: str) -> dict[str, Any] | None:
     """What can be read, kept because agents ask for each chunk; `None` if it holds values that a caller may change."""
-    value = _readable(arguments)
+    value = _parse_prefix(arguments)
     return None if any(isinstance(inner, dict | list) for inner in value.values()) else value
 
 
-def _readable(arguments: str) -> dict[str, Any]:
+def _parse_prefix(arguments: str) -> dict[str, Any]:
     """The beginning of a JSON object as far as it can be read."""
     try:
         value = pydantic_core.from_json(arguments, allow_partial="trailing-strings")
@@ -114,18 +114,18 @@ def _readable(arguments: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _complete(id: str, name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
+def _complete_selection(id: str, name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
     if isinstance(arguments, dict):
         return arguments
     call = ToolCall(id, name, arguments)
-    if call.cut:
+    if call.is_truncated:
         raise errors.IncompleteToolCall(
             f"the answer ended inside the arguments of the tool call {name!r}: it must not be executed",
             code="IncompleteToolCall",
             raw=arguments,
         )
     try:
-        return call.parsed()
+        return call.parse_arguments()
     except ValueError as error:
         raise errors.MalformedStream(
             f"the arguments of the tool call {name!r} are not a JSON object, and it must not be executed: {error}",
@@ -134,5 +134,5 @@ def _complete(id: str, name: str, arguments: dict[str, Any] | str) -> dict[str, 
         ) from error
 
 
-def _selection(id: str, name: str, arguments: dict[str, Any]) -> ToolSelection:
+def _build_selection(id: str, name: str, arguments: dict[str, Any]) -> ToolSelection:
     return ToolSelection(tool_id=id, tool_name=name, tool_kwargs=arguments)

@@ -11,12 +11,12 @@ from llama_index.core.embeddings.multi_modal_base import MultiModalEmbedding
 from llama_index.core.schema import ImageType
 from pydantic import Field, model_validator
 
-from llamaindex_mdstream._connected import Connected
-from llamaindex_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
-from mdstream_core import ListDialect, Reply, Timeout, data_uri, embedding_dialect
+from llamaindex_mdstream._connection_fields import ConnectionFields
+from llamaindex_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
+from mdstream_core import ListDialect, ModelResponse, Timeout, data_uri, embedding_dialect
 
 
-class MDStreamEmbedding(Connected, BaseEmbedding):
+class MDStreamEmbedding(ConnectionFields, BaseEmbedding):
     """An embedding model that a cloud hosts: a vector for each text, in order, or an error.
 
     Core hands over `embed_batch_size` texts at a time; these are cut further into what the service takes, and at most
@@ -33,9 +33,9 @@ class MDStreamEmbedding(Connected, BaseEmbedding):
     )
     additional_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further fields of each request.")
 
-    _others: ClassVar[dict[str, str]] = {"model": "model_name", "model_id": "model_name"}
+    _other_names: ClassVar[dict[str, str]] = {"model": "model_name", "model_id": "model_name"}
 
-    def embed(self, texts: Sequence[str], input_type: str = "document") -> Reply:
+    def embed(self, texts: Sequence[str], input_type: str = "document") -> ModelResponse:
         """The vectors with what is known of them: `reply.embeddings`, `reply.usage`, `reply.served.model`.
 
         Args:
@@ -45,11 +45,11 @@ class MDStreamEmbedding(Connected, BaseEmbedding):
         Raises:
             MDStreamError: A request failed for good; `partial` has what the others gave.
         """
-        return self._gathered(texts, self._question(input_type), self.batch_size)
+        return self._gather(texts, self._build_params(input_type), self.batch_size)
 
-    async def aembed(self, texts: Sequence[str], input_type: str = "document") -> Reply:
+    async def aembed(self, texts: Sequence[str], input_type: str = "document") -> ModelResponse:
         """`embed`, awaited."""
-        return await self._agathered(texts, self._question(input_type), self.batch_size)
+        return await self._agather(texts, self._build_params(input_type), self.batch_size)
 
     def _get_query_embedding(self, query: str) -> Embedding:
         (vector,) = _vectors(self.embed([query], "query"))
@@ -73,37 +73,37 @@ class MDStreamEmbedding(Connected, BaseEmbedding):
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
         return _vectors(await self.aembed(texts))
 
-    def _gathered(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> Reply:
-        return self._service().gather(
-            self._spoken(), question, inputs, batch_size=batch_size, at_once=self.max_concurrency
+    def _gather(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> ModelResponse:
+        return self._get_service().gather(
+            self._resolve_dialect(), question, inputs, batch_size=batch_size, max_concurrency=self.max_concurrency
         )
 
-    async def _agathered(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> Reply:
-        await self._ready()
-        return await self._service().agather(
-            self._spoken(), question, inputs, batch_size=batch_size, at_once=self.max_concurrency
+    async def _agather(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> ModelResponse:
+        await self._prepare_service()
+        return await self._get_service().agather(
+            self._resolve_dialect(), question, inputs, batch_size=batch_size, max_concurrency=self.max_concurrency
         )
 
-    def _question(self, input_type: str) -> dict[str, Any]:
+    def _build_params(self, input_type: str) -> dict[str, Any]:
         said = {"model": self.model_name or None, "dimensions": self.dimensions, "input_type": input_type}
         return {**said, **self.additional_kwargs, **(self.extra_body or {})}
 
-    def _spoken(self) -> ListDialect:
-        return embedding_dialect(self.dialect or self._speaks(self.model_name, "embeddings"))
+    def _resolve_dialect(self) -> ListDialect:
+        return embedding_dialect(self.dialect or self._default_dialect(self.model_name, "embeddings"))
 
     @model_validator(mode="after")
-    def _checked(self) -> Self:
-        Timeout.of(self.timeout)
-        self._checks()
-        self._spoken()
+    def _validate(self) -> Self:
+        Timeout.from_value(self.timeout)
+        self._validate_fields()
+        self._resolve_dialect()
         return self
 
 
-def _vectors(reply: Reply) -> list[Embedding]:
-    return [one.vector for one in reply.embeddings]
+def _vectors(response: ModelResponse) -> list[Embedding]:
+    return [one.vector for one in response.embeddings]
 
 
-class OCIDataScienceEmbedding(OnOCIModelDeployment, MDStreamEmbedding):
+class OCIDataScienceEmbedding(OCIModelDeploymentMixin, MDStreamEmbedding):
     """Embeddings of an OCI Data Science model deployment: vLLM, llama.cpp, infinity, or TEI (`dialect`).
 
     Args:
@@ -126,7 +126,7 @@ class OCIDataScienceEmbedding(OnOCIModelDeployment, MDStreamEmbedding):
         return "mdstream_oci_model_deployment_embedding"
 
 
-class OCIGenAIEmbeddings(OnOCIGenerativeAI, MDStreamEmbedding, MultiModalEmbedding):
+class OCIGenAIEmbeddings(OCIGenerativeAIMixin, MDStreamEmbedding, MultiModalEmbedding):
     """Embeddings of OCI Generative AI, of texts and of images; queries and documents are told apart.
 
     Args:
@@ -161,25 +161,25 @@ class OCIGenAIEmbeddings(OnOCIGenerativeAI, MDStreamEmbedding, MultiModalEmbeddi
         return vector
 
     def _get_image_embeddings(self, img_file_paths: list[ImageType]) -> list[Embedding]:
-        return _vectors(self._gathered([_image(one) for one in img_file_paths], self._question("IMAGE"), 1))
+        return _vectors(self._gather([_image(one) for one in img_file_paths], self._build_params("IMAGE"), 1))
 
     async def _aget_image_embeddings(self, img_file_paths: list[ImageType]) -> list[Embedding]:
-        return _vectors(await self._agathered([_image(one) for one in img_file_paths], self._question("IMAGE"), 1))
+        return _vectors(await self._agather([_image(one) for one in img_file_paths], self._build_params("IMAGE"), 1))
 
-    def _question(self, input_type: str) -> dict[str, Any]:
+    def _build_params(self, input_type: str) -> dict[str, Any]:
         is_text = input_type != "IMAGE"
         kind = self.input_type if self.input_type and is_text else input_type
-        return {"truncate": self.truncate if is_text else None, **super()._question(kind)}
+        return {"truncate": self.truncate if is_text else None, **super()._build_params(kind)}
 
-    def _checks(self) -> None:
-        super()._checks()
+    def _validate_fields(self) -> None:
+        super()._validate_fields()
         if not self.model_name:
             raise ValueError("model_name is missing: give one such as 'cohere.embed-v4.0', or an endpoint's OCID")
         if not self.compartment_id:
             raise ValueError("compartment_id is missing: the service bills a compartment, ocid1.compartment.oc1..…")
 
 
-class SageMakerEmbedding(OnSageMaker, MDStreamEmbedding):
+class SageMakerEmbedding(SageMakerMixin, MDStreamEmbedding):
     """Embeddings of an Amazon SageMaker endpoint: TEI, LMI, vLLM or JumpStart, found out; `dialect` says it at once.
 
     Args:
@@ -198,7 +198,7 @@ class SageMakerEmbedding(OnSageMaker, MDStreamEmbedding):
         return "mdstream_sagemaker_embedding"
 
 
-class ModelArtsEmbedding(OnModelArts, MDStreamEmbedding):
+class ModelArtsEmbedding(ModelArtsMixin, MDStreamEmbedding):
     """Embeddings of a Huawei ModelArts real-time service, or of MaaS.
 
     Args:

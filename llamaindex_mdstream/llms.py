@@ -7,11 +7,17 @@ from llama_index.core.llms.loading import RECOGNIZED_LLMS
 from pydantic import Field
 
 from llamaindex_mdstream._base import MDStreamLLM
-from llamaindex_mdstream._platforms import Kind, OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
+from llamaindex_mdstream._platforms import (
+    ModelArtsMixin,
+    ModelKind,
+    OCIGenerativeAIMixin,
+    OCIModelDeploymentMixin,
+    SageMakerMixin,
+)
 from mdstream_core import oci_dialect_name
 
 
-class OCIDataScience(OnOCIModelDeployment, MDStreamLLM):
+class OCIDataScience(OCIModelDeploymentMixin, MDStreamLLM):
     """A model deployed on OCI Data Science, with the names of `llama-index-llms-oci-data-science`.
 
     Args:
@@ -58,7 +64,7 @@ class OCIDataScience(OnOCIModelDeployment, MDStreamLLM):
             trailers, in which OCI reports a broken stream, cannot be seen. Likewise `http_async_client`.
         verify: Of TLS: `False` trusts everybody, a string names a file of authorities.
         proxy: The proxy's URL. `trust_env`: whether `HTTPS_PROXY` and the like count.
-        hooks: Told of each attempt, the first event and the end: `mdstream_core.tracing`.
+        hooks: Told of each attempt, the first event and the end: `mdstream_core.hooks`.
 
     Raises:
         ValueError: A field is wrong; the message names it and shows no other.
@@ -78,7 +84,7 @@ class OCIDataScience(OnOCIModelDeployment, MDStreamLLM):
         return "mdstream_oci_model_deployment_llm"
 
 
-class OCIGenAI(OnOCIGenerativeAI, MDStreamLLM):
+class OCIGenAI(OCIGenerativeAIMixin, MDStreamLLM):
     """A model of OCI Generative AI, on demand or dedicated, with the names of `llama-index-llms-oci-genai`.
 
     The model's name decides which of the service's formats is spoken. With `is_chat_model=False` the older operation
@@ -113,27 +119,27 @@ class OCIGenAI(OnOCIGenerativeAI, MDStreamLLM):
 
     family: str | None = Field(default=None, description="Whose model answers under an OCID or a name of its own.")
 
-    _aliases: ClassVar[dict[str, str]] = {**OnOCIGenerativeAI._aliases, "provider": "family"}
+    _aliases: ClassVar[dict[str, str]] = {**OCIGenerativeAIMixin._aliases, "provider": "family"}
 
     @classmethod
     def class_name(cls) -> str:
         """The name in serialized form."""
         return "mdstream_oci_genai_llm"
 
-    def _speaks(self, model: str, kind: Kind) -> str:
+    def _default_dialect(self, model: str, kind: ModelKind) -> str:
         if kind == "chat":
             return oci_dialect_name(model, self.api_format, self.family)
         family = self.family or ("cohere" if model.lower().startswith("cohere.") else "")
         return "oci-generate-text-cohere" if family.lower() == "cohere" else "oci-generate-text-llama"
 
-    def _named(self, body: dict[str, Any]) -> str:
+    def _dialect_name(self, body: dict[str, Any]) -> str:
         """Of Cohere's formats, a question with an image needs the second."""
-        name = super()._named(body)
+        name = super()._dialect_name(body)
         said = self.dialect is not None or self.api_format is not None
-        return "oci-cohere-v2" if name == "oci-cohere" and not said and _shows(body) else name
+        return "oci-cohere-v2" if name == "oci-cohere" and not said and _has_image(body) else name
 
-    def _checks(self) -> None:
-        super()._checks()
+    def _validate_fields(self) -> None:
+        super()._validate_fields()
         if self.family and self.dialect:
             raise ValueError("family and dialect both say what is spoken: drop one of them")
         oci_dialect_name(self.model, self.api_format, self.family)  # tells unknown names
@@ -145,7 +151,7 @@ class OCIGenAI(OnOCIGenerativeAI, MDStreamLLM):
             raise ValueError("compartment_id is missing: the service bills a compartment, ocid1.compartment.oc1..…")
 
 
-class SageMakerLLM(OnSageMaker, MDStreamLLM):
+class SageMakerLLM(SageMakerMixin, MDStreamLLM):
     """A model on an Amazon SageMaker endpoint, with the names of `llama-index-llms-sagemaker-endpoint`.
 
     What the container speaks (vLLM, SGLang, TGI, LMI, JumpStart) is found out from its first words. Needs
@@ -168,7 +174,7 @@ class SageMakerLLM(OnSageMaker, MDStreamLLM):
         endpoint_kwargs: The same under `InvokeEndpoint`'s names, `{"CustomAttributes": "accept_eula=true"}`.
         profile_name: A profile of `~/.aws`.
         aws_access_key_id: A key, with `aws_secret_access_key`, and `aws_session_token` if it is temporary.
-        boto3_session: A `boto3.Session` as the source of region and credentials.
+        boto3_session: A `boto3.WebSocketSession` as the source of region and credentials.
         client: A boto3 client `sagemaker-runtime` as the source of region, endpoint and credentials.
         auth: A signer of `mdstream_core.auth.aws`, or an `httpx.Auth`.
         auth_type: `none` sends unsigned requests.
@@ -189,11 +195,11 @@ class SageMakerLLM(OnSageMaker, MDStreamLLM):
         """The name in serialized form."""
         return "mdstream_sagemaker_llm"
 
-    def _known_as(self) -> str:
+    def _observed_name(self) -> str:
         return self.model or self.endpoint_name
 
 
-class ModelArts(OnModelArts, MDStreamLLM):
+class ModelArts(ModelArtsMixin, MDStreamLLM):
     """A model on a Huawei ModelArts real-time service, over HTTPS or a WebSocket, or on MaaS.
 
     Args:
@@ -230,7 +236,7 @@ class ModelArts(OnModelArts, MDStreamLLM):
         return "mdstream_modelarts_llm"
 
 
-def _shows(body: dict[str, Any]) -> bool:
+def _has_image(body: dict[str, Any]) -> bool:
     """Whether there is an image in the conversation."""
     contents = [message.get("content") for message in body["messages"]]
     return any(part.get("type") == "image_url" for content in contents if isinstance(content, list) for part in content)

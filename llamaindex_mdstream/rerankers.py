@@ -11,14 +11,14 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field, model_validator
 
-from llamaindex_mdstream._connected import Connected
-from llamaindex_mdstream._platforms import OnModelArts, OnOCIGenerativeAI, OnOCIModelDeployment, OnSageMaker
-from mdstream_core import ListDialect, Reply, Timeout, ranking_dialect
+from llamaindex_mdstream._connection_fields import ConnectionFields
+from llamaindex_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
+from mdstream_core import ListDialect, ModelResponse, Timeout, rerank_dialect
 
 _dispatcher = get_dispatcher(__name__)
 
 
-class MDStreamRerank(Connected, BaseNodePostprocessor):
+class MDStreamRerank(ConnectionFields, BaseNodePostprocessor):
     """A reranker that a cloud hosts: the nodes that fit the query best, the best first, or an error.
 
     More nodes than a service takes are sent in several requests, and their scores put together: each score is of one
@@ -31,9 +31,9 @@ class MDStreamRerank(Connected, BaseNodePostprocessor):
     max_concurrency: int = Field(default=4, gt=0, description="How many requests may be under way at once.")
     additional_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further fields of each request.")
 
-    _others: ClassVar[dict[str, str]] = {"model_name": "model", "model_id": "model"}
+    _other_names: ClassVar[dict[str, str]] = {"model_name": "model", "model_id": "model"}
 
-    def rank(self, texts: Sequence[str], query: str, *, top_n: int | None = None) -> Reply:
+    def rank(self, texts: Sequence[str], query: str, *, top_n: int | None = None) -> ModelResponse:
         """The ranking of texts: `reply.ranking`, each with `index` and `score`, the best first; and `reply.usage`.
 
         Args:
@@ -45,26 +45,26 @@ class MDStreamRerank(Connected, BaseNodePostprocessor):
             MDStreamError: The service failed; nothing is ranked by half.
         """
         most = self.top_n if top_n is None else top_n
-        return self._service().gather(
-            self._spoken(),
-            self._question(query, most),
+        return self._get_service().gather(
+            self._resolve_dialect(),
+            self._build_params(query, most),
             texts,
             batch_size=self.batch_size,
-            at_once=self.max_concurrency,
-            answers=most,
+            max_concurrency=self.max_concurrency,
+            max_results=most,
         )
 
-    async def arank(self, texts: Sequence[str], query: str, *, top_n: int | None = None) -> Reply:
+    async def arank(self, texts: Sequence[str], query: str, *, top_n: int | None = None) -> ModelResponse:
         """`rank`, awaited."""
-        await self._ready()
+        await self._prepare_service()
         most = self.top_n if top_n is None else top_n
-        return await self._service().agather(
-            self._spoken(),
-            self._question(query, most),
+        return await self._get_service().agather(
+            self._resolve_dialect(),
+            self._build_params(query, most),
             texts,
             batch_size=self.batch_size,
-            at_once=self.max_concurrency,
-            answers=most,
+            max_concurrency=self.max_concurrency,
+            max_results=most,
         )
 
     def _postprocess_nodes(
@@ -73,8 +73,8 @@ class MDStreamRerank(Connected, BaseNodePostprocessor):
         query = _query(query_bundle)
         if not nodes:
             return []
-        with self._told(nodes, query) as best:
-            best += _ranked(nodes, self.rank(_texts(nodes), query))
+        with self._observe(nodes, query) as best:
+            best += _to_nodes(nodes, self.rank(_texts(nodes), query))
         return best
 
     async def _apostprocess_nodes(
@@ -83,12 +83,12 @@ class MDStreamRerank(Connected, BaseNodePostprocessor):
         query = _query(query_bundle)
         if not nodes:
             return []
-        with self._told(nodes, query) as best:
-            best += _ranked(nodes, await self.arank(_texts(nodes), query))
+        with self._observe(nodes, query) as best:
+            best += _to_nodes(nodes, await self.arank(_texts(nodes), query))
         return best
 
     @contextmanager
-    def _told(self, nodes: list[NodeWithScore], query: str) -> Iterator[list[NodeWithScore]]:
+    def _observe(self, nodes: list[NodeWithScore], query: str) -> Iterator[list[NodeWithScore]]:
         """What observers are told; the list that is yielded takes the best nodes."""
         best: list[NodeWithScore] = []
         name = self._known_as() or "unknown"
@@ -107,18 +107,18 @@ class MDStreamRerank(Connected, BaseNodePostprocessor):
     def _known_as(self) -> str:
         return self.model
 
-    def _question(self, query: str, top_n: int) -> dict[str, Any]:
+    def _build_params(self, query: str, top_n: int) -> dict[str, Any]:
         said = {"model": self.model or None, "query": query, "top_n": top_n}
         return {**said, **self.additional_kwargs, **(self.extra_body or {})}
 
-    def _spoken(self) -> ListDialect:
-        return ranking_dialect(self.dialect or self._speaks(self.model, "rerank"))
+    def _resolve_dialect(self) -> ListDialect:
+        return rerank_dialect(self.dialect or self._default_dialect(self.model, "rerank"))
 
     @model_validator(mode="after")
-    def _checked(self) -> Self:
-        Timeout.of(self.timeout)
-        self._checks()
-        self._spoken()
+    def _validate(self) -> Self:
+        Timeout.from_value(self.timeout)
+        self._validate_fields()
+        self._resolve_dialect()
         return self
 
 
@@ -132,11 +132,11 @@ def _texts(nodes: list[NodeWithScore]) -> list[str]:
     return [node.node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes]
 
 
-def _ranked(nodes: list[NodeWithScore], reply: Reply) -> list[NodeWithScore]:
-    return [NodeWithScore(node=nodes[one.index].node, score=one.score) for one in reply.ranking]
+def _to_nodes(nodes: list[NodeWithScore], response: ModelResponse) -> list[NodeWithScore]:
+    return [NodeWithScore(node=nodes[one.index].node, score=one.score) for one in response.ranking]
 
 
-class OCIDataScienceRerank(OnOCIModelDeployment, MDStreamRerank):
+class OCIDataScienceRerank(OCIModelDeploymentMixin, MDStreamRerank):
     """A reranker on an OCI Data Science model deployment: vLLM or infinity (`/v1/rerank`).
 
     `dialect="score"` asks vLLM's `/v1/score`, `dialect="tei-rerank"` TEI. The fields of the connection are those of
@@ -155,7 +155,7 @@ class OCIDataScienceRerank(OnOCIModelDeployment, MDStreamRerank):
         return "mdstream_oci_model_deployment_rerank"
 
 
-class OCIGenAIRerank(OnOCIGenerativeAI, MDStreamRerank):
+class OCIGenAIRerank(OCIGenerativeAIMixin, MDStreamRerank):
     """A reranker of OCI Generative AI (`rerankText`). The fields of the connection are those of `OCIGenAI`.
 
     Example:
@@ -170,15 +170,15 @@ class OCIGenAIRerank(OnOCIGenerativeAI, MDStreamRerank):
         """The name in serialized form."""
         return "mdstream_oci_genai_rerank"
 
-    def _checks(self) -> None:
-        super()._checks()
+    def _validate_fields(self) -> None:
+        super()._validate_fields()
         if not self.model:
             raise ValueError("model is missing: give one such as 'cohere.rerank.v3.5', or an endpoint's OCID")
         if not self.compartment_id:
             raise ValueError("compartment_id is missing: the service bills a compartment, ocid1.compartment.oc1..…")
 
 
-class SageMakerRerank(OnSageMaker, MDStreamRerank):
+class SageMakerRerank(SageMakerMixin, MDStreamRerank):
     """A reranker on an Amazon SageMaker endpoint: TEI or vLLM, found out by asking; `dialect` says it at once.
 
     The fields of the connection are those of `SageMakerLLM`.
@@ -197,7 +197,7 @@ class SageMakerRerank(OnSageMaker, MDStreamRerank):
         return self.model or self.endpoint_name
 
 
-class ModelArtsRerank(OnModelArts, MDStreamRerank):
+class ModelArtsRerank(ModelArtsMixin, MDStreamRerank):
     """A reranker on a Huawei ModelArts real-time service, or of MaaS. The fields of the connection are `ModelArts`'s.
 
     Example:

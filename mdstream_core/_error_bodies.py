@@ -33,7 +33,7 @@ _SENTENCES = (
 )
 
 #: Each of these alone makes a document an error, if there are words in it.
-_MARKS = ("error", "detail", "errormessage", "errormsg", "message", "errors", "fault")
+_ERROR_KEYS = ("error", "detail", "errormessage", "errormsg", "message", "errors", "fault")
 
 #: Fields that may hold the error of the server behind, with its own code and status.
 _WRAPPERS = ("error", "detail", "message", "errormessage", "errormsg", "originalmessage", "fault")
@@ -57,7 +57,7 @@ _DEPTH, _ENTRIES, _LONGEST, _PAGE, _CODE = 8, 10, 2000, 32 * 1024, 200
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ErrorBody:
     """What an error body says."""
 
     message: str = ""
@@ -65,35 +65,35 @@ class Words:
     status: int | None = None
 
 
-def words_of(body: Any) -> Words | None:
+def parse_error_object(body: Any) -> ErrorBody | None:
     """The words of an error object, in any spelling that model servers and gateways use; `None` if it is no error.
 
     `{"error": {"message", "type", "code"}}` (vLLM, llama.cpp), the same nested once more (vLLM to 0.10.0), flat with
     `"object": "error"` (SGLang), `{"error": "…", "error_type"}` (TGI), `{"detail": …}` (FastAPI, with lists too),
     `{"code", "message", "error"}` (DJL), `{"code", "message"}` (OCI, with another server's JSON in `message`).
 
-    >>> words_of({"error": {"message": "engine died", "type": "InternalServerError", "code": 500}})
+    >>> parse_error_object({"error": {"message": "engine died", "type": "InternalServerError", "code": 500}})
     Words(message='engine died', code='InternalServerError', status=500)
-    >>> words_of({"code": 424, "message": "prediction failure", "error": "CUDA out of memory"}).message
+    >>> parse_error_object({"code": 424, "message": "prediction failure", "error": "CUDA out of memory"}).message
     'CUDA out of memory; prediction failure'
-    >>> words_of({"choices": []}) is None
+    >>> parse_error_object({"choices": []}) is None
     True
     """
     if not isinstance(body, dict) or ("choices" in body and not body.get("error")):
         return None
     fields = _fields(body)
-    message = joined(_sentences(body, 0)) if any(fields.get(name) for name in _MARKS) else ""
+    message = join_sentences(_sentences(body, 0)) if any(fields.get(name) for name in _ERROR_KEYS) else ""
     error = fields.get("error")
     if not message and not error and not {"code", "message"} <= body.keys():
         return None
-    levels = list(_levels(body, 0))
+    levels = list(_nested_errors(body, 0))
     code = next((code for level in levels if (code := _code(level))), None)
     status = next((status for level in levels if (status := _status(level))), None)
     param = next((level["param"] for level in levels if isinstance(level.get("param"), str)), "")
     if message and param and param not in message:
         message = f"{message} (parameter {param[:_CODE]!r})"
     found = message or (_shown(error) if error else "") or code or _json.to_text(status)
-    return Words(found[:_LONGEST] or "no words", code, status)
+    return ErrorBody(found[:_LONGEST] or "no words", code, status)
 
 
 def _shown(error: Any) -> str:
@@ -104,42 +104,42 @@ def _shown(error: Any) -> str:
         return _json.to_text(error)
 
 
-def parse_error_body(body: bytes) -> Words:
+def parse_error_body(body: bytes) -> ErrorBody:
     """The words of a response body: of its JSON, of an event stream's first error, of an HTML page, or the text itself.
 
     >>> parse_error_body(b"<html><title>503 Busy</title><body><h1>503 Busy</h1><hr>nginx</body></html>").message
     '503 Busy; nginx'
     """
-    text = body.decode("utf-8", "replace").strip(_BLANK)
+    text = body.decode("utf-8", "replace").strip(_WHITESPACE)
     for candidate in (text, *_event_payloads(text)):
         try:
             document = _json.loads(candidate)
         except ValueError:
             continue
         first = document[0] if isinstance(document, list) and document else document
-        if found := words_of(first):
+        if found := parse_error_object(first):
             return found
         if isinstance(document, str):
-            return Words(readable(document))
-    return Words(readable(text))
+            return ErrorBody(to_readable_text(document))
+    return ErrorBody(to_readable_text(text))
 
 
 #: What may stand around a body and is none of its words: blanks, and a byte order mark.
-_BLANK = " \t\r\n\f\v\ufeff"
+_WHITESPACE = " \t\r\n\f\v\ufeff"
 
 
-def readable(text: str) -> str:
+def to_readable_text(text: str) -> str:
     """A text with the cause first where JSON stands in it, and without its markup where it is a page.
 
-    >>> readable('Received client error (400) with message "{"error": "no such adapter"}".')
+    >>> to_readable_text('Received client error (400) with message "{"error": "no such adapter"}".')
     'no such adapter; Received client error (400) with message.'
     """
-    return joined(_of_text(text, 0))
+    return join_sentences(_sentences_of_text(text, 0))
 
 
-def joined(sentences: Iterable[str]) -> str:
+def join_sentences(sentences: Iterable[str]) -> str:
     """The sentences in one, those that say nothing of their own last, and none twice."""
-    found = sorted(dict.fromkeys(one[: _LONGEST + 1] for one in sentences), key=_says_little)[: 2 * _ENTRIES]
+    found = sorted(dict.fromkeys(one[: _LONGEST + 1] for one in sentences), key=_is_generic)[: 2 * _ENTRIES]
     folded = [sentence.casefold() for sentence in found]
     kept = [
         sentence
@@ -150,7 +150,7 @@ def joined(sentences: Iterable[str]) -> str:
     return whole if len(whole) <= _LONGEST else whole[:_LONGEST] + "…"
 
 
-def _says_little(sentence: str) -> bool:
+def _is_generic(sentence: str) -> bool:
     return bool(_GENERIC.fullmatch(sentence) or _WORD.fullmatch(sentence))
 
 
@@ -166,33 +166,33 @@ def _sentences(body: Mapping[str, Any], depth: int) -> Iterator[str]:
         yield f"{'.'.join(map(_json.to_text, steps))}: {why}"
         return
     for name in _SENTENCES:
-        yield from _of_value(fields.get(name), depth + 1)
+        yield from _sentences_of_value(fields.get(name), depth + 1)
 
 
-def _of_value(value: Any, depth: int) -> Iterator[str]:
+def _sentences_of_value(value: Any, depth: int) -> Iterator[str]:
     match value:
         case str():
-            yield from _of_text(value, depth)
+            yield from _sentences_of_text(value, depth)
         case dict() if depth < _DEPTH:
             yield from _sentences(value, depth)
         case list() if depth < _DEPTH:
             for entry in value[:_ENTRIES]:
-                yield from _of_value(entry, depth + 1)
+                yield from _sentences_of_value(entry, depth + 1)
 
 
-def _of_text(text: str, depth: int) -> Iterator[str]:
-    document, around = _embedded(text.strip()) if depth < _DEPTH else (None, "")
-    if inner := list(_of_value(document, depth + 1)):
+def _sentences_of_text(text: str, depth: int) -> Iterator[str]:
+    document, around = _find_embedded_json(text.strip()) if depth < _DEPTH else (None, "")
+    if inner := list(_sentences_of_value(document, depth + 1)):
         yield from inner
         text = around
-    blocks = list(_of_page(text)) if _MARKUP.match(text) else []
+    blocks = list(_sentences_of_page(text)) if _MARKUP.match(text) else []
     if blocks:
         yield from blocks
     elif text.strip():
         yield text
 
 
-def _embedded(text: str) -> tuple[Any, str]:
+def _find_embedded_json(text: str) -> tuple[Any, str]:
     """The JSON document in a text, and what stands around it."""
     try:
         if text[:1] in ("{", "["):
@@ -208,15 +208,15 @@ def _embedded(text: str) -> tuple[Any, str]:
 _QUOTES = " \t\r\n\"'`:-"
 
 
-def _levels(body: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]:
+def _nested_errors(body: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]:
     """The errors that wrap each other, the innermost first."""
     fields = _fields(body)
     for name in _WRAPPERS:
         inner = fields.get(name)
         if isinstance(inner, str):
-            inner, _ = _embedded(inner.strip())
+            inner, _ = _find_embedded_json(inner.strip())
         if isinstance(inner, dict) and depth < _DEPTH:
-            yield from _levels(inner, depth + 1)
+            yield from _nested_errors(inner, depth + 1)
     yield body
 
 
@@ -268,18 +268,18 @@ _MARKUP = re.compile(
 #: the time is linear, which that of `html.parser` is not.
 _TAG = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*)[^<>]*>|<[!?][^<>]*>")
 
-_HIDDEN = frozenset({"script", "style", "noscript", "svg", "template"})
-_INLINE = frozenset({"a", "abbr", "b", "code", "em", "i", "small", "span", "strong", "u", "br"})
-_HEADINGS = frozenset({"title", "h1", "h2", "h3", "h4", "h5", "h6"})
+_HIDDEN_TAGS = frozenset({"script", "style", "noscript", "svg", "template"})
+_INLINE_TAGS = frozenset({"a", "abbr", "b", "code", "em", "i", "small", "span", "strong", "u", "br"})
+_HEADING_TAGS = frozenset({"title", "h1", "h2", "h3", "h4", "h5", "h6"})
 
 #: How much of a page's text is kept, in characters.
 _READ = 500
 
 
-def _of_page(text: str) -> Iterator[str]:
+def _sentences_of_page(text: str) -> Iterator[str]:
     """The texts of a page, title and headings first; of a long one the beginning."""
-    blocks = list(_blocks(_uncommented(text[:_PAGE])))
-    headings = [block for tag, block in blocks if tag in _HEADINGS]
+    blocks = list(_blocks(_strip_comments(text[:_PAGE])))
+    headings = [block for tag, block in blocks if tag in _HEADING_TAGS]
     left = _READ
     for block in dict.fromkeys([*headings, *(block for _, block in blocks)]):
         if left <= 0:
@@ -288,7 +288,7 @@ def _of_page(text: str) -> Iterator[str]:
         left -= len(block)
 
 
-def _uncommented(text: str) -> str:
+def _strip_comments(text: str) -> str:
     return "".join(part.partition("-->")[2] if number else part for number, part in enumerate(text.split("<!--")))
 
 
@@ -301,9 +301,9 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
         if not hidden:
             parts.append(text[at : tag.start()])
         at = tag.end()
-        if hidden or name in _HIDDEN:
+        if hidden or name in _HIDDEN_TAGS:
             hidden = "" if tag["end"] and name == hidden else hidden or ("" if tag["end"] else name)
-        elif name not in _INLINE:
+        elif name not in _INLINE_TAGS:
             yield from _block(block, parts)
             block, parts = "" if tag["end"] else name, []
     yield from _block(block, parts if hidden else [*parts, text[at:]])
@@ -338,12 +338,12 @@ _TOO_LONG = re.compile(
 )
 
 
-def is_too_long(message: str) -> bool:
+def describes_context_overflow(message: str) -> bool:
     """Whether a refusal says that the question does not fit into the model's context; every server has its own words.
 
-    >>> is_too_long("This model's maximum context length is 4096 tokens. However, you requested 5000")
+    >>> describes_context_overflow("This model's maximum context length is 4096 tokens. However, you requested 5000")
     True
-    >>> is_too_long("prompt is too long: 210000 tokens > 200000 maximum")
+    >>> describes_context_overflow("prompt is too long: 210000 tokens > 200000 maximum")
     True
     """
     return _TOO_LONG.search(message) is not None

@@ -17,7 +17,7 @@ def to_plain_text(value: Any) -> str:
     >>> to_plain_text("a\\ud83d"), to_plain_text({"text": "hi"}), to_plain_text(None)
     ('a\\ufffd', '{"text":"hi"}', '')
     """
-    return str(_json.mend(_json.to_text(value)))
+    return str(_json.replace_lone_surrogates(_json.to_text(value)))
 
 
 def to_optional_text(value: Any) -> str | None:
@@ -81,7 +81,7 @@ def coerce_usage(usage: Any) -> Any:
     return replace(usage, **counts | {name: counts[name] or 0 for name in _SUMS})
 
 
-def coerce_served(served: Any) -> Any:
+def coerce_served(metadata: Any) -> Any:
     """Who answered, in texts only."""
     names = ("model", "id", "fingerprint")
-    return replace(served, **{name: to_optional_text(getattr(served, name)) for name in names})
+    return replace(metadata, **{name: to_optional_text(getattr(metadata, name)) for name in names})

@@ -14,14 +14,14 @@ NO_CHAT_TEMPLATE = re.compile(
 )
 
 #: How servers report that they take `inputs` where something else was sent (serde, pydantic, LMI's input parser).
-WANTS_INPUTS = re.compile(
+REQUIRES_INPUTS = re.compile(
     r"(missing|required|expected|must (have|contain)|no)\b.{0,40}\binputs\b"
     r"|\binputs\b.{0,60}\b(missing|required|not found|not provided|field required)",
     re.IGNORECASE | re.DOTALL,
 )
 
 #: How JumpStart's Llama 2 reports that `inputs` is a text and no list of dialogs: Python's words for it, or pydantic's.
-WANTS_DIALOGS = re.compile(
+REQUIRES_DIALOGS = re.compile(
     r"string indices must be integers|list indices must be integers|'str' object has no attribute '(get|keys|items)'"
     r"|\binputs?\b.{0,40}\b(list of (dialogs?|dialogues?|messages|lists)|valid list)",
     re.IGNORECASE | re.DOTALL,
@@ -37,7 +37,7 @@ class _Hint:
     """A hint, for requests in some dialects whose error has some words."""
 
     dialects: frozenset[str]
-    words: re.Pattern[str]
+    pattern: re.Pattern[str]
     text: str
 
 
@@ -50,12 +50,12 @@ _HINTS = (
     ),
     _Hint(
         _NATIVE,
-        WANTS_DIALOGS,
+        REQUIRES_DIALOGS,
         "JumpStart's Llama 2 takes dialogs: set dialect='jumpstart-llama'",
     ),
     _Hint(
         _OPENAI,
-        WANTS_INPUTS,
+        REQUIRES_INPUTS,
         "the server takes `inputs`: set dialect='auto', 'tgi', 'lmi' or 'jumpstart-llama'",
     ),
     _Hint(
@@ -65,23 +65,23 @@ _HINTS = (
     ),
     _Hint(
         frozenset({"openai-embeddings"}),
-        WANTS_INPUTS,
+        REQUIRES_INPUTS,
         "the server takes `inputs`: set dialect='tei-embeddings', or 'auto-embeddings'",
     ),
 )
 
 
-def with_hint(error: MDStreamError, dialect: str) -> MDStreamError:
+def add_hint(error: MDStreamError, dialect: str) -> MDStreamError:
     """The error of a rejected request, with what to set instead where its words tell that.
 
     >>> error = InvalidRequest("422: Template error: template not found")
-    >>> "is_chat_model=False" in str(with_hint(error, "openai-chat"))
+    >>> "is_chat_model=False" in str(add_hint(error, "openai-chat"))
     True
     """
     if not isinstance(error, InvalidRequest | ServerError) or isinstance(error, ContextOverflow):
         return error
     words = f"{error} {error.raw or ''}"
-    found = (hint.text for hint in _HINTS if dialect in hint.dialects and hint.words.search(words))
+    found = (hint.text for hint in _HINTS if dialect in hint.dialects and hint.pattern.search(words))
     if (hint := next(found, None)) is not None:
         error.args = (f"{error} (hint: {hint})",)
     return error

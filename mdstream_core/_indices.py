@@ -25,9 +25,9 @@ def describe_wrong_indices(indices: Sequence[int], inputs: int, *, complete: boo
     repeated = _repeated(indices) if len(set(indices)) < len(indices) else []
     missing = (index for index in range(inputs) if index not in found)
     problems = [
-        _sentence(outside, len(outside), "is", "are", f"out of range (0 to {inputs - 1})"),
-        _sentence(repeated, len(repeated), "came", "came", "more than once"),
-        _sentence(missing, inputs - len(found) if complete else 0, "is", "are", "missing"),
+        _describe(outside, len(outside), "is", "are", f"out of range (0 to {inputs - 1})"),
+        _describe(repeated, len(repeated), "came", "came", "more than once"),
+        _describe(missing, inputs - len(found) if complete else 0, "is", "are", "missing"),
     ]
     return "; ".join(filter(None, problems))
 
@@ -37,7 +37,7 @@ def _repeated(indices: Iterable[int]) -> list[int]:
     return sorted({index for index in indices if index in seen or seen.add(index)})  # type: ignore[func-returns-value]
 
 
-def _sentence(indices: Iterable[int], count: int, one: str, several: str, problem: str) -> str:
+def _describe(indices: Iterable[int], count: int, one: str, several: str, problem: str) -> str:
     if not count:
         return ""
     listed = ", ".join(map(str, islice(indices, _MAX_LISTED)))

@@ -28,16 +28,16 @@ def loads(data: bytes | str) -> Any:
     try:
         return parse(data)
     except UNPARSED:
-        return _loads_bent(data)
+        return _loads_nonstandard(data)
 
 
-def loads_bent(data: bytes) -> Any:
+def loads_nonstandard(data: bytes) -> Any:
     """Read what `parse` refuses. Raises `ValueError` when it is no JSON.
 
     A server that counts UTF-16 units cuts an emoji between two payloads: the halves at the borders of a string are
     kept, for `SurrogateJoiner` to join them. All others become U+FFFD.
     """
-    return _loads_bent(data, keep_borders=True)
+    return _loads_nonstandard(data, keep_borders=True)
 
 
 def loads_lenient(text: str) -> Any:
@@ -45,7 +45,7 @@ def loads_lenient(text: str) -> Any:
     try:
         return loads(text)
     except ValueError:
-        return _loads_bent(text, strict=False)
+        return _loads_nonstandard(text, strict=False)
 
 
 def dumps(value: Any) -> bytes:
@@ -112,34 +112,37 @@ def to_count(value: Any) -> int | None:
 _MAX_DIGITS = 15
 
 
-def mend(value: Any, *, keep_borders: bool = False) -> Any:
+def replace_lone_surrogates(value: Any, *, keep_edges: bool = False) -> Any:
     """The value with surrogate pairs joined and single halves replaced by U+FFFD, in every string of it.
 
     Args:
         value: JSON values.
-        keep_borders: Whether a low half that begins a string and a high half that ends one are kept.
+        keep_edges: Whether a low half that begins a string and a high half that ends one are kept.
 
-    >>> mend({"a": ["\\ud83d\\ude00", "x\\ud83d"]})
+    >>> replace_lone_surrogates({"a": ["\\ud83d\\ude00", "x\\ud83d"]})
     {'a': ['😀', 'x�']}
     """
     if isinstance(value, str):
-        return value if value.isascii() else _mend_text(value, keep_borders)
+        return value if value.isascii() else _replace_in_text(value, keep_edges)
     if isinstance(value, list):
-        return [mend(item, keep_borders=keep_borders) for item in value]
+        return [replace_lone_surrogates(item, keep_edges=keep_edges) for item in value]
     if isinstance(value, dict):
-        return {mend(name): mend(item, keep_borders=keep_borders) for name, item in value.items()}
+        return {
+            replace_lone_surrogates(name): replace_lone_surrogates(item, keep_edges=keep_edges)
+            for name, item in value.items()
+        }
     return value
 
 
-def _mend_text(text: str, keep_borders: bool) -> str:
-    if _HALF.search(text) is None:
+def _replace_in_text(text: str, keep_borders: bool) -> str:
+    if _LONE_SURROGATE.search(text) is None:
         return text
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-    return (_INNER_HALF if keep_borders else _HALF).sub("\ufffd", joined)
+    return (_INNER_LONE_SURROGATE if keep_borders else _LONE_SURROGATE).sub("\ufffd", joined)
 
 
-_HALF = re.compile("[\ud800-\udfff]")
-_INNER_HALF = re.compile("[\ud800-\udbff](?!\\Z)|(?<!\\A)[\udc00-\udfff]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_INNER_LONE_SURROGATE = re.compile("[\ud800-\udbff](?!\\Z)|(?<!\\A)[\udc00-\udfff]")
 
 
 def is_unfinished(text: str) -> bool:
@@ -158,23 +161,23 @@ def is_unfinished(text: str) -> bool:
     return False
 
 
-def text_behind_object(text: str) -> str:
+def text_after_object(text: str) -> str:
     """What stands behind the JSON object with which a text begins; nothing where it begins with no object.
 
-    >>> text_behind_object('{"a": 1} {"b": 2}'), text_behind_object('{"a": 1} '), text_behind_object("[1] 2")
+    >>> text_after_object('{"a": 1} {"b": 2}'), text_after_object('{"a": 1} '), text_after_object("[1] 2")
     ('{"b": 2}', '', '')
     """
-    text = text.lstrip(_BLANK)
+    text = text.lstrip(_WHITESPACE)
     if not text.startswith("{"):
         return ""
     try:
         _, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError):
         return ""
-    return text[end:].strip(_BLANK)
+    return text[end:].strip(_WHITESPACE)
 
 
-_BLANK = " \t\r\n"
+_WHITESPACE = " \t\r\n"
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -188,18 +191,18 @@ def _is_open(text: str) -> bool:
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|(\\?\Z))', re.DOTALL)
 
 
-def _loads_bent(data: bytes | str, *, keep_borders: bool = False, strict: bool = True) -> Any:
+def _loads_nonstandard(data: bytes | str, *, keep_borders: bool = False, strict: bool = True) -> Any:
     """Read what the fast parsers refuse and real servers send: NaN, half an emoji, bytes that are not UTF-8."""
     text = data if isinstance(data, str) else _decode(data)
     try:
         value = json.loads(text, strict=strict)
-        return mend(value, keep_borders=keep_borders) if _MAYBE_HALF.search(text) else value
+        return replace_lone_surrogates(value, keep_edges=keep_borders) if _MAYBE_SURROGATE.search(text) else value
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
 
 
 #: Where a surrogate may be: escaped, or as it is.
-_MAYBE_HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+_MAYBE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 def _decode(data: bytes) -> str:

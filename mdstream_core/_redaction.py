@@ -27,13 +27,13 @@ CACHE_KEY = "MDSTREAM_CACHE_KEY"
 _SECRET_PARTS = ("authorization", "cookie", "token", "secret", "appcode", "password", "credential", "key", "signature")
 
 #: Response headers whose values may be shown, in general (RFC 9110) …
-_GENERAL = frozenset(
+_GENERAL_HEADERS = frozenset(
     "accept-ranges age allow cache-control connection content-encoding content-language content-length content-type "
     "date expires keep-alive last-modified retry-after retry-after-ms server te trailer transfer-encoding upgrade vary "
     "via x-content-type-options".split()
 )
 #: … of the services and of model servers: ids of requests, error types, times and counts …
-_OF_SERVICES = frozenset(
+_SERVICE_HEADERS = frozenset(
     "opc-request-id opc-client-request-id x-amzn-requestid x-amzn-request-id x-amz-request-id x-amzn-errortype "
     "x-amzn-error-type x-amzn-invoked-production-variant x-amzn-sagemaker-content-type x-amzn-trace-id x-amz-cf-id "
     "x-amz-date x-request-id x-correlation-id x-sdk-date x-apig-latency x-apig-upstream-latency "
@@ -41,77 +41,77 @@ _OF_SERVICES = frozenset(
     "x-compute-time x-compute-characters x-total-time x-validation-time x-queue-time x-inference-time "
     "x-time-per-token x-prompt-tokens x-generated-tokens".split()
 )
-_LIMITS = ("x-ratelimit-", "ratelimit-", "x-apig-ratelimit-")
+_RATE_LIMIT_PREFIXES = ("x-ratelimit-", "ratelimit-", "x-apig-ratelimit-")
 #: … and how OCI's trailers end in which a stream's failure is reported, without punctuation.
-_FAILURES = ("streamfailure", "errorcode", "httpcode", "errorreason")
+_FAILURE_FIELDS = ("streamfailure", "errorcode", "httpcode", "errorreason")
 
 #: Headers whose values are URLs, which are shown without what may hold a credential.
 _URLS = frozenset({"location", "content-location", "refresh"})
 
 #: A URL's user and password; and what stands behind its path: parameters, query, fragment.
-_USER = re.compile(r"(?<=//)[^/?#]*@")
-_BEHIND_PATH = re.compile(r"[;?#].*", re.DOTALL)
+_USERINFO = re.compile(r"(?<=//)[^/?#]*@")
+_AFTER_PATH = re.compile(r"[;?#].*", re.DOTALL)
 
 #: A URL in a text, or a path with something behind it.
 _URL_IN_TEXT = re.compile(r"(?:https?:)?//[^\s\"'<>]+|/[^\s\"'<>]*[;?#][^\s\"'<>]*", re.IGNORECASE)
 
 
-def is_secret(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
     """Whether a name says that its value is a credential. That it does not say so means nothing.
 
-    >>> is_secret("Authorization"), is_secret("X-Api-Key"), is_secret("opc-request-id")
+    >>> is_secret_name("Authorization"), is_secret_name("X-Api-Key"), is_secret_name("opc-request-id")
     (True, True, False)
     """
     return any(part in name.lower() for part in _SECRET_PARTS)
 
 
-def is_shown(name: str) -> bool:
+def is_safe_header(name: str) -> bool:
     """Whether the value of a response header of this name may be shown.
 
-    >>> is_shown("Retry-After"), is_shown("X-Ratelimit-Remaining"), is_shown("X-Session-Id")
+    >>> is_safe_header("Retry-After"), is_safe_header("X-Ratelimit-Remaining"), is_safe_header("X-Session-Id")
     (True, True, False)
     """
     lower = name.lower()
     return (
-        lower in _GENERAL
-        or lower in _OF_SERVICES
-        or lower.startswith(_LIMITS)
-        or re.sub(r"[^a-z]", "", lower).endswith(_FAILURES)
+        lower in _GENERAL_HEADERS
+        or lower in _SERVICE_HEADERS
+        or lower.startswith(_RATE_LIMIT_PREFIXES)
+        or re.sub(r"[^a-z]", "", lower).endswith(_FAILURE_FIELDS)
     )
 
 
-def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
+def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """A copy of response headers that may be shown: `…` for values that are not on the list of those that may.
 
-    >>> without_secrets({"retry-after": "3", "set-cookie": "id=1", "location": "https://bob:pw@host/path?token=x"})
+    >>> redact_headers({"retry-after": "3", "set-cookie": "id=1", "location": "https://bob:pw@host/path?token=x"})
     {'retry-after': '3', 'set-cookie': '…', 'location': 'https://host/path?…'}
     """
-    return {name: _shown_value(name, value) for name, value in headers.items()}
+    return {name: _safe_value(name, value) for name, value in headers.items()}
 
 
-def _shown_value(name: str, value: str) -> str:
+def _safe_value(name: str, value: str) -> str:
     if name.lower() in _URLS:
-        return strip_credentials(value)
-    return value if is_shown(name) else HIDDEN
+        return redact_url(value)
+    return value if is_safe_header(name) else HIDDEN
 
 
-def strip_credentials(url: str) -> str:
+def redact_url(url: str) -> str:
     """A URL without what may hold a credential; `…` stands for what was left out behind the path.
 
-    >>> strip_credentials("https://bob:s3cret@host/path?token=x")
+    >>> redact_url("https://bob:s3cret@host/path?token=x")
     'https://host/path?…'
     """
-    bare = _USER.sub("", url)
-    return _BEHIND_PATH.sub(lambda match: f"{match[0][0]}{HIDDEN}", bare)
+    bare = _USERINFO.sub("", url)
+    return _AFTER_PATH.sub(lambda match: f"{match[0][0]}{HIDDEN}", bare)
 
 
-def strip_url_credentials(text: str) -> str:
+def redact_urls(text: str) -> str:
     """A text whose URLs are without what may hold a credential.
 
-    >>> strip_url_credentials("Found. Redirecting to https://bob:s3cret@host/path?token=x")
+    >>> redact_urls("Found. Redirecting to https://bob:s3cret@host/path?token=x")
     'Found. Redirecting to https://host/path?…'
     """
-    return _URL_IN_TEXT.sub(lambda match: strip_credentials(match[0]), text)
+    return _URL_IN_TEXT.sub(lambda match: redact_url(match[0]), text)
 
 
 class RequestHeaders(dict[str, str]):
@@ -125,7 +125,7 @@ class ResponseHeaders(dict[str, str]):
     """Headers that came: a dictionary whose repr shows the values that may be shown."""
 
     def __repr__(self) -> str:
-        return repr(without_secrets(self))
+        return repr(redact_headers(self))
 
 
 class ResponseTrailers(tuple[tuple[str, str], ...]):
@@ -134,7 +134,7 @@ class ResponseTrailers(tuple[tuple[str, str], ...]):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return repr([(name, _shown_value(name, value)) for name, value in self])
+        return repr([(name, _safe_value(name, value)) for name, value in self])
 
 
 class SecretText(str):
@@ -173,7 +173,7 @@ class SecretHeaders(dict[str, str]):
         self._values: RequestHeaders | None = values
 
     @classmethod
-    def lost(cls, names: Iterable[str]) -> Self:
+    def from_names(cls, names: Iterable[str]) -> Self:
         """Headers whose values were left out: what a pickle brings back."""
         headers = cls({})
         dict.update(headers, dict.fromkeys(names, HIDDEN))
@@ -208,7 +208,7 @@ class SecretHeaders(dict[str, str]):
         return self
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return type(self).lost, (tuple(self),)
+        return type(self).from_names, (tuple(self),)
 
     __setitem__ = __delitem__ = __ior__ = _immutable
     update = pop = popitem = clear = setdefault = _immutable
@@ -240,7 +240,7 @@ def fingerprint(headers: Mapping[str, Any]) -> dict[str, Any]:
     return {"names": sorted(headers), "digest": digest(headers)} if headers else {}
 
 
-def chain(
+def iter_causes(
     error: BaseException, is_foreign: Callable[[BaseException], bool] = lambda _: False
 ) -> Iterator[BaseException]:
     """An error with all that it was caused by, each once.
@@ -262,7 +262,7 @@ def chain(
         waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
 
 
-def forget_credentials(error: BaseException) -> None:
+def remove_credentials(error: BaseException) -> None:
     """Take credentials out of an error and its causes: locals of functions that have ended, requests, responses.
 
     The traceback keeps its files and lines. Requests of httpx are replaced by others without headers' values, body, and
@@ -270,7 +270,7 @@ def forget_credentials(error: BaseException) -> None:
     this one happened, stays as it is.
     """
     callers = _callers()
-    for one in chain(error, lambda context: _is_handled_by(context, callers)):
+    for one in iter_causes(error, lambda context: _is_handled_by(context, callers)):
         _clear_locals(one.__traceback__)
         response = getattr(one, "response", None)
         if isinstance(response, dict):  # botocore's
@@ -341,25 +341,25 @@ def without_inputs(error: "ValidationError") -> "ValidationError":
     for one in error.errors(include_url=False, include_input=False):
         context = one.get("ctx", {})
         if isinstance(cause := context.get("error"), Exception):
-            forget_credentials(cause)
+            remove_credentials(cause)
         words = PydanticCustomError(one["type"], "{words}", {"words": one["msg"], **context})
         details.append(InitErrorDetails(type=words, loc=one["loc"], input=None))
     return ValidationError.from_exception_data(error.title, details, hide_input=True)
 
 
-class _WithoutLocals:
-    """Takes credentials out of whatever is raised inside; see `forget_credentials`."""
+class _CredentialScrubber:
+    """Takes credentials out of whatever is raised inside; see `remove_credentials`."""
 
     def __enter__(self) -> None:
         """Nothing is to be prepared."""
 
     def __exit__(self, kind: object, error: BaseException | None, at: TracebackType | None) -> None:
         if isinstance(error, Exception):
-            forget_credentials(error)
+            remove_credentials(error)
 
 
 #: A context manager, around code that has credentials in locals.
-without_locals = _WithoutLocals()
+scrub_credentials = _CredentialScrubber()
 
 
 def _replace(error: BaseException, name: str, value: Any) -> None:
@@ -377,14 +377,14 @@ def _bare_request(request: Any) -> Any:
     if not _is_httpx(request):
         return None
     names = dict.fromkeys(request.headers, "[secure]")  # as httpx's own reprs show it
-    url = _BEHIND_PATH.sub("", _USER.sub("", str(request.url)))
+    url = _AFTER_PATH.sub("", _USERINFO.sub("", str(request.url)))
     return type(request)(request.method, url, headers=names)
 
 
 def _bare_response(response: Any) -> Any:
     if not _is_httpx(response):
         return None
-    fields = {name: value for name, value in response.headers.items() if is_shown(name)}
+    fields = {name: value for name, value in response.headers.items() if is_safe_header(name)}
     request = _bare_request(response.request) if getattr(response, "_request", None) is not None else None
     names = {name: value for name, value in fields.items() if name not in {"content-encoding", "transfer-encoding"}}
     said = {"reason_phrase": response.reason_phrase.encode("ascii", "replace")}

@@ -19,12 +19,12 @@ class Terminal:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
         wanted = "FORCE_COLOR" in os.environ or (self._stream.isatty() and os.environ.get("TERM") != "dumb")
-        self._colour = wanted and not os.environ.get("NO_COLOR")
+        self._has_color = wanted and not os.environ.get("NO_COLOR")
 
     def heading(self, text: str) -> None:
         """A title with a rule under it."""
-        text = harmless(text)
-        self.write(f"\n{self.styled(text, 'bold')}\n{'─' * len(text)}\n")
+        text = strip_control_characters(text)
+        self.write(f"\n{self.style(text, 'bold')}\n{'─' * len(text)}\n")
 
     def label(self, text: str) -> None:
         """The name of what follows on the same line."""
@@ -33,23 +33,23 @@ class Terminal:
     def line(self, label: str, text: str, style: str = "") -> None:
         """A name and what it is."""
         self.label(label)
-        self.write(f"{self.styled(harmless(text), style)}\n")
+        self.write(f"{self.style(strip_control_characters(text), style)}\n")
 
-    def token(self, text: str) -> None:
+    def write_token(self, text: str) -> None:
         """A piece of an answer, shown at once."""
         self.write(text)
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """The answer is whole."""
-        self.write(f" {self.styled('✓', 'green')}\n")
+        self.write(f" {self.style('✓', 'green')}\n")
 
-    def broken(self) -> None:
+    def fail(self) -> None:
         """The answer is not."""
-        self.write(f" {self.styled('✗', 'red')}\n")
+        self.write(f" {self.style('✗', 'red')}\n")
 
-    def styled(self, text: str, style: str) -> str:
+    def style(self, text: str, style: str) -> str:
         """`text` in a style, where colours are shown."""
-        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if style and self._colour else text
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if style and self._has_color else text
 
     def write(self, text: str) -> None:
         """Write and flush."""
@@ -76,10 +76,10 @@ _REPLACED, _REMOVED = re.compile(f"[{_CONTROLS}]"), re.compile(f"[{_INVISIBLE}]"
 _EITHER = re.compile(f"[{_CONTROLS}{_INVISIBLE}]")
 
 
-def harmless(text: str) -> str:
+def strip_control_characters(text: str) -> str:
     r"""A text that can be written to a terminal: control characters replaced, invisible ones removed.
 
-    >>> harmless("a\x1b[2Jb\n"), harmless("user\u202etxt.exe")
+    >>> strip_control_characters("a\x1b[2Jb\n"), strip_control_characters("user\u202etxt.exe")
     ('a�[2Jb\n', 'usertxt.exe')
     """
     if text.isascii() and text.isprintable():

@@ -17,27 +17,34 @@ import anyio
 
 from mdstream_core import _fork
 from mdstream_core.attempt import Attempt
-from mdstream_core.auth import Signer, Unsigned, raise_failure
+from mdstream_core.auth import Signer, UnsignedSigner, raise_refresh_error
 from mdstream_core.call import Call
 from mdstream_core.errors import AuthenticationError, ConnectionFailed, InvalidRequest, MDStreamError, StreamInterrupted
-from mdstream_core.events import Event, Reply
-from mdstream_core.http import Head, Request, ResponseTrailers, require_values, sendable_headers, without_locals
+from mdstream_core.events import Event, ModelResponse
+from mdstream_core.http import (
+    Request,
+    ResponseHead,
+    ResponseTrailers,
+    require_values,
+    scrub_credentials,
+    sendable_headers,
+)
 from mdstream_core.transport import async_http_client, http_client
-from mdstream_core.transport._turns import atake_turn, take_turn
-from mdstream_core.transport.coding import abody, body
-from mdstream_core.transport.loop_bound import LoopBoundClient, forget_closed, running_loop
-from mdstream_core.transport.patience import Patience
-from mdstream_core.transport.wall import wall
+from mdstream_core.transport._fairness import acheckpoint, checkpoint
+from mdstream_core.transport._loop_bound import LoopBoundClient, discard_closed_loops, running_loop
+from mdstream_core.transport.decompression import aiter_body, iter_body
+from mdstream_core.transport.exceptions import map_exceptions
+from mdstream_core.transport.timeouts import TimeoutBudget
 
 if TYPE_CHECKING:
     import httpx  # a tenth of a second, which who only imports us need not wait for
 
 
-class _Half:
+class _BaseClient:
     """What does not wait: who signs (a signer of ours, or an `httpx.Auth` while it is sent), and who is warned."""
 
     def __init__(self, auth: Any) -> None:
-        self._signer = auth if isinstance(auth, Signer) else Unsigned()
+        self._signer = auth if isinstance(auth, Signer) else UnsignedSigner()
         self._auth = {} if auth is None or isinstance(auth, Signer) else {"auth": auth}
         self._warned = False
 
@@ -49,29 +56,29 @@ class _Half:
         """
         raise NotImplementedError
 
-    def _aged(self, exchange: Attempt) -> int | None:
+    def _expired_generation(self, attempt: Attempt) -> int | None:
         """The key that must be fetched again before the next signature, if it must: once in a call."""
-        if exchange.refused is not None or exchange.renewed:
-            return exchange.refused
+        if attempt.rejected_generation is not None or attempt.has_refreshed:
+            return attempt.rejected_generation
         generation = self._signer.generation  # looked up first: somebody may fetch the key in between
-        return generation if self._signer.stale() else None
+        return generation if self._signer.needs_refresh() else None
 
-    def _signed(self, http: Any, exchange: Attempt, patience: Patience) -> Any:
-        patience.start()
-        exchange.generation = self._signer.generation
-        with without_locals:
-            signed = _sendable(self._signer.sign(exchange.request))
+    def _build_signed_request(self, http: Any, attempt: Attempt, budget: TimeoutBudget) -> Any:
+        budget.start()
+        attempt.generation = self._signer.generation
+        with scrub_credentials:
+            signed = _sendable(self._signer.sign(attempt.request))
         return http.build_request(
             signed.method,
             signed.url,
             headers=dict(signed.headers),
             content=signed.content,
-            extensions={"timeout": patience.limits},
+            extensions={"timeout": budget.limits},
         )
 
-    def _judge(self, exchange: Attempt, response: Any) -> None:
+    def _warn_if_trailers_invisible(self, attempt: Attempt, response: Any) -> None:
         """Warn, once, when a success may be none. Last of all: a failure that could be seen was raised before."""
-        if self._warned or not exchange.trailers_matter or "trailers" in response.extensions:
+        if self._warned or not attempt.needs_trailers or "trailers" in response.extensions:
             return
         self._warned = True
         warnings.warn(
@@ -82,7 +89,7 @@ class _Half:
         )
 
 
-class Client(_Half):
+class Client(_BaseClient):
     """Asks, waits and hands out events, for synchronous code.
 
     Args:
@@ -100,7 +107,7 @@ class Client(_Half):
         super().__init__(auth)
         if inspect.iscoroutinefunction(getattr(http, "send", None)):
             raise ValueError("http_client is for threads: give an httpx.AsyncClient as http_async_client")
-        self._given = http
+        self._user_client = http
         self._options = options
         self.reset_after_fork()
         _fork.register(self)
@@ -108,7 +115,7 @@ class Client(_Half):
     def reset_after_fork(self) -> None:
         """Begin without connections and locks, in a forked process."""
         self._lock = _fork.Lock()
-        self._own: httpx.Client | None = None
+        self._owned: httpx.Client | None = None
 
     def stream(self, call: Call) -> Generator[Event]:
         """The events of an answer, as they come. Closing the generator closes the connection at once.
@@ -116,70 +123,77 @@ class Client(_Half):
         Raises:
             MDStreamError: The answer is not whole; `partial` is what was received.
         """
-        patience = Patience(call.timeout)
+        budget = TimeoutBudget(call.timeout)
         with call:
             while True:
-                exchange = call.attempt()
+                attempt = call.create_attempt()
                 try:
-                    with wall(patience), self._answer(exchange, patience) as response:
-                        with _settled(exchange, patience):
-                            for data in body(response):
+                    with map_exceptions(budget), self._open_response(attempt, budget) as response:
+                        with _ignore_errors_when_final(attempt, budget):
+                            for data in iter_body(response):
                                 while True:
-                                    events = exchange.feed(data)
+                                    events = attempt.feed(data)
                                     for event in events:
                                         yield event
-                                    patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
-                                    if not exchange.unread or exchange.enough:
+                                    budget.record_read(
+                                        progress=bool(events) or attempt.is_buffering,
+                                        drain_timeout=attempt.drain_timeout,
+                                    )
+                                    if not attempt.unread or attempt.should_stop_reading:
                                         break
-                                    data = take_turn()
-                                if exchange.enough:
+                                    data = checkpoint()
+                                if attempt.should_stop_reading:
                                     break
                         data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
-                        for event in exchange.rest():
+                        for event in attempt.flush():
                             yield event
-                        for event in exchange.end(_trailers(response)):
+                        for event in attempt.finish(_decode_trailers(response)):
                             yield event
-                        self._judge(exchange, response)
+                        self._warn_if_trailers_invisible(attempt, response)
                         return
                 except MDStreamError as error:
-                    time.sleep(call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left))
-                    patience = Patience(call.timeout) if exchange.started else patience
+                    time.sleep(
+                        call.handle_failure(
+                            attempt, error, can_refresh=self._signer.can_refresh(), remaining=budget.remaining
+                        )
+                    )
+                    budget = TimeoutBudget(call.timeout) if attempt.started else budget
 
-    def complete(self, call: Call) -> Reply:
+    def complete(self, call: Call) -> ModelResponse:
         """The whole answer. Raises as `stream` does."""
         events = [event for event in self.stream(call)]  # noqa: C416  # as the twin must
-        return Reply.of(events)
+        return ModelResponse.from_events(events)
 
     def close(self) -> None:
         """Close the connections. A client that was given stays open: it is its owner's."""
-        own, self._own = self._own, None
+        own, self._owned = self._owned, None
         if own is not None:
             own.close()
 
     @contextmanager
-    def _answer(self, exchange: Attempt, patience: Patience) -> Iterator["httpx.Response"]:
-        http = self._http()
-        if (aged := self._aged(exchange)) is not None:
-            with _in_time(exchange, patience, self._signer):
-                _refresh(self._signer, aged, patience)
-        request = self._signed(http, exchange, patience)
+    def _open_response(self, attempt: Attempt, budget: TimeoutBudget) -> Iterator["httpx.Response"]:
+        http = self._get_http_client()
+        if (aged := self._expired_generation(attempt)) is not None:
+            with _enforce_deadline(attempt, budget, self._signer):
+                _refresh(self._signer, aged, budget)
+        request = self._build_signed_request(http, attempt, budget)
         response = http.send(request, stream=True, follow_redirects=False, **self._auth)
         try:
-            _begin(exchange, patience, response)
+            _start_attempt(attempt, budget, response)
             yield response
         finally:
             response.close()
 
-    def _http(self) -> "httpx.Client":
-        if self._given is not None:
-            return self._given
+    def _get_http_client(self) -> "httpx.Client":
+        if self._user_client is not None:
+            return self._user_client
         with self._lock:
-            if self._own is None:
-                self._own = http_client(**self._options)
-            return self._own
+            if self._owned is None:
+                self._owned = http_client(**self._options)
+            return self._owned
 
 
-class AsyncClient(_Half):
+class AsyncClient(_BaseClient):
     """Asks, waits and hands out events, for asynchronous code.
 
     Connections belong to an event loop, and objects outlive `asyncio.run`: there is one pool for each running loop.
@@ -194,7 +208,7 @@ class AsyncClient(_Half):
         super().__init__(auth)
         if http is not None and not inspect.iscoroutinefunction(getattr(http, "send", None)):
             raise ValueError("http_async_client is for tasks: give an httpx.Client as http_client")
-        self._given = http
+        self._user_client = http
         self._options = options
         self.reset_after_fork()
         _fork.register(self)
@@ -202,7 +216,7 @@ class AsyncClient(_Half):
     def reset_after_fork(self) -> None:
         """Begin without connections and locks, in a forked process."""
         self._lock = _fork.Lock()
-        self._own: WeakKeyDictionary[Any, LoopBoundClient] = WeakKeyDictionary()
+        self._owned: WeakKeyDictionary[Any, LoopBoundClient] = WeakKeyDictionary()
 
     async def stream(self, call: Call) -> AsyncGenerator[Event]:
         """The events of an answer, as they come. Closing the generator closes the connection at once.
@@ -210,73 +224,78 @@ class AsyncClient(_Half):
         Raises:
             MDStreamError: The answer is not whole; `partial` is what was received.
         """
-        patience = Patience(call.timeout)
+        budget = TimeoutBudget(call.timeout)
         with call:
             while True:
-                exchange = call.attempt()
+                attempt = call.create_attempt()
                 try:
-                    with wall(patience):
-                        async with self._answer(exchange, patience) as response:
-                            with _settled(exchange, patience):
-                                async for data in abody(response):
+                    with map_exceptions(budget):
+                        async with self._open_response(attempt, budget) as response:
+                            with _ignore_errors_when_final(attempt, budget):
+                                async for data in aiter_body(response):
                                     while True:
-                                        events = exchange.feed(data)
+                                        events = attempt.feed(data)
                                         for event in events:
                                             yield event
-                                        patience.heard(progress=bool(events) or exchange.holds, drain=exchange.drain)
-                                        if not exchange.unread or exchange.enough:
+                                        budget.record_read(
+                                            progress=bool(events) or attempt.is_buffering,
+                                            drain_timeout=attempt.drain_timeout,
+                                        )
+                                        if not attempt.unread or attempt.should_stop_reading:
                                             break
-                                        data = await atake_turn()
-                                    if exchange.enough:
+                                        data = await acheckpoint()
+                                    if attempt.should_stop_reading:
                                         break
                             data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
-                            for event in exchange.rest():
+                            for event in attempt.flush():
                                 yield event
-                            for event in exchange.end(_trailers(response)):
+                            for event in attempt.finish(_decode_trailers(response)):
                                 yield event
-                            self._judge(exchange, response)
+                            self._warn_if_trailers_invisible(attempt, response)
                             return
                 except MDStreamError as error:
                     await anyio.sleep(
-                        call.failed(exchange, error, renewable=self._signer.renewable(), left=patience.left)
+                        call.handle_failure(
+                            attempt, error, can_refresh=self._signer.can_refresh(), remaining=budget.remaining
+                        )
                     )
-                    patience = Patience(call.timeout) if exchange.started else patience
+                    budget = TimeoutBudget(call.timeout) if attempt.started else budget
 
-    async def complete(self, call: Call) -> Reply:
+    async def complete(self, call: Call) -> ModelResponse:
         """The whole answer. Raises as `stream` does."""
         events = [event async for event in self.stream(call)]
-        return Reply.of(events)
+        return ModelResponse.from_events(events)
 
     async def aclose(self) -> None:
         """Close this loop's connections. A client that was given stays open: it is its owner's."""
-        own = self._own.pop(running_loop(), None)
+        own = self._owned.pop(running_loop(), None)
         if own is not None:
             await own.aclose()
 
     @asynccontextmanager
-    async def _answer(self, exchange: Attempt, patience: Patience) -> AsyncIterator["httpx.Response"]:
-        http = self._http()
-        if (aged := self._aged(exchange)) is not None:
-            async with _ain_time(exchange, patience, self._signer):
-                await _arefresh(self._signer, aged, patience)
-        request = self._signed(http, exchange, patience)
+    async def _open_response(self, attempt: Attempt, budget: TimeoutBudget) -> AsyncIterator["httpx.Response"]:
+        http = self._get_http_client()
+        if (aged := self._expired_generation(attempt)) is not None:
+            async with _aenforce_deadline(attempt, budget, self._signer):
+                await _arefresh(self._signer, aged, budget)
+        request = self._build_signed_request(http, attempt, budget)
         response = await http.send(request, stream=True, follow_redirects=False, **self._auth)
         try:
-            _begin(exchange, patience, response)
+            _start_attempt(attempt, budget, response)
             yield response
         finally:
             await response.aclose()
 
-    def _http(self) -> "httpx.AsyncClient":
-        if self._given is not None:
-            return self._given
+    def _get_http_client(self) -> "httpx.AsyncClient":
+        if self._user_client is not None:
+            return self._user_client
         loop = running_loop()
         with self._lock:
-            own = self._own.get(loop)
+            own = self._owned.get(loop)
             if own is None:
-                forget_closed(self._own)
-                own = self._own[loop] = LoopBoundClient(
-                    async_http_client(**self._options), partial(self._own.pop, loop, None)
+                discard_closed_loops(self._owned)
+                own = self._owned[loop] = LoopBoundClient(
+                    async_http_client(**self._options), partial(self._owned.pop, loop, None)
                 )
             return own.http
 
@@ -284,7 +303,7 @@ class AsyncClient(_Half):
 def _sendable(request: Request) -> Request:
     """The same request. Raises `InvalidRequest` if a header of it, whoever wrote it, cannot be sent."""
     try:
-        with without_locals:
+        with scrub_credentials:
             require_values("the request", sendable_headers("the request", request.headers))
     except ValueError as error:
         raise InvalidRequest(str(error), code="InvalidHeader") from None
@@ -292,62 +311,62 @@ def _sendable(request: Request) -> Request:
 
 
 @contextmanager
-def _settled(exchange: Attempt, patience: Patience) -> Iterator[None]:
+def _ignore_errors_when_final(attempt: Attempt, budget: TimeoutBudget) -> Iterator[None]:
     """Reading ends without an error where the answer is whole and only the connection, or its usage, was waited for."""
     try:
-        with wall(patience):
+        with map_exceptions(budget):
             yield
     except StreamInterrupted:
-        if not exchange.settled:
+        if not attempt.is_final:
             raise
 
 
-def _begin(exchange: Attempt, patience: Patience, response: Any) -> None:
-    patience.begun = True
-    exchange.begin(Head.of(response.status_code, response.headers.multi_items()))
+def _start_attempt(attempt: Attempt, budget: TimeoutBudget, response: Any) -> None:
+    budget.has_head = True
+    attempt.start(ResponseHead.from_fields(response.status_code, response.headers.multi_items()))
 
 
 @contextmanager
-def _in_time(exchange: Attempt, patience: Patience, signer: Signer) -> Iterator[None]:
+def _enforce_deadline(attempt: Attempt, budget: TimeoutBudget, signer: Signer) -> Iterator[None]:
     """Raises when the time is over. What goes on in a thread goes on there, for whoever asks next."""
     try:
         yield
     except AuthenticationError:
-        exchange.note_renewal()
+        attempt.record_refresh()
         raise
     except ConnectionFailed:
-        patience.check()
+        budget.check()
         raise
     if not (signer.is_local or signer.returns_cached):
-        exchange.note_renewal()
-    patience.check()
+        attempt.record_refresh()
+    budget.check()
 
 
 @asynccontextmanager
-async def _ain_time(exchange: Attempt, patience: Patience, signer: Signer) -> AsyncIterator[None]:
+async def _aenforce_deadline(attempt: Attempt, budget: TimeoutBudget, signer: Signer) -> AsyncIterator[None]:
     """The same, and the wait ends when the time is over."""
-    with _in_time(exchange, patience, signer), anyio.move_on_after(max(patience.left, 0.0)) as scope:
+    with _enforce_deadline(attempt, budget, signer), anyio.move_on_after(max(budget.remaining, 0.0)) as scope:
         yield
-    patience.check(late=scope.cancelled_caught)
+    budget.check(expired=scope.cancelled_caught)
 
 
-def _refresh(signer: Signer, aged: int, patience: Patience) -> None:
+def _refresh(signer: Signer, aged: int, budget: TimeoutBudget) -> None:
     """Fetch the key again, in a thread that nobody has to wait for any longer than his call may take."""
-    signer.refresh(aged, patience.left)
+    signer.refresh(aged, budget.remaining)
 
 
-async def _arefresh(signer: Signer, aged: int, patience: Patience) -> None:
+async def _arefresh(signer: Signer, aged: int, budget: TimeoutBudget) -> None:
     """The same without holding a thread for each task that waits."""
     flight = signer.start_refresh(aged)
     if flight is None:
         return
     landed = anyio.Event()
     flight.add_done_callback(partial(_wake, _call_soon(), landed))
-    with anyio.move_on_after(signer.patience) as scope:
+    with anyio.move_on_after(signer.refresh_timeout) as scope:
         await landed.wait()
     if scope.cancelled_caught:
-        raise ConnectionFailed(f"no new credential within {signer.patience:g} s")
-    raise_failure(flight)
+        raise ConnectionFailed(f"no new credential within {signer.refresh_timeout:g} s")
+    raise_refresh_error(flight)
 
 
 def _call_soon() -> Callable[[Callable[[], None]], Any]:
@@ -361,6 +380,6 @@ def _wake(call_soon: Callable[[Callable[[], None]], Any], landed: anyio.Event, _
         call_soon(landed.set)
 
 
-def _trailers(response: Any) -> tuple[tuple[str, str], ...]:
+def _decode_trailers(response: Any) -> tuple[tuple[str, str], ...]:
     trailers = response.extensions.get("trailers", ())
     return ResponseTrailers((name.decode("latin-1"), value.decode("latin-1")) for name, value in trailers)

@@ -28,18 +28,26 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from mdstream_core import _json
-from mdstream_core._error_bodies import Words, error_status, is_too_long, parse_error_body, readable, words_of
+from mdstream_core._error_bodies import (
+    ErrorBody,
+    describes_context_overflow,
+    error_status,
+    parse_error_body,
+    parse_error_object,
+    to_readable_text,
+)
 
 if TYPE_CHECKING:
-    from mdstream_core.events import Reply
+    from mdstream_core.events import ModelResponse
 
 #: What is read of error bodies is imported from here too.
 __all__ = [
     "SHAPE_ERRORS",
     "AuthenticationError",
     "ConnectionFailed",
-    "ContentRefused",
+    "ContentFiltered",
     "ContextOverflow",
+    "ErrorBody",
     "ErrorResponse",
     "IncompleteToolCall",
     "InvalidRequest",
@@ -56,16 +64,15 @@ __all__ = [
     "StreamInterrupted",
     "StreamStalled",
     "StreamTimeout",
-    "Words",
-    "as_overflow",
+    "describes_context_overflow",
+    "error_class_for_status",
     "error_status",
-    "is_too_long",
     "parse_error_body",
+    "parse_error_object",
     "quote_payload",
-    "readable",
-    "service_error",
+    "to_context_overflow",
+    "to_readable_text",
     "unexpected_shape",
-    "words_of",
 ]
 
 
@@ -103,7 +110,7 @@ class MDStreamError(Exception):
         request_id: The service's id of the request, for a support ticket.
         retryable: Whether asking again may help.
         response: Status, headers with trailers, and `json()` with the partial; see `ErrorResponse`.
-        partial: What was received before it went wrong (a `mdstream_core.Reply`), or `None`.
+        partial: What was received before it went wrong (a `mdstream_core.ModelResponse`), or `None`.
         raw: The failure as it stood on the wire.
         retry_after: How many seconds the service asks to wait, if it said so.
     """
@@ -113,7 +120,7 @@ class MDStreamError(Exception):
     code: str | None = None
     request_id: str | None = None
     response: ErrorResponse | None = None
-    partial: "Reply | Any | None" = None
+    partial: "ModelResponse | Any | None" = None
     raw: str | None = None
     retry_after: float | None = None
 
@@ -135,7 +142,7 @@ class MDStreamError(Exception):
         known = ((name, _FIELD_TYPES[name](value)) for name, value in given if value is not None)
         self.__dict__.update((name, value) for name, value in known if value is not None)
 
-    def into(self, kind: type[Self]) -> Self:
+    def convert_to(self, kind: type[Self]) -> Self:
         """The same error, with its facts, as a subclass (a framework's own name for it)."""
         other = kind(str(self))
         other.__dict__.update(self.__dict__)
@@ -206,7 +213,7 @@ class ContextOverflow(InvalidRequest):
     """The question is longer than the model's context."""
 
 
-class ContentRefused(InvalidRequest):
+class ContentFiltered(InvalidRequest):
     """Content control stopped the question or the answer. Asking again will not help, other words may."""
 
 
@@ -308,10 +315,10 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
 }
 
 
-def service_error(status: int) -> type[ServiceError]:
+def error_class_for_status(status: int) -> type[ServiceError]:
     """The class for an error status.
 
-    >>> service_error(503).__name__, service_error(418).__name__
+    >>> error_class_for_status(503).__name__, error_class_for_status(418).__name__
     ('ServerError', 'ServiceError')
     """
     return _BY_STATUS.get(status) or (ServerError if status >= 500 else ServiceError)
@@ -321,19 +328,19 @@ class MissingExtra(ImportError):
     """A package is needed that is not installed; the message says how to install it."""
 
     def __init__(self, package: str, extra: str = "") -> None:
-        cure = f"pip install 'mdstream-llm[{extra}]'" if extra else f"pip install {package}"
-        super().__init__(f"{package} is not installed: {cure}")
+        hint = f"pip install 'mdstream-llm[{extra}]'" if extra else f"pip install {package}"
+        super().__init__(f"{package} is not installed: {hint}")
 
 
-def as_overflow(error: MDStreamError) -> MDStreamError:
+def to_context_overflow(error: MDStreamError) -> MDStreamError:
     """A failure of a stream that says that the question is too long, as the `ContextOverflow` that it is.
 
     Servers that answer 200 before they count the tokens can say so in the stream only.
 
-    >>> type(as_overflow(StreamFailure("prompt is too long: 9 tokens > 8 maximum"))).__name__
+    >>> type(to_context_overflow(StreamFailure("prompt is too long: 9 tokens > 8 maximum"))).__name__
     'ContextOverflow'
     """
-    if not isinstance(error, StreamFailure) or not is_too_long(f"{error.code} {error}"):
+    if not isinstance(error, StreamFailure) or not describes_context_overflow(f"{error.code} {error}"):
         return error
     overflow = ContextOverflow(
         str(error), code=error.code, status=error.status or 400, request_id=error.request_id, raw=error.raw

@@ -1,4 +1,4 @@
-"""What a model says, one small frozen value for each thing it can say; and `Reply`, their sum.
+"""What a model says, one small frozen value for each thing it can say; and `ModelResponse`, their sum.
 
 Every dialect is read into these and both framework packages translate from these alone.
 `choice` tells the answers of one question apart where several were asked for (`n > 1`).
@@ -78,7 +78,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ResponseMetadata:
     """Who answered: the model's name as the server gives it, its id of the answer, its fingerprint."""
 
     model: str | None = None
@@ -95,21 +95,21 @@ class Finish:
 
 
 #: Finish reasons of an answer that is not whole, in the words of several APIs, and what they mean.
-_TRUNCATED = (
+_TRUNCATED_REASONS = (
     "length max_tokens max_output_tokens max_new_tokens max_completion_tokens max_length model_length "
     "length_limit output_limit token_limit token_limit_reached max_tokens_reached"
 )
-_OVERFLOWN = (
+_OVERFLOW_REASONS = (
     "context_length context_limit context_length_exceeded context_window_exceeded "
     "model_context_length_exceeded model_context_window_exceeded max_context_length_exceeded"
 )
-_FILTERED = (
+_FILTERED_REASONS = (
     "content_filter content_filtered guardrail_intervened sensitive safety recitation prohibited_content blocklist spii"
 )
-_INCOMPLETE = {
-    **dict.fromkeys(_TRUNCATED.split(), "cut off by max_tokens"),
-    **dict.fromkeys(_OVERFLOWN.split(), "cut off at the end of the model's context"),
-    **dict.fromkeys(_FILTERED.split(), "stopped by a content filter"),
+_INCOMPLETE_REASONS = {
+    **dict.fromkeys(_TRUNCATED_REASONS.split(), "cut off by max_tokens"),
+    **dict.fromkeys(_OVERFLOW_REASONS.split(), "cut off at the end of the model's context"),
+    **dict.fromkeys(_FILTERED_REASONS.split(), "stopped by a content filter"),
 }
 
 
@@ -121,11 +121,11 @@ def describe_incomplete(finish_reason: str | None) -> str:
     >>> describe_incomplete("length"), describe_incomplete("stop")
     ('cut off by max_tokens', '')
     """
-    return _INCOMPLETE.get(str(finish_reason).lower(), "")
+    return _INCOMPLETE_REASONS.get(str(finish_reason).lower(), "")
 
 
 @dataclass(frozen=True, slots=True)
-class Extra:
+class ProviderData:
     """What a service says beside its answer, as plain JSON values: `citations`, `documents`, `groundingMetadata` …"""
 
     name: str
@@ -134,7 +134,7 @@ class Extra:
 
 
 @dataclass(frozen=True, slots=True)
-class Resumed:
+class StreamResumed:
     """Here the stream broke, and the answer was gone on with.
 
     `at` is how many characters of text stand before the joint; the rest says how the first half ended.
@@ -155,7 +155,7 @@ class Embedding:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class RerankScore:
     """How well one document fits a query; `index` is the document's place in the question. Higher is better."""
 
     score: float
@@ -169,12 +169,12 @@ Event = (
     | ToolCallDelta
     | Logprobs
     | Usage
-    | Served
+    | ResponseMetadata
     | Finish
-    | Extra
-    | Resumed
+    | ProviderData
+    | StreamResumed
     | Embedding
-    | Ranked
+    | RerankScore
 )
 
 
@@ -186,7 +186,7 @@ class ToolCall:
     name: str
     arguments: str = ""
 
-    def parsed(self) -> dict[str, Any]:
+    def parse_arguments(self) -> dict[str, Any]:
         """The arguments as a dictionary, empty where there are none. `ValueError` when they are no JSON object."""
         value = _json.loads_lenient(self.arguments) if self.arguments.strip() else {}
         if not isinstance(value, dict):
@@ -194,14 +194,14 @@ class ToolCall:
         return value
 
     @property
-    def cut(self) -> bool:
+    def is_truncated(self) -> bool:
         """Whether the arguments stop in the middle."""
         return bool(self.arguments.strip()) and _json.is_unfinished(self.arguments)
 
     @property
-    def surplus(self) -> str:
+    def trailing_text(self) -> str:
         """What stands behind the object of the arguments: another object, or text. Such a call must not be executed."""
-        return _json.text_behind_object(self.arguments)
+        return _json.text_after_object(self.arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,32 +214,32 @@ class Choice:
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[dict[str, Any], ...] = ()
     finish_reason: str | None = None
-    extras: Mapping[str, Any] = field(default_factory=dict)
+    provider_data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ModelResponse:
     """The sum of a stream's events: the whole answer, or the partial one that an error carries.
 
-    >>> Reply.of([TextDelta("Par"), TextDelta("is"), Finish("stop")]).text
+    >>> ModelResponse.from_events([TextDelta("Par"), TextDelta("is"), Finish("stop")]).text
     'Paris'
     """
 
     choices: tuple[Choice, ...] = (Choice(),)
     usage: Usage | None = None
-    served: Served = field(default_factory=Served)
+    metadata: ResponseMetadata = field(default_factory=ResponseMetadata)
     embeddings: tuple[Embedding, ...] = ()
-    ranking: tuple[Ranked, ...] = ()
-    resumed: tuple[Resumed, ...] = ()
+    ranking: tuple[RerankScore, ...] = ()
+    resumptions: tuple[StreamResumed, ...] = ()
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> "Reply":
+    def from_events(cls, events: Iterable[Event]) -> "ModelResponse":
         """Add events up."""
-        total = Sum()
+        total = ResponseAccumulator()
         total.extend(events)
-        return total.reply()
+        return total.response()
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What was said, as plain JSON values; the first choice's where there are several."""
         choice = self.first
         return {
@@ -248,9 +248,9 @@ class Reply:
             "refusal": choice.refusal,
             "tool_calls": [asdict(call) for call in choice.tool_calls],
             "finish_reason": choice.finish_reason,
-            "extras": dict(choice.extras),
+            "extras": dict(choice.provider_data),
             "usage": asdict(self.usage) if self.usage else None,
-            **({"resumed": [asdict(joint) for joint in self.resumed]} if self.resumed else {}),
+            **({"resumed": [asdict(resume_point) for resume_point in self.resumptions]} if self.resumptions else {}),
         }
 
     @property
@@ -284,10 +284,10 @@ class Reply:
         return self.first.finish_reason
 
 
-class _Parts:
+class _ChoiceBuffer:
     """One choice while it comes in: buffers that cost a few bytes a token."""
 
-    __slots__ = ("calls", "extras", "finish_reason", "logprobs", "reasoning", "refusal", "text")
+    __slots__ = ("calls", "finish_reason", "logprobs", "provider_data", "reasoning", "refusal", "text")
 
     def __init__(self) -> None:
         self.text = StringIO()
@@ -296,15 +296,15 @@ class _Parts:
         self.logprobs: list[dict[str, Any]] = []
         self.calls: dict[int, tuple[str, str, StringIO]] = {}
         self.finish_reason: str | None = None
-        self.extras: dict[str, Any] = {}
+        self.provider_data: dict[str, Any] = {}
 
-    def call(self, delta: ToolCallDelta) -> None:
+    def add_call(self, delta: ToolCallDelta) -> None:
         id, name, arguments = self.calls.get(delta.index) or ("", "", StringIO())
         name += delta.name or ""
         arguments.write(delta.arguments)
         self.calls[delta.index] = (id or delta.id or "", name, arguments)
 
-    def choice(self) -> Choice:
+    def build(self) -> Choice:
         calls = (
             (fields.to_plain_text(id), fields.to_plain_text(name), fields.to_plain_text(parts.getvalue()))
             for id, name, parts in self.calls.values()
@@ -316,22 +316,22 @@ class _Parts:
             tool_calls=tuple(ToolCall(*call) for call in calls),
             logprobs=tuple(self.logprobs),
             finish_reason=fields.to_optional_text(self.finish_reason),
-            extras={fields.to_plain_text(name): value for name, value in self.extras.items()},
+            provider_data={fields.to_plain_text(name): value for name, value in self.provider_data.items()},
         )
 
 
-class Sum:
-    """Adds events up while they come; `reply()` says what there is so far."""
+class ResponseAccumulator:
+    """Adds events up while they come; `response()` says what there is so far."""
 
-    __slots__ = ("_choices", "_embeddings", "_ranking", "_resumed", "_served", "_usage")
+    __slots__ = ("_choices", "_embeddings", "_metadata", "_ranking", "_resumptions", "_usage")
 
     def __init__(self) -> None:
-        self._choices: dict[int, _Parts] = {}
+        self._choices: dict[int, _ChoiceBuffer] = {}
         self._embeddings: list[Embedding] = []
-        self._ranking: list[Ranked] = []
-        self._resumed: list[Resumed] = []
+        self._ranking: list[RerankScore] = []
+        self._resumptions: list[StreamResumed] = []
         self._usage: Usage | None = None
-        self._served = Served()
+        self._metadata = ResponseMetadata()
 
     def add(self, event: Event) -> None:
         """Take one event in. It never raises: a field of another type than it should have is taken as text."""
@@ -343,28 +343,28 @@ class Sum:
     def _add(self, event: Event) -> None:  # noqa: C901  # a case for each event
         match event:
             case TextDelta(text, choice):
-                self._parts(choice).text.write(text)
+                self._buffer(choice).text.write(text)
             case ToolCallDelta(choice=choice):
-                self._parts(choice).call(event)
+                self._buffer(choice).add_call(event)
             case ReasoningDelta(text, choice):
-                self._parts(choice).reasoning.write(text)
+                self._buffer(choice).reasoning.write(text)
             case RefusalDelta(text, choice):
-                self._parts(choice).refusal.write(text)
+                self._buffer(choice).refusal.write(text)
             case Logprobs(content, choice):
-                self._parts(choice).logprobs.extend(fields.to_entries(content))
+                self._buffer(choice).logprobs.extend(fields.to_entries(content))
             case Finish(reason, choice):
-                self._parts(choice).finish_reason = reason
+                self._buffer(choice).finish_reason = reason
             case Usage():
                 self._usage = event
-            case Served():
-                self._served = event
-            case Extra(name, value, choice):
-                self._parts(choice).extras[name] = value
-            case Resumed():
-                self._resumed.append(event)
+            case ResponseMetadata():
+                self._metadata = event
+            case ProviderData(name, value, choice):
+                self._buffer(choice).provider_data[name] = value
+            case StreamResumed():
+                self._resumptions.append(event)
             case Embedding():
                 self._embeddings.append(event)
-            case Ranked():
+            case RerankScore():
                 self._ranking.append(event)
 
     def extend(self, events: Iterable[Event]) -> None:
@@ -376,20 +376,20 @@ class Sum:
             else:
                 self.add(event)
         if text:
-            self._parts(0).text.write(fields.join_texts(text))
+            self._buffer(0).text.write(fields.join_texts(text))
 
-    def reply(self) -> Reply:
+    def response(self) -> ModelResponse:
         """The sum so far."""
-        choices = tuple(self._choices[index].choice() for index in sorted(self._choices, key=fields.to_index))
+        choices = tuple(self._choices[index].build() for index in sorted(self._choices, key=fields.to_index))
         vectors, ranking = tuple(self._embeddings), tuple(self._ranking)
-        usage, served = fields.coerce_usage(self._usage), fields.coerce_served(self._served)
-        return Reply(choices or (Choice(),), usage, served, vectors, ranking, tuple(self._resumed))
+        usage, metadata = fields.coerce_usage(self._usage), fields.coerce_served(self._metadata)
+        return ModelResponse(choices or (Choice(),), usage, metadata, vectors, ranking, tuple(self._resumptions))
 
     def __bool__(self) -> bool:
         return bool(self._choices) or self._usage is not None
 
-    def _parts(self, choice: int) -> _Parts:
+    def _buffer(self, choice: int) -> _ChoiceBuffer:
         parts = self._choices.get(choice)
         if parts is None:
-            parts = self._choices[choice] = _Parts()
+            parts = self._choices[choice] = _ChoiceBuffer()
         return parts

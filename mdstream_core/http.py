@@ -5,6 +5,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from mdstream_core._header_validation import (
+    check_key,
+    check_proxy,
+    check_query,
+    check_route,
+    check_sendable,
+    describe_problem,
+    drop_missing_values,
+    require_values,
+    sendable_headers,
+)
 from mdstream_core._redaction import (
     HIDDEN,
     RequestHeaders,
@@ -13,55 +24,44 @@ from mdstream_core._redaction import (
     SecretHeaders,
     SecretText,
     fingerprint,
-    forget_credentials,
-    is_secret,
-    strip_credentials,
-    strip_url_credentials,
+    is_secret_name,
+    redact_headers,
+    redact_url,
+    redact_urls,
+    remove_credentials,
+    scrub_credentials,
     without_inputs,
-    without_locals,
-    without_secrets,
-)
-from mdstream_core._sendable import (
-    check_key,
-    check_proxy,
-    check_query,
-    check_route,
-    check_sendable,
-    flaw,
-    require_values,
-    sendable_headers,
-    with_values,
 )
 
 __all__ = [
-    "COMMON",
+    "DEFAULT_TIMEOUT",
     "HIDDEN",
-    "Head",
-    "Limit",
     "Request",
     "RequestHeaders",
+    "ResponseHead",
     "ResponseHeaders",
     "ResponseTrailers",
     "SecretHeaders",
     "SecretText",
     "Timeout",
+    "TimeoutValue",
     "check_key",
     "check_proxy",
     "check_query",
     "check_route",
     "check_sendable",
+    "describe_problem",
+    "drop_missing_values",
     "fingerprint",
-    "flaw",
-    "forget_credentials",
-    "is_secret",
+    "is_secret_name",
+    "redact_headers",
+    "redact_url",
+    "redact_urls",
+    "remove_credentials",
     "require_values",
+    "scrub_credentials",
     "sendable_headers",
-    "strip_credentials",
-    "strip_url_credentials",
-    "with_values",
     "without_inputs",
-    "without_locals",
-    "without_secrets",
 ]
 
 
@@ -78,12 +78,12 @@ class Request:
         object.__setattr__(self, "headers", RequestHeaders(self.headers))
 
     def __repr__(self) -> str:
-        url = re.split("[;?#]", strip_credentials(self.url))[0]  # either may hold a key
+        url = re.split("[;?#]", redact_url(self.url))[0]  # either may hold a key
         return f"<Request {self.method} {url} {', '.join(self.headers)}; {len(self.content)} bytes>"
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ResponseHead:
     """How an answer begins: the status and the headers (lower-case names; repeated ones joined by `, `)."""
 
     status: int
@@ -93,7 +93,7 @@ class Head:
         object.__setattr__(self, "headers", ResponseHeaders(self.headers))
 
     @classmethod
-    def of(cls, status: int, headers: Iterable[tuple[str, str]]) -> "Head":
+    def from_fields(cls, status: int, headers: Iterable[tuple[str, str]]) -> "ResponseHead":
         """Collect header fields as they came."""
         collected: dict[str, str] = {}
         for name, value in headers:
@@ -107,14 +107,14 @@ class Head:
         return re.split("[;,]", self.headers.get("content-type", ""), maxsplit=1)[0].strip().lower()
 
     def __repr__(self) -> str:
-        return f"<Head {self.status} {without_secrets(self.headers)}>"
+        return f"<Head {self.status} {redact_headers(self.headers)}>"
 
 
 #: A limit in seconds; `None` is none, and "default" the one of the service that is asked.
-Limit = float | None | Literal["default"]
+TimeoutValue = float | None | Literal["default"]
 
 #: How much longer the default of `total` is than a longer `read` that was given.
-_BEYOND = 30.0
+_READ_MARGIN = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,12 +138,12 @@ class Timeout:
     5
     """
 
-    connect: Limit = "default"
-    read: Limit = "default"
-    write: Limit = "default"
-    pool: Limit = "default"
-    first_token: Limit = "default"  # noqa: S105  # no secret
-    total: Limit = "default"
+    connect: TimeoutValue = "default"
+    read: TimeoutValue = "default"
+    write: TimeoutValue = "default"
+    pool: TimeoutValue = "default"
+    first_token: TimeoutValue = "default"  # noqa: S105  # no secret
+    total: TimeoutValue = "default"
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -152,7 +152,7 @@ class Timeout:
                 raise ValueError(f"timeout {name}={value!r} must be a positive number of seconds, or None for no limit")
 
     @classmethod
-    def of(cls, value: "float | Timeout | None") -> "Timeout":
+    def from_value(cls, value: "float | Timeout | None") -> "Timeout":
         """A number is the longest silence, `None` the service's defaults."""
         if value is None:
             return cls()
@@ -166,9 +166,9 @@ class Timeout:
             given["total"] = None
         waits = [wait for name in ("read", "first_token") if isinstance(wait := given.get(name), int | float)]
         if waits and "total" not in given and isinstance(total, int | float):
-            given["total"] = max(total, max(waits) + _BEYOND)
+            given["total"] = max(total, max(waits) + _READ_MARGIN)
         return replace(defaults, **given)
 
 
 #: What every service has in common: connecting takes as long as Oracle's SDK allows it (10 s), the rest is ours.
-COMMON = Timeout(connect=10.0, read=65.0, write=30.0, pool=30.0, first_token=None, total=330.0)
+DEFAULT_TIMEOUT = Timeout(connect=10.0, read=65.0, write=30.0, pool=30.0, first_token=None, total=330.0)

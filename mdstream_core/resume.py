@@ -8,137 +8,137 @@ from dataclasses import replace
 from typing import Any
 
 from mdstream_core.errors import MDStreamError, StreamFailure, StreamInterrupted
-from mdstream_core.events import Event, Logprobs, Reply, Resumed, Served, TextDelta, Usage
+from mdstream_core.events import Event, Logprobs, ModelResponse, ResponseMetadata, StreamResumed, TextDelta, Usage
 
 #: How many letters tell that a server has begun anew, or says again what it said last. Fewer can come by chance.
-_TELLING, _LEAST = 24, 8
+_MATCH_LENGTH, _MIN_MATCH_LENGTH = 24, 8
 
 
-def can_go_on(error: MDStreamError, said: Reply) -> bool:
+def is_resumable(error: MDStreamError, response: ModelResponse) -> bool:
     """Whether an answer that broke so may be gone on with: it is text alone, and enough of it to know it again.
 
     Half a tool call is never gone on with, nor a thought, which servers keep apart from the text.
     """
-    choice, *others = said.choices
+    choice, *others = response.choices
     text_alone = not (others or choice.reasoning or choice.refusal or choice.tool_calls or choice.finish_reason)
     broke = isinstance(error, StreamFailure | StreamInterrupted) and error.retryable
-    return broke and text_alone and len(choice.text) >= _LEAST
+    return broke and text_alone and len(choice.text) >= _MIN_MATCH_LENGTH
 
 
-class Joint:
+class ResumePoint:
     """The first half of an answer, and how it ended."""
 
-    def __init__(self, error: MDStreamError, said: Reply) -> None:
+    def __init__(self, error: MDStreamError, response: ModelResponse) -> None:
         self.error = error
-        self.said = said
+        self.response = response
 
     @property
-    def events(self) -> list[Event]:
+    def replay_events(self) -> list[Event]:
         """The first half once more, to be added up with the second."""
-        said, logprobs = self.said, self.said.choices[0].logprobs
+        said, logprobs = self.response, self.response.choices[0].logprobs
         counted = [said.usage] if said.usage else []
         return [
-            said.served,
+            said.metadata,
             TextDelta(said.text),
             *([Logprobs(list(logprobs))] if logprobs else []),
-            *said.resumed,
+            *said.resumptions,
             *counted,
         ]
 
-    def decoder(self, inner: Any) -> "SecondHalf":
+    def wrap_decoder(self, inner: Any) -> "ContinuationDecoder":
         """What reads the second half as `inner` does."""
-        return SecondHalf(inner, self)
+        return ContinuationDecoder(inner, self)
 
 
-class SecondHalf:
+class ContinuationDecoder:
     """A decoder that finds out whether the server goes on or begins anew, before a word is said twice.
 
     Each event is looked at once, however long that takes to be known.
     """
 
-    def __init__(self, inner: Any, joint: Joint) -> None:
+    def __init__(self, inner: Any, resume_point: ResumePoint) -> None:
         self._inner = inner
-        self._joint = joint
-        self._held: list[Event] | None = []
-        self._said = _plain(joint.said.text)
-        self._heard = ""  # the text that is held: without blanks before it, and in small letters
+        self._resume_point = resume_point
+        self._buffer: list[Event] | None = []
+        self._said = _normalize(resume_point.response.text)
+        self._buffered_text = ""  # the text that is held: without blanks before it, and in small letters
 
     @property
-    def broken(self) -> MDStreamError | None:
+    def error(self) -> MDStreamError | None:
         """What was wrong with a payload that had events too."""
-        return self._inner.broken  # type: ignore[no-any-return]
+        return self._inner.error  # type: ignore[no-any-return]
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether every choice has said why it finished."""
-        return bool(self._inner.finished)
+        return bool(self._inner.is_finished)
 
     @property
-    def over(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether nothing more of the answer is to come."""
-        return bool(self._inner.over)
+        return bool(self._inner.is_complete)
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
         """The events of one payload. Raises the first half's error if the server begins anew."""
-        return self._told(self._inner.feed(data, event))
+        return self._filter(self._inner.feed(data, event))
 
-    def end(self, *, is_document: bool = False) -> list[Event]:
+    def finish(self, *, is_document: bool = False) -> list[Event]:
         """There are no more payloads."""
-        return [*self._told(self._inner.end(is_document=is_document)), *self._released()]
+        return [*self._filter(self._inner.finish(is_document=is_document)), *self._release()]
 
     @property
-    def holds(self) -> bool:
+    def is_buffering(self) -> bool:
         """Whether something has come that is not told yet."""
-        return bool(self._held)
+        return bool(self._buffer)
 
-    def held(self) -> list[Event]:
+    def flush(self) -> list[Event]:
         """What has come and was not told yet, but for the same words again."""
-        inner = self._inner.held()
-        again = self._said.startswith(self._heard)
-        return [*([] if again else self._held or ()), *inner]
+        inner = self._inner.flush()
+        again = self._said.startswith(self._buffered_text)
+        return [*([] if again else self._buffer or ()), *inner]
 
-    def _told(self, events: Sequence[Event]) -> list[Event]:
-        added = [self._added(event) for event in events]
-        if self._held is None:
+    def _filter(self, events: Sequence[Event]) -> list[Event]:
+        added = [self._add_usage(event) for event in events]
+        if self._buffer is None:
             return added
-        self._held += added
+        self._buffer += added
         for event in added:
             if isinstance(event, TextDelta):
-                self._heard += event.text.casefold() if self._heard else _plain(event.text)
-        if self._repeats:
-            self._held = []
-            error = self._joint.error
+                self._buffered_text += event.text.casefold() if self._buffered_text else _normalize(event.text)
+        if self._is_repetition:
+            self._buffer = []
+            error = self._resume_point.error
             error.args = (f"{error}; asked to go on, the server said again what it had said",)
             raise error
-        other = any(not isinstance(event, TextDelta | Served | Usage | Logprobs) for event in added)
-        return self._released() if other or not self._undecided else []
+        other = any(not isinstance(event, TextDelta | ResponseMetadata | Usage | Logprobs) for event in added)
+        return self._release() if other or not self._may_be_repetition else []
 
     @property
-    def _repeats(self) -> bool:
+    def _is_repetition(self) -> bool:
         """Whether what is held is the beginning of the first half again, or its end."""
-        heard, said = self._heard, self._said
-        sizes = range(_LEAST, min(len(heard), _TELLING) + 1)
-        return heard.startswith(said[:_TELLING]) or any(said.endswith(heard[:size]) for size in sizes)
+        heard, said = self._buffered_text, self._said
+        sizes = range(_MIN_MATCH_LENGTH, min(len(heard), _MATCH_LENGTH) + 1)
+        return heard.startswith(said[:_MATCH_LENGTH]) or any(said.endswith(heard[:size]) for size in sizes)
 
     @property
-    def _undecided(self) -> bool:
+    def _may_be_repetition(self) -> bool:
         """Whether what is held may still become such."""
-        heard, said = self._heard, self._said
-        return said.startswith(heard) or heard in said[-_TELLING:]
+        heard, said = self._buffered_text, self._said
+        return said.startswith(heard) or heard in said[-_MATCH_LENGTH:]
 
-    def _released(self) -> list[Event]:
-        held, self._held = self._held, None
-        error, at = self._joint.error, len(self._joint.said.text)
-        return [Resumed(at, str(error), error.code, error.request_id), *held] if held else []
+    def _release(self) -> list[Event]:
+        held, self._buffer = self._buffer, None
+        error, at = self._resume_point.error, len(self._resume_point.response.text)
+        return [StreamResumed(at, str(error), error.code, error.request_id), *held] if held else []
 
-    def _added(self, event: Event) -> Event:
+    def _add_usage(self, event: Event) -> Event:
         """The tokens of both halves, where the first were counted."""
-        before = self._joint.said.usage
+        before = self._resume_point.response.usage
         if not isinstance(event, Usage) or before is None:
             return event
         counts = {name: getattr(event, name) + getattr(before, name) for name in ("input", "output", "total")}
         return replace(event, **counts)
 
 
-def _plain(text: str) -> str:
+def _normalize(text: str) -> str:
     return text.lstrip().casefold()

@@ -9,7 +9,7 @@ from mdstream_core.errors import MDStreamError, StreamStalled
 
 #: How much longer than a service asks for a wait may take: this share of it, and at most so many seconds. Many clients
 #: that were given the same time would otherwise come back in the same instant.
-_SPREAD, _MAX_SPREAD = 1.0, 10.0
+_JITTER, _MAX_JITTER = 1.0, 10.0
 
 #: Why a failure that may pass was not followed by a retry.
 EMPTY_QUOTA = (
@@ -90,48 +90,50 @@ class Retry:
     """Ask again before the first event only; what was delivered is never said twice.
 
     Args:
-        most: How many times to ask again; 0 means one request.
-        base: The first wait is between half of this many seconds and all of it; each further one twice as long ("equal
+        max_retries: How many times to ask again; 0 means one request.
+        base_delay: The first wait is between half of this many seconds and all of it; each further one twice as long
+        ("equal
             jitter").
-        longest: No wait is longer than this many seconds, but for the share that is spread over a `Retry-After`. A
+        max_delay: No wait is longer than this many seconds, but for the share that is spread over a `Retry-After`. A
             service that asks for a longer one gets no second request.
-        read_timeouts: Whether to ask again for a whole response that did not come within `Timeout.read`. By default
+        retry_read_timeouts: Whether to ask again for a whole response that did not come within `Timeout.read`. By
+        default
             not: the server may still be working on the request, and bill it. A stream is asked for again.
         budget: Limits the retries of all calls of one `Service` together, so that a service in trouble does not get
             every request several times; `None` is no limit.
 
     Example:
-        >>> Retry(3, budget=RetryBudget(capacity=200)).most
+        >>> Retry(3, budget=RetryBudget(capacity=200)).max_retries
         3
     """
 
-    most: int = 2
-    base: float = 0.5
-    longest: float = 60.0
-    read_timeouts: bool = False
+    max_retries: int = 2
+    base_delay: float = 0.5
+    max_delay: float = 60.0
+    retry_read_timeouts: bool = False
     budget: RetryBudget | None = _BUDGET
 
     def __post_init__(self) -> None:
-        if self.most < 0:
-            raise ValueError(f"max_retries={self.most!r} must be 0 or more")
+        if self.max_retries < 0:
+            raise ValueError(f"max_retries={self.max_retries!r} must be 0 or more")
 
-    def judged(self, error: MDStreamError, *, whole: bool) -> MDStreamError:
+    def mark_final(self, error: MDStreamError, *, whole: bool) -> MDStreamError:
         """The error; a timeout of a `whole` response is marked as final, and says why."""
-        if whole and not self.read_timeouts and isinstance(error, StreamStalled) and error.code != "WriteTimeout":
+        if whole and not self.retry_read_timeouts and isinstance(error, StreamStalled) and error.code != "WriteTimeout":
             error.retryable = False
             reason = "the server may still be working on it, so it is not asked again"
             hint = f"{reason}: raise that limit; chat and completions can stream"
             error.args = (f"{error} ({hint})",)
         return error
 
-    def again(self, failures: int, error: MDStreamError) -> bool:
+    def should_retry(self, failures: int, error: MDStreamError) -> bool:
         """Whether to ask again after this many failures."""
-        patient = error.retry_after is None or error.retry_after <= self.longest
-        return error.retryable and failures <= self.most and patient
+        patient = error.retry_after is None or error.retry_after <= self.max_delay
+        return error.retryable and failures <= self.max_retries and patient
 
     def delay(self, failures: int, error: MDStreamError) -> float:
         """How many seconds to wait: never less than the service asked for, nor than half of a time that grows."""
-        half = min(self.longest, self.base * 2.0 ** min(failures - 1, 60)) / 2
+        half = min(self.max_delay, self.base_delay * 2.0 ** min(failures - 1, 60)) / 2
         requested = error.retry_after or 0.0
-        spread = max(half, min(requested * _SPREAD, _MAX_SPREAD))
+        spread = max(half, min(requested * _JITTER, _MAX_JITTER))
         return max(half, requested) + random.uniform(0, spread)  # noqa: S311  # no secret hangs on it

@@ -3,25 +3,32 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mdstream_core.batches import Batches
+from mdstream_core.batching.execute import ConcurrencyLimiter, agather, gather
+from mdstream_core.batching.plan import BatchPlan
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
 from mdstream_core.dialects import (
     BatchLimit,
     Dialect,
-    Learning,
     ListDialect,
+    NegotiatedDialect,
+    ParameterMemoryDialect,
     ReasoningRule,
-    RefusedParameters,
-    Remembering,
+    RejectedParameters,
 )
 from mdstream_core.errors import InvalidRequest
-from mdstream_core.events import Reply
-from mdstream_core.http import RequestHeaders, Timeout, require_values, sendable_headers, with_values, without_locals
-from mdstream_core.many import Gate, agather, gather
+from mdstream_core.events import ModelResponse
+from mdstream_core.hooks import Hook
+from mdstream_core.http import (
+    RequestHeaders,
+    Timeout,
+    drop_missing_values,
+    require_values,
+    scrub_credentials,
+    sendable_headers,
+)
 from mdstream_core.platforms import Platform
 from mdstream_core.retry import Retry, RetryQuota
-from mdstream_core.tracing import Hook
 
 
 class Service:
@@ -59,28 +66,28 @@ class Service:
         http_async_client: Any = None,
         **options: Any,
     ) -> None:
-        with without_locals:
-            headers = with_values("default_headers", sendable_headers("default_headers", headers or {}))
+        with scrub_credentials:
+            headers = drop_missing_values("default_headers", sendable_headers("default_headers", headers or {}))
         self.platform = platform
         self.client = Client(auth, http_client, **options)
         self.async_client = AsyncClient(auth, http_async_client, **options)
         self._headers = headers
-        self._timeout = Timeout.of(timeout)
+        self._timeout = Timeout.from_value(timeout)
         self._retry = retry or Retry()
         #: Limits the retries of all calls of this service, in threads and tasks; `None` where `retry` has no budget.
         self.retry_quota = RetryQuota(self._retry.budget) if self._retry.budget else None
         self._hooks = hooks
         self._resume = resume
-        self._gates: dict[int, Gate] = {}
-        self._learning: Learning | None = None
+        self._limiters: dict[int, ConcurrencyLimiter] = {}
+        self._negotiated: NegotiatedDialect | None = None
         #: What the servers asked for of earlier responses' reasoning, by the model's name.
         self.reasoning_rules: dict[str, ReasoningRule] = {}
-        self._refused = RefusedParameters()
+        self._rejected_parameters = RejectedParameters()
 
     def call(
         self,
         dialect: Dialect,
-        question: Mapping[str, Any],
+        params: Mapping[str, Any],
         *,
         stream: bool = True,
         headers: Mapping[str, str] | None = None,
@@ -89,7 +96,7 @@ class Service:
 
         Args:
             dialect: What is spoken.
-            question: What is asked, in the OpenAI JSON shape.
+            params: What is asked, in the OpenAI JSON shape.
             stream: Whether the answer comes piece by piece.
             headers: Further headers of this request; the framework packages give a `SecretHeaders`.
 
@@ -98,8 +105,8 @@ class Service:
         """
         return Call(
             self.platform,
-            Remembering(dialect, self._refused),
-            question,
+            ParameterMemoryDialect(dialect, self._rejected_parameters),
+            params,
             stream=stream,
             headers=self._with(headers),
             retry=self._retry,
@@ -114,7 +121,7 @@ class Service:
         if not headers:
             return self._headers
         try:
-            with without_locals:
+            with scrub_credentials:
                 given = sendable_headers("extra_headers", headers)
                 require_values("extra_headers", given)
         except ValueError as error:
@@ -124,86 +131,97 @@ class Service:
     def gather(
         self,
         dialect: ListDialect,
-        question: Mapping[str, Any],
+        params: Mapping[str, Any],
         inputs: Sequence[str],
         *,
         batch_size: int | None = None,
-        at_once: int = 1,
-        answers: int | None = None,
-        told: Callable[[int], object] = lambda count: None,
-    ) -> Reply:
+        max_concurrency: int = 1,
+        max_results: int | None = None,
+        on_progress: Callable[[int], object] = lambda count: None,
+    ) -> ModelResponse:
         """The vectors or the ranking of any number of inputs.
 
         Args:
             dialect: What is spoken.
-            question: All but the inputs.
+            params: All but the inputs.
             inputs: Texts, or data URIs.
             batch_size: Inputs of one request; by default, and at most, what the service takes.
-            at_once: How many such requests of this service may be under way: in all threads together, and in all
+            max_concurrency: How many such requests of this service may be under way: in all threads together, and in
+            all
                 tasks of an event loop.
-            answers: How many of a ranking's best are wanted; all where it is `None`.
-            told: Called with the number of inputs of each request that was answered.
+            max_results: How many of a ranking's best are wanted; all where it is `None`.
+            on_progress: Called with the number of inputs of each request that was answered.
 
         Raises:
             MDStreamError: A request failed for good; `partial` has what the others gave, by the inputs' places.
         """
-        learning = self._learned(dialect)
-        batches = self._batches(learning, inputs, batch_size, answers, told)
-        return gather(self.client, self._asking(learning, question, inputs), batches, self._gate(at_once))
+        learning = self._negotiate(dialect)
+        batches = self._plan_batches(learning, inputs, batch_size, max_results, on_progress)
+        return gather(
+            self.client, self._call_factory(learning, params, inputs), batches, self._limiter(max_concurrency)
+        )
 
     async def agather(
         self,
         dialect: ListDialect,
-        question: Mapping[str, Any],
+        params: Mapping[str, Any],
         inputs: Sequence[str],
         *,
         batch_size: int | None = None,
-        at_once: int = 1,
-        answers: int | None = None,
-        told: Callable[[int], object] = lambda count: None,
-    ) -> Reply:
+        max_concurrency: int = 1,
+        max_results: int | None = None,
+        on_progress: Callable[[int], object] = lambda count: None,
+    ) -> ModelResponse:
         """The same, for asynchronous code."""
-        learning = self._learned(dialect)
-        batches = self._batches(learning, inputs, batch_size, answers, told)
-        return await agather(self.async_client, self._asking(learning, question, inputs), batches, self._gate(at_once))
-
-    def _gate(self, at_once: int) -> Gate:
-        return self._gates.get(at_once) or self._gates.setdefault(at_once, Gate(at_once))
-
-    def _learned(self, dialect: ListDialect) -> Learning:
-        """What is known of how this endpoint wants its requests."""
-        learning = self._learning
-        if learning is None or learning.dialect != dialect:
-            learning = self._learning = Learning(dialect)
-        return learning
-
-    def _batches(
-        self,
-        learning: Learning,
-        inputs: Sequence[str],
-        batch_size: int | None,
-        answers: int | None,
-        told: Callable[[int], object],
-    ) -> Batches:
-        largest = self.platform.largest
-        size = largest and largest // 2  # escaping makes texts longer, and other fields stand beside them
-        limit = learning.limit.combine(BatchLimit(learning.most if batch_size is None else batch_size, size))
-        return Batches(
-            [len(one.encode("utf-8", "surrogatepass")) for one in inputs],
-            most=limit.inputs or 0,
-            most_bytes=limit.size,
-            answers=answers,
-            told=told,
-            learn_limit=learning.learn_limit,
+        learning = self._negotiate(dialect)
+        batches = self._plan_batches(learning, inputs, batch_size, max_results, on_progress)
+        return await agather(
+            self.async_client, self._call_factory(learning, params, inputs), batches, self._limiter(max_concurrency)
         )
 
-    def _asking(
-        self, learning: Learning, question: Mapping[str, Any], inputs: Sequence[str]
-    ) -> Callable[[range], Call]:
-        def ask(span: range) -> Call:
-            return self.call(learning, {**question, learning.field: inputs[span.start : span.stop]}, stream=False)
+    def _limiter(self, max_concurrency: int) -> ConcurrencyLimiter:
+        return self._limiters.get(max_concurrency) or self._limiters.setdefault(
+            max_concurrency, ConcurrencyLimiter(max_concurrency)
+        )
 
-        return ask
+    def _negotiate(self, dialect: ListDialect) -> NegotiatedDialect:
+        """What is known of how this endpoint wants its requests."""
+        learning = self._negotiated
+        if learning is None or learning.dialect != dialect:
+            learning = self._negotiated = NegotiatedDialect(dialect)
+        return learning
+
+    def _plan_batches(
+        self,
+        negotiated: NegotiatedDialect,
+        inputs: Sequence[str],
+        batch_size: int | None,
+        max_results: int | None,
+        on_progress: Callable[[int], object],
+    ) -> BatchPlan:
+        largest = self.platform.max_request_bytes
+        size = largest and largest // 2  # escaping makes texts longer, and other fields stand beside them
+        limit = negotiated.limit.combine(
+            BatchLimit(negotiated.max_batch_size if batch_size is None else batch_size, size)
+        )
+        return BatchPlan(
+            [len(one.encode("utf-8", "surrogatepass")) for one in inputs],
+            max_batch_size=limit.inputs or 0,
+            max_batch_bytes=limit.bytes,
+            max_results=max_results,
+            on_progress=on_progress,
+            learn_limit=negotiated.learn_limit,
+        )
+
+    def _call_factory(
+        self, negotiated: NegotiatedDialect, params: Mapping[str, Any], inputs: Sequence[str]
+    ) -> Callable[[range], Call]:
+        def build_call(span: range) -> Call:
+            return self.call(
+                negotiated, {**params, negotiated.input_field: inputs[span.start : span.stop]}, stream=False
+            )
+
+        return build_call
 
     def close(self) -> None:
         """Close the synchronous connections."""

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llamaindex_mdstream.testing import SERVICES, EmbeddingConformance, LLMConformance, Service
 
-_ROOMS = dict.fromkeys(("SERVICES", "EmbeddingConformance", "LLMConformance", "Service"), "llamaindex_mdstream.testing")
+_MODULES = dict.fromkeys(
+    ("SERVICES", "EmbeddingConformance", "LLMConformance", "Service"), "llamaindex_mdstream.testing"
+)
 
 __all__ = ["SERVICES", "EmbeddingConformance", "LLMConformance", "Service"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_ROOMS[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

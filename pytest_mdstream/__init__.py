@@ -31,14 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
 
 
-class Clouds:
+class EmulatorPool:
     """The emulators of a session, one for each set of options that a test asks for."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._started: list[tuple[dict[str, Any], Emulator]] = []
 
-    def cloud(self, options: dict[str, Any]) -> "Emulator":
+    def get(self, options: dict[str, Any]) -> "Emulator":
         """The emulator with these options, started when first asked for."""
         from mdstream_core.emulator import Emulator  # noqa: PLC0415  # an unused plugin costs nothing
 
@@ -55,14 +55,14 @@ class Clouds:
 
 
 @pytest.fixture(scope="session")
-def _mdstream_clouds() -> Iterator[Clouds]:
-    clouds = Clouds()
+def _mdstream_clouds() -> Iterator[EmulatorPool]:
+    clouds = EmulatorPool()
     yield clouds
     clouds.close()
 
 
 @pytest.fixture
-def mdstream_cloud(request: pytest.FixtureRequest, _mdstream_clouds: Clouds) -> "Iterator[Emulator]":
+def mdstream_cloud(request: pytest.FixtureRequest, _mdstream_clouds: EmulatorPool) -> "Iterator[Emulator]":
     """The four services on loopback, without memories of other tests.
 
     Tests share an emulator; each finds no requests and no script in it but its own. `@pytest.mark.mdstream(…)` scripts
@@ -74,7 +74,7 @@ def mdstream_cloud(request: pytest.FixtureRequest, _mdstream_clouds: Clouds) -> 
     """
     markers = [*request.node.iter_markers("mdstream")][::-1]
     options = {name: value for marker in markers for name, value in marker.kwargs.items()}
-    cloud = _mdstream_clouds.cloud(options)
+    cloud = _mdstream_clouds.get(options)
     cloud.reset()
     cloud.script(*(step for marker in markers for step in marker.args))
     yield cloud

@@ -21,46 +21,56 @@ from typing import Any
 
 import pydantic_core
 
-from langchain_mdstream._translate import result
-from llamaindex_mdstream._answer import ChatAnswer, TextAnswer
+from langchain_mdstream._responses import build_result
+from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionResponseBuilder
 from mdstream_core import (
     Call,
-    Markup,
     ModelArts,
+    ModelResponse,
     OCIModelDeployment,
     OpenAIChat,
-    Reply,
     Retry,
     SageMaker,
+    TextParsingDialect,
     _json,
     dialects,
 )
-from mdstream_core._error_bodies import is_too_long, parse_error_body, readable, words_of
-from mdstream_core.auth._huawei_iam import Login, PasswordToken
-from mdstream_core.auth._oci_keys import expiry
-from mdstream_core.auth._oci_sources import APIKey, Config, Profile, SessionToken
+from mdstream_core._error_bodies import (
+    describes_context_overflow,
+    parse_error_body,
+    parse_error_object,
+    to_readable_text,
+)
+from mdstream_core.auth._huawei_iam import IAMLogin, PasswordTokenSigner
+from mdstream_core.auth._oci_keys import jwt_expiry
+from mdstream_core.auth._oci_sources import APIKey, ConfigFields, Profile, SessionToken
 from mdstream_core.dialects import dialect
-from mdstream_core.errors import MalformedStream, MDStreamError, as_overflow
+from mdstream_core.errors import MalformedStream, MDStreamError, to_context_overflow
 from mdstream_core.events import (
     Event,
-    Extra,
     Finish,
     Logprobs,
+    ProviderData,
     ReasoningDelta,
     RefusalDelta,
-    Resumed,
-    Served,
+    ResponseMetadata,
+    StreamResumed,
     TextDelta,
     ToolCall,
     ToolCallDelta,
     Usage,
 )
-from mdstream_core.http import Head
+from mdstream_core.http import ResponseHead
 from mdstream_core.platforms import OCIGenerativeAI, Platform
-from mdstream_core.platforms._payload_parts import AsWritten, ContainerDecoder, PayloadParts, stream_failure
-from mdstream_core.platforms._platform import seconds
-from mdstream_core.transport.coding import Unpack
-from mdstream_core.wire import Frames
+from mdstream_core.platforms._platform import parse_retry_after
+from mdstream_core.platforms._sagemaker_payload_parts import (
+    ContainerDecoder,
+    PayloadPartDecoder,
+    RawDecoder,
+    stream_failure,
+)
+from mdstream_core.transport.decompression import Decompressor
+from mdstream_core.wire import FrameDecoder
 from mdstream_core.wire.eventstream import EventStreamDecoder
 from mdstream_core.wire.jsonlines import (
     DocumentDecoder,
@@ -68,9 +78,9 @@ from mdstream_core.wire.jsonlines import (
     LabelledDocumentDecoder,
     LabelledStreamDecoder,
 )
-from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
 from mdstream_core.wire.sse import SSEDecoder
-from mdstream_core.wire.websocket import Conversation, FrameReader
+from mdstream_core.wire.websocket import WebSocketFrameDecoder, WebSocketProtocol
+from mdstream_core.wire.websocket_messages import CONTENT_TYPE, MessageDecoder
 
 Target = Callable[[bytes], None]
 
@@ -140,37 +150,37 @@ def pieces(data: bytes) -> list[bytes]:
     return [data[at : at + step] for at in range(0, len(data), step)]
 
 
-def _frames(make: Callable[[], Frames], data: bytes) -> None:
+def _frames(make: Callable[[], FrameDecoder], data: bytes) -> None:
     frames = make()
     for piece in pieces(data):
         list(iter(frames.feed(piece)))
-    list(iter(frames.end()))
+    list(iter(frames.finish()))
 
 
 def _eventstream(data: bytes) -> None:
     decoder = EventStreamDecoder()
     for piece in pieces(data):
         decoder.feed(piece)
-    decoder.end()
+    decoder.finish()
 
 
 def _websocket(masked: bool, data: bytes) -> None:
-    reader = FrameReader(masked=masked)
+    reader = WebSocketFrameDecoder(masked=masked)
     for piece in pieces(data):
         list(reader.feed(piece))
 
 
 def _conversation(data: bytes) -> None:
-    talk = Conversation(client=True)
+    talk = WebSocketProtocol(client=True)
     for piece in pieces(data):
         talk.feed(piece)
-    talk.due()
+    talk.bytes_to_send()
 
 
 def check_events(events: Iterable[Event]) -> None:
     """What was received can be added up, shown, copied and pickled."""
-    reply = Reply.of(events)
-    reply.as_dict()
+    reply = ModelResponse.from_events(events)
+    reply.to_dict()
     pickle.dumps(reply)
     copy.deepcopy(reply)
     for call in reply.tool_calls[:50]:
@@ -179,29 +189,29 @@ def check_events(events: Iterable[Event]) -> None:
 
 def _call(call: ToolCall) -> None:
     try:
-        call.parsed()
+        call.parse_arguments()
     except ValueError as error:
         if isinstance(error, UnicodeError):
             raise
-    assert call.cut in {True, False}
-    assert isinstance(call.surplus, str)
+    assert call.is_truncated in {True, False}
+    assert isinstance(call.trailing_text, str)
 
 
 def _decoded(made: Any, data: bytes) -> None:
     """Each line is a payload."""
-    decoder = made.decoder()
+    decoder = made.create_decoder()
     events: list[Event] = []
     try:
         for payload in data.split(b"\n"):
             events += decoder.feed(payload, "error" if payload.startswith(b"!") else "")
-            if decoder.broken:
+            if decoder.error:
                 break
-        events += decoder.end(is_document=len(data) % 2 == 0)
+        events += decoder.finish(is_document=len(data) % 2 == 0)
     finally:
-        check_events([*events, *decoder.held()])
+        check_events([*events, *decoder.flush()])
 
 
-def _marked(made: Markup, data: bytes) -> None:
+def _marked(made: TextParsingDialect, data: bytes) -> None:
     """The data are the text of an answer, in pieces."""
     texts = [piece.decode("utf-8", "replace") for piece in pieces(data)]
     payloads = [json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode() for text in texts]
@@ -211,29 +221,31 @@ def _marked(made: Markup, data: bytes) -> None:
 
 def _refused(platform: Platform, data: bytes) -> None:
     for status in (400, 404, 424, 429, 500):
-        error = platform.refused(Head(status, {"x-amzn-errortype": "ModelError"} if status == 424 else {}), data)
+        error = platform.parse_error(
+            ResponseHead(status, {"x-amzn-errortype": "ModelError"} if status == 424 else {}), data
+        )
         if error.status is None or error.status < 400:
             raise Finding(f"{error!r} has the status {error.status!r}")
-        check_error(as_overflow(error))
+        check_error(to_context_overflow(error))
 
 
 def _trailer(data: bytes) -> None:
     value = data.decode("latin-1")
-    seconds(Head(429, {"retry-after": value, "retry-after-ms": value, "date": value}))
-    PLATFORMS["oci-model-deployment"].ended([("x", value), ("ErrorReason", value)])
-    PLATFORMS["oci-model-deployment"].ended([("StreamFailure", value)])
+    parse_retry_after(ResponseHead(429, {"retry-after": value, "retry-after-ms": value, "date": value}))
+    PLATFORMS["oci-model-deployment"].check_trailers([("x", value), ("ErrorReason", value)])
+    PLATFORMS["oci-model-deployment"].check_trailers([("StreamFailure", value)])
 
 
 def _iam(status: int, data: bytes) -> None:
     headers = {"x-subject-token": "t"} if status < 300 else {}
-    signer = PasswordToken(Login("u", "p", "d", "cn-north-4"), fetch=lambda _: (status, headers, data))
-    signer.renew()
-    signer.stale()
+    signer = PasswordTokenSigner(IAMLogin("u", "p", "d", "cn-north-4"), fetch=lambda _: (status, headers, data))
+    signer.fetch_credential()
+    signer.needs_refresh()
 
 
 def _jwt(data: bytes) -> None:
     for token in (data.decode("latin-1"), f"a.{base64.urlsafe_b64encode(data).decode()}.b"):
-        end = expiry(token)
+        end = jwt_expiry(token)
         if end is not None:
             time.gmtime(end)
 
@@ -259,11 +271,11 @@ def _config(data: bytes) -> None:
     text = data.decode("utf-8", "surrogatepass" if data[:1] == b"\xed" else "replace")
     names = ("tenancy", "user", "fingerprint", "key_file", "security_token_file")
     for source in (APIKey, SessionToken):
-        _plain_value_error(source(Config(dict.fromkeys(names, text))).load)
+        _plain_value_error(source(ConfigFields(dict.fromkeys(names, text))).load)
 
 
 def _json_functions(data: bytes) -> None:
-    for read in (_json.loads, _json.loads_bent, lambda one: _json.loads_lenient(one.decode("utf-8", "replace"))):
+    for read in (_json.loads, _json.loads_nonstandard, lambda one: _json.loads_lenient(one.decode("utf-8", "replace"))):
         try:
             value = read(data)
         except ValueError:
@@ -276,16 +288,16 @@ def _json_functions(data: bytes) -> None:
 
 def _error_bodies(data: bytes) -> None:
     words = parse_error_body(data)
-    is_too_long(words.message)
-    readable(data.decode("latin-1"))
+    describes_context_overflow(words.message)
+    to_readable_text(data.decode("latin-1"))
     try:
-        words_of(_json.loads(data))
+        parse_error_object(_json.loads(data))
     except ValueError:
         return
 
 
 def _unpacked(coding: str, data: bytes) -> None:
-    unpack = Unpack(coding)
+    unpack = Decompressor(coding)
     for piece in pieces(data):
         for _ in unpack.feed(piece):
             pass
@@ -293,17 +305,17 @@ def _unpacked(coding: str, data: bytes) -> None:
 
 def _attempt(platform: Platform, name: str, kind: str, data: bytes) -> None:
     """A whole response, as a client would read it, and what both frameworks make of its partial."""
-    attempt = Call(platform, dialect(name), QUESTION, retry=Retry(0)).attempt()
+    attempt = Call(platform, dialect(name), QUESTION, retry=Retry(0)).create_attempt()
     try:
-        attempt.begin(Head(200, {"content-type": kind}))
+        attempt.start(ResponseHead(200, {"content-type": kind}))
         for piece in pieces(data):
             attempt.feed(piece)
-            if attempt.enough:
+            if attempt.should_stop_reading:
                 break
-        attempt.rest()
-        attempt.end((("StreamFailure", "ModelResponseTimeExceeded"),) if len(data) % 3 == 0 else ())
+        attempt.flush()
+        attempt.finish((("StreamFailure", "ModelResponseTimeExceeded"),) if len(data) % 3 == 0 else ())
     except MDStreamError as error:
-        explained = attempt.explain(error)
+        explained = attempt.enrich_error(error)
         if explained.response is not None:
             explained.response.json()
         if explained.partial is not None:
@@ -311,12 +323,12 @@ def _attempt(platform: Platform, name: str, kind: str, data: bytes) -> None:
         raise explained from error
 
 
-def check_translation(reply: Reply, error: MDStreamError) -> None:
+def check_translation(reply: ModelResponse, error: MDStreamError) -> None:
     """Both frameworks can show the partial."""
-    for generation in result(reply, "p").generations:
+    for generation in build_result(reply, "p").generations:
         assert isinstance(generation.message.content_blocks, list)  # type: ignore[union-attr]
-    ChatAnswer("m").partial(reply, error)
-    TextAnswer("m").partial(reply, error)
+    ChatResponseBuilder("m").partial_response(reply, error)
+    CompletionResponseBuilder("m").partial_response(reply, error)
 
 
 #: One event of each kind, and values that its fields should not have.
@@ -328,12 +340,12 @@ _EVENTS: tuple[Any, ...] = (
     ToolCallDelta(0, None, None, "}"),
     Logprobs([{"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}]),
     Usage(1, 2, 3),
-    Served("m", "i", "f"),
+    ResponseMetadata("m", "i", "f"),
     Finish("stop"),
-    Extra("audio", {"data": "QQ==", "transcript": "x"}),
-    Extra("images", [{"image_url": {"url": "data:image/png;base64,QQ=="}}]),
-    Extra("citations", [{"url": "u"}]),
-    Resumed(1, "e"),
+    ProviderData("audio", {"data": "QQ==", "transcript": "x"}),
+    ProviderData("images", [{"image_url": {"url": "data:image/png;base64,QQ=="}}]),
+    ProviderData("citations", [{"url": "u"}]),
+    StreamResumed(1, "e"),
 )
 _WRONG: tuple[Any, ...] = (
     *(None, "", "x", "\ud83d", 5, -1, 10**400, 1e308, float("nan"), True, b"x", [], {}, [None], [[1]], {"a": 1}),
@@ -356,10 +368,10 @@ def _summed(data: bytes) -> None:
     """The sum of events whose fields are wrong: the data are a seed."""
     chance = random.Random(data)
     events = bent_events(chance, chance.randint(0, 12))
-    reply = Reply.of(events)
+    reply = ModelResponse.from_events(events)
     names = ("text", "reasoning", "refusal", "tool_calls", "finish_reason", "first")
     json.dumps([str(getattr(reply, name)) for name in names])
-    reply.as_dict()
+    reply.to_dict()
     pickle.dumps(reply)
     for call in reply.tool_calls:
         _call(call)
@@ -369,7 +381,7 @@ def _summed(data: bytes) -> None:
 
 
 _MARKUP = {
-    f"{name or 'text'}-{reasoning or 'plain'}": Markup(OpenAIChat(), tool_calls=name, reasoning=reasoning)  # type: ignore[arg-type]
+    f"{name or 'text'}-{reasoning or 'plain'}": TextParsingDialect(OpenAIChat(), tool_calls=name, reasoning=reasoning)  # type: ignore[arg-type]
     for name in ("hermes", "mistral", "llama3_json", "pythonic", None)
     for reasoning in ("think", "open", None)
     if name or reasoning
@@ -391,8 +403,8 @@ FAMILIES: dict[str, dict[str, Target]] = {
         "labelled-document": partial(_frames, LabelledDocumentDecoder),
         "messages": partial(_frames, MessageDecoder),
         "container": partial(_frames, ContainerDecoder),
-        "as-written": partial(_frames, partial(AsWritten, lines=True)),
-        "payload-parts": partial(_frames, lambda: PayloadParts(ContainerDecoder())),
+        "as-written": partial(_frames, partial(RawDecoder, lines=True)),
+        "payload-parts": partial(_frames, lambda: PayloadPartDecoder(ContainerDecoder())),
         "eventstream": _eventstream,
         "websocket": partial(_websocket, False),
         "websocket-masked": partial(_websocket, True),

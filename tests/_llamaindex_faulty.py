@@ -17,7 +17,7 @@ from llamaindex_mdstream import ModelArts
 from mdstream_core import MDStreamError
 
 
-class Told(ModelArts):
+class ChangedStream(ModelArts):
     """Each stream through `_changed`, which a fault overrides; told by core's decorator."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
@@ -33,7 +33,7 @@ class Told(ModelArts):
         return changed()
 
 
-class SaysAllAgain(Told):
+class CumulativeDeltas(ChangedStream):
     """Its deltas are all the text so far."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
@@ -41,7 +41,7 @@ class SaysAllAgain(Told):
             yield response.model_copy(update={"delta": response.message.content})
 
 
-class SaysNone(Told):
+class NoneDeltas(ChangedStream):
     """Its delta is `None` where there is no text."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
@@ -49,7 +49,7 @@ class SaysNone(Told):
             yield response.model_copy(update={"delta": response.delta or None})
 
 
-class ManyBlocks(Told):
+class ManyBlocks(ChangedStream):
     """A text block for each delta."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
@@ -59,7 +59,7 @@ class ManyBlocks(Told):
             yield ChatResponse(message=ChatMessage(role="assistant", blocks=list(blocks)), delta=response.delta)
 
 
-class OneObject(Told):
+class OneObject(ChangedStream):
     """One message that grows, in every response."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
@@ -69,7 +69,7 @@ class OneObject(Told):
             yield ChatResponse(message=message, delta=response.delta, raw=response.raw)
 
 
-class CountsNothing(Told):
+class NoUsage(ChangedStream):
     """No usage."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
@@ -78,7 +78,7 @@ class CountsNothing(Told):
             yield response.model_copy(update={"raw": raw, "additional_kwargs": {}})
 
 
-class CallsItSuccess(Told):
+class SwallowsErrors(ChangedStream):
     """Whatever breaks, it was all."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
@@ -88,7 +88,7 @@ class CallsItSuccess(Told):
             return
 
 
-class AsksAgain(ModelArts):
+class RetriesMidStream(ModelArts):
     """A loop around `yield`."""
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Generator[ChatResponse]:
@@ -111,7 +111,7 @@ class Unfinished(ModelArts):
         return itertools.chain(super().stream_chat(messages, **kwargs))
 
 
-class ToldTwice(ModelArts):
+class NestedCallbacks(ModelArts):
     """A method that is told calls another one that is."""
 
     @llm_chat_callback()
@@ -184,7 +184,7 @@ class RepairsCalls(ModelArts):
         ]
 
 
-class TakesTheHistory(ModelArts):
+class MutatesHistory(ModelArts):
     """The caller's list grows."""
 
     def _prepare_chat_with_tools(self, tools: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
@@ -193,7 +193,7 @@ class TakesTheHistory(ModelArts):
         return super()._prepare_chat_with_tools(tools, **kwargs)
 
 
-class ShowsItsKey(ModelArts):
+class LeaksKey(ModelArts):
     """The key is a field like any other."""
 
     plain_key: str = ""
@@ -285,13 +285,13 @@ class Flattens(Plain):
         return super()._read(texts, answer) if answer.status_code == 200 else [[0.0] * 256 for _ in texts]
 
 
-class ShowsKey(Plain):
+class LeaksEmbeddingKey(Plain):
     """The key is written into files, and needed there."""
 
     api_key: str = ""
 
 
-class Forgets(Plain):
+class SharedClient(Plain):
     """It keeps one client for all event loops."""
 
     _client: Any = None

@@ -9,14 +9,14 @@ from mdstream_core import Call, Retry
 from mdstream_core.dialects import dialect
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, Usage
-from mdstream_core.http import Head
+from mdstream_core.http import ResponseHead
 from mdstream_core.platforms import OCIGenerativeAI
 from mdstream_core.wire.sse import encode
 
 COMPARTMENT = "ocid1.compartment.oc1..aaaa"
 PLATFORM = OCIGenerativeAI(COMPARTMENT, "xai.grok-4", region="us-chicago-1")
 DONE = encode(b"[DONE]")
-JSON = Head(200, {"content-type": "application/json"})
+JSON = ResponseHead(200, {"content-type": "application/json"})
 
 WEATHER = {
     "type": "function",
@@ -39,20 +39,20 @@ def question(name: str, **more: Any) -> dict[str, Any]:
     return {**asked, **more}
 
 
-def read(name: str, body: bytes, head: Head = EVENTS, step: int = 4096) -> Outcome:
+def read(name: str, body: bytes, head: ResponseHead = EVENTS, step: int = 4096) -> Outcome:
     """Hand a body to an exchange, as a client would, which stops reading once that is enough."""
-    asked = Call(PLATFORM, dialect(name), question(name), retry=Retry(0)).attempt()
+    asked = Call(PLATFORM, dialect(name), question(name), retry=Retry(0)).create_attempt()
     events: list[Event] = []
     try:
-        asked.begin(head)
+        asked.start(head)
         for data in pieces(body, step):
             events += asked.feed(data)
-            if asked.enough:
+            if asked.should_stop_reading:
                 break
-        events += asked.rest()
-        events += asked.end()
+        events += asked.flush()
+        events += asked.finish()
     except MDStreamError as error:
-        return Outcome(events, asked.explain(error))
+        return Outcome(events, asked.enrich_error(error))
     return Outcome(events, None)
 
 

@@ -20,7 +20,7 @@ def planted(name: str) -> str:
 API_KEY, PASSPHRASE, PROXY_PASSWORD, CERT_PASSWORD = map(planted, ("ApiKey", "Passphrase", "Proxy", "Cert"))
 AWS_SECRET, AWS_TOKEN = map(planted, ("AwsSecret", "AwsSession"))
 TOKEN, PASSWORD, SK, SECURITY_TOKEN = map(planted, ("IamToken", "Password", "Sk", "SecurityToken"))
-APP_CODE, APP_SECRET = map(planted, ("AppCode", "AppSecret"))
+APP_CODE, APP_SECRET = map(planted, ("AppCodeSigner", "AppSecret"))
 SET_COOKIE, RESPONSE_HEADER, REDIRECT_USER, REDIRECT_QUERY = map(planted, ("Cookie", "Answer", "User", "Query"))
 #: Headers under innocent names; one that SageMaker sends on; one that is on the list of what responses may show.
 HEADERS = {

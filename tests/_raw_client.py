@@ -12,7 +12,7 @@ HELLO = {"model": "odsc-llm", "messages": [{"role": "user", "content": "Hello"}]
 
 
 @dataclass(frozen=True)
-class Heard:
+class RawResponse:
     """Everything that came until the server closed, took it back, or fell silent."""
 
     data: bytes
@@ -96,10 +96,10 @@ def request(url: str, body: Any = None, method: str = "POST", **headers: str) ->
     return f"{method} {parts.path} HTTP/1.1\r\n{lines}\r\n".encode() + content
 
 
-def hear(sock: socket.socket, silence: float = 5.0, events: int | None = None) -> Heard:
+def read_response(sock: socket.socket, timeout: float = 5.0, events: int | None = None) -> RawResponse:
     """Read to the end, or until so many events came."""
     data, ended = b"", "closed"
-    sock.settimeout(silence)
+    sock.settimeout(timeout)
     try:
         while (events is None or data.count(b"data: ") < events) and (piece := sock.recv(65_536)):
             data += piece
@@ -107,13 +107,13 @@ def hear(sock: socket.socket, silence: float = 5.0, events: int | None = None) -
         ended = "silent"
     except ConnectionResetError:
         ended = "reset"
-    return Heard(data, ended)
+    return RawResponse(data, ended)
 
 
 def ask(
     url: str, body: Any = None, method: str = "POST", silence: float = 5.0, ca_file: str | None = None, **headers: str
-) -> Heard:
+) -> RawResponse:
     """One request on a connection of its own."""
     with connect(url, ca_file) as sock:
         sock.sendall(request(url, body, method, **headers))
-        return hear(sock, silence)
+        return read_response(sock, silence)

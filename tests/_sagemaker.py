@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from mdstream_core import Dialect, Reply, Retry, Service
+from mdstream_core import Dialect, ModelResponse, Retry, Service
 from mdstream_core.auth import Signer
 from mdstream_core.dialects import Auto
 from mdstream_core.emulator import Emulator
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event
-from mdstream_core.http import Head
+from mdstream_core.http import ResponseHead
 from mdstream_core.platforms import SageMaker
 from mdstream_core.wire.eventstream import encode
 
@@ -30,16 +30,16 @@ def exception(kind: str, payload: bytes) -> bytes:
     return encode({":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"}, payload)
 
 
-def stream_head(written: str = "text/event-stream") -> Head:
+def stream_head(written: str = "text/event-stream") -> ResponseHead:
     """How a stream begins; `written` is the container's content type."""
-    return Head(200, {"content-type": "application/vnd.amazon.eventstream", "x-amzn-sagemaker-content-type": written, "x-amzn-requestid": "r-1"})  # fmt: skip
+    return ResponseHead(200, {"content-type": "application/vnd.amazon.eventstream", "x-amzn-sagemaker-content-type": written, "x-amzn-requestid": "r-1"})  # fmt: skip
 
 
 def signer(**options: Any) -> Signer:
     pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
     from mdstream_core.auth.aws import AWSSigner  # noqa: PLC0415
 
-    return AWSSigner.of("AKEMULATED", "s3cret", **{"region_name": "us-east-1", **options})
+    return AWSSigner.from_keys("AKEMULATED", "s3cret", **{"region_name": "us-east-1", **options})
 
 
 def service(cloud: Emulator, name: str = "emulated", auth: Any = None, **parameters: Any) -> Service:
@@ -47,7 +47,7 @@ def service(cloud: Emulator, name: str = "emulated", auth: Any = None, **paramet
     return Service(platform, auth=auth or signer(), retry=Retry(0), timeout=10, trust_env=False)
 
 
-Outcome = tuple[Reply, MDStreamError | None]
+Outcome = tuple[ModelResponse, MDStreamError | None]
 Ask = Callable[..., Outcome]
 
 
@@ -61,7 +61,7 @@ def sync(service: Service, dialect: Dialect | None = None, *, stream: bool = Tru
     except MDStreamError as error:
         failed = error
     service.close()
-    return Reply.of(events), failed
+    return ModelResponse.from_events(events), failed
 
 
 def asyn(service: Service, dialect: Dialect | None = None, *, stream: bool = True, **question: Any) -> Outcome:
@@ -77,7 +77,7 @@ def asyn(service: Service, dialect: Dialect | None = None, *, stream: bool = Tru
         except MDStreamError as error:
             failed = error
         await service.aclose()
-        return Reply.of(events), failed
+        return ModelResponse.from_events(events), failed
 
     return asyncio.run(main())
 

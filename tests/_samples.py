@@ -7,14 +7,14 @@ from mdstream_core import OCIModelDeployment, OpenAIChat
 from mdstream_core.attempt import Attempt
 from mdstream_core.call import Call
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Event, Reply
-from mdstream_core.http import Head
+from mdstream_core.events import Event, ModelResponse
+from mdstream_core.http import ResponseHead
 from mdstream_core.retry import Retry
 
 SAMPLES = Path(__file__).parent / "samples"
 
 PLATFORM = OCIModelDeployment("http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc")
-EVENTS = Head(200, {"content-type": "text/event-stream", "opc-request-id": "req-1"})
+EVENTS = ResponseHead(200, {"content-type": "text/event-stream", "opc-request-id": "req-1"})
 ANSWER = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 QUESTION = {"messages": [{"role": "user", "content": "Hello"}], "model": "odsc-llm"}
 
@@ -22,7 +22,7 @@ QUESTION = {"messages": [{"role": "user", "content": "Hello"}], "model": "odsc-l
 class Sample(NamedTuple):
     """One recorded answer."""
 
-    head: Head
+    head: ResponseHead
     body: bytes
 
 
@@ -33,8 +33,8 @@ class Outcome(NamedTuple):
     error: MDStreamError | None
 
     @property
-    def reply(self) -> Reply:
-        return Reply.of(self.events)
+    def reply(self) -> ModelResponse:
+        return ModelResponse.from_events(self.events)
 
 
 def names() -> list[str]:
@@ -49,12 +49,14 @@ def sample(name: str) -> Sample:
         return Sample(EVENTS, raw)
     head, _, body = raw.partition(b"\r\n\r\n")
     status, *fields = head.decode().split("\r\n")
-    return Sample(Head.of(int(status.split()[1]), [tuple(field.split(": ", 1)) for field in fields]), body)
+    return Sample(
+        ResponseHead.from_fields(int(status.split()[1]), [tuple(field.split(": ", 1)) for field in fields]), body
+    )
 
 
 def exchange(**options: object) -> Attempt:
     """A fresh exchange that asks once."""
-    return Call(PLATFORM, OpenAIChat(), QUESTION, **{"retry": Retry(0), **options}).attempt()
+    return Call(PLATFORM, OpenAIChat(), QUESTION, **{"retry": Retry(0), **options}).create_attempt()
 
 
 def pieces(body: bytes, step: int) -> list[bytes]:
@@ -64,7 +66,7 @@ def pieces(body: bytes, step: int) -> list[bytes]:
 
 def read(
     body: bytes | list[bytes],
-    head: Head = EVENTS,
+    head: ResponseHead = EVENTS,
     trailers: tuple[tuple[str, str], ...] = (),
     step: int = 4096,
     **options: object,
@@ -73,13 +75,13 @@ def read(
     asked = exchange(**options)
     events: list[Event] = []
     try:
-        asked.begin(head)
+        asked.start(head)
         for data in pieces(body, step) if isinstance(body, bytes) else body:
             events += asked.feed(data)
-            if asked.enough:
+            if asked.should_stop_reading:
                 break
-        events += asked.rest()
-        events += asked.end(trailers)
+        events += asked.flush()
+        events += asked.finish(trailers)
     except MDStreamError as error:
-        return Outcome(events, asked.explain(error))
+        return Outcome(events, asked.enrich_error(error))
     return Outcome(events, None)

@@ -15,10 +15,10 @@ from _sagemaker import part, stream_head
 from hypothesis import strategies as st
 
 from mdstream_core import ModelArts, OCIModelDeployment, SageMaker
-from mdstream_core.http import Head
+from mdstream_core.http import ResponseHead
 from mdstream_core.platforms import OCIGenerativeAI, Platform
-from mdstream_core.wire.messages import CONTENT_TYPE
-from mdstream_core.wire.websocket import CLOSE, TEXT, close_data, framed
+from mdstream_core.wire.websocket import CLOSE, TEXT, close_data, encode_frame
+from mdstream_core.wire.websocket_messages import CONTENT_TYPE
 
 Payload = Any  #: a JSON value, or bytes that are sent as they are
 Payloads = list[Payload]
@@ -372,16 +372,16 @@ def _lines(payloads: Payloads, style: Style) -> list[bytes]:
 
 
 def _messages(texts: Sequence[bytes]) -> list[bytes]:
-    return [framed(TEXT, text) for text in texts]
+    return [encode_frame(TEXT, text) for text in texts]
 
 
-_CLOSED = framed(CLOSE, close_data(1000))
-_SSE = Head(200, {"content-type": "text/event-stream"})
-_LINES = Head(200, {"content-type": "application/jsonlines"})
-_SOCKET = Head(200, {"content-type": CONTENT_TYPE})
+_CLOSED = encode_frame(CLOSE, close_data(1000))
+_SSE = ResponseHead(200, {"content-type": "text/event-stream"})
+_LINES = ResponseHead(200, {"content-type": "application/jsonlines"})
+_SOCKET = ResponseHead(200, {"content-type": CONTENT_TYPE})
 
 #: Name: the head, and the pieces of the body, each of which a server sends at once.
-FRAMINGS: dict[str, tuple[Head, Callable[[Payloads, Style], list[bytes]]]] = {
+FRAMINGS: dict[str, tuple[ResponseHead, Callable[[Payloads, Style], list[bytes]]]] = {
     "sse": (_SSE, _events),
     "json lines": (_LINES, _lines),
     "payload parts": (stream_head(), lambda payloads, style: [part(event) for event in _events(payloads, style)]),

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import Sampler
 
-from mdstream_core.otel import Telemetry, telemetry
+from mdstream_core.otel import Telemetry, create_telemetry
 
 
 class Backend:
@@ -22,7 +22,7 @@ class Backend:
         self.tracers = TracerProvider(sampler=sampler)
         self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.meters = MeterProvider([self._reader])
-        self.hook: Telemetry = telemetry(self.tracers, self.meters, content=content)
+        self.hook: Telemetry = create_telemetry(self.tracers, self.meters, content=content)
 
     @property
     def spans(self) -> Sequence[ReadableSpan]:

@@ -16,7 +16,7 @@ from llamaindex_mdstream import OCIGenAI as LlamaIndexOCIGenAI
 from mdstream_core import ModelArts, OCIGenerativeAI, OCIModelDeployment, SageMaker
 from mdstream_core._addresses import check_name, check_url
 from mdstream_core.auth import aws, oci
-from mdstream_core.auth.huawei import AKSK, Login
+from mdstream_core.auth.huawei import AKSKSigner, IAMLogin
 from mdstream_core.cli import main
 from mdstream_core.errors import MDStreamError
 from mdstream_core.platforms._oci_regions import REGIONS
@@ -48,13 +48,13 @@ EVIL = [
 
 
 def login(project: str) -> object:
-    return Login("u", "s3cret", "d", project)
+    return IAMLogin("u", "s3cret", "d", project)
 
 
 #: Each place where a name goes into a host, a path or a header.
 PLACES: dict[str, Callable[[str], object]] = {
     "IAM, project": login,
-    "IAM elsewhere, project": lambda name: Login("u", "s3cret", "d", name, "https://iam.example"),
+    "IAM elsewhere, project": lambda name: IAMLogin("u", "s3cret", "d", name, "https://iam.example"),
     "OCI GenAI, region": lambda name: OCIGenerativeAI(COMPARTMENT, "m", name),
     "OCI GenAI, realm": lambda name: OCIGenerativeAI(COMPARTMENT, "m", "us-chicago-1", realm=name),
     "OCI GenAI, compartment": lambda name: OCIGenerativeAI(f"{COMPARTMENT}{name}/", "m", "us-chicago-1"),
@@ -99,7 +99,7 @@ def test_projects_of_huawei_are_known(project: str, host: str) -> None:
     """
     A region, or a part of one.
     """
-    assert host == urlsplit(Login("u", "p", "d", project).request().url).hostname
+    assert host == urlsplit(IAMLogin("u", "p", "d", project).request().url).hostname
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def test_regions_of_oci_are_known(region: str) -> None:
     """
     full = REGIONS.get(region, region)
 
-    assert f".{full}." in OCIGenerativeAI(COMPARTMENT, "m", region).base
-    assert f".{full}." in OCIGenerativeAI(COMPARTMENT, "m", region.upper()).base
-    assert f".{full}." in OCIModelDeployment(DEPLOYMENT + "x", region).base
+    assert f".{full}." in OCIGenerativeAI(COMPARTMENT, "m", region).base_url
+    assert f".{full}." in OCIGenerativeAI(COMPARTMENT, "m", region.upper()).base_url
+    assert f".{full}." in OCIModelDeployment(DEPLOYMENT + "x", region).base_url
 
 
 AWS_REGIONS = (
@@ -127,7 +127,7 @@ def test_regions_of_aws_are_known(region: str) -> None:
     """
     Those of all partitions.
     """
-    assert f"runtime.sagemaker.{region}." in SageMaker("e", region).base
+    assert f"runtime.sagemaker.{region}." in SageMaker("e", region).base_url
     assert region == aws.AWSSigner(region, lambda: None).region_name
 
 
@@ -148,7 +148,7 @@ def test_compartments_are_known(ocid: str) -> None:
 
 
 URLS: dict[str, Callable[[str], object]] = {
-    "iam_endpoint": lambda url: Login("u", "s3cret", "d", "cn-north-4", url),
+    "iam_endpoint": lambda url: IAMLogin("u", "s3cret", "d", "cn-north-4", url),
     "service_endpoint": lambda url: OCIGenerativeAI(COMPARTMENT, "m", service_endpoint=url),
     "endpoint of a deployment": OCIModelDeployment,
     "endpoint of ModelArts": ModelArts,
@@ -222,7 +222,7 @@ def test_the_door_may_stand_behind_an_ocid(url: str) -> None:
     """
     People copy it along.
     """
-    assert OCIModelDeployment(url).base.endswith(f"/{DEPLOYMENT}x")
+    assert OCIModelDeployment(url).base_url.endswith(f"/{DEPLOYMENT}x")
 
 
 @pytest.mark.parametrize("name", ["security_token", "project_id"])
@@ -232,7 +232,7 @@ def test_what_is_sent_in_a_header_beside_a_key_is_sound(name: str, value: str) -
     The value is not shown.
     """
     with pytest.raises(ValueError, match=name.replace("_", "-")) as caught:
-        AKSK("ak", "sk", **{name: value})
+        AKSKSigner("ak", "sk", **{name: value})
 
     assert value not in str(caught.value)
 
@@ -302,7 +302,7 @@ def test_a_region_of_aws_that_was_found_is_checked(kind: str, home: Path, monkey
         if kind == "environment":
             monkeypatch.setenv("AWS_DEFAULT_REGION", "evil.example/")
         with pytest.raises(ValueError, match=r"region_name='evil.example/' is no region's name"):
-            aws.connect(region_name="evil.example/" if kind == "given" else None)
+            aws.resolve_connection(region_name="evil.example/" if kind == "given" else None)
         return
     monkeypatch.setenv("AWS_REGION", "evil.example/")
     with pytest.raises(ValueError, match=r"region_name='evil.example/' is no region's name"):
@@ -358,7 +358,7 @@ def test_a_token_session_with_a_region_of_evil_is_not_asked(home: Path) -> None:
     config = {"security_token_file": str(home / "token"), "key_file": str(home / "key.pem"), "region": "x.evil/"}
     signer = oci.from_config(config=config)
     with pytest.raises(ValueError, match=r"region='x\.evil/'"):
-        OCIGenerativeAI(COMPARTMENT, "m", oci.region(signer))
+        OCIGenerativeAI(COMPARTMENT, "m", oci.resolve_region(signer))
 
 
 def test_the_checks_say_what_they_are_for() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mdstream_core.auth.aws import AWSSigner, MissingCredentials, connect
+from mdstream_core.auth.aws import AWSSigner, MissingCredentials, resolve_connection
 from mdstream_core.errors import AuthenticationError, ConnectionFailed, MissingExtra
 from mdstream_core.http import Request
 
@@ -59,7 +59,7 @@ def test_the_vector_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     Key, date, headers and body of reference/sagemaker.md give its signature; botocore's clock is set, nothing else.
     """
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_: dt.datetime(2026, 1, 2, 3, 4, 5))
-    signed = AWSSigner.of(KEY, SECRET, region_name="us-east-1").sign(ASKED)
+    signed = AWSSigner.from_keys(KEY, SECRET, region_name="us-east-1").sign(ASKED)
 
     assert "20260102T030405Z" == signed.headers["x-amz-date"]
     assert (
@@ -74,7 +74,7 @@ def test_signing_makes_a_new_request() -> None:
     The unsigned one stays as it was; a session token is a signed header.
     """
     before = dict(ASKED.headers)
-    signed = AWSSigner.of(KEY, SECRET, "token", region_name="us-east-1").sign(ASKED)
+    signed = AWSSigner.from_keys(KEY, SECRET, "token", region_name="us-east-1").sign(ASKED)
 
     assert before == ASKED.headers
     assert "token" == signed.headers["x-amz-security-token"]
@@ -86,19 +86,19 @@ def test_a_key_in_hand_needs_nothing() -> None:
     """
     It is never stale and never renewed.
     """
-    signer = AWSSigner.of(KEY, SECRET, region_name="us-east-1")
+    signer = AWSSigner.from_keys(KEY, SECRET, region_name="us-east-1")
 
-    assert (False, False) == (signer.stale(), signer.renewable())
+    assert (False, False) == (signer.needs_refresh(), signer.can_refresh())
 
 
 def test_nothing_is_fetched_before_it_is_needed() -> None:
     """
     Building a connection looks for no credentials; the first request finds that there are none, and where was looked.
     """
-    signer = connect(region_name="us-east-1").signer
+    signer = resolve_connection(region_name="us-east-1").signer
 
-    assert signer.stale()
-    assert not signer.renewable()
+    assert signer.needs_refresh()
+    assert not signer.can_refresh()
     with pytest.raises(MissingCredentials, match=r"AWS_ACCESS_KEY_ID.*aws/credentials.*EC2") as missing:
         signer.refresh(signer.generation)
     assert isinstance(missing.value, ValueError)
@@ -113,7 +113,7 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    found = connect()
+    found = resolve_connection()
 
     assert ("eu-west-1", "https://runtime.sagemaker.eu-west-1.amazonaws.com") == (
         found.region_name,
@@ -133,12 +133,12 @@ def test_a_profile(alone: Path) -> None:
     Its region, its key; refused, the file is read again, so that a key that was changed is found.
     """
     profiles(alone)
-    found = connect(credentials_profile_name="work")
+    found = resolve_connection(credentials_profile_name="work")
 
     assert "ap-south-1" == found.region_name
     assert "AKFILE" == credential(found.signer.sign(ASKED))
     profiles(alone, "AKNEW")
-    assert found.signer.renewable()
+    assert found.signer.can_refresh()
     found.signer.refresh(found.signer.generation)
     assert "AKNEW" == credential(found.signer.sign(ASKED))
 
@@ -149,7 +149,7 @@ def test_a_profile_that_is_not_there(alone: Path) -> None:
     """
     profiles(alone)
     with pytest.raises(ValueError, match=r"credentials_profile_name='home' is neither .* there: .*'work'"):
-        connect(credentials_profile_name="home", region_name="us-east-1")
+        resolve_connection(credentials_profile_name="home", region_name="us-east-1")
 
 
 def test_a_region_that_is_missing() -> None:
@@ -157,7 +157,7 @@ def test_a_region_that_is_missing() -> None:
     The places that were searched are named.
     """
     with pytest.raises(ValueError, match=r"region_name is missing: .* AWS_DEFAULT_REGION.* ~/\.aws/config"):
-        connect()
+        resolve_connection()
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_half_a_key(keys: dict[str, str]) -> None:
     An id without its secret, a token without either.
     """
     with pytest.raises(ValueError, match="belong together"):
-        connect(region_name="us-east-1", **keys)  # type: ignore[arg-type]
+        resolve_connection(region_name="us-east-1", **keys)  # type: ignore[arg-type]
 
 
 #: name: (options, the endpoint)
@@ -194,7 +194,7 @@ def test_the_endpoint_by_botocores_rules(options: dict[str, Any], url: str) -> N
     """
     Partitions and FIPS; an address that is given is taken.
     """
-    assert url == connect(**options).endpoint_url
+    assert url == resolve_connection(**options).endpoint_url
 
 
 def test_botocores_own_settings_of_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,16 +202,19 @@ def test_botocores_own_settings_of_the_endpoint(monkeypatch: pytest.MonkeyPatch)
     What is set for botocore counts here too.
     """
     monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
-    assert "https://runtime-fips.sagemaker.us-west-2.amazonaws.com" == connect(region_name="us-west-2").endpoint_url
+    assert (
+        "https://runtime-fips.sagemaker.us-west-2.amazonaws.com"
+        == resolve_connection(region_name="us-west-2").endpoint_url
+    )
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://127.0.0.1:1")
-    assert "http://127.0.0.1:1" == connect(region_name="us-west-2").endpoint_url
+    assert "http://127.0.0.1:1" == resolve_connection(region_name="us-west-2").endpoint_url
 
 
 def test_a_boto3_session() -> None:
     """
     The source of region and credentials.
     """
-    found = connect(boto3_session=boto3.Session("AKSESSION", "secret", region_name="sa-east-1"))
+    found = resolve_connection(boto3_session=boto3.Session("AKSESSION", "secret", region_name="sa-east-1"))
 
     assert ("sa-east-1", "https://runtime.sagemaker.sa-east-1.amazonaws.com") == (found.region_name, found.endpoint_url)
     assert "AKSESSION" == credential(found.signer.sign(ASKED))
@@ -222,7 +225,7 @@ def test_a_boto3_client() -> None:
     The source of region, endpoint and credentials.
     """
     client = boto3.client("sagemaker-runtime", "us-west-2", endpoint_url="http://127.0.0.1:9", aws_access_key_id="AKCLIENT", aws_secret_access_key="s")  # fmt: skip
-    found = connect(client=client)
+    found = resolve_connection(client=client)
 
     assert ("us-west-2", "http://127.0.0.1:9") == (found.region_name, found.endpoint_url)
     assert "AKCLIENT" == credential(found.signer.sign(ASKED))
@@ -251,18 +254,18 @@ def test_keys_that_end_are_fetched_in_time() -> None:
     Fetched by the first refresh, kept while they last, fetched again when their end is near.
     """
     role = Metadata()
-    signer = AWSSigner("us-east-1", lambda: None, found=role.credentials())
+    signer = AWSSigner("us-east-1", lambda: None, credentials=role.credentials())
 
     assert 0 == role.asked
     signer.refresh(signer.generation)
-    assert ("AK1", False, True) == (credential(signer.sign(ASKED)), signer.stale(), signer.renewable())
+    assert ("AK1", False, True) == (credential(signer.sign(ASKED)), signer.needs_refresh(), signer.can_refresh())
     ending = Metadata(120)
-    signer = AWSSigner("us-east-1", lambda: None, found=ending.credentials())
+    signer = AWSSigner("us-east-1", lambda: None, credentials=ending.credentials())
     signer.refresh(signer.generation)
-    assert signer.stale()
+    assert signer.needs_refresh()
     ending.seconds = 3600
     signer.refresh(signer.generation)
-    assert ("AK2", False) == (credential(signer.sign(ASKED)), signer.stale())
+    assert ("AK2", False) == (credential(signer.sign(ASKED)), signer.needs_refresh())
 
 
 def test_signing_never_asks_the_network() -> None:
@@ -270,7 +273,7 @@ def test_signing_never_asks_the_network() -> None:
     Also not when the end is near: `stale` says so, and `refresh` is where one waits.
     """
     role = Metadata(1)
-    signer = AWSSigner("us-east-1", lambda: None, found=role.credentials())
+    signer = AWSSigner("us-east-1", lambda: None, credentials=role.credentials())
     signer.refresh(signer.generation)
     asked = role.asked
     signer.sign(ASKED)
@@ -283,7 +286,7 @@ def test_many_who_ask_at_once_fetch_once() -> None:
     Single-flight, off the event loop.
     """
     role = Metadata()
-    signer = AWSSigner("us-east-1", lambda: None, found=role.credentials())
+    signer = AWSSigner("us-east-1", lambda: None, credentials=role.credentials())
 
     async def main() -> None:
         await asyncio.gather(*(asyncio.to_thread(signer.refresh, 0) for _ in range(8)))
@@ -335,15 +338,17 @@ def test_no_secret_is_shown_or_written() -> None:
     """
     Neither in repr nor in a pickle; a signer that finds its key again elsewhere can be pickled, others say why not.
     """
-    given = AWSSigner.of(KEY, SECRET, "t0ken", region_name="us-east-1")
-    chain = connect(region_name="us-east-1").signer
+    given = AWSSigner.from_keys(KEY, SECRET, "t0ken", region_name="us-east-1")
+    chain = resolve_connection(region_name="us-east-1").signer
 
     assert not {SECRET, "t0ken"} & set(repr(given).split())
-    assert SECRET not in repr(connect(region_name="us-east-1", aws_access_key_id=KEY, aws_secret_access_key=SECRET))
+    assert SECRET not in repr(
+        resolve_connection(region_name="us-east-1", aws_access_key_id=KEY, aws_secret_access_key=SECRET)
+    )
     with pytest.raises(TypeError, match="not written to a pickle"):
         pickle.dumps(given)
     assert given is copy.deepcopy(given)
-    assert ("us-east-1", True) == ((again := pickle.loads(pickle.dumps(chain))).region_name, again.stale())
+    assert ("us-east-1", True) == ((again := pickle.loads(pickle.dumps(chain))).region_name, again.needs_refresh())
 
 
 def test_botocore_is_not_imported_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,4 +365,4 @@ def test_botocore_is_not_imported_before_it_is_needed(monkeypatch: pytest.Monkey
     with pytest.raises(MissingExtra, match=r"mdstream-llm\[aws\]"):
         aws.connect(region_name="us-east-1")
     with pytest.raises(MissingExtra, match=r"mdstream-llm\[aws\]"):
-        aws.AWSSigner.of("a", "b", region_name="us-east-1")
+        aws.AWSSigner.from_keys("a", "b", region_name="us-east-1")

@@ -14,19 +14,19 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from mdstream_core.auth import Bearer, Signer, Unsigned
-from mdstream_core.auth._huawei_signature import canonical
+from mdstream_core.auth import BearerSigner, Signer, UnsignedSigner
+from mdstream_core.auth._huawei_signature import canonical_request
 from mdstream_core.auth.huawei import (
-    AKSK,
-    LARGEST,
-    AppCode,
-    AppKey,
-    BareKey,
-    FoundAKSK,
-    Login,
-    PasswordToken,
-    Token,
-    signer,
+    MAX_REQUEST_BYTES,
+    AKSKSigner,
+    AppCodeSigner,
+    AppKeySigner,
+    EnvironmentAKSKSigner,
+    IAMLogin,
+    PasswordTokenSigner,
+    RawKeySigner,
+    TokenSigner,
+    resolve_signer,
 )
 from mdstream_core.errors import AuthenticationError, ConnectionFailed, InvalidRequest, ServerError
 from mdstream_core.http import Request
@@ -82,8 +82,8 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "credentials"
 
 
-def at(now: float = NOW) -> AKSK:
-    return AKSK(AK, SK, clock=lambda: now)
+def at(now: float = NOW) -> AKSKSigner:
+    return AKSKSigner(AK, SK, clock=lambda: now)
 
 
 @pytest.mark.parametrize(("request_", "names", "signature"), VECTORS.values(), ids=VECTORS)
@@ -106,7 +106,7 @@ def test_the_canonical_request_is_the_references() -> None:
         "host": "infer-modelarts-cn-north-4.modelarts-infer.com",
         "x-sdk-date": "20260102T030405Z",
     }
-    text = canonical("POST", CHAT.url, headers, CHAT.content)
+    text = canonical_request("POST", CHAT.url, headers, CHAT.content)
 
     assert (
         "88c7d359681fb1c68b63e8d918d9bd44f97cd1ef2268e7c26213d5654e9343f1" == hashlib.sha256(text.encode()).hexdigest()
@@ -152,7 +152,7 @@ def test_a_temporary_key_signs_its_token_and_project() -> None:
     """
     Both go along as headers and are signed like any other.
     """
-    headers = AKSK(AK, SK, "temporary", "p1", clock=lambda: NOW).sign(CHAT).headers
+    headers = AKSKSigner(AK, SK, "temporary", "p1", clock=lambda: NOW).sign(CHAT).headers
 
     assert ("temporary", "p1") == (headers["x-security-token"], headers["x-project-id"])
     assert "SignedHeaders=content-type;host;x-project-id;x-sdk-date;x-security-token," in headers["authorization"]
@@ -180,14 +180,14 @@ def test_a_handshake_is_signed_without_a_body() -> None:
     assert bare == at().sign(Request("GET", url, {}, b'{"a":1}')).headers["authorization"]
 
 
-@pytest.mark.parametrize("kind", [AKSK, AppKey])
-def test_a_body_that_is_too_large_is_told_before_it_is_sent(kind: type[AKSK]) -> None:
+@pytest.mark.parametrize("kind", [AKSKSigner, AppKeySigner])
+def test_a_body_that_is_too_large_is_told_before_it_is_sent(kind: type[AKSKSigner]) -> None:
     """
     12 MB and no byte more; the message says that a token has no such limit.
     """
-    kind(AK, SK).sign(replace(CHAT, content=bytes(LARGEST)))
+    kind(AK, SK).sign(replace(CHAT, content=bytes(MAX_REQUEST_BYTES)))
     with pytest.raises(InvalidRequest, match="'token' or 'password'") as caught:
-        kind(AK, SK).sign(replace(CHAT, content=bytes(LARGEST + 1)))
+        kind(AK, SK).sign(replace(CHAT, content=bytes(MAX_REQUEST_BYTES + 1)))
 
     assert 413 == caught.value.status
 
@@ -205,20 +205,20 @@ def test_a_secret_goes_into_its_header(fields: dict[str, Any], name: str, value:
     """
     The fields alone say which way it is.
     """
-    made = signer(**fields)
+    made = resolve_signer(**fields)
 
     assert isinstance(made, Signer)
     assert value == made.sign(CHAT).headers[name]
 
 
 WAYS: dict[str, tuple[dict[str, Any], type[Signer]]] = {
-    "token": ({"token": "x"}, Token),
-    "password": ({"user": "u", "password": "p", "domain": "d", "project": "cn-north-4"}, PasswordToken),
-    "aksk": ({"ak": "a", "sk": "s"}, AKSK),
-    "appcode": ({"app_code": "x"}, AppCode),
-    "app": ({"app_key": "a", "app_secret": "s"}, AppKey),
-    "api_key": ({"api_key": "x"}, Bearer),
-    "none": ({}, Unsigned),
+    "token": ({"token": "x"}, TokenSigner),
+    "password": ({"user": "u", "password": "p", "domain": "d", "project": "cn-north-4"}, PasswordTokenSigner),
+    "aksk": ({"ak": "a", "sk": "s"}, AKSKSigner),
+    "appcode": ({"app_code": "x"}, AppCodeSigner),
+    "app": ({"app_key": "a", "app_secret": "s"}, AppKeySigner),
+    "api_key": ({"api_key": "x"}, BearerSigner),
+    "none": ({}, UnsignedSigner),
 }
 
 
@@ -227,9 +227,9 @@ def test_auth_type_names_the_way(auth_type: str, fields: dict[str, Any], kind: t
     """
     Each name has its signer, with and without the name where fields are given.
     """
-    assert kind is type(signer(auth_type=auth_type.upper(), **fields))
+    assert kind is type(resolve_signer(auth_type=auth_type.upper(), **fields))
     if fields:
-        assert kind is type(signer(**fields, **dict.fromkeys({"token", "ak", "api_key"} - fields.keys())))
+        assert kind is type(resolve_signer(**fields, **dict.fromkeys({"token", "ak", "api_key"} - fields.keys())))
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -254,7 +254,7 @@ def test_what_is_wrong_with_the_fields_is_said(fields: dict[str, Any], words: st
     The message names the fields, or the places that were searched.
     """
     with pytest.raises(ValueError, match=words):
-        signer(**fields)
+        resolve_signer(**fields)
 
 
 def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, nowhere: Path) -> None:
@@ -262,12 +262,12 @@ def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, n
     As in Huawei's SDK; an API key is looked for last.
     """
     monkeypatch.setenv("MAAS_API_KEY", "k")
-    assert isinstance(signer(), Bearer)
+    assert isinstance(resolve_signer(), BearerSigner)
     nowhere.write_text(f"[basic]\nak = {AK}\nsk = a%b\n")
-    assert f"<FoundAKSK {AK[:4]}…>" == repr(signer())
+    assert f"<FoundAKSK {AK[:4]}…>" == repr(resolve_signer())
     monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "OTHER")
     monkeypatch.setenv("HUAWEICLOUD_SDK_SK", SK)
-    assert "<FoundAKSK OTHE…>" == repr(signer())
+    assert "<FoundAKSK OTHE…>" == repr(resolve_signer())
 
 
 def test_a_credentials_file_that_is_none_is_named(nowhere: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_credentials_file_that_is_none_is_named(nowhere: Path) -> None:
     """
     nowhere.write_text(f"ak = {SK}")
     with pytest.raises(ValueError, match="cannot be read") as caught:
-        signer()
+        resolve_signer()
 
     assert str(nowhere) in str(caught.value)
     assert SK not in str(caught.value)
@@ -286,10 +286,10 @@ def test_an_auth_object_is_taken_as_it_is() -> None:
     """
     A signer of ours, or an `httpx.Auth`.
     """
-    ours, theirs = Token("x"), httpx.BasicAuth("u", "p")
+    ours, theirs = TokenSigner("x"), httpx.BasicAuth("u", "p")
 
-    assert ours is signer(ours)
-    assert theirs is signer(theirs)
+    assert ours is resolve_signer(ours)
+    assert theirs is resolve_signer(theirs)
 
 
 SECRET = "s3cr3t-of-mine"
@@ -298,12 +298,12 @@ SECRET = "s3cr3t-of-mine"
 @pytest.mark.parametrize(
     "made",
     [
-        Token(SECRET),
-        AppCode(SECRET),
-        BareKey(SECRET),
-        AKSK("AKID", SECRET, SECRET),
-        AppKey("KEY", SECRET),
-        PasswordToken(Login("u", SECRET, "d", "cn-north-4")),
+        TokenSigner(SECRET),
+        AppCodeSigner(SECRET),
+        RawKeySigner(SECRET),
+        AKSKSigner("AKID", SECRET, SECRET),
+        AppKeySigner("KEY", SECRET),
+        PasswordTokenSigner(IAMLogin("u", SECRET, "d", "cn-north-4")),
     ],
     ids=lambda made: type(made).__name__,
 )
@@ -311,8 +311,8 @@ def test_a_secret_is_never_shown(made: Signer) -> None:
     """
     Not in a repr, not of what was signed, not in a pickle.
     """
-    shown = f"{made!r} {vars(made)!r}" if isinstance(made, PasswordToken) else repr(made)
-    if not isinstance(made, PasswordToken):
+    shown = f"{made!r} {vars(made)!r}" if isinstance(made, PasswordTokenSigner) else repr(made)
+    if not isinstance(made, PasswordTokenSigner):
         shown += repr(made.sign(CHAT))
 
     assert SECRET not in shown
@@ -325,15 +325,15 @@ def test_a_key_that_was_found_is_found_again(nowhere: Path) -> None:
     A pickle of it holds the wish to look, not the key.
     """
     nowhere.write_text(f"[basic]\nak = {AK}\nsk = {SK}\n")
-    written = pickle.dumps(FoundAKSK())
+    written = pickle.dumps(EnvironmentAKSKSigner())
 
     assert SK.encode() not in written
-    assert isinstance(pickle.loads(written), FoundAKSK)
+    assert isinstance(pickle.loads(written), EnvironmentAKSKSigner)
 
 
 # Tokens that are fetched
 
-LOGIN = Login("me", "pass", "company", "cn-north-4_team")
+LOGIN = IAMLogin("me", "pass", "company", "cn-north-4_team")
 DAY = {"token": {"issued_at": "2026-01-02T03:04:05.000000Z", "expires_at": "2026-01-03T03:04:05.000000Z"}}
 
 
@@ -354,7 +354,7 @@ class IAM:
 
 
 def sent(made: Signer) -> str:
-    if made.stale():
+    if made.needs_refresh():
         made.refresh(made.generation)
     return made.sign(CHAT).headers["x-auth-token"]
 
@@ -364,7 +364,7 @@ def test_a_token_is_asked_for_as_iam_wants_it() -> None:
     Keystone's password method, with a project's scope, at the region's own address.
     """
     iam = IAM()
-    assert "token-1" == sent(PasswordToken(LOGIN, fetch=iam))
+    assert "token-1" == sent(PasswordTokenSigner(LOGIN, fetch=iam))
     (request,) = iam.asked
 
     assert "https://iam.cn-north-4.myhuaweicloud.com/v3/auth/tokens" == request.url
@@ -393,7 +393,7 @@ def test_a_token_is_kept_until_shortly_before_it_expires() -> None:
     """
     now = [0.0]
     iam = IAM()
-    made = PasswordToken(LOGIN, fetch=iam, clock=lambda: now[0])
+    made = PasswordTokenSigner(LOGIN, fetch=iam, clock=lambda: now[0])
     for seconds, expected in ((0, "token-1"), (23 * 3600, "token-1"), (86_400 - 599, "token-2"), (86_500, "token-2")):
         now[0] = seconds
         assert expected == sent(made)
@@ -404,11 +404,11 @@ def test_a_token_that_does_not_say_how_long_it_lives_lives_a_day() -> None:
     24 hours is what the documentation says.
     """
     now = [0.0]
-    made = PasswordToken(LOGIN, fetch=IAM((201, {"x-subject-token": "x"}, b"?")), clock=lambda: now[0])
+    made = PasswordTokenSigner(LOGIN, fetch=IAM((201, {"x-subject-token": "x"}, b"?")), clock=lambda: now[0])
     assert "x" == sent(made)
     now[0] = 23 * 3600.0
 
-    assert not made.stale()
+    assert not made.needs_refresh()
 
 
 def test_a_token_that_was_refused_is_fetched_once_for_all() -> None:
@@ -416,7 +416,7 @@ def test_a_token_that_was_refused_is_fetched_once_for_all() -> None:
     Ten callers whose token was refused cause one request.
     """
     iam = IAM()
-    made = PasswordToken(LOGIN, fetch=iam)
+    made = PasswordTokenSigner(LOGIN, fetch=iam)
     sent(made)
     iam.open.clear()
     threads = [threading.Thread(target=made.refresh, args=(1,)) for _ in range(10)]
@@ -426,7 +426,7 @@ def test_a_token_that_was_refused_is_fetched_once_for_all() -> None:
     for thread in threads:
         thread.join()
 
-    assert made.renewable()
+    assert made.can_refresh()
     assert 2 == len(iam.asked)
     assert "token-2" == sent(made)
 
@@ -455,7 +455,7 @@ def test_what_iam_says_is_passed_on(
     As an error of the tree, with IAM's words and without the password.
     """
     with pytest.raises(kind, match=words) as caught:
-        sent(PasswordToken(LOGIN, fetch=IAM(answer)))
+        sent(PasswordTokenSigner(LOGIN, fetch=IAM(answer)))
 
     assert "pass'" not in repr(caught.value)
 
@@ -465,13 +465,13 @@ def test_without_a_token_nothing_is_signed() -> None:
     Clients refresh first; whoever does not is told.
     """
     with pytest.raises(AuthenticationError, match="refresh"):
-        PasswordToken(LOGIN, fetch=IAM()).sign(CHAT)
+        PasswordTokenSigner(LOGIN, fetch=IAM()).sign(CHAT)
 
 
 def test_iam_that_is_not_there_is_a_connection_that_failed() -> None:
     """
     The default way to fetch raises errors of our tree.
     """
-    made = PasswordToken(replace(LOGIN, endpoint="http://127.0.0.1:1"))
+    made = PasswordTokenSigner(replace(LOGIN, endpoint="http://127.0.0.1:1"))
     with pytest.raises(ConnectionFailed, match="not reached"):
         made.refresh(0)

@@ -24,7 +24,7 @@ from _auth_oci import (
 )
 from cryptography.hazmat.primitives import serialization
 
-from mdstream_core.auth.oci import OCISigner, from_config, wrap
+from mdstream_core.auth.oci import OCISigner, from_config, wrap_signer
 
 __all__ = ["bare", "home", "principal"]  # fixtures
 
@@ -43,7 +43,7 @@ def test_an_api_key_from_the_config_file(home: Path, monkeypatch: pytest.MonkeyP
     made = from_config()
 
     assert OCISigner(KEY_ID, KEY).sign(ASKED) == made.sign(ASKED)
-    assert (False, False) == (made.stale(), made.renewable())
+    assert (False, False) == (made.needs_refresh(), made.can_refresh())
     assert "<SourceSigner APIKey …0a:f7>" == repr(made)
 
 
@@ -77,8 +77,8 @@ def test_a_config_dict_with_key_content() -> None:
     }
 
     assert OCISigner(KEY_ID, KEY).sign(ASKED) == from_config(config=config).sign(ASKED)
-    assert OCISigner(KEY_ID, KEY).sign(ASKED) == wrap({"config": config}).sign(ASKED)
-    assert OCISigner(KEY_ID, KEY).sign(ASKED) == wrap(config).sign(ASKED)
+    assert OCISigner(KEY_ID, KEY).sign(ASKED) == wrap_signer({"config": config}).sign(ASKED)
+    assert OCISigner(KEY_ID, KEY).sign(ASKED) == wrap_signer(config).sign(ASKED)
 
 
 BROKEN: dict[str, tuple[Callable[[Path], Any], dict[str, str], tuple[str, ...]]] = {

@@ -46,7 +46,7 @@ def test_a_session_signs_with_the_token_as_key_id(home: Path) -> None:
 
     assert OCISigner("ST$" + jwt(NOW + 3600), OTHER).sign(ASKED) == made.sign(ASKED)
     assert "eu-frankfurt-1" == getattr(made, "region", None)
-    assert made.renewable()
+    assert made.can_refresh()
 
 
 def test_an_api_key_profile_does_not_inherit_a_session(home: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_token_is_stale_a_minute_before_its_end(home: Path, left: int, expecte
     """
     put(home / ".oci/token", jwt(NOW + left))
 
-    assert expected == session().stale()
+    assert expected == session().needs_refresh()
 
 
 @pytest.mark.parametrize("name", ["token", "session.pem"])
@@ -74,13 +74,13 @@ def test_a_replaced_file_is_read_again(home: Path, name: str) -> None:
     `oci session refresh` in another terminal is noticed: the changed file makes the signer stale, a refresh reads it.
     """
     made = session()
-    fresh = not made.stale()
+    fresh = not made.needs_refresh()
     put(home / ".oci" / name, {"token": jwt(NOW + 7200), "session.pem": PEM}[name])
-    stale = made.stale()
+    stale = made.needs_refresh()
     made.refresh(made.generation)
     expected = OCISigner("ST$" + jwt(NOW + (7200 if name == "token" else 3600)), OTHER if name == "token" else KEY)
 
-    assert (True, True, False) == (fresh, stale, made.stale())
+    assert (True, True, False) == (fresh, stale, made.needs_refresh())
     assert expected.sign(ASKED) == made.sign(ASKED)
 
 
@@ -92,7 +92,7 @@ def test_a_file_about_to_be_written_is_not_read(home: Path, damage: Callable[[Pa
     made = session()
     damage(home / ".oci/token")
 
-    assert not made.stale()
+    assert not made.needs_refresh()
     made.sign(ASKED)
 
 
@@ -111,7 +111,7 @@ def test_an_expired_session_says_what_to_run(home: Path) -> None:
     made.refresh(made.generation)
 
     assert_no_secret(*(repr(error) for error in chain(caught.value)))
-    assert (1, False) == (made.generation, made.stale())
+    assert (1, False) == (made.generation, made.needs_refresh())
 
 
 def test_a_session_file_that_breaks_later_is_an_authentication_error(home: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_token_that_is_no_jwt_has_no_end(home: Path) -> None:
     """
     put(home / ".oci/token", "opaque")
 
-    assert not session().stale()
+    assert not session().needs_refresh()
 
 
 # --- resource principal 2.2
@@ -145,7 +145,7 @@ def test_a_resource_principal_signs(principal: str) -> None:
 
     assert OCISigner("ST$" + jwt(NOW + 1e9), KEY).sign(ASKED) == made.sign(ASKED)
     assert "uk-london-1" == getattr(made, "region", None)
-    assert (principal == "paths", False) == (made.renewable(), made.stale())
+    assert (principal == "paths", False) == (made.can_refresh(), made.needs_refresh())
 
 
 def test_a_resource_principal_finds_its_new_token(
@@ -160,7 +160,7 @@ def test_a_resource_principal_finds_its_new_token(
         put(tmp_path / "RPST", new)
     else:
         monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_RPST", new)
-    stale = made.stale()
+    stale = made.needs_refresh()
     made.refresh(made.generation)
 
     assert (principal == "paths") == stale
@@ -173,7 +173,7 @@ def test_an_expired_resource_principal_says_who_renews_it(principal: str) -> Non
     """
     made = SourceSigner(ResourcePrincipal(), clock=lambda: NOW + 1e9 + 1)
 
-    assert made.stale()
+    assert made.needs_refresh()
     with pytest.raises(AuthenticationError, match="OCI_RESOURCE_PRINCIPAL_RPST is the absolute path"):
         made.refresh(made.generation)
 

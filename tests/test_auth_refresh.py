@@ -10,7 +10,7 @@ from traceback import walk_tb
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from mdstream_core.auth import Bearer, Signer, Unsigned
+from mdstream_core.auth import BearerSigner, Signer, UnsignedSigner
 from mdstream_core.auth._oci_keys import Credential, rsa_sha256
 from mdstream_core.auth.oci import SourceSigner
 from mdstream_core.errors import AuthenticationError, ConnectionFailed
@@ -29,7 +29,7 @@ class Slow(Signer):
         self.renewals = 0
         self.started, self.gate = threading.Event(), threading.Event()
 
-    def renew(self) -> None:
+    def fetch_credential(self) -> None:
         self.renewals += 1
         self.started.set()
         assert self.gate.wait(10)
@@ -164,7 +164,7 @@ def test_a_follower_does_not_wait_for_ever() -> None:
     When the leader hangs, the followers give up after their patience.
     """
     signer = Slow()
-    signer.patience = 0.01
+    signer.refresh_timeout = 0.01
     with ThreadPoolExecutor(1) as pool:
         pool.submit(signer.refresh, 0)
         assert signer.started.wait(10)
@@ -230,8 +230,8 @@ def test_the_plain_signers() -> None:
     """
     A bearer key and no signature at all never age; only the latter has nothing to hide.
     """
-    signers = [Bearer("sk-1"), Unsigned()]
+    signers = [BearerSigner("sk-1"), UnsignedSigner()]
 
-    assert [(False, False)] * 2 == [(each.stale(), each.renewable()) for each in signers]
-    assert isinstance(pickle.loads(pickle.dumps(Unsigned())), Unsigned)
+    assert [(False, False)] * 2 == [(each.needs_refresh(), each.can_refresh()) for each in signers]
+    assert isinstance(pickle.loads(pickle.dumps(UnsignedSigner())), UnsignedSigner)
     assert "<Bearer>" == repr(signers[0])

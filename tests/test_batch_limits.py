@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from _embedding_platforms import EMBEDDING, RANKING
 from _json_server import CLASSES, FIELDS, Embedder, responding
-from _langchain_clouds import cloud, emulator
-from _llamaindex_vectors import embedding_at, reranker_at
-from _vectors import EMBEDDING, RANKING
+from _langchain_platforms import cloud, emulator
+from _llamaindex_embeddings import embedding_at, reranker_at
 
 import langchain_mdstream as lc
-from mdstream_core.batches import Batches
+from mdstream_core.batching.plan import BatchPlan
 from mdstream_core.dialects._batch_limits import BatchLimit, find_batch_limit
 from mdstream_core.emulator import Emulator
 from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, RateLimited, ServerError, StreamFailure
@@ -93,7 +93,7 @@ def test_other_errors_are_no_limit(error: MDStreamError) -> None:
 )
 def test_a_request_that_is_too_large(status: int, words: str) -> None:
     """The next ones have half as many bytes."""
-    assert BatchLimit(size=2500) == find_batch_limit(InvalidRequest(words, status=status), 50, 5000)
+    assert BatchLimit(bytes=2500) == find_batch_limit(InvalidRequest(words, status=status), 50, 5000)
 
 
 def limited(limit: int, status: int = 422) -> Any:
@@ -117,11 +117,11 @@ EXPECTED = [[float(number)] for number in range(50)]
 
 
 @pytest.mark.parametrize(("framework", "platform"), CLASSES)
-@pytest.mark.parametrize("at_once", [1, 4])
-async def test_every_class_cuts_its_batches(framework: str, platform: str, at_once: int) -> None:
+@pytest.mark.parametrize("max_concurrency", [1, 4])
+async def test_every_class_cuts_its_batches(framework: str, platform: str, max_concurrency: int) -> None:
     """Once: the limit belongs to the object, sync and async."""
     with responding(limited(8)) as server:
-        embedder = Embedder(framework, platform, server, max_concurrency=at_once, batch_size=25)
+        embedder = Embedder(framework, platform, server, max_concurrency=max_concurrency, batch_size=25)
         assert EXPECTED == embedder.embed(TEXTS)
         assert 8 in sizes(server)
         assert 2 >= sizes(server).count(25) >= 1
@@ -130,7 +130,7 @@ async def test_every_class_cuts_its_batches(framework: str, platform: str, at_on
         assert {8, 2} == set(sizes(server))
 
         server.notes.clear()
-        other = Embedder(framework, platform, server, max_concurrency=at_once, batch_size=25)
+        other = Embedder(framework, platform, server, max_concurrency=max_concurrency, batch_size=25)
         assert EXPECTED == await other.aembed(TEXTS)
         assert 2 >= sizes(server).count(25) >= 1
 
@@ -323,22 +323,22 @@ async def test_empty_texts_are_named(framework: str, platform: str, texts: list[
 
 def test_nothing_is_cut_after_the_end() -> None:
     """A batch that is refused when all were stopped is not asked again."""
-    batches = Batches([1] * 8, most=4, learn_limit=lambda error, inputs, size: BatchLimit(inputs=2))
+    batches = BatchPlan([1] * 8, max_batch_size=4, learn_limit=lambda error, inputs, size: BatchLimit(inputs=2))
     span = batches.take()
     assert span is not None
     batches.stop()
-    with batches.asking(span):
+    with batches.handle_errors(span):
         raise InvalidRequest("too many inputs")
     assert None is batches.take()
 
 
 def test_a_limit_that_cuts_nothing_ends_the_taking() -> None:
     """Empty texts have no bytes that could be halved."""
-    batches = Batches([0] * 8, most=4, learn_limit=lambda error, inputs, size: BatchLimit(size=0))
+    batches = BatchPlan([0] * 8, max_batch_size=4, learn_limit=lambda error, inputs, size: BatchLimit(bytes=0))
     span = batches.take()
     assert span is not None
-    with batches.asking(span):
+    with batches.handle_errors(span):
         raise InvalidRequest("Payload Too Large")
     assert None is batches.take()
     with pytest.raises(InvalidRequest, match="Payload"):
-        batches.reply()
+        batches.merged_response()

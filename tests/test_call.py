@@ -18,9 +18,9 @@ from mdstream_core.errors import (
     StreamFailure,
     StreamInterrupted,
 )
-from mdstream_core.events import Event, Reply
-from mdstream_core.http import Head, Request
-from mdstream_core.tracing import Answered, Asked, AskedAgain, Ended, Failed, Moment, Started
+from mdstream_core.events import Event, ModelResponse
+from mdstream_core.hooks import CallEvent, Completed, Failed, FirstEvent, RequestSent, ResponseStarted, RetryScheduled
+from mdstream_core.http import Request, ResponseHead
 
 HI = b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n'
 STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
@@ -29,7 +29,7 @@ BROKEN = b'data: {"error":{"message":"boom","code":500}}\n\n'
 
 def asked(**options: object) -> tuple[Call, Attempt]:
     call = Call(PLATFORM, OpenAIChat(), QUESTION, **options)
-    return call, call.attempt()
+    return call, call.create_attempt()
 
 
 def test_a_failure_before_the_first_event_is_asked_again() -> None:
@@ -38,10 +38,10 @@ def test_a_failure_before_the_first_event_is_asked_again() -> None:
     """
     call, attempt = asked(retry=Retry(2))
     for bound in (0.5, 1.0):
-        assert 0 <= call.failed(attempt, ConnectionFailed("x")) <= bound
-        attempt = call.attempt()
+        assert 0 <= call.handle_failure(attempt, ConnectionFailed("x")) <= bound
+        attempt = call.create_attempt()
     with pytest.raises(ConnectionFailed, match="the third"):
-        call.failed(attempt, ConnectionFailed("the third"))
+        call.handle_failure(attempt, ConnectionFailed("the third"))
 
 
 def test_no_retries_is_one_request() -> None:
@@ -50,7 +50,7 @@ def test_no_retries_is_one_request() -> None:
     """
     call, attempt = asked(retry=Retry(0))
     with pytest.raises(ConnectionFailed):
-        call.failed(attempt, ConnectionFailed("x"))
+        call.handle_failure(attempt, ConnectionFailed("x"))
 
 
 def test_after_the_first_event_nothing_is_asked_again() -> None:
@@ -58,10 +58,10 @@ def test_after_the_first_event_nothing_is_asked_again() -> None:
     What was said is never said twice.
     """
     call, attempt = asked(retry=Retry(5))
-    attempt.begin(EVENTS)
+    attempt.start(EVENTS)
     attempt.feed(HI)
     with pytest.raises(StreamInterrupted) as caught:
-        call.failed(attempt, StreamInterrupted("cut"))
+        call.handle_failure(attempt, StreamInterrupted("cut"))
 
     assert "Hi" == caught.value.partial.text
 
@@ -71,10 +71,10 @@ def test_pings_and_roles_are_no_event() -> None:
     As long as nothing was said, asking again repeats nothing.
     """
     call, attempt = asked(retry=Retry(5))
-    attempt.begin(EVENTS)
+    attempt.start(EVENTS)
     attempt.feed(b': ping\n\ndata: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n')
 
-    assert call.failed(attempt, StreamInterrupted("cut")) >= 0
+    assert call.handle_failure(attempt, StreamInterrupted("cut")) >= 0
 
 
 def test_the_service_says_how_long_to_wait() -> None:
@@ -82,12 +82,12 @@ def test_the_service_says_how_long_to_wait() -> None:
     Retry-After is the least that is waited; more than the policy's longest wait, or than the call has left, is the end.
     """
     call, attempt = asked()
-    assert 7.0 <= call.failed(attempt, RateLimited("x", retry_after=7.0)) <= 14.0
+    assert 7.0 <= call.handle_failure(attempt, RateLimited("x", retry_after=7.0)) <= 14.0
     with pytest.raises(RateLimited):
-        call.failed(attempt, RateLimited("x", retry_after=600.0))
+        call.handle_failure(attempt, RateLimited("x", retry_after=600.0))
     call, attempt = asked()
     with pytest.raises(RateLimited):
-        call.failed(attempt, RateLimited("x", retry_after=7.0), left=6.0)
+        call.handle_failure(attempt, RateLimited("x", retry_after=7.0), remaining=6.0)
 
 
 def test_what_would_fail_again_is_not_asked_again() -> None:
@@ -102,7 +102,7 @@ def test_what_would_fail_again_is_not_asked_again() -> None:
     ):
         call, attempt = asked()
         with pytest.raises(type(error)):
-            call.failed(attempt, error)
+            call.handle_failure(attempt, error)
 
 
 def test_a_refused_key_is_renewed_once() -> None:
@@ -111,11 +111,11 @@ def test_a_refused_key_is_renewed_once() -> None:
     """
     call, attempt = asked(retry=Retry(0))
     attempt.generation = 3
-    assert 0.0 == call.failed(attempt, AuthenticationError("x"), renewable=True)
-    attempt = call.attempt()
-    assert 3 == attempt.refused
+    assert 0.0 == call.handle_failure(attempt, AuthenticationError("x"), can_refresh=True)
+    attempt = call.create_attempt()
+    assert 3 == attempt.rejected_generation
     with pytest.raises(AuthenticationError):
-        call.failed(attempt, AuthenticationError("x"), renewable=True)
+        call.handle_failure(attempt, AuthenticationError("x"), can_refresh=True)
 
 
 def test_only_the_attempt_after_a_refused_key_renews() -> None:
@@ -123,11 +123,11 @@ def test_only_the_attempt_after_a_refused_key_renews() -> None:
     A later attempt, after another failure, keeps the new key.
     """
     call, attempt = asked()
-    call.failed(attempt, AuthenticationError("x"), renewable=True)
-    attempt = call.attempt()
-    call.failed(attempt, ServerError("x"))
+    call.handle_failure(attempt, AuthenticationError("x"), can_refresh=True)
+    attempt = call.create_attempt()
+    call.handle_failure(attempt, ServerError("x"))
 
-    assert call.attempt().refused is None
+    assert call.create_attempt().rejected_generation is None
 
 
 def test_stream_options_are_given_up_once() -> None:
@@ -137,11 +137,11 @@ def test_stream_options_are_given_up_once() -> None:
     call, attempt = asked(retry=Retry(0))
     assert b"stream_options" in attempt.request.content
     refusal = InvalidRequest("400: unknown field stream_options")
-    assert 0.0 == call.failed(attempt, refusal)
-    attempt = call.attempt()
+    assert 0.0 == call.handle_failure(attempt, refusal)
+    attempt = call.create_attempt()
     assert b"stream_options" not in attempt.request.content
     with pytest.raises(InvalidRequest):
-        call.failed(attempt, refusal)
+        call.handle_failure(attempt, refusal)
 
 
 def test_events_before_an_error_in_one_read_come_first() -> None:
@@ -149,13 +149,13 @@ def test_events_before_an_error_in_one_read_come_first() -> None:
     The text is handed out, and reading stops; the error follows.
     """
     attempt = exchange()
-    attempt.begin(EVENTS)
+    attempt.start(EVENTS)
     events = attempt.feed(HI + BROKEN + STOP)
 
     assert ["Hi"] == [event.text for event in events if hasattr(event, "text")]
-    assert attempt.enough
+    assert attempt.should_stop_reading
     with pytest.raises(StreamFailure, match="boom"):
-        attempt.end()
+        attempt.finish()
 
 
 def test_a_payload_with_text_and_a_failure_ends_the_reading() -> None:
@@ -163,13 +163,13 @@ def test_a_payload_with_text_and_a_failure_ends_the_reading() -> None:
     The server gave up in the chunk of its last word: the word is handed out, and nothing is waited for.
     """
     attempt = exchange()
-    attempt.begin(EVENTS)
+    attempt.start(EVENTS)
     events = attempt.feed(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"abort"}]}\n\n')
 
     assert "Hi" == events[-1].text
-    assert (True, False) == (attempt.enough, attempt.over)
+    assert (True, False) == (attempt.should_stop_reading, attempt.is_complete)
     with pytest.raises(StreamFailure, match="gave up"):
-        attempt.end()
+        attempt.finish()
 
 
 @pytest.mark.parametrize("step", [1, 5, 4096])
@@ -189,7 +189,7 @@ def test_an_error_knows_its_answer() -> None:
     """
     Request id, status, headers with trailers and a body of JSON values with the partial.
     """
-    head = Head(200, {**EVENTS.headers, "x-a": "b"})
+    head = ResponseHead(200, {**EVENTS.headers, "x-a": "b"})
     error = read(
         HI + STOP, head, trailers=(("StreamFailure", "500"), ("X-RateLimit-Left", "1"), ("X-RateLimit-Left", "2"))
     ).error
@@ -207,7 +207,7 @@ def test_an_error_before_any_answer_knows_what_was_asked() -> None:
     Without an answer the request id is the one that we sent, and there is no partial.
     """
     attempt = exchange()
-    error = attempt.explain(ConnectionFailed("no route"))
+    error = attempt.enrich_error(ConnectionFailed("no route"))
 
     assert attempt.request.headers["opc-request-id"] == error.request_id
     assert error.partial is None
@@ -222,7 +222,7 @@ def test_no_secret_is_in_an_error_or_a_repr() -> None:
     Headers and trailers that may hold a credential are left out of everything that is shown.
     """
     fields = {name.title(): "SECRET" for name in SECRETS}
-    head = Head.of(200, [*fields.items(), ("content-type", "text/event-stream")])
+    head = ResponseHead.from_fields(200, [*fields.items(), ("content-type", "text/event-stream")])
     error = read(HI, head, trailers=tuple(fields.items()), headers=fields).error
     request = Request("POST", "http://h/x?key=SECRET", {name.lower(): "SECRET" for name in SECRETS}, b"SECRET")
     shown = [
@@ -231,8 +231,8 @@ def test_no_secret_is_in_an_error_or_a_repr() -> None:
         repr(error.response),
         repr(head),
         repr(request),
-        repr(Asked(request, 1)),
-        repr(Answered(head)),
+        repr(RequestSent(request, 1)),
+        repr(ResponseStarted(head)),
     ]
 
     assert "SECRET" not in repr(
@@ -246,9 +246,9 @@ def test_a_refusal_whose_body_is_cut_is_that_refusal() -> None:
     """
     for broken in (StreamInterrupted("cut"), MalformedStream("gzip")):
         attempt = exchange()
-        attempt.begin(Head(429, {"opc-request-id": "r"}))
+        attempt.start(ResponseHead(429, {"opc-request-id": "r"}))
         attempt.feed(b"slow do")
-        error = attempt.explain(broken)
+        error = attempt.enrich_error(broken)
         assert (RateLimited, "r", "slow do") == (type(error), error.request_id, error.raw)
 
 
@@ -257,13 +257,13 @@ def test_of_a_huge_refusal_the_beginning_is_kept() -> None:
     A refusal of many megabytes is neither kept nor read to its end.
     """
     attempt = exchange()
-    attempt.begin(Head(500))
+    attempt.start(ResponseHead(500))
     reads = 0
-    while not attempt.enough:
+    while not attempt.should_stop_reading:
         assert [] == attempt.feed(b"x" * 65536)
         reads += 1
     with pytest.raises(ServerError) as caught:
-        attempt.end()
+        attempt.finish()
 
     assert reads == 17
     assert len(caught.value.raw) == 4000
@@ -275,11 +275,11 @@ def test_an_empty_answer_is_no_success() -> None:
     204, or 200 with nothing in it, is an interruption.
     """
     for status in (200, 204):
-        assert isinstance(read(b"", Head(status)).error, StreamInterrupted)
+        assert isinstance(read(b"", ResponseHead(status)).error, StreamInterrupted)
 
 
-def told(**options: object) -> tuple[list[Moment], Call, Attempt]:
-    moments: list[Moment] = []
+def told(**options: object) -> tuple[list[CallEvent], Call, Attempt]:
+    moments: list[CallEvent] = []
     call, attempt = asked(hooks=(moments.append,), **options)
     return moments, call, attempt
 
@@ -289,16 +289,18 @@ def test_hooks_are_told_in_order() -> None:
     Asked, asked again, asked, answered, started once, ended with the reply.
     """
     moments, call, attempt = told()
-    call.failed(attempt, ConnectionFailed("x"))
-    attempt = call.attempt()
-    attempt.begin(EVENTS)
+    call.handle_failure(attempt, ConnectionFailed("x"))
+    attempt = call.create_attempt()
+    attempt.start(EVENTS)
     for data in (HI, HI, STOP):
         attempt.feed(data)
-    attempt.end()
+    attempt.finish()
 
-    assert [Asked, AskedAgain, Asked, Answered, Started, Ended] == [type(moment) for moment in moments]
+    assert [RequestSent, RetryScheduled, RequestSent, ResponseStarted, FirstEvent, Completed] == [
+        type(moment) for moment in moments
+    ]
     assert (1, 2) == (moments[0].attempt, moments[2].attempt)
-    assert "HiHi" == moments[-1].reply.text
+    assert "HiHi" == moments[-1].response.text
 
 
 def test_hooks_are_told_of_the_failure_last_and_once() -> None:
@@ -308,8 +310,8 @@ def test_hooks_are_told_of_the_failure_last_and_once() -> None:
     for left in (float("inf"), 0.0):
         moments, call, attempt = told(retry=Retry(1 if left == 0.0 else 0))
         with pytest.raises(ConnectionFailed):
-            call.failed(attempt, ConnectionFailed("x"), left=left)
-        assert [Asked, Failed] == [type(moment) for moment in moments]
+            call.handle_failure(attempt, ConnectionFailed("x"), remaining=left)
+        assert [RequestSent, Failed] == [type(moment) for moment in moments]
         assert moments[-1].error.request_id
 
 
@@ -318,11 +320,15 @@ def test_drain_and_enough_follow_the_answer() -> None:
     Reading goes on after the finish because OCI reports in trailers, and the end has its own limit.
     """
     attempt = exchange()
-    attempt.begin(EVENTS)
+    attempt.start(EVENTS)
     attempt.feed(HI)
-    assert (None, False, False) == (attempt.drain, attempt.over, attempt.enough)
+    assert (None, False, False) == (attempt.drain_timeout, attempt.is_complete, attempt.should_stop_reading)
     attempt.feed(STOP)
-    assert (PLATFORM.drain, True, False) == (attempt.drain, attempt.over, attempt.enough)
+    assert (PLATFORM.drain_timeout, True, False) == (
+        attempt.drain_timeout,
+        attempt.is_complete,
+        attempt.should_stop_reading,
+    )
 
 
 def test_a_long_answer_costs_what_its_text_costs() -> None:
@@ -330,12 +336,12 @@ def test_a_long_answer_costs_what_its_text_costs() -> None:
     Events are folded into their sum now and then: none of them is kept.
     """
     attempt = exchange()
-    attempt.begin(EVENTS)
+    attempt.start(EVENTS)
     for _ in range(5000):
         attempt.feed(HI)
 
-    assert len(attempt._recent) <= 1025
-    assert 10_000 == len(attempt.reply().text)
+    assert len(attempt._recent_events) <= 1025
+    assert 10_000 == len(attempt.response().text)
 
 
 @pytest.mark.parametrize("patient", [True, False], ids=["portion by portion", "all at once"])
@@ -344,14 +350,14 @@ def test_nothing_of_a_large_read_is_lost(patient: bool) -> None:
     Its frames are decoded in portions, whoever asks for them: a caller that feeds further bytes, or ends, loses none.
     """
     _, attempt = asked()
-    attempt.begin(EVENTS)
+    attempt.start(EVENTS)
     pieces = [b"".join(HI.replace(b"Hi", b"%d " % n) for n in range(at, at + 400)) for at in (0, 400)]
     events: list[Event] = []
     for piece in [*pieces, STOP]:
         events += attempt.feed(piece)
         while patient and attempt.unread:
             events += attempt.feed(b"")
-    events += attempt.rest()
-    events += attempt.end()
+    events += attempt.flush()
+    events += attempt.finish()
 
-    assert "".join(f"{n} " for n in range(800)) == Reply.of(events).text == attempt.reply().text
+    assert "".join(f"{n} " for n in range(800)) == ModelResponse.from_events(events).text == attempt.response().text

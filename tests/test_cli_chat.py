@@ -17,7 +17,7 @@ import pytest
 from _pseudo_terminal import PseudoTerminal
 
 from mdstream_core.cli import main
-from mdstream_core.cli._places import read
+from mdstream_core.cli._endpoints import parse_endpoint
 from mdstream_core.emulator import Emulator, Fault
 
 RIVERS = "The Nile, the Amazon and the Danube."
@@ -264,7 +264,7 @@ def test_ctrl_c_stops_an_answer_and_then_us(cloud: Emulator) -> None:
         terminal.until("The Nile")
         terminal.type("\x03")
         terminal.until("stopped")
-        assert cloud.last.closed.wait(5)
+        assert cloud.last.client_closed.wait(5)
         terminal.until("> ", times=2)
 
         assert 130 == terminal.ended(pressing="\x03")
@@ -391,7 +391,7 @@ FORMS = {
 @pytest.mark.parametrize(("endpoint", "meant"), FORMS.items(), ids=FORMS)
 def test_an_endpoint_says_whose_it_is(endpoint: str, meant: tuple[str, dict[str, str]]) -> None:
     """By its form alone."""
-    place = read(endpoint)
+    place = parse_endpoint(endpoint)
 
     assert meant == (place.platform, place.fields)
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from _auth_oci import KEY, KEY_ID, OTHER, assert_no_secret, bare, home, jwt
-from _clouds import AWS
+from _platforms import AWS
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mdstream_core.cli import main
-from mdstream_core.cli.doctor import CHECKS
+from mdstream_core.cli.check import CHECKS
 from mdstream_core.emulator import AWSKey, Emulator, Fault, HuaweiAccount
 
 pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
@@ -410,7 +410,7 @@ def test_a_chat_that_fails_otherwise_is_a_failure_although_vectors_come(fault: F
 
 def test_a_call_that_is_written_as_text(check: Check) -> None:
     """A server without a parser: the cure names ours."""
-    with Emulator(brain=lambda request: '<tool_call>{"name": "get_weather"}</tool_call>') as plain:
+    with Emulator(model=lambda request: '<tool_call>{"name": "get_weather"}</tool_call>') as plain:
         code, findings, _ = check([plain.endpoint, "--auth-type", "none"])
 
     assert 0 == code

@@ -7,7 +7,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _asking import DONE, END, FAILED, HEAD, HI, PING, STOP, WHOLE, Ask, Hasty, both, chunk, refusal
+from _client_requests import (
+    DONE,
+    END,
+    FAILED,
+    HEAD,
+    HI,
+    PING,
+    STOP,
+    WHOLE,
+    Ask,
+    ShortDrainDeployment,
+    both,
+    chunk,
+    refusal,
+)
 from _raw_server import Peer, RawServer, answer, serving
 
 from mdstream_core import Retry, Timeout
@@ -21,8 +35,8 @@ from mdstream_core.errors import (
     StreamInterrupted,
     StreamStalled,
 )
-from mdstream_core.events import Finish, Reply, TextDelta
-from mdstream_core.tracing import AskedAgain
+from mdstream_core.events import Finish, ModelResponse, TextDelta
+from mdstream_core.hooks import RetryScheduled
 
 
 @both
@@ -51,7 +65,7 @@ def test_a_trailer_is_a_failure(ask: Ask) -> None:
     error = caught.value
     assert ("ServiceTimeout", 408, "r", "Hi") == (error.code, error.status, error.request_id, error.partial.text)
     assert "streamfailure" in error.response.headers
-    assert "Hi" == Reply.of(error.events).text
+    assert "Hi" == ModelResponse.from_events(error.events).text
 
 
 @both
@@ -63,7 +77,7 @@ def test_a_cut_cable_is_an_interruption(ask: Ask, reset: bool) -> None:
     for parts in ((HEAD, HI), (HEAD, HI, STOP, DONE), (HEAD, HI, STOP, DONE, b"0\r\n")):
         with serving(answer(*parts, close=True, reset=reset)) as server, pytest.raises(StreamInterrupted) as caught:
             ask(server)
-        assert "Hi" == Reply.of(caught.value.events).text == caught.value.partial.text
+        assert "Hi" == ModelResponse.from_events(caught.value.events).text == caught.value.partial.text
 
 
 @both
@@ -127,12 +141,12 @@ def test_the_end_of_an_answer_is_waited_for_but_not_for_ever(ask: Ask) -> None:
     After [DONE] the trailer may take its time; a service that does not say how it went is not believed.
     """
     with serving(answer(HEAD, HI + STOP + DONE, END, pause=0.15)) as server:
-        assert "Hi" == Reply.of(ask(server, platform=Hasty)).text
+        assert "Hi" == ModelResponse.from_events(ask(server, platform=ShortDrainDeployment)).text
     with (
         serving(answer(HEAD, HI + STOP + DONE)) as server,
         pytest.raises(StreamStalled, match=r"did not end it within 0.3 s") as caught,
     ):
-        ask(server, platform=Hasty)
+        ask(server, platform=ShortDrainDeployment)
     assert "Hi" == caught.value.partial.text
 
 
@@ -150,12 +164,12 @@ def test_failures_before_the_first_event_are_asked_again(ask: Ask) -> None:
 
     moments: list[Any] = []
     with serving(script) as server:
-        events = ask(server, retry=Retry(3, base=0.01), hooks=(moments.append,))
+        events = ask(server, retry=Retry(3, base_delay=0.01), hooks=(moments.append,))
 
-    assert "Hi" == Reply.of(events).text
+    assert "Hi" == ModelResponse.from_events(events).text
     assert 4 == len(server.requests)
     assert [ServerError, RateLimited, StreamInterrupted] == [
-        type(m.error) for m in moments if isinstance(m, AskedAgain)
+        type(m.error) for m in moments if isinstance(m, RetryScheduled)
     ]
 
 
@@ -192,7 +206,7 @@ def test_a_whole_answer_by_the_other_door(ask: Ask) -> None:
     with serving(answer(refusal(b"200 OK", body, b"content-type: application/json\r\n"))) as server:
         events = ask(server, stream=False)
 
-    assert "Hi" == Reply.of(events).text
+    assert "Hi" == ModelResponse.from_events(events).text
     assert b"POST /ocid1.x/predict HTTP" in server.requests[0]
 
 
@@ -231,7 +245,7 @@ def test_a_compressed_answer_is_read_with_its_trailer(ask: Ask) -> None:
     body = gzip.compress(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n' * 3)
     head = HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")
     with serving(answer(head, chunk(body[:20]), chunk(body[20:]), END)) as server:
-        assert "HiHiHi" == Reply.of(ask(server)).text
+        assert "HiHiHi" == ModelResponse.from_events(ask(server)).text
     with serving(answer(head, chunk(body), FAILED)) as server, pytest.raises(StreamFailure):
         ask(server)
     with serving(answer(head, chunk(b"not gzip at all"), END)) as server, pytest.raises(MalformedStream):
@@ -272,7 +286,7 @@ def test_deflate_is_read_in_both_ways_of_writing_it(ask: Ask, wbits: int) -> Non
     body += squeeze.flush()
     pieces = [chunk(body[at : at + 1]) for at in range(len(body))]
     with serving(answer(ZIPPED.replace(b"gzip", b"deflate"), b"".join(pieces), END)) as server:
-        assert "Hi" == Reply.of(ask(server)).text
+        assert "Hi" == ModelResponse.from_events(ask(server)).text
 
 
 @both
@@ -282,7 +296,7 @@ def test_what_came_with_a_breakage_is_delivered_and_not_asked_again(ask: Ask, en
     Head, text and broken framing in one segment: the text is handed out, and so the question is asked once.
     """
     with serving(answer(HEAD + HI + end, close=True)) as server, pytest.raises(StreamInterrupted) as caught:
-        ask(server, retry=Retry(2, base=0.01))
+        ask(server, retry=Retry(2, base_delay=0.01))
     assert "Hi" == caught.value.partial.text
     assert TextDelta("Hi") in caught.value.events
     assert 1 == len(server.requests)

@@ -12,18 +12,7 @@ from typing import Any
 
 import pytest
 import trio
-from _asking import (
-    DONE,
-    END,
-    HEAD,
-    HI,
-    STOP,
-    WHOLE,
-    Ask,
-    both,
-    call,
-    sync,
-)
+from _client_requests import DONE, END, HEAD, HI, STOP, WHOLE, Ask, both, call, sync
 from _raw_server import Peer, RawServer, answer, serving
 
 from mdstream_core import AsyncClient, Client
@@ -114,7 +103,7 @@ def test_a_client_outlives_its_event_loops() -> None:
 
     with serving(answer(WHOLE)) as server:
         assert ["Hi"] * 3 == [asyncio.run(main()) for _ in range(3)]
-    assert len(client._own) <= 1
+    assert len(client._owned) <= 1
     assert 3 == server.connections
 
 
@@ -142,7 +131,7 @@ def test_a_loop_that_ends_closes_its_connections() -> None:
 
     assert [True] == server.notes
     assert loop() is None
-    assert [] == list(client._own)
+    assert [] == list(client._owned)
 
 
 def test_a_client_serves_threads() -> None:

@@ -13,9 +13,9 @@ import anyio
 import httpx
 import pytest
 import trio
-from _asking import Ask, both, sync
-from _framework_ways import WAYS, WHOLE_WAYS, Way, every_way
-from _framework_ways import ask as ask_framework
+from _client_requests import Ask, both, sync
+from _framework_methods import WAYS, WHOLE_WAYS, Way, every_way
+from _framework_methods import ask as ask_framework
 from _oci_generative_ai import COMPARTMENT
 from _raw_server import answer, serving
 from _sagemaker import part
@@ -31,10 +31,10 @@ from mdstream_core.errors import (
     StreamInterrupted,
     StreamStalled,
 )
-from mdstream_core.events import Reply
+from mdstream_core.events import ModelResponse
 from mdstream_core.http import Request
 from mdstream_core.platforms import ModelArts, SageMaker
-from mdstream_core.transport.coding import MAX_CODINGS, RATIO_FROM
+from mdstream_core.transport.decompression import MAX_CODINGS, RATIO_CHECK_FROM
 from mdstream_core.transport.fetch import fetch
 
 try:
@@ -102,7 +102,7 @@ def test_each_service_is_read_through_each_coding(
     for coding, wbits in (("gzip", 31), ("deflate", 15), ("deflate", -15)):
         for step in (65_536, 1):
             with serving(answer(head(coding, kind), chunked(deflated(body, wbits), step))) as server:
-                assert SAID == Reply.of(ask(server, platform=platform)).text
+                assert SAID == ModelResponse.from_events(ask(server, platform=platform)).text
 
 
 @both
@@ -114,7 +114,7 @@ def test_the_first_read_of_raw_deflate_may_be_one_byte(ask: Ask) -> None:
         body = deflated(STREAM, wbits)
         first, rest = b"1\r\n%b\r\n" % body[:1], chunked(body[1:])
         with serving(answer(head(coding), first, rest, pause=0.05)) as server:
-            assert SAID == Reply.of(ask(server)).text
+            assert SAID == ModelResponse.from_events(ask(server)).text
 
 
 @both
@@ -135,7 +135,7 @@ def test_what_came_before_a_corrupt_byte_is_in_the_partial(
             assert "DecodingError" == caught.value.code
             assert 5 < len(caught.value.partial.text)
             assert SAID.startswith(caught.value.partial.text)
-            assert Reply.of(caught.value.events).text == caught.value.partial.text
+            assert ModelResponse.from_events(caught.value.events).text == caught.value.partial.text
 
 
 @both
@@ -164,7 +164,7 @@ def test_a_truncated_body_is_an_interruption(ask: Ask) -> None:
         said = "".join(word for word in WORDS if sse(event(word)) in inflated)
         with serving(answer(head("gzip") + chunked(body[:end]))) as server:
             if sse(PAYLOADS[-1], b"[DONE]") in inflated:
-                assert SAID == Reply.of(ask(server)).text
+                assert SAID == ModelResponse.from_events(ask(server)).text
                 continue
             with pytest.raises(StreamInterrupted) as caught:
                 ask(server)
@@ -226,7 +226,7 @@ def test_stacked_codings(ask: Ask, coding: str, applied: tuple[int, ...], step: 
     for wbits in applied:
         body = deflated(body, wbits)
     with serving(answer(head(coding), chunked(body, step))) as server:
-        assert SAID == Reply.of(ask(server)).text
+        assert SAID == ModelResponse.from_events(ask(server)).text
 
 
 @both
@@ -251,7 +251,7 @@ def test_too_many_codings_are_refused(ask: Ask, most: int) -> None:
 
 
 @cache
-def bomb(start: bytes, unit: bytes, size: int = RATIO_FROM * 5 // 4, wbits: int = 31) -> bytes:
+def bomb(start: bytes, unit: bytes, size: int = RATIO_CHECK_FROM * 5 // 4, wbits: int = 31) -> bytes:
     """A small body that inflates to `size` bytes."""
     squeeze = zlib.compressobj(9, zlib.DEFLATED, wbits)
     block = unit * (65_536 // len(unit))
@@ -442,7 +442,7 @@ def test_a_coding_of_the_users_own_client_has_limits_too(ask: Ask) -> None:
     kind: Any = httpx.AsyncClient if ask.__name__ == "asyn" else httpx.Client
     squeeze = zstandard.ZstdCompressor(level=3).compressobj()
     parts = [squeeze.compress(OPEN) + squeeze.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)]
-    parts += [squeeze.compress(COMMENT * 16) for _ in range(RATIO_FROM * 5 // 4 // 65_536)]
+    parts += [squeeze.compress(COMMENT * 16) for _ in range(RATIO_CHECK_FROM * 5 // 4 // 65_536)]
     body = b"".join(parts) + squeeze.flush()
     with serving(answer(head("zstd"), chunked(body, 512))) as server, pytest.raises(MDStreamError) as caught:
         ask(
@@ -463,4 +463,4 @@ def test_a_body_that_an_event_hook_has_read() -> None:
     """
     client = httpx.Client(event_hooks={"response": [lambda response: response.read()]}, trust_env=False)
     with serving(answer(head("gzip"), chunked(deflated(STREAM)))) as server:
-        assert SAID == Reply.of(sync(server, http=client)).text
+        assert SAID == ModelResponse.from_events(sync(server, http=client)).text

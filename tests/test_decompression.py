@@ -10,7 +10,13 @@ from collections.abc import Iterable
 import pytest
 
 from mdstream_core.errors import MalformedStream
-from mdstream_core.transport.coding import MAX_RATIO, PIECE_SIZE, RATIO_FROM, Bounds, Unpack
+from mdstream_core.transport.decompression import (
+    MAX_RATIO,
+    PIECE_SIZE,
+    RATIO_CHECK_FROM,
+    DecompressionLimits,
+    Decompressor,
+)
 
 TEXT = b"".join(b'data: {"choices":[{"delta":{"content":" word%d"}}]}\n\n' % (number * 7919) for number in range(40))
 
@@ -30,7 +36,7 @@ def deflated(data: bytes, wbits: int = 31, level: int = 6, flush_after: int = 0)
     return b"".join(parts) + squeeze.flush()
 
 
-def inflated(unpack: Unpack, reads: Iterable[bytes]) -> tuple[bytes, MalformedStream | None]:
+def inflated(unpack: Decompressor, reads: Iterable[bytes]) -> tuple[bytes, MalformedStream | None]:
     """What was handed out, and the error behind it."""
     pieces: list[bytes] = []
     try:
@@ -54,9 +60,9 @@ def test_a_body_is_the_same_in_every_split(coding: str, wbits: int) -> None:
     """
     body = deflated(TEXT, wbits)
     for at in range(len(body) + 1):
-        assert (TEXT, None) == inflated(Unpack(coding), [body[:at], body[at:]])
+        assert (TEXT, None) == inflated(Decompressor(coding), [body[:at], body[at:]])
     for step in (1, 2, 3, 7, 64):
-        assert (TEXT, None) == inflated(Unpack(coding), cut(body, step))
+        assert (TEXT, None) == inflated(Decompressor(coding), cut(body, step))
 
 
 @every_coding
@@ -68,7 +74,7 @@ def test_all_levels_and_flushes(coding: str, wbits: int, level: int, flush_after
     """
     body = deflated(TEXT, wbits, level, flush_after)
     for step in (1, len(body)):
-        assert (TEXT, None) == inflated(Unpack(coding), cut(body, step))
+        assert (TEXT, None) == inflated(Decompressor(coding), cut(body, step))
 
 
 @every_coding
@@ -78,12 +84,12 @@ def test_one_read_that_inflates_to_much_comes_in_pieces(coding: str, wbits: int)
     """
     data = random.Random(1).randbytes(3000) * 1000
     body = deflated(data, wbits, 9)
-    assert (data, None) == inflated(Unpack(coding), [body])
+    assert (data, None) == inflated(Decompressor(coding), [body])
 
     zeros = deflated(bytes(8 * 1024 * 1024), wbits, 9)
     tracemalloc.start()
     try:
-        assert 8 * 1024 * 1024 == sum(map(len, Unpack(coding).feed(zeros)))
+        assert 8 * 1024 * 1024 == sum(map(len, Decompressor(coding).feed(zeros)))
         assert tracemalloc.get_traced_memory()[1] < 1024 * 1024
     finally:
         tracemalloc.stop()
@@ -97,9 +103,11 @@ def test_members_follow_each_other(coding: str) -> None:
     parts = [bytes(200_000), b"", TEXT, b"", b"x", TEXT * 20]
     body = b"\0\0".join(gzip.compress(part, mtime=0) for part in parts) + bytes(5)
     for step in (1, 13, len(body)):
-        assert (b"".join(parts), None) == inflated(Unpack(coding), cut(body, step))
+        assert (b"".join(parts), None) == inflated(Decompressor(coding), cut(body, step))
     empty = gzip.compress(b"", mtime=0) * 3000
-    assert [b""] == list(Unpack(coding).feed(empty))  # a read gives one piece at least, and no flood of empty ones
+    assert [b""] == list(
+        Decompressor(coding).feed(empty)
+    )  # a read gives one piece at least, and no flood of empty ones
 
 
 @every_coding
@@ -113,7 +121,7 @@ def test_what_came_before_a_corrupt_byte_is_handed_out(coding: str, wbits: int, 
         corrupt = body[:at] + bytes([body[at] ^ 0xFF]) + body[at + 1 :]
         expected, failed = bytewise(corrupt, wbits)
         for step in (len(body), 50):
-            found, error = inflated(Unpack(coding), cut(corrupt, step))
+            found, error = inflated(Decompressor(coding), cut(corrupt, step))
             assert found.startswith(expected)
             assert failed is (error is not None)
             assert error is None or (error.code == "DecodingError" and repr(coding) in str(error))
@@ -142,7 +150,7 @@ def test_all_text_before_a_wrong_checksum(size: int, level: int) -> None:
         corrupt = bytearray(body)
         corrupt[at] ^= 1
         for step in (1000, 65_536, len(body)):
-            found, error = inflated(Unpack("gzip"), cut(bytes(corrupt), step))
+            found, error = inflated(Decompressor("gzip"), cut(bytes(corrupt), step))
             assert data == found
             assert error is not None
             assert "incorrect" in str(error)
@@ -156,7 +164,7 @@ def test_what_stands_behind_the_end(wbits: int, split: int) -> None:
     """
     body = deflated(TEXT, wbits)
     reads = [body, b"more"] if split else [body + b"more"]
-    found, error = inflated(Unpack("deflate"), reads)
+    found, error = inflated(Decompressor("deflate"), reads)
     assert TEXT == found
     assert "more behind its end" in str(error)
 
@@ -187,8 +195,8 @@ def test_no_stream_of_events_meets_the_ratio(event: bytes) -> None:
     """
     Not even one that says the same for ever, compressed in one go at the highest level, far beyond the first 16 MiB.
     """
-    body, unpack = deflated(event * (RATIO_FROM * 5 // 4 // len(event)), level=9), Unpack("gzip")
-    assert sum(len(piece) for data in cut(body, 65_536) for piece in unpack.feed(data)) > RATIO_FROM
+    body, unpack = deflated(event * (RATIO_CHECK_FROM * 5 // 4 // len(event)), level=9), Decompressor("gzip")
+    assert sum(len(piece) for data in cut(body, 65_536) for piece in unpack.feed(data)) > RATIO_CHECK_FROM
 
 
 BOMBS = [(b"\0", "gzip", 31), (b"data:x\n\n", "gzip", 31), (b": \n\n", "deflate", 15), (b"0.0,", "deflate", -15)]
@@ -199,10 +207,10 @@ def test_a_bomb_meets_the_ratio(unit: bytes, coding: str, wbits: int) -> None:
     """
     After as many bytes as one frame may have, not before: a document of zeros is no bomb.
     """
-    body = deflated(unit * (RATIO_FROM * 5 // 4 // len(unit)), wbits, 9)
-    found, error = inflated(Unpack(coding), cut(body, 65_536))
+    body = deflated(unit * (RATIO_CHECK_FROM * 5 // 4 // len(unit)), wbits, 9)
+    found, error = inflated(Decompressor(coding), cut(body, 65_536))
 
-    assert RATIO_FROM - PIECE_SIZE <= len(found) <= RATIO_FROM + 2 * PIECE_SIZE
+    assert RATIO_CHECK_FROM - PIECE_SIZE <= len(found) <= RATIO_CHECK_FROM + 2 * PIECE_SIZE
     assert error is not None
     assert "DecodingError" == error.code
     assert f"limit: {MAX_RATIO}" in str(error)
@@ -217,9 +225,11 @@ def test_the_whole_body_counts(members: int, step: int) -> None:
     """
     data = random.Random(3).randbytes(400_000)
     body = b"".join(gzip.compress(part, mtime=0) for part in cut(data, len(data) // members))
-    found, error = inflated(Unpack("gzip", Bounds("gzip", max_inflated=300_000)), cut(body, step))
+    found, error = inflated(Decompressor("gzip", DecompressionLimits("gzip", max_inflated=300_000)), cut(body, step))
 
     assert abs(len(found) - 300_000) <= PIECE_SIZE
     assert data.startswith(found)
     assert "more than 300000 bytes" in str(error)
-    assert (data, None) == inflated(Unpack("gzip", Bounds("gzip", max_inflated=400_000)), cut(body, step))
+    assert (data, None) == inflated(
+        Decompressor("gzip", DecompressionLimits("gzip", max_inflated=400_000)), cut(body, step)
+    )

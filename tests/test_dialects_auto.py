@@ -14,14 +14,14 @@ from mdstream_core.errors import (  # fmt: skip
     StreamFailure,
     StreamInterrupted,
 )
-from mdstream_core.events import Event, Finish, Reply, TextDelta
+from mdstream_core.events import Event, Finish, ModelResponse, TextDelta
 
 SAYS = {"role": "user", "content": "Hi"}
 
 
 def read(decoder: Decoder, *payloads: bytes) -> list[Event]:
     events = [event for payload in payloads for event in decoder.feed(payload)]
-    return events + decoder.end()
+    return events + decoder.finish()
 
 
 #: name: the payloads of an answer that says "Hi"
@@ -44,12 +44,12 @@ def test_the_first_payload_says_it(payloads: list[bytes]) -> None:
     """
     Every format that a container may answer in.
     """
-    decoder = Auto().decoder()
-    reply = Reply.of(read(decoder, *payloads))
+    decoder = Auto().create_decoder()
+    reply = ModelResponse.from_events(read(decoder, *payloads))
 
     assert ("Hi", "stop") == (reply.text, reply.finish_reason)
-    assert decoder.over or b"outputs" not in payloads[0]
-    assert decoder.broken is None
+    assert decoder.is_complete or b"outputs" not in payloads[0]
+    assert decoder.error is None
 
 
 #: name: (payloads, the error, some words)
@@ -72,7 +72,7 @@ def test_what_is_no_whole_answer_is_an_error(payloads: list[bytes], kind: type[E
     Whatever was found out, the end is judged as strictly.
     """
     with pytest.raises(kind, match=words):
-        read(Auto().decoder(), *payloads)
+        read(Auto().create_decoder(), *payloads)
 
 
 REFUSALS = [
@@ -87,12 +87,12 @@ def test_a_container_that_wants_inputs_is_asked_so(words: str) -> None:
     """
     Once, and with a warning: the words are the same, but they come without a chat template.
     """
-    asked = Auto().body({"messages": [SAYS], "max_tokens": 3}, stream=True)
+    asked = Auto().build_payload({"messages": [SAYS], "max_tokens": 3}, stream=True)
     with pytest.warns(RuntimeWarning, match="without the model's chat template"):
-        again = Auto().simpler(asked, InvalidRequest(words))
+        again = Auto().relax_payload(asked, InvalidRequest(words))
 
     assert again == {"inputs": "Hi", "parameters": {"details": True, "return_full_text": False, "max_new_tokens": 3}, "stream": True}  # fmt: skip
-    assert None is Auto().simpler(again, InvalidRequest(words))
+    assert None is Auto().relax_payload(again, InvalidRequest(words))
 
 
 #: name: (the question, the refusal)
@@ -116,15 +116,15 @@ def test_other_refusals_stand(question: dict[str, Any], refusal: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
 
-        assert None is Auto().simpler(Auto().body(question, stream=False), refusal)
+        assert None is Auto().relax_payload(Auto().build_payload(question, stream=False), refusal)
 
 
 def test_stream_options_are_dropped_as_for_openai() -> None:
     """
     A server that does not know them is asked without.
     """
-    asked = Auto().body({"messages": [SAYS]}, stream=True)
-    again = Auto().simpler(asked, InvalidRequest("stream_options: extra fields not permitted"))
+    asked = Auto().build_payload({"messages": [SAYS]}, stream=True)
+    again = Auto().relax_payload(asked, InvalidRequest("stream_options: extra fields not permitted"))
 
     assert again == {"messages": [SAYS], "stream": True}
 
@@ -137,4 +137,4 @@ def test_the_table_names_them() -> None:
 
     assert names == [dialect(name).name for name in names]
     assert {"/invocations"} == {dialect(name).route for name in names}
-    assert [TextDelta("a"), Finish("stop")] == read(dialect("lmi").decoder(), b'{"outputs":"a"}')
+    assert [TextDelta("a"), Finish("stop")] == read(dialect("lmi").create_decoder(), b'{"outputs":"a"}')

@@ -1,8 +1,8 @@
 """The OpenAI formats: how a stream fails, in every spelling, and what alone is a success."""
 
 import pytest
+from _openai_events import DONE, HI, STOP, delta, sse
 from _samples import EVENTS, read
-from _spoken import DONE, HI, STOP, delta, sse
 
 from mdstream_core.dialects import dialect
 from mdstream_core.errors import (
@@ -12,7 +12,7 @@ from mdstream_core.errors import (
     StreamInterrupted,
     StreamTimeout,
 )
-from mdstream_core.http import Head
+from mdstream_core.http import ResponseHead
 from mdstream_core.wire.sse import encode
 
 #: name: (the bytes, code, status)
@@ -120,12 +120,12 @@ def test_what_is_nested_too_deeply_is_an_error_of_ours(name: str, around: str) -
     """
     Python's limit of recursion is no way out for a stream.
     """
-    decoder = dialect(name).decoder()
+    decoder = dialect(name).create_decoder()
     data = (around % ("[" * 1000 + "1" + "]" * 1000)).encode()
 
     for event in ("", "error"):
         with pytest.raises(MDStreamError):
-            [*decoder.feed(data, event), *decoder.end()]
+            [*decoder.feed(data, event), *decoder.finish()]
 
 
 def test_an_error_without_words_is_a_failure() -> None:
@@ -254,6 +254,6 @@ def test_an_error_in_place_of_a_whole_answer_is_a_failure() -> None:
         b'{"code": "X", "message": "boom"}',
         b'{"detail": "boom"}',
     ):
-        outcome = read(body, Head(200, {"content-type": "application/json"}))
+        outcome = read(body, ResponseHead(200, {"content-type": "application/json"}))
         assert isinstance(outcome.error, StreamFailure)
         assert "boom" in str(outcome.error)

@@ -27,7 +27,7 @@ FOREIGN: dict[str, list[Any]] = {
 def _request(name: str, content: Any, role: str = "assistant") -> str:
     messages = [{"role": "user", "content": "weather?"}, {"role": role, "content": content}]
     question = {"model": "m", "messages": [*messages, {"role": "user", "content": "and now?"}]}
-    return json.dumps(dialect(name).body(question, stream=False), ensure_ascii=False)
+    return json.dumps(dialect(name).build_payload(question, stream=False), ensure_ascii=False)
 
 
 @pytest.mark.parametrize("parts", FOREIGN.values(), ids=FOREIGN)

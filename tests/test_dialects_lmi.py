@@ -13,14 +13,14 @@ SAYS = {"role": "user", "content": "Hi"}
 
 def read(decoder: Decoder, *payloads: bytes) -> list[Event]:
     events = [event for payload in payloads for event in decoder.feed(payload)]
-    return events + decoder.end()
+    return events + decoder.finish()
 
 
 def test_the_question() -> None:
     """
     LMI's own name for the stop sequences; a response format passes on to the engine.
     """
-    asked = LMI().body({"messages": [SAYS], "stop": ["END"], "max_completion_tokens": 5, "response_format": {"type": "json_object"}}, stream=True)  # fmt: skip
+    asked = LMI().build_payload({"messages": [SAYS], "stop": ["END"], "max_completion_tokens": 5, "response_format": {"type": "json_object"}}, stream=True)  # fmt: skip
 
     assert "Hi" == asked["inputs"]
     assert asked["stream"]
@@ -62,7 +62,7 @@ def test_answers_are_read(payloads: list[bytes], events: list[Event]) -> None:
     """
     Each batching mode's lines. Dynamic batch has no mark of the end: the end of the body is it.
     """
-    assert events == read(LMI().decoder(), *payloads)
+    assert events == read(LMI().create_decoder(), *payloads)
 
 
 #: name: (payloads, the error, some words)
@@ -81,7 +81,7 @@ def test_what_is_no_whole_answer_is_an_error(payloads: list[bytes], kind: type[E
     The kind of error, and the server's words.
     """
     with pytest.raises(kind, match=words):
-        read(LMI().decoder(), *payloads)
+        read(LMI().create_decoder(), *payloads)
 
 
 def test_chunks_without_done_end_with_their_finish_reason() -> None:
@@ -90,17 +90,17 @@ def test_chunks_without_done_end_with_their_finish_reason() -> None:
     """
     chunk = b'{"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":%b}]}'
 
-    assert Finish("stop") == read(OpenAIChat().decoder(), chunk % b"null", chunk % b'"stop"')[-1]
+    assert Finish("stop") == read(OpenAIChat().create_decoder(), chunk % b"null", chunk % b'"stop"')[-1]
     with pytest.raises(StreamInterrupted):
-        read(OpenAIChat().decoder(), chunk % b"null")
+        read(OpenAIChat().create_decoder(), chunk % b"null")
 
 
 def test_jumpstarts_llama_takes_a_dialogue_and_answers_whole() -> None:
     """
     Messages as they are; `generation` as an object or as text.
     """
-    asked: dict[str, Any] = JumpStartLlama().body({"messages": [SAYS], "max_tokens": 9, "temperature": 0.1}, stream=True)  # fmt: skip
+    asked: dict[str, Any] = JumpStartLlama().build_payload({"messages": [SAYS], "max_tokens": 9, "temperature": 0.1}, stream=True)  # fmt: skip
 
     assert {"inputs": [[SAYS]], "parameters": {"max_new_tokens": 9, "do_sample": True, "temperature": 0.1}} == asked
     for answer in (b'[{"generation":{"role":"assistant","content":"Yo"}}]', b'{"generation":"Yo"}'):
-        assert [TextDelta("Yo"), Finish("stop")] == read(JumpStartLlama().decoder(), answer)
+        assert [TextDelta("Yo"), Finish("stop")] == read(JumpStartLlama().create_decoder(), answer)

@@ -29,7 +29,7 @@ from mdstream_core.errors import (
     StreamFailure,
     StreamTimeout,
 )
-from mdstream_core.events import Reply
+from mdstream_core.events import ModelResponse
 
 INNER = json.dumps({"error": {"message": "it died", "param": "x", "code": "unsupported_value"}})
 
@@ -65,7 +65,7 @@ def test_an_error_event_is_a_failure(
     assert isinstance(outcome.error, StreamFailure)
     assert "it died" in str(outcome.error)
     assert (code, status or 200) == (outcome.error.code, outcome.error.status)
-    assert "Hi" * before == outcome.reply.text == (outcome.error.partial or Reply()).text
+    assert "Hi" * before == outcome.reply.text == (outcome.error.partial or ModelResponse()).text
 
 
 def test_an_error_without_words_is_a_failure() -> None:
@@ -100,7 +100,7 @@ def test_a_model_that_gives_up_is_a_failure(name: str, reason: str) -> None:
 
     assert isinstance(error, StreamFailure)
     assert "out of luck" in str(error)
-    assert (reason, reason == "ERROR", "Hi") == (error.code, error.retryable, (error.partial or Reply()).text)
+    assert (reason, reason == "ERROR", "Hi") == (error.code, error.retryable, (error.partial or ModelResponse()).text)
 
 
 @pytest.mark.parametrize("reason", ["MALFORMED_FUNCTION_CALL", "timeout", "Canceled", "network_error"])

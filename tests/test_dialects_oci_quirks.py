@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mdstream_core.dialects import dialect, oci_dialect_name
-from mdstream_core.dialects._oci_schema import flat, resolved
+from mdstream_core.dialects._oci_schema import flatten_nullable, resolve_references
 from mdstream_core.errors import InvalidRequest, MDStreamError, ServerError
 
 GENERIC = dialect("oci-generic")
@@ -22,7 +22,7 @@ def test_the_limit_has_the_familys_name(model: str, name: str) -> None:
     """
     OpenAI's models call it otherwise.
     """
-    assert 5 == GENERIC.body({"messages": [USER], "model": model, "max_tokens": 5}, stream=False)[name]
+    assert 5 == GENERIC.build_payload({"messages": [USER], "model": model, "max_tokens": 5}, stream=False)[name]
 
 
 #: model, api_format: the dialect
@@ -67,7 +67,7 @@ SCHEMA: dict[str, Any] = {
 
 def tool(model: str) -> dict[str, Any]:
     described = {"type": "function", "function": {"name": "f", "parameters": SCHEMA}}
-    body = GENERIC.body({"messages": [USER], "model": model, "tools": [described]}, stream=False)
+    body = GENERIC.build_payload({"messages": [USER], "model": model, "tools": [described]}, stream=False)
     parameters: dict[str, Any] = body["tools"][0]["parameters"]["properties"]
     return parameters
 
@@ -98,7 +98,7 @@ def test_a_schema_that_refers_to_itself_ends() -> None:
     """
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
 
-    assert {"type": "object", "properties": {"next": {"type": "object"}}} == resolved({"$ref": "#/$defs/Node", "$defs": {"Node": node}})  # fmt: skip
+    assert {"type": "object", "properties": {"next": {"type": "object"}}} == resolve_references({"$ref": "#/$defs/Node", "$defs": {"Node": node}})  # fmt: skip
 
 
 def test_an_answers_schema_keeps_its_null() -> None:
@@ -107,10 +107,10 @@ def test_an_answers_schema_keeps_its_null() -> None:
     """
     schema = {"anyOf": [{"type": "string"}, {"type": "null"}]}
     wanted = {"type": "json_schema", "json_schema": {"name": "A", "schema": schema}}
-    body = GENERIC.body({"messages": [USER], "response_format": wanted}, stream=False)
+    body = GENERIC.build_payload({"messages": [USER], "response_format": wanted}, stream=False)
 
     assert schema == body["responseFormat"]["jsonSchema"]["schema"]
-    assert {"anyOf": [{"type": "string"}, {"type": "integer"}]} == flat(
+    assert {"anyOf": [{"type": "string"}, {"type": "integer"}]} == flatten_nullable(
         {"anyOf": [{"type": "string"}, {"type": "integer"}]}
     )
 
@@ -124,7 +124,7 @@ def test_google_is_shown_one_call_at_a_time() -> None:
     talk = [USER, {"role": "assistant", "content": "I look.", "tool_calls": calls}, *results, USER]
 
     def order(model: str) -> list[Any]:
-        messages = GENERIC.body({"messages": talk, "model": model}, stream=False)["messages"]
+        messages = GENERIC.build_payload({"messages": talk, "model": model}, stream=False)["messages"]
         return [
             message.get("toolCallId") or [call["id"] for call in message.get("toolCalls", ())] for message in messages
         ]
@@ -168,10 +168,10 @@ def test_a_refused_parameter_is_left_out_once_and_never_silently(error: MDStream
     if changed is None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert dialect(name).simpler(BODY, error) is None
+            assert dialect(name).relax_payload(BODY, error) is None
         return
     with pytest.warns(RuntimeWarning, match=next(iter(changed))):
-        simpler = dialect(name).simpler(BODY, error)
+        simpler = dialect(name).relax_payload(BODY, error)
     wanted = {key: value for key, value in {**BODY, **changed}.items() if value is not None}
     assert wanted == simpler
-    assert dialect(name).simpler(wanted, error) is None
+    assert dialect(name).relax_payload(wanted, error) is None

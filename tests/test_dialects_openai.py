@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from _openai_events import DONE, HI, STOP, delta, sse
 from _samples import read
-from _spoken import DONE, HI, STOP, delta, sse
 
 from mdstream_core import OpenAIChat, OpenAICompletions, dialect
 from mdstream_core.errors import (
@@ -18,11 +18,11 @@ from mdstream_core.events import (
     Logprobs,
     ReasoningDelta,
     RefusalDelta,
-    Served,
+    ResponseMetadata,
     TextDelta,
     Usage,
 )
-from mdstream_core.http import Head
+from mdstream_core.http import ResponseHead
 
 REASONING: dict[str, tuple[dict[str, Any], str]] = {
     "vLLM to 0.10, SGLang, llama-server": ({"reasoning_content": "hm"}, "hm"),
@@ -207,7 +207,7 @@ def test_who_answered_is_told_with_the_first_news() -> None:
     head = {"id": "c1", "model": "m", "system_fingerprint": "fp"}
     outcome = read(sse({**head, **delta(role="assistant", content="")}, {**head, **HI}, {**head, **STOP}))
 
-    assert [Served("m", "c1", "fp"), TextDelta("Hi"), Finish("stop")] == outcome.events
+    assert [ResponseMetadata("m", "c1", "fp"), TextDelta("Hi"), Finish("stop")] == outcome.events
 
 
 def test_a_fingerprint_beside_the_usage_is_not_lost() -> None:
@@ -216,7 +216,7 @@ def test_a_fingerprint_beside_the_usage_is_not_lost() -> None:
     """
     usage = {"choices": [], "model": "m", "usage": {"prompt_tokens": 1}, "system_fingerprint": "fp"}
 
-    assert "fp" == read(sse({"model": "m", **HI}, STOP, usage)).reply.served.fingerprint
+    assert "fp" == read(sse({"model": "m", **HI}, STOP, usage)).reply.metadata.fingerprint
 
 
 def test_a_whole_answer_is_read_where_a_stream_was_asked_for() -> None:
@@ -228,7 +228,7 @@ def test_a_whole_answer_is_read_where_a_stream_was_asked_for() -> None:
     body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}, indent=1).encode()
 
     for label in ("application/json", "text/event-stream", "text/plain", ""):
-        reply = read(body, Head(200, {"content-type": label})).reply
+        reply = read(body, ResponseHead(200, {"content-type": label})).reply
         assert ("Hi", "hm", "f") == (reply.text, reply.reasoning, reply.tool_calls[0].name)
 
 
@@ -247,12 +247,12 @@ def test_a_streaming_question_asks_for_usage() -> None:
     """
     Values of None are left out, and what the user set is not overwritten.
     """
-    body = OpenAIChat().body({"messages": [], "stop": None}, stream=True)
+    body = OpenAIChat().build_payload({"messages": [], "stop": None}, stream=True)
 
     assert {"messages": [], "stream": True, "stream_options": {"include_usage": True}} == body
-    assert {"messages": []} == OpenAIChat().body({"messages": []}, stream=False)
+    assert {"messages": []} == OpenAIChat().build_payload({"messages": []}, stream=False)
     own = {"include_usage": False}
-    assert own == OpenAIChat().body({"stream_options": own}, stream=True)["stream_options"]
+    assert own == OpenAIChat().build_payload({"stream_options": own}, stream=True)["stream_options"]
 
 
 def test_only_a_refusal_that_names_stream_options_is_answered_without_them() -> None:
@@ -262,10 +262,10 @@ def test_only_a_refusal_that_names_stream_options_is_answered_without_them() -> 
     body = {"messages": [], "stream": True, "stream_options": {}}
     refusal = InvalidRequest("400: extra inputs are not permitted", raw='{"loc": ["body", "stream_options"]}')
 
-    assert {"messages": [], "stream": True} == OpenAIChat().simpler(body, refusal)
-    assert OpenAIChat().simpler({"messages": []}, refusal) is None
-    assert OpenAIChat().simpler(body, InvalidRequest("400: temperature")) is None
-    assert OpenAIChat().simpler(body, ServerError("500: stream_options")) is None
+    assert {"messages": [], "stream": True} == OpenAIChat().relax_payload(body, refusal)
+    assert OpenAIChat().relax_payload({"messages": []}, refusal) is None
+    assert OpenAIChat().relax_payload(body, InvalidRequest("400: temperature")) is None
+    assert OpenAIChat().relax_payload(body, ServerError("500: stream_options")) is None
 
 
 def test_dialects_are_found_by_name() -> None:

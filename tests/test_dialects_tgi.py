@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mdstream_core import Reply
+from mdstream_core import ModelResponse
 from mdstream_core.dialects import TGI, Decoder
 from mdstream_core.errors import InvalidRequest, MalformedStream, StreamFailure, StreamInterrupted, StreamTimeout
 from mdstream_core.events import Event, Finish, TextDelta, Usage
@@ -22,9 +22,9 @@ LAST = '"generated_text":"Hi there","details":{"finish_reason":"eos_token","gene
 
 
 def read(*payloads: bytes, decoder: Decoder | None = None) -> list[Event]:
-    decoder = decoder or TGI().decoder()
+    decoder = decoder or TGI().create_decoder()
     events = [event for payload in payloads for event in decoder.feed(payload)]
-    return events + decoder.end()
+    return events + decoder.finish()
 
 
 #: name: (the question in the OpenAI shape, `inputs`, `parameters`)
@@ -77,7 +77,7 @@ def test_questions_are_translated(
     """
     Options get TGI's names; what it refuses though it changes nothing is left out.
     """
-    assert {"inputs": inputs, "parameters": {**DETAILS, **parameters}, "stream": stream} == TGI().body(question, stream=stream)  # fmt: skip
+    assert {"inputs": inputs, "parameters": {**DETAILS, **parameters}, "stream": stream} == TGI().build_payload(question, stream=stream)  # fmt: skip
 
 
 IMPOSSIBLE: dict[str, dict[str, Any]] = {
@@ -95,7 +95,7 @@ def test_what_has_no_place_is_refused_and_not_dropped(question: dict[str, Any]) 
     A question that would be answered as another one is not asked.
     """
     with pytest.raises(InvalidRequest):
-        TGI().body(question, stream=True)
+        TGI().build_payload(question, stream=True)
 
 
 #: name: (payloads, events)
@@ -205,7 +205,7 @@ def test_an_event_named_error_is_a_failure_whatever_is_in_it(data: bytes) -> Non
     """
     Its name says that the stream failed; its data, if there are any, are the words.
     """
-    decoder = TGI().decoder()
+    decoder = TGI().create_decoder()
     decoder.feed(token("Hi", '"generated_text":"Hi"'))
 
     with pytest.raises(StreamFailure, match=r"no|DONE"):
@@ -216,29 +216,29 @@ def test_whole_texts_are_not_over_before_the_body_is() -> None:
     """
     A container may send one a line: reading goes on.
     """
-    decoder = TGI().decoder()
+    decoder = TGI().create_decoder()
     decoder.feed(b'{"generated_text":"Hel"}')
 
-    assert not decoder.over
+    assert not decoder.is_complete
 
 
 def test_what_came_before_an_error_was_handed_out() -> None:
     """
     In one payload too: the first choice's text comes, then the error.
     """
-    decoder = TGI().decoder()
+    decoder = TGI().create_decoder()
 
     assert [TextDelta("a")] == decoder.feed(b'[{"generated_text":"a"},{"error":"no"}]')
-    assert isinstance(decoder.broken, StreamFailure)
-    assert not decoder.over
+    assert isinstance(decoder.error, StreamFailure)
+    assert not decoder.is_complete
     with pytest.raises(StreamFailure):
-        decoder.end()
+        decoder.finish()
 
 
 def test_the_sum_of_a_stream() -> None:
     """
     Text, reason and usage in one reply.
     """
-    reply = Reply.of(read(token("Hi"), token(" there", LAST)))
+    reply = ModelResponse.from_events(read(token("Hi"), token(" there", LAST)))
 
     assert ("Hi there", "stop", Usage(4, 2, 6)) == (reply.text, reply.finish_reason, reply.usage)

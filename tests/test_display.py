@@ -13,10 +13,10 @@ from rich.console import Console
 
 from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
 from llamaindex_mdstream import OCIDataScience
-from mdstream_core import OCIModelDeployment, OpenAIChat, Reply, Service
-from mdstream_core.display import Plain, Summary, ashow, show
-from mdstream_core.display._rich import Rich
-from mdstream_core.emulator import Answer, Emulator, Fault
+from mdstream_core import ModelResponse, OCIModelDeployment, OpenAIChat, Service
+from mdstream_core.display import PlainTextView, Summary, ashow, show
+from mdstream_core.display._rich import RichView
+from mdstream_core.emulator import Emulator, Fault, ModelOutput
 from mdstream_core.errors import MDStreamError, StreamTimeout
 from mdstream_core.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 
@@ -82,9 +82,9 @@ STREAMS: dict[str, tuple[Callable[[Emulator], Any], Callable[[Any], str]]] = {
 each = pytest.mark.parametrize(("stream", "text"), STREAMS.values(), ids=STREAMS)
 
 
-def plain() -> tuple[Plain, io.StringIO, io.StringIO]:
+def plain() -> tuple[PlainTextView, io.StringIO, io.StringIO]:
     out, notes = io.StringIO(), io.StringIO()
-    return Plain(out, notes), out, notes
+    return PlainTextView(out, notes), out, notes
 
 
 @each
@@ -93,7 +93,7 @@ def test_every_stream_is_shown_and_given_back(
 ) -> None:
     """The answer goes one way, the numbers the other, and the whole is returned in its framework's words."""
     view, out, notes = plain()
-    whole = show(stream(cloud), on=view)
+    whole = show(stream(cloud), view=view)
 
     assert RIVERS == text(whole)
     assert f"{RIVERS}\n" == out.getvalue()
@@ -114,17 +114,17 @@ async def test_asynchronous_streams_too(
     """A coroutine that returns a stream, as LlamaIndex's, is awaited."""
     view, out, _ = plain()
 
-    assert RIVERS == text(await ashow(stream(cloud), on=view))
+    assert RIVERS == text(await ashow(stream(cloud), view=view))
     assert f"{RIVERS}\n" == out.getvalue()
 
 
 def test_what_is_returned_is_the_frameworks_own(cloud: Emulator) -> None:
     """With usage and finish reason, as if the chunks had been added up by hand."""
-    message = show(chat(cloud).stream(QUESTION), on=plain()[0])
-    reply = show(core(cloud), on=plain()[0])
+    message = show(chat(cloud).stream(QUESTION), view=plain()[0])
+    reply = show(core(cloud), view=plain()[0])
 
     assert isinstance(message, AIMessageChunk)
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, ModelResponse)
     assert message.usage_metadata is not None
     assert reply.usage is not None
     assert message.usage_metadata["output_tokens"] == reply.usage.output
@@ -142,7 +142,7 @@ CALLS: dict[str, Callable[[Emulator], Any]] = {
 def test_tool_calls_are_shown(cloud: Emulator, stream: Callable[[Emulator], Any]) -> None:
     """With their arguments, once."""
     view, out, _ = plain()
-    show(stream(cloud), on=view)
+    show(stream(cloud), view=view)
 
     assert '→ get_weather {"city": "Paris"}\n' == out.getvalue()
 
@@ -155,7 +155,7 @@ def test_a_failure_is_shown_with_what_was_received(
     cloud.script(Fault("trailer", after=6))
     view, out, notes = plain()
     with pytest.raises(StreamTimeout) as broken:
-        show(stream(cloud), on=view)
+        show(stream(cloud), view=view)
     said = notes.getvalue()
 
     assert broken.value.partial is not None
@@ -173,7 +173,7 @@ async def test_an_asynchronous_failure_too(cloud: Emulator) -> None:
     cloud.script(Fault("trailer", after=6))
     view, out, notes = plain()
     with pytest.raises(StreamTimeout):
-        await ashow(chat(cloud).astream(QUESTION), on=view)
+        await ashow(chat(cloud).astream(QUESTION), view=view)
 
     assert RIVERS.startswith(out.getvalue().strip())
     assert "took too long" in notes.getvalue()
@@ -184,7 +184,7 @@ def test_a_refusal_has_nothing_to_keep(cloud: Emulator) -> None:
     cloud.always(Fault("refuse", "not_authenticated"))
     view, out, notes = plain()
     with pytest.raises(MDStreamError):
-        show(core(cloud), on=view)
+        show(core(cloud), view=view)
 
     assert "" == out.getvalue()
     assert "✗ The credential was not accepted.\n" in notes.getvalue()
@@ -195,17 +195,17 @@ def test_who_stops_waiting_closes_the_connection(cloud: Emulator) -> None:
     """Ctrl-C in a notebook or terminal: what came is shown, and the service hears that nobody listens."""
     cloud.script(Fault("hold", after=4, seconds=30))
 
-    class Impatient(Plain):
+    class Impatient(PlainTextView):
         def tell(self, event: Event) -> None:
-            super().tell(event)
+            super().show_event(event)
             if isinstance(event, TextDelta) and "Nile" in event.text:
                 raise KeyboardInterrupt
 
     out, notes = io.StringIO(), io.StringIO()
     with pytest.raises(KeyboardInterrupt):
-        show(core(cloud), on=Impatient(out, notes))
+        show(core(cloud), view=Impatient(out, notes))
 
-    assert cloud.last.closed.wait(5)
+    assert cloud.last.client_closed.wait(5)
     assert "The Nile\n" == out.getvalue()
     assert "■ stopped" in notes.getvalue()
 
@@ -213,8 +213,8 @@ def test_who_stops_waiting_closes_the_connection(cloud: Emulator) -> None:
 def test_thoughts_go_where_the_numbers_go(cloud: Emulator) -> None:
     """A pipe gets the answer only."""
     view, out, notes = plain()
-    with Emulator(brain=lambda request: Answer(text=("Four.",), reasoning=("Two ", "and two."))) as thinking:
-        show(core(thinking), on=view)
+    with Emulator(model=lambda request: ModelOutput(text=("Four.",), reasoning=("Two ", "and two."))) as thinking:
+        show(core(thinking), view=view)
 
     assert "Four.\n" == out.getvalue()
     assert notes.getvalue().startswith("Two and two.\n")
@@ -229,7 +229,7 @@ def test_failures_of_others_are_shown_too() -> None:
 
     view, out, notes = plain()
     with pytest.raises(KeyError):
-        show(failing(), on=view)
+        show(failing(), view=view)
 
     assert "half\n" == out.getvalue()
     assert notes.getvalue().startswith("✗ It failed.\n  KeyError: 'x'\n")
@@ -241,12 +241,12 @@ def test_what_a_decoder_held_is_shown(cloud: Emulator) -> None:
     def held() -> Iterator[Event]:
         yield TextDelta("half ")
         error = StreamTimeout("too long")
-        error.partial = Reply.of([TextDelta("half <tool")])
+        error.partial = ModelResponse.from_events([TextDelta("half <tool")])
         raise error
 
     view, out, _ = plain()
     with pytest.raises(StreamTimeout):
-        show(held(), on=view)
+        show(held(), view=view)
 
     assert "half <tool\n" == out.getvalue()
 
@@ -254,17 +254,17 @@ def test_what_a_decoder_held_is_shown(cloud: Emulator) -> None:
 def test_what_is_no_stream_is_told() -> None:
     """With what would be one."""
     with pytest.raises(TypeError, match=r"stream of int cannot be shown: give what Client\.stream"):
-        show([1], on=plain()[0])
+        show([1], view=plain()[0])
 
 
 def test_the_numbers() -> None:
     """Tokens a second count from the first token; without the server's count a piece is one."""
-    assert 10.0 == Summary(3.0, 1.0, 99, Usage(5, 21, 26)).rate
-    assert 5.0 == Summary(3.0, 1.0, 11).rate
-    assert Summary(1.01, 1.0, 11).rate is None
+    assert 10.0 == Summary(3.0, 1.0, 99, Usage(5, 21, 26)).tokens_per_second
+    assert 5.0 == Summary(3.0, 1.0, 11).tokens_per_second
+    assert Summary(1.01, 1.0, 11).tokens_per_second is None
     assert (
         "first token 1.00 s · 3.0 s · 10 tokens/s · 5 tokens in, 21 out"
-        == Summary(3.0, 1.0, 99, Usage(5, 21, 26)).words()
+        == Summary(3.0, 1.0, 99, Usage(5, 21, 26)).to_text()
     )
 
 
@@ -286,7 +286,7 @@ def test_a_terminal_shows_all_and_nothing_overflows(text: str, width: int, size:
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=width, highlight=False, color_system="truecolor")
     pieces = [TextDelta(text[at : at + size]) for at in range(0, len(text), size)]
-    show([*pieces, Usage(1, 2, 3), Finish("stop")], on=Rich(console))
+    show([*pieces, Usage(1, 2, 3), Finish("stop")], view=RichView(console))
     shown = settled(file.getvalue())
 
     assert max(cell_len(line) for line in shown.splitlines()) <= width
@@ -328,7 +328,7 @@ def test_a_terminal_shows_calls_thoughts_and_failures() -> None:
         raise StreamTimeout("OCI ended the stream: 408", code="ServiceTimeout", request_id="r-1")
 
     with pytest.raises(StreamTimeout):
-        show(broken(), on=Rich(console))
+        show(broken(), view=RichView(console))
     shown = settled(file.getvalue()).splitlines()
 
     assert ["Hm, Paris.", "I look.", '→ get_weather {"city": "Paris"}'] == [line.rstrip() for line in shown[:3]]
@@ -341,13 +341,13 @@ def test_a_notebook_updates_one_output() -> None:
     """With real IPython: HTML in which the model's words are text, and plain text beside it."""
     shells = pytest.importorskip("IPython.core.interactiveshell", reason="pip install ipython")
     capture = pytest.importorskip("IPython.utils.capture")
-    from mdstream_core.display._notebook import Notebook  # noqa: PLC0415
+    from mdstream_core.display._notebook import NotebookView  # noqa: PLC0415
 
     shells.InteractiveShell.instance()
     with capture.capture_output() as captured:
-        show([TextDelta("<b>Par"), TextDelta("is</b>"), Finish("stop")], on=Notebook())
+        show([TextDelta("<b>Par"), TextDelta("is</b>"), Finish("stop")], view=NotebookView())
         with pytest.raises(StreamTimeout):
-            show(failing(), on=Notebook())
+            show(failing(), view=NotebookView())
     shown = [output.data for output in captured.outputs]
     pages = [one["text/html"] for one in shown if "text/html" in one]
 

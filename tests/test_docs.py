@@ -12,15 +12,15 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import pytest
-from _pages import DOCS, PAGES, ROOT, Block, blocks, here, ran
+from _docs_pages import DOCS, PAGES, ROOT, Block, blocks, emulator_environment, run_page
 
 from langchain_mdstream import _errors as langchain_errors
 from mdstream_core import MDStreamError, errors
 from mdstream_core.cli import main
-from mdstream_core.cli.doctor import CHECKS
-from mdstream_core.cli.doctor._finding import State
+from mdstream_core.cli.check import CHECKS
+from mdstream_core.cli.check._finding import Status
 from mdstream_core.emulator import FLAVOURS, KINDS, Emulator
-from mdstream_core.platforms import _modelarts_codes, _sagemaker_refusals, oci_generative_ai, oci_model_deployment
+from mdstream_core.platforms import _modelarts_errors, _sagemaker_errors, oci_generative_ai, oci_model_deployment
 
 #: Placeholders of a page that mean something else there: its handlers are TGI's.
 OTHERS = {"docs/migrating.md": {'"my-endpoint"': '"tgi"'}}
@@ -46,7 +46,7 @@ def cloud(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     emulator.reset()
     for name in [name for name in os.environ if name.startswith(("AWS_", "OCI_", "MDSTREAM_", "MODELARTS_", "HUAWEI"))]:
         monkeypatch.delenv(name)
-    for name, value in {**here(emulator), "HOME": str(tmp_path)}.items():
+    for name, value in {**emulator_environment(emulator), "HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     return emulator
@@ -59,7 +59,7 @@ def test_the_python_of_a_page_runs(page: str, cloud: Emulator) -> None:
     Each block after those before it, against the emulator; where a block of text follows at once, it prints that.
     """
     pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
-    for block, printed in ran(PAGES[page], cloud, OTHERS.get(page)):
+    for block, printed in run_page(PAGES[page], cloud, OTHERS.get(page)):
         if block.shown is not None:
             assert block.shown.strip() == printed.strip(), f"{page}:{block.line}"
 
@@ -68,8 +68,8 @@ def test_the_readme_and_the_guide_have_answers(cloud: Emulator) -> None:
     """
     What they ask is answered.
     """
-    readme = "".join(printed for _, printed in ran(PAGES["README.md"], cloud))
-    guide = "".join(printed for _, printed in ran(PAGES["docs/migrating.md"], cloud, OTHERS["docs/migrating.md"]))
+    readme = "".join(printed for _, printed in run_page(PAGES["README.md"], cloud))
+    guide = "".join(printed for _, printed in run_page(PAGES["docs/migrating.md"], cloud, OTHERS["docs/migrating.md"]))
 
     assert 3 == readme.count("The Nile, the Amazon and the Danube.")
     assert readme.rstrip().endswith("The Nile")
@@ -166,7 +166,7 @@ def test_the_readmes_sample_of_check_has_its_lines() -> None:
     lines = [line.split() for line in sample.splitlines() if not line.startswith(" ")]
 
     assert [check.name for check in CHECKS][: len(lines)] == [name for name, *_ in lines]
-    assert {state for _, state, *_ in lines} <= {state.value for state in State}
+    assert {state for _, state, *_ in lines} <= {state.value for state in Status}
 
 
 def test_pages_are_plain() -> None:
@@ -195,10 +195,10 @@ def test_the_picture_is_whole_and_small() -> None:
 @pytest.mark.parametrize(
     ("page", "cures"),
     [
-        ("oci-model-deployment", [cure for _, _, cure in oci_model_deployment._CURES]),
-        ("oci-generative-ai", [cure for _, _, cure in oci_generative_ai._CURES]),
-        ("sagemaker", [f"{code}` | `{kind.__name__}" for code, (kind, _) in _sagemaker_refusals._MEANINGS.items()]),
-        ("modelarts", [f"{code}` | `{kind.__name__}" for code, (kind, _) in _modelarts_codes.CODES.items()]),
+        ("oci-model-deployment", [cure for _, _, cure in oci_model_deployment._HINTS]),
+        ("oci-generative-ai", [cure for _, _, cure in oci_generative_ai._HINTS]),
+        ("sagemaker", [f"{code}` | `{kind.__name__}" for code, (kind, _) in _sagemaker_errors._ERROR_TYPES.items()]),
+        ("modelarts", [f"{code}` | `{kind.__name__}" for code, (kind, _) in _modelarts_errors.CODES.items()]),
     ],
     ids=["oci-model-deployment", "oci-generative-ai", "sagemaker", "modelarts"],
 )
@@ -216,7 +216,7 @@ def test_the_page_of_errors_has_each_class() -> None:
     With the class of LangChain that it also is, and whether it may be asked again.
     """
     page = PAGES["docs/errors.md"]
-    for base, twin in langchain_errors._TWINS.items():
+    for base, twin in langchain_errors._LANGCHAIN_CLASSES.items():
         theirs = next(kind.__name__ for kind in twin.__mro__ if kind.__module__ == "langchain_core.exceptions")
         again = "yes" if base.retryable else "no"
 

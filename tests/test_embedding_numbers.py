@@ -11,7 +11,7 @@ from _json_server import CLASSES, Embedder, responding
 
 import langchain_mdstream as lc
 import llamaindex_mdstream as li
-from mdstream_core import Reply, dialect
+from mdstream_core import ModelResponse, dialect
 from mdstream_core.emulator import Emulator
 from mdstream_core.errors import MalformedStream
 
@@ -23,8 +23,8 @@ def packed(*numbers: float) -> str:
 
 
 def read(data: bytes) -> list[list[float]]:
-    decoder = dialect("auto-embeddings").decoder()
-    return [one.vector for one in Reply.of([*decoder.feed(data), *decoder.end()]).embeddings]
+    decoder = dialect("auto-embeddings").create_decoder()
+    return [one.vector for one in ModelResponse.from_events([*decoder.feed(data), *decoder.finish()]).embeddings]
 
 
 #: How a wrong number is spelled, and how the error names it.

@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from _raw_client import HELLO, STREAM, Heard, ask, connect, hear, request
+from _raw_client import HELLO, STREAM, RawResponse, ask, connect, read_response, request
 
-from mdstream_core.emulator import FLAVOURS, Answer, Emulator, Fault, serve
+from mdstream_core.emulator import FLAVOURS, Emulator, Fault, ModelOutput, serve
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_body_without_its_length_is_refused(cloud: Emulator) -> None:
         sock.sendall(
             f"POST {path}/predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode()
         )
-        heard = hear(sock)
+        heard = read_response(sock)
 
     assert (heard.status, heard.json["code"]) == (411, "LengthRequired")
 
@@ -156,14 +156,14 @@ def test_a_client_that_asks_first_is_told_to_go_on(cloud: Emulator) -> None:
         assert sock.recv(100).startswith(b"HTTP/1.1 100 Continue\r\n")
         sock.sendall(body)
 
-        assert hear(sock).text == "Hello! How can I help you today?"
+        assert read_response(sock).text == "Hello! How can I help you today?"
 
 
 def test_bytes_that_are_no_request_are_refused(cloud: Emulator) -> None:
     with connect(cloud.url) as sock:
         sock.sendall(b"nonsense\r\n\r\n")
 
-        assert hear(sock).status == 400
+        assert read_response(sock).status == 400
 
 
 def test_a_connection_is_used_again_and_counted(cloud: Emulator) -> None:
@@ -182,7 +182,7 @@ def test_requests_sent_ahead_are_answered_in_order(cloud: Emulator) -> None:
     url = cloud.endpoint + "/predict"
     with connect(url) as sock:
         sock.sendall(request(url, {**HELLO, "stream": False}, connection="") + request(url, {**HELLO, "stream": False}))
-        heard = hear(sock)
+        heard = read_response(sock)
 
     assert heard.data.count(b"HTTP/1.1 200 OK") == 2
 
@@ -202,10 +202,10 @@ def test_a_client_that_goes_is_noticed(cloud: Emulator) -> None:
     with connect(url) as sock:
         sock.sendall(request(url, HELLO))
         sock.recv(10)
-        assert not cloud.last.closed.is_set()
+        assert not cloud.last.client_closed.is_set()
 
-    assert cloud.last.closed.wait(5)
-    assert not cloud.last.answered.is_set()
+    assert cloud.last.client_closed.wait(5)
+    assert not cloud.last.response_sent.is_set()
 
 
 def test_tokens_come_one_by_one_with_a_delay() -> None:
@@ -240,7 +240,7 @@ def test_a_client_that_leaves_is_no_warning_under_tls(caplog: pytest.LogCaptureF
         ask(cloud.endpoint + STREAM, HELLO, silence=0.2, ca_file=cloud.ca_file)
         with connect(cloud.url, cloud.ca_file) as sock:
             sock.sendall(request(cloud.endpoint + STREAM, HELLO))
-            hear(sock, events=2)
+            read_response(sock, events=2)
         asyncio.run(_no_reader(cloud))
 
     assert [record.getMessage() for record in caplog.records] == []
@@ -282,8 +282,8 @@ async def test_serve_runs_until_it_is_cancelled() -> None:
 
 
 def test_a_brain_may_be_any_function() -> None:
-    brain = lambda request: Answer(text=("a", "b"), reasoning=("hm",))  # noqa: E731
-    with Emulator(brain=brain) as cloud:
+    brain = lambda request: ModelOutput(text=("a", "b"), reasoning=("hm",))  # noqa: E731
+    with Emulator(model=brain) as cloud:
         events = ask(cloud.endpoint + STREAM, HELLO).events
 
     assert [event["choices"][0]["delta"] for event in events[1:4]] == [
@@ -373,7 +373,7 @@ def test_tgi_generates_in_its_own_way(cloud: Emulator) -> None:
 
 
 def test_another_server_may_stand_behind_it() -> None:
-    with Emulator(brain=lambda request: "From afar.") as far, Emulator(upstream=far.openai_url) as near:
+    with Emulator(model=lambda request: "From afar.") as far, Emulator(upstream=far.openai_url) as near:
         stream = ask(near.endpoint + STREAM, HELLO)
         whole = ask(near.endpoint + "/predict", {**HELLO, "stream": False})
         models = ask(near.endpoint + "/predict/v1/models", method="GET")
@@ -427,7 +427,7 @@ def test_an_upstream_that_takes_too_long_is_given_up(limits: dict, reason: str) 
         far.script(Fault("stall", after=3))
         heard = ask(near.endpoint + STREAM, HELLO)
 
-        assert far.last.closed.wait(5)
+        assert far.last.client_closed.wait(5)
 
     assert len(heard.events) == 3
     assert reason in heard.trailers["StreamFailure"]
@@ -484,7 +484,7 @@ def paths(value: object, path: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("flavour", ["vllm", "transformers", "llamacpp"])
 @pytest.mark.parametrize("case", ASKED)
 def test_chunks_have_the_fields_of_the_recorded_ones(flavour: str, case: str) -> None:
-    recorded = Heard(
+    recorded = RawResponse(
         b"HTTP/1.1 200 OK\r\n\r\n" + (SAMPLES / f"{flavour}-{case}.txt").read_bytes().partition(b"\r\n\r\n")[2], ""
     )
     with Emulator(flavour=flavour) as cloud:

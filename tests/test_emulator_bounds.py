@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from _raw_client import HELLO, Heard, ask, connect, hear, request
+from _raw_client import HELLO, RawResponse, ask, connect, read_response, request
 
 from mdstream_core.emulator import Emulator
 from mdstream_core.emulator import _bounds as bounds
-from mdstream_core.emulator.brain import reply
+from mdstream_core.emulator.model import respond
 
 HUGE = 10**9
 
@@ -101,7 +101,7 @@ def test_the_other_routes_are_bounded_too(cloud: Emulator, route: str, body: dic
     assert heard.json["error"]["message"]
 
 
-def genai(cloud: Emulator, action: str, model: str, **body: Any) -> Heard:
+def genai(cloud: Emulator, action: str, model: str, **body: Any) -> RawResponse:
     mode = {"servingType": "ON_DEMAND", "modelId": model}
     whole = {"compartmentId": cloud.oci_generative_ai.compartment_id, "servingMode": mode, **body}
     return ask(f"{cloud.oci_generative_ai.endpoint}/20231130/actions/{action}", whole)
@@ -264,10 +264,10 @@ def test_the_built_in_model_reads_any_text_in_no_time(text: str) -> None:
     described = {"type": "object", "properties": {name: {"type": "string"} for name in ("city", "mail", "a")}}
     tool = {"type": "function", "function": {"name": "find", "description": "Find a city", "parameters": described}}
     begun = time.process_time()
-    answers = [reply({"messages": [{"role": "user", "content": text}], **more}) for more in ({}, {"tools": [tool]})]
+    answers = [respond({"messages": [{"role": "user", "content": text}], **more}) for more in ({}, {"tools": [tool]})]
 
     assert time.process_time() - begun < 8  # it takes a tenth of that
-    assert max(answer.size for answer in answers) < bounds.MAX_OUTPUT_TOKENS
+    assert max(answer.token_count for answer in answers) < bounds.MAX_OUTPUT_TOKENS
 
 
 SCHEMAS: dict[str, Any] = {
@@ -289,7 +289,7 @@ def test_a_schema_that_asks_for_too_much_is_refused(schema: Any) -> None:
     """
     begun = time.process_time()
     with pytest.raises(ValueError, match=r"schema|cannot be read"):
-        reply({"messages": [{"role": "user", "content": "Hi"}], "guided_json": schema})
+        respond({"messages": [{"role": "user", "content": "Hi"}], "guided_json": schema})
 
     assert time.process_time() - begun < 8
 
@@ -299,7 +299,7 @@ def test_a_schema_that_contains_itself_ends(schema: Any) -> None:
     """
     At some depth.
     """
-    assert reply({"messages": [{"role": "user", "content": "Hi"}], "guided_json": schema}).text
+    assert respond({"messages": [{"role": "user", "content": "Hi"}], "guided_json": schema}).text
 
 
 # responses, connections, records
@@ -309,9 +309,9 @@ def test_a_response_has_a_bound_of_tokens(monkeypatch: pytest.MonkeyPatch) -> No
     """
     All choices and alternatives together; it ends with `length`.
     """
-    monkeypatch.setattr("mdstream_core.emulator.container.MAX_OUTPUT_TOKENS", 8_000)
+    monkeypatch.setattr("mdstream_core.emulator.model_server.MAX_OUTPUT_TOKENS", 8_000)
     words = "word " * 10_000
-    with Emulator(brain=lambda request: words) as cloud:
+    with Emulator(model=lambda request: words) as cloud:
         body = {**HELLO, "stream": False, "n": 128, "logprobs": True, "top_logprobs": 20}
         choices = ask(cloud.openai_url + "/chat/completions", body, silence=60).json["choices"]
 
@@ -324,13 +324,13 @@ def test_a_large_answer_does_not_hold_the_others_up() -> None:
     It is written on a thread; a small one that is asked for meanwhile comes first.
     """
     answers = {"large": "word " * 20_000, "small": "Hi."}
-    with Emulator(brain=lambda request: answers[request["model"]]) as cloud:
+    with Emulator(model=lambda request: answers[request["model"]]) as cloud:
         url = cloud.openai_url + "/chat/completions"
         with connect(url) as sock:
             sock.sendall(request(url, {**HELLO, "model": "large"}))
             small = ask(url, {**HELLO, "model": "small", "stream": False}, silence=30)
             arrived = time.monotonic()
-            large = hear(sock, silence=30)
+            large = read_response(sock, timeout=30)
 
     assert (200, "Hi.") == (small.status, small.json["choices"][0]["message"]["content"])
     assert large.data.endswith(b"0\r\n\r\n")
@@ -341,7 +341,7 @@ def test_records_keep_to_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The oldest go; the newest stays, however large it is.
     """
-    monkeypatch.setattr("mdstream_core.emulator._site.MAX_RECORD_BYTES", 100_000)
+    monkeypatch.setattr("mdstream_core.emulator._listener.MAX_RECORD_BYTES", 100_000)
     with Emulator() as cloud:
         for number in range(12):
             ask(cloud.openai_url + "/chat/completions", {**HELLO, "user": "x" * 20_000, "seed": number})
@@ -374,7 +374,7 @@ def test_a_head_beyond_the_limits_is_refused(cloud: Emulator, head: bytes, statu
     """
     with connect(cloud.url) as sock:
         sock.sendall(head)
-        heard = hear(sock)
+        heard = read_response(sock)
 
     assert status == heard.status
     assert is_alive(cloud)
@@ -406,7 +406,7 @@ def test_a_client_that_asks_for_nothing_is_left(begun: bytes, status: bytes) -> 
 
         thread = threading.Thread(target=drip)
         thread.start()
-        heard = hear(sock, silence=10)
+        heard = read_response(sock, timeout=10)
         with_bytes.set()
         thread.join()
 
@@ -418,7 +418,7 @@ def test_there_is_a_most_of_connections(monkeypatch: pytest.MonkeyPatch) -> None
     """
     One more is refused with 503; a place that becomes free is given away again.
     """
-    monkeypatch.setattr("mdstream_core.emulator._site.MAX_CONNECTIONS", 3)
+    monkeypatch.setattr("mdstream_core.emulator._listener.MAX_CONNECTIONS", 3)
     with Emulator() as cloud:
         socks = [connect(cloud.url) for _ in range(3)]
         for sock in socks:

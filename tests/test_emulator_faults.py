@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from _raw_client import HELLO, STREAM, Heard, ask, connect, hear, request
+from _raw_client import HELLO, STREAM, RawResponse, ask, connect, read_response, request
 
-from mdstream_core.emulator import ERROR_EVENTS, KINDS, REASONS, REFUSALS, TRAILERS, Emulator, Fault
+from mdstream_core.emulator import ERROR_EVENTS, ERROR_RESPONSES, KINDS, REASONS, TRAILERS, Emulator, Fault
 
 SAMPLES = Path(__file__).parent / "samples"
 DONE = b"data: [DONE]\n\n"
@@ -29,7 +29,7 @@ def cloud(emulator: Emulator) -> Emulator:
     return emulator
 
 
-def heard(cloud: Emulator, *faults: Fault, silence: float = 5.0, **more: object) -> Heard:
+def heard(cloud: Emulator, *faults: Fault, silence: float = 5.0, **more: object) -> RawResponse:
     cloud.script(faults)
     return ask(cloud.endpoint + STREAM, {**HELLO, **more}, silence=silence)
 
@@ -56,13 +56,13 @@ def test_the_script_is_followed_in_order_and_then_what_is_always_so(cloud: Emula
     assert statuses == [200, 500, 503, 503]
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("name", ERROR_RESPONSES)
 def test_refusals(cloud: Emulator, name: str) -> None:
     answer = heard(cloud, Fault("refuse", name, retry_after="7"))
 
-    assert answer.status == REFUSALS[name].status
+    assert answer.status == ERROR_RESPONSES[name].status
     assert answer.headers["retry-after"] == "7"
-    assert answer.headers["content-type"] == REFUSALS[name].content_type
+    assert answer.headers["content-type"] == ERROR_RESPONSES[name].content_type
 
 
 def test_a_refusal_of_ones_own(cloud: Emulator) -> None:
@@ -131,10 +131,10 @@ def test_a_stream_is_held_until_somebody_lets_it_go(cloud: Emulator) -> None:
     url = cloud.endpoint + STREAM
     with connect(url) as sock:
         sock.sendall(request(url, HELLO))
-        first = hear(sock, events=2)
-        assert hear(sock, 0.2).data == b""
+        first = read_response(sock, events=2)
+        assert read_response(sock, 0.2).data == b""
         gate.set()
-        rest = hear(sock)
+        rest = read_response(sock)
 
     assert len(first.chunks) == 2
     assert rest.data.endswith(DONE + b"\r\n0\r\n\r\n")
@@ -146,9 +146,9 @@ def test_a_slow_head_waits_for_its_event(cloud: Emulator) -> None:
     url = cloud.endpoint + STREAM
     with connect(url) as sock:
         sock.sendall(request(url, HELLO))
-        assert hear(sock, 0.2).data == b""
+        assert read_response(sock, 0.2).data == b""
         gate.set()
-        assert hear(sock).text == HEALTHY
+        assert read_response(sock).text == HEALTHY
 
 
 def test_a_connection_that_closes_without_a_word(cloud: Emulator) -> None:
@@ -156,7 +156,7 @@ def test_a_connection_that_closes_without_a_word(cloud: Emulator) -> None:
     url = cloud.endpoint + STREAM
     with connect(url) as sock:
         sock.sendall(request(url, HELLO, connection=""))
-        answer = hear(sock)
+        answer = read_response(sock)
 
     assert answer.whole
     assert "connection" not in answer.headers

@@ -11,8 +11,12 @@ import pytest
 from _raw_client import ask
 
 from mdstream_core.emulator import Emulator, Fault
-from mdstream_core.emulator.services._modelarts_account import Gate, HuaweiAccount, Refused
-from mdstream_core.emulator.services.modelarts import MODELARTS_REFUSALS
+from mdstream_core.emulator.services._modelarts_authentication import (
+    AuthenticationRejected,
+    HuaweiAccount,
+    HuaweiAuthenticator,
+)
+from mdstream_core.emulator.services.modelarts import MODELARTS_ERROR_RESPONSES
 
 ACCOUNT = HuaweiAccount(
     access_keys={"AK": "SK"},
@@ -90,11 +94,11 @@ def test_a_token_has_an_end() -> None:
     By the emulator's clock.
     """
     now = [0.0]
-    gate = Gate(ACCOUNT, now=lambda: now[0])
+    gate = HuaweiAuthenticator(ACCOUNT, now=lambda: now[0])
     gate._tokens["t"] = 86_400.0
     gate._check_token("t")
     now[0] = 86_400.0
-    with pytest.raises(Refused, match="decrypt token fail"):
+    with pytest.raises(AuthenticationRejected, match="decrypt token fail"):
         gate._check_token("t")
 
 
@@ -210,7 +214,7 @@ def test_a_body_over_12_mb_is_refused(cloud: Emulator) -> None:
     assert (413, "APIG.0201") == (heard.status, heard.json["error_code"])
 
 
-@pytest.mark.parametrize("name", MODELARTS_REFUSALS)
+@pytest.mark.parametrize("name", MODELARTS_ERROR_RESPONSES)
 def test_refusals_have_huaweis_envelope(cloud: Emulator, name: str) -> None:
     """
     A row each for what the gateway and MaaS are known to say.
@@ -219,7 +223,7 @@ def test_refusals_have_huaweis_envelope(cloud: Emulator, name: str) -> None:
     heard = ask(cloud.modelarts.endpoint + CHAT, QUESTION)
     body = heard.json.get("error", heard.json)
 
-    assert MODELARTS_REFUSALS[name].status == heard.status
+    assert MODELARTS_ERROR_RESPONSES[name].status == heard.status
     assert body.get("error_code", body.get("errorCode")).startswith(("ModelArts.", "APIG."))
     assert heard.headers["x-request-id"]
 

@@ -174,7 +174,7 @@ def test_a_connection_may_stay_open_behind_the_last_event(ending: str, model: st
                 for data in response.iter_bytes():
                     seen += data
         assert last in seen
-        assert cloud.last.closed.wait(5)
+        assert cloud.last.client_closed.wait(5)
 
 
 def test_an_unknown_ending_is_named() -> None:

@@ -5,8 +5,22 @@ import re
 from collections.abc import Callable
 
 import pytest
-from _quirks import ARGUMENTS, GRIN, SAID, TOOL, Json, arguments, brain, chat, choices, cloud, joined, native, plain
-from _raw_client import HELLO, Heard, ask
+from _emulator_quirks import (
+    ARGUMENTS,
+    GRIN,
+    SAID,
+    TOOL,
+    Json,
+    arguments,
+    brain,
+    chat,
+    choices,
+    cloud,
+    joined,
+    native,
+    plain,
+)
+from _raw_client import HELLO, RawResponse, ask
 
 from mdstream_core.emulator import Emulator, Fault
 
@@ -131,7 +145,7 @@ def test_characters_are_split(cloud: Emulator) -> None:
 
 @pytest.mark.parametrize("flavour", ["vllm", "vllm-0.13", "sglang", "transformers"])
 def test_characters_of_reasoning_are_split(flavour: str) -> None:
-    with Emulator(brain=brain, flavour=flavour) as cloud:
+    with Emulator(model=brain, flavour=flavour) as cloud:
         heard = chat(cloud, Fault("split_surrogates"), think=True)
     deltas = [choice["delta"] for choice in choices(heard)]
     thoughts = [delta.get("reasoning") or delta.get("reasoning_content") or "" for delta in deltas]
@@ -154,7 +168,7 @@ def test_characters_of_arguments_are_split(cloud: Emulator) -> None:
     ],
 )
 def test_characters_of_ocis_formats_are_split(model: str, text_of: Callable[[Json], str]) -> None:
-    with Emulator(brain=brain) as cloud:
+    with Emulator(model=brain) as cloud:
         heard = native(cloud, Fault("split_surrogates"), model=model)
 
     assert joined([text_of(event) for event in heard.events]) == SAID
@@ -177,7 +191,7 @@ def test_a_whole_answer_is_not_split(cloud: Emulator) -> None:
     assert chat(cloud, Fault("split_surrogates"), stream=False).json["choices"][0]["message"]["content"] == SAID
 
 
-def parts(heard: Heard) -> list[bytes]:
+def parts(heard: RawResponse) -> list[bytes]:
     """The payload parts of SageMaker's event stream, as botocore reads them."""
     eventstream = pytest.importorskip(
         "botocore.eventstream", reason="botocore reads AWS's frames; install mdstream-llm[aws]"
@@ -190,7 +204,7 @@ def parts(heard: Heard) -> list[bytes]:
 @pytest.mark.parametrize(("name", "start"), [("emulated", b"data: {"), ("lmi", b"{"), ("tgi-old", b"data: {")])
 def test_the_halves_are_in_two_payload_parts(name: str, start: bytes) -> None:
     body = {"inputs": "?", "stream": True} if name == "tgi-old" else {**HELLO}
-    with Emulator(brain=brain) as cloud:
+    with Emulator(model=brain) as cloud:
         cloud.script(Fault("split_surrogates"))
         payloads = parts(ask(f"{cloud.url}/endpoints/{name}/invocations-response-stream", body))
     (first, *_) = [at for at, payload in enumerate(payloads) if rb"\ud83d" in payload]

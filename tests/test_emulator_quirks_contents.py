@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from _quirks import ARGUMENTS, GRIN, SAID, TOOL, Json, arguments, brain, chat, choices, cloud, native, plain
+from _emulator_quirks import ARGUMENTS, GRIN, SAID, TOOL, Json, arguments, brain, chat, choices, cloud, native, plain
 
 from mdstream_core.emulator import Emulator, Fault
 
@@ -47,7 +47,7 @@ def test_the_second_object_may_be_ones_own(cloud: Emulator) -> None:
 def test_arguments_of_generic_are_not_one_object(model: str, spelling: str, bent: str) -> None:
     tool = {"type": "FUNCTION", "name": "get_weather", "description": "?", "parameters": {"type": "object"}}
     fault = Fault("tool_arguments", spelling)
-    with Emulator(brain=brain) as cloud:
+    with Emulator(model=brain) as cloud:
         streamed = native(cloud, fault, model=model, tools=[tool])
         whole = native(cloud, fault, model=model, tools=[tool], stream=False).json["chatResponse"]["choices"][0]
     fragments = [
@@ -117,7 +117,7 @@ THOUGHTS: dict[str, Callable[[str], Json]] = {
 @pytest.mark.parametrize(("spelling", "part"), THOUGHTS.items())
 def test_thoughts_are_parts_of_the_content(flavour: str, spelling: str, part: Callable[[str], Json]) -> None:
     fault = Fault("reasoning_parts", spelling)
-    with Emulator(brain=brain, flavour=flavour) as cloud:
+    with Emulator(model=brain, flavour=flavour) as cloud:
         streamed = chat(cloud, fault, think=True)
         whole = chat(cloud, fault, think=True, stream=False).json["choices"][0]["message"]
     contents = [choice["delta"].get("content") for choice in choices(streamed)]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from _sagemaker import HELLO, KEYS, QUESTION, Ask, both, service, signer
 
-from mdstream_core import Dialect, Reply, Retry, Service
+from mdstream_core import Dialect, ModelResponse, Retry, Service
 from mdstream_core.dialects import LMI, TGI, Auto, JumpStartLlama, OpenAIChat, OpenAICompletions
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator._sigv4 import AWSKey
@@ -107,7 +107,7 @@ def test_tools(cloud: Emulator, name: str, ask: Ask) -> None:
     reply, error = ask(service(cloud, name), messages=messages, tools=[WEATHER])
 
     assert error is None
-    assert ("tool_calls", [("get_weather", {"city": "Paris"})]) == (reply.finish_reason, [(call.name, call.parsed()) for call in reply.tool_calls])  # fmt: skip
+    assert ("tool_calls", [("get_weather", {"city": "Paris"})]) == (reply.finish_reason, [(call.name, call.parse_arguments()) for call in reply.tool_calls])  # fmt: skip
 
 
 SAME = {
@@ -211,7 +211,7 @@ def test_what_passes_is_asked_again(cloud: Emulator, spelling: str) -> None:
     """
     cloud.script(Fault("refuse_aws", spelling), None)
     platform = SageMaker("emulated", endpoint_url=cloud.sagemaker.endpoint_url)
-    asked = Service(platform, auth=signer(), retry=Retry(1, base=0.001), trust_env=False)
+    asked = Service(platform, auth=signer(), retry=Retry(1, base_delay=0.001), trust_env=False)
 
     assert HELLO == asked.client.complete(asked.call(Auto(), QUESTION)).text
     assert 2 == len(cloud.requests)
@@ -333,7 +333,7 @@ def test_keys_that_are_not_the_accounts(ask: Ask) -> None:
         _, unknown = ask(service(cloud))
     with Emulator(aws_keys=keys) as cloud:
         _, wrong = ask(service(cloud))
-        auth = type(signer()).of("AKOVER", "s3cret", "token", region_name="us-east-1")
+        auth = type(signer()).from_keys("AKOVER", "s3cret", "token", region_name="us-east-1")
         _, over = ask(service(cloud, auth=auth))
         asked = len(cloud.requests)
 
@@ -365,7 +365,7 @@ def test_an_expired_token_is_renewed_once(ask: Ask) -> None:
     role = Role()
     keys = {"AK1": AWSKey("s3cret", "token", 0.0), "AK2": AWSKey("s3cret", "token")}
     with Emulator(aws_keys=keys) as cloud:
-        reply, error = ask(service(cloud, auth=AWSSigner("us-east-1", role, again=True)))
+        reply, error = ask(service(cloud, auth=AWSSigner("us-east-1", role, reload_credentials=True)))
 
     assert (HELLO, None, 2) == (reply.text, error, role.asked)
 
@@ -403,7 +403,7 @@ def test_many_at_once(cloud: Emulator) -> None:
     """
     asked = service(cloud)
 
-    async def main() -> list[Reply]:
+    async def main() -> list[ModelResponse]:
         return await asyncio.gather(*(asked.async_client.complete(asked.call(Auto(), QUESTION)) for _ in range(20)))
 
     assert [HELLO] * 20 == [reply.text for reply in asyncio.run(main())]

@@ -4,15 +4,15 @@ import gzip
 from collections.abc import Callable, Iterator
 
 import pytest
-from _endings import ANSWER, BEGINNING, HEALTHY, QUESTION
-from _raw_client import HELLO, Heard, ask
+from _raw_client import HELLO, RawResponse, ask
+from _stream_endings import ANSWER, BEGINNING, HEALTHY, QUESTION
 
 from mdstream_core import (
     ModelArts,
+    ModelResponse,
     OCIGenerativeAI,
     OCIModelDeployment,
     Platform,
-    Reply,
     Retry,
     SageMaker,
     Service,
@@ -50,7 +50,7 @@ SERVICES: dict[str, tuple[Callable[[Emulator], Platform], str]] = {
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
-    with Emulator(brain=lambda request: ANSWER) as cloud:
+    with Emulator(model=lambda request: ANSWER) as cloud:
         yield cloud
 
 
@@ -76,7 +76,7 @@ def outcome(cloud: Emulator, name: str, *faults: Fault) -> tuple[str, errors.MDS
     except errors.MDStreamError as error:
         failed = error
     service.close()
-    return Reply.of(events).text, failed
+    return ModelResponse.from_events(events).text, failed
 
 
 #: What JSON lines have no place for, and a WebSocket.
@@ -135,7 +135,7 @@ def test_a_cohere_answer_whose_usage_is_missing(cloud: Emulator) -> None:
     assert outcome(cloud, "cohere", Fault("usage_missing"), Fault("crlf")) == (ANSWER, None)
 
 
-def heard(cloud: Emulator, fault: Fault) -> Heard:
+def heard(cloud: Emulator, fault: Fault) -> RawResponse:
     """A stream of SageMaker as it stands on the wire."""
     cloud.script(fault)
     url = f"{cloud.sagemaker.endpoint_url}/endpoints/emulated/invocations-response-stream"

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 from urllib.parse import urlsplit
 
 import pytest
-from _raw_client import HELLO, STREAM, Heard, ask
+from _raw_client import HELLO, STREAM, RawResponse, ask
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -54,7 +54,9 @@ def signed(
     return {name.lower(): value for name, value in prepared.headers.items() if name.lower() not in dropped}
 
 
-def send(cloud: Emulator, headers: Headers, path: str = STREAM, method: str = "POST", body: object = HELLO) -> Heard:
+def send(
+    cloud: Emulator, headers: Headers, path: str = STREAM, method: str = "POST", body: object = HELLO
+) -> RawResponse:
     return ask(
         cloud.endpoint + path,
         body if method == "POST" else None,

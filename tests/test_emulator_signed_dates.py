@@ -10,7 +10,7 @@ from email.utils import formatdate
 from urllib.parse import urlsplit
 
 import pytest
-from _raw_client import HELLO, Heard, connect, hear
+from _raw_client import HELLO, RawResponse, connect, read_response
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -32,13 +32,13 @@ def cloud() -> Iterator[Emulator]:
         yield cloud
 
 
-def post(url: str, fields: Fields, body: bytes = BODY, method: str = "POST") -> Heard:
+def post(url: str, fields: Fields, body: bytes = BODY, method: str = "POST") -> RawResponse:
     """Send header fields as they are, repeated ones too."""
     parts = urlsplit(url)
     lines = "".join(f"{name}: {value}\r\n" for name, value in [*fields, ("connection", "close")])
     with connect(url) as sock:
         sock.sendall(f"{method} {parts.path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body)
-        return hear(sock)
+        return read_response(sock)
 
 
 # OCI
@@ -183,7 +183,12 @@ def stamped(seconds: float) -> str:
 
 
 SIGNERS = {
-    "SigV4": (aws, lambda cloud: f"{cloud.sagemaker.endpoint_url}/endpoints/emulated/invocations", "x-amz-date", 403),
+    "SigV4Verifier": (
+        aws,
+        lambda cloud: f"{cloud.sagemaker.endpoint_url}/endpoints/emulated/invocations",
+        "x-amz-date",
+        403,
+    ),
     "SDK-HMAC-SHA256": (huawei, lambda cloud: cloud.modelarts.endpoint + "/v1/chat/completions", "x-sdk-date", 401),
 }
 

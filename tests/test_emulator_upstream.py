@@ -9,11 +9,11 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from _clouds import PLACES
-from _langchain_clouds import chat_at
-from _llamaindex_clouds import ACCOUNTS, STREAMS, WHOLE
-from _llamaindex_clouds import PLACES as LLAMAINDEX_PLACES
-from _raw_client import HELLO, STREAM, Heard, ask
+from _langchain_platforms import chat_at
+from _llamaindex_platforms import ACCOUNTS, STREAMS, WHOLE
+from _llamaindex_platforms import PLACES as LLAMAINDEX_PLACES
+from _platforms import PLACES
+from _raw_client import HELLO, STREAM, RawResponse, ask
 
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import ServerError
@@ -43,7 +43,7 @@ def open_dead() -> Iterator[Emulator]:
             yield cloud
 
 
-def genai(cloud: Emulator, model: str, **request: Any) -> Heard:
+def genai(cloud: Emulator, model: str, **request: Any) -> RawResponse:
     """A native request to OCI Generative AI, a streamed one unless `request` says otherwise."""
     dedicated = model.startswith("ocid1.generativeaiendpoint.")
     mode = {"servingType": "DEDICATED", "endpointId": model} if dedicated else {"servingType": "ON_DEMAND"}
@@ -59,7 +59,7 @@ def genai(cloud: Emulator, model: str, **request: Any) -> Heard:
 
 
 #: door: (how it is asked, streamed or not; where its envelope has the code; the code)
-DOORS: dict[str, tuple[Callable[[Emulator, bool], Heard], Callable[[Any], Any], object]] = {
+DOORS: dict[str, tuple[Callable[[Emulator, bool], RawResponse], Callable[[Any], Any], object]] = {
     "model deployment, stream": (
         lambda cloud, stream: ask(cloud.endpoint + STREAM, {**HELLO, "stream": stream}),
         lambda answer: answer.json["code"],
@@ -125,7 +125,7 @@ DOORS: dict[str, tuple[Callable[[Emulator, bool], Heard], Callable[[Any], Any], 
 @pytest.mark.parametrize(("send", "code_of", "code"), DOORS.values(), ids=DOORS)
 def test_a_server_that_is_down_is_503_on_every_door(
     open_dead: Emulator,
-    send: Callable[[Emulator, bool], Heard],
+    send: Callable[[Emulator, bool], RawResponse],
     code_of: Callable[[Any], Any],
     code: object,
     stream: bool,
@@ -239,7 +239,7 @@ NAMES = {
 def near() -> Iterator[Emulator]:
     """Services before a server that tells which model it was asked for."""
     names = ["qwen3:8b", "llama3.2", "Qwen/Qwen3-8B"]
-    server = Emulator(brain=lambda request: f"I am {request['model']}.", models=names)
+    server = Emulator(model=lambda request: f"I am {request['model']}.", models=names)
     with server as far, Emulator(upstream=far.openai_url) as cloud:
         yield cloud
 
@@ -271,7 +271,7 @@ def test_a_name_that_the_upstream_does_not_know_is_its_refusal(near: Emulator) -
 
 
 def test_an_upstream_without_a_list_is_asked_for_the_name_as_it_is() -> None:
-    with Emulator(brain=lambda request: str(request["model"])) as far, Emulator(upstream=far.openai_url) as near:
+    with Emulator(model=lambda request: str(request["model"])) as far, Emulator(upstream=far.openai_url) as near:
         far.script(Fault("refuse", "not_found"))
         answer = genai(near, "xai.grok-4", isStream=False)
 

@@ -11,53 +11,53 @@ from _raw_server import serving
 from mdstream_core import ModelArts, OCIGenerativeAI, OCIModelDeployment, SageMaker
 from mdstream_core.errors import (
     ContextOverflow,
+    ErrorBody,
     RateLimited,
     ServerError,
     StreamFailure,
-    Words,
-    is_too_long,
+    describes_context_overflow,
     parse_error_body,
-    words_of,
+    parse_error_object,
 )
-from mdstream_core.http import Head
+from mdstream_core.http import ResponseHead
 
 CAUSE = "CUDA out of memory. Tried to allocate 2.00 GiB"
 PROVIDER = {"error": {"message": "no such adapter", "type": "NotFoundError", "code": 404}}
 
 #: name: (the body, what is said of it)
-BODIES: dict[str, tuple[Any, Words]] = {
-    "DJL": ({"code": 424, "message": "prediction failure", "error": CAUSE}, Words(f"{CAUSE}; prediction failure", None, 424)),
-    "DJL, other order": ({"error": CAUSE, "message": "Invoke handler failure", "code": 424}, Words(f"{CAUSE}; Invoke handler failure", None, 424)),
-    "DJL, capitals": ({"Code": 424, "Message": "Prediction failure", "Error": CAUSE}, Words(f"{CAUSE}; Prediction failure")),
-    "Spring": ({"status": 404, "error": "Not Found", "message": "no route /x", "path": "/x"}, Words("no route /x; Not Found", None, 404)),
-    "OAuth": ({"error": "invalid_grant", "error_description": "the token has expired"}, Words("the token has expired; invalid_grant")),
-    "problem+json": ({"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "n is 0"}, Words("n is 0; Bad Request", None, 400)),
-    "the same twice": ({"error": {"message": "boom"}, "message": "boom"}, Words("boom")),
-    "one within the other": ({"error": "boom", "message": "it went boom today"}, Words("it went boom today")),
-    "FastAPI": ({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}, Words("body.seed: Extra inputs are not permitted")),
-    "FastAPI, two": ({"detail": [{"loc": ["body", "n"], "msg": "too small"}, {"loc": ["body", "top_p"], "msg": "too large"}]}, Words("body.n: too small; body.top_p: too large")),
-    "FastAPI, an object": ({"detail": {"error": {"message": "m", "type": "T"}}}, Words("m", "T")),
-    "a list of texts": ({"error": ["Error in `inputs`: too short", "Error in `top_k`: negative"]}, Words("Error in `inputs`: too short; Error in `top_k`: negative")),
-    "JSON in JSON": ({"code": "400", "message": json.dumps(PROVIDER)}, Words("no such adapter", "NotFoundError", 404)),
-    "JSON in JSON in JSON": ({"message": json.dumps({"code": "400", "message": json.dumps(PROVIDER)})}, Words("no such adapter", "NotFoundError", 404)),
-    "JSON behind words": ({"message": f"upstream says: {json.dumps(PROVIDER)}"}, Words("no such adapter; upstream says", "NotFoundError", 404)),
-    "Grok through OCI": ({"code": "400", "message": '{"code":"Bad argument","error":"Invalid function schema."}'}, Words("Invalid function schema.", "Bad argument", 400)),
-    "OpenRouter": ({"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": '{"error":{"message":"n is 0"}}'}}}, Words("n is 0; Provider returned error", None, 400)),
-    "Anthropic": ({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded now"}}, Words("Overloaded now", "overloaded_error")),
-    "Google": ({"error": {"code": 400, "message": "bad field", "status": "INVALID_ARGUMENT", "details": [{"description": "n is 0"}]}}, Words("bad field; n is 0", None, 400)),
-    "Cloudflare": ({"errors": [{"code": 7003, "message": "no route"}], "success": False, "messages": []}, Words("no route")),
-    "WSO2": ({"fault": {"faultstring": "quota is used up", "detail": {"errorcode": "policies.ratelimit"}}}, Words("quota is used up")),
-    "HTML in JSON": ({"code": "502", "message": "<html><title>502 Bad Gateway</title></html>"}, Words("502 Bad Gateway", None, 502)),
-    "a parameter that is not named": ({"error": {"message": "Unsupported value", "param": "top_p"}}, Words("Unsupported value (parameter 'top_p')")),
+BODIES: dict[str, tuple[Any, ErrorBody]] = {
+    "DJL": ({"code": 424, "message": "prediction failure", "error": CAUSE}, ErrorBody(f"{CAUSE}; prediction failure", None, 424)),
+    "DJL, other order": ({"error": CAUSE, "message": "Invoke handler failure", "code": 424}, ErrorBody(f"{CAUSE}; Invoke handler failure", None, 424)),
+    "DJL, capitals": ({"Code": 424, "Message": "Prediction failure", "Error": CAUSE}, ErrorBody(f"{CAUSE}; Prediction failure")),
+    "Spring": ({"status": 404, "error": "Not Found", "message": "no route /x", "path": "/x"}, ErrorBody("no route /x; Not Found", None, 404)),
+    "OAuth": ({"error": "invalid_grant", "error_description": "the token has expired"}, ErrorBody("the token has expired; invalid_grant")),
+    "problem+json": ({"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "n is 0"}, ErrorBody("n is 0; Bad Request", None, 400)),
+    "the same twice": ({"error": {"message": "boom"}, "message": "boom"}, ErrorBody("boom")),
+    "one within the other": ({"error": "boom", "message": "it went boom today"}, ErrorBody("it went boom today")),
+    "FastAPI": ({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}, ErrorBody("body.seed: Extra inputs are not permitted")),
+    "FastAPI, two": ({"detail": [{"loc": ["body", "n"], "msg": "too small"}, {"loc": ["body", "top_p"], "msg": "too large"}]}, ErrorBody("body.n: too small; body.top_p: too large")),
+    "FastAPI, an object": ({"detail": {"error": {"message": "m", "type": "T"}}}, ErrorBody("m", "T")),
+    "a list of texts": ({"error": ["Error in `inputs`: too short", "Error in `top_k`: negative"]}, ErrorBody("Error in `inputs`: too short; Error in `top_k`: negative")),
+    "JSON in JSON": ({"code": "400", "message": json.dumps(PROVIDER)}, ErrorBody("no such adapter", "NotFoundError", 404)),
+    "JSON in JSON in JSON": ({"message": json.dumps({"code": "400", "message": json.dumps(PROVIDER)})}, ErrorBody("no such adapter", "NotFoundError", 404)),
+    "JSON behind words": ({"message": f"upstream says: {json.dumps(PROVIDER)}"}, ErrorBody("no such adapter; upstream says", "NotFoundError", 404)),
+    "Grok through OCI": ({"code": "400", "message": '{"code":"Bad argument","error":"Invalid function schema."}'}, ErrorBody("Invalid function schema.", "Bad argument", 400)),
+    "OpenRouter": ({"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": '{"error":{"message":"n is 0"}}'}}}, ErrorBody("n is 0; Provider returned error", None, 400)),
+    "Anthropic": ({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded now"}}, ErrorBody("Overloaded now", "overloaded_error")),
+    "Google": ({"error": {"code": 400, "message": "bad field", "status": "INVALID_ARGUMENT", "details": [{"description": "n is 0"}]}}, ErrorBody("bad field; n is 0", None, 400)),
+    "Cloudflare": ({"errors": [{"code": 7003, "message": "no route"}], "success": False, "messages": []}, ErrorBody("no route")),
+    "WSO2": ({"fault": {"faultstring": "quota is used up", "detail": {"errorcode": "policies.ratelimit"}}}, ErrorBody("quota is used up")),
+    "HTML in JSON": ({"code": "502", "message": "<html><title>502 Bad Gateway</title></html>"}, ErrorBody("502 Bad Gateway", None, 502)),
+    "a parameter that is not named": ({"error": {"message": "Unsupported value", "param": "top_p"}}, ErrorBody("Unsupported value (parameter 'top_p')")),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("body", "words"), BODIES.values(), ids=BODIES)
-def test_every_sentence_is_kept_and_the_cause_comes_first(body: Any, words: Words) -> None:
+def test_every_sentence_is_kept_and_the_cause_comes_first(body: Any, words: ErrorBody) -> None:
     """
     Whatever the envelope; a phrase that only says that there was an error stands last, and nothing stands twice.
     """
-    assert words == words_of(body)
+    assert words == parse_error_object(body)
     assert words == parse_error_body(json.dumps(body).encode())
 
 
@@ -73,7 +73,7 @@ def test_what_is_no_error_has_no_words(body: Any) -> None:
     """
     A field that is called like one of an error's is not enough.
     """
-    assert words_of(body) is None
+    assert parse_error_object(body) is None
 
 
 NGINX = "<html>\r\n<head><title>503 Service Temporarily Unavailable</title></head>\r\n<body>\r\n<center><h1>503 Service Temporarily Unavailable</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>"  # fmt: skip
@@ -160,7 +160,7 @@ FITS = (
 )
 
 
-def enveloped(platform: str, words: str) -> tuple[Any, Head, bytes]:
+def enveloped(platform: str, words: str) -> tuple[Any, ResponseHead, bytes]:
     """A platform, and how an answer of it begins and goes on whose container says `words`."""
     djl = {"code": 424, "message": "prediction failure", "error": words}
     json_head = {"content-type": "application/json"}
@@ -169,24 +169,28 @@ def enveloped(platform: str, words: str) -> tuple[Any, Head, bytes]:
             body = {"Message": "Received client error (424) from primary", "OriginalStatusCode": 424}
             return (
                 SageMaker("e", "us-east-1"),
-                Head(424, {**json_head, "x-amzn-errortype": "ModelError:"}),
+                ResponseHead(424, {**json_head, "x-amzn-errortype": "ModelError:"}),
                 json.dumps({**body, "OriginalMessage": json.dumps(djl)}).encode(),
             )
         case "sagemaker without an original":
             message = f'Received client error (400) from primary with message "{json.dumps(djl)}". See https://x.'
             body = {"Message": message, "OriginalStatusCode": 400}
-            return SageMaker("e", "us-east-1"), Head(424, json_head), json.dumps(body).encode()
+            return SageMaker("e", "us-east-1"), ResponseHead(424, json_head), json.dumps(body).encode()
         case "oci-generative-ai":
             body = {"code": "400", "message": json.dumps({"error": {"message": words, "param": None}})}
-            return OCIGenerativeAI("ocid1.compartment.oc1..a", region="ord"), Head(400), json.dumps(body).encode()
+            return (
+                OCIGenerativeAI("ocid1.compartment.oc1..a", region="ord"),
+                ResponseHead(400),
+                json.dumps(body).encode(),
+            )
         case "modelarts":
             body = {"error_code": "ModelArts.4302", "error_msg": json.dumps({"object": "error", "message": words})}
-            return ModelArts("https://h/v1/infers/8"), Head(500), json.dumps(body).encode()
+            return ModelArts("https://h/v1/infers/8"), ResponseHead(500), json.dumps(body).encode()
         case "modelarts, one level down":
             body = {"result": {"error_code": "ModelArts.81001", "error_msg": words}}
-            return ModelArts("https://api.modelarts-maas.com/v1"), Head(400), json.dumps(body).encode()
+            return ModelArts("https://api.modelarts-maas.com/v1"), ResponseHead(400), json.dumps(body).encode()
         case _:
-            return OCIModelDeployment("http://h/ocid1.x"), Head(424), json.dumps(djl).encode()
+            return OCIModelDeployment("http://h/ocid1.x"), ResponseHead(424), json.dumps(djl).encode()
 
 
 ENVELOPES = ["sagemaker", "sagemaker without an original", "oci-generative-ai", "modelarts", "modelarts, one level down", "oci-model-deployment"]  # fmt: skip
@@ -199,9 +203,9 @@ def test_a_question_that_is_too_long_is_one_in_every_envelope(platform: str, wor
     Its class is the same whatever the status says, so that it is not asked again and middleware can shorten it.
     """
     service, head, body = enveloped(platform, words)
-    error = service.refused(head, body)
+    error = service.parse_error(head, body)
 
-    assert is_too_long(words)
+    assert describes_context_overflow(words)
     assert type(error) is ContextOverflow
     assert words in str(error)
     assert not error.retryable
@@ -215,9 +219,9 @@ def test_other_limits_are_none_of_the_context(platform: str, words: str) -> None
     """
     service, head, body = enveloped(platform, words)
 
-    assert not is_too_long(words)
-    assert not isinstance(service.refused(head, body), ContextOverflow)
-    assert words in str(service.refused(head, body))
+    assert not describes_context_overflow(words)
+    assert not isinstance(service.parse_error(head, body), ContextOverflow)
+    assert words in str(service.parse_error(head, body))
 
 
 def test_a_limit_per_minute_stays_one() -> None:
@@ -227,7 +231,7 @@ def test_a_limit_per_minute_stays_one() -> None:
     body = json.dumps({"error": {"message": TOO_LONG[0]}}).encode()
     services = [enveloped(platform, "")[0] for platform in ENVELOPES]
 
-    assert all(type(service.refused(Head(429), body)) is RateLimited for service in services)
+    assert all(type(service.parse_error(ResponseHead(429), body)) is RateLimited for service in services)
 
 
 REDIRECTS = {
@@ -246,7 +250,7 @@ def test_a_redirect_says_where_it_leads(platform: str, status: int, location: st
     Without the query, which may hold a key.
     """
     service, _, _ = enveloped(platform, "")
-    error = service.refused(Head(status, {"location": location} if location else {}), NGINX.encode())
+    error = service.parse_error(ResponseHead(status, {"location": location} if location else {}), NGINX.encode())
 
     assert words in str(error)
     assert "sesame" not in str(error)

@@ -10,17 +10,17 @@ from _samples import read
 
 from mdstream_core import errors
 from mdstream_core.errors import (
+    ErrorBody,
     ErrorResponse,
     MDStreamError,
     MissingExtra,
     ServiceError,
     StreamFailure,
-    Words,
-    is_too_long,
-    service_error,
-    words_of,
+    describes_context_overflow,
+    error_class_for_status,
+    parse_error_object,
 )
-from mdstream_core.events import Reply, TextDelta
+from mdstream_core.events import ModelResponse, TextDelta
 
 
 def family(kind: type[MDStreamError]) -> list[type[MDStreamError]]:
@@ -64,7 +64,7 @@ def test_an_error_travels(kind: type[MDStreamError]) -> None:
     Pickled or copied it keeps its class, its message and its facts.
     """
     error = kind("x", code="C", status=499, request_id="r", retryable=True, raw="raw", retry_after=1.5)
-    error.partial = Reply.of([TextDelta("Hi")])
+    error.partial = ModelResponse.from_events([TextDelta("Hi")])
     error.response = ErrorResponse(499, {"a": "b"}, {"error": {}, "partial": None}, "raw")
 
     for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
@@ -116,8 +116,8 @@ def test_into_keeps_the_facts() -> None:
         pass
 
     error = StreamFailure("x", code="C")
-    error.partial = Reply.of([TextDelta("Hi")])
-    mine = error.into(Mine)
+    error.partial = ModelResponse.from_events([TextDelta("Hi")])
+    mine = error.convert_to(Mine)
 
     assert (Mine, "x", "C", "Hi") == (type(mine), str(mine), mine.code, mine.partial.text)
     assert type(error) is StreamFailure
@@ -128,22 +128,22 @@ def test_every_status_has_a_class(status: int) -> None:
     """
     Whatever the status, the error is a ServiceError; 5xx and 429 may be asked again, 4xx may not.
     """
-    error = service_error(status)("x")
+    error = error_class_for_status(status)("x")
 
     assert isinstance(error, ServiceError)
     assert error.retryable is (status >= 500 or status in {408, 424, 429})
 
 
-WORDS: dict[str, tuple[Any, Words | None]] = {
-    "vLLM": ({"error": {"message": "m", "type": "T", "param": None, "code": 400}}, Words("m", "T", 400)),
-    "llama.cpp": ({"error": {"message": "m", "type": "T", "code": "C"}}, Words("m", "C", None)),
-    "SGLang": ({"object": "error", "message": "m", "type": "T", "code": 400}, Words("m", "T", 400)),
-    "TGI": ({"error": "m", "error_type": "validation"}, Words("m", "validation", None)),
-    "TGI in a stream": ({"error": {"message": "m", "http_status_code": 422}}, Words("m", None, 422)),
-    "FastAPI": ({"detail": "m"}, Words("m", None, None)),
-    "OCI": ({"code": "NotAuthenticated", "message": "m"}, Words("m", "NotAuthenticated", None)),
-    "OCI without words": ({"code": "NotAuthenticated", "message": ""}, Words("NotAuthenticated", "NotAuthenticated", None)),
-    "no words at all": ({"error": {}, "message": None, "code": None}, Words("no words", None, None)),
+WORDS: dict[str, tuple[Any, ErrorBody | None]] = {
+    "vLLM": ({"error": {"message": "m", "type": "T", "param": None, "code": 400}}, ErrorBody("m", "T", 400)),
+    "llama.cpp": ({"error": {"message": "m", "type": "T", "code": "C"}}, ErrorBody("m", "C", None)),
+    "SGLang": ({"object": "error", "message": "m", "type": "T", "code": 400}, ErrorBody("m", "T", 400)),
+    "TGI": ({"error": "m", "error_type": "validation"}, ErrorBody("m", "validation", None)),
+    "TGI in a stream": ({"error": {"message": "m", "http_status_code": 422}}, ErrorBody("m", None, 422)),
+    "FastAPI": ({"detail": "m"}, ErrorBody("m", None, None)),
+    "OCI": ({"code": "NotAuthenticated", "message": "m"}, ErrorBody("m", "NotAuthenticated", None)),
+    "OCI without words": ({"code": "NotAuthenticated", "message": ""}, ErrorBody("NotAuthenticated", "NotAuthenticated", None)),
+    "no words at all": ({"error": {}, "message": None, "code": None}, ErrorBody("no words", None, None)),
     "an answer": ({"choices": [], "usage": None}, None),
     "an answer with a null error": ({"choices": [], "error": None}, None),
     "an event of another API": ({"type": "response.created", "response": {}}, None),
@@ -153,11 +153,11 @@ WORDS: dict[str, tuple[Any, Words | None]] = {
 
 
 @pytest.mark.parametrize(("body", "expected"), WORDS.values(), ids=WORDS)
-def test_the_words_of_an_error_body(body: Any, expected: Words | None) -> None:
+def test_the_words_of_an_error_body(body: Any, expected: ErrorBody | None) -> None:
     """
     Message, code and status are found in every spelling, and what is no error has none.
     """
-    assert expected == words_of(body)
+    assert expected == parse_error_object(body)
 
 
 TOO_LONG = (
@@ -175,8 +175,8 @@ def test_a_question_that_is_too_long_is_recognised() -> None:
     """
     Every server has its own words for it, and a wrong temperature is none of them.
     """
-    assert all(map(is_too_long, TOO_LONG))
-    assert not is_too_long("temperature must be non-negative")
+    assert all(map(describes_context_overflow, TOO_LONG))
+    assert not describes_context_overflow("temperature must be non-negative")
 
 
 def test_a_missing_package_says_how_to_get_it() -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from mdstream_core import Reply, ToolCall, describe_incomplete
+from mdstream_core import ModelResponse, ToolCall, describe_incomplete
 from mdstream_core.dialects._finish_reasons import _LIMITS, is_known, read_finish_reason
 from mdstream_core.events import (
     Choice,
@@ -15,15 +15,15 @@ from mdstream_core.events import (
     Logprobs,
     ReasoningDelta,
     RefusalDelta,
-    Served,
-    Sum,
+    ResponseAccumulator,
+    ResponseMetadata,
     TextDelta,
     ToolCallDelta,
     Usage,
 )
 
 EVERY: list[Event] = [
-    Served("m", "c1", None),
+    ResponseMetadata("m", "c1", None),
     ReasoningDelta("hm"),
     TextDelta("Hi"),
     TextDelta("Ho", 1),
@@ -36,7 +36,7 @@ EVERY: list[Event] = [
     Usage(1, 2, 3),
     Finish("tool_calls"),
     Finish("stop", 1),
-    Served("m", "c1", "fp"),
+    ResponseMetadata("m", "c1", "fp"),
 ]
 
 
@@ -44,15 +44,15 @@ def test_a_reply_is_the_sum_of_its_events() -> None:
     """
     Everything that was said is in the reply, each choice by itself; the last usage counts.
     """
-    reply = Reply.of(EVERY)
+    reply = ModelResponse.from_events(EVERY)
 
-    assert reply == Reply(
+    assert reply == ModelResponse(
         choices=(
             Choice("Hi there", "hm", "", (ToolCall("a", "f", '{"x":1}'),), ({"token": "Hi", "logprob": -0.5},), "tool_calls"),
             Choice("Ho", refusal="no", finish_reason="stop"),
         ),
         usage=Usage(1, 2, 3),
-        served=Served("m", "c1", "fp"),
+        metadata=ResponseMetadata("m", "c1", "fp"),
     )  # fmt: skip
     assert ("Hi there", "hm", "", "tool_calls") == (reply.text, reply.reasoning, reply.refusal, reply.finish_reason)
 
@@ -63,13 +63,13 @@ def test_a_sum_can_be_looked_at_at_any_time(seed: int) -> None:
     Looking at the partial changes nothing.
     """
     looks = random.Random(seed)
-    total = Sum()
+    total = ResponseAccumulator()
     for at, event in enumerate(EVERY):
         total.add(event)
         if looks.random() < 0.5:
-            assert Reply.of(EVERY[: at + 1]) == total.reply()
+            assert ModelResponse.from_events(EVERY[: at + 1]) == total.response()
 
-    assert Reply.of(EVERY) == total.reply()
+    assert ModelResponse.from_events(EVERY) == total.response()
 
 
 def test_nothing_is_an_empty_reply() -> None:
@@ -77,14 +77,14 @@ def test_nothing_is_an_empty_reply() -> None:
     No events are one empty choice, so that the reply's fields can be read.
     """
     assert ("", "", "", (), None) == (
-        Reply().text,
-        Reply().reasoning,
-        Reply().refusal,
-        Reply().tool_calls,
-        Reply().finish_reason,
+        ModelResponse().text,
+        ModelResponse().reasoning,
+        ModelResponse().refusal,
+        ModelResponse().tool_calls,
+        ModelResponse().finish_reason,
     )
-    assert Reply() == Reply.of([])
-    assert not Sum()
+    assert ModelResponse() == ModelResponse.from_events([])
+    assert not ResponseAccumulator()
 
 
 def test_a_reply_is_plain_json() -> None:
@@ -100,8 +100,8 @@ def test_a_reply_is_plain_json() -> None:
         "finish_reason": "tool_calls",
         "usage": dataclasses.asdict(Usage(1, 2, 3)),
     }
-    assert expected == Reply.of(EVERY).as_dict()
-    assert Reply().as_dict()["usage"] is None
+    assert expected == ModelResponse.from_events(EVERY).to_dict()
+    assert ModelResponse().to_dict()["usage"] is None
 
 
 @pytest.mark.parametrize("event", EVERY, ids=lambda event: type(event).__name__)
@@ -119,12 +119,12 @@ def test_arguments_of_a_call() -> None:
     """
     They are parsed on demand: none are an empty object, and what is no object is refused.
     """
-    assert {} == ToolCall("a", "f", " ").parsed()
-    assert {"x": 1} == ToolCall("a", "f", '{"x":1}').parsed()
+    assert {} == ToolCall("a", "f", " ").parse_arguments()
+    assert {"x": 1} == ToolCall("a", "f", '{"x":1}').parse_arguments()
     for wrong in ("[1]", "7", "{x}"):
         with pytest.raises(ValueError, match=r"."):
-            ToolCall("a", "f", wrong).parsed()
-    assert [True, False, False] == [ToolCall("a", "f", text).cut for text in ('{"x":', '{"x":1}', "")]
+            ToolCall("a", "f", wrong).parse_arguments()
+    assert [True, False, False] == [ToolCall("a", "f", text).is_truncated for text in ('{"x":', '{"x":1}', "")]
 
 
 @pytest.mark.parametrize("word", _LIMITS)

@@ -10,16 +10,16 @@ from mdstream_core import OCIModelDeployment, OpenAIChat, Retry, Service
 from mdstream_core.auth import Signer
 from mdstream_core.call import Call
 from mdstream_core.errors import ConnectionFailed
-from mdstream_core.http import Request, forget_credentials
+from mdstream_core.http import Request, remove_credentials
 
 
 class Unreadable(Signer):
     """Its key cannot be read: one error of another library for all who wait."""
 
-    def stale(self) -> bool:
+    def needs_refresh(self) -> bool:
         return True
 
-    def renew(self) -> None:
+    def fetch_credential(self) -> None:
         time.sleep(0.1)  # until the others wait too
         raise OSError("the disk is gone")
 
@@ -62,7 +62,7 @@ def test_a_generator_that_waits_goes_on() -> None:
 
     answers = fallback()
     assert next(answers) == "first"
-    forget_credentials(shared)
+    remove_credentials(shared)
 
     assert list(answers) == ["second"]
 
@@ -117,7 +117,7 @@ def test_locals_of_functions_that_failed_are_cleared() -> None:
     try:
         sign()
     except ValueError as error:
-        forget_credentials(error)
+        remove_credentials(error)
         for one in (error, error.__context__):
             at = one.__traceback__ if one else None
             while at is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from _asking import END, HEAD, HI, STOP, call
+from _client_requests import END, HEAD, HI, STOP, call
 from _raw_server import RawServer, answer, serving
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -22,10 +22,10 @@ from mdstream_core import AsyncClient, Client, _fork
 from mdstream_core.auth import Signer
 from mdstream_core.auth._oci_keys import Credential, rsa_sha256
 from mdstream_core.auth.aws import AWSSigner
-from mdstream_core.auth.huawei import Login, PasswordToken
+from mdstream_core.auth.huawei import IAMLogin, PasswordTokenSigner
 from mdstream_core.auth.oci import SDKSigner, SourceSigner, WrappedSigner
+from mdstream_core.batching.execute import ConcurrencyLimiter
 from mdstream_core.http import Request
-from mdstream_core.many import Gate
 from mdstream_core.retry import RetryBudget, RetryQuota
 from mdstream_core.transport import http_client
 
@@ -89,7 +89,7 @@ def password(slow: Slow) -> Signer:
         slow()
         return 201, {"x-subject-token": "t"}, b"{}"
 
-    return PasswordToken(Login("u", "p", "d", "cn-north-4"), fetch=fetch)
+    return PasswordTokenSigner(IAMLogin("u", "p", "d", "cn-north-4"), fetch=fetch)
 
 
 def source(slow: Slow) -> Signer:
@@ -141,7 +141,9 @@ def role(slow: Slow) -> Signer:
         slow()
         return {"access_key": "A", "secret_key": "S", "token": "T", "expiry_time": "2099-01-01T00:00:00Z"}
 
-    return AWSSigner("us-east-1", lambda: None, found=credentials.DeferredRefreshableCredentials(fetch, "assume-role"))
+    return AWSSigner(
+        "us-east-1", lambda: None, credentials=credentials.DeferredRefreshableCredentials(fetch, "assume-role")
+    )
 
 
 SIGNERS = [password, source, built, wrapped, role]
@@ -190,13 +192,13 @@ def test_a_principal_of_the_sdk_is_built_anew_in_the_child() -> None:
     made.refresh(made.generation)
 
     def work() -> None:
-        assert made.stale()
+        assert made.needs_refresh()
         made.refresh(made.generation)
-        assert not made.stale()
+        assert not made.needs_refresh()
 
-    assert not made.stale()
+    assert not made.needs_refresh()
     assert 0 == fork(work)
-    assert not made.stale()
+    assert not made.needs_refresh()
 
 
 WHOLE = HEAD + HI + STOP + END
@@ -285,7 +287,7 @@ def test_a_gate_is_open_in_the_child() -> None:
     """
     The requests that were under way in the parent are not under way here.
     """
-    gate = Gate(2)
+    gate = ConcurrencyLimiter(2)
     for _ in range(2):
         gate.threads.acquire()
 

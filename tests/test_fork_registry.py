@@ -37,11 +37,11 @@ PRIMITIVES = frozenset(
 ALLOWED = {
     "mdstream_core/_fork.py": "the registry itself",
     "mdstream_core/auth/_signer.py": "Signer: the flight is forgotten in the child",
-    "mdstream_core/many.py": "Gate.reset_after_fork; and the threads of one `gather`, which ends with it",
+    "mdstream_core/batching/execute.py": "Gate.reset_after_fork; and the threads of one `gather`, which ends with it",
     "mdstream_core/transport/_asyncio_backend.py": "Event: one request's wait for a connection, forgotten with its pool",
     "mdstream_core/transport/_socket_backend.py": "Event: the same; the thread that waits is not in the child",
     "mdstream_core/client.py": "an event of one task's wait, which belongs to its loop",
-    "mdstream_core/cli/doctor/_network.py": "the result of one look-up of the command line, made and used up in a function",
+    "mdstream_core/cli/check/_network.py": "the result of one look-up of the command line, made and used up in a function",
 }
 
 

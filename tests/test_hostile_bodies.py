@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
-from _asking import Ask, both
+from _client_requests import Ask, both
 from _raw_server import Peer, RawServer, Script, serving
 from _sagemaker import part
 from test_transport_websocket import agreed, frame, message
@@ -20,14 +20,14 @@ from test_transport_websocket import agreed, frame, message
 from mdstream_core import AsyncClient, Call, OCIModelDeployment, OpenAIChat, Retry, Timeout
 from mdstream_core.errors import MalformedStream, MDStreamError, StreamStalled
 from mdstream_core.events import Event, TextDelta
-from mdstream_core.http import Head
+from mdstream_core.http import ResponseHead
 from mdstream_core.platforms import ModelArts, SageMaker
-from mdstream_core.platforms._payload_parts import AsWritten, ContainerDecoder, PayloadParts
+from mdstream_core.platforms._sagemaker_payload_parts import ContainerDecoder, PayloadPartDecoder, RawDecoder
 from mdstream_core.wire.eventstream import EventStreamDecoder, encode
 from mdstream_core.wire.jsonlines import DocumentDecoder, JSONLinesDecoder, LabelledStreamDecoder
-from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
 from mdstream_core.wire.sse import SSEDecoder
-from mdstream_core.wire.websocket import Conversation, framed
+from mdstream_core.wire.websocket import WebSocketProtocol, encode_frame
+from mdstream_core.wire.websocket_messages import CONTENT_TYPE, MessageDecoder
 
 EVENTS, LINES, FRAMES = b"text/event-stream", b"application/x-ndjson", b"application/vnd.amazon.eventstream"
 TOKEN = b'{"choices":[{"delta":{"content":"x"}}]}'
@@ -111,7 +111,7 @@ def lag_of(platform: Callable[[str], Any], script: Script, timeout: Timeout) -> 
                 await asyncio.sleep(0.005)
                 worst = max(worst, time.thread_time() - began)
 
-        client._http()  # its TLS context is no part of this
+        client._get_http_client()  # its TLS context is no part of this
         watching = asyncio.create_task(watch())
         await asyncio.sleep(0.02)
         worst = 0.0
@@ -155,7 +155,7 @@ TOKENS: dict[str, tuple[Callable[[str], Any], Script]] = {
     "payloads": (of_sagemaker, bursting(FRAMES, part(TINY))),
     "payloads of one byte": (of_sagemaker, bursting(FRAMES, b"".join(part(bytes([byte])) for byte in TINY))),
     "messages": (over_websocket, bursting_messages(frame(TOKEN))),
-    "large messages": (over_websocket, bursting_messages(framed(1, TINY * 20_000))),
+    "large messages": (over_websocket, bursting_messages(encode_frame(1, TINY * 20_000))),
     "large payloads": (of_sagemaker, bursting(FRAMES, part(TINY * 20_000))),
 }
 
@@ -190,22 +190,26 @@ def test_threads_have_deadlines_too(ask: Ask, name: str) -> None:
 # A large read is decoded in portions
 
 HEADS = {
-    "events": (OCIModelDeployment, Head(200, {"content-type": "text/event-stream"}), TINY * 1000),
-    "lines": (OCIModelDeployment, Head(200, {"content-type": "application/x-ndjson"}), (TOKEN + b"\n") * 1000),
-    "payloads": (of_sagemaker, Head(200, {"content-type": FRAMES.decode()}), part(TINY) * 1000),
-    "one payload": (of_sagemaker, Head(200, {"content-type": FRAMES.decode()}), part(TINY * 1000)),
-    "a large payload": (of_sagemaker, Head(200, {"content-type": FRAMES.decode()}), part(TINY * 10_000)),
-    "messages": (over_websocket, Head(200, {"content-type": CONTENT_TYPE}), frame(TOKEN) * 1000),
-    "one message": (over_websocket, Head(200, {"content-type": CONTENT_TYPE}), framed(1, TINY * 1000)),
-    "a large message": (over_websocket, Head(200, {"content-type": CONTENT_TYPE}), framed(1, TINY * 10_000)),
+    "events": (OCIModelDeployment, ResponseHead(200, {"content-type": "text/event-stream"}), TINY * 1000),
+    "lines": (OCIModelDeployment, ResponseHead(200, {"content-type": "application/x-ndjson"}), (TOKEN + b"\n") * 1000),
+    "payloads": (of_sagemaker, ResponseHead(200, {"content-type": FRAMES.decode()}), part(TINY) * 1000),
+    "one payload": (of_sagemaker, ResponseHead(200, {"content-type": FRAMES.decode()}), part(TINY * 1000)),
+    "a large payload": (of_sagemaker, ResponseHead(200, {"content-type": FRAMES.decode()}), part(TINY * 10_000)),
+    "messages": (over_websocket, ResponseHead(200, {"content-type": CONTENT_TYPE}), frame(TOKEN) * 1000),
+    "one message": (over_websocket, ResponseHead(200, {"content-type": CONTENT_TYPE}), encode_frame(1, TINY * 1000)),
+    "a large message": (
+        over_websocket,
+        ResponseHead(200, {"content-type": CONTENT_TYPE}),
+        encode_frame(1, TINY * 10_000),
+    ),
 }
 every_head = pytest.mark.parametrize(("platform", "head", "body"), HEADS.values(), ids=HEADS)
 
 
-def portions(platform: Callable[[str], Any], head: Head, reads: Iterable[bytes]) -> Iterator[list[Event]]:
+def portions(platform: Callable[[str], Any], head: ResponseHead, reads: Iterable[bytes]) -> Iterator[list[Event]]:
     """The events of each step, as the clients take them."""
-    attempt = Call(platform("http://127.0.0.1:1/ocid1.x"), OpenAIChat(), {"messages": []}).attempt()
-    attempt.begin(head)
+    attempt = Call(platform("http://127.0.0.1:1/ocid1.x"), OpenAIChat(), {"messages": []}).create_attempt()
+    attempt.start(head)
     for data in reads:
         yield attempt.feed(data)
         while attempt.unread:
@@ -214,7 +218,9 @@ def portions(platform: Callable[[str], Any], head: Head, reads: Iterable[bytes])
 
 @every_head
 @pytest.mark.parametrize("step", [65_536, 10**9])
-def test_no_step_has_very_many_events(platform: Callable[[str], Any], head: Head, body: bytes, step: int) -> None:
+def test_no_step_has_very_many_events(
+    platform: Callable[[str], Any], head: ResponseHead, body: bytes, step: int
+) -> None:
     """
     Whatever a read or a message holds; and none is lost.
     """
@@ -237,21 +243,21 @@ WRONG = {
 @every_head
 @pytest.mark.parametrize("step", [65_536, 10**9])
 def test_what_is_wrong_in_a_large_read_comes_behind_its_events(
-    platform: Callable[[str], Any], head: Head, body: bytes, step: int
+    platform: Callable[[str], Any], head: ResponseHead, body: bytes, step: int
 ) -> None:
     """
     The error is raised where it stands, after all that was right before it.
     """
     wrong = body + WRONG[head.content_type]
-    attempt = Call(platform("http://127.0.0.1:1/ocid1.x"), OpenAIChat(), {"messages": []}).attempt()
-    attempt.begin(head)
+    attempt = Call(platform("http://127.0.0.1:1/ocid1.x"), OpenAIChat(), {"messages": []}).create_attempt()
+    attempt.start(head)
     events: list[Event] = []
     with pytest.raises(MalformedStream):
         for at in range(0, len(wrong), step):
             events += attempt.feed(wrong[at : at + step])
             while attempt.unread:
                 events += attempt.feed(b"")
-        attempt.end()
+        attempt.finish()
     assert body.count(b"choices") == sum(isinstance(event, TextDelta) for event in events)
 
 
@@ -259,7 +265,7 @@ def test_a_large_message_takes_little_memory() -> None:
     """
     Its frames are not built before they are needed.
     """
-    body = framed(1, b"data:x\n\n" * 80_000)
+    body = encode_frame(1, b"data:x\n\n" * 80_000)
     decoder = MessageDecoder()
     tracemalloc.start()
     try:
@@ -274,18 +280,18 @@ def test_a_large_message_takes_little_memory() -> None:
 # Single bytes
 
 
-def payload_parts() -> PayloadParts:
-    return PayloadParts(ContainerDecoder())
+def payload_parts() -> PayloadPartDecoder:
+    return PayloadPartDecoder(ContainerDecoder())
 
 
-def lines_as_written() -> AsWritten:
-    return AsWritten(lines=True)
+def lines_as_written() -> RawDecoder:
+    return RawDecoder(lines=True)
 
 
 def conversation() -> Any:
-    talk = Conversation(client=True)
+    talk = WebSocketProtocol(client=True)
     feed = talk.feed
-    talk.feed = lambda data: (feed(data), talk.due())[0]  # type: ignore[method-assign]
+    talk.feed = lambda data: (feed(data), talk.bytes_to_send())[0]  # type: ignore[method-assign]
     return talk
 
 
@@ -302,7 +308,7 @@ BODIES: dict[str, tuple[Callable[[], Any], Callable[[int], bytes]]] = {
     "messages of one byte": (payload_parts, lambda size: part(b"{") * (size // 110)),
     "a container's line": (ContainerDecoder, lambda size: b"{" + b"x" * size),
     "a line as it was written": (lines_as_written, lambda size: b"x" * size),
-    "an unfinished WebSocket message": (MessageDecoder, lambda size: framed(1, b"x" * size)),
+    "an unfinished WebSocket message": (MessageDecoder, lambda size: encode_frame(1, b"x" * size)),
     "WebSocket messages of one byte": (MessageDecoder, lambda size: frame(b"1") * (size // 3)),
     "parts of a WebSocket message": (conversation, lambda size: b"\x01\x01x" + b"\x00\x01x" * (size // 3)),
     "pings": (conversation, lambda size: b"\x89\x00" * (size // 2)),
@@ -338,7 +344,7 @@ def test_an_event_without_an_end_has_a_limit(unit: bytes) -> None:
     """
     One line, and any number of short ones, which cost more memory than they have bytes.
     """
-    decoder = SSEDecoder(longest=500_000)
+    decoder = SSEDecoder(max_size=500_000)
     tracemalloc.start()
     try:
         with pytest.raises(MalformedStream, match="500000 bytes"):

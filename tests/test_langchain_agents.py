@@ -3,8 +3,8 @@
 from typing import Any, TypedDict
 
 import pytest
-from _clouds import PLACES, Place
-from _langchain_clouds import chat_at, cloud, each_place, emulator
+from _langchain_platforms import chat_at, cloud, each_place, emulator
+from _platforms import PLACES, Place
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelFallbackMiddleware, ModelRetryMiddleware, SummarizationMiddleware
 from langchain_core.callbacks import BaseCallbackHandler

@@ -15,7 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel, Field, ValidationError
 
 from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
-from langchain_mdstream._fast import built, filled, same
+from langchain_mdstream._unvalidated import construct_chunk, fill_chunk, is_equivalent
 from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
 
@@ -25,7 +25,7 @@ __all__ = ["cloud", "emulator"]  # fixtures
 def test_filled_chunks_are_what_the_constructors_build() -> None:
     """The fast way gives equal objects, dumps, pickles and field sets, and merges alike."""
     for arguments in (("x", {}, {}), ("", {"reasoning_content": "r"}, {"model_provider": "p"})):
-        ours, theirs = filled(*copy.deepcopy(arguments)), built(*copy.deepcopy(arguments))
+        ours, theirs = fill_chunk(*copy.deepcopy(arguments)), construct_chunk(*copy.deepcopy(arguments))
 
         assert theirs == ours
         assert theirs.model_dump() == ours.model_dump()
@@ -34,7 +34,7 @@ def test_filled_chunks_are_what_the_constructors_build() -> None:
         assert theirs.model_fields_set == ours.model_fields_set
         assert pickle.loads(pickle.dumps(theirs)) == pickle.loads(pickle.dumps(ours))
         assert theirs + theirs == ours + ours
-    assert same()
+    assert is_equivalent()
 
 
 def test_streamed_and_whole_answers_are_the_same_message(cloud: Emulator) -> None:

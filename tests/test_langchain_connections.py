@@ -52,7 +52,7 @@ def test_breaking_out_closes_the_socket(cloud: Emulator) -> None:
     next(stream)
     stream.close()  # type: ignore[attr-defined]
 
-    assert cloud.last.closed.wait(5)
+    assert cloud.last.client_closed.wait(5)
 
 
 async def test_breaking_out_of_an_asynchronous_stream_closes_the_socket(cloud: Emulator) -> None:
@@ -62,7 +62,7 @@ async def test_breaking_out_of_an_asynchronous_stream_closes_the_socket(cloud: E
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
 
-    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
+    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)
 
 
 async def test_cancelling_closes_the_socket(cloud: Emulator) -> None:
@@ -80,7 +80,7 @@ async def test_cancelling_closes_the_socket(cloud: Emulator) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
+    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)
 
 
 def test_retries_end_where_delivery_begins(cloud: Emulator) -> None:
@@ -154,7 +154,7 @@ async def test_one_failed_prompt_leaves_no_orphans(cloud: Emulator) -> None:
         await llm.agenerate(["one", "two"])
 
     stalled = cloud.requests[0]
-    assert await asyncio.to_thread(stalled.closed.wait, 5)
+    assert await asyncio.to_thread(stalled.client_closed.wait, 5)
 
 
 def test_fifty_threads_share_one_model(cloud: Emulator) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
-from _clouds import AWS, Place, cloud, emulator
+from _embedding_platforms import EMBEDDING
 from _langchain import SECRET
+from _platforms import AWS, Place, cloud, emulator
 from _raw_server import Peer, RawServer, serving
-from _vectors import EMBEDDING
 from langchain_core.embeddings import Embeddings
 from langchain_core.exceptions import ModelError
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
@@ -306,10 +306,10 @@ def test_names_of_other_packages_in_a_call(cloud: Emulator) -> None:
     assert "other" == cloud.last.json["model"]
 
 
-@pytest.mark.parametrize("at_once", [1, 4])
-async def test_one_failed_batch_does_not_lose_the_others(cloud: Emulator, at_once: int) -> None:
+@pytest.mark.parametrize("max_concurrency", [1, 4])
+async def test_one_failed_batch_does_not_lose_the_others(cloud: Emulator, max_concurrency: int) -> None:
     """The error is raised, and what came before and beside it is in the partial, by the texts' places."""
-    embeddings = embeddings_at(cloud, batch_size=10, max_concurrency=at_once)
+    embeddings = embeddings_at(cloud, batch_size=10, max_concurrency=max_concurrency)
     whole = embeddings.embed_documents(TEXTS[:50])
     steps = (None, None, Fault("refuse", "internal"), None, None)
     cloud.script(*steps)
@@ -371,7 +371,7 @@ def test_usage_is_told(cloud: Emulator) -> None:
 
     assert 30 == len(reply.embeddings)
     assert 0 < sum(apart) == reply.usage.input == reply.usage.total
-    assert "odsc-llm" == reply.served.model
+    assert "odsc-llm" == reply.metadata.model
     assert 3 == sum(type(moment).__name__ == "Ended" for moment in told)
 
 

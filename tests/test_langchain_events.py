@@ -7,9 +7,9 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from _clouds import AWS, MATRIX, PLACES, Place
-from _endings import ANSWER, ENDINGS, QUESTION, Ending
 from _langchain import cloud, get_weather
+from _platforms import AWS, MATRIX, PLACES, Place
+from _stream_endings import ANSWER, ENDINGS, QUESTION, Ending
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler, get_usage_metadata_callback
 from langchain_core.exceptions import ModelError
@@ -21,11 +21,11 @@ from langchain_core.tools import tool
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
 from langchain_mdstream import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
-from langchain_mdstream._content_events import ContentEvents
-from langchain_mdstream._translate import Chunks
+from langchain_mdstream._content_events import ContentEventBuilder
+from langchain_mdstream._responses import ChunkBuilder
 from mdstream_core import MDStreamError
 from mdstream_core.emulator import Emulator, Fault
-from mdstream_core.emulator.brain import Answer, ToolCall, reply
+from mdstream_core.emulator.model import ModelOutput, ToolCall, respond
 
 __all__ = ["cloud"]  # a fixture
 
@@ -35,14 +35,20 @@ PARIS = ToolCall("c1", "get_weather", ('{"city"', ': "Paris"}'))
 TOKYO = ToolCall("c2", "get_weather", ('{"city": "Tokyo"}',))
 
 #: What is answered to a question, and the blocks that it comes to; OCI's COHERE format has no place for reasoning.
-SAID: dict[str, tuple[Answer, list[str]]] = {
-    "words": (Answer.of("The Nile."), ["text"]),
-    "thoughts": (Answer.of("The Nile.", "I think of rivers."), ["reasoning", "text"]),
-    "words and two calls": (Answer.of("Let me look.", "", [PARIS, TOKYO]), ["text", "tool_call", "tool_call"]),
-    "thoughts and a call": (Answer.of("", "I need the weather.", [PARIS]), ["reasoning", "tool_call"]),
-    "all": (Answer.of("Let me look.", "Hm.", [PARIS, TOKYO]), ["reasoning", "text", "tool_call", "tool_call"]),
-    "a call without arguments": (Answer.of("", "", [ToolCall("c1", "now", ())]), ["tool_call"]),
-    "nothing": (Answer.of(""), []),
+SAID: dict[str, tuple[ModelOutput, list[str]]] = {
+    "words": (ModelOutput.from_text("The Nile."), ["text"]),
+    "thoughts": (ModelOutput.from_text("The Nile.", "I think of rivers."), ["reasoning", "text"]),
+    "words and two calls": (
+        ModelOutput.from_text("Let me look.", "", [PARIS, TOKYO]),
+        ["text", "tool_call", "tool_call"],
+    ),
+    "thoughts and a call": (ModelOutput.from_text("", "I need the weather.", [PARIS]), ["reasoning", "tool_call"]),
+    "all": (
+        ModelOutput.from_text("Let me look.", "Hm.", [PARIS, TOKYO]),
+        ["reasoning", "text", "tool_call", "tool_call"],
+    ),
+    "a call without arguments": (ModelOutput.from_text("", "", [ToolCall("c1", "now", ())]), ["tool_call"]),
+    "nothing": (ModelOutput.from_text(""), []),
 }
 PLACE = PLACES["OCI model deployment"]
 CHAT: dict[str, Any] = {
@@ -58,16 +64,16 @@ each_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 each_answer = pytest.mark.parametrize("asked", SAID)
 
 
-def _brain(request: dict[str, Any]) -> Answer:
+def _brain(request: dict[str, Any]) -> ModelOutput:
     content = request["messages"][-1]["content"]
     text = content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
-    return SAID[text][0] if text in SAID else reply(request)
+    return SAID[text][0] if text in SAID else respond(request)
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(aws_keys=AWS, brain=_brain) as cloud:
+    with Emulator(aws_keys=AWS, model=_brain) as cloud:
         yield cloud
 
 
@@ -113,10 +119,10 @@ def _made(events: Any) -> AIMessage:
 
 def _both(chat: Any, question: str) -> tuple[AIMessage, AIMessage]:
     """One and the same stream by our events, and by core's bridge from our chunks."""
-    events = list(chat.service.client.stream(chat._chat([HumanMessage(question)], None, {}, stream=True)))
-    ours, chunks = ContentEvents(chat.provider, chat.model), Chunks(chat.provider, chat.model)
-    bridged = chunks_to_events(iter([*filter(None, map(chunks.chunk, events)), chunks.last()]))
-    return _made([*chain.from_iterable(map(ours.events, events)), *ours.last()]), _made(bridged)
+    events = list(chat.service.client.stream(chat._create_chat_call([HumanMessage(question)], None, {}, stream=True)))
+    ours, chunks = ContentEventBuilder(chat.provider, chat.model), ChunkBuilder(chat.provider, chat.model)
+    bridged = chunks_to_events(iter([*filter(None, map(chunks.convert, events)), chunks.finish()]))
+    return _made([*chain.from_iterable(map(ours.convert, events)), *ours.finish()]), _made(bridged)
 
 
 def _bare(message: AIMessage) -> dict[str, Any]:
@@ -329,16 +335,16 @@ async def test_leaving_closes_the_socket(cloud: Emulator) -> None:
     sync = chat._stream_chat_model_events([HumanMessage(QUESTION)])
     next(sync)
     sync.close()
-    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
+    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)
 
     asynchronous = chat._astream_chat_model_events([HumanMessage(QUESTION)])
     await anext(asynchronous)
     await asynchronous.aclose()
-    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
+    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)
 
     async with await chat.astream_events(QUESTION, version="v3") as stream:
         assert "The" == await anext(aiter(stream.text))
-    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
+    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)
     assert 3 == len(cloud.requests)
 
 

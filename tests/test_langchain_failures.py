@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypedDict
 
 import pytest
-from _endings import ANSWER, ENDINGS, FEW, HEALTHY, NOTHING, QUESTION, Ending
+from _stream_endings import ANSWER, ENDINGS, FEW, HEALTHY, NOTHING, QUESTION, Ending
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ModelError
@@ -17,7 +17,7 @@ from langgraph.graph import END, START, StateGraph
 
 from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
 from mdstream_core import MDStreamError, errors
-from mdstream_core.emulator import REFUSALS, Emulator, Fault
+from mdstream_core.emulator import ERROR_RESPONSES, Emulator, Fault
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +287,7 @@ def test_completions_never_succeed(cloud: Emulator, ending: Ending, read: Callab
     assert ([caught.value], []) == ([error for error, _ in seen.errors], seen.ends)
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("name", ERROR_RESPONSES)
 @pytest.mark.parametrize("way", ["invoke", "stream"])
 def test_refusals_have_their_class(cloud: Emulator, name: str, way: str) -> None:
     """Each refusal that OCI or a container can give is a `ModelError` that says whether to ask again."""
@@ -302,8 +302,8 @@ def test_refusals_have_their_class(cloud: Emulator, name: str, way: str) -> None
     assert error.retryable == error.is_retryable  # type: ignore[attr-defined]
     assert error.retryable != isinstance(error, ValueError)
     assert not isinstance(error, RuntimeError | OSError)
-    assert REFUSALS[name].status == error.status
-    assert REFUSALS[name].status == seen.errors[0][1].generations[0][0].message.response_metadata["status_code"]  # type: ignore[union-attr]
+    assert ERROR_RESPONSES[name].status == error.status
+    assert ERROR_RESPONSES[name].status == seen.errors[0][1].generations[0][0].message.response_metadata["status_code"]  # type: ignore[union-attr]
     assert len(cloud.requests) == 1
 
 
@@ -330,4 +330,4 @@ def test_a_cut_tool_call_is_not_executed(cloud: Emulator) -> None:
 
     assert ran == []
     assert caught.value.partial.tool_calls[0].name == "get_weather"  # type: ignore[union-attr]
-    assert caught.value.partial.tool_calls[0].cut  # type: ignore[union-attr]
+    assert caught.value.partial.tool_calls[0].is_truncated  # type: ignore[union-attr]

@@ -6,8 +6,8 @@ import warnings
 from typing import Any
 
 import pytest
-from _clouds import Place
-from _langchain_clouds import chat_at, cloud, each_place, emulator
+from _langchain_platforms import chat_at, cloud, each_place, emulator
+from _platforms import Place
 from langchain_core.load import dumpd, load
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ChatMessage, HumanMessage, ToolMessage
 

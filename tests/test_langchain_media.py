@@ -120,7 +120,7 @@ def test_sound_that_broke_off_is_in_the_partial(cloud: Emulator) -> None:
     with pytest.raises(StreamInterrupted) as caught:
         list(chat_at(cloud, max_retries=0).stream(QUESTION))
 
-    assert {"data": FIRST, "transcript": "The"} == caught.value.partial.choices[0].extras["audio"]  # type: ignore[union-attr]
+    assert {"data": FIRST, "transcript": "The"} == caught.value.partial.choices[0].provider_data["audio"]  # type: ignore[union-attr]
 
 
 def test_citations_of_cohere(cloud: Emulator) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _clouds import PLACES, cloud, emulator
 from _corpus import CORPUS, QUESTIONS
-from _vectors import EMBEDDING, RANKING
+from _embedding_platforms import EMBEDDING, RANKING
+from _platforms import PLACES, cloud, emulator
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import BaseDocumentCompressor, Document

@@ -4,8 +4,8 @@ import pickle
 from typing import Any
 
 import pytest
-from _clouds import Place, cloud, emulator
-from _vectors import RANKING
+from _embedding_platforms import RANKING
+from _platforms import Place, cloud, emulator
 from langchain_core.documents import Document
 from langchain_core.exceptions import ModelError
 from pydantic import ValidationError

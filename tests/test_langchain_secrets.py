@@ -9,7 +9,7 @@ from langchain_core.load import dumpd, dumps, load
 from pydantic import ValidationError
 
 from langchain_mdstream import ChatModelArts, ChatOCIModelDeployment, OCIModelDeploymentLLM
-from mdstream_core import errors, tracing
+from mdstream_core import errors, hooks
 from mdstream_core.emulator import Emulator, Fault
 
 __all__ = ["cloud", "emulator"]  # fixtures
@@ -83,10 +83,10 @@ def test_hooks_are_told_what_happens(cloud: Emulator) -> None:
     cloud.script(Fault("refuse", "lb_bandwidth"), None)
     list(chat_at(cloud, auth_type=None, api_key=SECRET, hooks=(told.append,)).stream(QUESTION))
 
-    first = [tracing.Asked, tracing.Answered, tracing.AskedAgain]
-    then = [tracing.Asked, tracing.Answered, tracing.Started, tracing.Ended]
+    first = [hooks.RequestSent, hooks.ResponseStarted, hooks.RetryScheduled]
+    then = [hooks.RequestSent, hooks.ResponseStarted, hooks.FirstEvent, hooks.Completed]
     assert [*first, *then] == [type(moment) for moment in told]
-    assert ANSWER == told[-1].reply.text
+    assert ANSWER == told[-1].response.text
     assert SECRET not in repr(told)
 
 

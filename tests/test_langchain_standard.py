@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
-from _clouds import AWS, PLACES, Place
+from _platforms import AWS, PLACES, Place
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_tests.conftest import base_vcr_config

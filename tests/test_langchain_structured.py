@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypedDict
 
 import pytest
-from _clouds import Place as Cloud
-from _langchain_clouds import chat_at, cloud, each_place, emulator
+from _langchain_platforms import chat_at, cloud, each_place, emulator
+from _platforms import Place as Cloud
 from _raw_server import RawServer
 from _structured import CALLS, CUT, CUT_CALL, TEXT, TEXTS, Place, Scripted, answering
 from langchain_core.exceptions import OutputParserException

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from _samples import read
 
-from llamaindex_mdstream._answer import ChatAnswer
-from mdstream_core import Markup, OpenAIChat, TextDelta, ToolCallDelta, dialect
+from llamaindex_mdstream._responses import ChatResponseBuilder
+from mdstream_core import OpenAIChat, TextDelta, TextParsingDialect, ToolCallDelta, dialect
 from mdstream_core.dialects._limits import MAX_CHOICES, MAX_ENTRIES, MAX_NAME_CHARS, MAX_TOOL_CALLS
 from mdstream_core.errors import MalformedStream, StreamInterrupted
-from mdstream_core.events import Extra, Reply, Usage
-from mdstream_core.resume import Joint
+from mdstream_core.events import ModelResponse, ProviderData, Usage
+from mdstream_core.resume import ResumePoint
 
 Payloads = list[bytes]
 
@@ -112,8 +112,8 @@ CASES: dict[str, tuple[str, int, Callable[[int], Payloads]]] = {
 
 def decoder(name: str) -> Any:
     if name in {"hermes", "mistral", "llama3_json", "pythonic"}:
-        return Markup(OpenAIChat(), tool_calls=name).decoder()
-    return dialect(name).decoder()
+        return TextParsingDialect(OpenAIChat(), tool_calls=name).create_decoder()
+    return dialect(name).create_decoder()
 
 
 def cost(name: str, payloads: Payloads) -> float:
@@ -123,9 +123,9 @@ def cost(name: str, payloads: Payloads) -> float:
     reader, start = decoder(name), time.process_time()
     for payload in payloads:
         reader.feed(payload)
-        if reader.broken:
+        if reader.error:
             break
-    reader.held()
+    reader.flush()
     gc.enable()
     return time.process_time() - start
 
@@ -168,7 +168,7 @@ def test_more_than_a_limit_is_an_error_with_a_hint(name: str, payload: Any, what
     reader, events = decoder(name), []
     with contextlib.suppress(MalformedStream):  # raised at once where nothing came before it
         events = reader.feed(json.dumps(payload).encode())
-    error = reader.broken
+    error = reader.error
 
     assert isinstance(error, MalformedStream)
     assert error.code == "LimitExceeded"
@@ -187,10 +187,10 @@ def test_calls_in_text_have_the_same_limit(format: str) -> None:
     text = {"hermes": '<tool_call>{"name": "f", "arguments": {}}</tool_call>', "mistral": "[TOOL_CALLS]f{}"}[format]
     reader, events = decoder(format), []
     payload = json.dumps(delta(content=text * 99)).encode()
-    while not reader.broken and len(events) < 10 * MAX_TOOL_CALLS:
+    while not reader.error and len(events) < 10 * MAX_TOOL_CALLS:
         events += reader.feed(payload)
 
-    assert reader.broken.code == "LimitExceeded"
+    assert reader.error.code == "LimitExceeded"
     assert len({event.index for event in events if isinstance(event, ToolCallDelta)}) == MAX_TOOL_CALLS
 
 
@@ -215,12 +215,12 @@ def test_a_list_that_grows_is_told_seldom_and_whole_at_the_end() -> None:
     done = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
     whole, broken = read(body + done), read(body)
 
-    told = [event.value for event in whole.events if isinstance(event, Extra)]
+    told = [event.value for event in whole.events if isinstance(event, ProviderData)]
     assert told[:3] == [[0], [0, 1], [0, 1, 2]]
     assert sum(map(len, told)) < 30 * 5000
-    assert whole.reply.first.extras["annotations"] == [*range(5000)]
+    assert whole.reply.first.provider_data["annotations"] == [*range(5000)]
     assert broken.error is not None
-    assert broken.error.partial.first.extras["annotations"] == [*range(5000)]  # type: ignore[union-attr]
+    assert broken.error.partial.first.provider_data["annotations"] == [*range(5000)]  # type: ignore[union-attr]
 
 
 class Same:
@@ -245,8 +245,8 @@ def test_a_second_half_that_is_undecided_is_read_once(events: list[Any]) -> None
     """
 
     def took(n: int) -> float:
-        joint = Joint(StreamInterrupted("cut"), Reply.of([TextDelta("The Nile is long. " * n)]))
-        half, start = joint.decoder(Same(events)), time.process_time()
+        joint = ResumePoint(StreamInterrupted("cut"), ModelResponse.from_events([TextDelta("The Nile is long. " * n)]))
+        half, start = joint.wrap_decoder(Same(events)), time.process_time()
         for _ in range(n):
             assert half.feed(b"") == []
         return time.process_time() - start
@@ -258,9 +258,9 @@ def test_a_chunk_of_llamaindex_shares_the_calls_that_did_not_grow() -> None:
     """
     Each chunk holds every call so far; those of the chunk before are not written anew.
     """
-    kept = ChatAnswer("m")
+    kept = ChatResponseBuilder("m")
     first, second, third = (
-        kept.take(event)
+        kept.add_event(event)
         for event in (
             ToolCallDelta(0, "a", "f", "{}"),
             ToolCallDelta(1, "b", "g", "{"),

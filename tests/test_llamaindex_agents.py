@@ -10,7 +10,7 @@ from llama_index.core.tools import FunctionTool
 from llamaindex_mdstream import OCIDataScience
 from mdstream_core import MDStreamError, errors
 from mdstream_core.emulator import Emulator, Fault
-from mdstream_core.emulator.brain import Answer, ToolCall
+from mdstream_core.emulator.model import ModelOutput, ToolCall
 
 
 def add(a: int, b: int) -> int:
@@ -101,12 +101,12 @@ async def test_an_agent_shows_thoughts_and_text_while_they_come() -> None:
     AgentStream has deltas, thoughts and calls.
     """
 
-    def brain(request: dict[str, Any]) -> Answer:
+    def brain(request: dict[str, Any]) -> ModelOutput:
         if request["messages"][-1]["role"] == "tool":
-            return Answer.of("Five it is.", "So 5.")
-        return Answer.of("", "I add.", [ToolCall("call_1", "add", ('{"a": 2,', ' "b": 3}'))])
+            return ModelOutput.from_text("Five it is.", "So 5.")
+        return ModelOutput.from_text("", "I add.", [ToolCall("call_1", "add", ('{"a": 2,', ' "b": 3}'))])
 
-    with Emulator(brain=brain) as cloud:
+    with Emulator(model=brain) as cloud:
         handler = _agent(OCIDataScience(endpoint=cloud.endpoint, auth_type="none")).run(QUESTION)
         events = [event async for event in handler.stream_events() if isinstance(event, AgentStream)]
         await handler
@@ -126,7 +126,7 @@ async def test_a_react_agent_works() -> None:
             "Thought: I can answer without using any more tools.\nAnswer: 5 it is",
         ]
     )
-    with Emulator(brain=lambda request: next(said)) as cloud:
+    with Emulator(model=lambda request: next(said)) as cloud:
         llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
         output = await ReActAgent(llm=llm, tools=[ADD]).run(QUESTION)
         observed = cloud.last.json["messages"][-1]["content"]
@@ -141,15 +141,15 @@ async def test_long_arguments_come_in_whole() -> None:
     """
     pieces = ('{"a": 2, "b": 3, "text": "', *["word "] * 5000, '"}')
 
-    def brain(request: dict[str, Any]) -> Answer | str:
+    def brain(request: dict[str, Any]) -> ModelOutput | str:
         done = request["messages"][-1]["role"] == "tool"
-        return "Done." if done else Answer.of("", "", [ToolCall("call_1", "add", pieces)])
+        return "Done." if done else ModelOutput.from_text("", "", [ToolCall("call_1", "add", pieces)])
 
     def add(a: int, b: int, text: str) -> int:
         """Add two numbers."""
         return len(text)
 
-    with Emulator(brain=brain) as cloud:
+    with Emulator(model=brain) as cloud:
         await _agent(OCIDataScience(endpoint=cloud.endpoint, auth_type="none"), add).run(QUESTION)
 
         assert "25000" == cloud.last.json["messages"][-1]["content"]

@@ -16,7 +16,7 @@ from llamaindex_mdstream import (
     SageMakerLLM,
 )
 from mdstream_core.emulator.services.modelarts import HuaweiAccount
-from mdstream_core.emulator.services.oci_generative_ai import COMPARTMENT
+from mdstream_core.emulator.services.oci_genai.service import COMPARTMENT
 from mdstream_core.testing import EmbeddingConformance, LLMConformance
 
 
@@ -121,7 +121,7 @@ class TestOCIDataScienceEmbedding(Deployment, EmbeddingConformance):
 class TestOCIGenAIEmbeddings(Generative, EmbeddingConformance):
     """Ours."""
 
-    tells_queries = True
+    distinguishes_queries = True
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
         """A model of Cohere's, which takes 96 texts at a time."""

@@ -6,26 +6,26 @@ from typing import Any
 import pytest
 from _llamaindex_faulty import (
     AnyOrder,
-    AsksAgain,
     BlocksTheLoop,
-    CallsItSuccess,
     CannotBePickled,
-    CountsNothing,
+    ChangedStream,
+    CumulativeDeltas,
     Flattens,
-    Forgets,
+    LeaksEmbeddingKey,
+    LeaksKey,
     ManyBlocks,
+    MutatesHistory,
+    NestedCallbacks,
+    NoneDeltas,
+    NoUsage,
     OneByOne,
     OneObject,
     Plain,
     ReadsOn,
     RepairsCalls,
-    SaysAllAgain,
-    SaysNone,
-    ShowsItsKey,
-    ShowsKey,
-    TakesTheHistory,
-    Told,
-    ToldTwice,
+    RetriesMidStream,
+    SharedClient,
+    SwallowsErrors,
     Unfinished,
 )
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -39,13 +39,13 @@ pytest_plugins = ["pytester"]
 #: What fails, and nothing else fails of these rules: by test, with its parameters if only some fail.
 LLMS: dict[type[ModelArts], tuple[str, set[str]]] = {
     ModelArts: ("deltas or twice or cut or pickled", set()),
-    Told: ("test_a_reader_who_leaves or deltas", {"test_a_reader_who_leaves_is_no_failure"}),
-    SaysAllAgain: ("deltas_add_up", {"test_deltas_add_up[stream_chat]"}),
-    SaysNone: ("test_a_delta", {"test_a_delta_is_a_text[stream_chat]"}),
+    ChangedStream: ("test_a_reader_who_leaves or deltas", {"test_a_reader_who_leaves_is_no_failure"}),
+    CumulativeDeltas: ("deltas_add_up", {"test_deltas_add_up[stream_chat]"}),
+    NoneDeltas: ("test_a_delta", {"test_a_delta_is_a_text[stream_chat]"}),
     ManyBlocks: ("one_text_block", {"test_one_text_block_grows[stream_chat]"}),
     OneObject: ("responses_share", {"test_responses_share_nothing[stream_chat]"}),
-    CountsNothing: ("tokens_are", {"test_tokens_are_the_servers[stream_chat]"}),
-    CallsItSuccess: (
+    NoUsage: ("tokens_are", {"test_tokens_are_the_servers[stream_chat]"}),
+    SwallowsErrors: (
         "broken_stream_is and stream_chat and cut or a_failed_stream and stream_chat",
         {
             "test_a_broken_stream_is_an_error[cut-stream_chat]",
@@ -53,12 +53,12 @@ LLMS: dict[type[ModelArts], tuple[str, set[str]]] = {
             "test_a_failed_stream_is_told[stream_chat]",
         },
     ),
-    AsksAgain: (
+    RetriesMidStream: (
         "nothing_is_said_twice",
         {"test_nothing_is_said_twice[cut-stream_chat]", "test_nothing_is_said_twice[reset-stream_chat]"},
     ),
     Unfinished: ("is_a_generator", {"test_a_stream_is_a_generator"}),
-    ToldTwice: (
+    NestedCallbacks: (
         "is_told_once or permission",
         {f"test_{rule}[chat]" for rule in ("a_call_is_told_once", "the_dispatcher_is_told_once", "a_permission_for_each_call")},
     ),
@@ -75,8 +75,8 @@ LLMS: dict[type[ModelArts], tuple[str, set[str]]] = {
             for finish in ("length", "tool_calls")
         },
     ),
-    TakesTheHistory: ("history", {"test_the_callers_history_stays_as_it_is"}),
-    ShowsItsKey: ("secrets", {"test_secrets_are_not_shown"}),
+    MutatesHistory: ("history", {"test_the_callers_history_stays_as_it_is"}),
+    LeaksKey: ("secrets", {"test_secrets_are_not_shown"}),
     CannotBePickled: ("pickled", {f"test_a_pickled_model_answers[{used}]: TypeError" for used in ("new", "used")}),
 }  # fmt: skip
 
@@ -119,8 +119,8 @@ EMBEDDINGS: dict[type[Plain], tuple[str, set[str]]] = {
         "as_it_is or test_a_refusal_is_an_error",
         {"test_a_text_is_sent_as_it_is", *(f"test_a_refusal_is_an_error[{a}get_text_embedding_batch]" for a in ("", "a"))},
     ),
-    ShowsKey: ("secrets", {"test_secrets_are_not_shown"}),
-    Forgets: ("loops", {"test_one_model_serves_several_event_loops: RuntimeError"}),
+    LeaksEmbeddingKey: ("secrets", {"test_secrets_are_not_shown"}),
+    SharedClient: ("loops", {"test_one_model_serves_several_event_loops: RuntimeError"}),
 }  # fmt: skip
 
 

@@ -9,10 +9,10 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from _clouds import AWS, Place, cloud, emulator
+from _embedding_platforms import EMBEDDING
 from _langchain import SECRET
-from _llamaindex_vectors import embedding_at
-from _vectors import EMBEDDING
+from _llamaindex_embeddings import embedding_at
+from _platforms import AWS, Place, cloud, emulator
 from llama_index.core import Document, Settings, VectorStoreIndex
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from llama_index.core.embeddings.loading import load_embed_model

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from _clouds import AWS, PLACES, USUAL
 from _corpus import QUESTIONS, passages
-from _endings import ENDINGS, Ending
-from _llamaindex_vectors import embedding_at, llm_at, reranker_at
-from _vectors import EMBEDDING, RANKING
+from _embedding_platforms import EMBEDDING, RANKING
+from _llamaindex_embeddings import embedding_at, llm_at, reranker_at
+from _platforms import AWS, PLACES, USUAL
+from _stream_endings import ENDINGS, Ending
 from llama_index.core import VectorStoreIndex
 from llama_index.core.llms import ChatResponse, MessageRole
 from llama_index.core.schema import TextNode
 
-from llamaindex_mdstream import NotAsked, SageMakerLLM
+from llamaindex_mdstream import RequestNotSent, SageMakerLLM
 from mdstream_core import MDStreamError
 from mdstream_core.emulator import Emulator, Fault
-from mdstream_core.emulator.brain import Answer, reply
+from mdstream_core.emulator.model import ModelOutput, respond
 from mdstream_core.errors import AuthenticationError, NotFound, StreamFailure
 
 QUESTION, AMENDMENT = next(iter(QUESTIONS.items()))
@@ -77,17 +77,17 @@ any_engine = pytest.mark.parametrize("kind", ENGINES)
 threads = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
-def condensing(request: dict[str, Any]) -> Answer | str:
+def condensing(request: dict[str, Any]) -> ModelOutput | str:
     """The emulator's own model, which takes a follow-up question for one that stands alone."""
     asked = request["messages"][-1]["content"] if "messages" in request else request.get("prompt", "")
     _, found, follow_up = str(asked).partition("Follow Up Input: ")
-    return follow_up.partition("\n")[0] if found else reply(request)
+    return follow_up.partition("\n")[0] if found else respond(request)
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(brain=condensing, aws_keys=AWS) as cloud:
+    with Emulator(model=condensing, aws_keys=AWS) as cloud:
         yield cloud
 
 
@@ -253,8 +253,8 @@ def test_a_refusal_reaches_the_reader(cloud: Emulator, kind: str, reading: Read)
 
 
 UNASKED: dict[str, tuple[Callable[[Emulator], Any], type[MDStreamError]]] = {
-    "no such way to sign": (lambda cloud: llm_at(cloud, auth_type="carrier_pigeon"), NotAsked),
-    "no JSON": (lambda cloud: llm_at(cloud, additional_kwargs={"seed": object()}), NotAsked),
+    "no such way to sign": (lambda cloud: llm_at(cloud, auth_type="carrier_pigeon"), RequestNotSent),
+    "no JSON": (lambda cloud: llm_at(cloud, additional_kwargs={"seed": object()}), RequestNotSent),
     "no credential": (lambda cloud: SageMakerLLM(endpoint_name="e", region_name="us-east-1"), AuthenticationError),
 }
 
@@ -348,10 +348,10 @@ async def test_a_reader_who_leaves_a_query_engine_closes_the_connection(cloud: E
     response = ask(engine)
     next(response.response_gen)
     response.response_gen.close()
-    assert cloud.last.closed.wait(5)
+    assert cloud.last.client_closed.wait(5)
 
     cloud.script(None, None, Fault("stall", after=6))
     response = await aask(engine)
     await anext(response.response_gen)
     await response.response_gen.aclose()
-    assert await asyncio.to_thread(cloud.last.closed.wait, 5)
+    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)

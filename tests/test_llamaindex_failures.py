@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _endings import ANSWER, NOTHING, QUESTION, Ending
-from _llamaindex_clouds import ACCOUNTS, ALL, BROKEN, FEW, PLACES, STREAMS, WHOLE, Place, Read
+from _llamaindex_platforms import ACCOUNTS, ALL, BROKEN, FEW, PLACES, STREAMS, WHOLE, Place, Read
+from _stream_endings import ANSWER, NOTHING, QUESTION, Ending
 from llama_index.core.callbacks import (
     CallbackManager,
     CBEventType,
@@ -24,9 +24,9 @@ from pydantic import Field
 
 from llamaindex_mdstream import MDStreamLLM
 from mdstream_core import MDStreamError, errors
-from mdstream_core.emulator import REFUSALS, Emulator, Fault
-from mdstream_core.emulator.faults._frames import AWS_REFUSALS
-from mdstream_core.emulator.services.modelarts import MODELARTS_REFUSALS
+from mdstream_core.emulator import ERROR_RESPONSES, Emulator, Fault
+from mdstream_core.emulator.faults._frames import AWS_ERROR_RESPONSES
+from mdstream_core.emulator.services.modelarts import MODELARTS_ERROR_RESPONSES
 
 
 @pytest.fixture(scope="module")
@@ -163,9 +163,15 @@ def test_a_broken_stream_is_an_error_with_the_partial(
 
 
 REFUSED = {
-    **{f"deployment: {spelling}": (PLACES["deployment"], Fault("refuse", spelling)) for spelling in REFUSALS},
-    **{f"sagemaker: {spelling}": (PLACES["sagemaker"], Fault("refuse_aws", spelling)) for spelling in AWS_REFUSALS},
-    **{f"modelarts: {spelling}": (PLACES["modelarts"], Fault("refuse", spelling)) for spelling in MODELARTS_REFUSALS},
+    **{f"deployment: {spelling}": (PLACES["deployment"], Fault("refuse", spelling)) for spelling in ERROR_RESPONSES},
+    **{
+        f"sagemaker: {spelling}": (PLACES["sagemaker"], Fault("refuse_aws", spelling))
+        for spelling in AWS_ERROR_RESPONSES
+    },
+    **{
+        f"modelarts: {spelling}": (PLACES["modelarts"], Fault("refuse", spelling))
+        for spelling in MODELARTS_ERROR_RESPONSES
+    },
     **{f"{name}: its own": (place, place.standing) for name, place in PLACES.items()},
 }
 

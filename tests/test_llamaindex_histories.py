@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _llamaindex_clouds import ACCOUNTS, PLACES, Place
+from _llamaindex_platforms import ACCOUNTS, PLACES, Place
 from llama_index.core.base.llms import types
 from llama_index.core.base.llms.types import (
     AudioBlock,
@@ -25,7 +25,7 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from llamaindex_mdstream._translate import openai_messages
+from llamaindex_mdstream._messages import openai_messages
 from mdstream_core.emulator import Emulator
 
 TEXT = TextBlock(text="It is 20 degrees.")

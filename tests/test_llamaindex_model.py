@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from _endings import ANSWER, QUESTION
+from _stream_endings import ANSWER, QUESTION
 from llama_index.core import Settings
 from llama_index.core.async_utils import asyncio_run
 from llama_index.core.base.llms.base import BaseLLM
@@ -21,9 +21,9 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.loading import load_llm
 from pydantic import ValidationError
 
-from llamaindex_mdstream import MDStreamLLM, NotAsked, OCIDataScience
+from llamaindex_mdstream import MDStreamLLM, OCIDataScience, RequestNotSent
 from mdstream_core import Timeout, errors
-from mdstream_core.auth import Bearer, Unsigned
+from mdstream_core.auth import BearerSigner, UnsignedSigner
 from mdstream_core.emulator import Emulator, Fault
 from tests.test_llamaindex_failures import Told
 
@@ -79,7 +79,7 @@ def test_the_names_of_the_package_that_people_come_from() -> None:
     """
     llm = OCIDataScience(
         endpoint=f"{URL}/predict",
-        auth={"signer": Unsigned()},
+        auth={"signer": UnsignedSigner()},
         model="m",
         temperature=0.5,
         max_tokens=10,
@@ -137,7 +137,7 @@ def test_the_headers_of_a_call_are_shown_without_their_secrets(cloud: Emulator, 
     llm.chat(MESSAGES, headers={"X-Api-Key": SECRET, "x-tenant": "a"}, seed=1)
 
     assert (SECRET, "a") == (cloud.last.headers["x-api-key"], cloud.last.headers["x-tenant"])
-    shown = told.asked[0][EventPayload.ADDITIONAL_KWARGS]
+    shown = told.on_start[0][EventPayload.ADDITIONAL_KWARGS]
     assert ({"X-Api-Key": "…", "x-tenant": "…"}, 1) == (dict(shown["headers"]), shown["seed"])
     assert SECRET not in repr(shown)
 
@@ -185,11 +185,11 @@ def test_a_pickle_leaves_the_object_as_it_is(cloud: Emulator) -> None:
     What cannot be pickled is missing from the pickle only: clients, and signers that hold their key.
     """
     with httpx.Client() as client:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth=Bearer("k"), http_client=client)
+        llm = OCIDataScience(endpoint=cloud.endpoint, auth=BearerSigner("k"), http_client=client)
         other = pickle.loads(pickle.dumps(llm))
 
         assert (None, None) == (other.auth, other.http_client)
-        assert isinstance(llm.auth, Bearer)
+        assert isinstance(llm.auth, BearerSigner)
         assert llm.http_client is client
         assert copy.deepcopy(llm).http_client is client
 
@@ -305,7 +305,7 @@ def test_hooks_are_told(cloud: Emulator) -> None:
     cloud.script(Fault("refuse", "unavailable", retry_after="0"))
     list(OCIDataScience(endpoint=cloud.endpoint, auth_type="none", hooks=(moments.append,)).stream_chat(MESSAGES))
 
-    names = ["Asked", "Answered", "AskedAgain", "Asked", "Answered", "Started", "Ended"]
+    names = ["Asked", "ResponseStarted", "RetryScheduled", "Asked", "ResponseStarted", "FirstEvent", "Ended"]
     assert names == [type(moment).__name__ for moment in moments]
 
 
@@ -315,7 +315,7 @@ def test_an_unknown_way_to_sign_is_named(llm: OCIDataScience) -> None:
     """
     llm.auth_type = "carrier_pigeon"
 
-    with pytest.raises(NotAsked, match="resource_principal"):
+    with pytest.raises(RequestNotSent, match="resource_principal"):
         llm.chat(MESSAGES)
 
 

@@ -7,11 +7,11 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from _clouds import AWS
 from _corpus import QUESTIONS, passages
-from _endings import ANSWER, QUESTION, Ending
-from _llamaindex_clouds import ACCOUNTS, ALL, FEW, PLACES, STREAMS, Place, Read
-from _llamaindex_vectors import embedding_at, llm_at
+from _llamaindex_embeddings import embedding_at, llm_at
+from _llamaindex_platforms import ACCOUNTS, ALL, FEW, PLACES, STREAMS, Place, Read
+from _platforms import AWS
+from _stream_endings import ANSWER, QUESTION, Ending
 from llama_index.core import VectorStoreIndex
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.callbacks import (

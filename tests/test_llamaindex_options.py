@@ -120,7 +120,7 @@ def test_a_client_says_where_and_how_patiently(cloud: Emulator, kind: Any) -> No
 
     assert Timeout(connect=3, read=7) == kind(**asked).timeout
     assert 9 == kind(**asked, timeout=9).timeout
-    assert cloud.url in kind(**asked)._platform().base
+    assert cloud.url in kind(**asked)._build_platform().base_url
     assert "client" not in kind(**asked).to_dict()
 
 
@@ -145,12 +145,12 @@ def test_oracles_region_is_that_of_who_signs(tmp_path: Path, monkeypatch: pytest
     )
     asked: dict[str, Any] = {"model": "xai.grok-4", "compartment_id": COMPARTMENT}
 
-    assert "uk-london-1" in OCIGenAI(**asked, auth_file_location=str(file))._platform().base
-    assert "uk-london-1" in OCIGenAI(**asked, auth=oci.from_config(file=str(file)))._platform().base
+    assert "uk-london-1" in OCIGenAI(**asked, auth_file_location=str(file))._build_platform().base_url
+    assert "uk-london-1" in OCIGenAI(**asked, auth=oci.from_config(file=str(file)))._build_platform().base_url
     with pytest.raises(ValidationError, match="region is missing"):
         OCIGenAI(**asked)
     monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_REGION", "us-ashburn-1")
-    assert "us-ashburn-1" in OCIGenAI(**asked)._platform().base
+    assert "us-ashburn-1" in OCIGenAI(**asked)._build_platform().base_url
 
 
 def test_amazons_region(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,6 +161,6 @@ def test_amazons_region(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {"endpoint_name": "e", "aws_access_key_id": "A", "aws_secret_access_key": "S"}
     session = boto3.Session(aws_access_key_id="A", aws_secret_access_key="S", region_name="ca-central-1")
 
-    assert "eu-west-1" in SageMakerLLM(**asked)._connected()[0].base
-    assert "us-east-1" in SageMakerLLM(**asked, region_name="us-east-1")._connected()[0].base
-    assert "ca-central-1" in SageMakerLLM(endpoint_name="e", boto3_session=session)._connected()[0].base
+    assert "eu-west-1" in SageMakerLLM(**asked)._connect()[0].base_url
+    assert "us-east-1" in SageMakerLLM(**asked, region_name="us-east-1")._connect()[0].base_url
+    assert "ca-central-1" in SageMakerLLM(endpoint_name="e", boto3_session=session)._connect()[0].base_url

@@ -4,9 +4,9 @@ import pickle
 from typing import Any
 
 import pytest
-from _clouds import AWS, Place, cloud, emulator
-from _llamaindex_vectors import reranker_at
-from _vectors import RANKING
+from _embedding_platforms import RANKING
+from _llamaindex_embeddings import reranker_at
+from _platforms import AWS, Place, cloud, emulator
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from _endings import ANSWER, QUESTION
+from _stream_endings import ANSWER, QUESTION
 from llama_index.core.base.llms.types import LogProb, TextBlock, ThinkingBlock
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.instrumentation import get_dispatcher
@@ -16,10 +16,10 @@ from llama_index.core.llms import ChatMessage
 from llama_index.core.rate_limiter import BaseRateLimiter
 
 from llamaindex_mdstream import OCIDataScience, _callbacks
-from llamaindex_mdstream._answer import ChatAnswer, TextAnswer
+from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionResponseBuilder
 from mdstream_core import Finish, Logprobs, RefusalDelta, TextDelta
 from mdstream_core.emulator import Emulator, Fault
-from mdstream_core.emulator.brain import Answer
+from mdstream_core.emulator.model import ModelOutput
 from tests.test_llamaindex_failures import Listener
 
 MESSAGES = [ChatMessage(QUESTION)]
@@ -200,9 +200,9 @@ def test_chunk_events_are_made_only_for_listeners() -> None:
     """
     handler, root = Listener(), get_dispatcher()
 
-    assert not _callbacks.heard()
+    assert not _callbacks.has_listeners()
     root.event_handlers.append(handler)
-    assert _callbacks.heard()
+    assert _callbacks.has_listeners()
     root.event_handlers.remove(handler)
 
 
@@ -290,7 +290,7 @@ def test_characters_that_are_line_ends_elsewhere_stay_in_the_text() -> None:
     U+2028 and U+0085 are text.
     """
     text = "one\u2028two\u0085three 🦙"
-    with Emulator(brain=lambda request: text) as cloud:
+    with Emulator(model=lambda request: text) as cloud:
         cloud.script(Fault("bytewise"))
         llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
 
@@ -323,34 +323,34 @@ def test_refusals_and_log_probabilities_are_not_lost() -> None:
     """
     A refusal stands beside the empty text; log probabilities come with the last response.
     """
-    answer, text = ChatAnswer(), TextAnswer()
+    answer, text = ChatResponseBuilder(), CompletionResponseBuilder()
     entry = {"token": "Par", "logprob": -0.5, "bytes": None, "top_logprobs": [{"token": "Lon", "logprob": -1.0}]}
     for event in (RefusalDelta("No."), Logprobs([entry, {"token": "is", "logprob": -0.1}]), Finish("stop")):
-        answer.take(event)
-        text.take(event)
-    last = answer.last()
+        answer.add_event(event)
+        text.add_event(event)
+    last = answer.final_response()
 
     assert "No." == last.message.additional_kwargs["refusal"]
     assert [[LogProb(token="Lon", logprob=-1.0)], [LogProb(token="is", logprob=-0.1)]] == last.logprobs
-    assert last.logprobs == text.last().logprobs
+    assert last.logprobs == text.final_response().logprobs
 
 
 def test_other_answers_to_the_same_question_are_not_mixed_in() -> None:
     """
     Where several answers were asked for, the first is shown.
     """
-    answer = ChatAnswer()
-    deltas = [answer.take(TextDelta(text, choice)) for text, choice in (("Par", 0), ("Lon", 1), ("is", 0))]
+    answer = ChatResponseBuilder()
+    deltas = [answer.add_event(TextDelta(text, choice)) for text, choice in (("Par", 0), ("Lon", 1), ("is", 0))]
 
     assert ["Par", None, "is"] == [delta and delta.delta for delta in deltas]
-    assert "Paris" == answer.last().message.content
+    assert "Paris" == answer.final_response().message.content
 
 
 def test_an_answer_without_words_is_whole_all_the_same() -> None:
     """
     A model may say nothing; that is not an error.
     """
-    with Emulator(brain=lambda request: Answer()) as cloud:
+    with Emulator(model=lambda request: ModelOutput()) as cloud:
         llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
 
         assert ["stop"] == [response.additional_kwargs["finish_reason"] for response in llm.stream_chat(MESSAGES)]

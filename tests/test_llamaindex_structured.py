@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from _endings import QUESTION
+from _stream_endings import QUESTION
 from llama_index.core.llms import ChatMessage
 from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from llamaindex_mdstream import OCIDataScience
 from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
-from mdstream_core.emulator.brain import Answer, ToolCall
+from mdstream_core.emulator.model import ModelOutput, ToolCall
 
 MESSAGES = [ChatMessage(QUESTION)]
 
@@ -29,11 +29,11 @@ PROMPT = PromptTemplate("Tell me of the river {name}.")
 RIVER = {"name": "Nile", "length": 6650}
 
 
-def _river(request: dict[str, Any]) -> Answer | str:
+def _river(request: dict[str, Any]) -> ModelOutput | str:
     """Fills the tool or the schema that is asked for."""
     text = json.dumps(RIVER)
     if request.get("tools"):
-        return Answer.of(
+        return ModelOutput.from_text(
             "", "", [ToolCall("call_1", "River", tuple(text[at : at + 4] for at in range(0, len(text), 4)))]
         )
     return text
@@ -47,7 +47,7 @@ def test_structured_predictions(fields: dict[str, Any]) -> None:
     """
     By a tool that must be called, by schema, or from the text; sync and async, whole and (where core can) streamed.
     """
-    with Emulator(brain=_river) as cloud:
+    with Emulator(model=_river) as cloud:
         llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **fields)
         options = {"seed": 1}
         whole = llm.structured_predict(River, PROMPT, llm_kwargs=options, name="Nile")
@@ -66,7 +66,7 @@ def test_structured_predictions_streamed(fields: dict[str, Any]) -> None:
     """
     The object fills while it comes; the server is told that it must answer so.
     """
-    with Emulator(brain=_river) as cloud:
+    with Emulator(model=_river) as cloud:
         llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **fields)
         rivers = list(llm.stream_structured_predict(River, PROMPT, name="Nile"))
         sent = cloud.last.json
@@ -81,7 +81,7 @@ def test_a_structured_stream_that_breaks_is_an_error() -> None:
     """
     A half-filled object is never the last word.
     """
-    with Emulator(brain=_river) as cloud:
+    with Emulator(model=_river) as cloud:
         llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0)
         cloud.script(Fault("trailer", after=5), Fault("trailer"))
 

@@ -18,7 +18,7 @@ from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
 from llama_index.core.schema import TextNode
 from llama_index.core.types import PydanticProgramMode
 
-from llamaindex_mdstream import NotAsked, OCIDataScience, StructuredOutputError
+from llamaindex_mdstream import OCIDataScience, RequestNotSent, StructuredOutputError
 from mdstream_core import MDStreamError, errors
 
 WHOLE = Place(city="São Paulo", country="BR")
@@ -193,7 +193,7 @@ def test_a_way_that_this_model_has_not_is_no_empty_answer(options: dict[str, Any
     """
     with answering(Scripted(TEXT)) as server:
         for name in ("structured_predict", "astructured_predict", "stream_structured_predict", "astream_chat"):
-            with pytest.raises(NotAsked):
+            with pytest.raises(RequestNotSent):
                 ASK[name](llm_at(server, **options))
         assert [] == server.requests
 

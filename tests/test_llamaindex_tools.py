@@ -13,10 +13,10 @@ from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import FunctionTool
 
 from llamaindex_mdstream import OCIDataScience
-from llamaindex_mdstream._tools import selections, tool_choice
+from llamaindex_mdstream._tools import read_tool_selections, tool_choice
 from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
-from mdstream_core.emulator.brain import Answer, ToolCall
+from mdstream_core.emulator.model import ModelOutput, ToolCall
 
 
 def add(a: int, b: int) -> int:
@@ -152,7 +152,7 @@ def test_two_calls_in_one_delta(cloud: Emulator, llm: OCIDataScience) -> None:
     cloud.script(_stream(TWO))
     last = _read(llm, allow_parallel_tool_calls=True)[-1]
 
-    assert [("one", {"a": 1}), ("two", {"b": 2})] == [(c.tool_name, c.tool_kwargs) for c in selections(last)]
+    assert [("one", {"a": 1}), ("two", {"b": 2})] == [(c.tool_name, c.tool_kwargs) for c in read_tool_selections(last)]
 
 
 def test_one_call_where_only_one_is_allowed(cloud: Emulator, llm: OCIDataScience) -> None:
@@ -162,7 +162,7 @@ def test_one_call_where_only_one_is_allowed(cloud: Emulator, llm: OCIDataScience
     cloud.script(_stream(TWO), _stream(TWO))
     responses = [*_read(llm), *asyncio.run(_aread(llm))]
 
-    assert {"one"} == {call.tool_name for response in responses for call in selections(response)}
+    assert {"one"} == {call.tool_name for response in responses for call in read_tool_selections(response)}
     assert "two" not in str(responses)
 
 
@@ -231,7 +231,7 @@ def test_reading_along_shows_what_there_is(cloud: Emulator, llm: OCIDataScience)
     rest = [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces[1:]]
     cloud.script(_stream({"tool_calls": [_call(0, "say", pieces[0])]}, *rest))
 
-    shown = [selections(response)[0].tool_kwargs["text"] for response in _read(llm)]
+    shown = [read_tool_selections(response)[0].tool_kwargs["text"] for response in _read(llm)]
 
     assert ["one", "one two", "one two three", "one two three", "one two three"] == shown
 
@@ -247,9 +247,9 @@ def test_nested_arguments_are_not_shared_between_chunks(cloud: Emulator, llm: OC
         )
     )
     responses = _read(llm)
-    selections(responses[0])[0].tool_kwargs["all"].append("x")
+    read_tool_selections(responses[0])[0].tool_kwargs["all"].append("x")
 
-    assert [[1, 2]] * 3 == [selections(response)[0].tool_kwargs["all"] for response in responses]
+    assert [[1, 2]] * 3 == [read_tool_selections(response)[0].tool_kwargs["all"] for response in responses]
 
 
 def test_a_response_from_elsewhere_is_read_strictly() -> None:
@@ -260,7 +260,7 @@ def test_a_response_from_elsewhere_is_read_strictly() -> None:
     old = ChatMessage(role="assistant", content="", additional_kwargs={"tool_calls": [wire]})
 
     with pytest.raises(errors.IncompleteToolCall):
-        selections(ChatResponse(message=old))
+        read_tool_selections(ChatResponse(message=old))
 
 
 def test_long_arguments_cost_no_more_a_piece_than_short_ones() -> None:
@@ -269,10 +269,10 @@ def test_long_arguments_cost_no_more_a_piece_than_short_ones() -> None:
     """
     pieces = ['{"text": "', *["word "] * 40_000, '"}']
 
-    def brain(request: dict[str, Any]) -> Answer:
-        return Answer.of("", "", [ToolCall("call_1", "save", tuple(pieces))])
+    def brain(request: dict[str, Any]) -> ModelOutput:
+        return ModelOutput.from_text("", "", [ToolCall("call_1", "save", tuple(pieces))])
 
-    with Emulator(brain=brain, events_per_chunk=500) as cloud:
+    with Emulator(model=brain, events_per_chunk=500) as cloud:
         llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_tokens=None)
         shown: list[ToolSelection] = []
         started = time.thread_time()

@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from _endings import Ending
-from _llamaindex_clouds import ACCOUNTS, FEW, PLACES, Place
+from _llamaindex_platforms import ACCOUNTS, FEW, PLACES, Place
+from _stream_endings import Ending
 from llama_index.core.agent.workflow import AgentOutput, AgentWorkflow, FunctionAgent, ReActAgent, ToolCallResult
 from workflows.events import WorkflowFailedEvent
 
-from llamaindex_mdstream import MDStreamLLM, NotAsked
+from llamaindex_mdstream import MDStreamLLM, RequestNotSent
 from mdstream_core import MDStreamError, errors
 from mdstream_core.emulator import Emulator, Fault
-from mdstream_core.emulator.brain import Answer, ToolCall
+from mdstream_core.emulator.model import ModelOutput, ToolCall
 
 QUESTION = "What is 2 + 3?"
 ACTION = 'Thought: I need a tool.\nAction: add\nAction Input: {"a": 2, "b": 3}\n'
@@ -24,7 +24,7 @@ everywhere = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 few = pytest.mark.parametrize(("place", "ending"), FEW.values(), ids=FEW)
 
 
-def team(request: dict[str, Any]) -> Answer | str:
+def team(request: dict[str, Any]) -> ModelOutput | str:
     """A receptionist who hands over, an adder who adds, and somebody who is told of no tools and reasons in words."""
     messages = request["messages"]
     offered = {tool["function"]["name"] for tool in request.get("tools") or ()}
@@ -38,15 +38,15 @@ def team(request: dict[str, Any]) -> Answer | str:
     return _calling("handoff", to_agent="adder", reason="it is a sum")
 
 
-def _calling(name: str, **arguments: Any) -> Answer:
+def _calling(name: str, **arguments: Any) -> ModelOutput:
     pieces = json.dumps(arguments).partition(":")
-    return Answer.of("", "", [ToolCall(f"call_{name}", name, pieces)])
+    return ModelOutput.from_text("", "", [ToolCall(f"call_{name}", name, pieces)])
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(brain=team, **ACCOUNTS) as cloud:
+    with Emulator(model=team, **ACCOUNTS) as cloud:
         yield cloud
 
 
@@ -192,7 +192,7 @@ async def test_a_failed_workflow_can_be_saved_and_read_again(
 def _all(kind: type[MDStreamError]) -> Iterator[type[MDStreamError]]:
     yield kind
     for other in kind.__subclasses__():
-        if other.__module__ in {errors.__name__, NotAsked.__module__}:
+        if other.__module__ in {errors.__name__, RequestNotSent.__module__}:
             yield from _all(other)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from _auth_oci import KEY, PEM
-from _moves import BOTO3, COMPARTMENT, MOVES, SERVICE, Move
+from _migration_examples import BOTO3, COMPARTMENT, MOVES, SERVICE, Move
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from langchain_core.documents import Document

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from _auth_oci import PEM
-from _clouds import PLACES
 from _langchain import QUESTION, get_weather
+from _platforms import PLACES
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic import ValidationError
@@ -194,10 +194,10 @@ def test_objects_of_the_sdk_are_written_as_json(cloud: Emulator) -> None:
 
     assert {"isIncludeUsage": False} == cloud.last.json["chatRequest"]["streamOptions"]
     schema = models.ResponseJsonSchema(name="A", schema={"type": "object"}, is_strict=True)
-    from mdstream_core.dialects._oci_asking import plain  # noqa: PLC0415
+    from mdstream_core.dialects._oci_requests import to_json  # noqa: PLC0415
 
     assert {"type": "JSON_SCHEMA", "jsonSchema": {"name": "A", "schema": {"type": "object"}, "isStrict": True}} == (
-        plain(models.JsonSchemaResponseFormat(json_schema=schema))
+        to_json(models.JsonSchemaResponseFormat(json_schema=schema))
     )
 
 
@@ -224,7 +224,7 @@ def test_runtimes(model: str, options: dict[str, Any], runtime: str) -> None:
     """`generateText` has two: Cohere's for Cohere, the other one for all others."""
     llm = OCIGenAI(model_id=model, **CHICAGO, **options)
 
-    assert f"oci-generate-text-{runtime.lower()}" == llm._speaks(model)
+    assert f"oci-generate-text-{runtime.lower()}" == llm._default_dialect(model)
 
 
 @pytest.mark.parametrize("option", ["is_stream", "streaming"])
@@ -407,15 +407,15 @@ def test_ads_environment(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """`OCI_IAM_TYPE` and `OCI_CONFIG_LOCATION`, as oracle-ads reads them; what a field says goes first."""
     monkeypatch.setenv("OCI_CONFIG_LOCATION", str(machine / "there"))
 
-    assert "uk-london-1" == oci.signer().region  # type: ignore[union-attr]
+    assert "uk-london-1" == oci.resolve_signer().region  # type: ignore[union-attr]
     monkeypatch.setenv("OCI_IAM_TYPE", "resource_principal")
     with pytest.raises(ValueError, match="OCI_RESOURCE_PRINCIPAL_VERSION is not set"):
-        oci.signer({})
-    assert oci.signer(auth_type="api_key")
-    assert oci.signer(auth_profile="DEFAULT")
+        oci.resolve_signer({})
+    assert oci.resolve_signer(auth_type="api_key")
+    assert oci.resolve_signer(auth_profile="DEFAULT")
     monkeypatch.setenv("OCI_IAM_TYPE", "magic")
     with pytest.raises(ValueError, match="auth_type 'magic' is unknown"):
-        oci.signer()
+        oci.resolve_signer()
 
 
 def test_the_region_of_who_signs(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,13 +424,13 @@ def test_the_region_of_who_signs(machine: Path, monkeypatch: pytest.MonkeyPatch)
     file = str(machine / "there")
     config = {"config": {"region": "eu-frankfurt-1"}, "signer": None}
 
-    assert "uk-london-1" in ChatOCIGenAI(**here, auth_file_location=file).service.platform.base
-    assert "uk-london-1" in ChatOCIGenAI(**here, auth=oci.from_config(file=file)).service.platform.base
-    assert "eu-frankfurt-1" == oci.region(config)
+    assert "uk-london-1" in ChatOCIGenAI(**here, auth_file_location=file).service.platform.base_url
+    assert "uk-london-1" in ChatOCIGenAI(**here, auth=oci.from_config(file=file)).service.platform.base_url
+    assert "eu-frankfurt-1" == oci.resolve_region(config)
     with pytest.raises(ValidationError, match="region is missing"):
         ChatOCIGenAI(**here)
     monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_REGION", "us-ashburn-1")
-    assert "us-ashburn-1" == oci.region()
+    assert "us-ashburn-1" == oci.resolve_region()
 
 
 def test_amazons_region(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -439,9 +439,9 @@ def test_amazons_region(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     chat = ChatSagemakerEndpoint(endpoint_name="e", region_name="", credentials_profile_name="")
 
-    assert "eu-west-1" in chat.service.platform.base
+    assert "eu-west-1" in chat.service.platform.base_url
     assert "http://127.0.0.1:1/endpoints/e" == (
-        ChatSagemakerEndpoint(endpoint_name="e", base_url="http://127.0.0.1:1").service.platform.base
+        ChatSagemakerEndpoint(endpoint_name="e", base_url="http://127.0.0.1:1").service.platform.base_url
     )
 
 

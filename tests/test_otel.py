@@ -10,9 +10,9 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from _asking import WHOLE, Turning, call, refusal
-from _endings import ENDINGS, NOTHING
+from _client_requests import WHOLE, CountingSigner, call, refusal
 from _raw_server import answer, serving
+from _stream_endings import ENDINGS, NOTHING
 from _telemetry import Backend
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -23,7 +23,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from mdstream_core import Call, Client, OCIModelDeployment, OpenAIChat, Retry, Service, dialect, errors
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.http import Request
-from mdstream_core.otel import instrument, telemetry, uninstrument
+from mdstream_core.otel import create_telemetry, instrument, uninstrument
 
 ASKED = "Name three rivers."
 ANSWER = "The Nile, the Amazon and the Danube."
@@ -116,7 +116,7 @@ def test_a_refusal_that_passes_is_an_event(cloud: Emulator) -> None:
     """Asked again is the same span: when, why, and the refused attempt's own request id."""
     backend = Backend()
     cloud.script(Fault("refuse", "lb_bandwidth"), None)
-    reply = ask(cloud, backend, retry=Retry(2, base=0.01))
+    reply = ask(cloud, backend, retry=Retry(2, base_delay=0.01))
 
     assert ANSWER == reply.text
     (event,) = backend.only.events
@@ -172,7 +172,7 @@ def test_an_answer_that_is_gone_on_with_is_one_span(cloud: Emulator) -> None:
     cloud.script(Fault("cut", after=4), None)
     reply = ask(cloud, backend, resume=1)
 
-    assert (ANSWER, 1) == (reply.text, len(reply.resumed))
+    assert (ANSWER, 1) == (reply.text, len(reply.resumptions))
     assert ["mdstream.resume"] == [event.name for event in backend.only.events]
     assert (1, 1) == (backend.seen["mdstream.resumed"], backend.seen["http.request.resend_count"])
     assert StatusCode.UNSET == backend.only.status.status_code
@@ -199,7 +199,7 @@ def test_a_reader_who_goes_is_no_error(cloud: Emulator) -> None:
 def test_somebody_elses_error_is_named_without_its_words() -> None:
     """What a signer raises may say anything."""
 
-    class Foreign(Turning):
+    class Foreign(CountingSigner):
         def sign(self, request: Request) -> Request:
             raise LookupError("key sesame-open is not there")
 
@@ -245,7 +245,7 @@ def test_measurements_are_taken_of_calls_that_are_not_sampled(cloud: Emulator) -
 def test_measurements_can_be_had_alone(cloud: Emulator) -> None:
     """For a backend that has a span of the model call from somebody else."""
     backend = Backend()
-    backend.hook = telemetry(trace.NoOpTracerProvider(), backend.meters)
+    backend.hook = create_telemetry(trace.NoOpTracerProvider(), backend.meters)
     ask(cloud, backend)
 
     assert ([], [1]) == (backend.ours, [point.count for point in backend.points(DURATION)])
@@ -374,7 +374,11 @@ def test_batches_of_inputs_are_spans_under_the_callers(cloud: Emulator) -> None:
     service = Service(OCIModelDeployment(cloud.endpoint), hooks=(backend.hook,))
     with backend.tracers.get_tracer("test").start_as_current_span("indexing") as above:
         service.gather(
-            dialect("openai-embeddings"), {"model": "m"}, [f"text {n}" for n in range(35)], batch_size=10, at_once=4
+            dialect("openai-embeddings"),
+            {"model": "m"},
+            [f"text {n}" for n in range(35)],
+            batch_size=10,
+            max_concurrency=4,
         )
     service.close()
 
@@ -459,7 +463,7 @@ def test_odd_values_break_no_call(cloud: Emulator) -> None:
 
 def test_importing_the_core_does_not_import_opentelemetry() -> None:
     """Nor do the framework packages; without an SDK the hook costs nothing and breaks nothing."""
-    code = "import sys, mdstream_core, mdstream_core.tracing; print([name for name in sys.modules if 'opentelemetry' in name])"
+    code = "import sys, mdstream_core, mdstream_core.hooks; print([name for name in sys.modules if 'opentelemetry' in name])"
     assert (
         "[]" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     )
@@ -467,6 +471,6 @@ def test_importing_the_core_does_not_import_opentelemetry() -> None:
 
 def test_without_an_sdk_nothing_happens(cloud: Emulator) -> None:
     """The global providers do nothing until an application sets them."""
-    service = Service(OCIModelDeployment(cloud.endpoint), hooks=(telemetry(),))
+    service = Service(OCIModelDeployment(cloud.endpoint), hooks=(create_telemetry(),))
     assert ANSWER == service.client.complete(service.call(OpenAIChat(), QUESTION)).text
     service.close()

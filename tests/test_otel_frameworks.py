@@ -7,13 +7,13 @@ from contextvars import copy_context
 from typing import Any
 
 import pytest
-from _clouds import AWS, PLACES, Place, cloud, emulator
-from _endings import ANSWER, QUESTION
 from _langchain import SECRET
-from _llamaindex_clouds import ACCOUNTS
-from _llamaindex_clouds import PLACES as LLAMAINDEX
-from _llamaindex_clouds import Place as LlamaPlace
-from _llamaindex_vectors import embedding_at
+from _llamaindex_embeddings import embedding_at
+from _llamaindex_platforms import ACCOUNTS
+from _llamaindex_platforms import PLACES as LLAMAINDEX
+from _llamaindex_platforms import Place as LlamaPlace
+from _platforms import AWS, PLACES, Place, cloud, emulator
+from _stream_endings import ANSWER, QUESTION
 from _telemetry import Backend
 from langchain_core.callbacks import BaseCallbackHandler
 from llama_index.core.llms import ChatMessage
@@ -24,7 +24,7 @@ from llamaindex_mdstream import OCIDataScience
 from mdstream_core import MDStreamError
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.otel import instrument, uninstrument
-from tests.test_langchain_clouds import chat_at
+from tests.test_langchain_platforms import chat_at
 
 __all__ = ["cloud", "emulator"]  # fixtures
 

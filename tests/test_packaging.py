@@ -64,7 +64,7 @@ else:
             "import mdstream_core.otel",
             "MissingExtra opentelemetry-api is not installed: pip install 'mdstream-llm[otel]'",
         ),
-        ("opentelemetry", "import mdstream_core, mdstream_core.tracing", "imported"),
+        ("opentelemetry", "import mdstream_core, mdstream_core.hooks", "imported"),
         ("llama_index", "import langchain_mdstream", "imported"),
         ("langchain_core", "import llamaindex_mdstream", "imported"),
         ("cryptography", "import langchain_mdstream, llamaindex_mdstream", "imported"),

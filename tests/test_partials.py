@@ -6,14 +6,14 @@ import random
 from typing import Any
 
 import pytest
-from _framework_ways import PLACE, WAYS, Way
+from _framework_methods import PLACE, WAYS, Way
 from _fuzz_inputs import bent
 from _fuzz_targets import bent_events, check_translation
 from _raw_server import answer, serving
 from _samples import read
 
 from langchain_mdstream import ChatOCIModelDeployment
-from mdstream_core import MDStreamError, Reply
+from mdstream_core import MDStreamError, ModelResponse
 from mdstream_core.errors import MalformedStream, StreamTimeout
 from mdstream_core.events import Finish, TextDelta, ToolCallDelta, Usage
 
@@ -55,7 +55,7 @@ def test_a_failure_while_sound_comes_keeps_error_and_sound(pieces: list[Any], ex
 
     assert isinstance(error, StreamTimeout)
     assert error.partial is not None
-    assert (error.partial.text, error.partial.first.extras["audio"]) == ("Hi", expected)
+    assert (error.partial.text, error.partial.first.provider_data["audio"]) == ("Hi", expected)
     assert pickle.loads(pickle.dumps(error)).partial == error.partial
     check_translation(error.partial, error)
 
@@ -68,7 +68,7 @@ def test_sound_behind_the_finish_reason_is_not_lost() -> None:
     outcome = read(body + sse({"audio": {"data": RIFF}}) + b"data: [DONE]\n\n")
 
     assert outcome.error is None
-    assert outcome.reply.first.extras["audio"] == {"data": RIFF}
+    assert outcome.reply.first.provider_data["audio"] == {"data": RIFF}
 
 
 DELTAS: dict[str, dict[str, Any]] = {
@@ -125,9 +125,9 @@ def test_events_with_wrong_types_add_up(seed: int) -> None:
     """
     chance = random.Random(seed)
     for _ in range(10):
-        reply = Reply.of(bent_events(chance, chance.randint(1, 12)))
+        reply = ModelResponse.from_events(bent_events(chance, chance.randint(1, 12)))
         pickle.dumps(reply)
-        json.dumps(reply.as_dict()["text"])
+        json.dumps(reply.to_dict()["text"])
         [getattr(reply, name) for name in ("text", "reasoning", "refusal", "tool_calls", "finish_reason")]
         check_translation(reply, MalformedStream("x"))
 
@@ -140,14 +140,14 @@ def test_what_is_no_text_is_kept_as_json() -> None:
         *(TextDelta("Hi "), TextDelta({"text": "x"}), TextDelta(None)),
         *(ToolCallDelta(0, 5, ["f"], {"a": 1}), Usage("3", -1, 10**400, "x"), Finish({"type": "stop"})),
     ]
-    reply = Reply.of(events)
+    reply = ModelResponse.from_events(events)
 
     assert reply.text == 'Hi {"text":"x"}'
     assert [(call.id, call.name, call.arguments) for call in reply.tool_calls] == [("5", '["f"]', '{"a":1}')]
     assert reply.usage == Usage(3, 0, 0)
     assert reply.finish_reason == '{"type":"stop"}'
-    assert Reply.of([TextDelta("Hi", [])]).text == "Hi"
-    assert Reply(choices=()).text == Reply(choices=()).as_dict()["text"] == ""
+    assert ModelResponse.from_events([TextDelta("Hi", [])]).text == "Hi"
+    assert ModelResponse(choices=()).text == ModelResponse(choices=()).to_dict()["text"] == ""
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from mdstream_core import OpenAIChat, Reply, Retry, Service, Timeout
-from mdstream_core.auth.huawei import LARGEST, signer
+from mdstream_core import ModelResponse, OpenAIChat, Retry, Service, Timeout
+from mdstream_core.auth.huawei import MAX_REQUEST_BYTES, resolve_signer
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.services.modelarts import HuaweiAccount
 from mdstream_core.errors import (
     AuthenticationError,
     ConnectionFailed,
-    ContentRefused,
+    ContentFiltered,
     ContextOverflow,
     InvalidRequest,
     MalformedStream,
@@ -28,11 +28,11 @@ from mdstream_core.errors import (
     StreamInterrupted,
     StreamStalled,
 )
-from mdstream_core.http import Head
+from mdstream_core.http import ResponseHead
 from mdstream_core.platforms import ModelArts, Platform
-from mdstream_core.platforms._modelarts_codes import CODES
+from mdstream_core.platforms._modelarts_errors import CODES
 from mdstream_core.wire.jsonlines import LabelledDocumentDecoder, LabelledStreamDecoder
-from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
+from mdstream_core.wire.websocket_messages import CONTENT_TYPE, MessageDecoder
 
 ID = "8e1bb6be-1111-2222-3333-abcdefabcdef"
 PUBLIC = f"https://infer-modelarts-cn-southwest-2.modelarts-infer.com/v1/infers/{ID}"
@@ -81,7 +81,7 @@ def test_whatever_address_is_known_leads_to_the_route(endpoint: str, route: str 
     """
     The container's path is appended once, and a version is not said twice.
     """
-    assert url == ModelArts(endpoint, route).request(CHAT, b"{}", stream=True, headers={}).url
+    assert url == ModelArts(endpoint, route).build_request(CHAT, b"{}", stream=True, headers={}).url
 
 
 WRONG: dict[str, tuple[str, str]] = {
@@ -111,7 +111,7 @@ def test_a_question_is_a_post() -> None:
     With the wish for a stream, and the caller's headers over ours.
     """
     platform: Platform = ModelArts(PUBLIC)
-    request = platform.request(CHAT, b"{}", stream=True, headers={"X-Span-Id": "s", "User-Agent": "mine"})
+    request = platform.build_request(CHAT, b"{}", stream=True, headers={"X-Span-Id": "s", "User-Agent": "mine"})
 
     assert ("POST", b"{}") == (request.method, request.content)
     assert {
@@ -121,14 +121,14 @@ def test_a_question_is_a_post() -> None:
         "x-span-id": "s",
         "user-agent": "mine",
     }.items() <= request.headers.items()
-    assert "application/json" == platform.request(CHAT, b"{}", stream=False, headers={}).headers["accept"]
+    assert "application/json" == platform.build_request(CHAT, b"{}", stream=False, headers={}).headers["accept"]
 
 
 def test_a_websocket_is_asked_with_a_get() -> None:
     """
     So that what is signed is the handshake, which has no body.
     """
-    request = ModelArts("wss://h").request(CHAT, b"{}", stream=True, headers={})
+    request = ModelArts("wss://h").build_request(CHAT, b"{}", stream=True, headers={})
 
     assert ("GET", b"{}") == (request.method, request.content)
     assert {"accept", "user-agent"} == set(request.headers)
@@ -146,7 +146,7 @@ def test_the_content_type_says_how_the_answer_is_framed(content_type: str, kind:
     """
     Events, a document, or the messages of a WebSocket.
     """
-    assert kind is type(ModelArts(PUBLIC).frames(Head(200, {"content-type": content_type})))
+    assert kind is type(ModelArts(PUBLIC).create_frame_decoder(ResponseHead(200, {"content-type": content_type})))
 
 
 def test_a_page_is_no_answer() -> None:
@@ -154,7 +154,7 @@ def test_a_page_is_no_answer() -> None:
     A console's login page, for example.
     """
     with pytest.raises(MalformedStream, match="text/html"):
-        ModelArts(PUBLIC).frames(Head(200, {"content-type": "text/html"}))
+        ModelArts(PUBLIC).create_frame_decoder(ResponseHead(200, {"content-type": "text/html"}))
 
 
 def envelope(code: str, message: str = "m") -> dict[str, object]:
@@ -169,10 +169,10 @@ REFUSALS: dict[str, tuple[int, object, type[ServiceError], str | None, str]] = {
     "a quota that is used up": (401, envelope("ModelArts.4207"), PermissionDenied, "ModelArts.4207", "free quota"),
     "a breaker": (500, envelope("ModelArts.4302"), ServerError, "ModelArts.4302", "protects itself"),
     "no backend": (404, envelope("ModelArts.4503"), ServerError, "ModelArts.4503", "new attempt"),
-    "no API key": (400, envelope("ModelArts.4905"), AuthenticationError, "ModelArts.4905", "Bearer"),
-    "no Bearer": (400, envelope("ModelArts.81002"), AuthenticationError, "ModelArts.81002", "Bearer"),
+    "no API key": (400, envelope("ModelArts.4905"), AuthenticationError, "ModelArts.4905", "BearerSigner"),
+    "no Bearer": (400, envelope("ModelArts.81002"), AuthenticationError, "ModelArts.81002", "BearerSigner"),
     "an allow-list": (401, envelope("ModelArts.81015"), PermissionDenied, "ModelArts.81015", "allow-list"),
-    "content risk": (403, envelope("ModelArts.81011"), ContentRefused, "ModelArts.81011", "other words"),
+    "content risk": (403, envelope("ModelArts.81011"), ContentFiltered, "ModelArts.81011", "other words"),
     "requests a minute": (429, envelope("ModelArts.81101"), RateLimited, "ModelArts.81101", "requests of this minute"),
     "a token that is wrong": (401, envelope("APIG.0301"), AuthenticationError, "APIG.0301", "scope must be a project"),
     "an app that is wrong": (401, envelope("APIG.0303"), AuthenticationError, "APIG.0303", "App-auth address"),
@@ -187,7 +187,7 @@ REFUSALS: dict[str, tuple[int, object, type[ServiceError], str | None, str]] = {
     "MaaS as OpenAI": (
         403,
         {"error": {"code": "ModelArts.81011", "message": "May contain sensitive", "type": "x"}},
-        ContentRefused,
+        ContentFiltered,
         "ModelArts.81011",
         "May contain sensitive",
     ),
@@ -227,7 +227,7 @@ def test_a_refusal_is_an_error_of_the_tree(
     With the gateway's code, the status as it was, and what to do.
     """
     raw = body if isinstance(body, str) else json.dumps(body)
-    error = ModelArts(PUBLIC).refused(Head(status, {"retry-after": "3"}), raw.encode())
+    error = ModelArts(PUBLIC).parse_error(ResponseHead(status, {"retry-after": "3"}), raw.encode())
 
     assert (kind, code, status, 3.0) == (type(error), error.code, error.status, error.retry_after)
     with pytest.raises(kind, match=words):
@@ -257,9 +257,9 @@ def test_the_request_id_is_huaweis() -> None:
     """
     platform = ModelArts(PUBLIC)
 
-    assert "r-1" == platform.request_id(Head(200, {"x-request-id": "r-1"}))
-    assert platform.request_id(Head(200)) is None
-    assert platform.ended((("streamfailure", "x"),)) is None
+    assert "r-1" == platform.request_id(ResponseHead(200, {"x-request-id": "r-1"}))
+    assert platform.request_id(ResponseHead(200)) is None
+    assert platform.check_trailers((("streamfailure", "x"),)) is None
 
 
 # The whole way: a service of our own against the emulator
@@ -280,20 +280,20 @@ def cloud() -> Iterator[Emulator]:
 
 def service(cloud: Emulator, way: str, auth: Any = None, **options: Any) -> Service:
     endpoint = getattr(cloud.modelarts, way)
-    auth = signer(api_key="KEY") if auth is None else auth
+    auth = resolve_signer(api_key="KEY") if auth is None else auth
     options = {"retry": Retry(0), "timeout": Timeout(read=5, total=10), "trust_env": False, **options}
     return Service(ModelArts(endpoint), auth=auth, **options)
 
 
-def sync(made: Service, *, stream: bool = True) -> Reply:
+def sync(made: Service, *, stream: bool = True) -> ModelResponse:
     try:
         return made.client.complete(made.call(OpenAIChat(), QUESTION, stream=stream))
     finally:
         made.close()
 
 
-def asyn(made: Service, *, stream: bool = True) -> Reply:
-    async def main() -> Reply:
+def asyn(made: Service, *, stream: bool = True) -> ModelResponse:
+    async def main() -> ModelResponse:
         try:
             return await made.async_client.complete(made.call(OpenAIChat(), QUESTION, stream=stream))
         finally:
@@ -321,7 +321,7 @@ def test_every_credential_opens_both_doors(cloud: Emulator, ask: Any, way: str, 
     """
     Signatures and tokens are verified, on a POST and on a handshake.
     """
-    auth = signer(**fields, iam_endpoint=cloud.modelarts.iam)
+    auth = resolve_signer(**fields, iam_endpoint=cloud.modelarts.iam)
 
     assert ANSWER == ask(service(cloud, way, auth)).text
 
@@ -344,7 +344,7 @@ def test_a_token_that_was_revoked_is_fetched_again(cloud: Emulator, ask: Any, wa
     """
     A 401 refreshes once, and the answer comes.
     """
-    auth = signer(**AUTHS["password"], iam_endpoint=cloud.modelarts.iam)
+    auth = resolve_signer(**AUTHS["password"], iam_endpoint=cloud.modelarts.iam)
     ask(service(cloud, way, auth))
     cloud.modelarts.expire_tokens()
 
@@ -373,7 +373,7 @@ def test_a_wrong_credential_is_said(
     In the gateway's words; over a WebSocket it is the handshake that is refused.
     """
     with pytest.raises(kind) as caught:
-        ask(service(cloud, way, signer(**fields, iam_endpoint=cloud.modelarts.iam)))
+        ask(service(cloud, way, resolve_signer(**fields, iam_endpoint=cloud.modelarts.iam)))
 
     assert (code, 401 if code != "ModelArts.4905" else 400) == (caught.value.code, caught.value.status)
     assert "n0t-this" not in f"{caught.value!r} {caught.value.response.json() if code else ''}"
@@ -397,7 +397,7 @@ ENDINGS: dict[str, tuple[Fault, type[MDStreamError], str, str | None]] = {
     "no answer": (Fault("drop"), ConnectionFailed, "", None),
     "no backend": (Fault("refuse", "modelarts_backend"), ServerError, "", "ModelArts.4503"),
     "throttled": (Fault("refuse", "apig_throttled"), RateLimited, "", "APIG.0308"),
-    "content risk": (Fault("refuse", "maas_risk"), ContentRefused, "", RISK),
+    "content risk": (Fault("refuse", "maas_risk"), ContentFiltered, "", RISK),
 }
 
 
@@ -442,7 +442,7 @@ def test_a_refusal_that_may_pass_is_asked_again(cloud: Emulator, ask: Any, way: 
     """
     cloud.script(Fault("refuse", "modelarts_backend"))
 
-    assert ANSWER == ask(service(cloud, way, retry=Retry(1, base=0.001))).text
+    assert ANSWER == ask(service(cloud, way, retry=Retry(1, base_delay=0.001))).text
 
 
 @both
@@ -452,8 +452,8 @@ def test_a_body_over_12_mb_is_not_sent_with_a_signature(cloud: Emulator, ask: An
     It is told before anything leaves the house.
     """
     before = len(cloud.requests)
-    made = service(cloud, "endpoint", signer(**fields))
-    long = {**QUESTION, "messages": [{"role": "user", "content": "x" * LARGEST}]}
+    made = service(cloud, "endpoint", resolve_signer(**fields))
+    long = {**QUESTION, "messages": [{"role": "user", "content": "x" * MAX_REQUEST_BYTES}]}
     with pytest.raises(InvalidRequest, match="12582912 at most") as caught:
         made.client.complete(made.call(OpenAIChat(), long))
 

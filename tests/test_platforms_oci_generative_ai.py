@@ -21,7 +21,7 @@ from mdstream_core.errors import (
     ServiceError,
     StreamInterrupted,
 )
-from mdstream_core.http import Head
+from mdstream_core.http import ResponseHead
 from mdstream_core.platforms import OCIGenerativeAI, Platform
 
 CHICAGO = "https://inference.generativeai.us-chicago-1.oci.oraclecloud.com"
@@ -56,7 +56,7 @@ def test_the_host_is_found(options: dict[str, Any], base: str) -> None:
     """
     From a region and a realm, or from what people copy along with an endpoint.
     """
-    assert base == OCIGenerativeAI(**{"compartment_id": COMPARTMENT, "model": "m", **options}).base
+    assert base == OCIGenerativeAI(**{"compartment_id": COMPARTMENT, "model": "m", **options}).base_url
 
 
 def test_hosts_are_those_of_oracles_sdk() -> None:
@@ -71,7 +71,8 @@ def test_hosts_are_those_of_oracles_sdk() -> None:
         for region in realms
     }
     ours = {
-        region: OCIGenerativeAI(f"ocid1.compartment.{realm}..a", "m", region).base for region, realm in realms.items()
+        region: OCIGenerativeAI(f"ocid1.compartment.{realm}..a", "m", region).base_url
+        for region, realm in realms.items()
     }
 
     assert theirs == ours
@@ -111,7 +112,7 @@ def test_it_is_a_platform_and_a_value() -> None:
     assert platform == OCIGenerativeAI(COMPARTMENT, "xai.grok-4", region="us-chicago-1")
     assert platform == pickle.loads(pickle.dumps(platform))
     with pytest.raises(AttributeError):
-        platform.base = "x"  # type: ignore[attr-defined]
+        platform.base_url = "x"  # type: ignore[attr-defined]
 
 
 GROK = {"servingType": "ON_DEMAND", "modelId": "xai.grok-4"}
@@ -143,7 +144,7 @@ def test_a_request_is_put_into_its_envelope(route: str, body: dict[str, Any], wa
     """
     before = json.dumps(body)
 
-    assert wanted == PLATFORM.envelope(route, body)
+    assert wanted == PLATFORM.wrap_payload(route, body)
     assert before == json.dumps(body)
 
 
@@ -152,19 +153,19 @@ def test_an_envelope_without_an_address_is_refused() -> None:
     The missing field is named; OpenAI's requests need no compartment where an API key stands for one.
     """
     with pytest.raises(ValueError, match="compartment_id is missing"):
-        OCIGenerativeAI(None, "m", region="ord").envelope("/actions/chat", {})
+        OCIGenerativeAI(None, "m", region="ord").wrap_payload("/actions/chat", {})
     with pytest.raises(ValueError, match="model is missing"):
-        OCIGenerativeAI(COMPARTMENT, region="ord").envelope("/actions/chat", {})
+        OCIGenerativeAI(COMPARTMENT, region="ord").wrap_payload("/actions/chat", {})
     with pytest.raises(ValueError, match="route '/generate'"):
-        PLATFORM.envelope("/generate", {})
-    assert {"model": "m"} == OCIGenerativeAI(None, "m", region="ord").envelope("/v1/chat/completions", {})
+        PLATFORM.wrap_payload("/generate", {})
+    assert {"model": "m"} == OCIGenerativeAI(None, "m", region="ord").wrap_payload("/v1/chat/completions", {})
 
 
 def test_a_native_request() -> None:
     """
     A POST to the operation; zstd is not offered, for it cannot be read as a stream.
     """
-    request = PLATFORM.request("/actions/chat", b"{}", stream=True, headers={"X-Mine": "1"})
+    request = PLATFORM.build_request("/actions/chat", b"{}", stream=True, headers={"X-Mine": "1"})
 
     assert ("POST", f"{CHICAGO}/20231130/actions/chat", b"{}") == (request.method, request.url, request.content)
     assert {
@@ -176,7 +177,9 @@ def test_a_native_request() -> None:
     }.items() <= request.headers.items()
     assert "compartmentid" not in request.headers
     assert len(request.headers["opc-request-id"]) == 32
-    assert "application/json" == PLATFORM.request("/actions/chat", b"", stream=False, headers={}).headers["accept"]
+    assert (
+        "application/json" == PLATFORM.build_request("/actions/chat", b"", stream=False, headers={}).headers["accept"]
+    )
 
 
 @pytest.mark.parametrize("base", ["/openai/v1", "/20231130/actions/v1"])
@@ -185,8 +188,8 @@ def test_an_openai_request(base: str) -> None:
     To either base, the compartment under both names of the header.
     """
     platform = OCIGenerativeAI(COMPARTMENT, "m", region="ord", openai_base=base)
-    request = platform.request("/v1/chat/completions", b"{}", stream=True, headers={})
-    without = OCIGenerativeAI(None, "m", region="ord", openai_base=base).request(
+    request = platform.build_request("/v1/chat/completions", b"{}", stream=True, headers={})
+    without = OCIGenerativeAI(None, "m", region="ord", openai_base=base).build_request(
         "/v1/models", b"", stream=False, headers={}
     )
 
@@ -227,7 +230,7 @@ def test_a_refusal_says_what_to_do(
     The class by status, the service's own word and sentence, and a cure.
     """
     content = body if isinstance(body, str) else json.dumps(body)
-    error = PLATFORM.refused(Head(status, {"retry-after": "3"}), content.encode())
+    error = PLATFORM.parse_error(ResponseHead(status, {"retry-after": "3"}), content.encode())
 
     assert (kind, code, status, 3.0) == (type(error), code, error.status, error.retry_after)
     assert word in str(error)
@@ -240,13 +243,13 @@ def test_a_page_is_no_answer() -> None:
     And says so; the request id is the service's.
     """
     with pytest.raises(MalformedStream, match="text/html"):
-        PLATFORM.frames(Head(200, {"content-type": "text/html"}))
-    assert "r" == PLATFORM.request_id(Head(200, {"opc-request-id": "r"}))
+        PLATFORM.create_frame_decoder(ResponseHead(200, {"content-type": "text/html"}))
+    assert "r" == PLATFORM.request_id(ResponseHead(200, {"opc-request-id": "r"}))
 
 
 def exchange(name: str) -> Any:
-    asked = Call(PLATFORM, dialect(name), question(name), retry=Retry(0)).attempt()
-    asked.begin(Head(200, {"content-type": "text/event-stream"}))
+    asked = Call(PLATFORM, dialect(name), question(name), retry=Retry(0)).create_attempt()
+    asked.start(ResponseHead(200, {"content-type": "text/event-stream"}))
     return asked
 
 
@@ -256,15 +259,15 @@ def test_reading_stops_at_the_finish_event() -> None:
     """
     cohere = exchange("oci-cohere")
     cohere.feed(sse({"apiFormat": "COHERE", "text": "Hi"}))
-    assert not cohere.enough
+    assert not cohere.should_stop_reading
     cohere.feed(sse({"apiFormat": "COHERE", "text": "Hi", "finishReason": "COMPLETE"}))
-    assert cohere.enough
+    assert cohere.should_stop_reading
 
     generic = exchange("oci-generic")
     generic.feed(sse({"index": 0, "message": {"content": [{"type": "TEXT", "text": "Hi"}]}}, {"finishReason": "stop"}))
-    assert not generic.enough
+    assert not generic.should_stop_reading
     generic.feed(sse({"usage": {"promptTokens": 1}}))
-    assert generic.enough
+    assert generic.should_stop_reading
 
 
 def test_nothing_behind_the_end_is_read() -> None:
@@ -285,7 +288,7 @@ def test_openais_dialect_is_asked_there_too() -> None:
     The call's request is OpenAI's own.
     """
     platform = OCIGenerativeAI(COMPARTMENT, "openai.gpt-5", region="ord")
-    asked = Call(platform, OpenAIChat(), question("openai-chat")).attempt()
+    asked = Call(platform, OpenAIChat(), question("openai-chat")).create_attempt()
 
     assert f"{CHICAGO}/openai/v1/chat/completions" == asked.request.url
     assert "openai.gpt-5" == json.loads(asked.request.content)["model"]

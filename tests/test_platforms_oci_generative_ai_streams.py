@@ -12,7 +12,7 @@ from _oci_generative_ai import WEATHER, sse
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mdstream_core import Retry, Service, Timeout
-from mdstream_core.auth import Bearer
+from mdstream_core.auth import BearerSigner
 from mdstream_core.auth.oci import from_config
 from mdstream_core.dialects import dialect, oci_dialect_name
 from mdstream_core.emulator import Emulator, Fault
@@ -29,12 +29,12 @@ from mdstream_core.errors import (
     StreamInterrupted,
     StreamStalled,
 )
-from mdstream_core.events import Event, Reply
+from mdstream_core.events import Event, ModelResponse
 from mdstream_core.platforms import OCIGenerativeAI
 
 #: Every way in which a family streams: model, dialect.
 CHATS = {
-    "Llama": ("meta.llama-3.3-70b-instruct", "oci-generic"),
+    "LlamaParser": ("meta.llama-3.3-70b-instruct", "oci-generic"),
     "Grok": ("xai.grok-4", "oci-generic"),
     "GPT": ("openai.gpt-5", "oci-generic"),
     "Gemini": ("google.gemini-2.5-pro", "oci-generic"),
@@ -67,7 +67,7 @@ def cloud(shared: Emulator) -> Emulator:
 class Hasty(OCIGenerativeAI):
     """Does not wait long for the usage."""
 
-    drain: ClassVar[float] = 0.3
+    drain_timeout: ClassVar[float] = 0.3
 
 
 def asking(cloud: Emulator, model: str, name: str, text: Any, *, auth: Any = None, stream: bool = True, **more: Any) -> tuple[Any, Any]:  # fmt: skip
@@ -119,7 +119,7 @@ def test_every_format_is_spoken(cloud: Emulator, ask: Ask, model: str, name: str
     """
     Streamed and whole the same text, finish reason and usage come out.
     """
-    reply = Reply.of(ask(cloud, model, name, "What is the capital of France?", stream=stream))
+    reply = ModelResponse.from_events(ask(cloud, model, name, "What is the capital of France?", stream=stream))
 
     assert (CAPITAL, "stop") == (reply.text, reply.finish_reason)
     assert "text" in name or (reply.usage and reply.usage.output == 7)
@@ -133,17 +133,18 @@ def test_tools_are_called_and_answered(cloud: Emulator, ask: Ask, model: str, na
     Two calls at once in each family's way; their results go back and are used.
     """
     talk: list[dict[str, Any]] = [{"role": "user", "content": "What is the weather in Paris and London?"}]
-    reply = Reply.of(ask(cloud, model, name, talk, tools=[WEATHER], stream=stream))
+    reply = ModelResponse.from_events(ask(cloud, model, name, talk, tools=[WEATHER], stream=stream))
 
-    assert ["Paris", "London"] == [call.parsed()["city"] for call in reply.tool_calls]
+    assert ["Paris", "London"] == [call.parse_arguments()["city"] for call in reply.tool_calls]
     assert ("tool_calls", 2) == (reply.finish_reason, len({call.id for call in reply.tool_calls}))
 
     functions = [{"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in reply.tool_calls]  # fmt: skip
     results = [
-        {"role": "tool", "tool_call_id": c.id, "content": f"sunny in {c.parsed()['city']}"} for c in reply.tool_calls
+        {"role": "tool", "tool_call_id": c.id, "content": f"sunny in {c.parse_arguments()['city']}"}
+        for c in reply.tool_calls
     ]
     talk += [{"role": "assistant", "content": "", "tool_calls": functions}, *results]
-    reply = Reply.of(ask(cloud, model, name, talk, tools=[WEATHER], stream=stream))
+    reply = ModelResponse.from_events(ask(cloud, model, name, talk, tools=[WEATHER], stream=stream))
 
     assert ("The tool says: sunny in Paris; sunny in London", "stop") == (reply.text, reply.finish_reason)
 
@@ -155,7 +156,9 @@ def test_reasoning_comes_before_the_answer(cloud: Emulator, ask: Ask, name: str)
     And is told apart from it.
     """
     model = "xai.grok-4" if name == "oci-generic" else "cohere.command-a-reasoning"
-    reply = Reply.of(ask(cloud, model, name, "What is the capital of France?", reasoning_effort="high"))
+    reply = ModelResponse.from_events(
+        ask(cloud, model, name, "What is the capital of France?", reasoning_effort="high")
+    )
 
     assert (CAPITAL, True) == (reply.text, reply.reasoning.startswith("The user says"))
 
@@ -169,7 +172,7 @@ def test_an_answer_follows_a_schema(cloud: Emulator, ask: Ask, model: str, name:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     wanted = {"type": "json_schema", "json_schema": {"name": "A", "schema": schema}}
 
-    assert {"city": "Paris"} == json.loads(Reply.of(ask(cloud, model, name, "Which city? city: Paris", response_format=wanted)).text)  # fmt: skip
+    assert {"city": "Paris"} == json.loads(ModelResponse.from_events(ask(cloud, model, name, "Which city? city: Paris", response_format=wanted)).text)  # fmt: skip
 
 
 @both
@@ -177,7 +180,9 @@ def test_the_limit_cuts_an_answer(cloud: Emulator, ask: Ask) -> None:
     """
     `length` is told; a call that it cut is an error.
     """
-    reply = Reply.of(ask(cloud, "openai.gpt-5", "oci-generic", "What is the capital of France?", max_tokens=2))
+    reply = ModelResponse.from_events(
+        ask(cloud, "openai.gpt-5", "oci-generic", "What is the capital of France?", max_tokens=2)
+    )
 
     assert ("The capital", "length") == (reply.text, reply.finish_reason)
     with pytest.raises(IncompleteToolCall):
@@ -200,10 +205,10 @@ def test_every_ending_is_an_end(ask: Ask, model: str, name: str, ending: str) ->
     The body ends, `[DONE]` comes, or the connection stays open, which the client then closes.
     """
     with Emulator(generative_ai_ending=ending) as cloud:
-        reply = Reply.of(ask(cloud, model, name, "What is the capital of France?"))
+        reply = ModelResponse.from_events(ask(cloud, model, name, "What is the capital of France?"))
 
         assert (CAPITAL, "stop", True) == (reply.text, reply.finish_reason, reply.usage is not None)
-        assert ending != "hang" or cloud.last.closed.wait(5)
+        assert ending != "hang" or cloud.last.client_closed.wait(5)
 
 
 @both
@@ -213,7 +218,7 @@ def test_usage_that_never_comes_is_no_failure(cloud: Emulator, ask: Ask, fault: 
     The finish event was seen: after a short while the answer is whole without its usage.
     """
     cloud.script(Fault(fault, after=8))
-    reply = Reply.of(ask(cloud, "xai.grok-4", "oci-generic", "What is the capital of France?"))
+    reply = ModelResponse.from_events(ask(cloud, "xai.grok-4", "oci-generic", "What is the capital of France?"))
 
     assert (CAPITAL, "stop", None) == (reply.text, reply.finish_reason, reply.usage)
 
@@ -225,7 +230,7 @@ def test_usage_in_a_read_of_its_own_is_waited_for(ask: Ask, model: str, name: st
     A finish reason is not the last word where the tokens are counted behind it.
     """
     with Emulator(delay=0.005) as slow:
-        reply = Reply.of(ask(slow, model, name, "Hello"))
+        reply = ModelResponse.from_events(ask(slow, model, name, "Hello"))
 
     assert (True, "stop") == (reply.usage is not None, reply.finish_reason)
 
@@ -266,7 +271,7 @@ def test_a_broken_stream_is_an_error_with_its_partial(
         ask(cloud, *FORMATS[format], "What is the capital of France?")
 
     error: Any = caught.value
-    assert (error.partial or Reply()).text == Reply.of(error.events).text
+    assert (error.partial or ModelResponse()).text == ModelResponse.from_events(error.events).text
     assert error.request_id
 
 
@@ -307,7 +312,10 @@ def test_a_compressed_stream_is_read(cloud: Emulator, ask: Ask, encoding: str) -
     """
     cloud.script(Fault("encoded", encoding))
 
-    assert Reply.of(ask(cloud, "xai.grok-4", "oci-generic", "What is the capital of France?")).text == CAPITAL
+    assert (
+        ModelResponse.from_events(ask(cloud, "xai.grok-4", "oci-generic", "What is the capital of France?")).text
+        == CAPITAL
+    )
     assert cloud.last.headers["accept-encoding"] == "gzip, deflate"
 
 
@@ -317,7 +325,9 @@ def test_a_refused_temperature_is_left_out_with_a_warning(cloud: Emulator, ask: 
     GPT-5 takes none; the refusal is a text inside of a text, and the question is asked again without it.
     """
     with pytest.warns(RuntimeWarning, match="temperature=0.2"):
-        reply = Reply.of(ask(cloud, "openai.gpt-5", "oci-generic", "What is the capital of France?", temperature=0.2))
+        reply = ModelResponse.from_events(
+            ask(cloud, "openai.gpt-5", "oci-generic", "What is the capital of France?", temperature=0.2)
+        )
 
     assert (CAPITAL, 2) == (reply.text, len(cloud.requests))
     assert "temperature" not in cloud.last.json["chatRequest"]
@@ -367,10 +377,10 @@ def test_requests_are_signed(ask: Ask, stream: bool) -> None:
     public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     signer = from_config(config={**config, "key_content": PEM})
     with Emulator(verify_signatures={KEY_ID: public}, api_keys=["sk-good"]) as guarded:
-        for auth in (signer, Bearer("sk-good")):
+        for auth in (signer, BearerSigner("sk-good")):
             for name in ("oci-generic", "openai-chat"):
                 asked = ask(guarded, "xai.grok-4", name, "What is the capital of France?", auth=auth, stream=stream)
-                assert CAPITAL == Reply.of(asked).text
+                assert CAPITAL == ModelResponse.from_events(asked).text
         with pytest.raises(AuthenticationError):
             ask(guarded, "xai.grok-4", "oci-generic", "Hi", stream=stream)
 
@@ -384,4 +394,4 @@ def test_leaving_closes_the_connection(cloud: Emulator) -> None:
     with closing(service), closing(service.client.stream(call)) as events:
         next(events)
 
-    assert cloud.last.closed.wait(5)
+    assert cloud.last.client_closed.wait(5)

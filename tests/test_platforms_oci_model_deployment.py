@@ -19,8 +19,8 @@ from mdstream_core.errors import (
     ServerError,
     ServiceError,
 )
-from mdstream_core.http import Head
-from mdstream_core.platforms.oci_model_deployment import LARGEST
+from mdstream_core.http import ResponseHead
+from mdstream_core.platforms.oci_model_deployment import MAX_REQUEST_BYTES
 
 OCID = "ocid1.datasciencemodeldeployment.oc1.iad.amaaaaaaexample"
 
@@ -126,7 +126,7 @@ def test_whatever_is_known_of_a_deployment_leads_to_its_doors(
     Any form of the endpoint gives both URLs; the route goes into the header or the path, never both.
     """
     platform = OCIModelDeployment(endpoint, **options)
-    asked = [platform.request(CHAT, b"{}", stream=wanted, headers={}) for wanted in (True, False)]
+    asked = [platform.build_request(CHAT, b"{}", stream=wanted, headers={}) for wanted in (True, False)]
 
     assert [stream, whole] == [request.url for request in asked]
     assert [route, route] == [request.headers.get("route") for request in asked]
@@ -166,13 +166,13 @@ def test_a_request_says_what_oci_needs() -> None:
     """
     Length always, trailers wanted, no zstd, an id of our own; the user's headers win.
     """
-    request = PLATFORM.request(CHAT, b"{}", stream=True, headers={"Opc-Request-Id": "MINE", "x-extra": "1"})
+    request = PLATFORM.build_request(CHAT, b"{}", stream=True, headers={"Opc-Request-Id": "MINE", "x-extra": "1"})
 
     assert ("POST", "2", "trailers") == (request.method, request.headers["content-length"], request.headers["te"])
     assert "zstd" not in request.headers["accept-encoding"]
     assert "text/event-stream" in request.headers["accept"]
     assert ("MINE", "1") == (request.headers["opc-request-id"], request.headers["x-extra"])
-    own = PLATFORM.request(CHAT, b"{}", stream=False, headers={})
+    own = PLATFORM.build_request(CHAT, b"{}", stream=False, headers={})
     assert 32 == len(own.headers["opc-request-id"])
     assert "application/json" == own.headers["accept"]
 
@@ -181,9 +181,9 @@ def test_a_body_that_is_too_large_is_not_sent() -> None:
     """
     10 MB is OCI's limit: one byte more is refused here, with what to do.
     """
-    assert PLATFORM.request(CHAT, b"x" * LARGEST, stream=True, headers={}).content
+    assert PLATFORM.build_request(CHAT, b"x" * MAX_REQUEST_BYTES, stream=True, headers={}).content
     with pytest.raises(InvalidRequest, match="fewer or smaller images") as caught:
-        PLATFORM.request(CHAT, b"x" * (LARGEST + 1), stream=True, headers={})
+        PLATFORM.build_request(CHAT, b"x" * (MAX_REQUEST_BYTES + 1), stream=True, headers={})
 
     assert (413, "PayloadTooLarge", False) == (caught.value.status, caught.value.code, caught.value.retryable)
 
@@ -225,7 +225,7 @@ def test_every_refusal_is_typed_and_says_what_to_do(
     """
     Class, code and the service's own words, and what to do about it.
     """
-    error = read(body, Head(status, {"opc-request-id": "req-7"})).error
+    error = read(body, ResponseHead(status, {"opc-request-id": "req-7"})).error
 
     assert kind is type(error)
     assert (code, status, again, "req-7") == (error.code, error.status, error.retryable, error.request_id)
@@ -255,9 +255,9 @@ def test_retry_after_is_a_number_or_a_date(wish: str, seconds: float | None) -> 
     """
     A date is measured by the answer's own clock, so that ours may be wrong.
     """
-    head = Head(429, {"retry-after": wish, "date": "Fri, 20 Nov 2026 15:29:30 GMT"})
+    head = ResponseHead(429, {"retry-after": wish, "date": "Fri, 20 Nov 2026 15:29:30 GMT"})
 
-    assert seconds == PLATFORM.refused(head, b"").retry_after
+    assert seconds == PLATFORM.parse_error(head, b"").retry_after
 
 
 PLATFORMS = [
@@ -275,8 +275,8 @@ def test_a_date_without_the_answers_clock_is_measured_by_ours(platform: Platform
     A proxy may leave `Date` out, or write one that nobody can read.
     """
     wish = formatdate(time.time() + 30, usegmt=True)
-    head = Head(429, {"retry-after": wish, **({"date": date} if date else {})})
-    said = platform.refused(head, b"").retry_after
+    head = ResponseHead(429, {"retry-after": wish, **({"date": date} if date else {})})
+    said = platform.parse_error(head, b"").retry_after
 
     assert said is not None
     assert 20 < said <= 30
@@ -287,8 +287,12 @@ def test_milliseconds_are_more_exact_than_seconds(platform: Platform) -> None:
     """
     Azure and OpenAI send both.
     """
-    assert 1.5 == platform.refused(Head(429, {"retry-after-ms": "1500", "retry-after": "2"}), b"").retry_after
-    assert 2.0 == platform.refused(Head(503, {"retry-after-ms": "soon", "retry-after": "2"}), b"").retry_after
+    assert (
+        1.5 == platform.parse_error(ResponseHead(429, {"retry-after-ms": "1500", "retry-after": "2"}), b"").retry_after
+    )
+    assert (
+        2.0 == platform.parse_error(ResponseHead(503, {"retry-after-ms": "soon", "retry-after": "2"}), b"").retry_after
+    )
 
 
 FRAMED = ["text/event-stream", "text/event-stream; charset=utf-8", "TEXT/EVENT-STREAM", "text/plain", "application/octet-stream", "application/json", "text/event-stream, text/event-stream", "application/x-anything", "", ";"]  # fmt: skip
@@ -299,15 +303,15 @@ def test_events_are_read_under_every_label_they_come_with(label: str) -> None:
     """
     OCI's own clients disagree on the content type; all are accepted.
     """
-    assert "Hi" == read(ANSWER, Head(200, {"content-type": label})).reply.text
-    assert "Hi" == read(ANSWER, Head(200)).reply.text
+    assert "Hi" == read(ANSWER, ResponseHead(200, {"content-type": label})).reply.text
+    assert "Hi" == read(ANSWER, ResponseHead(200)).reply.text
 
 
 def test_a_page_is_no_answer() -> None:
     """
     A login page with status 200 is refused with its content type.
     """
-    error = read(b"<html>", Head(200, {"content-type": "text/html"})).error
+    error = read(b"<html>", ResponseHead(200, {"content-type": "text/html"})).error
 
     assert isinstance(error, MalformedStream)
     assert "text/html" in str(error)
@@ -331,4 +335,4 @@ def test_a_deployment_is_a_platform() -> None:
 
     assert platform == OCIModelDeployment(PLATFORM.endpoint)
     assert hash(platform)
-    assert platform.tells_at_the_end
+    assert platform.reports_failure_after_body

@@ -7,8 +7,8 @@ from mdstream_core.errors import (
     StreamFailure,
     StreamTimeout,
 )
-from mdstream_core.http import Head
-from mdstream_core.platforms.oci_model_deployment import OCIModelDeployment, stream_failure
+from mdstream_core.http import ResponseHead
+from mdstream_core.platforms.oci_model_deployment import OCIModelDeployment, parse_stream_failure
 
 FACTS = {
     "service": ("RequestTimeout", 408, "ServiceTimeout"),
@@ -48,7 +48,7 @@ def test_a_stream_failure_is_read_in_every_spelling(spelling: str, fact: str) ->
     """
     code, status, reason = FACTS[fact]
     value = spelling.format(code, status, reason)
-    error = stream_failure(value)
+    error = parse_stream_failure(value)
 
     assert (reason, status, value) == (error.code, error.status, error.raw)
     assert (StreamTimeout if status == 408 else StreamFailure) is type(error)
@@ -79,7 +79,7 @@ def test_a_stream_failure_that_cannot_be_read_is_a_failure(value: str) -> None:
     """
     Whatever stands in the trailer, the stream failed; the raw text is kept and the message stays short.
     """
-    error = stream_failure(value)
+    error = parse_stream_failure(value)
 
     assert PARTIAL[value] == (error.code, error.status)
     assert value == error.raw
@@ -142,9 +142,9 @@ def test_a_failure_among_the_headers_is_a_failure(value: str) -> None:
     """
     A proxy that reads the whole answer first may merge the trailers into the headers.
     """
-    head = Head(200, {"content-type": "text/event-stream", "streamfailure": value})
+    head = ResponseHead(200, {"content-type": "text/event-stream", "streamfailure": value})
     with pytest.raises(StreamFailure, match="OCI ended the stream"):
-        OCIModelDeployment("https://h/ocid").frames(head)
+        OCIModelDeployment("https://h/ocid").create_frame_decoder(head)
 
 
 def test_a_trailer_tells_more_than_a_cut() -> None:

@@ -9,7 +9,7 @@ import pytest
 from _sagemaker import exception, part, stream_head
 from _samples import pieces
 
-from mdstream_core import Call, Platform, Reply, Retry
+from mdstream_core import Call, ModelResponse, Platform, Retry
 from mdstream_core.attempt import Attempt
 from mdstream_core.dialects import Auto
 from mdstream_core.errors import (
@@ -29,9 +29,9 @@ from mdstream_core.errors import (
     StreamTimeout,
 )
 from mdstream_core.events import Event
-from mdstream_core.http import Head
+from mdstream_core.http import ResponseHead
 from mdstream_core.platforms import SageMaker
-from mdstream_core.platforms.sagemaker import LARGEST
+from mdstream_core.platforms.sagemaker import MAX_REQUEST_BYTES
 from mdstream_core.wire.eventstream import encode
 
 BASE = "https://runtime.sagemaker.us-east-1.amazonaws.com"
@@ -45,7 +45,7 @@ def test_it_is_a_platform() -> None:
     platform: Platform = MODEL
 
     assert platform == pickle.loads(pickle.dumps(platform))
-    assert ("sagemaker", True) == (platform.name, platform.tells_at_the_end)
+    assert ("sagemaker", True) == (platform.name, platform.reports_failure_after_body)
 
 
 #: name: (options, base)
@@ -66,7 +66,7 @@ def test_where_it_asks(options: dict[str, Any], base: str) -> None:
     The two doors of an endpoint; the dialect's route leads nowhere here.
     """
     platform = SageMaker("my-ep", **options)
-    urls = [platform.request("/v1/x", b"", stream=stream, headers={}).url for stream in (True, False)]
+    urls = [platform.build_request("/v1/x", b"", stream=stream, headers={}).url for stream in (True, False)]
 
     assert [f"{base}/endpoints/my-ep/invocations-response-stream", f"{base}/endpoints/my-ep/invocations"] == urls
 
@@ -81,7 +81,7 @@ def test_the_hosts_are_those_of_botocores_rules() -> None:
 
     assert len(regions) > 30
     for region in [*regions[::8], "cn-north-1", "us-gov-east-1", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1", "eusc-de-east-1"]:  # fmt: skip
-        assert connect(region_name=region).endpoint_url == SageMaker("x", region).base.removesuffix("/endpoints/x")
+        assert connect(region_name=region).endpoint_url == SageMaker("x", region).base_url.removesuffix("/endpoints/x")
 
 
 #: name: (options, some words)
@@ -143,7 +143,7 @@ def test_every_parameter_is_its_header(stream: bool, accept: str) -> None:
     The names of botocore's model; what the container shall answer with has another name on a stream.
     """
     platform = SageMaker("my-ep", "us-east-1", accept="application/jsonlines", **EVERY)
-    request = platform.request("", b"{}", stream=stream, headers={})
+    request = platform.build_request("", b"{}", stream=stream, headers={})
     more = {accept: "application/jsonlines", "content-type": "application/json", "user-agent": request.headers["user-agent"]}  # fmt: skip
 
     assert {**HEADERS, **more} == request.headers
@@ -163,20 +163,20 @@ def test_what_is_not_streamed() -> None:
         platform = SageMaker("my-ep", "us-east-1", **{name: value})
         header = f"x-amzn-sagemaker-{name.replace('_', '-')}"
 
-        assert value == platform.request("", b"", stream=False, headers={}).headers[header]
+        assert value == platform.build_request("", b"", stream=False, headers={}).headers[header]
         with pytest.raises(InvalidRequest, match="stream"):
-            platform.request("", b"", stream=True, headers={})
+            platform.build_request("", b"", stream=True, headers={})
         with pytest.raises(InvalidRequest, match="stream"):
-            MODEL.request("", b"", stream=True, headers={header.title(): value})
+            MODEL.build_request("", b"", stream=True, headers={header.title(): value})
 
 
 def test_a_body_over_the_limit_is_told_before_it_is_sent() -> None:
     """
     Its size and the limit.
     """
-    MODEL.request("", b"x" * LARGEST, stream=True, headers={})
+    MODEL.build_request("", b"x" * MAX_REQUEST_BYTES, stream=True, headers={})
     with pytest.raises(InvalidRequest, match="6291457 bytes; SageMaker takes 6291456") as told:
-        MODEL.request("", b"x" * (LARGEST + 1), stream=True, headers={})
+        MODEL.build_request("", b"x" * (MAX_REQUEST_BYTES + 1), stream=True, headers={})
 
     assert ("PayloadTooLarge", 413) == (told.value.code, told.value.status)
 
@@ -187,11 +187,11 @@ def test_headers_of_a_call() -> None:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        headers = MODEL.request("", b"", stream=True, headers={"X-Amzn-SageMaker-Session-Id": "s-2"}).headers
+        headers = MODEL.build_request("", b"", stream=True, headers={"X-Amzn-SageMaker-Session-Id": "s-2"}).headers
     with pytest.warns(RuntimeWarning, match="SageMaker strips the header x-mine, .*custom_attributes"):
-        stripped = MODEL.request("", b"", stream=True, headers={"X-Mine": "1"}).headers
+        stripped = MODEL.build_request("", b"", stream=True, headers={"X-Mine": "1"}).headers
     with pytest.raises(InvalidRequest, match="custom_attributes has 2000 characters"):
-        MODEL.request("", b"", stream=True, headers={"x-amzn-sagemaker-custom-attributes": "x" * 2000})
+        MODEL.build_request("", b"", stream=True, headers={"x-amzn-sagemaker-custom-attributes": "x" * 2000})
 
     assert "s-2" == headers["x-amzn-sagemaker-session-id"]
     assert "x-mine" not in stripped
@@ -201,23 +201,23 @@ def test_headers_of_a_call() -> None:
 
 
 def exchange() -> Attempt:
-    return Call(MODEL, Auto(), {"messages": [{"role": "user", "content": "Hi"}]}, retry=Retry(0)).attempt()
+    return Call(MODEL, Auto(), {"messages": [{"role": "user", "content": "Hi"}]}, retry=Retry(0)).create_attempt()
 
 
-def read(body: list[bytes], head: Head) -> tuple[Reply, MDStreamError | None]:
+def read(body: list[bytes], head: ResponseHead) -> tuple[ModelResponse, MDStreamError | None]:
     asked = exchange()
     events: list[Event] = []
     try:
-        asked.begin(head)
+        asked.start(head)
         for data in body:
             events += asked.feed(data)
-            if asked.enough:
+            if asked.should_stop_reading:
                 break
-        events += asked.rest()
-        events += asked.end()
+        events += asked.flush()
+        events += asked.finish()
     except MDStreamError as error:
-        return Reply.of(events), asked.explain(error)
-    return Reply.of(events), None
+        return ModelResponse.from_events(events), asked.enrich_error(error)
+    return ModelResponse.from_events(events), None
 
 
 def chunk(text: str, finish: str = "null") -> str:
@@ -273,7 +273,7 @@ def test_without_an_event_stream_the_body_is_read_alike(written: str, body: str)
     """
     `invocations` hands the container's answer out as it is.
     """
-    reply, error = read(pieces(body.encode(), 5), Head(200, {"content-type": written}))
+    reply, error = read(pieces(body.encode(), 5), ResponseHead(200, {"content-type": written}))
 
     assert (SAID, "stop", None) == (reply.text, reply.finish_reason, error)
 
@@ -284,7 +284,7 @@ def test_events_come_as_soon_as_their_frame_is_whole() -> None:
     """
     for written, line in {"text/event-stream": "data: {}\n\n", "application/jsonlines": "{}\n"}.items():
         asked = exchange()
-        asked.begin(stream_head(written))
+        asked.start(stream_head(written))
         heard = [len(asked.feed(part(line.replace("{}", one).encode()))) > 0 for one in CHUNKS]
 
         assert [True] * len(CHUNKS) == heard
@@ -360,13 +360,15 @@ def test_what_an_exception_said_is_kept_as_it_stood() -> None:
     assert TIME.decode() == error.raw
 
 
-@pytest.mark.parametrize("head", [stream_head("text/html; charset=utf-8"), Head(200, {"content-type": "text/html"})])
-def test_a_page_is_no_answer(head: Head) -> None:
+@pytest.mark.parametrize(
+    "head", [stream_head("text/html; charset=utf-8"), ResponseHead(200, {"content-type": "text/html"})]
+)
+def test_a_page_is_no_answer(head: ResponseHead) -> None:
     """
     Whether the container wrote it or something before it.
     """
     with pytest.raises(MalformedStream, match="text/html"):
-        MODEL.frames(head)
+        MODEL.create_frame_decoder(head)
 
 
 def test_a_line_without_end_is_refused() -> None:
@@ -384,7 +386,7 @@ def test_a_line_without_end_is_refused() -> None:
 
 def said(status: int, code: str, body: Any = "no", **headers: str) -> ServiceError:
     content = body if isinstance(body, bytes) else json.dumps(body if isinstance(body, dict) else {"Message": body}).encode()  # fmt: skip
-    return MODEL.refused(Head(status, {"x-amzn-errortype": code, **headers} if code else headers), content)
+    return MODEL.parse_error(ResponseHead(status, {"x-amzn-errortype": code, **headers} if code else headers), content)
 
 
 #: name: (status, code, message, the class, the error's status, whether it is worth another try, some words)

@@ -4,22 +4,22 @@ import pytest
 from _sagemaker import exception, part, stream_head
 
 from mdstream_core.errors import MalformedStream, StreamFailure
-from mdstream_core.http import Head
+from mdstream_core.http import ResponseHead
 from mdstream_core.platforms import SageMaker
-from mdstream_core.platforms._payload_parts import AsWritten
-from mdstream_core.wire import Frames
+from mdstream_core.platforms._sagemaker_payload_parts import RawDecoder
+from mdstream_core.wire import FrameDecoder
 
 WRITTEN = b" one\n\ntw\xc3\xa9o\r\n{}\nlast"
 LINES = [b" one", b"", b"tw\xc3\xa9o\r", b"{}", b"last"]
 
 
 def platform() -> SageMaker:
-    return SageMaker("e", "us-east-1", as_written=True)
+    return SageMaker("e", "us-east-1", raw_output=True)
 
 
-def read(frames: Frames, data: bytes, step: int) -> list[bytes]:
+def read(frames: FrameDecoder, data: bytes, step: int) -> list[bytes]:
     found = [frame.data for at in range(0, len(data), step) for frame in frames.feed(data[at : at + step])]
-    return [*found, *(frame.data for frame in frames.end())]
+    return [*found, *(frame.data for frame in frames.finish())]
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 4096])
@@ -27,20 +27,22 @@ def test_any_cut_reads_the_same(step: int) -> None:
     """Where the network and SageMaker cut the bytes makes no difference; lines keep their white space."""
     parts = b"".join(part(WRITTEN[at : at + step]) for at in range(0, len(WRITTEN), step))
 
-    assert LINES == read(platform().frames(stream_head("text/plain")), parts, step)
-    assert LINES == read(AsWritten(lines=True), WRITTEN, step)
+    assert LINES == read(platform().create_frame_decoder(stream_head("text/plain")), parts, step)
+    assert LINES == read(RawDecoder(lines=True), WRITTEN, step)
 
 
 @pytest.mark.parametrize("step", [1, 5, 4096])
 def test_a_whole_answer_is_one(step: int) -> None:
     """Its lines are its own."""
-    assert [WRITTEN] == read(platform().frames(Head(200, {"content-type": "text/plain"})), WRITTEN, step)
-    assert [] == read(AsWritten(lines=False), b"", step)
+    assert [WRITTEN] == read(
+        platform().create_frame_decoder(ResponseHead(200, {"content-type": "text/plain"})), WRITTEN, step
+    )
+    assert [] == read(RawDecoder(lines=False), b"", step)
 
 
 def test_an_exception_comes_behind_the_lines() -> None:
     """What was written before it is handed out first."""
-    frames, found = platform().frames(stream_head()), []
+    frames, found = platform().create_frame_decoder(stream_head()), []
     with pytest.raises(StreamFailure) as caught:
         for frame in frames.feed(part(b"one\ntwo\n") + exception("ModelStreamError", b'{"Message": "boom"}')):
             found.append(frame.data)  # noqa: PERF401  # what came before the error counts
@@ -51,7 +53,7 @@ def test_an_exception_comes_behind_the_lines() -> None:
 @pytest.mark.parametrize("lines", [True, False])
 def test_there_is_a_limit(lines: bool) -> None:
     """A line, or a body, that never ends is not kept for ever."""
-    reader = AsWritten(lines=lines, longest=10)
+    reader = RawDecoder(lines=lines, max_size=10)
 
     reader.feed(b"x" * 10)
     with pytest.raises(MalformedStream, match="more than 10 bytes"):

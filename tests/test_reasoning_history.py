@@ -45,7 +45,7 @@ FAMILIES = {
 
 def body_of(messages: list[Json], mode: Any, name: str = "openai-chat", **question: Any) -> list[Json]:
     asked = {"messages": messages, **question}
-    sent: list[Json] = ReasoningHistory(dialect(name), mode).body(asked, stream=False)["messages"]
+    sent: list[Json] = ReasoningHistory(dialect(name), mode).build_payload(asked, stream=False)["messages"]
     return sent
 
 
@@ -77,7 +77,9 @@ def test_cohere_s_second_format_has_it_as_a_part() -> None:
     The first format has no place for it.
     """
     sent = body_of([USER, ASSISTANT], "always", "oci-cohere-v2")
-    first = ReasoningHistory(dialect("oci-cohere"), "always").body({"messages": [USER, ASSISTANT, USER]}, stream=False)
+    first = ReasoningHistory(dialect("oci-cohere"), "always").build_payload(
+        {"messages": [USER, ASSISTANT, USER]}, stream=False
+    )
 
     assert [{"type": "THINKING", "thinking": "Five."}, {"type": "TEXT", "text": "5"}] == sent[1]["content"]
     assert "Five." not in json.dumps(first)
@@ -122,7 +124,7 @@ DEMANDS = {
 }
 
 REFUSALS: dict[str, tuple[str, set[str]]] = {
-    "Mistral": (
+    "MistralParser": (
         (
             '{"detail":[{"type":"extra_forbidden","loc":["body","messages",2,"assistant","reasoning_content"],'
             '"msg":"Extra inputs are not permitted","input":"my reasoning"}]}'
@@ -168,17 +170,19 @@ def test_a_server_that_demands_it_gets_all_of_it(words: str, mode: Any) -> None:
     learned: dict[str, ReasoningRule] = {}
     question = {"model": "m", "messages": [USER, {"role": "assistant", "content": "Hi"}, *HISTORY]}
     spoken = ReasoningHistory(dialect("openai-chat"), mode, learned)
-    body = spoken.body(question, stream=True)
-    again = spoken.simpler(body, refusal(words))
+    body = spoken.build_payload(question, stream=True)
+    again = spoken.relax_payload(body, refusal(words))
     assert again is not None
     texts = [one.get("reasoning_content") for one in again["messages"] if one["role"] == "assistant"]
 
     assert [" ", "I add.", "Five.", "Five.", "I add."] == texts
     assert {**body, "messages": again["messages"]} == again
-    assert again == ReasoningHistory(dialect("openai-chat"), mode, learned).body(question, stream=True)
-    other = ReasoningHistory(dialect("openai-chat"), "never", learned).body({**question, "model": "n"}, stream=True)
+    assert again == ReasoningHistory(dialect("openai-chat"), mode, learned).build_payload(question, stream=True)
+    other = ReasoningHistory(dialect("openai-chat"), "never", learned).build_payload(
+        {**question, "model": "n"}, stream=True
+    )
     assert "reasoning_content" not in json.dumps(other)
-    assert spoken.simpler(again, refusal(words)) is None
+    assert spoken.relax_payload(again, refusal(words)) is None
     assert not learned
 
 
@@ -204,7 +208,7 @@ def test_a_demand_inside_of_another_error_is_answered(name: str, error: MDStream
     Containers and streams wrap the words of the model server.
     """
     spoken = ReasoningHistory(dialect(name), None)
-    again = spoken.simpler(spoken.body({"model": "m", "messages": HISTORY}, stream=True), error)
+    again = spoken.relax_payload(spoken.build_payload({"model": "m", "messages": HISTORY}, stream=True), error)
 
     assert again is not None
     assert "Five." in json.dumps(again["messages"])
@@ -217,16 +221,16 @@ def test_a_server_that_refuses_a_field_does_not_get_it(words: str, names: set[st
     """
     learned: dict[str, ReasoningRule] = {}
     spoken = ReasoningHistory(dialect("openai-chat"), "always", learned)
-    body = spoken.body({"model": "m", "messages": HISTORY}, stream=False)
+    body = spoken.build_payload({"model": "m", "messages": HISTORY}, stream=False)
     with pytest.warns(RuntimeWarning, match="refuses"):
-        again = spoken.simpler(body, refusal(words, 422))
+        again = spoken.relax_payload(body, refusal(words, 422))
 
     assert again is not None
     assert {"reasoning_content", "reasoning"} - names == {"reasoning_content", "reasoning"} & again["messages"][
         1
     ].keys()
-    assert names == learned["m"].refused
-    assert spoken.simpler(again, refusal(words, 422)) is None
+    assert names == learned["m"].rejected_fields
+    assert spoken.relax_payload(again, refusal(words, 422)) is None
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=str)
@@ -235,10 +239,10 @@ def test_other_errors_are_other_errors(error: MDStreamError) -> None:
     The inner dialect has its say.
     """
     spoken = ReasoningHistory(dialect("openai-chat"), None)
-    body = spoken.body({"model": "m", "messages": HISTORY}, stream=True)
+    body = spoken.build_payload({"model": "m", "messages": HISTORY}, stream=True)
 
-    assert spoken.simpler(body, error) is None
-    with_options = spoken.simpler(body, refusal("stream_options is not supported"))
+    assert spoken.relax_payload(body, error) is None
+    with_options = spoken.relax_payload(body, refusal("stream_options is not supported"))
     assert {name: value for name, value in body.items() if name != "stream_options"} == with_options
 
 
@@ -247,6 +251,6 @@ def test_never_means_never() -> None:
     Also for a server that demands it.
     """
     spoken = ReasoningHistory(dialect("openai-chat"), "never")
-    body = spoken.body({"model": "deepseek-v4", "messages": HISTORY}, stream=False)
+    body = spoken.build_payload({"model": "deepseek-v4", "messages": HISTORY}, stream=False)
 
-    assert spoken.simpler(body, refusal(DEMANDS["DeepSeek"])) is None
+    assert spoken.relax_payload(body, refusal(DEMANDS["DeepSeek"])) is None

@@ -6,7 +6,7 @@ import pytest
 
 from mdstream_core import OCIModelDeployment, SageMaker
 from mdstream_core.errors import ContextOverflow, InvalidRequest, RateLimited, ServerError
-from mdstream_core.http import Head, without_secrets
+from mdstream_core.http import ResponseHead, redact_headers
 
 DEPLOYMENT = OCIModelDeployment("http://127.0.0.1:1/ocid1.x")
 ENDPOINT = SageMaker("e", "us-east-1")
@@ -27,11 +27,11 @@ def test_a_redirect_shows_no_credential(location: str, shown: str) -> None:
     Neither in the message nor among the headers that an error carries.
     """
     for platform in (DEPLOYMENT, ENDPOINT):
-        error = platform.refused(Head(307, {"location": location}), b"")
+        error = platform.parse_error(ResponseHead(307, {"location": location}), b"")
 
         assert shown in str(error)
         assert "s3cret" not in str(error)
-    assert {"location": shown} == without_secrets({"location": location})
+    assert {"location": shown} == redact_headers({"location": location})
 
 
 BODIES = (
@@ -48,7 +48,9 @@ def test_a_redirects_body_shows_no_credential(location: str, body: str) -> None:
     Servers repeat the URL in the body, which stands in the message and in `raw`.
     """
     for platform in (DEPLOYMENT, ENDPOINT):
-        error = platform.refused(Head(302, {"location": location}), body.format(location, location).encode())
+        error = platform.parse_error(
+            ResponseHead(302, {"location": location}), body.format(location, location).encode()
+        )
 
         assert "s3cret" not in f"{error} {error.raw}"
 
@@ -78,17 +80,17 @@ def test_a_busy_server_is_no_question_that_is_too_long(
     """
     Only a status that can mean it, and words that count, say that the question is too long.
     """
-    assert type(platform.refused(Head(status), json.dumps({"error": {"message": words}}).encode())) is kind
+    assert type(platform.parse_error(ResponseHead(status), json.dumps({"error": {"message": words}}).encode())) is kind
 
 
 def test_a_containers_own_body_is_quoted() -> None:
     """
     SageMaker's header may stand over the container's body as it is, without an envelope.
     """
-    head = Head(424, {"x-amzn-errortype": "ModelError"})
+    head = ResponseHead(424, {"x-amzn-errortype": "ModelError"})
 
-    assert "boom" in str(ENDPOINT.refused(head, b'{"error": {"message": "boom"}}'))
-    assert isinstance(ENDPOINT.refused(head, b'{"error": "prompt is too long: 5 tokens > 4"}'), ContextOverflow)
+    assert "boom" in str(ENDPOINT.parse_error(head, b'{"error": {"message": "boom"}}'))
+    assert isinstance(ENDPOINT.parse_error(head, b'{"error": "prompt is too long: 5 tokens > 4"}'), ContextOverflow)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,9 @@ def test_a_containers_cause_is_not_lost_beside_its_message(body: dict[str, objec
     """
     Without an envelope, `message` is a field of the container's body like others.
     """
-    assert words in str(ENDPOINT.refused(Head(424, {"x-amzn-errortype": "ModelError"}), json.dumps(body).encode()))
+    assert words in str(
+        ENDPOINT.parse_error(ResponseHead(424, {"x-amzn-errortype": "ModelError"}), json.dumps(body).encode())
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,4 +118,4 @@ def test_a_byte_order_mark_is_no_word(body: str) -> None:
     Some gateways put one before their bodies.
     """
     for platform in (DEPLOYMENT, ENDPOINT):
-        assert str(platform.refused(Head(400), f"\ufeff{body}".encode())) == "400: boom"
+        assert str(platform.parse_error(ResponseHead(400), f"\ufeff{body}".encode())) == "400: boom"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _asking import Ask, both, call, guarded, refusal
+from _client_requests import Ask, both, call, refusal, require_second_key
 from _raw_server import Peer, RawServer, answer, serving
 
 from langchain_mdstream import ChatModelArts
@@ -19,7 +19,7 @@ from mdstream_core import AsyncClient, Client, Retry, Timeout
 from mdstream_core.auth import Signer
 from mdstream_core.auth._rejections import FIRST_PAUSE, LONGEST_PAUSE, RejectionMemory
 from mdstream_core.auth.aws import AWSSigner, MissingCredentials
-from mdstream_core.auth.huawei import Login, PasswordToken
+from mdstream_core.auth.huawei import IAMLogin, PasswordTokenSigner
 from mdstream_core.auth.oci import SDKSigner, WrappedSigner
 from mdstream_core.errors import (
     AuthenticationError,
@@ -34,7 +34,7 @@ from mdstream_core.errors import (
 )
 from mdstream_core.http import Request
 
-LOGIN = Login("u", "wrong", "d", "cn-north-4")
+LOGIN = IAMLogin("u", "wrong", "d", "cn-north-4")
 
 
 class Clock:
@@ -69,7 +69,7 @@ def test_a_rejection_is_remembered_with_growing_pauses() -> None:
     when the next login may be.
     """
     clock, iam = Clock(), IAM(401)
-    made = PasswordToken(LOGIN, fetch=iam, clock=clock)
+    made = PasswordTokenSigner(LOGIN, fetch=iam, clock=clock)
     for logins, pause in enumerate((60, 120, 240, 480, 900, 900), 1):
         first = failing(made, AuthenticationError)
         assert (logins, None) == (iam.logins, first.retry_after)
@@ -87,7 +87,7 @@ def test_no_fifteen_minutes_see_five_logins() -> None:
     IAM locks an account after five wrong passwords within fifteen minutes.
     """
     clock, iam = Clock(), IAM(401)
-    made = PasswordToken(LOGIN, fetch=iam, clock=clock)
+    made = PasswordTokenSigner(LOGIN, fetch=iam, clock=clock)
     times: list[float] = []
     for _ in range(3 * 3600):
         before = iam.logins
@@ -116,7 +116,7 @@ def test_what_may_pass_is_not_remembered(status: int, kind: type[MDStreamError],
     A definite rejection is; a service that is busy or broken is asked again.
     """
     iam = IAM(status)
-    made = PasswordToken(LOGIN, fetch=iam)
+    made = PasswordTokenSigner(LOGIN, fetch=iam)
     for _ in range(3):
         failing(made, kind)
 
@@ -133,7 +133,7 @@ def test_no_connection_is_not_remembered() -> None:
         logins.append(request)
         raise ConnectionFailed("IAM was not reached")
 
-    made = PasswordToken(LOGIN, fetch=fetch)
+    made = PasswordTokenSigner(LOGIN, fetch=fetch)
     for _ in range(3):
         failing(made, ConnectionFailed)
 
@@ -145,7 +145,7 @@ def test_a_success_ends_it() -> None:
     The next rejection begins with the first pause.
     """
     clock, iam = Clock(), IAM(401, 401, 201, 401)
-    made = PasswordToken(LOGIN, fetch=iam, clock=clock)
+    made = PasswordTokenSigner(LOGIN, fetch=iam, clock=clock)
     failing(made)
     clock.now += FIRST_PAUSE
     failing(made)
@@ -174,7 +174,7 @@ def test_an_error_that_is_raised_again_carries_nothing_of_the_first_call() -> No
     """
     Neither its traceback nor what the call added to it; each caller has one of his own.
     """
-    made = PasswordToken(LOGIN, fetch=IAM(401))
+    made = PasswordTokenSigner(LOGIN, fetch=IAM(401))
     first = failing(made)
     first.partial, first.request_id = "of the first call", "r1"
     second, third = failing(made), failing(made)
@@ -220,7 +220,7 @@ class Own(Signer):
 
     def __init__(self, renew: Callable[[], Any]) -> None:
         super().__init__()
-        self.renew = renew  # type: ignore[method-assign]
+        self.fetch_credential = renew  # type: ignore[method-assign]
 
 
 KINDS: dict[str, tuple[Callable[[Any], Signer], Callable[[], Exception]]] = {
@@ -280,13 +280,13 @@ class Counting(Signer):
     def sign(self, request: Request) -> Request:
         return request
 
-    def stale(self) -> bool:
+    def needs_refresh(self) -> bool:
         return self.logins == 0
 
-    def renewable(self) -> bool:
+    def can_refresh(self) -> bool:
         return True
 
-    def renew(self) -> None:
+    def fetch_credential(self) -> None:
         time.sleep(0.01)
         self.logins += 1
 
@@ -298,7 +298,7 @@ def test_a_question_is_one_login_also_when_the_service_refuses_it(ask: Ask) -> N
     """
     made = Counting()
     with serving(answer(refusal(b"401 No"))) as server, pytest.raises(AuthenticationError):
-        ask(server, made, retry=Retry(3, base=0.01))
+        ask(server, made, retry=Retry(3, base_delay=0.01))
     assert (1, 1) == (made.logins, len(server.requests))
 
 
@@ -314,7 +314,7 @@ def test_a_key_that_is_stale_again_at_once_is_fetched_once_a_question(ask: Ask) 
 
     made = Short()
     with serving(answer(refusal(b"503 Busy"))) as server, pytest.raises(ServerError):
-        ask(server, made, retry=Retry(2, base=0.01))
+        ask(server, made, retry=Retry(2, base_delay=0.01))
     assert (1, 3) == (made.logins, len(server.requests))
 
 
@@ -324,9 +324,9 @@ def test_a_rejected_login_is_not_repeated_in_the_same_question(ask: Ask) -> None
     The error is the first one, in its own words.
     """
     made = Own(raises := Raises(AuthenticationError("wrong password")))  # type: ignore[arg-type]
-    made.stale = made.renewable = lambda: True  # type: ignore[method-assign]
-    with serving(guarded) as server, pytest.raises(AuthenticationError, match=r"^wrong password$"):
-        ask(server, made, retry=Retry(3, base=0.01))
+    made.needs_refresh = made.can_refresh = lambda: True  # type: ignore[method-assign]
+    with serving(require_second_key) as server, pytest.raises(AuthenticationError, match=r"^wrong password$"):
+        ask(server, made, retry=Retry(3, base_delay=0.01))
     assert (1, 0) == (raises.logins, server.connections)
 
 
@@ -336,9 +336,9 @@ def test_a_login_without_a_connection_is_retried_as_a_question_is(ask: Ask) -> N
     By the ordinary policy.
     """
     made = Own(raises := Raises(ConnectionFailed("IAM was not reached")))  # type: ignore[arg-type]
-    made.stale = made.renewable = lambda: True  # type: ignore[method-assign]
-    with serving(guarded) as server, pytest.raises(ConnectionFailed, match="not reached"):
-        ask(server, made, retry=Retry(2, base=0.01))
+    made.needs_refresh = made.can_refresh = lambda: True  # type: ignore[method-assign]
+    with serving(require_second_key) as server, pytest.raises(ConnectionFailed, match="not reached"):
+        ask(server, made, retry=Retry(2, base_delay=0.01))
     assert 3 == raises.logins
 
 
@@ -352,14 +352,14 @@ def test_a_crowd_with_a_wrong_password_is_one_login() -> None:
         time.sleep(0.05)
         return iam(request)
 
-    made = PasswordToken(LOGIN, fetch=fetch)
+    made = PasswordTokenSigner(LOGIN, fetch=fetch)
     plain, tasks = Client(made, trust_env=False), AsyncClient(made, trust_env=False)
 
     async def crowd(server: RawServer) -> list[Any]:
         asked = [tasks.complete(call(server)) for _ in range(30)]
         return await asyncio.gather(*asked, return_exceptions=True)
 
-    with serving(guarded) as server, ThreadPoolExecutor(31) as threads:
+    with serving(require_second_key) as server, ThreadPoolExecutor(31) as threads:
         others = threads.submit(asyncio.run, crowd(server))
         asked = [threads.submit(plain.complete, call(server)) for _ in range(30)]
         errors = [each.exception(20) for each in asked] + others.result(20)
@@ -380,8 +380,8 @@ def test_the_cause_of_a_failed_refresh_stays(ask: Ask) -> None:
         raise ConnectionFailed("IAM was not reached") from cause
 
     made = Own(renew)
-    made.stale = lambda: True  # type: ignore[method-assign]
-    with serving(guarded) as server, pytest.raises(ConnectionFailed) as caught:
+    made.needs_refresh = lambda: True  # type: ignore[method-assign]
+    with serving(require_second_key) as server, pytest.raises(ConnectionFailed) as caught:
         ask(server, made)
     assert cause is caught.value.__cause__
 
@@ -427,7 +427,7 @@ class Hanging(Counting):
         self.entered, self.open = threading.Event(), threading.Event()
         self.entries = 0
 
-    def renew(self) -> None:
+    def fetch_credential(self) -> None:
         self.entries += 1
         self.entered.set()
         assert self.open.wait(60)
@@ -441,7 +441,7 @@ def test_total_bounds_a_refresh(ask: Ask) -> None:
     """
     made, before = Hanging(), set(threading.enumerate())
     try:
-        with serving(guarded) as server:
+        with serving(require_second_key) as server:
             for _ in range(3):
                 begun = time.monotonic()
                 with pytest.raises(StreamStalled, match=r"within 0.2 s \(timeout.total\)"):
@@ -453,7 +453,7 @@ def test_total_bounds_a_refresh(ask: Ask) -> None:
     finally:
         made.open.set()
     threads[0].join(10)
-    assert (1, 1, False) == (made.generation, made.logins, made.stale())
+    assert (1, 1, False) == (made.generation, made.logins, made.needs_refresh())
 
 
 @both
@@ -462,9 +462,12 @@ def test_patience_bounds_a_refresh_without_total(ask: Ask) -> None:
     A hanging SDK does not hold a question for ever.
     """
     made = Hanging()
-    made.patience = 0.1
+    made.refresh_timeout = 0.1
     try:
-        with serving(guarded) as server, pytest.raises(ConnectionFailed, match=r"no new credential within 0.1 s"):
+        with (
+            serving(require_second_key) as server,
+            pytest.raises(ConnectionFailed, match=r"no new credential within 0.1 s"),
+        ):
             ask(server, made, timeout=Timeout(total=None))
     finally:
         made.open.set()

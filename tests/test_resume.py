@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from _clouds import PLACES, Place, cloud, emulator
-from _endings import ANSWER, QUESTION
+from _platforms import PLACES, Place, cloud, emulator
+from _stream_endings import ANSWER, QUESTION
 from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
@@ -19,10 +19,10 @@ from langchain_mdstream import (
     OCIModelDeploymentLLM,
     SagemakerEndpoint,
 )
-from mdstream_core import OCIModelDeployment, Reply, Resumed, Retry, Service, TextDelta, Timeout, dialect
+from mdstream_core import ModelResponse, OCIModelDeployment, Retry, Service, StreamResumed, TextDelta, Timeout, dialect
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import IncompleteToolCall, MDStreamError, StreamFailure, StreamInterrupted, StreamTimeout
-from mdstream_core.resume import can_go_on
+from mdstream_core.resume import is_resumable
 
 __all__ = ["cloud", "emulator"]  # fixtures
 
@@ -283,14 +283,14 @@ async def test_events_and_sum(cloud: Emulator) -> None:
     call = {"messages": [{"role": "user", "content": QUESTION}]}
     cloud.script(CUT, None)
     events = list(service.client.stream(service.call(dialect("openai-chat"), call)))
-    (joint,) = (at for at, event in enumerate(events) if isinstance(event, Resumed))
+    (joint,) = (at for at, event in enumerate(events) if isinstance(event, StreamResumed))
     before = "".join(event.text for event in events[:joint] if isinstance(event, TextDelta))
     assert len(before) == events[joint].at  # type: ignore[union-attr]
 
     cloud.script(CUT, None)
     reply = await service.async_client.complete(service.call(dialect("openai-chat"), call))
     assert ANSWER == reply.text
-    assert 1 == len(reply.resumed)
+    assert 1 == len(reply.resumptions)
 
 
 def test_the_time_begins_anew(cloud: Emulator) -> None:
@@ -313,8 +313,8 @@ def test_a_call_whose_time_is_over_is_not_gone_on_with(cloud: Emulator) -> None:
 
 def test_errors_are_those_that_were_expected() -> None:
     """A stream that timed out may be gone on with, one with a cut tool call never."""
-    said = Reply.of([TextDelta("The Nile, the Amazon")])
-    assert can_go_on(StreamTimeout("late"), said)
-    assert not can_go_on(IncompleteToolCall("cut"), said)
-    assert not can_go_on(StreamFailure("no", retryable=False), said)
-    assert not can_go_on(StreamInterrupted("cut"), Reply.of([TextDelta("The")]))
+    said = ModelResponse.from_events([TextDelta("The Nile, the Amazon")])
+    assert is_resumable(StreamTimeout("late"), said)
+    assert not is_resumable(IncompleteToolCall("cut"), said)
+    assert not is_resumable(StreamFailure("no", retryable=False), said)
+    assert not is_resumable(StreamInterrupted("cut"), ModelResponse.from_events([TextDelta("The")]))

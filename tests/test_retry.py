@@ -10,13 +10,13 @@ def test_only_what_may_help_is_done_again() -> None:
     """
     Not after a refusal that would be the same, not more often than allowed, not if the service asks for too long a wait.
     """
-    retry = Retry(2, longest=60)
+    retry = Retry(2, max_delay=60)
 
-    assert [True, True, False] == [retry.again(failures, ServerError("x")) for failures in (1, 2, 3)]
-    assert not retry.again(1, InvalidRequest("x"))
-    assert not Retry(0).again(1, ServerError("x"))
-    assert retry.again(1, RateLimited("x", retry_after=60))
-    assert not retry.again(1, RateLimited("x", retry_after=61))
+    assert [True, True, False] == [retry.should_retry(failures, ServerError("x")) for failures in (1, 2, 3)]
+    assert not retry.should_retry(1, InvalidRequest("x"))
+    assert not Retry(0).should_retry(1, ServerError("x"))
+    assert retry.should_retry(1, RateLimited("x", retry_after=60))
+    assert not retry.should_retry(1, RateLimited("x", retry_after=61))
 
 
 @pytest.mark.parametrize("error", [ServerError("x"), RateLimited("x"), RateLimited("x", retry_after=0.0)], ids=str)
@@ -24,7 +24,7 @@ def test_waits_grow_at_random_and_have_a_floor_and_an_end(error: MDStreamError) 
     """
     Equal jitter: between half of a bound that doubles and all of it. A service that asks for 0 s is not asked at once.
     """
-    retry = Retry(50, base=0.5, longest=4)
+    retry = Retry(50, base_delay=0.5, max_delay=4)
 
     for failures, bound in ((1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (9, 4.0), (5000, 4.0)):
         waits = [retry.delay(failures, error) for _ in range(200)]

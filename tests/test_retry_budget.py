@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from _asking import WHOLE, refusal
+from _client_requests import WHOLE, refusal
 from _raw_server import Peer, RawServer, serving
 from _samples import QUESTION
 
@@ -20,8 +20,8 @@ from langchain_mdstream import ChatModelArts
 from llamaindex_mdstream import ModelArts
 from mdstream_core import OCIModelDeployment, OpenAIChat, Retry, RetryBudget, Service
 from mdstream_core.errors import MDStreamError, RateLimited, ServerError
-from mdstream_core.http import Head
-from mdstream_core.platforms._platform import seconds
+from mdstream_core.http import ResponseHead
+from mdstream_core.platforms._platform import parse_retry_after
 from mdstream_core.retry import RetryQuota
 
 
@@ -49,7 +49,7 @@ def test_a_herd_of_a_hundred_does_not_come_back_together(
     Nobody earlier than asked, nobody at once, and no tenth of the time has more than a quarter of them.
     """
     monkeypatch.setattr("mdstream_core.retry.random", random.Random(11))
-    error = RateLimited("x", retry_after=seconds(Head(429, header)))
+    error = RateLimited("x", retry_after=parse_retry_after(ResponseHead(429, header)))
     waits = sorted(Retry().delay(1, error) for _ in range(100))
 
     assert floor <= waits[0]
@@ -135,7 +135,7 @@ AWAY = refusal(b"503 Away", b"{}")
 
 def service(server: RawServer, budget: RetryBudget | None, most: int = 5) -> Service:
     return Service(
-        OCIModelDeployment(f"{server.url}/ocid1.x"), retry=Retry(most, base=0.001, budget=budget), trust_env=False
+        OCIModelDeployment(f"{server.url}/ocid1.x"), retry=Retry(most, base_delay=0.001, budget=budget), trust_env=False
     )
 
 
@@ -266,7 +266,7 @@ def test_models_of_both_frameworks_have_one_budget_for_all_calls(kind: Any, monk
     storm = Storm(BUSY)
     with serving(storm) as server:
         model = kind(endpoint=f"{server.url}/v1", model="m", api_key="k", max_retries=1, trust_env=False)
-        made = model.service if kind is ChatModelArts else model._service()
+        made = model.service if kind is ChatModelArts else model._get_service()
         assert 1000 == made.retry_quota.tokens
         made.retry_quota._tokens = 20
         lively = copy.copy(model)
@@ -292,8 +292,8 @@ def test_a_wait_that_would_end_too_late_spends_nothing() -> None:
 
     quota = RetryQuota(RetryBudget())
     call = Call(OCIModelDeployment("http://127.0.0.1:1/ocid1.x"), OpenAIChat(), QUESTION, quota=quota)
-    attempt = call.attempt()
+    attempt = call.create_attempt()
     with pytest.raises(ServerError):
-        call.failed(attempt, ServerError("x", retry_after=5.0), left=1.0)
+        call.handle_failure(attempt, ServerError("x", retry_after=5.0), remaining=1.0)
 
     assert 1000 == quota.tokens

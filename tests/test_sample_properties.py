@@ -11,7 +11,7 @@ from _stream_quirks import NOT_YET
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mdstream_core.events import Choice, Reply, ToolCall, ToolCallDelta
+from mdstream_core.events import Choice, ModelResponse, ToolCall, ToolCallDelta
 
 EXAMPLES = int(os.environ.get("MDSTREAM_FUZZ_EXAMPLES", "0")) or 12
 fuzzed = settings(
@@ -91,7 +91,7 @@ def test_cuts_and_not_yet_words_change_nothing(name: str) -> None:
     check()
 
 
-def _begins(partial: Reply, whole: Reply) -> bool:
+def _begins(partial: ModelResponse, whole: ModelResponse) -> bool:
     return all(_choice_begins(got, full) for got, full in zip(partial.choices, whole.choices, strict=False))
 
 

@@ -39,7 +39,7 @@ from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
 from llamaindex_mdstream import OCIDataScience
 from mdstream_core.cli import main
 from mdstream_core.errors import AuthenticationError, ConnectionFailed, InvalidRequest, MDStreamError
-from mdstream_core.http import HIDDEN, Head, Request, SecretHeaders, SecretText, fingerprint
+from mdstream_core.http import HIDDEN, Request, ResponseHead, SecretHeaders, SecretText, fingerprint
 from mdstream_core.transport import http_client
 
 URL = "http://127.0.0.1:9/ocid1.x"
@@ -80,7 +80,7 @@ def test_wrapped_headers_have_names_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [Request("GET", "http://h", HEADERS), Head(200, HEADERS), SecretText(API_KEY)], ids=repr
+    "value", [Request("GET", "http://h", HEADERS), ResponseHead(200, HEADERS), SecretText(API_KEY)], ids=repr
 )
 def test_values_of_the_core_show_no_header(value: Any) -> None:
     """
@@ -352,7 +352,7 @@ def test_botocore_logs_no_token_of_ours() -> None:
     logger.setLevel(logging.DEBUG)
     logger.addHandler(log)
     try:
-        signer = AWSSigner.of("AK", AWS_SECRET, AWS_TOKEN, region_name="us-east-1")
+        signer = AWSSigner.from_keys("AK", AWS_SECRET, AWS_TOKEN, region_name="us-east-1")
         assert AWS_TOKEN == signer.sign(Request("POST", "https://h/x")).headers["x-amz-security-token"]
         assert [] == leaks("log", *log.texts)
         SigV4Auth(Credentials("AK", "s", "theirs"), "sagemaker", "us-east-1").add_auth(

@@ -4,20 +4,20 @@ import inspect
 import re
 
 import pytest
-from _pages import PAGES, ROOT
+from _docs_pages import PAGES, ROOT
 
 from mdstream_core import _addresses, _error_bodies, _json, attempt
 from mdstream_core.auth import _rejections
-from mdstream_core.auth._oci_foreign import SDKSigner
+from mdstream_core.auth._oci_sdk import SDKSigner
 from mdstream_core.auth._signer import Signer
 from mdstream_core.dialects import _choice_decoder, _limits
 from mdstream_core.emulator import Emulator
 from mdstream_core.emulator import _bounds as emulator
-from mdstream_core.emulator import _site as site
-from mdstream_core.emulator.services import _modelarts_socket
+from mdstream_core.emulator import _listener as site
+from mdstream_core.emulator.services import _modelarts_websocket
 from mdstream_core.retry import RetryBudget
-from mdstream_core.transport import _http11, coding, fetch
-from mdstream_core.wire import LONGEST, eventstream
+from mdstream_core.transport import _http11, decompression, fetch
+from mdstream_core.wire import MAX_FRAME_BYTES, eventstream
 
 TEXT = PAGES["docs/security.md"]
 
@@ -37,18 +37,18 @@ LIMITS: dict[str, tuple[float, ...]] = {
     "a payload in `error.raw` that could not be read": (
         float(re.findall(r"quote_payload\(data, (\d+)\)", inspect.getsource(_choice_decoder))[0]),
     ),
-    "one event, line, JSON document or WebSocket message": (LONGEST,),
-    "headers of one event-stream message": (eventstream.MOST_HEADERS,),
-    "payload of one event-stream message": (eventstream.MOST_PAYLOAD,),
-    "size of a decompressed body": (coding.MAX_INFLATED,),
-    "compression ratio of a body, judged beyond 16 MiB of output": (coding.MAX_RATIO, coding.RATIO_FROM),
-    "content codings on top of each other": (coding.MAX_CODINGS,),
-    "body of an error response that is read": (attempt._REFUSAL,),
-    "response to a token request": (fetch._MOST,),
-    "HTTP header, trailer section, framing between two pieces of a body": (_http11.LIMIT,),
+    "one event, line, JSON document or WebSocket message": (MAX_FRAME_BYTES,),
+    "headers of one event-stream message": (eventstream.MAX_HEADERS,),
+    "payload of one event-stream message": (eventstream.MAX_PAYLOAD,),
+    "size of a decompressed body": (decompression.MAX_DECOMPRESSED,),
+    "compression ratio of a body, judged beyond 16 MiB of output": (decompression.MAX_RATIO, decompression.RATIO_CHECK_FROM),
+    "content codings on top of each other": (decompression.MAX_CODINGS,),
+    "body of an error response that is read": (attempt._MAX_ERROR_BODY,),
+    "response to a token request": (fetch._MAX_BODY,),
+    "HTTP header, trailer section, framing between two pieces of a body": (_http11.MAX_OVERHEAD,),
     "logins after a rejected one": (_rejections.FIRST_PAUSE, _rejections.LONGEST_PAUSE),
     "logins in one call": (),
-    "wait for a credential": (Signer.patience, SDKSigner.patience),
+    "wait for a credential": (Signer.refresh_timeout, SDKSigner.refresh_timeout),
     "fetches of one credential at a time": (),
     "retry budget of a model object": (RetryBudget().capacity, RetryBudget().cost),
     "a name in an address": (_addresses._LONGEST,),
@@ -59,7 +59,7 @@ LIMITS: dict[str, tuple[float, ...]] = {
         inspect.signature(Emulator).parameters["keep_alive"].default,
     ),
     "recorded requests (`cloud.requests`), all together": (emulator.MAX_RECORD_BYTES,),
-    "recorded requests": (site._KEPT,),
+    "recorded requests": (site._MAX_RECORDS,),
     "nesting of a JSON document": (emulator.MAX_JSON_DEPTH,),
     "one text of a request": (emulator.MAX_STRING_CHARACTERS,),
     "all texts of a request": (emulator.MAX_TEXT_CHARACTERS,),
@@ -72,7 +72,7 @@ LIMITS: dict[str, tuple[float, ...]] = {
     "documents to rank": (emulator.MAX_DOCUMENTS,),
     "tools": (emulator.MAX_TOOLS,),
     "stop sequences": (emulator.MAX_STOPS,),
-    "a WebSocket message": (_modelarts_socket._LARGEST,),
+    "a WebSocket message": (_modelarts_websocket._MAX_MESSAGE,),
 }  # fmt: skip
 
 _UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "": 1}

@@ -14,8 +14,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from _framework_ways import WAYS, WHOLE_WAYS, ask
-from _framework_ways import Answer as Asked
+from _framework_methods import WAYS, WHOLE_WAYS, ask
+from _framework_methods import Answer as Asked
 from _samples import Outcome
 from _stream_grammar import (
     DIALECTS,
@@ -34,12 +34,12 @@ from _stream_quirks import QUIRKS, can_meet, whole_document
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from mdstream_core import Call, Reply, Retry
+from mdstream_core import Call, ModelResponse, Retry
 from mdstream_core.dialects import dialect as dialect_of
 from mdstream_core.errors import MDStreamError, StreamFailure
 from mdstream_core.events import Event
-from mdstream_core.http import Head
-from mdstream_core.transport.coding import Unpack
+from mdstream_core.http import ResponseHead
+from mdstream_core.transport.decompression import Decompressor
 
 #: How many answers each test takes; `make fuzz` takes more, and others each time.
 EXAMPLES = int(os.environ.get("MDSTREAM_FUZZ_EXAMPLES", "0")) or 60
@@ -64,7 +64,7 @@ class Stream:
     dialect: str
     platform: str
     answer: Answer
-    head: Head
+    head: ResponseHead
     pieces: tuple[bytes, ...]
     quirks: tuple[str, ...]
 
@@ -119,18 +119,18 @@ def read(stream: Stream, data: list[bytes], *, trailers: tuple[tuple[str, str], 
         if "completions" in stream.dialect or "generate-text" in stream.dialect
         else {"messages": [{"role": "user", "content": "Hi"}]}
     )
-    exchange = Call(PLATFORMS[stream.platform], dialect_of(stream.dialect), asked, retry=Retry(0)).attempt()
+    attempt = Call(PLATFORMS[stream.platform], dialect_of(stream.dialect), asked, retry=Retry(0)).create_attempt()
     events: list[Event] = []
     try:
-        exchange.begin(stream.head)
+        attempt.start(stream.head)
         for piece in data:
-            events += exchange.feed(piece)
-            if exchange.enough:
+            events += attempt.feed(piece)
+            if attempt.should_stop_reading:
                 break
-        events += exchange.rest()
-        events += exchange.end(trailers)
+        events += attempt.flush()
+        events += attempt.finish(trailers)
     except MDStreamError as error:
-        return Outcome(events, exchange.explain(error))
+        return Outcome(events, attempt.enrich_error(error))
     return Outcome(events, None)
 
 
@@ -147,20 +147,20 @@ def expected(answer: Answer) -> list[tuple[Any, ...]]:
     ]
 
 
-def found(reply: Reply) -> list[tuple[Any, ...]]:
+def found(reply: ModelResponse) -> list[tuple[Any, ...]]:
     """What they are."""
     return [
         (
             choice.text,
             choice.reasoning,
-            [(call.name, call.parsed()) for call in choice.tool_calls],
+            [(call.name, call.parse_arguments()) for call in choice.tool_calls],
             choice.finish_reason,
         )
         for choice in reply.choices
     ]
 
 
-def is_beginning(partial: Reply | None, answer: Answer) -> bool:
+def is_beginning(partial: ModelResponse | None, answer: Answer) -> bool:
     """Whether everything that was received is what the answer begins with."""
     if partial is None:
         return True
@@ -337,7 +337,7 @@ def test_a_compressed_stream_is_the_same(data: st.DataObject) -> None:
     stream = data.draw(streams("openai-chat", "oci-model-deployment"))
     body = compressed(stream.pieces, data.draw(st.integers(1, 5)))
     step = data.draw(st.integers(1, 200))
-    unpack = Unpack("gzip")
+    unpack = Decompressor("gzip")
     inflated = [piece for at in range(0, len(body), step) for piece in unpack.feed(body[at : at + step])]
     outcome = read(stream, inflated)
 

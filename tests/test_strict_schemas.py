@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import jsonschema
 import pytest
-from _clouds import PLACES, cloud, emulator
-from _langchain_clouds import chat_at
+from _langchain_platforms import chat_at
+from _platforms import PLACES, cloud, emulator
 from _tool_models import deployment, llama
 from llama_index.core.llms import ChatMessage
 from llama_index.core.prompts import PromptTemplate

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mdstream_core._terminal import Terminal, harmless, json_text
+from mdstream_core._terminal import Terminal, json_text, strip_control_characters
 from mdstream_core.cli import main
-from mdstream_core.display import Plain, show
-from mdstream_core.display._rich import Rich
+from mdstream_core.display import PlainTextView, show
+from mdstream_core.display._rich import RichView
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import StreamFailure
 from mdstream_core.events import Event, ReasoningDelta, TextDelta, ToolCallDelta
@@ -29,7 +29,7 @@ def test_what_nobody_sees_is_removed(character: str) -> None:
     """
     Wherever it stands, and however often.
     """
-    assert "user.exe" == harmless(f"{character}user{character * 3}.exe{character}")
+    assert "user.exe" == strip_control_characters(f"{character}user{character * 3}.exe{character}")
 
 
 @pytest.mark.parametrize("character", STEERING, ids=lambda one: f"U+{ord(one):04X}")
@@ -37,7 +37,7 @@ def test_what_steers_is_replaced(character: str) -> None:
     """
     It is seen that something was there.
     """
-    assert "a\ufffdb" == harmless(f"a{character}b")
+    assert "a\ufffdb" == strip_control_characters(f"a{character}b")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_scripts_and_emoji_stay(text: str) -> None:
     """
     Joiners and variation selectors are part of them; right-to-left text needs no marks.
     """
-    assert text == harmless(text)
+    assert text == strip_control_characters(text)
 
 
 def test_no_format_character_is_forgotten() -> None:
@@ -64,7 +64,7 @@ def test_no_format_character_is_forgotten() -> None:
     All of category Cf but the joiners, and those that are seen: signs of Arabic, Kaithi, Syriac and Egyptian.
     """
     formats = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf"]
-    left = {one for one in formats if harmless(one)}
+    left = {one for one in formats if strip_control_characters(one)}
     seen = {"ARABIC", "SYRIAC", "KAITHI", "EGYPTIAN", "ZERO"}
 
     assert {"\u200c", "\u200d"} <= left
@@ -81,7 +81,7 @@ def test_a_json_document_keeps_what_it_says(document: Any) -> None:
     text = json_text(document)
 
     assert document == json.loads(text)
-    assert text == harmless(text)
+    assert text == strip_control_characters(text)
 
 
 EVIL = "safe\u202etxt\u2066.exe\x1b]0;title\x07"
@@ -110,7 +110,7 @@ def test_plain_terminals_show_nothing_of_it() -> None:
     """
     out, notes = Screen(), Screen()
     with pytest.raises(StreamFailure):
-        show(breaks(), on=Plain(out, notes))
+        show(breaks(), view=PlainTextView(out, notes))
 
     assert_harmless(out.getvalue())
     assert_harmless(notes.getvalue())
@@ -122,7 +122,7 @@ def test_rich_terminals_show_nothing_of_it() -> None:
     """
     out = Screen()
     with pytest.raises(StreamFailure):
-        show(breaks(), on=Rich(Console(file=out, force_terminal=True, width=120, highlight=False)))
+        show(breaks(), view=RichView(Console(file=out, force_terminal=True, width=120, highlight=False)))
 
     assert_harmless(out.getvalue())
 
@@ -132,7 +132,7 @@ def test_notebooks_show_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     In both forms of the cell.
     """
     display = pytest.importorskip("IPython.display", reason="mdstream-llm[display] is not installed")
-    from mdstream_core.display._notebook import Notebook  # noqa: PLC0415
+    from mdstream_core.display._notebook import NotebookView  # noqa: PLC0415
 
     bundles: list[dict[str, str]] = []
 
@@ -142,7 +142,7 @@ def test_notebooks_show_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(display, "display", lambda *_, **__: Handle())
     with pytest.raises(StreamFailure):
-        show(breaks(), on=Notebook())
+        show(breaks(), view=NotebookView())
 
     for text in bundles[-1].values():
         assert_harmless(text)

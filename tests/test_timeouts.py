@@ -27,7 +27,7 @@ from mdstream_core import (
     Timeout,
 )
 from mdstream_core.call import Call
-from mdstream_core.dialects import dialect, embedding_dialect, ranking_dialect
+from mdstream_core.dialects import dialect, embedding_dialect, rerank_dialect
 from mdstream_core.errors import StreamStalled
 
 DEPLOYMENT = OCIModelDeployment("http://127.0.0.1:1/ocid1.x")
@@ -161,12 +161,12 @@ def asyn(server: RawServer, speaks: Any, question: Any, retry: Retry) -> None:
 
 #: name: (dialect, question, retry, how many requests there are)
 ASKED: dict[str, tuple[Any, Any, Retry, int]] = {
-    "chat": (dialect("openai-chat"), QUESTION, Retry(2, base=0.01), 1),
-    "completions": (dialect("openai-completions"), {"prompt": "Hello"}, Retry(2, base=0.01), 1),
-    "vectors": (embedding_dialect("openai-embeddings"), {"input": ["a"]}, Retry(2, base=0.01), 1),
-    "a ranking": (ranking_dialect("rerank"), {"query": "a", "documents": ["b"]}, Retry(2, base=0.01), 1),
-    "as the user wants": (dialect("openai-chat"), QUESTION, Retry(2, base=0.01, read_timeouts=True), 3),
-    "a list of models, which costs nothing": (dialect("models"), {}, Retry(2, base=0.01), 3),
+    "chat": (dialect("openai-chat"), QUESTION, Retry(2, base_delay=0.01), 1),
+    "completions": (dialect("openai-completions"), {"prompt": "Hello"}, Retry(2, base_delay=0.01), 1),
+    "vectors": (embedding_dialect("openai-embeddings"), {"input": ["a"]}, Retry(2, base_delay=0.01), 1),
+    "a ranking": (rerank_dialect("rerank"), {"query": "a", "documents": ["b"]}, Retry(2, base_delay=0.01), 1),
+    "as the user wants": (dialect("openai-chat"), QUESTION, Retry(2, base_delay=0.01, retry_read_timeouts=True), 3),
+    "a list of models, which costs nothing": (dialect("models"), {}, Retry(2, base_delay=0.01), 3),
 }
 
 

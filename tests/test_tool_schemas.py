@@ -4,14 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from _clouds import PLACES, cloud, emulator
-from _langchain_clouds import chat_at
+from _langchain_platforms import chat_at
+from _platforms import PLACES, cloud, emulator
 from _tool_models import USER, genai
 from langchain_core.tools import StructuredTool
 from llama_index.core.llms import ChatMessage
 
 from mdstream_core.dialects import dialect
-from mdstream_core.dialects._oci_schema import flat, resolved
+from mdstream_core.dialects._oci_schema import flatten_nullable, resolve_references
 from mdstream_core.emulator import Emulator
 
 __all__ = ["cloud", "emulator"]  # fixtures
@@ -63,8 +63,8 @@ def test_one_type_in_each_place(schema: Json, wanted: Json, without_null: Json) 
     """
     before = json.dumps(schema)
 
-    assert wanted == resolved(schema)
-    assert without_null == flat(resolved(schema))
+    assert wanted == resolve_references(schema)
+    assert without_null == flatten_nullable(resolve_references(schema))
     assert before == json.dumps(schema)
 
 
@@ -114,10 +114,10 @@ def test_exclusive_bounds(schema: Json, gemini: Json, others: Json) -> None:
             "response_format": form,
         }
         name = "oci-generic-google" if model.startswith("google") else "oci-generic"
-        body = dialect(name).body(asked, stream=False)
+        body = dialect(name).build_payload(asked, stream=False)
 
         assert {"n": properties} == body["responseFormat"]["jsonSchema"]["schema"]["properties"]
-        assert {"n": flat(properties)} == body["tools"][0]["parameters"]["properties"]
+        assert {"n": flatten_nullable(properties)} == body["tools"][0]["parameters"]["properties"]
 
 
 MCP: dict[str, Json] = {

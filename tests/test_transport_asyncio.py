@@ -9,9 +9,9 @@ import httpcore
 import pytest
 from _raw_server import Peer, RawServer, serving
 
-from mdstream_core.transport import _turns, async_http_client
+from mdstream_core.transport import _fairness, async_http_client
 from mdstream_core.transport._asyncio_backend import AsyncioBackend
-from mdstream_core.transport._turns import Turns, turns
+from mdstream_core.transport._fairness import FairScheduler, get_scheduler
 from mdstream_core.transport._waiter import Waiter
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -79,11 +79,11 @@ async def test_everybody_gets_a_turn() -> None:
     """
     When the loop is busy, readers go on in the order in which they asked.
     """
-    loop, mine, order = asyncio.get_running_loop(), Turns(), []
+    loop, mine, order = asyncio.get_running_loop(), FairScheduler(), []
 
     async def reader(name: int) -> None:
         for _ in range(3):
-            await mine.mine(loop)
+            await mine.wait_turn(loop)
             order.append(name)
             time.sleep(0.006)  # noqa: ASYNC251 (it keeps the loop)
 
@@ -96,10 +96,10 @@ async def test_a_cancelled_turn_is_passed_on() -> None:
     """
     Who is cancelled while it waits for its turn does not hold up the others.
     """
-    loop, mine = asyncio.get_running_loop(), Turns()
-    await mine.mine(loop)
+    loop, mine = asyncio.get_running_loop(), FairScheduler()
+    await mine.wait_turn(loop)
     time.sleep(0.006)  # noqa: ASYNC251 (it keeps the loop)
-    tasks = [asyncio.create_task(mine.mine(loop)) for _ in range(10)]
+    tasks = [asyncio.create_task(mine.wait_turn(loop)) for _ in range(10)]
     await asyncio.sleep(0)
     for task in tasks[:9]:
         task.cancel()
@@ -112,13 +112,13 @@ def test_turns_do_not_keep_their_loop() -> None:
     A loop that is gone takes its turns with it.
     """
 
-    async def main() -> Turns:
-        return turns(asyncio.get_running_loop())
+    async def main() -> FairScheduler:
+        return get_scheduler(asyncio.get_running_loop())
 
     asyncio.run(main())
     gc.collect()
 
-    assert [] == [loop for loop in _turns._TURNS if loop.is_closed()]
+    assert [] == [loop for loop in _fairness._SCHEDULERS if loop.is_closed()]
 
 
 async def test_a_waiter_sets_few_timers() -> None:

@@ -16,7 +16,7 @@ import trio
 from _raw_server import Peer, RawServer, answer, certificates, serving
 from _transport import CHUNKED, HELLO, LATE, OK, RUNNERS, Tls, once, silent
 
-from mdstream_core.transport import AsyncTransport, Transport, async_http_client, http_client, transports
+from mdstream_core.transport import AsyncTransport, Transport, async_http_client, build_transport_classes, http_client
 
 
 @pytest.fixture(scope="module")
@@ -305,7 +305,7 @@ def test_one_pair_of_classes_for_each_library() -> None:
     """
     The classes are built once.
     """
-    assert transports(httpx, httpcore) is transports(httpx, httpcore)
+    assert build_transport_classes(httpx, httpcore) is build_transport_classes(httpx, httpcore)
 
 
 @pytest.mark.enable_socket

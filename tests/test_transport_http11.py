@@ -4,7 +4,7 @@ import weakref
 
 import pytest
 
-from mdstream_core.transport._http11 import LIMIT, READ_SIZE, Answer, Question
+from mdstream_core.transport._http11 import MAX_OVERHEAD, READ_SIZE, RequestWriter, ResponseParser
 
 
 class Wrong(Exception):
@@ -93,26 +93,26 @@ BROKEN = {
 }
 
 FLOODS = {
-    "one huge header": OK + b"X: " + b"x" * 3 * LIMIT,
-    "many headers": OK + b"".join(b"X-%d: y\r\n" % n for n in range(LIMIT)),
-    "a head that ends in time, and is too large": OK + b"X: " + b"x" * LIMIT + b"\r\nContent-Length: 0\r\n\r\n",
-    "interim answers without end": b"HTTP/1.1 102 Processing\r\n\r\n" * LIMIT,
-    "a huge reason": b"HTTP/1.1 200 " + b"x" * 3 * LIMIT,
-    "a huge trailer": CHUNKED + b"2\r\nhi\r\n0\r\nX: " + b"x" * 3 * LIMIT,
-    "many trailers": CHUNKED + b"2\r\nhi\r\n0\r\n" + b"X: yyyyyyyy\r\n" * LIMIT,
-    "a huge chunk extension": CHUNKED + b"2;" + b"x" * 3 * LIMIT,
+    "one huge header": OK + b"X: " + b"x" * 3 * MAX_OVERHEAD,
+    "many headers": OK + b"".join(b"X-%d: y\r\n" % n for n in range(MAX_OVERHEAD)),
+    "a head that ends in time, and is too large": OK + b"X: " + b"x" * MAX_OVERHEAD + b"\r\nContent-Length: 0\r\n\r\n",
+    "interim answers without end": b"HTTP/1.1 102 Processing\r\n\r\n" * MAX_OVERHEAD,
+    "a huge reason": b"HTTP/1.1 200 " + b"x" * 3 * MAX_OVERHEAD,
+    "a huge trailer": CHUNKED + b"2\r\nhi\r\n0\r\nX: " + b"x" * 3 * MAX_OVERHEAD,
+    "many trailers": CHUNKED + b"2\r\nhi\r\n0\r\n" + b"X: yyyyyyyy\r\n" * MAX_OVERHEAD,
+    "a huge chunk extension": CHUNKED + b"2;" + b"x" * 3 * MAX_OVERHEAD,
 }
 
 
-def read(wire: bytes, step: int, method: bytes = b"POST") -> tuple[Answer, bytes]:
-    answer, body = Answer(method, error=Wrong), b""
+def read(wire: bytes, step: int, method: bytes = b"POST") -> tuple[ResponseParser, bytes]:
+    answer, body = ResponseParser(method, error=Wrong), b""
     for at in range(0, len(wire), step):
         answer.feed(wire[at : at + step])
-        body += answer.take()
-        if answer.complete:
+        body += answer.take_body()
+        if answer.is_complete:
             return answer, body
     answer.feed(b"")
-    return answer, body + answer.take()
+    return answer, body + answer.take_body()
 
 
 @pytest.mark.parametrize("step", [1, 2, 7, 4096])
@@ -125,7 +125,7 @@ def test_any_cut_reads_the_same(
     """
     answer, found = read(wire, step)
 
-    assert (status, body, trailers, True) == (answer.status, found, answer.trailers, answer.complete)
+    assert (status, body, trailers, True) == (answer.status, found, answer.trailers, answer.is_complete)
 
 
 @pytest.mark.parametrize(("wire", "_status", "_body", "_trailers", "reusable"), ANSWERS.values(), ids=ANSWERS)
@@ -137,7 +137,7 @@ def test_reusable_only_when_both_sides_agree(
     """
     answer, _ = read(wire, READ_SIZE)
 
-    assert reusable == answer.reusable
+    assert reusable == answer.is_reusable
 
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
@@ -168,7 +168,7 @@ def test_a_long_stream_is_no_flood() -> None:
 
     answer, body = read(wire, 4096)
 
-    assert (20_000, True) == (len(body), answer.complete)
+    assert (20_000, True) == (len(body), answer.is_complete)
 
 
 def test_head_has_no_body() -> None:
@@ -177,7 +177,7 @@ def test_head_has_no_body() -> None:
     """
     answer, body = read(OK + b"Content-Length: 5\r\n\r\n", 4096, b"HEAD")
 
-    assert (b"", True, True) == (body, answer.complete, answer.reusable)
+    assert (b"", True, True) == (body, answer.is_complete, answer.is_reusable)
 
 
 def test_upgrade_keeps_what_follows() -> None:
@@ -188,17 +188,17 @@ def test_upgrade_keeps_what_follows() -> None:
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x01x", 4096
     )
 
-    assert (101, b"", b"\x81\x01x", False) == (answer.status, body, answer.leading, answer.reusable)
+    assert (101, b"", b"\x81\x01x", False) == (answer.status, body, answer.leading, answer.is_reusable)
 
 
 def test_question_with_a_length() -> None:
     """
     A body of known length goes out as it is.
     """
-    question = Question(b"POST", b"/a?b", [(b"Host", b"h"), (b"Content-Length", b"5")], error=Wrong)
+    question = RequestWriter(b"POST", b"/a?b", [(b"Host", b"h"), (b"Content-Length", b"5")], error=Wrong)
 
     assert b"POST /a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello" == b"".join(
-        [question.head, question.piece(b"he"), question.piece(b"llo"), question.end()]
+        [question.head, question.body_chunk(b"he"), question.body_chunk(b"llo"), question.finish()]
     )
 
 
@@ -206,10 +206,10 @@ def test_question_in_chunks() -> None:
     """
     A body of unknown length goes out in chunks, and an empty piece does not end it.
     """
-    question = Question(b"POST", b"/", [(b"Transfer-Encoding", b"chunked")], error=Wrong)
+    question = RequestWriter(b"POST", b"/", [(b"Transfer-Encoding", b"chunked")], error=Wrong)
 
     assert b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n" == b"".join(
-        [*map(question.piece, (b"hello", b"", b"!")), question.end()]
+        [*map(question.body_chunk, (b"hello", b"", b"!")), question.finish()]
     )
 
 
@@ -227,7 +227,7 @@ def test_nothing_is_smuggled_into_a_question(method: bytes, target: bytes, heade
     Names, values and targets that would break the head are refused.
     """
     with pytest.raises(Wrong, match="illegal"):
-        Question(method, target, headers, error=Wrong)
+        RequestWriter(method, target, headers, error=Wrong)
 
 
 def test_a_refused_header_value_is_not_shown() -> None:
@@ -235,7 +235,7 @@ def test_a_refused_header_value_is_not_shown() -> None:
     The value may be a credential, so the error names the header only.
     """
     with pytest.raises(Wrong) as caught:
-        Question(b"GET", b"/", [(b"Authorization", b"Bearer hush\r\n")], error=Wrong)
+        RequestWriter(b"GET", b"/", [(b"Authorization", b"Bearer hush\r\n")], error=Wrong)
 
     assert "hush" not in str(caught.value)
 
@@ -245,10 +245,10 @@ def test_a_body_keeps_to_its_length(pieces: list[bytes]) -> None:
     """
     A body that is not as long as promised would garble the next request.
     """
-    question = Question(b"POST", b"/", [(b"Content-Length", b"5")], error=Wrong)
+    question = RequestWriter(b"POST", b"/", [(b"Content-Length", b"5")], error=Wrong)
 
     with pytest.raises(Wrong, match="Content-Length"):
-        [*map(question.piece, pieces), question.end()]
+        [*map(question.body_chunk, pieces), question.finish()]
 
 
 def test_an_answer_leaves_no_garbage() -> None:
@@ -266,7 +266,7 @@ def test_an_answer_leaves_no_garbage() -> None:
 BEHIND = {
     "a bad chunk size": b"ZZ\r\nxx",
     "a folded trailer": b"0\r\nStreamFailure: x\r\n y\r\n\r\n",
-    "a huge trailer": b"0\r\nX: " + b"x" * 2 * LIMIT + b"\r\n\r\n",
+    "a huge trailer": b"0\r\nX: " + b"x" * 2 * MAX_OVERHEAD + b"\r\n\r\n",
 }
 
 
@@ -275,11 +275,11 @@ def test_what_came_before_the_breakage_is_not_lost(wire: bytes) -> None:
     """
     The head and the body of the same read can be taken; then the error is told, again and again.
     """
-    answer = Answer(b"POST", error=Wrong)
+    answer = ResponseParser(b"POST", error=Wrong)
     answer.feed(CHUNKED + b"5\r\nhello\r\n" + wire)
 
-    assert (True, False, b"hello") == (answer.begun, answer.complete, answer.take())
-    for told in (answer.check, lambda: answer.feed(b"0\r\n\r\n"), lambda: answer.feed(b"")):
+    assert (True, False, b"hello") == (answer.has_head, answer.is_complete, answer.take_body())
+    for told in (answer.raise_error, lambda: answer.feed(b"0\r\n\r\n"), lambda: answer.feed(b"")):
         with pytest.raises(Wrong):
             told()
-    assert not answer.reusable
+    assert not answer.is_reusable

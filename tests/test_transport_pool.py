@@ -16,7 +16,7 @@ from _transport import CHUNKED, HELLO, OK, RUNNERS
 
 from mdstream_core.transport import async_http_client, http_client
 from mdstream_core.transport._pool import PendingRequest, PooledConnection, PoolState
-from mdstream_core.transport._route import direct
+from mdstream_core.transport._route import direct_route
 
 A, B = (httpcore.Origin(b"http", host, 80) for host in (b"a", b"b"))
 
@@ -25,7 +25,7 @@ def pool(**limits: Any) -> PoolState:
     """A pool of connections that are never opened."""
 
     def connect(origin: httpcore.Origin) -> PooledConnection:
-        return PooledConnection(httpcore, direct(origin, trust=lambda: None), None)  # type: ignore[arg-type, return-value]
+        return PooledConnection(httpcore, direct_route(origin, trust=lambda: None), None)  # type: ignore[arg-type, return-value]
 
     given = {"max_connections": 2, "max_idle": 2, "keepalive_expiry": 60.0, **limits}
     return PoolState(connect, threading.Event, **given)

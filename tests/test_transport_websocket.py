@@ -16,7 +16,7 @@ import httpx
 import pytest
 import trio
 from _raw_server import Peer, RawServer, answer, certificates, proxying, serving
-from test_twins import stripped
+from test_sync_async_variants import stripped
 
 from mdstream_core import AsyncClient, Call, Client, OpenAIChat, Retry, Timeout
 from mdstream_core.errors import (
@@ -28,7 +28,7 @@ from mdstream_core.errors import (
     StreamInterrupted,
     StreamStalled,
 )
-from mdstream_core.events import Event, Reply
+from mdstream_core.events import Event, ModelResponse
 from mdstream_core.platforms import ModelArts
 from mdstream_core.transport import async_http_client, http_client
 
@@ -39,7 +39,7 @@ QUESTION = {"messages": [{"role": "user", "content": "Hello"}], "model": "m"}
 class Hasty(ModelArts):
     """Does not wait long for the end."""
 
-    drain: ClassVar[float] = 0.3
+    drain_timeout: ClassVar[float] = 0.3
 
 
 def frame(data: bytes, first: int = 0x81) -> bytes:
@@ -165,7 +165,7 @@ def test_a_whole_answer_is_whole(ask: Ask, parts: tuple[bytes, ...]) -> None:
     However it is cut, and whether the server or we say goodbye; either way with 1000.
     """
     with serving(saying(*parts)) as server:
-        assert "Hi" == Reply.of(ask(call(server.url))).text
+        assert "Hi" == ModelResponse.from_events(ask(call(server.url))).text
         assert server.noted.wait(2)
 
     assert [(0x88, b"\x03\xe8" if parts[-1] != b"\x88\x00" else b"")] == server.notes
@@ -177,7 +177,7 @@ def test_what_comes_with_the_handshake_is_not_lost(ask: Ask) -> None:
     A server may speak first, in the same segment as its 101.
     """
     with serving(saying(STOP, BYE, early=HI)) as server:
-        assert "Hi" == Reply.of(ask(call(server.url))).text
+        assert "Hi" == ModelResponse.from_events(ask(call(server.url))).text
 
 
 @both
@@ -204,7 +204,7 @@ def test_an_answer_that_is_no_stream_is_one_message(ask: Ask) -> None:
     The socket may stay open: the first message was all that was asked for.
     """
     with serving(saying(WHOLE)) as server:
-        assert "Hi" == Reply.of(ask(call(server.url, stream=False))).text
+        assert "Hi" == ModelResponse.from_events(ask(call(server.url, stream=False))).text
         assert server.noted.wait(2)
 
     assert [(0x88, b"\x03\xe8")] == server.notes
@@ -221,7 +221,7 @@ def test_a_server_that_does_not_answer_our_goodbye_does_not_spoil_the_answer(ask
         server.note(peer.sees_end(5))
 
     with serving(saying(HI, STOP, DONE, then=silent)) as server:
-        assert "Hi" == Reply.of(ask(call(server.url, platform=Hasty))).text
+        assert "Hi" == ModelResponse.from_events(ask(call(server.url, platform=Hasty))).text
         assert server.noted.wait(5)
 
     assert [True] == server.notes
@@ -424,7 +424,7 @@ async def test_a_hundred_conversations_need_no_thread() -> None:
             async for event in client.stream(call(server.url)):
                 begun.release()
                 events.append(event)
-            return Reply.of(events).text
+            return ModelResponse.from_events(events).text
 
         tasks = [asyncio.create_task(one()) for _ in range(100)]
         for _ in tasks:
@@ -449,7 +449,7 @@ def test_either_library_and_one_connection_are_enough(library: str) -> None:
     with serving(saying(HI, STOP, BYE)) as server:
         for _ in range(3):
             with http_client(trust_env=False, library=library) as http:
-                assert "Hi" == Reply.of(sync(call(server.url), http)).text
+                assert "Hi" == ModelResponse.from_events(sync(call(server.url), http)).text
         client = Client(None, None, trust_env=False, limits=limits)
         for _ in range(3):
             assert "Hi" == client.complete(call(server.url)).text
@@ -459,7 +459,7 @@ def test_either_library_and_one_connection_are_enough(library: str) -> None:
             async with async_http_client(trust_env=False, library=library) as tasks:
                 return await awaited(call(server.url), tasks)
 
-        assert "Hi" == Reply.of(asyncio.run(main())).text
+        assert "Hi" == ModelResponse.from_events(asyncio.run(main())).text
         assert 7 == server.connections
 
 
@@ -474,7 +474,7 @@ def test_wss_is_tls(ask: Ask, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) 
     The server's certificate is checked like any other's.
     """
     with serving(saying(HI, STOP, BYE), tls=tls[0]) as server:
-        assert "Hi" == Reply.of(ask(call(server.url), verify=tls[1])).text
+        assert "Hi" == ModelResponse.from_events(ask(call(server.url), verify=tls[1])).text
         with pytest.raises(ConnectionFailed):
             ask(call(server.url))
 
@@ -485,7 +485,7 @@ def test_wss_goes_through_a_proxy(ask: Ask, tls: tuple[ssl.SSLContext, ssl.SSLCo
     In a tunnel, as https does.
     """
     with serving(saying(HI, STOP, BYE), tls=tls[0]) as server, serving(proxying) as proxy:
-        assert "Hi" == Reply.of(ask(call(server.url), verify=tls[1], proxy=proxy.url)).text
+        assert "Hi" == ModelResponse.from_events(ask(call(server.url), verify=tls[1], proxy=proxy.url)).text
         assert proxy.requests[0].startswith(b"CONNECT 127.0.0.1:%d " % server.port)
 
 
@@ -501,7 +501,7 @@ def test_the_proxy_of_https_is_that_of_wss(
         monkeypatch.delenv(name.upper(), raising=False)
     with serving(saying(HI, STOP, BYE), tls=tls[0]) as server, serving(proxying) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        assert "Hi" == Reply.of(ask(call(server.url), verify=tls[1], trust_env=True)).text
+        assert "Hi" == ModelResponse.from_events(ask(call(server.url), verify=tls[1], trust_env=True)).text
         assert 1 == proxy.connections
 
 

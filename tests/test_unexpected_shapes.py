@@ -15,8 +15,8 @@ from _fuzz_targets import PLATFORMS, QUESTION, check_error
 from _raw_server import answer, serving
 
 from mdstream_core import Call, Retry, _json, dialect
-from mdstream_core.auth._huawei_iam import Login, PasswordToken
-from mdstream_core.auth._oci_keys import expiry
+from mdstream_core.auth._huawei_iam import IAMLogin, PasswordTokenSigner
+from mdstream_core.auth._oci_keys import jwt_expiry
 from mdstream_core.auth.aws import AWSSigner
 from mdstream_core.auth.oci import WrappedSigner
 from mdstream_core.errors import (
@@ -26,11 +26,11 @@ from mdstream_core.errors import (
     ServerError,
     ServiceError,
     StreamFailure,
-    service_error,
+    error_class_for_status,
     unexpected_shape,
 )
 from mdstream_core.events import TextDelta
-from mdstream_core.http import Head
+from mdstream_core.http import ResponseHead
 
 DIGITS = b"9" * 5000
 HUGE = b"1" + b"0" * 400
@@ -79,13 +79,13 @@ def test_a_payload_of_any_shape_is_an_error_of_ours(name: str, payload: bytes) -
     """
     The error has the beginning of the payload, can be pickled and copied, and its fields are texts and numbers.
     """
-    attempt = Call(PLATFORMS["oci-model-deployment"], dialect(name), QUESTION, retry=Retry(0)).attempt()
-    attempt.begin(Head(200, {"content-type": "text/event-stream"}))
+    attempt = Call(PLATFORMS["oci-model-deployment"], dialect(name), QUESTION, retry=Retry(0)).create_attempt()
+    attempt.start(ResponseHead(200, {"content-type": "text/event-stream"}))
     with pytest.raises(MDStreamError) as caught:
         attempt.feed(b"data: " + payload + b"\n\n")
-        attempt.rest()
-        attempt.end()
-    error = attempt.explain(caught.value)
+        attempt.flush()
+        attempt.finish()
+    error = attempt.enrich_error(caught.value)
 
     check_error(error)
     assert isinstance(error, MalformedStream | StreamFailure)
@@ -99,16 +99,16 @@ def test_the_text_before_it_is_handed_out(bad: bytes) -> None:
     """
     In one read: first the events, then the error with the payload that could not be read.
     """
-    attempt = Call(PLATFORMS["oci-model-deployment"], dialect("openai-chat"), QUESTION, retry=Retry(0)).attempt()
-    attempt.begin(Head(200, {"content-type": "text/event-stream"}))
+    attempt = Call(PLATFORMS["oci-model-deployment"], dialect("openai-chat"), QUESTION, retry=Retry(0)).create_attempt()
+    attempt.start(ResponseHead(200, {"content-type": "text/event-stream"}))
     good = b'{"choices":[{"index":0,"delta":{"content":"Hi"}}]}'
     events = attempt.feed(b"data: " + good + b"\n\ndata: " + bad + b"\n\n")
 
     assert TextDelta("Hi") in events
-    assert attempt.enough
+    assert attempt.should_stop_reading
     with pytest.raises(MalformedStream) as caught:
-        attempt.end()
-    assert attempt.explain(caught.value).partial.text == "Hi"  # type: ignore[union-attr]
+        attempt.finish()
+    assert attempt.enrich_error(caught.value).partial.text == "Hi"  # type: ignore[union-attr]
     assert caught.value.raw[:5] == bad[:5].decode()  # type: ignore[index]
 
 
@@ -116,12 +116,12 @@ class Odd:
     """A platform, a framing and a decoder that raise what a payload of an unexpected shape makes code raise."""
 
     def __init__(self, error: Exception) -> None:
-        self.error = error
-        self.broken = None
-        self.finished = self.over = False
+        self.error = None
+        self.is_finished = self.is_complete = False
+        self._raised = error
 
     def fail(self, *_: Any, **__: Any) -> Any:
-        raise self.error
+        raise self._raised
 
 
 FOREIGN = [
@@ -136,18 +136,18 @@ def test_an_attempt_is_the_place_where_foreign_errors_end(foreign: Exception) ->
     Whatever a decoder raises in `feed`, `end` or `held` is a MalformedStream with its cause, and a refusal keeps its status.
     """
     odd: Any = Odd(foreign)
-    attempt = Call(PLATFORMS["modelarts"], dialect("openai-chat"), QUESTION, retry=Retry(0)).attempt()
-    odd.feed = odd.end = odd.held = odd.fail
+    attempt = Call(PLATFORMS["modelarts"], dialect("openai-chat"), QUESTION, retry=Retry(0)).create_attempt()
+    odd.feed = odd.finish = odd.flush = odd.fail
     attempt._decoder = odd
-    attempt.begin(Head(200, {"content-type": "text/event-stream"}))
+    attempt.start(ResponseHead(200, {"content-type": "text/event-stream"}))
 
     with pytest.raises(MalformedStream, match="another shape") as caught:
         attempt.feed(b'data: {"a": 1}\n\n')
     assert caught.value.__cause__ is foreign
     assert caught.value.raw == '{"a": 1}'
     with pytest.raises(MalformedStream):
-        attempt.end((("a", "b"),))
-    check_error(attempt.explain(caught.value))
+        attempt.finish((("a", "b"),))
+    check_error(attempt.enrich_error(caught.value))
 
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=lambda error: type(error).__name__)
@@ -157,18 +157,18 @@ def test_an_error_body_that_no_parser_reads_keeps_its_status(foreign: Exception)
     """
 
     class OddPlatform:
-        refused = Odd(foreign).fail
+        parse_error = Odd(foreign).fail
 
         def __getattr__(self, name: str) -> Any:
             return getattr(PLATFORMS["modelarts"], name)
 
     call = Call(OddPlatform(), dialect("openai-chat"), QUESTION, retry=Retry(0))
-    attempt = call.attempt()
-    attempt.begin(Head(503))
+    attempt = call.create_attempt()
+    attempt.start(ResponseHead(503))
     attempt.feed(b"busy")
 
     with pytest.raises(ServerError, match="503: busy") as caught:
-        attempt.end()
+        attempt.finish()
     assert (caught.value.status, caught.value.raw) == (503, "busy")
 
 
@@ -195,9 +195,11 @@ def test_an_error_body_of_any_shape_is_the_error_of_its_status(platform: str, bo
     On each platform, for each status: an error of its class, that can be pickled.
     """
     for status in STATUSES:
-        error = PLATFORMS[platform].refused(Head(status, {"date": "99999", "retry-after": "Fri, 31 Dec 99999"}), body)
+        error = PLATFORMS[platform].parse_error(
+            ResponseHead(status, {"date": "99999", "retry-after": "Fri, 31 Dec 99999"}), body
+        )
 
-        assert isinstance(error, service_error(status) if platform != "sagemaker" else ServiceError)
+        assert isinstance(error, error_class_for_status(status) if platform != "sagemaker" else ServiceError)
         check_error(error)
         assert error.code is None or len(error.code) <= 200
 
@@ -233,9 +235,11 @@ def test_fields_of_an_error_have_their_types_whatever_is_given() -> None:
     assert unexpected_shape(b"\xff" * 9000, ValueError("x")).raw[-1] == "…"  # type: ignore[index]
 
 
-def iam(body: bytes, status: int = 201) -> PasswordToken:
-    return PasswordToken(
-        Login("u", "p", "d", "cn-north-4"), fetch=lambda _: (status, {"x-subject-token": "t"}, body), clock=lambda: 0.0
+def iam(body: bytes, status: int = 201) -> PasswordTokenSigner:
+    return PasswordTokenSigner(
+        IAMLogin("u", "p", "d", "cn-north-4"),
+        fetch=lambda _: (status, {"x-subject-token": "t"}, body),
+        clock=lambda: 0.0,
     )
 
 
@@ -256,11 +260,11 @@ def test_an_iam_answer_of_any_shape_is_read(body: bytes) -> None:
     The token is taken, for a day where the answer does not say how long; a refusal is an error of its status.
     """
     signer = iam(body)
-    signer.renew()
+    signer.fetch_credential()
 
-    assert not signer.stale()
+    assert not signer.needs_refresh()
     with pytest.raises(AuthenticationError) as caught:
-        iam(body, 401).renew()
+        iam(body, 401).fetch_credential()
     check_error(caught.value)
 
 
@@ -274,7 +278,7 @@ def test_a_token_whose_end_is_no_date_has_none(claims: bytes) -> None:
     """
     import base64  # noqa: PLC0415
 
-    assert expiry(f"a.{base64.urlsafe_b64encode(claims).decode()}.b") is None
+    assert jwt_expiry(f"a.{base64.urlsafe_b64encode(claims).decode()}.b") is None
 
 
 def _raising(error: Exception) -> Callable[[], Any]:

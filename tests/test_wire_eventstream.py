@@ -49,7 +49,7 @@ VECTORS: dict[str, tuple[bytes, dict[str, Any], bytes]] = {
 def read(wire: bytes, step: int) -> list[Message]:
     decoder = EventStreamDecoder()
     messages = [message for data in pieces(wire, step) for message in decoder.feed(data)]
-    decoder.end()
+    decoder.finish()
     return messages
 
 
@@ -90,7 +90,7 @@ def test_two_pieces_cut_at_every_byte() -> None:
         decoder = EventStreamDecoder()
         first = decoder.feed(wire[:at])
         rest = [*decoder.feed(b""), *decoder.feed(wire[at:])]
-        decoder.end()
+        decoder.finish()
 
         assert [Message(PART, b'data: {"a":1}\n\n')] * 3 == [*first, *rest]
         assert at // len(PAYLOAD_PART) == len(first)
@@ -104,7 +104,7 @@ def test_a_cut_message_is_an_interruption_at_every_byte() -> None:
         decoder = EventStreamDecoder()
         decoder.feed(PAYLOAD_PART + PAYLOAD_PART[:at])
         with pytest.raises(StreamInterrupted, match=f"in the middle of a message: {at} bytes") as cut:
-            decoder.end()
+            decoder.finish()
 
         assert "PartialMessage" == cut.value.code
 
@@ -138,11 +138,11 @@ def test_what_came_before_the_damage_comes_first() -> None:
     messages = decoder.feed(2 * PAYLOAD_PART + PAYLOAD_PART[:-1] + b"!")
 
     assert 2 == len(messages)
-    assert decoder.broken is not None
+    assert decoder.error is not None
     with pytest.raises(MalformedStream, match="checksum"):
         decoder.feed(PAYLOAD_PART)
     with pytest.raises(MalformedStream, match="checksum"):
-        decoder.end()
+        decoder.finish()
 
 
 def made(block: bytes, payload: bytes = b"", *, total: int | None = None, headers: int | None = None) -> bytes:

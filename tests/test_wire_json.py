@@ -4,7 +4,7 @@ import pytest
 from _samples import pieces
 
 from mdstream_core.errors import MalformedStream
-from mdstream_core.wire import Frames
+from mdstream_core.wire import FrameDecoder
 from mdstream_core.wire.jsonlines import (
     DocumentDecoder,
     JSONLinesDecoder,
@@ -12,7 +12,7 @@ from mdstream_core.wire.jsonlines import (
     LabelledStreamDecoder,
 )
 
-VECTORS: dict[str, tuple[type[Frames], bytes, list[bytes]]] = {
+VECTORS: dict[str, tuple[type[FrameDecoder], bytes, list[bytes]]] = {
     "lines": (JSONLinesDecoder, b'{"a":1}\n{"b":2}\r\n\n{"c":3}', [b'{"a":1}', b'{"b":2}', b'{"c":3}']),
     "lines with U+2028": (JSONLinesDecoder, '{"a":"\u2028"}\n'.encode(), ['{"a":"\u2028"}'.encode()]),
     "a document": (DocumentDecoder, b' {"a":\n1}\n', [b'{"a":\n1}']),
@@ -37,14 +37,14 @@ VECTORS: dict[str, tuple[type[Frames], bytes, list[bytes]]] = {
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 4096])
 @pytest.mark.parametrize(("kind", "wire", "expected"), VECTORS.values(), ids=VECTORS)
-def test_any_cut_reads_the_same(kind: type[Frames], wire: bytes, expected: list[bytes], step: int) -> None:
+def test_any_cut_reads_the_same(kind: type[FrameDecoder], wire: bytes, expected: list[bytes], step: int) -> None:
     """
     Where the network cuts the bytes makes no difference.
     """
     decoder = kind()
     frames = [frame for data in pieces(wire, step) for frame in decoder.feed(data)]
 
-    assert expected == [frame.data for frame in [*frames, *decoder.end()]]
+    assert expected == [frame.data for frame in [*frames, *decoder.finish()]]
 
 
 @pytest.mark.parametrize("step", [1, 7, 4096])

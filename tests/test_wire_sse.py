@@ -71,7 +71,7 @@ VECTORS: dict[str, tuple[bytes, list[tuple[bytes, str]]]] = {
 
 def decoded(body: bytes, step: int, longest: int = 1 << 20) -> list[Frame]:
     decoder = SSEDecoder(longest)
-    return [*(frame for data in pieces(body, step) for frame in decoder.feed(data)), *decoder.end()]
+    return [*(frame for data in pieces(body, step) for frame in decoder.feed(data)), *decoder.finish()]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -92,7 +92,7 @@ def test_two_pieces_cut_at_every_byte(wire: bytes, expected: list[tuple[bytes, s
         decoder = SSEDecoder()
         frames = [frame for data in (wire[:at], b"", wire[at:]) for frame in decoder.feed(data)]
 
-        assert expected == [tuple(frame) for frame in [*frames, *decoder.end()]]
+        assert expected == [tuple(frame) for frame in [*frames, *decoder.finish()]]
 
 
 @pytest.mark.parametrize("field", [b"data: b", b"data:b", b"event: b", b"error: b"])

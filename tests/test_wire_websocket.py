@@ -6,7 +6,6 @@ import pytest
 
 from mdstream_core.errors import MalformedStream, StreamFailure, StreamTimeout
 from mdstream_core.wire import Frame
-from mdstream_core.wire.messages import MessageDecoder
 from mdstream_core.wire.websocket import (
     BINARY,
     CLOSE,
@@ -14,12 +13,13 @@ from mdstream_core.wire.websocket import (
     PING,
     PONG,
     TEXT,
-    Conversation,
     Message,
-    accept,
+    WebSocketProtocol,
+    accept_key,
     close_data,
-    framed,
+    encode_frame,
 )
+from mdstream_core.wire.websocket_messages import MessageDecoder
 
 STEPS = [1, 2, 7, 4096]
 
@@ -57,7 +57,7 @@ BROKEN: dict[str, tuple[bytes, int, str]] = {
 }
 
 
-def heard(end: Conversation, data: bytes, step: int) -> list[Message]:
+def heard(end: WebSocketProtocol, data: bytes, step: int) -> list[Message]:
     return [message for at in range(0, len(data), step) for message in end.feed(data[at : at + step])]
 
 
@@ -67,10 +67,10 @@ def test_any_cut_reads_the_same(wire: bytes, expected: list[Message], step: int)
     """
     Where the network cuts the bytes makes no difference.
     """
-    client = Conversation(client=True)
+    client = WebSocketProtocol(client=True)
 
     assert expected == heard(client, wire, step)
-    assert client.broken is None
+    assert client.error is None
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -79,48 +79,48 @@ def test_what_breaks_the_rules_ends_the_conversation(wire: bytes, code: int, wor
     """
     What came before it is handed out, the close frame names the reason, and nothing more is read.
     """
-    client = Conversation(client=True, longest=1000)
+    client = WebSocketProtocol(client=True, max_size=1000)
     messages = heard(client, b"\x81\x01a" + wire + b"\x81\x01z", step)
-    server = Conversation(client=False)
+    server = WebSocketProtocol(client=False)
 
     assert [Message(TEXT, b"a")] == messages
-    assert isinstance(client.broken, MalformedStream)
-    assert words in str(client.broken)
-    assert [Message(CLOSE, close_data(code))] == server.feed(client.due())
+    assert isinstance(client.error, MalformedStream)
+    assert words in str(client.error)
+    assert [Message(CLOSE, close_data(code))] == server.feed(client.bytes_to_send())
 
 
 def test_a_ping_is_answered_with_its_own_words() -> None:
     """
     Masked by a client, bare by a server.
     """
-    client, server = Conversation(client=True), Conversation(client=False)
+    client, server = WebSocketProtocol(client=True), WebSocketProtocol(client=False)
     server.send(PING, b"there?")
-    client.feed(server.due())
-    pong = client.due()
+    client.feed(server.bytes_to_send())
+    pong = client.bytes_to_send()
 
     assert [PONG, 0x80 | 6] == [pong[0] & 0x0F, pong[1]]
     assert pong[6:] != b"there?"
     client.send(PING, b"you?")
-    server.feed(client.due())
-    assert framed(PONG, b"you?") == server.due()
+    server.feed(client.bytes_to_send())
+    assert encode_frame(PONG, b"you?") == server.bytes_to_send()
 
 
 def test_a_farewell_is_answered_once() -> None:
     """
     Both sides say goodbye once, with the same code, and send nothing after it.
     """
-    client, server = Conversation(client=True), Conversation(client=False)
+    client, server = WebSocketProtocol(client=True), WebSocketProtocol(client=False)
     client.close(1000, "thanks")
     client.send(TEXT, b"too late")
-    (goodbye,) = server.feed(client.due())
+    (goodbye,) = server.feed(client.bytes_to_send())
     server.close(1011)
-    answer = server.due()
+    answer = server.bytes_to_send()
 
     assert Message(CLOSE, b"\x03\xe8thanks") == goodbye
     assert b"\x88\x02\x03\xe8" == answer
     assert [Message(CLOSE, b"\x03\xe8")] == client.feed(answer)
-    assert b"" == client.due()
-    assert (client.closing, client.closed, server.closing, server.closed) == (True, True, True, True)
+    assert b"" == client.bytes_to_send()
+    assert (client.is_closing, client.is_closed, server.is_closing, server.is_closed) == (True, True, True, True)
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 100_003])
@@ -129,12 +129,12 @@ def test_each_end_reads_what_the_other_writes(size: int) -> None:
     In all three spellings of a length.
     """
     data = random.Random(size).randbytes(size)
-    client, server = Conversation(client=True), Conversation(client=False)
+    client, server = WebSocketProtocol(client=True), WebSocketProtocol(client=False)
     client.send(BINARY, data)
     server.send(BINARY, data)
 
-    assert [Message(BINARY, data)] == server.feed(client.due())
-    assert [Message(BINARY, data)] == client.feed(server.due())
+    assert [Message(BINARY, data)] == server.feed(client.bytes_to_send())
+    assert [Message(BINARY, data)] == client.feed(server.bytes_to_send())
 
 
 def test_a_reason_is_cut_between_characters() -> None:
@@ -157,7 +157,7 @@ def test_websockets_server_reads_our_client() -> None:
     server = pytest.importorskip(
         "websockets.server", reason="websockets judges the wire; install mdstream-llm[emulator]"
     )
-    theirs, ours = server.ServerProtocol(), Conversation(client=True)
+    theirs, ours = server.ServerProtocol(), WebSocketProtocol(client=True)
     theirs.receive_data(
         b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -166,16 +166,16 @@ def test_websockets_server_reads_our_client() -> None:
     theirs.send_response(response)
     theirs.data_to_send()
     ours.send(TEXT, "Grüße".encode() * 30_000)
-    theirs.receive_data(ours.due())
+    theirs.receive_data(ours.bytes_to_send())
 
-    assert accept("dGhlIHNhbXBsZSBub25jZQ==") == response.headers["Sec-WebSocket-Accept"]
+    assert accept_key("dGhlIHNhbXBsZSBub25jZQ==") == response.headers["Sec-WebSocket-Accept"]
     assert "Grüße".encode() * 30_000 == bytes(theirs.events_received()[0].data)
     theirs.send_ping(b"p")
     theirs.send_text(b"one", fin=False)
     theirs.send_continuation(b" two", fin=True)
     theirs.send_close(1011, "broken")
     assert [Message(TEXT, b"one two"), Message(CLOSE, b"\x03\xf3broken")] == ours.feed(b"".join(theirs.data_to_send()))
-    theirs.receive_data(ours.due())
+    theirs.receive_data(ours.bytes_to_send())
     assert [PONG, CLOSE] == [frame.opcode for frame in theirs.events_received()]
     assert 1011 == theirs.close_rcvd.code
 
@@ -191,7 +191,7 @@ def test_websockets_client_reads_our_server() -> None:
     uri = pytest.importorskip("websockets.uri", reason="the same")
     theirs, ours = (
         client.ClientProtocol(uri.parse_uri("ws://h/"), state=protocol.State.OPEN),
-        Conversation(client=False),
+        WebSocketProtocol(client=False),
     )
     theirs.send_text(b"a" * 70_000, fin=False)
     theirs.send_continuation(b"b", fin=True)
@@ -199,7 +199,7 @@ def test_websockets_client_reads_our_server() -> None:
     assert [Message(TEXT, b"a" * 70_000 + b"b")] == ours.feed(b"".join(theirs.data_to_send()))
     ours.send(TEXT, b"c" * 300)
     ours.close(1000, "bye")
-    theirs.receive_data(ours.due())
+    theirs.receive_data(ours.bytes_to_send())
     assert [TEXT, CLOSE] == [frame.opcode for frame in theirs.events_received()]
     assert (1000, "bye") == (theirs.close_rcvd.code, theirs.close_rcvd.reason)
 
@@ -220,12 +220,12 @@ def test_messages_carry_payloads_or_events(messages: list[bytes], expected: list
     """
     However the image wraps what it says.
     """
-    body = b"".join(framed(TEXT, message) for message in messages) + framed(CLOSE, close_data(1000))
+    body = b"".join(encode_frame(TEXT, message) for message in messages) + encode_frame(CLOSE, close_data(1000))
     decoder = MessageDecoder()
     frames = [frame for at in range(0, len(body), step) for frame in decoder.feed(body[at : at + step])]
 
     assert expected == frames
-    assert [] == decoder.end()
+    assert [] == decoder.finish()
 
 
 CLOSES: dict[str, tuple[bytes, type[StreamFailure] | None, int | None, bool]] = {
@@ -249,12 +249,12 @@ def test_a_close_code_that_is_no_success_is_a_failure(
     """
     decoder = MessageDecoder()
 
-    assert [Frame(b"a")] == decoder.feed(framed(TEXT, b"a") + framed(CLOSE, data))
+    assert [Frame(b"a")] == decoder.feed(encode_frame(TEXT, b"a") + encode_frame(CLOSE, data))
     if kind is None:
-        assert [] == decoder.end()
+        assert [] == decoder.finish()
         return
     with pytest.raises(StreamFailure) as caught:
-        decoder.end()
+        decoder.finish()
     assert (kind, str(int.from_bytes(data[:2])), status, retryable) == (
         type(caught.value),
         caught.value.code,
@@ -269,42 +269,44 @@ def test_a_body_that_stops_within_a_message_is_malformed() -> None:
     A call makes `StreamInterrupted` of it.
     """
     decoder = MessageDecoder()
-    assert [] == decoder.feed(framed(CONTINUATION | TEXT, b"abc")[:-1])
+    assert [] == decoder.feed(encode_frame(CONTINUATION | TEXT, b"abc")[:-1])
     with pytest.raises(MalformedStream, match="cut"):
-        decoder.end()
+        decoder.finish()
 
 
 def test_the_frames_of_whole_texts_are_handed_on_as_they_came() -> None:
     """
     Also where a read ends within one of them; what else comes is not among them.
     """
-    texts = [framed(TEXT, b"a" * size) for size in (0, 1, 125, 126, 65_535)]
-    client = Conversation(client=True)
-    body = b"".join(texts) + framed(PING, b"?") + framed(TEXT, b"b")
+    texts = [encode_frame(TEXT, b"a" * size) for size in (0, 1, 125, 126, 65_535)]
+    client = WebSocketProtocol(client=True)
+    body = b"".join(texts) + encode_frame(PING, b"?") + encode_frame(TEXT, b"b")
 
     assert [Message(TEXT, b""), Message(TEXT, b"a"), Message(TEXT, b"a" * 125)] == client.feed(body[:200])
-    assert (b"".join(texts[:3]), 3) == client.ready
+    assert (b"".join(texts[:3]), 3) == client.ready_texts
     assert [Message(TEXT, b"a" * 126), Message(TEXT, b"a" * 65_535), Message(TEXT, b"b")] == client.feed(body[200:])
-    assert (b"".join(texts[3:]), 2) == client.ready
+    assert (b"".join(texts[3:]), 2) == client.ready_texts
 
 
 def test_a_text_that_is_no_utf8_fails_behind_those_that_are() -> None:
     """
     Half a character is not completed by the next message.
     """
-    client = Conversation(client=True)
+    client = WebSocketProtocol(client=True)
 
-    assert [Message(TEXT, b"a")] == client.feed(framed(TEXT, b"a") + framed(TEXT, b"\xc3") + framed(TEXT, b"\xa9"))
-    assert client.broken is not None
-    assert "1007" == client.broken.code
+    assert [Message(TEXT, b"a")] == client.feed(
+        encode_frame(TEXT, b"a") + encode_frame(TEXT, b"\xc3") + encode_frame(TEXT, b"\xa9")
+    )
+    assert client.error is not None
+    assert "1007" == client.error.code
 
 
 def test_a_text_that_is_longer_than_allowed_fails_behind_those_that_are_not() -> None:
     """
     The bound holds on the short way too.
     """
-    client = Conversation(client=True, longest=1000)
+    client = WebSocketProtocol(client=True, max_size=1000)
 
-    assert [Message(TEXT, b"a")] == client.feed(framed(TEXT, b"a") + framed(TEXT, b"b" * 1001))
-    assert client.broken is not None
-    assert "1009" == client.broken.code
+    assert [Message(TEXT, b"a")] == client.feed(encode_frame(TEXT, b"a") + encode_frame(TEXT, b"b" * 1001))
+    assert client.error is not None
+    assert "1009" == client.error.code

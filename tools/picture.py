@@ -18,7 +18,7 @@ from fcntl import ioctl
 from html import escape
 from pathlib import Path
 
-from mdstream_core.emulator import Emulator, Fault, brain
+from mdstream_core.emulator import Emulator, Fault, model
 
 COLUMNS, ROWS = 88, 25
 PICTURE = Path(__file__).parent.parent / "docs/pictures/demo.svg"
@@ -176,6 +176,6 @@ def _span(style: str, text: str) -> str:
 
 
 if __name__ == "__main__":
-    with Emulator(brain=lambda asked: ANSWER if "rivers" in str(asked) else brain.reply(asked), delay=0.04) as cloud:
+    with Emulator(model=lambda asked: ANSWER if "rivers" in str(asked) else model.respond(asked), delay=0.04) as cloud:
         PICTURE.write_text(drawn(list(frames(cloud))), encoding="utf-8")
     print(f"{PICTURE}: {PICTURE.stat().st_size // 1024} kB")

@@ -21,7 +21,16 @@ try:
 except ImportError:
     raise MissingExtra("pytest") from None
 
-_RULES = ("_answers", "_callbacks", "_copies", "_failures", "_running", "_tools", "_llm_suite", "embeddings")
+_RULES = (
+    "_responses",
+    "_callbacks",
+    "_serialization",
+    "_failures",
+    "_concurrency",
+    "_tools",
+    "_llm_rules",
+    "embeddings",
+)
 pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in _RULES))
 
 from llamaindex_mdstream.testing._services import SERVICES, Service  # noqa: E402  # asserts are rewritten at import

@@ -3,94 +3,96 @@
 import pytest
 from llama_index.core.llms import LLM
 
-from llamaindex_mdstream.testing._llm_suite import LLMRules
+from llamaindex_mdstream.testing._conformance import requires
+from llamaindex_mdstream.testing._llm_rules import LLMRules
+from llamaindex_mdstream.testing._methods import CallMethod, by_all, by_stream, by_whole, response_text, sum_deltas
 from llamaindex_mdstream.testing._services import ANSWER
-from llamaindex_mdstream.testing._suite import needs
-from llamaindex_mdstream.testing._ways import Way, by_all, by_stream, by_whole, heard, said
 from mdstream_core.emulator import Emulator, Fault
 
-NOTHING = {"no event": Fault("empty"), "a page": Fault("html"), "no answer": Fault("drop")}
+EMPTY_STREAMS = {"no event": Fault("empty"), "a page": Fault("html"), "no answer": Fault("drop")}
 
 
-class Failures(LLMRules):
+class FailureRules(LLMRules):
     """Rules of failures."""
 
     @by_stream
-    def test_a_broken_stream_is_an_error(self, cloud: Emulator, model: LLM, way: Way, ending: Fault) -> None:
+    def test_a_broken_stream_is_an_error(self, cloud: Emulator, model: LLM, way: CallMethod, ending: Fault) -> None:
         """
         However it breaks, the reader gets the words that came before, and then an exception.
         """
         cloud.script(ending)
-        got, _ = self.fails(way, model)
+        got, _ = self.read_failure(way, model)
 
-        assert heard(got)
-        assert ANSWER.startswith(heard(got))
+        assert sum_deltas(got)
+        assert ANSWER.startswith(sum_deltas(got))
 
     @by_stream
-    @needs("beyond_core")
-    def test_an_error_keeps_what_was_received(self, cloud: Emulator, model: LLM, way: Way, ending: Fault) -> None:
+    @requires("beyond_llama_index")
+    def test_an_error_keeps_what_was_received(
+        self, cloud: Emulator, model: LLM, way: CallMethod, ending: Fault
+    ) -> None:
         """
         The exception carries the words that were handed out, as LlamaIndex's events and engines lose them.
         """
         cloud.script(ending)
-        got, error = self.fails(way, model)
+        got, error = self.read_failure(way, model)
 
-        assert heard(got)
-        assert heard(got) == self.partial(error)
+        assert sum_deltas(got)
+        assert sum_deltas(got) == self.partial(error)
 
     @by_stream
-    @pytest.mark.parametrize("fault", NOTHING.values(), ids=NOTHING)
+    @pytest.mark.parametrize("fault", EMPTY_STREAMS.values(), ids=EMPTY_STREAMS)
     def test_a_stream_that_brings_nothing_is_an_error(
-        self, cloud: Emulator, model: LLM, way: Way, fault: Fault
+        self, cloud: Emulator, model: LLM, way: CallMethod, fault: Fault
     ) -> None:
         """
         200 and nothing that can be read is no answer.
         """
         cloud.always(fault)
-        got, _ = self.fails(way, model)
+        got, _ = self.read_failure(way, model)
 
-        assert not heard(got)
+        assert not sum_deltas(got)
 
     @by_whole
-    def test_half_a_whole_answer_is_an_error(self, cloud: Emulator, model: LLM, way: Way) -> None:
+    def test_half_a_whole_answer_is_an_error(self, cloud: Emulator, model: LLM, way: CallMethod) -> None:
         """
         A body that is cut is not read as far as it goes.
         """
         cloud.script(Fault("cut"))
 
-        self.fails(way, model)
+        self.read_failure(way, model)
 
     @by_all
-    @needs("supports_retries")
-    def test_a_refusal_is_an_error(self, cloud: Emulator, model: LLM, way: Way) -> None:
+    @requires("supports_retries")
+    def test_a_refusal_is_an_error(self, cloud: Emulator, model: LLM, way: CallMethod) -> None:
         """
         And with `max_retries=0` one request is one request.
         """
-        cloud.always(self.asked.passing)
-        self.fails(way, model)
+        cloud.always(self.service_under_test.transient_error)
+        self.read_failure(way, model)
 
         assert 1 == len(cloud.requests)
 
     @by_all
-    @needs("supports_retries")
-    def test_before_the_first_token_it_is_asked_again(self, cloud: Emulator, way: Way) -> None:
+    @requires("supports_retries")
+    def test_before_the_first_token_it_is_asked_again(self, cloud: Emulator, way: CallMethod) -> None:
         """
         A refusal that passes is not seen by anybody.
         """
-        cloud.script(self.asked.passing)
-        last = self.read(way, self.built(cloud, max_retries=1))[-1]
+        cloud.script(self.service_under_test.transient_error)
+        last = self.read_responses(way, self.create_model(cloud, max_retries=1))[-1]
 
-        assert ANSWER == said(last)
+        assert ANSWER == response_text(last)
         assert 2 == len(cloud.requests)
 
     @by_stream
     @pytest.mark.parametrize("name", ["cut", "reset"])
-    def test_nothing_is_said_twice(self, cloud: Emulator, way: Way, name: str) -> None:
+    def test_nothing_is_said_twice(self, cloud: Emulator, way: CallMethod, name: str) -> None:
         """
         After the first token nothing is asked again, however many retries are allowed.
         """
-        cloud.script(self.asked.endings[name])
-        got, _ = self.fails(way, self.built(cloud, max_retries=2))
+        cloud.script(self.service_under_test.endings[name])
+        got, _ = self.read_failure(way, self.create_model(cloud, max_retries=2))
 
         assert 1 == len(cloud.requests)
-        assert ANSWER.startswith(heard(got))
+        assert ANSWER.startswith(sum_deltas(got))

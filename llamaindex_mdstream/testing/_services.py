@@ -13,27 +13,27 @@ QUESTION = "Name three rivers."
 ANSWER = "The Nile, the Amazon and the Danube."
 
 #: After how many events a stream breaks: some words were said, most were not.
-_SOME = 3
+_AFTER = 3
 
-_ANYWHERE: dict[str, Fault] = {
-    "error event": Fault("error_event", after=_SOME),
-    "error event, flat": Fault("error_event", "flat", after=_SOME),
-    "cut": Fault("cut", after=_SOME),
-    "cut in a chunk": Fault("cut_chunk", after=_SOME),
-    "reset": Fault("reset", after=_SOME),
-    "no finish reason": Fault("no_finish", after=_SOME),
-    "[DONE] without a finish reason": Fault("early_done", after=_SOME),
-    "broken JSON": Fault("malformed_json", after=_SOME),
+_COMMON_ENDINGS: dict[str, Fault] = {
+    "error event": Fault("error_event", after=_AFTER),
+    "error event, flat": Fault("error_event", "flat", after=_AFTER),
+    "cut": Fault("cut", after=_AFTER),
+    "cut in a chunk": Fault("cut_chunk", after=_AFTER),
+    "reset": Fault("reset", after=_AFTER),
+    "no finish reason": Fault("no_finish", after=_AFTER),
+    "[DONE] without a finish reason": Fault("early_done", after=_AFTER),
+    "broken JSON": Fault("malformed_json", after=_AFTER),
 }
-_TRAILERS = {"trailer": Fault("trailer", after=_SOME), "trailer after [DONE]": Fault("trailer")}
+_TRAILERS = {"trailer": Fault("trailer", after=_AFTER), "trailer after [DONE]": Fault("trailer")}
 #: Inside frames a cut within a chunk would be one within no frame.
-_FRAMED = {name: fault for name, fault in _ANYWHERE.items() if name != "cut in a chunk"}
+_FRAMED = {name: fault for name, fault in _COMMON_ENDINGS.items() if name != "cut in a chunk"}
 _FRAMES = {
-    "exception frame": Fault("exception_frame", "StreamBroken", after=_SOME),
-    "wrong checksum": Fault("damaged_frame", after=_SOME),
-    "half a frame": Fault("partial_frame", after=_SOME),
+    "exception frame": Fault("exception_frame", "StreamBroken", after=_AFTER),
+    "wrong checksum": Fault("damaged_frame", after=_AFTER),
+    "half a frame": Fault("partial_frame", after=_AFTER),
 }
-_CLOSED = {"closed with 1011": Fault("trailer", after=_SOME, name="close", data=b"1011 the engine died")}
+_CLOSED = {"closed with 1011": Fault("trailer", after=_AFTER, name="close", data=b"1011 the engine died")}
 
 
 def _openai_events(deltas: Sequence[Json], finish: str) -> list[Json]:
@@ -96,31 +96,31 @@ class Service:
     Attributes:
         address: The `url` that `llm` and `embedding` are given.
         endings: How a stream of it can end badly.
-        passing: A refusal after which it may be asked again at once.
+        transient_error: A refusal after which it may be asked again at once.
         events: Deltas of OpenAI's and a finish reason, as the events of its stream.
-        whole: A message of OpenAI's and a finish reason, as its whole answer.
+        response_body: A message of OpenAI's and a finish reason, as its whole answer.
         vectors: Index and vector of each text, as its answer.
-        numbered: Whether tool calls and vectors have an index.
+        has_indices: Whether tool calls and vectors have an index.
     """
 
     address: Callable[[Emulator], str]
-    endings: Mapping[str, Fault] = field(default_factory=lambda: _ANYWHERE)
-    passing: Fault = field(default_factory=lambda: Fault("refuse", "unavailable", retry_after="0"))
+    endings: Mapping[str, Fault] = field(default_factory=lambda: _COMMON_ENDINGS)
+    transient_error: Fault = field(default_factory=lambda: Fault("refuse", "unavailable", retry_after="0"))
     events: Callable[[Sequence[Json], str], list[Json]] = _openai_events
-    whole: Callable[[Json, str], Json] = _openai_whole
+    response_body: Callable[[Json, str], Json] = _openai_whole
     vectors: Callable[[Sequence[tuple[int, Sequence[float]]]], object] = _openai_vectors
-    numbered: bool = True
+    has_indices: bool = True
 
-    def stream(self, *deltas: Json, finish: str = "tool_calls") -> Fault:
+    def stream_fault(self, *deltas: Json, finish: str = "tool_calls") -> Fault:
         """A stream of exactly these deltas."""
         events = "".join(f"data: {json.dumps(event)}\n\n" for event in self.events(deltas, finish))
         return Fault("body", data=f"{events}data: [DONE]\n\n".encode())
 
-    def answer(self, message: Json, finish: str = "tool_calls") -> Fault:
+    def response_fault(self, message: Json, finish: str = "tool_calls") -> Fault:
         """Exactly this whole answer."""
-        return Fault("body", data=json.dumps(self.whole(message, finish)).encode())
+        return Fault("body", data=json.dumps(self.response_body(message, finish)).encode())
 
-    def embedded(self, *vectors: tuple[int, Sequence[float]]) -> Fault:
+    def embedding_fault(self, *vectors: tuple[int, Sequence[float]]) -> Fault:
         """Exactly these vectors."""
         return Fault("body", data=json.dumps(self.vectors(vectors)).encode())
 
@@ -130,13 +130,13 @@ _HUAWEI = Fault("refuse", "modelarts_backend", retry_after="0")
 
 SERVICES: dict[str, Service] = {
     "openai": Service(lambda cloud: cloud.openai_url),
-    "oci_model_deployment": Service(lambda cloud: cloud.endpoint, {**_ANYWHERE, **_TRAILERS}),
+    "oci_model_deployment": Service(lambda cloud: cloud.endpoint, {**_COMMON_ENDINGS, **_TRAILERS}),
     "oci_generative_ai": Service(
         lambda cloud: cloud.oci_generative_ai.endpoint,
         events=_generic_events,
-        whole=_generic_whole,
+        response_body=_generic_whole,
         vectors=_oci_vectors,
-        numbered=False,
+        has_indices=False,
     ),
     "sagemaker": Service(
         lambda cloud: cloud.sagemaker.endpoint_url,
@@ -144,11 +144,11 @@ SERVICES: dict[str, Service] = {
         _AMAZON,
     ),
     "sagemaker_tei": Service(
-        lambda cloud: cloud.sagemaker.endpoint_url, passing=_AMAZON, vectors=_bare_vectors, numbered=False
+        lambda cloud: cloud.sagemaker.endpoint_url, transient_error=_AMAZON, vectors=_bare_vectors, has_indices=False
     ),
-    "modelarts": Service(lambda cloud: cloud.modelarts.endpoint, passing=_HUAWEI),
+    "modelarts": Service(lambda cloud: cloud.modelarts.endpoint, transient_error=_HUAWEI),
     "modelarts_websocket": Service(
-        lambda cloud: cloud.modelarts.websocket_endpoint, {**_FRAMED, **_CLOSED}, passing=_HUAWEI
+        lambda cloud: cloud.modelarts.websocket_endpoint, {**_FRAMED, **_CLOSED}, transient_error=_HUAWEI
     ),
 }
 """Whom the suites can ask; `service` names one. `sagemaker_tei` is an endpoint for embeddings.

@@ -13,9 +13,9 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
-from llamaindex_mdstream.testing._llm_suite import LLMRules
+from llamaindex_mdstream.testing._conformance import CapturedError, requires
+from llamaindex_mdstream.testing._llm_rules import LLMRules
 from llamaindex_mdstream.testing._services import Json
-from llamaindex_mdstream.testing._suite import Ended, needs
 from mdstream_core.emulator import Emulator, Fault
 
 ASK = "add(2, 3)"
@@ -82,10 +82,10 @@ SPELLINGS: dict[str, tuple[tuple[Json, ...], list[tuple[str, Json]]]] = {
 _BY_NUMBER = {"interleaved"}
 
 
-class Tools(LLMRules):
+class ToolRules(LLMRules):
     """Rules of tools."""
 
-    @needs("supports_tools")
+    @requires("supports_tools")
     def test_a_tool_is_called(self, model: FunctionCallingLLM) -> None:
         """
         The whole answer has the call with its arguments and an id.
@@ -95,7 +95,7 @@ class Tools(LLMRules):
         assert ("add", {"a": 2, "b": 3}) == (selected.tool_name, selected.tool_kwargs)
         assert selected.tool_id
 
-    @needs("supports_tools")
+    @requires("supports_tools")
     def test_a_call_is_streamed(self, model: FunctionCallingLLM) -> None:
         """
         The last response has the call, and its id was the same on each response that had it.
@@ -107,7 +107,7 @@ class Tools(LLMRules):
         assert 1 == len(ids)
         assert all(ids)
 
-    @needs("supports_tools", "supports_async")
+    @requires("supports_tools", "supports_async")
     def test_a_call_is_streamed_to_async_readers(self, model: FunctionCallingLLM) -> None:
         """
         The same for `astream_chat_with_tools` and `achat_with_tools`.
@@ -121,7 +121,7 @@ class Tools(LLMRules):
 
         assert [[("add", {"a": 2, "b": 3})]] * 2 == found
 
-    @needs("supports_tools", "tool_calls_in_pieces")
+    @requires("supports_tools", "tool_calls_in_pieces")
     @pytest.mark.parametrize(("spelling", "expected"), SPELLINGS.items(), ids=SPELLINGS)
     def test_calls_are_put_together(
         self, cloud: Emulator, model: FunctionCallingLLM, spelling: str, expected: Any
@@ -130,24 +130,24 @@ class Tools(LLMRules):
         By index, by id, or by order where there is neither.
         """
         deltas, wanted = expected
-        if spelling in _BY_NUMBER and not self.asked.numbered:
+        if spelling in _BY_NUMBER and not self.service_under_test.has_indices:
             pytest.skip(f"calls of {self.service} have no number")
-        cloud.script(self.asked.stream(*deltas))
+        cloud.script(self.service_under_test.stream_fault(*deltas))
         last = self._streamed(model, allow_parallel_tool_calls=True)[-1]
 
         assert wanted == _named(self._calls(model, last))
         assert len(wanted) == len({one.tool_id for one in self._calls(model, last)} - {""})
 
-    @needs("supports_tools", "tool_calls_in_pieces")
+    @requires("supports_tools", "tool_calls_in_pieces")
     def test_one_call_where_one_is_allowed(self, cloud: Emulator, model: FunctionCallingLLM) -> None:
         """
         `allow_parallel_tool_calls=False` holds for streams too, which LlamaIndex does not look at.
         """
-        cloud.script(self.asked.stream(TWO))
+        cloud.script(self.service_under_test.stream_fault(TWO))
 
         assert BOTH[:1] == _named(self._calls(model, self._streamed(model)[-1]))
 
-    @needs("supports_tools", "supports_tool_choice")
+    @requires("supports_tools", "supports_tool_choice")
     def test_a_tool_can_be_required(self, model: FunctionCallingLLM) -> None:
         """
         `tool_required=True` gets a call where none would come by itself, and without it none comes.
@@ -159,7 +159,7 @@ class Tools(LLMRules):
         with pytest.raises(ValueError):  # noqa: PT011  # each package has its own words
             model.get_tool_calls_from_response(free, error_on_no_tool_call=True)
 
-    @needs("supports_tools")
+    @requires("supports_tools")
     def test_the_callers_history_stays_as_it_is(self, model: FunctionCallingLLM) -> None:
         """
         The next message goes into a copy.
@@ -171,7 +171,7 @@ class Tools(LLMRules):
 
         assert before == history
 
-    @needs("supports_tools", "tool_calls_in_pieces")
+    @requires("supports_tools", "tool_calls_in_pieces")
     def test_a_call_of_a_broken_stream_is_not_returned(
         self, cloud: Emulator, model: FunctionCallingLLM, ending: Fault
     ) -> None:
@@ -179,37 +179,40 @@ class Tools(LLMRules):
         The stream raises, so that there is no last response to take the call from.
         """
         cloud.script(replace(ending, after=4))
-        with Ended() as ended:
+        with CapturedError() as ended:
             self._streamed(model)
 
         assert ended.error is not None, "the stream ended as a success"
 
-    @needs("supports_tools", "tool_calls_in_pieces")
+    @requires("supports_tools", "tool_calls_in_pieces")
     @pytest.mark.parametrize("finish", ["length", "tool_calls"])
     def test_a_cut_call_is_not_returned(self, cloud: Emulator, model: FunctionCallingLLM, finish: str) -> None:
         """
         Whatever finish reason the server gives: an error or no call, never one whose arguments were repaired.
         """
-        cloud.script(self.asked.stream(calls(CUT), finish=finish))
+        cloud.script(self.service_under_test.stream_fault(calls(CUT), finish=finish))
         found: list[Any] = []
-        with Ended():
+        with CapturedError():
             found = self._calls(model, self._streamed(model)[-1])
 
         assert [] == _named(found)
 
-    @needs("supports_tools", "tool_calls_in_pieces")
+    @requires("supports_tools", "tool_calls_in_pieces")
     def test_a_cut_call_of_a_whole_answer_is_not_returned(self, cloud: Emulator, model: FunctionCallingLLM) -> None:
         """
         The same where the answer came whole; a whole call is.
         """
-        cloud.script(self.asked.answer(calls(WHOLE)), self.asked.answer(calls(CUT), "length"))
+        cloud.script(
+            self.service_under_test.response_fault(calls(WHOLE)),
+            self.service_under_test.response_fault(calls(CUT), "length"),
+        )
         found = [self._calls(model, model.chat_with_tools([DELETE], "Delete it."))]
-        with Ended():
+        with CapturedError():
             found.append(self._calls(model, model.chat_with_tools([DELETE], "Delete it.")))
 
         assert BOTH[1:] == [one for calls in found for one in _named(calls)]
 
-    @needs("supports_tools", "supports_async")
+    @requires("supports_tools", "supports_async")
     @pytest.mark.parametrize("streaming", [True, False], ids=["streamed", "whole"])
     def test_an_agent_calls_a_tool_and_answers(
         self, cloud: Emulator, model: FunctionCallingLLM, streaming: bool
@@ -222,35 +225,35 @@ class Tools(LLMRules):
         assert "The tool says: 5" == output.response.content
         assert 2 == len(cloud.requests)
 
-    @needs("supports_tools", "supports_async")
+    @requires("supports_tools", "supports_async")
     def test_an_agent_executes_no_call_of_a_broken_stream(
         self, cloud: Emulator, model: FunctionCallingLLM, ending: Fault
     ) -> None:
         """
         The workflow fails, and the tool was not called, as it is if the stream is whole.
         """
-        assert [("add", 2, 3)] == _executed(self.of_tools(cloud), ASK)[0]
+        assert [("add", 2, 3)] == _executed(self.create_tool_model(cloud), ASK)[0]
         cloud.script(replace(ending, after=4 if self.tool_calls_in_pieces else 1))
         executed, end = _executed(model, ASK)
 
         assert [] == executed
         assert isinstance(end, Exception), "the workflow ended as a success"
 
-    @needs("supports_tools", "supports_async", "tool_calls_in_pieces")
+    @requires("supports_tools", "supports_async", "tool_calls_in_pieces")
     @pytest.mark.parametrize("finish", ["length", "tool_calls"])
     def test_an_agent_executes_no_cut_call(self, cloud: Emulator, model: FunctionCallingLLM, finish: str) -> None:
         """
         A model that had no more tokens has not said which file to delete; one that had enough has.
         """
-        cloud.script(self.asked.stream(calls(WHOLE)))
-        whole = _executed(self.of_tools(cloud), "Go.")[0]
+        cloud.script(self.service_under_test.stream_fault(calls(WHOLE)))
+        whole = _executed(self.create_tool_model(cloud), "Go.")[0]
         cloud.reset()
-        cloud.script(self.asked.stream(calls(CUT), finish=finish))
+        cloud.script(self.service_under_test.stream_fault(calls(CUT), finish=finish))
         cut = _executed(model, "Go.")[0]
 
         assert ([("delete", "notes.txt")], []) == (whole, cut)
 
-    @needs("supports_tools")
+    @requires("supports_tools")
     def test_structured_predictions(self, model: FunctionCallingLLM) -> None:
         """
         An object of the class comes, whole and streamed: programs read calls of streams from `additional_kwargs`.
@@ -262,9 +265,9 @@ class Tools(LLMRules):
         assert isinstance(last, BaseModel)
         assert {str, int} == {type(value) for value in last.model_dump().values()}
 
-    def of_tools(self, cloud: Emulator) -> FunctionCallingLLM:
+    def create_tool_model(self, cloud: Emulator) -> FunctionCallingLLM:
         """Another model, so that nothing is left of one run in the next."""
-        model = self.built(cloud)
+        model = self.create_model(cloud)
         assert isinstance(model, FunctionCallingLLM)
         return model
 

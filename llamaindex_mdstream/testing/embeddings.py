@@ -13,9 +13,9 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayloa
 from llama_index.core.embeddings.utils import resolve_embed_model
 from llama_index.core.schema import TextNode
 
-from llamaindex_mdstream.testing._listening import Limiter, Told, listening
-from llamaindex_mdstream.testing._running import ticks_during
-from llamaindex_mdstream.testing._suite import Conformance, Ended, needs
+from llamaindex_mdstream.testing._concurrency import count_ticks
+from llamaindex_mdstream.testing._conformance import CapturedError, Conformance, requires
+from llamaindex_mdstream.testing._observers import CountingRateLimiter, RecordingCallbackHandler, record_events
 from mdstream_core.emulator import Emulator, Fault
 
 TEXT = "The Nile is a river."
@@ -57,7 +57,7 @@ class EmbeddingConformance(Conformance):
         supports_async: The asynchronous methods.
         supports_batches: Several texts are sent in one request.
         supports_retries: `max_retries` is obeyed.
-        tells_queries: The service is told whether a text is a query or a document.
+        distinguishes_queries: The service is told whether a text is a query or a document.
 
     Example:
         >>> class TestMine(EmbeddingConformance):
@@ -68,7 +68,7 @@ class EmbeddingConformance(Conformance):
     supports_async: bool = True
     supports_batches: bool = True
     supports_retries: bool = True
-    tells_queries: bool = False
+    distinguishes_queries: bool = False
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
         """The embedding under test; to be written.
@@ -82,11 +82,11 @@ class EmbeddingConformance(Conformance):
     @pytest.fixture
     def model(self, cloud: Emulator) -> BaseEmbedding:
         """The embedding, which asks once."""
-        return self.built(cloud)
+        return self.create_model(cloud)
 
-    def built(self, cloud: Emulator, max_retries: int = 0) -> BaseEmbedding:
+    def create_model(self, cloud: Emulator, max_retries: int = 0) -> BaseEmbedding:
         """An embedding that asks this server."""
-        return self.embedding(self.asked.address(cloud), max_retries)
+        return self.embedding(self.service_under_test.address(cloud), max_retries)
 
     def _read(self, way: tuple[Embed, tuple[str, ...]], model: BaseEmbedding, texts: list[str]) -> Vectors:
         embed, needed = way
@@ -95,7 +95,7 @@ class EmbeddingConformance(Conformance):
 
     def _fails(self, way: tuple[Embed, tuple[str, ...]], model: BaseEmbedding, texts: list[str]) -> Exception:
         found: Vectors = []
-        with Ended() as ended:
+        with CapturedError() as ended:
             found = self._read(way, model, texts)
         if ended.error is None:
             pytest.fail(f"{len(found)} vectors came of {len(texts)} texts, and no error")
@@ -113,7 +113,7 @@ class EmbeddingConformance(Conformance):
         assert {float} == {type(number) for number in [*first, *query]}
         assert len(first) == len(query) > 1
 
-    @needs("supports_async")
+    @requires("supports_async")
     def test_async_says_the_same(self, model: BaseEmbedding) -> None:
         """
         `aget_text_embedding` and `aget_query_embedding` give the same vectors.
@@ -136,7 +136,7 @@ class EmbeddingConformance(Conformance):
             assert found == pytest.approx(alone)
 
     @by_batch
-    @needs("supports_batches")
+    @requires("supports_batches")
     def test_a_batch_is_one_request(self, cloud: Emulator, model: BaseEmbedding, way: Any) -> None:
         """
         25 texts in batches of 10 are three requests at most, asynchronous ones too.
@@ -158,19 +158,19 @@ class EmbeddingConformance(Conformance):
         assert found[-1] == pytest.approx(model.get_text_embedding(MANY[-1]))
 
     @by_batch
-    @needs("supports_batches")
+    @requires("supports_batches")
     def test_vectors_are_ordered_by_index(self, cloud: Emulator, model: BaseEmbedding, way: Any) -> None:
         """
         A server may answer in another order; the index says which text is meant.
         """
-        if not self.asked.numbered:
+        if not self.service_under_test.has_indices:
             pytest.skip(f"vectors of {self.service} have no number")
-        cloud.always(self.asked.embedded((1, NORTH), (0, EAST)))
+        cloud.always(self.service_under_test.embedding_fault((1, NORTH), (0, EAST)))
 
         assert [EAST, NORTH] == self._read(way, model, TEXTS[:2])
 
     @by_batch
-    @needs("supports_batches")
+    @requires("supports_batches")
     @pytest.mark.parametrize("count", [0, 1, 3])
     def test_another_number_of_vectors_is_an_error(
         self, cloud: Emulator, model: BaseEmbedding, way: Any, count: int
@@ -178,11 +178,11 @@ class EmbeddingConformance(Conformance):
         """
         LlamaIndex joins texts and vectors by position, and drops the rest without a word.
         """
-        cloud.always(self.asked.embedded(*((index, EAST) for index in range(count))))
+        cloud.always(self.service_under_test.embedding_fault(*((index, EAST) for index in range(count))))
 
         self._fails(way, model, TEXTS[:2])
 
-    @needs("tells_queries")
+    @requires("distinguishes_queries")
     def test_a_query_is_told_from_a_document(self, cloud: Emulator, model: BaseEmbedding) -> None:
         """
         What is sent for the same text is not the same.
@@ -212,28 +212,28 @@ class EmbeddingConformance(Conformance):
         self._fails(way, model, TEXTS[:2])
 
     @by_batch
-    @needs("supports_retries")
+    @requires("supports_retries")
     def test_a_refusal_is_an_error(self, cloud: Emulator, model: BaseEmbedding, way: Any) -> None:
         """
         And with `max_retries=0` one request is one request.
         """
-        cloud.always(self.asked.passing)
+        cloud.always(self.service_under_test.transient_error)
         self._fails(way, model, TEXTS[:1])
 
         assert 1 == len(cloud.requests)
 
     @by_batch
-    @needs("supports_retries")
+    @requires("supports_retries")
     def test_a_refusal_that_passes_is_not_seen(self, cloud: Emulator, way: Any) -> None:
         """
         It is asked again.
         """
-        cloud.script(self.asked.passing)
+        cloud.script(self.service_under_test.transient_error)
 
-        assert 1 == len(self._read(way, self.built(cloud, max_retries=1), TEXTS[:1]))
+        assert 1 == len(self._read(way, self.create_model(cloud, max_retries=1), TEXTS[:1]))
         assert 2 == len(cloud.requests)
 
-    @needs("supports_async")
+    @requires("supports_async")
     def test_one_model_serves_several_event_loops(self, cloud: Emulator, model: BaseEmbedding) -> None:
         """
         Two `asyncio.run` in a row send one request each.
@@ -243,27 +243,27 @@ class EmbeddingConformance(Conformance):
         assert first == pytest.approx(second)
         assert 2 == len(cloud.requests)
 
-    @needs("supports_async")
+    @requires("supports_async")
     def test_async_does_not_block_the_loop(self, cloud: Emulator, model: BaseEmbedding) -> None:
         """
         While an answer is waited for, other tasks run.
         """
         cloud.script(Fault("slow_head", seconds=0.5))
 
-        assert asyncio.run(ticks_during(model.aget_text_embedding_batch(TEXTS[:2]))) > 10
+        assert asyncio.run(count_ticks(model.aget_text_embedding_batch(TEXTS[:2]))) > 10
 
     @by_batch
     def test_a_batch_is_told_once(self, model: BaseEmbedding, way: Any) -> None:
         """
         Observers hear one start and one end with the vectors, and the rate limiter is asked once.
         """
-        told, limiter = Told(CBEventType.EMBEDDING), Limiter()
-        model.callback_manager, model.rate_limiter = CallbackManager([told]), limiter
-        with listening() as listener:
+        observer, limiter = RecordingCallbackHandler(CBEventType.EMBEDDING), CountingRateLimiter()
+        model.callback_manager, model.rate_limiter = CallbackManager([observer]), limiter
+        with record_events() as listener:
             found = self._read(way, model, TEXTS[:2])
-        end = told.ends[-1]
+        end = observer.ends[-1]
 
-        assert (1, 1, 1) == (len(told.starts), len(told.ends), limiter.count)
+        assert (1, 1, 1) == (len(observer.starts), len(observer.ends), limiter.count)
         assert found == end[EventPayload.EMBEDDINGS]
         assert (1, 1) == (listener.count("StartEvent"), listener.count("EndEvent"))
 
@@ -274,7 +274,7 @@ class EmbeddingConformance(Conformance):
         """
         before = model.get_text_embedding(TEXT) if used else None
         copied = pickle.loads(pickle.dumps(model))  # noqa: S301  # our own bytes
-        with self.elsewhere():
+        with self.other_process():
             after = copied.get_text_embedding(TEXT)
 
         assert after == pytest.approx(before or model.get_text_embedding(TEXT))
@@ -292,7 +292,7 @@ class EmbeddingConformance(Conformance):
         """
         Neither in `to_dict` nor in `repr`.
         """
-        assert [] == self.shown(model.to_dict(), repr(model), model)
+        assert [] == self.find_secrets(model.to_dict(), repr(model), model)
 
     def test_an_index_finds_the_right_text(self, model: BaseEmbedding) -> None:
         """

@@ -1,14 +1,14 @@
 """The suite of LLMs."""
 
-from llamaindex_mdstream.testing._answers import Answers
-from llamaindex_mdstream.testing._callbacks import Callbacks
-from llamaindex_mdstream.testing._copies import Copies
-from llamaindex_mdstream.testing._failures import Failures
-from llamaindex_mdstream.testing._running import Running
-from llamaindex_mdstream.testing._tools import Tools
+from llamaindex_mdstream.testing._callbacks import CallbackRules
+from llamaindex_mdstream.testing._concurrency import ConcurrencyRules
+from llamaindex_mdstream.testing._failures import FailureRules
+from llamaindex_mdstream.testing._responses import ResponseRules
+from llamaindex_mdstream.testing._serialization import SerializationRules
+from llamaindex_mdstream.testing._tools import ToolRules
 
 
-class LLMConformance(Answers, Tools, Failures, Running, Callbacks, Copies):
+class LLMConformance(ResponseRules, ToolRules, FailureRules, ConcurrencyRules, CallbackRules, SerializationRules):
     """What LlamaIndex and its users expect of an LLM, one rule a test.
 
     Write `llm`, and say what the package does not offer; see `LLMRules` for the attributes.

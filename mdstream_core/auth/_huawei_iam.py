@@ -13,11 +13,11 @@ from typing import Any
 
 from mdstream_core._addresses import check_name, check_url
 from mdstream_core.auth._signer import Signer
-from mdstream_core.errors import SHAPE_ERRORS, AuthenticationError, MDStreamError, service_error
+from mdstream_core.errors import SHAPE_ERRORS, AuthenticationError, MDStreamError, error_class_for_status
 from mdstream_core.http import Request
 
 #: Sends a request and comes back with status, headers (lower case) and body; raises `ConnectionFailed`.
-Fetch = Callable[[Request], tuple[int, Mapping[str, str], bytes]]
+FetchFunction = Callable[[Request], tuple[int, Mapping[str, str], bytes]]
 
 _NO_ENDPOINT = "is no URL of IAM, such as https://iam.cn-north-4.myhuaweicloud.com"
 
@@ -39,7 +39,7 @@ def check_iam_endpoint(url: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class IAMLogin:
     """Who asks IAM for a token, and where.
 
     Args:
@@ -74,7 +74,7 @@ class Login:
         return Request("POST", url, {"content-type": "application/json"}, json.dumps(body).encode())
 
 
-class PasswordToken(Signer):
+class PasswordTokenSigner(Signer):
     """Sends `X-Auth-Token` with a token that it fetches, and fetches again shortly before it expires.
 
     Args:
@@ -83,51 +83,55 @@ class PasswordToken(Signer):
         clock: Seconds that pass.
     """
 
-    def __init__(self, login: Login, *, fetch: Fetch | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, login: IAMLogin, *, fetch: FetchFunction | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         super().__init__(clock=clock)
         self._login = login
         self._fetch = fetch
         self._clock = clock
         self._token = ""
-        self._end = 0.0
+        self._expires = 0.0
 
     def sign(self, request: Request) -> Request:
         if not self._token:
             raise AuthenticationError("there is no IAM token yet: call refresh() before sign()")
         return replace(request, headers={**request.headers, "x-auth-token": self._token})
 
-    def stale(self) -> bool:
-        return self._end - self._clock() < _MARGIN
+    def needs_refresh(self) -> bool:
+        return self._expires - self._clock() < _MARGIN
 
-    def renewable(self) -> bool:
+    def can_refresh(self) -> bool:
         return True
 
-    def renew(self) -> None:
+    def fetch_credential(self) -> None:
         if self._fetch is None:
             from mdstream_core.transport.fetch import fetch  # noqa: PLC0415 (an HTTP library: only who needs it)
 
             self._fetch = fetch
         status, headers, body = self._fetch(self._login.request())
         if status >= 300:
-            raise _refused(status, body, self._login)
+            raise _login_error(status, body, self._login)
         token = headers.get("x-subject-token")
         if not token:
             raise AuthenticationError(
                 f"IAM answered {status} without a token (x-subject-token): is the endpoint IAM's?"
             )
-        self._end = self._clock() + _validity(body)
+        self._expires = self._clock() + _validity(body)
         self._token = token
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._login.user!r} of {self._login.domain!r} for {self._login.project!r}>"
 
 
-def _refused(status: int, body: bytes, login: Login) -> MDStreamError:
+def _login_error(status: int, body: bytes, login: IAMLogin) -> MDStreamError:
     said = _inner(body, "error")
-    cure = "check user, password, domain (the account's name) and project (such as cn-north-4)"
+    hint = "check user, password, domain (the account's name) and project (such as cn-north-4)"
     words = next((word for name in ("message", "error_msg") if isinstance(word := said.get(name), str)), "")
     message = f"IAM gave no token to {login.user!r}: {status} {words[:_LONGEST]}"
-    return service_error(status)(f"{message.strip()} ({cure})" if status < 500 else message.strip(), status=status)
+    return error_class_for_status(status)(
+        f"{message.strip()} ({hint})" if status < 500 else message.strip(), status=status
+    )
 
 
 def _validity(body: bytes) -> float:

@@ -15,10 +15,10 @@ from mdstream_core.http import Request
 ALGORITHM = "SDK-HMAC-SHA256"
 
 #: The largest body of a signed request, in bytes; with a token it may be larger (sources/004).
-LARGEST = 12 * 1024 * 1024
+MAX_REQUEST_BYTES = 12 * 1024 * 1024
 
 #: What a proxy on the way, or the HTTP library, may still change. The service goes by the list of what is signed.
-_UNSIGNED = frozenset(
+_UNSIGNED_HEADERS = frozenset(
     "accept-encoding authorization connection content-length expect keep-alive te trailer transfer-encoding upgrade "
     "user-agent".split()
 )
@@ -27,10 +27,10 @@ _SIGNED_TYPES = ("application/json", "application/bson")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
-def host(url: str) -> str:
-    """The `Host` field as an HTTP client sends it: lower case, without the port that goes without saying.
+def host_header(url: str) -> str:
+    """The `ContainerFunction` field as an HTTP client sends it: lower case, without the port that goes without saying.
 
-    >>> host("https://user:word@Host:443/path"), host("wss://host:8443")
+    >>> host_header("https://user:word@ContainerFunction:443/path"), host_header("wss://host:8443")
     ('host', 'host:8443')
     """
     parts = urlsplit(url)
@@ -43,39 +43,40 @@ def is_upgrade(request: Request) -> bool:
     return urlsplit(request.url).scheme in {"ws", "wss"}
 
 
-def signed_headers(request: Request, key: str, secret: str, date: str, also: Mapping[str, str]) -> dict[str, str]:
-    """The request's headers with `also`, `host`, `x-sdk-date` and `authorization`.
+def sign_headers(request: Request, key: str, secret: str, date: str, extra: Mapping[str, str]) -> dict[str, str]:
+    """The request's headers with `extra`, `host_header`, `x-sdk-date` and `authorization`.
 
     Args:
         request: What is sent; header names in lower case.
         key: The access key, or the app key.
         secret: The secret that belongs to it.
         date: `YYYYMMDDTHHMMSSZ`.
-        also: Further headers, which are signed too.
+        extra: Further headers, which are signed too.
     """
     body = b"" if is_upgrade(request) else request.content
-    if len(body) > LARGEST:
+    if len(body) > MAX_REQUEST_BYTES:
         raise InvalidRequest(
-            f"the request has {len(body)} bytes; with a signature (AK/SK, app key) ModelArts takes {LARGEST} at most: "
+            f"the request has {len(body)} bytes; with a signature (AK/SK, app key) "
+            f"ModelArts takes {MAX_REQUEST_BYTES} at most: "
             "authenticate with a token (auth_type 'token' or 'password'), or send fewer or smaller images",
             code="PayloadTooLarge",
             status=413,
         )
-    headers = {**request.headers, **also, "x-sdk-date": date}
-    headers.setdefault("host", host(request.url))
+    headers = {**request.headers, **extra, "x-sdk-date": date}
+    headers.setdefault("host", host_header(request.url))
     if not headers.get("content-type", _SIGNED_TYPES[0]).startswith(_SIGNED_TYPES):
         headers["x-sdk-content-sha256"] = "UNSIGNED-PAYLOAD"
-    names = sorted(name for name in headers if "_" not in name and name not in _UNSIGNED)
-    text = canonical(request.method, request.url, {name: headers[name] for name in names}, body)
+    names = sorted(name for name in headers if "_" not in name and name not in _UNSIGNED_HEADERS)
+    text = canonical_request(request.method, request.url, {name: headers[name] for name in names}, body)
     signature = _hmac(secret, f"{ALGORITHM}\n{date}\n{hashlib.sha256(text.encode()).hexdigest()}")
     authorization = f"{ALGORITHM} Access={key}, SignedHeaders={';'.join(names)}, Signature={signature}"
     return {**headers, "authorization": authorization}
 
 
-def canonical(method: str, url: str, headers: Mapping[str, str], body: bytes) -> str:
+def canonical_request(method: str, url: str, headers: Mapping[str, str], body: bytes) -> str:
     """The canonical request.
 
-    >>> canonical("get", "https://host/a%20b?b=2&a=1", {"host": "host"}, b"").splitlines()[:4]
+    >>> canonical_request("get", "https://host/a%20b?b=2&a=1", {"host": "host"}, b"").splitlines()[:4]
     ['GET', '/a%20b/', 'a=1&b=2', 'host:host']
     """
     parts = urlsplit(url)

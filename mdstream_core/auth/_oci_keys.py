@@ -18,14 +18,14 @@ TOKEN_PREFIX = "ST$"  # noqa: S105  a prefix, not a password
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class FileStamp:
     """How a file looked before it was read."""
 
     path: str
-    seen: tuple[int, int] | None
+    state: tuple[int, int] | None
 
     @classmethod
-    def of(cls, path: str) -> "Stamp":
+    def from_path(cls, path: str) -> "FileStamp":
         try:
             status = Path(path).stat()
         except OSError:
@@ -34,8 +34,8 @@ class Stamp:
 
     def changed(self) -> bool:
         """Whether other content is there now; a file that is missing or empty is about to be written."""
-        now = self.of(self.path).seen
-        return now is not None and now != self.seen
+        now = self.from_path(self.path).state
+        return now is not None and now != self.state
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -46,21 +46,21 @@ class Credential:
         key_id: `tenancy/user/fingerprint`, or `ST$` and a token.
         sign: Bytes to their RSA-SHA256 (PKCS #1 v1.5) signature.
         expires: The token's end, in seconds since 1970; `None` when it has none.
-        stamps: The files it was read from, if they may be replaced while we run.
+        files: The files it was read from, if they may be replaced while we run.
         region: Where the credential belongs, if its source says so.
     """
 
     key_id: str
     sign: Callable[[bytes], bytes]
     expires: float | None = None
-    stamps: tuple[Stamp, ...] = ()
+    files: tuple[FileStamp, ...] = ()
     region: str | None = None
 
     def __repr__(self) -> str:
-        return f"<Credential {self.tag}>"
+        return f"<Credential {self.log_label}>"
 
     @property
-    def tag(self) -> str:
+    def log_label(self) -> str:
         """A word for logs that tells two API keys apart and gives none away."""
         return "token" if self.key_id.startswith(TOKEN_PREFIX) else f"…{self.key_id[-5:]}"
 
@@ -104,11 +104,11 @@ def _parse(data: bytes, pass_phrase: str | None) -> "tuple[RSAPrivateKey | None,
     except TypeError:  # encrypted and no pass phrase, or the other way round
         return _parse(data, None) if pass_phrase else (None, "is encrypted: add its pass_phrase")
     except (ValueError, UnsupportedAlgorithm):
-        return None, _unreadable(data, pass_phrase)
+        return None, _describe_unreadable(data, pass_phrase)
     return (key, "") if isinstance(key, RSAPrivateKey) else (None, "is no RSA key: OCI signs with RSA only")
 
 
-def _unreadable(data: bytes, pass_phrase: str | None) -> str:
+def _describe_unreadable(data: bytes, pass_phrase: str | None) -> str:
     if b"PUBLIC KEY" in data or data.startswith(b"ssh-"):
         return "is a public key: name the private one, whose public half was uploaded to OCI"
     if pass_phrase:
@@ -120,7 +120,7 @@ def _unreadable(data: bytes, pass_phrase: str | None) -> str:
 _YEAR_10000 = 253_402_300_800
 
 
-def expiry(token: str) -> float | None:
+def jwt_expiry(token: str) -> float | None:
     """When a JWT ends (its `exp` claim, not verified); `None` when it does not say."""
     payload = token.split(".")[1] if token.count(".") == 2 else ""
     try:

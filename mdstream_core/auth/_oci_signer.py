@@ -1,18 +1,80 @@
 """The signers of OCI that sign here: one with a key in hand, one that reads its key from a source and again."""
 
+import base64
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from mdstream_core.auth._oci_keys import Credential, load_private_key, rsa_sha256
-from mdstream_core.auth._oci_signature import signed_headers
-from mdstream_core.auth._oci_sources import Source
+from mdstream_core.auth._oci_sources import CredentialSource
 from mdstream_core.auth._signer import Signer
 from mdstream_core.errors import AuthenticationError
 from mdstream_core.http import Request
+
+# The signature itself: a request and a credential in, headers out. Pure; no clock, no file.
+
+_BASE_HEADERS = ("date", "(request-target)", "host")
+_BODY_HEADERS = (*_BASE_HEADERS, "content-length", "content-type", "x-content-sha256")
+
+#: Which headers each method signs, in this order.
+SIGNED_HEADERS = {
+    "get": _BASE_HEADERS,
+    "head": _BASE_HEADERS,
+    "delete": _BASE_HEADERS,
+    "post": _BODY_HEADERS,
+    "put": _BODY_HEADERS,
+    "patch": _BODY_HEADERS,
+}
+
+
+def request_target(url: str) -> str:
+    """What stands in the request line: the path and the query, as they are sent.
+
+    >>> request_target("https://host:8443?a=%20#part"), request_target("https://host/a?")
+    ('/?a=%20', '/a?')
+    """
+    parts = urlsplit(url)
+    mark = "?" if "?" in url.partition("#")[0] else ""  # an empty query is sent with its question mark
+    return f"{parts.path or '/'}{mark}{parts.query}"
+
+
+def host_header(url: str) -> str:
+    """Name and port as the URL spells them.
+
+    >>> host_header("https://user:word@ContainerFunction:443/path")
+    'Host:443'
+    """
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def sign_headers(request: Request, credential: Credential, date: str) -> dict[str, str]:
+    """The request's headers, completed as the OCI SDK completes them, and `authorization`."""
+    names = SIGNED_HEADERS.get(request.method.lower())
+    if names is None:
+        raise ValueError(f"OCI signs no {request.method!r} requests, only {', '.join(SIGNED_HEADERS).upper()}")
+    if not request.url.isascii() or " " in request.url:
+        raise ValueError(f"the URL {request.url!r} must be percent-encoded before it is signed")
+    headers = {"date": date, "host": host_header(request.url), "content-type": "application/json", **request.headers}
+    if names is _BODY_HEADERS:
+        headers.setdefault("content-length", str(len(request.content)))
+        headers["x-content-sha256"] = base64.b64encode(hashlib.sha256(request.content).digest()).decode()
+    values = {**headers, "(request-target)": f"{request.method.lower()} {request_target(request.url)}"}
+    text = "\n".join(f"{name}: {values[name]}" for name in names)
+    return {**headers, "authorization": _authorization(credential, names, text)}
+
+
+def _authorization(credential: Credential, names: tuple[str, ...], text: str) -> str:
+    signature = base64.b64encode(credential.sign(text.encode("ascii"))).decode()
+    return (
+        f'Signature algorithm="rsa-sha256",headers="{" ".join(names)}",keyId="{credential.key_id}",'
+        f'signature="{signature}",version="1"'
+    )
+
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -53,10 +115,10 @@ class OCISigner(Signer):
 
     def sign(self, request: Request) -> Request:
         date = formatdate(self._clock(), usegmt=True)
-        return replace(request, headers=signed_headers(request, self._credential, date))
+        return replace(request, headers=sign_headers(request, self._credential, date))
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._credential.tag}>"
+        return f"<{type(self).__name__} {self._credential.log_label}>"
 
 
 class SourceSigner(OCISigner):
@@ -67,25 +129,25 @@ class SourceSigner(OCISigner):
 
     is_local = True
 
-    def __init__(self, source: Source, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, source: CredentialSource, *, clock: Callable[[], float] = time.time) -> None:
         Signer.__init__(self)
         self._clock = clock
         self._source = source
         self._credential = source.load()
 
     @property
-    def origin(self) -> str:
-        return f"{self._source}, {self._credential.tag}"
+    def credential_source(self) -> str:
+        return f"{self._source}, {self._credential.log_label}"
 
-    def stale(self) -> bool:
+    def needs_refresh(self) -> bool:
         credential = self._credential
         aged = credential.expires is not None and credential.expires - self._clock() < _MARGIN
-        return aged or any(stamp.changed() for stamp in credential.stamps)
+        return aged or any(stamp.changed() for stamp in credential.files)
 
-    def renewable(self) -> bool:
-        return bool(self._credential.stamps)
+    def can_refresh(self) -> bool:
+        return bool(self._credential.files)
 
-    def renew(self) -> None:
+    def fetch_credential(self) -> None:
         try:
             fresh = self._source.load()
         except ValueError as error:
@@ -93,7 +155,7 @@ class SourceSigner(OCISigner):
         if fresh.expires is not None and fresh.expires <= self._clock():
             end = datetime.fromtimestamp(fresh.expires, UTC)
             raise AuthenticationError(
-                f"the OCI security token expired at {end:%Y-%m-%d %H:%M:%S} UTC: {self._source.cure}"
+                f"the OCI security token expired at {end:%Y-%m-%d %H:%M:%S} UTC: {self._source.expired_hint}"
             )
         self._credential = fresh
 
@@ -101,4 +163,4 @@ class SourceSigner(OCISigner):
         return type(self), (self._source,)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {type(self._source).__name__} {self._credential.tag}>"
+        return f"<{type(self).__name__} {type(self._source).__name__} {self._credential.log_label}>"

@@ -11,26 +11,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from mdstream_core.auth._oci_keys import TOKEN_PREFIX, Credential, Stamp, expiry, load_private_key, rsa_sha256
+from mdstream_core.auth._oci_keys import TOKEN_PREFIX, Credential, FileStamp, jwt_expiry, load_private_key, rsa_sha256
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 DEFAULT_FILE = "~/.oci/config"
-_HELP = "see https://docs.oracle.com/en-us/iaas/Content/API/Concepts/sdkconfig.htm"
+_DOCS_HINT = "see https://docs.oracle.com/en-us/iaas/Content/API/Concepts/sdkconfig.htm"
 _OCID = re.compile(r"([0-9a-zA-Z-_]+[.:])([0-9a-zA-Z-_]*[.:]){3,}([0-9a-zA-Z-_]+)")  # as oci.config has it
-_SHAPES = {"tenancy": _OCID, "user": _OCID, "fingerprint": re.compile(r"([0-9a-f]{2}:){15}[0-9a-f]{2}")}
+_FIELD_PATTERNS = {"tenancy": _OCID, "user": _OCID, "fingerprint": re.compile(r"([0-9a-f]{2}:){15}[0-9a-f]{2}")}
 _SECRETS = ("pass_phrase", "key_content")
 
 
-class Source(Protocol):
+class CredentialSource(Protocol):
     """A place that holds a credential."""
 
     def load(self) -> Credential:
         """Read it; `ValueError` says what is missing, where, and the cure."""
 
     @property
-    def cure(self) -> str:
+    def expired_hint(self) -> str:
         """What to do when the token that was read has already expired."""
 
 
@@ -42,7 +42,7 @@ class Profile:
     name: str = "DEFAULT"
 
     @classmethod
-    def found(cls, name: str | None = None, file: str | None = None) -> "Profile":
+    def resolve(cls, name: str | None = None, file: str | None = None) -> "Profile":
         """What was given, else what the environment names, else the defaults."""
         env = os.environ.get
         chosen = name or env("OCI_CLI_PROFILE") or env("OCI_CONFIG_PROFILE") or "DEFAULT"
@@ -70,11 +70,13 @@ class Profile:
         parser = configparser.ConfigParser(interpolation=None, default_section="\0")  # DEFAULT as any other
         problem = None
         try:
-            parser.read_string(_read(self.file, f"the OCI config file {self.file}", _HELP).decode(errors="replace"))
+            parser.read_string(
+                _read(self.file, f"the OCI config file {self.file}", _DOCS_HINT).decode(errors="replace")
+            )
         except (configparser.Error, AttributeError) as error:  # holds lines of the file: secrets
             problem = type(error).__name__  # AttributeError: CPython 3.11, a line that goes on with a field of no value
         if problem:
-            raise ValueError(f"the OCI config file {self.file} cannot be read ({problem}): {_HELP}")
+            raise ValueError(f"the OCI config file {self.file} cannot be read ({problem}): {_DOCS_HINT}")
         return {name: dict(parser[name]) for name in parser.sections()}
 
     def __str__(self) -> str:
@@ -82,20 +84,20 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class ConfigFields:
     """The fields of a profile as a dict, `key_content` included."""
 
-    given: Mapping[str, str | None] = field(repr=False)
+    values: Mapping[str, str | None] = field(repr=False)
 
     def fields(self) -> dict[str, str]:
-        return {name: value for name, value in self.given.items() if isinstance(value, str)}
+        return {name: value for name, value in self.values.items() if isinstance(value, str)}
 
-    def __reduce__(self) -> tuple[type["Config"], tuple[dict[str, str]]]:
-        if any(self.given.get(name) for name in _SECRETS):
+    def __reduce__(self) -> tuple[type["ConfigFields"], tuple[dict[str, str]]]:
+        if any(self.values.get(name) for name in _SECRETS):
             raise TypeError(
                 "a config dict with key_content or pass_phrase is not written to a pickle: use a config file"
             )
-        return Config, (self.fields(),)
+        return ConfigFields, (self.fields(),)
 
     def __str__(self) -> str:
         return "the config dict"
@@ -105,9 +107,9 @@ class Config:
 class APIKey:
     """An API signing key: `tenancy`, `user`, `fingerprint` and `key_file` (or `key_content`)."""
 
-    settings: Profile | Config
+    settings: Profile | ConfigFields
 
-    cure = ""
+    expired_hint = ""
 
     def load(self) -> Credential:
         fields = self.settings.fields()
@@ -116,11 +118,11 @@ class APIKey:
             if fields.get("security_token_file")
             else "add it, or run 'oci setup config'"
         )
-        ids = [_shaped(fields, name, self.settings, hint) for name in _SHAPES]
+        ids = [_validate_field(fields, name, self.settings, hint) for name in _FIELD_PATTERNS]
         if content := fields.get("key_content"):
             key = load_private_key(content, fields.get("pass_phrase"), where=f"key_content of {self.settings}")
         else:
-            key = _key(fields, self.settings)
+            key = _key_credential(fields, self.settings)
         return Credential("/".join(ids), rsa_sha256(key), region=_region(fields))
 
     def __str__(self) -> str:
@@ -131,20 +133,23 @@ class APIKey:
 class SessionToken:
     """A session of `oci session authenticate`: `security_token_file` and `key_file`, replaced while we run."""
 
-    settings: Profile | Config
+    settings: Profile | ConfigFields
 
     @property
-    def cure(self) -> str:
+    def expired_hint(self) -> str:
         profile = f" --profile {self.settings.name}" if isinstance(self.settings, Profile) else ""
         return f"run oci session refresh{profile}; when that is refused, oci session authenticate"
 
     def load(self) -> Credential:
         fields = self.settings.fields()
-        paths = [_required(fields, name, self.settings, self.cure) for name in ("security_token_file", "key_file")]
+        paths = [
+            _require_field(fields, name, self.settings, self.expired_hint)
+            for name in ("security_token_file", "key_file")
+        ]
         where = f"security_token_file {paths[0]} of {self.settings}"
-        stamps = tuple(_stamp(path, where, self.cure) for path in paths)  # first the stamps, then the content
-        token = _text(_read(paths[0], where, self.cure), where, self.cure)
-        return _with_token(token, _key(fields, self.settings), stamps, _region(fields))
+        stamps = tuple(_stamp(path, where, self.expired_hint) for path in paths)  # first the stamps, then the content
+        token = _text(_read(paths[0], where, self.expired_hint), where, self.expired_hint)
+        return _token_credential(token, _key_credential(fields, self.settings), stamps, _region(fields))
 
     def __str__(self) -> str:
         return f"an OCI session, {self.settings}"
@@ -157,7 +162,7 @@ class ResourcePrincipal:
     Source: oci/auth/signers/resource_principals_signer.py.
     """
 
-    cure = (
+    expired_hint = (
         "the platform renews it only where OCI_RESOURCE_PRINCIPAL_RPST is the absolute path of a file; "
         "if it is, compare this machine's clock"
     )
@@ -165,81 +170,83 @@ class ResourcePrincipal:
     def load(self) -> Credential:
         names = ("RPST", "PRIVATE_PEM", "PRIVATE_PEM_PASSPHRASE")
         values = {name: os.environ.get(f"OCI_RESOURCE_PRINCIPAL_{name}", "") for name in names}
-        stamps = tuple(Stamp.of(value) for value in values.values() if Path(value).is_absolute())
-        token, pem, phrase = (_content(name, value) for name, value in values.items())
+        stamps = tuple(FileStamp.from_path(value) for value in values.values() if Path(value).is_absolute())
+        token, pem, phrase = (_read_content(name, value) for name, value in values.items())
         key = load_private_key(pem, phrase or None, where="OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM")
-        return _with_token(token, key, stamps, os.environ.get("OCI_RESOURCE_PRINCIPAL_REGION"))
+        return _token_credential(token, key, stamps, os.environ.get("OCI_RESOURCE_PRINCIPAL_REGION"))
 
     def __str__(self) -> str:
         return "the resource principal in the environment (OCI_RESOURCE_PRINCIPAL_…)"
 
 
-def _content(name: str, value: str) -> str:
+def _read_content(name: str, value: str) -> str:
     full = f"OCI_RESOURCE_PRINCIPAL_{name}"
     if not value and name != "PRIVATE_PEM_PASSPHRASE":
         raise ValueError(
             f"{full} is not set: a resource principal 2.2 needs it (its value, or the absolute path of a file)"
         )
-    cure = "the platform should have written it"
+    hint = "the platform should have written it"
     if not Path(value).is_absolute():
         return value.strip()
-    return _text(_read(value, f"{full} {value}", cure), f"{full} {value}", cure)
+    return _text(_read(value, f"{full} {value}", hint), f"{full} {value}", hint)
 
 
-def _with_token(token: str, key: "RSAPrivateKey", stamps: tuple[Stamp, ...], region: str | None) -> Credential:
-    return Credential(TOKEN_PREFIX + token, rsa_sha256(key), expiry(token), stamps, region)
+def _token_credential(
+    token: str, key: "RSAPrivateKey", stamps: tuple[FileStamp, ...], region: str | None
+) -> Credential:
+    return Credential(TOKEN_PREFIX + token, rsa_sha256(key), jwt_expiry(token), stamps, region)
 
 
-def _key(fields: Mapping[str, str], settings: Profile | Config) -> "RSAPrivateKey":
-    cure = "name the PEM file of the private key"
-    file = _required(fields, "key_file", settings, cure)
+def _key_credential(fields: Mapping[str, str], settings: Profile | ConfigFields) -> "RSAPrivateKey":
+    hint = "name the PEM file of the private key"
+    file = _require_field(fields, "key_file", settings, hint)
     where = f"key_file {file} of {settings}"
-    return load_private_key(_read(file, where, cure), fields.get("pass_phrase"), where=where)
+    return load_private_key(_read(file, where, hint), fields.get("pass_phrase"), where=where)
 
 
 def _region(fields: Mapping[str, str]) -> str | None:
     return fields.get("region") or os.environ.get("OCI_REGION")
 
 
-def _required(fields: Mapping[str, str], name: str, settings: Profile | Config, cure: str) -> str:
+def _require_field(fields: Mapping[str, str], name: str, settings: Profile | ConfigFields, hint: str) -> str:
     value = fields.get(name, "").strip()
     if not value:
-        raise ValueError(f"{name} is missing in {settings}: {cure}")
+        raise ValueError(f"{name} is missing in {settings}: {hint}")
     if name.endswith("_file") and ("-----" in value or value.startswith("eyJ")):  # never to be shown as a path
         raise ValueError(f"{name} of {settings} holds a secret itself: it must be the path of a file")
     return value
 
 
-def _shaped(fields: Mapping[str, str], name: str, settings: Profile | Config, cure: str) -> str:
-    value = _required(fields, name, settings, cure)
-    if not _SHAPES[name].fullmatch(value):
+def _validate_field(fields: Mapping[str, str], name: str, settings: Profile | ConfigFields, hint: str) -> str:
+    value = _require_field(fields, name, settings, hint)
+    if not _FIELD_PATTERNS[name].fullmatch(value):
         raise ValueError(f"{name} of {settings} is malformed: copy it from the OCI console (User settings, API keys)")
     return value
 
 
-def _read(path: str, where: str, cure: str) -> bytes:
+def _read(path: str, where: str, hint: str) -> bytes:
     try:
         return Path(path).expanduser().read_bytes()
     except OSError as error:
-        raise ValueError(f"{where} cannot be read ({error.strerror}): {cure}") from error
+        raise ValueError(f"{where} cannot be read ({error.strerror}): {hint}") from error
     except _NO_PATH:
-        raise ValueError(f"{where} cannot be read (it is no path): {cure}") from None
+        raise ValueError(f"{where} cannot be read (it is no path): {hint}") from None
 
 
-def _stamp(path: str, where: str, cure: str) -> Stamp:
+def _stamp(path: str, where: str, hint: str) -> FileStamp:
     try:
-        return Stamp.of(str(Path(path).expanduser()))
+        return FileStamp.from_path(str(Path(path).expanduser()))
     except _NO_PATH:
-        raise ValueError(f"{where} cannot be read (it is no path): {cure}") from None
+        raise ValueError(f"{where} cannot be read (it is no path): {hint}") from None
 
 
 #: What `pathlib` raises for a text that is no path: a NUL in it, half a character, the home of a user who is not there.
 _NO_PATH = (ValueError, RuntimeError)
 
 
-def _text(data: bytes, where: str, cure: str) -> str:
+def _text(data: bytes, where: str, hint: str) -> str:
     """One line of ASCII; a decoding error would carry the secret, so none is raised."""
     word = data.strip()
     if not word or not word.isascii() or (b"\n" in word and b"-----" not in word):
-        raise ValueError(f"{where} is empty or no text of the expected kind: {cure}")
+        raise ValueError(f"{where} is empty or no text of the expected kind: {hint}")
     return word.decode("ascii")

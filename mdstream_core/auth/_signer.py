@@ -14,7 +14,7 @@ from typing import Any, Self
 from mdstream_core import _fork
 from mdstream_core.auth._rejections import RejectionMemory
 from mdstream_core.errors import ConnectionFailed, MDStreamError, ServiceError
-from mdstream_core.http import Request, check_key, forget_credentials
+from mdstream_core.http import Request, check_key, remove_credentials
 
 
 class Refresh(Future[None]):
@@ -27,7 +27,8 @@ class Refresh(Future[None]):
 class Signer:
     """Signs requests; may hold a key that ages and is fetched again.
 
-    A client asks `stale()` before it signs and calls `refresh(generation)` when it is, or when the service answered
+    A client asks `needs_refresh()` before it signs and calls `refresh(generation)` when it is, or when the service
+    answered
     401. Refreshing is single-flight: however many callers ask, the key is fetched once, and no lock is held meanwhile.
     A definite rejection (a wrong password) is remembered, and raised without another login until a pause is over.
 
@@ -39,17 +40,19 @@ class Signer:
     """
 
     #: Seconds that a caller waits for a refresh that runs in another thread.
-    patience: float = 60.0
+    refresh_timeout: float = 60.0
 
-    #: Whether `renew` only reads this machine's files or environment: there is no login to spare, and no network.
+    #: Whether `fetch_credential` only reads this machine's files or environment: there is no login to spare, and no
+    #: network.
     is_local: bool = False
 
-    #: Whether `renew` may return a credential that another program or library has cached: where the service rejects it,
+    #: Whether `fetch_credential` may return a credential that another program or library has cached: where the
+    #: service rejects it,
     #: fetching it a second time in one call can help. A login always returns a new one.
     returns_cached: bool = False
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._flight: Refresh | None = None
+        self._pending_refresh: Refresh | None = None
         self._rejections = RejectionMemory(clock)
         #: Counts the keys this signer had; a caller names the one it saw refused.
         self.generation = 0
@@ -58,10 +61,10 @@ class Signer:
 
     def reset_after_fork(self) -> None:
         """Forget a refresh that goes on in the parent process: it never ends in this one."""
-        self._flight = None
+        self._pending_refresh = None
 
     @property
-    def origin(self) -> str:
+    def credential_source(self) -> str:
         """What the credential is and where it was found, in words; never the credential."""
         return "a credential that was given"
 
@@ -69,11 +72,11 @@ class Signer:
         """A copy of `request` that carries the credential. Must not wait for anything."""
         raise NotImplementedError
 
-    def stale(self) -> bool:
+    def needs_refresh(self) -> bool:
         """Whether the key should be fetched again before the next signature."""
         return False
 
-    def renewable(self) -> bool:
+    def can_refresh(self) -> bool:
         """Whether a refresh can bring another key at all."""
         return False
 
@@ -92,11 +95,11 @@ class Signer:
         if flight is None:
             return
         if leads and (timeout is None or self.is_local):
-            self._lead(flight)
+            self._lead_refresh(flight)
             return
         if leads:
             self._start(flight)
-        self._follow(flight, self.patience if timeout is None else min(timeout, self.patience))
+        self._follow_refresh(flight, self.refresh_timeout if timeout is None else min(timeout, self.refresh_timeout))
 
     def start_refresh(self, generation: int) -> Refresh | None:
         """Begin a refresh in a thread of its own, or join the one that is under way; `None` if there is no need.
@@ -109,11 +112,11 @@ class Signer:
             self._start(flight)
         return flight
 
-    def renew(self) -> None:
+    def fetch_credential(self) -> None:
         """Fetch the key. Signers whose key ages override this; `refresh` calls it once at a time."""
 
     def is_rejection(self, error: BaseException) -> bool:
-        """Whether an error of `renew` is definite, so that another login would end the same way."""
+        """Whether an error of `fetch_credential` is definite, so that another login would end the same way."""
         return isinstance(error, ServiceError) and not error.retryable
 
     def source_state(self) -> object:
@@ -125,11 +128,11 @@ class Signer:
         with self._lock:
             if generation != self.generation:
                 return None, False
-            if self._flight is not None:
-                return self._flight, False
+            if self._pending_refresh is not None:
+                return self._pending_refresh, False
             self._rejections.check(self.source_state)
-            self._flight = Refresh()
-            return self._flight, True
+            self._pending_refresh = Refresh()
+            return self._pending_refresh, True
 
     def _start(self, flight: Refresh) -> None:
         work = partial(copy_context().run, self._run, flight)
@@ -140,44 +143,44 @@ class Signer:
             self._run(flight)
         except BaseException as error:  # KeyboardInterrupt: whoever asks next must not wait for this refresh
             if thread.ident is None:
-                self.land(flight, error)
+                self.finish_refresh(flight, error)
             raise
 
     def _run(self, flight: Refresh) -> None:
-        with _Landing(self, flight, raises=False):
-            self.renew()
+        with _RefreshScope(self, flight, raises=False):
+            self.fetch_credential()
 
-    def _lead(self, flight: Refresh) -> None:
-        with _Landing(self, flight, raises=True):
-            self.renew()
+    def _lead_refresh(self, flight: Refresh) -> None:
+        with _RefreshScope(self, flight, raises=True):
+            self.fetch_credential()
 
-    def land(self, flight: Refresh, error: BaseException | None) -> None:
+    def finish_refresh(self, pending: Refresh, error: BaseException | None) -> None:
         """Deliver how a refresh ended to all who wait for it."""
         if error is not None:
-            forget_credentials(error)  # a password is among the locals, and in the request that failed
+            remove_credentials(error)  # a password is among the locals, and in the request that failed
         with self._lock:
-            if self._flight is flight:
-                self._flight = None
+            if self._pending_refresh is pending:
+                self._pending_refresh = None
             if error is None:
                 self.generation += 1
                 self._rejections.clear()
             elif isinstance(error, MDStreamError) and not self.is_local and self.is_rejection(error):
                 self._rejections.record(error, self.source_state())
-            if flight.running() or flight.done():  # its start was interrupted, and it went on all the same
+            if pending.running() or pending.done():  # its start was interrupted, and it went on all the same
                 return
-            flight.set_running_or_notify_cancel()
+            pending.set_running_or_notify_cancel()
         if error is None:
-            flight.set_result(None)
+            pending.set_result(None)
         else:
-            flight.traceback = error.__traceback__
-            flight.set_exception(error)
+            pending.traceback = error.__traceback__
+            pending.set_exception(error)
 
-    def _follow(self, flight: Refresh, seconds: float) -> None:
+    def _follow_refresh(self, flight: Refresh, seconds: float) -> None:
         try:
             flight.exception(seconds)
         except TimeoutError:
             raise ConnectionFailed(f"no new credential within {seconds:g} s") from None
-        raise_failure(flight)
+        raise_refresh_error(flight)
 
     def __copy__(self) -> Self:
         return self
@@ -194,7 +197,7 @@ class Signer:
         return f"<{type(self).__name__}>"
 
 
-def raise_failure(flight: Refresh) -> None:
+def raise_refresh_error(flight: Refresh) -> None:
     """Raise what went wrong in a refresh that has ended."""
     error = flight.exception()
     if error is None:
@@ -207,7 +210,7 @@ def raise_failure(flight: Refresh) -> None:
     raise copy.copy(error) from error.__cause__
 
 
-class _Landing:
+class _RefreshScope:
     """Runs a block that renews a key, and delivers how it ended."""
 
     def __init__(self, signer: Signer, flight: Refresh, *, raises: bool) -> None:
@@ -218,15 +221,15 @@ class _Landing:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
-        self._signer.land(self._flight, error)
+        self._signer.finish_refresh(self._flight, error)
         return not self._raises
 
 
-class Unsigned(Signer):
+class UnsignedSigner(Signer):
     """Sends requests as they are: for services on loopback, or where a gateway signs."""
 
     @property
-    def origin(self) -> str:
+    def credential_source(self) -> str:
         return "none: requests are not signed"
 
     def sign(self, request: Request) -> Request:
@@ -236,8 +239,8 @@ class Unsigned(Signer):
         return type(self), ()
 
 
-class Bearer(Signer):
-    """Sends `Authorization: Bearer <key>`.
+class BearerSigner(Signer):
+    """Sends `Authorization: BearerSigner <key>`.
 
     Args:
         key: The API key. It appears in no repr, log or error.
@@ -249,7 +252,7 @@ class Bearer(Signer):
         self._key = key
 
     @property
-    def origin(self) -> str:
+    def credential_source(self) -> str:
         return "an API key"
 
     def sign(self, request: Request) -> Request:

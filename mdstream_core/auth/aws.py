@@ -22,8 +22,8 @@ from mdstream_core.errors import (
     ConnectionFailed,
     MDStreamError,
     MissingExtra,
+    error_class_for_status,
     error_status,
-    service_error,
 )
 from mdstream_core.http import Request
 
@@ -32,11 +32,11 @@ from mdstream_core.http import Request
 _MARGIN = 300
 
 #: The headers that botocore signs for these services; whatever is added on the way does not spoil the signature.
-_SIGNED = ("content-type", "x-amz-", "x-amzn-sagemaker-")
+_SIGNED_HEADERS = ("content-type", "x-amz-", "x-amzn-sagemaker-")
 
 
 #: How botocore calls the places where it looks (botocore/credentials.py), and what these are.
-_METHODS = {
+_SOURCE_NAMES = {
     "explicit": "given",
     "env": "AWS_ACCESS_KEY_ID in the environment",
     "shared-credentials-file": "~/.aws/credentials",
@@ -58,37 +58,39 @@ class MissingCredentials(AuthenticationError, ValueError):
 
 
 class AWSSigner(Signer):
-    """Signs as AWS's services ask. Build it with `connect`, or:
+    """Signs as AWS's services ask. Build it with `resolve_connection`, or:
 
     Args:
         region_name: The region that is signed for.
-        find: Gives botocore credentials, or `None`; may ask the network.
+        find_credentials: Gives botocore credentials, or `None`; may ask the network.
         name: What is signed for: `sagemaker` for SageMaker's runtime too (botocore, `signingName`).
-        found: Credentials that are at hand already.
-        again: Whether `find` can bring others than it brought before.
+        credentials: Credentials that are at hand already.
+        reload_credentials: Whether `find_credentials` can bring others than it brought before.
     """
 
     #: botocore's metadata and token services each have retries of their own.
-    patience = 60.0
+    refresh_timeout = 60.0
 
     returns_cached = True  # by botocore, and in the files and services that it asks
 
     def __init__(
         self,
         region_name: str,
-        find: Callable[[], Any],
+        find_credentials: Callable[[], Any],
         *,
         name: str = "sagemaker",
-        found: Any = None,
-        again: bool = False,
+        credentials: Any = None,
+        reload_credentials: bool = False,
     ) -> None:
         super().__init__()
         self.region_name = check_name("region_name", region_name, "aws signing region")
-        self._find = find
+        self._find_credentials = find_credentials
         self._name = name
-        self._again = again
-        self._credentials = found
-        self._frozen = None if found is None or _ages(found) else found.get_frozen_credentials()
+        self._reload_credentials = reload_credentials
+        self._credentials = credentials
+        self._frozen = (
+            None if credentials is None or _is_refreshable(credentials) else credentials.get_frozen_credentials()
+        )
         self._searches = False
 
     def reset_after_fork(self) -> None:
@@ -107,46 +109,50 @@ class AWSSigner(Signer):
         return stamps, hash(tuple((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
 
     @classmethod
-    def of(cls, access_key: str, secret_key: str, token: str | None = None, *, region_name: str) -> "AWSSigner":
+    def from_keys(cls, access_key: str, secret_key: str, token: str | None = None, *, region_name: str) -> "AWSSigner":
         """A signer with these keys."""
-        with _botocore():
+        with _require_botocore():
             from botocore.credentials import Credentials  # type: ignore[import-untyped]  # noqa: PLC0415
         found = Credentials(access_key, secret_key, token)
-        return cls(region_name, lambda: found, found=found)
+        return cls(region_name, lambda: found, credentials=found)
 
     @property
-    def origin(self) -> str:
+    def credential_source(self) -> str:
         """What botocore says of it; it knows only once it has looked."""
         method = getattr(self._credentials, "method", None) or "explicit"
-        return f"an AWS key, {_METHODS.get(method, method)}" if self._credentials else "AWS's chain, not searched yet"
+        return (
+            f"an AWS key, {_SOURCE_NAMES.get(method, method)}" if self._credentials else "AWS's chain, not searched yet"
+        )
 
     def sign(self, request: Request) -> Request:
         """With the headers `authorization`, `x-amz-date` and, for temporary keys, `x-amz-security-token`."""
         from botocore.auth import SigV4Auth  # type: ignore[import-untyped]  # noqa: PLC0415
         from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # noqa: PLC0415
 
-        if self._frozen is None:  # a caller that did not ask `stale()`
+        if self._frozen is None:  # a caller that did not ask `needs_refresh()`
             self.refresh(self.generation)
-        signed = {name: value for name, value in request.headers.items() if name.startswith(_SIGNED)}
+        signed = {name: value for name, value in request.headers.items() if name.startswith(_SIGNED_HEADERS)}
         asked = AWSRequest(request.method, request.url, headers=signed, data=request.content)
         with without_credentials_in_logs():
             SigV4Auth(self._frozen, self._name, self.region_name).add_auth(asked)
         added = {name.lower(): value for name, value in asked.headers.items()}
         return replace(request, headers={**request.headers, **added})
 
-    def stale(self) -> bool:
-        return self._frozen is None or (_ages(self._credentials) and self._credentials.refresh_needed(_MARGIN))
+    def needs_refresh(self) -> bool:
+        return self._frozen is None or (
+            _is_refreshable(self._credentials) and self._credentials.refresh_needed(_MARGIN)
+        )
 
-    def renewable(self) -> bool:
-        return self._frozen is not None and (self._again or _ages(self._credentials))
+    def can_refresh(self) -> bool:
+        return self._frozen is not None and (self._reload_credentials or _is_refreshable(self._credentials))
 
-    def renew(self) -> None:
-        with _translated(self), without_credentials_in_logs():
-            looks_good = not self.stale()  # and yet it was refused
+    def fetch_credential(self) -> None:
+        with _map_exceptions(self), without_credentials_in_logs():
+            looks_good = not self.needs_refresh()  # and yet it was refused
             if self._credentials is None or looks_good or self._searches:
-                found = self._find() or (self._credentials if self._searches else None)
+                found = self._find_credentials() or (self._credentials if self._searches else None)
                 if found is None:
-                    raise MissingCredentials(_missing())
+                    raise MissingCredentials(_missing_credentials())
                 self._credentials = found
             try:
                 self._frozen = self._credentials.get_frozen_credentials()
@@ -160,14 +166,14 @@ class AWSSigner(Signer):
         return f"<{type(self).__name__} {self._name} {self.region_name}{f' {method}' if method else ''}>"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        if not (self._again and isinstance(self._find, partial)):
+        if not (self._reload_credentials and isinstance(self._find_credentials, partial)):
             return super().__reduce__()
-        return partial(type(self), name=self._name, again=True), (self.region_name, self._find)
+        return partial(type(self), name=self._name, reload_credentials=True), (self.region_name, self._find_credentials)
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
-    """Who signs, and where: what `connect` found.
+class AWSConnection:
+    """Who signs, and where: what `resolve_connection` found.
 
     Attributes:
         signer: For `auth=`.
@@ -180,7 +186,7 @@ class Connection:
     endpoint_url: str
 
 
-def connect(
+def resolve_connection(
     *,
     region_name: str | None = None,
     endpoint_url: str | None = None,
@@ -191,7 +197,7 @@ def connect(
     boto3_session: Any = None,
     client: Any = None,
     use_fips_endpoint: bool | None = None,
-) -> Connection:
+) -> AWSConnection:
     """What a model's AWS fields mean. No credential is fetched before the first request.
 
     Args:
@@ -202,7 +208,7 @@ def connect(
         aws_access_key_id: A key, with its secret, and its token if it is temporary.
         aws_secret_access_key: Its secret.
         aws_session_token: Its token.
-        boto3_session: A `boto3.Session` as the source of region and credentials.
+        boto3_session: A `boto3.WebSocketSession` as the source of region and credentials.
         client: A boto3 client `sagemaker-runtime` as the source of region, endpoint and credentials.
         use_fips_endpoint: Default: botocore's own setting.
 
@@ -212,7 +218,7 @@ def connect(
     """
     keys = (aws_access_key_id, aws_secret_access_key, aws_session_token)
     _check_keys(*keys)
-    with _botocore():
+    with _require_botocore():
         import botocore.session  # type: ignore[import-untyped]  # noqa: F401, PLC0415
     session = _session(credentials_profile_name)
     region = region_name or _region(client, boto3_session, session)
@@ -222,14 +228,14 @@ def connect(
     make = session.create_client if boto3_session is None else boto3_session.client
     url = endpoint_url or _endpoint(make, region, use_fips_endpoint)
     if keys[0] is not None:
-        signer = AWSSigner.of(str(keys[0]), str(keys[1]), keys[2], region_name=region)
+        signer = AWSSigner.from_keys(str(keys[0]), str(keys[1]), keys[2], region_name=region)
     elif client is not None:
         signer = AWSSigner(region, client._get_credentials)  # there is no public way
     elif boto3_session is not None:
         signer = AWSSigner(region, boto3_session.get_credentials)
     else:
-        signer = AWSSigner(region, partial(_chain, credentials_profile_name), again=True)
-    return Connection(signer, region, url)
+        signer = AWSSigner(region, partial(_credential_chain, credentials_profile_name), reload_credentials=True)
+    return AWSConnection(signer, region, url)
 
 
 def _check_keys(id: str | None, secret: str | None, token: str | None) -> None:
@@ -252,7 +258,7 @@ def _session(profile: str | None) -> Any:
     return session
 
 
-def _chain(profile: str | None) -> Any:
+def _credential_chain(profile: str | None) -> Any:
     """botocore's chain from its beginning: files are read again, services asked again."""
     return _session(profile).get_credentials()
 
@@ -289,12 +295,12 @@ def _stamp(file: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-def _ages(credentials: Any) -> bool:
+def _is_refreshable(credentials: Any) -> bool:
     """Whether these are botocore credentials that it can refresh."""
     return hasattr(credentials, "refresh_needed")
 
 
-def _missing() -> str:
+def _missing_credentials() -> str:
     return (
         "no AWS credentials were found. Searched, in botocore's order: AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, "
         "the profile's role, web identity, SSO and login, ~/.aws/credentials, credential_process and keys in "
@@ -304,7 +310,7 @@ def _missing() -> str:
 
 
 @contextmanager
-def _botocore() -> Iterator[None]:
+def _require_botocore() -> Iterator[None]:
     try:
         yield
     except ImportError:
@@ -312,7 +318,7 @@ def _botocore() -> Iterator[None]:
 
 
 @contextmanager
-def _translated(signer: Signer) -> Iterator[None]:
+def _map_exceptions(signer: Signer) -> Iterator[None]:
     """The wall between botocore's exceptions and ours."""
     from botocore import exceptions  # noqa: PLC0415
 
@@ -322,7 +328,7 @@ def _translated(signer: Signer) -> Iterator[None]:
         raise
     except exceptions.ClientError as error:  # a token service refused
         code, status = _facts(error.response)
-        kind = service_error(status) if status >= 429 else AuthenticationError
+        kind = error_class_for_status(status) if status >= 429 else AuthenticationError
         raise kind(f"{signer!r} was refused its credentials: {error}", code=code, status=status) from error
     except (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.MetadataRetrievalError) as error:
         raise ConnectionFailed(f"{signer!r} did not reach the service that gives its credentials: {error}") from error

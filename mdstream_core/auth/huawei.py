@@ -12,23 +12,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack, runtime_checkable
 
-from mdstream_core.auth._huawei_iam import Fetch, Login, PasswordToken, check_iam_endpoint
-from mdstream_core.auth._huawei_signature import LARGEST, signed_headers
-from mdstream_core.auth._signer import Bearer, Signer, Unsigned
+from mdstream_core.auth._huawei_iam import FetchFunction, IAMLogin, PasswordTokenSigner, check_iam_endpoint
+from mdstream_core.auth._huawei_signature import MAX_REQUEST_BYTES, sign_headers
+from mdstream_core.auth._signer import BearerSigner, Signer, UnsignedSigner
 from mdstream_core.http import Request, check_key
 
 __all__ = [
-    "AKSK",
-    "LARGEST",
-    "AppCode",
-    "AppKey",
-    "BareKey",
-    "Fetch",
-    "Login",
-    "PasswordToken",
-    "Token",
+    "MAX_REQUEST_BYTES",
+    "AKSKSigner",
+    "AppCodeSigner",
+    "AppKeySigner",
+    "FetchFunction",
+    "IAMLogin",
+    "PasswordTokenSigner",
+    "RawKeySigner",
+    "TokenSigner",
     "check_iam_endpoint",
-    "signer",
+    "resolve_signer",
 ]
 
 #: Where `huaweicloudsdkcore` looks for keys (auth/provider.py).
@@ -46,39 +46,39 @@ class AuthFlow(Protocol):
     def auth_flow(self, request: Any) -> Any: ...
 
 
-class _Header(Signer):
+class _HeaderSigner(Signer):
     """Sends one secret in one header field."""
 
-    field: str
-    called: str
+    header: str
+    option: str
 
     def __init__(self, secret: str) -> None:
         super().__init__()
-        self._secret = _sound(self.called, secret)
+        self._secret = _validate_header_value(self.option, secret)
 
     def sign(self, request: Request) -> Request:
-        return replace(request, headers={**request.headers, self.field: self._secret})
+        return replace(request, headers={**request.headers, self.header: self._secret})
 
 
-class Token(_Header):
+class TokenSigner(_HeaderSigner):
     """An IAM token at hand: `X-Auth-Token`. Whoever gave it sees to it that it does not expire."""
 
-    field, called = "x-auth-token", "token"
+    header, option = "x-auth-token", "token"
 
 
-class AppCode(_Header):
+class AppCodeSigner(_HeaderSigner):
     """App authentication by AppCode: `X-Apig-AppCode`, permanently valid."""
 
-    field, called = "x-apig-appcode", "app_code"
+    header, option = "x-apig-appcode", "app_code"
 
 
-class BareKey(_Header):
+class RawKeySigner(_HeaderSigner):
     """An API key without the word Bearer before it. Huawei's pages do not show which form inference 2.0 wants."""
 
-    field, called = "authorization", "api_key"
+    header, option = "authorization", "api_key"
 
 
-class FoundKey(Bearer):
+class EnvironmentKeySigner(BearerSigner):
     """An API key from the environment. A pickle of it does not hold the key: it looks again."""
 
     def __init__(self, name: str) -> None:
@@ -86,14 +86,14 @@ class FoundKey(Bearer):
         self._name = name
 
     @property
-    def origin(self) -> str:
+    def credential_source(self) -> str:
         return f"an API key, {self._name} in the environment"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._name,)
 
 
-class AKSK(Signer):
+class AKSKSigner(Signer):
     """Signs with an access key: SDK-HMAC-SHA256. A body may have 12 MB.
 
     Args:
@@ -104,7 +104,7 @@ class AKSK(Signer):
         clock: Seconds since 1970; the service allows 15 minutes.
     """
 
-    names = ("ak", "sk")
+    option_names = ("ak", "sk")
 
     def __init__(
         self,
@@ -116,57 +116,61 @@ class AKSK(Signer):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
-        self._key, self._secret = (_sound(name, value) for name, value in zip(self.names, (ak, sk), strict=True))
+        self._key, self._secret = (
+            _validate_header_value(name, value) for name, value in zip(self.option_names, (ak, sk), strict=True)
+        )
         fields = {"x-security-token": security_token, "x-project-id": project_id}
-        self._also = {name: _sound(name.removeprefix("x-"), value) for name, value in fields.items() if value}
+        self._extra_headers = {
+            name: _validate_header_value(name.removeprefix("x-"), value) for name, value in fields.items() if value
+        }
         self._clock = clock
 
     def sign(self, request: Request) -> Request:
         date = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y%m%dT%H%M%SZ")
-        return replace(request, headers=signed_headers(request, self._key, self._secret, date, self._also))
+        return replace(request, headers=sign_headers(request, self._key, self._secret, date, self._extra_headers))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._key[:4]}…>"
 
 
-class AppKey(AKSK):
+class AppKeySigner(AKSKSigner):
     """App authentication by signature: the same with an AppKey and its AppSecret."""
 
-    names = ("app_key", "app_secret")
+    option_names = ("app_key", "app_secret")
 
 
-class FoundAKSK(AKSK):
+class EnvironmentAKSKSigner(AKSKSigner):
     """An access key from the environment or the credentials file. A pickle of it holds neither: it looks again."""
 
     def __init__(self) -> None:
-        fields = _environment() or _profile()
+        fields = _signer_from_environment() or _read_profile()
         if fields is None:
-            raise ValueError(_nothing())
+            raise ValueError(_missing_credentials())
         also = (fields.get(name) for name in ("security_token", "project_id"))
         super().__init__(fields["ak"], fields["sk"], *also)
-        self._origin = f"{_ENV}AK in the environment" if _environment() else f"[basic] of {_file()}"
+        self._source = f"{_ENV}AK in the environment" if _signer_from_environment() else f"[basic] of {_read_file()}"
 
     @property
-    def origin(self) -> str:
-        return f"an access key (AK/SK), {self._origin}"
+    def credential_source(self) -> str:
+        return f"an access key (AK/SK), {self._source}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), ()
 
 
-class Fields(TypedDict, total=False):
+class AuthFields(TypedDict, total=False):
     """What a model may be given to authenticate with; see the signers.
 
     Attributes:
         token: An IAM token.
-        user: With `password`, `domain` and `project` fetches a token; see `Login`.
+        user: With `password`, `domain` and `project` fetches a token; see `IAMLogin`.
         iam_endpoint: IAM's address, where it is not that of the project's region.
-        ak: With `sk`, and `security_token` and `project_id` where there are any; see `AKSK`.
-        app_code: See `AppCode`.
-        app_key: With `app_secret`; see `AppKey`.
+        ak: With `sk`, and `security_token` and `project_id` where there are any; see `AKSKSigner`.
+        app_code: See `AppCodeSigner`.
+        app_key: With `app_secret`; see `AppKeySigner`.
         api_key: Of inference 2.0 or MaaS.
-        bare_api_key: Send it without `Bearer`.
-        fetch: Sends the request for a token; see `PasswordToken`.
+        bare_api_key: Send it without `BearerSigner`.
+        fetch: Sends the request for a token; see `PasswordTokenSigner`.
     """
 
     token: str | None
@@ -184,10 +188,12 @@ class Fields(TypedDict, total=False):
     app_secret: str | None
     api_key: str | None
     bare_api_key: bool
-    fetch: Fetch | None
+    fetch: FetchFunction | None
 
 
-def signer(auth: Any = None, *, auth_type: str | None = None, **fields: Unpack[Fields]) -> Signer | AuthFlow:
+def resolve_signer(
+    auth: Any = None, *, auth_type: str | None = None, **fields: Unpack[AuthFields]
+) -> Signer | AuthFlow:
     """What a model's `auth…` fields mean. An `auth` object goes first, and an `httpx.Auth` is returned as it is.
 
     Without `auth` and `auth_type` the fields that are given say which way it is; without any, the environment and the
@@ -196,49 +202,52 @@ def signer(auth: Any = None, *, auth_type: str | None = None, **fields: Unpack[F
     Args:
         auth: A signer or an `httpx.Auth`.
         auth_type: `token`, `password`, `aksk`, `appcode`, `app`, `api_key` or `none`.
-        fields: See `Fields`; what is `None` counts as not given.
+        fields: See `AuthFields`; what is `None` counts as not given.
     """
     if auth is not None:
-        return _given(auth)
+        return _user_signer(auth)
     given = {name: value for name, value in fields.items() if value}
-    kind = _kind(auth_type, given)
+    kind = _resolve_auth_type(auth_type, given)
     if kind is None:
-        return _found()
+        return _find_signer()
     needed, build = _BY_TYPE[kind]
     missing = [name for name in needed if name not in given]
     if kind == "aksk" and len(missing) == len(needed):
-        return FoundAKSK()
+        return EnvironmentAKSKSigner()
     if missing:
         raise ValueError(f"auth_type {kind!r} needs {' and '.join(missing)} too")
     return build(given)
 
 
 def _password(fields: Mapping[str, Any]) -> Signer:
-    user, password, domain, project = (fields[name] for name in _LOGIN)
-    login = Login(user, password, domain, project, fields.get("iam_endpoint"))
-    return PasswordToken(login, fetch=fields.get("fetch"))
+    user, password, domain, project = (fields[name] for name in _LOGIN_FIELDS)
+    login = IAMLogin(user, password, domain, project, fields.get("iam_endpoint"))
+    return PasswordTokenSigner(login, fetch=fields.get("fetch"))
 
 
 def _aksk(fields: Mapping[str, Any]) -> Signer:
     also = (fields.get(name) for name in ("security_token", "project_id"))
-    return AKSK(fields["ak"], fields["sk"], *also)
+    return AKSKSigner(fields["ak"], fields["sk"], *also)
 
 
-_LOGIN = ("user", "password", "domain", "project")
+_LOGIN_FIELDS = ("user", "password", "domain", "project")
 
 #: The names of `auth_type`: what each needs, and what it makes.
 _BY_TYPE: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Signer]]] = {
-    "token": (("token",), lambda fields: Token(fields["token"])),
-    "password": (_LOGIN, _password),
+    "token": (("token",), lambda fields: TokenSigner(fields["token"])),
+    "password": (_LOGIN_FIELDS, _password),
     "aksk": (("ak", "sk"), _aksk),
-    "appcode": (("app_code",), lambda fields: AppCode(fields["app_code"])),
-    "app": (("app_key", "app_secret"), lambda fields: AppKey(fields["app_key"], fields["app_secret"])),
-    "api_key": (("api_key",), lambda fields: (BareKey if fields.get("bare_api_key") else Bearer)(fields["api_key"])),
-    "none": ((), lambda _: Unsigned()),
+    "appcode": (("app_code",), lambda fields: AppCodeSigner(fields["app_code"])),
+    "app": (("app_key", "app_secret"), lambda fields: AppKeySigner(fields["app_key"], fields["app_secret"])),
+    "api_key": (
+        ("api_key",),
+        lambda fields: (RawKeySigner if fields.get("bare_api_key") else BearerSigner)(fields["api_key"]),
+    ),
+    "none": ((), lambda _: UnsignedSigner()),
 }
 
 
-def _kind(auth_type: str | None, fields: Mapping[str, Any]) -> str | None:
+def _resolve_auth_type(auth_type: str | None, fields: Mapping[str, Any]) -> str | None:
     if auth_type is not None:
         name = auth_type.strip().lower().replace("-", "_")
         if name not in _BY_TYPE:
@@ -250,7 +259,7 @@ def _kind(auth_type: str | None, fields: Mapping[str, Any]) -> str | None:
     return meant[0] if meant else None
 
 
-def _given(auth: Any) -> Signer | AuthFlow:
+def _user_signer(auth: Any) -> Signer | AuthFlow:
     if isinstance(auth, Signer | AuthFlow):
         return auth
     raise ValueError(
@@ -259,43 +268,43 @@ def _given(auth: Any) -> Signer | AuthFlow:
     )
 
 
-def _found() -> Signer:
-    if _environment() or _profile():
-        return FoundAKSK()
+def _find_signer() -> Signer:
+    if _signer_from_environment() or _read_profile():
+        return EnvironmentAKSKSigner()
     for name in _API_KEYS:
         if os.environ.get(name):
-            return FoundKey(name)
-    raise ValueError(_nothing())
+            return EnvironmentKeySigner(name)
+    raise ValueError(_missing_credentials())
 
 
-def _environment() -> dict[str, str] | None:
+def _signer_from_environment() -> dict[str, str] | None:
     names = ("ak", "sk", "security_token", "project_id")
     fields = {name: value for name in names if (value := os.environ.get(_ENV + name.upper()))}
     return fields if {"ak", "sk"} <= fields.keys() else None
 
 
-def _profile() -> dict[str, str] | None:
+def _read_profile() -> dict[str, str] | None:
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read(_file(), encoding="utf-8")
+        parser.read(_read_file(), encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
-        raise ValueError(f"{_file()} cannot be read: it must have a section [basic] with ak and sk") from None
+        raise ValueError(f"{_read_file()} cannot be read: it must have a section [basic] with ak and sk") from None
     fields = dict(parser["basic"]) if parser.has_section("basic") else {}
     return fields if fields.get("ak") and fields.get("sk") else None
 
 
-def _file() -> Path:
+def _read_file() -> Path:
     return Path(os.environ.get(f"{_ENV}CREDENTIALS_FILE") or _FILE).expanduser()
 
 
-def _nothing() -> str:
+def _missing_credentials() -> str:
     return (
-        f"no Huawei Cloud credential found: no {_ENV}AK and {_ENV}SK, no [basic] with ak and sk in {_file()}, no "
+        f"no Huawei Cloud credential found: no {_ENV}AK and {_ENV}SK, no [basic] with ak and sk in {_read_file()}, no "
         f"{' or '.join(_API_KEYS)}. Give token, user and password, ak and sk, app_code, app_key and app_secret or "
         f"api_key, or set auth_type to one of {', '.join(_BY_TYPE)}"
     )
 
 
-def _sound(name: str, value: str) -> str:
+def _validate_header_value(name: str, value: str) -> str:
     check_key(name, value)
     return value

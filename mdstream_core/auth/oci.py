@@ -8,10 +8,17 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from mdstream_core.auth._oci_foreign import SDKSigner, WrappedSigner, delegation, sdk_signer
+from mdstream_core.auth._oci_sdk import SDKSigner, WrappedSigner, build_sdk_signer, delegation_signer
 from mdstream_core.auth._oci_signer import OCISigner, SourceSigner
-from mdstream_core.auth._oci_sources import APIKey, Config, Profile, ResourcePrincipal, SessionToken, Source
-from mdstream_core.auth._signer import Bearer, Signer, Unsigned
+from mdstream_core.auth._oci_sources import (
+    APIKey,
+    ConfigFields,
+    CredentialSource,
+    Profile,
+    ResourcePrincipal,
+    SessionToken,
+)
+from mdstream_core.auth._signer import BearerSigner, Signer, UnsignedSigner
 from mdstream_core.http import Timeout
 
 __all__ = [
@@ -20,14 +27,14 @@ __all__ = [
     "SDKSigner",
     "SourceSigner",
     "WrappedSigner",
+    "client_settings",
     "from_config",
     "instance_principal",
-    "of_client",
     "oke_workload",
-    "region",
+    "resolve_region",
+    "resolve_signer",
     "resource_principal",
-    "signer",
-    "wrap",
+    "wrap_signer",
 ]
 
 
@@ -38,7 +45,10 @@ class AuthFlow(Protocol):
     def auth_flow(self, request: Any) -> Any: ...
 
 
-_SOURCES: dict[str, Callable[[Profile | Config], Source]] = {"api_key": APIKey, "session_token": SessionToken}
+_SOURCES: dict[str, Callable[[Profile | ConfigFields], CredentialSource]] = {
+    "api_key": APIKey,
+    "session_token": SessionToken,
+}
 
 
 def from_config(
@@ -56,11 +66,11 @@ def from_config(
         config: The fields, instead of a file; may hold `key_content`.
         kind: `api_key` or `session_token`; default: what the fields speak of.
     """
-    settings = Profile.found(profile, file) if config is None else Config(config)
+    settings = Profile.resolve(profile, file) if config is None else ConfigFields(config)
     if kind is None:
         fields = settings.fields()
         if isinstance(settings, Profile) and fields.get("authentication_type"):
-            return delegation(settings)
+            return delegation_signer(settings)
         kind = "session_token" if fields.get("security_token_file") else "api_key"
     return SourceSigner(_SOURCES[kind](settings))
 
@@ -75,27 +85,27 @@ def resource_principal() -> Signer:
         )
     if version == "2.2":
         return SourceSigner(ResourcePrincipal())
-    return sdk_signer(f"resource principal {version}", "get_resource_principals_signer")
+    return build_sdk_signer(f"resource principal {version}", "get_resource_principals_signer")
 
 
 def instance_principal() -> Signer:
     """The identity of the OCI compute instance that we run on, through the SDK."""
-    return sdk_signer("instance principal", "InstancePrincipalsSecurityTokenSigner")
+    return build_sdk_signer("instance principal", "InstancePrincipalsSecurityTokenSigner")
 
 
 def oke_workload() -> Signer:
     """The identity of a workload in an enhanced OKE cluster, through the SDK."""
-    return sdk_signer("OKE workload identity", "get_oke_workload_identity_resource_principal_signer")
+    return build_sdk_signer("OKE workload identity", "get_oke_workload_identity_resource_principal_signer")
 
 
-def wrap(auth: Any) -> Signer:
+def wrap_signer(auth: Any) -> Signer:
     """A signer from an `oci` signer, a callable that takes a prepared request, or an `oracle-ads` dict.
 
     The dict (`ads.common.auth.default_signer()`) is `{"config": …, "signer": …}`; without a signer its config counts.
     """
     if isinstance(auth, Mapping):
         if auth.get("signer") is not None:
-            return wrap(auth["signer"])
+            return wrap_signer(auth["signer"])
         return from_config(config=auth.get("config") or auth)
     if isinstance(auth, Signer):
         return auth
@@ -108,7 +118,7 @@ def wrap(auth: Any) -> Signer:
     )
 
 
-def signer(
+def resolve_signer(
     auth: Any = None,
     *,
     auth_type: str | None = None,
@@ -123,11 +133,11 @@ def signer(
     environment; else the config file, as an API key or a session by its fields.
     """
     if auth is not None and auth != {}:
-        return auth if isinstance(auth, AuthFlow) else wrap(auth)
+        return auth if isinstance(auth, AuthFlow) else wrap_signer(auth)
     if auth_type is None and api_key is None and auth_profile is None and auth_file_location is None:
         auth_type = os.environ.get("OCI_IAM_TYPE") or None
     if auth_type is None:
-        return Bearer(api_key) if api_key is not None else _found(auth_profile, auth_file_location)
+        return BearerSigner(api_key) if api_key is not None else _find_signer(auth_profile, auth_file_location)
     name = auth_type.strip().lower().replace("-", "_")
     if name not in _BY_TYPE:
         raise ValueError(f"auth_type {auth_type!r} is unknown: use one of {', '.join(_BY_TYPE)}")
@@ -136,7 +146,9 @@ def signer(
     return _BY_TYPE[name](auth_profile, auth_file_location, api_key)
 
 
-def region(auth: Any = None, *, auth_profile: str | None = None, auth_file_location: str | None = None) -> str | None:
+def resolve_region(
+    auth: Any = None, *, auth_profile: str | None = None, auth_file_location: str | None = None
+) -> str | None:
     """The region of who signs, where nobody says which: the signer's, the resource principal's, the profile's.
 
     Raises:
@@ -150,7 +162,7 @@ def region(auth: Any = None, *, auth_profile: str | None = None, auth_file_locat
     named = auth_profile is not None or auth_file_location is not None
     if not named and (principal := os.environ.get("OCI_RESOURCE_PRINCIPAL_REGION")):
         return principal
-    settings = Profile.found(auth_profile, auth_file_location)
+    settings = Profile.resolve(auth_profile, auth_file_location)
     written = settings.fields().get("region") if named or settings.exists() else None
     return written or os.environ.get("OCI_REGION")
 
@@ -159,7 +171,7 @@ def region(auth: Any = None, *, auth_profile: str | None = None, auth_file_locat
 _SDK_TIMEOUT = (10.0, 60.0)
 
 
-def of_client(client: Any) -> dict[str, Any]:
+def client_settings(client: Any) -> dict[str, Any]:
     """Where, as whom and how patiently a client of the `oci` SDK asks: `auth`, `service_endpoint` and `timeout`.
 
     Args:
@@ -177,10 +189,10 @@ def of_client(client: Any) -> dict[str, Any]:
     return {"auth": base.signer, "service_endpoint": base.endpoint, "timeout": Timeout(**named)}
 
 
-def _bearer(_profile: str | None, _file: str | None, api_key: str | None) -> Signer:
+def _bearer_signer(_profile: str | None, _file: str | None, api_key: str | None) -> Signer:
     if api_key is None:
         raise ValueError("auth_type 'bearer' needs an api_key")
-    return Bearer(api_key)
+    return BearerSigner(api_key)
 
 
 _BY_TYPE: dict[str, Callable[[str | None, str | None, str | None], Signer]] = {
@@ -192,16 +204,16 @@ _BY_TYPE: dict[str, Callable[[str | None, str | None, str | None], Signer]] = {
     "oke_workload": lambda *_: oke_workload(),
     "oke_workload_identity": lambda *_: oke_workload(),
     "workload_identity": lambda *_: oke_workload(),
-    "bearer": _bearer,
-    "none": lambda *_: Unsigned(),
+    "bearer": _bearer_signer,
+    "none": lambda *_: UnsignedSigner(),
 }
 
 
-def _found(profile: str | None, file: str | None) -> Signer:
+def _find_signer(profile: str | None, file: str | None) -> Signer:
     named = profile is not None or file is not None
     if not named and os.environ.get("OCI_RESOURCE_PRINCIPAL_VERSION"):
         return resource_principal()
-    settings = Profile.found(profile, file)
+    settings = Profile.resolve(profile, file)
     if named or settings.exists():
         return from_config(profile, file)
     raise ValueError(

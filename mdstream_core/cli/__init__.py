@@ -18,8 +18,8 @@ from mdstream_core.cli._parser import (
     USAGE,
     MissingCredential,
     Options,
-    Unusable,
-    parser,
+    UsageError,
+    build_parser,
 )
 from mdstream_core.errors import MDStreamError, MissingExtra
 
@@ -27,8 +27,8 @@ __all__ = ["main"]
 
 
 #: What may go wrong, and the exit code that says so. The first that fits counts.
-_CODES: tuple[tuple[type[Exception], int], ...] = (
-    (Unusable, USAGE),
+_EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (UsageError, USAGE),
     (MissingCredential, MISSING),
     (MissingExtra, MISSING),
     (MDStreamError, FAILED),
@@ -45,13 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Example:
         >>> main(["check", "my-endpoint", "--region", "us-east-1"])
     """
-    options = _read(arguments)
+    options = _parse_arguments(arguments)
     terminal = Terminal(sys.stderr)
     try:
         run: Callable[[Options], int] = import_module(f"mdstream_core.cli.{options.module}").run
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: Terminal(sys.stderr).write(  # whoever stands there then
-                f"mdstream: {options.veil(message)}\n"
+                f"mdstream: {options.redact(message)}\n"
             )
             return run(options)
     except KeyboardInterrupt:
@@ -59,25 +59,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read us has seen enough (`| head`); Python would say so once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except tuple(kind for kind, _ in _CODES) as error:
-        _tell(error, options, terminal)
-        return next(code for kind, code in _CODES if isinstance(error, kind))
+    except tuple(kind for kind, _ in _EXIT_CODES) as error:
+        _report_error(error, options, terminal)
+        return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
 
 
-def _read(arguments: Sequence[str] | None) -> Options:
+def _parse_arguments(arguments: Sequence[str] | None) -> Options:
     """The options. argparse takes no words behind an option for a list that was empty before it; a question may be."""
-    whole = parser()
+    whole = build_parser()
     options, words = whole.parse_known_args(arguments, Options())
     if words and (options.module != "_chat" or any(word.startswith("-") for word in words)):
-        whole.error(f"unrecognized arguments: {options.veil(' '.join(words))}")
+        whole.error(f"unrecognized arguments: {options.redact(' '.join(words))}")
     if words:
         options.question += words
     return options
 
 
-def _tell(error: Exception, options: Options, terminal: Terminal) -> None:
+def _report_error(error: Exception, options: Options, terminal: Terminal) -> None:
     """Say what is wrong, as the document that was asked for or in words."""
-    said = options.veil(error)
+    said = options.redact(error)
     if getattr(options, "json", False):
         facts = {"type": type(error).__name__, "message": said}
         Terminal().write(json_text({"ok": False, "error": facts}) + "\n")

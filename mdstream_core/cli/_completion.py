@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 
 from mdstream_core._terminal import Terminal
-from mdstream_core.cli._parser import Options, parser
+from mdstream_core.cli._parser import Options, build_parser
 
 _BASH = """\
 _mdstream() {{
@@ -32,7 +32,7 @@ def run(options: Options) -> int:
 
 
 def _commands() -> Mapping[str, argparse.ArgumentParser]:
-    actions = parser()._actions  # argparse has no public way to ask
+    actions = build_parser()._actions  # argparse has no public way to ask
     return next(action.choices for action in actions if isinstance(action, argparse._SubParsersAction))
 
 

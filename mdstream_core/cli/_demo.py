@@ -9,10 +9,10 @@ from mdstream_core.cli._parser import PLATFORMS, Options
 from mdstream_core.emulator import Emulator, Fault
 
 #: The packages that can show something, and what is said where one is not installed.
-_SHOWS = {"langchain_mdstream._demo": "LangChain", "llamaindex_mdstream._demo": "LlamaIndex"}
+_DEMO_MODULES = {"langchain_mdstream._demo": "LangChain", "llamaindex_mdstream._demo": "LlamaIndex"}
 
 #: How a stream is broken on each platform (a fault of the emulator), and what that is in words.
-_BREAKS: dict[str, tuple[dict[str, Any], str]] = {
+_FAILING_STEPS: dict[str, tuple[dict[str, Any], str]] = {
     "oci-model-deployment": ({"kind": "trailer"}, "OCI ends the stream after 200 OK, in the trailer StreamFailure"),
     "oci-genai": ({"kind": "error_event"}, "OCI ends the stream with an error event"),
     "sagemaker": ({"kind": "exception_frame"}, "SageMaker ends the stream with an exception frame"),
@@ -26,11 +26,11 @@ _BREAKS: dict[str, tuple[dict[str, Any], str]] = {
 def run(options: Options) -> int:
     """Both frameworks on each platform."""
     terminal = Terminal()
-    shows = [show for name, title in _SHOWS.items() if (show := _show(name, title, terminal))]
+    shows = [show for name, title in _DEMO_MODULES.items() if (show := _run_demo(name, title, terminal))]
     with Emulator(delay=0.0 if options.fast else 0.02) as cloud:
         terminal.line("emulator", cloud.url)
         for platform in [options.platform] if options.platform else PLATFORMS:
-            fault, words = _BREAKS[platform]
+            fault, words = _FAILING_STEPS[platform]
             for show in shows:
                 model = show.MODELS[platform](cloud)
                 terminal.heading(f"{show.FRAMEWORK} · {type(model).__name__}")
@@ -43,7 +43,7 @@ def run(options: Options) -> int:
     return 0 if shows else 1
 
 
-def _show(name: str, title: str, terminal: Terminal) -> Any:
+def _run_demo(name: str, title: str, terminal: Terminal) -> Any:
     try:
         return import_module(name)
     except ImportError as error:

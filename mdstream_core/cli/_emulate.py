@@ -5,9 +5,9 @@ import sys
 import warnings
 
 from mdstream_core._terminal import Terminal
-from mdstream_core.cli._parser import Options, Unusable
+from mdstream_core.cli._parser import Options, UsageError
 from mdstream_core.emulator import Emulator
-from mdstream_core.emulator._cloud import exposure
+from mdstream_core.emulator.emulator import exposure
 
 _OPTIONS = ("host", "port", "upstream", "delay", "flavour", "generative_ai_ending")
 
@@ -16,7 +16,7 @@ def run(options: Options) -> int:
     """Serve until Ctrl-C."""
     terminal = Terminal()
 
-    def ready(cloud: Emulator) -> None:
+    def on_ready(cloud: Emulator) -> None:
         terminal.line("OCI", f"{cloud.endpoint}  (model deployment)")
         terminal.line("OCI GenAI", f"{cloud.oci_generative_ai.endpoint}  ({cloud.oci_generative_ai.compartment_id})")
         terminal.line("SageMaker", f"{cloud.sagemaker.endpoint_url}  (endpoint {cloud.sagemaker.endpoint_name})")
@@ -26,14 +26,14 @@ def run(options: Options) -> int:
         terminal.line("", "serving until Ctrl-C")
 
     if options.upstream and not options.upstream.startswith(("http://", "https://")):
-        raise Unusable(f"--upstream {options.upstream} is no http:// or https:// URL")
+        raise UsageError(f"--upstream {options.upstream} is no http:// or https:// URL")
     cloud = _emulator(options)
     if (warning := exposure(options.host)) is not None:
         sys.stderr.write(f"mdstream: warning: {warning}\n")
     try:
-        asyncio.run(cloud.run(ready))
+        asyncio.run(cloud.run(on_ready))
     except (OSError, OverflowError) as error:
-        raise Unusable(f"--port {options.port}: {getattr(error, 'strerror', None) or error}") from None
+        raise UsageError(f"--port {options.port}: {getattr(error, 'strerror', None) or error}") from None
     return 0
 
 
@@ -43,4 +43,4 @@ def _emulator(options: Options) -> Emulator:
             warnings.simplefilter("ignore", RuntimeWarning)
             return Emulator(**{name: getattr(options, name) for name in _OPTIONS})
     except ValueError as error:  # a flavour that is unknown: the message lists those that exist
-        raise Unusable(f"--{error}") from None
+        raise UsageError(f"--{error}") from None

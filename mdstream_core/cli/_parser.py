@@ -5,14 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mdstream_core._terminal import harmless
+from mdstream_core._terminal import strip_control_characters
 from mdstream_core._version import __version__
 
 #: Exit codes.
 FAILED, USAGE, MISSING, INTERRUPTED = 1, 2, 3, 130
 
 #: What is shorter guards nothing, and would veil half of what is written.
-_SHORTEST = 6
+_MIN_SECRET_LENGTH = 6
 
 PLATFORMS = ("oci-model-deployment", "oci-genai", "sagemaker", "modelarts")
 SHELLS = ("bash", "zsh", "fish")
@@ -72,7 +72,7 @@ examples:
   mdstream completion fish > ~/.config/fish/completions/mdstream.fish"""
 
 
-class Unusable(Exception):
+class UsageError(Exception):
     """What was said on the command line cannot be meant; the message says what could."""
 
 
@@ -119,67 +119,71 @@ class Options(argparse.Namespace):
         #: What was read already, by its source: standard input can be read once only.
         self.found: dict[str, str] = {}
 
-    def hide(self, secret: str) -> str:
+    def add_secret(self, secret: str) -> str:
         """Remember a secret, so that nothing that is written shows it."""
-        if len(secret) >= _SHORTEST:
+        if len(secret) >= _MIN_SECRET_LENGTH:
             self._secrets.append(secret)
         return secret
 
-    def veil(self, text: object) -> str:
+    def redact(self, text: object) -> str:
         """A text without the secrets that were read, and without what a server may send to steer a terminal."""
-        shown = harmless(str(text))
+        shown = strip_control_characters(str(text))
         for secret in self._secrets:
             shown = shown.replace(secret, "…")
         return shown
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    whole = _described(
+    whole = _create_parser(
         argparse.ArgumentParser,
         prog="mdstream",
         description="Stream from models that a cloud hosts; a stream that failed is never a success.",
         epilog=f"mdstream COMMAND --help has examples.\n\n{_EXIT_CODES}",
     )
     whole.add_argument("--version", action="version", version=f"mdstream {__version__}")
-    commands = _Commands(whole.add_subparsers(title="commands", metavar="COMMAND", required=True))
-    _chat(commands.add("chat", "talk to a model: one question, or a conversation at a prompt", _CHAT, asks=True))
-    commands.add("check", "find out what keeps an endpoint from answering", _CHECK, asks=True)
-    commands.add("models", "list the models that a server names", _MODELS, asks=True)
-    _demo(commands.add("demo", "stream an answer, and then a broken one, from an emulated cloud"))
-    _emulate(commands.add("emulate", "serve an emulated cloud on loopback until Ctrl-C"))
+    commands = _CommandBuilder(whole.add_subparsers(title="commands", metavar="COMMAND", required=True))
+    _add_chat_options(
+        commands.add("chat", "talk to a model: one question, or a conversation at a prompt", _CHAT, needs_endpoint=True)
+    )
+    commands.add("check", "find out what keeps an endpoint from answering", _CHECK, needs_endpoint=True)
+    commands.add("models", "list the models that a server names", _MODELS, needs_endpoint=True)
+    _add_demo_options(commands.add("demo", "stream an answer, and then a broken one, from an emulated cloud"))
+    _add_emulate_options(commands.add("emulate", "serve an emulated cloud on loopback until Ctrl-C"))
     completion = commands.add("completion", "print what makes a shell complete these words", _COMPLETION)
     completion.add_argument("shell", choices=SHELLS)
     return whole
 
 
-def _described(make: Callable[..., Any], **fields: Any) -> argparse.ArgumentParser:
+def _create_parser(make: Callable[..., Any], **fields: Any) -> argparse.ArgumentParser:
     built: argparse.ArgumentParser = make(formatter_class=argparse.RawDescriptionHelpFormatter, **fields)
     return built
 
 
-class _Commands:
+class _CommandBuilder:
     """Adds commands, each with what all have in common."""
 
     def __init__(self, made: Any) -> None:
         self._made = made
 
-    def add(self, name: str, told: str, examples: str = "", *, asks: bool = False) -> argparse.ArgumentParser:
-        """A command; one that `asks` an endpoint has the options for it."""
-        notes = (examples, *((_ENDPOINTS, _SECRETS) if asks else ()), _EXIT_CODES)
-        command = _described(
-            lambda **fields: self._made.add_parser(name, help=told, **fields),
-            description=f"{told[0].upper()}{told[1:]}.",
+    def add(
+        self, name: str, help_text: str, examples: str = "", *, needs_endpoint: bool = False
+    ) -> argparse.ArgumentParser:
+        """A command; one that `needs_endpoint` an endpoint has the options for it."""
+        notes = (examples, *((_ENDPOINTS, _SECRETS) if needs_endpoint else ()), _EXIT_CODES)
+        command = _create_parser(
+            lambda **fields: self._made.add_parser(name, help=help_text, **fields),
+            description=f"{help_text[0].upper()}{help_text[1:]}.",
             epilog="\n\n".join(note for note in notes if note),
         )
-        if asks:
-            _asking(command)
+        if needs_endpoint:
+            _add_endpoint_options(command)
             command.add_argument("--json", action="store_true", help="write one JSON document, which holds no secrets")
         command.set_defaults(module=f"_{name}")
         return command
 
 
-def _asking(options: argparse.ArgumentParser) -> None:
+def _add_endpoint_options(options: argparse.ArgumentParser) -> None:
     """The options that say where to ask, and as whom."""
     options.add_argument("endpoint", metavar="ENDPOINT", help="the model's address, OCID or name")
     where = options.add_argument_group("where")
@@ -193,11 +197,14 @@ def _asking(options: argparse.ArgumentParser) -> None:
         "--auth-type", metavar="TYPE", help="api_key, session_token, resource_principal, bearer, aksk, none …"
     )
     who.add_argument("--profile", metavar="NAME", help="of ~/.oci/config or ~/.aws")
-    who.add_argument("--config-file", type=_file, metavar="FILE", help="instead of ~/.oci/config")
+    who.add_argument("--config-file", type=_existing_file, metavar="FILE", help="instead of ~/.oci/config")
     who.add_argument("--api-key", metavar="SOURCE", help="a bearer key: env:NAME, file:PATH, or - for standard input")
     how = options.add_argument_group("how")
     how.add_argument(
-        "--timeout", type=_seconds, metavar="SECONDS", help="the longest silence (default: the service's limit)"
+        "--timeout",
+        type=_positive_seconds,
+        metavar="SECONDS",
+        help="the longest silence (default: the service's limit)",
     )
     how.add_argument(
         "--header",
@@ -206,22 +213,24 @@ def _asking(options: argparse.ArgumentParser) -> None:
         metavar="'NAME: VALUE'",
         help="a further header; a secret value is env:NAME or file:PATH, whatever the header is called",
     )
-    how.add_argument("--ca-file", type=_file, metavar="FILE", help="the certificate authorities to trust, in PEM")
+    how.add_argument(
+        "--ca-file", type=_existing_file, metavar="FILE", help="the certificate authorities to trust, in PEM"
+    )
 
 
-def _chat(command: argparse.ArgumentParser) -> None:
+def _add_chat_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("question", nargs="*", metavar="QUESTION", help="default: standard input, or a prompt")
     command.add_argument("--system", metavar="TEXT", help="what the model is told beforehand")
     command.add_argument("--max-tokens", type=int, metavar="N", help="how long an answer may be")
     command.add_argument("--temperature", type=float, metavar="T", help="how freely the model chooses its words")
 
 
-def _demo(command: argparse.ArgumentParser) -> None:
+def _add_demo_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--platform", choices=PLATFORMS, help="only this one; by default all four")
     command.add_argument("--fast", action="store_true", help="do not pause between tokens")
 
 
-def _emulate(command: argparse.ArgumentParser) -> None:
+def _add_emulate_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--host",
         metavar="ADDRESS",
@@ -248,14 +257,14 @@ def _emulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--delay", type=float, default=0.02, metavar="SECONDS", help="between tokens (default 0.02)")
 
 
-def _file(text: str) -> str:
+def _existing_file(text: str) -> str:
     path = Path(text).expanduser()
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"there is no file {text!r}")
     return str(path)
 
 
-def _seconds(text: str) -> float:
+def _positive_seconds(text: str) -> float:
     seconds = float(text)
     if not 0 < seconds <= 86_400:
         raise argparse.ArgumentTypeError("must be a positive number of seconds")

@@ -5,18 +5,18 @@ import os
 import sys
 from pathlib import Path
 
-from mdstream_core.cli._parser import Options, Unusable
-from mdstream_core.http import is_secret, sendable_headers
+from mdstream_core.cli._parser import Options, UsageError
+from mdstream_core.http import is_secret_name, sendable_headers
 
 _SOURCES = ("env:", "file:")
 
-_SEEN = (
+_VISIBLE = (
     "a secret on a command line is seen by other users of the machine (ps) and stays in the shell's history. "
     "Name a place instead: env:NAME, file:PATH, or - for standard input; and replace this one, if it was real"
 )
 
 
-def secret(options: Options, source: str, what: str) -> str:
+def read_secret(options: Options, source: str, label: str) -> str:
     """The secret in `env:NAME`, `file:PATH` or `-`; whatever is written from now on does not show it.
 
     Raises:
@@ -24,41 +24,41 @@ def secret(options: Options, source: str, what: str) -> str:
     """
     if source in options.found:
         return options.found[source]
-    kind, _, place = source.partition(":")
+    kind, _, endpoint_info = source.partition(":")
     match kind:
         case "-":
-            found = getpass.getpass(f"{what}: ") if sys.stdin.isatty() else sys.stdin.readline()
+            found = getpass.getpass(f"{label}: ") if sys.stdin.isatty() else sys.stdin.readline()
         case "env":
-            found = os.environ.get(place, "")
+            found = os.environ.get(endpoint_info, "")
         case "file":
-            found = _content(place, what)
+            found = _read_file(endpoint_info, label)
         case _:
-            raise Unusable(f"{what}: {_SEEN}")
+            raise UsageError(f"{label}: {_VISIBLE}")
     if not found.strip():
-        raise Unusable(f"{what}: {'standard input' if kind == '-' else source} is empty or not set")
-    options.found[source] = options.hide(found.strip())
+        raise UsageError(f"{label}: {'standard input' if kind == '-' else source} is empty or not set")
+    options.found[source] = options.add_secret(found.strip())
     return options.found[source]
 
 
-def headers(options: Options) -> dict[str, str]:
+def parse_headers(options: Options) -> dict[str, str]:
     """The further headers. A value may be a source of any, and must be one where the name says that it is a secret."""
     found: dict[str, str] = {}
     for text in options.header:
         name, colon, value = (part.strip() for part in text.partition(":"))
         if not colon or not name or not value:
-            raise Unusable(f"--header {name!r}: write it as 'NAME: VALUE'")
-        is_source = value.startswith(_SOURCES) or is_secret(name)
-        found[name] = secret(options, value, f"--header {name}") if is_source else value
+            raise UsageError(f"--header {name!r}: write it as 'NAME: VALUE'")
+        is_source = value.startswith(_SOURCES) or is_secret_name(name)
+        found[name] = read_secret(options, value, f"--header {name}") if is_source else value
     try:
         return dict(sendable_headers("--header", found))
     except ValueError as error:
-        raise Unusable(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
-def _content(path: str, what: str) -> str:
+def _read_file(path: str, what: str) -> str:
     try:
         return Path(path).expanduser().read_text(encoding="utf-8")
     except OSError as error:
-        raise Unusable(f"{what}: file:{path} cannot be read: {error.strerror}") from None
+        raise UsageError(f"{what}: file:{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise Unusable(f"{what}: file:{path} is no text") from None
+        raise UsageError(f"{what}: file:{path} is no text") from None

@@ -9,8 +9,8 @@ from typing import TypeVar
 from mdstream_core.dialects._batch_limits import BatchLimit
 from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
 from mdstream_core.dialects._function_tools import function_tool, with_strict
-from mdstream_core.dialects._learning import Learning, RefusedParameters, Remembering
-from mdstream_core.dialects._oci_quirks import oci_dialect_name
+from mdstream_core.dialects._negotiation import NegotiatedDialect, ParameterMemoryDialect, RejectedParameters
+from mdstream_core.dialects._oci_model_quirks import oci_dialect_name
 from mdstream_core.dialects._reasoning_history import (
     ReasoningHistory,
     ReasoningRule,
@@ -26,14 +26,14 @@ from mdstream_core.dialects.embeddings import (
     OpenAIEmbeddings,
     TEIEmbeddings,
 )
-from mdstream_core.dialects.inquiries import Models, Tokenize
 from mdstream_core.dialects.lmi import LMI, JumpStartLlama
-from mdstream_core.dialects.markup import Markup
 from mdstream_core.dialects.oci_cohere import OCICohere, OCICohereV2
 from mdstream_core.dialects.oci_generate_text import OCIGenerateTextCohere, OCIGenerateTextLlama
 from mdstream_core.dialects.oci_generic import OCIGeneric
 from mdstream_core.dialects.openai import OpenAIChat, OpenAICompletions
 from mdstream_core.dialects.rerank import AutoRerank, OCIRerankText, Rerank, Score, TEIRerank
+from mdstream_core.dialects.server_info import Models, Tokenize
+from mdstream_core.dialects.text_parsers import TextParsingDialect
 from mdstream_core.dialects.tgi import TGI
 
 __all__ = [
@@ -47,10 +47,9 @@ __all__ = [
     "Dialect",
     "JumpStartEmbeddings",
     "JumpStartLlama",
-    "Learning",
     "ListDialect",
-    "Markup",
     "Models",
+    "NegotiatedDialect",
     "OCICohere",
     "OCICohereV2",
     "OCIEmbedText",
@@ -61,22 +60,23 @@ __all__ = [
     "OpenAIChat",
     "OpenAICompletions",
     "OpenAIEmbeddings",
+    "ParameterMemoryDialect",
     "ReasoningHistory",
     "ReasoningRule",
-    "RefusedParameters",
-    "Remembering",
+    "RejectedParameters",
     "Rerank",
     "Score",
     "SendReasoning",
     "TEIEmbeddings",
     "TEIRerank",
+    "TextParsingDialect",
     "Tokenize",
     "dialect",
     "embedding_dialect",
     "function_tool",
     "has_assistant_messages",
     "oci_dialect_name",
-    "ranking_dialect",
+    "rerank_dialect",
     "strict_schema",
     "with_strict",
 ]
@@ -89,14 +89,14 @@ _EMBEDDINGS: dict[str, ListDialect] = {
     known.name: known
     for known in (OpenAIEmbeddings(), TEIEmbeddings(), JumpStartEmbeddings(), AutoEmbeddings(), OCIEmbedText())
 }
-_RANKINGS: dict[str, ListDialect] = {
+_RERANKERS: dict[str, ListDialect] = {
     known.name: known for known in (Rerank(), Score(), TEIRerank(), AutoRerank(), OCIRerankText())
 }
 _OPENAI = (OpenAIChat(), OpenAICompletions(), Auto(), Models(), Tokenize())
 _TABLE: dict[str, Dialect] = {
     **{known.name: known for known in (*_OPENAI, TGI(), LMI(), JumpStartLlama(), *_OCI)},
     **_EMBEDDINGS,
-    **_RANKINGS,
+    **_RERANKERS,
 }
 
 
@@ -106,20 +106,20 @@ def dialect(name: str) -> Dialect:
     >>> dialect("openai-chat").route
     '/v1/chat/completions'
     """
-    return _known(_TABLE, name)
+    return _find(_TABLE, name)
 
 
 def embedding_dialect(name: str) -> ListDialect:
     """The dialect of this name among those that ask for vectors."""
-    return _known(_EMBEDDINGS, name)
+    return _find(_EMBEDDINGS, name)
 
 
-def ranking_dialect(name: str) -> ListDialect:
+def rerank_dialect(name: str) -> ListDialect:
     """The dialect of this name among those that ask for a ranking."""
-    return _known(_RANKINGS, name)
+    return _find(_RERANKERS, name)
 
 
-def _known(table: Mapping[str, D], name: str) -> D:
+def _find(table: Mapping[str, D], name: str) -> D:
     try:
         return table[name]
     except KeyError:

@@ -15,11 +15,11 @@ class BatchLimit:
     """The most that one request may hold: in inputs, in bytes of all inputs, or both. `None` is without a limit."""
 
     inputs: int | None = None
-    size: int | None = None
+    bytes: int | None = None
 
     def combine(self, other: "BatchLimit") -> "BatchLimit":
         """The stricter of both, number by number."""
-        return BatchLimit(_least(self.inputs, other.inputs), _least(self.size, other.size))
+        return BatchLimit(_lower_limit(self.inputs, other.inputs), _lower_limit(self.bytes, other.bytes))
 
 
 def find_batch_limit(error: MDStreamError, inputs: int, size: int) -> BatchLimit | None:
@@ -32,7 +32,7 @@ def find_batch_limit(error: MDStreamError, inputs: int, size: int) -> BatchLimit
         inputs: How many inputs it had.
         size: How many bytes all these inputs have.
 
-    >>> find_batch_limit(InvalidRequest("batch size 50 > maximum allowed batch size 32"), 50, 5000)
+    >>> find_batch_limit(InvalidRequest("batch bytes 50 > maximum allowed batch bytes 32"), 50, 5000)
     BatchLimit(inputs=32, size=None)
     """
     if inputs < 2 or isinstance(error, ContextOverflow) or not isinstance(error, InvalidRequest | ServerError):
@@ -40,28 +40,28 @@ def find_batch_limit(error: MDStreamError, inputs: int, size: int) -> BatchLimit
     words = f"{error} {error.raw or ''}"
     if isinstance(error, ServerError) and _is_busy(error.status, words.lower()):
         return None
-    found = (match for match in _LIMIT.finditer(words) if not _counts_others(words, match))
+    found = (match for match in _LIMIT.finditer(words) if not _is_unrelated(words, match))
     numbers = (int(number) for match in found for number in match.groups() if number)
     if (limit := next((number for number in numbers if 0 < number < inputs), None)) is not None:
         return BatchLimit(inputs=limit)
     if _TOO_MANY.search(words):
         return BatchLimit(inputs=inputs // 2)
     if error.status == 413 or _TOO_LARGE.search(words):
-        return BatchLimit(size=size // 2)
+        return BatchLimit(bytes=size // 2)
     return None
 
 
 #: The statuses of a failed server under which a container reports that a request is wrong.
-_OF_CONTAINERS = frozenset({424, 500})
+_CONTAINER_STATUSES = frozenset({424, 500})
 
 
 def _is_busy(status: int | None, words: str) -> bool:
     """Whether a failed server speaks of its own load, and not of the request's batch."""
-    return "queue" in words or (status not in _OF_CONTAINERS and "batch" not in words)
+    return "queue" in words or (status not in _CONTAINER_STATUSES and "batch" not in words)
 
 
 #: What a limit's sentence is about where it is not a batch: the server's load, or the length of one text.
-_OTHER = re.compile(
+_OTHER_CAUSES = re.compile(
     r"queue|overload|\bbusy\b|\bworkers?\b|\bwaiting\b|\bconcurren"
     r"|\b(?:input|text|document|sentence|string|query)[ _-]length\b"
     r"|\blength of (?:the |each |an? |one )?(?:input|text|document|sentence|string|query)\b",
@@ -70,14 +70,14 @@ _OTHER = re.compile(
 _SENTENCE_END = re.compile(r"[.;\n]\s|[{}]")
 
 #: How far a sentence is read before and behind its number, in characters.
-_AROUND = 80
+_CONTEXT_LENGTH = 80
 
 
-def _counts_others(words: str, match: re.Match[str]) -> bool:
+def _is_unrelated(words: str, match: re.Match[str]) -> bool:
     """Whether the sentence of a number is about something else than how many inputs there are."""
-    before = _SENTENCE_END.split(words[max(0, match.start() - _AROUND) : match.start()])[-1]
-    behind = _SENTENCE_END.split(words[match.end() : match.end() + _AROUND])[0]
-    return _OTHER.search(f"{before}{match[0]}{behind}") is not None
+    before = _SENTENCE_END.split(words[max(0, match.start() - _CONTEXT_LENGTH) : match.start()])[-1]
+    behind = _SENTENCE_END.split(words[match.end() : match.end() + _CONTEXT_LENGTH])[0]
+    return _OTHER_CAUSES.search(f"{before}{match[0]}{behind}") is not None
 
 
 _INPUTS = r"(?:inputs?|texts?|documents?|sentences?|strings?|items?|instances?|elements?|queries|array|list)"
@@ -118,5 +118,5 @@ _TOO_LARGE = re.compile(
 )
 
 
-def _least(one: int | None, other: int | None) -> int | None:
+def _lower_limit(one: int | None, other: int | None) -> int | None:
     return min((number for number in (one, other) if number is not None), default=None)

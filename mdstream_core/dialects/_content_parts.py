@@ -17,14 +17,14 @@ list that grows. So no part is lost.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from mdstream_core.dialects._choice import Choice
+from mdstream_core.dialects._choice_decoder import ChoiceState
 from mdstream_core.dialects._limits import MAX_ENTRIES, over_limit
 from mdstream_core.events import Event
 
-_Read = Callable[[Mapping[str, Any], Choice, list[Event]], None]
+_PartReader = Callable[[Mapping[str, Any], ChoiceState, list[Event]], None]
 
 
-def read_content(value: Any, choice: Choice, events: list[Event]) -> None:
+def read_content(value: Any, choice: ChoiceState, events: list[Event]) -> None:
     """The events of a message's content: a text, or a list of parts. `TypeError` for anything else."""
     if isinstance(value, str):
         choice.add_text(value, events)
@@ -42,15 +42,15 @@ def read_content(value: Any, choice: Choice, events: list[Event]) -> None:
             before, media = len(events), choice.media and choice.media.size
             _PARTS.get(str(part.get("type") or "text").lower(), _other)(part, choice, events)
             is_read = len(events) > before or media != (choice.media and choice.media.size)
-            if not is_read and any(value for name, value in part.items() if name not in _SILENT):
+            if not is_read and any(value for name, value in part.items() if name not in _METADATA_FIELDS):
                 _other({"type": "text", **part}, choice, events)  # its words stand where nobody looks
 
 
 #: Fields of a part that say nothing by themselves.
-_SILENT = frozenset({"type", "index", "id"})
+_METADATA_FIELDS = frozenset({"type", "index", "id"})
 
 
-def _text(part: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+def _text(part: Mapping[str, Any], choice: ChoiceState, events: list[Event]) -> None:
     for text in _texts(part.get("text") or part.get("content") or part.get("value") or ""):
         choice.add_text(text, events)
     if refusal := part.get("refusal"):
@@ -63,7 +63,7 @@ def _text(part: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
 _REASONING_FIELDS = ("thinking", "reasoning", "reasoning_content", "text", "content", "summary")
 
 
-def _reasoning(part: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+def _reasoning(part: Mapping[str, Any], choice: ChoiceState, events: list[Event]) -> None:
     for text in _texts(next((part[name] for name in _REASONING_FIELDS if part.get(name)), "")):
         choice.add_reasoning(text, events)
     if beside := {name: part[name] for name in ("signature", "data") if part.get(name)}:
@@ -83,23 +83,23 @@ def _texts(value: Any) -> Iterator[str]:
         raise TypeError(f"a {type(value).__name__} is no text")
 
 
-def _tool_use(part: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+def _tool_use(part: Mapping[str, Any], choice: ChoiceState, events: list[Event]) -> None:
     function = {"name": part.get("name"), "arguments": part.get("input", part.get("arguments"))}
     events += choice.calls.read([{"id": part.get("id"), "function": function}])
 
 
-def _image(part: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+def _image(part: Mapping[str, Any], choice: ChoiceState, events: list[Event]) -> None:
     choice.add_media("images", [dict(part)], events)
 
 
-def _other(part: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+def _other(part: Mapping[str, Any], choice: ChoiceState, events: list[Event]) -> None:
     if isinstance(text := part.get("text"), str) and text:
         choice.add_text(text, events)
     if part.keys() - {"type", "text"}:
         choice.add_media(str(part["type"]), [dict(part)], events)
 
 
-_PARTS: dict[str, _Read] = {
+_PARTS: dict[str, _PartReader] = {
     **dict.fromkeys(("text", "output_text", "refusal"), _text),
     **dict.fromkeys(("thinking", "redacted_thinking", "reasoning", "reasoning_text", "reasoning_content"), _reasoning),
     **dict.fromkeys(("image_url", "image", "output_image"), _image),

@@ -22,7 +22,7 @@ _LIMITS = (
 )
 
 #: The known endings, in lower case, and their names at OpenAI.
-_ENDINGS = {
+_REASON_NAMES = {
     **dict.fromkeys(("stop", "complete", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"),
     **dict.fromkeys(_LIMITS, "length"),
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
@@ -30,14 +30,14 @@ _ENDINGS = {
 }
 
 #: Known endings, in lower case, that have no name at OpenAI and are kept as written (Bedrock, Google, GLM).
-_KEPT = frozenset(
+_UNCHANGED_REASONS = frozenset(
     {"blocklist", "content_filtered", "guardrail_intervened", "prohibited_content", "recitation", "refusal"}
     | {"sensitive", "spii"}
 )
-_KNOWN = frozenset(_ENDINGS.values()) | _KEPT
+_KNOWN_REASONS = frozenset(_REASON_NAMES.values()) | _UNCHANGED_REASONS
 
 #: Words, in lower case, that say that the server gave up (SGLang, vLLM, LMI, DeepSeek, gateways).
-FAILED = frozenset(
+FAILURE_REASONS = frozenset(
     {"abort", "aborted", "cancelled", "canceled", "error", "insufficient_system_resource"}
     | {"malformed_function_call", "network_error", "timeout"}
 )
@@ -56,12 +56,12 @@ def read_finish_reason(value: Any) -> str:
     """
     word = _word(value).strip()
     name = word.lower()
-    return "" if name in _NOT_YET else _ENDINGS.get(name, word)
+    return "" if name in _NOT_YET else _REASON_NAMES.get(name, word)
 
 
 def is_known(reason: str) -> bool:
     """Whether a reason ends an answer by itself. An unknown word needs something that confirms it."""
-    return reason.lower() in _KNOWN
+    return reason.lower() in _KNOWN_REASONS
 
 
 def _word(value: Any) -> str:

@@ -39,16 +39,16 @@ def function_tool(tool: Any) -> Json:
     {'name': 'ping', 'parameters': {'type': 'object'}}
     """
     if not isinstance(tool, Mapping):
-        raise _unsupported(f"a tool that is a {type(tool).__name__}")
+        raise _unsupported_error(f"a tool that is a {type(tool).__name__}")
     if isinstance(inner := tool.get("function"), Mapping) and inner.get("name"):
         if not isinstance(schema := inner.get("parameters"), Mapping | None):
-            raise _malformed(
+            raise _malformed_error(
                 f"the schema of the tool {inner['name']!r} is a {type(schema).__name__}, and not an object"
             )
         return {"type": "function", **tool}
     function = _function(tool) if _is_function(tool) else None
     if function is None:
-        raise _unsupported(_described(tool))
+        raise _unsupported_error(_tool_description(tool))
     return {"type": "function", "function": function}
 
 
@@ -75,36 +75,38 @@ def _function(tool: Mapping[str, Any]) -> Json | None:
     if isinstance(spec := tool.get("toolSpec"), Mapping):
         given = spec.get("inputSchema")
         schema = given.get("json") if isinstance(given, Mapping) else given
-        return _named({**spec, "inputSchema": schema}, str(spec.get("name") or "")) if spec.get("name") else None
+        return (
+            _tool_with_name({**spec, "inputSchema": schema}, str(spec.get("name") or "")) if spec.get("name") else None
+        )
     if name := tool.get("name"):
-        return _named(tool, str(name))
+        return _tool_with_name(tool, str(name))
     if title := tool.get("title"):
-        return _of_schema(tool, str(title))
+        return _tool_from_schema(tool, str(title))
     return None
 
 
-def _named(tool: Mapping[str, Any], name: str) -> Json | None:
+def _tool_with_name(tool: Mapping[str, Any], name: str) -> Json | None:
     """`None` for a tool of a type that needs a schema and has none: OpenAI's custom tools take free text."""
     given = [tool[key] for key in _SCHEMAS if tool.get(key) is not None]
     schema = next((one for one in given if isinstance(one, Mapping)), None)
     if schema is None and given:
-        raise _malformed(f"the schema of the tool {name!r} is a {type(given[0]).__name__}, and not an object")
+        raise _malformed_error(f"the schema of the tool {name!r} is a {type(given[0]).__name__}, and not an object")
     if schema is None and tool.get("type") == "custom":
         return None
     if schema is None and "properties" in tool:
-        return _of_schema(tool, name)
+        return _tool_from_schema(tool, name)
     more = {key: tool[key] for key in ("description", "strict") if tool.get(key) is not None}
     return {"name": name, **more, **({"parameters": dict(schema)} if schema is not None else {})}
 
 
-def _of_schema(schema: Mapping[str, Any], name: str) -> Json:
+def _tool_from_schema(schema: Mapping[str, Any], name: str) -> Json:
     """A JSON Schema as the parameters of a function of its name."""
     description = {"description": schema["description"]} if schema.get("description") else {}
     parameters = {key: value for key, value in schema.items() if key not in {"name", "title", "description"}}
     return {"name": name, **description, **({"parameters": parameters} if "properties" in parameters else {})}
 
 
-def _described(tool: Mapping[str, Any]) -> str:
+def _tool_description(tool: Mapping[str, Any]) -> str:
     kind = tool.get("type")
     if kind and (not _is_function(tool) or kind == "custom"):
         return f"a tool of type {kind!r}"
@@ -112,11 +114,11 @@ def _described(tool: Mapping[str, Any]) -> str:
     return "a tool without a name" if described else f"a tool with the key {next(iter(tool))!r}"
 
 
-def _malformed(sentence: str) -> InvalidRequest:
+def _malformed_error(sentence: str) -> InvalidRequest:
     return InvalidRequest(sentence, code="MalformedTool")
 
 
-def _unsupported(what: str) -> InvalidRequest:
+def _unsupported_error(what: str) -> InvalidRequest:
     return InvalidRequest(
         f"{what}: this service does not run it, its models call functions only (hint: leave it out, or bind a function "
         'that does the same: {"type": "function", "function": {"name": …, "parameters": …}})',

@@ -6,7 +6,7 @@ from typing import Any
 
 from mdstream_core import _json
 from mdstream_core.dialects._limits import MAX_ENTRIES, over_limit
-from mdstream_core.events import Event, Extra
+from mdstream_core.events import Event, ProviderData
 
 #: Lists that grow: pictures as gateways and vLLM-Omni send them, citations of search models.
 _LISTS = frozenset({"images", "annotations", "citations"})
@@ -22,13 +22,13 @@ _SHORT, _GROWTH = 64, 16
 class Media:
     """What came beside one choice's text."""
 
-    __slots__ = ("_choice", "_lists", "_sound", "_told", "size")
+    __slots__ = ("_audio", "_choice", "_lists", "_told", "size")
 
     def __init__(self, choice: int) -> None:
         self._choice = choice
         self._lists: dict[str, list[Any]] = {}
         self._told: dict[str, int] = {}  # how long a list was when it was told
-        self._sound: dict[str, list[Any]] = {}
+        self._audio: dict[str, list[Any]] = {}
         #: How many entries and pieces have come.
         self.size = 0
 
@@ -47,9 +47,9 @@ class Media:
         if len(kept) <= _SHORT or len(kept) >= told + told // _GROWTH:
             yield self._extra(name)
 
-    def merge(self, name: str, value: Any) -> Iterator[Event]:
+    def merge_message(self, name: str, value: Any) -> Iterator[Event]:
         """Take a field of a whole answer: what was streamed of it is not told again."""
-        kept = self._sound if name == "audio" else self._lists.get(name)
+        kept = self._audio if name == "audio" else self._lists.get(name)
         if not kept:
             yield from self.read(name, value)
         elif name != "audio" and value[: len(kept)] == kept and value[len(kept) :]:
@@ -60,24 +60,24 @@ class Media:
         for name, kept in self._lists.items():
             if len(kept) > self._told.get(name, 0):
                 yield self._extra(name)
-        if self._sound:
-            yield Extra("audio", _put_together(self._sound), self._choice)
-            self._sound = {}
+        if self._audio:
+            yield ProviderData("audio", _join_pieces(self._audio), self._choice)
+            self._audio = {}
 
-    def _extra(self, name: str) -> Extra:
+    def _extra(self, name: str) -> ProviderData:
         kept = list(self._lists[name])
         self._told[name] = len(kept)
-        return Extra(name, kept, self._choice)
+        return ProviderData(name, kept, self._choice)
 
     def _add_sound(self, value: Any) -> None:
         """Take a piece of sound: an object with its fields, or the data alone."""
         piece = value if isinstance(value, Mapping) else {"data": value}
         for field, part in _json.check_depth(piece).items():
-            self._sound.setdefault(field, []).append(part)
+            self._audio.setdefault(field, []).append(part)
             self.size += 1
 
 
-def _put_together(pieces: Mapping[str, list[Any]]) -> dict[str, Any]:
+def _join_pieces(pieces: Mapping[str, list[Any]]) -> dict[str, Any]:
     """Data and transcripts in a row, of anything else the last. It never raises: what is no text is kept as it is."""
     return {field: _READERS.get(field, _last)(values) for field, values in pieces.items()}
 

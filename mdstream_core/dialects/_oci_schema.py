@@ -16,7 +16,7 @@ Json = dict[str, Any]
 _DEFINITIONS = frozenset({"$defs", "definitions"})
 
 #: What a schema says about itself; models have no use for it, and some services refuse it.
-_ABOUT_ITSELF = frozenset({"$schema", "$id", "$anchor", "$comment", "$vocabulary", "$dynamicAnchor"})
+_META_KEYWORDS = frozenset({"$schema", "$id", "$anchor", "$comment", "$vocabulary", "$dynamicAnchor"})
 
 #: Keywords that map names to schemas: the names are no keywords.
 _MAPS = frozenset({"properties", "patternProperties", "dependentSchemas"}) | _DEFINITIONS
@@ -27,15 +27,15 @@ _DATA = frozenset({"const", "default", "enum", "example", "examples", "required"
 #: How deep a schema may refer to others: the first depth that keeps it small enough, because types that refer to each
 #: other have a copy for each way through them.
 _DEPTHS = (32, 8, 6, 4, 3, 2, 1)
-_MOST = 1000
+_MAX_NODES = 1000
 
 
-def tool_parameters(schema: Any, refused: frozenset[str] = frozenset(), *, strict: bool = False) -> Json:
+def tool_parameters(schema: Any, unsupported: frozenset[str] = frozenset(), *, strict: bool = False) -> Json:
     """The parameters of a tool: an object with `properties`, resolved and flat.
 
     Args:
         schema: A JSON Schema, or nothing where the tool has no parameters.
-        refused: Keywords that the model does not take.
+        unsupported: Keywords that the model does not take.
         strict: Whether `null` stands for "left out" in it, as in OpenAI's strict schemas.
 
     Raises:
@@ -46,35 +46,37 @@ def tool_parameters(schema: Any, refused: frozenset[str] = frozenset(), *, stric
     """
     if not isinstance(schema := schema or {}, Mapping):
         raise InvalidRequest(f"a schema must be an object, not a {type(schema).__name__}", code="MalformedSchema")
-    parameters = resolved(dict(schema), refused)
-    parameters = flat(_with_optional_fields(parameters) if strict else parameters)
+    parameters = resolve_references(dict(schema), unsupported)
+    parameters = flatten_nullable(_with_optional_fields(parameters) if strict else parameters)
     return {"type": "object", "properties": {}, **parameters}
 
 
-def resolved(schema: Any, refused: frozenset[str] = frozenset()) -> Any:
-    """The schema with its references followed and one type in each place, without the keywords in `refused`.
+def resolve_references(schema: Any, unsupported: frozenset[str] = frozenset()) -> Any:
+    """The schema with its references followed and one type in each place, without the keywords in `unsupported`.
 
     Exclusive bounds become inclusive ones where they are refused; draft 4's boolean ones become numbers.
 
-    >>> resolved({"$ref": "#/$defs/City", "$defs": {"City": {"type": "string"}}})
+    >>> resolve_references({"$ref": "#/$defs/City", "$defs": {"City": {"type": "string"}}})
     {'type': 'string'}
-    >>> resolved({"type": "integer", "exclusiveMinimum": 0}, frozenset({"exclusiveMinimum"}))
+    >>> resolve_references({"type": "integer", "exclusiveMinimum": 0}, frozenset({"exclusiveMinimum"}))
     {'type': 'integer', 'minimum': 1}
     """
     if not isinstance(schema, dict):
         return schema
     for depth in _DEPTHS:
-        copier = _Copier(schema, refused, depth)
+        copier = _SchemaCopier(schema, unsupported, depth)
         copy = copier.copy(schema, ())
         if copier.left:
             return copy
-    raise InvalidRequest(f"a schema follows more than {_MOST} references: too large without them", code="LargeSchema")
+    raise InvalidRequest(
+        f"a schema follows more than {_MAX_NODES} references: too large without them", code="LargeSchema"
+    )
 
 
-def flat(schema: Any) -> Any:
+def flatten_nullable(schema: Any) -> Any:
     """The schema with each `X | null` written as `X`: what is not required may be left out anyway.
 
-    >>> flat({"anyOf": [{"type": "string"}, {"type": "null"}], "default": None})
+    >>> flatten_nullable({"anyOf": [{"type": "string"}, {"type": "null"}], "default": None})
     {'type': 'string'}
     """
     if not isinstance(schema, dict):
@@ -87,20 +89,22 @@ def flat(schema: Any) -> Any:
         if not real or len(real) == len(branches):
             continue
         rest = {name: value for name, value in schema.items() if name != union and (name, value) != ("default", None)}
-        return flat({**real[0], **rest} if len(real) == 1 and isinstance(real[0], dict) else {union: real, **rest})
-    return each_schema(schema, flat)
+        return flatten_nullable(
+            {**real[0], **rest} if len(real) == 1 and isinstance(real[0], dict) else {union: real, **rest}
+        )
+    return map_subschemas(schema, flatten_nullable)
 
 
-def each_schema(schema: Mapping[str, Any], change: Callable[[Any], Any]) -> Json:
+def map_subschemas(schema: Mapping[str, Any], change: Callable[[Any], Any]) -> Json:
     """A copy of a schema with `change` applied to the schemas directly inside it, and to no name or datum.
 
-    >>> each_schema({"properties": {"enum": {"type": "string"}}, "enum": [{}]}, lambda inner: "changed")
+    >>> map_subschemas({"properties": {"enum": {"type": "string"}}, "enum": [{}]}, lambda inner: "changed")
     {'properties': {'enum': 'changed'}, 'enum': [{}]}
     """
-    return {name: _each_inside(name, value, change) for name, value in schema.items()}
+    return {name: _map_inside(name, value, change) for name, value in schema.items()}
 
 
-def _each_inside(name: str, value: Any, change: Callable[[Any], Any]) -> Any:
+def _map_inside(name: str, value: Any, change: Callable[[Any], Any]) -> Any:
     if name in _DATA:
         return value
     if name in _MAPS and isinstance(value, dict):
@@ -135,20 +139,20 @@ def _with_optional_fields(schema: Any) -> Any:
     """The schema with fields that may be `null` no longer required."""
     if not isinstance(schema, dict):
         return schema
-    schema = each_schema(schema, _with_optional_fields)
+    schema = map_subschemas(schema, _with_optional_fields)
     properties, required = schema.get("properties"), schema.get("required")
     if isinstance(properties, dict) and isinstance(required, list):
         schema["required"] = [name for name in required if not permits_null(properties.get(name))]
     return schema
 
 
-class _Copier:
+class _SchemaCopier:
     """One copy of a schema without references; `left` is 0 where it became too large and is not to be used."""
 
     def __init__(self, root: Mapping[str, Any], refused: frozenset[str], depth: int) -> None:
-        self.left = _MOST
+        self.left = _MAX_NODES
         self._root = root
-        self._refused = refused
+        self._unsupported = refused
         self._depth = depth
 
     def copy(self, node: Any, way: tuple[str, ...]) -> Any:
@@ -157,14 +161,14 @@ class _Copier:
             return node
         if isinstance(reference := node.get("$ref"), str):
             return self._follow(reference, node, way)
-        left_out = _DEFINITIONS | _ABOUT_ITSELF
+        left_out = _DEFINITIONS | _META_KEYWORDS
         node = _one_type({name: value for name, value in node.items() if name not in left_out})
-        node = _numeric_bounds(node, inclusive=bool(self._refused & {"exclusiveMinimum", "exclusiveMaximum"}))
-        node = {name: value for name, value in node.items() if name not in self._refused}
-        return each_schema(node, lambda inner: self.copy(inner, way))
+        node = _numeric_bounds(node, inclusive=bool(self._unsupported & {"exclusiveMinimum", "exclusiveMaximum"}))
+        node = {name: value for name, value in node.items() if name not in self._unsupported}
+        return map_subschemas(node, lambda inner: self.copy(inner, way))
 
     def _follow(self, reference: str, node: Json, way: tuple[str, ...]) -> Any:
-        target = referred_to(self._root, reference)
+        target = resolve_pointer(self._root, reference)
         if reference in way or len(way) >= self._depth or not self.left:
             kind = target.get("type")
             return {"type": kind if isinstance(kind, str) else "object"}  # from here on anything goes
@@ -174,7 +178,7 @@ class _Copier:
 
 
 #: What each type's values may be held to; other keywords are about all values.
-_OF_TYPE: dict[str, tuple[str, ...]] = {
+_KEYWORDS_BY_TYPE: dict[str, tuple[str, ...]] = {
     "array": ("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"),
     "object": (
         *("properties", "required", "additionalProperties", "patternProperties", "propertyNames"),
@@ -183,8 +187,8 @@ _OF_TYPE: dict[str, tuple[str, ...]] = {
     "string": ("minLength", "maxLength", "pattern", "format", "contentEncoding", "contentMediaType"),
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
-_OF_TYPE["integer"] = _OF_TYPE["number"]
-_OF_ANY_TYPE = frozenset(name for names in _OF_TYPE.values() for name in names) | {"type", "enum"}
+_KEYWORDS_BY_TYPE["integer"] = _KEYWORDS_BY_TYPE["number"]
+_TYPED_KEYWORDS = frozenset(name for names in _KEYWORDS_BY_TYPE.values() for name in names) | {"type", "enum"}
 
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "array": (list,),
@@ -208,20 +212,20 @@ def _one_type(schema: Json) -> Json:
         return _one_type({**schema, "type": kinds[0]})
     if not kinds or "anyOf" in schema or "oneOf" in schema:
         return {name: value for name, value in schema.items() if name != "type"}
-    rest = {name: value for name, value in schema.items() if name not in _OF_ANY_TYPE}
+    rest = {name: value for name, value in schema.items() if name not in _TYPED_KEYWORDS}
     return {"anyOf": [_alternative(schema, str(kind)) for kind in kinds], **rest}
 
 
 def _alternative(schema: Json, kind: str) -> Json:
-    branch = {"type": kind, **{name: schema[name] for name in _OF_TYPE.get(kind, ()) if name in schema}}
+    branch = {"type": kind, **{name: schema[name] for name in _KEYWORDS_BY_TYPE.get(kind, ()) if name in schema}}
     values = schema.get("enum")
     if kind == "null" or not isinstance(values, list):
         return branch
-    fitting = [one for one in values if _is_of(one, kind)]
+    fitting = [one for one in values if _has_type(one, kind)]
     return {**branch, "enum": fitting} if fitting else branch
 
 
-def _is_of(value: Any, kind: str) -> bool:
+def _has_type(value: Any, kind: str) -> bool:
     is_flag = isinstance(value, bool) and kind != "boolean"
     return isinstance(value, _PYTHON_TYPES.get(kind, ())) and not is_flag
 
@@ -252,7 +256,7 @@ def _numeric_bounds(schema: Json, *, inclusive: bool) -> Json:
     return schema
 
 
-def referred_to(root: Mapping[str, Any], reference: str) -> Json:
+def resolve_pointer(root: Mapping[str, Any], reference: str) -> Json:
     """The schema at a JSON pointer; empty where there is none."""
     node: Any = root
     if reference in ("#", "#/"):

@@ -9,90 +9,90 @@ from itertools import zip_longest
 from typing import Any
 
 from mdstream_core import _json
-from mdstream_core.dialects._choice import (
-    Choice,
+from mdstream_core.dialects._choice_decoder import (
+    ChoiceDecoder,
+    ChoiceState,
+    build_stream_failure,
     error_in_choice,
-    failed_reason,
+    finish_reason_failure,
     has_output,
     is_error,
-    plain,
     read_index,
-    stream_failure,
+    require_text,
 )
-from mdstream_core.dialects._choice_decoder import ChoiceDecoder
 from mdstream_core.dialects._content_parts import read_content
+from mdstream_core.dialects._detect import detect_dialect, wrong_dialect_error
 from mdstream_core.dialects._limits import read_count
 from mdstream_core.dialects._media import MEDIA
-from mdstream_core.dialects._spoken import misfit, spoken
-from mdstream_core.dialects._whole_message import read_sum
-from mdstream_core.errors import StreamFailure, Words, quote_payload, words_of
-from mdstream_core.events import Event, Logprobs, ReasoningDelta, Served, TextDelta, Usage
+from mdstream_core.dialects._whole_message import read_full_message
+from mdstream_core.errors import ErrorBody, StreamFailure, parse_error_object, quote_payload
+from mdstream_core.events import Event, Logprobs, ReasoningDelta, ResponseMetadata, TextDelta, Usage
 
 
-class OpenAIDecoder(ChoiceDecoder[Choice]):
+class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
     """Reads one answer, streamed or whole: a container that ignores `stream` sends `message` in place of `delta`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._served: Served | None = None
-        self._usage_came = False
-        self._counted = False
+        self._metadata: ResponseMetadata | None = None
+        self._has_usage = False
+        self._usage = False
 
     @property
-    def over(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether `[DONE]` has come, or the usage behind the last finish reason."""
-        return self.finished and (self._done or self._counted)
+        return self.is_finished and (self._done or self._usage)
 
     def _read(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
         if not isinstance(payload, dict):
-            raise misfit("openai-chat", payload, quote_payload(data))
+            raise wrong_dialect_error("openai-chat", payload, quote_payload(data))
         choices = payload.get("choices")
         if not choices or event == "error" or payload.get("error"):
-            self._beside(payload, data, event)
+            self._read_error(payload, data, event)
         for wire in choices or ():
             self._choice(wire, events)
         if usage := payload.get("usage"):
-            self._count(usage, events)
+            self._add_usage(usage, events)
         # Announced with the first news, not before: a chunk that only says "role" is no reason not to ask again.
-        if events and (self._served is None or usage):
-            self._announce(_served(payload), events)
+        if events and (self._metadata is None or usage):
+            self._add_metadata(_read_metadata(payload), events)
 
-    def _beside(self, payload: dict[str, Any], data: bytes, event: str) -> None:
+    def _read_error(self, payload: dict[str, Any], data: bytes, event: str) -> None:
         """Look for the error in a payload that is an answer in part only, or not at all."""
         if not payload.get("choices") and (payload.get("object") == "error" or {"code", "message"} <= payload.keys()):
             payload = {name: value for name, value in payload.items() if name != "choices"}
-        if failure := _failure(payload, data, told=event == "error"):
-            self._fail(failure, data)
-        if self.broken is None and "choices" not in payload and spoken(payload):
-            raise misfit("openai-chat", payload, quote_payload(data))
+        if failure := _failure(payload, data, is_error_event=event == "error"):
+            self._record_error(failure, data)
+        if self.error is None and "choices" not in payload and detect_dialect(payload):
+            raise wrong_dialect_error("openai-chat", payload, quote_payload(data))
 
-    def _has_ended_with(self, choice: Choice) -> bool:
+    def _ends_without_reason(self, choice: ChoiceState) -> bool:
         """A whole message, or the text of a completion: pieces of an answer do not end so."""
         return choice.has_whole_messages or choice.has_whole_text
 
-    def _count(self, usage: Mapping[str, Any], events: list[Event]) -> None:
+    def _add_usage(self, usage: Mapping[str, Any], events: list[Event]) -> None:
         """Take the usage. Behind a reason it confirms it, unless the server counts with every chunk."""
         counted = _usage(usage)
         is_alone = not has_output(events)
         events.append(counted)
-        if is_alone and not self._usage_came:
+        if is_alone and not self._has_usage:
             self._confirm(events)
-        self._usage_came = True
-        self._counted = is_alone and self.finished and counted.total > 0
+        self._has_usage = True
+        self._usage = is_alone and self.is_finished and counted.total > 0
 
-    def _announce(self, served: Served, events: list[Event]) -> None:
-        if self._served is None:
-            self._served = served
-            events.insert(0, served)
-        elif served.fingerprint and served.fingerprint != self._served.fingerprint:
-            self._served = served  # vLLM names it beside the usage only
-            events.append(served)
+    def _add_metadata(self, metadata: ResponseMetadata, events: list[Event]) -> None:
+        if self._metadata is None:
+            self._metadata = metadata
+            events.insert(0, metadata)
+        elif metadata.fingerprint and metadata.fingerprint != self._metadata.fingerprint:
+            self._metadata = metadata  # vLLM names it beside the usage only
+            events.append(metadata)
 
     def _choice(self, wire: dict[str, Any], events: list[Event]) -> None:
         index = wire.get("index") or 0
         choice = self._choices.get(index)
         if choice is None:
-            choice = self._known(read_index(index))
+            choice = self._get_choice(read_index(index))
         delta = wire.get("delta")
         if choice.reason and _has_content(wire):
             self._reopen(choice)
@@ -104,9 +104,9 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
             else:
                 _read_fields(delta, choice, events)
         if wire.get("finish_reason") or wire.get("logprobs") or "message" in wire or "error" in wire or delta is None:
-            self._more(wire, choice, events)
+            self._read_choice_fields(wire, choice, events)
 
-    def _more(self, wire: dict[str, Any], choice: Choice, events: list[Event]) -> None:
+    def _read_choice_fields(self, wire: dict[str, Any], choice: ChoiceState, events: list[Event]) -> None:
         """What a choice has beside its delta: a text, a whole message, probabilities, an error, its end."""
         if text := wire.get("text"):
             choice.add_text(text, events)
@@ -118,7 +118,7 @@ class OpenAIDecoder(ChoiceDecoder[Choice]):
         if is_error(error := wire.get("error")):
             raise error_in_choice(error, wire)
         if reason := wire.get("finish_reason"):
-            if failure := failed_reason(reason, wire):
+            if failure := finish_reason_failure(reason, wire):
                 raise failure
             self._take_reason(choice, reason, events)
 
@@ -130,24 +130,24 @@ def _has_content(wire: dict[str, Any]) -> bool:
     return any(value.strip() if isinstance(value, str) else value for value in said)
 
 
-def _read_fields(delta: dict[str, Any], choice: Choice, events: list[Event]) -> None:
+def _read_fields(delta: dict[str, Any], choice: ChoiceState, events: list[Event]) -> None:
     for name, value in delta.items():
         if value and (read := _FIELDS.get(name)):
             read(value, choice, events, delta)
 
 
-def _read_message(message: dict[str, Any], choice: Choice, events: list[Event], *, is_beside: bool) -> None:
+def _read_message(message: dict[str, Any], choice: ChoiceState, events: list[Event], *, is_beside: bool) -> None:
     """A message in place of a delta: the whole answer, the next piece of it, or the sum of what was streamed."""
     content, size = message.get("content"), choice.text.tell() if choice.has_whole_messages else 0
     grows = isinstance(content, str) and 0 < size <= len(content) and content.startswith(choice.text.getvalue())
     if choice.has_output and (grows or is_beside or not choice.has_whole_messages):
-        read_sum(message, choice, events)
+        read_full_message(message, choice, events)
     else:
         choice.has_whole_messages = True
         _read_fields(message, choice, events)
 
 
-def _text(value: Any, choice: Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+def _text(value: Any, choice: ChoiceState, events: list[Event], _: Mapping[str, Any]) -> None:
     if isinstance(value, str):
         choice.text.write(value)
         events.append(TextDelta(value, choice.index))
@@ -155,42 +155,42 @@ def _text(value: Any, choice: Choice, events: list[Event], _: Mapping[str, Any])
         read_content(value, choice, events)  # some gateways send a list of parts
 
 
-def _reasoning(value: Any, choice: Choice, events: list[Event], _: Mapping[str, Any]) -> None:
-    choice.reasoning.write(plain(value))
+def _reasoning(value: Any, choice: ChoiceState, events: list[Event], _: Mapping[str, Any]) -> None:
+    choice.reasoning.write(require_text(value))
     events.append(ReasoningDelta(value, choice.index))
 
 
-def _reasoning_once(value: Any, choice: Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
+def _reasoning_once(value: Any, choice: ChoiceState, events: list[Event], delta: Mapping[str, Any]) -> None:
     if not delta.get("reasoning_content"):  # vLLM 0.11 to 0.13 sends the same text under both names
         choice.add_reasoning(value, events)
 
 
-def _refusal(value: Any, choice: Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+def _refusal(value: Any, choice: ChoiceState, events: list[Event], _: Mapping[str, Any]) -> None:
     choice.add_refusal(value, events)
 
 
-def _tool_calls(value: Any, choice: Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+def _tool_calls(value: Any, choice: ChoiceState, events: list[Event], _: Mapping[str, Any]) -> None:
     choice.add_calls(value, events)
 
 
-def _function_call(value: Any, choice: Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
+def _function_call(value: Any, choice: ChoiceState, events: list[Event], delta: Mapping[str, Any]) -> None:
     if not delta.get("tool_calls"):  # llama-cpp-python sends the legacy field beside the new one
         choice.add_calls([value], events)
 
 
-def _error(value: Any, choice: Choice, events: list[Event], delta: Mapping[str, Any]) -> None:
+def _error(value: Any, choice: ChoiceState, events: list[Event], delta: Mapping[str, Any]) -> None:
     if is_error(value):
         raise error_in_choice(value, delta)
 
 
-def _media(name: str) -> Callable[[Any, Choice, list[Event], Mapping[str, Any]], None]:
-    def read(value: Any, choice: Choice, events: list[Event], _: Mapping[str, Any]) -> None:
+def _media(name: str) -> Callable[[Any, ChoiceState, list[Event], Mapping[str, Any]], None]:
+    def read(value: Any, choice: ChoiceState, events: list[Event], _: Mapping[str, Any]) -> None:
         choice.add_media(name, value, events)
 
     return read
 
 
-_FIELDS: dict[str, Callable[[Any, Choice, list[Event], Mapping[str, Any]], None]] = {
+_FIELDS: dict[str, Callable[[Any, ChoiceState, list[Event], Mapping[str, Any]], None]] = {
     "content": _text,
     "reasoning_content": _reasoning,
     "reasoning": _reasoning_once,
@@ -237,16 +237,16 @@ def _usage(value: Mapping[str, Any]) -> Usage:
     )
 
 
-def _served(payload: Mapping[str, Any]) -> Served:
+def _read_metadata(payload: Mapping[str, Any]) -> ResponseMetadata:
     named = (payload.get(name) for name in ("model", "id", "system_fingerprint"))
-    return Served(*(name if isinstance(name, str) else None for name in named))
+    return ResponseMetadata(*(name if isinstance(name, str) else None for name in named))
 
 
-def _failure(payload: dict[str, Any], data: bytes, *, told: bool) -> StreamFailure | None:
-    """The failure that a payload spells, if it does; `told` if the event's name says that it does."""
-    words = words_of(payload)
+def _failure(payload: dict[str, Any], data: bytes, *, is_error_event: bool) -> StreamFailure | None:
+    """The failure that a payload spells, if it does; `is_error_event` if the event's name says that it does."""
+    words = parse_error_object(payload)
     if words is None:
-        if not told and payload.get("object") != "error":
+        if not is_error_event and payload.get("object") != "error":
             return None
-        words = Words(quote_payload(data))
-    return stream_failure(words, quote_payload(data, 2000))
+        words = ErrorBody(quote_payload(data))
+    return build_stream_failure(words, quote_payload(data, 2000))

@@ -27,9 +27,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mdstream_core.dialects._dialect import Decoder, Dialect
-from mdstream_core.dialects._parameter_fallback import Relaxed
+from mdstream_core.dialects._parameter_fallback import RelaxedPayload
 from mdstream_core.errors import (
-    ContentRefused,
+    ContentFiltered,
     ContextOverflow,
     InvalidRequest,
     MDStreamError,
@@ -37,7 +37,7 @@ from mdstream_core.errors import (
     ServiceError,
     StreamFailure,
 )
-from mdstream_core.events import Reply
+from mdstream_core.events import ModelResponse
 
 Json = dict[str, Any]
 
@@ -67,18 +67,18 @@ _WORD = (
 )
 _MESSAGE = r"\b(?:messages?(?:\W{0,3}\d+\W{0,3})?|turns?)"
 _GAP = r"""[^"'{}\[\]]{0,80}"""
-_LACKS = r"\b(?:must\ be | missing | required)\b"
-_NEEDS = r"\b(?:missing | requires? | must\ (?:include | contain | have))\b"
-_DEMANDED = re.compile(
+_IS_MISSING = r"\b(?:must\ be | missing | required)\b"
+_IS_REQUIRED = r"\b(?:missing | requires? | must\ (?:include | contain | have))\b"
+_REQUIRED_PATTERN = re.compile(
     rf"""
-    {_FIELD} {_GAP} {_LACKS} | {_NEEDS} {_GAP} {_FIELD}
-    | {_MESSAGE} {_GAP} {_NEEDS} {_GAP} {_WORD} | {_NEEDS} {_GAP} {_WORD} {_GAP} {_MESSAGE}
-    | {_MESSAGE} (?:{_GAP}\s)? ['`]?{_WORD} {_GAP} {_LACKS} | {_WORD} {_GAP} {_LACKS} {_GAP} {_MESSAGE}
+    {_FIELD} {_GAP} {_IS_MISSING} | {_IS_REQUIRED} {_GAP} {_FIELD}
+    | {_MESSAGE} {_GAP} {_IS_REQUIRED} {_GAP} {_WORD} | {_IS_REQUIRED} {_GAP} {_WORD} {_GAP} {_MESSAGE}
+    | {_MESSAGE} (?:{_GAP}\s)? ['`]?{_WORD} {_GAP} {_IS_MISSING} | {_WORD} {_GAP} {_IS_MISSING} {_GAP} {_MESSAGE}
     | "missing" [^{{}}]{{0,80}} (?:"reasoning(?:_c|C)ontent" | "messages" [^{{}}]{{0,40}} "reasoning") \s* \]
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_REFUSED = re.compile(
+_REJECTED_PATTERN = re.compile(
     r"extra_forbidden|not (permitted|allowed|supported)|unsupported|un(known|expected|recogni[sz]ed)"
     r"|additional propert",
     re.IGNORECASE,
@@ -109,45 +109,49 @@ class ReasoningRule:
 
     Attributes:
         mode: Of which messages.
-        refused: Names of the field that the server does not take.
-        demanded: Whether each assistant message must have it.
+        rejected_fields: Names of the field that the server does not take.
+        required: Whether each assistant message must have it.
     """
 
     mode: SendReasoning
-    refused: frozenset[str] = frozenset()
-    demanded: bool = False
+    rejected_fields: frozenset[str] = frozenset()
+    required: bool = False
 
     def apply(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """The messages as they are sent."""
         start = _turn_start(messages) if self.mode == "tool_turns" else 0
-        return [self._applied(message, current=at >= start) for at, message in enumerate(messages)]
+        return [self._apply_to_message(message, current=at >= start) for at, message in enumerate(messages)]
 
-    def _applied(self, message: Mapping[str, Any], *, current: bool) -> Mapping[str, Any]:
+    def _apply_to_message(self, message: Mapping[str, Any], *, current: bool) -> Mapping[str, Any]:
         if message.get("role") != "assistant":
             return message
         text = message.get("reasoning_content") if self._is_sent(message, current=current) else None
-        text = text or (_PLACEHOLDER if self.demanded else None)
+        text = text or (_PLACEHOLDER if self.required else None)
         rest = {name: value for name, value in message.items() if name != "reasoning_content"}
-        return {**rest, **({name: text for name in _FIELDS if name not in self.refused} if text else {})}
+        return {**rest, **({name: text for name in _FIELDS if name not in self.rejected_fields} if text else {})}
 
     def _is_sent(self, message: Mapping[str, Any], *, current: bool) -> bool:
         return self.mode == "always" or (self.mode == "tool_turns" and current and bool(message.get("tool_calls")))
 
-    def after(self, error: MDStreamError) -> "ReasoningRule | None":
+    def update_for_error(self, error: MDStreamError) -> "ReasoningRule | None":
         """The rule that `error` asks for; `None` where it is about something else."""
-        if not _is_refusal(error):
+        if not _is_rejection(error):
             return None
         words = f"{error} {error.raw or ''}"
-        named = {name for name, pattern in _NAMED.items() if pattern.search(words)} if _REFUSED.search(words) else set()
-        if _DEMANDED.search(words):
-            spent = self.demanded or self.refused >= set(_FIELDS)
-            return None if spent else replace(self, mode="always", demanded=True)
-        return replace(self, refused=self.refused | named) if named - self.refused else None
+        named = (
+            {name for name, pattern in _NAMED.items() if pattern.search(words)}
+            if _REJECTED_PATTERN.search(words)
+            else set()
+        )
+        if _REQUIRED_PATTERN.search(words):
+            spent = self.required or self.rejected_fields >= set(_FIELDS)
+            return None if spent else replace(self, mode="always", required=True)
+        return replace(self, rejected_fields=self.rejected_fields | named) if named - self.rejected_fields else None
 
 
-def _is_refusal(error: MDStreamError) -> bool:
+def _is_rejection(error: MDStreamError) -> bool:
     """Whether the request was refused, and not for what is in it; also inside of a container's or a stream's error."""
-    if isinstance(error, ContextOverflow | ContentRefused):
+    if isinstance(error, ContextOverflow | ContentFiltered):
         return False
     if isinstance(error, ServerError) and _INNER_STATUS.search(error.raw or ""):
         return True
@@ -176,65 +180,65 @@ class ReasoningHistory:
     Args:
         dialect: What is spoken. The assistant messages of the question have `reasoning_content` where it is known.
         mode: Of which messages it is sent; `None` leaves it to the model's family and to the server.
-        learned: What the servers asked for, by the model's name; shared by the requests of a model object.
+        rules: What the servers asked for, by the model's name; shared by the requests of a model object.
     """
 
     def __init__(
-        self, dialect: Dialect, mode: SendReasoning | None, learned: dict[str, ReasoningRule] | None = None
+        self, dialect: Dialect, mode: SendReasoning | None, rules: dict[str, ReasoningRule] | None = None
     ) -> None:
         self.name = dialect.name
         self.route = dialect.route
         self._dialect = dialect
         self._mode = mode
-        self._learned = {} if learned is None else learned
-        self._question: Mapping[str, Any] = {}
+        self._rules = {} if rules is None else rules
+        self._params: Mapping[str, Any] = {}
         self._rule = ReasoningRule(mode or "never")
 
-    def body(self, question: Mapping[str, Any], *, stream: bool) -> Json:
+    def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> Json:
         """The inner dialect's body."""
-        self._question = question
-        self._rule = self._learned.get(self._model) or ReasoningRule(self._mode or default_send_reasoning(self._model))
-        messages = question.get("messages")
-        asked = {**question, "messages": self._rule.apply(messages)} if messages else question
-        return self._dialect.body(asked, stream=stream)
+        self._params = params
+        self._rule = self._rules.get(self._model) or ReasoningRule(self._mode or default_send_reasoning(self._model))
+        messages = params.get("messages")
+        asked = {**params, "messages": self._rule.apply(messages)} if messages else params
+        return self._dialect.build_payload(asked, stream=stream)
 
-    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> Json | None:
+    def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> Json | None:
         """With the reasoning that the server asks for, or without a field that it refuses; else the inner's."""
-        other = self._rule.after(error)
-        if other is None or (other.demanded and self._mode == "never"):
-            return self._inner_simpler(body, error)
+        other = self._rule.update_for_error(error)
+        if other is None or (other.required and self._mode == "never"):
+            return self._relax_inner(payload, error)
         before, messages = self._messages(self._rule), self._messages(other)
-        if messages == before or body.get("messages") != before:  # nothing to change, or another request by now
-            return self._inner_simpler(body, error)
-        if new := other.refused - self._rule.refused:
+        if messages == before or payload.get("messages") != before:  # nothing to change, or another request by now
+            return self._relax_inner(payload, error)
+        if new := other.rejected_fields - self._rule.rejected_fields:
             told = f"the server refuses {' and '.join(sorted(new))} in messages ({error}): they are sent without it"
             warnings.warn(told, RuntimeWarning, stacklevel=2)
-        self._rule = self._learned[self._model] = other
-        return Relaxed.of(body, {**body, "messages": messages})
+        self._rule = self._rules[self._model] = other
+        return RelaxedPayload.from_changes(payload, {**payload, "messages": messages})
 
-    def continued(self, body: Mapping[str, Any], said: Reply) -> Json | None:
+    def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> Json | None:
         """The inner dialect's."""
-        return self._dialect.continued(body, said)
+        return self._dialect.build_continuation(payload, partial)
 
-    def decoder(self) -> Decoder:
+    def create_decoder(self) -> Decoder:
         """A fresh decoder."""
-        return self._dialect.decoder()
+        return self._dialect.create_decoder()
 
     @property
     def _model(self) -> str:
-        return str(self._question.get("model") or "")
+        return str(self._params.get("model") or "")
 
     def _messages(self, rule: ReasoningRule) -> Any:
         """The messages as the inner dialect writes them, where it does."""
-        asked = {"model": self._question.get("model"), "messages": rule.apply(self._question.get("messages") or ())}
-        return self._dialect.body(asked, stream=False).get("messages")
+        asked = {"model": self._params.get("model"), "messages": rule.apply(self._params.get("messages") or ())}
+        return self._dialect.build_payload(asked, stream=False).get("messages")
 
-    def _inner_simpler(self, body: Mapping[str, Any], error: MDStreamError) -> Json | None:
+    def _relax_inner(self, body: Mapping[str, Any], error: MDStreamError) -> Json | None:
         """The inner dialect's. Where there is none, what was learnt is forgotten: it did not help, or holds no more."""
-        simpler = self._dialect.simpler(body, error)
-        if simpler is None and isinstance(error, InvalidRequest) and self._learned.get(self._model) == self._rule:
-            self._learned.pop(self._model, None)
-        return simpler
+        relaxed = self._dialect.relax_payload(body, error)
+        if relaxed is None and isinstance(error, InvalidRequest) and self._rules.get(self._model) == self._rule:
+            self._rules.pop(self._model, None)
+        return relaxed
 
 
 def has_assistant_messages(messages: Any) -> bool:

@@ -8,16 +8,16 @@ Source: OpenAI's guide to structured outputs ("supported schemas").
 from collections.abc import Mapping
 from typing import Any
 
-from mdstream_core.dialects._oci_schema import each_schema, permits_null, referred_to
+from mdstream_core.dialects._oci_schema import map_subschemas, permits_null, resolve_pointer
 from mdstream_core.errors import InvalidRequest
 
 Json = dict[str, Any]
 
 #: How many references with words beside them are replaced; the rest of them keep the reference, and lose the words.
-_MOST = 256
+_MAX_OBJECTS = 256
 
 #: Keywords that strict mode refuses; what they say is no rule for the answer.
-_REFUSED = frozenset({"default", "discriminator", "$schema", "$id", "$comment"})
+_UNSUPPORTED_KEYWORDS = frozenset({"default", "discriminator", "$schema", "$id", "$comment"})
 
 
 def strict_schema(schema: Mapping[str, Any] | None, *, nullable: bool = True) -> Json:
@@ -49,26 +49,26 @@ def strict_schema(schema: Mapping[str, Any] | None, *, nullable: bool = True) ->
         "oneOf",
     }:
         root = {"type": "object", "properties": {}, **root}
-    return _Converter(root, nullable).convert(root, ("#",))
+    return _StrictConverter(root, nullable).convert(root, ("#",))
 
 
-class _Converter:
+class _StrictConverter:
     """One schema on its way to its strict form."""
 
     def __init__(self, root: Json, nullable: bool) -> None:
         self._root = root
         self._nullable = nullable
-        self._left = _MOST
+        self._left = _MAX_OBJECTS
 
     def convert(self, node: Json, way: tuple[str, ...]) -> Json:
         """The strict form of a schema inside; `way` has the references that led to it."""
         node, way = self._without_siblings(node, way)
         if _is_closed(node):
-            node = _all_required(node, nullable=self._nullable)
-        kept = {name: value for name, value in node.items() if name not in _REFUSED}
+            node = _require_all(node, nullable=self._nullable)
+        kept = {name: value for name, value in node.items() if name not in _UNSUPPORTED_KEYWORDS}
         if "oneOf" in kept and "anyOf" not in kept:
             kept["anyOf"] = kept.pop("oneOf")
-        return each_schema(kept, lambda inner: self.convert(inner, way) if isinstance(inner, dict) else inner)
+        return map_subschemas(kept, lambda inner: self.convert(inner, way) if isinstance(inner, dict) else inner)
 
     def _without_siblings(self, node: Json, way: tuple[str, ...]) -> tuple[Json, tuple[str, ...]]:
         """What a reference with words beside it, or an `allOf` of one schema, stands for.
@@ -79,10 +79,10 @@ class _Converter:
         if isinstance(whole, list) and len(whole) == 1 and isinstance(whole[0], dict):
             rest = {name: value for name, value in node.items() if name != "allOf"}
             return self._without_siblings({**whole[0], **rest}, way)
-        rest = {name: value for name, value in node.items() if name not in _REFUSED | {"$ref"}}
+        rest = {name: value for name, value in node.items() if name not in _UNSUPPORTED_KEYWORDS | {"$ref"}}
         if not isinstance(reference := node.get("$ref"), str) or not rest:
             return node, way
-        target = referred_to(self._root, reference)
+        target = resolve_pointer(self._root, reference)
         if reference in way or not target or not self._left:
             return {"$ref": reference}, way
         self._left -= 1
@@ -97,12 +97,12 @@ def _is_closed(node: Json) -> bool:
     )
 
 
-def _all_required(node: Json, *, nullable: bool) -> Json:
+def _require_all(node: Json, *, nullable: bool) -> Json:
     given: Json = node["properties"]
     required = node.get("required")
     required = required if isinstance(required, list | tuple) else ()
     fields = {
-        name: _or_null(field) if nullable and name not in required and _may_be_null(field) else field
+        name: _make_nullable(field) if nullable and name not in required and _may_be_null(field) else field
         for name, field in given.items()
     }
     return {**node, "properties": fields, "required": list(fields), "additionalProperties": False}
@@ -113,7 +113,7 @@ def _may_be_null(field: Any) -> bool:
     return isinstance(field, dict) and field.get("default") is None and not permits_null(field)
 
 
-def _or_null(field: Json) -> Json:
+def _make_nullable(field: Json) -> Json:
     """A field's schema, or `null`; what describes it stays outside."""
     outside: Json = {name: field[name] for name in ("title", "description") if name in field}
     inside = {name: value for name, value in field.items() if name not in outside}

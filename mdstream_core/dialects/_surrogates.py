@@ -6,9 +6,9 @@ from typing import Any
 from mdstream_core import _json
 from mdstream_core.events import (
     Event,
-    Extra,
     Finish,
     Logprobs,
+    ProviderData,
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
@@ -23,7 +23,7 @@ _Key = tuple[type, int]
 
 
 class SurrogateJoiner:
-    """Joins what `_json.loads_bent` keeps: a high half at the end of a delta waits for the next one of its kind.
+    """Joins what `_json.loads_nonstandard` keeps: a high half at the end of a delta waits for the next one of its kind.
 
     A half that stays alone becomes U+FFFD. A decoder makes one when the first bent payload comes.
 
@@ -34,10 +34,10 @@ class SurrogateJoiner:
     [TextDelta(text='😀!', choice=0)]
     """
 
-    __slots__ = ("_halves",)
+    __slots__ = ("_pending",)
 
     def __init__(self) -> None:
-        self._halves: dict[int, dict[_Key, str]] = {}  # by choice
+        self._pending: dict[int, dict[_Key, str]] = {}  # by choice
 
     def join(self, events: list[Event]) -> list[Event]:
         """The events with whole characters."""
@@ -48,7 +48,7 @@ class SurrogateJoiner:
             elif isinstance(event, ToolCallDelta):
                 self._call(event, joined)
             else:
-                joined += self._before(event)
+                joined += self._flush_before(event)
         return joined
 
     def flush(self, choice: int | None = None) -> list[Event]:
@@ -57,41 +57,41 @@ class SurrogateJoiner:
         Args:
             choice: Of one choice alone.
         """
-        choices = list(self._halves) if choice is None else [choice]
+        choices = list(self._pending) if choice is None else [choice]
         return [
             ToolCallDelta(index, arguments="\ufffd", choice=at) if kind is ToolCallDelta else kind("\ufffd", at)
             for at in choices
-            for kind, index in self._halves.pop(at, ())
+            for kind, index in self._pending.pop(at, ())
         ]
 
     def _text(self, event: Any, joined: list[Event]) -> None:
-        text = self._joined(event.choice, (type(event), 0), event.text)
+        text = self._join_text(event.choice, (type(event), 0), event.text)
         if text or not event.text:
             joined.append(replace(event, text=text))
 
     def _call(self, event: ToolCallDelta, joined: list[Event]) -> None:
-        arguments = self._joined(event.choice, (ToolCallDelta, event.index), event.arguments)
+        arguments = self._join_text(event.choice, (ToolCallDelta, event.index), event.arguments)
         if arguments or event.name or not event.arguments:
-            named = _json.mend({"id": event.id, "name": event.name})
+            named = _json.replace_lone_surrogates({"id": event.id, "name": event.name})
             joined.append(replace(event, arguments=arguments, **named))
 
-    def _before(self, event: Event) -> list[Event]:
+    def _flush_before(self, event: Event) -> list[Event]:
         """Any other event, and before the end of a choice what was held back of it."""
         match event:
             case Finish(choice=choice):
                 return [*self.flush(choice), event]
             case Logprobs(content):
-                return [replace(event, content=_json.mend(content))]
-            case Extra(value=value):
-                return [replace(event, value=_json.mend(value))]
+                return [replace(event, content=_json.replace_lone_surrogates(content))]
+            case ProviderData(value=value):
+                return [replace(event, value=_json.replace_lone_surrogates(value))]
         return [event]
 
-    def _joined(self, choice: int, key: _Key, text: str) -> str:
+    def _join_text(self, choice: int, key: _Key, text: str) -> str:
         if not text:
             return text
-        halves = self._halves.setdefault(choice, {})
+        halves = self._pending.setdefault(choice, {})
         text = halves.pop(key, "") + text
         if "\ud800" <= text[-1] <= "\udbff":
             halves[key] = text[-1]
             text = text[:-1]
-        return str(_json.mend(text))
+        return str(_json.replace_lone_surrogates(text))

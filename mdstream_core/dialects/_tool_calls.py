@@ -25,13 +25,13 @@ from io import StringIO
 from typing import Any, ClassVar
 
 from mdstream_core import _json
-from mdstream_core.dialects._brackets import Brackets
+from mdstream_core.dialects._json_scanner import JSONValueScanner
 from mdstream_core.dialects._limits import MAX_NAME_CHARS, MAX_TOOL_CALLS, over_limit
 from mdstream_core.errors import IncompleteToolCall, MalformedStream
 from mdstream_core.events import ToolCallDelta
 
 #: What serializers make of a name or an id that is not there.
-_ABSENT = frozenset({"null", "none", "undefined", "nil"})
+_NULL_WORDS = frozenset({"null", "none", "undefined", "nil"})
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
 
@@ -39,10 +39,10 @@ _DIGITS = re.compile(r"[0-9]{1,9}")
 _SPELLING = 16
 
 
-class _Call:
+class _ToolCallState:
     """A call that is coming in."""
 
-    __slots__ = ("_brackets", "_is_object", "arguments", "id", "index", "last", "name", "named_again", "wire_id")
+    __slots__ = ("_brackets", "_is_object", "arguments", "id", "index", "last", "name", "repeated_name", "wire_id")
 
     def __init__(self, index: int, id: str, wire_id: str, name: str) -> None:
         self.index = index
@@ -51,11 +51,11 @@ class _Call:
         self.name = name
         self.arguments = StringIO()
         self.last = ""
-        self.named_again = False
-        self._brackets: Brackets | None = None
+        self.repeated_name = False
+        self._brackets: JSONValueScanner | None = None
         self._is_object = False
 
-    def take(self, id: str, arguments: str) -> str:
+    def add_arguments(self, id: str, arguments: str) -> str:
         """Add arguments; what is new of them. Blanks before the first of them mean nothing."""
         self.wire_id = self.wire_id or id
         if not self.last:
@@ -63,8 +63,8 @@ class _Call:
             self._is_object = arguments.startswith("{")
         self.arguments.write(arguments)
         self.last = arguments.rstrip() or self.last
-        if self._brackets is not None and not self._brackets.closed:
-            self._brackets.end(arguments, 0)
+        if self._brackets is not None and not self._brackets.is_closed:
+            self._brackets.find_end(arguments, 0)
         return arguments
 
     def is_followed_by(self, id: str, name: str, arguments: str) -> bool:
@@ -77,8 +77,8 @@ class _Call:
             begins_object = bool(name) and arguments.lstrip().startswith("{")
             return begins_object or not self._is_unfinished()
         ended = self.last.endswith("}")
-        self.named_again = self.named_again or (ended and bool(name))
-        begins_anew = self.named_again and ended and arguments.lstrip().startswith("{")
+        self.repeated_name = self.repeated_name or (ended and bool(name))
+        begins_anew = self.repeated_name and ended and arguments.lstrip().startswith("{")
         return begins_anew and not self._is_unfinished()
 
     def is_repeated_by(self, id: str, name: str, arguments: str) -> bool:
@@ -104,16 +104,16 @@ class _Call:
     def _is_unfinished(self) -> bool:
         """Whether the arguments are an object that has begun. Each piece is scanned once, however often it is asked."""
         if self._brackets is None:
-            self._brackets = Brackets()
-            self._brackets.end(self.text, 0)
-        return self._is_object and not self._brackets.closed
+            self._brackets = JSONValueScanner()
+            self._brackets.find_end(self.text, 0)
+        return self._is_object and not self._brackets.is_closed
 
     @property
     def text(self) -> str:
         return self.arguments.getvalue()
 
 
-class ToolCalls:
+class ToolCallReader:
     """The calls of one choice."""
 
     #: Whether a name may come in pieces under one index.
@@ -121,9 +121,9 @@ class ToolCalls:
 
     def __init__(self, choice: int) -> None:
         self._choice = choice
-        self._calls: list[_Call] = []
-        self._open: dict[Any, _Call] = {}
-        self._by_id: dict[str, _Call] = {}
+        self._calls: list[_ToolCallState] = []
+        self._open: dict[Any, _ToolCallState] = {}
+        self._by_id: dict[str, _ToolCallState] = {}
         self._ids: set[str] = set()
 
     def __bool__(self) -> bool:
@@ -147,15 +147,18 @@ class ToolCalls:
         streamed = len(self._calls)
         ordered = [self._by_id.get(_id(entry.get("id"))) for entry in entries[:streamed]]
         calls = ordered if None not in ordered and len(set(map(id, ordered))) == streamed else self._calls
-        deltas = [self._rest(call, entry) for call, entry in zip(calls, entries, strict=False) if call is not None]
-        added = [self._add(entry) for entry in entries[streamed:]]
+        deltas = [
+            self._remaining_delta(call, entry) for call, entry in zip(calls, entries, strict=False) if call is not None
+        ]
+        added = [self._add_complete(entry) for entry in entries[streamed:]]
         return [delta for delta in (*deltas, *added) if delta is not None]
 
-    def end(self, *, cut: bool = False) -> None:
+    def check_complete(self, *, truncated: bool = False) -> None:
         """Raise an error if a call must not be executed.
 
         Args:
-            cut: Whether the model was stopped (`length`): then a last call whose arguments are not there, or are not
+            truncated: Whether the model was stopped (`length`): then a last call whose arguments are not there, or
+            are not
                 JSON, is taken for one that was cut, whatever is wrong with them.
 
         Raises:
@@ -166,22 +169,24 @@ class ToolCalls:
         for call in self._calls:
             text = call.text
             if not call.name:
-                raise _incomplete(text, f"the answer ended before the name of a tool call (id {call.wire_id!r})")
+                raise _incomplete_error(text, f"the answer ended before the name of a tool call (id {call.wire_id!r})")
             if _is_json(text):
                 continue
-            last = cut and call is self._calls[-1]
+            last = truncated and call is self._calls[-1]
             if last or (text.strip() and _json.is_unfinished(text)):
                 what = f"inside the arguments of the tool call {call.name!r}: {text[-80:]!r} is cut off"
-                raise _incomplete(text, f"the answer ended {what}")
-            if rest := _json.text_behind_object(text):
-                raise _malformed(call.name, text, rest)
+                raise _incomplete_error(text, f"the answer ended {what}")
+            if rest := _json.text_after_object(text):
+                raise _malformed_error(call.name, text, rest)
 
     def _read(self, entry: Mapping[str, Any]) -> ToolCallDelta | None:
         function = entry.get("function") or entry
         call = self._open.get(entry.get("index"))
-        if call is not None and call.name and not (call.named_again or entry.get("id") or function.get("name")):
+        if call is not None and call.name and not (call.repeated_name or entry.get("id") or function.get("name")):
             piece = function.get("arguments")  # the next one, as most are
-            return self._next(call, call.take("", piece if isinstance(piece, str) else _arguments(function)))
+            return self._next_delta(
+                call, call.add_arguments("", piece if isinstance(piece, str) else _arguments(function))
+            )
         index, id = _index(entry.get("index")), _id(entry.get("id"))
         name, arguments = _name(function.get("name")), _arguments(function)
         key = self._key(index, id)
@@ -190,16 +195,16 @@ class ToolCalls:
             return None
         if call is not None and self._continues_name(call, index, id, name):
             rest = call.continue_name(name)
-            return self._next(call, call.take(id, arguments), rest)
+            return self._next_delta(call, call.add_arguments(id, arguments), rest)
         if call is None or call.is_followed_by(id, name, arguments):
-            return self._follow(call, key, (id, name, arguments))
-        arguments = call.take(id, arguments)
+            return self._begin_next(call, key, (id, name, arguments))
+        arguments = call.add_arguments(id, arguments)
         if name and not call.name:
             call.name = name
-            return self._first(call)
-        return self._next(call, arguments)
+            return self._first_delta(call)
+        return self._next_delta(call, arguments)
 
-    def _find(self, key: Any, index: Any, id: str, *, is_whole: bool) -> _Call | None:
+    def _find(self, key: Any, index: Any, id: str, *, is_whole: bool) -> _ToolCallState | None:
         """The call that an entry belongs to, or may follow."""
         call = self._open.get(key)
         if call is None and id and (index is None or is_whole):
@@ -208,26 +213,26 @@ class ToolCalls:
             call = self._open[key] = self._by_id[id]  # servers may mix the pieces of calls under one index
         return call
 
-    def _follow(self, call: _Call | None, key: Any, said: tuple[str, str, str]) -> ToolCallDelta | None:
+    def _begin_next(self, call: _ToolCallState | None, key: Any, said: tuple[str, str, str]) -> ToolCallDelta | None:
         """Begin a call with this id, name and arguments."""
         id, name, arguments = said
         if not (id or name or arguments):
             return None
         same = call is not None and id in {"", call.wire_id}
         begun = self._open[key] = self._begin(id, name or (call.name if call and same else ""))
-        begun.take(id, arguments)
-        return self._first(begun)
+        begun.add_arguments(id, arguments)
+        return self._first_delta(begun)
 
-    def _first(self, call: _Call) -> ToolCallDelta | None:
+    def _first_delta(self, call: _ToolCallState) -> ToolCallDelta | None:
         """The delta that begins a call, with all that has come; it waits for the name."""
         return ToolCallDelta(call.index, call.id, call.name, call.text, self._choice) if call.name else None
 
-    def _next(self, call: _Call, arguments: str, name: str = "") -> ToolCallDelta | None:
+    def _next_delta(self, call: _ToolCallState, arguments: str, name: str = "") -> ToolCallDelta | None:
         if not call.name or not (arguments or name):
             return None
         return ToolCallDelta(call.index, None, name or None, arguments, self._choice)
 
-    def _continues_name(self, call: _Call, index: Any, id: str, name: str) -> bool:
+    def _continues_name(self, call: _ToolCallState, index: Any, id: str, name: str) -> bool:
         """Whether a name is the next piece of the call's: under its index, before any arguments, without an id.
 
         Where no call has an id, or all have the same, another name is another call.
@@ -244,56 +249,60 @@ class ToolCalls:
             return id
         return next(reversed(self._open), None)
 
-    def _begin(self, id: str, name: str) -> _Call:
+    def _begin(self, id: str, name: str) -> _ToolCallState:
         if len(self._calls) >= MAX_TOOL_CALLS:
             raise over_limit("tool calls", MAX_TOOL_CALLS)
         own = id if id and id not in self._ids else f"call_{uuid.uuid4().hex[:24]}"
-        call = _Call(len(self._calls), own, id, name)
+        call = _ToolCallState(len(self._calls), own, id, name)
         self._calls.append(call)
         self._ids.add(own)
         if id:
             self._by_id[id] = call
         return call
 
-    def _add(self, entry: Mapping[str, Any]) -> ToolCallDelta | None:
+    def _add_complete(self, entry: Mapping[str, Any]) -> ToolCallDelta | None:
         """A whole call that was not streamed."""
         function = entry.get("function") or entry
         id = _id(entry.get("id"))
         call = self._begin(id, _name(function.get("name")))
-        call.take(id, _arguments(function))
-        return self._first(call)
+        call.add_arguments(id, _arguments(function))
+        return self._first_delta(call)
 
-    def _rest(self, call: _Call, entry: Mapping[str, Any]) -> ToolCallDelta | None:
+    def _remaining_delta(self, call: _ToolCallState, entry: Mapping[str, Any]) -> ToolCallDelta | None:
         """What of a whole call was not streamed."""
         function = entry.get("function") or entry
-        name, whole, text = _name(function.get("name")), _arguments(function).strip(), _json.mend(call.text)
+        name, whole, text = (
+            _name(function.get("name")),
+            _arguments(function).strip(),
+            _json.replace_lone_surrogates(call.text),
+        )
         if name and call.name and name != call.name:
             raise ValueError(f"the tool call {name!r}, after {call.name!r} was streamed")
         if not call.name:
             call.name = name
-            call.take("", whole.removeprefix(text))
-            return self._first(call)
+            call.add_arguments("", whole.removeprefix(text))
+            return self._first_delta(call)
         if whole.startswith(text):
-            return self._next(call, call.take("", whole[len(text) :]))
+            return self._next_delta(call, call.add_arguments("", whole[len(text) :]))
         if whole and not _is_same_json(whole, text):
             raise ValueError(f"other arguments of {name!r} than those that were streamed")
         return None
 
 
-def _incomplete(text: str, sentence: str) -> IncompleteToolCall:
+def _incomplete_error(text: str, sentence: str) -> IncompleteToolCall:
     return IncompleteToolCall(
         f"{sentence}. The call must not be executed; raise max_tokens if the finish reason is 'length'",
         code="IncompleteToolCall",
-        raw=_json.mend(text),
+        raw=_json.replace_lone_surrogates(text),
     )
 
 
-def _malformed(name: str, text: str, rest: str) -> MalformedStream:
+def _malformed_error(name: str, text: str, rest: str) -> MalformedStream:
     return MalformedStream(
         f"the arguments of the tool call {name!r} are not one JSON object: behind it stands {rest[:80]!r}. "
         "The call must not be executed",
         code="MalformedToolCall",
-        raw=_json.mend(text),
+        raw=_json.replace_lone_surrogates(text),
     )
 
 
@@ -304,14 +313,14 @@ def _index(value: Any) -> Any:
 
 def _id(value: Any) -> str:
     id = _json.to_text(value)
-    return "" if id.lower() in _ABSENT else id
+    return "" if id.lower() in _NULL_WORDS else id
 
 
 def _name(value: Any) -> str:
     """A tool's name, without the marker of gpt-oss's format that runs into it."""
     name = value if isinstance(value, str) else _json.to_text(value or "")
     name = name.partition("<|")[0].rstrip() if "<|" in name else name
-    return "" if name.lower() in _ABSENT else name
+    return "" if name.lower() in _NULL_WORDS else name
 
 
 #: What servers call the arguments of a call.

@@ -10,14 +10,14 @@ from io import StringIO
 from typing import Any
 
 from mdstream_core import _json
-from mdstream_core.dialects._choice import Choice, error_in_choice, is_error
+from mdstream_core.dialects._choice_decoder import ChoiceState, error_in_choice, is_error
 from mdstream_core.dialects._content_parts import read_content
 from mdstream_core.dialects._media import MEDIA
 from mdstream_core.errors import MalformedStream
-from mdstream_core.events import Event, Extra, ToolCallDelta
+from mdstream_core.events import Event, ProviderData, ToolCallDelta
 
 
-def read_sum(message: Mapping[str, Any], choice: Choice, events: list[Event]) -> None:
+def read_full_message(message: Mapping[str, Any], choice: ChoiceState, events: list[Event]) -> None:
     """Add to `events` what a whole message says beyond what was streamed of its choice.
 
     Raises:
@@ -34,16 +34,16 @@ def read_sum(message: Mapping[str, Any], choice: Choice, events: list[Event]) ->
     except ValueError as error:
         raise MalformedStream(f"the stream contradicts itself: {error}", code="InconsistentMessage") from error
     for event in beside:
-        if isinstance(event, Extra):
+        if isinstance(event, ProviderData):
             choice.merge_media(event.name, event.value, events)
     for name in MEDIA & message.keys():
         if value := message[name]:
             choice.merge_media(name, value, events)
 
 
-def _read_whole(message: Mapping[str, Any], index: int) -> tuple[Choice, list[Event]]:
+def _read_whole(message: Mapping[str, Any], index: int) -> tuple[ChoiceState, list[Event]]:
     """The message read as if nothing had been streamed."""
-    whole = Choice(index)
+    whole = ChoiceState(index)
     events: list[Event] = []
     if content := message.get("content"):
         read_content(content, whole, events)
@@ -71,21 +71,21 @@ def _entry(delta: Any) -> dict[str, Any]:
 def _read_rest(
     name: str, whole: StringIO, streamed: StringIO, add: Callable[[Any, list[Event]], None], events: list[Event]
 ) -> None:
-    if whole.tell() and (rest := rest_of(whole.getvalue(), streamed.getvalue(), name)):
+    if whole.tell() and (rest := remaining_text(whole.getvalue(), streamed.getvalue(), name)):
         add(rest, events)
 
 
-def rest_of(whole: str, streamed: str, name: str = "text") -> str:
+def remaining_text(whole: str, streamed: str, name: str = "text") -> str:
     """What of a whole text was not streamed. Blanks at its ends may differ, as servers trim them.
 
-    >>> rest_of("Hello", "Hel"), rest_of("Hello", "Hello "), rest_of("", "Hello")
+    >>> remaining_text("Hello", "Hel"), remaining_text("Hello", "Hello "), remaining_text("", "Hello")
     ('lo', '', '')
 
     Raises:
         ValueError: The texts differ.
     """
     if not streamed.isascii():
-        whole, streamed = _in_halves(whole, streamed)
+        whole, streamed = _normalize_surrogates(whole, streamed)
     if whole.startswith(streamed):
         return whole[len(streamed) :]
     bare, core = whole.strip(), streamed.strip()
@@ -96,12 +96,12 @@ def rest_of(whole: str, streamed: str, name: str = "text") -> str:
     raise ValueError(f"a whole {name} at the end, {whole[-80:]!r}, that is not what was streamed: {streamed[-80:]!r}")
 
 
-def _in_halves(whole: str, streamed: str) -> tuple[str, str]:
+def _normalize_surrogates(whole: str, streamed: str) -> tuple[str, str]:
     """Both texts in a spelling that can be compared, where characters came in halves.
 
     Pairs are joined. If the last half still waits for its other half, the whole text is cut at the same place.
     """
-    joined = str(_json.mend(streamed, keep_borders=True))
+    joined = str(_json.replace_lone_surrogates(streamed, keep_edges=True))
     size = len(joined) - 1
     if joined and "\ud800" <= joined[-1] <= "\udbff" and whole[size : size + 1] > "\uffff":
         units = whole[size].encode("utf-16-le")

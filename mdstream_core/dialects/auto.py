@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mdstream_core import _json
-from mdstream_core._hints import NO_CHAT_TEMPLATE, WANTS_DIALOGS, WANTS_INPUTS
+from mdstream_core._hints import NO_CHAT_TEMPLATE, REQUIRES_DIALOGS, REQUIRES_INPUTS
+from mdstream_core.dialects._detect import HUGGING_FACE_DIALECTS, detect_dialect, wrong_dialect_error
 from mdstream_core.dialects._dialect import Decoder
-from mdstream_core.dialects._native import NativeDecoder, prompt
-from mdstream_core.dialects._native_names import flatten_parameters
+from mdstream_core.dialects._huggingface_names import flatten_parameters
 from mdstream_core.dialects._openai_decoder import OpenAIDecoder
-from mdstream_core.dialects._parameter_fallback import Relaxed, relaxed_inside
-from mdstream_core.dialects._spoken import NATIVE, misfit, spoken
+from mdstream_core.dialects._parameter_fallback import RelaxedPayload, relax_parameters
+from mdstream_core.dialects.huggingface import HuggingFaceDecoder, build_prompt
 from mdstream_core.dialects.lmi import JumpStartLlama
 from mdstream_core.dialects.openai import OpenAIChat
 from mdstream_core.dialects.tgi import TGI
@@ -21,8 +21,8 @@ from mdstream_core.errors import (
     InvalidRequest,
     MDStreamError,
     ServiceError,
+    parse_error_object,
     unexpected_shape,
-    words_of,
 )
 from mdstream_core.events import Event
 
@@ -33,29 +33,29 @@ class AutoDecoder:
     def __init__(self) -> None:
         self._inner: Decoder | None = None
         #: The dialect that was found out.
-        self.spoken: str | None = None
+        self.detected_dialect: str | None = None
         self._openai = OpenAIDecoder()  # errors, [DONE] and an empty answer are spelled the same in all of them
 
     @property
-    def broken(self) -> MDStreamError | None:
+    def error(self) -> MDStreamError | None:
         """What was wrong with a payload that had events too."""
-        return (self._inner or self._openai).broken
+        return (self._inner or self._openai).error
 
     @property
-    def over(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every choice has said why it finished."""
-        return (self._inner or self._openai).over
+        return (self._inner or self._openai).is_complete
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether every choice has said why it finished."""
-        return (self._inner or self._openai).finished
+        return (self._inner or self._openai).is_finished
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
         """The events of one payload."""
         if self._inner is None:
             try:
-                self._inner = self._chosen(data, event)
+                self._inner = self._detect(data, event)
             except SHAPE_ERRORS as error:
                 raise unexpected_shape(data, error) from error
         if self._inner is None:
@@ -63,92 +63,94 @@ class AutoDecoder:
         self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to find out
         return self._inner.feed(data, event)
 
-    def end(self, *, is_document: bool = False) -> list[Event]:
+    def finish(self, *, is_document: bool = False) -> list[Event]:
         """Check that the answer is whole."""
-        return (self._inner or self._openai).end(is_document=is_document)
+        return (self._inner or self._openai).finish(is_document=is_document)
 
-    def held(self) -> list[Event]:
+    def flush(self) -> list[Event]:
         """What has come and was not told yet."""
-        return (self._inner or self._openai).held()
+        return (self._inner or self._openai).flush()
 
-    def _chosen(self, data: bytes, event: str) -> Decoder | None:
+    def _detect(self, data: bytes, event: str) -> Decoder | None:
         try:
             payload = _json.loads(data)
         except ValueError:
             return None
-        name = self.spoken = spoken(payload)
-        if name in NATIVE:
-            return NativeDecoder(name or "auto")
+        name = self.detected_dialect = detect_dialect(payload)
+        if name in HUGGING_FACE_DIALECTS:
+            return HuggingFaceDecoder(name or "auto")
         if name:
             return self._openai
-        if event != "error" and payload not in ({}, []) and words_of(payload) is None:
+        if event != "error" and payload not in ({}, []) and parse_error_object(payload) is None:
             text = data[:2000].decode("utf-8", "replace")
-            raise misfit("auto", payload, text if len(text) <= 300 else text[:300] + "…")
+            raise wrong_dialect_error("auto", payload, text if len(text) <= 300 else text[:300] + "…")
         return None
 
 
 class Auto(OpenAIChat):
-    """Asks in the OpenAI chat shape (or with `prompt`); a container that wants `inputs` is asked once more with them.
+    """Asks in the OpenAI chat shape (or with `build_prompt`); a container that wants `inputs` is asked once more with
+    them.
 
     That second question is written without the model's chat template, so a warning says so. It is written like that
-    also where the model has no template: as `inputs` for TGI, as `prompt` for the others. JumpStart's Llama 2 rejects
+    also where the model has no template: as `inputs` for TGI, as `build_prompt` for the others. JumpStart's Llama 2
+    rejects
     `inputs` that are a text, and gets the messages themselves.
     """
 
     name = "auto"
     route = "/invocations"
 
-    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+    def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         """OpenAI's, with `do_sample`: a container that takes `inputs` samples only when it is told to."""
-        body = super().body(question, stream=stream)
-        return {**body, "do_sample": True} if flatten_parameters(question).get("do_sample") else body
+        body = super().build_payload(params, stream=stream)
+        return {**body, "do_sample": True} if flatten_parameters(params).get("do_sample") else body
 
-    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+    def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
         """Without what is refused; or in the form that the container reports to take."""
-        if "inputs" in body and "parameters" in body:
-            return relaxed_inside(body, error) or _in_another_form(body, error)
-        return super().simpler(body, error) or _in_another_form(body, error)
+        if "inputs" in payload and "parameters" in payload:
+            return relax_parameters(payload, error) or _convert_payload(payload, error)
+        return super().relax_payload(payload, error) or _convert_payload(payload, error)
 
-    def decoder(self) -> Decoder:
+    def create_decoder(self) -> Decoder:
         """A fresh decoder."""
         return AutoDecoder()
 
 
-class _Inputs(Relaxed):
+class _InputsPayload(RelaxedPayload):
     """`inputs` and `parameters`, with the chat that they were made from."""
 
     def __init__(self, chat: Mapping[str, Any]) -> None:
-        super().__init__(TGI().body(chat, stream=bool(chat.get("stream"))))
-        self.chat = chat
+        super().__init__(TGI().build_payload(chat, stream=bool(chat.get("stream"))))
+        self.chat_payload = chat
 
 
-def _in_another_form(body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+def _convert_payload(body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
     if not isinstance(error, ServiceError) or isinstance(error, ContextOverflow) or body.get("tools"):
         return None
     said = f"{error} {error.raw or ''}"
     try:
-        return _native(body, said) if "inputs" in body else _instead_of_messages(body, said)
+        return _to_huggingface(body, said) if "inputs" in body else _replace_messages(body, said)
     except InvalidRequest:  # it has parts that this format has no place for: the first refusal stands
         return None
 
 
-def _native(body: Mapping[str, Any], said: str) -> dict[str, Any] | None:
-    if isinstance(body, _Inputs) and "messages" in body.chat and WANTS_DIALOGS.search(said):
-        return _as_dialogs(body.chat)
+def _to_huggingface(body: Mapping[str, Any], error_message: str) -> dict[str, Any] | None:
+    if isinstance(body, _InputsPayload) and "messages" in body.chat_payload and REQUIRES_DIALOGS.search(error_message):
+        return _to_dialogs(body.chat_payload)
     return None
 
 
-def _instead_of_messages(body: Mapping[str, Any], said: str) -> dict[str, Any] | None:
-    if WANTS_INPUTS.search(said):
-        return _as_inputs(body, "the container takes no messages but `inputs`")
-    if "messages" not in body or not NO_CHAT_TEMPLATE.search(said):
+def _replace_messages(body: Mapping[str, Any], error_message: str) -> dict[str, Any] | None:
+    if REQUIRES_INPUTS.search(error_message):
+        return _to_inputs(body, "the container takes no messages but `inputs`")
+    if "messages" not in body or not NO_CHAT_TEMPLATE.search(error_message):
         return None
-    is_tgi = "template error" in said.lower()
-    return _as_inputs(body, "the model has no chat template") if is_tgi else _as_prompt(body)
+    is_tgi = "template error" in error_message.lower()
+    return _to_inputs(body, "the model has no chat template") if is_tgi else _to_prompt(body)
 
 
-def _as_inputs(body: Mapping[str, Any], why: str) -> dict[str, Any]:
-    native = _Inputs(body)
+def _to_inputs(body: Mapping[str, Any], why: str) -> dict[str, Any]:
+    native = _InputsPayload(body)
     _warn(
         f"{why}: they are sent as plain text, without the model's chat template; set dialect='tgi' or dialect='lmi' to "
         "ask so at once"
@@ -156,9 +158,9 @@ def _as_inputs(body: Mapping[str, Any], why: str) -> dict[str, Any]:
     return native
 
 
-def _as_prompt(body: Mapping[str, Any]) -> dict[str, Any]:
+def _to_prompt(body: Mapping[str, Any]) -> dict[str, Any]:
     left_out = {"messages", "tool_choice", "parallel_tool_calls"}
-    asked = {"prompt": prompt(body), **{name: value for name, value in body.items() if name not in left_out}}
+    asked = {"prompt": build_prompt(body), **{name: value for name, value in body.items() if name not in left_out}}
     _warn(
         "the model has no chat template: messages are sent as plain text, as `prompt`; set is_chat_model=False in "
         "LlamaIndex, or use SagemakerEndpoint in LangChain, to ask so at once"
@@ -166,8 +168,8 @@ def _as_prompt(body: Mapping[str, Any]) -> dict[str, Any]:
     return asked
 
 
-def _as_dialogs(chat: Mapping[str, Any]) -> dict[str, Any]:
-    asked = JumpStartLlama().body(chat, stream=False)
+def _to_dialogs(chat: Mapping[str, Any]) -> dict[str, Any]:
+    asked = JumpStartLlama().build_payload(chat, stream=False)
     _warn("the container takes dialogs, as JumpStart's Llama 2 does: set dialect='jumpstart-llama' to ask so at once")
     return asked
 

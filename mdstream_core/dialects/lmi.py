@@ -1,44 +1,45 @@
 """DJL's Large Model Inference containers, and JumpStart's first Llamas, which were built on them.
 
-Source: deepjavalibrary/djl-serving @d21927c (the schema of `inputs` and `parameters`). LMI's chat is `openai-chat`,
+Source: deepjavalibrary/djl-serving @d21927c (the schema of `inputs` and `build_parameters`). LMI's chat is
+`openai-chat`,
 which it streams as JSON lines.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from mdstream_core.dialects._continued import continued
+from mdstream_core.dialects._continuation import build_continuation
 from mdstream_core.dialects._dialect import Decoder
-from mdstream_core.dialects._native import NativeDecoder, parameters, prompt
-from mdstream_core.dialects._parameter_fallback import relaxed_inside
+from mdstream_core.dialects._parameter_fallback import relax_parameters
+from mdstream_core.dialects.huggingface import HuggingFaceDecoder, build_parameters, build_prompt
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Reply
+from mdstream_core.events import ModelResponse
 
 
 class LMI:
-    """`inputs` and `parameters`; rolling batch, the new handler, and dynamic batch."""
+    """`inputs` and `build_parameters`; rolling batch, the new handler, and dynamic batch."""
 
     name = "lmi"
     route = "/invocations"
 
-    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+    def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         """`details` brings the finish reason and the count of tokens."""
-        asked = {"details": True, **parameters(question, stop="stop_sequences")}
-        if wanted := question.get("response_format"):
+        asked = {"details": True, **build_parameters(params, stop="stop_sequences")}
+        if wanted := params.get("response_format"):
             asked["response_format"] = wanted
-        return {"inputs": prompt(question), "parameters": asked, "stream": stream}
+        return {"inputs": build_prompt(params), "parameters": asked, "stream": stream}
 
-    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Without the one of the `parameters` that the server refuses, if it can be spared; warns."""
-        return relaxed_inside(body, error)
+    def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+        """Without the one of the `build_parameters` that the server refuses, if it can be spared; warns."""
+        return relax_parameters(payload, error)
 
-    def continued(self, body: Mapping[str, Any], said: Reply) -> dict[str, Any] | None:
+    def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
         """The question with what was said behind it."""
-        return continued(body, said)
+        return build_continuation(payload, partial)
 
-    def decoder(self) -> Decoder:
+    def create_decoder(self) -> Decoder:
         """A fresh decoder."""
-        return NativeDecoder(self.name)
+        return HuggingFaceDecoder(self.name)
 
 
 class JumpStartLlama(LMI):
@@ -46,8 +47,8 @@ class JumpStartLlama(LMI):
 
     name = "jumpstart-llama"
 
-    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+    def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         """The messages themselves, as the first and only dialogue of a batch."""
-        messages = question.get("messages")
-        asked = parameters(question, stop="stop")
-        return {"inputs": [list(messages)] if messages else prompt(question), "parameters": asked}
+        messages = params.get("messages")
+        asked = build_parameters(params, stop="stop")
+        return {"inputs": [list(messages)] if messages else build_prompt(params), "parameters": asked}

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mdstream_core import _json
-from mdstream_core.dialects import _oci_asking as asking
-from mdstream_core.dialects._choice import error_in_choice, is_error, plain
-from mdstream_core.dialects._dialect import Decoder, Final
+from mdstream_core.dialects import _oci_requests as asking
+from mdstream_core.dialects._choice_decoder import error_in_choice, is_error, require_text
+from mdstream_core.dialects._dialect import Decoder, NotResumableMixin
 from mdstream_core.dialects._finish_reasons import read_finish_reason
-from mdstream_core.dialects._oci_asking import Json, Row
-from mdstream_core.dialects._oci_quirks import simpler
-from mdstream_core.dialects._oci_reading import OCIDecoder, logprobs_event
+from mdstream_core.dialects._oci_model_quirks import relax_oci_payload
+from mdstream_core.dialects._oci_requests import Json, Row
+from mdstream_core.dialects._oci_responses import OCIDecoder, logprobs_event
 from mdstream_core.errors import InvalidRequest, MDStreamError
 from mdstream_core.events import Event, Logprobs
 
@@ -33,15 +33,15 @@ class GenerateTextDecoder(OCIDecoder):
             self._one(wire, events, wire.get("index", at), whole=whole is not None)
         if several is None and ("text" in payload or "finishReason" in payload):
             self._one(payload, events, payload.get("index"), whole=False)
-        self.count(response.get("usage"), events)
+        self.add_usage(response.get("usage"), events)
         first = (several or [{}])[0]
-        self.name(events, payload.get("modelId"), payload.get("id") or first.get("id"))
+        self.add_metadata(events, payload.get("modelId"), payload.get("id") or first.get("id"))
 
     def _one(self, wire: Mapping[str, Any], events: list[Event], index: Any, *, whole: bool) -> None:
         choice, reason = self.choice(index), wire.get("finishReason")
         last = bool(read_finish_reason(reason))
         if text := wire.get("text"):
-            new = choice.unsaid(plain(text)) if last else plain(text)
+            new = choice.remaining_text(require_text(text)) if last else require_text(text)
             if new:
                 self.reopen(choice)
                 choice.add_text(new, events)
@@ -52,7 +52,7 @@ class GenerateTextDecoder(OCIDecoder):
         if is_error(error := wire.get("error")):
             raise error_in_choice(error, wire)
         if last or whole:  # a JSON document that could be read is whole; old models leave its reason out
-            self.finish(choice, reason if last else "stop", events, wire)
+            self.finish_choice(choice, reason if last else "stop", events, wire)
 
 
 class CohereTextDecoder(GenerateTextDecoder):
@@ -67,33 +67,33 @@ class LlamaTextDecoder(GenerateTextDecoder):
     api_format: ClassVar[str] = "LLAMA"
 
 
-class OCIGenerateTextCohere(Final):
+class OCIGenerateTextCohere(NotResumableMixin):
     """`/actions/generateText` with `runtimeType` COHERE: the question has `prompt`."""
 
     name = "oci-generate-text-cohere"
     route = "/actions/generateText"
     runtime: ClassVar[str] = "COHERE"
-    reads: ClassVar[type[OCIDecoder]] = CohereTextDecoder
-    rows: ClassVar[dict[str, Row]] = {
-        "stop": asking.listed("stopSequences"),
+    decoder_class: ClassVar[type[OCIDecoder]] = CohereTextDecoder
+    parameter_map: ClassVar[dict[str, Row]] = {
+        "stop": asking.list_as("stopSequences"),
         "logprobs": lambda wanted: {"returnLikelihoods": "GENERATION"} if wanted else {},
     }
 
-    def body(self, question: Mapping[str, Any], *, stream: bool) -> Json:
+    def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> Json:
         """The `inferenceRequest`. The model's name stays in it: the platform puts it into the envelope."""
-        if not isinstance(question.get("prompt"), str):
+        if not isinstance(params.get("prompt"), str):
             sentence = "generateText takes one prompt, a text; ask /actions/chat with messages"
             raise InvalidRequest(sentence, code="InvalidParameter")
-        body = asking.translated(question, {**_ROWS, **self.rows})
+        body = asking.translate_params(params, {**_PARAMETER_MAP, **self.parameter_map})
         return {"runtimeType": self.runtime, **body, **({"isStream": True} if stream else {})}
 
-    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> Json | None:
+    def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> Json | None:
         """Without the one parameter that this model refuses; warns."""
-        return simpler(body, error)
+        return relax_oci_payload(payload, error)
 
-    def decoder(self) -> Decoder:
+    def create_decoder(self) -> Decoder:
         """A fresh decoder."""
-        return self.reads()
+        return self.decoder_class()
 
 
 class OCIGenerateTextLlama(OCIGenerateTextCohere):
@@ -101,16 +101,16 @@ class OCIGenerateTextLlama(OCIGenerateTextCohere):
 
     name = "oci-generate-text-llama"
     runtime: ClassVar[str] = "LLAMA"
-    reads: ClassVar[type[OCIDecoder]] = LlamaTextDecoder
-    rows: ClassVar[dict[str, Row]] = {
-        "stop": asking.listed("stop"),
+    decoder_class: ClassVar[type[OCIDecoder]] = LlamaTextDecoder
+    parameter_map: ClassVar[dict[str, Row]] = {
+        "stop": asking.list_as("stop"),
         "logprobs": lambda wanted: {"logProbs": 1 if wanted is True else wanted} if wanted else {},
     }
 
 
-_ROWS: dict[str, Row] = {
+_PARAMETER_MAP: dict[str, Row] = {
     **asking.NAMES,
-    "max_tokens": asking.named("maxTokens"),
-    "n": asking.named("numGenerations"),
-    "echo": asking.named("isEcho"),
+    "max_tokens": asking.rename_to("maxTokens"),
+    "n": asking.rename_to("numGenerations"),
+    "echo": asking.rename_to("isEcho"),
 }

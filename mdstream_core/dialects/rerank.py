@@ -16,22 +16,22 @@ from math import isfinite
 from typing import Any
 
 from mdstream_core._indices import describe_wrong_indices
-from mdstream_core.dialects._dialect import Final
-from mdstream_core.dialects._documents import DocumentDecoder, InvalidDocument, parse_index
-from mdstream_core.dialects._oci_asking import camel
-from mdstream_core.dialects._vectors import usage_of
-from mdstream_core.dialects.embeddings import MOST, TEI_MOST, wants_another_form
+from mdstream_core.dialects._dialect import NotResumableMixin
+from mdstream_core.dialects._embedding_decoder import read_usage
+from mdstream_core.dialects._json_document import InvalidDocument, JSONDocumentDecoder, parse_index
+from mdstream_core.dialects._oci_requests import to_camel_case
+from mdstream_core.dialects.embeddings import DEFAULT_MAX_BATCH_SIZE, TEI_MAX_BATCH_SIZE, is_format_error
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Event, Ranked, Served
+from mdstream_core.events import Event, RerankScore, ResponseMetadata
 
 _LISTS = ("results", "documentRanks", "data")
 _SCORES = ("relevance_score", "relevanceScore", "score")
 
 
-class RankingDecoder(DocumentDecoder):
+class RerankDecoder(JSONDocumentDecoder):
     """Reads a ranking in any of the shapes."""
 
-    def _is_one(self, document: Any) -> bool:
+    def _is_response(self, document: Any) -> bool:
         return not isinstance(document, dict) or any(name in document for name in _LISTS)
 
     def _read(self, document: Any) -> list[Event]:
@@ -39,43 +39,46 @@ class RankingDecoder(DocumentDecoder):
         rows = document
         if isinstance(document, dict):
             rows = next((document[name] for name in _LISTS if name in document), None)
-            beside = [Served(document.get("model") or document.get("modelId"), document.get("id")), *usage_of(document)]
-        found = [_ranked(row, at) for at, row in enumerate(rows)]
+            beside = [
+                ResponseMetadata(document.get("model") or document.get("modelId"), document.get("id")),
+                *read_usage(document),
+            ]
+        found = [_read_score(row, at) for at, row in enumerate(rows)]
         indices = [one.index for one in found]
         if wrong := describe_wrong_indices(indices, max(indices, default=0) + 1, complete=False):
             raise InvalidDocument(f"{len(found)} scores: {wrong}")
         return [*beside, *sorted(found, key=lambda one: -one.score)]
 
 
-def _ranked(row: Mapping[str, Any], at: int) -> Ranked:
+def _read_score(row: Mapping[str, Any], at: int) -> RerankScore:
     index = parse_index(row["index"], at)
     score = next((row[name] for name in _SCORES if name in row), None)
     if not isinstance(score, int | float) or isinstance(score, bool) or not isfinite(score):
         raise InvalidDocument(f"the score of index {index} is {str(score)[:40]}, which is no finite number")
-    return Ranked(float(score), index)
+    return RerankScore(float(score), index)
 
 
-class Rerank(Final):
+class Rerank(NotResumableMixin):
     """`/v1/rerank`."""
 
     name = "rerank"
     route = "/v1/rerank"
-    field = "documents"
-    most = MOST
-    names: Mapping[str, str] = {}
+    input_field = "documents"
+    max_batch_size = DEFAULT_MAX_BATCH_SIZE
+    field_names: Mapping[str, str] = {}
 
-    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+    def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         """The question, in the service's own names."""
-        asked = {self.names.get(name, name): value for name, value in question.items() if value is not None}
+        asked = {self.field_names.get(name, name): value for name, value in params.items() if value is not None}
         return {name: value for name, value in asked.items() if name}
 
-    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+    def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
         """There is nothing to spare."""
         return None
 
-    def decoder(self) -> RankingDecoder:
+    def create_decoder(self) -> RerankDecoder:
         """A fresh decoder."""
-        return RankingDecoder()
+        return RerankDecoder()
 
 
 class TEIRerank(Rerank):
@@ -83,8 +86,8 @@ class TEIRerank(Rerank):
 
     name = "tei-rerank"
     route = "/rerank"
-    most = TEI_MOST
-    names = {"documents": "texts", "model": "", "top_n": ""}  # noqa: RUF012  # a constant of the class
+    max_batch_size = TEI_MAX_BATCH_SIZE
+    field_names = {"documents": "texts", "model": "", "top_n": ""}  # noqa: RUF012  # a constant of the class
 
 
 class AutoRerank(TEIRerank):
@@ -92,12 +95,12 @@ class AutoRerank(TEIRerank):
 
     name = "auto-rerank"
     route = "/invocations"
-    names = {"documents": "texts", "top_n": ""}  # noqa: RUF012
+    field_names = {"documents": "texts", "top_n": ""}  # noqa: RUF012
 
-    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+    def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
         """Cohere's question, if the first one was refused for its form."""
-        if "texts" in body and wants_another_form(error):
-            return {"documents" if name == "texts" else name: value for name, value in body.items()}
+        if "texts" in payload and is_format_error(error):
+            return {"documents" if name == "texts" else name: value for name, value in payload.items()}
         return None
 
 
@@ -106,7 +109,7 @@ class Score(Rerank):
 
     name = "score"
     route = "/v1/score"
-    names = {"query": "text_1", "documents": "text_2", "top_n": ""}  # noqa: RUF012
+    field_names = {"query": "text_1", "documents": "text_2", "top_n": ""}  # noqa: RUF012
 
 
 class OCIRerankText(Rerank):
@@ -114,9 +117,9 @@ class OCIRerankText(Rerank):
 
     name = "oci-rerank-text"
     route = "/actions/rerankText"
-    most = 1000  # as many as Cohere takes
-    names = {"query": "input"}  # noqa: RUF012
+    max_batch_size = 1000  # as many as Cohere takes
+    field_names = {"query": "input"}  # noqa: RUF012
 
-    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+    def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         """The question; its further fields are native, in the spelling of the SDK or not."""
-        return {camel(name): value for name, value in super().body(question, stream=stream).items()}
+        return {to_camel_case(name): value for name, value in super().build_payload(params, stream=stream).items()}

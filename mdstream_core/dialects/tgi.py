@@ -1,14 +1,14 @@
-"""TGI's own `generate`: `inputs` and `parameters`. Its Messages API is `openai-chat`."""
+"""TGI's own `generate`: `inputs` and `build_parameters`. Its Messages API is `openai-chat`."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from mdstream_core.dialects._continued import continued
+from mdstream_core.dialects._continuation import build_continuation
 from mdstream_core.dialects._dialect import Decoder
-from mdstream_core.dialects._native import NativeDecoder, parameters, prompt
-from mdstream_core.dialects._parameter_fallback import relaxed_inside
+from mdstream_core.dialects._parameter_fallback import relax_parameters
+from mdstream_core.dialects.huggingface import HuggingFaceDecoder, build_parameters, build_prompt
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Reply
+from mdstream_core.events import ModelResponse
 
 
 class TGI:
@@ -17,24 +17,24 @@ class TGI:
     name = "tgi"
     route = "/invocations"
 
-    def body(self, question: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+    def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         """`details` brings the finish reason and the count of tokens; a JSON schema becomes a grammar."""
-        asked = {"details": True, "return_full_text": False, **parameters(question, stop="stop")}
-        if grammar := _grammar(question.get("response_format")):
+        asked = {"details": True, "return_full_text": False, **build_parameters(params, stop="stop")}
+        if grammar := _grammar(params.get("response_format")):
             asked["grammar"] = grammar
-        return {"inputs": prompt(question), "parameters": asked, "stream": stream}
+        return {"inputs": build_prompt(params), "parameters": asked, "stream": stream}
 
-    def simpler(self, body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Without the one of the `parameters` that the server refuses, if it can be spared; warns."""
-        return relaxed_inside(body, error)
+    def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+        """Without the one of the `build_parameters` that the server refuses, if it can be spared; warns."""
+        return relax_parameters(payload, error)
 
-    def continued(self, body: Mapping[str, Any], said: Reply) -> dict[str, Any] | None:
+    def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
         """The question with what was said behind it."""
-        return continued(body, said)
+        return build_continuation(payload, partial)
 
-    def decoder(self) -> Decoder:
+    def create_decoder(self) -> Decoder:
         """A fresh decoder."""
-        return NativeDecoder(self.name)
+        return HuggingFaceDecoder(self.name)
 
 
 def _grammar(wanted: Any) -> dict[str, Any] | None:

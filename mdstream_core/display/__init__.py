@@ -10,8 +10,8 @@ received kept. Whatever streams may be shown: the core's events, LangChain's chu
 In a terminal it is nicer with rich (`pip install 'mdstream-llm[display]'`); neither rich nor IPython is needed.
 """
 
-from mdstream_core.display._plain import Plain
-from mdstream_core.display._show import View, ashow, show, view
+from mdstream_core.display._plain import PlainTextView
+from mdstream_core.display._show import View, ashow, create_view, show
 from mdstream_core.display._summary import Summary
 
-__all__ = ["Plain", "Summary", "View", "ashow", "show", "view"]
+__all__ = ["PlainTextView", "Summary", "View", "ashow", "create_view", "show"]

@@ -13,18 +13,18 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from mdstream_core._terminal import harmless
-from mdstream_core.display._summary import Summary, failure
+from mdstream_core._terminal import strip_control_characters
+from mdstream_core.display._summary import Summary, describe_failure
 from mdstream_core.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
 #: How often a second the last line is drawn.
-_TIMES = 12
+_REFRESH_PER_SECOND = 12
 
 #: No grey and no fixed background: both light and dark terminals must show it. The terminal's own colours have marks.
-_THOUGHT, _CALL = "italic", "bold"
+_REASONING_STYLE, _TOOL_CALL_STYLE = "italic", "bold"
 
 
-class Rich:
+class RichView:
     """Shows an answer in a terminal.
 
     Args:
@@ -40,58 +40,63 @@ class Rich:
         self._spinner = Spinner(spinner)
         self._live: Live | None = None
 
-    def begin(self, now: Callable[[], Summary]) -> None:
+    def start(self, now: Callable[[], Summary]) -> None:
         """The clock starts."""
         self._now = now
-        self._live = Live(get_renderable=self._moving, console=self._console, refresh_per_second=_TIMES, transient=True)
+        self._live = Live(
+            get_renderable=self._status_line,
+            console=self._console,
+            refresh_per_second=_REFRESH_PER_SECOND,
+            transient=True,
+        )
         self._live.start()
 
-    def tell(self, event: Event) -> None:
+    def show_event(self, event: Event) -> None:
         """Show a piece."""
         match event:
             case TextDelta(text, 0) | RefusalDelta(text, 0):
-                self._in("")
-                self._take(text)
+                self._switch_style("")
+                self._append(text)
             case ReasoningDelta(text, 0):
-                self._in(_THOUGHT)
-                self._take(text)
+                self._switch_style(_REASONING_STYLE)
+                self._append(text)
             case ToolCallDelta(name=name, arguments=arguments, choice=0):
                 if name:
                     self._flush()
-                    self._in(_CALL)
-                    self._take(f"→ {name} ")
-                self._take(arguments)
+                    self._switch_style(_TOOL_CALL_STYLE)
+                    self._append(f"→ {name} ")
+                self._append(arguments)
 
-    def end(self, summary: Summary) -> None:
+    def finish(self, summary: Summary) -> None:
         """The answer is whole."""
-        self._over()
-        self._print(Text.assemble(("✓ ", "bold green"), summary.words()))
+        self._finish()
+        self._print(Text.assemble(("✓ ", "bold green"), summary.to_text()))
 
-    def broke(self, error: Exception, summary: Summary) -> None:
+    def fail(self, error: Exception, summary: Summary) -> None:
         """It is not."""
-        self._over()
-        plain, details = failure(error)
+        self._finish()
+        plain, details = describe_failure(error)
         self._print(Text.assemble(("✗ ", "bold red"), (plain, "bold")))
-        for line in (*details, summary.words()):
-            self._print(Text(harmless(line)), indent=2)
+        for line in (*details, summary.to_text()):
+            self._print(Text(strip_control_characters(line)), indent=2)
 
-    def stopped(self, summary: Summary) -> None:
+    def cancel(self, summary: Summary) -> None:
         """Nobody waits for the rest."""
-        self._over()
-        self._print(Text.assemble(("■ ", "bold"), "stopped · ", summary.words()))
+        self._finish()
+        self._print(Text.assemble(("■ ", "bold"), "stopped · ", summary.to_text()))
 
-    def _in(self, style: str) -> None:
+    def _switch_style(self, style: str) -> None:
         """What comes now is of another kind."""
         if style != self._style:
             self._flush()
             self._style = style
 
-    def _take(self, text: str) -> None:
-        *lines, self._line = (self._line + harmless(text).expandtabs(4)).split("\n")
+    def _append(self, text: str) -> None:
+        *lines, self._line = (self._line + strip_control_characters(text).expandtabs(4)).split("\n")
         for line in lines:
             self._print(Text(line, self._style))
         while cell_len(self._line) > self._console.width:
-            full, self._line = _cut(self._line, self._console.width)
+            full, self._line = _split_line(self._line, self._console.width)
             self._print(Text(full, self._style))
 
     def _flush(self) -> None:
@@ -99,14 +104,14 @@ class Rich:
             self._print(Text(self._line, self._style))
             self._line = ""
 
-    def _over(self) -> None:
+    def _finish(self) -> None:
         self._flush()
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _moving(self) -> Any:
-        numbers = Text(self._now().words())
+    def _status_line(self) -> Any:
+        numbers = Text(self._now().to_text())
         numbers.truncate(self._console.width - 3, overflow="ellipsis")  # one row, or what is drawn would jump
         self._spinner.update(text=numbers)
         return Group(Text(self._line, self._style), self._spinner) if self._line else self._spinner
@@ -117,7 +122,7 @@ class Rich:
             self._console.print(Text(" " * indent).append(line), soft_wrap=True)
 
 
-def _cut(line: str, width: int) -> tuple[str, str]:
+def _split_line(line: str, width: int) -> tuple[str, str]:
     """What fills a row, cut at its last space if there is one, and the rest."""
     row = chop_cells(line, width)[0]
     at = len(row) if line[len(row) :].startswith(" ") else row.rfind(" ")

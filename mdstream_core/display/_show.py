@@ -7,11 +7,11 @@ from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast, overload
 
-from mdstream_core.display._plain import Plain
-from mdstream_core.display._reading import Reading
-from mdstream_core.display._summary import Counting, Summary
+from mdstream_core.display._plain import PlainTextView
+from mdstream_core.display._stream_reader import StreamReader
+from mdstream_core.display._summary import StreamStatistics, Summary
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Event, Reply, TextDelta
+from mdstream_core.events import Event, ModelResponse, TextDelta
 
 T = TypeVar("T")
 
@@ -19,56 +19,56 @@ T = TypeVar("T")
 class View(Protocol):
     """Who shows one answer."""
 
-    def begin(self, now: Callable[[], Summary]) -> None:
+    def start(self, now: Callable[[], Summary]) -> None:
         """The question is asked; `now()` says how it goes."""
         ...
 
-    def tell(self, event: Event) -> None:
+    def show_event(self, event: Event) -> None:
         """A piece has come."""
         ...
 
-    def end(self, summary: Summary) -> None:
+    def finish(self, summary: Summary) -> None:
         """The answer is whole."""
         ...
 
-    def broke(self, error: Exception, summary: Summary) -> None:
+    def fail(self, error: Exception, summary: Summary) -> None:
         """It is not."""
         ...
 
-    def stopped(self, summary: Summary) -> None:
+    def cancel(self, summary: Summary) -> None:
         """Nobody waits for the rest."""
         ...
 
 
-def view() -> View:
+def create_view() -> View:
     """The view that fits where we are: a notebook, a terminal with rich or without, a pipe."""
     if _in_notebook():
-        from mdstream_core.display._notebook import Notebook  # noqa: PLC0415  # IPython is there
+        from mdstream_core.display._notebook import NotebookView  # noqa: PLC0415  # IPython is there
 
-        return Notebook()
+        return NotebookView()
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
-        return Plain()
+        return PlainTextView()
     try:
-        from mdstream_core.display._rich import Rich  # noqa: PLC0415  # an extra
+        from mdstream_core.display._rich import RichView  # noqa: PLC0415  # an extra
     except ImportError:
-        return Plain()
-    return Rich()
+        return PlainTextView()
+    return RichView()
 
 
 @overload
-def show(stream: Iterable[Event], *, on: View | None = None) -> Reply: ...
+def show(stream: Iterable[Event], *, view: View | None = None) -> ModelResponse: ...
 @overload
-def show(stream: Iterable[T], *, on: View | None = None) -> T: ...
-def show(stream: Iterable[Any], *, on: View | None = None) -> Any:
+def show(stream: Iterable[T], *, view: View | None = None) -> T: ...
+def show(stream: Iterable[Any], *, view: View | None = None) -> Any:
     """Show a stream while it comes.
 
     Args:
         stream: Events of `Client.stream`, LangChain's chunks (`chat.stream(…)`, `llm.stream(…)`), or LlamaIndex's
             responses (`llm.stream_chat(…)`, `llm.stream_complete(…)`).
-        on: Who shows it; default: what fits here, see `view`.
+        view: Who shows it; default: what fits here, see `create_view`.
 
     Returns:
-        The whole answer: a `Reply`, a message of LangChain's, LlamaIndex's last response, or a text.
+        The whole answer: a `ModelResponse`, a message of LangChain's, LlamaIndex's last response, or a text.
 
     Raises:
         MDStreamError: The answer broke. It was shown, and `partial` has what was received.
@@ -79,67 +79,67 @@ def show(stream: Iterable[Any], *, on: View | None = None) -> Any:
         Paris.
         'Paris.'
     """
-    with _Watching(on or view()) as watching:
+    with _ViewSession(view or create_view()) as watching:
         items = iter(stream)
         try:
             for item in items:
-                watching.see(item)
+                watching.show(item)
         finally:
             if hasattr(items, "close"):
                 items.close()
-    return watching.whole()
+    return watching.result()
 
 
 @overload
-async def ashow(stream: "AsyncIterable[Event]", *, on: View | None = None) -> Reply: ...
+async def ashow(stream: "AsyncIterable[Event]", *, view: View | None = None) -> ModelResponse: ...
 @overload
-async def ashow(stream: "AsyncIterable[T] | Awaitable[AsyncIterable[T]]", *, on: View | None = None) -> T: ...
-async def ashow(stream: Any, *, on: View | None = None) -> Any:
+async def ashow(stream: "AsyncIterable[T] | Awaitable[AsyncIterable[T]]", *, view: View | None = None) -> T: ...
+async def ashow(stream: Any, *, view: View | None = None) -> Any:
     """The same for asynchronous streams; a coroutine that returns one, as LlamaIndex's `astream_chat`, is awaited."""
-    with _Watching(on or view()) as watching:
+    with _ViewSession(view or create_view()) as watching:
         items = aiter(cast("AsyncIterable[Any]", await stream if isawaitable(stream) else stream))
         try:
             async for item in items:
-                watching.see(item)
+                watching.show(item)
         finally:
             if hasattr(items, "aclose"):
                 await items.aclose()
-    return watching.whole()
+    return watching.result()
 
 
-class _Watching:
+class _ViewSession:
     """One stream while it is shown: its view is told how it ends, whichever way that is."""
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._counting = Counting()
-        self._reading = Reading()
+        self._statistics = StreamStatistics()
+        self._reader = StreamReader()
 
-    def see(self, item: Any) -> None:
-        for event in self._reading.events(item):
-            self._counting.take(event)
-            self._view.tell(event)
+    def show(self, item: Any) -> None:
+        for event in self._reader.parse_item(item):
+            self._statistics.add(event)
+            self._view.show_event(event)
 
-    def whole(self) -> Any:
-        return self._reading.whole()
+    def result(self) -> Any:
+        return self._reader.result()
 
     def __enter__(self) -> Self:
-        self._view.begin(self._counting.summary)
+        self._view.start(self._statistics.summary)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        summary = self._counting.summary()
+        summary = self._statistics.summary()
         if error is None:
-            self._view.end(summary)
+            self._view.finish(summary)
         elif isinstance(error, Exception):
             partial = error.partial if isinstance(error, MDStreamError) else None
             if partial and (held := partial.text[summary.characters :]):
-                self._view.tell(TextDelta(held))  # a decoder had it, and could not tell yet what it was
-            self._view.broke(error, summary)
+                self._view.show_event(TextDelta(held))  # a decoder had it, and could not tell yet what it was
+            self._view.fail(error, summary)
         else:
-            self._view.stopped(summary)
+            self._view.cancel(summary)
 
 
 def _in_notebook() -> bool:

@@ -7,13 +7,13 @@ from time import monotonic
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta, Usage
 
-_SAID = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)
+_OUTPUT_EVENTS = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)
 
 #: A rate over less time than this says nothing, in seconds.
-_SHORTEST = 0.05
+_MIN_SECONDS = 0.05
 
 #: What kinds of failure mean, by the class's name; the most special class that is here counts.
-_PLAIN = {
+_EXPLANATIONS = {
     "IncompleteToolCall": "The answer stopped inside a tool call, which must not be run.",
     "MalformedStream": "What came cannot be read as an answer.",
     "StreamStalled": "Nothing came for too long, so we stopped waiting.",
@@ -38,66 +38,68 @@ class Summary:
 
     Attributes:
         seconds: From the question to now, or to the end.
-        first: To the first token; `None` if none has come.
-        pieces: How many pieces have come.
+        time_to_first_token: To the first token; `None` if none has come.
+        chunk_count: How many pieces have come.
         usage: What the server counted.
         characters: How much text has come.
     """
 
     seconds: float
-    first: float | None = None
-    pieces: int = 0
+    time_to_first_token: float | None = None
+    chunk_count: int = 0
     usage: Usage | None = None
     characters: int = 0
 
     @property
-    def rate(self) -> float | None:
+    def tokens_per_second(self) -> float | None:
         """Tokens a second, behind the first; where the server does not count, a piece is taken for a token."""
-        spent = self.seconds - (self.first or self.seconds)
-        count = (self.usage.output if self.usage and self.usage.output else self.pieces) - 1
-        return count / spent if count > 0 and spent >= _SHORTEST else None
+        spent = self.seconds - (self.time_to_first_token or self.seconds)
+        count = (self.usage.output if self.usage and self.usage.output else self.chunk_count) - 1
+        return count / spent if count > 0 and spent >= _MIN_SECONDS else None
 
-    def words(self) -> str:
+    def to_text(self) -> str:
         """All in one line."""
         about = "" if self.usage and self.usage.output else "about "
         parts = [
-            f"first token {self.first:.2f} s" if self.first is not None else "",
+            f"first token {self.time_to_first_token:.2f} s" if self.time_to_first_token is not None else "",
             f"{self.seconds:.1f} s",
-            f"{about}{self.rate:.0f} tokens/s" if self.rate else "",
+            f"{about}{self.tokens_per_second:.0f} tokens/s" if self.tokens_per_second else "",
             f"{self.usage.input:,} tokens in, {self.usage.output:,} out" if self.usage else "",
         ]
         return " · ".join(part for part in parts if part)
 
 
-class Counting:
+class StreamStatistics:
     """Counts while an answer comes."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._begun = clock()
+        self._started = clock()
         self._first: float | None = None
-        self._pieces = self._characters = 0
+        self._chunk_count = self._characters = 0
         self._usage: Usage | None = None
 
-    def take(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         """Count an event in."""
         if isinstance(event, Usage):
             self._usage = event
-        elif isinstance(event, _SAID):
-            self._first = self._clock() - self._begun if self._first is None else self._first
-            self._pieces += 1
+        elif isinstance(event, _OUTPUT_EVENTS):
+            self._first = self._clock() - self._started if self._first is None else self._first
+            self._chunk_count += 1
             self._characters += len(event.text) if isinstance(event, TextDelta) else 0
 
     def summary(self) -> Summary:
         """The numbers so far."""
-        return Summary(self._clock() - self._begun, self._first, self._pieces, self._usage, self._characters)
+        return Summary(self._clock() - self._started, self._first, self._chunk_count, self._usage, self._characters)
 
 
-def failure(error: Exception) -> tuple[str, list[str]]:
+def describe_failure(error: Exception) -> tuple[str, list[str]]:
     """A failure in plain words, and the details: what the service said, its ids, what is kept of the answer."""
     if not isinstance(error, MDStreamError):
         return "It failed.", [f"{type(error).__name__}: {error}"]
-    plain = next((_PLAIN[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _PLAIN), "It failed.")
+    plain = next(
+        (_EXPLANATIONS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _EXPLANATIONS), "It failed."
+    )
     facts = [
         f"code {error.code}" if error.code else "",
         f"request id {error.request_id}" if error.request_id else "",

@@ -9,7 +9,7 @@
         cloud.script(Fault("trailer", "json", after=3), None)      # what happens to the next requests
         cloud.always(Fault("refuse", "lb_bandwidth"))              # what happens to all others
         cloud.script((Fault("crlf"), Fault("trailer")))            # two faults in one answer
-        cloud.requests, cloud.last, cloud.connections              # what came in: `Received` records
+        cloud.requests, cloud.last, cloud.connections              # what came in: `RecordedRequest` records
         cloud.last.closed.wait(5)                                  # the client went away while we were streaming
         cloud.reset()                                              # forget requests and script
 
@@ -30,12 +30,14 @@
           status=None, code="InternalServerError", message=…, retry_after=None, seconds=0.0, until=None, size=0,
           data=b"", path="")
 
-`KINDS` says what each kind of fault does; `REFUSALS`, `TRAILERS`, `REASONS` and `ERROR_EVENTS` name their spellings,
+`KINDS` says what each kind of fault does; `ERROR_RESPONSES`, `TRAILERS`, `REASONS` and `ERROR_EVENTS` name their
+spellings,
 `FLAVOURS` the model servers. `after` counts events; `-1` is all but the last. A pause (`hold`, `slow_head`) lasts for
 `seconds`, or until the `threading.Event` in `until` is set, or until the client goes.
 Faults strike what the container says: in SageMaker's payload parts, in the messages of ModelArts' WebSocket (its module
 `services.modelarts` says how each comes out there). `refuse_aws` and `exception_frame` are SageMaker's own words.
-A `brain` is any function from the OpenAI-shaped request to a text or an `Answer`; it refuses by raising `ValueError`.
+A `brain` is any function from the OpenAI-shaped request to a text or an `ModelOutput`; it refuses by raising
+`ValueError`.
 With pytest it is the fixture `mdstream_cloud` (`pytest_mdstream`).
 For a benchmark, `Fault("raw", data=…)` writes prepared bytes, head and all, at almost no cost.
 Standard clients judge its bytes in the tests; our own only shows that what a fault leaves can be read.
@@ -50,27 +52,27 @@ try:
 except ImportError as error:
     raise MissingExtra(error.name or "h11", "emulator") from None
 
-from mdstream_core.emulator._cloud import Emulator, serve
-from mdstream_core.emulator._received import Received
+from mdstream_core.emulator._recorded_request import RecordedRequest
 from mdstream_core.emulator._sigv4 import AWSKey
-from mdstream_core.emulator.brain import Answer, ToolCall
-from mdstream_core.emulator.container import FLAVOURS
-from mdstream_core.emulator.faults import ERROR_EVENTS, KINDS, REASONS, REFUSALS, TRAILERS, Fault
+from mdstream_core.emulator.emulator import Emulator, serve
+from mdstream_core.emulator.faults import ERROR_EVENTS, ERROR_RESPONSES, KINDS, REASONS, TRAILERS, Fault
+from mdstream_core.emulator.model import ModelOutput, ToolCall
+from mdstream_core.emulator.model_server import FLAVOURS
 from mdstream_core.emulator.services.modelarts import HuaweiAccount
 
 __all__ = [
     "ERROR_EVENTS",
+    "ERROR_RESPONSES",
     "FLAVOURS",
     "KINDS",
     "REASONS",
-    "REFUSALS",
     "TRAILERS",
     "AWSKey",
-    "Answer",
     "Emulator",
     "Fault",
     "HuaweiAccount",
-    "Received",
+    "ModelOutput",
+    "RecordedRequest",
     "ToolCall",
     "serve",
 ]

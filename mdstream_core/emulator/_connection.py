@@ -10,45 +10,45 @@ from http import HTTPStatus
 import h11
 
 from mdstream_core.emulator._bounds import MAX_HEAD_BYTES, MAX_HEADERS
-from mdstream_core.emulator._plan import Pause, Plan
-from mdstream_core.emulator._play import play
-from mdstream_core.emulator._received import Received
-from mdstream_core.emulator._switch import Switch
+from mdstream_core.emulator._recorded_request import RecordedRequest
+from mdstream_core.emulator._response_plan import Pause, ResponsePlan
+from mdstream_core.emulator._response_writer import write_response
+from mdstream_core.emulator._upgrade import UpgradePlan
 
-BODY_KEPT = 16 * 1024 * 1024  # above every service's limit; more is read and thrown away: the client hears why
-_BODY_READ = 256 * 1024 * 1024  # a security limit
+MAX_RECORDED_BODY = 16 * 1024 * 1024  # above every service's limit; more is read and thrown away: the client hears why
+_MAX_BODY = 256 * 1024 * 1024  # a security limit
 _MAX_UNREAD = 1024 * 1024  # bytes that wait to be looked at before reading stops; a security limit
 _SLICE = 65_536  # bytes that are parsed before others have their turn
-_POLL = 0.002  # how often an event that another thread may set is looked at
+_POLL_SECONDS = 0.002  # how often an event that another thread may set is looked at
 
-Answer = Callable[[Received], Awaitable[Plan]]
+RequestHandler = Callable[[RecordedRequest], Awaitable[ResponsePlan]]
 
 
 class Connection(asyncio.Protocol):
     """Serve one client until it goes, the plan says so, or `stop` is called.
 
     Args:
-        answer: What makes the plan for a request.
-        opened: Counts the connection; 0 where there are too many.
-        left: Called once it is closed.
+        handle_request: What makes the plan for a request.
+        on_open: Counts the connection; 0 where there are too many.
+        on_close: Called once it is closed.
         idle: Seconds in which a request has to be complete, counted from the end of the last one; and the longest
             silence of a client that does not read its answer.
     """
 
     def __init__(
         self,
-        answer: Answer,
-        opened: Callable[["Connection"], int],
-        left: Callable[["Connection"], None],
+        handle_request: RequestHandler,
+        on_open: Callable[["Connection"], int],
+        on_close: Callable[["Connection"], None],
         idle: float = 120.0,
     ) -> None:
         self.idle = idle
-        self._answer = answer
-        self._opened = opened
-        self._left = left
+        self._handle_request = handle_request
+        self._on_open = on_open
+        self._on_close = on_close
         self._number = 0
-        self._inbox = bytearray()
-        self._arrived = asyncio.Event()
+        self._buffer = bytearray()
+        self._data_arrived = asyncio.Event()
         self._gone = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  (a statement for the type checker)
         self.transport = transport
-        self._number = self._opened(self)
+        self._number = self._on_open(self)
         if not self._number:
             self.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             transport.close()
@@ -69,14 +69,14 @@ class Connection(asyncio.Protocol):
         self.task = asyncio.get_running_loop().create_task(self._serve())
 
     def data_received(self, data: bytes) -> None:
-        self._inbox += data
-        self._arrived.set()
-        if len(self._inbox) > _MAX_UNREAD:
+        self._buffer += data
+        self._data_arrived.set()
+        if len(self._buffer) > _MAX_UNREAD:
             self.transport.pause_reading()
 
     def eof_received(self) -> bool:
         """Note that the client left. Under TLS there is no half-open connection, and asyncio warns of `True`."""
-        self._leave()
+        self._on_client_closed()
         return not self._is_encrypted
 
     @property
@@ -84,8 +84,8 @@ class Connection(asyncio.Protocol):
         return self.transport.get_extra_info("ssl_object") is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._leave()
-        self._left(self)
+        self._on_client_closed()
+        self._on_close(self)
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -93,22 +93,22 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
-    def _leave(self) -> None:
+    def _on_client_closed(self) -> None:
         self._gone.set()
-        self._arrived.set()
+        self._data_arrived.set()
         self._writable.set()
 
     # a plan calls these
 
     @property
-    def gone(self) -> bool:
+    def is_closed(self) -> bool:
         return self._gone.is_set()
 
     def write(self, data: bytes) -> None:
         if data and not self.transport.is_closing():
             self.transport.write(data)
 
-    async def drained(self) -> None:
+    async def drain(self) -> None:
         """Wait until the client takes what was sent. One that takes nothing for too long is dropped."""
         if self._writable.is_set():
             return
@@ -117,27 +117,27 @@ class Connection(asyncio.Protocol):
                 await self._writable.wait()
         except TimeoutError:
             self.transport.abort()
-            self._leave()
+            self._on_client_closed()
 
     async def read(self) -> bytes:
         """What comes when HTTP is left behind; `b""` once the client is gone."""
-        while not self._inbox and not self.gone:
-            self._arrived.clear()
-            await self._arrived.wait()
+        while not self._buffer and not self.is_closed:
+            self._data_arrived.clear()
+            await self._data_arrived.wait()
         return self._taken()
 
     def _taken(self) -> bytes:
         """The next slice of what arrived."""
-        data = bytes(self._inbox[:_SLICE])
-        del self._inbox[:_SLICE]
-        if len(self._inbox) <= _MAX_UNREAD:
+        data = bytes(self._buffer[:_SLICE])
+        del self._buffer[:_SLICE]
+        if len(self._buffer) <= _MAX_UNREAD:
             self.transport.resume_reading()
         return data
 
     async def pause(self, pause: Pause) -> None:
         if pause.until is not None:
-            while not (pause.until.is_set() or self.gone):  # noqa: ASYNC110  (another thread sets it)
-                await asyncio.sleep(_POLL)
+            while not (pause.until.is_set() or self.is_closed):  # noqa: ASYNC110  (another thread sets it)
+                await asyncio.sleep(_POLL_SECONDS)
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause.seconds or None):
@@ -160,14 +160,14 @@ class Connection(asyncio.Protocol):
 
     async def _serve(self) -> None:
         try:
-            while (received := await self._receive_in_time()) is not None:
-                plan = await self._answer(received)
-                if isinstance(plan, Switch):
-                    await plan.talk(self, plan)
+            while (http_request := await self._receive_in_time()) is not None:
+                plan = await self._handle_request(http_request)
+                if isinstance(plan, UpgradePlan):
+                    await plan.serve(self, plan)
                     break
-                keep = await play(self, plan)
-                (received.closed if self.gone else received.answered).set()
-                if not keep or received.headers.get("connection", "").lower() == "close":
+                keep = await write_response(self, plan)
+                (http_request.client_closed if self.is_closed else http_request.response_sent).set()
+                if not keep or http_request.headers.get("connection", "").lower() == "close":
                     break
         except h11.RemoteProtocolError as error:
             self._refuse(error.error_status_hint)
@@ -178,7 +178,7 @@ class Connection(asyncio.Protocol):
         line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         self.write(line.encode())
 
-    async def _receive_in_time(self) -> Received | None:
+    async def _receive_in_time(self) -> RecordedRequest | None:
         """The next request; `None` where there is none in time."""
         self._begun = False
         try:
@@ -189,7 +189,7 @@ class Connection(asyncio.Protocol):
                 self._refuse(408)
             return None
 
-    async def _receive(self) -> Received | None:
+    async def _receive(self) -> RecordedRequest | None:
         parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         request: h11.Request | None = None
         body = bytearray()
@@ -207,32 +207,32 @@ class Connection(asyncio.Protocol):
                     self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             elif isinstance(event, h11.Data):
                 size += len(event.data)
-                if size <= BODY_KEPT:
+                if size <= MAX_RECORDED_BODY:
                     body += event.data
-                if size > _BODY_READ:
+                if size > _MAX_BODY:
                     return None
             elif isinstance(event, h11.EndOfMessage) and request is not None:
-                self._inbox[:0] = parser.trailing_data[0]  # the next request, sent ahead
-                return self._record(request, bytes(body) if size <= BODY_KEPT else b"", size)
+                self._buffer[:0] = parser.trailing_data[0]  # the next request, sent ahead
+                return self._record(request, bytes(body) if size <= MAX_RECORDED_BODY else b"", size)
 
     async def _next(self, parser: h11.Connection) -> h11.Event | None:
         while (event := parser.next_event()) is h11.NEED_DATA:
-            while not self._inbox:
-                if self.gone:
+            while not self._buffer:
+                if self.is_closed:
                     return None
-                self._arrived.clear()
-                await self._arrived.wait()
+                self._data_arrived.clear()
+                await self._data_arrived.wait()
             self._begun = True
             parser.receive_data(self._taken())
             await asyncio.sleep(0)  # others have their turn
         return event if not isinstance(event, type) else None
 
-    def _record(self, request: h11.Request, body: bytes, size: int) -> Received:
+    def _record(self, request: h11.Request, body: bytes, size: int) -> RecordedRequest:
         headers: dict[str, str] = {}
         for raw_name, raw_value in request.headers:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return Received(
+        return RecordedRequest(
             method=request.method.decode(),
             target=request.target.decode("latin-1"),
             headers=headers,

@@ -12,9 +12,9 @@ from time import time
 from typing import NamedTuple
 from urllib.parse import quote
 
-from mdstream_core.emulator._received import Received
+from mdstream_core.emulator._recorded_request import RecordedRequest
 
-SKEW = 300  # seconds
+MAX_CLOCK_SKEW = 300  # seconds
 _PART = re.compile(r"(Credential|SignedHeaders|Signature)=([^,\s]+)")
 _TIME = "%Y%m%dT%H%M%SZ"
 _MISMATCH = (
@@ -31,7 +31,7 @@ class AWSKey(NamedTuple):
     expires: float | None = None
 
 
-class NotSigned(Exception):
+class SignatureRejected(Exception):
     """Why a signature is not accepted: AWS's code, and its words."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -39,7 +39,7 @@ class NotSigned(Exception):
         self.code, self.message = code, message
 
 
-class SigV4:
+class SigV4Verifier:
     """Judges signatures.
 
     Args:
@@ -60,72 +60,80 @@ class SigV4:
         self._service, self._region = service, region
         self._now = now
 
-    def check(self, received: Received) -> None:
-        """Raise `NotSigned` unless the request is signed as it should be."""
-        scheme, _, rest = received.headers.get("authorization", "").partition(" ")
-        if scheme != "AWS4-HMAC-SHA256" or received.count("authorization") != 1:
-            raise NotSigned("MissingAuthenticationTokenException", "Missing Authentication Token")
+    def check(self, http_request: RecordedRequest) -> None:
+        """Raise `SignatureRejected` unless the request is signed as it should be."""
+        scheme, _, rest = http_request.headers.get("authorization", "").partition(" ")
+        if scheme != "AWS4-HMAC-SHA256" or http_request.count("authorization") != 1:
+            raise SignatureRejected("MissingAuthenticationTokenException", "Missing Authentication Token")
         found = _PART.findall(rest)
         parts = dict(found)
         id, *scope = parts.get("Credential", "").split("/")
         if len(parts) < 3 or len(scope) != 4 or len(found) > 3:
-            raise NotSigned("IncompleteSignatureException", "Authorization header requires three parameters")
+            raise SignatureRejected("IncompleteSignatureException", "Authorization header requires three parameters")
         key = self._keys.get(id)
-        if key is None or not _same(key.token, received.headers.get("x-amz-security-token", "")):
-            raise NotSigned("UnrecognizedClientException", "The security token included in the request is invalid.")
+        if key is None or not _same(key.token, http_request.headers.get("x-amz-security-token", "")):
+            raise SignatureRejected(
+                "UnrecognizedClientException", "The security token included in the request is invalid."
+            )
         if key.expires is not None and key.expires <= self._now():
-            raise NotSigned("ExpiredTokenException", "The security token included in the request is expired")
+            raise SignatureRejected("ExpiredTokenException", "The security token included in the request is expired")
         self._check_scope(scope)
         names = parts["SignedHeaders"].split(";")
-        self._check_headers(received, names)
-        date = received.headers.get("x-amz-date", "")
+        self._check_headers(http_request, names)
+        date = http_request.headers.get("x-amz-date", "")
         self._check_date(date, scope[0])
-        if not _same(_signature(received, names, date, scope, key.secret), parts["Signature"]):
-            raise NotSigned("InvalidSignatureException", _MISMATCH)
+        if not _same(_signature(http_request, names, date, scope, key.secret), parts["Signature"]):
+            raise SignatureRejected("InvalidSignatureException", _MISMATCH)
 
     def _check_scope(self, scope: list[str]) -> None:
         _, region, service, last = scope
         if service != self._service or last != "aws4_request":
-            raise NotSigned(
+            raise SignatureRejected(
                 "InvalidSignatureException", f"Credential should be scoped to correct service: '{self._service}'."
             )
         if self._region not in {None, region}:
-            raise NotSigned("InvalidSignatureException", "Credential should be scoped to a valid region.")
+            raise SignatureRejected("InvalidSignatureException", "Credential should be scoped to a valid region.")
 
-    def _check_headers(self, received: Received, names: list[str]) -> None:
+    def _check_headers(self, http_request: RecordedRequest, names: list[str]) -> None:
         """`host` and every `x-amz…` header must be covered, and nothing that is not there, or there twice."""
-        must = {"host"} | {name for name in received.headers if name.startswith(("x-amz-", "x-amzn-sagemaker-"))}
-        promised = received.headers.get("x-amz-content-sha256")
-        wrong = promised is not None and promised != hashlib.sha256(received.body).hexdigest()
-        if wrong or (must - set(names)) or received.repeated(names) or len(set(names)) < len(names):
-            raise NotSigned("InvalidSignatureException", _MISMATCH)
+        must = {"host"} | {name for name in http_request.headers if name.startswith(("x-amz-", "x-amzn-sagemaker-"))}
+        promised = http_request.headers.get("x-amz-content-sha256")
+        wrong = promised is not None and promised != hashlib.sha256(http_request.body).hexdigest()
+        if wrong or (must - set(names)) or http_request.repeated(names) or len(set(names)) < len(names):
+            raise SignatureRejected("InvalidSignatureException", _MISMATCH)
 
     def _check_date(self, date: str, day: str) -> None:
         try:
             signed = datetime.strptime(date, _TIME).replace(tzinfo=UTC).timestamp()
         except (ValueError, OverflowError):
-            raise NotSigned("IncompleteSignatureException", f"Date must be in ISO-8601 basic format: {date}") from None
+            raise SignatureRejected(
+                "IncompleteSignatureException", f"Date must be in ISO-8601 basic format: {date}"
+            ) from None
         if day != date[:8]:
-            raise NotSigned("InvalidSignatureException", f"Date in Credential scope does not match: {day} != {date}")
-        if abs(self._now() - signed) > SKEW:
+            raise SignatureRejected(
+                "InvalidSignatureException", f"Date in Credential scope does not match: {day} != {date}"
+            )
+        if abs(self._now() - signed) > MAX_CLOCK_SKEW:
             now = datetime.fromtimestamp(self._now(), UTC).strftime(_TIME)
-            raise NotSigned("InvalidSignatureException", f"Signature expired: {date} is not within 5 min. of {now}")
+            raise SignatureRejected(
+                "InvalidSignatureException", f"Signature expired: {date} is not within 5 min. of {now}"
+            )
 
 
 def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-def _signature(received: Received, names: list[str], date: str, scope: list[str], secret: str) -> str:
-    path, _, query = received.target.partition("?")
+def _signature(http_request: RecordedRequest, names: list[str], date: str, scope: list[str], secret: str) -> str:
+    path, _, query = http_request.target.partition("?")
     canonical = [
-        received.method,
+        http_request.method,
         quote(path, safe="/-_.~"),
         "&".join(sorted(query.split("&"))) if query else "",
-        *(f"{name}:{' '.join(received.headers[name].split())}" for name in names),
+        *(f"{name}:{' '.join(http_request.headers[name].split())}" for name in names),
         "",
         ";".join(names),
-        hashlib.sha256(received.body).hexdigest(),
+        hashlib.sha256(http_request.body).hexdigest(),
     ]
     hashed = hashlib.sha256("\n".join(canonical).encode()).hexdigest()
     key = f"AWS4{secret}".encode()

@@ -18,6 +18,6 @@ try:
 except ImportError:
     raise MissingExtra("opentelemetry-api", "otel") from None
 
-from mdstream_core.otel._telemetry import Telemetry, instrument, telemetry, uninstrument
+from mdstream_core.otel._telemetry import Telemetry, create_telemetry, instrument, uninstrument
 
-__all__ = ["Telemetry", "instrument", "telemetry", "uninstrument"]
+__all__ = ["Telemetry", "create_telemetry", "instrument", "uninstrument"]

@@ -8,42 +8,42 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mdstream_core import _json
-from mdstream_core.events import Choice, Reply
-from mdstream_core.tracing import Question
+from mdstream_core.events import Choice, ModelResponse
+from mdstream_core.hooks import CallInfo
 
 Part = dict[str, Any]
 
 _DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)?")
 
 #: Our questions about texts to be embedded or ranked have no place in the conventions.
-_CONVERSING = ("messages", "prompt")
+_CONVERSATION_FIELDS = ("messages", "prompt")
 
 
-def asked_content(asked: Mapping[str, Any]) -> dict[str, str]:
+def request_content(params: Mapping[str, Any]) -> dict[str, str]:
     """The conversation, and the tools that are offered."""
     found: dict[str, Any] = {}
-    if "messages" in asked:
-        found["gen_ai.input.messages"] = [_message(one) for one in asked["messages"]]
-    elif "prompt" in asked:
-        found["gen_ai.input.messages"] = [{"role": "user", "parts": list(_parts(asked["prompt"]))}]
-    if tools := asked.get("tools"):
+    if "messages" in params:
+        found["gen_ai.input.messages"] = [_message(one) for one in params["messages"]]
+    elif "prompt" in params:
+        found["gen_ai.input.messages"] = [{"role": "user", "parts": list(_parts(params["prompt"]))}]
+    if tools := params.get("tools"):
         found["gen_ai.tool.definitions"] = [_tool(one) for one in tools]
-    return {name: _written(value) for name, value in found.items()}
+    return {name: _to_text(value) for name, value in found.items()}
 
 
-def said_content(reply: Reply, question: Question) -> dict[str, str]:
+def response_content(response: ModelResponse, question: CallInfo) -> dict[str, str]:
     """The answers, whole or as far as they came."""
-    if not any(name in question.asked for name in _CONVERSING):
+    if not any(name in question.params for name in _CONVERSATION_FIELDS):
         return {}
     said = [
         {
             "role": "assistant",
-            "parts": list(_said(choice)),
+            "parts": list(_output_message(choice)),
             "finish_reason": choice.finish_reason or "incomplete",
         }
-        for choice in reply.choices
+        for choice in response.choices
     ]
-    return {"gen_ai.output.messages": _written(said)}
+    return {"gen_ai.output.messages": _to_text(said)}
 
 
 def _message(value: Any) -> dict[str, Any]:
@@ -84,13 +84,13 @@ def _media(modality: str, url: str) -> Part:
     return {"type": "uri", "modality": modality, "mime_type": None, "uri": url.partition("?")[0]}
 
 
-def _said(choice: Choice) -> Iterator[Part]:
-    yield from (_text(*one) for one in _spoken(choice) if one[1])
+def _output_message(choice: Choice) -> Iterator[Part]:
+    yield from (_text(*one) for one in _output_parts(choice) if one[1])
     for call in choice.tool_calls:
         yield {"type": "tool_call", "id": call.id, "name": call.name, "arguments": _read(call.arguments)}
 
 
-def _spoken(choice: Choice) -> Iterable[tuple[str, str]]:
+def _output_parts(choice: Choice) -> Iterable[tuple[str, str]]:
     return ("reasoning", choice.reasoning), ("text", choice.text), ("text", choice.refusal)
 
 
@@ -124,5 +124,5 @@ def _text(kind: str, content: Any) -> Part:
     return {"type": kind, "content": str(content)}
 
 
-def _written(value: Any) -> str:
+def _to_text(value: Any) -> str:
     return _json.dumps(value).decode("utf-8", "replace")

@@ -14,9 +14,9 @@ _TOKENS = tuple(4**power for power in range(14))
 
 #: The conventions measure each chunk here, and each token only where a model server does; we take the mean of a call,
 #: under a name of our own, with the server's buckets.
-_PER_TOKEN = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
+_SECONDS_PER_TOKEN = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
 
-_TYPES = ("input", "output")
+_TOKEN_TYPES = ("input", "output")
 
 
 class Metrics:
@@ -39,16 +39,16 @@ class Metrics:
             "mdstream.client.operation.time_per_output_token",
             "s",
             "Mean time per output token after the first chunk.",
-            _PER_TOKEN,
+            _SECONDS_PER_TOKEN,
         )
 
-    def count(self, usage: Usage, attributes: Mapping[str, Any], at: Context) -> None:
+    def record_tokens(self, usage: Usage, attributes: Mapping[str, Any], at: Context) -> None:
         """The tokens of an answer, as far as they were counted."""
-        for kind in _TYPES:
+        for kind in _TOKEN_TYPES:
             if tokens := getattr(usage, kind):
                 self.tokens.record(tokens, {**attributes, "gen_ai.token.type": kind}, at)
 
-    def pace(self, seconds: float, usage: Usage | None, attributes: Mapping[str, Any], at: Context) -> None:
+    def record_pace(self, seconds: float, usage: Usage | None, attributes: Mapping[str, Any], at: Context) -> None:
         """How long a token took, in the `seconds` that all but the first of an answer took."""
         if usage and usage.output > 1:
             self.per_token.record(seconds / (usage.output - 1), attributes, at)

@@ -17,15 +17,21 @@ from typing import Any, ClassVar
 
 from mdstream_core import _json
 from mdstream_core._addresses import check_url
-from mdstream_core.errors import ServiceError, Words, parse_error_body, service_error, words_of
-from mdstream_core.http import COMMON, Head, Request, Timeout, check_query, check_route
-from mdstream_core.platforms._modelarts_codes import CODES, STATUSES
-from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers, frames, refusal
-from mdstream_core.wire import Frames
-from mdstream_core.wire.messages import CONTENT_TYPE, MessageDecoder
+from mdstream_core.errors import ErrorBody, ServiceError, error_class_for_status, parse_error_body, parse_error_object
+from mdstream_core.http import DEFAULT_TIMEOUT, Request, ResponseHead, Timeout, check_query, check_route
+from mdstream_core.platforms._modelarts_errors import CODES, STATUSES
+from mdstream_core.platforms._platform import (
+    SIDE_ROUTES,
+    USER_AGENT,
+    Trailers,
+    build_service_error,
+    create_frame_decoder,
+)
+from mdstream_core.wire import FrameDecoder
+from mdstream_core.wire.websocket_messages import CONTENT_TYPE, MessageDecoder
 
 #: The largest request body that its gateway takes with a signature, in bytes (`huaweicloudsdkcore`'s documentation).
-LARGEST = 12 * 1024 * 1024
+MAX_REQUEST_BYTES = 12 * 1024 * 1024
 
 _SCHEMES = ("https", "http", "wss", "ws")
 _NO_ENDPOINT = (
@@ -38,16 +44,16 @@ _PATH = re.compile(r"/((chat/)?completions|embeddings|rerank)$")
 _CODE = re.compile(r"[A-Za-z]+\.\d+")
 
 #: How the envelope is spelled: the names of code and message (exception_handler.py; one level down too).
-_SPELLINGS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
+_ERROR_FIELDS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
 
 #: API Gateway, in front of real-time services, allows a prediction 40 to 60 s (inference-modelarts-0105, trouble 0221).
-_GATEWAY_TIMEOUT = replace(COMMON, read=65.0, total=330.0)
+_GATEWAY_TIMEOUT = replace(DEFAULT_TIMEOUT, read=65.0, total=330.0)
 _GATEWAY = re.compile(r"/v[0-9]+/infers/|\.apigw?\.")
 
 #: A VPC channel, inference 2.0 (where each service has its own limit) and MaaS: none is documented. A whole response
 #: has the 600 s of the `openai` SDK, with which MaaS is documented; a stream goes on while it says something.
-_TIMEOUT = replace(COMMON, read=600.0, total=630.0)
-_STREAM_TIMEOUT = replace(COMMON, read=240.0, total=3600.0)
+_TIMEOUT = replace(DEFAULT_TIMEOUT, read=600.0, total=630.0)
+_STREAM_TIMEOUT = replace(DEFAULT_TIMEOUT, read=240.0, total=3600.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,58 +68,60 @@ class ModelArts:
         route: The image's path behind the address. `None` takes the one of the dialect; `""` none at all.
 
     Example:
-        >>> ModelArts("https://h/v1/infers/8e1b").url("/v1/chat/completions")
+        >>> ModelArts("https://h/v1/infers/8e1b").build_url("/v1/chat/completions")
         'https://h/v1/infers/8e1b/v1/chat/completions'
-        >>> ModelArts("https://api.modelarts-maas.com/v2").url("/v1/chat/completions")
+        >>> ModelArts("https://api.modelarts-maas.com/v2").build_url("/v1/chat/completions")
         'https://api.modelarts-maas.com/v2/chat/completions'
     """
 
     endpoint: str
     route: str | None = None
-    base: str = field(init=False, default="")
+    base_url: str = field(init=False, default="")
     query: str = field(init=False, default="")
 
     name: ClassVar[str] = "modelarts"
-    tells_at_the_end: ClassVar[bool] = True  # the usage comes after the finish, and a close code after everything
+    reports_failure_after_body: ClassVar[bool] = (
+        True  # the usage comes after the finish, and a close code after everything
+    )
     has_trailers: ClassVar[bool] = False
-    drain: ClassVar[float] = 10.0
-    largest: ClassVar[int | None] = LARGEST
+    drain_timeout: ClassVar[float] = 10.0
+    max_request_bytes: ClassVar[int | None] = MAX_REQUEST_BYTES
 
     def __post_init__(self) -> None:
         check_route("route", self.route)
-        base, _, query = _checked(self.endpoint.strip()).partition("?")
-        object.__setattr__(self, "base", base.rstrip("/"))
+        base, _, query = _validate_endpoint(self.endpoint.strip()).partition("?")
+        object.__setattr__(self, "base_url", base.rstrip("/"))
         object.__setattr__(self, "query", query)
 
     @property
     def is_websocket(self) -> bool:
         """Whether the service is asked over a WebSocket."""
-        return self.base.startswith("ws")
+        return self.base_url.startswith("ws")
 
-    def url(self, route: str) -> str:
+    def build_url(self, route: str) -> str:
         """Where `route` is."""
-        if route in BESIDE:
-            base = _PATH.sub("", self.base)
-            return f"{base}{_unversioned(route) if _VERSION.search(base) else route}"
+        if route in SIDE_ROUTES:
+            base = _PATH.sub("", self.base_url)
+            return f"{base}{_strip_version(route) if _VERSION.search(base) else route}"
         path = route if self.route is None else self.route
-        if self.route is None and (self.base.endswith(path) or self.base.endswith(_unversioned(path))):
+        if self.route is None and (self.base_url.endswith(path) or self.base_url.endswith(_strip_version(path))):
             path = ""
-        elif _VERSION.search(self.base):
-            path = _unversioned(path)
+        elif _VERSION.search(self.base_url):
+            path = _strip_version(path)
         slash = "/" if path and not path.startswith("/") else ""
-        return f"{self.base}{slash}{path}" + (f"?{self.query}" if self.query else "")
+        return f"{self.base_url}{slash}{path}" + (f"?{self.query}" if self.query else "")
 
     def default_timeout(self, *, stream: bool) -> Timeout:
         """Just above what API Gateway allows, or minutes where the address shows no gateway."""
-        if _GATEWAY.search(self.base):
+        if _GATEWAY.search(self.base_url):
             return _GATEWAY_TIMEOUT
         return _STREAM_TIMEOUT if stream else _TIMEOUT
 
-    def envelope(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def wrap_payload(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body as it is."""
         return body
 
-    def request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
+    def build_request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
         """A POST, or the handshake of a WebSocket whose first message is `content`."""
         given = {name.lower(): value for name, value in headers.items()}
         fields = {
@@ -121,37 +129,37 @@ class ModelArts:
             "user-agent": USER_AGENT,
         }
         if self.is_websocket:
-            return Request("GET", self.url(route), {**fields, **given}, content)
+            return Request("GET", self.build_url(route), {**fields, **given}, content)
         fields |= {
             "accept-encoding": "gzip, deflate",
             "content-length": str(len(content)),
             "content-type": "application/json",
         }
-        return Request("POST" if content else "GET", self.url(route), {**fields, **given}, content)
+        return Request("POST" if content else "GET", self.build_url(route), {**fields, **given}, content)
 
-    def frames(self, head: Head) -> Frames:
+    def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
         """Events, one document, or the messages of a WebSocket."""
-        return MessageDecoder() if head.content_type == CONTENT_TYPE else frames(head)
+        return MessageDecoder() if head.content_type == CONTENT_TYPE else create_frame_decoder(head)
 
-    def refused(self, head: Head, body: bytes) -> ServiceError:
+    def parse_error(self, head: ResponseHead, body: bytes) -> ServiceError:
         """Huawei's envelope, or the image's own words."""
-        said = _said(body)
-        kind, cure = CODES.get(said.code or "", (service_error(head.status), STATUSES.get(head.status, "")))
-        return refusal(head, body, said, kind, cure)
+        said = _parse_error_body(body)
+        kind, hint = CODES.get(said.code or "", (error_class_for_status(head.status), STATUSES.get(head.status, "")))
+        return build_service_error(head, body, said, kind, hint)
 
-    def ended(self, trailers: Trailers) -> None:
-        """The service has no trailers; a close code is read by `frames`."""
+    def check_trailers(self, trailers: Trailers) -> None:
+        """The service has no trailers; a close code is read by `create_frame_decoder`."""
 
-    def request_id(self, head: Head) -> str | None:
+    def request_id(self, head: ResponseHead) -> str | None:
         """`X-Request-Id`."""
         return head.headers.get("x-request-id")
 
 
-def _unversioned(path: str) -> str:
+def _strip_version(path: str) -> str:
     return path.removeprefix("/v1")
 
 
-def _said(body: bytes) -> Words:
+def _parse_error_body(body: bytes) -> ErrorBody:
     """What the envelope says, or the image; the code of the envelope says more than one of the image in it."""
     said = parse_error_body(body)
     try:
@@ -161,8 +169,8 @@ def _said(body: bytes) -> Words:
     inner, code = next(_envelopes(document), ({}, ""))
     if not code:
         return said
-    found = words_of(document) or words_of(inner)
-    return Words(found.message if found else said.message, code)
+    found = parse_error_object(document) or parse_error_object(inner)
+    return ErrorBody(found.message if found else said.message, code)
 
 
 def _envelopes(document: Any) -> Iterator[tuple[dict[str, Any], str]]:
@@ -170,13 +178,13 @@ def _envelopes(document: Any) -> Iterator[tuple[dict[str, Any], str]]:
     if not isinstance(document, dict):
         return
     for inner in (document, *(value for value in document.values() if isinstance(value, dict))):
-        for code_name, message_name in _SPELLINGS:
+        for code_name, message_name in _ERROR_FIELDS:
             code, message = inner.get(code_name), inner.get(message_name)
             if isinstance(code, str) and isinstance(message, str) and _CODE.fullmatch(code):
                 yield inner, code
 
 
-def _checked(endpoint: str) -> str:
+def _validate_endpoint(endpoint: str) -> str:
     parts = check_url("endpoint", endpoint, words=_NO_ENDPOINT, schemes=_SCHEMES)
     check_query("endpoint", parts.query)
     if parts.fragment:

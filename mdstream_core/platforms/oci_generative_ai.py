@@ -16,16 +16,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from mdstream_core._addresses import check_name, check_url
-from mdstream_core.errors import ContextOverflow, ServiceError, parse_error_body, service_error
-from mdstream_core.http import COMMON, Head, Request, Timeout
+from mdstream_core.errors import ContextOverflow, ServiceError, error_class_for_status, parse_error_body
+from mdstream_core.http import DEFAULT_TIMEOUT, Request, ResponseHead, Timeout
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
-from mdstream_core.platforms._platform import USER_AGENT, Cures, Trailers, cure_of, frames, refusal
-from mdstream_core.wire import Frames
+from mdstream_core.platforms._platform import (
+    USER_AGENT,
+    Hints,
+    Trailers,
+    build_service_error,
+    create_frame_decoder,
+    find_hint,
+)
+from mdstream_core.wire import FrameDecoder
 
 _VERSION = "/20231130"
 
 #: Under which name an operation's envelope holds the request; without one its fields stand beside the address.
-_INSIDE = {
+_ENVELOPE_FIELDS = {
     "/actions/chat": "chatRequest",
     "/actions/generateText": "inferenceRequest",
     "/actions/embedText": "",
@@ -45,7 +52,7 @@ _PATHS = re.compile(
 _TOO_LONG = re.compile(r"too many tokens|total number of tokens", re.IGNORECASE)
 
 #: What to do about a refusal.
-_CURES: Cures = (
+_HINTS: Hints = (
     (400, "correct format", "the model speaks another format: cohere.* take COHERE or COHEREV2, all others GENERIC"),
     (400, "CannotParseRequest", "a field is unknown or misspelled: native names are camelCase"),
     (400, "RelatedResource", "the compartment or the endpoint does not exist, or no policy lets you use it"),
@@ -69,7 +76,7 @@ _CURES: Cures = (
 
 #: No limit is documented. A reasoning model thinks for minutes before the first byte, so the silence is langchain-oci's
 #: 240 s (`common/auth.py`; the SDK's 60 s are too short). A stream goes on while it says something: an hour is a bound.
-_TIMEOUT = replace(COMMON, read=240.0, total=330.0)
+_TIMEOUT = replace(DEFAULT_TIMEOUT, read=240.0, total=330.0)
 _STREAM_TIMEOUT = replace(_TIMEOUT, total=3600.0)
 
 
@@ -88,7 +95,7 @@ class OCIGenerativeAI:
         openai_base: Where OpenAI's requests go: `/openai/v1`, or the older `/20231130/actions/v1`.
 
     Example:
-        >>> OCIGenerativeAI("ocid1.compartment.oc1..aaaa", "xai.grok-4", region="us-chicago-1").base
+        >>> OCIGenerativeAI("ocid1.compartment.oc1..aaaa", "xai.grok-4", region="us-chicago-1").base_url
         'https://inference.generativeai.us-chicago-1.oci.oraclecloud.com'
     """
 
@@ -98,27 +105,27 @@ class OCIGenerativeAI:
     service_endpoint: str | None = None
     realm: str | None = None
     openai_base: str = "/openai/v1"
-    base: str = field(init=False, default="")
+    base_url: str = field(init=False, default="")
 
     name: ClassVar[str] = "oci-generative-ai"
-    tells_at_the_end: ClassVar[bool] = False
+    reports_failure_after_body: ClassVar[bool] = False
     has_trailers: ClassVar[bool] = False
     #: Behind the finish event only the usage comes, if anything does.
-    drain: ClassVar[float] = 3.0
-    largest: ClassVar[int | None] = None
+    drain_timeout: ClassVar[float] = 3.0
+    max_request_bytes: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
         if self.compartment_id is not None:
             check_name("compartment_id", self.compartment_id, "oci compartment")
         check_name("openai_base", self.openai_base, "openai base")
-        base = _endpoint(self.service_endpoint) if self.service_endpoint else self._host()
-        object.__setattr__(self, "base", base)
+        base = _split_endpoint(self.service_endpoint) if self.service_endpoint else self._host()
+        object.__setattr__(self, "base_url", base)
 
     def default_timeout(self, *, stream: bool) -> Timeout:
         """240 s of silence: reasoning models think that long before the first byte."""
         return _STREAM_TIMEOUT if stream else _TIMEOUT
 
-    def envelope(self, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def wrap_payload(self, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The body that is sent: a native request goes into an envelope that addresses it.
 
         Args:
@@ -139,7 +146,7 @@ class OCIGenerativeAI:
         inner = {name: value for name, value in body.items() if name != "model"}
         if route.startswith("/v1/"):
             return {"model": model, **inner}
-        if route not in _INSIDE:
+        if route not in _ENVELOPE_FIELDS:
             raise ValueError(
                 f"route {route!r} is no operation of OCI Generative AI: choose an oci-… dialect or openai-chat"
             )
@@ -148,9 +155,9 @@ class OCIGenerativeAI:
                 "compartment_id is missing: OCI Generative AI bills a compartment, ocid1.compartment.oc1..…"
             )
         address: dict[str, Any] = {"compartmentId": self.compartment_id, "servingMode": _serving_mode(model)}
-        return address | ({_INSIDE[route]: inner} if _INSIDE[route] else inner)
+        return address | ({_ENVELOPE_FIELDS[route]: inner} if _ENVELOPE_FIELDS[route] else inner)
 
-    def request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
+    def build_request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
         """A POST to the operation, or to OpenAI's path where the dialect is OpenAI's."""
         fields = {
             "accept": "text/event-stream, application/json" if stream else "application/json",
@@ -160,9 +167,9 @@ class OCIGenerativeAI:
             "opc-request-id": uuid.uuid4().hex.upper(),
             "user-agent": USER_AGENT,
         }
-        url = f"{self.base}{_VERSION}{route}"
+        url = f"{self.base_url}{_VERSION}{route}"
         if route.startswith("/v1/"):
-            url = f"{self.base}{self.openai_base}{route.removeprefix('/v1')}"
+            url = f"{self.base_url}{self.openai_base}{route.removeprefix('/v1')}"
             if self.compartment_id:  # both names, as Oracle's own client sends it
                 fields |= {"opc-compartment-id": self.compartment_id, "compartmentid": self.compartment_id}
         return Request(
@@ -172,21 +179,21 @@ class OCIGenerativeAI:
             content,
         )
 
-    def frames(self, head: Head) -> Frames:
+    def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
         """Events, or one document."""
-        return frames(head)
+        return create_frame_decoder(head)
 
-    def refused(self, head: Head, body: bytes) -> ServiceError:
+    def parse_error(self, head: ResponseHead, body: bytes) -> ServiceError:
         """OCI's envelope `{"code", "message"}`; the message may be another error's JSON."""
         said = parse_error_body(body)
         too_long = head.status == 400 and _TOO_LONG.search(said.message)
-        kind = ContextOverflow if too_long else service_error(head.status)
-        return refusal(head, body, said, kind, cure_of(head, said, _CURES))
+        kind = ContextOverflow if too_long else error_class_for_status(head.status)
+        return build_service_error(head, body, said, kind, find_hint(head, said, _HINTS))
 
-    def ended(self, trailers: Trailers) -> None:
+    def check_trailers(self, trailers: Trailers) -> None:
         """This service has no trailers."""
 
-    def request_id(self, head: Head) -> str | None:
+    def request_id(self, head: ResponseHead) -> str | None:
         """`opc-request-id`."""
         return head.headers.get("opc-request-id")
 
@@ -212,7 +219,7 @@ def _serving_mode(model: str) -> dict[str, str]:
     return {"servingType": "ON_DEMAND", "modelId": model}
 
 
-def _endpoint(given: str) -> str:
+def _split_endpoint(given: str) -> str:
     """Scheme and host of what was given, and a proxy's path if there is one."""
     url = given.strip()
     check_url("service_endpoint", url, words=_NO_ENDPOINT)

@@ -21,16 +21,24 @@ from mdstream_core.errors import (
     ServiceError,
     StreamFailure,
     StreamTimeout,
+    error_class_for_status,
     parse_error_body,
-    service_error,
 )
-from mdstream_core.http import COMMON, Head, Request, Timeout, check_route
+from mdstream_core.http import DEFAULT_TIMEOUT, Request, ResponseHead, Timeout, check_route
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
-from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Cures, Trailers, cure_of, frames, refusal
-from mdstream_core.wire import Frames
+from mdstream_core.platforms._platform import (
+    SIDE_ROUTES,
+    USER_AGENT,
+    Hints,
+    Trailers,
+    build_service_error,
+    create_frame_decoder,
+    find_hint,
+)
+from mdstream_core.wire import FrameDecoder
 
 #: The largest request body, in bytes; the service answers 413 to more.
-LARGEST = 10 * 1024 * 1024
+MAX_REQUEST_BYTES = 10 * 1024 * 1024
 
 _PREDICT = "/predict"
 _STREAM = "/predictWithResponseStream"
@@ -42,7 +50,7 @@ _OCID = re.compile(
 )
 
 #: What to do about a refusal.
-_CURES: Cures = (
+_HINTS: Hints = (
     (401, "", "check the key, the clock (OCI allows 5 minutes) and that the token has not expired"),
     (
         404,
@@ -78,7 +86,7 @@ _NO_ENDPOINT = (
 
 #: `/predict` allows 60 s, a stream 60 s of silence and 5 min in all ("Invoking a Model Deployment": the predict and the
 #: response-streaming endpoints).
-_TIMEOUT = replace(COMMON, read=65.0, total=330.0)
+_TIMEOUT = replace(DEFAULT_TIMEOUT, read=65.0, total=330.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,41 +102,42 @@ class OCIModelDeployment:
             inference endpoint's path, that path is used and no header is sent.
 
     Example:
-        >>> OCIModelDeployment("ocid1.datasciencemodeldeployment.oc1.iad.abc").base
+        >>> OCIModelDeployment("ocid1.datasciencemodeldeployment.oc1.iad.abc").base_url
         'https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.datasciencemodeldeployment.oc1.iad.abc'
     """
 
     endpoint: str
     region: str | None = None
     route: str | None = None
-    base: str = field(init=False, default="")
-    suffix: str = field(init=False, default="")
+    base_url: str = field(init=False, default="")
+    path_suffix: str = field(init=False, default="")
 
     name: ClassVar[str] = "oci-model-deployment"
-    tells_at_the_end: ClassVar[bool] = True
+    reports_failure_after_body: ClassVar[bool] = True
     has_trailers: ClassVar[bool] = True
-    drain: ClassVar[float] = 10.0
-    largest: ClassVar[int | None] = LARGEST
+    drain_timeout: ClassVar[float] = 10.0
+    max_request_bytes: ClassVar[int | None] = MAX_REQUEST_BYTES
 
     def __post_init__(self) -> None:
         check_route("route", self.route)
-        base, suffix = _taken_apart(_url(self.endpoint.strip(), self.region))
-        object.__setattr__(self, "base", base)
-        object.__setattr__(self, "suffix", suffix)
+        base, suffix = _split_url(_url(self.endpoint.strip(), self.region))
+        object.__setattr__(self, "base_url", base)
+        object.__setattr__(self, "path_suffix", suffix)
 
     def default_timeout(self, *, stream: bool) -> Timeout:
         """Just above 60 s of silence, and 5 min."""
         return _TIMEOUT
 
-    def envelope(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def wrap_payload(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body as it is."""
         return body
 
-    def request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
+    def build_request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
         """To the door that fits. A bare endpoint takes no GET; one with an inference endpoint's path does."""
-        if len(content) > LARGEST:
+        if len(content) > MAX_REQUEST_BYTES:
             raise InvalidRequest(
-                f"the request has {len(content)} bytes; OCI takes {LARGEST} at most: send fewer or smaller images",
+                f"the request has {len(content)} bytes; OCI takes {MAX_REQUEST_BYTES} at most: "
+                "send fewer or smaller images",
                 code="PayloadTooLarge",
                 status=413,
             )
@@ -142,7 +151,7 @@ class OCIModelDeployment:
             "te": "trailers",
             "user-agent": USER_AGENT,
         }
-        path, header = self._way(route)
+        path, header = self._path_and_headers(route)
         if not content and not path:
             raise InvalidRequest(
                 f"{route} cannot be read on a bare endpoint: give the inference endpoint's, …/predict/v1", status=405
@@ -150,61 +159,65 @@ class OCIModelDeployment:
         if header:
             fields["route"] = header
         door = _STREAM if stream else _PREDICT
-        return Request("POST" if content else "GET", f"{self.base}{door}{path}", {**fields, **_lower(headers)}, content)
+        return Request(
+            "POST" if content else "GET", f"{self.base_url}{door}{path}", {**fields, **_lower_names(headers)}, content
+        )
 
-    def frames(self, head: Head) -> Frames:
+    def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
         """Events, or one document. A proxy that merges trailers into the headers says here that the stream failed."""
-        if (told := _failure_told(head.headers.items())) is not None:
-            raise stream_failure(told)
-        return frames(head)
+        if (told := _find_stream_failure(head.headers.items())) is not None:
+            raise parse_stream_failure(told)
+        return create_frame_decoder(head)
 
-    def refused(self, head: Head, body: bytes) -> ServiceError:
+    def parse_error(self, head: ResponseHead, body: bytes) -> ServiceError:
         """OCI's envelope `{"code", "message"}`, or the container's own words."""
         said = parse_error_body(body)
-        return refusal(head, body, said, service_error(head.status), cure_of(head, said, _CURES))
+        return build_service_error(head, body, said, error_class_for_status(head.status), find_hint(head, said, _HINTS))
 
-    def ended(self, trailers: Trailers) -> None:
+    def check_trailers(self, trailers: Trailers) -> None:
         """Read `StreamFailure`: that it is there is the failure, with or without a value; or its facts, each alone."""
         facts = [
             (fact, value)
             for name, value in trailers
-            for fact in _KNOWN
-            if value.strip() and _letters(name).endswith(fact)
+            for fact in _KNOWN_VALUES
+            if value.strip() and _letters_only(name).endswith(fact)
         ]
         failed = any(fact != "httpcode" or not value.strip().startswith("2") for fact, value in facts)
-        told = _failure_told(trailers)
+        told = _find_stream_failure(trailers)
         if told is not None or failed:
-            raise stream_failure(", ".join([*([told] if told else []), *(f"{fact}={value}" for fact, value in facts)]))
+            raise parse_stream_failure(
+                ", ".join([*([told] if told else []), *(f"{fact}={value}" for fact, value in facts)])
+            )
 
-    def request_id(self, head: Head) -> str | None:
+    def request_id(self, head: ResponseHead) -> str | None:
         """`opc-request-id`."""
         return head.headers.get("opc-request-id")
 
-    def _way(self, route: str) -> tuple[str, str]:
+    def _path_and_headers(self, route: str) -> tuple[str, str]:
         """The path behind the door, and the `route` header; never both."""
-        if not self.suffix:
-            return "", route if self.route is None or route in BESIDE else self.route
-        whole = self.suffix == "/v1" or (self.suffix.startswith("/v1/") and route in BESIDE)
-        return (route if whole else self.suffix), ""
+        if not self.path_suffix:
+            return "", route if self.route is None or route in SIDE_ROUTES else self.route
+        whole = self.path_suffix == "/v1" or (self.path_suffix.startswith("/v1/") and route in SIDE_ROUTES)
+        return (route if whole else self.path_suffix), ""
 
 
-def _failure_told(fields: Iterable[tuple[str, str]]) -> str | None:
+def _find_stream_failure(fields: Iterable[tuple[str, str]]) -> str | None:
     """What the fields named `StreamFailure` say, however the name is spelled; `None` where there is none."""
-    told = [value for name, value in fields if _letters(name).endswith("streamfailure")]
+    told = [value for name, value in fields if _letters_only(name).endswith("streamfailure")]
     return ", ".join(value for value in told if value.strip()) if told else None
 
 
-def _letters(name: str) -> str:
+def _letters_only(name: str) -> str:
     return re.sub(r"[^a-z]", "", name.lower())
 
 
-def stream_failure(value: str) -> StreamFailure:
+def parse_stream_failure(value: str) -> StreamFailure:
     """What a `StreamFailure` trailer says. Oracle documents its three facts but not how they are written.
 
-    >>> stream_failure("ErrorCode=RequestTimeout, HttpCode=408, ErrorReason=ServiceTimeout").code
+    >>> parse_stream_failure("ErrorCode=RequestTimeout, HttpCode=408, ErrorReason=ServiceTimeout").code
     'ServiceTimeout'
     """
-    facts = _facts(value)
+    facts = _parse_facts(value)
     reason, code = facts.get("errorreason"), facts.get("errorcode")
     status = int(facts.get("httpcode") or (408 if {reason, code} & _TIMEOUTS else 500))
     name = reason or code
@@ -218,20 +231,20 @@ def stream_failure(value: str) -> StreamFailure:
     )
 
 
-def _facts(value: str) -> dict[str, str]:
+def _parse_facts(value: str) -> dict[str, str]:
     """The facts by name in lower case, from JSON, from `name=value` pairs, or from the words that are known."""
     try:
         document: Any = _json.loads(value)
     except ValueError:
         document = None
     if isinstance(document, str) and len(document) < len(value):
-        return _facts(document)
+        return _parse_facts(document)
     pairs = document.items() if isinstance(document, dict) else _PAIR.findall(value)
-    facts = {_letters(name): _json.to_text(fact)[:_LONGEST_FACT] for name, fact in pairs}
-    for name, pattern in _KNOWN.items():
+    facts = {_letters_only(name): _json.to_text(fact)[:_LONGEST_FACT] for name, fact in pairs}
+    for name, pattern in _KNOWN_VALUES.items():
         if found := pattern.fullmatch(facts.get(name, "")) or pattern.search(value):
             facts[name] = _SPELLING.get(found[0].lower(), found[0])
-    if not _KNOWN["httpcode"].fullmatch(facts.get("httpcode", "")):
+    if not _KNOWN_VALUES["httpcode"].fullmatch(facts.get("httpcode", "")):
         facts.pop("httpcode", None)
     return facts
 
@@ -242,7 +255,7 @@ _LONGEST_FACT = 200
 _PAIR = re.compile(
     r"""\b(Error[\s_-]?Code|Http[\s_-]?Code|Error[\s_-]?Reason)["']?\s*[:=-]\s*["']?(\w+)""", re.IGNORECASE
 )
-_KNOWN = {
+_KNOWN_VALUES = {
     "errorreason": re.compile(r"ServiceTimeout|ModelResponseTimeExceeded", re.IGNORECASE),
     "errorcode": re.compile(r"RequestTimeout|InternalServerError", re.IGNORECASE),
     "httpcode": re.compile(r"(?<![0-9])[45][0-9]{2}(?![0-9])"),
@@ -265,7 +278,7 @@ def _url(endpoint: str, region: str | None) -> str:
     return f"https://modeldeployment.{region}.oci.customer-oci.com/{endpoint}"
 
 
-def _taken_apart(url: str) -> tuple[str, str]:
+def _split_url(url: str) -> tuple[str, str]:
     """The deployment's URL, and the path of the inference endpoint behind the door if there is one."""
     check_url("endpoint", url, words=_NO_ENDPOINT)
     match = re.fullmatch(r"(?P<base>[^?#]*?)(?:/predict(?:WithResponseStream|WithStream)?(?P<suffix>/[^#]*)?)?/*", url)
@@ -275,5 +288,5 @@ def _taken_apart(url: str) -> tuple[str, str]:
     return match["base"].rstrip("/"), (match["suffix"] or "").rstrip("/")
 
 
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+def _lower_names(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}

@@ -16,18 +16,18 @@ from typing import Any, ClassVar
 
 from mdstream_core._addresses import check_name, check_url
 from mdstream_core.errors import InvalidRequest, MalformedStream, ServiceError
-from mdstream_core.http import COMMON, Head, Request, Timeout, check_sendable, flaw
-from mdstream_core.platforms._payload_parts import AsWritten, ContainerDecoder, PayloadParts
-from mdstream_core.platforms._platform import BESIDE, USER_AGENT, Trailers
-from mdstream_core.platforms._sagemaker_refusals import refusal
-from mdstream_core.wire import Frames
+from mdstream_core.http import DEFAULT_TIMEOUT, Request, ResponseHead, Timeout, check_sendable, describe_problem
+from mdstream_core.platforms._platform import SIDE_ROUTES, USER_AGENT, Trailers
+from mdstream_core.platforms._sagemaker_errors import parse_error
+from mdstream_core.platforms._sagemaker_payload_parts import ContainerDecoder, PayloadPartDecoder, RawDecoder
+from mdstream_core.wire import FrameDecoder
 
 #: The largest body, in bytes (shape `BodyBlob`).
-LARGEST = 6_291_456
+MAX_REQUEST_BYTES = 6_291_456
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 
-_OWN = "x-amzn-sagemaker-"
+_HEADER_PREFIX = "x-amzn-sagemaker-"
 
 #: Where the names of a region begin with something else than those of `amazonaws.com` (botocore's `partitions.json`).
 _SUFFIXES = {
@@ -40,21 +40,21 @@ _SUFFIXES = {
 }
 
 _NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"
-_PRINT = r"[\x21-\x7e][\x20-\x7e]*"
+_PRINTABLE = r"[\x21-\x7e][\x20-\x7e]*"
 
 #: Header by field: what its value looks like, and how long it may be (botocore's shapes).
-_SHAPES: dict[str, tuple[str, int]] = {
+_HEADER_RULES: dict[str, tuple[str, int]] = {
     "inference_component": (r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?", 63),
-    "target_model": (_PRINT, 1024),
+    "target_model": (_PRINTABLE, 1024),
     "target_variant": (_NAME, 63),
     "target_container_hostname": (_NAME, 63),
     "session_id": (rf"NEW_SESSION|{_NAME}", 256),
-    "inference_id": (_PRINT, 64),
+    "inference_id": (_PRINTABLE, 64),
     "custom_attributes": (r"[\x20-\x7e]*", 1024),
     "enable_explanations": (r"[\x20-\x7e]+", 64),
-    "prefix_aware_id": (_PRINT, 64),
+    "prefix_aware_id": (_PRINTABLE, 64),
 }
-_FIELDS = {f"{_OWN}{name.replace('_', '-')}": name for name in _SHAPES}
+_FIELDS = {f"{_HEADER_PREFIX}{name.replace('_', '-')}": name for name in _HEADER_RULES}
 
 #: What `InvokeEndpointWithResponseStream` does not have, and what a value there would mean.
 _NOT_STREAMED = {
@@ -63,12 +63,14 @@ _NOT_STREAMED = {
 }
 
 #: Headers that are sent though SageMaker does not document them: the request needs them, or AWS's tracing.
-_OTHERS = frozenset({"accept", "accept-encoding", "connection", "content-type", "user-agent", "x-amzn-trace-id"})
+_PASSED_HEADERS = frozenset(
+    {"accept", "accept-encoding", "connection", "content-type", "user-agent", "x-amzn-trace-id"}
+)
 
 #: A model must respond within 60 s, and the client's timeout should be 70 s (`InvokeEndpoint` in the API reference); a
 #: stream may take 8 minutes ("Real-time inference" in the developer guide), in which it may be silent.
-_TIMEOUT = replace(COMMON, read=70.0, total=330.0)
-_STREAM_TIMEOUT = replace(COMMON, read=490.0, total=520.0)
+_TIMEOUT = replace(DEFAULT_TIMEOUT, read=70.0, total=330.0)
+_STREAM_TIMEOUT = replace(DEFAULT_TIMEOUT, read=490.0, total=520.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class SageMaker:
         endpoint_name: Its name.
         region_name: Where it is, such as `us-east-1`; needed where `endpoint_url` is not given.
         endpoint_url: The runtime service's URL, for FIPS, VPC endpoints and tests. By botocore's rules, with all its
-            settings: `mdstream_core.auth.aws.connect(…).endpoint_url`.
+            settings: `mdstream_core.auth.aws.resolve_connection(…).endpoint_url`.
         inference_component: Of several on one endpoint, the one to ask.
         target_model: Of a multi-model endpoint, the model's file; such an endpoint does not stream.
         target_variant: Of several production variants, the one to ask.
@@ -91,11 +93,11 @@ class SageMaker:
         prefix_aware_id: A routing hint for endpoints with `PREFIX_AWARE` routing.
         accept: What the container is asked to answer with; by default it is not told.
         content_type: Of the question.
-        as_written: Whether whoever reads the answer wants the container's bytes as they are: the lines of a stream, the
+        raw_output: Whether whoever reads the answer wants the container's bytes as they are: the lines of a stream, the
             body of a whole answer.
 
     Example:
-        >>> SageMaker("my-endpoint", "eu-west-1").base
+        >>> SageMaker("my-endpoint", "eu-west-1").base_url
         'https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/my-endpoint'
     """
 
@@ -113,14 +115,14 @@ class SageMaker:
     prefix_aware_id: str | None = None
     accept: str | None = None
     content_type: str = "application/json"
-    as_written: bool = False
-    base: str = field(init=False, default="")
+    raw_output: bool = False
+    base_url: str = field(init=False, default="")
 
     name: ClassVar[str] = "sagemaker"
-    tells_at_the_end: ClassVar[bool] = True
+    reports_failure_after_body: ClassVar[bool] = True
     has_trailers: ClassVar[bool] = False
-    drain: ClassVar[float] = 10.0
-    largest: ClassVar[int | None] = LARGEST
+    drain_timeout: ClassVar[float] = 10.0
+    max_request_bytes: ClassVar[int | None] = MAX_REQUEST_BYTES
 
     def __post_init__(self) -> None:
         name = self.endpoint_name
@@ -131,74 +133,75 @@ class SageMaker:
         check_sendable("accept", self.accept)
         check_sendable("content_type", self.content_type)
         for header, shape in _FIELDS.items():
-            if problem := _problem(header, getattr(self, shape)):
+            if problem := _describe_problem(header, getattr(self, shape)):
                 raise ValueError(problem)
-        object.__setattr__(self, "base", f"{_url(self.endpoint_url, self.region_name)}/endpoints/{name}")
+        object.__setattr__(self, "base_url", f"{_url(self.endpoint_url, self.region_name)}/endpoints/{name}")
 
     def default_timeout(self, *, stream: bool) -> Timeout:
         """70 s for a whole response, a little more than 8 min for a stream."""
         return _STREAM_TIMEOUT if stream else _TIMEOUT
 
-    def envelope(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def wrap_payload(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body as it is."""
         return body
 
-    def request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
+    def build_request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
         """A POST to the door that fits; the container's route is always `/invocations`."""
-        if route in BESIDE:
+        if route in SIDE_ROUTES:
             raise InvalidRequest(f"{route} cannot be reached on SageMaker: an endpoint answers invocations only")
-        if len(content) > LARGEST:
+        if len(content) > MAX_REQUEST_BYTES:
             raise InvalidRequest(
-                f"the request has {len(content)} bytes; SageMaker takes {LARGEST} at most: send smaller images",
+                f"the request has {len(content)} bytes; SageMaker takes {MAX_REQUEST_BYTES} at most: "
+                "send smaller images",
                 code="PayloadTooLarge",
                 status=413,
             )
         door = "invocations-response-stream" if stream else "invocations"
-        sent = {"content-type": self.content_type, "user-agent": USER_AGENT, **self._own(stream=stream)}
-        return Request("POST", f"{self.base}/{door}", {**sent, **_documented(headers, stream=stream)}, content)
+        sent = {"content-type": self.content_type, "user-agent": USER_AGENT, **self._sagemaker_headers(stream=stream)}
+        return Request("POST", f"{self.base_url}/{door}", {**sent, **_filter_headers(headers, stream=stream)}, content)
 
-    def frames(self, head: Head) -> Frames:
+    def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
         """Payload parts with whatever the container wrote inside, or its one document."""
         streams = head.content_type == EVENT_STREAM
-        written = head.headers.get(f"{_OWN}content-type", "") if streams else head.content_type
+        written = head.headers.get(f"{_HEADER_PREFIX}content-type", "") if streams else head.content_type
         if written.startswith("text/html"):
             raise MalformedStream(
                 "the body is no model's answer: its content type is text/html; check the endpoint's container",
                 status=head.status,
             )
-        inner = AsWritten(lines=streams) if self.as_written else ContainerDecoder()
-        return PayloadParts(inner) if streams else inner
+        inner = RawDecoder(lines=streams) if self.raw_output else ContainerDecoder()
+        return PayloadPartDecoder(inner) if streams else inner
 
-    def refused(self, head: Head, body: bytes) -> ServiceError:
+    def parse_error(self, head: ResponseHead, body: bytes) -> ServiceError:
         """The service's refusal, or the container's own words inside a `ModelError`."""
-        return refusal(head, body)
+        return parse_error(head, body)
 
-    def ended(self, trailers: Trailers) -> None:
+    def check_trailers(self, trailers: Trailers) -> None:
         """There are none: an exception frame says what went wrong."""
 
-    def request_id(self, head: Head) -> str | None:
+    def request_id(self, head: ResponseHead) -> str | None:
         """`x-amzn-requestid`."""
         return head.headers.get("x-amzn-requestid")
 
-    def _own(self, *, stream: bool) -> dict[str, str]:
+    def _sagemaker_headers(self, *, stream: bool) -> dict[str, str]:
         """The headers that the fields make."""
         headers = {header: value for header, name in _FIELDS.items() if (value := getattr(self, name)) is not None}
         if self.accept is not None:
-            headers[f"{_OWN}accept" if stream else "accept"] = self.accept
+            headers[f"{_HEADER_PREFIX}accept" if stream else "accept"] = self.accept
         if stream:
-            _refuse_unstreamed(headers)
+            _reject_unstreamed(headers)
         return headers
 
 
-def _documented(headers: Mapping[str, str], *, stream: bool) -> dict[str, str]:
+def _filter_headers(headers: Mapping[str, str], *, stream: bool) -> dict[str, str]:
     """A caller's headers in lower case, without those that SageMaker would strip: for these a warning says so."""
     given = {name.lower(): value for name, value in headers.items()}
     for name, value in given.items():
-        if problem := _problem(name, value):
+        if problem := _describe_problem(name, value):
             raise InvalidRequest(problem, code="ValidationError", status=400)
     if stream:
-        _refuse_unstreamed(given)
-    kept = {name: value for name, value in given.items() if name.startswith(_OWN) or name in _OTHERS}
+        _reject_unstreamed(given)
+    kept = {name: value for name, value in given.items() if name.startswith(_HEADER_PREFIX) or name in _PASSED_HEADERS}
     if stripped := given.keys() - kept.keys():
         warnings.warn(
             f"SageMaker strips the header {', '.join(sorted(stripped))}, so it is not sent: what the container must "
@@ -209,24 +212,24 @@ def _documented(headers: Mapping[str, str], *, stream: bool) -> dict[str, str]:
     return kept
 
 
-def _problem(header: str, value: str | None) -> str | None:
+def _describe_problem(header: str, value: str | None) -> str | None:
     """What is wrong with a header's value, in words."""
     name = _FIELDS.get(header)
     if name is None or value is None:
         return None
-    pattern, longest = _SHAPES[name]
+    pattern, longest = _HEADER_RULES[name]
     if len(value) > longest:
         return f"{name} has {len(value)} characters; SageMaker takes {longest} at most"
     if not re.fullmatch(pattern, value):
-        return f"{name} ({header}) has {flaw(value) or 'characters that SageMaker does not take there'}"
+        return f"{name} ({header}) has {describe_problem(value) or 'characters that SageMaker does not take there'}"
     return None
 
 
-def _refuse_unstreamed(headers: Mapping[str, str]) -> None:
+def _reject_unstreamed(headers: Mapping[str, str]) -> None:
     for name, why in _NOT_STREAMED.items():
-        if f"{_OWN}{name.replace('_', '-')}" in headers:
+        if f"{_HEADER_PREFIX}{name.replace('_', '-')}" in headers:
             raise InvalidRequest(f"{name} is set, but {why}: ask for the whole answer", code="ValidationError")
-    if headers.get(f"{_OWN}session-id") == "NEW_SESSION":
+    if headers.get(f"{_HEADER_PREFIX}session-id") == "NEW_SESSION":
         raise InvalidRequest(
             "a stream cannot begin a session: begin it with a whole answer, then give its session_id",
             code="ValidationError",

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mdstream_core.transport._classes import transports
 from mdstream_core.transport._clients import async_http_client, http_client
-from mdstream_core.transport._pair import Pair
+from mdstream_core.transport._http_library import HTTPLibrary
 from mdstream_core.transport._tls import tls_context
+from mdstream_core.transport._transport_classes import build_transport_classes
 
 if TYPE_CHECKING:
     import httpx
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     class AsyncTransport(_async.AsyncTransport, httpx.AsyncBaseTransport): ...
 
 
-__all__ = ["AsyncTransport", "Transport", "async_http_client", "http_client", "tls_context", "transports"]
+__all__ = ["AsyncTransport", "Transport", "async_http_client", "build_transport_classes", "http_client", "tls_context"]
 
 
 def __getattr__(name: str) -> Any:
     """`Transport` and `AsyncTransport` for httpx, which is not imported before somebody asks."""
     if name not in {"Transport", "AsyncTransport"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    pair = Pair.of("httpx")
-    return transports(pair.face, pair.core)[name == "AsyncTransport"]
+    http_library = HTTPLibrary.from_name("httpx")
+    return build_transport_classes(http_library.api, http_library.core)[name == "AsyncTransport"]

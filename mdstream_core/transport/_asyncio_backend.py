@@ -14,26 +14,26 @@ from typing import Any
 import anyio
 
 from mdstream_core.transport._asyncio_connect import open_socket
-from mdstream_core.transport._turns import Turns, runs_on_trio, turns
+from mdstream_core.transport._fairness import FairScheduler, get_scheduler, runs_on_trio
 from mdstream_core.transport._waiter import Waiter
 
-_INBOX = 262_144  # bytes; the other side chooses how much to send, so reading pauses when this is exceeded
+_MAX_BUFFERED = 262_144  # bytes; the other side chooses how much to send, so reading pauses when this is exceeded
 _SLICE = 262_144  # bytes handed to the event loop at once
 
 # The interface is httpcore's, and it passes timeouts as arguments.
 # ruff: noqa: ASYNC109
 
 
-class Inbox(asyncio.Protocol):
+class ReceiveBuffer(asyncio.Protocol):
     """What the event loop has brought and nobody has read yet."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.turns: Turns = turns(loop)
+        self.scheduler: FairScheduler = get_scheduler(loop)
         self.transport: asyncio.Transport | None = None
         self.pieces: list[bytes] = []
         self.size = 0
-        self.ended = self.lost = self.clogged = False
+        self.is_eof = self.is_closed = self.is_full = False
         self.error: Exception | None = None
         self.readable, self.writable = Waiter(loop), Waiter(loop)
         self._paused = False
@@ -47,14 +47,14 @@ class Inbox(asyncio.Protocol):
             pieces.append(data[most:])
             data = data[:most]
         self.size -= len(data)
-        if self._paused and self.transport is not None and self.size <= _INBOX // 2:
+        if self._paused and self.transport is not None and self.size <= _MAX_BUFFERED // 2:
             self._paused = False
             self.transport.resume_reading()
         return data
 
     def close(self) -> None:
         """Whoever still reads is told that we closed: it must not look like the other side's end."""
-        if not self.ended:
+        if not self.is_eof:
             self.connection_lost(ConnectionAbortedError("the connection was closed while it was read"))
         self.readable.close()
         self.writable.close()
@@ -65,85 +65,85 @@ class Inbox(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        self.turns.polled()
+        self.scheduler.on_poll()
         self.pieces.append(data)
         self.size += len(data)
         self.readable.wake()
-        if self.size > _INBOX and not self._paused and self.transport is not None:
+        if self.size > _MAX_BUFFERED and not self._paused and self.transport is not None:
             self._paused = True
             self.transport.pause_reading()
 
     def eof_received(self) -> None:
-        self.ended = True
+        self.is_eof = True
         self.readable.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.ended = self.lost = True
+        self.is_eof = self.is_closed = True
         self.error = self.error or exc
         self.readable.wake()
         self.writable.wake()
 
     def pause_writing(self) -> None:
-        self.clogged = True
+        self.is_full = True
 
     def resume_writing(self) -> None:
-        self.clogged = False
+        self.is_full = False
         self.writable.wake()
 
 
 class AsyncioStream:
     """httpcore's `AsyncNetworkStream` over an asyncio transport."""
 
-    def __init__(self, core: Any, transport: asyncio.Transport, inbox: Inbox) -> None:
+    def __init__(self, core: Any, transport: asyncio.Transport, buffer: ReceiveBuffer) -> None:
         self._core = core
         self._transport = transport
-        self._inbox = inbox
+        self._buffer = buffer
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        inbox = self._inbox
-        if not inbox.pieces and not inbox.ended:
+        inbox = self._buffer
+        if not inbox.pieces and not inbox.is_eof:
             try:
                 await inbox.readable.wait(timeout)
             except TimeoutError as error:
                 raise self._core.ReadTimeout("nothing came for too long") from error
         if inbox.pieces:
-            await inbox.turns.mine(inbox.loop)
+            await inbox.scheduler.wait_turn(inbox.loop)
             return inbox.take(max_bytes)
         if inbox.error is not None:
             raise self._core.ReadError(str(inbox.error)) from inbox.error
         return b""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        inbox, view = self._inbox, memoryview(buffer)
+        inbox, view = self._buffer, memoryview(buffer)
         # In slices: TLS takes whatever it gets in one write, and feels the pressure at the next.
         for at in range(0, len(view), _SLICE):
-            if inbox.lost:
+            if inbox.is_closed:
                 raise self._core.WriteError(str(inbox.error or "the connection is closed")) from inbox.error
             self._transport.write(view[at : at + _SLICE])
             await self._drain(timeout)
 
     async def _drain(self, timeout: float | None) -> None:
-        inbox = self._inbox
+        inbox = self._buffer
         try:
-            while inbox.clogged and not inbox.lost:
+            while inbox.is_full and not inbox.is_closed:
                 await inbox.writable.wait(timeout)
         except TimeoutError as error:
             raise self._core.WriteTimeout("the other side did not read for too long") from error
 
     async def aclose(self) -> None:
         """Never waits: a cancelled task may call it. `close` would wait for the other side's farewell in TLS."""
-        self._inbox.close()
-        if not self._inbox.loop.is_closed():
+        self._buffer.close()
+        if not self._buffer.loop.is_closed():
             self._transport.abort()
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> "AsyncioStream":
-        loop = self._inbox.loop
-        secure = Inbox(loop)
+        loop = self._buffer.loop
+        secure = ReceiveBuffer(loop)
         try:
-            with _connecting(self._core):
-                if self._inbox.lost:
+            with _map_connect_errors(self._core):
+                if self._buffer.is_closed:
                     raise ConnectionResetError("the connection was closed before TLS")  # noqa: TRY301 (asyncio would wait)
                 async with asyncio.timeout(timeout):
                     transport = await loop.start_tls(
@@ -164,10 +164,10 @@ class AsyncioStream:
         return self._transport.get_extra_info(name)
 
     def _is_readable(self) -> bool:
-        inbox = self._inbox
-        if inbox.pieces or inbox.ended or inbox.loop.is_closed():
+        inbox = self._buffer
+        if inbox.pieces or inbox.is_eof or inbox.loop.is_closed():
             return True
-        return _polls_readable(self._transport.get_extra_info("socket"))  # the loop may not have looked for a while
+        return _is_readable(self._transport.get_extra_info("socket"))  # the loop may not have looked for a while
 
 
 class AsyncioBackend:
@@ -185,25 +185,27 @@ class AsyncioBackend:
         socket_options: Iterable[Any] | None = None,
     ) -> AsyncioStream:
         loop = asyncio.get_running_loop()
-        with _connecting(self._core):
+        with _map_connect_errors(self._core):
             async with asyncio.timeout(timeout):
                 sock = await open_socket(loop, host, port, local_address)
-                transport, inbox = await loop.create_connection(_inboxes(loop), sock=sock)
+                transport, inbox = await loop.create_connection(_buffer_factory(loop), sock=sock)
             return self._stream(transport, inbox, socket_options)
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> AsyncioStream:
         loop = asyncio.get_running_loop()
-        with _connecting(self._core):
+        with _map_connect_errors(self._core):
             async with asyncio.timeout(timeout):
-                transport, inbox = await loop.create_unix_connection(_inboxes(loop), path)
+                transport, inbox = await loop.create_unix_connection(_buffer_factory(loop), path)
             return self._stream(transport, inbox, socket_options)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    def _stream(self, transport: asyncio.Transport, inbox: Inbox, options: Iterable[Any] | None) -> AsyncioStream:
+    def _stream(
+        self, transport: asyncio.Transport, inbox: ReceiveBuffer, options: Iterable[Any] | None
+    ) -> AsyncioStream:
         try:
             for option in options or ():
                 transport.get_extra_info("socket").setsockopt(*option)
@@ -260,12 +262,12 @@ class Event:
             raise self._core.PoolTimeout("no connection became free in time") from None
 
 
-def _inboxes(loop: asyncio.AbstractEventLoop) -> Callable[[], Inbox]:
-    return lambda: Inbox(loop)
+def _buffer_factory(loop: asyncio.AbstractEventLoop) -> Callable[[], ReceiveBuffer]:
+    return lambda: ReceiveBuffer(loop)
 
 
 @contextmanager
-def _connecting(core: Any) -> Iterator[None]:
+def _map_connect_errors(core: Any) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
@@ -276,7 +278,7 @@ def _connecting(core: Any) -> Iterator[None]:
         raise core.ConnectError(f"this event loop cannot do TLS inside TLS: {error}") from error
 
 
-def _polls_readable(sock: Any) -> bool:
+def _is_readable(sock: Any) -> bool:
     """Whether a read would return at once; a socket that is gone would return the end."""
     if sock is None or sock.fileno() < 0:
         return True

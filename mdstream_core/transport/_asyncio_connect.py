@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from itertools import chain, zip_longest
 from typing import Any
 
-_DELAY = 0.25  # seconds before the next address is tried beside the first (RFC 8305 section 5)
+_ATTEMPT_DELAY = 0.25  # seconds before the next address is tried beside the first (RFC 8305 section 5)
 
 #: A family and a socket address.
 Address = tuple[int, tuple[Any, ...]]
@@ -80,7 +80,7 @@ async def _connect_first(
         while remaining or attempts:
             if remaining:
                 attempts.add(loop.create_task(_connect(loop, remaining.pop(0), local_address)))
-            delay = _DELAY if remaining else None
+            delay = _ATTEMPT_DELAY if remaining else None
             done, _ = await asyncio.wait(attempts, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
             for attempt in done:
                 attempts.discard(attempt)

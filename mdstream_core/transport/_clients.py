@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import Request, getproxies
 
 from mdstream_core.http import check_proxy
-from mdstream_core.transport._classes import transports
-from mdstream_core.transport._pair import Pair
-from mdstream_core.transport._tls import Cert, trust
-from mdstream_core.transport._wiring import default_limits
+from mdstream_core.transport._config import default_limits
+from mdstream_core.transport._http_library import HTTPLibrary
+from mdstream_core.transport._tls import Cert, create_context_factory
+from mdstream_core.transport._transport_classes import build_transport_classes
 
 if TYPE_CHECKING:
     import httpx
@@ -37,14 +37,14 @@ def http_client(
         cert: The client's certificate: file, (file, key) or (file, key, password).
         proxy: A URL or `httpx.Proxy` for everything. A SOCKS proxy is httpx's own affair, without trailers.
         trust_env: Heed `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, `SSL_CERT_DIR`.
-        limits: An `httpx.Limits`.
+        limits: An `httpx.ServerLimits`.
         library: `"httpx"` or `"httpx2"`.
         options: Whatever else the client takes (`event_hooks`, `headers`, `base_url` …). `cookies` are sent with each
             request; those that responses set are not kept.
     """
-    pair = Pair.of(library)
-    build = _Transports(pair, 0, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
-    return pair.face.Client(**build.arguments(proxy), **_options(pair.face, options))  # type: ignore[no-any-return]
+    http_library = HTTPLibrary.from_name(library)
+    build = _TransportFactory(http_library, 0, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
+    return http_library.api.Client(**build.arguments(proxy), **_options(http_library.api, options))  # type: ignore[no-any-return]
 
 
 def async_http_client(
@@ -58,39 +58,39 @@ def async_http_client(
     **options: Any,
 ) -> "httpx.AsyncClient":
     """The same for tasks, see `http_client`. It belongs to the event loop that first uses it."""
-    pair = Pair.of(library)
-    build = _Transports(pair, 1, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
-    return pair.face.AsyncClient(**build.arguments(proxy), **_options(pair.face, options))  # type: ignore[no-any-return]
+    http_library = HTTPLibrary.from_name(library)
+    build = _TransportFactory(http_library, 1, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
+    return http_library.api.AsyncClient(**build.arguments(proxy), **_options(http_library.api, options))  # type: ignore[no-any-return]
 
 
-def _options(face: ModuleType, given: dict[str, Any]) -> dict[str, Any]:
-    headers = face.Headers(_HEADERS)
+def _options(api: ModuleType, given: dict[str, Any]) -> dict[str, Any]:
+    headers = api.Headers(_HEADERS)
     headers.update(given.get("headers"))
-    cookies = _send_only_jar(face.Cookies(given.get("cookies")).jar)
+    cookies = _create_send_only_jar(api.Cookies(given.get("cookies")).jar)
     return {"timeout": None, "follow_redirects": False, **given, "headers": headers, "cookies": cookies}
 
 
-class _KeepNone(DefaultCookiePolicy):
+class _NoStoreCookiePolicy(DefaultCookiePolicy):
     """Keeps no cookie of a response: it would travel with the next request, which may be another user's."""
 
     def set_ok(self, cookie: Cookie, request: Request) -> bool:
         return False
 
 
-def _send_only_jar(given: CookieJar) -> CookieJar:
+def _create_send_only_jar(given: CookieJar) -> CookieJar:
     """A jar that sends the cookies that were given, and never gets others."""
-    jar = CookieJar(_KeepNone())
+    jar = CookieJar(_NoStoreCookiePolicy())
     for cookie in given:
         jar.set_cookie(cookie)
     return jar
 
 
-class _Transports:
+class _TransportFactory:
     """Builds the transports of one client: one for all, or one for each proxy of the environment."""
 
-    def __init__(self, pair: Pair, colour: int, *, trust_env: bool, limits: Any, **tls: Any) -> None:
-        self._pair = pair
-        self._colour = colour
+    def __init__(self, http_library: HTTPLibrary, variant: int, *, trust_env: bool, limits: Any, **tls: Any) -> None:
+        self._http_library = http_library
+        self._variant = variant
         self._trust_env = trust_env
         self._options = {"trust_env": trust_env, "limits": limits, **tls}
 
@@ -106,20 +106,20 @@ class _Transports:
         }
 
     def _build(self, proxy: Any) -> Any:
-        face = self._pair.face
-        if proxy is not None and not isinstance(proxy, face.Proxy):
+        api = self._http_library.api
+        if proxy is not None and not isinstance(proxy, api.Proxy):
             check_proxy("proxy (or HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)", str(proxy))
-            proxy = face.Proxy(proxy)
+            proxy = api.Proxy(proxy)
         if proxy is not None and proxy.url.scheme.startswith("socks"):
-            return self._socks(face, proxy)
-        return transports(face, self._pair.core)[self._colour](proxy=proxy, **self._options)
+            return self._socks(api, proxy)
+        return build_transport_classes(api, self._http_library.core)[self._variant](proxy=proxy, **self._options)
 
-    def _socks(self, face: ModuleType, proxy: Any) -> Any:
+    def _socks(self, api: ModuleType, proxy: Any) -> Any:
         for core in ("httpcore", "httpcore2"):
             logging.getLogger(f"{core}.socks").addFilter(_hides_password)  # adds it once
-        stock = (face.HTTPTransport, face.AsyncHTTPTransport)[self._colour]
-        tls = trust(face, self._options["verify"], self._options["cert"], trust_env=self._trust_env)
-        return stock(proxy=proxy, verify=tls(), limits=self._options["limits"] or default_limits(face))
+        stock = (api.HTTPTransport, api.AsyncHTTPTransport)[self._variant]
+        tls = create_context_factory(api, self._options["verify"], self._options["cert"], trust_env=self._trust_env)
+        return stock(proxy=proxy, verify=tls(), limits=self._options["limits"] or default_limits(api))
 
 
 def _hides_password(record: logging.LogRecord) -> bool:
@@ -141,13 +141,13 @@ def environment_proxies() -> dict[str, str | None]:
         for scheme in ("http", "https", "all")
         if (url := found.get(scheme))
     }
-    return proxies | dict.fromkeys(map(_pattern, exempt))
+    return proxies | dict.fromkeys(map(_url_pattern, exempt))
 
 
-def _pattern(host: str) -> str:
+def _url_pattern(host: str) -> str:
     """An entry of `NO_PROXY` as httpx spells it: a name stands for its subdomains too, `.name` only for them.
 
-    >>> [_pattern(host) for host in ("example.com", "127.0.0.1", "::1", "localhost", "http://a.b")]
+    >>> [_url_pattern(host) for host in ("example.com", "127.0.0.1", "::1", "localhost", "http://a.b")]
     ['all://*example.com', 'all://127.0.0.1', 'all://[::1]', 'all://localhost', 'http://a.b']
     """
     if "://" in host:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 READ_SIZE = 65_536
-LIMIT = 65_536  # bytes of head, of trailer section, of framing between two pieces of body; a security limit
+MAX_OVERHEAD = 65_536  # bytes of head, of trailer section, of framing between two pieces of body; a security limit
 
 _TARGET = re.compile(rb"[^\x00-\x20\x7f]+")
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -15,8 +15,8 @@ _VALUE = re.compile(rb"[^\x00\r\n]*")
 Headers = list[tuple[bytes, bytes]]
 
 
-class Question:
-    """The bytes of one request: `head`, then each `piece` of its body framed as the head promised, then `end`.
+class RequestWriter:
+    """The bytes of one request: `head`, then each `body_chunk` of its body framed as the head promised, then `finish`.
 
     `error` is raised for what must not be sent (httpcore's `LocalProtocolError`).
     """
@@ -26,71 +26,72 @@ class Question:
     ) -> None:
         self._error = error
         self._chunked = False
-        self._left = 0
+        self._remaining = 0
         lines = [b"%b %b HTTP/1.1\r\n" % (method, target)]
         if not (_NAME.fullmatch(method) and _TARGET.fullmatch(target)):
             raise error(f"illegal request line {lines[0]!r}")
         for name, value in headers:
             if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
                 raise error(f"illegal value of header {name!r}")  # it may be a credential: do not show it
-            self._frame(name.lower(), value)
+            self._note_framing(name.lower(), value)
             lines.append(b"%b: %b\r\n" % (name, value))
         self.head = b"".join([*lines, b"\r\n"])
 
-    def _frame(self, name: bytes, value: bytes) -> None:
+    def _note_framing(self, name: bytes, value: bytes) -> None:
         if name == b"transfer-encoding":
             self._chunked = True
         elif name == b"content-length":
-            self._left = int(value)
+            self._remaining = int(value)
 
-    def piece(self, data: bytes) -> bytes:
+    def body_chunk(self, data: bytes) -> bytes:
         """A piece of the body as it goes onto the wire."""
         if self._chunked:
             return b"%x\r\n%b\r\n" % (len(data), data) if data else b""  # an empty chunk would end the body
-        self._left -= len(data)
-        if self._left < 0:
+        self._remaining -= len(data)
+        if self._remaining < 0:
             raise self._error("Too much data for declared Content-Length")
         return data
 
-    def end(self) -> bytes:
+    def finish(self) -> bytes:
         """What closes the body."""
         if self._chunked:
             return b"0\r\n\r\n"
-        if self._left:
+        if self._remaining:
             raise self._error("Too little data for declared Content-Length")
         return b""
 
 
-class _Beyond(Exception):
+class _EndOfResponse(Exception):
     """Stops llhttp at the first byte behind the answer."""
 
 
-class Answer:
-    """Reads one answer: `feed` the bytes as they come, `b""` at their end, and `take` the body that they brought.
+class ResponseParser:
+    """Reads one answer: `feed` the bytes as they come, `b""` at their end, and `take_body` the body that they brought.
 
     Interim answers (1xx) are skipped, all but 101. `error` is raised when the bytes cannot be read or stopped too early
-    (httpcore's `RemoteProtocolError`). Once the head is here it is kept: `check` raises it behind what came before it.
+    (httpcore's `RemoteProtocolError`). Once the head is here it is kept: `raise_error` raises it behind what came
+    before it.
 
     Attributes:
-        begun: The head is here: `status`, `reason`, `version`, `headers` can be read.
-        complete: The last byte was seen, trailer section included.
-        trailers: Field by field as they came; whole when `complete`.
+        has_head: The head is here: `status`, `reason`, `version`, `headers` can be read.
+        is_complete: The last byte was seen, trailer section included.
+        trailers: Field by field as they came; whole when `is_complete`.
         leading: Bytes of another protocol that followed a 101.
     """
 
     def __init__(self, method: bytes, *, error: type[Exception]) -> None:
-        self.begun = self.complete = False
+        self.has_head = self.is_complete = False
         self.status = 0
         self.version = self.reason = self.leading = b""
         self.headers: Headers = []
         self.trailers: Headers = []
-        self._bodiless = method == b"HEAD"
-        self._tunnel = method == b"CONNECT"
+        self._has_no_body = method == b"HEAD"
+        self._is_tunnel = method == b"CONNECT"
         self._keep_alive = self._until_eof = False
-        self._spoiled = False
-        self._broken: Exception | None = None
+        self._reuse_prevented = False
+        self._stored_error: Exception | None = None
         self._error = error
-        self._room = LIMIT
+        self._allowance = MAX_OVERHEAD
         self._silent = 0
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # llhttp hands the pieces over without a Python frame between
@@ -100,71 +101,71 @@ class Answer:
 
     def feed(self, data: bytes) -> None:
         """Read on. `b""` says that the other side has closed."""
-        self.check()
+        self.raise_error()
         if not data:
             self._eof()
             return
-        begun = self.begun
+        begun = self.has_head
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             self.leading = data[upgrade.args[0] :]
         except HttpParserError as error:
-            if not self.complete:
+            if not self.is_complete:
                 self._fail(f"the answer is not HTTP/1.1: {error}", error)
                 return
-            self._spoiled = True  # something stands behind the answer; the answer itself is whole
-        if self.complete:
+            self._reuse_prevented = True  # something stands behind the answer; the answer itself is whole
+        if self.is_complete:
             del self._parser  # it knows us and we know it: do not leave that to the garbage collector
-        self._bound(0 if self._pieces or begun is not self.begun else len(data))
+        self._limit_overhead(0 if self._pieces or begun is not self.has_head else len(data))
 
-    def take(self) -> bytes:
+    def take_body(self) -> bytes:
         """The body that came since the last call, in one piece."""
         pieces = self._pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         return data
 
-    def check(self) -> None:
+    def raise_error(self) -> None:
         """Raise what was wrong behind the body that was taken."""
-        if self._broken is not None:
-            raise self._broken
+        if self._stored_error is not None:
+            raise self._stored_error
 
-    def spoil(self) -> None:
+    def prevent_reuse(self) -> None:
         """The connection must not serve another request after this answer."""
-        self._spoiled = True
+        self._reuse_prevented = True
 
     @property
-    def reusable(self) -> bool:
+    def is_reusable(self) -> bool:
         """The answer is complete and both sides may use the connection again."""
-        return self.complete and self._keep_alive and not self._spoiled
+        return self.is_complete and self._keep_alive and not self._reuse_prevented
 
-    def _bound(self, silent: int) -> None:
+    def _limit_overhead(self, silent: int) -> None:
         self._silent = self._silent + silent if silent else 0
-        if self._silent > LIMIT or self._room < 0:
-            self._fail(f"more than {LIMIT} bytes of header, trailer or chunk-size lines")
+        if self._silent > MAX_OVERHEAD or self._allowance < 0:
+            self._fail(f"more than {MAX_OVERHEAD} bytes of header, trailer or chunk-size lines")
 
     def _fail(self, sentence: str, cause: Exception | None = None) -> None:
         error = self._error(sentence)
         error.__cause__ = cause
-        if not self.begun:
+        if not self.has_head:
             raise error
-        self._broken = error
-        self.complete = False
+        self._stored_error = error
+        self.is_complete = False
 
     def _eof(self) -> None:
-        if not self.begun:
+        if not self.has_head:
             raise self._error("Server disconnected without sending a response.")
-        if not (self.complete or self._until_eof):
+        if not (self.is_complete or self._until_eof):
             raise self._error("peer closed connection without sending complete message body or trailer section")
-        self.complete = True
+        self.is_complete = True
         self._keep_alive = False
 
     # What llhttp calls. Whatever is raised here stops it; so nothing is, except behind the end.
 
     def on_message_begin(self) -> None:
-        if self.complete:
-            raise _Beyond
+        if self.is_complete:
+            raise _EndOfResponse
         self.headers.clear()
         self.reason = b""
 
@@ -172,24 +173,24 @@ class Answer:
         self.reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._room -= len(name) + len(value) + 4
-        (self.trailers if self.begun else self.headers).append((name, value.rstrip(b" \t")))
+        self._allowance -= len(name) + len(value) + 4
+        (self.trailers if self.has_head else self.headers).append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if (100 <= status < 200 and status != 101) or self._room < 0:  # a head that is too large begins nothing
+        if (100 <= status < 200 and status != 101) or self._allowance < 0:  # a head that is too large begins nothing
             return
         self.status = status
         self.version = b"HTTP/" + self._parser.get_http_version().encode()
-        self.begun = True
-        self._room = LIMIT
+        self.has_head = True
+        self._allowance = MAX_OVERHEAD
         self._until_eof = _until_eof(self.headers)
         # Only here: once the message is complete llhttp has forgotten, and says no.
         self._keep_alive = self._parser.should_keep_alive() and status != 101
-        self.complete = self._bodiless or status == 101 or (self._tunnel and 200 <= status < 300)
+        self.is_complete = self._has_no_body or status == 101 or (self._is_tunnel and 200 <= status < 300)
 
     def on_message_complete(self) -> None:
-        self.complete = self.begun
+        self.is_complete = self.has_head
 
 
 def _until_eof(headers: Headers) -> bool:

@@ -199,15 +199,15 @@ class PoolState:
     def _take_idle(self, origin: Origin) -> Any:
         """The connection to `origin` that was used last."""
         idle = self._idle_by_origin.get(origin)
-        return None if idle is None else self._taken(next(reversed(idle)))
+        return None if idle is None else self._mark_taken(next(reversed(idle)))
 
     def _take_oldest(self) -> Any:
         """The connection that is idle for the longest time; it is no longer the pool's."""
-        oldest = self._taken(next(iter(self._idle)))
+        oldest = self._mark_taken(next(iter(self._idle)))
         self._connections.discard(oldest)
         return oldest
 
-    def _taken(self, connection: Any) -> Any:
+    def _mark_taken(self, connection: Any) -> Any:
         del self._idle[connection]
         idle = self._idle_by_origin[connection.origin]
         del idle[connection]

@@ -8,7 +8,7 @@ from typing import Any
 
 from mdstream_core.transport._http11 import Headers
 
-Trust = Callable[[], ssl.SSLContext]  # called when the first TLS is needed: a context is dear
+ContextFactory = Callable[[], ssl.SSLContext]  # called when the first TLS is needed: a context is dear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +30,9 @@ class Route:
     uds: str | None = None
     local_address: str | None = None
     socket_options: Sequence[Any] = ()
-    proxy_tls: Trust | None = None
+    proxy_tls: ContextFactory | None = None
     tunnel: bytes | None = None
-    tls: Trust | None = None
+    tls: ContextFactory | None = None
     forward: bool = False
     proxy_headers: Headers = field(default_factory=list, repr=False)
 
@@ -53,16 +53,16 @@ class Route:
         return [header for header in self.proxy_headers if header[0].lower() not in names] + given
 
 
-def direct(origin: Any, *, trust: Trust) -> Route:
+def direct_route(origin: Any, *, trust: ContextFactory) -> Route:
     """Straight to the origin."""
     secure = origin.scheme in {b"https", b"wss"}
     return Route(origin=origin, host=origin.host.decode("ascii"), port=origin.port, tls=trust if secure else None)
 
 
-def via(proxy: Any, origin: Any, *, trust: Trust) -> Route:
+def proxy_route(proxy: Any, origin: Any, *, trust: ContextFactory) -> Route:
     """Over an HTTP proxy (an `httpx.Proxy`): it forwards plain requests and tunnels secure ones."""
-    url, over = proxy.url, direct(origin, trust=trust)
-    own: Trust = trust if proxy.ssl_context is None else lambda: proxy.ssl_context
+    url, over = proxy.url, direct_route(origin, trust=trust)
+    own: ContextFactory = trust if proxy.ssl_context is None else lambda: proxy.ssl_context
     return replace(
         over,
         host=url.raw_host.decode("ascii"),

@@ -16,7 +16,7 @@ class SocketStream:
 
     def __init__(self, core: Any, stock: Any) -> None:
         self._core = core
-        self._stock = stock
+        self._inner = stock
         self._sock = stock.get_extra_info("socket")
         self._limit: Any = _UNKNOWN
         self.get_extra_info = stock.get_extra_info
@@ -37,12 +37,12 @@ class SocketStream:
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._limit = _UNKNOWN
-        self._stock.write(buffer, timeout)
+        self._inner.write(buffer, timeout)
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> "SocketStream":
-        return SocketStream(self._core, self._stock.start_tls(ssl_context, server_hostname, timeout))
+        return SocketStream(self._core, self._inner.start_tls(ssl_context, server_hostname, timeout))
 
 
 class SocketBackend:
@@ -50,8 +50,8 @@ class SocketBackend:
 
     def __init__(self, core: Any) -> None:
         self._core = core
-        self._stock = core.SyncBackend()
-        self.sleep = self._stock.sleep
+        self._inner = core.SyncBackend()
+        self.sleep = self._inner.sleep
 
     def create_event(self) -> "Event":
         return Event(self._core)
@@ -60,10 +60,10 @@ class SocketBackend:
         stream.close()
 
     def connect_tcp(self, *args: Any) -> SocketStream:
-        return SocketStream(self._core, self._stock.connect_tcp(*args))
+        return SocketStream(self._core, self._inner.connect_tcp(*args))
 
     def connect_unix_socket(self, *args: Any) -> SocketStream:
-        return SocketStream(self._core, self._stock.connect_unix_socket(*args))
+        return SocketStream(self._core, self._inner.connect_unix_socket(*args))
 
 
 class Event:

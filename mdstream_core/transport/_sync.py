@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mdstream_core.transport._ends import end, left
-from mdstream_core.transport._http11 import READ_SIZE, Answer, Question
-from mdstream_core.transport._pair import Pair
+from mdstream_core.transport._config import TransportConfig
+from mdstream_core.transport._deadline import compute_deadline, remaining_seconds
+from mdstream_core.transport._fairness import checkpoint
+from mdstream_core.transport._http11 import READ_SIZE, RequestWriter, ResponseParser
+from mdstream_core.transport._http_library import HTTPLibrary
 from mdstream_core.transport._pool import PendingRequest, PooledConnection, PoolState
-from mdstream_core.transport._turns import take_turn
-from mdstream_core.transport._wiring import Wiring
 
 if TYPE_CHECKING:
     import httpcore
     import httpx
 
-Timeouts = Mapping[str, float | None]
+TimeoutMap = Mapping[str, float | None]
 
 
 Release = Callable[..., None]
@@ -31,67 +31,80 @@ class Connection(PooledConnection):
             request: What is sent.
             release: Called with this connection and `reusable=…` once the body was read or closed.
         """
-        timeouts: Timeouts = request.extensions.get("timeout", {})
+        timeouts: TimeoutMap = request.extensions.get("timeout", {})
         if self._stream is None:
-            self._connect(end(timeouts, "connect"), request.extensions.get("sni_hostname"))
+            self._connect(compute_deadline(timeouts, "connect"), request.extensions.get("sni_hostname"))
         elif self._is_closed_by_server():
             raise self._core.ConnectionNotAvailable  # nothing was sent yet: another connection may be used
-        answer = Answer(request.method, error=self._core.RemoteProtocolError)
+        answer = ResponseParser(request.method, error=self._core.RemoteProtocolError)
         try:
             self._send(request, timeouts)
         except self._core.WriteError:
-            answer.spoil()  # a server may refuse early and close: what it says is worth more than the broken pipe
-        until = end(timeouts, "read")
-        while not answer.begun:
-            answer.feed(self._stream.read(READ_SIZE, left(until, self._core.ReadTimeout)))
+            # a server may refuse early and close: what it says is worth more than the broken pipe
+            answer.prevent_reuse()
+        deadline = compute_deadline(timeouts, "read")
+        while not answer.has_head:
+            answer.feed(self._stream.read(READ_SIZE, remaining_seconds(deadline, self._core.ReadTimeout)))
         return self._core.Response(  # type: ignore[no-any-return]
             status=answer.status,
             headers=answer.headers,
-            content=Body(self._stream, answer, timeouts, partial(release, self), late=self._core.ReadTimeout),
+            content=Body(self._stream, answer, timeouts, partial(release, self), timeout_error=self._core.ReadTimeout),
             extensions={
                 "http_version": answer.version,
                 "reason_phrase": answer.reason,
-                "network_stream": Upgraded(self._stream, answer) if answer.status == 101 else self._stream,
+                "network_stream": UpgradedStream(self._stream, answer) if answer.status == 101 else self._stream,
                 "trailers": answer.trailers,
             },
         )
 
-    def _connect(self, until: float, sni: str | None) -> None:
-        route, late = self._route, self._core.ConnectTimeout
+    def _connect(self, deadline: float, sni: str | None) -> None:
+        route, timeout_error = self._route, self._core.ConnectTimeout
         if route.uds is not None:
-            self._stream = self._backend.connect_unix_socket(route.uds, left(until, late), route.socket_options)
+            self._stream = self._backend.connect_unix_socket(
+                route.uds, remaining_seconds(deadline, timeout_error), route.socket_options
+            )
         else:
             self._stream = self._backend.connect_tcp(
-                route.host, route.port, left(until, late), route.local_address, route.socket_options
+                route.host,
+                route.port,
+                remaining_seconds(deadline, timeout_error),
+                route.local_address,
+                route.socket_options,
             )
         if route.proxy_tls is not None:
-            self._stream = self._stream.start_tls(route.proxy_tls(), route.host, left(until, late))
+            self._stream = self._stream.start_tls(
+                route.proxy_tls(), route.host, remaining_seconds(deadline, timeout_error)
+            )
         if route.tunnel is not None:
-            self._dig(route.tunnel, until)
+            self._open_tunnel(route.tunnel, deadline)
         if route.tls is not None:
             name = sni or route.server_hostname
-            self._stream = self._stream.start_tls(route.tls(), name, left(until, late))
+            self._stream = self._stream.start_tls(route.tls(), name, remaining_seconds(deadline, timeout_error))
 
-    def _dig(self, target: bytes, until: float) -> None:
-        late = self._core.ConnectTimeout
+    def _open_tunnel(self, target: bytes, deadline: float) -> None:
+        timeout_error = self._core.ConnectTimeout
         headers = [(b"Host", target), (b"Accept", b"*/*"), *self._route.proxy_headers]
-        question = Question(b"CONNECT", target, headers, error=self._core.LocalProtocolError)
-        answer = Answer(b"CONNECT", error=self._core.RemoteProtocolError)
-        self._stream.write(question.head, left(until, late))
-        while not answer.begun:
-            answer.feed(self._stream.read(READ_SIZE, left(until, late)))
+        question = RequestWriter(b"CONNECT", target, headers, error=self._core.LocalProtocolError)
+        answer = ResponseParser(b"CONNECT", error=self._core.RemoteProtocolError)
+        self._stream.write(question.head, remaining_seconds(deadline, timeout_error))
+        while not answer.has_head:
+            answer.feed(self._stream.read(READ_SIZE, remaining_seconds(deadline, timeout_error)))
         if not 200 <= answer.status < 300:
             raise self._core.ProxyError(f"{answer.status} {answer.reason.decode('ascii', 'ignore')}")
 
-    def _send(self, request: "httpcore.Request", timeouts: Timeouts) -> None:
-        route, late = self._route, self._core.WriteTimeout
+    def _send(self, request: "httpcore.Request", timeouts: TimeoutMap) -> None:
+        route, timeout_error = self._route, self._core.WriteTimeout
         headers, target = route.headers(request), route.target(request)
-        question = Question(request.method, target, headers, error=self._core.LocalProtocolError)
+        question = RequestWriter(request.method, target, headers, error=self._core.LocalProtocolError)
         held = question.head  # goes out with the first piece of the body, in one segment
         for piece in request.stream:  # type: ignore[union-attr]
-            self._stream.write(held + question.piece(piece), left(end(timeouts, "write"), late))
+            self._stream.write(
+                held + question.body_chunk(piece), remaining_seconds(compute_deadline(timeouts, "write"), timeout_error)
+            )
             held = b""
-        self._stream.write(held + question.end(), left(end(timeouts, "write"), late))
+        self._stream.write(
+            held + question.finish(), remaining_seconds(compute_deadline(timeouts, "write"), timeout_error)
+        )
 
     def close(self) -> None:
         """Close the socket at once."""
@@ -103,31 +116,37 @@ class Body:
     """The body of an answer, one piece for each read that brought some."""
 
     def __init__(
-        self, stream: Any, answer: Answer, timeouts: Timeouts, release: Release, *, late: type[Exception]
+        self,
+        stream: Any,
+        parser: ResponseParser,
+        timeouts: TimeoutMap,
+        release: Release,
+        *,
+        timeout_error: type[Exception],
     ) -> None:
         self._release = release
         self._stream = stream
-        self._answer = answer
+        self._parser = parser
         self._timeouts = timeouts
-        self._late = late
+        self._timeout_error = timeout_error
         self._closed = False
 
     def __iter__(self) -> Iterator[bytes]:
-        answer, timeouts, read = self._answer, self._timeouts, self._stream.read
+        answer, timeouts, read = self._parser, self._timeouts, self._stream.read
         try:
-            until = None
+            deadline = None
             while True:
-                data = answer.take()
+                data = answer.take_body()
                 if data:
                     yield data
-                if answer.complete:
+                if answer.is_complete:
                     return
-                answer.check()
+                answer.raise_error()
                 if data:
-                    until, limit = None, timeouts.get("read")  # anew each time: it may change
+                    deadline, limit = None, timeouts.get("read")  # anew each time: it may change
                 else:  # nobody hears of reads that bring framing only: they share one limit
-                    until = end(timeouts, "read") if until is None else until
-                    limit = left(until, self._late)
+                    deadline = compute_deadline(timeouts, "read") if deadline is None else deadline
+                    limit = remaining_seconds(deadline, self._timeout_error)
                 answer.feed(read(READ_SIZE, limit))
         except BaseException:
             self.close()
@@ -136,15 +155,15 @@ class Body:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._release(reusable=self._answer.reusable)
+            self._release(reusable=self._parser.is_reusable)
 
 
-class Upgraded:
+class UpgradedStream:
     """The network stream after a 101: what came in one read with the head is read first."""
 
-    def __init__(self, stream: Any, answer: Answer) -> None:
+    def __init__(self, stream: Any, parser: ResponseParser) -> None:
         self._stream = stream
-        self._leading = answer.leading
+        self._leading = parser.leading
         self.write, self.close = stream.write, stream.close
         self.start_tls, self.get_extra_info = stream.start_tls, stream.get_extra_info
 
@@ -165,7 +184,7 @@ class Pool:
 
     def handle_request(self, request: "httpcore.Request") -> "httpcore.Response":
         """Send a request and return the head of its response. Waiting for a connection is the pool timeout's."""
-        take_turn()  # a thousand requests that begin at once must not block the loop
+        checkpoint()  # a thousand requests that begin at once must not block the loop
         pending = PendingRequest(request.url.origin)
         try:
             self._close(self._state.acquire(pending))
@@ -184,8 +203,8 @@ class Pool:
         """Close all connections at once."""
         self._close(self._state.close())
 
-    def _wait(self, pending: PendingRequest, timeouts: Timeouts) -> None:
-        pending.event.wait(left(end(timeouts, "pool"), self._core.PoolTimeout))
+    def _wait(self, pending: PendingRequest, timeouts: TimeoutMap) -> None:
+        pending.event.wait(remaining_seconds(compute_deadline(timeouts, "pool"), self._core.PoolTimeout))
         if pending.connection is None:
             raise self._core.ConnectError("the client was closed while the request waited for a connection")
 
@@ -197,32 +216,32 @@ class Pool:
             connection.close()
 
 
-class Stream:
+class ResponseStream:
     """The body as httpx wants it, with httpx's errors; mixed into `ByteStream` of either pair."""
 
-    def __init__(self, pair: Pair, stream: Any) -> None:
-        self._pair = pair
+    def __init__(self, http_library: HTTPLibrary, stream: Any) -> None:
+        self._http_library = http_library
         self._stream = stream
 
     def __iter__(self) -> Iterator[bytes]:
-        with self._pair.translated():
+        with self._http_library.map_exceptions():
             for data in self._stream:  # noqa: UP028 (its twin cannot)
                 yield data
 
     def close(self) -> None:
-        with self._pair.translated():
+        with self._http_library.map_exceptions():
             self._stream.close()
 
 
-class Transport(Wiring):
+class Transport(TransportConfig):
     """httpx's transport over our pool and connections; mixed into `BaseTransport` of either pair."""
 
     def handle_request(self, request: "httpx.Request") -> "httpx.Response":
         """Ask; `response.extensions["trailers"]` is whole when the body was read to its end."""
-        with self.pair.translated():
-            response = self._pool.handle_request(self.pair.to_core(request))
-        return self.pair.to_face(response, self.stream_type(self.pair, response.stream))  # type: ignore[no-any-return]
+        with self.http_library.map_exceptions():
+            response = self._pool.handle_request(self.http_library.to_core(request))
+        return self.http_library.to_api(response, self.stream_type(self.http_library, response.stream))  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        with self.pair.translated():
+        with self.http_library.map_exceptions():
             self._pool.close()

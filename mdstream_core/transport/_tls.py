@@ -6,33 +6,35 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from mdstream_core.transport._pair import Pair
-from mdstream_core.transport._route import Trust
+from mdstream_core.transport._http_library import HTTPLibrary
+from mdstream_core.transport._route import ContextFactory
 
 Cert = str | tuple[str, str] | tuple[str, str, str]
 
 
-def trust(library: ModuleType, verify: bool | str | ssl.SSLContext, cert: Cert | None, *, trust_env: bool) -> Trust:
+def create_context_factory(
+    library: ModuleType, verify: bool | str | ssl.SSLContext, cert: Cert | None, *, trust_env: bool
+) -> ContextFactory:
     """How to come by a context: `verify` as in httpx, or the name of a file or directory of CAs."""
     if isinstance(verify, ssl.SSLContext):
         return lambda: _http11_only(verify)
     if cert is None and verify is True:
         names = ("SSL_CERT_FILE", "SSL_CERT_DIR") if trust_env else ()
-        return lambda: _default(library, trust_env, *(os.environ.get(name) for name in names))
-    return cache(lambda: _http11_only(_special(library, verify, cert, trust_env=trust_env)))
+        return lambda: _default_context(library, trust_env, *(os.environ.get(name) for name in names))
+    return cache(lambda: _http11_only(_create_context(library, verify, cert, trust_env=trust_env)))
 
 
 def tls_context(verify: bool | str = True) -> ssl.SSLContext:
     """The context of a default client, for whoever looks at a certificate alone. Arguments as for `http_client`."""
-    return trust(Pair.of("httpx").face, verify, None, trust_env=True)()
+    return create_context_factory(HTTPLibrary.from_name("httpx").api, verify, None, trust_env=True)()
 
 
 @cache
-def _default(library: ModuleType, trust_env: bool, *_environment: str | None) -> ssl.SSLContext:
+def _default_context(library: ModuleType, trust_env: bool, *_environment: str | None) -> ssl.SSLContext:
     return _http11_only(library.create_ssl_context(trust_env=trust_env))
 
 
-def _special(library: ModuleType, verify: bool | str, cert: Cert | None, *, trust_env: bool) -> ssl.SSLContext:
+def _create_context(library: ModuleType, verify: bool | str, cert: Cert | None, *, trust_env: bool) -> ssl.SSLContext:
     if isinstance(verify, str):
         path = Path(verify)
         context = ssl.create_default_context(capath=path) if path.is_dir() else ssl.create_default_context(cafile=path)

@@ -21,7 +21,7 @@ class Waiter:
         self._future = self._loop.create_future()
         self._deadline = float("inf")
         if timeout is not None:
-            self._wind(self._loop.time() + timeout)
+            self._start_timer(self._loop.time() + timeout)
         try:
             await self._future
         finally:
@@ -36,17 +36,17 @@ class Waiter:
             self._timer.cancel()
             self._timer = None
 
-    def _wind(self, deadline: float) -> None:
+    def _start_timer(self, deadline: float) -> None:
         self._deadline = deadline
         if self._timer is None or self._timer.when() > deadline:
             self.close()
-            self._timer = self._loop.call_at(deadline, self._ring)
+            self._timer = self._loop.call_at(deadline, self._on_timer)
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         if self._future is None or self._future.done() or self._deadline == float("inf"):
             return
         if self._loop.time() < self._deadline:
-            self._wind(self._deadline)
+            self._start_timer(self._deadline)
         else:
             self._future.set_exception(TimeoutError())

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from mdstream_core.errors import ConnectionFailed
-from mdstream_core.http import Head, Request, Timeout
+from mdstream_core.http import Request, ResponseHead, Timeout
 from mdstream_core.transport._clients import http_client
-from mdstream_core.transport.coding import body
-from mdstream_core.transport.patience import Patience
-from mdstream_core.transport.wall import wall
+from mdstream_core.transport.decompression import iter_body
+from mdstream_core.transport.exceptions import map_exceptions
+from mdstream_core.transport.timeouts import TimeoutBudget
 
 #: The most that is read of an answer, in bytes; a security limit. A token has some 20 KB.
-_MOST = 1024 * 1024
+_MAX_BODY = 1024 * 1024
 
 
 def fetch(request: Request, *, timeout: float = 30.0, **options: Any) -> tuple[int, Mapping[str, str], bytes]:
@@ -25,22 +25,24 @@ def fetch(request: Request, *, timeout: float = 30.0, **options: Any) -> tuple[i
     Raises:
         ConnectionFailed: It was not reached, or did not answer whole and in time.
     """
-    patience = Patience(Timeout(connect=timeout, read=timeout, write=timeout, pool=timeout, total=timeout))
-    patience.start()
-    with wall(patience), http_client(**options) as client:
-        extensions = {"timeout": patience.limits}
+    budget = TimeoutBudget(Timeout(connect=timeout, read=timeout, write=timeout, pool=timeout, total=timeout))
+    budget.start()
+    with map_exceptions(budget), http_client(**options) as client:
+        extensions = {"timeout": budget.limits}
         with client.stream(
             request.method, request.url, headers=request.headers, content=request.content, extensions=extensions
         ) as response:
-            head = Head.of(response.status_code, response.headers.multi_items())
-            return head.status, head.headers, _read(response, patience)
+            head = ResponseHead.from_fields(response.status_code, response.headers.multi_items())
+            return head.status, head.headers, _read(response, budget)
 
 
-def _read(response: Any, patience: Patience) -> bytes:
+def _read(response: Any, budget: TimeoutBudget) -> bytes:
     read = bytearray()
-    for piece in body(response):
+    for piece in iter_body(response):
         read += piece
-        patience.heard(progress=True, drain=None)
-        if len(read) > _MOST:
-            raise ConnectionFailed(f"an answer of more than {_MOST} bytes where a token was expected", retryable=False)
+        budget.record_read(progress=True, drain_timeout=None)
+        if len(read) > _MAX_BODY:
+            raise ConnectionFailed(
+                f"an answer of more than {_MAX_BODY} bytes where a token was expected", retryable=False
+            )
     return bytes(read)

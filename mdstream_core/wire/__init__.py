@@ -7,7 +7,7 @@ from mdstream_core.errors import MDStreamError
 
 #: The longest frame in bytes. Token ids, log probabilities and whole tool calls make lines of some hundred kilobytes;
 #: what is longer is not an answer but an attack or a mistake.
-LONGEST = 16 * 1024 * 1024
+MAX_FRAME_BYTES = 16 * 1024 * 1024
 
 #: How many bytes of one message are read as frames before these are handed out: a message may be a whole stream.
 PORTION = 64 * 1024
@@ -20,7 +20,7 @@ class Frame(NamedTuple):
     event: str = ""
 
 
-class Frames(Protocol):
+class FrameDecoder(Protocol):
     """Reads frames out of bytes, cut anywhere."""
 
     @property
@@ -35,7 +35,7 @@ class Frames(Protocol):
         """
         ...
 
-    def end(self) -> list[Frame]:
+    def finish(self) -> list[Frame]:
         """There are no more bytes: what is left over, a frame without its end. Raises `MalformedStream`."""
         ...
 

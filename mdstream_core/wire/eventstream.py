@@ -16,8 +16,8 @@ from zlib import crc32
 from mdstream_core.errors import MalformedStream, StreamInterrupted
 
 #: The most bytes that a message's headers and its payload may have; security limits, as botocore has them.
-MOST_HEADERS = 128 * 1024
-MOST_PAYLOAD = 24 * 1024 * 1024
+MAX_HEADERS = 128 * 1024
+MAX_PAYLOAD = 24 * 1024 * 1024
 
 Value = bool | int | bytes | str | UUID
 
@@ -27,7 +27,7 @@ _OVERHEAD = _PRELUDE.size + _CRC.size
 _checksum, _new = _CRC.unpack_from, tuple.__new__  # looked up once: this is the hot path
 
 #: How many blocks of headers are remembered, how long these are, and how many preludes: a stream repeats itself.
-_KNOWN, _KNOWN_SIZE, _KNOWN_LENGTHS = 16, 1024, 256
+_MAX_CACHED, _KNOWN_SIZE, _KNOWN_LENGTHS = 16, 1024, 256
 
 
 class Message(NamedTuple):
@@ -44,49 +44,49 @@ class EventStreamDecoder:
     [Message(headers={':message-type': 'event'}, payload=b'Hi')]
 
     Args:
-        most_headers: The most bytes that the headers of one message may have.
-        most_payload: The most bytes that its payload may have.
+        max_headers: The most bytes that the headers of one message may have.
+        max_payload: The most bytes that its payload may have.
     """
 
-    def __init__(self, most_headers: int = MOST_HEADERS, most_payload: int = MOST_PAYLOAD) -> None:
-        self._most_headers = most_headers
-        self._most_payload = most_payload
-        self._held = bytearray()  # a message whose end has not come
+    def __init__(self, max_headers: int = MAX_HEADERS, max_payload: int = MAX_PAYLOAD) -> None:
+        self._max_headers = max_headers
+        self._max_payload = max_payload
+        self._buffered = bytearray()  # a message whose end has not come
         self._need = 0  # how many bytes must be held before it is worth looking
         self._known: dict[bytes, Mapping[str, Value]] = {}
         self._lengths: dict[bytes, tuple[int, int]] = {}
         #: What is wrong with bytes that had whole messages before it: these come first, and nothing is read any more.
-        self.broken: MalformedStream | None = None
+        self.error: MalformedStream | None = None
 
     def feed(self, data: bytes) -> list[Message]:
         """The messages that are complete with these bytes. Raises `MalformedStream`."""
-        if self.broken:
-            raise self.broken
-        if self._held:
-            self._held += data
-            if len(self._held) < self._need:
+        if self.error:
+            raise self.error
+        if self._buffered:
+            self._buffered += data
+            if len(self._buffered) < self._need:
                 return []
-            data = bytes(self._held)
-            self._held.clear()
+            data = bytes(self._buffered)
+            self._buffered.clear()
         messages: list[Message] = []
         try:
             self._read(data, messages)
         except MalformedStream as error:
-            self.broken = error
+            self.error = error
             if not messages:
                 raise
         return messages
 
     @property
-    def held(self) -> int:
+    def buffered_size(self) -> int:
         """How many bytes wait for the end of their message."""
-        return len(self._held)
+        return len(self._buffered)
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """There are no more bytes. Raises `StreamInterrupted` if a message is not complete."""
-        if self.broken:
-            raise self.broken
-        if held := len(self._held):
+        if self.error:
+            raise self.error
+        if held := len(self._buffered):
             known = held >= _PRELUDE.size
             raise StreamInterrupted(
                 f"the event stream stopped in the middle of a message: {held} bytes"
@@ -100,62 +100,62 @@ class EventStreamDecoder:
         last, headers = b"", None
         while size - at >= 12:
             prelude = data[at : at + 12]
-            total, body = lengths(prelude) or self._checked(prelude)
+            total, body = lengths(prelude) or self._check_prelude(prelude)
             end = at + total - 4
             if end + 4 > size:
-                self._hold(data, at, total)
+                self._buffer(data, at, total)
                 return
             crc = crc32(data[at:end])
             (promised,) = _checksum(data, end)
             if crc != promised:
-                raise _mismatch("a message", promised, crc)
+                raise _checksum_error("a message", promised, crc)
             block = data[at + 12 : at + body]
             if headers is None or block != last:  # most often they are those of the message before
                 last, headers = block, self._known.get(block) or self._headers(block)
             add(_new(Message, (headers, data[at + body : end])))
             at = end + 4
         if at < size:
-            self._hold(data, at, _PRELUDE.size)
+            self._buffer(data, at, _PRELUDE.size)
 
-    def _checked(self, prelude: bytes) -> tuple[int, int]:
+    def _check_prelude(self, prelude: bytes) -> tuple[int, int]:
         """How long a message is, and where its payload begins. Raises `MalformedStream`."""
         total, headers, promised = _PRELUDE.unpack(prelude)
         crc = crc32(prelude[:8])
         if crc != promised:
-            raise _mismatch("a prelude", promised, crc)
+            raise _checksum_error("a prelude", promised, crc)
         payload = total - headers - _OVERHEAD
-        if headers > self._most_headers or not 0 <= payload <= self._most_payload:
-            raise self._unfit(headers, payload)
+        if headers > self._max_headers or not 0 <= payload <= self._max_payload:
+            raise self._size_error(headers, payload)
         lengths = total, _PRELUDE.size + headers
         if len(self._lengths) < _KNOWN_LENGTHS:
             self._lengths[prelude] = lengths
         return lengths
 
-    def _hold(self, data: bytes, at: int, need: int) -> None:
-        self._held += data[at:]
+    def _buffer(self, data: bytes, at: int, need: int) -> None:
+        self._buffered += data[at:]
         self._need = need
 
     def _headers(self, block: bytes) -> Mapping[str, Value]:
         headers = read_headers(block)
-        if len(self._known) < _KNOWN and len(block) <= _KNOWN_SIZE:
+        if len(self._known) < _MAX_CACHED and len(block) <= _KNOWN_SIZE:
             self._known[block] = headers
         return headers
 
-    def _unfit(self, headers: int, payload: int) -> MalformedStream:
+    def _size_error(self, headers: int, payload: int) -> MalformedStream:
         if payload < 0:
             return MalformedStream(
                 f"a message whose {headers} bytes of headers do not fit into its own length", code="InvalidLength"
             )
-        if headers > self._most_headers:
+        if headers > self._max_headers:
             return MalformedStream(
-                f"headers of {headers} bytes, where {self._most_headers} are the most", code="InvalidHeadersLength"
+                f"headers of {headers} bytes, where {self._max_headers} are the most", code="InvalidHeadersLength"
             )
         return MalformedStream(
-            f"a payload of {payload} bytes, where {self._most_payload} are the most", code="InvalidPayloadLength"
+            f"a payload of {payload} bytes, where {self._max_payload} are the most", code="InvalidPayloadLength"
         )
 
 
-def _mismatch(what: str, promised: int, found: int) -> MalformedStream:
+def _checksum_error(what: str, promised: int, found: int) -> MalformedStream:
     return MalformedStream(
         f"the checksum of {what} is 0x{found:08x} where 0x{promised:08x} was promised: bytes were changed or lost",
         code="ChecksumMismatch",
@@ -170,7 +170,7 @@ def read_headers(block: bytes) -> dict[str, Value]:
         name_end = at + 1 + block[at]
         name = _text(block[at + 1 : name_end])
         if name_end >= len(block):
-            raise _cut(name)
+            raise _truncated_header(name)
         value, at = _value(block, name_end, name)
         if name in headers:
             raise MalformedStream(f"the header {name!r} came twice in one message", code="DuplicateHeader")
@@ -190,11 +190,11 @@ def _value(block: bytes, at: int, name: str) -> tuple[Value, int]:
         size = int.from_bytes(block[at + 1 : start], "big")
     end = start + size
     if end > len(block):
-        raise _cut(name)
+        raise _truncated_header(name)
     return read(block[start:end]), end
 
 
-def _cut(name: str) -> MalformedStream:
+def _truncated_header(name: str) -> MalformedStream:
     return MalformedStream(f"the header {name!r} goes beyond the end of the headers", code="InvalidHeaderValue")
 
 
@@ -205,7 +205,7 @@ def _text(data: bytes) -> str:
         raise MalformedStream(f"a header that is not UTF-8: {data!r:.100}", code="InvalidHeaderValue") from None
 
 
-def _signed(data: bytes) -> int:
+def _read_int(data: bytes) -> int:
     return int.from_bytes(data, "big", signed=True)
 
 
@@ -213,13 +213,13 @@ def _signed(data: bytes) -> int:
 _TYPES: tuple[tuple[int | None, Callable[[bytes], Value]], ...] = (
     (0, lambda data: True),
     (0, lambda data: False),
-    (1, _signed),
-    (2, _signed),
-    (4, _signed),
-    (8, _signed),
+    (1, _read_int),
+    (2, _read_int),
+    (4, _read_int),
+    (8, _read_int),
     (None, lambda data: data),
     (None, _text),
-    (8, _signed),  # a time, in milliseconds since 1970
+    (8, _read_int),  # a time, in milliseconds since 1970
     (16, lambda data: UUID(bytes=data)),
 )
 
@@ -238,10 +238,10 @@ def encode(headers: Mapping[str, Value], payload: bytes = b"") -> bytes:
 
 def _header(name: str, value: Value) -> bytes:
     raw = name.encode()
-    return bytes([len(raw)]) + raw + _written(value)
+    return bytes([len(raw)]) + raw + _encode_value(value)
 
 
-def _written(value: Value) -> bytes:
+def _encode_value(value: Value) -> bytes:
     match value:
         case bool():
             return b"\0" if value else b"\1"

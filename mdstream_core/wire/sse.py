@@ -1,7 +1,7 @@
 """Server-sent events, as the HTML standard says (§9.2.5, 9.2.6) and as model servers bend it.
 
 Bent: `error` is read as a field that carries an error event (llama.cpp's older server), and what is left without a
-blank line at the end is handed out by `end()`, because some servers leave the last line break out. `event: error`
+blank line at the end is handed out by `finish()`, because some servers leave the last line break out. `event: error`
 is an event without data too, and a line that begins as JSON or a page do (a proxy's error behind the stream) carries
 an error event with the lines that follow it.
 `id` and `retry` serve reconnection, which a model's answer does not have; they are ignored.
@@ -10,18 +10,18 @@ an error event with the lines that follow it.
 import re
 
 from mdstream_core.errors import MalformedStream
-from mdstream_core.wire import LONGEST, Frame, FramesThenError
+from mdstream_core.wire import MAX_FRAME_BYTES, Frame, FramesThenError
 
 _BOM = b"\xef\xbb\xbf"
-_BARE = (b"{", b"<")
+_BARE_STARTS = (b"{", b"<")
 
 #: Bytes that a line counts for beside its own: what it costs in memory. Lines may be short, and any number of them.
 _LINE_COST = 8
 
 #: What nobody sees before a line, and lines that carry something. Streams that were joined have a byte-order mark in
 #: the middle.
-_MARK = rb"(?:\xef\xbb\xbf|\xe2\x80[\x8b-\x8f]|\xe2\x81\xa0|\x00)"
-_MARKS = re.compile(rb"%b(?:%b|[ \t])*" % (_MARK, _MARK))
+_INVISIBLE_MARK = rb"(?:\xef\xbb\xbf|\xe2\x80[\x8b-\x8f]|\xe2\x81\xa0|\x00)"
+_INVISIBLE_MARKS = re.compile(rb"%b(?:%b|[ \t])*" % (_INVISIBLE_MARK, _INVISIBLE_MARK))
 _CARRIER = re.compile(rb"(?:data|event|error)(?::|\Z)|[{<]")
 _BREAK = re.compile(rb"\r\n|\r|\n")
 
@@ -36,44 +36,44 @@ class SSEDecoder:
     [Frame(data=b'{"a":1}', event=''), Frame(data=b'[DONE]', event='')]
 
     Args:
-        longest: The most bytes that an event may have; a security limit.
+        max_size: The most bytes that an event may have; a security limit.
     """
 
     is_document = False
 
-    def __init__(self, longest: int = LONGEST) -> None:
-        self._longest = longest
-        self._held = bytearray()  # a line whose end has not come
+    def __init__(self, max_size: int = MAX_FRAME_BYTES) -> None:
+        self._max_size = max_size
+        self._buffered = bytearray()  # a line whose end has not come
         self._data: list[bytes] = []
         self._size = 0
         self._event = ""
         self._after_cr = False
         self._first = True
-        self._bare = False  # in an error that has no field names
+        self._bare_json = False  # in an error that has no field names
 
     def feed(self, data: bytes) -> list[Frame]:
         """The events that are complete with these bytes."""
-        if not (self._held or self._data or self._event or self._after_cr) and _is_one_event(data):
+        if not (self._buffered or self._data or self._event or self._after_cr) and _is_one_event(data):
             self._first = False
             return [Frame(data[6:-2])]
         if self._after_cr:
             data = self._without_lf(data)
         if b"\n" not in data and b"\r" not in data:
-            self._hold(data)
+            self._buffer(data)
             return []
-        if self._held:
-            data = bytes(self._held) + data
-            self._held.clear()
+        if self._buffered:
+            data = bytes(self._buffered) + data
+            self._buffered.clear()
         lines = data.splitlines()
         self._after_cr = data.endswith(b"\r")
         if not self._after_cr and not data.endswith(b"\n"):
-            self._hold(lines.pop())
+            self._buffer(lines.pop())
         return self._read(lines)
 
-    def end(self) -> list[Frame]:
+    def finish(self) -> list[Frame]:
         """The event that was not ended by a blank line, if there is one; the standard would drop it."""
-        line = bytes(self._held)
-        self._held.clear()
+        line = bytes(self._buffered)
+        self._buffered.clear()
         return self._read([line, b""] if line else [b""])
 
     def _read(self, lines: list[bytes]) -> list[Frame]:
@@ -96,14 +96,14 @@ class SSEDecoder:
                 # What `_keep` does, without a call for each token.
                 held.append(line[6:] if line[5:6] == b" " else line[5:])
                 self._size += len(line) + _LINE_COST
-                if self._size > self._longest:
+                if self._size > self._max_size:
                     raise self._too_long()
             elif line.startswith(b":"):
                 continue
             elif line:
-                if not self._bare and line.startswith(_BARE):
-                    frames += self._ended()
-                    self._bare = True
+                if not self._bare_json and line.startswith(_BARE_STARTS):
+                    frames += self._take_event()
+                    self._bare_json = True
                     self._event = "error"
                 self._field(line)
             elif held:
@@ -111,13 +111,13 @@ class SSEDecoder:
                 held.clear()
                 self._size = 0
                 self._event = ""
-                self._bare = False
+                self._bare_json = False
             else:
                 if self._event == "error":
                     frames.append(Frame(b"", "error"))
                 self._event = ""
 
-    def _ended(self) -> list[Frame]:
+    def _take_event(self) -> list[Frame]:
         """The event before a line that belongs to none."""
         frames = [Frame(b"\n".join(self._data), self._event)] if self._data else []
         self._data.clear()
@@ -131,12 +131,12 @@ class SSEDecoder:
             self._event = value.decode("utf-8", "replace")
         elif name == b"data":
             self._keep(value)
-        elif self._bare and name not in {b"id", b"retry"}:
+        elif self._bare_json and name not in {b"id", b"retry"}:
             self._keep(line)
         elif name == b"error" and value:
             self._event = "error"
             self._keep(value)
-        elif (mark := _MARKS.match(line)) and _CARRIER.match(line, mark.end()):
+        elif (mark := _INVISIBLE_MARKS.match(line)) and _CARRIER.match(line, mark.end()):
             raise MalformedStream(
                 "a byte-order mark in the middle of the stream: by the standard its line would be ignored, and what it "
                 "carries lost",
@@ -146,16 +146,16 @@ class SSEDecoder:
     def _keep(self, value: bytes) -> None:
         self._data.append(value)
         self._size += len(value) + _LINE_COST
-        if self._size > self._longest:
+        if self._size > self._max_size:
             raise self._too_long()
 
     def _too_long(self) -> MalformedStream:
-        return MalformedStream(f"an event of more than {self._longest} bytes")
+        return MalformedStream(f"an event of more than {self._max_size} bytes")
 
-    def _hold(self, piece: bytes) -> None:
-        self._held += piece
-        if len(self._held) > self._longest:
-            raise MalformedStream(f"a line of more than {self._longest} bytes")
+    def _buffer(self, piece: bytes) -> None:
+        self._buffered += piece
+        if len(self._buffered) > self._max_size:
+            raise MalformedStream(f"a line of more than {self._max_size} bytes")
 
     def _without_lf(self, data: bytes) -> bytes:
         """The other half of a CRLF that was cut in two is no line of its own."""

@@ -1,6 +1,7 @@
 """WebSocket (RFC 6455) without sockets: frames, messages, the farewell.
 
-`Conversation` is one end of a connection after its handshake: bytes in, messages out, and what must be sent in answer
+`WebSocketProtocol` is one end of a connection after its handshake: bytes in, messages out, and what must be sent in
+answer
 ((pongs, the close frame). No extensions.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mdstream_core.errors import MalformedStream
-from mdstream_core.wire import LONGEST
+from mdstream_core.wire import MAX_FRAME_BYTES
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
@@ -22,37 +23,37 @@ _new = tuple.__new__  # looked up once: this is the hot path
 
 
 class Message(NamedTuple):
-    """A frame; or, where `whole`, a message."""
+    """A frame; or, where `is_whole`, a message."""
 
     opcode: int
     data: bytes
-    whole: bool = True
+    is_whole: bool = True
 
 
-def accept(key: str) -> str:
+def accept_key(key: str) -> str:
     """What a server answers to `Sec-WebSocket-Key` (§4.2.2).
 
-    >>> accept("dGhlIHNhbXBsZSBub25jZQ==")
+    >>> accept_key("dGhlIHNhbXBsZSBub25jZQ==")
     's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
     """
     return base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()  # noqa: S324
 
 
-def framed(opcode: int, data: bytes, *, whole: bool = True, mask: bytes = b"") -> bytes:
+def encode_frame(opcode: int, data: bytes, *, is_final: bool = True, mask: bytes = b"") -> bytes:
     r"""One frame.
 
-    >>> framed(TEXT, b"Hello"), framed(TEXT, b"Hello", mask=b"\x37\xfa\x21\x3d")
+    >>> encode_frame(TEXT, b"Hello"), encode_frame(TEXT, b"Hello", mask=b"\x37\xfa\x21\x3d")
     (b'\x81\x05Hello', b'\x81\x857\xfa!=\x7f\x9fMQX')
     """
     size, masked = len(data), 0x80 if mask else 0
-    first = opcode | (0x80 if whole else 0)
+    first = opcode | (0x80 if is_final else 0)
     if size < 126:
         head = bytes((first, masked | size))
     elif size < 65_536:
         head = struct.pack("!BBH", first, masked | 126, size)
     else:
         head = struct.pack("!BBQ", first, masked | 127, size)
-    return head + mask + _masked(data, mask) if mask else head + data
+    return head + mask + _apply_mask(data, mask) if mask else head + data
 
 
 def close_data(code: int, reason: str = "") -> bytes:
@@ -60,45 +61,47 @@ def close_data(code: int, reason: str = "") -> bytes:
     return struct.pack("!H", code) + reason.encode()[:123].decode("utf-8", "ignore").encode()
 
 
-class FrameReader:
+class WebSocketFrameDecoder:
     """Reads frames out of bytes, cut anywhere.
 
     Args:
         masked: Whether the frames must be masked: those of a client must, those of a server must not (§5.1).
-        longest: The most bytes that a frame may carry; a security limit.
+        max_size: The most bytes that a frame may carry; a security limit.
     """
 
-    def __init__(self, *, masked: bool, longest: int = LONGEST) -> None:
+    def __init__(self, *, masked: bool, max_size: int = MAX_FRAME_BYTES) -> None:
         self._masked = masked
-        self._longest = longest
-        self._held = bytearray()
+        self._max_size = max_size
+        self._buffered = bytearray()
         self._need = 2
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """The frames that are complete with these bytes. Raises `MalformedStream`, with the close code as its code."""
-        if self._held:
-            self._held += data
-            if len(self._held) < self._need:
+        if self._buffered:
+            self._buffered += data
+            if len(self._buffered) < self._need:
                 return
-            data = bytes(self._held)
-            self._held.clear()
+            data = bytes(self._buffered)
+            self._buffered.clear()
         at, most, masked = 0, len(data), self._masked
         start, end = self._span(data, at)
         while end <= most:
             first, payload = data[at], data[start:end]
-            yield Message(first & 0x0F, _masked(payload, data[start - 4 : start]) if masked else payload, first >= 0x80)
+            yield Message(
+                first & 0x0F, _apply_mask(payload, data[start - 4 : start]) if masked else payload, first >= 0x80
+            )
             at = end
             start, end = self._span(data, at)
         self._need = end - at
-        self._held += data[at:]
+        self._buffered += data[at:]
 
-    def texts(self, data: bytes) -> tuple[list[bytes], bytes, bytes]:
+    def decode_texts(self, data: bytes) -> tuple[list[bytes], bytes, bytes]:
         """Of a server that streams: the whole texts that come first, their frames, and the bytes behind, for `feed`."""
-        if self._held:
-            if len(self._held) + len(data) < self._need:
+        if self._buffered:
+            if len(self._buffered) + len(data) < self._need:
                 return [], b"", data
-            data = bytes(self._held) + data
-            self._held.clear()
+            data = bytes(self._buffered) + data
+            self._buffered.clear()
         texts: list[bytes] = []
         at, most = 0, len(data)
         while at + 4 <= most and data[at] == _WHOLE_TEXT:
@@ -108,16 +111,16 @@ class FrameReader:
             elif size > 126:
                 break
             end = start + size
-            if end > most or size > self._longest:
+            if end > most or size > self._max_size:
                 break
             texts.append(data[start:end])
             at = end
         return texts, data[:at], data[at:]
 
     @property
-    def held(self) -> int:
+    def buffered_size(self) -> int:
         """How many bytes wait for the rest of their frame."""
-        return len(self._held)
+        return len(self._buffered)
 
     def _span(self, data: bytes, at: int) -> tuple[int, int]:
         """Where the payload of the frame at `at` begins and ends; an end that is unknown yet is behind the bytes."""
@@ -132,8 +135,8 @@ class FrameReader:
             if len(data) < start:
                 return start, start
             size = int.from_bytes(data[at + 2 : at + _HEAD[size]])
-            if size > self._longest:
-                raise MalformedStream(f"a message of more than {self._longest} bytes", code=_TOO_BIG)
+            if size > self._max_size:
+                raise MalformedStream(f"a message of more than {self._max_size} bytes", code=_TOO_BIG)
         return start, start + size
 
     def _check(self, first: int, second: int) -> None:
@@ -153,37 +156,37 @@ _HEAD = {126: 4, 127: 10}  # bytes before mask and payload, by the size that the
 _OPCODES = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
 
 
-class Conversation:
+class WebSocketProtocol:
     """One end of a connection.
 
     Args:
         client: Whether we are the client: it masks what it sends.
-        longest: The most bytes that a message may have; a security limit.
+        max_size: The most bytes that a message may have; a security limit.
 
     Attributes:
-        closing: We have sent a close frame, and send nothing more.
-        closed: The other side has, or broke the rules: nothing is read any more.
-        broken: What was wrong with what came; the messages before it were handed out.
-        ready: The frames of the first messages of the last `feed`, as they came; and how many these are.
+        is_closing: We have sent a close frame, and send nothing more.
+        is_closed: The other side has, or broke the rules: nothing is read any more.
+        error: What was wrong with what came; the messages before it were handed out.
+        ready_texts: The frames of the first messages of the last `feed`, as they came; and how many these are.
     """
 
-    def __init__(self, *, client: bool, longest: int = LONGEST) -> None:
+    def __init__(self, *, client: bool, max_size: int = MAX_FRAME_BYTES) -> None:
         self._client = client
-        self._longest = longest
-        self._reader = FrameReader(masked=not client, longest=longest)
-        self._due = b""
+        self._max_size = max_size
+        self._reader = WebSocketFrameDecoder(masked=not client, max_size=max_size)
+        self._send_buffer = b""
         self._pong: bytes | None = None
-        self.ready = b"", 0
+        self.ready_texts = b"", 0
         self._opcode = 0
         self._parts = bytearray()
-        self.closing = self.closed = False
-        self.broken: MalformedStream | None = None
+        self.is_closing = self.is_closed = False
+        self.error: MalformedStream | None = None
 
     def feed(self, data: bytes) -> list[Message]:
         """The messages that are complete with these bytes; a close frame is the last."""
         messages: list[Message] = []
-        self.ready = b"", 0
-        if self.closed:
+        self.ready_texts = b"", 0
+        if self.is_closed:
             return messages
         if self._client and not self._opcode:
             data = self._texts(data, messages)
@@ -192,79 +195,79 @@ class Conversation:
                 message = self._take(frame)
                 if message is not None:
                     messages.append(message)
-                if self.closed:
+                if self.is_closed:
                     break
         except MalformedStream as error:
-            self.broken, self.closed = error, True
+            self.error, self.is_closed = error, True
             self.close(int(error.code or _PROTOCOL))
         return messages
 
     def _texts(self, data: bytes, messages: list[Message]) -> bytes:
         """Take in the whole texts that come first, which is how models stream; the bytes that are left."""
-        texts, frames, rest = self._reader.texts(data)
+        texts, frames, rest = self._reader.decode_texts(data)
         try:
             for text in texts:
                 text.isascii() or text.decode()
         except UnicodeDecodeError:
             return frames + rest  # one by one, then
         messages += [_new(Message, (TEXT, text, True)) for text in texts]
-        self.ready = frames, len(texts)
+        self.ready_texts = frames, len(texts)
         return rest
 
     def send(self, opcode: int, data: bytes) -> None:
         """Have a frame sent; after the close frame nothing may follow (§5.5.1)."""
-        if not self.closing:
+        if not self.is_closing:
             self._answer_ping()
-            self._due += self._framed(opcode, data)
+            self._send_buffer += self._encode_frame(opcode, data)
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
         """Begin the farewell, or answer it."""
         self._close(close_data(code, reason))
 
-    def due(self) -> bytes:
+    def bytes_to_send(self) -> bytes:
         """What must be sent now."""
         self._answer_ping()
-        due, self._due = self._due, b""
+        due, self._send_buffer = self._send_buffer, b""
         return due
 
     def _answer_ping(self) -> None:
         if self._pong is not None:
-            self._due += self._framed(PONG, self._pong)
+            self._send_buffer += self._encode_frame(PONG, self._pong)
             self._pong = None
 
-    def _framed(self, opcode: int, data: bytes) -> bytes:
-        return framed(opcode, data, mask=secrets.token_bytes(4) if self._client else b"")
+    def _encode_frame(self, opcode: int, data: bytes) -> bytes:
+        return encode_frame(opcode, data, mask=secrets.token_bytes(4) if self._client else b"")
 
     def _close(self, data: bytes) -> None:
         self.send(CLOSE, data)
-        self.closing = True
+        self.is_closing = True
 
     def _take(self, frame: Message) -> Message | None:
-        if frame.opcode == TEXT and frame.whole and not self._opcode:
+        if frame.opcode == TEXT and frame.is_whole and not self._opcode:
             _text(frame.data)
             return frame
         match frame.opcode:
             case 9:
                 # §5.5.3: "the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame"
-                self._pong = None if self.closing else frame.data
+                self._pong = None if self.is_closing else frame.data
             case 8:
                 code = close_code(frame.data)
-                self.closed = True
+                self.is_closed = True
                 self._close(b"" if code == NO_CODE else frame.data[:2])
                 return frame
             case 0 | 1 | 2:
-                return self._joined(frame)
+                return self._join_message(frame)
         return None
 
-    def _joined(self, frame: Message) -> Message | None:
+    def _join_message(self, frame: Message) -> Message | None:
         opcode, data, whole = frame
         if (opcode == CONTINUATION) is not bool(self._opcode):
             raise MalformedStream("a message within a message, or the rest of none", code=_PROTOCOL)
         if not (whole and opcode):
             self._opcode = self._opcode or opcode
             self._parts += data
-            if len(self._parts) > self._longest:
-                raise MalformedStream(f"a message of more than {self._longest} bytes", code=_TOO_BIG)
+            if len(self._parts) > self._max_size:
+                raise MalformedStream(f"a message of more than {self._max_size} bytes", code=_TOO_BIG)
             if not whole:
                 return None
             opcode, data = self._opcode, bytes(self._parts)
@@ -294,7 +297,7 @@ def _text(data: bytes) -> None:
         raise MalformedStream(f"a text message that is not UTF-8: {error}", code=_ENCODING) from error
 
 
-def _masked(data: bytes, mask: bytes) -> bytes:
+def _apply_mask(data: bytes, mask: bytes) -> bytes:
     """Mask or unmask (§5.3), as one long number."""
     size = len(data)
     key = (mask * (size // 4 + 1))[:size]

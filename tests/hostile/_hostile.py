@@ -24,7 +24,7 @@ from mdstream_core import (
     Timeout,
 )
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Event, Reply
+from mdstream_core.events import Event, ModelResponse
 from mdstream_core.platforms import OCIGenerativeAI
 from mdstream_core.wire.eventstream import encode
 
@@ -114,7 +114,7 @@ def _measured(read: Callable[[list[Event]], None], memory: bool) -> Outcome:
     finally:
         peak = tracemalloc.get_traced_memory()[1]  # 0 where it was not started
         tracemalloc.stop()
-    reply = error.partial if error is not None and error.partial is not None else Reply.of(events)
+    reply = error.partial if error is not None and error.partial is not None else ModelResponse.from_events(events)
     return Outcome(reply.text, error, time.monotonic() - begun, peak)
 
 

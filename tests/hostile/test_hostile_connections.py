@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from _asking import Turning
+from _client_requests import CountingSigner
 from _hostile import (
     CHUNKED,
     DONE,
@@ -40,7 +40,7 @@ from mdstream_core.errors import (
     ServiceError,
     StreamInterrupted,
 )
-from mdstream_core.events import Reply
+from mdstream_core.events import ModelResponse
 from mdstream_core.transport import async_http_client, http_client
 
 Hostile = Callable[..., RawServer]
@@ -79,7 +79,7 @@ def two_sync(url: str, pause: float) -> list[str]:
     client = Client(trust_env=False)
     texts = []
     for _ in range(2):
-        texts.append(Reply.of(client.stream(_call(url))).text)
+        texts.append(ModelResponse.from_events(client.stream(_call(url))).text)
         time.sleep(pause)
     client.close()
     return texts
@@ -90,7 +90,7 @@ def two_async(url: str, pause: float) -> list[str]:
         client = AsyncClient(trust_env=False)
         texts = []
         for _ in range(2):
-            texts.append(Reply.of([one async for one in client.stream(_call(url))]).text)
+            texts.append(ModelResponse.from_events([one async for one in client.stream(_call(url))]).text)
             await asyncio.sleep(pause)
         await client.aclose()
         return texts
@@ -207,7 +207,7 @@ def test_a_redirect_is_not_followed(hostile: Hostile, ask: Ask, platform: str, s
     other = hostile(say(WHOLE))
     location = f"location: {other.url}/x\r\n".encode()
     server = hostile(refusing(status, location))
-    outcome = ask(server.url, platform, auth=Turning(), retry=Retry(2, base=0.001))
+    outcome = ask(server.url, platform, auth=CountingSigner(), retry=Retry(2, base_delay=0.001))
 
     assert isinstance(outcome.error, ServiceError), outcome.error
     assert (1, 0) == (len(server.requests), other.connections)
@@ -219,9 +219,9 @@ def test_a_401_without_end_is_asked_twice(hostile: Hostile, ask: Ask, platform: 
     """
     A key is renewed once.
     """
-    signer = Turning()
+    signer = CountingSigner()
     server = hostile(refusing(b"401 Unauthorized"))
-    outcome = ask(server.url, platform, auth=signer, retry=Retry(5, base=0.001))
+    outcome = ask(server.url, platform, auth=signer, retry=Retry(5, base_delay=0.001))
 
     assert isinstance(outcome.error, AuthenticationError), outcome.error
     assert (2, 1) == (len(server.requests), signer.renewals)
@@ -235,7 +235,7 @@ def test_no_wait_is_longer_than_a_call(hostile: Hostile, ask: Ask, platform: str
     `Retry-After` asks for an age, or for nothing that can be read.
     """
     server = hostile(refusing(b"429 Too Many Requests", b"retry-after: %b\r\n" % wait))
-    outcome = ask(server.url, platform, retry=Retry(1, base=0.001), timeout=Timeout(read=5, total=3))
+    outcome = ask(server.url, platform, retry=Retry(1, base_delay=0.001), timeout=Timeout(read=5, total=3))
 
     assert isinstance(outcome.error, RateLimited | ServerError), outcome.error
     assert len(server.requests) <= 2
@@ -270,7 +270,7 @@ def test_a_proxy_that_lies_about_its_tunnel(
     make = http_client if ask is ask_sync else async_http_client
     http = make(proxy=proxy.url, verify=tls[1], trust_env=False)
     limits = Timeout(connect=1, read=1, total=2)
-    outcome = ask("https://127.0.0.1:9", http=http, auth=Turning(), timeout=limits)
+    outcome = ask("https://127.0.0.1:9", http=http, auth=CountingSigner(), timeout=limits)
 
     assert isinstance(outcome.error, kinds), outcome.error
     assert all(request.startswith(b"CONNECT ") and b"key 1" not in request for request in proxy.requests)

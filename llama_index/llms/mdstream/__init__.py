@@ -9,9 +9,9 @@ Example:
 from llamaindex_mdstream import (
     MDStreamLLM,
     ModelArts,
-    NotAsked,
     OCIDataScience,
     OCIGenAI,
+    RequestNotSent,
     SageMakerLLM,
     StructuredOutputError,
 )
@@ -19,9 +19,9 @@ from llamaindex_mdstream import (
 __all__ = [
     "MDStreamLLM",
     "ModelArts",
-    "NotAsked",
     "OCIDataScience",
     "OCIGenAI",
+    "RequestNotSent",
     "SageMakerLLM",
     "StructuredOutputError",
 ]

@@ -3,15 +3,15 @@
 import inspect
 from collections.abc import Callable, Collection
 
-from mdstream_core.emulator._plan import Plan
-from mdstream_core.emulator.faults import _bytes, _ends, _events, _frames, _quirks
+from mdstream_core.emulator._response_plan import ResponsePlan
+from mdstream_core.emulator.faults import _bytes, _endings, _events, _frames, _quirks
 from mdstream_core.emulator.faults._fault import Fault
-from mdstream_core.emulator.faults.refusals import REFUSALS
+from mdstream_core.emulator.faults.error_responses import ERROR_RESPONSES
 from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
 
 ERROR_EVENTS = tuple(_events.ERROR_EVENTS)
 
-_ALL: tuple[Callable[[Plan, Fault], Plan], ...] = (
+_ALL: tuple[Callable[[ResponsePlan, Fault], ResponsePlan], ...] = (
     _bytes.refuse,
     _bytes.html,
     _bytes.json_body,
@@ -31,17 +31,17 @@ _ALL: tuple[Callable[[Plan, Fault], Plan], ...] = (
     _bytes.raw,
     _bytes.body,
     _bytes.transcript,
-    _ends.trailer,
-    _ends.cut,
-    _ends.cut_chunk,
-    _ends.cut_trailer,
-    _ends.reset,
-    _ends.stall,
-    _ends.hold,
-    _ends.slow_head,
-    _ends.close,
-    _ends.drop,
-    _ends.drop_reset,
+    _endings.trailer,
+    _endings.cut,
+    _endings.cut_chunk,
+    _endings.cut_trailer,
+    _endings.reset,
+    _endings.stall,
+    _endings.hold,
+    _endings.slow_head,
+    _endings.close,
+    _endings.drop,
+    _endings.drop_reset,
     _events.error_event,
     _events.no_finish,
     _events.no_done,
@@ -66,13 +66,13 @@ _ALL: tuple[Callable[[Plan, Fault], Plan], ...] = (
     _frames.partial_frame,
     _frames.split_frames,
 )
-_TABLE: dict[str, Callable[[Plan, Fault], Plan]] = {function.__name__: function for function in _ALL}
+_TABLE: dict[str, Callable[[ResponsePlan, Fault], ResponsePlan]] = {function.__name__: function for function in _ALL}
 
 KINDS = {name: inspect.getdoc(function) or "" for name, function in _TABLE.items()}
 """Every kind of fault, and what it does."""
 
 _SPELLINGS: dict[str, Collection[str]] = {
-    "refuse": REFUSALS,
+    "refuse": ERROR_RESPONSES,
     "trailer": TRAILERS,
     "cut_trailer": TRAILERS,
     "error_event": ERROR_EVENTS,
@@ -81,16 +81,16 @@ _SPELLINGS: dict[str, Collection[str]] = {
     "choice_error": _quirks.CHOICE_ERRORS,
     "tool_arguments": _quirks.ARGUMENTS,
     "reasoning_parts": _quirks.PARTS,
-    "refuse_aws": _frames.AWS_REFUSALS,
+    "refuse_aws": _frames.AWS_ERROR_RESPONSES,
     "exception_frame": _frames.FRAMES,
     "damaged_frame": _frames.DAMAGES,
 }
 Fault.known.update({name: _SPELLINGS.get(name) for name in _TABLE})
 
 
-def apply(fault: Fault, plan: Plan) -> Plan:
+def apply_fault(fault: Fault, plan: ResponsePlan) -> ResponsePlan:
     """The plan as the fault leaves it."""
     return _TABLE[fault.kind](plan, fault)
 
 
-__all__ = ["ERROR_EVENTS", "KINDS", "REASONS", "REFUSALS", "TRAILERS", "Fault", "apply"]
+__all__ = ["ERROR_EVENTS", "ERROR_RESPONSES", "KINDS", "REASONS", "TRAILERS", "Fault", "apply_fault"]

@@ -7,7 +7,7 @@ from itertools import chain
 
 from mdstream_core import _json
 from mdstream_core.emulator import _sse
-from mdstream_core.emulator._plan import Plan
+from mdstream_core.emulator._response_plan import ResponsePlan
 from mdstream_core.emulator.faults._fault import Fault
 from mdstream_core.emulator.faults._payloads import Json, choices, edit, is_document, reason_name
 
@@ -57,17 +57,17 @@ ERROR_EVENTS: dict[str, tuple[Callable[[str], bytes], bytes]] = {
 }
 
 
-def error_event(plan: Plan, fault: Fault) -> Plan:
+def error_event(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """The server says in the stream that it failed; the HTTP body then ends as it should."""
     write, after = ERROR_EVENTS[fault.spelling or "vllm"]
     return _until(plan, fault, min(1, _finish(plan)), write(fault.message), after)
 
 
-def no_finish(plan: Plan, fault: Fault) -> Plan:
+def no_finish(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """A clean end of the body, but no finish reason, no usage, no `[DONE]`. A whole answer lacks its reason only."""
     if is_document(plan):
         return edit(plan, _forget_reason)
-    return replace(plan, pieces=plan.bytes[: _finish(plan) if fault.after is None else fault.after])
+    return replace(plan, chunks=plan.body_chunks[: _finish(plan) if fault.after is None else fault.after])
 
 
 def _forget_reason(documents: list[Json]) -> None:
@@ -76,42 +76,42 @@ def _forget_reason(documents: list[Json]) -> None:
             choice.pop(reason_name(document), None)
 
 
-def no_done(plan: Plan, fault: Fault) -> Plan:
+def no_done(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """Everything but `[DONE]`."""
-    return replace(plan, pieces=[piece for piece in plan.sequence if piece != _sse.DONE])
+    return replace(plan, chunks=[piece for piece in plan.all_chunks if piece != _sse.DONE])
 
 
-def early_done(plan: Plan, fault: Fault) -> Plan:
+def early_done(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """`[DONE]` without a finish reason, as llama-cpp-python ends a stream that another request interrupts."""
     return _until(plan, fault, min(2, _finish(plan)), _sse.DONE)
 
 
-def empty(plan: Plan, fault: Fault) -> Plan:
+def empty(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """200 and no events."""
-    return replace(plan, pieces=())
+    return replace(plan, chunks=())
 
 
-def malformed_json(plan: Plan, fault: Fault) -> Plan:
+def malformed_json(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """One event's JSON is broken."""
     return _between(plan, fault, fault.data or b'data: {"id":"chatcmpl-1","choices":[{"index":0,"del\n\n')
 
 
-def bad_utf8(plan: Plan, fault: Fault) -> Plan:
+def bad_utf8(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """One event's text is not UTF-8."""
-    return _between(plan, fault, saying(plan, b"\xff\xfe"))
+    return _between(plan, fault, text_event(plan, b"\xff\xfe"))
 
 
-def huge_line(plan: Plan, fault: Fault) -> Plan:
+def huge_line(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """One line of many megabytes."""
-    return _between(plan, fault, saying(plan, b"x" * (fault.size or 9 * 1024 * 1024)))
+    return _between(plan, fault, text_event(plan, b"x" * (fault.size or 9 * 1024 * 1024)))
 
 
-def insert(plan: Plan, fault: Fault) -> Plan:
+def insert(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """Some bytes more, between two events."""
     return _between(plan, fault, fault.data)
 
 
-def keepalive_comments(plan: Plan, fault: Fault) -> Plan:
+def keepalive_comments(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """A comment before every event: `vllm`, `tgi`, `llamacpp` or any text of your own."""
     known = {
         "": b": keep-alive\n\n",
@@ -120,34 +120,34 @@ def keepalive_comments(plan: Plan, fault: Fault) -> Plan:
         "llamacpp": b": ping - 2026-11-20\n\n",
     }
     comment = known.get(fault.spelling, f": {fault.spelling}\n\n".encode())
-    return replace(plan, pieces=list(chain.from_iterable((comment, piece) for piece in plan.sequence)))
+    return replace(plan, chunks=list(chain.from_iterable((comment, piece) for piece in plan.all_chunks)))
 
 
-def usage_missing(plan: Plan, fault: Fault) -> Plan:
+def usage_missing(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """No usage chunk, though it was asked for."""
-    return replace(plan, pieces=[_uncounted(piece) for piece in plan.bytes if not _COUNTED.match(piece)])
+    return replace(plan, chunks=[_strip_usage(piece) for piece in plan.body_chunks if not _COUNTED.match(piece)])
 
 
-def finish_reason(plan: Plan, fault: Fault) -> Plan:
+def finish_reason(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """Another finish reason: `content_filter`, `abort`, `error` …"""
     reason = _json.dumps(fault.spelling or "content_filter")
     return replace(
-        plan, pieces=[_REASON.sub(lambda found: b'"%b":%b' % (found[1], reason), piece) for piece in plan.bytes]
+        plan, chunks=[_REASON.sub(lambda found: b'"%b":%b' % (found[1], reason), piece) for piece in plan.body_chunks]
     )
 
 
-def finishes(piece: bytes) -> bool:
+def is_finishing(piece: bytes) -> bool:
     """Whether an event finishes a choice."""
     return _FINISH.search(piece) is not None
 
 
-def _finish(plan: Plan) -> int:
+def _finish(plan: ResponsePlan) -> int:
     """Where the event stands that finishes the answer."""
-    pieces = plan.bytes
-    return next((at for at, piece in enumerate(pieces) if finishes(piece)), len(pieces))
+    pieces = plan.body_chunks
+    return next((at for at, piece in enumerate(pieces) if is_finishing(piece)), len(pieces))
 
 
-def _uncounted(piece: bytes) -> bytes:
+def _strip_usage(piece: bytes) -> bytes:
     """Without the usage that an event brings beside other things, as Cohere's last one does."""
     line = piece.removeprefix(b"data: ").strip()
     if b'"finishReason":' not in line or not line.startswith(b"{"):
@@ -155,19 +155,19 @@ def _uncounted(piece: bytes) -> bytes:
     return _sse.event({name: value for name, value in _json.loads(line).items() if name != "usage"})
 
 
-def _until(plan: Plan, fault: Fault, default: int, *then: bytes) -> Plan:
+def _until(plan: ResponsePlan, fault: Fault, default: int, *then: bytes) -> ResponsePlan:
     after = default if fault.after is None else fault.after
-    written = [as_written(plan, event) for event in then]
-    return replace(plan, pieces=[*plan.sequence[:after], *filter(None, written)])
+    written = [as_container_output(plan, event) for event in then]
+    return replace(plan, chunks=[*plan.all_chunks[:after], *filter(None, written)])
 
 
-def _between(plan: Plan, fault: Fault, data: bytes) -> Plan:
+def _between(plan: ResponsePlan, fault: Fault, data: bytes) -> ResponsePlan:
     after = 1 if fault.after is None else fault.after
-    pieces = plan.sequence
-    return replace(plan, pieces=[*pieces[:after], as_written(plan, data), *pieces[after:]])
+    pieces = plan.all_chunks
+    return replace(plan, chunks=[*pieces[:after], as_container_output(plan, data), *pieces[after:]])
 
 
-def as_written(plan: Plan, event: bytes) -> bytes:
+def as_container_output(plan: ResponsePlan, event: bytes) -> bytes:
     """An event as the container would write it: LMI's lines have JSON alone, and no `[DONE]`."""
     if not _first(plan).startswith(b"{"):
         return event
@@ -176,7 +176,7 @@ def as_written(plan: Plan, event: bytes) -> bytes:
 
 
 # By what the first event has in it: an event that says something, in the words of the same format.
-_SAYING = (
+_TEXT_EVENTS = (
     (b'"apiFormat":"COHEREV2"', b'{"apiFormat":"COHEREV2","message":{"role":"ASSISTANT","content":[{"text":"%b"}]}}'),
     (b'"apiFormat":"COHERE"', b'{"apiFormat":"COHERE","text":"%b"}'),
     (b'"ASSISTANT"', b'{"index":0,"message":{"role":"ASSISTANT","content":[{"type":"TEXT","text":"%b"}]}}'),
@@ -187,11 +187,11 @@ _SAYING = (
 )
 
 
-def saying(plan: Plan, text: bytes) -> bytes:
+def text_event(plan: ResponsePlan, text: bytes) -> bytes:
     """An event that says a text, which is JSON already, in the format of the others."""
     first = _first(plan)
-    return b"data: " + next(event for mark, event in _SAYING if mark in first) % text + b"\n\n"
+    return b"data: " + next(event for mark, event in _TEXT_EVENTS if mark in first) % text + b"\n\n"
 
 
-def _first(plan: Plan) -> bytes:
-    return next(iter(plan.bytes), b"")
+def _first(plan: ResponsePlan) -> bytes:
+    return next(iter(plan.body_chunks), b"")

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from mdstream_core.emulator._frames import EXCEPTIONS, Ready, exception, part
-from mdstream_core.emulator._plan import Plan, json_plan
+from mdstream_core.emulator._event_stream import EXCEPTIONS, EncodedFrame, encode_exception, encode_part
+from mdstream_core.emulator._response_plan import ResponsePlan, json_plan
 from mdstream_core.emulator.faults._fault import Fault
 
 FRAMES = (*EXCEPTIONS, "error")
@@ -13,15 +13,15 @@ DAMAGES = ("message", "prelude")
 _LOG = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/emulated"
 
 
-def model_error(status: int, message: str) -> Plan:
+def model_error_response(status: int, message: str) -> ResponsePlan:
     """The container's refusal as SageMaker hands it on."""
     who = "client" if 400 <= status < 500 else "server"
     words = f'Received {who} error ({status}) from primary with message "{message}".'
     body = {"Message": words, "OriginalStatusCode": status, "OriginalMessage": message, "LogStreamArn": _LOG}
-    return aws(424, "ModelError", {"ErrorCode": f"{who.upper()}_ERROR_FROM_MODEL", **body})
+    return aws_error_response(424, "ModelError", {"ErrorCode": f"{who.upper()}_ERROR_FROM_MODEL", **body})
 
 
-def aws(status: int, code: str, body: object) -> Plan:
+def aws_error_response(status: int, code: str, body: object) -> ResponsePlan:
     """AWS's envelope: the code in a header, `Message` in the body."""
     document = {"Message": body} if isinstance(body, str) else body
     return json_plan(status, document, ("x-amzn-ErrorType", code))
@@ -32,66 +32,67 @@ _TOO_LONG = (
     'tokens.","type":"BadRequestError","param":"input_tokens","code":400}}'
 )
 
-AWS_REFUSALS: dict[str, Plan] = {
-    "ValidationError": aws(400, "ValidationError", "1 validation error detected"),
-    "not_found": aws(400, "ValidationError", "Endpoint nope of account 123456789012 not found."),
-    "ThrottlingException": aws(400, "ThrottlingException", "Rate exceeded"),
-    "AccessDeniedException": aws(
+AWS_ERROR_RESPONSES: dict[str, ResponsePlan] = {
+    "ValidationError": aws_error_response(400, "ValidationError", "1 validation error detected"),
+    "not_found": aws_error_response(400, "ValidationError", "Endpoint nope of account 123456789012 not found."),
+    "ThrottlingException": aws_error_response(400, "ThrottlingException", "Rate exceeded"),
+    "AccessDeniedException": aws_error_response(
         403, "AccessDeniedException", "User is not authorized to perform: sagemaker:InvokeEndpoint"
     ),
-    "ExpiredTokenException": aws(
+    "ExpiredTokenException": aws_error_response(
         403, "ExpiredTokenException", "The security token included in the request is expired"
     ),
-    "ModelNotReadyException": aws(429, "ModelNotReadyException", "Model is not ready for inference"),
-    "InternalFailure": aws(500, "InternalFailure", "An internal failure"),
-    "ServiceUnavailable": aws(503, "ServiceUnavailable", "Service unavailable"),
-    "InternalDependencyException": aws(530, "InternalDependencyException", "A dependency failed"),
-    "model_422": model_error(422, '{"error":"Input validation error: `temperature` must be strictly positive",'
+    "ModelNotReadyException": aws_error_response(429, "ModelNotReadyException", "Model is not ready for inference"),
+    "InternalFailure": aws_error_response(500, "InternalFailure", "An internal failure"),
+    "ServiceUnavailable": aws_error_response(503, "ServiceUnavailable", "Service unavailable"),
+    "InternalDependencyException": aws_error_response(530, "InternalDependencyException", "A dependency failed"),
+    "model_422": model_error_response(422, '{"error":"Input validation error: `temperature` must be strictly positive",'
                                   '"error_type":"validation"}'),
-    "model_429": model_error(429, '{"error":"Model is overloaded","error_type":"overloaded"}'),
-    "model_500": model_error(500, '{"error":{"message":"engine died","type":"InternalServerError","code":500}}'),
-    "model_too_long": model_error(400, _TOO_LONG),
-    "model_timeout": model_error(
+    "model_429": model_error_response(429, '{"error":"Model is overloaded","error_type":"overloaded"}'),
+    "model_500": model_error_response(500, '{"error":{"message":"engine died",'
+                                       '"type":"InternalServerError","code":500}}'),
+    "model_too_long": model_error_response(400, _TOO_LONG),
+    "model_timeout": model_error_response(
         0, "Your invocation timed out while waiting for a response from container primary."
     ),
 }  # fmt: skip
 
 
-def refuse_aws(plan: Plan, fault: Fault) -> Plan:
-    """SageMaker's refusal: a row of `AWS_REFUSALS`."""
+def refuse_aws(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
+    """SageMaker's refusal: a row of `AWS_ERROR_RESPONSES`."""
     id = next((field for field in plan.headers if field[0].lower() == "x-amzn-requestid"), ("x-amzn-RequestId", "0"))
-    answer = AWS_REFUSALS[fault.spelling or "InternalFailure"].with_headers(id)
+    answer = AWS_ERROR_RESPONSES[fault.spelling or "InternalFailure"].with_headers(id)
     return answer if fault.retry_after is None else answer.with_headers(("Retry-After", fault.retry_after))
 
 
-def exception_frame(plan: Plan, fault: Fault) -> Plan:
+def exception_frame(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """The event stream ends with an exception or an error (`FRAMES`), after two events or so many."""
     after = 2 if fault.after is None else fault.after
-    return replace(plan, pieces=[*plan.sequence[:after], exception(fault.spelling or "StreamBroken")])
+    return replace(plan, chunks=[*plan.all_chunks[:after], encode_exception(fault.spelling or "StreamBroken")])
 
 
-def damaged_frame(plan: Plan, fault: Fault) -> Plan:
+def damaged_frame(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """The checksum of a `message` or of its `prelude` is wrong."""
     after = 1 if fault.after is None else fault.after
-    frames = [part(piece) for piece in plan.bytes]
+    frames = [encode_part(piece) for piece in plan.body_chunks]
     at = 8 if fault.spelling == "prelude" else len(frames[after]) - 1
     bent = frames[after]
     bent = bent[:at] + bytes([bent[at] ^ 1]) + bent[at + 1 :]
-    return replace(plan, pieces=[*plan.bytes[:after], Ready(bent), *plan.bytes[after + 1 :]])
+    return replace(plan, chunks=[*plan.body_chunks[:after], EncodedFrame(bent), *plan.body_chunks[after + 1 :]])
 
 
-def partial_frame(plan: Plan, fault: Fault) -> Plan:
+def partial_frame(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """The HTTP body ends as it should, but in the middle of a frame."""
     after = 1 if fault.after is None else fault.after
-    frame = part(plan.bytes[after])
-    return replace(plan, pieces=[*plan.bytes[:after], Ready(frame[: fault.size or len(frame) // 2])])
+    frame = encode_part(plan.body_chunks[after])
+    return replace(plan, chunks=[*plan.body_chunks[:after], EncodedFrame(frame[: fault.size or len(frame) // 2])])
 
 
-def split_frames(plan: Plan, fault: Fault) -> Plan:
+def split_frames(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """`size` bytes (1) in each chunk and each write: frames are split and merged."""
-    body = b"".join(part(piece) for piece in plan.bytes)
-    return replace(plan, pieces=list(_split(body, fault.size or 1)), each=True)
+    body = b"".join(encode_part(piece) for piece in plan.body_chunks)
+    return replace(plan, chunks=list(_split(body, fault.size or 1)), flush_each=True)
 
 
-def _split(body: bytes, size: int) -> Iterator[Ready]:
-    return (Ready(body[at : at + size]) for at in range(0, len(body), size))
+def _split(body: bytes, size: int) -> Iterator[EncodedFrame]:
+    return (EncodedFrame(body[at : at + size]) for at in range(0, len(body), size))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mdstream_core import _json
-from mdstream_core.emulator._plan import Piece, Plan
+from mdstream_core.emulator._response_plan import ChunkOrPause, ResponsePlan
 
 Json = dict[str, Any]
 
@@ -18,12 +18,12 @@ _HALF = re.compile("[\ud800-\udfff]")
 _OWN_CHOICE = {"apiFormat", "finishReason", "text", "token", "outputs"}
 
 
-def is_document(plan: Plan) -> bool:
+def is_document(plan: ResponsePlan) -> bool:
     """Whether an answer is one JSON object and no stream."""
-    return plan.framing == "length" and b"".join(plan.bytes).lstrip().startswith(b"{")
+    return plan.framing == "length" and b"".join(plan.body_chunks).lstrip().startswith(b"{")
 
 
-def read(piece: Piece) -> Json | None:
+def read(piece: ChunkOrPause) -> Json | None:
     """The JSON object of a piece; `None` where it is something else."""
     found = _match(piece)
     if found is None:
@@ -35,7 +35,7 @@ def read(piece: Piece) -> Json | None:
     return value if isinstance(value, dict) else None
 
 
-def write(like: Piece, document: Json) -> bytes:
+def write(like: ChunkOrPause, document: Json) -> bytes:
     """An object in the place of another. Half a surrogate pair is written as an escape, as JavaScript does it."""
     found = _match(like)
     if found is None:
@@ -44,27 +44,27 @@ def write(like: Piece, document: Json) -> bytes:
     return found[1] + _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text).encode() + found[3]
 
 
-def _match(piece: Piece) -> re.Match[bytes] | None:
+def _match(piece: ChunkOrPause) -> re.Match[bytes] | None:
     if type(piece) is not bytes:  # a pause; a piece that is framed, or cut, already
         return None
     return _EVENT.fullmatch(piece) or _LINE.fullmatch(piece)
 
 
-def edit(plan: Plan, change: Callable[[list[Json]], object]) -> Plan:
+def edit(plan: ResponsePlan, change: Callable[[list[Json]], object]) -> ResponsePlan:
     """The plan after a function changed its objects."""
-    read_ = [(piece, read(piece)) for piece in plan.sequence]
+    read_ = [(piece, read(piece)) for piece in plan.all_chunks]
     if documents := [document for _, document in read_ if document is not None]:
         change(documents)
-    return replace(plan, pieces=[piece if document is None else write(piece, document) for piece, document in read_])
+    return replace(plan, chunks=[piece if document is None else write(piece, document) for piece, document in read_])
 
 
-def substitute(plan: Plan, function: Callable[[Json], Iterable[Json]]) -> Plan:
+def substitute(plan: ResponsePlan, function: Callable[[Json], Iterable[Json]]) -> ResponsePlan:
     """The plan with those objects in the place of each that a function gives for it."""
-    pieces: list[Piece] = []
-    for piece in plan.sequence:
+    pieces: list[ChunkOrPause] = []
+    for piece in plan.all_chunks:
         document = read(piece)
         pieces += [piece] if document is None else [write(piece, one) for one in function(document)]
-    return replace(plan, pieces=pieces)
+    return replace(plan, chunks=pieces)
 
 
 def choices(document: Json) -> list[Json]:
@@ -81,12 +81,12 @@ def reason_name(document: Json) -> str:
     return "finish_reason" if "choices" in document else "finishReason"
 
 
-def said_in(choice: Json) -> Json:
+def choice_output(choice: Json) -> Json:
     """Where the words and calls of a choice stand."""
     return next((choice[name] for name in ("delta", "message") if isinstance(choice.get(name), dict)), choice)
 
 
-def calls_in(documents: Iterable[Json]) -> list[list[Json]]:
+def tool_call_fragments(documents: Iterable[Json]) -> list[list[Json]]:
     """The fragments of each tool call: those objects that hold its `arguments` as a text."""
     calls: list[list[Json]] = []
     open_: dict[Any, tuple[Any, list[Json]]] = {}  # choice: (the id of its last call, its fragments)
@@ -104,6 +104,6 @@ def calls_in(documents: Iterable[Json]) -> list[list[Json]]:
 def _entries(documents: Iterable[Json]) -> Iterator[tuple[Any, Json]]:
     for document in documents:
         for choice in choices(document):
-            said = said_in(choice)
+            said = choice_output(choice)
             for entry in said.get("tool_calls") or said.get("toolCalls") or ():
                 yield choice.get("index"), entry

@@ -8,23 +8,23 @@ from typing import Any
 
 from mdstream_core import _json
 from mdstream_core.emulator import _sse
-from mdstream_core.emulator._plan import Plan
+from mdstream_core.emulator._response_plan import ResponsePlan
 from mdstream_core.emulator.faults import _events
 from mdstream_core.emulator.faults._fault import Fault
 from mdstream_core.emulator.faults._payloads import (
     Json,
-    calls_in,
+    choice_output,
     choices,
     edit,
     is_document,
     read,
     reason_name,
-    said_in,
     substitute,
+    tool_call_fragments,
 )
 
 
-def pending_finish_reason(plan: Plan, fault: Fault) -> Plan:
+def pending_finish_reason(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """Every event before the finishing one has a finish reason that is none: `null` as a text, any other `spelling`
     (`None`, `undefined` …), or the JSON in `data`, as KoboldCpp writes it."""
     value = _json.loads(fault.data) if fault.data else fault.spelling or "null"
@@ -41,7 +41,7 @@ def pending_finish_reason(plan: Plan, fault: Fault) -> Plan:
 MESSAGES = ("instead", "beside", "after")
 
 
-def whole_message(plan: Plan, fault: Fault) -> Plan:
+def whole_message(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """The stream closes with the whole answer once more, as a `message`: `instead` of the finishing event's `delta`,
     `beside` an empty one, or in one more event `after` it, as MiniMax does. Only formats of OpenAI's have it."""
     document = _json.loads(plan.whole) if plan.whole else {}
@@ -50,12 +50,12 @@ def whole_message(plan: Plan, fault: Fault) -> Plan:
     if fault.spelling == "beside":
         for choice in document["choices"]:
             choice["delta"] = {}
-    pieces = plan.sequence
-    finishing = [at for at, piece in enumerate(pieces) if isinstance(piece, bytes) and _events.finishes(piece)]
-    frame = _events.as_written(plan, _sse.event(document))
+    pieces = plan.all_chunks
+    finishing = [at for at, piece in enumerate(pieces) if isinstance(piece, bytes) and _events.is_finishing(piece)]
+    frame = _events.as_container_output(plan, _sse.event(document))
     end = finishing[-1] if finishing else len(pieces) - 1
     kept = [piece for at, piece in enumerate(pieces[: end + 1]) if fault.spelling == "after" or at not in finishing]
-    return replace(plan, pieces=[*kept, frame, *pieces[end + 1 :]])
+    return replace(plan, chunks=[*kept, frame, *pieces[end + 1 :]])
 
 
 def _is_chat(document: Any) -> bool:
@@ -79,17 +79,19 @@ ARGUMENTS: dict[str, Callable[[str], str]] = {
 }
 
 
-def tool_arguments(plan: Plan, fault: Fault) -> Plan:
+def tool_arguments(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """The arguments of a tool call are not JSON; or, as a `spelling`, they are not one object: `two_objects` (the
     second may be your own, in `data`), `trailing_text`, `list`, `number`, `string`; these of whole answers too."""
     if not fault.spelling:
-        return replace(plan, pieces=[piece.replace(b'"arguments":"}"', b'"arguments":"]"') for piece in plan.bytes])
+        return replace(
+            plan, chunks=[piece.replace(b'"arguments":"}"', b'"arguments":"]"') for piece in plan.body_chunks]
+        )
     bend = ARGUMENTS[fault.spelling]
     if fault.spelling == "two_objects" and fault.data:
         bend = _suffix(fault.data.decode())
 
     def change(documents: list[Json]) -> None:
-        for call in calls_in(documents):
+        for call in tool_call_fragments(documents):
             _bend(call, bend)
 
     return edit(plan, change)
@@ -112,7 +114,7 @@ def _bend(fragments: list[Json], bend: Callable[[str], str]) -> None:
 CHOICE_ERRORS = ("error", "later_stop", "with_stop")
 
 
-def choice_error(plan: Plan, fault: Fault) -> Plan:
+def choice_error(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """An error object stands inside a choice, as OpenRouter writes it: with the finish reason `error` and nothing after
     it, in an event before a `later_stop`, or in the finishing event, `with_stop`. A whole answer has it beside its
     message."""
@@ -122,10 +124,10 @@ def choice_error(plan: Plan, fault: Fault) -> Plan:
     if fault.spelling == "with_stop":
         return edit(plan, lambda documents: _fail(_finishing(documents), fault.message))
     after = 1 if fault.after is None else fault.after
-    pieces = plan.sequence
-    event = _events.as_written(plan, _sse.event(_failing(plan, fault.message, ends=ends)))
+    pieces = plan.all_chunks
+    event = _events.as_container_output(plan, _sse.event(_failing(plan, fault.message, ends=ends)))
     rest = [piece for piece in pieces if piece == _sse.DONE] if ends else pieces[after:]
-    return replace(plan, pieces=[*pieces[:after], event, *rest])
+    return replace(plan, chunks=[*pieces[:after], event, *rest])
 
 
 def _fail(document: Json, message: str, *, ends: bool = False) -> None:
@@ -140,9 +142,9 @@ def _finishing(documents: list[Json]) -> Json:
     return next(ended, documents[-1])
 
 
-def _failing(plan: Plan, message: str, *, ends: bool) -> Json:
+def _failing(plan: ResponsePlan, message: str, *, ends: bool) -> Json:
     """An event of the same format as the others that says nothing but the error."""
-    first = next(filter(None, map(read, plan.sequence)), {})
+    first = next(filter(None, map(read, plan.all_chunks)), {})
     event: Json = {"index": 0, "message": {"role": "ASSISTANT"}}
     if "choices" in first:
         event = {**first, "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": None}]}
@@ -158,18 +160,18 @@ _ONCE = {"id", "name"}  # of a tool call: not said again with its second half
 _LAST = ("finish_reason", "finishReason", "generated_text", "details")
 
 
-def split_surrogates(plan: Plan, fault: Fault) -> Plan:
+def split_surrogates(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     r"""An event ends with the first half of a character, `\ud83d`, and the next begins with the other, `\ude00`: in
     text, reasoning and arguments. Where the answer has no such character, 😀 is put in after `after` events (1)."""
     if is_document(plan):
         return plan
     split = substitute(plan, _split)
-    if len(split.sequence) > len(plan.sequence):
+    if len(split.all_chunks) > len(plan.all_chunks):
         return split
     after = 1 if fault.after is None else fault.after
-    halves = [_events.as_written(plan, _events.saying(plan, half)) for half in (rb"\ud83d", rb"\ude00")]
-    pieces = plan.sequence
-    return replace(plan, pieces=[*pieces[:after], *halves, *pieces[after:]])
+    halves = [_events.as_container_output(plan, _events.text_event(plan, half)) for half in (rb"\ud83d", rb"\ude00")]
+    pieces = plan.all_chunks
+    return replace(plan, chunks=[*pieces[:after], *halves, *pieces[after:]])
 
 
 def _split(document: Json) -> Iterator[Json]:
@@ -230,7 +232,7 @@ _FIELDS = ("reasoning", "reasoning_content")
 _THOUGHT = "Let me think."
 
 
-def reasoning_parts(plan: Plan, fault: Fault) -> Plan:
+def reasoning_parts(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """Reasoning stands in `content`, as parts: `magistral` (Mistral's), `thinking`, `reasoning`, streamed and whole. An
     answer without reasoning gets a thought. Only OpenAI's chats have it."""
     as_part = PARTS[fault.spelling or "magistral"]
@@ -239,7 +241,7 @@ def reasoning_parts(plan: Plan, fault: Fault) -> Plan:
 
 def _as_parts(documents: list[Json], as_part: Callable[[str], Json]) -> None:
     chats = [document for document in documents if "choices" in document]
-    said = [(choice.get("index"), said_in(choice)) for document in chats for choice in choices(document)]
+    said = [(choice.get("index"), choice_output(choice)) for document in chats for choice in choices(document)]
     said = [(index, one) for index, one in said if "text" not in one]
     thinking = {index for index, one in said if any(one.get(name) for name in _FIELDS)}
     begun: set[Any] = set()

@@ -10,15 +10,15 @@ from typing import Any
 from mdstream_core import _json
 from mdstream_core.emulator import _sse
 from mdstream_core.emulator._bounds import run_heavy
-from mdstream_core.emulator._plan import Plan, gathered, json_plan, stream_plan
-from mdstream_core.emulator._received import Received
-from mdstream_core.emulator.brain import tokens
-from mdstream_core.emulator.container import Server
-from mdstream_core.emulator.container._errors import ContainerRefusal
-from mdstream_core.emulator.container._vectors import bare, token_vectors
+from mdstream_core.emulator._recorded_request import RecordedRequest
+from mdstream_core.emulator._response_plan import ResponsePlan, collect_chunks, json_plan, stream_plan
+from mdstream_core.emulator.model import split_tokens
+from mdstream_core.emulator.model_server import ModelServer
+from mdstream_core.emulator.model_server._embeddings import build_token_vectors, build_vectors
+from mdstream_core.emulator.model_server._errors import ModelServerError
 
 Json = dict[str, Any]
-Host = Callable[[Server, Received, Json], Awaitable[Plan]]
+ContainerFunction = Callable[[ModelServer, RecordedRequest, Json], Awaitable[ResponsePlan]]
 """Answers one invocation with the help of a model server."""
 
 _CHAT, _COMPLETIONS = "/v1/chat/completions", "/v1/completions"
@@ -36,60 +36,60 @@ _VLLM = {
 }
 
 
-async def vllm(server: Server, received: Received, request: Json) -> Plan:
+async def vllm(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """vLLM, and SGLang for chats."""
     route = next((route for name, route in _VLLM.items() if name in request), None)
     if route is None:
         text = "Cannot find suitable handler for request. Supported types: chat, completions, embeddings, score, rerank"
         return json_plan(400, {"error": {"message": text, "type": "BadRequestError", "param": None, "code": 400}})
-    return await server.answer("POST", route, received.body)
+    return await server.handle_request("POST", route, http_request.body)
 
 
-async def tgi(server: Server, received: Received, request: Json) -> Plan:
+async def tgi(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """TGI 3: `inputs` for its own format, `messages` and `prompt` for OpenAI's."""
     if "inputs" in request:
-        return await _generate(server, received, request)
+        return await _generate(server, http_request, request)
     route = _CHAT if "messages" in request else _COMPLETIONS if "prompt" in request else ""
     if not route:
         text = "Failed to deserialize the JSON body into the target type: data did not match any variant of untagged"
         return json_plan(422, {"error": f"{text} enum SagemakerRequest", "error_type": "validation"})
-    return await server.answer("POST", route, received.body)
+    return await server.handle_request("POST", route, http_request.body)
 
 
-async def tgi_old(server: Server, received: Received, request: Json) -> Plan:
+async def tgi_old(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """TGI 1: its own format only."""
     if "inputs" not in request:
         text = "Failed to deserialize the JSON body into the target type: missing field `inputs` at line 1 column 54"
         return json_plan(422, {"error": text, "error_type": "validation"})
-    return await _generate(server, received, request)
+    return await _generate(server, http_request, request)
 
 
-async def lmi(server: Server, received: Received, request: Json) -> Plan:
+async def lmi(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """LMI: OpenAI's chunks and its own, all as JSON lines without `[DONE]`."""
-    return _as_lines(await tgi(server, received, request))
+    return _as_lines(await tgi(server, http_request, request))
 
 
-async def lmi_rolling(server: Server, received: Received, request: Json) -> Plan:
+async def lmi_rolling(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """LMI's rolling batch: `log_prob`, and the whole text on the last line."""
     if "inputs" not in request:
         return json_plan(424, {"error": "the request has no inputs: the key `inputs` is required", "code": 424})
-    return _as_lines(await _generate(server, received, request, _rolling))
+    return _as_lines(await _generate(server, http_request, request, _to_rolling_batch))
 
 
-async def lmi_dynamic(server: Server, received: Received, request: Json) -> Plan:
+async def lmi_dynamic(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """LMI's dynamic batch: pieces of text, and no mark of the end."""
     if "inputs" not in request:
         return json_plan(424, {"error": "the request has no inputs: the key `inputs` is required", "code": 424})
-    plan = await _generate(server, received, request, lambda value: {"outputs": [value["token"]["text"]]})
+    plan = await _generate(server, http_request, request, lambda value: {"outputs": [value["token"]["text"]]})
     return _as_lines(plan)
 
 
-async def tei(server: Server, received: Received, request: Json) -> Plan:
+async def tei(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """TEI: bare vectors, or a ranking."""
-    return await server.answer("POST", "/embed", received.body)
+    return await server.handle_request("POST", "/embed", http_request.body)
 
 
-async def lmi_embeddings(server: Server, received: Received, request: Json) -> Plan:
+async def lmi_embeddings(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """LMI with an embedding model: bare vectors, as many as were asked for; one text may stand alone."""
     given = request.get("inputs")
     if not given:
@@ -101,38 +101,38 @@ def _texts(given: Any) -> list[str]:
     """A text or a list of texts, as a list."""
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ContainerRefusal(400, "the inputs must be a text or a list of texts")
+        raise ModelServerError(400, "the inputs must be a text or a list of texts")
     return texts
 
 
-async def _bare(given: Any) -> Plan:
+async def _bare(given: Any) -> ResponsePlan:
     texts = _texts(given)
-    return await run_heavy(10 * sum(map(len, texts)), lambda: bare(texts, _SIZE))
+    return await run_heavy(10 * sum(map(len, texts)), lambda: build_vectors(texts, _SIZE))
 
 
-async def jumpstart_embeddings(server: Server, received: Received, request: Json) -> Plan:
+async def jumpstart_embeddings(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """JumpStart's text embedding models: `text_inputs`, and vectors in an object."""
     texts = request.get("text_inputs")
     if not texts:
         text = "'text_inputs' is required"
         return json_plan(400, {"code": 400, "type": "InternalServerException", "message": text})
     plan = await _bare(texts)
-    vectors = _json.loads(b"".join(plan.bytes))
+    vectors = _json.loads(b"".join(plan.body_chunks))
     return json_plan(200, {"embedding": vectors})
 
 
-async def hf_features(server: Server, received: Received, request: Json) -> Plan:
+async def hf_features(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """Hugging Face's inference toolkit with the task feature-extraction: it does not pool."""
     texts = request.get("inputs")
     if not texts:
         return json_plan(400, {"code": 400, "type": "InternalServerException", "message": "'inputs' is required"})
     given = _texts(texts)
-    return await run_heavy(1_000 * sum(map(len, given)), lambda: json_plan(200, token_vectors(given, _SIZE)))
+    return await run_heavy(1_000 * sum(map(len, given)), lambda: json_plan(200, build_token_vectors(given, _SIZE)))
 
 
-async def jumpstart_llama(server: Server, received: Received, request: Json) -> Plan:
+async def jumpstart_llama(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """JumpStart's Llama 2: dialogues, answered whole, once the licence is accepted."""
-    if "accept_eula=true" not in received.headers.get("x-amzn-sagemaker-custom-attributes", ""):
+    if "accept_eula=true" not in http_request.headers.get("x-amzn-sagemaker-custom-attributes", ""):
         return json_plan(424, {"error": "Need to pass custom_attributes='accept_eula=true' as part of header"})
     if "inputs" not in request:
         return json_plan(424, {"error": "the key `inputs` is required", "code": 424})
@@ -145,16 +145,16 @@ async def jumpstart_llama(server: Server, received: Received, request: Json) -> 
     answers = []
     for dialogue in request["inputs"]:
         body = {"messages": dialogue, "max_tokens": asked.get("max_new_tokens"), "stop": asked.get("stop")}
-        plan = await server.answer("POST", _CHAT, _json.dumps(body))
+        plan = await server.handle_request("POST", _CHAT, _json.dumps(body))
         if plan.status != 200:
             return plan
-        text = _json.loads(b"".join(plan.bytes))["choices"][0]["message"]["content"]
+        text = _json.loads(b"".join(plan.body_chunks))["choices"][0]["message"]["content"]
         answers.append({"generation": {"role": "assistant", "content": text}})
     return json_plan(200, answers)
 
 
 #: Endpoint's name: (the image, and the habits of the server in it: a key of `FLAVOURS`).
-CONTAINERS: Mapping[str, tuple[Host, str]] = {
+CONTAINERS: Mapping[str, tuple[ContainerFunction, str]] = {
     "emulated": (vllm, ""),
     "sglang": (vllm, "sglang"),
     "tgi": (tgi, "tgi"),
@@ -172,17 +172,20 @@ CONTAINERS: Mapping[str, tuple[Host, str]] = {
 
 
 async def _generate(
-    server: Server, received: Received, request: Json, write: Callable[[Json], Json] = lambda value: value
-) -> Plan:
+    server: ModelServer,
+    http_request: RecordedRequest,
+    request: Json,
+    write: Callable[[Json], Json] = lambda value: value,
+) -> ResponsePlan:
     """TGI's own format; `details` only where they are asked for."""
-    plan = await server.answer("POST", "/generate_stream", received.body)
+    plan = await server.handle_request("POST", "/generate_stream", http_request.body)
     if plan.status != 200:
         return plan
-    pieces = (await gathered(plan)).bytes
+    pieces = (await collect_chunks(plan)).body_chunks
     return await run_heavy(10 * sum(map(len, pieces)), lambda: _rewrite(pieces, request, write))
 
 
-def _rewrite(pieces: list[bytes], request: Json, write: Callable[[Json], Json]) -> Plan:
+def _rewrite(pieces: list[bytes], request: Json, write: Callable[[Json], Json]) -> ResponsePlan:
     values = [_json.loads(piece[6:]) for piece in pieces]
     asked = (request.get("parameters") or {}).get("details")
     for value in values:
@@ -196,10 +199,10 @@ def _rewrite(pieces: list[bytes], request: Json, write: Callable[[Json], Json]) 
 
 
 def _size(request: Json) -> int:
-    return len(tokens(str(request["inputs"])))
+    return len(split_tokens(str(request["inputs"])))
 
 
-def _rolling(value: Json) -> Json:
+def _to_rolling_batch(value: Json) -> Json:
     token = value["token"]
     line: Json = {"token": {"id": token["id"], "text": token["text"], "log_prob": token["logprob"]}}
     if value["generated_text"] is not None:
@@ -208,13 +211,13 @@ def _rolling(value: Json) -> Json:
     return line
 
 
-def _as_lines(plan: Plan) -> Plan:
+def _as_lines(plan: ResponsePlan) -> ResponsePlan:
     """Events as JSON lines: no `data:`, no `[DONE]`, an empty line at the end. Errors of TGI's parameters are 424."""
     if plan.status == 422:
-        error = _json.loads(b"".join(plan.bytes)).get("error")
+        error = _json.loads(b"".join(plan.body_chunks)).get("error")
         message = error.get("message") if isinstance(error, dict) else error
         return json_plan(424, {"error": message, "code": 424})
     if plan.framing != "chunked":
         return plan
-    lines = [piece[6:-1] for piece in plan.bytes if piece != _sse.DONE]
-    return replace(plan, pieces=[*lines, b"\n"]).with_headers(("content-type", _LINES))
+    lines = [piece[6:-1] for piece in plan.body_chunks if piece != _sse.DONE]
+    return replace(plan, chunks=[*lines, b"\n"]).with_headers(("content-type", _LINES))

@@ -2,28 +2,28 @@
 
 from collections.abc import Iterable
 
-from mdstream_core.emulator._plan import Plan, json_plan
-from mdstream_core.emulator._received import Received
-from mdstream_core.emulator.container import Server, Unreachable
+from mdstream_core.emulator._recorded_request import RecordedRequest
+from mdstream_core.emulator._response_plan import ResponsePlan, json_plan
+from mdstream_core.emulator.model_server import ModelServer, ModelServerUnreachable
 
 
-class OpenAICompatible:
+class OpenAICompatibleService:
     """What vLLM, TGI or llama-server answer when they are asked directly."""
 
-    def __init__(self, container: Server, keys: Iterable[str] = ()) -> None:
-        self._container = container
+    def __init__(self, model_server: ModelServer, keys: Iterable[str] = ()) -> None:
+        self._model_server = model_server
         self._headers = {f"Bearer {key}" for key in keys}
 
-    def owns(self, path: str) -> bool:
+    def matches(self, path: str) -> bool:
         """It takes what nobody else wants."""
         return True
 
-    async def answer(self, received: Received) -> Plan:
+    async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
         """The server's answer."""
-        if self._headers and received.headers.get("authorization") not in self._headers:
+        if self._headers and http_request.headers.get("authorization") not in self._headers:
             return json_plan(401, {"error": "Unauthorized"})
         try:
-            return await self._container.answer(received.method, received.path, received.body)
-        except Unreachable as error:
+            return await self._model_server.handle_request(http_request.method, http_request.path, http_request.body)
+        except ModelServerUnreachable as error:
             facts = {"type": "ServiceUnavailableError", "param": None, "code": 503}
             return json_plan(503, {"error": {"message": str(error), **facts}})

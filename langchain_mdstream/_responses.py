@@ -1,0 +1,169 @@
+"""Events and replies → LangChain's chunks, messages and results."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from langchain_mdstream._unvalidated import text_chunk
+from mdstream_core import (
+    Choice,
+    Event,
+    Finish,
+    Logprobs,
+    ModelResponse,
+    ProviderData,
+    ReasoningDelta,
+    RefusalDelta,
+    ResponseMetadata,
+    StreamResumed,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from mdstream_core import ToolCall as CoreToolCall
+
+
+class ChunkBuilder:
+    """Turns the events of one stream into chunks.
+
+    What must be said once (who answered, why it ended, what it cost) waits for the last chunk, which is built only
+    when the stream is known to have ended well: merging chunks would join repeated strings. LangChain streams one
+    answer: where a server gives several, the first is it.
+
+    Args:
+        provider: Goes into each chunk's `response_metadata["model_provider"]`.
+        model: The model that was asked, for services that do not name the one that answers.
+    """
+
+    def __init__(self, provider: str, model: str = "") -> None:
+        self._provider = provider
+        self._model = model
+        self._metadata = ResponseMetadata()
+        self._usage: Usage | None = None
+        self._reason: str | None = None
+        self._provider_data: dict[str, Any] = {}
+        self._resumptions: list[StreamResumed] = []
+
+    def convert(self, event: Event) -> ChatGenerationChunk | None:
+        """The chunk of an event, or `None` if it has its place in the last one."""
+        if type(event) is TextDelta and event.choice == 0:  # a token: a match costs a tenth of its chunk
+            return text_chunk(event.text, {}, {"model_provider": self._provider})
+        match event:
+            case ReasoningDelta(text, 0):
+                return text_chunk("", {"reasoning_content": text}, {"model_provider": self._provider})
+            case RefusalDelta(text, 0):
+                return text_chunk("", {"refusal": text}, {"model_provider": self._provider})
+            case ToolCallDelta(index, id, name, arguments, 0):
+                call = tool_call_chunk(name=name, args=arguments, id=id, index=index)
+                return self._generation_chunk(AIMessageChunk(content="", tool_call_chunks=[call]))
+            case Logprobs(content, 0):
+                return self._generation_chunk(AIMessageChunk(content=""), {"logprobs": {"content": content}})
+        self._store(event)
+        return None
+
+    def _store(self, event: Event) -> None:
+        """What has its place in the last chunk."""
+        match event:
+            case ResponseMetadata():
+                self._metadata = event
+            case Usage():
+                self._usage = event
+            case Finish(reason, 0):
+                self._reason = reason
+            case ProviderData(name, value, 0):
+                self._provider_data[name] = value
+            case StreamResumed():
+                self._resumptions.append(event)
+
+    def finish(self) -> ChatGenerationChunk:
+        """The chunk that says that the answer is whole."""
+        message = AIMessageChunk(
+            content="",
+            additional_kwargs=self._provider_data,
+            usage_metadata=usage_metadata(self._usage) if self._usage else None,
+            chunk_position="last",
+        )
+        return self._generation_chunk(
+            message, _response_metadata(self._metadata, self._reason, self._model, self._resumptions)
+        )
+
+    def _generation_chunk(self, message: AIMessageChunk, info: dict[str, Any] | None = None) -> ChatGenerationChunk:
+        message.response_metadata["model_provider"] = self._provider
+        return ChatGenerationChunk(message=message, generation_info=info)
+
+
+def build_result(response: ModelResponse, provider: str, model: str = "") -> ChatResult:
+    """A whole reply as LangChain's result, with one generation for each choice. Arguments as for `ChunkBuilder`."""
+    usage = usage_metadata(response.usage) if response.usage else None
+    metadata = replace(response.metadata, model=response.metadata.model or model)
+    generations = [_generation(choice, metadata, provider, usage) for choice in response.choices]
+    llm_output = {"model_name": metadata.model, "token_usage": token_usage(response.usage)}
+    return ChatResult(generations=generations, llm_output={name: value for name, value in llm_output.items() if value})
+
+
+def _generation(
+    choice: Choice, metadata: ResponseMetadata, provider: str, usage: UsageMetadata | None
+) -> ChatGeneration:
+    calls, invalid = _calls(choice.tool_calls)
+    extra = {"reasoning_content": choice.reasoning, "refusal": choice.refusal, **choice.provider_data}
+    info = _response_metadata(metadata, choice.finish_reason, "")
+    if choice.logprobs:
+        info["logprobs"] = {"content": list(choice.logprobs)}
+    message = AIMessage(
+        content=choice.text,
+        additional_kwargs={name: value for name, value in extra.items() if value},
+        tool_calls=calls,
+        invalid_tool_calls=invalid,
+        usage_metadata=usage,
+        response_metadata={"model_provider": provider},
+    )
+    return ChatGeneration(message=message, generation_info=info)
+
+
+def _calls(calls: Iterable[CoreToolCall]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+    """The calls whose arguments can be read, and those that the model wrote wrongly."""
+    valid, invalid = [], []
+    for call in calls:
+        try:
+            valid.append(tool_call(name=call.name, args=call.parse_arguments(), id=call.id))
+        except ValueError as error:
+            invalid.append(invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=str(error)))
+    return valid, invalid
+
+
+def _response_metadata(
+    metadata: ResponseMetadata, reason: str | None, model: str, resumed: Iterable[StreamResumed] = ()
+) -> dict[str, Any]:
+    # The server's id is not the message's: LangGraph overwrites messages of equal ids, and some servers repeat theirs.
+    named = {
+        "finish_reason": reason,
+        "model_name": metadata.model or model,
+        "id": metadata.id,
+        "system_fingerprint": metadata.fingerprint,
+        "resumed": [asdict(separator) for separator in resumed],
+    }
+    return {name: value for name, value in named.items() if value}
+
+
+def usage_metadata(usage: Usage) -> UsageMetadata:
+    """LangChain's count of tokens, with the standard names of the details that the server gave."""
+    of_input = {"cache_read": usage.cached, "audio": usage.input_audio}
+    of_output = {"reasoning": usage.reasoning, "audio": usage.output_audio}
+    counted = UsageMetadata(input_tokens=usage.input, output_tokens=usage.output, total_tokens=usage.total)
+    if known := {name: count for name, count in of_input.items() if count is not None}:
+        counted["input_token_details"] = InputTokenDetails(**known)  # type: ignore[typeddict-item]
+    if known := {name: count for name, count in of_output.items() if count is not None}:
+        counted["output_token_details"] = OutputTokenDetails(**known)  # type: ignore[typeddict-item]
+    return counted
+
+
+def token_usage(usage: Usage | None) -> dict[str, int]:
+    """The count in OpenAI's names, as `llm_output` carries it."""
+    if usage is None:
+        return {}
+    return {"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.total}

@@ -1,0 +1,330 @@
+"""Events of the core → responses of LlamaIndex: one `ResponseBuilder` for each answer, and nobody else's."""
+
+import sys
+from dataclasses import asdict, replace
+from typing import Any, Generic, TypeVar
+
+from llama_index.core.base.llms.types import ChatResponse, CompletionResponse, LogProb
+
+from llamaindex_mdstream import _unvalidated
+from mdstream_core import (
+    Choice,
+    Event,
+    Finish,
+    Logprobs,
+    MDStreamError,
+    ModelResponse,
+    ProviderData,
+    ReasoningDelta,
+    RefusalDelta,
+    ResponseMetadata,
+    StreamResumed,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+
+R = TypeVar("R", ChatResponse, CompletionResponse)
+
+
+#: Arguments of up to this many characters are shown in full by every chunk; longer ones whenever they have grown by a
+#: sixteenth, because to write them out anew each time would cost the square of their length.
+_FULL_ARGUMENTS_LENGTH = 4096
+
+
+class _ToolCallState:
+    """A tool call that is coming in."""
+
+    __slots__ = ("_built", "_next", "_pieces", "_size", "arguments", "id", "name")
+
+    def __init__(self, delta: ToolCallDelta) -> None:
+        self.id = delta.id or ""
+        self.name = delta.name or ""
+        self.arguments = ""
+        self._pieces: list[str] = []
+        self._size = 0
+        self._next = 0
+        self._built: tuple[Any, dict[str, Any]] | None = None
+        self.add_arguments(delta.arguments)
+
+    def add_arguments(self, arguments: str) -> None:
+        self._pieces.append(arguments)
+        self._size += len(arguments)
+        if self._size >= self._next:
+            self.arguments = "".join(self._pieces)
+            self._pieces = [self.arguments]
+            self._next = 0 if self._size <= _FULL_ARGUMENTS_LENGTH else self._size + self._size // 16
+            self._built = None
+
+    def add_name(self, piece: str) -> None:
+        self.name += piece
+        self._built = None
+
+    def built(self) -> tuple[Any, dict[str, Any]]:
+        """The call so far as a block and as a dictionary: those of the chunk before where nothing has changed.
+
+        A chunk holds every call of the answer, so that writing each of them anew would cost the square of their number.
+        """
+        if self._built is None:
+            call = ToolCall(self.id, self.name, self.arguments)
+            self._built = _unvalidated.tool_call_block(call.id, call.name, call.arguments), _wire_call(call)
+        return self._built
+
+    def complete(self) -> ToolCall:
+        return ToolCall(self.id, self.name, "".join(self._pieces))
+
+
+class ResponseBuilder(Generic[R]):
+    """One answer while it comes in.
+
+    LlamaIndex knows one answer to a question: where several were asked for, the others are not shown.
+
+    Args:
+        model: Who was asked, for servers that do not say who answers.
+        parallel: Whether the model may call several tools at once; otherwise only its first call is let through.
+    """
+
+    def __init__(self, model: str | None = None, *, parallel: bool = True) -> None:
+        self._model = model
+        self._parallel = parallel
+        self._text = ""
+        self._reasoning = ""
+        self._refusal = ""
+        self._calls: list[_ToolCallState] = []
+        self._logprobs: list[dict[str, Any]] = []
+        self._finish: str | None = None
+        self._usage: Usage | None = None
+        self._metadata = ResponseMetadata(model)
+        self._provider_data: dict[str, Any] = {}
+        self._resumptions: list[StreamResumed] = []
+
+    def add_event(self, event: Event) -> R | None:
+        """The response that this event makes; `None` for what only the last response tells."""
+        match event:
+            case TextDelta(text, 0):
+                self._text += text
+                return self._build_chunk(text, {"content": text}, {})
+            case ReasoningDelta(text, 0):
+                self._reasoning += text
+                return self._build_chunk("", {"reasoning_content": text}, {"thinking_delta": text})
+            case ToolCallDelta(index=index, choice=0) if self._parallel or index == 0:
+                self._call(event)
+                return self._build_chunk("", {"tool_calls": [_wire_delta(event)]}, {})
+            case RefusalDelta(text, 0):
+                self._refusal += text
+                return self._build_chunk("", {"refusal": text}, {})
+            case Logprobs(content, 0):
+                self._logprobs += content
+            case _:
+                self._store(event)
+        return None
+
+    def _store(self, event: Event) -> None:
+        """What only the last response tells."""
+        match event:
+            case Finish(reason, 0):
+                self._finish = reason
+            case Usage():
+                self._usage = event
+            case ResponseMetadata():
+                self._metadata = self._with_model_name(event)
+            case ProviderData(name, value, 0):
+                self._provider_data[name] = value
+            case StreamResumed():
+                self._resumptions.append(event)
+
+    def final_response(self) -> R:
+        """The response that closes a stream: the whole answer, usage and finish reason, with an empty delta."""
+        calls, logprobs = tuple(call.complete() for call in self._calls), tuple(self._logprobs)
+        choice = Choice(self._text, self._reasoning, self._refusal, calls, logprobs, self._finish, self._provider_data)
+        return self.complete_response(
+            ModelResponse((choice,), self._usage, self._metadata, resumptions=tuple(self._resumptions)), delta=""
+        )
+
+    def complete_response(self, model_response: ModelResponse, *, delta: str | None = None) -> R:
+        """The response that says all of `model_response`."""
+        return self._build_response(
+            model_response, self._allowed_calls(model_response), delta, response_kwargs(model_response)
+        )
+
+    def partial_response(self, model_response: ModelResponse, error: MDStreamError) -> R:
+        """The response that says what there was before `error`."""
+        facts = {"type": type(error).__name__, "message": str(error), "code": error.code, "status": error.status}
+        more = {
+            **response_kwargs(model_response),
+            "finish_reason": "error",
+            "error": facts | {"request_id": error.request_id},
+        }
+        return self._build_response(model_response, self._allowed_calls(model_response), None, more)
+
+    def _build_chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> R:
+        raise NotImplementedError
+
+    def _build_response(
+        self, model_response: ModelResponse, calls: tuple[ToolCall, ...], delta: str | None, more: dict[str, Any]
+    ) -> R:
+        raise NotImplementedError
+
+    def _raw(self, wire: dict[str, Any]) -> dict[str, Any]:
+        """A chunk in flight, in the OpenAI shape."""
+        served = self._metadata
+        return {
+            "id": served.id,
+            "object": "chat.completion.chunk",
+            "model": served.model,
+            "choices": [{"index": 0, "delta": wire, "finish_reason": None}],
+        }
+
+    def _document(self, response: ModelResponse, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
+        return raw_response(replace(response, metadata=self._with_model_name(response.metadata)), calls)
+
+    def _with_model_name(self, served: ResponseMetadata) -> ResponseMetadata:
+        return served if served.model else replace(served, model=self._model)
+
+    def _call(self, delta: ToolCallDelta) -> None:
+        if delta.index < len(self._calls):
+            if delta.name:
+                self._calls[delta.index].add_name(delta.name)
+            self._calls[delta.index].add_arguments(delta.arguments)
+        else:
+            self._calls.append(_ToolCallState(delta))
+
+    def _allowed_calls(self, response: ModelResponse) -> tuple[ToolCall, ...]:
+        return response.tool_calls if self._parallel else response.tool_calls[:1]
+
+
+class ChatResponseBuilder(ResponseBuilder[ChatResponse]):
+    """An answer as `ChatResponse`."""
+
+    def _build_chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> ChatResponse:
+        if self._calls or self._reasoning or self._refusal:
+            calls = [call.built() for call in self._calls]
+            blocks = [*_blocks(self._text, self._reasoning), *(block for block, _ in calls)]
+            message = _unvalidated.chat_message(blocks, _message_kwargs([wire for _, wire in calls], self._refusal))
+        else:
+            message = _unvalidated.chat_message([_unvalidated.text_block(self._text)], {})
+        return _unvalidated.chat_response(message, self._raw(wire), delta, more)
+
+    def _build_response(
+        self, model_response: ModelResponse, calls: tuple[ToolCall, ...], delta: str | None, more: dict[str, Any]
+    ) -> ChatResponse:
+        blocks = _blocks(model_response.text, model_response.reasoning)
+        blocks += [_unvalidated.tool_call_block(call.id, call.name, _arguments(call)) for call in calls]
+        message = _unvalidated.chat_message(
+            blocks, _message_kwargs(list(map(_wire_call, calls)), model_response.refusal)
+        )
+        response = _unvalidated.chat_response(message, self._document(model_response, calls), delta, more)
+        if model_response.first.logprobs:
+            response.logprobs = _logprobs(model_response)
+        return response
+
+
+class CompletionResponseBuilder(ResponseBuilder[CompletionResponse]):
+    """An answer as `CompletionResponse`."""
+
+    def _build_chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> CompletionResponse:
+        return _unvalidated.completion_response(self._text, self._raw(wire), delta, more)
+
+    def _build_response(
+        self, model_response: ModelResponse, calls: tuple[ToolCall, ...], delta: str | None, more: dict[str, Any]
+    ) -> CompletionResponse:
+        response = _unvalidated.completion_response(
+            model_response.text, self._document(model_response, calls), delta, more
+        )
+        if model_response.first.logprobs:
+            response.logprobs = _logprobs(model_response)
+        return response
+
+
+def response_kwargs(response: ModelResponse) -> dict[str, Any]:
+    """`additional_kwargs` of a whole response: finish reason and usage, where LlamaIndex and OpenInference look."""
+    usage = _usage(response.usage) if response.usage else {}
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    resumed = {"resumed": [asdict(joint) for joint in response.resumptions]} if response.resumptions else {}
+    return {**response.first.provider_data, "finish_reason": response.finish_reason, **resumed} | {
+        name: usage[name] for name in names if usage
+    }
+
+
+def raw_response(response: ModelResponse, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
+    """A whole answer in the OpenAI shape, whatever shape it had on the wire."""
+    message: dict[str, Any] = {"role": "assistant", "content": response.text}
+    if response.reasoning:
+        message["reasoning_content"] = response.reasoning
+    message |= _message_kwargs(list(map(_wire_call, calls)), response.refusal)
+    served = response.metadata
+    document = {
+        "id": served.id,
+        "object": "chat.completion",
+        "model": served.model,
+        "choices": [{"index": 0, "message": message, "finish_reason": response.finish_reason}],
+    }
+    if served.fingerprint:
+        document["system_fingerprint"] = served.fingerprint
+    return document | ({"usage": _usage(response.usage)} if response.usage else {})
+
+
+def _blocks(text: str, reasoning: str) -> list[Any]:
+    """One text block always: `content` joins several with line ends, and must be the sum of the deltas."""
+    blocks: list[Any] = [_unvalidated.thinking_block(reasoning)] if reasoning else []
+    return [*blocks, _unvalidated.text_block(text)]
+
+
+def _message_kwargs(calls: list[dict[str, Any]], refusal: str) -> dict[str, Any]:
+    """`additional_kwargs` of a message: the calls once more, because chat engines and programs look only here."""
+    more: dict[str, Any] = {"tool_calls": calls} if calls else {}
+    return more | {"refusal": refusal} if refusal else more
+
+
+def _wire_call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _wire_delta(delta: ToolCallDelta) -> dict[str, Any]:
+    function = {"name": delta.name, "arguments": delta.arguments}
+    return {"index": delta.index, "id": delta.id, "type": "function", "function": function}
+
+
+def _arguments(call: ToolCall) -> dict[str, Any] | str:
+    """A dictionary, or the text as it came where it is none: then nobody takes it for arguments."""
+    try:
+        return call.parse_arguments()
+    except ValueError:
+        return call.arguments
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    """OpenAI's names, which TokenCountingHandler reads."""
+    of_prompt = {"cached_tokens": usage.cached, "audio_tokens": usage.input_audio}
+    of_completion = {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.output_audio}
+    return {
+        "prompt_tokens": usage.input,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.total,
+        "prompt_tokens_details": {name: count for name, count in of_prompt.items() if count is not None},
+        "completion_tokens_details": {name: count for name, count in of_completion.items() if count is not None},
+    }
+
+
+def _logprobs(response: ModelResponse) -> list[list[LogProb]]:
+    """For each token its candidates, or itself where the server names none."""
+    tokens = response.first.logprobs
+    return [[_logprob(entry) for entry in _candidates(token)] for token in tokens]
+
+
+def _candidates(token: dict[str, Any]) -> list[dict[str, Any]]:
+    others = token.get("top_logprobs")
+    found = [entry for entry in others if isinstance(entry, dict)] if isinstance(others, list) else []
+    return found or [token]
+
+
+def _logprob(entry: dict[str, Any]) -> LogProb:
+    """An entry as the server wrote it, without fields of another type than they should have."""
+    token, logprob, written = entry.get("token"), entry.get("logprob"), entry.get("bytes")
+    is_number = isinstance(logprob, int | float) and abs(logprob) <= sys.float_info.max
+    return LogProb(
+        token=token if isinstance(token, str) else "",
+        logprob=float(logprob or 0.0) if is_number else 0.0,
+        bytes=[byte for byte in written if type(byte) is int] if isinstance(written, list) else [],
+    )

@@ -1,0 +1,157 @@
+"""The servers on one event loop: connections are accepted, requests recorded, faults taken from the script."""
+
+import asyncio
+import ssl
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from email.utils import formatdate
+from itertools import count
+from time import time
+from typing import Protocol
+
+from mdstream_core.emulator._bounds import MAX_CONNECTIONS, MAX_RECORD_BYTES
+from mdstream_core.emulator._connection import Connection
+from mdstream_core.emulator._recorded_request import RecordedRequest
+from mdstream_core.emulator._response_plan import ResponsePlan, collect_chunks, merge_chunks
+from mdstream_core.emulator._upgrade import UpgradePlan
+from mdstream_core.emulator.faults import Fault, apply_fault
+
+Step = Fault | Sequence[Fault] | None
+"""What happens to one request: one fault, several one after the other, or none."""
+
+
+_MAX_RECORDS = 10_000  # records, and no more than `MAX_RECORD_BYTES` of them; a security limit
+
+
+class Service(Protocol):
+    """One of the clouds' services."""
+
+    def matches(self, path: str) -> bool:
+        """Whether this path is its own."""
+        ...
+
+    async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
+        """Its healthy answer."""
+        ...
+
+
+class Listener:
+    """Answers by asking the first service that owns the path; thread-safe to script and to look at."""
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        *,
+        delay: float = 0.0,
+        events_per_chunk: int = 1,
+        clock: Callable[[], float] = time,
+        idle: float = 120.0,
+    ) -> None:
+        self._idle = idle
+        self._services = services
+        self._clock = clock
+        self._delay = delay
+        self._events_per_chunk = events_per_chunk
+        self._lock = threading.Lock()
+        self._script: deque[Step] = deque()
+        self._default_step: Step = None
+        self._recorded: deque[RecordedRequest] = deque()
+        self._recorded_bytes = 0  # bytes
+        self._connection_count = 0
+        self._ids = count(1)
+        self._open: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+
+    # what tests do, from any thread
+
+    def script(self, steps: Iterable[Step]) -> None:
+        """Queue what happens to the coming requests."""
+        with self._lock:
+            self._script.extend(steps)
+
+    def always(self, step: Step) -> None:
+        """What happens to every request for which nothing is queued."""
+        with self._lock:
+            self._default_step = step
+
+    @property
+    def recorded_requests(self) -> list[RecordedRequest]:
+        """The requests so far."""
+        with self._lock:
+            return list(self._recorded)
+
+    @property
+    def connection_count(self) -> int:
+        """TCP connections accepted so far."""
+        with self._lock:
+            return self._connection_count
+
+    def reset(self) -> None:
+        """Drop records and script."""
+        with self._lock:
+            self._recorded.clear()
+            self._recorded_bytes = 0
+            self._script.clear()
+            self._default_step = None
+
+    # what the loop does
+
+    async def open(self, host: str, port: int, context: ssl.SSLContext | None = None) -> int:
+        """Listen; the port."""
+        loop = asyncio.get_running_loop()
+        make: Callable[[], Connection] = lambda: Connection(  # noqa: E731
+            self._handle_request, self._on_open, self._open.discard, self._idle
+        )
+        self._server = await loop.create_server(make, host, port, ssl=context)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening and drop every client."""
+        if self._server is not None:
+            self._server.close()
+        await asyncio.gather(*(connection.stop() for connection in list(self._open)))
+
+    def _on_open(self, connection: Connection) -> int:
+        if len(self._open) >= MAX_CONNECTIONS:
+            return 0
+        self._open.add(connection)
+        with self._lock:
+            self._connection_count += 1
+            return self._connection_count
+
+    def _record(self, http_request: RecordedRequest) -> None:
+        """Keep a record, and drop the oldest ones where there are too many."""
+        self._recorded.append(http_request)
+        self._recorded_bytes += http_request.size
+        while len(self._recorded) > 1 and (
+            len(self._recorded) > _MAX_RECORDS or self._recorded_bytes > MAX_RECORD_BYTES
+        ):
+            self._recorded_bytes -= self._recorded.popleft().size
+
+    async def _handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
+        with self._lock:
+            self._record(http_request)
+            step = self._script.popleft() if self._script else self._default_step
+        service = next(service for service in self._services if service.matches(http_request.path))
+        plan = self._add_common_headers(await service.handle_request(http_request), http_request)
+        faults = (step,) if isinstance(step, Fault) else step or ()
+        if isinstance(plan, UpgradePlan):
+            return plan.with_faults(faults)
+        if faults:
+            plan = await collect_chunks(plan)  # a fault counts events
+        for fault in faults:
+            plan = apply_fault(fault, plan)
+        return merge_chunks(self._add_common_headers(plan, http_request), self._events_per_chunk)
+
+    def _add_common_headers(self, plan: ResponsePlan, http_request: RecordedRequest) -> ResponsePlan:
+        """Add what every answer has: date, request id, and the pace of a stream."""
+        names = {name.lower() for name, _ in plan.headers}
+        if "opc-request-id" not in names:
+            asked = http_request.headers.get("opc-request-id", "")
+            id = f"{asked}/{next(self._ids):032X}" if asked else f"{next(self._ids):032X}"
+            plan = plan.with_headers(("opc-request-id", id))
+        if "date" not in names:
+            plan = plan.with_headers(("date", formatdate(self._clock(), usegmt=True)))
+        return replace(plan, delay=self._delay) if plan.framing == "chunked" else plan

@@ -1,0 +1,144 @@
+"""Embeddings and rankings, as vLLM, TEI and LMI answer them."""
+
+import base64
+import struct
+from typing import Any
+
+from mdstream_core.emulator._bounds import (
+    MAX_DOCUMENTS,
+    MAX_EMBEDDING_CHARACTERS,
+    MAX_EMBEDDING_FLOATS,
+    MAX_MESSAGES,
+)
+from mdstream_core.emulator._response_plan import ResponsePlan, json_plan
+from mdstream_core.emulator.model import embed, relevances, split_tokens
+from mdstream_core.emulator.model_server._errors import ModelServerError, ServerLimits, too_many_texts_error
+from mdstream_core.emulator.model_server._flavours import Json
+
+CREATED = 1_795_188_570
+
+#: TEI's default `--max-client-batch-size`.
+TEI_MAX_BATCH_SIZE = 32
+
+
+def _inputs(given: Any) -> list[str]:
+    """Texts, or token ids, one or many."""
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, list) or not given:
+        raise ModelServerError(400, "input: Input should be a valid string or list", param="input")
+    if all(isinstance(one, int) for one in given):
+        return [" ".join(map(str, given))]
+    if not all(isinstance(one, str | list) for one in given):
+        raise ModelServerError(400, "input: Input should be a valid string or list", param="input")
+    return [one if isinstance(one, str) else " ".join(map(str, one)) for one in given]
+
+
+def build_embeddings(request: Json, limits: ServerLimits) -> ResponsePlan:
+    """`/v1/embeddings`."""
+    size = limits.embedding_size
+    asked = request.get("dimensions") or size
+    if not 0 < asked <= size:  # `checked` has seen that it is a whole number
+        text = f'Model "{request.get("model")}" only supports {size} matryoshka dimensions, got {asked}.'
+        raise ModelServerError(400, text, param="dimensions")
+    texts = _inputs(request.get("input"))
+    _check_batch(texts, limits.max_batch_size)
+    check_cost(texts, asked)
+    vectors = [embed(text, asked) for text in texts]
+    packed = request.get("encoding_format") == "base64"
+    data = [
+        {"object": "embedding", "index": i, "embedding": _to_base64(v) if packed else v} for i, v in enumerate(vectors)
+    ]
+    count = sum(len(split_tokens(text)) for text in texts)
+    usage = {"prompt_tokens": count, "total_tokens": count, "completion_tokens": 0, "prompt_tokens_details": None}
+    model = request.get("model") or "odsc-llm"
+    return json_plan(
+        200, {"id": "embd-1", "object": "list", "created": CREATED, "model": model, "data": data, "usage": usage}
+    )
+
+
+def _check_batch(texts: list[Any], limit: int | None) -> None:
+    if limit is not None and len(texts) > limit:
+        raise too_many_texts_error(len(texts), limit)
+
+
+def check_cost(texts: list[str], size: int, most: int = MAX_MESSAGES) -> None:
+    """Refuse more texts, more text or more numbers than one response may have."""
+    if len(texts) > most:
+        text = f"Invalid 'input': array too long. Expected an array with maximum length {most}, but got an array with "
+        raise ModelServerError(400, f"{text}length {len(texts)} instead.", param="input")
+    characters = sum(map(len, texts))
+    if characters > MAX_EMBEDDING_CHARACTERS:
+        text = f"Invalid 'input': maximum request size is {MAX_EMBEDDING_CHARACTERS} characters, got {characters}."
+        raise ModelServerError(400, text, param="input")
+    if len(texts) * size > MAX_EMBEDDING_FLOATS:
+        text = f"Invalid 'input': {len(texts)} vectors of {size} are more than {MAX_EMBEDDING_FLOATS} numbers."
+        raise ModelServerError(400, text, param="input")
+
+
+def handle_tei(request: Json, limits: ServerLimits) -> ResponsePlan:
+    """TEI as it stands behind SageMaker's one door: `/rerank` where there is a query, else `/embed`."""
+    texts = request.get("texts") if "query" in request else request.get("inputs")
+    if not texts:
+        return json_plan(400, {"error": "`inputs` cannot be empty", "error_type": "empty"})
+    texts = [texts] if isinstance(texts, str) else texts
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        return json_plan(422, {"error": "`inputs` must be a text or a list of texts", "error_type": "validation"})
+    limit = limits.max_batch_size or TEI_MAX_BATCH_SIZE
+    if len(texts) > limit:
+        return json_plan(422, {"error": str(too_many_texts_error(len(texts), limit)), "error_type": "validation"})
+    return build_rerank(request, limits) if "query" in request else build_vectors(texts, limits.embedding_size)
+
+
+def build_vectors(texts: list[str], size: int) -> ResponsePlan:
+    """Vectors, and nothing around them."""
+    check_cost(texts, size)
+    return json_plan(200, [embed(text, size) for text in texts])
+
+
+def build_token_vectors(texts: list[str], size: int) -> list[list[list[list[float]]]]:
+    """A vector for each token of each text, as transformers' pipeline writes them: (texts, 1, tokens, size)."""
+    pieces = [split_tokens(text) for text in texts]
+    check_cost([token for text in pieces for token in text], size, MAX_EMBEDDING_FLOATS)
+    return [[[embed(token, size) for token in text]] for text in pieces]
+
+
+def _to_base64(vector: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def _rank(query: str, documents: list[str]) -> list[tuple[int, float]]:
+    check_cost([query, *documents], 0, MAX_DOCUMENTS + 1)
+    return sorted(enumerate(relevances(query, documents)), key=lambda pair: -pair[1])
+
+
+def build_rerank(request: Json, limits: ServerLimits) -> ResponsePlan:
+    """`/rerank`: Cohere's and Jina's form as vLLM has it, or TEI's where `texts` are given."""
+    _check_batch(request.get("texts") or request.get("documents") or [], limits.max_batch_size)
+    if "texts" in request:
+        pairs = _rank(str(request.get("query", "")), request["texts"] or [])
+        texts = bool(request.get("return_text"))
+        return json_plan(
+            200, [{"index": i, "score": s} | ({"text": request["texts"][i]} if texts else {}) for i, s in pairs]
+        )
+    documents = [one if isinstance(one, str) else str(one.get("text", one)) for one in request.get("documents") or ()]
+    pairs = _rank(str(request.get("query", "")), documents)[: request.get("top_n") or None]
+    results = [{"index": i, "document": {"text": documents[i]}, "relevance_score": score} for i, score in pairs]
+    count = sum(len(split_tokens(text)) for text in documents)
+    usage = {"prompt_tokens": count, "total_tokens": count}
+    model = request.get("model") or "odsc-llm"
+    return json_plan(200, {"id": "rerank-1", "model": model, "usage": usage, "results": results})
+
+
+def build_score(request: Json) -> ResponsePlan:
+    """`/score`: pairs of texts."""
+    left = _inputs(request.get("text_1") or request.get("queries"))
+    right = _inputs(request.get("text_2") or request.get("documents"))
+    check_cost([*left, *right], 0, 2 * MAX_DOCUMENTS)
+    if len(left) == 1:
+        scores = relevances(left[0], right)
+    else:
+        scores = [relevances(one, [other])[0] for one, other in zip(left, right, strict=False)]
+    data = [{"index": i, "object": "score", "score": value} for i, value in enumerate(scores)]
+    model = request.get("model") or "odsc-llm"
+    return json_plan(200, {"id": "score-1", "object": "list", "created": CREATED, "model": model, "data": data})

@@ -1,0 +1,264 @@
+"""OCI Generative AI: `/20231130/actions/…`, and OpenAI's paths under `/openai/v1` and `/20231130/actions/v1`.
+
+One compartment exists, `COMPARTMENT`, every on-demand model whose name begins as one of the families', and every
+dedicated endpoint; before an upstream, models of any name. Llama's streams end with `[DONE]`, the others with the end
+of the body, or as `ending` says: `eof`, `done`, `hang` (the connection stays open, as Cohere's was seen to do).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from mdstream_core import _json
+from mdstream_core.emulator import _sse
+from mdstream_core.emulator._bounds import run_heavy
+from mdstream_core.emulator._recorded_request import RecordedRequest
+from mdstream_core.emulator._response_plan import (
+    ChunkOrPause,
+    Pause,
+    ResponsePlan,
+    collect_chunks,
+    json_plan,
+    stream_plan,
+)
+from mdstream_core.emulator.model_server import ModelServer, ModelServerUnreachable
+from mdstream_core.emulator.services._oci_errors import error_response
+from mdstream_core.emulator.services.oci_genai import embeddings as vectors
+from mdstream_core.emulator.services.oci_genai import responses as said
+from mdstream_core.emulator.services.oci_genai.model_rules import RANGES, check_model_rules, check_ranges
+from mdstream_core.emulator.services.oci_genai.requests import (
+    PARSERS,
+    Json,
+    RequestRejected,
+    malformed_request,
+    parse_generate_text,
+)
+
+COMPARTMENT = "ocid1.compartment.oc1..emulated"
+
+_ACTIONS = "/20231130/actions/"
+_OPENAI = ("/openai/v1/", "/20231130/actions/v1/")
+_NOT_FOUND_MESSAGE = "Authorization failed or requested resource not found."
+_ENDINGS: dict[str, tuple[ChunkOrPause, ...]] = {"eof": (), "done": (_sse.DONE,), "hang": (Pause(),)}
+_DEFAULT_ENDINGS = {"meta.": "done"}
+_DEDICATED_PREFIX = "ocid1.generativeaiendpoint."
+_MODEL_PREFIXES = (*said.FAMILIES, "ocid1.generativeaimodel.", _DEDICATED_PREFIX)
+#: What a list where an object belongs, and the like, ends in.
+_MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
+
+
+class GenerativeAIService:
+    """The service in one region.
+
+    Args:
+        model_server: What answers.
+        admit: Judges the credentials: a problem in words, or `None`.
+        ending: How streams end: `eof`, `done`, `hang`; `""` is each family's own way.
+        any_model: Whether models of other names exist than those of the families.
+    """
+
+    def __init__(
+        self,
+        model_server: ModelServer,
+        admit: Callable[[RecordedRequest], str | None] = lambda http_request: None,
+        ending: str = "",
+        *,
+        any_model: bool = False,
+    ) -> None:
+        if ending and ending not in _ENDINGS:
+            raise ValueError(f"ending={ending!r} is unknown; there are: {', '.join(_ENDINGS)}")
+        self._model_server = model_server
+        self._authenticate = admit
+        self._ending = ending
+        self._any_model = any_model
+        self._actions = {
+            "chat": self._chat,
+            "generateText": self._text,
+            "embedText": self._embed,
+            "rerankText": self._rerank,
+        }
+
+    def matches(self, path: str) -> bool:
+        """Whether a path is the service's."""
+        return path.startswith(("/20231130/", "/openai/"))
+
+    async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
+        """Its answer."""
+        problem = self._authenticate(http_request)
+        if problem is not None:
+            return error_response(401, "NotAuthenticated", problem)
+        try:
+            return await self._answer(http_request)
+        except RequestRejected as refused:
+            return error_response(refused.status, refused.code, refused.message)
+        except ModelServerUnreachable as error:
+            return error_response(503, "ServiceUnavailable", str(error))
+        except (
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+            RecursionError,
+        ) as error:  # a list where an object belongs, and the like
+            return error_response(400, "CannotParseRequest", f"Unable to process the request: {error}")
+
+    async def _answer(self, http_request: RecordedRequest) -> ResponsePlan:
+        for base in _OPENAI:
+            if http_request.path.startswith(base):
+                return await self._openai(http_request, http_request.path.removeprefix(base))
+        action = self._actions.get(http_request.path.removeprefix(_ACTIONS))
+        if action is None:
+            raise RequestRejected(404, "NotAuthorizedOrNotFound", _NOT_FOUND_MESSAGE)
+        if http_request.method != "POST":
+            raise RequestRejected(405, "MethodNotAllowed", f"Method {http_request.method} is not allowed")
+        body = _read(http_request)
+        if not body.get("compartmentId"):
+            raise RequestRejected(400, "MissingParameter", "compartmentId may not be null")
+        if body["compartmentId"] != COMPARTMENT:
+            raise RequestRejected(404, "NotAuthorizedOrNotFound", _NOT_FOUND_MESSAGE)
+        return await action(body, self._check_model(_model(body.get("servingMode"))))
+
+    async def _openai(self, http_request: RecordedRequest, path: str) -> ResponsePlan:
+        """OpenAI's own requests; the compartment is in a header, unless an API key stands for one."""
+        headers = http_request.headers
+        compartment = headers.get("opc-compartment-id") or headers.get("compartmentid")
+        keyed = headers.get("authorization", "").lower().startswith("bearer ")
+        if compartment is None and not keyed:
+            raise RequestRejected(400, "MissingParameter", "opc-compartment-id header is missing")
+        if compartment not in {None, COMPARTMENT}:
+            raise RequestRejected(404, "NotAuthorizedOrNotFound", _NOT_FOUND_MESSAGE)
+        if http_request.method == "POST":
+            body = _read(http_request)
+            if "store" in body and path == "chat/completions":
+                raise malformed_request("store is not supported")
+            model = self._check_model(str(body.get("model") or ""))
+            if (metadata := await self._server_model_name(model)) != model:
+                return await self._model_server.handle_request(
+                    "POST", f"/v1/{path}", _json.dumps({**body, "model": metadata})
+                )
+        return await self._model_server.handle_request(http_request.method, f"/v1/{path}", http_request.body)
+
+    def _check_model(self, model: str) -> str:
+        if not (self._any_model or model.startswith(_MODEL_PREFIXES)):
+            raise _not_found(model)
+        return model
+
+    async def _server_model_name(self, model: str) -> str:
+        """What the model server calls a model; only names of the service's own need a translation."""
+        return await self._model_server.resolve_model(model) if model.startswith(_MODEL_PREFIXES) else model
+
+    async def _complete(self, path: str, question: Json, model: str) -> Json:
+        """The model's whole answer, in OpenAI's shape."""
+        body = _json.dumps({**question, "model": await self._server_model_name(model)})
+        plan = await collect_chunks(await self._model_server.handle_request("POST", path, body))
+        document = _document(b"".join(plan.body_chunks))
+        if plan.status >= 400:
+            error = document.get("error") or document
+            code = "NotAuthorizedOrNotFound" if plan.status == 404 else str(plan.status)
+            raise RequestRejected(
+                plan.status, code, str((error.get("message") if isinstance(error, dict) else None) or error)
+            )
+        if not document.get("choices"):
+            raise RequestRejected(500, "InternalServerError", "The model server's response has no choices")
+        return document
+
+    async def _chat(self, body: Json, model: str) -> ResponsePlan:
+        request = body.get("chatRequest")
+        api_format = request.get("apiFormat") if isinstance(request, dict) else None
+        if not isinstance(request, dict) or api_format not in PARSERS:
+            raise RequestRejected(400, "CannotParseRequest", f"apiFormat {api_format} is unknown: {', '.join(PARSERS)}")
+        check_model_rules(model, request)
+        check_ranges(request, RANGES[api_format])
+        document = await self._complete("/v1/chat/completions", PARSERS[api_format](request), model)
+        make = {
+            "GENERIC": said.build_generic_body,
+            "COHERE": said.build_cohere_body,
+            "COHEREV2": said.build_cohere_v2_body,
+        }[api_format]
+
+        def write() -> ResponsePlan:
+            whole = {"modelId": model, "modelVersion": said.VERSION, "chatResponse": make(model, document, request)}
+            if not request.get("isStream"):
+                return json_plan(200, whole)
+            return self._stream(_events(api_format, model, document, request), whole, model)
+
+        return await run_heavy(10 * _length(document), write)
+
+    async def _text(self, body: Json, model: str) -> ResponsePlan:
+        request = body.get("inferenceRequest") or {}
+        runtime = str(request.get("runtimeType"))
+        asked = parse_generate_text(request)
+        check_ranges(request, RANGES["COHERE" if request.get("runtimeType") == "COHERE" else "GENERIC"])
+        document = await self._complete("/v1/completions", asked, model)
+        inside = said.build_generate_text_body(document, runtime, request["prompt"])
+        whole = {"modelId": model, "modelVersion": said.VERSION, "inferenceResponse": inside}
+        if not request.get("isStream"):
+            return json_plan(200, whole)
+        return self._stream(said.build_generate_text_events(document, runtime), whole, model)
+
+    async def _embed(self, body: Json, model: str) -> ResponsePlan:
+        return await run_heavy(
+            len(str(body.get("inputs"))), lambda: json_plan(200, vectors.build_embeddings(body, model))
+        )
+
+    async def _rerank(self, body: Json, model: str) -> ResponsePlan:
+        return await run_heavy(
+            len(str(body.get("documents"))), lambda: json_plan(200, vectors.build_ranking(body, model))
+        )
+
+    def _stream(self, events: Iterable[Json], whole: Json, model: str) -> ResponsePlan:
+        ending = _ENDINGS[self._ending or _DEFAULT_ENDINGS.get(said.model_family(model), "eof")]
+        pieces = [*(_sse.event(event) for event in events), *ending]
+        return replace(stream_plan(pieces, "text/event-stream"), whole=_json.dumps(whole))
+
+
+def _events(api_format: str, model: str, document: Json, request: Json) -> Iterator[Json]:
+    counted = bool((request.get("streamOptions") or {}).get("isIncludeUsage"))
+    match api_format:
+        case "COHERE":
+            return said.build_cohere_events(model, document, request, counted=counted)
+        case "COHEREV2":
+            return said.build_cohere_v2_events(model, document, request, counted=counted)
+    return said.build_generic_events(model, document, counted=counted)
+
+
+def _read(http_request: RecordedRequest) -> Json:
+    try:
+        body: Any = http_request.json
+    except ValueError:
+        raise RequestRejected(400, "CannotParseRequest", "The request is incorrectly formatted") from None
+    if not isinstance(body, dict):
+        raise RequestRejected(400, "CannotParseRequest", "The request is incorrectly formatted")
+    return body
+
+
+def _document(data: bytes) -> Json:
+    """What the model server returned; text that is no JSON object counts as its message."""
+    try:
+        document: Any = _json.loads(data)
+    except ValueError:
+        document = None
+    return document if isinstance(document, dict) else {"message": data.decode("utf-8", "replace")}
+
+
+def _length(document: Json) -> int:
+    """About how many characters the choices have."""
+    return sum(len(str(choice)) for choice in document["choices"])
+
+
+def _not_found(model: str) -> RequestRejected:
+    return RequestRejected(404, "404", f"Entity with key {model} not found")
+
+
+def _model(mode: Any) -> str:
+    """Who is to answer."""
+    match mode:
+        case {"servingType": "ON_DEMAND", "modelId": str(model)}:
+            if model.startswith(_DEDICATED_PREFIX):
+                raise _not_found(model)
+            return model
+        case {"servingType": "DEDICATED", "endpointId": str(model)} if model.startswith(_DEDICATED_PREFIX):
+            return model
+    raise RequestRejected(
+        400, "InvalidParameter", "servingMode must be ON_DEMAND with a modelId or DEDICATED with an endpointId"
+    )

@@ -1,0 +1,193 @@
+"""The platforms as LlamaIndex sees them: how each is built from an emulator, and how a stream of it can end badly."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from _sagemaker import KEYS
+from _stream_endings import BEGINNING, ENDINGS, QUESTION, Ending
+from llama_index.core.llms import ChatMessage
+
+from llamaindex_mdstream import MDStreamLLM, ModelArts, OCIDataScience, OCIGenAI, SageMakerLLM
+from mdstream_core import errors
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.emulator.services.modelarts import HuaweiAccount
+
+#: Who is let in: everybody at Oracle's, only these elsewhere.
+ACCOUNTS: dict[str, Any] = {
+    "aws_keys": KEYS,
+    "huawei": HuaweiAccount(access_keys={"AK": "SK"}, app_codes=["CODE"], api_keys=["KEY"]),
+}
+AWS = {"aws_access_key_id": "AKEMULATED", "aws_secret_access_key": KEYS["AKEMULATED"], "region_name": "us-east-1"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """One platform.
+
+    Attributes:
+        build: A model there, with fields of its own.
+        endings: How its streams can end badly.
+        passing: A refusal that passes.
+        standing: A refusal that stays: there is no such model.
+    """
+
+    build: Callable[..., MDStreamLLM]
+    endings: dict[str, Ending]
+    passing: Fault
+    standing: Fault
+
+
+def _deployment(cloud: Emulator, **fields: Any) -> MDStreamLLM:
+    return OCIDataScience(endpoint=cloud.endpoint, **{"auth_type": "none", **fields})
+
+
+def _generative(model: str) -> Callable[..., MDStreamLLM]:
+    def build(cloud: Emulator, **fields: Any) -> MDStreamLLM:
+        at = cloud.oci_generative_ai
+        asked = {"model": model, "auth_type": "none", **fields}
+        return OCIGenAI(service_endpoint=at.endpoint, compartment_id=at.compartment_id, **asked)
+
+    return build
+
+
+def _sagemaker(cloud: Emulator, **fields: Any) -> MDStreamLLM:
+    pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
+    at = cloud.sagemaker
+    return SageMakerLLM(**{**AWS, "endpoint_name": at.endpoint_name, "endpoint_url": at.endpoint_url, **fields})
+
+
+def _modelarts(cloud: Emulator, **fields: Any) -> MDStreamLLM:
+    return ModelArts(endpoint=cloud.modelarts.endpoint, ak="AK", sk="SK", **{"model": "m", **fields})
+
+
+def _websocket(cloud: Emulator, **fields: Any) -> MDStreamLLM:
+    return ModelArts(endpoint=cloud.modelarts.websocket_endpoint, app_code="CODE", **{"model": "m", **fields})
+
+
+def _maas(cloud: Emulator, **fields: Any) -> MDStreamLLM:
+    return ModelArts(endpoint=cloud.modelarts.maas, api_key="KEY", **{"model": "m", **fields})
+
+
+#: What can happen to any stream of HTTP's.
+_ANYWHERE = {name: ending for name, ending in ENDINGS.items() if "trailer" not in name}
+
+#: What can happen to a stream inside frames: the emulator's cut within a chunk would be a cut within no frame.
+_FRAMED = {name: ending for name, ending in _ANYWHERE.items() if name != "cut in a chunk"}
+
+#: The finish event says all; whatever happens behind it happens to nobody. No event says the role alone.
+_FINISHED = {
+    name: replace(ending, text=f"{BEGINNING},") for name, ending in _ANYWHERE.items() if name != "cut after [DONE]"
+}
+
+
+def _frame(spelling: str, kind: type[errors.MDStreamError], code: str) -> Ending:
+    return Ending(Fault("exception_frame", spelling, after=3), kind, code=code)
+
+
+def _damaged(fault: Fault, kind: type[errors.MDStreamError], code: str) -> Ending:
+    return Ending(fault, kind, code=code)
+
+
+_EXCEPTIONS = {
+    "exception, too long": _frame("ModelInvocationTimeExceeded", errors.StreamTimeout, "ModelInvocationTimeExceeded"),
+    "exception, broken": _frame("StreamBroken", errors.StreamFailure, "StreamBroken"),
+    "exception, internal": _frame("InternalStreamFailure", errors.StreamFailure, "InternalStreamFailure"),
+    "error frame": _frame("error", errors.StreamFailure, "InternalError"),
+    "wrong checksum": _damaged(Fault("damaged_frame", after=3), errors.MalformedStream, "ChecksumMismatch"),
+    "wrong prelude": _damaged(Fault("damaged_frame", "prelude", after=3), errors.MalformedStream, "ChecksumMismatch"),
+    "half a frame": _damaged(Fault("partial_frame", after=3), errors.StreamInterrupted, "PartialMessage"),
+}
+
+
+def _closed(code: int, kind: type[errors.MDStreamError] = errors.StreamFailure) -> Ending:
+    return Ending(Fault("trailer", after=3, name="close", data=b"%d why" % code), kind, code=str(code))
+
+
+_CLOSED = {f"closed with {code}": _closed(code) for code in (1008, 1011, 1013)}
+
+_ORACLE: dict[str, Any] = {
+    "passing": Fault("refuse", "unavailable", retry_after="0"),
+    "standing": Fault("refuse", "not_found"),
+}
+_HUAWEI: dict[str, Any] = {
+    "passing": Fault("refuse", "modelarts_backend", retry_after="0"),
+    "standing": Fault("refuse", "maas_model"),
+}
+_AMAZON: dict[str, Any] = {
+    "passing": Fault("refuse_aws", "ServiceUnavailable", retry_after="0"),
+    "standing": Fault("refuse_aws", "not_found"),
+}
+
+PLACES: dict[str, Place] = {
+    "deployment": Place(_deployment, ENDINGS, **_ORACLE),
+    "generic": Place(_generative("meta.llama-3.3-70b-instruct"), _FINISHED, **_ORACLE),
+    "cohere": Place(_generative("cohere.command-r-plus"), _FINISHED, **_ORACLE),
+    "sagemaker": Place(_sagemaker, {**_FRAMED, **_EXCEPTIONS}, **_AMAZON),
+    "modelarts": Place(_modelarts, _ANYWHERE, **_HUAWEI),
+    "websocket": Place(_websocket, {**_FRAMED, **_CLOSED}, **_HUAWEI),
+    "maas": Place(_maas, _ANYWHERE, **_HUAWEI),
+}
+
+#: Every way to end, on every platform; MaaS is the road of ModelArts with another sign.
+BROKEN = {
+    f"{name}: {ending}": (place, place.endings[ending])
+    for name, place in PLACES.items()
+    for ending in place.endings
+    if name != "maas"
+}
+
+#: One of each kind.
+FEW = {
+    name: case
+    for name, case in BROKEN.items()
+    if name.endswith(
+        ("trailer json after [DONE]", "of vllm", ": cut", "no finish reason", "broken", "closed with 1011")
+    )
+}
+
+
+Read = Callable[[MDStreamLLM, list[Any]], None]
+
+
+def _stream_chat(llm: MDStreamLLM, got: list[Any]) -> None:
+    for response in llm.stream_chat([ChatMessage(QUESTION)]):
+        got.append(response)  # noqa: PERF402  # what comes before an error counts
+
+
+def _stream_complete(llm: MDStreamLLM, got: list[Any]) -> None:
+    for response in llm.stream_complete(QUESTION):
+        got.append(response)  # noqa: PERF402  # what comes before an error counts
+
+
+def _astream_chat(llm: MDStreamLLM, got: list[Any]) -> None:
+    async def read() -> None:
+        async for response in await llm.astream_chat([ChatMessage(QUESTION)]):
+            got.append(response)  # noqa: PERF401  # what comes before an error counts
+
+    asyncio.run(read())
+
+
+def _astream_complete(llm: MDStreamLLM, got: list[Any]) -> None:
+    async def read() -> None:
+        async for response in await llm.astream_complete(QUESTION):
+            got.append(response)  # noqa: PERF401  # what comes before an error counts
+
+    asyncio.run(read())
+
+
+STREAMS: dict[str, Read] = {
+    "stream_chat": _stream_chat,
+    "stream_complete": _stream_complete,
+    "astream_chat": _astream_chat,
+    "astream_complete": _astream_complete,
+}
+WHOLE: dict[str, Read] = {
+    "chat": lambda llm, got: got.append(llm.chat([ChatMessage(QUESTION)])),
+    "complete": lambda llm, got: got.append(llm.complete(QUESTION)),
+    "achat": lambda llm, got: got.append(asyncio.run(llm.achat([ChatMessage(QUESTION)]))),
+    "acomplete": lambda llm, got: got.append(asyncio.run(llm.acomplete(QUESTION))),
+}
+ALL = {**STREAMS, **WHOLE}

@@ -1,0 +1,122 @@
+"""The platforms in tests: how each is asked on the emulator, and how its streams can end badly. One table for all."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from _stream_endings import ENDINGS, Ending
+
+from mdstream_core import errors
+from mdstream_core.emulator import Emulator, Fault
+
+#: The access key that SageMaker lets in.
+AWS = {"AKIDEXAMPLE": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator(aws_keys=AWS) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+#: Endings that every service can have, whatever it speaks.
+USUAL = {
+    name: ENDINGS[name]
+    for name in (
+        "error event of vllm",
+        "error event of tgi",
+        "error event of named",
+        "cut",
+        "reset",
+        "[DONE] without a finish reason",
+        "broken JSON",
+    )
+} | {"no finish reason": Ending(Fault("no_finish", after=3), errors.StreamInterrupted)}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A platform as it is asked: with which fields, and how its streams can end badly."""
+
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    endings: Mapping[str, Ending] = field(default_factory=lambda: USUAL)
+
+    def fields(self, cloud: Emulator) -> dict[str, Any]:
+        """The constructor's arguments for this emulator."""
+        return {**_FIELDS[self.kind](cloud), **self.options}
+
+
+def _aws(cloud: Emulator) -> dict[str, Any]:
+    ((key, secret),) = AWS.items()
+    there = cloud.sagemaker
+    return {
+        "endpoint_name": there.endpoint_name,
+        "region_name": there.region_name,
+        "endpoint_url": there.endpoint_url,
+        "aws_access_key_id": key,
+        "aws_secret_access_key": secret,
+    }
+
+
+def _genai(cloud: Emulator) -> dict[str, Any]:
+    there = cloud.oci_generative_ai
+    return {"service_endpoint": there.endpoint, "compartment_id": there.compartment_id, "auth_type": "none"}
+
+
+_FIELDS = {
+    "oci-model-deployment": lambda cloud: {"endpoint": cloud.endpoint, "auth_type": "none"},
+    "oci-genai": _genai,
+    "sagemaker": _aws,
+    "modelarts": lambda cloud: {"endpoint": cloud.modelarts.endpoint, "model": "odsc-llm", "auth_type": "none"},
+    "modelarts-websocket": lambda cloud: {
+        "endpoint": cloud.modelarts.websocket_endpoint,
+        "model": "odsc-llm",
+        "auth_type": "none",
+    },
+    "modelarts-maas": lambda cloud: {"endpoint": cloud.modelarts.maas, "model": "odsc-llm", "auth_type": "none"},
+}
+
+_FRAMES = {
+    "ModelStreamError": Ending(Fault("exception_frame", after=3), errors.StreamFailure),
+    "a partial frame": Ending(Fault("partial_frame", after=3), errors.StreamInterrupted),
+    "a damaged frame": Ending(Fault("damaged_frame", after=3), errors.MalformedStream),
+}
+
+#: What LMI writes into its JSON lines; it has no events and no [DONE].
+_LINE = Fault("insert", after=3, data=b'{"error":{"message":"the model server failed","code":500}}\n')
+_LINES = {
+    **_FRAMES,
+    **{name: USUAL[name] for name in ("cut", "reset", "no finish reason")},
+    "an error line": Ending(_LINE, errors.StreamFailure),
+}
+
+_CLOSES = {"close code 1011": Ending(Fault("trailer", after=3), errors.StreamFailure, code="1011")}
+
+PLACES: dict[str, Place] = {
+    "OCI model deployment": Place("oci-model-deployment"),
+    "OCI GenAI GENERIC": Place("oci-genai", {"model": "xai.grok-4"}),
+    "OCI GenAI GENERIC Llama": Place("oci-genai", {"model": "meta.llama-3.3-70b-instruct"}),
+    "OCI GenAI COHERE": Place("oci-genai", {"model": "cohere.command-a-03-2025"}),
+    "OCI GenAI COHEREV2": Place("oci-genai", {"model": "cohere.command-a-03-2025", "api_format": "COHEREV2"}),
+    "OCI GenAI OpenAI": Place("oci-genai", {"model": "openai.gpt-oss-120b", "dialect": "openai-chat"}),
+    "SageMaker vLLM": Place("sagemaker", {}, USUAL | _FRAMES),
+    "SageMaker LMI": Place("sagemaker", {"endpoint_name": "lmi"}, _LINES),
+    "ModelArts": Place("modelarts"),
+    "ModelArts WebSocket": Place("modelarts-websocket", {}, USUAL | _CLOSES),
+    "MaaS": Place("modelarts-maas"),
+}
+
+#: Every place with every ending that it can have.
+MATRIX: dict[str, tuple[Place, Ending]] = {
+    f"{name}: {how}": (place, ending) for name, place in PLACES.items() for how, ending in place.endings.items()
+}

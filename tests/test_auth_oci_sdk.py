@@ -1,0 +1,273 @@
+"""Other people's signers, real ones of the `oci` SDK above all, behind our `Signer`."""
+
+import base64
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from mdstream_core.auth.oci import OCISigner, SDKSigner, WrappedSigner, resolve_signer, wrap_signer
+from mdstream_core.errors import AuthenticationError, ConnectionFailed, MissingExtra, ServerError
+from mdstream_core.http import Request
+
+oci = pytest.importorskip("oci", reason="Oracle's SDK judges the signatures; install mdstream-llm[judges]")
+from oci._vendor import requests  # noqa: E402
+from oci.auth import signers  # noqa: E402
+from oci.auth.signers.security_token_signer import X509FederationClientBasedSecurityTokenSigner  # noqa: E402
+
+KEY, OTHER = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+PEM = KEY.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+).decode()
+PARTS = ("ocid1.tenancy.oc1..aaaa", "ocid1.user.oc1..bbbb", ":".join(["0a"] * 16))
+DATE = {"date": "Mon, 21 Sep 2026 14:13:20 GMT"}
+ASKED = {
+    "POST": Request("POST", "https://host.example:8443/a%20b?c=d", {**DATE, "accept": "*/*"}, "größe".encode()),
+    "GET": Request("GET", "https://host.example/a", DATE),
+    "DELETE": Request("DELETE", "https://host.example/a", DATE),
+}
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("OCI_")]:
+        monkeypatch.delenv(name)
+
+
+def jwt(left: float) -> str:
+    part = lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()  # noqa: E731
+    now = int(time.time())
+    return f"{part({'alg': 'RS256'})}.{part({'exp': now + int(left), 'iat': now, 'res_tenant': 't'})}.c2ln"
+
+
+def api_key() -> Any:
+    return oci.signer.Signer(*PARTS, private_key_file_location=None, private_key_content=PEM)
+
+
+class Federation:
+    """What an X.509 federation client gives its signer; counts how often it is asked for a new token."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.session_key_supplier = SimpleNamespace(get_key_pair=lambda: {"private": KEY})
+        self.refresh_security_token()
+
+    def refresh_security_token(self) -> None:
+        self.asked += 1
+        self.security_token = SimpleNamespace(security_token=jwt(3600 if self.asked > 1 else 5))
+
+    def get_security_token(self) -> str:
+        return self.security_token.security_token
+
+
+@pytest.mark.parametrize("request_", ASKED.values(), ids=ASKED)
+@pytest.mark.parametrize("shape", ["object", "ads dict", "config aside", "callable", "do_request_sign only"])
+def test_an_api_key_signer_in_every_shape(shape: str, request_: Request) -> None:
+    """
+    The SDK's signer signs our request as our own signer does, in whatever it is handed over.
+    """
+    inner = api_key()
+    given = {
+        "object": inner,
+        "ads dict": {"config": {}, "signer": inner},
+        "config aside": {"config": {"region": "us-ashburn-1"}, "signer": inner, "client_kwargs": {}},
+        "callable": inner.__call__,
+        "do_request_sign only": SimpleNamespace(do_request_sign=inner.do_request_sign),
+    }[shape]
+
+    made = resolve_signer(given)
+
+    assert isinstance(made, WrappedSigner)
+    assert OCISigner("/".join(PARTS), KEY).sign(request_) == made.sign(request_)
+    assert (False, False) == (made.needs_refresh(), made.can_refresh())
+
+
+def test_a_security_token_signer_cannot_renew_itself() -> None:
+    """
+    A plain token is used until the service refuses it: there is nothing to call.
+    """
+    token = jwt(-10)
+    made = wrap_signer(signers.SecurityTokenSigner(token, KEY))
+
+    assert (False, False) == (made.needs_refresh(), made.can_refresh())
+    assert OCISigner(f"ST${token}", KEY).sign(ASKED["POST"]) == made.sign(ASKED["POST"])
+
+
+def test_a_principal_of_the_sdk_is_refreshed(tmp_path: Path) -> None:
+    """
+    A token near its end makes the signer stale; `refresh_security_token` of the real class reads the new one.
+    """
+    rpst, key = tmp_path / "rpst", tmp_path / "key.pem"
+    rpst.write_text(jwt(30))
+    key.write_text(PEM)
+    made = wrap_signer(signers.EphemeralResourcePrincipalSigner(str(rpst), str(key), region="iad"))
+    before = made.needs_refresh()
+    new = jwt(3600)
+    rpst.write_text(new)
+    made.refresh(made.generation)
+
+    assert (True, True, False, 1) == (before, made.can_refresh(), made.needs_refresh(), made.generation)
+    assert OCISigner(f"ST${new}", KEY).sign(ASKED["POST"]) == made.sign(ASKED["POST"])
+    assert "us-ashburn-1" == getattr(made, "region", None)
+    assert "<WrappedSigner EphemeralResourcePrincipalSigner>" == repr(made)
+
+
+def test_an_x509_signer_is_refreshed_before_it_signs() -> None:
+    """
+    Its own signing would fetch the token, maybe on the event loop; `stale` and `refresh` come first.
+    """
+    federation = Federation()
+    made = wrap_signer(X509FederationClientBasedSecurityTokenSigner(federation))
+    before = made.needs_refresh()
+    made.refresh(made.generation)
+    after = made.needs_refresh()
+    signed = made.sign(ASKED["GET"])
+
+    assert (True, False, 2) == (before, after, federation.asked)
+    assert OCISigner(f"ST${federation.get_security_token()}", KEY).sign(ASKED["GET"]) == signed
+
+
+def test_a_delegation_signer_adds_its_header() -> None:
+    """
+    The user's token travels in a header of its own, which is signed.
+    """
+    made = wrap_signer(
+        signers.EphemeralResourcePrincipalsDelegationTokenSigner(
+            session_token=jwt(3600), private_key=PEM, delegation_token="on-behalf"
+        )
+    )
+
+    headers = made.sign(ASKED["GET"]).headers
+
+    assert "on-behalf" == headers["opc-obo-token"]
+    assert 'headers="date (request-target) host opc-obo-token"' in headers["authorization"]
+
+
+def test_any_requests_auth_signs() -> None:
+    """
+    Header names in capitals, values as bytes, a changed URL: all end up in our request, once.
+    """
+
+    class Auth(requests.auth.AuthBase):
+        def __call__(self, prepared: Any) -> Any:
+            assert ("POST", "/a%20b?c=d", "größe".encode()) == (prepared.method, prepared.path_url, prepared.body)
+            prepared.headers["Authorization"] = b"Mine"
+            del prepared.headers["Accept"]
+            prepared.url += "&e=f"
+            return prepared
+
+    signed = wrap_signer(Auth()).sign(ASKED["POST"])
+
+    assert {**DATE, "content-length": "7", "authorization": "Mine"} == signed.headers
+    assert "https://host.example:8443/a%20b?c=d&e=f" == signed.url
+    assert "authorization" not in ASKED["POST"].headers
+
+
+FAILURES = {
+    "refused": (oci.exceptions.ServiceError(401, "NotAuthenticated", {}, "no"), AuthenticationError, False),
+    "down": (oci.exceptions.ServiceError(503, "ServiceUnavailable", {}, "later"), ServerError, True),
+    "unreached": (requests.exceptions.ConnectionError("no route"), ConnectionFailed, True),
+    "SDK's unreached": (oci.exceptions.RequestException("no route"), ConnectionFailed, True),
+    "configuration": (oci.exceptions.InvalidConfig({"user": "missing"}), AuthenticationError, False),
+    "no file": (FileNotFoundError(2, "No such file", "/var/run/token"), AuthenticationError, False),
+}
+
+
+@pytest.mark.parametrize(("raised", "expected", "retryable"), FAILURES.values(), ids=FAILURES)
+def test_the_sdks_failures_become_ours(raised: Exception, expected: type[Exception], retryable: bool) -> None:
+    """
+    One tree of errors, whoever fetches the token; what it was stays as the cause.
+    """
+
+    class Failing:
+        def __call__(self, prepared: Any) -> Any:
+            return prepared
+
+        def refresh_security_token(self) -> None:
+            raise raised
+
+    made = wrap_signer(Failing())
+
+    with pytest.raises(expected, match="<WrappedSigner Failing>") as caught:
+        made.refresh(made.generation)
+    assert (raised, retryable) == (caught.value.__cause__, getattr(caught.value, "retryable", None))
+
+
+def test_an_sdk_principal_is_fetched_at_the_first_refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Building a model asks nobody; the SDK is asked at the first use, where waiting is allowed.
+    """
+    monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_VERSION", "9.9")
+    made = resolve_signer(auth_type="resource_principal")
+
+    assert (True, True) == (made.needs_refresh(), made.can_refresh())
+    with pytest.raises(AuthenticationError, match=r"resource principal 9\.9.*Unsupported"):
+        made.refresh(made.generation)
+
+
+def test_a_signer_that_nobody_refreshed_fetches_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A caller that only signs is served too.
+    """
+    token = jwt(3600)
+    for name, value in {"VERSION": "2.2", "RPST": token, "PRIVATE_PEM": PEM}.items():
+        monkeypatch.setenv(f"OCI_RESOURCE_PRINCIPAL_{name}", value)
+    made = SDKSigner("principal", signers.get_resource_principals_signer)
+
+    assert OCISigner(f"ST${token}", KEY).sign(ASKED["GET"]) == made.sign(ASKED["GET"])
+    assert (1, False) == (made.generation, made.needs_refresh())
+
+
+def test_oke_outside_of_kubernetes_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The SDK's words are kept.
+    """
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    made = resolve_signer(auth_type="workload_identity")
+
+    with pytest.raises(AuthenticationError, match=r"OKE workload identity.*Kubernetes service host"):
+        made.refresh(made.generation)
+
+
+def test_delegation_by_profile_goes_to_the_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Cloud Shell's profile names its kind of authentication; the SDK reads it.
+    """
+    config = tmp_path / "config"
+    config.write_text("[DEFAULT]\nauthentication_type=made_up\ndelegation_token_file=/nowhere\n")
+    made = resolve_signer(auth_file_location=str(config))
+
+    assert "<SDKSigner delegation>" == repr(made)
+    with pytest.raises(AuthenticationError, match="made_up is not supported"):
+        made.refresh(made.generation)
+
+
+def test_without_the_sdk_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The message holds the command that installs it.
+    """
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(MissingExtra, match=r"pip install 'mdstream-llm\[oci\]'"):
+        resolve_signer(auth_type="instance_principal")
+
+
+def test_an_instance_principal_elsewhere_does_not_reach_its_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Off OCI there is no metadata service; the error may be retried and says who was not reached.
+    """
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("OCI_METADATA_BASE_URL", f"http://127.0.0.1:{unused.getsockname()[1]}/opc/v2")
+    once = oci.retry.NoneRetryStrategy()  # the SDK's own strategy asks for a minute and a half
+    made = SDKSigner("instance principal", lambda: signers.InstancePrincipalsSecurityTokenSigner(retry_strategy=once))
+
+    with pytest.raises(ConnectionFailed, match="instance principal"):
+        made.refresh(made.generation)

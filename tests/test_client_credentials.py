@@ -1,0 +1,186 @@
+"""Keys that age and are refused, and who signs."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio.to_thread
+import httpx
+import pytest
+from _client_requests import Ask, CountingSigner, asyn, both, call, refusal, require_second_key, sync
+from _raw_server import answer, serving
+
+from mdstream_core import AsyncClient, Client, Timeout
+from mdstream_core.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    StreamStalled,
+)
+from mdstream_core.events import ModelResponse
+
+
+@both
+def test_a_refused_key_is_fetched_again_once(ask: Ask) -> None:
+    """
+    The question is asked again with the new key, without a retry being allowed.
+    """
+    signer = CountingSigner()
+    with serving(require_second_key) as server:
+        assert "Hi" == ModelResponse.from_events(ask(server, signer)).text
+    assert (1, 2) == (signer.renewals, len(server.requests))
+
+
+@both
+def test_an_aged_key_is_fetched_before_it_is_refused(ask: Ask) -> None:
+    """
+    A stale key is not tried.
+    """
+    signer = CountingSigner(aged=True)
+    with serving(require_second_key) as server:
+        assert "Hi" == ModelResponse.from_events(ask(server, signer)).text
+    assert (1, 1) == (signer.renewals, len(server.requests))
+
+
+@both
+def test_a_key_that_cannot_be_fetched_is_an_error_of_the_call(ask: Ask) -> None:
+    """
+    The failure of a refresh is told to the hooks and carries the call's facts, like any other.
+    """
+
+    class Broken(CountingSigner):
+        def renew(self) -> None:
+            raise ConnectionFailed("the token service is away")
+
+    moments: list[Any] = []
+    with serving(require_second_key) as server, pytest.raises(ConnectionFailed, match="token service") as caught:
+        ask(server, Broken(), hooks=(moments.append,))
+    assert caught.value.request_id
+    assert caught.value is moments[-1].error
+
+
+def test_fifty_tasks_and_one_refused_key_fetch_it_once() -> None:
+    """
+    Nobody waits for ever, and nobody fetches twice.
+    """
+    signer = CountingSigner()
+
+    async def main() -> list[str]:
+        client = AsyncClient(signer, trust_env=False)
+        replies = await asyncio.gather(*(client.complete(call(server)) for _ in range(50)))
+        await client.aclose()
+        return [reply.text for reply in replies]
+
+    with serving(require_second_key) as server:
+        assert ["Hi"] * 50 == asyncio.run(asyncio.wait_for(main(), 20))
+    assert 1 == signer.renewals
+
+
+def test_fifty_threads_and_one_refused_key_fetch_it_once() -> None:
+    """
+    The same for threads.
+    """
+    signer = CountingSigner()
+    client = Client(signer, trust_env=False)
+    with serving(require_second_key) as server, ThreadPoolExecutor(50) as threads:
+        texts = list(threads.map(lambda _: client.complete(call(server)).text, range(50)))
+        client.close()
+
+    assert ["Hi"] * 50 == texts
+    assert 1 == signer.renewals
+
+
+@both
+def test_a_wrong_key_is_refused_once_more_and_no_more(ask: Ask) -> None:
+    """
+    A new key that is refused too is the end.
+    """
+    with (
+        serving(answer(refusal(b"401 No", b'{"code":"NotAuthenticated","message":"no"}'))) as server,
+        pytest.raises(AuthenticationError),
+    ):
+        ask(server, CountingSigner())
+    assert 2 == len(server.requests)
+
+
+class Header(httpx.Auth):
+    """An `httpx.Auth` of a user's own."""
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+        request.headers["authorization"] = "key 2"
+        yield request
+
+
+@both
+def test_an_auth_of_httpx_is_accepted(ask: Ask) -> None:
+    """
+    It signs while the request is sent.
+    """
+    with serving(require_second_key) as server:
+        assert "Hi" == ModelResponse.from_events(ask(server, Header())).text
+
+
+class Slow(CountingSigner):
+    """Fetches its key for as long as the test wants."""
+
+    def __init__(self) -> None:
+        super().__init__(aged=True)
+        self.asked, self.given = threading.Event(), threading.Event()
+
+    def fetch_credential(self) -> None:
+        self.asked.set()
+        assert self.given.wait(20)
+        super().fetch_credential()
+
+
+def test_waiting_for_a_key_takes_no_thread_from_the_application() -> None:
+    """
+    A hundred tasks wait for one key, and anyio's own threads are as free as before.
+    """
+    signer = Slow()
+
+    async def main() -> int:
+        client = AsyncClient(signer, trust_env=False)
+        asking = [asyncio.ensure_future(client.complete(call(server))) for _ in range(100)]
+        await asyncio.to_thread(signer.asked.wait, 10)
+        await asyncio.sleep(0)
+        borrowed = anyio.to_thread.current_default_thread_limiter().borrowed_tokens
+        signer.given.set()
+        await asyncio.gather(*asking)
+        await client.aclose()
+        return int(borrowed)
+
+    with serving(require_second_key) as server:
+        assert 0 == asyncio.run(asyncio.wait_for(main(), 30))
+    assert 1 == signer.renewals
+
+
+def test_the_whole_time_includes_the_key() -> None:
+    """
+    A task does not wait for a key beyond its time.
+    """
+    signer = Slow()
+    try:
+        with (
+            serving(require_second_key) as server,
+            pytest.raises(StreamStalled, match=r"within 0.2 s \(timeout.total\)"),
+        ):
+            asyn(server, signer, timeout=Timeout(total=0.2))
+        assert 0 == server.connections
+    finally:
+        signer.given.set()
+
+
+def test_a_key_that_came_too_late_is_there_for_the_next_question() -> None:
+    """
+    A thread does not wait for a refresh beyond its time, and does not ask afterwards; the refresh goes on.
+    """
+    signer = Slow()
+    with serving(require_second_key) as server:
+        with pytest.raises(StreamStalled, match=r"timeout.total"):
+            sync(server, signer, timeout=Timeout(total=0.02))
+        assert (0, 0) == (signer.renewals, server.connections)
+        signer.given.set()
+        assert "Hi" == ModelResponse.from_events(sync(server, signer)).text
+    assert 1 == signer.renewals

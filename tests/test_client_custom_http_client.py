@@ -1,0 +1,169 @@
+"""A user's own HTTP client, of either library."""
+
+import warnings
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+from _client_requests import HEAD, HI, WHOLE, Ask, CountingSigner, both, call, refusal, require_second_key, sync
+from _raw_server import answer, serving
+
+from mdstream_core import AsyncClient, Client
+from mdstream_core.errors import (
+    ConnectionFailed,
+    InvalidRequest,
+    StreamInterrupted,
+)
+from mdstream_core.events import Event, ModelResponse
+from mdstream_core.transport import async_http_client, http_client
+
+CLIENTS = {
+    "httpx": (lambda: httpx.Client(trust_env=False), lambda: httpx.AsyncClient(trust_env=False), False),
+    "httpx2": (lambda: httpx2.Client(trust_env=False), lambda: httpx2.AsyncClient(trust_env=False), False),
+    "ours over httpx": (lambda: http_client(trust_env=False), lambda: async_http_client(trust_env=False), True),
+    "ours over httpx2": (
+        lambda: http_client(trust_env=False, library="httpx2"),
+        lambda: async_http_client(trust_env=False, library="httpx2"),
+        True,
+    ),
+}
+
+
+@both
+@pytest.mark.parametrize(("plain", "tasks", "sees"), CLIENTS.values(), ids=CLIENTS)
+def test_a_client_of_the_users_own(ask: Ask, plain: Any, tasks: Any, sees: bool) -> None:
+    """
+    One of either library works, also with a credential; without our transport one warning says what it cannot see.
+    """
+    with serving(require_second_key) as server, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert (
+            "Hi" == ModelResponse.from_events(ask(server, CountingSigner(), plain() if ask is sync else tasks())).text
+        )
+
+    told = [str(warning.message) for warning in caught if warning.category is RuntimeWarning]
+    assert [] == told if sees else ["cannot see HTTP trailers" in told[0]] == [True]
+
+
+@both
+@pytest.mark.parametrize(("plain", "tasks", "sees"), CLIENTS.values(), ids=CLIENTS)
+def test_errors_of_either_library_become_ours(ask: Ask, plain: Any, tasks: Any, sees: bool) -> None:
+    """
+    Nothing of httpx or httpx2 gets past the wall.
+    """
+    with serving(answer(HEAD, HI, close=True)) as server, pytest.raises(StreamInterrupted):
+        ask(server, None, plain() if ask is sync else tasks())
+    with pytest.raises(ConnectionFailed):
+        ask(server, None, plain() if ask is sync else tasks())
+
+
+def test_the_warning_comes_once_for_each_client() -> None:
+    """
+    Not with every call, and it points at the line that asked.
+    """
+    with (
+        serving(answer(WHOLE)) as server,
+        httpx.Client(trust_env=False) as http,
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always")
+        client = Client(http=http)
+        for _ in range(3):
+            assert list(client.stream(call(server)))
+
+    told = [warning for warning in caught if warning.category is RuntimeWarning]
+    assert [__file__] == [warning.filename for warning in told]
+
+
+def test_a_warning_that_is_an_error_hides_no_other() -> None:
+    """
+    With -W error the events come first, and what went wrong is raised, not the warning.
+    """
+    with warnings.catch_warnings(), httpx.Client(trust_env=False) as http:
+        warnings.simplefilter("error", RuntimeWarning)
+        with serving(answer(HEAD, HI, close=True)) as server, pytest.raises(StreamInterrupted):
+            list(Client(http=http).stream(call(server)))
+        with serving(answer(WHOLE)) as server:
+            events: list[Event] = []
+            client = Client(http=http)
+            with pytest.raises(RuntimeWarning):
+                for event in client.stream(call(server)):
+                    events.append(event)  # noqa: PERF402
+            assert "Hi" == ModelResponse.from_events(events).text
+            assert "Hi" == client.complete(call(server)).text
+
+
+@both
+def test_a_body_that_an_event_hook_has_read_is_read(ask: Ask) -> None:
+    """
+    A user's hook that logs whole answers does not take them away.
+    """
+
+    async def aread(response: httpx.Response) -> None:
+        await response.aread()
+
+    hooks: Any = {"response": [httpx.Response.read if ask is sync else aread]}
+    http = (
+        http_client(trust_env=False, event_hooks=hooks)
+        if ask is sync
+        else async_http_client(trust_env=False, event_hooks=hooks)
+    )
+    with serving(answer(WHOLE)) as server:
+        assert "Hi" == ModelResponse.from_events(ask(server, None, http)).text
+
+
+@both
+def test_a_hook_that_raises_for_status_is_a_refusal(ask: Ask) -> None:
+    """
+    A user's hook that calls `raise_for_status` hides the body, but not the class: 401 still renews the key.
+    """
+
+    async def araise(response: httpx.Response) -> None:
+        response.raise_for_status()
+
+    hooks: Any = {"response": [httpx.Response.raise_for_status if ask is sync else araise]}
+
+    def http() -> Any:
+        build = http_client if ask is sync else async_http_client
+        return build(trust_env=False, event_hooks=hooks)
+
+    with serving(answer(refusal(b"400 No"))) as server, pytest.raises(InvalidRequest, match=r"400: No, raised by"):
+        ask(server, None, http())
+    with serving(require_second_key) as server:
+        assert "Hi" == ModelResponse.from_events(ask(server, CountingSigner(), http())).text
+
+
+def test_a_client_that_was_given_stays_open() -> None:
+    """
+    It is its owner's to close.
+    """
+    with serving(answer(WHOLE)) as server, http_client(trust_env=False) as http:
+        client = Client(http=http)
+        client.complete(call(server))
+        client.close()
+        assert not http.is_closed
+        assert "Hi" == client.complete(call(server)).text
+
+
+def test_a_closed_client_opens_again() -> None:
+    """
+    Closing lets the connections go and nothing else.
+    """
+    with serving(answer(WHOLE)) as server:
+        client = Client(trust_env=False)
+        for _ in range(2):
+            assert "Hi" == client.complete(call(server)).text
+            client.close()
+    assert 2 == server.connections
+
+
+def test_the_other_kind_of_client_is_refused_by_name() -> None:
+    """
+    Each says at once which argument it belongs to.
+    """
+    for library in (httpx, httpx2):
+        with pytest.raises(ValueError, match="as http_async_client"):
+            Client(None, library.AsyncClient())
+        with library.Client() as http, pytest.raises(ValueError, match="as http_client"):
+            AsyncClient(None, http)

@@ -1,0 +1,169 @@
+"""Embeddings and rankings: every shape that servers answer, and every service that gives them."""
+
+import base64
+import json
+import struct
+from math import isclose
+from typing import Any
+
+import pytest
+from _platforms import AWS, cloud, emulator
+
+from mdstream_core import (
+    ModelArts,
+    ModelResponse,
+    OCIGenerativeAI,
+    OCIModelDeployment,
+    Retry,
+    SageMaker,
+    Service,
+    dialect,
+)
+from mdstream_core.auth import aws
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.errors import InvalidRequest, MalformedStream, MDStreamError, StreamFailure, StreamInterrupted
+
+__all__ = ["cloud", "emulator"]  # fixtures
+
+PACKED = base64.b64encode(struct.pack("<2f", 0.5, -0.25)).decode()
+
+VECTORS: dict[str, Any] = {
+    "OpenAI, numbers": {"data": [{"index": 0, "embedding": [0.5, -0.25]}, {"index": 1, "embedding": [1, 0]}]},
+    "OpenAI, base64": {"data": [{"index": 0, "embedding": PACKED}, {"index": 1, "embedding": [1, 0]}]},
+    "OpenAI, out of order": {"data": [{"index": 1, "embedding": [1, 0]}, {"index": 0, "embedding": PACKED}]},
+    "TEI": [[0.5, -0.25], [1, 0]],
+    "OCI": {"id": "e", "embeddings": [[0.5, -0.25], [1, 0]], "modelId": "cohere.embed-v4.0"},
+    "OCI by type": {"embeddingsByType": {"float": [[0.5, -0.25], [1, 0]]}},
+}
+
+RANKINGS: dict[str, Any] = {
+    "vLLM": {"results": [{"index": 0, "relevance_score": 0.1}, {"index": 1, "relevance_score": 0.9}]},
+    "TEI": [{"index": 0, "score": 0.1}, {"index": 1, "score": 0.9}],
+    "OCI": {"documentRanks": [{"index": 1, "relevanceScore": 0.9}, {"index": 0, "relevanceScore": 0.1}]},
+}
+
+
+def read(name: str, document: Any) -> ModelResponse:
+    """What a document says in a dialect."""
+    decoder = dialect(name).create_decoder()
+    events = decoder.feed(json.dumps(document).encode())
+    return ModelResponse.from_events([*events, *decoder.finish()])
+
+
+@pytest.mark.parametrize("document", VECTORS.values(), ids=VECTORS)
+def test_vectors(document: Any) -> None:
+    """Each shape gives the same vectors, in the order of the texts."""
+    assert [[0.5, -0.25], [1, 0]] == [one.vector for one in read("openai-embeddings", document).embeddings]
+
+
+@pytest.mark.parametrize("document", RANKINGS.values(), ids=RANKINGS)
+def test_rankings(document: Any) -> None:
+    """Each shape gives the same ranking, the best first."""
+    assert [(1, 0.9), (0, 0.1)] == [(one.index, one.score) for one in read("rerank", document).ranking]
+
+
+BAD: dict[str, tuple[Any, type[MDStreamError]]] = {
+    "an error": ({"error": {"message": "boom", "code": 500}}, StreamFailure),
+    "a hole": ({"data": [{"index": 0, "embedding": [1]}, {"index": 2, "embedding": [1]}]}, MalformedStream),
+    "twice": ({"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}]}, MalformedStream),
+    "words": ([["a"]], MalformedStream),
+    "another shape": ({"data": 7}, MalformedStream),
+    "a chat": ({"choices": [{"message": {"content": "Hello."}}]}, MalformedStream),
+    "broken base64": ({"data": [{"index": 0, "embedding": "?"}]}, MalformedStream),
+}
+
+
+@pytest.mark.parametrize(("document", "error"), BAD.values(), ids=BAD)
+def test_what_is_no_vector_is_an_error(document: Any, error: type[MDStreamError]) -> None:
+    """Nothing is guessed, and no text goes without its vector."""
+    with pytest.raises(error):
+        read("openai-embeddings", document)
+
+
+def test_an_empty_answer_is_an_error() -> None:
+    """No document is no success."""
+    with pytest.raises(StreamInterrupted):
+        dialect("openai-embeddings").create_decoder().finish()
+
+
+def test_questions() -> None:
+    """Each dialect has its own names."""
+    asked = {"input": ["a"], "model": "m", "dimensions": 8, "input_type": "query"}
+
+    assert {"encoding_format": "base64", "input": ["a"], "model": "m", "dimensions": 8} == dialect(
+        "openai-embeddings"
+    ).build_payload(asked, stream=False)
+    assert {"inputs": ["a"], "dimensions": 8} == dialect("tei-embeddings").build_payload(asked, stream=False)
+    oci = {"inputs": ["a"], "inputType": "SEARCH_QUERY", "outputDimensions": 8, "model": "m"}
+    assert oci == dialect("oci-embed-text").build_payload(asked, stream=False)
+    ranked = {"query": "q", "documents": ["a"], "top_n": 1, "model": "m"}
+    assert {"input": "q", "documents": ["a"], "topN": 1, "model": "m"} == dialect("oci-rerank-text").build_payload(
+        ranked, stream=False
+    )
+    assert {"query": "q", "texts": ["a"]} == dialect("tei-rerank").build_payload(ranked, stream=False)
+    with pytest.raises(InvalidRequest, match="97 texts; embedText takes 96"):
+        dialect("oci-embed-text").build_payload({"input": ["a"] * 97}, stream=False)
+
+
+def sagemaker(cloud: Emulator, endpoint: str) -> Service:
+    """A SageMaker endpoint with verified signatures."""
+    ((key, secret),) = AWS.items()
+    there = cloud.sagemaker
+    signer = aws.AWSSigner.from_keys(key, secret, region_name=there.region_name)
+    return Service(SageMaker(endpoint, there.region_name, there.endpoint_url), auth=signer, retry=Retry(0))
+
+
+def genai(cloud: Emulator, model: str) -> Service:
+    """OCI Generative AI."""
+    there = cloud.oci_generative_ai
+    return Service(OCIGenerativeAI(there.compartment_id, model, service_endpoint=there.endpoint), retry=Retry(0))
+
+
+EMBEDDING: dict[str, tuple[Any, str]] = {
+    "OCI model deployment": (lambda cloud: Service(OCIModelDeployment(cloud.endpoint)), "openai-embeddings"),
+    "OCI GenAI": (lambda cloud: genai(cloud, "cohere.embed-english-v3.0"), "oci-embed-text"),
+    "SageMaker TEI": (lambda cloud: sagemaker(cloud, "tei"), "tei-embeddings"),
+    "SageMaker vLLM": (lambda cloud: sagemaker(cloud, "emulated"), "openai-embeddings"),
+    "ModelArts": (lambda cloud: Service(ModelArts(cloud.modelarts.endpoint)), "openai-embeddings"),
+}
+
+
+@pytest.mark.parametrize(("service", "name"), EMBEDDING.values(), ids=EMBEDDING)
+async def test_every_platform_embeds(cloud: Emulator, service: Any, name: str) -> None:
+    """One vector for each text, in order, of unit length; equal texts have equal vectors; sync and async."""
+    there, asked = service(cloud), {"input": ["a river", "a mountain", "a river"]}
+    reply = there.client.complete(there.call(dialect(name), asked, stream=False))
+    again = await there.async_client.complete(there.call(dialect(name), asked, stream=False))
+
+    first, second, third = (one.vector for one in reply.embeddings)
+    assert first == third != second
+    assert isclose(1.0, sum(x * x for x in first), rel_tol=1e-3)
+    assert reply.embeddings == again.embeddings
+
+
+RANKING: dict[str, tuple[Any, str]] = {
+    "OCI model deployment": (lambda cloud: Service(OCIModelDeployment(cloud.endpoint)), "rerank"),
+    "OCI GenAI": (lambda cloud: genai(cloud, "cohere.rerank.3-5"), "oci-rerank-text"),
+    "ModelArts": (lambda cloud: Service(ModelArts(cloud.modelarts.endpoint)), "rerank"),
+    "MaaS": (lambda cloud: Service(ModelArts(cloud.modelarts.maas)), "rerank"),
+}
+
+
+@pytest.mark.parametrize(("service", "name"), RANKING.values(), ids=RANKING)
+def test_platforms_rank(cloud: Emulator, service: Any, name: str) -> None:
+    """The document that speaks of the query comes first."""
+    there = service(cloud)
+    asked = {"query": "the longest river", "documents": ["a high mountain", "the Nile is the longest river"]}
+    reply = there.client.complete(there.call(dialect(name), asked, stream=False))
+
+    assert [1, 0] == [one.index for one in reply.ranking]
+    assert reply.ranking[0].score > reply.ranking[1].score
+
+
+def test_a_refused_embedding_is_an_error(cloud: Emulator) -> None:
+    """A refusal is one here too."""
+    cloud.script(Fault("refuse", "lb_bandwidth"))
+    there = Service(OCIModelDeployment(cloud.endpoint), retry=Retry(0))
+
+    with pytest.raises(MDStreamError, match="bandwidth"):
+        there.client.complete(there.call(dialect("openai-embeddings"), {"input": ["a"]}, stream=False))

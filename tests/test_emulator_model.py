@@ -1,0 +1,274 @@
+"""The rule-based brain: what it says, which tools it calls, which schemas it fills."""
+
+import json
+from typing import Any
+
+import pytest
+
+from mdstream_core.emulator.model import ModelOutput, apply_limits, respond, split_tokens
+
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TWO = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}, "required": ["a", "b"]}
+
+
+def tool(name: str, description: str = "", parameters: Any = None) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters or {}}}
+
+
+WEATHER = tool("get_weather", "Get the current weather in a city.", CITY)
+ADD = tool("add", "Add two integers.", TWO)
+MULTIPLY = tool("multiply", "Multiply two integers.", TWO)
+STOP = tool("turn_off_lights", "Switch the lights off.")
+
+
+def ask(text: str, *tools: dict[str, Any], **more: Any) -> ModelOutput:
+    return respond({"messages": [{"role": "user", "content": text}], "tools": list(tools), **more})
+
+
+def calls(answer: ModelOutput) -> list[tuple[str, Any]]:
+    return [(call.name, json.loads("".join(call.arguments))) for call in answer.tool_calls]
+
+
+def filled(text: str, properties: dict[str, Any], **schema: Any) -> Any:
+    whole = {"type": "object", "properties": properties, "required": list(properties), **schema}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": whole}}
+    return json.loads("".join(ask(text, response_format=form).text))
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("Hello", "Hello! How can I help you today?"),
+        ("Name three rivers.", "The Nile, the Amazon and the Danube."),
+        ("List 2 planets", "Mercury and Venus."),
+        ("What is the capital of France?", "The capital of France is Paris."),
+        ("Count from 3 to 6", "3 4 5 6"),
+        ("Count to 4", "1 2 3 4"),
+        ("What is 3 + 4?", "3 + 4 is 7."),
+        ("Say: naïve 你好 🙂", "naïve 你好 🙂"),
+        ("Xyzzy", "You said: Xyzzy"),
+        ("", "I am listening."),
+    ],
+)
+def test_it_answers_in_words(question: str, said: str) -> None:
+    assert "".join(ask(question).text) == said
+
+
+def test_the_same_question_has_the_same_answer() -> None:
+    assert ask("What is the weather in Paris?", WEATHER) == ask("What is the weather in Paris?", WEATHER)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "two  spaces", "naïve 你好 🙂‍↔️\n\n\ttabs", "supercalifragilistic", "\u2028\x85\ud83d"]
+)
+def test_tokens_give_the_text_again(text: str) -> None:
+    assert "".join(split_tokens(text)) == text
+
+
+def test_it_remembers_what_it_was_told() -> None:
+    told = [{"role": "user", "content": "My name is Ada."}, {"role": "assistant", "content": "Hi"}]
+    answer = respond({"messages": [*told, {"role": "user", "content": "What is my name?"}]})
+
+    assert "".join(answer.text) == "Your name is Ada."
+
+
+@pytest.mark.parametrize(
+    ("question", "called"),
+    [
+        ("What is the weather in San Francisco, CA?", [("get_weather", {"city": "San Francisco, CA"})]),
+        ("Weather in 東京 please", [("get_weather", {"city": "東京"})]),
+        (
+            "What is the weather in Paris and London?",
+            [("get_weather", {"city": "Paris"}), ("get_weather", {"city": "London"})],
+        ),
+        ("What is 3 + 4?", [("add", {"a": 3, "b": 4})]),
+        ("What is 12 times 7", [("multiply", {"a": 12, "b": 7})]),
+        (
+            "What's the weather in Oslo, and what is 3 * 4?",
+            [("get_weather", {"city": "Oslo"}), ("multiply", {"a": 3, "b": 4})],
+        ),
+        ("Please call multiply(6, b=7)", [("multiply", {"a": 6, "b": 7})]),
+        ("Turn off the lights", [("turn_off_lights", {})]),
+        ("Hello there", []),
+        ("Name three rivers.", []),
+    ],
+)
+def test_it_chooses_tools(question: str, called: list[Any]) -> None:
+    assert calls(ask(question, WEATHER, ADD, MULTIPLY, STOP)) == called
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        ("none", []),
+        ("required", ["get_weather"]),
+        ("any", ["get_weather"]),
+        ({"type": "function", "function": {"name": "add"}}, ["add"]),
+        ({"type": "any"}, ["get_weather"]),
+    ],
+)
+def test_it_does_what_tool_choice_demands(choice: Any, names: list[str]) -> None:
+    question = "What is the weather in Paris?"
+
+    assert [name for name, _ in calls(ask(question, WEATHER, ADD, tool_choice=choice))] == names
+
+
+def test_a_forced_tool_has_all_its_arguments() -> None:
+    assert set(calls(ask("Hello!", ADD, tool_choice="required"))[0][1]) == {"a", "b"}
+
+
+def test_one_call_at_a_time_until_all_is_known() -> None:
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "What is the weather in Paris and London?"}]
+    seen = []
+    while calls_now := respond({"messages": messages, "tools": [WEATHER], "parallel_tool_calls": False}).tool_calls:
+        (call,) = calls_now
+        arguments = "".join(call.arguments)
+        seen.append(json.loads(arguments)["city"])
+        function = {"name": call.name, "arguments": arguments}
+        messages.append(
+            {"role": "assistant", "tool_calls": [{"id": call.id, "type": "function", "function": function}]}
+        )
+        messages.append({"role": "tool", "tool_call_id": call.id, "content": f"sunny in {seen[-1]}"})
+    answer = respond({"messages": messages, "tools": [WEATHER]})
+
+    assert seen == ["Paris", "London"]
+    assert "".join(answer.text) == "The tool says: sunny in Paris; sunny in London"
+
+
+def test_a_schema_is_filled_from_the_sentence() -> None:
+    properties = {
+        "name": {"type": "string"},
+        "age": {"type": "integer"},
+        "city": {"type": "string"},
+        "email": {"type": "string", "format": "email"},
+        "birthday": {"type": "string", "format": "date"},
+        "unit": {"enum": ["celsius", "fahrenheit"]},
+        "nickname": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    }
+    text = (
+        "Alice Smith is 30 years old, lives in Paris, was born on 1996-02-29, writes to a@b.org and likes fahrenheit."
+    )
+
+    assert filled(text, properties) == {
+        "name": "Alice Smith",
+        "age": 30,
+        "city": "Paris",
+        "email": "a@b.org",
+        "birthday": "1996-02-29",
+        "unit": "fahrenheit",
+        "nickname": None,
+    }
+
+
+def test_a_schema_is_filled_although_the_sentence_says_nothing() -> None:
+    properties = {
+        "title": {"type": "string"},
+        "count": {"type": "integer", "minimum": 10, "maximum": 12},
+        "ratio": {"type": "number", "exclusiveMaximum": 0.2},
+        "done": {"type": "boolean"},
+        "tags": {"type": "array", "items": {"type": "string"}, "minItems": 2},
+        "owner": {"$ref": "#/$defs/Owner"},
+        "kind": {"const": "note"},
+        "when": {"type": "string", "format": "date-time"},
+    }
+    owner = {"type": "object", "properties": {"id": {"type": "integer", "default": 1}}, "required": ["id"]}
+    value = filled("Go", properties, **{"$defs": {"Owner": owner}})
+
+    assert 10 <= value["count"] <= 12
+    assert value["ratio"] < 0.2
+    assert len(value["tags"]) == 2
+    assert value["owner"] == {"id": 1}
+    assert value["kind"] == "note"
+    assert value["when"].endswith("Z")
+
+
+def test_a_schema_that_contains_itself_comes_to_an_end() -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}, "required": ["next"]}
+
+    assert "next" in filled("Go", {"node": {"$ref": "#/$defs/Node"}}, **{"$defs": {"Node": node}})["node"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"response_format": {"type": "json_object"}},
+        {"guided_json": CITY},
+        {"guided_json": json.dumps(CITY)},
+        {"structured_outputs": {"json": CITY}},
+    ],
+)
+def test_every_way_to_ask_for_json(more: dict[str, Any]) -> None:
+    answer = ask("Give me JSON with the key 'city': Rome", **more)
+
+    assert set(json.loads("".join(answer.text))) == {"city"}
+
+
+def test_a_schema_inside_the_prompt_is_followed() -> None:
+    text = f"Where does Ada live in London? The output should be a JSON instance that conforms to this schema: {json.dumps(CITY)}"
+
+    assert json.loads("".join(ask(text).text)) == {"city": "London"}
+
+
+def test_a_choice_is_one_of_those_that_are_allowed() -> None:
+    choices = {"choice": ["positive", "negative"]}
+
+    assert "".join(ask("I feel rather negative", structured_outputs=choices).text) == "negative"
+
+
+def test_it_answers_out_of_a_given_text() -> None:
+    text = (
+        "Context information is below.\n---------------------\nThe Danube is long. Bees make honey.\n---------------------\n"
+        "Given the context information and not prior knowledge, answer the query.\nQuery: Who makes honey?\nAnswer: "
+    )
+
+    assert "".join(ask(text).text) == "Bees make honey."
+
+
+@pytest.mark.parametrize(
+    ("more", "thinks"),
+    [
+        ({"reasoning_effort": "high"}, True),
+        ({"reasoning_effort": "none"}, False),
+        ({"chat_template_kwargs": {"enable_thinking": True}}, True),
+        ({"model": "think", "chat_template_kwargs": {"enable_thinking": False}}, False),
+        ({"model": "qwen3-thinking"}, True),
+        ({}, False),
+    ],
+)
+def test_it_thinks_when_asked(more: dict[str, Any], thinks: bool) -> None:
+    assert bool(ask("Hello", **more).reasoning) is thinks
+
+
+@pytest.mark.parametrize("kind", ["image_url", "input_audio", "file"])
+def test_it_acknowledges_what_it_is_shown(kind: str) -> None:
+    content = [{"type": "text", "text": "Look"}, {"type": kind, kind: {}}]
+    said = "".join(respond({"messages": [{"role": "user", "content": content}]}).text)
+
+    assert said.startswith("I see a")
+    assert said.endswith("Look")
+
+
+@pytest.mark.parametrize(
+    ("stop", "text"), [("you", "Hello! How can I help "), (["today", "help"], "Hello! How can I ")]
+)
+def test_stop_sequences_are_not_part_of_the_text(stop: Any, text: str) -> None:
+    answer = apply_limits(ask("Hello"), {"stop": stop})
+
+    assert ("".join(answer.text), answer.finish) == (text, "stop")
+    assert answer.stop_reason in stop
+
+
+@pytest.mark.parametrize("room", range(1, 12))
+def test_a_call_is_cut_where_the_room_ends(room: int) -> None:
+    whole = ask("What is 3 + 4?", ADD)
+    cut = apply_limits(whole, {"max_tokens": room})
+
+    assert cut.token_count <= room
+    assert cut.finish == "length"
+    assert [call.name for call in cut.tool_calls] == ["add"][: room // 4]
+
+
+def test_enough_room_changes_nothing() -> None:
+    whole = ask("Hello")
+
+    assert apply_limits(whole, {"max_completion_tokens": whole.token_count}) == whole

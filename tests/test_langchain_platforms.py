@@ -1,0 +1,253 @@
+"""LangChain on every platform: whole answers, tools, usage, and every way in which a stream breaks."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _langchain_platforms import chat_at, cloud, each_place, emulator
+from _platforms import AWS, MATRIX, PLACES, Place
+from _stream_endings import ANSWER, QUESTION, Ending
+from langchain.agents import create_agent
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.exceptions import ModelError
+from langchain_core.messages import HumanMessage
+from langchain_core.tools import tool
+from pydantic import BaseModel, Field, ValidationError
+
+from langchain_mdstream import (
+    ChatModelArts,
+    ChatOCIGenAI,
+    ChatSagemakerEndpoint,
+    ModelArtsLLM,
+    OCIGenAI,
+    OCIModelDeploymentLLM,
+    SagemakerEndpoint,
+)
+from mdstream_core import MDStreamError
+from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.errors import ServiceError, StreamInterrupted
+
+__all__ = ["cloud", "emulator"]  # fixtures
+
+
+class Seen(BaseCallbackHandler):
+    """What callbacks are told."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+        self.ends = 0
+
+    def on_llm_error(self, error: BaseException, **_: Any) -> None:
+        """Collect."""
+        self.errors.append(error)
+
+    def on_llm_end(self, *_: Any, **__: Any) -> None:
+        """Count."""
+        self.ends += 1
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Tell the weather in a city."""
+    return f"It is sunny in {city}."
+
+
+@each_place
+async def test_whole_answers(cloud: Emulator, place: Place) -> None:
+    """Streamed and not, sync and async, the same words, with usage, finish reason and the model's name."""
+    chat = chat_at(place, cloud)
+    first, *rest = chat.stream(QUESTION)
+    streamed = first + rest
+    whole = chat.invoke(QUESTION)
+    again = "".join([chunk.text async for chunk in chat.astream(QUESTION)])
+
+    assert ANSWER == streamed.text == whole.text == again == (await chat.ainvoke(QUESTION)).text
+    assert whole.usage_metadata["output_tokens"] > 0
+    assert whole.usage_metadata["output_tokens"] == streamed.usage_metadata["output_tokens"]
+    assert "stop" == streamed.response_metadata["finish_reason"] == whole.response_metadata["finish_reason"]
+    assert streamed.response_metadata["model_name"]
+
+
+@each_place
+async def test_agents_call_tools(cloud: Emulator, place: Place) -> None:
+    """A LangGraph agent loops through a tool, streaming, sync and async."""
+    question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
+    agent = create_agent(chat_at(place, cloud, streaming=True), [get_weather])
+
+    for state in (agent.invoke(question), await agent.ainvoke(question)):
+        assert ["human", "ai", "tool", "ai"] == [message.type for message in state["messages"]]
+        assert "sunny in Paris" in state["messages"][-1].text
+
+
+@each_place
+def test_structured_output(cloud: Emulator, place: Place) -> None:
+    """Answers in the shape of a schema, by the service's own means."""
+
+    class River(BaseModel):
+        """A river."""
+
+        name: str = Field(description="its name")
+
+    assert isinstance(chat_at(place, cloud).with_structured_output(River).invoke("Name a river."), River)
+
+
+@pytest.mark.parametrize(("place", "ending"), MATRIX.values(), ids=MATRIX)
+async def test_no_broken_stream_succeeds(cloud: Emulator, place: Place, ending: Ending) -> None:
+    """Every ending raises under LangChain's name, with what was delivered as the partial, and tells the callbacks."""
+    cloud.always(ending.fault)
+    chat, seen, sync, asynchronous = chat_at(place, cloud), Seen(), [], []
+
+    with pytest.raises(MDStreamError) as caught:
+        for chunk in chat.stream(QUESTION, {"callbacks": [seen]}):
+            sync.append(chunk.text)  # noqa: PERF401  # what came before the error counts
+    with pytest.raises(MDStreamError) as again:
+        async for chunk in chat.astream(QUESTION, {"callbacks": [seen]}):
+            asynchronous.append(chunk.text)  # noqa: PERF401
+
+    for error, chunks in ((caught.value, sync), (again.value, asynchronous)):
+        assert isinstance(error, ending.error)
+        assert isinstance(error, ModelError)
+        assert ending.code in (None, error.code)
+        assert error.partial.text == "".join(chunks)
+        assert error.partial.text
+        assert ANSWER.startswith(error.partial.text)
+    assert ([caught.value, again.value], 0) == (seen.errors, seen.ends)
+    assert 2 == len(cloud.requests)
+
+
+LLM: dict[str, Any] = {
+    "OCI model deployment": (OCIModelDeploymentLLM, PLACES["OCI model deployment"]),
+    "OCI GenAI generateText, Cohere": (OCIGenAI, Place("oci-genai", {"model": "cohere.command"})),
+    "OCI GenAI generateText, Llama": (OCIGenAI, Place("oci-genai", {"model": "meta.llama-2-70b-chat"})),
+    "SageMaker vLLM": (SagemakerEndpoint, PLACES["SageMaker vLLM"]),
+    "SageMaker TGI": (SagemakerEndpoint, Place("sagemaker", {"endpoint_name": "tgi"})),
+    "ModelArts": (ModelArtsLLM, PLACES["ModelArts"]),
+    "ModelArts WebSocket": (ModelArtsLLM, PLACES["ModelArts WebSocket"]),
+}
+
+
+@pytest.mark.parametrize(("model", "place"), LLM.values(), ids=LLM)
+async def test_completions(cloud: Emulator, model: Any, place: Place) -> None:
+    """Completion models stream, sync and async, and a broken stream raises with its partial."""
+    llm = model(**place.fields(cloud), max_retries=0)
+    whole = llm.invoke(QUESTION)
+
+    assert whole
+    assert whole == "".join(llm.stream(QUESTION)) == "".join([text async for text in llm.astream(QUESTION)])
+    cloud.always(Fault("cut", after=3))
+    with pytest.raises(StreamInterrupted) as caught:
+        list(llm.stream(QUESTION))
+    assert whole.startswith(caught.value.partial.text)
+
+
+BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "no compartment": (ChatOCIGenAI, {"model": "xai.grok-4", "region": "us-chicago-1"}, "compartment_id is missing"),
+    "a wrong compartment": (
+        ChatOCIGenAI,
+        {"model": "xai.grok-4", "region": "us-chicago-1", "compartment_id": "mine"},
+        "compartment_id='mine' is no OCID",
+    ),
+    "a wrong region": (
+        ChatOCIGenAI,
+        {"model": "xai.grok-4", "region": "nowhere", "compartment_id": "ocid1.compartment.oc1..a"},
+        "region='nowhere'",
+    ),
+    "an unknown format": (
+        ChatOCIGenAI,
+        {
+            "model": "xai.grok-4",
+            "region": "us-chicago-1",
+            "compartment_id": "ocid1.compartment.oc1..a",
+            "api_format": "LATIN",
+        },
+        "api_format='LATIN' is unknown; there are: GENERIC",
+    ),
+    "no model": (
+        ChatOCIGenAI,
+        {"region": "us-chicago-1", "compartment_id": "ocid1.compartment.oc1..a"},
+        "model is missing",
+    ),
+    "no endpoint's name": (ChatSagemakerEndpoint, {"region_name": "us-east-1"}, "endpoint_name is missing"),
+    "a wrong endpoint's name": (
+        ChatSagemakerEndpoint,
+        {"endpoint_name": "my endpoint", "region_name": "us-east-1"},
+        "endpoint_name='my endpoint' is no endpoint's name",
+    ),
+    "long attributes": (
+        ChatSagemakerEndpoint,
+        {"endpoint_name": "e", "region_name": "us-east-1", "custom_attributes": "x" * 1025},
+        "custom_attributes",
+    ),
+    "no address": (ChatModelArts, {}, "endpoint is missing"),
+    "a wrong address": (ChatModelArts, {"endpoint": "here"}, "endpoint='here'"),
+    "an unknown dialect": (
+        ChatModelArts,
+        {"endpoint": "https://h/v1", "dialect": "latin"},
+        "dialect='latin' is unknown",
+    ),
+}
+
+
+@pytest.mark.parametrize(("model", "options", "words"), BAD.values(), ids=BAD)
+def test_wrong_options_are_named(model: Any, options: dict[str, Any], words: str) -> None:
+    """What is wrong is told where it is written, by its field."""
+    with pytest.raises(ValidationError, match=words):
+        model(**options)
+
+
+def test_missing_credentials_say_where_was_looked(
+    cloud: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An error names the places that were searched for a credential."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "HUAWEICLOUD_SDK_AK", "MODELARTS_API_KEY", "MAAS_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    sagemaker = {name: value for name, value in PLACES["SageMaker vLLM"].fields(cloud).items() if "key" not in name}
+
+    with pytest.raises(ValueError, match=r"AWS_ACCESS_KEY_ID.*~/\.aws/credentials"):
+        ChatSagemakerEndpoint(**sagemaker, max_retries=0).invoke("hi")
+    with pytest.raises(ValueError, match=r"HUAWEICLOUD_SDK_AK.*MODELARTS_API_KEY"):
+        ChatModelArts(endpoint=cloud.modelarts.endpoint).invoke("hi")
+    with pytest.raises(ValueError, match=r"OCI_RESOURCE_PRINCIPAL_VERSION.*config"):
+        ChatOCIGenAI(model="xai.grok-4", **_without(PLACES["OCI GenAI GENERIC"].fields(cloud))).invoke("hi")
+
+
+def _without(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in {"auth_type", "model"}}
+
+
+@each_place
+def test_pickles_before_and_after_use(cloud: Emulator, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pickled model, used or not, holds no credential, and asks as the original does once it has found one."""
+    chat = chat_at(place, cloud, default_headers={"x-secret": "sesame"})
+    ((key, secret),) = AWS.items()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    fresh = pickle.dumps(chat)
+    chat.invoke("hi")
+    used = pickle.dumps(chat)
+
+    assert [] == [written for written in (fresh, used) if b"sesame" in written or secret.encode() in written]
+    assert ANSWER == pickle.loads(fresh).invoke(QUESTION).text == pickle.loads(used).invoke(QUESTION).text
+
+
+def test_wrong_keys_are_refused(cloud: Emulator) -> None:
+    """SageMaker's emulator verifies signatures; the refusal is an authentication error that says what to do."""
+    fields = {**PLACES["SageMaker vLLM"].fields(cloud), "aws_secret_access_key": "wrong"}
+
+    with pytest.raises(ServiceError) as caught:
+        ChatSagemakerEndpoint(**fields, max_retries=0).invoke("hi")
+
+    assert 403 == caught.value.status
+    assert isinstance(caught.value, ValueError)
+
+
+def test_a_dialect_that_does_not_fit_says_which_would(cloud: Emulator) -> None:
+    """OpenAI's reading of TGI's own answer names TGI."""
+    place = Place("sagemaker", {"endpoint_name": "tgi", "dialect": "openai-chat"})
+    cloud.always(Fault("body", data=b'data:{"token":{"id":1,"text":"Hi","special":false},"generated_text":null}\n\n'))
+
+    with pytest.raises(MDStreamError, match="dialect='tgi' would fit"):
+        list(chat_at(place, cloud).stream("hi"))

@@ -1,0 +1,294 @@
+"""The walls of the house (docs/architecture.md §3 and §12), held by reading the source."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median, quantiles
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("mdstream_core", "langchain_mdstream", "llamaindex_mdstream", "llama_index", "pytest_mdstream")
+FILES = {path.relative_to(ROOT): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+
+#: The table of §3: what each room of the core may import, of ours and of others.
+ROOMS: dict[str, tuple[str, str]] = {
+    "_json": ("", "orjson pydantic_core"),
+    "_version": ("", ""),
+    "_terminal": ("", ""),
+    "_indices": ("", ""),
+    "_hints": ("errors", ""),
+    "_addresses": ("", ""),
+    "_fork": ("", ""),
+    "_progress": ("errors", "tqdm"),
+    "_images": ("", ""),
+    "_event_fields": ("_json", ""),
+    "events": ("_event_fields _json", ""),
+    "_redaction": ("", "pydantic_core"),
+    "_header_validation": ("_redaction", ""),
+    "http": ("_redaction _header_validation", ""),
+    "_error_bodies": ("_json", ""),
+    "errors": ("_error_bodies _json", ""),
+    "wire": ("errors", ""),
+    "dialects": ("_fork _hints _indices _json events errors", ""),
+    "platforms": ("_addresses _json _version http errors wire", ""),
+    "auth": ("_addresses _fork http errors transport", "cryptography oci botocore"),
+    "retry": ("_fork errors", ""),
+    "hooks": ("_fork errors events http", ""),
+    "otel": ("_fork _json _version errors events http hooks", "opentelemetry"),
+    "resume": ("errors events", ""),
+    "attempt": ("_hints _json errors events http resume hooks", ""),
+    "call": ("_json attempt errors events http resume retry hooks", ""),
+    "transport": ("_fork http errors wire", "anyio httpx httpcore httptools"),
+    "client": ("_fork attempt auth call events errors http transport", "anyio httpx"),
+    "batching": ("_fork _indices call client errors events", "anyio"),
+    "service": ("batching call client dialects errors events http platforms retry hooks", ""),
+    "emulator": ("_json errors wire", "h11 cryptography httpx websockets"),
+    "display": ("_terminal errors events", "rich IPython"),
+    "cli": (
+        "_terminal _version auth dialects display emulator errors events http platforms retry service hooks transport",
+        "",
+    ),
+    "testing": ("", ""),
+    "__init__": (
+        "_images _json _progress _version call client dialects errors events http platforms retry service",
+        "",
+    ),
+}
+
+#: What the framework packages may take from the core beside its public names.
+DOORS = {
+    f"mdstream_core.{door}"
+    for door in ("_fork", "auth", "auth.aws", "auth.huawei", "auth.oci", "errors", "http", "hooks")
+}
+
+#: And what the suites that others run may take, which ask the emulator.
+JUDGES = {"mdstream_core.emulator", "mdstream_core.emulator.model"}
+
+#: Where somebody may wait.
+WAITING = {"transport", "client", "batching", "emulator", "auth", "cli"}
+
+FRAMEWORK_PACKAGES = {"langchain_mdstream", "llamaindex_mdstream"}
+FRAMEWORKS = {"langchain_core", "langchain", "langgraph", "llama_index", "llama_index_instrumentation"}
+
+
+def room(name: Path) -> str:
+    return name.parts[1].removesuffix(".py")
+
+
+def top(tree: ast.AST) -> Iterator[ast.AST]:
+    """The tree without what only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        yield node
+        yield from top(node)
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Dotted names of what is imported when the code runs."""
+    for node in top(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+CORE = [name for name in FILES if name.parts[0] == "mdstream_core"]
+
+
+@pytest.mark.parametrize("name", CORE, ids=str)
+def test_a_room_looks_only_into_those_it_may(name: Path) -> None:
+    """
+    The table of §3, for each file of the core.
+    """
+    assert room(name) in ROOMS, "a new room: put it into the table here and in docs/architecture.md"
+    ours, others = (set(names.split()) for names in ROOMS[room(name)])
+    seen = {parts[1] for dotted in imports(TREES[name]) if (parts := dotted.split("."))[0] == "mdstream_core"}
+    foreign = (
+        {dotted.split(".")[0] for dotted in imports(TREES[name])} - set(sys.stdlib_module_names) - {"mdstream_core"}
+    )
+
+    assert set() == seen - ours - {room(name)}
+    assert set() == foreign - others
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.parts[0] in FRAMEWORK_PACKAGES], ids=str)
+def test_a_framework_package_translates_only(name: Path) -> None:
+    """
+    It takes the core's public names and a few doors, and never the other framework's.
+    """
+    own = name.parts[0]
+    langchain, llamaindex = {"langchain_core", "langchain_mdstream"}, {"llama_index", "llamaindex_mdstream"}
+    other = {"langchain_mdstream": llamaindex, "llamaindex_mdstream": langchain, "llama_index": langchain}
+    found = set(imports(TREES[name]))
+    public = set(re.findall(r'^    "(\w+)",$', (ROOT / "mdstream_core/__init__.py").read_text(), re.MULTILINE))
+    inside = {dotted for dotted in found if dotted.startswith("mdstream_core.")}
+    doors = DOORS | JUDGES if room(name) == "testing" else DOORS
+
+    assert set() == {dotted.split(".")[0] for dotted in found} & other[own]
+    assert set() == {
+        dotted
+        for dotted in inside
+        if dotted.removeprefix("mdstream_core.") not in public | {"auth", "errors", "http", "hooks"}
+        and dotted.rpartition(".")[0] not in doors
+        and dotted not in doors
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.parts[0] == "pytest_mdstream"], ids=str)
+def test_the_pytest_plugin_is_light(name: Path) -> None:
+    """
+    pytest imports it in every run, so it takes nothing but pytest; the emulator inside a function.
+    """
+    tree = TREES[name]
+    at_import = {dotted.split(".")[0] for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef) for dotted in imports(ast.Module([node], []))}  # fmt: skip
+    ours = {dotted for dotted in imports(tree) if dotted.startswith("mdstream_core")}
+
+    assert set() == at_import - set(sys.stdlib_module_names) - {"pytest"}
+    assert {"mdstream_core.emulator.Emulator"} == ours
+
+
+def test_only_tests_are_built_on_tests() -> None:
+    """
+    Nobody who uses a model imports pytest or the suites.
+    """
+    others = {
+        name: set(imports(tree))
+        for name, tree in TREES.items()
+        if room(name) != "testing" and name.parts[0] != "pytest_mdstream"
+    }
+
+    assert {} == {
+        name: found for name, found in others.items() if any("pytest" in one or ".testing" in one for one in found)
+    }
+
+
+def test_no_framework_is_in_the_core() -> None:
+    """
+    Neither LangChain nor LlamaIndex, also not inside a function.
+    """
+    assert set() == {dotted.split(".")[0] for name in CORE for dotted in imports(TREES[name])} & FRAMEWORKS
+
+
+def test_a_vendor_sdk_is_imported_in_auth_only() -> None:
+    """
+    And inside a function there, so that importing costs nothing.
+    """
+    vendors = {"oci", "ads", "boto3", "botocore", "huaweicloudsdkcore"}
+    for name, tree in TREES.items():
+        at_import = {dotted.split(".")[0] for node in tree.body for dotted in imports(ast.Module([node], [])) if not isinstance(node, ast.FunctionDef | ast.ClassDef)}  # fmt: skip
+        anywhere = {dotted.split(".")[0] for dotted in imports(tree)}
+        assert set() == at_import & vendors, name
+        assert set() == anywhere & vendors or room(name) == "auth", name
+
+
+def test_only_two_rooms_wait() -> None:
+    """
+    No socket, no event loop and no sleep outside of transport and client; the emulator and the command wait too, and
+    the suites, which are tests. A framework package may gather its own coroutines.
+    """
+    for name, tree in TREES.items():
+        if room(name) in WAITING or room(name) in {"_add_demo_options", "testing"}:
+            continue
+        found = set(imports(tree))
+        waits = {"socket", "select"} | ({"asyncio", "anyio", "trio"} if name in CORE else set())
+        assert set() == {dotted.split(".")[0] for dotted in found} & waits, name
+        assert "time.sleep" not in {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}, (
+            name
+        )
+        assert "time.sleep" not in found, name
+        assert "asyncio.run" not in {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}, (
+            name
+        )
+
+
+def test_the_emulator_writes_and_does_not_read() -> None:
+    """
+    It uses wire's encoding half: with our own decoder it would agree with our own mistakes.
+    """
+    for name in CORE:
+        names = {
+            dotted.rpartition(".")[2] for dotted in imports(TREES[name]) if dotted.startswith("mdstream_core.wire")
+        }
+        if room(name) == "emulator":
+            assert not {found for found in names if "Decoder" in found}, name
+        elif room(name) != "wire":
+            assert not names & {"encode", "comment"}, name
+
+
+def caught(handler: ast.ExceptHandler) -> set[str]:
+    if handler.type is None:
+        return {"everything"}
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return {ast.unparse(kind) for kind in kinds}
+
+
+def passes_on(handler: ast.ExceptHandler) -> bool:
+    """Whether the handler ends by raising what it caught: a clean-up, not a catch."""
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
+
+
+def test_nothing_is_caught_broadly() -> None:
+    """
+    No bare except, no `except Exception`; `BaseException` only where it is raised on after cleaning up.
+    """
+    broad = [
+        f"{name}:{handler.lineno}"
+        for name, tree in TREES.items()
+        for handler in ast.walk(tree)
+        if isinstance(handler, ast.ExceptHandler)
+        and caught(handler) & {"everything", "Exception", "BaseException"}
+        and not (caught(handler) == {"BaseException"} and passes_on(handler))
+    ]
+    assert [] == broad
+
+
+def test_nothing_is_suppressed_broadly() -> None:
+    """
+    `suppress(Exception)` is the same thing in other words.
+    """
+    calls = [ast.unparse(node) for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+    assert [] == [call for call in calls if re.match(r"(contextlib\.)?suppress\(.*\b(Base)?Exception\b", call)]
+
+
+@pytest.mark.parametrize("name", FILES, ids=str)
+def test_files_and_functions_are_small(name: Path) -> None:
+    """
+    No file above 400 lines, no function above 60.
+    """
+    long = {node.name: size for node in ast.walk(TREES[name]) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (size := (node.end_lineno or 0) - node.lineno + 1) > 60}  # fmt: skip
+
+    assert {} == long
+    assert len(FILES[name].read_text().splitlines()) <= 400
+
+
+def test_the_house_is_livable() -> None:
+    """
+    The medians of §12: files of 120 lines, functions of 8, and 95 of 100 functions within 35.
+    """
+    functions = [(node.end_lineno or 0) - node.lineno + 1 for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]  # fmt: skip
+
+    assert median(len(path.read_text().splitlines()) for path in FILES.values()) <= 120
+    assert median(functions) <= 8
+    assert quantiles(functions, n=20)[-1] <= 35
+
+
+def test_the_plan_says_what_this_file_says() -> None:
+    """
+    The table in docs/architecture.md names each room that is held here.
+    """
+    plan = (ROOT / "docs/architecture.md").read_text()
+    table = plan[plan.index("## 3. ") : plan.index("## 4. ")]
+    rows = [line.split("|")[1:4] for line in table.splitlines() if line.startswith("| ")]
+    for name, (ours, _) in ROOMS.items():
+        if name == "__init__":
+            continue
+        named = [imported for rooms, _, imported in rows if f"`{name}`" in rooms]
+        assert 1 == len(named), name
+        assert set(ours.split()) == set(re.findall(r"`(\w+)`", named[0].partition(", and")[0])), name

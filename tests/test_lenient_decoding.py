@@ -1,0 +1,614 @@
+"""Streams that other people's servers sent, in both frameworks, sync and async: the answer, or an error, never a hole.
+
+Each table is one class of fault, with several spellings. `_stream_quirks` has the same habits as functions, for answers
+that are generated.
+"""
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+from _framework_methods import PLACE, WAYS, Answer, Way, ask, every_way
+from _raw_server import answer, serving
+from llama_index.core.llms import ChatMessage
+
+from langchain_mdstream import ChatOCIModelDeployment
+from llamaindex_mdstream import OCIDataScience
+from mdstream_core.errors import MDStreamError
+from mdstream_core.wire.sse import encode
+
+
+def chunk(delta: dict[str, Any], finish: Any = None, index: Any = 0, **more: Any) -> dict[str, Any]:
+    return {
+        "id": "c1",
+        "object": "chat.completion.chunk",
+        "model": "m",
+        "choices": [{"index": index, "delta": delta, "finish_reason": finish}],
+        **more,
+    }
+
+
+def sse(*payloads: Any, done: bool = True) -> bytes:
+    """Each payload as an event, half a surrogate pair as an escape."""
+    return (
+        b"".join(encode(one if isinstance(one, bytes) else json.dumps(one).encode()) for one in payloads)
+        + encode(b"[DONE]") * done
+    )
+
+
+def text(*pieces: str, word: Any = None) -> list[dict[str, Any]]:
+    return [chunk({"content": piece}, word) for piece in pieces]
+
+
+def call(arguments: str, index: Any = 0, id: Any = "a", name: Any = "pay", **more: Any) -> dict[str, Any]:
+    function = {"arguments": arguments, **({} if name is None else {"name": name})}
+    return chunk(
+        {
+            "tool_calls": [
+                {"index": index, **({} if id is None else {"id": id}), "type": "function", "function": function, **more}
+            ]
+        }
+    )
+
+
+STOP = chunk({}, "stop")
+CALLED = chunk({}, "tool_calls")
+ANN = ("pay", '{"to": "Ann"}')
+
+NOT_YET = ["null", "None", "none", "NULL", "undefined", "nil", "", {}, {"type": None}, False]
+
+
+@every_way
+@pytest.mark.parametrize("word", NOT_YET, ids=repr)
+def test_a_word_for_not_yet_is_no_ending(way: Way, word: Any) -> None:
+    """
+    Whatever comes later wins; where nothing comes, the answer has been cut, and no call is handed out.
+    """
+    assert Answer("The Nile") == ask(way, sse(*text("The ", "Nile", word=word), STOP))
+
+    for pieces, done in (
+        (text("The ", "Nile", word=word), False),
+        (text("The ", "Nile", word=word), True),
+        ([call('{"to": "Ann"}'), chunk({}, word)], True),
+    ):
+        with pytest.raises(MDStreamError, match="before a finish reason") as caught:
+            ask(way, sse(*pieces, done=done))
+        assert caught.value.partial is not None
+
+
+UNKNOWN: dict[str, tuple[bytes, Answer | None]] = {
+    "kept, with [DONE]": (sse(*text("The Nile"), chunk({}, "Repetition")), Answer("The Nile", finish="Repetition")),
+    "kept, with usage": (
+        sse(*text("The Nile"), chunk({}, "repetition", usage={"prompt_tokens": 1, "completion_tokens": 2}), done=False),
+        Answer("The Nile", finish="repetition"),
+    ),
+    "an object": (sse(*text("The Nile"), chunk({}, {"type": "stop"})), Answer("The Nile")),
+    "another object": (
+        sse(*text("The Nile"), chunk({}, {"reason": "length", "n": 1})),
+        Answer("The Nile", finish="length"),
+    ),
+    "no end marker": (sse(*text("The Nile"), chunk({}, "repetition"), done=False), None),
+    "in every chunk": (sse(*text("The ", "Nile", word="running")), None),
+    "in every chunk, then a known one": (sse(*text("The ", "Nile", word="running"), STOP), Answer("The Nile")),
+    "a known one, then more": (sse(*text("The "), STOP, *text("Nile")), None),
+}
+
+
+@every_way
+@pytest.mark.parametrize(("body", "expected"), UNKNOWN.values(), ids=UNKNOWN)
+def test_an_unknown_ending_is_kept_and_checked(way: Way, body: bytes, expected: Answer | None) -> None:
+    """
+    A word that nobody knows ends an answer only where the rest of the stream agrees.
+    """
+    if expected is not None:
+        assert expected == ask(way, body)
+        return
+    with pytest.raises(MDStreamError, match="before a finish reason"):
+        ask(way, body)
+
+
+def frame(message: dict[str, Any], finish: Any = "stop", **more: Any) -> dict[str, Any]:
+    return {
+        "id": "c1",
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish, **more}],
+    }
+
+
+WIRE_CALL = {"id": "a", "type": "function", "function": {"name": "pay", "arguments": '{"to": "Ann"}'}}
+WHOLE: dict[str, tuple[bytes, Answer]] = {
+    "in place of the last chunk": (sse(*text("The ", "Nile"), frame({"content": "The Nile"})), Answer("The Nile")),
+    "after the reason": (sse(*text("The ", "Nile"), STOP, frame({"content": "The Nile"})), Answer("The Nile")),
+    "beside an empty delta": (sse(*text("The ", "Nile"), frame({"content": "The Nile"}, delta={})), Answer("The Nile")),
+    "with more than was streamed": (sse(*text("The "), frame({"content": "The Nile"})), Answer("The Nile")),
+    "trimmed": (sse(*text(" The ", "Nile\n"), frame({"content": "The Nile"})), Answer(" The Nile\n")),
+    "without a word of it": (sse(*text("The ", "Nile"), frame({"content": None})), Answer("The Nile")),
+    "as parts": (
+        sse(*text("The ", "Nile"), frame({"content": [{"type": "text", "text": "The Nile"}]})),
+        Answer("The Nile"),
+    ),
+    "with the reasoning": (
+        sse(
+            chunk({"reasoning_content": "hm"}),
+            *text("The Nile"),
+            frame({"content": "The Nile", "reasoning_content": "hm"}),
+        ),
+        Answer("The Nile", "hm"),
+    ),
+    "with the call": (
+        sse(call('{"to": '), call('"Ann"}', name=None), frame({"content": "", "tool_calls": [WIRE_CALL]})),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "with the call, written otherwise": (
+        sse(call('{"to":"Ann"}'), frame({"tool_calls": [WIRE_CALL]}, "tool_calls")),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "with a call that was not streamed": (
+        sse(*text("I pay."), frame({"content": "I pay.", "tool_calls": [WIRE_CALL]})),
+        Answer("I pay.", "", (ANN,), "tool_calls"),
+    ),
+    "alone": (sse(frame({"content": "The Nile"})), Answer("The Nile")),
+    "with the legacy call": (
+        sse(chunk({"function_call": WIRE_CALL["function"]}), frame({"function_call": WIRE_CALL["function"]})),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+}
+
+
+@every_way
+@pytest.mark.parametrize(("body", "expected"), WHOLE.values(), ids=WHOLE)
+def test_a_whole_message_at_the_end_says_nothing_twice(way: Way, body: bytes, expected: Answer) -> None:
+    """
+    It is the sum of what was streamed: only what was not delivered is.
+    """
+    assert expected == ask(way, body)
+
+
+CONTRADICTIONS = {
+    "another text": sse(*text("The Nile"), frame({"content": "The Amazon"})),
+    "less text": sse(*text("The Nile flows."), frame({"content": "The Nile"})),
+    "another name": sse(
+        call('{"to": "Ann"}'), frame({"tool_calls": [{**WIRE_CALL, "function": {"name": "buy", "arguments": "{}"}}]})
+    ),
+    "other arguments": sse(call('{"to": "Bob"}'), frame({"tool_calls": [WIRE_CALL]})),
+    "fewer calls": sse(call('{"to": "Ann"}'), call("{}", 1, "b"), frame({"tool_calls": [WIRE_CALL]})),
+    "another thought": sse(chunk({"reasoning_content": "hm"}), frame({"content": "", "reasoning_content": "well"})),
+}
+
+
+@every_way
+@pytest.mark.parametrize("body", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_a_whole_message_that_contradicts_the_stream_is_an_error(way: Way, body: bytes) -> None:
+    """
+    Where the sum says something else than its parts, nobody can tell which is right.
+    """
+    with pytest.raises(MDStreamError, match="contradicts itself") as caught:
+        ask(way, body)
+    assert "InconsistentMessage" == caught.value.code
+
+
+HALVES: dict[str, tuple[bytes, Answer]] = {
+    "text": (sse(*text("Hi \ud83d", "\ude00!"), STOP), Answer("Hi 😀!")),
+    "text, with a pause": (sse(*text("Hi \ud83d"), chunk({}), *text("\ude00!"), STOP), Answer("Hi 😀!")),
+    "two in a row": (sse(*text("\ud83d", "\ude00\ud83c", "\udf0d"), STOP), Answer("😀🌍")),
+    "with the reason": (sse(*text("Hi \ud83d"), chunk({"content": "\ude00"}, "stop")), Answer("Hi 😀")),
+    "reasoning": (
+        sse(chunk({"reasoning_content": "\ud83d"}), chunk({"reasoning_content": "\ude00"}), *text("Hi"), STOP),
+        Answer("Hi", "😀"),
+    ),
+    "a part": (
+        sse(
+            chunk({"content": [{"type": "text", "text": "\ud83d"}]}),
+            chunk({"content": [{"type": "text", "text": "\ude00"}]}),
+            STOP,
+        ),
+        Answer("😀"),
+    ),
+    "arguments": (
+        sse(call('{"to": "\ud83d'), call('\ude00"}', name=None), CALLED),
+        Answer(calls=(("pay", '{"to": "😀"}'),), finish="tool_calls"),
+    ),
+    "alone at the end": (sse(*text("half \ud83d"), STOP), Answer("half \ufffd")),
+    "alone, then a letter": (sse(*text("half \ud83d", "x"), STOP), Answer("half \ufffdx")),
+    "the second half alone": (sse(*text("half ", "\ude00x"), STOP), Answer("half \ufffdx")),
+    "in the middle": (sse(*text("a\ud83db"), STOP), Answer("a\ufffdb")),
+    "and a whole message behind": (sse(*text("Hi \ud83d", "\ude00!"), frame({"content": "Hi 😀!"})), Answer("Hi 😀!")),
+    "and a whole message in place of the second half": (
+        sse(*text("Hi \ud83d"), frame({"content": "Hi 😀!"})),
+        Answer("Hi 😀!"),
+    ),
+    "each half encoded": (
+        sse(
+            *text("x"),
+            b'{"choices":[{"index":0,"delta":{"content":"\xed\xa0\xbd"}}]}',
+            b'{"choices":[{"index":0,"delta":{"content":"\xed\xb8\x80"}}]}',
+            STOP,
+        ),
+        Answer("x😀"),
+    ),
+}
+
+
+@every_way
+@pytest.mark.parametrize(("body", "expected"), HALVES.values(), ids=HALVES)
+def test_half_a_character_waits_for_the_other_half(way: Way, body: bytes, expected: Answer) -> None:
+    """
+    The halves of a surrogate pair in two chunks are one character; one that stays alone is U+FFFD.
+    """
+    got = ask(way, body)
+
+    assert expected == got
+    (got.text + got.reasoning).encode()
+
+
+def test_half_a_character_is_in_the_partial() -> None:
+    """
+    What was held back when the stream broke was received, too.
+    """
+    for way in WAYS:
+        with pytest.raises(MDStreamError) as caught:
+            ask(way, sse(*text("Hi \ud83d"), done=False))
+        assert "Hi \ufffd" == caught.value.partial.text  # type: ignore[union-attr]
+
+
+NO_OBJECT = {
+    "two objects": '{"to": "Ann"}{"to": "Bob"}',
+    "two objects on two lines": '{"to": "Ann"}\n{"to": "Bob"}',
+    "text behind it": '{"to": "Ann"} and so on',
+    "a list behind it": '{"to": "Ann"} ["Bob"]',
+    "a brace and a half": '{"to": "Ann"} "Bob"',
+}
+
+
+@every_way
+@pytest.mark.parametrize("arguments", NO_OBJECT.values(), ids=NO_OBJECT)
+@pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "whole"])
+def test_arguments_with_something_behind_them_are_never_executable(
+    way: Way, arguments: str, *, is_stream: bool
+) -> None:
+    """
+    A parser that mends JSON would run the first object and lose the rest.
+    """
+    at = len(arguments) // 2
+    body = sse(call(arguments[:at]), call(arguments[at:], name=None), CALLED)
+    if not is_stream:
+        wire = {"id": "a", "type": "function", "function": {"name": "pay", "arguments": arguments}}
+        body = json.dumps(frame({"tool_calls": [wire]}, "tool_calls")).encode()
+    with pytest.raises(MDStreamError, match="must not be executed") as caught:
+        ask(way, body, b"text/event-stream" if is_stream else b"application/json")
+    assert "MalformedToolCall" == caught.value.code
+    assert arguments == caught.value.partial.tool_calls[0].arguments  # type: ignore[union-attr]
+
+
+NO_CALL = {"a list": '["Ann"]', "a number": "5", "a text": '"Ann"', "null": "null", "a bare word": "Ann"}
+
+
+@pytest.mark.parametrize("arguments", NO_CALL.values(), ids=NO_CALL)
+@pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "whole"])
+def test_arguments_that_are_no_object_are_invalid_calls(arguments: str, *, is_stream: bool) -> None:
+    """
+    LangChain has its own place for them, streamed and whole; LlamaIndex raises where the calls are asked for.
+    """
+    wire = {"index": 0, "id": "a", "type": "function", "function": {"name": "pay", "arguments": arguments}}
+    body = (
+        sse(chunk({"tool_calls": [wire]}), CALLED)
+        if is_stream
+        else json.dumps(frame({"tool_calls": [wire]}, "tool_calls")).encode()
+    )
+    kind = b"text/event-stream" if is_stream else b"application/json"
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: " + kind + b"\r\ncontent-length: %d\r\n\r\n" % len(body)
+    with serving(answer(head, body)) as server:
+        endpoint = f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x"
+        message = ChatOCIModelDeployment(endpoint=endpoint, **PLACE).invoke("Hi", stream=is_stream)
+        assert ([], [arguments]) == (message.tool_calls, [one["args"] for one in message.invalid_tool_calls])
+
+        llm = OCIDataScience(endpoint=endpoint, **PLACE)
+        messages = [ChatMessage(content="Hi")]
+        response = [*llm.stream_chat(messages)][-1] if is_stream else llm.chat(messages)
+        with pytest.raises(MDStreamError, match="not a JSON object"):
+            llm.get_tool_calls_from_response(response)
+
+
+LENIENT = {
+    "a raw line break": ('{"to": "A\nB"}', ("pay", '{"to": "A\\nB"}')),
+    "blanks around it": (' \n {"to": "Ann"} \n', ANN),
+    "blanks alone": ("  \n", ("pay", "{}")),
+    "nothing": ("", ("pay", "{}")),
+}
+
+
+@every_way
+@pytest.mark.parametrize(("arguments", "expected"), LENIENT.values(), ids=LENIENT)
+@pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "whole"])
+def test_arguments_that_all_can_read_are_read_alike(
+    way: Way, arguments: str, expected: tuple[str, str], *, is_stream: bool
+) -> None:
+    """
+    A raw line break in a string and blanks around the object are no reason to differ between streamed and whole.
+    """
+    wire = {"index": 0, "id": "a", "type": "function", "function": {"name": "pay", "arguments": arguments}}
+    body = (
+        sse(chunk({"tool_calls": [wire]}), CALLED)
+        if is_stream
+        else json.dumps(frame({"tool_calls": [wire]}, "tool_calls")).encode()
+    )
+
+    assert (expected,) == ask(way, body, b"text/event-stream" if is_stream else b"application/json").calls
+
+
+ERROR = {"message": "engine died", "code": 502}
+FAILURES = {
+    "in a choice": [*text("half"), {"choices": [{"index": 0, "delta": {}, "error": ERROR}]}],
+    "in a choice, with the reason": [
+        *text("half"),
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error": ERROR}]},
+    ],
+    "in a choice, beside stop": [
+        *text("half"),
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "error": ERROR}]},
+    ],
+    "in a choice, then stop": [*text("half"), {"choices": [{"index": 0, "delta": {}, "error": ERROR}]}, STOP],
+    "in a delta": [*text("half"), chunk({"error": "engine died"}), STOP],
+    "beside the choices, with the reason": [*text("half"), {**chunk({}, "error"), "error": ERROR}],
+    "in the text of a reason": [
+        *text("half"),
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error_message": "engine died"}]},
+    ],
+}
+
+
+@every_way
+@pytest.mark.parametrize("payloads", FAILURES.values(), ids=FAILURES)
+def test_an_error_inside_a_choice_is_a_failure_in_the_providers_words(way: Way, payloads: list[Any]) -> None:
+    """
+    Wherever the error object stands, it is heard, and a later reason does not take it back.
+    """
+    with pytest.raises(MDStreamError, match="engine died") as caught:
+        ask(way, sse(*payloads))
+    assert "half" == caught.value.partial.text  # type: ignore[union-attr]
+
+
+def thinking(value: Any, kind: str = "thinking", name: str = "thinking") -> dict[str, Any]:
+    return chunk({"content": [{"type": kind, name: value}]})
+
+
+PARTS: dict[str, tuple[bytes, Answer]] = {
+    "Magistral": (
+        sse(thinking([{"type": "text", "text": "hm "}]), thinking([{"type": "text", "text": "so"}]), *text("Hi"), STOP),
+        Answer("Hi", "hm so"),
+    ),
+    "a text": (sse(thinking("hm"), *text("Hi"), STOP), Answer("Hi", "hm")),
+    "reasoning": (sse(thinking("hm", "reasoning", "reasoning"), *text("Hi"), STOP), Answer("Hi", "hm")),
+    "a summary": (
+        sse(thinking([{"type": "summary_text", "text": "hm"}], "reasoning", "summary"), *text("Hi"), STOP),
+        Answer("Hi", "hm"),
+    ),
+    "Bedrock's": (
+        sse(thinking({"text": "hm", "signature": "s"}, "reasoning_content", "reasoning_content"), *text("Hi"), STOP),
+        Answer("Hi", "hm"),
+    ),
+    "one list of both": (
+        sse(chunk({"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hi"}]}), STOP),
+        Answer("Hi", "hm"),
+    ),
+    "output_text": (sse(chunk({"content": [{"type": "output_text", "text": "Hi"}]}), STOP), Answer("Hi")),
+    "bare strings": (sse(chunk({"content": ["H", "i"]}), STOP), Answer("Hi")),
+    "a type that nobody knows": (sse(chunk({"content": [{"type": "poem", "text": "Hi"}]}), STOP), Answer("Hi")),
+    "tool_use": (
+        sse(chunk({"content": [{"type": "tool_use", "id": "a", "name": "pay", "input": {"to": "Ann"}}]}), CALLED),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+}
+
+
+@every_way
+@pytest.mark.parametrize(("body", "expected"), PARTS.values(), ids=PARTS)
+def test_every_part_of_a_content_is_delivered(way: Way, body: bytes, expected: Answer) -> None:
+    """
+    Reasoning in parts is reasoning; a part of any type has its text told.
+    """
+    assert expected == ask(way, body)
+
+
+def test_a_part_without_text_is_told_under_its_type() -> None:
+    """
+    What has no text of its own is beside the message, whole.
+    """
+    part = {"type": "reference", "reference_ids": [1, 2]}
+    body = sse(chunk({"content": [{"type": "text", "text": "Hi"}, part]}), STOP)
+    with serving(
+        answer(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(body), body)
+    ) as server:
+        endpoint = f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x"
+        message = ChatOCIModelDeployment(endpoint=endpoint, **PLACE).invoke("Hi", stream=True)
+        response = [*OCIDataScience(endpoint=endpoint, **PLACE).stream_chat([ChatMessage(content="Hi")])][-1]
+
+    assert [part] == message.additional_kwargs["reference"] == response.additional_kwargs["reference"]
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+@every_way
+@pytest.mark.parametrize(
+    "line", [b"data: ", b"data:", b"event: x\n" + BOM + b"data: "], ids=["data", "no space", "after an event's name"]
+)
+def test_a_byte_order_mark_in_mid_stream_is_no_hole(way: Way, line: bytes) -> None:
+    """
+    At the beginning it is dropped; later it would make an event vanish, which is an error with what had come.
+    """
+    first, *rest = text("The ", "Nile ", "flows.")
+    body = BOM + sse(first, done=False) + BOM + line + json.dumps(rest[0]).encode() + b"\n\n" + sse(rest[1], STOP)
+    with pytest.raises(MDStreamError, match="byte-order mark") as caught:
+        ask(way, body)
+    assert "The " == caught.value.partial.text  # type: ignore[union-attr]
+    assert Answer("The Nile") == ask(way, BOM + sse(*text("The ", "Nile"), STOP))
+
+
+CALLS: dict[str, tuple[bytes, Answer]] = {
+    "'null' later": (
+        sse(call('{"to": "Ann"'), call("}", id="", name="null"), CALLED),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "'None' and an id 'None'": (
+        sse(call('{"to": "Ann"'), call("}", id="None", name="None"), CALLED),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "another id in each delta": (
+        sse(call('{"to": ', id="x1"), call('"Ann"}', id="x2", name=None), CALLED),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "another id and the name in each delta": (
+        sse(call('{"to": ', id="x1"), call('"Ann"}', id="x2"), CALLED),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "a name in two halves": (
+        sse(call("", name="pa"), call("", name="y", id=None), call('{"to": "Ann"}', name=None, id=None), CALLED),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "a name in three pieces": (
+        sse(call("", name="p"), call("", name="a", id=None), call('{"to": "Ann"}', name="y", id=None), CALLED),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "a name that grows": (
+        sse(call("", name="pa"), call("", name="pay"), call('{"to": "Ann"}', name=None), CALLED),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "an index as a text": (
+        sse(call('{"to": ', index="0"), call('"Ann"}', index=0, name=None), CALLED),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "a choice's index as a text": (sse(chunk({"content": "Hi"}, index="0"), chunk({}, "stop", index=0)), Answer("Hi")),
+    "gpt-oss: channel": (
+        sse(call('{"to": "Ann"}', name="pay<|channel|>commentary"), CALLED),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "gpt-oss: constrain": (
+        sse(call('{"to": "Ann"}', name="pay <|constrain|>json"), CALLED),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "calls that are mixed under one index": (
+        sse(
+            call('{"to": ', id="a"),
+            call('{"to": ', id="b"),
+            call('"Ann"}', id="a", name=None),
+            call('"Bob"}', id="b", name=None),
+            CALLED,
+        ),
+        Answer(calls=(ANN, ("pay", '{"to": "Bob"}')), finish="tool_calls"),
+    ),
+    "two calls under one index": (
+        sse(call('{"to": "Ann"}', id="a"), call('{"to": "Bob"}', id="b"), CALLED),
+        Answer(calls=(ANN, ("pay", '{"to": "Bob"}')), finish="tool_calls"),
+    ),
+}
+
+
+@every_way
+@pytest.mark.parametrize(("body", "expected"), CALLS.values(), ids=CALLS)
+def test_names_and_ids_that_servers_repeat_or_vary(way: Way, body: bytes, expected: Answer) -> None:
+    """
+    One call is one call, under its name, whatever the server repeats beside it.
+    """
+    assert expected == ask(way, body)
+
+
+UNMARKED = {
+    "no reason": frame({"content": "The Nile"}),
+    "null": frame({"content": "The Nile"}, None),
+    "'null'": frame({"content": "The Nile"}, "null"),
+    "an empty one": frame({"content": "The Nile"}, ""),
+    "unknown": frame({"content": "The Nile"}, "eot"),
+}
+del UNMARKED["no reason"]["choices"][0]["finish_reason"]
+
+
+@every_way
+@pytest.mark.parametrize("name", UNMARKED)
+def test_a_whole_answer_needs_no_finish_reason(way: Way, name: str) -> None:
+    """
+    The body is complete by its length: the answer is what it says.
+    """
+    expected = Answer("The Nile", finish="eot" if name == "unknown" else "stop")
+
+    assert expected == ask(way, json.dumps(UNMARKED[name]).encode(), b"application/json")
+
+
+@every_way
+@pytest.mark.parametrize("sizes", [(1,), (1, 1, 1), (2, 1), (0, 3, 0)], ids=str)
+def test_all_members_of_a_gzip_body_are_read(way: Way, sizes: tuple[int, ...]) -> None:
+    """
+    The answer is in all members together, and an error in the last one is heard.
+    """
+    events = [encode(json.dumps(one).encode()) for one in (*text("The ", "Nile"), STOP)]
+    bounds = [sum(sizes[:at]) for at in range(len(sizes) + 1)]
+    members = [b"".join(events[start:end]) for start, end in zip(bounds, [*bounds[1:-1], len(events)], strict=False)]
+    body = b"".join(map(gzip.compress, members))
+
+    assert Answer("The Nile") == ask(way, body, coding=b"gzip")
+    with pytest.raises(MDStreamError, match="engine died") as caught:
+        ask(way, body + gzip.compress(encode(b'{"error": {"message": "engine died"}}')) + bytes(20), coding=b"gzip")
+    assert "The Nile" == caught.value.partial.text  # type: ignore[union-attr]
+
+
+REPEATED: dict[str, tuple[bytes, Answer]] = {
+    "a part beside the call": (
+        sse(chunk({"content": [{"type": "tool_use", "id": "a", "name": "pay", "input": {"to": "Ann"}}], "tool_calls": [{"index": 0, **WIRE_CALL}]}), CALLED),
+        Answer(calls=(ANN,), finish="tool_calls"),
+    ),
+    "the last chunk once more": (sse(call('{"to": "Ann"}'), call('{"to":"Ann"}'), CALLED), Answer(calls=(ANN,), finish="tool_calls")),
+    "arguments as parameters": (sse(chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "pay", "parameters": {"to": "Ann"}}}]}), CALLED), Answer(calls=(("pay", '{"to": "Ann"}'),), finish="tool_calls")),
+    "two tools without arguments and ids": (sse(call("", id=None, name="lock"), call("", id=None, name="unlock"), CALLED), Answer(calls=(("lock", "{}"), ("unlock", "{}")), finish="tool_calls")),
+    "no index later, the id in all": (sse(call('{"to": '), call('"Ann"}', index=None, name=None), CALLED), Answer(calls=(ANN,), finish="tool_calls")),
+    "'null' first, then the name": (sse(call("", name="null"), call('{"to": "Ann"}'), CALLED), Answer(calls=(ANN,), finish="tool_calls")),
+    "blanks and annotations behind the reason": (sse(*text("Hi"), STOP, chunk({"content": "\n"}), chunk({"annotations": [{"url": "u"}]})), Answer("Hi\n")),
+    "an error that is none": (sse(*text("Hi"), {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "error": {"code": 0, "message": "success"}}]}), Answer("Hi")),
+    "message in pieces": (sse(frame({"content": "The "}, None), frame({"content": "Nile"})), Answer("The Nile")),
+}  # fmt: skip
+
+
+@every_way
+@pytest.mark.parametrize(("body", "expected"), REPEATED.values(), ids=REPEATED)
+def test_what_is_said_twice_or_beside_is_taken_once(way: Way, body: bytes, expected: Answer) -> None:
+    """
+    Repetitions, other names of a field, and what says nothing new change nothing.
+    """
+    assert expected == ask(way, body)
+
+
+NOT_WHOLE = {
+    "a chunk as a document": json.dumps({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "Hel"}}], "usage": {"total_tokens": 3}}).encode(),
+    "a chunk with an unknown reason": json.dumps(chunk({"content": "Hel"}, "going")).encode(),
+}  # fmt: skip
+
+
+@every_way
+@pytest.mark.parametrize("body", NOT_WHOLE.values(), ids=NOT_WHOLE)
+def test_a_piece_is_no_whole_answer(way: Way, body: bytes) -> None:
+    """
+    One chunk that is labelled a document is the beginning of a stream.
+    """
+    with pytest.raises(MDStreamError, match="before a finish reason"):
+        ask(way, body, b"application/json")
+
+
+@every_way
+def test_usage_in_every_chunk_confirms_nothing(way: Way) -> None:
+    """
+    An unknown word in each chunk, and the usage beside it: a cut is a cut.
+    """
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    with pytest.raises(MDStreamError, match="before a finish reason"):
+        ask(way, sse(*(chunk({"content": piece}, "in_progress", usage=usage) for piece in ("Hel", "lo")), done=False))
+
+
+@every_way
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf\xef\xbb\xbf", b"\xef\xbb\xbf ", b"\xe2\x80\x8b", b"\x00"], ids=repr)
+def test_what_nobody_sees_before_an_event_is_no_hole(way: Way, mark: bytes) -> None:
+    """
+    Two byte-order marks, a zero-width space: the line would be ignored, so it is an error.
+    """
+    first, second = text("The ", "Nile")
+    with pytest.raises(MDStreamError, match="byte-order mark"):
+        ask(way, sse(first, done=False) + mark + sse(second, STOP))

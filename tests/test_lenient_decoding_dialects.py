@@ -1,0 +1,254 @@
+"""The same awkward habits in the formats that are not OpenAI's, and on WebSockets."""
+
+import json
+from typing import Any
+
+import pytest
+from _oci_generative_ai import COHERE, GENERIC, JSON, V2, sse
+from _oci_generative_ai import read as read_oci
+from _samples import EVENTS as HEAD
+from _samples import PLATFORM as DEPLOYMENT
+from _samples import Outcome
+
+from mdstream_core import Call, ModelArts, OpenAIChat, Retry
+from mdstream_core.dialects import dialect
+from mdstream_core.errors import IncompleteToolCall, MalformedStream, MDStreamError, StreamFailure, StreamInterrupted
+from mdstream_core.events import Event
+from mdstream_core.http import ResponseHead
+from mdstream_core.wire.websocket import CLOSE, TEXT, close_data, encode_frame
+from mdstream_core.wire.websocket_messages import CONTENT_TYPE, MessageDecoder
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    """One event of GENERIC."""
+    return {"index": 0, "message": {"role": "ASSISTANT", **fields}}
+
+
+def said(text: str) -> dict[str, Any]:
+    return message(content=[{"type": "TEXT", "text": text}])
+
+
+def generic(**fields: Any) -> dict[str, Any]:
+    """A whole answer in GENERIC."""
+    return {"modelId": "m", "chatResponse": {"apiFormat": "GENERIC", "choices": [fields]}}
+
+
+def cohere(**fields: Any) -> dict[str, Any]:
+    return {"modelId": "m", "chatResponse": {"apiFormat": "COHERE", **fields}}
+
+
+DOCUMENTS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "GENERIC": (GENERIC, generic(**said("Hi")), "stop"),
+    "GENERIC, null": (GENERIC, generic(**said("Hi"), finishReason=None), "stop"),
+    "GENERIC, 'null'": (GENERIC, generic(**said("Hi"), finishReason="null"), "stop"),
+    "GENERIC, an unknown one": (GENERIC, generic(**said("Hi"), finishReason="eot"), "eot"),
+    "COHERE": (COHERE, cohere(text="Hi"), "stop"),
+    "COHERE, 'none'": (COHERE, cohere(text="Hi", finishReason="none"), "stop"),
+    "COHEREV2": (V2, {"modelId": "m", "chatResponse": {"apiFormat": "COHEREV2", "message": {"content": [{"type": "TEXT", "text": "Hi"}]}}}, "stop"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "document", "reason"), DOCUMENTS.values(), ids=DOCUMENTS)
+def test_a_whole_answer_of_oci_needs_no_finish_reason(name: str, document: dict[str, Any], reason: str) -> None:
+    """
+    The envelope came whole, by the body's length; a stream without a reason is cut all the same.
+    """
+    outcome = read_oci(name, json.dumps(document).encode(), JSON)
+
+    assert outcome.error is None
+    assert ("Hi", reason) == (outcome.reply.text, outcome.reply.finish_reason)
+    pieces = [said("Hi")] if name == GENERIC else [{"apiFormat": "COHERE", "text": "Hi"}]
+    if name != V2:
+        assert isinstance(read_oci(name, sse(*pieces)).error, StreamInterrupted)
+
+
+GENERIC_STREAMS: dict[str, tuple[list[Any], str | type[MDStreamError]]] = {
+    "half a character": ([said("Hi \ud83d"), said("\ude00"), {"finishReason": "stop"}], "Hi 😀"),
+    "half a character alone": ([said("Hi \ud83d"), {"finishReason": "stop"}], "Hi \ufffd"),
+    "not yet, then an end": ([{**said("Hi"), "finishReason": "null"}, {"finishReason": "stop"}], "Hi"),
+    "not yet, and no end": ([{**said("Hi"), "finishReason": "null"}], StreamInterrupted),
+    "an unknown word, and the usage": ([said("Hi"), {"finishReason": "eot"}, {"usage": {"promptTokens": 1, "completionTokens": 1}}], "Hi"),
+    "an unknown word alone": ([said("Hi"), {"finishReason": "eot"}], StreamInterrupted),
+    "an unknown word in every event": ([{**said("H"), "finishReason": "going"}, {**said("i"), "finishReason": "going"}, b"[DONE]"], StreamInterrupted),
+    "the whole answer behind its pieces": ([said("H"), said("i"), generic(**said("Hi"), finishReason="stop")], "Hi"),
+    "another answer behind its pieces": ([said("H"), said("i"), generic(**said("No"), finishReason="stop")], MalformedStream),
+    "an error in a choice": ([said("Hi"), {"index": 0, "finishReason": "stop", "error": {"message": "boom"}}], StreamFailure),
+    "an error in a list of choices": ([said("Hi"), {"choices": [{"index": 0, "error": {"message": "boom"}}]}], StreamFailure),
+    "an error with its words": ([said("Hi"), {"finishReason": "error", "errorMessage": "boom"}], StreamFailure),
+    "content as a part alone": ([message(content={"type": "TEXT", "text": "Hi"}), {"finishReason": "stop"}], "Hi"),
+    "two objects in one call": (
+        [message(toolCalls=[{"id": "a", "name": "pay", "arguments": '{"to": "Ann"}{"to": "Bob"}'}]), {"finishReason": "tool_calls"}],
+        MalformedStream,
+    ),
+    "half a call": ([message(toolCalls=[{"id": "a", "name": "pay", "arguments": '{"to": '}]), {"finishReason": "tool_calls"}], IncompleteToolCall),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [1, 7, 4096])
+@pytest.mark.parametrize(("payloads", "expected"), GENERIC_STREAMS.values(), ids=GENERIC_STREAMS)
+def test_awkward_streams_of_generic(payloads: list[Any], expected: str | type[MDStreamError], step: int) -> None:
+    """
+    What is said about OpenAI's streams holds for OCI's.
+    """
+    outcome = read_oci(GENERIC, sse(*payloads), step=step)
+
+    if isinstance(expected, str):
+        assert outcome.error is None
+        assert expected == outcome.reply.text
+    else:
+        assert isinstance(outcome.error, expected)
+        assert expected is not StreamFailure or "boom" in str(outcome.error)
+
+
+def test_reasoning_parts_of_generic_are_reasoning() -> None:
+    """
+    A part is read by its type, whatever the format.
+    """
+    part = {"type": "THINKING", "thinking": [{"type": "text", "text": "hm"}]}
+    reply = read_oci(GENERIC, sse(message(content=[part]), said("Hi"), {"finishReason": "stop"})).reply
+
+    assert ("Hi", "hm") == (reply.text, reply.reasoning)
+
+
+def test_cohere_repeats_an_answer_whose_characters_were_halved() -> None:
+    """
+    The repetition in the last event is whole: it is known again.
+    """
+    pieces = [{"apiFormat": "COHERE", "text": "Hi \ud83d"}, {"apiFormat": "COHERE", "text": "\ude00!"}]
+    outcome = read_oci(COHERE, sse(*pieces, {"apiFormat": "COHERE", "text": "Hi 😀!", "finishReason": "COMPLETE"}))
+
+    assert outcome.error is None
+    assert "Hi 😀!" == outcome.reply.text
+
+
+def tokens(*texts: str, **last: Any) -> list[dict[str, Any]]:
+    """A stream of TGI's."""
+    rows = [{"token": {"text": text, "special": False}, "generated_text": None, "details": None} for text in texts]
+    return [*rows[:-1], {**rows[-1], **last}]
+
+
+TGI_STREAMS: dict[str, tuple[list[Any], str | type[MDStreamError]]] = {
+    "half a character": (tokens("Hi \ud83d", "\ude00", generated_text="Hi 😀"), "Hi 😀"),
+    "half a character alone": (tokens("Hi \ud83d", "", generated_text="Hi \ufffd"), "Hi \ufffd"),
+    "not yet": (tokens("H", "i", details={"finish_reason": "null"}), StreamInterrupted),
+    "not yet, with the whole text": (tokens("H", "i", generated_text="Hi", details={"finish_reason": "null"}), "Hi"),
+    "an unknown word, with the whole text": (
+        tokens("H", "i", generated_text="Hi", details={"finish_reason": "eot"}),
+        "Hi",
+    ),
+    "an unknown word alone": (tokens("H", "i", details={"finish_reason": "eot"}), StreamInterrupted),
+    "a token behind the end": ([*tokens("H", generated_text="H"), *tokens("i")], StreamInterrupted),
+}
+
+
+def finished(attempt: Any, *reads: bytes) -> Outcome:
+    """What comes out of these reads, and how it ends."""
+    events: list[Event] = []
+    try:
+        for data in reads:
+            events += attempt.feed(data)
+        events += [*attempt.flush(), *attempt.finish()]
+    except MDStreamError as error:
+        return Outcome(events, attempt.enrich_error(error))
+    return Outcome(events, None)
+
+
+def read_tgi(body: bytes) -> Outcome:
+    """A stream of a container's own format, behind a model deployment."""
+    attempt = Call(
+        DEPLOYMENT, dialect("tgi"), {"messages": [{"role": "user", "content": "Hi"}]}, retry=Retry(0)
+    ).create_attempt()
+    attempt.start(HEAD)
+    return finished(attempt, body)
+
+
+@pytest.mark.parametrize(("payloads", "expected"), TGI_STREAMS.values(), ids=TGI_STREAMS)
+def test_awkward_streams_of_tgi(payloads: list[Any], expected: str | type[MDStreamError]) -> None:
+    """
+    The same for the containers' own format.
+    """
+    body = sse(*payloads)
+    outcome = read_tgi(body)
+
+    if isinstance(expected, str):
+        assert outcome.error is None
+        assert expected == outcome.reply.text
+    else:
+        assert isinstance(outcome.error, expected)
+
+
+# WebSockets
+
+PLATFORM = ModelArts("wss://127.0.0.1:1/v1/infers/x")
+EVENTS = [
+    b'data: {"choices":[{"delta":{"content":"caf\xc3\xa9 {\\"a\\""}}]}\n\n',
+    b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n',
+    b"data: [DONE]\n\n",
+]
+
+
+def over_websocket(*messages: bytes, code: int = 1000) -> Outcome:
+    """What comes out of these messages."""
+    attempt = Call(PLATFORM, OpenAIChat(), {"messages": []}, retry=Retry(0)).create_attempt()
+    attempt.start(ResponseHead(200, {"content-type": CONTENT_TYPE}))
+    return finished(attempt, *(encode_frame(TEXT, one) for one in messages), encode_frame(CLOSE, close_data(code)))
+
+
+def test_an_event_may_be_cut_over_two_messages() -> None:
+    """
+    Wherever the cut is, inside a field's name, a character or the JSON, the answer is the same.
+    """
+    body = b"".join(EVENTS)
+    for at in range(len(body) + 1):
+        outcome = over_websocket(*(piece for piece in (body[:at], body[at:]) if piece))
+
+        assert outcome.error is None, at
+        assert 'café {"a"' == outcome.reply.text
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 30, 70])
+def test_an_event_may_be_cut_over_many_messages(size: int) -> None:
+    """
+    Up to a bound, which is there because each message is looked at together with those before it.
+    """
+    body = b"".join(EVENTS).replace(b"caf", b"caf" + b"e" * 40)
+    outcome = over_websocket(*(body[at : at + size] for at in range(0, len(body), size)))
+
+    if size == 1:
+        assert isinstance(outcome.error, MalformedStream)
+    else:
+        assert outcome.error is None
+        assert f'caf{"e" * 40}é {{"a"' == outcome.reply.text
+
+
+def test_events_without_their_blank_line_do_not_wait() -> None:
+    """
+    A message that is a whole event is handed out at once.
+    """
+    decoder = MessageDecoder()
+
+    assert [(b'{"a":1}', "")] == decoder.feed(encode_frame(TEXT, b'data: {"a":1}'))
+    assert [(b"[DONE]", "")] == decoder.feed(encode_frame(TEXT, b"data: [DONE]\n"))
+    assert [(b"boom", "error")] == decoder.feed(encode_frame(TEXT, b"event: error\ndata: boom"))
+
+
+def test_an_event_that_nothing_goes_on_with_is_no_success() -> None:
+    """
+    The close code is heard, and what was cut is an error.
+    """
+    outcome = over_websocket(EVENTS[0], EVENTS[1][:30])
+    assert isinstance(outcome.error, StreamInterrupted)
+
+    outcome = over_websocket(EVENTS[0], EVENTS[1][:30], code=1011)
+    assert isinstance(outcome.error, StreamInterrupted | StreamFailure)
+    assert 'café {"a"' == outcome.error.partial.text  # type: ignore[union-attr]
+
+
+def test_a_whole_answer_over_a_websocket_needs_no_finish_reason() -> None:
+    """
+    One message, and a close as it should be.
+    """
+    whole = json.dumps({"choices": [{"message": {"role": "assistant", "content": "Hi"}}]}).encode()
+
+    assert over_websocket(whole).error is None
+    assert isinstance(over_websocket(whole, code=1011).error, StreamFailure)

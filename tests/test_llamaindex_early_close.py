@@ -1,0 +1,126 @@
+"""Readers that go before the end: the connection closes at once, and nobody calls it a failure."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from _stream_endings import QUESTION
+from llama_index.core.callbacks import CallbackManager, EventPayload
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.llms import ChatMessage
+
+from llamaindex_mdstream import OCIDataScience
+from mdstream_core.emulator import Emulator, Fault
+from tests.test_llamaindex_failures import Listener, Told
+
+MESSAGES = [ChatMessage(QUESTION)]
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for the module."""
+    with Emulator() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Emulator:
+    """The emulator without memories."""
+    emulator.reset()
+    return emulator
+
+
+@pytest.fixture
+def llm(cloud: Emulator) -> Iterator[OCIDataScience]:
+    """A model."""
+    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0) as model:
+        yield model
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """A listener on the root dispatcher."""
+    handler, root = Listener(), get_dispatcher()
+    root.event_handlers.append(handler)
+    yield handler
+    root.event_handlers.remove(handler)
+
+
+@pytest.mark.parametrize("read", [0, 1, 3])
+def test_closing_closes_the_connection_at_once(cloud: Emulator, llm: OCIDataScience, read: int) -> None:
+    """
+    The server sees the reader go, also one that read nothing.
+    """
+    cloud.script(Fault("stall", after=6))
+    stream = llm.stream_chat(MESSAGES)
+    for _ in range(read):
+        next(stream)
+
+    stream.close()
+
+    assert cloud.last.client_closed.wait(5)
+
+
+@pytest.mark.parametrize("read", [0, 1, 3])
+async def test_aclosing_closes_the_connection_at_once(cloud: Emulator, llm: OCIDataScience, read: int) -> None:
+    """
+    The same for async: nothing waits for the garbage collector.
+    """
+    cloud.script(Fault("stall", after=6))
+    stream = await llm.astream_chat(MESSAGES)
+    for _ in range(read):
+        await anext(stream)
+
+    await stream.aclose()
+
+    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)
+
+
+async def test_cancelling_closes_the_connection_at_once(cloud: Emulator, llm: OCIDataScience) -> None:
+    """
+    A task that is cancelled while it waits for a token leaves no connection behind.
+    """
+    cloud.script(Fault("stall", after=3))
+    reading = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in await llm.astream_chat(MESSAGES):
+            reading.set()
+
+    task = asyncio.create_task(read())
+    await reading.wait()
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)
+
+
+def test_a_reader_who_has_enough_is_no_failure(cloud: Emulator, llm: OCIDataScience, listener: Listener) -> None:
+    """
+    A break ends the call with what had been received; no exception is told.
+    """
+    told = Told()
+    llm.callback_manager = CallbackManager([told])
+    cloud.script(Fault("stall", after=6))
+    stream = llm.stream_chat(MESSAGES)
+    response = [next(stream), next(stream)][-1]
+
+    stream.close()
+
+    ((payload),) = told.ends
+    assert {EventPayload.MESSAGES: MESSAGES, EventPayload.RESPONSE: response} == payload
+    assert ["LLMChatStartEvent", "LLMChatEndEvent"] == listener.names()
+
+
+async def test_an_async_completion_that_nobody_reads_is_no_failure(llm: OCIDataScience, listener: Listener) -> None:
+    """
+    The end event of a completion needs a response: an empty one.
+    """
+    stream = await llm.astream_complete(QUESTION)
+
+    await stream.aclose()
+
+    assert ["LLMCompletionStartEvent", "LLMCompletionEndEvent"] == listener.names()
+    assert "" == listener.events[-1].response.text  # type: ignore[attr-defined]

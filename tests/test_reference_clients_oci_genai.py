@@ -1,0 +1,248 @@
+"""Oracle's SDK and OpenAI's talk to the emulated OCI Generative AI; and Oracle's models judge what our dialects ask."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from _oci_generative_ai import WEATHER
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from mdstream_core.dialects import dialect
+from mdstream_core.emulator import Emulator, Fault
+
+oci = pytest.importorskip("oci", reason="Oracle's SDK judges the emulator; install mdstream-llm[judges]")
+genai = pytest.importorskip("oci.generative_ai_inference", reason="the SDK's part for generative AI")
+models = genai.models
+
+KEY = rsa.generate_private_key(65537, 2048)
+CONFIG = {
+    "tenancy": "ocid1.tenancy.oc1..aaaaaaaaexample",
+    "user": "ocid1.user.oc1..aaaaaaaaexample",
+    "fingerprint": ":".join(["0b"] * 16),
+    "region": "us-chicago-1",
+    "key_content": KEY.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode(),
+}
+KEY_ID = f"{CONFIG['tenancy']}/{CONFIG['user']}/{CONFIG['fingerprint']}"
+PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+CAPITAL = "The capital of France is Paris."
+QUESTION = "What is the capital of France?"
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Emulator]:
+    with Emulator(verify_signatures={KEY_ID: PUBLIC}, api_keys=["sk-good"]) as cloud:
+        yield cloud
+
+
+def oracle(cloud: Emulator) -> Any:
+    return genai.GenerativeAiInferenceClient(
+        CONFIG, service_endpoint=cloud.oci_generative_ai.endpoint, retry_strategy=oci.retry.NoneRetryStrategy()
+    )
+
+
+def addressed(cloud: Emulator, model: str) -> dict[str, Any]:
+    mode = models.OnDemandServingMode(model_id=model)
+    return {"compartment_id": cloud.oci_generative_ai.compartment_id, "serving_mode": mode}
+
+
+def generic(**more: Any) -> Any:
+    message = models.UserMessage(content=[models.TextContent(text=QUESTION)])
+    return models.GenericChatRequest(messages=[message], **more)
+
+
+def v2(**more: Any) -> Any:
+    message = models.CohereUserMessageV2(content=[models.CohereTextContentV2(text=QUESTION)])
+    return models.CohereChatRequestV2(messages=[message], **more)
+
+
+#: name: (model, its request, how its text is found in a response and in an event)
+REQUESTS: dict[str, tuple[str, Any, Any, Any]] = {
+    "GENERIC": (
+        "xai.grok-4", generic,
+        lambda response: response.choices[0].message.content[0].text,
+        lambda event: event.get("message", {"content": [{"text": ""}]})["content"][0]["text"],
+    ),
+    "COHERE": (
+        "cohere.command-a-03-2025", lambda **more: models.CohereChatRequest(message=QUESTION, **more),
+        lambda response: response.text,
+        lambda event: "" if "finishReason" in event else event["text"],
+    ),
+    "COHEREV2": (
+        "cohere.command-a-vision", v2,
+        lambda response: response.message.content[0].text,
+        lambda event: event["message"].get("content", [{"text": ""}])[0]["text"],
+    ),
+}  # fmt: skip
+formats = pytest.mark.parametrize(("model", "request_", "whole", "piece"), REQUESTS.values(), ids=REQUESTS)
+
+
+@formats
+def test_oracles_sdk_chats(cloud: Emulator, model: str, request_: Any, whole: Any, piece: Any) -> None:
+    """
+    The SDK's own models can be made of the answer; its signature was verified.
+    """
+    answer = oracle(cloud).chat(models.ChatDetails(chat_request=request_(), **addressed(cloud, model)))
+
+    assert (200, CAPITAL, model) == (answer.status, whole(answer.data.chat_response), answer.data.model_id)
+    assert answer.data.chat_response.usage.total_tokens > 0
+    assert answer.request_id
+
+
+@formats
+def test_oracles_sdk_streams(cloud: Emulator, model: str, request_: Any, whole: Any, piece: Any) -> None:
+    """
+    Up to the finish event: behind it Cohere's connection stays open.
+    """
+    details = models.ChatDetails(chat_request=request_(is_stream=True), **addressed(cloud, model))
+    text = ""
+    for event in oracle(cloud).chat(details).data.events():
+        payload = json.loads(event.data)
+        text += piece(payload)
+        if "finishReason" in payload:
+            break
+
+    assert CAPITAL == text
+
+
+def test_oracles_sdk_reads_tool_calls(cloud: Emulator) -> None:
+    """
+    As its own `FunctionCall`.
+    """
+    message = models.UserMessage(content=[models.TextContent(text="What is the weather in Paris?")])
+    function = WEATHER["function"]
+    tool = models.FunctionDefinition(**function)  # type: ignore[arg-type]
+    request = models.GenericChatRequest(messages=[message], tools=[tool], tool_choice=models.ToolChoiceRequired())
+    choice = oracle(cloud).chat(models.ChatDetails(chat_request=request, **addressed(cloud, "xai.grok-4"))).data.chat_response.choices[0]  # fmt: skip
+    call = choice.message.tool_calls[0]
+
+    assert (models.FunctionCall, "get_weather", '{"city": "Paris"}') == (type(call), call.name, call.arguments)
+    assert "tool_calls" == choice.finish_reason
+
+
+def test_oracles_sdk_generates_text(cloud: Emulator) -> None:
+    """
+    With either runtime.
+    """
+    details = {"COHERE": models.CohereLlmInferenceRequest, "LLAMA": models.LlamaLlmInferenceRequest}
+    answers = {
+        name: oracle(cloud).generate_text(models.GenerateTextDetails(inference_request=make(prompt=QUESTION), **addressed(cloud, "meta.llama-2"))).data.inference_response
+        for name, make in details.items()
+    }  # fmt: skip
+
+    assert CAPITAL == answers["COHERE"].generated_texts[0].text == answers["LLAMA"].choices[0].text
+
+
+def test_oracles_sdk_embeds_and_ranks(cloud: Emulator) -> None:
+    """
+    Into its own results.
+    """
+    embedded = oracle(cloud).embed_text(models.EmbedTextDetails(inputs=["one", "two"], **addressed(cloud, "cohere.embed-english-v3.0")))  # fmt: skip
+    documents = ["Bread is baked.", "Paris is the capital of France."]
+    ranked = oracle(cloud).rerank_text(models.RerankTextDetails(input="capital of France", documents=documents, **addressed(cloud, "cohere.rerank-v3.5")))  # fmt: skip
+
+    assert [1024, 1024] == [len(vector) for vector in embedded.data.embeddings]
+    assert [1, 0] == [rank.index for rank in ranked.data.document_ranks]
+
+
+@pytest.mark.parametrize(
+    ("model", "fault", "status", "code"),
+    [("nobody.model", None, 404, "404"), ("cohere.command-a-03-2025", None, 400, "400"), ("xai.grok-4", Fault("refuse", "tenancy_rate"), 429, "TooManyRequests")],
+)  # fmt: skip
+def test_oracles_sdk_reads_the_refusals(
+    cloud: Emulator, model: str, fault: Fault | None, status: int, code: str
+) -> None:
+    """
+    As its `ServiceError`.
+    """
+    cloud.script(fault)
+    with pytest.raises(oci.exceptions.ServiceError) as refused:
+        oracle(cloud).chat(models.ChatDetails(chat_request=generic(), **addressed(cloud, model)))
+
+    assert (status, code) == (refused.value.status, refused.value.code)
+    assert refused.value.request_id
+
+
+def test_oracles_sdk_with_another_key_is_not_authenticated() -> None:
+    """
+    The signature is verified.
+    """
+    with (
+        Emulator(verify_signatures={"another/key/id": PUBLIC}) as other,
+        pytest.raises(oci.exceptions.ServiceError) as refused,
+    ):
+        oracle(other).chat(models.ChatDetails(chat_request=generic(), **addressed(other, "xai.grok-4")))
+
+    assert (401, "NotAuthenticated") == (refused.value.status, refused.value.code)
+
+
+@pytest.mark.parametrize("base", ["/openai/v1", "/20231130/actions/v1"])
+def test_openais_sdk_chats(cloud: Emulator, base: str) -> None:
+    """
+    With an API key, streamed.
+    """
+    openai = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
+    client = openai.OpenAI(api_key="sk-good", base_url=f"{cloud.oci_generative_ai.endpoint}{base}", max_retries=0)
+    stream = client.chat.completions.create(
+        model="xai.grok-4", messages=[{"role": "user", "content": QUESTION}], stream=True
+    )
+
+    assert CAPITAL == "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+
+
+# Oracle's models judge our requests
+
+
+def strange(value: Any, kind: Any) -> list[str]:
+    """Fields that a model of the SDK does not have, all the way down."""
+    if isinstance(value, list):
+        inner = kind.removeprefix("list[").removesuffix("]") if isinstance(kind, str) else kind
+        return [field for one in value for field in strange(one, inner)]
+    model = getattr(models, kind, None) if isinstance(kind, str) else kind
+    if not isinstance(value, dict) or model is None:
+        return []
+    model = getattr(models, model.get_subtype(value)) if hasattr(model, "get_subtype") else model
+    known = {wire: model().swagger_types[name] for name, wire in model().attribute_map.items()}
+    unknown = [f"{model.__name__}.{field}" for field in value if field not in known]
+    return unknown + [field for name, one in value.items() if name in known for field in strange(one, known[name])]
+
+
+TALK: list[dict[str, Any]] = [
+    {"role": "system", "content": "Be kind."},
+    {"role": "user", "content": [{"type": "text", "text": "Weather in Paris?"}], "name": "Ann"},
+    {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}]},
+    {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
+    {"role": "user", "content": "Thanks"},
+]  # fmt: skip
+ASKED: dict[str, Any] = {
+    "messages": TALK, "tools": [WEATHER], "temperature": 0.1, "top_p": 0.5, "top_k": 3, "max_tokens": 9, "seed": 1,
+    "stop": ["x"], "frequency_penalty": 0.1, "presence_penalty": 0.1, "tool_choice": "auto", "n": 1,
+    "response_format": {"type": "json_schema", "json_schema": {"name": "A", "schema": {"type": "object"}, "strict": True}},
+}  # fmt: skip
+MORE: dict[str, dict[str, Any]] = {
+    "oci-generic": {"reasoning_effort": "low", "logprobs": True, "logit_bias": {}, "parallel_tool_calls": True, "verbosity": "low"},
+    "oci-cohere": {"documents": [{"text": "x"}]},
+    "oci-cohere-v2": {"reasoning_effort": "low", "logprobs": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_what_we_ask_has_a_place_in_oracles_models(name: str) -> None:
+    """
+    No field of ours is unknown to the SDK, in any format.
+    """
+    body = dialect(name).build_payload({**ASKED, **MORE[name]}, stream=True)
+
+    assert [] == strange(body, models.BaseChatRequest)
+    assert ["GenericChatRequest.nope"] == strange({"apiFormat": "GENERIC", "nope": 1}, models.BaseChatRequest)
+
+
+@pytest.mark.parametrize("name", ["oci-generate-text-cohere", "oci-generate-text-llama"])
+def test_the_prompts_we_send_have_a_place_in_oracles_models(name: str) -> None:
+    """
+    Of either runtime.
+    """
+    body = dialect(name).build_payload({"prompt": "x", "max_tokens": 5, "stop": ["a"], "temperature": 0.1, "logprobs": 1, "n": 1}, stream=True)  # fmt: skip
+
+    assert [] == strange(body, models.LlmInferenceRequest)

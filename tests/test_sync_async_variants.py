@@ -1,0 +1,163 @@
+"""Twins differ only in waiting: the asynchronous half, with its awaits taken off, is the synchronous half."""
+
+import ast
+import copy
+from pathlib import Path
+
+import pytest
+
+CORE = Path(__file__).parent.parent / "mdstream_core"
+
+#: What is called otherwise where tasks wait; anything else must be the same.
+NAMES = {
+    "AsyncMessageBody": "MessageBody",
+    "AsyncWebSocketTransport": "WebSocketTransport",
+    "_asplit_pieces": "_split_pieces",
+    "_adecompress": "_decompress",
+    "AsyncClient": "Client",
+    "AsyncGenerator": "Generator",
+    "AsyncIterator": "Iterator",
+    "AsyncIterable": "Iterable",
+    "asynccontextmanager": "contextmanager",
+    "aiter_bytes": "iter_bytes",
+    "aiter_body": "iter_body",
+    "acheckpoint": "checkpoint",
+    "_aenforce_deadline": "_enforce_deadline",
+    "_arefresh": "_refresh",
+    "aclose": "close",
+    "__aiter__": "__iter__",
+    "handle_async_request": "handle_request",
+    "AsyncConnection": "Connection",
+    "AsyncBody": "Body",
+    "AsyncUpgradedStream": "UpgradedStream",
+    "AsyncPool": "Pool",
+    "AsyncResponseStream": "ResponseStream",
+    "AsyncTransport": "Transport",
+}
+
+
+class Stripped(ast.NodeTransformer):
+    """Takes off `async`, `await`, docstrings and the names that only say which half it is."""
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self.visit_FunctionDef(ast.FunctionDef(**{field: getattr(node, field) for field in node._fields}))
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.name = NAMES.get(node.name, node.name)
+        node.body = node.body[1:] if ast.get_docstring(node) else node.body
+        return self.generic_visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.name = NAMES.get(node.name, node.name)
+        node.body = node.body[1:] if ast.get_docstring(node) else node.body
+        return self.generic_visit(node)
+
+    def visit_Await(self, node: ast.Await) -> ast.AST:
+        return self.visit(self._offloaded(node.value))
+
+    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST:
+        return self.generic_visit(ast.For(**{field: getattr(node, field) for field in node._fields}))
+
+    def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AST:
+        return self.generic_visit(ast.With(**{field: getattr(node, field) for field in node._fields}))
+
+    def visit_With(self, node: ast.With) -> ast.AST:
+        """`with a: with b:` is `with a, b:`, which cannot be written where one of them is asynchronous."""
+        self.generic_visit(node)
+        if len(node.body) == 1 and isinstance(inner := node.body[0], ast.With):
+            return ast.With([*node.items, *inner.items], inner.body)
+        return node
+
+    def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        node.is_async = 0
+        return self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        node.id = NAMES.get(node.id, node.id)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        node.attr = NAMES.get(node.attr, node.attr)
+        return self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if isinstance(node.value, str):
+            for name, other in NAMES.items():
+                node.value = node.value.replace(name, other)
+        return node
+
+    @staticmethod
+    def _offloaded(node: ast.expr) -> ast.expr:
+        """`anyio.to_thread.run_sync(f, x)` waits for `f(x)`, and `anyio.sleep` sleeps."""
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "anyio.to_thread.run_sync":
+            return ast.Call(node.args[0], node.args[1:], [])
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "anyio.sleep":
+            return ast.Call(ast.parse("time.sleep", mode="eval").body, node.args, node.keywords)
+        return node
+
+
+def stripped(node: ast.AST) -> str:
+    return ast.unparse(ast.fix_missing_locations(Stripped().visit(copy.deepcopy(node))))
+
+
+def methods(path: Path, name: str) -> dict[str, str]:
+    tree = ast.parse(path.read_text())
+    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    defs = [node for node in found.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {NAMES.get(node.name, node.name): stripped(node) for node in defs}
+
+
+#: Methods that hold a pool for each event loop in place of one; the rest of the client knows nothing of it.
+POOLS = {"__init__", "_get_http_client", "close", "reset_after_fork"}
+
+
+def test_the_clients_are_twins() -> None:
+    """
+    Method for method, but for those that find the pool.
+    """
+    plain, tasks = methods(CORE / "client.py", "Client"), methods(CORE / "client.py", "AsyncClient")
+
+    assert set(plain) == set(tasks)
+    for name in set(plain) - POOLS:
+        assert plain[name] == tasks[name], name
+
+
+def test_the_transports_are_twins() -> None:
+    """
+    The two files of the transport are one file, read with and without waiting.
+    """
+    halves = [CORE / "transport" / name for name in ("_sync.py", "_async.py")]
+    if not all(half.exists() for half in halves):
+        pytest.skip("the transport is not there yet")
+    plain, tasks = (ast.parse(half.read_text()) for half in halves)
+    classes = [[node for node in tree.body if isinstance(node, ast.ClassDef)] for tree in (plain, tasks)]
+
+    assert [node.name for node in classes[0]] == [NAMES.get(node.name, node.name) for node in classes[1]]
+    for one, other in zip(*classes, strict=True):
+        assert stripped(one) == stripped(other), one.name
+
+
+@pytest.mark.parametrize(
+    ("tasks", "plain"),
+    [
+        (
+            "async def f():\n    async for x in a:\n        yield await g(x)",
+            "def f():\n    for x in a:\n        yield g(x)",
+        ),
+        (
+            "async def f():\n    with a:\n        async with b as c:\n            pass",
+            "def f():\n    with a, b as c:\n        pass",
+        ),
+        (
+            "async def f():\n    await anyio.to_thread.run_sync(s.refresh, g, abandon_on_cancel=True)",
+            "def f():\n    s.refresh(g)",
+        ),
+        ("async def f():\n    return [x async for x in a]", "def f():\n    return [x for x in a]"),
+    ],
+)
+def test_what_is_stripped_is_only_the_waiting(tasks: str, plain: str) -> None:
+    """
+    The comparison itself: waiting is taken off, a difference in anything else remains.
+    """
+    assert stripped(ast.parse(plain)) == stripped(ast.parse(tasks))
+    assert stripped(ast.parse(plain + "\n    more()")) != stripped(ast.parse(tasks))

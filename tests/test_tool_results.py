@@ -1,0 +1,333 @@
+"""Results of tools in a conversation whose ids repeat, are missing, or come in another order."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from _langchain_platforms import chat_at
+from _platforms import PLACES, cloud, emulator
+from _tool_models import genai
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from llama_index.core.base.llms.types import ChatMessage, TextBlock, ToolCallBlock
+
+from mdstream_core.dialects import dialect
+from mdstream_core.emulator import Emulator
+from mdstream_core.emulator.services.oci_genai import requests
+
+__all__ = ["cloud", "emulator"]  # fixtures
+
+Message = dict[str, Any]
+Told = list[tuple[str | None, str]]
+
+
+def user(text: str = "And now?") -> Message:
+    return {"role": "user", "content": text}
+
+
+def calls(*named: tuple[Any, str]) -> Message:
+    """An assistant message that calls `weather` for each city, under the given ids."""
+    wires = [
+        {"id": id, "type": "function", "function": {"name": "weather", "arguments": json.dumps({"city": city})}}
+        for id, city in named
+    ]
+    return {"role": "assistant", "content": None, "tool_calls": wires}
+
+
+def result(id: Any, text: str) -> Message:
+    return {"role": "tool", "tool_call_id": id, "content": text}
+
+
+ROME, OSLO = calls(("call_0", "Rome"), ("call_1", "Oslo")), calls(("call_0", "Lima"), ("call_1", "Cairo"))
+FIRST = [user(), ROME, result("call_0", "hot"), result("call_1", "cold"), {"role": "assistant", "content": "So."}]
+TWICE = [*FIRST, user(), OSLO, result("call_0", "mild"), result("call_1", "dry")]
+
+#: name: (a conversation, each result beside the city of its call)
+ROUNDS: dict[str, tuple[list[Message], Told]] = {
+    "ids of another round": (TWICE, [("Rome", "hot"), ("Oslo", "cold"), ("Lima", "mild"), ("Cairo", "dry")]),
+    "a round of two, a round of one": (
+        [*FIRST, user(), calls(("call_0", "Lima")), result("call_0", "mild")],
+        [("Rome", "hot"), ("Oslo", "cold"), ("Lima", "mild")],
+    ),
+    "two rounds without a word between": (
+        [*FIRST[:4], OSLO, result("call_0", "mild"), result("call_1", "dry")],
+        [("Rome", "hot"), ("Oslo", "cold"), ("Lima", "mild"), ("Cairo", "dry")],
+    ),
+    "in another order": (
+        [*FIRST, user(), OSLO, result("call_1", "dry"), result("call_0", "mild")],
+        [("Rome", "hot"), ("Oslo", "cold"), ("Lima", "mild"), ("Cairo", "dry")],
+    ),
+    "a result is missing in the first round": (
+        [*FIRST[:2], result("call_1", "cold"), user(), OSLO, result("call_0", "mild"), result("call_1", "dry")],
+        [("Oslo", "cold"), ("Lima", "mild"), ("Cairo", "dry")],
+    ),
+    "a result is missing in the last round": (
+        [*FIRST, user(), OSLO, result("call_1", "dry")],
+        [("Rome", "hot"), ("Oslo", "cold"), ("Cairo", "dry")],
+    ),
+    "one id twice in a message": (
+        [user(), calls(("0", "Rome"), ("0", "Oslo")), result("0", "hot"), result("0", "cold")],
+        [("Rome", "hot"), ("Oslo", "cold")],
+    ),
+    "no ids": (
+        [user(), calls((None, "Rome"), ("", "Oslo")), result(None, "hot"), result("", "cold")],
+        [("Rome", "hot"), ("Oslo", "cold")],
+    ),
+    "no ids, twice": (
+        [
+            *[user(), calls((None, "Rome"), (None, "Oslo")), result("", "hot"), result("", "cold")],
+            *[user(), calls((None, "Lima"), (None, "Cairo")), result("", "mild"), result("", "dry")],
+        ],
+        [("Rome", "hot"), ("Oslo", "cold"), ("Lima", "mild"), ("Cairo", "dry")],
+    ),
+    "no ids, results by place in another order": (
+        [user(), calls((None, "Rome"), ("", "Oslo")), result("call_1", "cold"), result("call_0", "hot")],
+        [("Rome", "hot"), ("Oslo", "cold")],
+    ),
+    "no ids, results by place in another order, twice": (
+        [
+            *[user(), calls((None, "Rome"), (None, "Oslo")), result("call_1", "cold"), result("call_0", "hot")],
+            *[user(), calls((None, "Lima"), (None, "Cairo")), result("call_1", "dry"), result("call_0", "mild")],
+        ],
+        [("Rome", "hot"), ("Oslo", "cold"), ("Lima", "mild"), ("Cairo", "dry")],
+    ),
+    "no ids, the first result has none": (
+        [user(), calls((None, "Rome"), (None, "Oslo")), result(None, "cold"), result("call_0", "hot")],
+        [("Rome", "hot"), ("Oslo", "cold")],
+    ),
+    "an id that is also the place of a call without one": (
+        [user(), calls(("call_1", "Rome"), (None, "Oslo")), result("call_1", "hot"), result("", "cold")],
+        [("Rome", "hot"), ("Oslo", "cold")],
+    ),
+    "only the first has an id": (
+        [
+            user(),
+            calls(("a", "Rome"), (None, "Oslo"), (None, "Lima")),
+            *([result("call_2", "mild"), result("a", "hot"), result("call_1", "cold")]),
+        ],
+        [("Rome", "hot"), ("Oslo", "cold"), ("Lima", "mild")],
+    ),
+    "results without ids": (
+        [user(), ROME, result(None, "hot"), result("", "cold")],
+        [("Rome", "hot"), ("Oslo", "cold")],
+    ),
+    "a result that comes after the next call": (
+        [user(), calls(("a", "Rome")), calls(("b", "Oslo")), result("b", "cold"), result("a", "hot")],
+        [("Rome", "hot"), ("Oslo", "cold")],
+    ),
+}
+
+
+def _generic(body: Message) -> Told:
+    """The results as a reader of the wire finds them: under the id of the last message that has it."""
+    cities: dict[Any, str] = {}
+    told: Told = []
+    for message in body["messages"]:
+        for call in message.get("toolCalls") or ():
+            function = call.get("function") or call
+            assert call["id"] not in cities, "an id stands for one call only"
+            cities[call["id"]] = json.loads(function["arguments"])["city"]
+        if message["role"] == "TOOL":
+            told.append((cities.get(message["toolCallId"]), message["content"][0]["text"]))
+    return told
+
+
+def _cohere(body: Message) -> Told:
+    history = [*(turn.get("toolResults") or () for turn in body["chatHistory"]), body.get("toolResults") or ()]
+    return [
+        (one["call"]["parameters"].get("city"), one["outputs"][0]["output"]) for results in history for one in results
+    ]
+
+
+#: name of a dialect: how its body is read
+READERS: dict[str, Callable[[Message], Told]] = {
+    "oci-generic": _generic,
+    "oci-generic-google": _generic,
+    "oci-generic-openai": _generic,
+    "oci-cohere": _cohere,
+    "oci-cohere-v2": _generic,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize(("messages", "wanted"), ROUNDS.values(), ids=ROUNDS)
+def test_a_result_belongs_to_the_call_before_it(messages: list[Message], wanted: Told, name: str) -> None:
+    """
+    Whatever the ids are: in every format each result is beside the arguments of its own call.
+    """
+    before = json.dumps(messages)
+    body = dialect(name).build_payload({"messages": messages}, stream=False)
+
+    assert sorted(wanted, key=str) == sorted(READERS[name](body), key=str)
+    assert before == json.dumps(messages)
+
+
+@pytest.mark.parametrize(("messages", "wanted"), ROUNDS.values(), ids=ROUNDS)
+def test_gemini_has_each_result_behind_its_call(messages: list[Message], wanted: Told) -> None:
+    """
+    One call in each message, and its result, if there is one, is the next message.
+    """
+    body = dialect("oci-generic-google").build_payload({"messages": messages}, stream=False)
+    sent = body["messages"]
+    behind = [
+        (json.loads(message["toolCalls"][0]["arguments"])["city"], after["content"][0]["text"])
+        for message, after in pairwise(sent)
+        if message.get("toolCalls") and after["role"] == "TOOL"
+    ]
+
+    assert all(len(message["toolCalls"]) == 1 for message in sent if message.get("toolCalls"))
+    assert wanted == behind
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "auto"])
+def test_openai_servers_get_an_id_for_each_call(name: str) -> None:
+    """
+    Ids that are there are left alone, also if a later message has them again; missing ones are made.
+    """
+
+    def sent(case: str) -> tuple[list[str], list[str]]:
+        messages = dialect(name).build_payload({"messages": ROUNDS[case][0]}, stream=False)["messages"]
+        called = [call["id"] for message in messages for call in message.get("tool_calls") or ()]
+        return called, [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+
+    assert (["call_0", "call_1"] * 2, ["call_0", "call_1"] * 2) == sent("ids of another round")
+    assert (["call_0", "call_1"] * 2, ["call_0", "call_1"] * 2) == sent("no ids, twice")
+    assert (["0", "0_2"], ["0", "0_2"]) == sent("one id twice in a message")
+    assert (["call_0", "call_1"], ["call_1", "call_0"]) == sent("no ids, results by place in another order")
+
+
+def test_an_orphan_and_a_second_result_stay() -> None:
+    """
+    A result that answers no call keeps its id; a second one for the same call stays with that call.
+    """
+    messages = [user(), ROME, result("call_0", "hot"), result("call_0", "hotter"), result("zz", "?")]
+    body = dialect("oci-generic-google").build_payload({"messages": messages}, stream=False)
+
+    assert [("Rome", "hot"), ("Rome", "hotter"), (None, "?")] == _generic(body)
+    assert "zz" == body["messages"][-1]["toolCallId"]
+
+
+def test_reasoning_and_text_of_parallel_calls_are_said_once() -> None:
+    """
+    Where one message becomes several, only the first has its text and its reasoning.
+    """
+    said = {**ROME, "content": "Let me look.", "reasoning_content": "Hm."}
+    body = dialect("oci-generic-google").build_payload({"messages": [user(), said]}, stream=False)
+
+    assert ["Let me look.", "."] == [message["content"][0]["text"] for message in body["messages"][1:]]
+    assert ["Hm.", None] == [message.get("reasoningContent") for message in body["messages"][1:]]
+
+
+GEMINI, COMMAND, VISION = "google.gemini-2.5-flash", "cohere.command-a-03-2025", "cohere.command-a-reasoning"
+SEEN: dict[str, Callable[[Message], Told]] = {GEMINI: _generic, COMMAND: _cohere, VISION: _generic}
+
+
+def _lc(messages: list[Message]) -> list[BaseMessage]:
+    made: list[BaseMessage] = []
+    for message in messages:
+        match message:
+            case {"tool_calls": wires}:
+                made.append(
+                    AIMessage(
+                        "",
+                        tool_calls=[
+                            {"name": "weather", "args": json.loads(one["function"]["arguments"]), "id": one["id"]}
+                            for one in wires
+                        ],
+                    )
+                )
+            case {"role": "tool", "content": text, "tool_call_id": id}:
+                made.append(ToolMessage(text, tool_call_id=id or ""))
+            case {"role": "user", "content": text}:
+                made.append(HumanMessage(text))
+            case {"content": text}:
+                made.append(AIMessage(text))
+    return made
+
+
+def _li(messages: list[Message]) -> list[ChatMessage]:
+    made: list[ChatMessage] = []
+    for message in messages:
+        blocks: list[Any] = [TextBlock(text=message["content"])] if message["content"] else []
+        blocks += [
+            ToolCallBlock(tool_call_id=one["id"], tool_name="weather", tool_kwargs=one["function"]["arguments"])
+            for one in message.get("tool_calls") or ()
+        ]
+        more = {"tool_call_id": message["tool_call_id"]} if message["role"] == "tool" else {}
+        made.append(ChatMessage(role=message["role"], blocks=blocks, additional_kwargs=more))
+    return made
+
+
+NAMED = [name for name, (messages, _) in ROUNDS.items() if all(one.get("tool_call_id", "x") for one in messages)]
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream"])
+@pytest.mark.parametrize("case", ROUNDS)
+@pytest.mark.parametrize("model", SEEN)
+def test_langchain_sends_each_result_with_its_call(cloud: Emulator, model: str, case: str, way: str) -> None:
+    """
+    The same from messages of LangChain.
+    """
+    messages, wanted = ROUNDS[case]
+    chat = chat_at(PLACES["OCI GenAI GENERIC"], cloud, model=model)
+    match way:
+        case "invoke":
+            chat.invoke(_lc(messages))
+        case "ainvoke":
+            asyncio.run(chat.ainvoke(_lc(messages)))
+        case _:
+            list(chat.stream(_lc(messages)))
+
+    assert sorted(wanted, key=str) == sorted(SEEN[model](cloud.last.json["chatRequest"]), key=str)
+
+
+@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat"])
+@pytest.mark.parametrize("case", NAMED)
+@pytest.mark.parametrize("model", SEEN)
+def test_llamaindex_sends_each_result_with_its_call(cloud: Emulator, model: str, case: str, way: str) -> None:
+    """
+    The same from messages of LlamaIndex.
+    """
+    messages, wanted = ROUNDS[case]
+    llm = genai(cloud, model)
+    match way:
+        case "chat":
+            llm.chat(_li(messages))
+        case "achat":
+            asyncio.run(llm.achat(_li(messages)))
+        case _:
+            list(llm.stream_chat(_li(messages)))
+
+    assert sorted(wanted, key=str) == sorted(SEEN[model](cloud.last.json["chatRequest"]), key=str)
+
+
+def test_llamaindex_names_calls_without_ids_by_their_place(cloud: Emulator) -> None:
+    """
+    Its own names repeat in every message.
+    """
+    messages = [
+        *[user(), calls((None, "Rome"), (None, "Oslo")), result("call_0", "hot"), result("call_1", "cold")],
+        *[user(), calls((None, "Lima"), (None, "Cairo")), result("call_0", "mild"), result("call_1", "dry")],
+    ]
+    genai(cloud, GEMINI).chat(_li(messages))
+
+    assert ROUNDS["ids of another round"][1] == _generic(cloud.last.json["chatRequest"])
+
+
+@pytest.mark.parametrize("case", ["a result is missing in the first round", "in another order", "ids of another round"])
+def test_the_emulator_reads_cohere_s_results_by_their_calls(case: str) -> None:
+    """
+    The first format of Cohere has no ids; a result repeats its call.
+    """
+    messages, wanted = ROUNDS[case]
+    read = requests.parse_cohere(dialect("oci-cohere").build_payload({"messages": messages}, stream=False))["messages"]
+    cities = {
+        call["id"]: json.loads(call["function"]["arguments"])["city"]
+        for message in read
+        for call in message.get("tool_calls") or ()
+    }
+    seen = [(cities[message["tool_call_id"]], message["content"]) for message in read if message["role"] == "tool"]
+
+    assert sorted(wanted) == sorted(seen)  # type: ignore[type-var]
