@@ -25,13 +25,13 @@ FAULTS: dict[str, Fault | None] = {
 
 #: Each package's own idea of the address.
 PLACES: dict[Entry, Callable[[Emulator], str]] = {
-    who.LANGCHAIN: lambda cloud: cloud.url,
-    who.LANGCHAIN_PEERS[0]: lambda cloud: cloud.endpoint,
-    who.LANGCHAIN_PEERS[1]: lambda cloud: cloud.url,
-    who.LANGCHAIN_PEERS[2]: lambda cloud: f"{cloud.endpoint}/predictWithResponseStream/v1",
-    who.LLAMAINDEX: lambda cloud: cloud.url,
-    who.LLAMAINDEX_PEERS[0]: lambda cloud: cloud.endpoint,
-    who.LLAMAINDEX_PEERS[1]: lambda cloud: f"{cloud.endpoint}/predictWithResponseStream/v1",
+    who.LANGCHAIN: lambda emulator: emulator.url,
+    who.LANGCHAIN_PEERS[0]: lambda emulator: emulator.endpoint,
+    who.LANGCHAIN_PEERS[1]: lambda emulator: emulator.url,
+    who.LANGCHAIN_PEERS[2]: lambda emulator: f"{emulator.endpoint}/predictWithResponseStream/v1",
+    who.LLAMAINDEX: lambda emulator: emulator.url,
+    who.LLAMAINDEX_PEERS[0]: lambda emulator: emulator.endpoint,
+    who.LLAMAINDEX_PEERS[1]: lambda emulator: f"{emulator.endpoint}/predictWithResponseStream/v1",
 }
 
 _PACKAGES = ("langchain-oci", "langchain-openai", "llama-index-llms-oci-data-science", "llama-index-llms-openai-like")
@@ -46,8 +46,8 @@ class _Place:
 
 def main() -> None:
     """Print the table in Markdown."""
-    with Emulator() as cloud:
-        columns = {entry: _column(entry, cloud) for entry in PLACES}
+    with Emulator() as emulator:
+        columns = {entry: _column(entry, emulator) for entry in PLACES}
     print(f"| | {' | '.join(entry.name for entry in columns)} |")
     print("|---|" + "---|" * len(columns))
     for title in FAULTS:
@@ -55,14 +55,14 @@ def main() -> None:
     print("\n" + ", ".join(f"{name} {version(name)}" for name in _PACKAGES))
 
 
-def _column(entry: Entry, cloud: Emulator) -> dict[str, str]:
-    place: Any = _Place(PLACES[entry](cloud))
+def _column(entry: Entry, emulator: Emulator) -> dict[str, str]:
+    place: Any = _Place(PLACES[entry](emulator))
     contender = entry.open(place)
     whole, _ = _read(contender)
     column = {}
     for title, fault in FAULTS.items():
-        cloud.reset()
-        cloud.script(fault)
+        emulator.reset()
+        emulator.script(fault)
         column[title] = _outcome(whole, *_read(contender))
     return column
 

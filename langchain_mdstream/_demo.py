@@ -20,20 +20,20 @@ QUESTION = "Name three rivers."
 
 #: The platforms' models on an emulated cloud.
 MODELS: dict[str, Callable[[Any], ChatModel]] = {
-    "oci-model-deployment": lambda cloud: ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none"),
-    "oci-genai": lambda cloud: ChatOCIGenAI(
+    "oci-model-deployment": lambda emulator: ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none"),
+    "oci-genai": lambda emulator: ChatOCIGenAI(
         model="meta.llama-3.3-70b-instruct",
-        service_endpoint=cloud.oci_generative_ai.endpoint,
-        compartment_id=cloud.oci_generative_ai.compartment_id,
+        service_endpoint=emulator.oci_generative_ai.endpoint,
+        compartment_id=emulator.oci_generative_ai.compartment_id,
         auth_type="none",
     ),
-    "sagemaker": lambda cloud: ChatSagemakerEndpoint(
-        endpoint_name=cloud.sagemaker.endpoint_name,
-        endpoint_url=cloud.sagemaker.endpoint_url,
-        region_name=cloud.sagemaker.region_name,
+    "sagemaker": lambda emulator: ChatSagemakerEndpoint(
+        endpoint_name=emulator.sagemaker.endpoint_name,
+        endpoint_url=emulator.sagemaker.endpoint_url,
+        region_name=emulator.sagemaker.region_name,
         auth_type="none",
     ),
-    "modelarts": lambda cloud: ChatModelArts(endpoint=cloud.modelarts.websocket_endpoint, auth_type="none"),
+    "modelarts": lambda emulator: ChatModelArts(endpoint=emulator.modelarts.websocket_endpoint, auth_type="none"),
 }
 
 

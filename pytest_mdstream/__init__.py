@@ -1,11 +1,11 @@
-"""A pytest plugin: the fixture `mdstream_cloud`, an emulated cloud for each test.
+"""A pytest plugin: the fixture `mdstream_emulator`, an emulated cloud for each test.
 
 It stands in a package of its own, because pytest imports it in every run of whoever has mdstream installed: it imports
 nothing but pytest until a test asks for a cloud.
 
-    def test_a_broken_stream(mdstream_cloud):
-        mdstream_cloud.script(Fault("trailer", after=3))
-        chat = ChatOCIModelDeployment(endpoint=mdstream_cloud.endpoint, auth_type="none")
+    def test_a_broken_stream(mdstream_emulator):
+        mdstream_emulator.script(Fault("trailer", after=3))
+        chat = ChatOCIModelDeployment(endpoint=mdstream_emulator.endpoint, auth_type="none")
         …
 """
 
@@ -18,11 +18,11 @@ import pytest
 if TYPE_CHECKING:
     from mdstream_core.emulator import Emulator
 
-__all__ = ["mdstream_cloud"]
+__all__ = ["mdstream_emulator"]
 
 _MARKER = (
     "mdstream(*steps, **options): what happens to the requests of this test, one step (a Fault, several in a tuple, or "
-    "None) after the other, and the options of the Emulator that `mdstream_cloud` is"
+    "None) after the other, and the options of the Emulator that `mdstream_emulator` is"
 )
 
 
@@ -42,12 +42,12 @@ class EmulatorPool:
         """The emulator with these options, started when first asked for."""
         from mdstream_core.emulator import Emulator  # noqa: PLC0415  # an unused plugin costs nothing
 
-        for given, cloud in self._started:
+        for given, emulator in self._started:
             if given == options:
-                return cloud
-        cloud = self._stack.enter_context(Emulator(**options))
-        self._started.append((options, cloud))
-        return cloud
+                return emulator
+        emulator = self._stack.enter_context(Emulator(**options))
+        self._started.append((options, emulator))
+        return emulator
 
     def close(self) -> None:
         """Stop them."""
@@ -55,14 +55,14 @@ class EmulatorPool:
 
 
 @pytest.fixture(scope="session")
-def _mdstream_clouds() -> Iterator[EmulatorPool]:
+def _mdstream_emulators() -> Iterator[EmulatorPool]:
     clouds = EmulatorPool()
     yield clouds
     clouds.close()
 
 
 @pytest.fixture
-def mdstream_cloud(request: pytest.FixtureRequest, _mdstream_clouds: EmulatorPool) -> "Iterator[Emulator]":
+def mdstream_emulator(request: pytest.FixtureRequest, _mdstream_emulators: EmulatorPool) -> "Iterator[Emulator]":
     """The four services on loopback, without memories of other tests.
 
     Tests share an emulator; each finds no requests and no script in it but its own. `@pytest.mark.mdstream(…)` scripts
@@ -74,8 +74,8 @@ def mdstream_cloud(request: pytest.FixtureRequest, _mdstream_clouds: EmulatorPoo
     """
     markers = [*request.node.iter_markers("mdstream")][::-1]
     options = {name: value for marker in markers for name, value in marker.kwargs.items()}
-    cloud = _mdstream_clouds.get(options)
-    cloud.reset()
-    cloud.script(*(step for marker in markers for step in marker.args))
-    yield cloud
-    cloud.reset()
+    emulator = _mdstream_emulators.get(options)
+    emulator.reset()
+    emulator.script(*(step for marker in markers for step in marker.args))
+    yield emulator
+    emulator.reset()

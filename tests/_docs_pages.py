@@ -69,11 +69,11 @@ def _shown(block: re.Match[str], following: list[re.Match[str]]) -> str | None:
     return None
 
 
-def addresses(cloud: Emulator) -> dict[str, str]:
+def addresses(emulator: Emulator) -> dict[str, str]:
     """What stands on the pages, as patterns, and what is asked instead."""
-    oracle, huawei = cloud.oci_generative_ai, cloud.modelarts
+    oracle, huawei = emulator.oci_generative_ai, emulator.modelarts
     return {
-        r'"https://modeldeployment\.[^"]*"': f'"{cloud.endpoint}"',
+        r'"https://modeldeployment\.[^"]*"': f'"{emulator.endpoint}"',
         r'auth_type(=|": )"(resource|instance)_principal"': r'auth_type\1"none"',
         r'(?<!")region="us-chicago-1"': f'service_endpoint="{oracle.endpoint}"',
         r'"region": "us-chicago-1"': f'"service_endpoint": "{oracle.endpoint}"',
@@ -88,18 +88,18 @@ def addresses(cloud: Emulator) -> dict[str, str]:
     }
 
 
-def emulator_environment(cloud: Emulator) -> dict[str, str]:
+def emulator_environment(emulator: Emulator) -> dict[str, str]:
     """The environment in which the pages' code asks the emulator without a word about it."""
     return {
         "OCI_IAM_TYPE": "none",
-        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": cloud.url,
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": emulator.url,
         "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 
 
-def run_page(page: str, cloud: Emulator, others: Mapping[str, str] | None = None) -> Iterator[tuple[Block, str]]:
+def run_page(page: str, emulator: Emulator, others: Mapping[str, str] | None = None) -> Iterator[tuple[Block, str]]:
     """The blocks of a page, each run after those before it, with what it prints.
 
     Args:
@@ -112,7 +112,7 @@ def run_page(page: str, cloud: Emulator, others: Mapping[str, str] | None = None
         if block.why or block.title:
             continue
         code = "\n" * block.line + block.code
-        for pattern, address in {**addresses(cloud), **(others or {})}.items():
+        for pattern, address in {**addresses(emulator), **(others or {})}.items():
             code = re.sub(pattern, address, code)
         shown = io.StringIO()
         with contextlib.redirect_stdout(shown):

@@ -26,38 +26,40 @@ def brain(request: Json) -> ModelOutput:
 
 
 @pytest.fixture(scope="module", params=FLAVOURS)
-def cloud(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """An emulator of each flavour."""
-    with Emulator(model=brain, flavour=request.param) as cloud:
-        yield cloud
+    with Emulator(model=brain, flavour=request.param) as emulator:
+        yield emulator
 
 
 @pytest.fixture(scope="module")
 def plain() -> Iterator[Emulator]:
     """One that answers by itself."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
-def chat(cloud: Emulator, *faults: Fault, **more: Any) -> RawResponse:
+def chat(emulator: Emulator, *faults: Fault, **more: Any) -> RawResponse:
     """A chat with the bare server."""
-    cloud.reset()
-    cloud.script(faults)
-    return ask(cloud.openai_url + "/chat/completions", {**HELLO, **more})
+    emulator.reset()
+    emulator.script(faults)
+    return ask(emulator.openai_url + "/chat/completions", {**HELLO, **more})
 
 
-def native(cloud: Emulator, *faults: Fault, model: str = "xai.grok-4", stream: bool = True, **more: Any) -> RawResponse:
+def native(
+    emulator: Emulator, *faults: Fault, model: str = "xai.grok-4", stream: bool = True, **more: Any
+) -> RawResponse:
     """A chat with OCI Generative AI: GENERIC, or Cohere's formats."""
     request: Json = {"apiFormat": "GENERIC", "messages": [{"role": "USER", "content": [{"type": "TEXT", "text": "?"}]}]}
     if model.startswith("cohere."):
         request = {"apiFormat": "COHERE", "message": "?"}
     mode = {"servingType": "ON_DEMAND", "modelId": model}
-    cloud.reset()
-    cloud.script(faults)
-    compartment = cloud.oci_generative_ai.compartment_id
+    emulator.reset()
+    emulator.script(faults)
+    compartment = emulator.oci_generative_ai.compartment_id
     chat_request = {**request, "isStream": stream, **more}
     body = {"compartmentId": compartment, "servingMode": mode, "chatRequest": chat_request}
-    return ask(f"{cloud.url}/20231130/actions/chat", body)
+    return ask(f"{emulator.url}/20231130/actions/chat", body)
 
 
 def choices(heard: RawResponse) -> list[Json]:

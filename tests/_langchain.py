@@ -15,22 +15,22 @@ SECRET = "sesame-open-1234567890"
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
-def chat_at(cloud: Emulator, **options: Any) -> ChatOCIModelDeployment:
+def chat_at(emulator: Emulator, **options: Any) -> ChatOCIModelDeployment:
     """A chat model on the emulator."""
-    return ChatOCIModelDeployment(**{"endpoint": cloud.endpoint, "auth_type": "none", **options})
+    return ChatOCIModelDeployment(**{"endpoint": emulator.endpoint, "auth_type": "none", **options})
 
 
 @tool

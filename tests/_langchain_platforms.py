@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from _platforms import PLACES, Place, cloud, emulator
+from _platforms import PLACES, Place, emulator, shared_emulator
 
 from langchain_mdstream import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
 from mdstream_core.emulator import Emulator
 
-__all__ = ["CHAT", "chat_at", "cloud", "each_place", "emulator"]
+__all__ = ["CHAT", "chat_at", "each_place", "emulator", "shared_emulator"]
 
 CHAT: dict[str, Any] = {
     "oci-model-deployment": ChatOCIModelDeployment,
@@ -22,6 +22,6 @@ CHAT: dict[str, Any] = {
 each_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 
 
-def chat_at(place: Place, cloud: Emulator, **options: Any) -> Any:
+def chat_at(place: Place, emulator: Emulator, **options: Any) -> Any:
     """A chat model on a platform."""
-    return CHAT[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+    return CHAT[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})

@@ -32,24 +32,26 @@ _RERANKERS: dict[str, Any] = {
 }
 
 
-def llm_at(cloud: Emulator, place: Place = PLACES["OCI model deployment"], **options: Any) -> ours.MDStreamLLM:
+def llm_at(emulator: Emulator, place: Place = PLACES["OCI model deployment"], **options: Any) -> ours.MDStreamLLM:
     """An LLM on a platform."""
-    made = _LLMS[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+    made = _LLMS[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})
     assert isinstance(made, ours.MDStreamLLM)
     return made
 
 
 def embedding_at(
-    cloud: Emulator, place: Place = EMBEDDING["OCI model deployment, vLLM"], **options: Any
+    emulator: Emulator, place: Place = EMBEDDING["OCI model deployment, vLLM"], **options: Any
 ) -> ours.MDStreamEmbedding:
     """An embedding model on a platform."""
-    made = _EMBEDDINGS[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+    made = _EMBEDDINGS[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})
     assert isinstance(made, ours.MDStreamEmbedding)
     return made
 
 
-def reranker_at(cloud: Emulator, place: Place = RANKING["OCI model deployment"], **options: Any) -> ours.MDStreamRerank:
+def reranker_at(
+    emulator: Emulator, place: Place = RANKING["OCI model deployment"], **options: Any
+) -> ours.MDStreamRerank:
     """A reranker on a platform."""
-    made = _RERANKERS[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+    made = _RERANKERS[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})
     assert isinstance(made, ours.MDStreamRerank)
     return made

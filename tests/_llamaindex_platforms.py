@@ -40,35 +40,35 @@ class Place:
     standing: Fault
 
 
-def _deployment(cloud: Emulator, **fields: Any) -> MDStreamLLM:
-    return OCIDataScience(endpoint=cloud.endpoint, **{"auth_type": "none", **fields})
+def _deployment(emulator: Emulator, **fields: Any) -> MDStreamLLM:
+    return OCIDataScience(endpoint=emulator.endpoint, **{"auth_type": "none", **fields})
 
 
 def _generative(model: str) -> Callable[..., MDStreamLLM]:
-    def build(cloud: Emulator, **fields: Any) -> MDStreamLLM:
-        at = cloud.oci_generative_ai
+    def build(emulator: Emulator, **fields: Any) -> MDStreamLLM:
+        at = emulator.oci_generative_ai
         asked = {"model": model, "auth_type": "none", **fields}
         return OCIGenAI(service_endpoint=at.endpoint, compartment_id=at.compartment_id, **asked)
 
     return build
 
 
-def _sagemaker(cloud: Emulator, **fields: Any) -> MDStreamLLM:
+def _sagemaker(emulator: Emulator, **fields: Any) -> MDStreamLLM:
     pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
-    at = cloud.sagemaker
+    at = emulator.sagemaker
     return SageMakerLLM(**{**AWS, "endpoint_name": at.endpoint_name, "endpoint_url": at.endpoint_url, **fields})
 
 
-def _modelarts(cloud: Emulator, **fields: Any) -> MDStreamLLM:
-    return ModelArts(endpoint=cloud.modelarts.endpoint, ak="AK", sk="SK", **{"model": "m", **fields})
+def _modelarts(emulator: Emulator, **fields: Any) -> MDStreamLLM:
+    return ModelArts(endpoint=emulator.modelarts.endpoint, ak="AK", sk="SK", **{"model": "m", **fields})
 
 
-def _websocket(cloud: Emulator, **fields: Any) -> MDStreamLLM:
-    return ModelArts(endpoint=cloud.modelarts.websocket_endpoint, app_code="CODE", **{"model": "m", **fields})
+def _websocket(emulator: Emulator, **fields: Any) -> MDStreamLLM:
+    return ModelArts(endpoint=emulator.modelarts.websocket_endpoint, app_code="CODE", **{"model": "m", **fields})
 
 
-def _maas(cloud: Emulator, **fields: Any) -> MDStreamLLM:
-    return ModelArts(endpoint=cloud.modelarts.maas, api_key="KEY", **{"model": "m", **fields})
+def _maas(emulator: Emulator, **fields: Any) -> MDStreamLLM:
+    return ModelArts(endpoint=emulator.modelarts.maas, api_key="KEY", **{"model": "m", **fields})
 
 
 #: What can happen to any stream of HTTP's.

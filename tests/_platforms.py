@@ -15,17 +15,17 @@ AWS = {"AKIDEXAMPLE": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(aws_keys=AWS) as cloud:
-        yield cloud
+    with Emulator(aws_keys=AWS) as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
 #: Endings that every service can have, whatever it speaks.
@@ -51,14 +51,14 @@ class Place:
     options: Mapping[str, Any] = field(default_factory=dict)
     endings: Mapping[str, Ending] = field(default_factory=lambda: USUAL)
 
-    def fields(self, cloud: Emulator) -> dict[str, Any]:
+    def fields(self, emulator: Emulator) -> dict[str, Any]:
         """The constructor's arguments for this emulator."""
-        return {**_FIELDS[self.kind](cloud), **self.options}
+        return {**_FIELDS[self.kind](emulator), **self.options}
 
 
-def _aws(cloud: Emulator) -> dict[str, Any]:
+def _aws(emulator: Emulator) -> dict[str, Any]:
     ((key, secret),) = AWS.items()
-    there = cloud.sagemaker
+    there = emulator.sagemaker
     return {
         "endpoint_name": there.endpoint_name,
         "region_name": there.region_name,
@@ -68,22 +68,22 @@ def _aws(cloud: Emulator) -> dict[str, Any]:
     }
 
 
-def _genai(cloud: Emulator) -> dict[str, Any]:
-    there = cloud.oci_generative_ai
+def _genai(emulator: Emulator) -> dict[str, Any]:
+    there = emulator.oci_generative_ai
     return {"service_endpoint": there.endpoint, "compartment_id": there.compartment_id, "auth_type": "none"}
 
 
 _FIELDS = {
-    "oci-model-deployment": lambda cloud: {"endpoint": cloud.endpoint, "auth_type": "none"},
+    "oci-model-deployment": lambda emulator: {"endpoint": emulator.endpoint, "auth_type": "none"},
     "oci-genai": _genai,
     "sagemaker": _aws,
-    "modelarts": lambda cloud: {"endpoint": cloud.modelarts.endpoint, "model": "odsc-llm", "auth_type": "none"},
-    "modelarts-websocket": lambda cloud: {
-        "endpoint": cloud.modelarts.websocket_endpoint,
+    "modelarts": lambda emulator: {"endpoint": emulator.modelarts.endpoint, "model": "odsc-llm", "auth_type": "none"},
+    "modelarts-websocket": lambda emulator: {
+        "endpoint": emulator.modelarts.websocket_endpoint,
         "model": "odsc-llm",
         "auth_type": "none",
     },
-    "modelarts-maas": lambda cloud: {"endpoint": cloud.modelarts.maas, "model": "odsc-llm", "auth_type": "none"},
+    "modelarts-maas": lambda emulator: {"endpoint": emulator.modelarts.maas, "model": "odsc-llm", "auth_type": "none"},
 }
 
 _FRAMES = {

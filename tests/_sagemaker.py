@@ -42,8 +42,8 @@ def signer(**options: Any) -> Signer:
     return AWSSigner.from_keys("AKEMULATED", "s3cret", **{"region_name": "us-east-1", **options})
 
 
-def service(cloud: Emulator, name: str = "emulated", auth: Any = None, **parameters: Any) -> Service:
-    platform = SageMaker(name, endpoint_url=cloud.sagemaker.endpoint_url, **parameters)
+def service(emulator: Emulator, name: str = "emulated", auth: Any = None, **parameters: Any) -> Service:
+    platform = SageMaker(name, endpoint_url=emulator.sagemaker.endpoint_url, **parameters)
     return Service(platform, auth=auth or signer(), retry=Retry(0), timeout=10, trust_env=False)
 
 

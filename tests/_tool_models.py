@@ -9,18 +9,18 @@ from mdstream_core.emulator import Emulator
 USER = {"role": "user", "content": "Hi"}
 
 
-def deployment(cloud: Emulator, **options: Any) -> ChatOCIModelDeployment:
+def deployment(emulator: Emulator, **options: Any) -> ChatOCIModelDeployment:
     """LangChain's, on a deployment."""
-    return ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **options)
+    return ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", max_retries=0, **options)
 
 
-def llama(cloud: Emulator, **options: Any) -> OCIDataScience:
+def llama(emulator: Emulator, **options: Any) -> OCIDataScience:
     """LlamaIndex's, on a deployment."""
-    return OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **options)
+    return OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0, **options)
 
 
-def genai(cloud: Emulator, model: str, **options: Any) -> OCIGenAI:
+def genai(emulator: Emulator, model: str, **options: Any) -> OCIGenAI:
     """LlamaIndex's, on OCI Generative AI."""
-    at = cloud.oci_generative_ai
+    at = emulator.oci_generative_ai
     place = {"service_endpoint": at.endpoint, "compartment_id": at.compartment_id, "auth_type": "none"}
     return OCIGenAI(model=model, **place, **options)

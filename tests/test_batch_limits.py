@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from _embedding_platforms import EMBEDDING, RANKING
 from _json_server import CLASSES, FIELDS, Embedder, responding
-from _langchain_platforms import cloud, emulator
+from _langchain_platforms import emulator, shared_emulator
 from _llamaindex_embeddings import embedding_at, reranker_at
 
 import langchain_mdstream as lc
@@ -16,7 +16,7 @@ from mdstream_core.dialects._batch_limits import BatchLimit, find_batch_limit
 from mdstream_core.emulator import Emulator
 from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, RateLimited, ServerError, StreamFailure
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 TEXTS = [f"text number {number}" for number in range(50)]
 
@@ -282,12 +282,12 @@ def test_a_form_is_not_forgotten_with_a_limit() -> None:
         assert 1 == sum("inputs" in request.json for request in there.requests)
 
 
-def test_a_batch_size_above_what_oci_takes(cloud: Emulator) -> None:
+def test_a_batch_size_above_what_oci_takes(emulator: Emulator) -> None:
     """Our own check of a request is read as the service's is."""
-    embedding = embedding_at(cloud, EMBEDDING["OCI GenAI"], batch_size=200)
+    embedding = embedding_at(emulator, EMBEDDING["OCI GenAI"], batch_size=200)
 
     assert 120 == len(embedding.get_text_embedding_batch([f"text {number}" for number in range(120)]))
-    assert [24, 96] == sorted(len(request.json["inputs"]) for request in cloud.requests)
+    assert [24, 96] == sorted(len(request.json["inputs"]) for request in emulator.requests)
 
 
 def test_the_progress_bar_counts_each_text_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -159,7 +159,7 @@ def test_what_cannot_be_served_is_told_in_a_line(
 
 def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     """By whom is not known; that it is, is told."""
-    with Emulator() as cloud:
-        port = cloud.url.rpartition(":")[2]
+    with Emulator() as emulator:
+        port = emulator.url.rpartition(":")[2]
         assert 2 == main(["emulate", "--port", port])
     assert f"--port {port}" in capsys.readouterr().err

@@ -27,12 +27,12 @@ KEY = "sk-live-s3cr3t-0042"
 @pytest.fixture(scope="module")
 def served() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(served: Emulator) -> Emulator:
+def emulator(served: Emulator) -> Emulator:
     """The same, with nothing queued."""
     served.reset()
     return served
@@ -53,24 +53,24 @@ def run(*arguments: str, said: str | None = None, **environment: str) -> subproc
 
 #: How each platform is asked.
 PLACES: dict[str, Callable[[Emulator], list[str]]] = {
-    "OCI model deployment": lambda cloud: [cloud.endpoint],
-    "OCI GenAI": lambda cloud: [
-        cloud.url,
+    "OCI model deployment": lambda emulator: [emulator.endpoint],
+    "OCI GenAI": lambda emulator: [
+        emulator.url,
         *("--platform", "oci-genai", "--model", "xai.grok-4"),
-        *("--compartment", cloud.oci_generative_ai.compartment_id),
+        *("--compartment", emulator.oci_generative_ai.compartment_id),
     ],
-    "SageMaker": lambda cloud: [f"{cloud.url}/endpoints/emulated"],
-    "ModelArts": lambda cloud: [cloud.modelarts.websocket_endpoint],
-    "MaaS": lambda cloud: [cloud.modelarts.maas],
+    "SageMaker": lambda emulator: [f"{emulator.url}/endpoints/emulated"],
+    "ModelArts": lambda emulator: [emulator.modelarts.websocket_endpoint],
+    "MaaS": lambda emulator: [emulator.modelarts.maas],
 }
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_one_question(
-    cloud: Emulator, place: Callable[[Emulator], list[str]], capsys: pytest.CaptureFixture[str]
+    emulator: Emulator, place: Callable[[Emulator], list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The answer alone is on standard output; time and usage beside it."""
-    assert 0 == main(["chat", *place(cloud), "--auth-type", "none", "Name", "three", "rivers."])
+    assert 0 == main(["chat", *place(emulator), "--auth-type", "none", "Name", "three", "rivers."])
     out, notes = capsys.readouterr()
 
     assert f"{RIVERS}\n" == out
@@ -78,17 +78,17 @@ def test_one_question(
     assert re.search(r"\d+ tokens in, \d+ out", notes)
 
 
-def test_a_question_from_standard_input(cloud: Emulator) -> None:
+def test_a_question_from_standard_input(emulator: Emulator) -> None:
     """So it stands in a pipe of a shell."""
-    done = run("chat", cloud.endpoint, "--auth-type", "none", said="Name three rivers.\n")
+    done = run("chat", emulator.endpoint, "--auth-type", "none", said="Name three rivers.\n")
 
     assert (0, f"{RIVERS}\n") == (done.returncode, done.stdout)
     assert "\x1b" not in done.stdout + done.stderr
 
 
-def test_a_question_as_json(cloud: Emulator) -> None:
+def test_a_question_as_json(emulator: Emulator) -> None:
     """One document, with times and usage."""
-    done = run("chat", cloud.endpoint, "--auth-type", "none", "--json", "Name three rivers.")
+    done = run("chat", emulator.endpoint, "--auth-type", "none", "--json", "Name three rivers.")
     document = json.loads(done.stdout)
 
     assert document["ok"]
@@ -98,19 +98,19 @@ def test_a_question_as_json(cloud: Emulator) -> None:
     assert "" == done.stderr
 
 
-def test_a_stopped_answer_is_a_document_too(cloud: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stopped_answer_is_a_document_too(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     """Ctrl-C while `--json` waits: exit code 130, and what had come."""
-    cloud.script(Fault("stall", after=6))
+    emulator.script(Fault("stall", after=6))
 
     def presses() -> None:
-        while not cloud.requests:
+        while not emulator.requests:
             time.sleep(0.01)
         time.sleep(0.3)  # the more of the answer there is, the better
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     presser = threading.Thread(target=presses)
     presser.start()
-    code = main(["chat", cloud.endpoint, "--auth-type", "none", "--json", "Name three rivers."])
+    code = main(["chat", emulator.endpoint, "--auth-type", "none", "--json", "Name three rivers."])
     presser.join()
     document = json.loads(capsys.readouterr().out)
 
@@ -119,11 +119,11 @@ def test_a_stopped_answer_is_a_document_too(cloud: Emulator, capsys: pytest.Capt
     assert RIVERS.startswith(document["partial"]["text"])
 
 
-def test_a_broken_answer_is_shown_and_told(cloud: Emulator) -> None:
+def test_a_broken_answer_is_shown_and_told(emulator: Emulator) -> None:
     """Half on standard output, the reason beside it, and exit code 1; as JSON the same."""
-    cloud.always(Fault("trailer", after=6))
-    done = run("chat", cloud.endpoint, "--auth-type", "none", "Name three rivers.")
-    document = json.loads(run("chat", cloud.endpoint, "--auth-type", "none", "--json", "Name three rivers.").stdout)
+    emulator.always(Fault("trailer", after=6))
+    done = run("chat", emulator.endpoint, "--auth-type", "none", "Name three rivers.")
+    document = json.loads(run("chat", emulator.endpoint, "--auth-type", "none", "--json", "Name three rivers.").stdout)
 
     assert (1, "The Nile, the Amazon\n") == (done.returncode, done.stdout)
     assert "✗ The service stopped, because the answer took too long." in done.stderr
@@ -133,21 +133,21 @@ def test_a_broken_answer_is_shown_and_told(cloud: Emulator) -> None:
     assert "The Nile, the Amazon" == document["partial"]["text"]
 
 
-def test_what_the_model_is_told(cloud: Emulator) -> None:
+def test_what_the_model_is_told(emulator: Emulator) -> None:
     """Options become fields of the question, wherever the question's words stand."""
-    main(["chat", cloud.endpoint, "--auth-type", "none", "--system", "Be brief.", "--max-tokens", "9", "--temperature", "0.5", "--header", "x-team: blue", "Hello!"])  # fmt: skip
-    asked = cloud.last.json
+    main(["chat", emulator.endpoint, "--auth-type", "none", "--system", "Be brief.", "--max-tokens", "9", "--temperature", "0.5", "--header", "x-team: blue", "Hello!"])  # fmt: skip
+    asked = emulator.last.json
 
     assert ["Be brief.", "Hello!"] == [message["content"] for message in asked["messages"]]
     assert (9, 0.5, "odsc-llm") == (asked["max_tokens"], asked["temperature"], asked["model"])
-    assert "blue" == cloud.last.headers["x-team"]
+    assert "blue" == emulator.last.headers["x-team"]
 
 
 def test_the_servers_first_model_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
     """Where none is said, on platforms whose models have no usual name."""
-    with Emulator(models=["qwen-3"]) as cloud:
-        assert 0 == main(["chat", cloud.modelarts.endpoint, "--auth-type", "none", "Hello!"])
-        assert "qwen-3" == cloud.last.json["model"]
+    with Emulator(models=["qwen-3"]) as emulator:
+        assert 0 == main(["chat", emulator.modelarts.endpoint, "--auth-type", "none", "Hello!"])
+        assert "qwen-3" == emulator.last.json["model"]
 
 
 #: How a server answers that does not list its models.
@@ -168,61 +168,63 @@ NO_LISTS = {
 @pytest.mark.parametrize("place", ["ModelArts", "MaaS", "ModelArts over HTTP"])
 @pytest.mark.parametrize("fault", NO_LISTS.values(), ids=NO_LISTS)
 def test_a_server_without_a_list_is_asked_without_a_name(
-    cloud: Emulator, fault: Fault, place: str, capsys: pytest.CaptureFixture[str]
+    emulator: Emulator, fault: Fault, place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Many have one model only, and answer."""
-    where = {**PLACES, "ModelArts over HTTP": lambda cloud: [cloud.modelarts.endpoint]}[place](cloud)
-    cloud.script(fault)
+    where = {**PLACES, "ModelArts over HTTP": lambda emulator: [emulator.modelarts.endpoint]}[place](emulator)
+    emulator.script(fault)
 
     assert 0 == main(["chat", *where, "--auth-type", "none", "Name three rivers."])
     assert f"{RIVERS}\n" == capsys.readouterr().out
-    cloud.reset()
-    cloud.script(fault)
+    emulator.reset()
+    emulator.script(fault)
     assert 0 == main(["chat", *where, "--auth-type", "none", "--json", "Name three rivers."])
     assert RIVERS == json.loads(capsys.readouterr().out)["text"]
 
 
 def test_a_request_that_is_rejected_for_want_of_a_name_says_how_to_give_one(
-    cloud: Emulator, capsys: pytest.CaptureFixture[str]
+    emulator: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where nobody knows the name, the hint is that it was not sent."""
     for more in ([], ["--json"]):
-        cloud.script(Fault("refuse", "not_found"), Fault("refuse", "vllm_model"))
-        assert 1 == main(["chat", cloud.modelarts.endpoint, "--auth-type", "none", *more, "Hello!"])
+        emulator.script(Fault("refuse", "not_found"), Fault("refuse", "vllm_model"))
+        assert 1 == main(["chat", emulator.modelarts.endpoint, "--auth-type", "none", *more, "Hello!"])
         assert "name one with --model" in "".join(capsys.readouterr())
-        cloud.reset()
+        emulator.reset()
 
 
-def test_a_name_that_was_given_is_no_hint(cloud: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_was_given_is_no_hint(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     """A server that knows another is believed."""
-    cloud.script(Fault("refuse", "vllm_model"))
+    emulator.script(Fault("refuse", "vllm_model"))
 
-    assert 1 == main(["chat", cloud.modelarts.endpoint, "--auth-type", "none", "--model", "nope", "Hello!"])
+    assert 1 == main(["chat", emulator.modelarts.endpoint, "--auth-type", "none", "--model", "nope", "Hello!"])
     assert "hint" not in capsys.readouterr().err
 
 
-def test_a_credential_that_is_refused_is_not_tried_again(cloud: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_credential_that_is_refused_is_not_tried_again(
+    emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Who may not see the list may not ask either."""
-    cloud.script(Fault("refuse", "not_authenticated"))
+    emulator.script(Fault("refuse", "not_authenticated"))
 
-    assert 1 == main(["chat", cloud.modelarts.endpoint, "--auth-type", "none", "Hello!"])
-    assert 1 == len(cloud.requests)
+    assert 1 == main(["chat", emulator.modelarts.endpoint, "--auth-type", "none", "Hello!"])
+    assert 1 == len(emulator.requests)
     assert "NotAuthenticated" in capsys.readouterr().err
 
 
-def test_a_conversation_without_a_name(cloud: Emulator) -> None:
+def test_a_conversation_without_a_name(emulator: Emulator) -> None:
     """It begins all the same."""
-    cloud.script(Fault("refuse", "not_found"))
-    with PseudoTerminal("chat", cloud.modelarts.endpoint, "--auth-type", "none") as terminal:
+    emulator.script(Fault("refuse", "not_found"))
+    with PseudoTerminal("chat", emulator.modelarts.endpoint, "--auth-type", "none") as terminal:
         terminal.until("the model listens")
         terminal.until("> ")
         terminal.type("Name three rivers.\n")
         terminal.until("Danube")
 
 
-def test_a_conversation(cloud: Emulator) -> None:
+def test_a_conversation(emulator: Emulator) -> None:
     """A prompt; what was said before is known; Ctrl-D ends it."""
-    with PseudoTerminal("chat", cloud.endpoint, "--auth-type", "none") as terminal:
+    with PseudoTerminal("chat", emulator.endpoint, "--auth-type", "none") as terminal:
         terminal.until("> ")
         terminal.type("Name three rivers.\n")
         terminal.until("✓")
@@ -234,13 +236,13 @@ def test_a_conversation(cloud: Emulator) -> None:
 
         assert 0 == terminal.ended()
         assert RIVERS in terminal.written
-    assert ["user", "assistant", "user"] == [message["role"] for message in cloud.last.json["messages"]]
+    assert ["user", "assistant", "user"] == [message["role"] for message in emulator.last.json["messages"]]
 
 
-def test_a_broken_answer_does_not_stay_in_the_conversation(cloud: Emulator) -> None:
+def test_a_broken_answer_does_not_stay_in_the_conversation(emulator: Emulator) -> None:
     """Nor its question: asked again it is asked as if for the first time."""
-    cloud.script(Fault("trailer", after=6))
-    with PseudoTerminal("chat", cloud.endpoint, "--auth-type", "none") as terminal:
+    emulator.script(Fault("trailer", after=6))
+    with PseudoTerminal("chat", emulator.endpoint, "--auth-type", "none") as terminal:
         terminal.until("> ")
         terminal.type("Name three rivers.\n")
         terminal.until("ask again.")
@@ -252,35 +254,35 @@ def test_a_broken_answer_does_not_stay_in_the_conversation(cloud: Emulator) -> N
 
         assert 0 == terminal.ended()
         assert "took too long" in terminal.written
-    assert 1 == len(cloud.last.json["messages"])
+    assert 1 == len(emulator.last.json["messages"])
 
 
-def test_ctrl_c_stops_an_answer_and_then_us(cloud: Emulator) -> None:
+def test_ctrl_c_stops_an_answer_and_then_us(emulator: Emulator) -> None:
     """The first stops waiting for the answer, one at the prompt ends the conversation."""
-    cloud.script(Fault("hold", after=4, seconds=60))
-    with PseudoTerminal("chat", cloud.endpoint, "--auth-type", "none") as terminal:
+    emulator.script(Fault("hold", after=4, seconds=60))
+    with PseudoTerminal("chat", emulator.endpoint, "--auth-type", "none") as terminal:
         terminal.until("> ")
         terminal.type("Name three rivers.\n")
         terminal.until("The Nile")
         terminal.type("\x03")
         terminal.until("stopped")
-        assert cloud.last.client_closed.wait(5)
+        assert emulator.last.client_closed.wait(5)
         terminal.until("> ", times=2)
 
         assert 130 == terminal.ended(pressing="\x03")
         assert "Traceback" not in terminal.written
 
 
-def test_ctrl_c_in_a_pipe(cloud: Emulator) -> None:
+def test_ctrl_c_in_a_pipe(emulator: Emulator) -> None:
     """What came was written; the exit code says that it was stopped."""
-    cloud.script(Fault("hold", after=4, seconds=60))
+    emulator.script(Fault("hold", after=4, seconds=60))
     process = subprocess.Popen(
         [
             sys.executable,
             "-m",
             "mdstream_core.cli",
             "chat",
-            cloud.endpoint,
+            emulator.endpoint,
             "--auth-type",
             "none",
             "Name three rivers.",
@@ -301,7 +303,7 @@ def test_ctrl_c_in_a_pipe(cloud: Emulator) -> None:
     assert "Traceback" not in notes.decode()
 
 
-def test_a_reader_who_has_seen_enough(cloud: Emulator) -> None:
+def test_a_reader_who_has_seen_enough(emulator: Emulator) -> None:
     """`| head` is no failure to write home about."""
     command = f"{sys.executable} -m mdstream_core.cli completion fish | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30, check=True)
@@ -309,12 +311,12 @@ def test_a_reader_who_has_seen_enough(cloud: Emulator) -> None:
     assert "" == done.stderr
 
 
-def test_without_rich_it_is_plain(cloud: Emulator, tmp_path: Path) -> None:
+def test_without_rich_it_is_plain(emulator: Emulator, tmp_path: Path) -> None:
     """A terminal without rich shows the same words."""
     (tmp_path / "rich.py").write_text("raise ImportError('hidden')\n")
     hidden = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     with PseudoTerminal(
-        "chat", cloud.endpoint, "--auth-type", "none", "Name three rivers.", PYTHONPATH=hidden
+        "chat", emulator.endpoint, "--auth-type", "none", "Name three rivers.", PYTHONPATH=hidden
     ) as terminal:
         assert 0 == terminal.ended()
 
@@ -342,8 +344,8 @@ def test_a_secret_on_the_command_line_is_refused(capsys: pytest.CaptureFixture[s
 def test_keys_from_each_place(tmp_path: Path) -> None:
     """A variable, a file, standard input; and the variable that is looked for."""
     (tmp_path / "key").write_text(f"{KEY}\n")
-    with Emulator(api_keys=[KEY]) as cloud:
-        ask = lambda *more, **how: run("chat", cloud.endpoint, *more, "Name three rivers.", **how)  # noqa: E731
+    with Emulator(api_keys=[KEY]) as emulator:
+        ask = lambda *more, **how: run("chat", emulator.endpoint, *more, "Name three rivers.", **how)  # noqa: E731
         answers = [
             ask("--api-key", "env:ANY", ANY=KEY),
             ask("--api-key", f"file:{tmp_path / 'key'}"),
@@ -425,12 +427,12 @@ def test_what_an_option_lacks(more: list[str], words: str, capsys: pytest.Captur
 
 def test_the_models_of_a_server(capsys: pytest.CaptureFixture[str]) -> None:
     """A line for each, or a document; on OCI's bare endpoint, which takes no GET, by its inference endpoint."""
-    with Emulator(models=["llama-4", "qwen-3"]) as cloud:
-        assert 0 == main(["models", cloud.endpoint, "--auth-type", "none"])
+    with Emulator(models=["llama-4", "qwen-3"]) as emulator:
+        assert 0 == main(["models", emulator.endpoint, "--auth-type", "none"])
         lines = capsys.readouterr().out.splitlines()
-        assert 0 == main(["models", cloud.modelarts.websocket_endpoint, "--auth-type", "none", "--json"])
+        assert 0 == main(["models", emulator.modelarts.websocket_endpoint, "--auth-type", "none", "--json"])
         document: dict[str, Any] = json.loads(capsys.readouterr().out)
-        assert 1 == main(["models", f"{cloud.url}/endpoints/emulated", "--auth-type", "none"])
+        assert 1 == main(["models", f"{emulator.url}/endpoints/emulated", "--auth-type", "none"])
 
     assert ["llama-4", "qwen-3"] == [line.split()[0] for line in lines]
     assert ["llama-4", "qwen-3"] == [one["id"] for one in document["models"]]
@@ -469,9 +471,9 @@ def test_a_shell_completes(shell: str, asks: str, tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("width", [60, 120])
-def test_findings_fit_the_terminal(cloud: Emulator, width: int) -> None:
+def test_findings_fit_the_terminal(emulator: Emulator, width: int) -> None:
     """No line of `check` is wider than the terminal."""
-    with PseudoTerminal("check", cloud.endpoint, "--auth-type", "none", columns=width) as terminal:
+    with PseudoTerminal("check", emulator.endpoint, "--auth-type", "none", columns=width) as terminal:
         assert 0 == terminal.ended()
         shown = re.sub(r"\x1b\[[\d;]*m", "", terminal.written)
 

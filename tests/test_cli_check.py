@@ -38,15 +38,15 @@ Findings = dict[str, dict[str, Any]]
 
 #: How each platform is asked.
 PLACES: dict[str, Callable[[Emulator], list[str]]] = {
-    "OCI model deployment": lambda cloud: [cloud.endpoint],
-    "OCI GenAI": lambda cloud: [
-        cloud.url,
+    "OCI model deployment": lambda emulator: [emulator.endpoint],
+    "OCI GenAI": lambda emulator: [
+        emulator.url,
         *("--platform", "oci-genai", "--model", "xai.grok-4"),
-        *("--compartment", cloud.oci_generative_ai.compartment_id),
+        *("--compartment", emulator.oci_generative_ai.compartment_id),
     ],
-    "SageMaker": lambda cloud: [f"{cloud.url}/endpoints/emulated", "--region", "us-east-1"],
-    "ModelArts": lambda cloud: [cloud.modelarts.endpoint],
-    "ModelArts WebSocket": lambda cloud: [cloud.modelarts.websocket_endpoint],
+    "SageMaker": lambda emulator: [f"{emulator.url}/endpoints/emulated", "--region", "us-east-1"],
+    "ModelArts": lambda emulator: [emulator.modelarts.endpoint],
+    "ModelArts WebSocket": lambda emulator: [emulator.modelarts.websocket_endpoint],
 }
 everywhere = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 
@@ -63,19 +63,19 @@ def credentials(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Emulator]:
     """Services that verify signatures, behind TLS."""
-    with Emulator(tls=True, **GUARDS) as cloud:
-        yield cloud
+    with Emulator(tls=True, **GUARDS) as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(guarded: Emulator) -> Emulator:
+def emulator(guarded: Emulator) -> Emulator:
     """The same, with nothing queued."""
     guarded.reset()
     return guarded
 
 
-def trusting(cloud: Emulator, place: Callable[[Emulator], list[str]], *more: str) -> list[str]:
-    return [*place(cloud), "--ca-file", cloud.ca_file, *more]
+def trusting(emulator: Emulator, place: Callable[[Emulator], list[str]], *more: str) -> list[str]:
+    return [*place(emulator), "--ca-file", emulator.ca_file, *more]
 
 
 @pytest.fixture
@@ -108,9 +108,9 @@ def states(findings: Findings, state: str) -> set[str]:
 
 
 @everywhere
-def test_all_is_well(cloud: Emulator, place: Callable[[Emulator], list[str]], check: Check) -> None:
+def test_all_is_well(emulator: Emulator, place: Callable[[Emulator], list[str]], check: Check) -> None:
     """On each platform the way, the signature and the answer are good; what an endpoint has not is no illness."""
-    code, findings, text = check(trusting(cloud, place))
+    code, findings, text = check(trusting(emulator, place))
 
     assert 0 == code, text
     assert "All is well." in text
@@ -121,10 +121,10 @@ def test_all_is_well(cloud: Emulator, place: Callable[[Emulator], list[str]], ch
     assert "emulator CA" in findings["tls"]["facts"]["issuer"]
 
 
-def test_it_says_which_credential_and_where(cloud: Emulator, check: Check) -> None:
+def test_it_says_which_credential_and_where(emulator: Emulator, check: Check) -> None:
     """The kind and the place, for each platform's own."""
     found = {
-        name: check(trusting(cloud, place))[1]["credentials"]["text"]
+        name: check(trusting(emulator, place))[1]["credentials"]["text"]
         for name, place in PLACES.items()
         if name in {"OCI model deployment", "SageMaker", "ModelArts"}
     }
@@ -134,9 +134,9 @@ def test_it_says_which_credential_and_where(cloud: Emulator, check: Check) -> No
     assert "an access key (AK/SK), HUAWEICLOUD_SDK_AK in the environment" == found["ModelArts"]
 
 
-def test_it_hears_what_a_container_speaks(cloud: Emulator, check: Check) -> None:
+def test_it_hears_what_a_container_speaks(emulator: Emulator, check: Check) -> None:
     """SageMaker's containers are not asked what they are: their first words tell."""
-    at = lambda name: [f"{cloud.url}/endpoints/{name}", "--region", "us-east-1", "--ca-file", cloud.ca_file]  # noqa: E731
+    at = lambda name: [f"{emulator.url}/endpoints/{name}", "--region", "us-east-1", "--ca-file", emulator.ca_file]  # noqa: E731
 
     assert "openai-chat, found out from its first words" == check(at("emulated"))[1]["dialect"]["text"]
     assert "tgi, found out from its first words" == check(at("tgi-old"))[1]["dialect"]["text"]
@@ -162,7 +162,7 @@ class Break:
     cure: str
     place: str = "OCI model deployment"
     more: tuple[str, ...] = ()
-    emulator: Mapping[str, Any] = field(default_factory=dict)
+    shared_emulator: Mapping[str, Any] = field(default_factory=dict)
     faults: tuple[Any, ...] = ()
     environment: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -189,29 +189,29 @@ BREAKS = {
     "no AWS credential": Break("credentials", "no AWS credentials", "aws configure", "SageMaker", environment=NO_AWS),
     "no Huawei credential": Break("credentials", "no Huawei Cloud credential", "ak and sk", "ModelArts", environment=NO_KEYS),
     "no such profile": Break("credentials", "no profile [NOBODY]", "--profile", more=("--profile", "NOBODY")),
-    "OCI: another key": Break("accepted", "credential is refused", "fingerprint", emulator={"verify_signatures": {KEY_ID: OTHER.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)}}),
+    "OCI: another key": Break("accepted", "credential is refused", "fingerprint", shared_emulator={"verify_signatures": {KEY_ID: OTHER.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)}}),
     "AWS: another secret": Break("accepted", "does not match", "get-caller-identity", "SageMaker", environment={"AWS_SECRET_ACCESS_KEY": "another-secret"}),
     "AWS: unknown key": Break("accepted", "UnrecognizedClientException", "access key", "SageMaker", environment={"AWS_ACCESS_KEY_ID": "AKIDNOBODY"}),
     "Huawei: another secret": Break("accepted", "verify aksk signature fail", "this way to sign", "ModelArts", environment={"HUAWEICLOUD_SDK_SK": "another-secret"}),
-    "AWS: another secret, and a clock that is good enough": Break("accepted", "does not match", "get-caller-identity", "SageMaker", environment={"AWS_SECRET_ACCESS_KEY": "another-secret"}, emulator={"clock": a_little_late}),
-    "OCI: another bearer key": Break("accepted", "refused", "check the key", more=("--api-key", "env:OTHER_KEY"), environment={"OTHER_KEY": "not-the-key"}, emulator={**LATE, "api_keys": ["sk-right"]}),
-    "AWS: a session that is over": Break("accepted", "ExpiredTokenException", "aws sso login", "SageMaker", emulator={"aws_keys": {AWS_KEY: AWSKey(AWS_SECRET, expires=1.0)}}),
-    "ModelArts WebSocket: unknown model": Break("model", "'nope' is not there", "--model", "ModelArts WebSocket", more=("--model", "nope"), emulator={"models": ["llama"]}),
+    "AWS: another secret, and a clock that is good enough": Break("accepted", "does not match", "get-caller-identity", "SageMaker", environment={"AWS_SECRET_ACCESS_KEY": "another-secret"}, shared_emulator={"clock": a_little_late}),
+    "OCI: another bearer key": Break("accepted", "refused", "check the key", more=("--api-key", "env:OTHER_KEY"), environment={"OTHER_KEY": "not-the-key"}, shared_emulator={**LATE, "api_keys": ["sk-right"]}),
+    "AWS: a session that is over": Break("accepted", "ExpiredTokenException", "aws sso login", "SageMaker", shared_emulator={"aws_keys": {AWS_KEY: AWSKey(AWS_SECRET, expires=1.0)}}),
+    "ModelArts WebSocket: unknown model": Break("model", "'nope' is not there", "--model", "ModelArts WebSocket", more=("--model", "nope"), shared_emulator={"models": ["llama"]}),
     "not signed": Break("accepted", "not signed", "--auth-type", more=("--auth-type", "none")),
-    "OCI: the clock": Break("clock", "20 minutes behind", "timedatectl", emulator=LATE),
-    "OCI: the clock, seen by the signature": Break("accepted", "differs from the service's clock", "most likely it is the clock", emulator=LATE),
-    "AWS: the clock": Break("clock", "refused beyond 5 minutes", "timedatectl", "SageMaker", emulator=LATE),
-    "AWS: the clock, seen by the signature": Break("accepted", "Signature expired", "most likely it is the clock", "SageMaker", emulator=LATE),
-    "Huawei: the clock": Break("clock", "refused beyond 15 minutes", "timedatectl", "ModelArts", emulator=LATE),
-    "OCI: unknown model": Break("model", "'nope' is not there", "one of: llama, qwen", more=("--model", "nope"), emulator={"models": ["llama", "qwen"]}),
+    "OCI: the clock": Break("clock", "20 minutes behind", "timedatectl", shared_emulator=LATE),
+    "OCI: the clock, seen by the signature": Break("accepted", "differs from the service's clock", "most likely it is the clock", shared_emulator=LATE),
+    "AWS: the clock": Break("clock", "refused beyond 5 minutes", "timedatectl", "SageMaker", shared_emulator=LATE),
+    "AWS: the clock, seen by the signature": Break("accepted", "Signature expired", "most likely it is the clock", "SageMaker", shared_emulator=LATE),
+    "Huawei: the clock": Break("clock", "refused beyond 15 minutes", "timedatectl", "ModelArts", shared_emulator=LATE),
+    "OCI: unknown model": Break("model", "'nope' is not there", "one of: llama, qwen", more=("--model", "nope"), shared_emulator={"models": ["llama", "qwen"]}),
     "GenAI: unknown model": Break("model", "'nope' is not there", "--model", "OCI GenAI", more=("--model", "nope")),
-    "ModelArts: unknown model": Break("model", "'nope' is not there", "one of: llama", "ModelArts", more=("--model", "nope"), emulator={"models": ["llama"]}),
+    "ModelArts: unknown model": Break("model", "'nope' is not there", "one of: llama", "ModelArts", more=("--model", "nope"), shared_emulator={"models": ["llama"]}),
     "OCI: another deployment": Break("model", "NotAuthorizedOrNotFound", "check the OCID", faults=(None, Fault("refuse", "not_found"))),
     "SageMaker: no such endpoint": Break("model", "Endpoint nobody", "endpoint's name", "SageMaker nobody"),
     "GenAI: another compartment": Break("model", "NotAuthorizedOrNotFound", "compartment", "OCI GenAI", more=("--compartment", "ocid1.compartment.oc1..other")),
     "no right": Break("accepted", "not allowed", "DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT", faults=(None, Fault("refuse", "not_allowed"))),
     "it does not stream": Break("stream", "does not stream", "use one that streams", faults=(None, REFUSED)),
-    "the container refuses": Break("stream", "the prompt template wants a system message", "predict log", emulator={"brain": refusing}),
+    "the container refuses": Break("stream", "the prompt template wants a system message", "predict log", shared_emulator={"brain": refusing}),
     "OCI: the trailer": Break("stream", "408 ModelResponseTimeExceeded", "max_tokens", faults=(None, Fault("trailer", after=2))),
     "SageMaker: the exception frame": Break("stream", "ModelStreamError", "log says more", "SageMaker", faults=(None, Fault("exception_frame", after=2))),
     "ModelArts: the close code": Break("stream", "1011", "again", "ModelArts WebSocket", faults=(None, None, Fault("trailer", after=2))),
@@ -228,11 +228,12 @@ def test_one_thing_is_broken(broken: Break, check: Check, monkeypatch: pytest.Mo
     for name, value in broken.environment.items():
         monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
     platform, _, name = broken.place.partition(" ") if broken.place.startswith("SageMaker ") else (broken.place, "", "")
-    with Emulator(tls=True, **{**GUARDS, **broken.emulator}) as cloud:
-        place = [one.replace("emulated", name) if name else one for one in PLACES[platform](cloud)]
-        cloud.script(*broken.faults)
+    with Emulator(tls=True, **{**GUARDS, **broken.emulator}) as emulator:
+        place = [one.replace("emulated", name) if name else one for one in PLACES[platform](emulator)]
+        emulator.script(*broken.faults)
         code, findings, text = check(
-            [*place, "--ca-file", cloud.ca_file, *broken.more], lambda: (cloud.reset(), cloud.script(*broken.faults))
+            [*place, "--ca-file", emulator.ca_file, *broken.more],
+            lambda: (emulator.reset(), emulator.script(*broken.faults)),
         )
     finding = findings[broken.check]
 
@@ -251,10 +252,10 @@ def test_a_region_that_nobody_says(check: Check, capsys: pytest.CaptureFixture[s
     assert "--region is missing" in text
 
 
-def test_nothing_is_judged_where_nothing_was_answered(cloud: Emulator, check: Check) -> None:
+def test_nothing_is_judged_where_nothing_was_answered(emulator: Emulator, check: Check) -> None:
     """A service that is down says neither that a key is good nor that a model is there."""
-    cloud.always(Fault("refuse", "unavailable"))
-    _, findings, text = check(trusting(cloud, PLACES["OCI model deployment"]))
+    emulator.always(Fault("refuse", "unavailable"))
+    _, findings, text = check(trusting(emulator, PLACES["OCI model deployment"]))
 
     assert ("note", "none", "wrong") == tuple(findings[name]["state"] for name in ("accepted", "model", "stream")), text
 
@@ -301,14 +302,14 @@ def test_a_proxy_of_the_environment_is_looked_at_instead(check: Check, monkeypat
     assert f"nothing listens on port {port}" in findings["tcp"]["text"]
 
 
-def test_an_authority_that_is_not_known(cloud: Emulator, check: Check) -> None:
+def test_an_authority_that_is_not_known(emulator: Emulator, check: Check) -> None:
     """The cure names the option and the variable; nothing is asked there."""
-    code, findings, _ = check([cloud.endpoint])
+    code, findings, _ = check([emulator.endpoint])
 
     assert 1 == code
     assert "authority is not known" in findings["tls"]["text"]
     assert "--ca-file or SSL_CERT_FILE" in findings["tls"]["cure"]
-    assert [] == cloud.requests
+    assert [] == emulator.requests
 
 
 def test_a_port_without_encryption(check: Check) -> None:
@@ -342,7 +343,7 @@ def no_chat(words: str) -> Callable[[dict[str, Any]], str]:
 
 
 def embeds(name: str) -> Callable[[Emulator], list[str]]:
-    return lambda cloud: [f"{cloud.url}/endpoints/{name}", "--region", "us-east-1"]
+    return lambda emulator: [f"{emulator.url}/endpoints/{name}", "--region", "us-east-1"]
 
 
 _VLLM = {"brain": no_chat("The model does not support Chat Completions API")}
@@ -360,12 +361,12 @@ EMBEDDING_ONLY: dict[str, tuple[Callable[[Emulator], list[str]], dict[str, Any],
     "Ollama on ModelArts": (PLACES["ModelArts"], _OLLAMA, ()),
     "no such route on ModelArts": (PLACES["ModelArts"], {}, (None, None, _NO_ROUTE)),
     "llama.cpp on ModelArts": (PLACES["ModelArts"], {}, (None, None, _LLAMA_CPP, _LLAMA_CPP)),
-    "vLLM on MaaS": (lambda cloud: [cloud.modelarts.maas], _VLLM, ()),
+    "vLLM on MaaS": (lambda emulator: [emulator.modelarts.maas], _VLLM, ()),
     "an embedding model of OCI Generative AI": (
-        lambda cloud: [
-            cloud.url,
+        lambda emulator: [
+            emulator.url,
             *("--platform", "oci-genai", "--model", "cohere.embed-v4.0"),
-            *("--compartment", cloud.oci_generative_ai.compartment_id),
+            *("--compartment", emulator.oci_generative_ai.compartment_id),
         ],
         {},
         (None, Fault("refuse", "invalid_parameter")),
@@ -378,10 +379,10 @@ def test_an_endpoint_that_only_embeds_is_no_failure(
     place: Callable[[Emulator], list[str]], options: dict[str, Any], faults: tuple[Any, ...], check: Check
 ) -> None:
     """It is tested by embedding a word, and its line says so."""
-    with Emulator(**options) as cloud:
-        cloud.script(*faults)
+    with Emulator(**options) as emulator:
+        emulator.script(*faults)
         code, findings, text = check(
-            [*place(cloud), "--auth-type", "none"], lambda: (cloud.reset(), cloud.script(*faults))
+            [*place(emulator), "--auth-type", "none"], lambda: (emulator.reset(), emulator.script(*faults))
         )
 
     assert 0 == code, text
@@ -398,11 +399,11 @@ def test_an_endpoint_that_only_embeds_is_no_failure(
 )
 def test_a_chat_that_fails_otherwise_is_a_failure_although_vectors_come(fault: Fault, check: Check) -> None:
     """An endpoint that chats badly is not taken for one that does not chat."""
-    with Emulator() as cloud:
+    with Emulator() as emulator:
         steps = (None, None, fault, fault)
-        cloud.script(*steps)
+        emulator.script(*steps)
         code, findings, _ = check(
-            [*PLACES["ModelArts"](cloud), "--auth-type", "none"], lambda: (cloud.reset(), cloud.script(*steps))
+            [*PLACES["ModelArts"](emulator), "--auth-type", "none"], lambda: (emulator.reset(), emulator.script(*steps))
         )
 
     assert (1, "wrong") == (code, findings["stream"]["state"])
@@ -421,9 +422,9 @@ def test_a_call_that_is_written_as_text(check: Check) -> None:
 def test_a_key_that_a_server_repeats_is_not_shown(check: Check, tmp_path: Path) -> None:
     """Whatever a refusal says of what it was sent."""
     (tmp_path / "key").write_text(f"{API_KEY}\n")
-    with Emulator(api_keys=["sk-another"]) as cloud:
-        cloud.always(Fault("refuse", status=401, message=f"Incorrect API key provided: {API_KEY}"))
-        code, findings, _ = check([cloud.endpoint, "--api-key", f"file:{tmp_path / 'key'}"])
+    with Emulator(api_keys=["sk-another"]) as emulator:
+        emulator.always(Fault("refuse", status=401, message=f"Incorrect API key provided: {API_KEY}"))
+        code, findings, _ = check([emulator.endpoint, "--api-key", f"file:{tmp_path / 'key'}"])
 
     assert 1 == code
     assert "provided: …" in findings["accepted"]["text"]
@@ -432,19 +433,19 @@ def test_a_key_that_a_server_repeats_is_not_shown(check: Check, tmp_path: Path) 
 
 def test_a_refusal_does_not_steer_the_terminal(check: Check) -> None:
     """Escape sequences of a server's are shown as what they are."""
-    with Emulator() as cloud:
-        cloud.always(Fault("refuse", status=403, message="go\x1b]0;title\x07 away"))
-        _, findings, text = check([cloud.endpoint, "--auth-type", "none"])
+    with Emulator() as emulator:
+        emulator.always(Fault("refuse", status=403, message="go\x1b]0;title\x07 away"))
+        _, findings, text = check([emulator.endpoint, "--auth-type", "none"])
 
     assert "\x1b" not in text
     assert "go�]0;title� away" in text
     assert "wrong" == findings["accepted"]["state"]
 
 
-def test_a_session_that_is_over(home: Path, cloud: Emulator, check: Check) -> None:
+def test_a_session_that_is_over(home: Path, emulator: Emulator, check: Check) -> None:
     """The command that renews it is named."""
     (home / ".oci/token").write_text(jwt(1_000_000_000))
-    _, findings, _ = check([*trusting(cloud, PLACES["OCI model deployment"]), "--profile", "SESSION"])
+    _, findings, _ = check([*trusting(emulator, PLACES["OCI model deployment"]), "--profile", "SESSION"])
 
     assert "wrong" == findings["accepted"]["state"]
     assert "oci session refresh --profile SESSION" in findings["accepted"]["text"]

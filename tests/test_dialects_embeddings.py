@@ -7,7 +7,7 @@ from math import isclose
 from typing import Any
 
 import pytest
-from _platforms import AWS, cloud, emulator
+from _platforms import AWS, emulator, shared_emulator
 
 from mdstream_core import (
     ModelArts,
@@ -23,7 +23,7 @@ from mdstream_core.auth import aws
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import InvalidRequest, MalformedStream, MDStreamError, StreamFailure, StreamInterrupted
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 PACKED = base64.b64encode(struct.pack("<2f", 0.5, -0.25)).decode()
 
@@ -105,33 +105,33 @@ def test_questions() -> None:
         dialect("oci-embed-text").build_payload({"input": ["a"] * 97}, stream=False)
 
 
-def sagemaker(cloud: Emulator, endpoint: str) -> Service:
+def sagemaker(emulator: Emulator, endpoint: str) -> Service:
     """A SageMaker endpoint with verified signatures."""
     ((key, secret),) = AWS.items()
-    there = cloud.sagemaker
+    there = emulator.sagemaker
     signer = aws.AWSSigner.from_keys(key, secret, region_name=there.region_name)
     return Service(SageMaker(endpoint, there.region_name, there.endpoint_url), auth=signer, retry=Retry(0))
 
 
-def genai(cloud: Emulator, model: str) -> Service:
+def genai(emulator: Emulator, model: str) -> Service:
     """OCI Generative AI."""
-    there = cloud.oci_generative_ai
+    there = emulator.oci_generative_ai
     return Service(OCIGenerativeAI(there.compartment_id, model, service_endpoint=there.endpoint), retry=Retry(0))
 
 
 EMBEDDING: dict[str, tuple[Any, str]] = {
-    "OCI model deployment": (lambda cloud: Service(OCIModelDeployment(cloud.endpoint)), "openai-embeddings"),
-    "OCI GenAI": (lambda cloud: genai(cloud, "cohere.embed-english-v3.0"), "oci-embed-text"),
-    "SageMaker TEI": (lambda cloud: sagemaker(cloud, "tei"), "tei-embeddings"),
-    "SageMaker vLLM": (lambda cloud: sagemaker(cloud, "emulated"), "openai-embeddings"),
-    "ModelArts": (lambda cloud: Service(ModelArts(cloud.modelarts.endpoint)), "openai-embeddings"),
+    "OCI model deployment": (lambda emulator: Service(OCIModelDeployment(emulator.endpoint)), "openai-embeddings"),
+    "OCI GenAI": (lambda emulator: genai(emulator, "cohere.embed-english-v3.0"), "oci-embed-text"),
+    "SageMaker TEI": (lambda emulator: sagemaker(emulator, "tei"), "tei-embeddings"),
+    "SageMaker vLLM": (lambda emulator: sagemaker(emulator, "emulated"), "openai-embeddings"),
+    "ModelArts": (lambda emulator: Service(ModelArts(emulator.modelarts.endpoint)), "openai-embeddings"),
 }
 
 
 @pytest.mark.parametrize(("service", "name"), EMBEDDING.values(), ids=EMBEDDING)
-async def test_every_platform_embeds(cloud: Emulator, service: Any, name: str) -> None:
+async def test_every_platform_embeds(emulator: Emulator, service: Any, name: str) -> None:
     """One vector for each text, in order, of unit length; equal texts have equal vectors; sync and async."""
-    there, asked = service(cloud), {"input": ["a river", "a mountain", "a river"]}
+    there, asked = service(emulator), {"input": ["a river", "a mountain", "a river"]}
     reply = there.client.complete(there.call(dialect(name), asked, stream=False))
     again = await there.async_client.complete(there.call(dialect(name), asked, stream=False))
 
@@ -142,17 +142,17 @@ async def test_every_platform_embeds(cloud: Emulator, service: Any, name: str) -
 
 
 RANKING: dict[str, tuple[Any, str]] = {
-    "OCI model deployment": (lambda cloud: Service(OCIModelDeployment(cloud.endpoint)), "rerank"),
-    "OCI GenAI": (lambda cloud: genai(cloud, "cohere.rerank.3-5"), "oci-rerank-text"),
-    "ModelArts": (lambda cloud: Service(ModelArts(cloud.modelarts.endpoint)), "rerank"),
-    "MaaS": (lambda cloud: Service(ModelArts(cloud.modelarts.maas)), "rerank"),
+    "OCI model deployment": (lambda emulator: Service(OCIModelDeployment(emulator.endpoint)), "rerank"),
+    "OCI GenAI": (lambda emulator: genai(emulator, "cohere.rerank.3-5"), "oci-rerank-text"),
+    "ModelArts": (lambda emulator: Service(ModelArts(emulator.modelarts.endpoint)), "rerank"),
+    "MaaS": (lambda emulator: Service(ModelArts(emulator.modelarts.maas)), "rerank"),
 }
 
 
 @pytest.mark.parametrize(("service", "name"), RANKING.values(), ids=RANKING)
-def test_platforms_rank(cloud: Emulator, service: Any, name: str) -> None:
+def test_platforms_rank(emulator: Emulator, service: Any, name: str) -> None:
     """The document that speaks of the query comes first."""
-    there = service(cloud)
+    there = service(emulator)
     asked = {"query": "the longest river", "documents": ["a high mountain", "the Nile is the longest river"]}
     reply = there.client.complete(there.call(dialect(name), asked, stream=False))
 
@@ -160,10 +160,10 @@ def test_platforms_rank(cloud: Emulator, service: Any, name: str) -> None:
     assert reply.ranking[0].score > reply.ranking[1].score
 
 
-def test_a_refused_embedding_is_an_error(cloud: Emulator) -> None:
+def test_a_refused_embedding_is_an_error(emulator: Emulator) -> None:
     """A refusal is one here too."""
-    cloud.script(Fault("refuse", "lb_bandwidth"))
-    there = Service(OCIModelDeployment(cloud.endpoint), retry=Retry(0))
+    emulator.script(Fault("refuse", "lb_bandwidth"))
+    there = Service(OCIModelDeployment(emulator.endpoint), retry=Retry(0))
 
     with pytest.raises(MDStreamError, match="bandwidth"):
         there.client.complete(there.call(dialect("openai-embeddings"), {"input": ["a"]}, stream=False))

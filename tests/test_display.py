@@ -30,19 +30,19 @@ WEATHER = "What is the weather in Paris?"
 @pytest.fixture(scope="module")
 def served() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(delay=0.002) as cloud:
-        yield cloud
+    with Emulator(delay=0.002) as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(served: Emulator) -> Emulator:
+def emulator(served: Emulator) -> Emulator:
     """The same, with nothing queued."""
     served.reset()
     return served
 
 
-def core(cloud: Emulator, text: str = QUESTION, **more: Any) -> Iterator[Event]:
-    service = Service(OCIModelDeployment(cloud.endpoint))
+def core(emulator: Emulator, text: str = QUESTION, **more: Any) -> Iterator[Event]:
+    service = Service(OCIModelDeployment(emulator.endpoint))
     try:
         yield from service.client.stream(
             service.call(OpenAIChat(), {"model": "odsc-llm", "messages": [{"role": "user", "content": text}], **more})
@@ -51,8 +51,8 @@ def core(cloud: Emulator, text: str = QUESTION, **more: Any) -> Iterator[Event]:
         service.close()
 
 
-async def acore(cloud: Emulator) -> AsyncIterator[Event]:
-    service = Service(OCIModelDeployment(cloud.endpoint))
+async def acore(emulator: Emulator) -> AsyncIterator[Event]:
+    service = Service(OCIModelDeployment(emulator.endpoint))
     async for event in service.async_client.stream(
         service.call(OpenAIChat(), {"model": "odsc-llm", "messages": ASKED})
     ):
@@ -60,24 +60,27 @@ async def acore(cloud: Emulator) -> AsyncIterator[Event]:
     await service.aclose()
 
 
-def chat(cloud: Emulator) -> ChatOCIModelDeployment:
-    return ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none")
+def chat(emulator: Emulator) -> ChatOCIModelDeployment:
+    return ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none")
 
 
-def llm(cloud: Emulator) -> OCIDataScience:
-    return OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+def llm(emulator: Emulator) -> OCIDataScience:
+    return OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
 
 
 #: Every kind of stream, and the text of what `show` returns.
 STREAMS: dict[str, tuple[Callable[[Emulator], Any], Callable[[Any], str]]] = {
     "core": (core, lambda reply: reply.text),
-    "LangChain": (lambda cloud: chat(cloud).stream(QUESTION), lambda message: message.text),
+    "LangChain": (lambda emulator: chat(emulator).stream(QUESTION), lambda message: message.text),
     "LangChain completions": (
-        lambda cloud: OCIModelDeploymentLLM(endpoint=cloud.endpoint, auth_type="none").stream(QUESTION),
+        lambda emulator: OCIModelDeploymentLLM(endpoint=emulator.endpoint, auth_type="none").stream(QUESTION),
         str,
     ),
-    "LlamaIndex": (lambda cloud: llm(cloud).stream_chat([ChatMessage(QUESTION)]), lambda one: one.message.content),
-    "LlamaIndex completions": (lambda cloud: llm(cloud).stream_complete(QUESTION), lambda one: one.text),
+    "LlamaIndex": (
+        lambda emulator: llm(emulator).stream_chat([ChatMessage(QUESTION)]),
+        lambda one: one.message.content,
+    ),
+    "LlamaIndex completions": (lambda emulator: llm(emulator).stream_complete(QUESTION), lambda one: one.text),
 }
 each = pytest.mark.parametrize(("stream", "text"), STREAMS.values(), ids=STREAMS)
 
@@ -89,11 +92,11 @@ def plain() -> tuple[PlainTextView, io.StringIO, io.StringIO]:
 
 @each
 def test_every_stream_is_shown_and_given_back(
-    cloud: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
+    emulator: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
 ) -> None:
     """The answer goes one way, the numbers the other, and the whole is returned in its framework's words."""
     view, out, notes = plain()
-    whole = show(stream(cloud), view=view)
+    whole = show(stream(emulator), view=view)
 
     assert RIVERS == text(whole)
     assert f"{RIVERS}\n" == out.getvalue()
@@ -102,26 +105,29 @@ def test_every_stream_is_shown_and_given_back(
 
 ASYNC: dict[str, tuple[Callable[[Emulator], Any], Callable[[Any], str]]] = {
     "core": (acore, lambda reply: reply.text),
-    "LangChain": (lambda cloud: chat(cloud).astream(QUESTION), lambda message: message.text),
-    "LlamaIndex": (lambda cloud: llm(cloud).astream_chat([ChatMessage(QUESTION)]), lambda one: one.message.content),
+    "LangChain": (lambda emulator: chat(emulator).astream(QUESTION), lambda message: message.text),
+    "LlamaIndex": (
+        lambda emulator: llm(emulator).astream_chat([ChatMessage(QUESTION)]),
+        lambda one: one.message.content,
+    ),
 }
 
 
 @pytest.mark.parametrize(("stream", "text"), ASYNC.values(), ids=ASYNC)
 async def test_asynchronous_streams_too(
-    cloud: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
+    emulator: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
 ) -> None:
     """A coroutine that returns a stream, as LlamaIndex's, is awaited."""
     view, out, _ = plain()
 
-    assert RIVERS == text(await ashow(stream(cloud), view=view))
+    assert RIVERS == text(await ashow(stream(emulator), view=view))
     assert f"{RIVERS}\n" == out.getvalue()
 
 
-def test_what_is_returned_is_the_frameworks_own(cloud: Emulator) -> None:
+def test_what_is_returned_is_the_frameworks_own(emulator: Emulator) -> None:
     """With usage and finish reason, as if the chunks had been added up by hand."""
-    message = show(chat(cloud).stream(QUESTION), view=plain()[0])
-    reply = show(core(cloud), view=plain()[0])
+    message = show(chat(emulator).stream(QUESTION), view=plain()[0])
+    reply = show(core(emulator), view=plain()[0])
 
     assert isinstance(message, AIMessageChunk)
     assert isinstance(reply, ModelResponse)
@@ -132,30 +138,30 @@ def test_what_is_returned_is_the_frameworks_own(cloud: Emulator) -> None:
 
 
 CALLS: dict[str, Callable[[Emulator], Any]] = {
-    "core": lambda cloud: core(cloud, WEATHER, tools=[TOOL]),
-    "LangChain": lambda cloud: chat(cloud).bind_tools([TOOL]).stream(WEATHER),
-    "LlamaIndex": lambda cloud: llm(cloud).stream_chat([ChatMessage(WEATHER)], tools=[TOOL]),
+    "core": lambda emulator: core(emulator, WEATHER, tools=[TOOL]),
+    "LangChain": lambda emulator: chat(emulator).bind_tools([TOOL]).stream(WEATHER),
+    "LlamaIndex": lambda emulator: llm(emulator).stream_chat([ChatMessage(WEATHER)], tools=[TOOL]),
 }
 
 
 @pytest.mark.parametrize("stream", CALLS.values(), ids=CALLS)
-def test_tool_calls_are_shown(cloud: Emulator, stream: Callable[[Emulator], Any]) -> None:
+def test_tool_calls_are_shown(emulator: Emulator, stream: Callable[[Emulator], Any]) -> None:
     """With their arguments, once."""
     view, out, _ = plain()
-    show(stream(cloud), view=view)
+    show(stream(emulator), view=view)
 
     assert '→ get_weather {"city": "Paris"}\n' == out.getvalue()
 
 
 @each
 def test_a_failure_is_shown_with_what_was_received(
-    cloud: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
+    emulator: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
 ) -> None:
     """In plain words, with code and request id; then it is raised, with its partial."""
-    cloud.script(Fault("trailer", after=6))
+    emulator.script(Fault("trailer", after=6))
     view, out, notes = plain()
     with pytest.raises(StreamTimeout) as broken:
-        show(stream(cloud), view=view)
+        show(stream(emulator), view=view)
     said = notes.getvalue()
 
     assert broken.value.partial is not None
@@ -168,32 +174,32 @@ def test_a_failure_is_shown_with_what_was_received(
     assert f"{len(broken.value.partial.text)} characters" in said
 
 
-async def test_an_asynchronous_failure_too(cloud: Emulator) -> None:
+async def test_an_asynchronous_failure_too(emulator: Emulator) -> None:
     """As its twin."""
-    cloud.script(Fault("trailer", after=6))
+    emulator.script(Fault("trailer", after=6))
     view, out, notes = plain()
     with pytest.raises(StreamTimeout):
-        await ashow(chat(cloud).astream(QUESTION), view=view)
+        await ashow(chat(emulator).astream(QUESTION), view=view)
 
     assert RIVERS.startswith(out.getvalue().strip())
     assert "took too long" in notes.getvalue()
 
 
-def test_a_refusal_has_nothing_to_keep(cloud: Emulator) -> None:
+def test_a_refusal_has_nothing_to_keep(emulator: Emulator) -> None:
     """No word of a partial where nothing came."""
-    cloud.always(Fault("refuse", "not_authenticated"))
+    emulator.always(Fault("refuse", "not_authenticated"))
     view, out, notes = plain()
     with pytest.raises(MDStreamError):
-        show(core(cloud), view=view)
+        show(core(emulator), view=view)
 
     assert "" == out.getvalue()
     assert "✗ The credential was not accepted.\n" in notes.getvalue()
     assert "kept" not in notes.getvalue()
 
 
-def test_who_stops_waiting_closes_the_connection(cloud: Emulator) -> None:
+def test_who_stops_waiting_closes_the_connection(emulator: Emulator) -> None:
     """Ctrl-C in a notebook or terminal: what came is shown, and the service hears that nobody listens."""
-    cloud.script(Fault("hold", after=4, seconds=30))
+    emulator.script(Fault("hold", after=4, seconds=30))
 
     class Impatient(PlainTextView):
         def tell(self, event: Event) -> None:
@@ -203,14 +209,14 @@ def test_who_stops_waiting_closes_the_connection(cloud: Emulator) -> None:
 
     out, notes = io.StringIO(), io.StringIO()
     with pytest.raises(KeyboardInterrupt):
-        show(core(cloud), view=Impatient(out, notes))
+        show(core(emulator), view=Impatient(out, notes))
 
-    assert cloud.last.client_closed.wait(5)
+    assert emulator.last.client_closed.wait(5)
     assert "The Nile\n" == out.getvalue()
     assert "■ stopped" in notes.getvalue()
 
 
-def test_thoughts_go_where_the_numbers_go(cloud: Emulator) -> None:
+def test_thoughts_go_where_the_numbers_go(emulator: Emulator) -> None:
     """A pipe gets the answer only."""
     view, out, notes = plain()
     with Emulator(model=lambda request: ModelOutput(text=("Four.",), reasoning=("Two ", "and two."))) as thinking:
@@ -235,7 +241,7 @@ def test_failures_of_others_are_shown_too() -> None:
     assert notes.getvalue().startswith("✗ It failed.\n  KeyError: 'x'\n")
 
 
-def test_what_a_decoder_held_is_shown(cloud: Emulator) -> None:
+def test_what_a_decoder_held_is_shown(emulator: Emulator) -> None:
     """What an error keeps beyond what was handed out stands before the failure."""
 
     def held() -> Iterator[Event]:

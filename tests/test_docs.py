@@ -34,42 +34,44 @@ def with_blocks(language: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+def emulator(shared_emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     """The emulator without memories, on a machine without credentials of anybody's."""
-    emulator.reset()
+    shared_emulator.reset()
     for name in [name for name in os.environ if name.startswith(("AWS_", "OCI_", "MDSTREAM_", "MODELARTS_", "HUAWEI"))]:
         monkeypatch.delenv(name)
-    for name, value in {**emulator_environment(emulator), "HOME": str(tmp_path)}.items():
+    for name, value in {**emulator_environment(shared_emulator), "HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    return emulator
+    return shared_emulator
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @with_blocks("python")
-def test_the_python_of_a_page_runs(page: str, cloud: Emulator) -> None:
+def test_the_python_of_a_page_runs(page: str, emulator: Emulator) -> None:
     """
     Each block after those before it, against the emulator; where a block of text follows at once, it prints that.
     """
     pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
-    for block, printed in run_page(PAGES[page], cloud, OTHERS.get(page)):
+    for block, printed in run_page(PAGES[page], emulator, OTHERS.get(page)):
         if block.shown is not None:
             assert block.shown.strip() == printed.strip(), f"{page}:{block.line}"
 
 
-def test_the_readme_and_the_guide_have_answers(cloud: Emulator) -> None:
+def test_the_readme_and_the_guide_have_answers(emulator: Emulator) -> None:
     """
     What they ask is answered.
     """
-    readme = "".join(printed for _, printed in run_page(PAGES["README.md"], cloud))
-    guide = "".join(printed for _, printed in run_page(PAGES["docs/migrating.md"], cloud, OTHERS["docs/migrating.md"]))
+    readme = "".join(printed for _, printed in run_page(PAGES["README.md"], emulator))
+    guide = "".join(
+        printed for _, printed in run_page(PAGES["docs/migrating.md"], emulator, OTHERS["docs/migrating.md"])
+    )
 
     assert 3 == readme.count("The Nile, the Amazon and the Danube.")
     assert readme.rstrip().endswith("The Nile")

@@ -180,8 +180,8 @@ def test_one_text(name: str) -> None:
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
 async def test_hugging_faces_toolkit_on_sagemaker(framework: str) -> None:
     """The emulator's container that does not pool: the mean of the words' vectors."""
-    with Emulator() as cloud:
-        there = {"region_name": cloud.sagemaker.region_name, "endpoint_url": cloud.sagemaker.endpoint_url}
+    with Emulator() as emulator:
+        there = {"region_name": emulator.sagemaker.region_name, "endpoint_url": emulator.sagemaker.endpoint_url}
         kind: Any = lc.SagemakerEndpointEmbeddings if framework == "LangChain" else li.SageMakerEmbedding
         model = kind(endpoint_name="hf-features", auth_type="none", max_retries=0, **there)
         with pytest.warns(RuntimeWarning, match="one vector for each token"):

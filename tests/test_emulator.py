@@ -18,13 +18,13 @@ from mdstream_core.emulator import FLAVOURS, Emulator, Fault, ModelOutput, serve
 
 
 @pytest.fixture
-def cloud() -> Iterator[Emulator]:
-    with Emulator() as cloud:
-        yield cloud
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
 
 
-def test_a_stream_has_the_headers_that_oci_documents(cloud: Emulator) -> None:
-    heard = ask(cloud.endpoint + STREAM, HELLO)
+def test_a_stream_has_the_headers_that_oci_documents(emulator: Emulator) -> None:
+    heard = ask(emulator.endpoint + STREAM, HELLO)
 
     assert heard.status == 200
     assert heard.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -35,16 +35,16 @@ def test_a_stream_has_the_headers_that_oci_documents(cloud: Emulator) -> None:
     assert heard.whole
 
 
-def test_one_event_is_one_chunk(cloud: Emulator) -> None:
-    chunks = ask(cloud.endpoint + STREAM, HELLO).chunks
+def test_one_event_is_one_chunk(emulator: Emulator) -> None:
+    chunks = ask(emulator.endpoint + STREAM, HELLO).chunks
 
     assert all(chunk.startswith(b"data: ") and chunk.endswith(b"\n\n") for chunk in chunks)
     assert chunks[-1] == b"data: [DONE]\n\n"
 
 
 def test_events_may_share_a_chunk() -> None:
-    with Emulator(events_per_chunk=4) as cloud:
-        heard = ask(cloud.endpoint + STREAM, HELLO)
+    with Emulator(events_per_chunk=4) as emulator:
+        heard = ask(emulator.endpoint + STREAM, HELLO)
 
     assert heard.chunks[0].count(b"data: ") == 4
     assert heard.text == "Hello! How can I help you today?"
@@ -59,15 +59,15 @@ def test_events_may_share_a_chunk() -> None:
         (STREAM + "/v1/completions", "", "text_completion"),
     ],
 )
-def test_routes_lead_to_the_container(cloud: Emulator, path: str, route: str, kind: str) -> None:
-    heard = ask(cloud.endpoint + path, {**HELLO, "prompt": "Hello"}, route=route)
+def test_routes_lead_to_the_container(emulator: Emulator, path: str, route: str, kind: str) -> None:
+    heard = ask(emulator.endpoint + path, {**HELLO, "prompt": "Hello"}, route=route)
 
     assert {event["object"] for event in heard.events} == {kind}
 
 
 def test_the_deployment_chooses_the_default_route() -> None:
-    with Emulator(default_route="/v1/completions") as cloud:
-        heard = ask(cloud.endpoint + "/predict", {"prompt": "Hello"})
+    with Emulator(default_route="/v1/completions") as emulator:
+        heard = ask(emulator.endpoint + "/predict", {"prompt": "Hello"})
 
     assert heard.json["object"] == "text_completion"
 
@@ -77,29 +77,29 @@ def test_the_deployment_chooses_the_default_route() -> None:
     [({"messages": []}, "chat.completion"), ({"prompt": "Hi"}, "text_completion"), ({"input": "Hi"}, "list")],
 )
 def test_a_playground_goes_by_the_body(body: dict, kind: str) -> None:
-    with Emulator(default_route="auto") as cloud:
-        assert ask(cloud.endpoint + "/predict", body).json["object"] == kind
+    with Emulator(default_route="auto") as emulator:
+        assert ask(emulator.endpoint + "/predict", body).json["object"] == kind
 
 
-def test_predict_streams_the_old_way(cloud: Emulator) -> None:
-    old = ask(cloud.endpoint + "/predict", HELLO, enable_streaming="true")
-    plain = ask(cloud.endpoint + "/predict", HELLO)
+def test_predict_streams_the_old_way(emulator: Emulator) -> None:
+    old = ask(emulator.endpoint + "/predict", HELLO, enable_streaming="true")
+    plain = ask(emulator.endpoint + "/predict", HELLO)
 
     assert len(old.chunks) > 5
     assert "content-length" in plain.headers
     assert plain.text == old.text
 
 
-def test_an_answer_that_is_no_stream_is_a_conflict_on_the_streaming_endpoint(cloud: Emulator) -> None:
-    heard = ask(cloud.endpoint + STREAM, {**HELLO, "stream": False})
+def test_an_answer_that_is_no_stream_is_a_conflict_on_the_streaming_endpoint(emulator: Emulator) -> None:
+    heard = ask(emulator.endpoint + STREAM, {**HELLO, "stream": False})
 
     assert heard.status == 409
     assert heard.json["code"] == "ExternalServerIncorrectState"
 
 
 def test_a_lenient_deployment_passes_it_on() -> None:
-    with Emulator(strict=False) as cloud:
-        heard = ask(cloud.endpoint + STREAM, {**HELLO, "stream": False})
+    with Emulator(strict=False) as emulator:
+        heard = ask(emulator.endpoint + STREAM, {**HELLO, "stream": False})
 
     assert heard.json["object"] == "chat.completion"
 
@@ -114,9 +114,9 @@ def test_a_lenient_deployment_passes_it_on() -> None:
     ],
 )
 def test_wrong_routes_are_refused_in_ocis_words(
-    cloud: Emulator, path: str, method: str, status: int, code: str
+    emulator: Emulator, path: str, method: str, status: int, code: str
 ) -> None:
-    heard = ask(cloud.endpoint + path, HELLO, method)
+    heard = ask(emulator.endpoint + path, HELLO, method)
 
     assert (heard.status, heard.json["code"]) == (status, code)
     assert heard.headers["opc-request-id"]
@@ -124,17 +124,17 @@ def test_wrong_routes_are_refused_in_ocis_words(
 
 @pytest.mark.parametrize(("path", "method", "status"), [("/v1/nope", "POST", 404), ("/v1/models", "POST", 405)])
 def test_wrong_routes_of_the_container_are_refused_in_its_words(
-    cloud: Emulator, path: str, method: str, status: int
+    emulator: Emulator, path: str, method: str, status: int
 ) -> None:
-    heard = ask(cloud.endpoint + "/predict" + path, HELLO, method)
+    heard = ask(emulator.endpoint + "/predict" + path, HELLO, method)
 
     assert heard.status == status
     assert list(heard.json) == ["detail"]
 
 
-def test_a_body_without_its_length_is_refused(cloud: Emulator) -> None:
-    with connect(cloud.url) as sock:
-        path = urlsplit(cloud.endpoint).path
+def test_a_body_without_its_length_is_refused(emulator: Emulator) -> None:
+    with connect(emulator.url) as sock:
+        path = urlsplit(emulator.endpoint).path
         sock.sendall(
             f"POST {path}/predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode()
         )
@@ -143,15 +143,15 @@ def test_a_body_without_its_length_is_refused(cloud: Emulator) -> None:
     assert (heard.status, heard.json["code"]) == (411, "LengthRequired")
 
 
-def test_a_body_of_more_than_ten_megabytes_is_refused(cloud: Emulator) -> None:
-    heard = ask(cloud.endpoint + "/predict", b" " * (10 * 1024 * 1024 + 1))
+def test_a_body_of_more_than_ten_megabytes_is_refused(emulator: Emulator) -> None:
+    heard = ask(emulator.endpoint + "/predict", b" " * (10 * 1024 * 1024 + 1))
 
     assert (heard.status, heard.json["code"]) == (413, "PayloadTooLarge")
 
 
-def test_a_client_that_asks_first_is_told_to_go_on(cloud: Emulator) -> None:
-    head, _, body = request(cloud.endpoint + STREAM, HELLO, expect="100-continue").partition(b"\r\n\r\n")
-    with connect(cloud.url) as sock:
+def test_a_client_that_asks_first_is_told_to_go_on(emulator: Emulator) -> None:
+    head, _, body = request(emulator.endpoint + STREAM, HELLO, expect="100-continue").partition(b"\r\n\r\n")
+    with connect(emulator.url) as sock:
         sock.sendall(head + b"\r\n\r\n")
         assert sock.recv(100).startswith(b"HTTP/1.1 100 Continue\r\n")
         sock.sendall(body)
@@ -159,27 +159,27 @@ def test_a_client_that_asks_first_is_told_to_go_on(cloud: Emulator) -> None:
         assert read_response(sock).text == "Hello! How can I help you today?"
 
 
-def test_bytes_that_are_no_request_are_refused(cloud: Emulator) -> None:
-    with connect(cloud.url) as sock:
+def test_bytes_that_are_no_request_are_refused(emulator: Emulator) -> None:
+    with connect(emulator.url) as sock:
         sock.sendall(b"nonsense\r\n\r\n")
 
         assert read_response(sock).status == 400
 
 
-def test_a_connection_is_used_again_and_counted(cloud: Emulator) -> None:
-    parts = urlsplit(cloud.endpoint)
+def test_a_connection_is_used_again_and_counted(emulator: Emulator) -> None:
+    parts = urlsplit(emulator.endpoint)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
     for _ in range(3):
         connection.request("POST", parts.path + STREAM, json.dumps(HELLO))
         assert b"[DONE]" in connection.getresponse().read()
     connection.close()
 
-    assert cloud.connections == 1
-    assert [received.connection for received in cloud.requests] == [1, 1, 1]
+    assert emulator.connections == 1
+    assert [received.connection for received in emulator.requests] == [1, 1, 1]
 
 
-def test_requests_sent_ahead_are_answered_in_order(cloud: Emulator) -> None:
-    url = cloud.endpoint + "/predict"
+def test_requests_sent_ahead_are_answered_in_order(emulator: Emulator) -> None:
+    url = emulator.endpoint + "/predict"
     with connect(url) as sock:
         sock.sendall(request(url, {**HELLO, "stream": False}, connection="") + request(url, {**HELLO, "stream": False}))
         heard = read_response(sock)
@@ -187,46 +187,46 @@ def test_requests_sent_ahead_are_answered_in_order(cloud: Emulator) -> None:
     assert heard.data.count(b"HTTP/1.1 200 OK") == 2
 
 
-def test_what_came_in_is_recorded(cloud: Emulator) -> None:
-    ask(cloud.endpoint + STREAM + "?a=1", HELLO, opc_request_id="ABC", authorization="Bearer hidden")
+def test_what_came_in_is_recorded(emulator: Emulator) -> None:
+    ask(emulator.endpoint + STREAM + "?a=1", HELLO, opc_request_id="ABC", authorization="Bearer hidden")
 
-    assert cloud.last.json == HELLO
-    assert cloud.last.headers["opc-request-id"] == "ABC"
-    assert cloud.last.path.endswith(STREAM)
-    assert "hidden" not in repr(cloud.last)
+    assert emulator.last.json == HELLO
+    assert emulator.last.headers["opc-request-id"] == "ABC"
+    assert emulator.last.path.endswith(STREAM)
+    assert "hidden" not in repr(emulator.last)
 
 
-def test_a_client_that_goes_is_noticed(cloud: Emulator) -> None:
-    cloud.script(Fault("stall", after=2))
-    url = cloud.endpoint + STREAM
+def test_a_client_that_goes_is_noticed(emulator: Emulator) -> None:
+    emulator.script(Fault("stall", after=2))
+    url = emulator.endpoint + STREAM
     with connect(url) as sock:
         sock.sendall(request(url, HELLO))
         sock.recv(10)
-        assert not cloud.last.client_closed.is_set()
+        assert not emulator.last.client_closed.is_set()
 
-    assert cloud.last.client_closed.wait(5)
-    assert not cloud.last.response_sent.is_set()
+    assert emulator.last.client_closed.wait(5)
+    assert not emulator.last.response_sent.is_set()
 
 
 def test_tokens_come_one_by_one_with_a_delay() -> None:
-    with Emulator(delay=0.001) as cloud:
-        heard = ask(cloud.endpoint + STREAM, HELLO)
+    with Emulator(delay=0.001) as emulator:
+        heard = ask(emulator.endpoint + STREAM, HELLO)
 
     assert heard.text == "Hello! How can I help you today?"
 
 
 def test_tls_is_trusted_through_the_authoritys_file() -> None:
-    with Emulator(tls=True) as cloud:
-        heard = ask(cloud.endpoint + STREAM, HELLO, ca_file=cloud.ca_file)
-        assert cloud.last.scheme == "https"
+    with Emulator(tls=True) as emulator:
+        heard = ask(emulator.endpoint + STREAM, HELLO, ca_file=emulator.ca_file)
+        assert emulator.last.scheme == "https"
 
     assert heard.whole
 
 
-async def _no_reader(cloud: Emulator) -> None:
+async def _no_reader(emulator: Emulator) -> None:
     """Connect, close the TLS session, go."""
-    context = ssl.create_default_context(cafile=cloud.ca_file)
-    address = urlsplit(cloud.url)
+    context = ssl.create_default_context(cafile=emulator.ca_file)
+    address = urlsplit(emulator.url)
     _, writer = await asyncio.open_connection(address.hostname, address.port, ssl=context)
     writer.close()
     await writer.wait_closed()
@@ -235,34 +235,34 @@ async def _no_reader(cloud: Emulator) -> None:
 @pytest.mark.parametrize("fault", [None, Fault("cut"), Fault("stall"), Fault("drop")])
 def test_a_client_that_leaves_is_no_warning_under_tls(caplog: pytest.LogCaptureFixture, fault: Fault | None) -> None:
     """asyncio has nothing to say, whoever closes first."""
-    with caplog.at_level(logging.WARNING, "asyncio"), Emulator(tls=True) as cloud:
-        cloud.script(fault)
-        ask(cloud.endpoint + STREAM, HELLO, silence=0.2, ca_file=cloud.ca_file)
-        with connect(cloud.url, cloud.ca_file) as sock:
-            sock.sendall(request(cloud.endpoint + STREAM, HELLO))
+    with caplog.at_level(logging.WARNING, "asyncio"), Emulator(tls=True) as emulator:
+        emulator.script(fault)
+        ask(emulator.endpoint + STREAM, HELLO, silence=0.2, ca_file=emulator.ca_file)
+        with connect(emulator.url, emulator.ca_file) as sock:
+            sock.sendall(request(emulator.endpoint + STREAM, HELLO))
             read_response(sock, events=2)
-        asyncio.run(_no_reader(cloud))
+        asyncio.run(_no_reader(emulator))
 
     assert [record.getMessage() for record in caplog.records] == []
 
 
-def test_there_is_no_authority_without_tls(cloud: Emulator) -> None:
+def test_there_is_no_authority_without_tls(emulator: Emulator) -> None:
     with pytest.raises(ValueError, match="tls=True"):
-        cloud.ca_file  # noqa: B018
+        emulator.ca_file  # noqa: B018
 
 
-def test_a_taken_port_is_reported(cloud: Emulator) -> None:
-    port = urlsplit(cloud.url).port
+def test_a_taken_port_is_reported(emulator: Emulator) -> None:
+    port = urlsplit(emulator.url).port
     assert port
     with pytest.raises(OSError, match="in use"), Emulator(port=port):
         pass
 
 
 def test_nothing_is_left_behind() -> None:
-    with Emulator() as cloud:
-        cloud.script(Fault("stall"))
-        sock = connect(cloud.url)
-        sock.sendall(request(cloud.endpoint + STREAM, HELLO))
+    with Emulator() as emulator:
+        emulator.script(Fault("stall"))
+        sock = connect(emulator.url)
+        sock.sendall(request(emulator.endpoint + STREAM, HELLO))
         sock.recv(10)
     sock.close()
 
@@ -272,8 +272,8 @@ def test_nothing_is_left_behind() -> None:
 async def test_serve_runs_until_it_is_cancelled() -> None:
     found: asyncio.Future[Emulator] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(ready=found.set_result, brain=lambda request: "Served."))
-    cloud = await asyncio.wait_for(found, 5)
-    heard = await asyncio.to_thread(ask, cloud.endpoint + STREAM, HELLO)
+    emulator = await asyncio.wait_for(found, 5)
+    heard = await asyncio.to_thread(ask, emulator.endpoint + STREAM, HELLO)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -283,8 +283,8 @@ async def test_serve_runs_until_it_is_cancelled() -> None:
 
 def test_a_brain_may_be_any_function() -> None:
     brain = lambda request: ModelOutput(text=("a", "b"), reasoning=("hm",))  # noqa: E731
-    with Emulator(model=brain) as cloud:
-        events = ask(cloud.endpoint + STREAM, HELLO).events
+    with Emulator(model=brain) as emulator:
+        events = ask(emulator.endpoint + STREAM, HELLO).events
 
     assert [event["choices"][0]["delta"] for event in events[1:4]] == [
         {"reasoning": "hm"},
@@ -313,8 +313,8 @@ def test_a_brain_may_be_any_function() -> None:
     ],
 )
 def test_the_container_refuses_as_vllm_does(options: dict, body: dict, words: str) -> None:
-    with Emulator(**options) as cloud:
-        heard = ask(cloud.endpoint + "/predict", {**HELLO, **body})
+    with Emulator(**options) as emulator:
+        heard = ask(emulator.endpoint + "/predict", {**HELLO, **body})
 
     assert heard.status in {400, 404}
     assert words in heard.json["error"]["message"]
@@ -323,8 +323,8 @@ def test_the_container_refuses_as_vllm_does(options: dict, body: dict, words: st
 def test_the_refusals_have_each_servers_form() -> None:
     forms = {}
     for flavour in FLAVOURS:
-        with Emulator(flavour=flavour) as cloud:
-            forms[flavour] = set(ask(cloud.openai_url + "/chat/completions", b"{").json)
+        with Emulator(flavour=flavour) as emulator:
+            forms[flavour] = set(ask(emulator.openai_url + "/chat/completions", b"{").json)
 
     assert forms["vllm"] == {"error"}
     assert forms["sglang"] == {"object", "message", "type", "param", "code"}
@@ -332,17 +332,17 @@ def test_the_refusals_have_each_servers_form() -> None:
     assert forms["transformers"] == {"detail"}
 
 
-def test_a_known_prompt_is_served_from_the_cache(cloud: Emulator) -> None:
+def test_a_known_prompt_is_served_from_the_cache(emulator: Emulator) -> None:
     body = {**HELLO, "stream": False, "messages": [{"role": "user", "content": "word " * 100}]}
-    usages = [ask(cloud.endpoint + "/predict", body).json["usage"] for _ in range(2)]
+    usages = [ask(emulator.endpoint + "/predict", body).json["usage"] for _ in range(2)]
 
     assert usages[0]["prompt_tokens_details"]["cached_tokens"] == 0
     assert usages[1]["prompt_tokens_details"]["cached_tokens"] > 90
 
 
-def test_embeddings_bring_related_texts_together(cloud: Emulator) -> None:
+def test_embeddings_bring_related_texts_together(emulator: Emulator) -> None:
     texts = ["The river flows to the sea", "A river flowing into the sea", "Taxes are due in April"]
-    data = ask(cloud.endpoint + "/predict/v1/embeddings", {"input": texts, "dimensions": 64}).json["data"]
+    data = ask(emulator.endpoint + "/predict/v1/embeddings", {"input": texts, "dimensions": 64}).json["data"]
     one, two, other = (entry["embedding"] for entry in data)
 
     assert len(one) == 64
@@ -350,22 +350,22 @@ def test_embeddings_bring_related_texts_together(cloud: Emulator) -> None:
     assert sum(a * b for a, b in zip(one, two, strict=True)) > 0.4 > sum(a * b for a, b in zip(one, other, strict=True))
 
 
-def test_documents_are_ranked(cloud: Emulator) -> None:
+def test_documents_are_ranked(emulator: Emulator) -> None:
     body = {"query": "Who makes honey?", "documents": ["Trains are late.", "Bees make honey."], "top_n": 1}
-    best = ask(cloud.endpoint + "/predict/v1/rerank", body).json["results"]
-    tei = ask(cloud.endpoint + "/predict/rerank", {"query": "honey", "texts": body["documents"]}).json
+    best = ask(emulator.endpoint + "/predict/v1/rerank", body).json["results"]
+    tei = ask(emulator.endpoint + "/predict/rerank", {"query": "honey", "texts": body["documents"]}).json
 
     assert [result["index"] for result in best] == [1]
     assert [result["index"] for result in tei] == [1, 0]
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/version"])
-def test_what_is_asked_with_get(cloud: Emulator, path: str) -> None:
-    assert ask(cloud.endpoint + "/predict" + path, method="GET").status == 200
+def test_what_is_asked_with_get(emulator: Emulator, path: str) -> None:
+    assert ask(emulator.endpoint + "/predict" + path, method="GET").status == 200
 
 
-def test_tgi_generates_in_its_own_way(cloud: Emulator) -> None:
-    events = ask(cloud.endpoint + STREAM + "/generate_stream", {"inputs": "Hello"}).events
+def test_tgi_generates_in_its_own_way(emulator: Emulator) -> None:
+    events = ask(emulator.endpoint + STREAM + "/generate_stream", {"inputs": "Hello"}).events
 
     assert events[0]["generated_text"] is None
     assert events[-1]["generated_text"] == "Hello! How can I help you today?"
@@ -434,24 +434,26 @@ def test_an_upstream_that_takes_too_long_is_given_up(limits: dict, reason: str) 
 
 
 def test_the_bare_model_server_has_keys_too() -> None:
-    with Emulator(api_keys=["sk"]) as cloud:
-        statuses = [ask(cloud.openai_url + "/models", method="GET", authorization=a).status for a in ("", "Bearer sk")]
+    with Emulator(api_keys=["sk"]) as emulator:
+        statuses = [
+            ask(emulator.openai_url + "/models", method="GET", authorization=a).status for a in ("", "Bearer sk")
+        ]
 
     assert statuses == [401, 200]
 
 
 def test_a_server_without_a_field_for_it_thinks_aloud() -> None:
-    with Emulator(flavour="tgi") as cloud:
-        heard = ask(cloud.endpoint + STREAM, {**HELLO, "model": "think"})
+    with Emulator(flavour="tgi") as emulator:
+        heard = ask(emulator.endpoint + STREAM, {**HELLO, "model": "think"})
 
     assert heard.text.startswith("<think>The user says: Hello")
     assert heard.text.endswith("</think>\n\nHello! How can I help you today?")
 
 
 def test_a_body_with_a_length_is_cut_in_the_middle() -> None:
-    with Emulator() as cloud:
-        cloud.script(Fault("cut"))
-        heard = ask(cloud.endpoint + "/predict", {**HELLO, "stream": False})
+    with Emulator() as emulator:
+        emulator.script(Fault("cut"))
+        heard = ask(emulator.endpoint + "/predict", {**HELLO, "stream": False})
 
     assert 0 < len(heard.rest) < int(heard.headers["content-length"])
 
@@ -487,8 +489,8 @@ def test_chunks_have_the_fields_of_the_recorded_ones(flavour: str, case: str) ->
     recorded = RawResponse(
         b"HTTP/1.1 200 OK\r\n\r\n" + (SAMPLES / f"{flavour}-{case}.txt").read_bytes().partition(b"\r\n\r\n")[2], ""
     )
-    with Emulator(flavour=flavour) as cloud:
-        heard = ask(cloud.openai_url + "/chat/completions", {**HELLO, **ASKED[case]})
+    with Emulator(flavour=flavour) as emulator:
+        heard = ask(emulator.openai_url + "/chat/completions", {**HELLO, **ASKED[case]})
     ours, theirs = ({path for event in source.events for path in paths(event)} for source in (heard, recorded))
     ends = [
         [c["finish_reason"] for e in s.events for c in e["choices"] if c.get("finish_reason")]

@@ -22,14 +22,14 @@ HUGE = 10**9
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Emulator]:
-    with Emulator() as cloud:
-        yield cloud
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
 
 
-def is_alive(cloud: Emulator) -> bool:
+def is_alive(emulator: Emulator) -> bool:
     """Whether the next client is served."""
-    return ask(cloud.openai_url + "/models", method="GET").status == 200
+    return ask(emulator.openai_url + "/models", method="GET").status == 200
 
 
 # fields
@@ -52,21 +52,21 @@ CHAT: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), CHAT, ids=[f"{name}={str(value)[:20]}" for name, value in CHAT])
-def test_a_chat_that_asks_for_too_much_is_refused(cloud: Emulator, name: str, value: Any) -> None:
+def test_a_chat_that_asks_for_too_much_is_refused(emulator: Emulator, name: str, value: Any) -> None:
     """
     400 in the server's envelope, and at once.
     """
-    heard = ask(cloud.openai_url + "/chat/completions", json.dumps({**HELLO, "stream": False, name: value}).encode())
+    heard = ask(emulator.openai_url + "/chat/completions", json.dumps({**HELLO, "stream": False, name: value}).encode())
 
     assert 400 == heard.status
     assert heard.json["error"]["message"]
 
 
-def test_the_refusal_names_the_parameter(cloud: Emulator) -> None:
+def test_the_refusal_names_the_parameter(emulator: Emulator) -> None:
     """
     In `param`, as OpenAI's.
     """
-    error = ask(cloud.openai_url + "/chat/completions", {**HELLO, "n": HUGE}).json["error"]
+    error = ask(emulator.openai_url + "/chat/completions", {**HELLO, "n": HUGE}).json["error"]
 
     assert "n must be at most 128, got 1000000000. (parameter=n, value=1000000000)" == error["message"]
     assert ("n", 400) == (error["param"], error["code"])
@@ -91,20 +91,20 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("route", "body"), OTHERS.values(), ids=OTHERS)
-def test_the_other_routes_are_bounded_too(cloud: Emulator, route: str, body: dict[str, Any]) -> None:
+def test_the_other_routes_are_bounded_too(emulator: Emulator, route: str, body: dict[str, Any]) -> None:
     """
     Prompts, vectors, documents.
     """
-    heard = ask(cloud.openai_url + route, body)
+    heard = ask(emulator.openai_url + route, body)
 
     assert 400 == heard.status
     assert heard.json["error"]["message"]
 
 
-def genai(cloud: Emulator, action: str, model: str, **body: Any) -> RawResponse:
+def genai(emulator: Emulator, action: str, model: str, **body: Any) -> RawResponse:
     mode = {"servingType": "ON_DEMAND", "modelId": model}
-    whole = {"compartmentId": cloud.oci_generative_ai.compartment_id, "servingMode": mode, **body}
-    return ask(f"{cloud.oci_generative_ai.endpoint}/20231130/actions/{action}", whole)
+    whole = {"compartmentId": emulator.oci_generative_ai.compartment_id, "servingMode": mode, **body}
+    return ask(f"{emulator.oci_generative_ai.endpoint}/20231130/actions/{action}", whole)
 
 
 GENERIC: dict[str, Any] = {
@@ -121,11 +121,11 @@ NATIVE: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), NATIVE, ids=[f"{name}={str(value)[:20]}" for name, value in NATIVE])
-def test_oci_generative_ai_refuses_in_its_own_names(cloud: Emulator, name: str, value: Any) -> None:
+def test_oci_generative_ai_refuses_in_its_own_names(emulator: Emulator, name: str, value: Any) -> None:
     """
     In OCI's envelope, with the name of OCI's field.
     """
-    heard = genai(cloud, "chat", "xai.grok-4", chatRequest={**GENERIC, name: value})
+    heard = genai(emulator, "chat", "xai.grok-4", chatRequest={**GENERIC, name: value})
 
     assert heard.status == (200 if (name, value) == ("messages", []) else 400)
     assert heard.status == 200 or set(heard.json) == {"code", "message"}
@@ -135,14 +135,14 @@ def test_oci_generative_ai_refuses_in_its_own_names(cloud: Emulator, name: str, 
     ("name", "value"),
     [("maxTokens", HUGE), ("temperature", 6), ("topK", 501), ("stopSequences", ["a"] * 65), ("documents", [{}] * 1_001), ("chatHistory", {}), ("chatHistory", [5]), ("tools", 5)],
 )  # fmt: skip
-def test_so_does_the_format_of_cohere(cloud: Emulator, name: str, value: Any) -> None:
+def test_so_does_the_format_of_cohere(emulator: Emulator, name: str, value: Any) -> None:
     """
     The same; its temperature may go up to 5.
     """
-    refused = genai(cloud, "chat", "cohere.command-a-03-2025", chatRequest={**COHERE, name: value})
+    refused = genai(emulator, "chat", "cohere.command-a-03-2025", chatRequest={**COHERE, name: value})
 
     assert (400, {"code", "message"}) == (refused.status, set(refused.json))
-    assert 200 == genai(cloud, "chat", "cohere.command-a-03-2025", chatRequest={**COHERE, "temperature": 5}).status
+    assert 200 == genai(emulator, "chat", "cohere.command-a-03-2025", chatRequest={**COHERE, "temperature": 5}).status
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,11 @@ def test_so_does_the_format_of_cohere(cloud: Emulator, name: str, value: Any) ->
         ("chat", {"chatRequest": []}),
     ],
 )
-def test_its_other_actions_too(cloud: Emulator, action: str, body: dict[str, Any]) -> None:
+def test_its_other_actions_too(emulator: Emulator, action: str, body: dict[str, Any]) -> None:
     """
     400, in OCI's envelope.
     """
-    heard = genai(cloud, action, "cohere.embed-v4.0" if "embed" in action else "meta.llama-3", **body)
+    heard = genai(emulator, action, "cohere.embed-v4.0" if "embed" in action else "meta.llama-3", **body)
 
     assert (400, {"code", "message"}) == (heard.status, set(heard.json))
 
@@ -181,23 +181,23 @@ PARAMETERS: list[tuple[str, Any]] = [
     ("endpoint", "status"), [("tgi", 422), ("lmi", 424), ("lmi-rolling", 424), ("lmi-dynamic", 424)]
 )
 def test_tgi_and_lmi_refuse_their_own_parameters(
-    cloud: Emulator, endpoint: str, status: int, name: str, value: Any
+    emulator: Emulator, endpoint: str, status: int, name: str, value: Any
 ) -> None:
     """
     In the container's words, within SageMaker's `ModelError`.
     """
-    url = f"{cloud.sagemaker.endpoint_url}/endpoints/{endpoint}/invocations"
+    url = f"{emulator.sagemaker.endpoint_url}/endpoints/{endpoint}/invocations"
     heard = ask(url, {"inputs": "Hello", "parameters": {name: value}})
 
     assert (424, status) == (heard.status, heard.json["OriginalStatusCode"])
     assert name in heard.json["OriginalMessage"]
 
 
-def test_maas_has_huaweis_envelope(cloud: Emulator) -> None:
+def test_maas_has_huaweis_envelope(emulator: Emulator) -> None:
     """
     `ModelArts.81001`.
     """
-    heard = ask(f"{cloud.modelarts.maas}/chat/completions", {**HELLO, "n": HUGE})
+    heard = ask(f"{emulator.modelarts.maas}/chat/completions", {**HELLO, "n": HUGE})
 
     assert (400, "ModelArts.81001") == (heard.status, heard.json["error_code"])
     assert "n must be at most 128" in heard.json["error_msg"]
@@ -224,27 +224,27 @@ SHAPES: dict[str, bytes] = {
     "nothing": b"null",
 }  # fmt: skip
 PLACES: dict[str, Callable[[Emulator], str]] = {
-    "model server": lambda cloud: cloud.openai_url + "/chat/completions",
-    "OCI model deployment": lambda cloud: cloud.endpoint + "/predict",
-    "OCI Generative AI": lambda cloud: cloud.oci_generative_ai.endpoint + "/20231130/actions/chat",
-    "SageMaker": lambda cloud: f"{cloud.sagemaker.endpoint_url}/endpoints/emulated/invocations",
-    "ModelArts": lambda cloud: cloud.modelarts.endpoint + "/v1/chat/completions",
-    "IAM": lambda cloud: cloud.modelarts.iam + "/v3/auth/tokens",
+    "model server": lambda emulator: emulator.openai_url + "/chat/completions",
+    "OCI model deployment": lambda emulator: emulator.endpoint + "/predict",
+    "OCI Generative AI": lambda emulator: emulator.oci_generative_ai.endpoint + "/20231130/actions/chat",
+    "SageMaker": lambda emulator: f"{emulator.sagemaker.endpoint_url}/endpoints/emulated/invocations",
+    "ModelArts": lambda emulator: emulator.modelarts.endpoint + "/v1/chat/completions",
+    "IAM": lambda emulator: emulator.modelarts.iam + "/v3/auth/tokens",
 }
 
 
 @pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_a_document_beyond_the_limits_is_refused(
-    cloud: Emulator, place: Callable[[Emulator], str], body: bytes
+    emulator: Emulator, place: Callable[[Emulator], str], body: bytes
 ) -> None:
     """
     Too deep, too full or too long: refused before anybody computes with it, at every service.
     """
-    heard = ask(place(cloud), body)
+    heard = ask(place(emulator), body)
 
     assert heard.status in {400, 413, 422, 424}
-    assert is_alive(cloud)
+    assert is_alive(emulator)
 
 
 #: What the rules of the built-in model would chew on for long.
@@ -311,9 +311,9 @@ def test_a_response_has_a_bound_of_tokens(monkeypatch: pytest.MonkeyPatch) -> No
     """
     monkeypatch.setattr("mdstream_core.emulator.model_server.MAX_OUTPUT_TOKENS", 8_000)
     words = "word " * 10_000
-    with Emulator(model=lambda request: words) as cloud:
+    with Emulator(model=lambda request: words) as emulator:
         body = {**HELLO, "stream": False, "n": 128, "logprobs": True, "top_logprobs": 20}
-        choices = ask(cloud.openai_url + "/chat/completions", body, silence=60).json["choices"]
+        choices = ask(emulator.openai_url + "/chat/completions", body, silence=60).json["choices"]
 
     assert {"length"} == {choice["finish_reason"] for choice in choices}
     assert sum(len(choice["logprobs"]["content"]) for choice in choices) * 21 <= 8_000
@@ -324,8 +324,8 @@ def test_a_large_answer_does_not_hold_the_others_up() -> None:
     It is written on a thread; a small one that is asked for meanwhile comes first.
     """
     answers = {"large": "word " * 20_000, "small": "Hi."}
-    with Emulator(model=lambda request: answers[request["model"]]) as cloud:
-        url = cloud.openai_url + "/chat/completions"
+    with Emulator(model=lambda request: answers[request["model"]]) as emulator:
+        url = emulator.openai_url + "/chat/completions"
         with connect(url) as sock:
             sock.sendall(request(url, {**HELLO, "model": "large"}))
             small = ask(url, {**HELLO, "model": "small", "stream": False}, silence=30)
@@ -342,15 +342,15 @@ def test_records_keep_to_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     The oldest go; the newest stays, however large it is.
     """
     monkeypatch.setattr("mdstream_core.emulator._listener.MAX_RECORD_BYTES", 100_000)
-    with Emulator() as cloud:
+    with Emulator() as emulator:
         for number in range(12):
-            ask(cloud.openai_url + "/chat/completions", {**HELLO, "user": "x" * 20_000, "seed": number})
-        seeds = [one.json["seed"] for one in cloud.requests]
-        ask(cloud.openai_url + "/chat/completions", {**HELLO, "user": "x" * 200_000, "seed": 99})
-        last = [one.json["seed"] for one in cloud.requests]
-        cloud.reset()
-        ask(cloud.openai_url + "/chat/completions", HELLO)
-        fresh = len(cloud.requests)
+            ask(emulator.openai_url + "/chat/completions", {**HELLO, "user": "x" * 20_000, "seed": number})
+        seeds = [one.json["seed"] for one in emulator.requests]
+        ask(emulator.openai_url + "/chat/completions", {**HELLO, "user": "x" * 200_000, "seed": 99})
+        last = [one.json["seed"] for one in emulator.requests]
+        emulator.reset()
+        ask(emulator.openai_url + "/chat/completions", HELLO)
+        fresh = len(emulator.requests)
 
     assert [8, 9, 10, 11] == seeds
     assert ([99], 1) == (last, fresh)
@@ -368,16 +368,16 @@ HEADS: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize(("head", "status"), HEADS.values(), ids=HEADS)
-def test_a_head_beyond_the_limits_is_refused(cloud: Emulator, head: bytes, status: int) -> None:
+def test_a_head_beyond_the_limits_is_refused(emulator: Emulator, head: bytes, status: int) -> None:
     """
     And the connection is closed.
     """
-    with connect(cloud.url) as sock:
+    with connect(emulator.url) as sock:
         sock.sendall(head)
         heard = read_response(sock)
 
     assert status == heard.status
-    assert is_alive(cloud)
+    assert is_alive(emulator)
 
 
 @pytest.mark.parametrize(
@@ -393,7 +393,7 @@ def test_a_client_that_asks_for_nothing_is_left(begun: bytes, status: bytes) -> 
     """
     Slowly or not at all; a byte now and then changes nothing.
     """
-    with Emulator(keep_alive=0.5) as cloud, connect(cloud.url) as sock:
+    with Emulator(keep_alive=0.5) as emulator, connect(emulator.url) as sock:
         sock.sendall(begun)
         with_bytes = threading.Event()
 
@@ -419,15 +419,15 @@ def test_there_is_a_most_of_connections(monkeypatch: pytest.MonkeyPatch) -> None
     One more is refused with 503; a place that becomes free is given away again.
     """
     monkeypatch.setattr("mdstream_core.emulator._listener.MAX_CONNECTIONS", 3)
-    with Emulator() as cloud:
-        socks = [connect(cloud.url) for _ in range(3)]
+    with Emulator() as emulator:
+        socks = [connect(emulator.url) for _ in range(3)]
         for sock in socks:
-            sock.sendall(request(cloud.openai_url + "/models", method="GET", connection=""))
+            sock.sendall(request(emulator.openai_url + "/models", method="GET", connection=""))
             assert sock.recv(100).startswith(b"HTTP/1.1 200")
-        refused = ask(cloud.openai_url + "/models", method="GET")
+        refused = ask(emulator.openai_url + "/models", method="GET")
         socks.pop().close()
         end = time.monotonic() + 10
-        while ask(cloud.openai_url + "/models", method="GET").status != 200:
+        while ask(emulator.openai_url + "/models", method="GET").status != 200:
             assert time.monotonic() < end
         for sock in socks:
             sock.close()
@@ -440,8 +440,8 @@ def test_a_websocket_without_a_question_is_left() -> None:
     After the handshake too.
     """
     client = pytest.importorskip("websockets.sync.client", reason="websockets comes with mdstream-llm[emulator]")
-    with Emulator(keep_alive=0.5) as cloud:
-        url = f"{cloud.modelarts.websocket_endpoint}/v1/chat/completions"
+    with Emulator(keep_alive=0.5) as emulator:
+        url = f"{emulator.modelarts.websocket_endpoint}/v1/chat/completions"
         with client.connect(url, proxy=None) as link:
             begun = time.monotonic()
             with pytest.raises(Exception, match="close"):
@@ -451,17 +451,17 @@ def test_a_websocket_without_a_question_is_left() -> None:
 
 
 @pytest.mark.parametrize("size", [16 * 1024 * 1024 + 1])
-def test_a_websocket_message_has_a_most(cloud: Emulator, size: int) -> None:
+def test_a_websocket_message_has_a_most(emulator: Emulator, size: int) -> None:
     """
     1009, message too big.
     """
     client = pytest.importorskip("websockets.sync.client", reason="websockets comes with mdstream-llm[emulator]")
-    url = f"{cloud.modelarts.websocket_endpoint}/v1/chat/completions"
+    url = f"{emulator.modelarts.websocket_endpoint}/v1/chat/completions"
     with client.connect(url, proxy=None, max_size=None) as link, pytest.raises(Exception, match=r"1009|close"):
         link.send("x" * size)
         link.recv(timeout=10)
 
-    assert is_alive(cloud)
+    assert is_alive(emulator)
 
 
 # where it listens

@@ -18,20 +18,20 @@ HEALTHY = "Hello! How can I help you today?"
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as cloud:
-        yield cloud
+def shared_emulator() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    emulator.reset()
-    return emulator
+def emulator(shared_emulator: Emulator) -> Emulator:
+    shared_emulator.reset()
+    return shared_emulator
 
 
-def heard(cloud: Emulator, *faults: Fault, silence: float = 5.0, **more: object) -> RawResponse:
-    cloud.script(faults)
-    return ask(cloud.endpoint + STREAM, {**HELLO, **more}, silence=silence)
+def heard(emulator: Emulator, *faults: Fault, silence: float = 5.0, **more: object) -> RawResponse:
+    emulator.script(faults)
+    return ask(emulator.endpoint + STREAM, {**HELLO, **more}, silence=silence)
 
 
 def test_every_kind_says_what_it_does() -> None:
@@ -48,33 +48,33 @@ def test_an_unknown_spelling_is_named_when_the_fault_is_made() -> None:
         Fault("trailer", "jsno")
 
 
-def test_the_script_is_followed_in_order_and_then_what_is_always_so(cloud: Emulator) -> None:
-    cloud.always(Fault("refuse", "unavailable"))
-    cloud.script(None, Fault("refuse", "internal"))
-    statuses = [ask(cloud.endpoint + STREAM, HELLO).status for _ in range(4)]
+def test_the_script_is_followed_in_order_and_then_what_is_always_so(emulator: Emulator) -> None:
+    emulator.always(Fault("refuse", "unavailable"))
+    emulator.script(None, Fault("refuse", "internal"))
+    statuses = [ask(emulator.endpoint + STREAM, HELLO).status for _ in range(4)]
 
     assert statuses == [200, 500, 503, 503]
 
 
 @pytest.mark.parametrize("name", ERROR_RESPONSES)
-def test_refusals(cloud: Emulator, name: str) -> None:
-    answer = heard(cloud, Fault("refuse", name, retry_after="7"))
+def test_refusals(emulator: Emulator, name: str) -> None:
+    answer = heard(emulator, Fault("refuse", name, retry_after="7"))
 
     assert answer.status == ERROR_RESPONSES[name].status
     assert answer.headers["retry-after"] == "7"
     assert answer.headers["content-type"] == ERROR_RESPONSES[name].content_type
 
 
-def test_a_refusal_of_ones_own(cloud: Emulator) -> None:
-    answer = heard(cloud, Fault("refuse", status=418, code="Teapot", message="short and stout"))
+def test_a_refusal_of_ones_own(emulator: Emulator) -> None:
+    answer = heard(emulator, Fault("refuse", status=418, code="Teapot", message="short and stout"))
 
     assert (answer.status, answer.json) == (418, {"code": "Teapot", "message": "short and stout"})
 
 
 @pytest.mark.parametrize("reason", REASONS)
 @pytest.mark.parametrize("spelling", TRAILERS)
-def test_trailers(cloud: Emulator, spelling: str, reason: str) -> None:
-    answer = heard(cloud, Fault("trailer", spelling, reason=reason))
+def test_trailers(emulator: Emulator, spelling: str, reason: str) -> None:
+    answer = heard(emulator, Fault("trailer", spelling, reason=reason))
 
     assert answer.text == HEALTHY
     assert answer.chunks[-1] == DONE
@@ -82,17 +82,17 @@ def test_trailers(cloud: Emulator, spelling: str, reason: str) -> None:
     assert answer.whole
 
 
-def test_a_trailer_before_the_end_of_the_events(cloud: Emulator) -> None:
-    early = heard(cloud, Fault("trailer", after=3))
-    undone = heard(cloud, Fault("trailer", after=-1))
+def test_a_trailer_before_the_end_of_the_events(emulator: Emulator) -> None:
+    early = heard(emulator, Fault("trailer", after=3))
+    undone = heard(emulator, Fault("trailer", after=-1))
 
     assert (len(early.chunks), early.text) == (3, "Hello!")
     assert undone.text == HEALTHY
     assert undone.chunks[-1] != DONE
 
 
-def test_a_trailer_under_another_name_and_not_announced(cloud: Emulator) -> None:
-    answer = heard(cloud, Fault("trailer", name="streamfailure", announced=False))
+def test_a_trailer_under_another_name_and_not_announced(emulator: Emulator) -> None:
+    answer = heard(emulator, Fault("trailer", name="streamfailure", announced=False))
 
     assert "trailer" not in answer.headers
     assert list(answer.trailers) == ["streamfailure"]
@@ -110,8 +110,8 @@ def test_a_trailer_under_another_name_and_not_announced(cloud: Emulator) -> None
     ],
     ids=lambda value: getattr(value, "kind", value),
 )
-def test_bodies_that_do_not_end(cloud: Emulator, fault: Fault, ended: str) -> None:
-    answer = heard(cloud, fault, silence=1.0)
+def test_bodies_that_do_not_end(emulator: Emulator, fault: Fault, ended: str) -> None:
+    answer = heard(emulator, fault, silence=1.0)
 
     assert answer.ended == ended
     assert not answer.whole
@@ -119,16 +119,16 @@ def test_bodies_that_do_not_end(cloud: Emulator, fault: Fault, ended: str) -> No
 
 
 @pytest.mark.parametrize(("kind", "ended"), [("drop", "closed"), ("drop_reset", "reset")])
-def test_connections_that_close_before_an_answer(cloud: Emulator, kind: str, ended: str) -> None:
-    answer = heard(cloud, Fault(kind))
+def test_connections_that_close_before_an_answer(emulator: Emulator, kind: str, ended: str) -> None:
+    answer = heard(emulator, Fault(kind))
 
     assert (answer.data, answer.ended) == (b"", ended)
 
 
-def test_a_stream_is_held_until_somebody_lets_it_go(cloud: Emulator) -> None:
+def test_a_stream_is_held_until_somebody_lets_it_go(emulator: Emulator) -> None:
     gate = threading.Event()
-    cloud.script(Fault("hold", after=2, until=gate))
-    url = cloud.endpoint + STREAM
+    emulator.script(Fault("hold", after=2, until=gate))
+    url = emulator.endpoint + STREAM
     with connect(url) as sock:
         sock.sendall(request(url, HELLO))
         first = read_response(sock, events=2)
@@ -140,10 +140,10 @@ def test_a_stream_is_held_until_somebody_lets_it_go(cloud: Emulator) -> None:
     assert rest.data.endswith(DONE + b"\r\n0\r\n\r\n")
 
 
-def test_a_slow_head_waits_for_its_event(cloud: Emulator) -> None:
+def test_a_slow_head_waits_for_its_event(emulator: Emulator) -> None:
     gate = threading.Event()
-    cloud.script(Fault("slow_head", until=gate))
-    url = cloud.endpoint + STREAM
+    emulator.script(Fault("slow_head", until=gate))
+    url = emulator.endpoint + STREAM
     with connect(url) as sock:
         sock.sendall(request(url, HELLO))
         assert read_response(sock, 0.2).data == b""
@@ -151,9 +151,9 @@ def test_a_slow_head_waits_for_its_event(cloud: Emulator) -> None:
         assert read_response(sock).text == HEALTHY
 
 
-def test_a_connection_that_closes_without_a_word(cloud: Emulator) -> None:
-    cloud.script(Fault("close"))
-    url = cloud.endpoint + STREAM
+def test_a_connection_that_closes_without_a_word(emulator: Emulator) -> None:
+    emulator.script(Fault("close"))
+    url = emulator.endpoint + STREAM
     with connect(url) as sock:
         sock.sendall(request(url, HELLO, connection=""))
         answer = read_response(sock)
@@ -163,16 +163,16 @@ def test_a_connection_that_closes_without_a_word(cloud: Emulator) -> None:
 
 
 @pytest.mark.parametrize("spelling", ERROR_EVENTS)
-def test_error_events(cloud: Emulator, spelling: str) -> None:
-    answer = heard(cloud, Fault("error_event", spelling, after=2, message="out of memory"))
+def test_error_events(emulator: Emulator, spelling: str) -> None:
+    answer = heard(emulator, Fault("error_event", spelling, after=2, message="out of memory"))
 
     assert b"out of memory" in answer.body
     assert b'"finish_reason":"stop"' not in answer.body
     assert answer.whole
 
 
-def test_a_stream_without_a_finish_reason(cloud: Emulator) -> None:
-    answer = heard(cloud, Fault("no_finish"))
+def test_a_stream_without_a_finish_reason(emulator: Emulator) -> None:
+    answer = heard(emulator, Fault("no_finish"))
 
     assert answer.text == HEALTHY
     assert b'"finish_reason":"' not in answer.body
@@ -180,9 +180,9 @@ def test_a_stream_without_a_finish_reason(cloud: Emulator) -> None:
     assert answer.whole
 
 
-def test_done_is_missing_or_too_early(cloud: Emulator) -> None:
-    without = heard(cloud, Fault("no_done"))
-    early = heard(cloud, Fault("early_done", after=2))
+def test_done_is_missing_or_too_early(emulator: Emulator) -> None:
+    without = heard(emulator, Fault("no_done"))
+    early = heard(emulator, Fault("early_done", after=2))
 
     assert DONE not in without.body
     assert b'"finish_reason":"stop"' in without.body
@@ -190,29 +190,29 @@ def test_done_is_missing_or_too_early(cloud: Emulator) -> None:
 
 
 @pytest.mark.parametrize("line_end", [("crlf", b"\r\n"), ("cr", b"\r")], ids=lambda pair: pair[0])
-def test_line_ends(cloud: Emulator, line_end: tuple[str, bytes]) -> None:
-    answer = heard(cloud, Fault(line_end[0]))
+def test_line_ends(emulator: Emulator, line_end: tuple[str, bytes]) -> None:
+    answer = heard(emulator, Fault(line_end[0]))
 
     assert answer.body.endswith(b"data: [DONE]" + 2 * line_end[1])
     assert line_end[1] == b"\r" or answer.body.count(b"\n") == answer.body.count(b"\r\n")
 
 
-def test_every_line_end_in_one_stream(cloud: Emulator) -> None:
-    body = heard(cloud, Fault("mixed")).body
+def test_every_line_end_in_one_stream(emulator: Emulator) -> None:
+    body = heard(emulator, Fault("mixed")).body
 
     assert {body.count(end) > 0 for end in (b"}\n\n", b"}\r\n\r\n", b"}\r\r")} == {True}
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_a_body_in_pieces_is_the_same_body(cloud: Emulator, size: int) -> None:
-    answer = heard(cloud, Fault("bytewise", size=size))
+def test_a_body_in_pieces_is_the_same_body(emulator: Emulator, size: int) -> None:
+    answer = heard(emulator, Fault("bytewise", size=size))
 
     assert answer.text == HEALTHY
     assert {len(chunk) for chunk in answer.chunks[:-1]} == {size}
 
 
-def test_two_faults_in_one_answer(cloud: Emulator) -> None:
-    answer = heard(cloud, Fault("crlf"), Fault("bytewise"), Fault("trailer", "equals"))
+def test_two_faults_in_one_answer(emulator: Emulator) -> None:
+    answer = heard(emulator, Fault("crlf"), Fault("bytewise"), Fault("trailer", "equals"))
 
     assert answer.body.count(b"\r\n\r\n") > 5
     assert answer.trailers == {
@@ -228,15 +228,15 @@ def test_two_faults_in_one_answer(cloud: Emulator) -> None:
         ("until_eof", set()),
     ],
 )
-def test_framings(cloud: Emulator, kind: str, fields: set[str]) -> None:
-    answer = heard(cloud, Fault(kind))
+def test_framings(emulator: Emulator, kind: str, fields: set[str]) -> None:
+    answer = heard(emulator, Fault(kind))
 
     assert answer.headers.keys() & {"content-length", "transfer-encoding"} == fields
     assert answer.text == HEALTHY
 
 
-def test_compression_is_flushed_after_every_event(cloud: Emulator) -> None:
-    answer = heard(cloud, Fault("encoded", "gzip"))
+def test_compression_is_flushed_after_every_event(emulator: Emulator) -> None:
+    answer = heard(emulator, Fault("encoded", "gzip"))
     reader = zlib.decompressobj(wbits=31)
 
     assert answer.headers["content-encoding"] == "gzip"
@@ -245,54 +245,54 @@ def test_compression_is_flushed_after_every_event(cloud: Emulator) -> None:
 
 
 @pytest.mark.parametrize("value", ["text/event-stream", "text/event-stream;charset=UTF-8", "application/octet-stream"])
-def test_content_types(cloud: Emulator, value: str) -> None:
-    assert heard(cloud, Fault("content_type", value)).headers["content-type"] == value
+def test_content_types(emulator: Emulator, value: str) -> None:
+    assert heard(emulator, Fault("content_type", value)).headers["content-type"] == value
 
 
-def test_no_content_type(cloud: Emulator) -> None:
-    assert "content-type" not in heard(cloud, Fault("content_type")).headers
+def test_no_content_type(emulator: Emulator) -> None:
+    assert "content-type" not in heard(emulator, Fault("content_type")).headers
 
 
-def test_bodies_of_another_kind(cloud: Emulator) -> None:
-    page, document = heard(cloud, Fault("html")), heard(cloud, Fault("json_body"))
+def test_bodies_of_another_kind(emulator: Emulator) -> None:
+    page, document = heard(emulator, Fault("html")), heard(emulator, Fault("json_body"))
 
     assert page.body.startswith(b"<!DOCTYPE html>")
     assert document.json["choices"][0]["message"]["content"] == HEALTHY
-    assert heard(cloud, Fault("empty")).chunks == []
+    assert heard(emulator, Fault("empty")).chunks == []
 
 
-def test_what_stands_between_events(cloud: Emulator) -> None:
-    assert heard(cloud, Fault("keepalive_comments", "tgi")).body.startswith(b":\n\ndata: ")
-    assert heard(cloud, Fault("insert", after=1, data=b"id: 7\n\n")).chunks[1] == b"id: 7\n\n"
-    assert heard(cloud, Fault("bom")).body.startswith(b"\xef\xbb\xbfdata: ")
-    assert heard(cloud, Fault("unterminated")).body.endswith(b"[DONE]")
-    assert b"\xff\xfe" in heard(cloud, Fault("bad_utf8")).body
-    assert len(heard(cloud, Fault("huge_line", size=1_000_000)).chunks[1]) > 1_000_000
+def test_what_stands_between_events(emulator: Emulator) -> None:
+    assert heard(emulator, Fault("keepalive_comments", "tgi")).body.startswith(b":\n\ndata: ")
+    assert heard(emulator, Fault("insert", after=1, data=b"id: 7\n\n")).chunks[1] == b"id: 7\n\n"
+    assert heard(emulator, Fault("bom")).body.startswith(b"\xef\xbb\xbfdata: ")
+    assert heard(emulator, Fault("unterminated")).body.endswith(b"[DONE]")
+    assert b"\xff\xfe" in heard(emulator, Fault("bad_utf8")).body
+    assert len(heard(emulator, Fault("huge_line", size=1_000_000)).chunks[1]) > 1_000_000
     with pytest.raises(json.JSONDecodeError):
-        heard(cloud, Fault("malformed_json")).events  # noqa: B018
+        heard(emulator, Fault("malformed_json")).events  # noqa: B018
 
 
-def test_an_interim_answer_comes_first(cloud: Emulator) -> None:
-    assert heard(cloud, Fault("interim")).data.startswith(b"HTTP/1.1 103 Early Hints\r\n")
+def test_an_interim_answer_comes_first(emulator: Emulator) -> None:
+    assert heard(emulator, Fault("interim")).data.startswith(b"HTTP/1.1 103 Early Hints\r\n")
 
 
-def test_given_bytes_are_written_as_they_are(cloud: Emulator) -> None:
-    assert heard(cloud, Fault("raw", data=b"HTTP/1.1 200 OK\r\n\r\nhi")).data == b"HTTP/1.1 200 OK\r\n\r\nhi"
-    assert heard(cloud, Fault("body", data=b"data: {}\n\n", size=4)).chunks == [b"data", b": {}", b"\n\n"]
+def test_given_bytes_are_written_as_they_are(emulator: Emulator) -> None:
+    assert heard(emulator, Fault("raw", data=b"HTTP/1.1 200 OK\r\n\r\nhi")).data == b"HTTP/1.1 200 OK\r\n\r\nhi"
+    assert heard(emulator, Fault("body", data=b"data: {}\n\n", size=4)).chunks == [b"data", b": {}", b"\n\n"]
 
 
-def test_usage_and_finish_reason_are_changed(cloud: Emulator) -> None:
+def test_usage_and_finish_reason_are_changed(emulator: Emulator) -> None:
     body = heard(
-        cloud, Fault("usage_missing"), Fault("finish_reason", "abort"), stream_options={"include_usage": True}
+        emulator, Fault("usage_missing"), Fault("finish_reason", "abort"), stream_options={"include_usage": True}
     ).body
 
     assert b'"usage"' not in body
     assert b'"finish_reason":"abort"' in body
 
 
-def test_arguments_of_a_tool_call_are_no_json(cloud: Emulator) -> None:
+def test_arguments_of_a_tool_call_are_no_json(emulator: Emulator) -> None:
     tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"properties": {"city": {}}}}}
-    answer = heard(cloud, Fault("tool_arguments"), tools=[tool], tool_choice="required")
+    answer = heard(emulator, Fault("tool_arguments"), tools=[tool], tool_choice="required")
     calls = (
         call for event in answer.events for choice in event["choices"] for call in choice["delta"].get("tool_calls", ())
     )
@@ -302,8 +302,8 @@ def test_arguments_of_a_tool_call_are_no_json(cloud: Emulator) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.txt")), ids=lambda path: path.stem)
-def test_transcripts_are_replayed_byte_for_byte(cloud: Emulator, path: Path) -> None:
-    answer = heard(cloud, Fault("transcript", path=path))
+def test_transcripts_are_replayed_byte_for_byte(emulator: Emulator, path: Path) -> None:
+    answer = heard(emulator, Fault("transcript", path=path))
     head, found, body = path.read_bytes().partition(b"\r\n\r\n")
     expected = body if found and head.startswith(b"HTTP/") else path.read_bytes()
 

@@ -32,22 +32,22 @@ TEXT = "Hello! How can I help you today?"
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Emulator]:
-    with Emulator(huawei=ACCOUNT) as cloud:
-        yield cloud
+    with Emulator(huawei=ACCOUNT) as emulator:
+        yield emulator
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Emulator]:
-    with Emulator() as cloud:
-        yield cloud
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
 
 
-def login(cloud: Emulator, **changes: str) -> Any:
+def login(emulator: Emulator, **changes: str) -> Any:
     given = {"user": "me", "password": "pass", "domain": "company", "project": "cn-north-4", **changes}
     user = {"name": given["user"], "password": given["password"], "domain": {"name": given["domain"]}}
     identity = {"methods": ["password"], "password": {"user": user}}
     scope = {"project": {"name": given["project"]}}
-    return ask(f"{cloud.modelarts.iam}/v3/auth/tokens", {"auth": {"identity": identity, "scope": scope}})
+    return ask(f"{emulator.modelarts.iam}/v3/auth/tokens", {"auth": {"identity": identity, "scope": scope}})
 
 
 def signed(url: str, key: str, secret: str, body: bytes, date: str | None = None) -> dict[str, str]:
@@ -184,11 +184,11 @@ def test_maas_wants_a_bearer_key(
     assert code is None or code == heard.json["error_code"]
 
 
-def test_the_container_stands_behind_the_service(cloud: Emulator) -> None:
+def test_the_container_stands_behind_the_service(emulator: Emulator) -> None:
     """
     Streams, documents, other routes; its own errors pass through.
     """
-    url = cloud.modelarts.endpoint
+    url = emulator.modelarts.endpoint
 
     assert TEXT == ask(url + CHAT, QUESTION).text
     assert TEXT == ask(url + CHAT, {**QUESTION, "stream": False}).json["choices"][0]["message"]["content"]
@@ -196,31 +196,31 @@ def test_the_container_stands_behind_the_service(cloud: Emulator) -> None:
     assert "error" in ask(url + CHAT, {"messages": "x"}).json
 
 
-def test_an_unknown_service_is_not_found(cloud: Emulator) -> None:
+def test_an_unknown_service_is_not_found(emulator: Emulator) -> None:
     """
     API Gateway's own code.
     """
-    heard = ask(f"{cloud.url}/v1/infers/other{CHAT}", QUESTION)
+    heard = ask(f"{emulator.url}/v1/infers/other{CHAT}", QUESTION)
 
     assert (404, "APIG.0101") == (heard.status, heard.json["error_code"])
 
 
-def test_a_body_over_12_mb_is_refused(cloud: Emulator) -> None:
+def test_a_body_over_12_mb_is_refused(emulator: Emulator) -> None:
     """
     It is read nevertheless, so that the client hears why.
     """
-    heard = ask(cloud.modelarts.endpoint + CHAT, bytes(12 * 1024 * 1024 + 1))
+    heard = ask(emulator.modelarts.endpoint + CHAT, bytes(12 * 1024 * 1024 + 1))
 
     assert (413, "APIG.0201") == (heard.status, heard.json["error_code"])
 
 
 @pytest.mark.parametrize("name", MODELARTS_ERROR_RESPONSES)
-def test_refusals_have_huaweis_envelope(cloud: Emulator, name: str) -> None:
+def test_refusals_have_huaweis_envelope(emulator: Emulator, name: str) -> None:
     """
     A row each for what the gateway and MaaS are known to say.
     """
-    cloud.script(Fault("refuse", name))
-    heard = ask(cloud.modelarts.endpoint + CHAT, QUESTION)
+    emulator.script(Fault("refuse", name))
+    heard = ask(emulator.modelarts.endpoint + CHAT, QUESTION)
     body = heard.json.get("error", heard.json)
 
     assert MODELARTS_ERROR_RESPONSES[name].status == heard.status
@@ -228,10 +228,10 @@ def test_refusals_have_huaweis_envelope(cloud: Emulator, name: str) -> None:
     assert heard.headers["x-request-id"]
 
 
-def test_a_handshake_that_is_none_is_refused(cloud: Emulator) -> None:
+def test_a_handshake_that_is_none_is_refused(emulator: Emulator) -> None:
     """
     By the package `websockets`, which is the emulator's half.
     """
-    heard = ask(cloud.modelarts.endpoint + CHAT, b"", "GET", upgrade="websocket", connection="Upgrade")
+    heard = ask(emulator.modelarts.endpoint + CHAT, b"", "GET", upgrade="websocket", connection="Upgrade")
 
     assert 400 == heard.status

@@ -21,28 +21,28 @@ WEATHER = {
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Emulator]:
-    with Emulator(generative_ai_ending="eof") as cloud:
-        yield cloud
+    with Emulator(generative_ai_ending="eof") as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(shared: Emulator) -> Emulator:
+def emulator(shared: Emulator) -> Emulator:
     shared.reset()
     return shared
 
 
-def post(cloud: Emulator, path: str, body: Any, **headers: str) -> httpx.Response:
+def post(emulator: Emulator, path: str, body: Any, **headers: str) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return httpx.post(f"{cloud.oci_generative_ai.endpoint}{path}", content=content, headers=headers, trust_env=False)
+    return httpx.post(f"{emulator.oci_generative_ai.endpoint}{path}", content=content, headers=headers, trust_env=False)
 
 
-def addressed(cloud: Emulator, model: str = GROK, **more: Any) -> dict[str, Any]:
+def addressed(emulator: Emulator, model: str = GROK, **more: Any) -> dict[str, Any]:
     mode = {"servingType": "ON_DEMAND", "modelId": model}
-    return {"compartmentId": cloud.oci_generative_ai.compartment_id, "servingMode": mode, **more}
+    return {"compartmentId": emulator.oci_generative_ai.compartment_id, "servingMode": mode, **more}
 
 
-def chat(cloud: Emulator, model: str = GROK, **request: Any) -> httpx.Response:
-    return post(cloud, "/20231130/actions/chat", addressed(cloud, model, chatRequest=request))
+def chat(emulator: Emulator, model: str = GROK, **request: Any) -> httpx.Response:
+    return post(emulator, "/20231130/actions/chat", addressed(emulator, model, chatRequest=request))
 
 
 def generic(text: str = CAPITAL, **more: Any) -> dict[str, Any]:
@@ -65,11 +65,11 @@ def events(response: httpx.Response) -> list[Any]:
     return [json.loads(block[6:]) if block != "data: [DONE]" else "[DONE]" for block in blocks]
 
 
-def test_a_generic_stream(cloud: Emulator) -> None:
+def test_a_generic_stream(emulator: Emulator) -> None:
     """
     Tokens with filler, then the finish event alone, then the usage alone.
     """
-    *said, finish, usage = events(chat(cloud, **generic()))
+    *said, finish, usage = events(chat(emulator, **generic()))
 
     assert "The capital of France is Paris." == "".join(one["message"]["content"][0]["text"] for one in said)
     assert all({"index", "message", "pad"} == set(one) and set(one["pad"]) == {"a"} for one in said)
@@ -78,21 +78,21 @@ def test_a_generic_stream(cloud: Emulator) -> None:
     assert usage["usage"]["totalTokens"] == usage["usage"]["promptTokens"] + usage["usage"]["completionTokens"]
 
 
-def test_usage_comes_only_when_it_is_asked_for(cloud: Emulator) -> None:
+def test_usage_comes_only_when_it_is_asked_for(emulator: Emulator) -> None:
     """
     In every format.
     """
-    assert "usage" not in events(chat(cloud, **generic(streamOptions=None)))[-1]
-    assert "usage" not in events(chat(cloud, COHERE, apiFormat="COHERE", message="Hi", isStream=True))[-1]
+    assert "usage" not in events(chat(emulator, **generic(streamOptions=None)))[-1]
+    assert "usage" not in events(chat(emulator, COHERE, apiFormat="COHERE", message="Hi", isStream=True))[-1]
 
 
-def test_a_cohere_stream_says_everything_again(cloud: Emulator) -> None:
+def test_a_cohere_stream_says_everything_again(emulator: Emulator) -> None:
     """
     In its last event, with the history, the usage and what it cites.
     """
     request = {"apiFormat": "COHERE", "message": CAPITAL, "isStream": True, "streamOptions": {"isIncludeUsage": True}}
     *said, last = events(
-        chat(cloud, COHERE, **request, documents=[{"id": "d", "text": "The capital of France is Paris."}])
+        chat(emulator, COHERE, **request, documents=[{"id": "d", "text": "The capital of France is Paris."}])
     )
 
     assert last["text"] == "".join(one["text"] for one in said)
@@ -101,13 +101,13 @@ def test_a_cohere_stream_says_everything_again(cloud: Emulator) -> None:
     assert ["USER", "CHATBOT"] == [turn["role"] for turn in last["chatHistory"]]
 
 
-def test_a_cohere_v2_stream(cloud: Emulator) -> None:
+def test_a_cohere_v2_stream(emulator: Emulator) -> None:
     """
     Thinking, text, and an empty message that finishes.
     """
     messages = [{"role": "USER", "content": [{"type": "TEXT", "text": CAPITAL}]}]
     request = {"apiFormat": "COHEREV2", "messages": messages, "isStream": True, "thinking": {"type": "ENABLED"}}
-    *said, last = events(chat(cloud, "cohere.command-a-reasoning", **request))
+    *said, last = events(chat(emulator, "cohere.command-a-reasoning", **request))
 
     assert {"apiFormat": "COHEREV2", "message": {"role": "ASSISTANT"}, "finishReason": "COMPLETE"} == last
     assert ["THINKING", "TEXT"] == list(dict.fromkeys(one["message"]["content"][0]["type"] for one in said))
@@ -123,11 +123,13 @@ WAYS = {
 
 
 @pytest.mark.parametrize(("model", "way"), WAYS.items(), ids=WAYS)
-def test_each_family_streams_its_calls_in_its_own_way(cloud: Emulator, model: str, way: tuple[set[str], str]) -> None:
+def test_each_family_streams_its_calls_in_its_own_way(
+    emulator: Emulator, model: str, way: tuple[set[str], str]
+) -> None:
     """
     Whole or in pieces, with ids or without, always at position 0.
     """
-    said = events(chat(cloud, model, **generic("What is the weather in Paris and London?", tools=[WEATHER])))
+    said = events(chat(emulator, model, **generic("What is the weather in Paris and London?", tools=[WEATHER])))
     entries = [one["message"]["toolCalls"] for one in said if one.get("message", {}).get("toolCalls")]
     finish = next(one["finishReason"] for one in said if "finishReason" in one)
 
@@ -135,12 +137,12 @@ def test_each_family_streams_its_calls_in_its_own_way(cloud: Emulator, model: st
     assert way == ({" ".join(n for n in ("id", "name", "arguments") if one[0].get(n)) for one in entries}, finish)
 
 
-def test_generate_text_is_as_it_was_seen(cloud: Emulator) -> None:
+def test_generate_text_is_as_it_was_seen(emulator: Emulator) -> None:
     """
     An id and a piece of text in each event.
     """
     request = {"runtimeType": "COHERE", "isStream": True, "prompt": CAPITAL, "maxTokens": 500, "numGenerations": 1}
-    *said, last = events(post(cloud, "/20231130/actions/generateText", addressed(cloud, "cohere.command", inferenceRequest=request)))  # fmt: skip
+    *said, last = events(post(emulator, "/20231130/actions/generateText", addressed(emulator, "cohere.command", inferenceRequest=request)))  # fmt: skip
 
     assert all({"id", "text"} == set(one) for one in said)
     assert "COMPLETE" == last["finishReason"]
@@ -154,8 +156,8 @@ def test_a_stream_ends_as_it_is_told_or_as_its_family_does(ending: str, model: s
     """
     `[DONE]` or the end of the body.
     """
-    with Emulator(generative_ai_ending=ending) as cloud:
-        assert last in events(chat(cloud, model, **generic()))[-1]
+    with Emulator(generative_ai_ending=ending) as emulator:
+        assert last in events(chat(emulator, model, **generic()))[-1]
 
 
 @pytest.mark.parametrize(("ending", "model"), [("hang", GROK), ("hang", COHERE)])
@@ -165,16 +167,16 @@ def test_a_connection_may_stay_open_behind_the_last_event(ending: str, model: st
     """
     request = generic() if model == GROK else {"apiFormat": "COHERE", "message": CAPITAL, "isStream": True}
     last = b'"usage"' if model == GROK else b'"finishReason"'
-    with Emulator(generative_ai_ending=ending) as cloud:
-        url = f"{cloud.oci_generative_ai.endpoint}/20231130/actions/chat"
-        body = addressed(cloud, model, chatRequest=request)
+    with Emulator(generative_ai_ending=ending) as emulator:
+        url = f"{emulator.oci_generative_ai.endpoint}/20231130/actions/chat"
+        body = addressed(emulator, model, chatRequest=request)
         with httpx.stream("POST", url, json=body, timeout=0.5, trust_env=False) as response:
             seen = b""
             with pytest.raises(httpx.ReadTimeout):
                 for data in response.iter_bytes():
                     seen += data
         assert last in seen
-        assert cloud.last.client_closed.wait(5)
+        assert emulator.last.client_closed.wait(5)
 
 
 def test_an_unknown_ending_is_named() -> None:
@@ -219,12 +221,12 @@ REFUSED: dict[str, tuple[str, dict[str, Any], int, str]] = {
 
 @pytest.mark.parametrize(("model", "request_", "status", "words"), REFUSED.values(), ids=REFUSED)
 def test_what_the_service_refuses(
-    cloud: Emulator, model: str, request_: dict[str, Any], status: int, words: str
+    emulator: Emulator, model: str, request_: dict[str, Any], status: int, words: str
 ) -> None:
     """
     In OCI's envelope, with an id.
     """
-    response = chat(cloud, model, **request_)
+    response = chat(emulator, model, **request_)
 
     assert status == response.status_code
     assert words in response.json()["message"]
@@ -243,70 +245,72 @@ ADDRESSES: dict[str, tuple[str, dict[str, Any], int, str]] = {
 
 
 @pytest.mark.parametrize(("path", "change", "status", "code"), ADDRESSES.values(), ids=ADDRESSES)
-def test_a_wrong_address_is_refused(cloud: Emulator, path: str, change: dict[str, Any], status: int, code: str) -> None:
+def test_a_wrong_address_is_refused(
+    emulator: Emulator, path: str, change: dict[str, Any], status: int, code: str
+) -> None:
     """
     Compartment, serving mode, operation.
     """
-    body = addressed(cloud, chatRequest=generic()) | change
-    response = post(cloud, f"/20231130/actions/{path}", body)
+    body = addressed(emulator, chatRequest=generic()) | change
+    response = post(emulator, f"/20231130/actions/{path}", body)
 
     assert (status, code) == (response.status_code, response.json()["code"])
 
 
-def test_what_is_no_request_is_refused(cloud: Emulator) -> None:
+def test_what_is_no_request_is_refused(emulator: Emulator) -> None:
     """
     No JSON, no object, no POST.
     """
-    url = f"{cloud.oci_generative_ai.endpoint}/20231130/actions/chat"
+    url = f"{emulator.oci_generative_ai.endpoint}/20231130/actions/chat"
 
-    assert [400, 400] == [post(cloud, "/20231130/actions/chat", body).status_code for body in (b"{", b"[]")]
+    assert [400, 400] == [post(emulator, "/20231130/actions/chat", body).status_code for body in (b"{", b"[]")]
     assert 405 == httpx.get(url, trust_env=False).status_code
 
 
 @pytest.mark.parametrize("base", ["/openai/v1", "/20231130/actions/v1"])
 @pytest.mark.parametrize("header", ["opc-compartment-id", "CompartmentId"])
-def test_openais_paths_need_a_compartment(cloud: Emulator, base: str, header: str) -> None:
+def test_openais_paths_need_a_compartment(emulator: Emulator, base: str, header: str) -> None:
     """
     Under either name of the header; an API key stands for one.
     """
     body = {"model": GROK, "messages": [{"role": "user", "content": CAPITAL}]}
-    path, there = f"{base}/chat/completions", cloud.oci_generative_ai.compartment_id
+    path, there = f"{base}/chat/completions", emulator.oci_generative_ai.compartment_id
 
-    assert "Paris" in post(cloud, path, body, **{header: there}).json()["choices"][0]["message"]["content"]
-    assert 200 == post(cloud, path, body, authorization="Bearer sk-1").status_code
-    assert "MissingParameter" == post(cloud, path, body).json()["code"]
-    assert 404 == post(cloud, path, body, **{header: "ocid1.compartment.oc1..other"}).status_code
-    assert 400 == post(cloud, path, {**body, "store": True}, **{header: there}).status_code
-    assert 404 == post(cloud, path, {**body, "model": "nobody"}, **{header: there}).status_code
+    assert "Paris" in post(emulator, path, body, **{header: there}).json()["choices"][0]["message"]["content"]
+    assert 200 == post(emulator, path, body, authorization="Bearer sk-1").status_code
+    assert "MissingParameter" == post(emulator, path, body).json()["code"]
+    assert 404 == post(emulator, path, body, **{header: "ocid1.compartment.oc1..other"}).status_code
+    assert 400 == post(emulator, path, {**body, "store": True}, **{header: there}).status_code
+    assert 404 == post(emulator, path, {**body, "model": "nobody"}, **{header: there}).status_code
 
 
 def test_credentials_are_asked_for() -> None:
     """
     An unsigned request and an unknown key are refused, a known key is let in.
     """
-    with Emulator(api_keys=["sk-good"]) as cloud:
-        body = addressed(cloud, chatRequest=generic())
+    with Emulator(api_keys=["sk-good"]) as emulator:
+        body = addressed(emulator, chatRequest=generic())
         path = "/20231130/actions/chat"
 
-        assert "NotAuthenticated" == post(cloud, path, body).json()["code"]
-        assert 401 == post(cloud, path, body, authorization="Bearer sk-bad").status_code
-        assert 200 == post(cloud, path, body, authorization="Bearer sk-good").status_code
+        assert "NotAuthenticated" == post(emulator, path, body).json()["code"]
+        assert 401 == post(emulator, path, body, authorization="Bearer sk-bad").status_code
+        assert 200 == post(emulator, path, body, authorization="Bearer sk-good").status_code
 
 
-def embed(cloud: Emulator, model: str = "cohere.embed-english-v3.0", **body: Any) -> httpx.Response:
-    return post(cloud, "/20231130/actions/embedText", addressed(cloud, model, **body))
+def embed(emulator: Emulator, model: str = "cohere.embed-english-v3.0", **body: Any) -> httpx.Response:
+    return post(emulator, "/20231130/actions/embedText", addressed(emulator, model, **body))
 
 
-def test_embeddings(cloud: Emulator) -> None:
+def test_embeddings(emulator: Emulator) -> None:
     """
     One vector to an input, as long as the model's are or as is asked; other types beside floats.
     """
-    vectors = embed(cloud, inputs=["one", "two"], inputType="SEARCH_QUERY").json()["embeddings"]
+    vectors = embed(emulator, inputs=["one", "two"], inputType="SEARCH_QUERY").json()["embeddings"]
     short = embed(
-        cloud, "cohere.embed-v4.0", embedContents=[{"type": "TEXT", "text": "one"}], outputDimensions=256
+        emulator, "cohere.embed-v4.0", embedContents=[{"type": "TEXT", "text": "one"}], outputDimensions=256
     ).json()
     typed = embed(
-        cloud, inputs=["one"], embeddingTypes=["float", "int8", "uint8", "binary", "ubinary", "base64"]
+        emulator, inputs=["one"], embeddingTypes=["float", "int8", "uint8", "binary", "ubinary", "base64"]
     ).json()
 
     assert ([1024, 1024], 256) == ([len(one) for one in vectors], len(short["embeddings"][0]))
@@ -319,36 +323,38 @@ def test_embeddings(cloud: Emulator) -> None:
     ("body", "words"),
     [({"inputs": []}, "list of texts"), ({"inputs": ["x"] * 97}, "96 at most"), ({"inputs": ["word " * 600]}, "too many tokens"), ({"inputs": ["x"], "inputType": "POEM"}, "POEM"), ({"inputs": ["x"], "inputType": "IMAGE"}, "data URI"), ({"inputs": ["x"], "embeddingTypes": ["octal"]}, "octal")],
 )  # fmt: skip
-def test_what_cannot_be_embedded(cloud: Emulator, body: dict[str, Any], words: str) -> None:
+def test_what_cannot_be_embedded(emulator: Emulator, body: dict[str, Any], words: str) -> None:
     """
     Too many inputs, too long ones, unknown kinds; a long one is cut where it is asked for.
     """
-    response = embed(cloud, **body)
+    response = embed(emulator, **body)
 
     assert (400, True) == (response.status_code, words in response.json()["message"])
-    assert 200 == embed(cloud, inputs=["word " * 600], truncate="END").status_code
+    assert 200 == embed(emulator, inputs=["word " * 600], truncate="END").status_code
 
 
-def test_ranks(cloud: Emulator) -> None:
+def test_ranks(emulator: Emulator) -> None:
     """
     The best first, with their texts where they are asked for.
     """
     documents = ["Bread is baked.", "Paris is the capital of France."]
     body = {"input": "capital of France", "documents": documents, "topN": 1}
     ranks = post(
-        cloud, "/20231130/actions/rerankText", addressed(cloud, "cohere.rerank-v3.5", **body, isEcho=True)
+        emulator, "/20231130/actions/rerankText", addressed(emulator, "cohere.rerank-v3.5", **body, isEcho=True)
     ).json()
 
     assert [(1, {"text": documents[1]})] == [(one["index"], one["document"]) for one in ranks["documentRanks"]]
-    assert 400 == post(cloud, "/20231130/actions/rerankText", addressed(cloud, input="x", documents=[])).status_code
+    assert (
+        400 == post(emulator, "/20231130/actions/rerankText", addressed(emulator, input="x", documents=[])).status_code
+    )
 
 
-def test_faults_strike_here_too(cloud: Emulator) -> None:
+def test_faults_strike_here_too(emulator: Emulator) -> None:
     """
     A refusal, an answer that is one document where a stream was asked for, and comments between events.
     """
-    cloud.script(Fault("refuse", "unavailable"), Fault("json_body"), Fault("keepalive_comments"))
+    emulator.script(Fault("refuse", "unavailable"), Fault("json_body"), Fault("keepalive_comments"))
 
-    assert 503 == chat(cloud, **generic()).status_code
-    assert "GENERIC" == chat(cloud, **generic()).json()["chatResponse"]["apiFormat"]
-    assert chat(cloud, **generic()).text.startswith(": keep-alive\n\ndata: ")
+    assert 503 == chat(emulator, **generic()).status_code
+    assert "GENERIC" == chat(emulator, **generic()).json()["chatResponse"]["apiFormat"]
+    assert chat(emulator, **generic()).text.startswith(": keep-alive\n\ndata: ")

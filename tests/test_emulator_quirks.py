@@ -15,7 +15,7 @@ from _emulator_quirks import (
     brain,
     chat,
     choices,
-    cloud,
+    emulator,
     joined,
     native,
     plain,
@@ -24,15 +24,17 @@ from _raw_client import HELLO, RawResponse, ask
 
 from mdstream_core.emulator import Emulator, Fault
 
-__all__ = ["cloud", "plain"]  # fixtures
+__all__ = ["emulator", "plain"]  # fixtures
 
 
 # Finish reasons that are none
 
 
 @pytest.mark.parametrize("word", ["", "null", "None", "none", "NULL", "undefined", "in_progress"])
-def test_every_event_has_a_finish_reason_that_is_none(cloud: Emulator, word: str) -> None:
-    *before, last = [choice["finish_reason"] for choice in choices(chat(cloud, Fault("pending_finish_reason", word)))]
+def test_every_event_has_a_finish_reason_that_is_none(emulator: Emulator, word: str) -> None:
+    *before, last = [
+        choice["finish_reason"] for choice in choices(chat(emulator, Fault("pending_finish_reason", word)))
+    ]
 
     assert before
     assert {word or "null"} == set(before)
@@ -40,8 +42,8 @@ def test_every_event_has_a_finish_reason_that_is_none(cloud: Emulator, word: str
 
 
 @pytest.mark.parametrize("data", [b'""', b'{"type":"null"}', b"false"])
-def test_the_finish_reason_may_be_anything(cloud: Emulator, data: bytes) -> None:
-    reasons = [choice["finish_reason"] for choice in choices(chat(cloud, Fault("pending_finish_reason", data=data)))]
+def test_the_finish_reason_may_be_anything(emulator: Emulator, data: bytes) -> None:
+    reasons = [choice["finish_reason"] for choice in choices(chat(emulator, Fault("pending_finish_reason", data=data)))]
 
     assert reasons[0] == json.loads(data)
     assert reasons[-1] == "stop"
@@ -55,8 +57,8 @@ def test_the_finish_reason_may_be_anything(cloud: Emulator, data: bytes) -> None
         (Fault("pending_finish_reason", "None"), Fault("no_finish")),
     ],
 )
-def test_and_then_the_stream_may_end(cloud: Emulator, faults: tuple[Fault, ...]) -> None:
-    heard = chat(cloud, *faults)
+def test_and_then_the_stream_may_end(emulator: Emulator, faults: tuple[Fault, ...]) -> None:
+    heard = chat(emulator, *faults)
 
     assert {"stop"}.isdisjoint(choice["finish_reason"] for choice in choices(heard))
     assert heard.text.startswith("Hi")
@@ -74,15 +76,15 @@ def test_ocis_formats_have_it_too(plain: Emulator, model: str) -> None:
     assert last in {"stop", "COMPLETE"}
 
 
-def test_a_whole_answer_has_its_reason(cloud: Emulator) -> None:
-    assert chat(cloud, Fault("pending_finish_reason"), stream=False).json["choices"][0]["finish_reason"] == "stop"
+def test_a_whole_answer_has_its_reason(emulator: Emulator) -> None:
+    assert chat(emulator, Fault("pending_finish_reason"), stream=False).json["choices"][0]["finish_reason"] == "stop"
 
 
 # A whole message at the end
 
 
-def test_a_message_stands_in_place_of_the_last_delta(cloud: Emulator) -> None:
-    heard = chat(cloud, Fault("whole_message"))
+def test_a_message_stands_in_place_of_the_last_delta(emulator: Emulator) -> None:
+    heard = chat(emulator, Fault("whole_message"))
     *before, last = choices(heard)
 
     assert "delta" not in last
@@ -94,22 +96,22 @@ def test_a_message_stands_in_place_of_the_last_delta(cloud: Emulator) -> None:
     assert all(choice.get("finish_reason") is None for choice in before)
 
 
-def test_a_message_stands_beside_an_empty_delta(cloud: Emulator) -> None:
-    last = choices(chat(cloud, Fault("whole_message", "beside")))[-1]
+def test_a_message_stands_beside_an_empty_delta(emulator: Emulator) -> None:
+    last = choices(chat(emulator, Fault("whole_message", "beside")))[-1]
 
     assert last["delta"] == {}
     assert last["message"]["content"] == SAID
 
 
-def test_a_message_stands_in_an_event_of_its_own(cloud: Emulator) -> None:
-    *before, last = choices(chat(cloud, Fault("whole_message", "after")))
+def test_a_message_stands_in_an_event_of_its_own(emulator: Emulator) -> None:
+    *before, last = choices(chat(emulator, Fault("whole_message", "after")))
 
     assert "".join(choice["delta"].get("content") or "" for choice in before) == SAID == last["message"]["content"]
     assert [before[-1]["finish_reason"], last["finish_reason"]] == ["stop", "stop"]
 
 
-def test_a_message_has_the_calls_and_every_choice(cloud: Emulator) -> None:
-    heard = chat(cloud, Fault("whole_message"), tools=[TOOL], n=2)
+def test_a_message_has_the_calls_and_every_choice(emulator: Emulator) -> None:
+    heard = chat(emulator, Fault("whole_message"), tools=[TOOL], n=2)
     (frame,) = [event for event in heard.events if event["object"] == "chat.completion"]
 
     assert [0, 1] == [choice["index"] for choice in frame["choices"]]
@@ -132,8 +134,8 @@ def test_other_formats_are_left_alone(plain: Emulator, spelling: str) -> None:
 # Half a character in each event
 
 
-def test_characters_are_split(cloud: Emulator) -> None:
-    heard = chat(cloud, Fault("split_surrogates"))
+def test_characters_are_split(emulator: Emulator) -> None:
+    heard = chat(emulator, Fault("split_surrogates"))
     pieces = [choice["delta"].get("content") or "" for choice in choices(heard)]
 
     assert joined(pieces) == SAID
@@ -145,16 +147,16 @@ def test_characters_are_split(cloud: Emulator) -> None:
 
 @pytest.mark.parametrize("flavour", ["vllm", "vllm-0.13", "sglang", "transformers"])
 def test_characters_of_reasoning_are_split(flavour: str) -> None:
-    with Emulator(model=brain, flavour=flavour) as cloud:
-        heard = chat(cloud, Fault("split_surrogates"), think=True)
+    with Emulator(model=brain, flavour=flavour) as emulator:
+        heard = chat(emulator, Fault("split_surrogates"), think=True)
     deltas = [choice["delta"] for choice in choices(heard)]
     thoughts = [delta.get("reasoning") or delta.get("reasoning_content") or "" for delta in deltas]
 
     assert joined(thoughts) == f"hm{GRIN}m"
 
 
-def test_characters_of_arguments_are_split(cloud: Emulator) -> None:
-    heard = chat(cloud, Fault("split_surrogates"), tools=[TOOL])
+def test_characters_of_arguments_are_split(emulator: Emulator) -> None:
+    heard = chat(emulator, Fault("split_surrogates"), tools=[TOOL])
 
     assert rb"\ud83d" in heard.body
     assert {id: joined([text]) for id, text in arguments(heard).items()} == {f"call_{n}": ARGUMENTS for n in range(2)}
@@ -168,8 +170,8 @@ def test_characters_of_arguments_are_split(cloud: Emulator) -> None:
     ],
 )
 def test_characters_of_ocis_formats_are_split(model: str, text_of: Callable[[Json], str]) -> None:
-    with Emulator(model=brain) as cloud:
-        heard = native(cloud, Fault("split_surrogates"), model=model)
+    with Emulator(model=brain) as emulator:
+        heard = native(emulator, Fault("split_surrogates"), model=model)
 
     assert joined([text_of(event) for event in heard.events]) == SAID
     assert heard.body.count(rb"\ud83d") == 2
@@ -187,8 +189,8 @@ def test_an_answer_without_such_a_character_gets_one(plain: Emulator, after: int
     assert GRIN in joined([choice["text"] for choice in choices(completion)])
 
 
-def test_a_whole_answer_is_not_split(cloud: Emulator) -> None:
-    assert chat(cloud, Fault("split_surrogates"), stream=False).json["choices"][0]["message"]["content"] == SAID
+def test_a_whole_answer_is_not_split(emulator: Emulator) -> None:
+    assert chat(emulator, Fault("split_surrogates"), stream=False).json["choices"][0]["message"]["content"] == SAID
 
 
 def parts(heard: RawResponse) -> list[bytes]:
@@ -204,9 +206,9 @@ def parts(heard: RawResponse) -> list[bytes]:
 @pytest.mark.parametrize(("name", "start"), [("emulated", b"data: {"), ("lmi", b"{"), ("tgi-old", b"data: {")])
 def test_the_halves_are_in_two_payload_parts(name: str, start: bytes) -> None:
     body = {"inputs": "?", "stream": True} if name == "tgi-old" else {**HELLO}
-    with Emulator(model=brain) as cloud:
-        cloud.script(Fault("split_surrogates"))
-        payloads = parts(ask(f"{cloud.url}/endpoints/{name}/invocations-response-stream", body))
+    with Emulator(model=brain) as emulator:
+        emulator.script(Fault("split_surrogates"))
+        payloads = parts(ask(f"{emulator.url}/endpoints/{name}/invocations-response-stream", body))
     (first, *_) = [at for at, payload in enumerate(payloads) if rb"\ud83d" in payload]
 
     assert payloads[first].startswith(start)

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 
 import pytest
-from _emulator_quirks import ARGUMENTS, GRIN, SAID, TOOL, Json, arguments, brain, chat, choices, cloud, native, plain
+from _emulator_quirks import ARGUMENTS, GRIN, SAID, TOOL, Json, arguments, brain, chat, choices, emulator, native, plain
 
 from mdstream_core.emulator import Emulator, Fault
 
-__all__ = ["cloud", "plain"]  # fixtures
+__all__ = ["emulator", "plain"]  # fixtures
 
 
 # Tool arguments that are not one object
@@ -25,19 +25,19 @@ BENT = {
 
 
 @pytest.mark.parametrize(("spelling", "bent"), BENT.items())
-def test_arguments_are_not_one_object(cloud: Emulator, spelling: str, bent: str) -> None:
+def test_arguments_are_not_one_object(emulator: Emulator, spelling: str, bent: str) -> None:
     fault = Fault("tool_arguments", spelling)
-    streamed = chat(cloud, fault, tools=[TOOL])
-    whole = chat(cloud, fault, tools=[TOOL], stream=False).json["choices"][0]["message"]
+    streamed = chat(emulator, fault, tools=[TOOL])
+    whole = chat(emulator, fault, tools=[TOOL], stream=False).json["choices"][0]["message"]
 
     assert arguments(streamed) == {f"call_{n}": bent for n in range(2)}
     assert [bent] * 2 == [call["function"]["arguments"] for call in whole["tool_calls"]]
 
 
-def test_the_second_object_may_be_ones_own(cloud: Emulator) -> None:
+def test_the_second_object_may_be_ones_own(emulator: Emulator) -> None:
     fault = Fault("tool_arguments", "two_objects", data=b'{"city":"Rome"}')
 
-    assert set(arguments(chat(cloud, fault, tools=[TOOL])).values()) == {ARGUMENTS + '{"city":"Rome"}'}
+    assert set(arguments(chat(emulator, fault, tools=[TOOL])).values()) == {ARGUMENTS + '{"city":"Rome"}'}
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_the_second_object_may_be_ones_own(cloud: Emulator) -> None:
 def test_arguments_of_generic_are_not_one_object(model: str, spelling: str, bent: str) -> None:
     tool = {"type": "FUNCTION", "name": "get_weather", "description": "?", "parameters": {"type": "object"}}
     fault = Fault("tool_arguments", spelling)
-    with Emulator(model=brain) as cloud:
-        streamed = native(cloud, fault, model=model, tools=[tool])
-        whole = native(cloud, fault, model=model, tools=[tool], stream=False).json["chatResponse"]["choices"][0]
+    with Emulator(model=brain) as emulator:
+        streamed = native(emulator, fault, model=model, tools=[tool])
+        whole = native(emulator, fault, model=model, tools=[tool], stream=False).json["chatResponse"]["choices"][0]
     fragments = [
         call.get("arguments") or "" for e in streamed.events for call in e.get("message", {}).get("toolCalls") or ()
     ]
@@ -61,8 +61,8 @@ def test_arguments_of_generic_are_not_one_object(model: str, spelling: str, bent
 # An error inside a choice
 
 
-def test_a_choice_ends_with_an_error(cloud: Emulator) -> None:
-    heard = chat(cloud, Fault("choice_error", message="out of memory"))
+def test_a_choice_ends_with_an_error(emulator: Emulator) -> None:
+    heard = chat(emulator, Fault("choice_error", message="out of memory"))
     last = choices(heard)[-1]
 
     assert last["error"] == {"code": 502, "message": "out of memory"}
@@ -71,8 +71,8 @@ def test_a_choice_ends_with_an_error(cloud: Emulator) -> None:
     assert len(choices(heard)) == 2
 
 
-def test_a_stop_follows_the_error(cloud: Emulator) -> None:
-    heard = chat(cloud, Fault("choice_error", "later_stop", after=2, message="out of memory"))
+def test_a_stop_follows_the_error(emulator: Emulator) -> None:
+    heard = chat(emulator, Fault("choice_error", "later_stop", after=2, message="out of memory"))
     failed = choices(heard)[2]
 
     assert (failed["error"]["message"], failed["finish_reason"]) == ("out of memory", None)
@@ -80,15 +80,15 @@ def test_a_stop_follows_the_error(cloud: Emulator) -> None:
     assert heard.text == SAID
 
 
-def test_the_error_stands_beside_the_stop(cloud: Emulator) -> None:
-    last = choices(chat(cloud, Fault("choice_error", "with_stop")))[-1]
+def test_the_error_stands_beside_the_stop(emulator: Emulator) -> None:
+    last = choices(chat(emulator, Fault("choice_error", "with_stop")))[-1]
 
     assert (last["error"]["message"], last["finish_reason"]) == ("the model server failed", "stop")
 
 
 @pytest.mark.parametrize(("spelling", "reason"), [("", "error"), ("later_stop", "stop"), ("with_stop", "stop")])
-def test_a_whole_answer_has_the_error_in_its_choice(cloud: Emulator, spelling: str, reason: str) -> None:
-    (choice,) = chat(cloud, Fault("choice_error", spelling), stream=False).json["choices"]
+def test_a_whole_answer_has_the_error_in_its_choice(emulator: Emulator, spelling: str, reason: str) -> None:
+    (choice,) = chat(emulator, Fault("choice_error", spelling), stream=False).json["choices"]
 
     assert choice["error"]["message"] == "the model server failed"
     assert choice["finish_reason"] == reason
@@ -117,9 +117,9 @@ THOUGHTS: dict[str, Callable[[str], Json]] = {
 @pytest.mark.parametrize(("spelling", "part"), THOUGHTS.items())
 def test_thoughts_are_parts_of_the_content(flavour: str, spelling: str, part: Callable[[str], Json]) -> None:
     fault = Fault("reasoning_parts", spelling)
-    with Emulator(model=brain, flavour=flavour) as cloud:
-        streamed = chat(cloud, fault, think=True)
-        whole = chat(cloud, fault, think=True, stream=False).json["choices"][0]["message"]
+    with Emulator(model=brain, flavour=flavour) as emulator:
+        streamed = chat(emulator, fault, think=True)
+        whole = chat(emulator, fault, think=True, stream=False).json["choices"][0]["message"]
     contents = [choice["delta"].get("content") for choice in choices(streamed)]
 
     assert [one for one in contents if one] == [
@@ -133,9 +133,9 @@ def test_thoughts_are_parts_of_the_content(flavour: str, spelling: str, part: Ca
     assert b'"reasoning' not in re.sub(rb'"reasoning_tokens"|"type":"reasoning"', b"", streamed.body)
 
 
-def test_who_did_not_think_is_given_a_thought(cloud: Emulator) -> None:
-    content = chat(cloud, Fault("reasoning_parts"), stream=False).json["choices"][0]["message"]["content"]
-    contents = [choice["delta"].get("content") for choice in choices(chat(cloud, Fault("reasoning_parts")))]
+def test_who_did_not_think_is_given_a_thought(emulator: Emulator) -> None:
+    content = chat(emulator, Fault("reasoning_parts"), stream=False).json["choices"][0]["message"]["content"]
+    contents = [choice["delta"].get("content") for choice in choices(chat(emulator, Fault("reasoning_parts")))]
 
     assert ["thinking", "text"] == [one["type"] for one in content]
     assert ["thinking", "text"] == [one["type"] for one in next(filter(None, contents))]
@@ -144,8 +144,8 @@ def test_who_did_not_think_is_given_a_thought(cloud: Emulator) -> None:
 # What is whole but for its finish reason, and codings
 
 
-def test_a_whole_answer_without_a_finish_reason(cloud: Emulator) -> None:
-    heard = chat(cloud, Fault("no_finish"), stream=False)
+def test_a_whole_answer_without_a_finish_reason(emulator: Emulator) -> None:
+    heard = chat(emulator, Fault("no_finish"), stream=False)
 
     assert "finish_reason" not in heard.json["choices"][0]
     assert heard.json["choices"][0]["message"]["content"] == SAID
@@ -161,8 +161,8 @@ def test_a_whole_answer_of_oci_without_a_finish_reason(plain: Emulator, model: s
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_each_event_is_a_gzip_member(cloud: Emulator, stream: bool) -> None:
-    heard = chat(cloud, Fault("encoded", "gzip-members"), stream=stream)
+def test_each_event_is_a_gzip_member(emulator: Emulator, stream: bool) -> None:
+    heard = chat(emulator, Fault("encoded", "gzip-members"), stream=stream)
 
     assert heard.headers["content-encoding"] == "gzip"
     assert gzip.decompress(heard.body).startswith(b"data: {" if stream else b"{")
@@ -192,9 +192,9 @@ def unbrotli(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_body_is_brotli(cloud: Emulator, stream: bool) -> None:
-    heard = chat(cloud, Fault("encoded", "br"), stream=stream)
-    healthy = chat(cloud, stream=stream)
+def test_a_body_is_brotli(emulator: Emulator, stream: bool) -> None:
+    heard = chat(emulator, Fault("encoded", "br"), stream=stream)
+    healthy = chat(emulator, stream=stream)
 
     assert heard.headers["content-encoding"] == "br"
     assert len(unbrotli(heard.body)) == len(healthy.body)

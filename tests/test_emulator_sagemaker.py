@@ -43,14 +43,14 @@ WEATHER = {
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Emulator]:
-    with Emulator(aws_keys=KEYS) as cloud:
-        yield cloud
+def emulator() -> Iterator[Emulator]:
+    with Emulator(aws_keys=KEYS) as emulator:
+        yield emulator
 
 
 @pytest.fixture(autouse=True)
-def forgotten(cloud: Emulator) -> None:
-    cloud.reset()
+def forgotten(emulator: Emulator) -> None:
+    emulator.reset()
 
 
 #: name: (endpoint, dialect, the question if it is another one)
@@ -75,11 +75,13 @@ FORMATS: dict[str, tuple[str, Dialect, dict[str, Any]]] = {
 @both
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize(("name", "dialect", "question"), FORMATS.values(), ids=FORMATS)
-def test_every_image_answers(cloud: Emulator, name: str, dialect: Dialect, question: dict[str, Any], stream: bool, ask: Ask) -> None:  # fmt: skip
+def test_every_image_answers(emulator: Emulator, name: str, dialect: Dialect, question: dict[str, Any], stream: bool, ask: Ask) -> None:  # fmt: skip
     """
     Signed, streamed or whole, in each payload format; the words are all there, and the end was said.
     """
-    reply, error = ask(service(cloud, name, custom_attributes="accept_eula=true"), dialect, stream=stream, **question)
+    reply, error = ask(
+        service(emulator, name, custom_attributes="accept_eula=true"), dialect, stream=stream, **question
+    )
 
     assert error is None
     assert (HELLO, "stop") == (reply.text, reply.finish_reason)
@@ -87,24 +89,24 @@ def test_every_image_answers(cloud: Emulator, name: str, dialect: Dialect, quest
 
 @both
 @pytest.mark.parametrize("name", ["tgi-old", "lmi-rolling"])
-def test_a_container_that_takes_no_messages(cloud: Emulator, name: str, ask: Ask) -> None:
+def test_a_container_that_takes_no_messages(emulator: Emulator, name: str, ask: Ask) -> None:
     """
     The refusal says that it wants `inputs`; it gets them, and a warning says so.
     """
     with pytest.warns(RuntimeWarning, match="chat template"):
-        reply, error = ask(service(cloud, name))
+        reply, error = ask(service(emulator, name))
 
-    assert (HELLO, None, 2) == (reply.text, error, len(cloud.requests))
+    assert (HELLO, None, 2) == (reply.text, error, len(emulator.requests))
 
 
 @both
 @pytest.mark.parametrize("name", ["emulated", "sglang", "tgi", "lmi"])
-def test_tools(cloud: Emulator, name: str, ask: Ask) -> None:
+def test_tools(emulator: Emulator, name: str, ask: Ask) -> None:
     """
     A call with its name, its arguments and one id, whatever the image does with them.
     """
     messages = [{"role": "user", "content": "What is the weather in Paris?"}]
-    reply, error = ask(service(cloud, name), messages=messages, tools=[WEATHER])
+    reply, error = ask(service(emulator, name), messages=messages, tools=[WEATHER])
 
     assert error is None
     assert ("tool_calls", [("get_weather", {"city": "Paris"})]) == (reply.finish_reason, [(call.name, call.parse_arguments()) for call in reply.tool_calls])  # fmt: skip
@@ -127,12 +129,12 @@ SAME = {
 
 @both
 @pytest.mark.parametrize("fault", SAME.values(), ids=SAME)
-def test_what_makes_no_difference(cloud: Emulator, fault: Fault, ask: Ask) -> None:
+def test_what_makes_no_difference(emulator: Emulator, fault: Fault, ask: Ask) -> None:
     """
     However the bytes come, the answer is the same.
     """
-    cloud.script(fault)
-    reply, error = ask(service(cloud))
+    emulator.script(fault)
+    reply, error = ask(service(emulator))
 
     assert (HELLO, "stop", None) == (reply.text, reply.finish_reason, error)
 
@@ -163,13 +165,13 @@ ENDINGS: dict[str, tuple[Fault, type[MDStreamError], str | None, int, str]] = {
 @both
 @pytest.mark.parametrize(("fault", "kind", "code", "status", "text"), ENDINGS.values(), ids=ENDINGS)
 def test_every_ending_is_heard(
-    cloud: Emulator, fault: Fault, kind: type[MDStreamError], code: str | None, status: int, text: str, ask: Ask
+    emulator: Emulator, fault: Fault, kind: type[MDStreamError], code: str | None, status: int, text: str, ask: Ask
 ) -> None:
     """
     A stream that failed is no success; what came before it was handed out and is in the error.
     """
-    cloud.script(fault)
-    reply, error = ask(service(cloud))
+    emulator.script(fault)
+    reply, error = ask(service(emulator))
 
     assert error is not None
     assert (kind, code, status, text) == (type(error), code, error.status, reply.text)
@@ -191,12 +193,12 @@ REFUSED: dict[str, tuple[type[MDStreamError], int]] = {
 
 @both
 @pytest.mark.parametrize(("spelling", "kind", "status"), [(name, *row) for name, row in REFUSED.items()])
-def test_refusals(cloud: Emulator, spelling: str, kind: type[MDStreamError], status: int, ask: Ask) -> None:
+def test_refusals(emulator: Emulator, spelling: str, kind: type[MDStreamError], status: int, ask: Ask) -> None:
     """
     The service's and the container's; each with its request id.
     """
-    cloud.script(Fault("refuse_aws", spelling))
-    _, error = ask(service(cloud))
+    emulator.script(Fault("refuse_aws", spelling))
+    _, error = ask(service(emulator))
 
     assert error is not None
     assert (kind, status) == (type(error), error.status)
@@ -205,38 +207,38 @@ def test_refusals(cloud: Emulator, spelling: str, kind: type[MDStreamError], sta
 
 
 @pytest.mark.parametrize("spelling", ["ModelNotReadyException", "ThrottlingException", "model_500"])
-def test_what_passes_is_asked_again(cloud: Emulator, spelling: str) -> None:
+def test_what_passes_is_asked_again(emulator: Emulator, spelling: str) -> None:
     """
     A model that loads, a limit, a failure: the second question is answered.
     """
-    cloud.script(Fault("refuse_aws", spelling), None)
-    platform = SageMaker("emulated", endpoint_url=cloud.sagemaker.endpoint_url)
+    emulator.script(Fault("refuse_aws", spelling), None)
+    platform = SageMaker("emulated", endpoint_url=emulator.sagemaker.endpoint_url)
     asked = Service(platform, auth=signer(), retry=Retry(1, base_delay=0.001), trust_env=False)
 
     assert HELLO == asked.client.complete(asked.call(Auto(), QUESTION)).text
-    assert 2 == len(cloud.requests)
+    assert 2 == len(emulator.requests)
 
 
 @both
-def test_an_unknown_endpoint(cloud: Emulator, ask: Ask) -> None:
+def test_an_unknown_endpoint(emulator: Emulator, ask: Ask) -> None:
     """
     SageMaker calls it a validation error; ours says what to check.
     """
-    _, error = ask(service(cloud, "nope"))
+    _, error = ask(service(emulator, "nope"))
 
     assert type(error) is NotFound
     assert "each region has its own endpoints" in str(error)
 
 
-def test_a_body_over_the_limit_is_the_services_refusal_too(cloud: Emulator) -> None:
+def test_a_body_over_the_limit_is_the_services_refusal_too(emulator: Emulator) -> None:
     """
     Ours never leaves the house; a client that sends it is told.
     """
-    asked = service(cloud)
+    asked = service(emulator)
     with pytest.raises(InvalidRequest, match="6291456"):
         asked.client.complete(asked.call(Auto(), {"messages": [{"role": "user", "content": "x" * 7_000_000}]}))
-    assert [] == cloud.requests
-    status, body = send(cloud, signed(cloud, b"x" * 6_291_457))
+    assert [] == emulator.requests
+    status, body = send(emulator, signed(emulator, b"x" * 6_291_457))
 
     assert (400, True) == (status, "6291456" in body["Message"])
 
@@ -244,12 +246,12 @@ def test_a_body_over_the_limit_is_the_services_refusal_too(cloud: Emulator) -> N
 # signatures
 
 
-def signed(cloud: Emulator, body: bytes, **options: Any) -> Request:
-    url = f"{cloud.sagemaker.endpoint_url}/endpoints/emulated/invocations"
+def signed(emulator: Emulator, body: bytes, **options: Any) -> Request:
+    url = f"{emulator.sagemaker.endpoint_url}/endpoints/emulated/invocations"
     return signer(**options).sign(Request("POST", url, {"content-type": "application/json"}, body))
 
 
-def send(cloud: Emulator, request: Request, **changed: str) -> tuple[int, Any]:
+def send(emulator: Emulator, request: Request, **changed: str) -> tuple[int, Any]:
     parts = urlsplit(request.url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=10)
     connection.request("POST", parts.path, request.content, {**request.headers, **changed})
@@ -262,11 +264,11 @@ def send(cloud: Emulator, request: Request, **changed: str) -> tuple[int, Any]:
 BODY = json.dumps(QUESTION).encode()
 
 
-def test_a_right_signature_is_let_in(cloud: Emulator) -> None:
+def test_a_right_signature_is_let_in(emulator: Emulator) -> None:
     """
     With another client than ours.
     """
-    assert 200 == send(cloud, signed(cloud, BODY))[0]
+    assert 200 == send(emulator, signed(emulator, BODY))[0]
 
 
 #: name: (headers that are changed after signing, some words)
@@ -282,42 +284,44 @@ SPOILT: dict[str, tuple[dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize(("changed", "words"), SPOILT.values(), ids=SPOILT)
-def test_a_spoilt_request_is_refused(cloud: Emulator, changed: dict[str, str], words: str) -> None:
+def test_a_spoilt_request_is_refused(emulator: Emulator, changed: dict[str, str], words: str) -> None:
     """
     403, in the service's own words.
     """
-    status, body = send(cloud, signed(cloud, BODY), **changed)
+    status, body = send(emulator, signed(emulator, BODY), **changed)
 
     assert (403, True) == (status, words in body["Message"])
 
 
-def test_a_changed_body_is_refused(cloud: Emulator) -> None:
+def test_a_changed_body_is_refused(emulator: Emulator) -> None:
     """
     One letter of it.
     """
-    request = signed(cloud, BODY)
-    status, body = send(cloud, Request(request.method, request.url, request.headers, BODY.replace(b"Hello", b"Hullo")))
+    request = signed(emulator, BODY)
+    status, body = send(
+        emulator, Request(request.method, request.url, request.headers, BODY.replace(b"Hello", b"Hullo"))
+    )
 
     assert (403, True) == (status, "does not match" in body["Message"])
 
 
-def test_an_old_date_is_refused(cloud: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_date_is_refused(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Rightly signed, an hour ago (botocore's clock is set).
     """
     past = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(hours=1)
     monkeypatch.setattr(botocore_auth, "get_current_datetime", lambda *_: past)
-    status, body = send(cloud, signed(cloud, BODY))
+    status, body = send(emulator, signed(emulator, BODY))
 
     assert (403, True) == (status, "Signature expired" in body["Message"])
 
 
 @both
-def test_a_signature_for_another_region(cloud: Emulator, ask: Ask) -> None:
+def test_a_signature_for_another_region(emulator: Emulator, ask: Ask) -> None:
     """
     Told with what to check.
     """
-    _, error = ask(service(cloud, auth=signer(region_name="eu-west-1")))
+    _, error = ask(service(emulator, auth=signer(region_name="eu-west-1")))
 
     assert type(error) is AuthenticationError
     assert "the region of the signature" in str(error)
@@ -329,13 +333,13 @@ def test_keys_that_are_not_the_accounts(ask: Ask) -> None:
     A wrong id, a wrong secret, a token that is over: the service's own refusals, none of them asked again.
     """
     keys = {"AKOTHER": "s3cret", "AKEMULATED": "another", "AKOVER": AWSKey("s3cret", "token", 0.0)}
-    with Emulator(aws_keys={"AKOTHER": "s3cret"}) as cloud:
-        _, unknown = ask(service(cloud))
-    with Emulator(aws_keys=keys) as cloud:
-        _, wrong = ask(service(cloud))
+    with Emulator(aws_keys={"AKOTHER": "s3cret"}) as emulator:
+        _, unknown = ask(service(emulator))
+    with Emulator(aws_keys=keys) as emulator:
+        _, wrong = ask(service(emulator))
         auth = type(signer()).from_keys("AKOVER", "s3cret", "token", region_name="us-east-1")
-        _, over = ask(service(cloud, auth=auth))
-        asked = len(cloud.requests)
+        _, over = ask(service(emulator, auth=auth))
+        asked = len(emulator.requests)
 
     assert ["UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException"] == [unknown.code, wrong.code, over.code]  # fmt: skip
     assert {AuthenticationError} == {type(error) for error in (unknown, wrong, over)}
@@ -364,8 +368,8 @@ def test_an_expired_token_is_renewed_once(ask: Ask) -> None:
 
     role = Role()
     keys = {"AK1": AWSKey("s3cret", "token", 0.0), "AK2": AWSKey("s3cret", "token")}
-    with Emulator(aws_keys=keys) as cloud:
-        reply, error = ask(service(cloud, auth=AWSSigner("us-east-1", role, reload_credentials=True)))
+    with Emulator(aws_keys=keys) as emulator:
+        reply, error = ask(service(emulator, auth=AWSSigner("us-east-1", role, reload_credentials=True)))
 
     assert (HELLO, None, 2) == (reply.text, error, role.asked)
 
@@ -373,35 +377,35 @@ def test_an_expired_token_is_renewed_once(ask: Ask) -> None:
 # what arrives
 
 
-def test_what_arrives(cloud: Emulator) -> None:
+def test_what_arrives(emulator: Emulator) -> None:
     """
     The headers of the parameters, and the container's custom attributes in the answer.
     """
     platform = {"custom_attributes": "trace=1", "inference_component": "ic-1", "accept": "text/event-stream"}
-    asked = service(cloud, **platform)
+    asked = service(emulator, **platform)
     asked.client.complete(asked.call(Auto(), QUESTION))
-    headers = cloud.last.headers
+    headers = emulator.last.headers
 
-    assert "/endpoints/emulated/invocations-response-stream" == cloud.last.path
+    assert "/endpoints/emulated/invocations-response-stream" == emulator.last.path
     assert ("trace=1", "ic-1", "text/event-stream") == tuple(headers[f"x-amzn-sagemaker-{name}"] for name in ("custom-attributes", "inference-component", "accept"))  # fmt: skip
 
 
-def test_connections_are_kept(cloud: Emulator) -> None:
+def test_connections_are_kept(emulator: Emulator) -> None:
     """
     The body is read to its end, so the next question goes over the same connection.
     """
-    asked = service(cloud)
+    asked = service(emulator)
     for _ in range(5):
         asked.client.complete(asked.call(Auto(), QUESTION))
 
-    assert 1 == len({received.connection for received in cloud.requests})
+    assert 1 == len({received.connection for received in emulator.requests})
 
 
-def test_many_at_once(cloud: Emulator) -> None:
+def test_many_at_once(emulator: Emulator) -> None:
     """
     One signer, one platform, many tasks.
     """
-    asked = service(cloud)
+    asked = service(emulator)
 
     async def main() -> list[ModelResponse]:
         return await asyncio.gather(*(asked.async_client.complete(asked.call(Auto(), QUESTION)) for _ in range(20)))
@@ -409,15 +413,15 @@ def test_many_at_once(cloud: Emulator) -> None:
     assert [HELLO] * 20 == [reply.text for reply in asyncio.run(main())]
 
 
-def test_the_vectors_of_tei(cloud: Emulator) -> None:
+def test_the_vectors_of_tei(emulator: Emulator) -> None:
     """
     A bare list of vectors, and TEI's own refusals inside a model error.
     """
-    url = f"{cloud.sagemaker.endpoint_url}/endpoints/tei/invocations"
+    url = f"{emulator.sagemaker.endpoint_url}/endpoints/tei/invocations"
 
     def embedded(inputs: Any) -> tuple[int, Any]:
         body = json.dumps({"inputs": inputs}).encode()
-        return send(cloud, signer().sign(Request("POST", url, {"content-type": "application/json"}, body)))
+        return send(emulator, signer().sign(Request("POST", url, {"content-type": "application/json"}, body)))
 
     status, vectors = embedded(["a", "b"])
 
@@ -430,8 +434,8 @@ def test_without_keys_everybody_is_let_in() -> None:
     """
     And an endpoint that is not asked for a signature needs no botocore.
     """
-    with Emulator() as cloud:
-        platform = SageMaker(cloud.sagemaker.endpoint_name, endpoint_url=cloud.sagemaker.endpoint_url)
+    with Emulator() as emulator:
+        platform = SageMaker(emulator.sagemaker.endpoint_name, endpoint_url=emulator.sagemaker.endpoint_url)
         asked = Service(platform, retry=Retry(0), trust_env=False)
 
         assert HELLO == asked.client.complete(asked.call(OpenAIChat(), QUESTION)).text

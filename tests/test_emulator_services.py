@@ -24,18 +24,18 @@ from mdstream_core.events import Event
 
 
 def _genai(model: str) -> Callable[[Emulator], Platform]:
-    return lambda cloud: OCIGenerativeAI(
-        cloud.oci_generative_ai.compartment_id, model, service_endpoint=cloud.oci_generative_ai.endpoint
+    return lambda emulator: OCIGenerativeAI(
+        emulator.oci_generative_ai.compartment_id, model, service_endpoint=emulator.oci_generative_ai.endpoint
     )
 
 
 def _sagemaker(name: str) -> Callable[[Emulator], Platform]:
-    return lambda cloud: SageMaker(name, endpoint_url=cloud.sagemaker.endpoint_url)
+    return lambda emulator: SageMaker(name, endpoint_url=emulator.sagemaker.endpoint_url)
 
 
 #: How each service is asked: the platform, and the dialect.
 SERVICES: dict[str, tuple[Callable[[Emulator], Platform], str]] = {
-    "oci-model-deployment": (lambda cloud: OCIModelDeployment(cloud.endpoint), "openai-chat"),
+    "oci-model-deployment": (lambda emulator: OCIModelDeployment(emulator.endpoint), "openai-chat"),
     "generic": (_genai("xai.grok-4"), "oci-generic"),
     "cohere": (_genai("cohere.command-a-03-2025"), "oci-cohere"),
     "cohere-v2": (_genai("cohere.command-a-vision"), "oci-cohere-v2"),
@@ -43,28 +43,28 @@ SERVICES: dict[str, tuple[Callable[[Emulator], Platform], str]] = {
     "sagemaker, lines": (_sagemaker("lmi"), "auto"),
     "sagemaker, tgi": (_sagemaker("tgi"), "auto"),
     "sagemaker, rolling": (_sagemaker("lmi-rolling"), "lmi"),
-    "modelarts": (lambda cloud: ModelArts(cloud.modelarts.endpoint), "openai-chat"),
-    "modelarts, websocket": (lambda cloud: ModelArts(cloud.modelarts.websocket_endpoint), "openai-chat"),
+    "modelarts": (lambda emulator: ModelArts(emulator.modelarts.endpoint), "openai-chat"),
+    "modelarts, websocket": (lambda emulator: ModelArts(emulator.modelarts.websocket_endpoint), "openai-chat"),
 }
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    with Emulator(model=lambda request: ANSWER) as cloud:
-        yield cloud
+def shared_emulator() -> Iterator[Emulator]:
+    with Emulator(model=lambda request: ANSWER) as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
-    emulator.reset()
-    return emulator
+def emulator(shared_emulator: Emulator) -> Emulator:
+    shared_emulator.reset()
+    return shared_emulator
 
 
-def outcome(cloud: Emulator, name: str, *faults: Fault) -> tuple[str, errors.MDStreamError | None]:
+def outcome(emulator: Emulator, name: str, *faults: Fault) -> tuple[str, errors.MDStreamError | None]:
     """What a stream of a service came to: the text, and the error."""
     platform, spoken = SERVICES[name]
-    cloud.script(faults)
-    service = Service(platform(cloud), retry=Retry(0), timeout=5, trust_env=False)
+    emulator.script(faults)
+    service = Service(platform(emulator), retry=Retry(0), timeout=5, trust_env=False)
     question = {"messages": [{"role": "user", "content": QUESTION}], "model": "m"}
     if "generic" in name or "cohere" in name:
         del question["model"]
@@ -90,14 +90,14 @@ _HEALTHY = [(name, odd) for name in SERVICES for odd in HEALTHY if odd not in _N
 
 
 @pytest.mark.parametrize(("name", "odd"), _HEALTHY)
-def test_what_is_odd_but_whole_is_read(cloud: Emulator, name: str, odd: str) -> None:
-    assert outcome(cloud, name, HEALTHY[odd]) == (ANSWER, None)
+def test_what_is_odd_but_whole_is_read(emulator: Emulator, name: str, odd: str) -> None:
+    assert outcome(emulator, name, HEALTHY[odd]) == (ANSWER, None)
 
 
 @pytest.mark.parametrize("fault", [Fault("cut"), Fault("cut_chunk"), Fault("early_done")], ids=lambda fault: fault.kind)
 @pytest.mark.parametrize("name", SERVICES)
-def test_an_answer_that_stops_is_interrupted(cloud: Emulator, name: str, fault: Fault) -> None:
-    text, failed = outcome(cloud, name, fault)
+def test_an_answer_that_stops_is_interrupted(emulator: Emulator, name: str, fault: Fault) -> None:
+    text, failed = outcome(emulator, name, fault)
 
     assert ANSWER.startswith(text)
     assert 0 < len(text) <= len(BEGINNING)
@@ -105,8 +105,8 @@ def test_an_answer_that_stops_is_interrupted(cloud: Emulator, name: str, fault: 
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_an_answer_without_a_finish_is_interrupted_after_all_its_words(cloud: Emulator, name: str) -> None:
-    text, failed = outcome(cloud, name, Fault("no_finish"))
+def test_an_answer_without_a_finish_is_interrupted_after_all_its_words(emulator: Emulator, name: str) -> None:
+    text, failed = outcome(emulator, name, Fault("no_finish"))
 
     # TGI finishes with its last token, the full stop.
     assert text == (ANSWER[:-1] if name in {"sagemaker, tgi", "sagemaker, rolling"} else ANSWER)
@@ -114,8 +114,8 @@ def test_an_answer_without_a_finish_is_interrupted_after_all_its_words(cloud: Em
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_service_can_say_an_error_as_oci_spells_it(cloud: Emulator, name: str) -> None:
-    text, failed = outcome(cloud, name, Fault("error_event", "oci", after=3))
+def test_every_service_can_say_an_error_as_oci_spells_it(emulator: Emulator, name: str) -> None:
+    text, failed = outcome(emulator, name, Fault("error_event", "oci", after=3))
 
     assert ANSWER.startswith(text)
     assert isinstance(failed, errors.StreamFailure)
@@ -123,22 +123,22 @@ def test_every_service_can_say_an_error_as_oci_spells_it(cloud: Emulator, name: 
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"modelarts, websocket"}))
-def test_what_is_put_in_is_said_in_the_format_of_the_service(cloud: Emulator, name: str) -> None:
-    bent, _ = outcome(cloud, name, Fault("bad_utf8", after=4))
-    long, _ = outcome(cloud, name, Fault("huge_line", after=4, size=300_000))
+def test_what_is_put_in_is_said_in_the_format_of_the_service(emulator: Emulator, name: str) -> None:
+    bent, _ = outcome(emulator, name, Fault("bad_utf8", after=4))
+    long, _ = outcome(emulator, name, Fault("huge_line", after=4, size=300_000))
 
     assert bent.replace("\ufffd\ufffd", "", 1) == ANSWER
     assert long.replace("x" * 300_000, "", 1) == ANSWER
 
 
-def test_a_cohere_answer_whose_usage_is_missing(cloud: Emulator) -> None:
-    assert outcome(cloud, "cohere", Fault("usage_missing"), Fault("crlf")) == (ANSWER, None)
+def test_a_cohere_answer_whose_usage_is_missing(emulator: Emulator) -> None:
+    assert outcome(emulator, "cohere", Fault("usage_missing"), Fault("crlf")) == (ANSWER, None)
 
 
-def heard(cloud: Emulator, fault: Fault) -> RawResponse:
+def heard(emulator: Emulator, fault: Fault) -> RawResponse:
     """A stream of SageMaker as it stands on the wire."""
-    cloud.script(fault)
-    url = f"{cloud.sagemaker.endpoint_url}/endpoints/emulated/invocations-response-stream"
+    emulator.script(fault)
+    url = f"{emulator.sagemaker.endpoint_url}/endpoints/emulated/invocations-response-stream"
     return ask(url, HELLO)
 
 
@@ -151,15 +151,15 @@ def unwrapped(frames: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["content_length_too", "fixed_length", "until_eof"])
-def test_another_framing_leaves_the_frames_as_they_are(cloud: Emulator, kind: str) -> None:
-    answer = heard(cloud, Fault(kind))
+def test_another_framing_leaves_the_frames_as_they_are(emulator: Emulator, kind: str) -> None:
+    answer = heard(emulator, Fault(kind))
 
     assert unwrapped(answer.body).endswith(b"data: [DONE]\n\n")
     assert "content-length" not in answer.headers or int(answer.headers["content-length"]) == len(answer.body)
 
 
-def test_a_chunk_that_is_cut_is_cut_within_a_frame(cloud: Emulator) -> None:
-    answer = heard(cloud, Fault("cut_chunk", after=3))
+def test_a_chunk_that_is_cut_is_cut_within_a_frame(emulator: Emulator) -> None:
+    answer = heard(emulator, Fault("cut_chunk", after=3))
     whole = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in answer.chunks)
     size, _, half = answer.rest.removeprefix(whole).partition(b"\r\n")
 
@@ -169,23 +169,23 @@ def test_a_chunk_that_is_cut_is_cut_within_a_frame(cloud: Emulator) -> None:
     assert int(size, 16) == int.from_bytes(half[:4]) > len(half)
 
 
-def test_compressed_frames_are_frames_once_they_are_read(cloud: Emulator) -> None:
-    assert unwrapped(gzip.decompress(heard(cloud, Fault("encoded")).body)).endswith(b"data: [DONE]\n\n")
+def test_compressed_frames_are_frames_once_they_are_read(emulator: Emulator) -> None:
+    assert unwrapped(gzip.decompress(heard(emulator, Fault("encoded")).body)).endswith(b"data: [DONE]\n\n")
 
 
 def test_frames_with_faults_of_their_own_stay_so_where_events_are_joined() -> None:
-    with Emulator(events_per_chunk=3) as cloud:
-        answer = heard(cloud, Fault("exception_frame", "StreamBroken", after=5))
-        cut = heard(cloud, Fault("cut_chunk", after=3))
+    with Emulator(events_per_chunk=3) as emulator:
+        answer = heard(emulator, Fault("exception_frame", "StreamBroken", after=5))
+        cut = heard(emulator, Fault("cut_chunk", after=3))
 
     assert answer.body.count(b":exception-type") == 1
     assert unwrapped(answer.body).count(b"PayloadPart") == 0
     assert len(cut.chunks) == 1
 
 
-def test_the_limits_are_each_services_own(cloud: Emulator) -> None:
+def test_the_limits_are_each_services_own(emulator: Emulator) -> None:
     question = b'{"messages":[{"role":"user","content":"Hello"}]}'
-    most = {cloud.endpoint + "/predict": 10, f"{cloud.modelarts.endpoint}/v1/chat/completions": 12}
+    most = {emulator.endpoint + "/predict": 10, f"{emulator.modelarts.endpoint}/v1/chat/completions": 12}
     heard = {
         url: [ask(url, question + b" " * (size * 1024 * 1024 - len(question) + more)) for more in (0, 1)]
         for url, size in most.items()

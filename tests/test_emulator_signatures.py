@@ -35,16 +35,16 @@ def private(key: rsa.RSAPrivateKey) -> str:
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Emulator]:
-    with Emulator(verify_signatures={KEY_ID: public(KEY)}, api_keys=["sk-good"]) as cloud:
-        yield cloud
+def emulator() -> Iterator[Emulator]:
+    with Emulator(verify_signatures={KEY_ID: public(KEY)}, api_keys=["sk-good"]) as emulator:
+        yield emulator
 
 
 def signed(
-    cloud: Emulator, key: rsa.RSAPrivateKey = KEY, method: str = "POST", path: str = STREAM, date: str = ""
+    emulator: Emulator, key: rsa.RSAPrivateKey = KEY, method: str = "POST", path: str = STREAM, date: str = ""
 ) -> Headers:
     """The header fields that Oracle's signer adds."""
-    url = cloud.endpoint + path
+    url = emulator.endpoint + path
     body = json.dumps(HELLO).encode() if method == "POST" else None
     headers = {"content-type": "application/json"} | ({"date": date} if date else {})
     prepared = requests.Request(method, url, data=body, headers=headers).prepare()
@@ -55,18 +55,18 @@ def signed(
 
 
 def send(
-    cloud: Emulator, headers: Headers, path: str = STREAM, method: str = "POST", body: object = HELLO
+    emulator: Emulator, headers: Headers, path: str = STREAM, method: str = "POST", body: object = HELLO
 ) -> RawResponse:
     return ask(
-        cloud.endpoint + path,
+        emulator.endpoint + path,
         body if method == "POST" else None,
         method,
         **{n.replace("-", "_"): v for n, v in headers.items()},
     )
 
 
-def test_oracles_signature_is_accepted(cloud: Emulator) -> None:
-    assert send(cloud, signed(cloud)).status == 200
+def test_oracles_signature_is_accepted(emulator: Emulator) -> None:
+    assert send(emulator, signed(emulator)).status == 200
 
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
@@ -77,21 +77,21 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
-def test_names_in_a_signature_have_any_case(cloud: Emulator, spell: Callable[[str], str]) -> None:
+def test_names_in_a_signature_have_any_case(emulator: Emulator, spell: Callable[[str], str]) -> None:
     """The names are listed as they were spelled; the signed text has them in lower case."""
-    headers = signed(cloud)
+    headers = signed(emulator)
     listed = re.search(r'headers="([^"]*)"', headers["authorization"])
     assert listed
     names = " ".join(spell(name) for name in listed[1].split())
     headers["authorization"] = headers["authorization"].replace(listed[1], names)
 
-    assert send(cloud, headers).status == 200
-    assert send(cloud, headers, body={**HELLO, "stream": None}).status == 401
+    assert send(emulator, headers).status == 200
+    assert send(emulator, headers, body={**HELLO, "stream": None}).status == 401
 
 
-def test_a_get_is_signed_without_a_body(cloud: Emulator) -> None:
+def test_a_get_is_signed_without_a_body(emulator: Emulator) -> None:
     path = "/predict/v1/models?limit=3"
-    url = cloud.endpoint + path
+    url = emulator.endpoint + path
     prepared = requests.Request("GET", url).prepare()
     signer.Signer(TENANCY, USER, FINGERPRINT, None, private_key_content=private(KEY)).do_request_sign(prepared)
     target = urlsplit(url)
@@ -130,68 +130,68 @@ def authorization(old: str, new: str) -> Callable[[Headers], Headers]:
     ],
 )
 def test_what_was_changed_on_the_way_is_refused(
-    cloud: Emulator, change: Callable[[Headers], Headers], words: str
+    emulator: Emulator, change: Callable[[Headers], Headers], words: str
 ) -> None:
-    heard = send(cloud, change(signed(cloud)))
+    heard = send(emulator, change(signed(emulator)))
 
     assert (heard.status, heard.json["code"]) == (401, "NotAuthenticated")
     assert words in heard.json["message"]
 
 
-def test_another_body_is_refused(cloud: Emulator) -> None:
-    assert send(cloud, signed(cloud), body={**HELLO, "stream": None}).status == 401
+def test_another_body_is_refused(emulator: Emulator) -> None:
+    assert send(emulator, signed(emulator), body={**HELLO, "stream": None}).status == 401
 
 
-def test_another_path_is_refused(cloud: Emulator) -> None:
-    assert send(cloud, signed(cloud), "/predict").status == 401
+def test_another_path_is_refused(emulator: Emulator) -> None:
+    assert send(emulator, signed(emulator), "/predict").status == 401
 
 
-def test_another_key_is_refused(cloud: Emulator) -> None:
-    assert send(cloud, signed(cloud, OTHER)).status == 401
+def test_another_key_is_refused(emulator: Emulator) -> None:
+    assert send(emulator, signed(emulator, OTHER)).status == 401
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(-6, 401), (-4, 200), (4, 200), (6, 401)])
-def test_the_clock_may_be_five_minutes_wrong(cloud: Emulator, minutes: int, status: int) -> None:
+def test_the_clock_may_be_five_minutes_wrong(emulator: Emulator, minutes: int, status: int) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), usegmt=True)
 
-    assert send(cloud, signed(cloud, date=date)).status == status
+    assert send(emulator, signed(emulator, date=date)).status == status
 
 
-def test_bearer_keys(cloud: Emulator) -> None:
-    assert send(cloud, {"authorization": "Bearer sk-good"}).status == 200
-    assert send(cloud, {"authorization": "Bearer sk-bad"}).status == 401
+def test_bearer_keys(emulator: Emulator) -> None:
+    assert send(emulator, {"authorization": "Bearer sk-good"}).status == 200
+    assert send(emulator, {"authorization": "Bearer sk-bad"}).status == 401
 
 
 def test_one_public_key_for_every_key_id() -> None:
-    with Emulator(verify_signatures=public(KEY)) as cloud:
-        assert send(cloud, signed(cloud)).status == 200
-        assert send(cloud, signed(cloud, OTHER)).status == 401
+    with Emulator(verify_signatures=public(KEY)) as emulator:
+        assert send(emulator, signed(emulator)).status == 200
+        assert send(emulator, signed(emulator, OTHER)).status == 401
 
 
-def with_token(cloud: Emulator, token: str) -> int:
+def with_token(emulator: Emulator, token: str) -> int:
     """Sign as Oracle's security token signer does."""
     tokened = pytest.importorskip("oci.auth.signers", reason="Oracle's token signer; install mdstream-llm[judges]")
-    prepared = requests.Request("POST", cloud.endpoint + STREAM, json=HELLO).prepare()
+    prepared = requests.Request("POST", emulator.endpoint + STREAM, json=HELLO).prepare()
     oracle = tokened.SecurityTokenSigner(token, KEY)
     oracle.do_request_sign(prepared)
     with requests.Session() as session:
         return session.send(prepared, timeout=5).status_code
 
 
-def test_a_session_token_is_good_until_it_expires(cloud: Emulator) -> None:
-    token = cloud.issue_token(public(KEY))
-    before = with_token(cloud, token)
-    cloud.expire_tokens()
+def test_a_session_token_is_good_until_it_expires(emulator: Emulator) -> None:
+    token = emulator.issue_token(public(KEY))
+    before = with_token(emulator, token)
+    emulator.expire_tokens()
 
-    assert (before, with_token(cloud, token)) == (200, 401)
-    assert with_token(cloud, cloud.issue_token(public(KEY))) == 200
+    assert (before, with_token(emulator, token)) == (200, 401)
+    assert with_token(emulator, emulator.issue_token(public(KEY))) == 200
 
 
 @pytest.mark.parametrize("spoil", [lambda token: token[:-4] + "AAAA", lambda token: "x." + token])
-def test_a_token_that_was_not_issued_here_is_refused(cloud: Emulator, spoil: Callable[[str], str]) -> None:
-    assert with_token(cloud, spoil(cloud.issue_token(public(KEY)))) == 401
+def test_a_token_that_was_not_issued_here_is_refused(emulator: Emulator, spoil: Callable[[str], str]) -> None:
+    assert with_token(emulator, spoil(emulator.issue_token(public(KEY)))) == 401
 
 
-def test_a_token_is_refused_after_its_time_and_for_another_key(cloud: Emulator) -> None:
-    assert with_token(cloud, cloud.issue_token(public(KEY), seconds=0)) == 401
-    assert with_token(cloud, cloud.issue_token(public(OTHER))) == 401
+def test_a_token_is_refused_after_its_time_and_for_another_key(emulator: Emulator) -> None:
+    assert with_token(emulator, emulator.issue_token(public(KEY), seconds=0)) == 401
+    assert with_token(emulator, emulator.issue_token(public(OTHER))) == 401

@@ -26,10 +26,10 @@ Fields = list[tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Emulator]:
+def emulator() -> Iterator[Emulator]:
     account = HuaweiAccount(access_keys={"AK": "SK"}, api_keys=["sk-good"])
-    with Emulator(verify_signatures=PEM, aws_keys={"AK": "SK"}, huawei=account, clock=lambda: STARTED) as cloud:
-        yield cloud
+    with Emulator(verify_signatures=PEM, aws_keys={"AK": "SK"}, huawei=account, clock=lambda: STARTED) as emulator:
+        yield emulator
 
 
 def post(url: str, fields: Fields, body: bytes = BODY, method: str = "POST") -> RawResponse:
@@ -45,10 +45,10 @@ def post(url: str, fields: Fields, body: bytes = BODY, method: str = "POST") -> 
 
 
 def oci(
-    cloud: Emulator, names: Sequence[str] = ("date",), *, body: bytes = BODY, method: str = "POST", **values: str
+    emulator: Emulator, names: Sequence[str] = ("date",), *, body: bytes = BODY, method: str = "POST", **values: str
 ) -> Fields:
     """Sign the named date headers and all that a request with a body needs; `values` are header fields."""
-    parts = urlsplit(cloud.endpoint + "/predict")
+    parts = urlsplit(emulator.endpoint + "/predict")
     fields = {
         "host": parts.netloc,
         "content-length": str(len(body)),
@@ -93,35 +93,35 @@ NOW, OLD = formatdate(STARTED, usegmt=True), formatdate(STARTED - DAY, usegmt=Tr
     ],
 )
 def test_oci_judges_the_date_that_is_signed(
-    cloud: Emulator, names: list[str], values: dict[str, str], status: int
+    emulator: Emulator, names: list[str], values: dict[str, str], status: int
 ) -> None:
     """
     Whatever other date somebody adds to an old request, it stays an old one.
     """
-    assert status == post(cloud.endpoint + "/predict", oci(cloud, names, **values)).status
+    assert status == post(emulator.endpoint + "/predict", oci(emulator, names, **values)).status
 
 
 @pytest.mark.parametrize("extra", ["date", "x-content-sha256", "content-type", "authorization"])
 @pytest.mark.parametrize("first", [False, True])
-def test_oci_wants_a_signed_header_once(cloud: Emulator, extra: str, first: bool) -> None:
+def test_oci_wants_a_signed_header_once(emulator: Emulator, extra: str, first: bool) -> None:
     """
     A second one, in front of it or behind it, could be the one that somebody else reads.
     """
-    fields = oci(cloud, date=NOW)
+    fields = oci(emulator, date=NOW)
     again = (extra, dict(fields)[extra])
 
-    assert 401 == post(cloud.endpoint + "/predict", [again, *fields] if first else [*fields, again]).status
+    assert 401 == post(emulator.endpoint + "/predict", [again, *fields] if first else [*fields, again]).status
 
 
-def test_oci_wants_the_body_that_is_signed(cloud: Emulator) -> None:
+def test_oci_wants_the_body_that_is_signed(emulator: Emulator) -> None:
     """
     Another one of the same length, and one that a signature without a body carries.
     """
-    url = cloud.endpoint + "/predict"
-    bare = oci(cloud, body=b"", method="GET", date=NOW)
+    url = emulator.endpoint + "/predict"
+    bare = oci(emulator, body=b"", method="GET", date=NOW)
     carrying = [(name, str(len(BODY)) if name == "content-length" else value) for name, value in bare]
 
-    assert 401 == post(url, oci(cloud, date=NOW), BODY.replace(b"Hello", b"Hallo")).status
+    assert 401 == post(url, oci(emulator, date=NOW), BODY.replace(b"Hello", b"Hallo")).status
     assert 401 == post(url, carrying, BODY, "GET").status
 
 
@@ -135,22 +135,22 @@ def test_oci_wants_the_body_that_is_signed(cloud: Emulator) -> None:
         ("rsa-sha256", "none", 401),
     ],
 )
-def test_oci_refuses_an_odd_authorization(cloud: Emulator, old: str, new: str, status: int) -> None:
+def test_oci_refuses_an_odd_authorization(emulator: Emulator, old: str, new: str, status: int) -> None:
     """
     With a status, not by hanging up.
     """
     fields = [
-        (name, value.replace(old, new) if name == "authorization" else value) for name, value in oci(cloud, date=NOW)
+        (name, value.replace(old, new) if name == "authorization" else value) for name, value in oci(emulator, date=NOW)
     ]
 
-    assert status == post(cloud.endpoint + "/predict", fields).status
+    assert status == post(emulator.endpoint + "/predict", fields).status
 
 
 # AWS and Huawei
 
 
-def aws(cloud: Emulator, stamp: str, names: Sequence[str] = ("host", "x-amz-date"), body: bytes = BODY) -> Fields:
-    parts = urlsplit(f"{cloud.sagemaker.endpoint_url}/endpoints/emulated/invocations")
+def aws(emulator: Emulator, stamp: str, names: Sequence[str] = ("host", "x-amz-date"), body: bytes = BODY) -> Fields:
+    parts = urlsplit(f"{emulator.sagemaker.endpoint_url}/endpoints/emulated/invocations")
     fields = {"host": parts.netloc, "x-amz-date": stamp, "date": NOW}
     lines = "".join(f"{name}:{fields[name]}\n" for name in names)
     listed = ";".join(names)
@@ -165,8 +165,8 @@ def aws(cloud: Emulator, stamp: str, names: Sequence[str] = ("host", "x-amz-date
     return [*fields.items(), ("content-length", str(len(BODY))), ("authorization", header)]
 
 
-def huawei(cloud: Emulator, stamp: str, body: bytes = BODY, **more: str) -> Fields:
-    parts = urlsplit(cloud.modelarts.endpoint + "/v1/chat/completions")
+def huawei(emulator: Emulator, stamp: str, body: bytes = BODY, **more: str) -> Fields:
+    parts = urlsplit(emulator.modelarts.endpoint + "/v1/chat/completions")
     fields = {"host": parts.netloc, "x-sdk-date": stamp, **{name.replace("_", "-"): one for name, one in more.items()}}
     names = ["host", "x-sdk-date"]
     lines = "".join(f"{name}:{fields[name]}\n" for name in names)
@@ -185,23 +185,28 @@ def stamped(seconds: float) -> str:
 SIGNERS = {
     "SigV4Verifier": (
         aws,
-        lambda cloud: f"{cloud.sagemaker.endpoint_url}/endpoints/emulated/invocations",
+        lambda emulator: f"{emulator.sagemaker.endpoint_url}/endpoints/emulated/invocations",
         "x-amz-date",
         403,
     ),
-    "SDK-HMAC-SHA256": (huawei, lambda cloud: cloud.modelarts.endpoint + "/v1/chat/completions", "x-sdk-date", 401),
+    "SDK-HMAC-SHA256": (
+        huawei,
+        lambda emulator: emulator.modelarts.endpoint + "/v1/chat/completions",
+        "x-sdk-date",
+        401,
+    ),
 }
 
 
 @pytest.mark.parametrize(("sign", "place", "dated", "refused"), SIGNERS.values(), ids=SIGNERS)
 def test_the_others_judge_the_date_that_is_signed(
-    cloud: Emulator, sign: object, place: object, dated: str, refused: int
+    emulator: Emulator, sign: object, place: object, dated: str, refused: int
 ) -> None:
     """
     Beside a fresh `date`, beside a second date of their own, and twice.
     """
-    url = place(cloud)  # type: ignore[operator]
-    fresh, old = sign(cloud, stamped(0)), sign(cloud, stamped(-DAY))  # type: ignore[operator]
+    url = place(emulator)  # type: ignore[operator]
+    fresh, old = sign(emulator, stamped(0)), sign(emulator, stamped(-DAY))  # type: ignore[operator]
 
     assert 200 == post(url, fresh).status
     assert refused == post(url, old).status
@@ -213,13 +218,13 @@ def test_the_others_judge_the_date_that_is_signed(
 
 @pytest.mark.parametrize(("sign", "place", "dated", "refused"), SIGNERS.values(), ids=SIGNERS)
 def test_the_others_want_one_authorization_and_their_body(
-    cloud: Emulator, sign: object, place: object, dated: str, refused: int
+    emulator: Emulator, sign: object, place: object, dated: str, refused: int
 ) -> None:
     """
     A second `authorization`, another body, a digest that is not the body's, letters that are not ASCII.
     """
-    url = place(cloud)  # type: ignore[operator]
-    fresh: Fields = sign(cloud, stamped(0))  # type: ignore[operator]
+    url = place(emulator)  # type: ignore[operator]
+    fresh: Fields = sign(emulator, stamped(0))  # type: ignore[operator]
     authorization = dict(fresh)["authorization"]
     odd = [(name, value[:-2] + "\xe9\xe9" if name == "authorization" else value) for name, value in fresh]
 
@@ -229,24 +234,24 @@ def test_the_others_want_one_authorization_and_their_body(
     assert refused == post(url, odd).status
 
 
-def test_a_promised_digest_must_be_the_bodys(cloud: Emulator) -> None:
+def test_a_promised_digest_must_be_the_bodys(emulator: Emulator) -> None:
     """
     `x-sdk-content-sha256` and `x-amz-content-sha256` do not replace the body; a payload may be declared as unsigned.
     """
-    url = cloud.modelarts.endpoint + "/v1/chat/completions"
+    url = emulator.modelarts.endpoint + "/v1/chat/completions"
     other = hashlib.sha256(b"other").hexdigest()
-    unsigned = huawei(cloud, stamped(0), x_sdk_content_sha256="UNSIGNED-PAYLOAD")
+    unsigned = huawei(emulator, stamped(0), x_sdk_content_sha256="UNSIGNED-PAYLOAD")
 
-    assert 401 == post(url, huawei(cloud, stamped(0), x_sdk_content_sha256=other)).status
+    assert 401 == post(url, huawei(emulator, stamped(0), x_sdk_content_sha256=other)).status
     assert 200 == post(url, unsigned).status
 
 
 @pytest.mark.parametrize("name", ["authorization", "x-auth-token", "x-apig-appcode"])
-def test_huawei_wants_a_credential_once(cloud: Emulator, name: str) -> None:
+def test_huawei_wants_a_credential_once(emulator: Emulator, name: str) -> None:
     """
     Of each kind.
     """
-    url = cloud.modelarts.endpoint + "/v1/chat/completions"
+    url = emulator.modelarts.endpoint + "/v1/chat/completions"
     fields = [("host", urlsplit(url).netloc), ("content-length", str(len(BODY))), (name, "sk-good"), (name, "sk-good")]
 
     assert 401 == post(url, fields).status

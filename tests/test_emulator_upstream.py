@@ -30,8 +30,8 @@ def dead() -> Iterator[Emulator]:
     """Services whose model server has a port on which nobody listens."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
-        with Emulator(upstream=f"http://127.0.0.1:{held.getsockname()[1]}/v1", **ACCOUNTS) as cloud:
-            yield cloud
+        with Emulator(upstream=f"http://127.0.0.1:{held.getsockname()[1]}/v1", **ACCOUNTS) as emulator:
+            yield emulator
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +39,11 @@ def open_dead() -> Iterator[Emulator]:
     """The same, for clients that do not sign."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
-        with Emulator(upstream=f"http://127.0.0.1:{held.getsockname()[1]}/v1") as cloud:
-            yield cloud
+        with Emulator(upstream=f"http://127.0.0.1:{held.getsockname()[1]}/v1") as emulator:
+            yield emulator
 
 
-def genai(cloud: Emulator, model: str, **request: Any) -> RawResponse:
+def genai(emulator: Emulator, model: str, **request: Any) -> RawResponse:
     """A native request to OCI Generative AI, a streamed one unless `request` says otherwise."""
     dedicated = model.startswith("ocid1.generativeaiendpoint.")
     mode = {"servingType": "DEDICATED", "endpointId": model} if dedicated else {"servingType": "ON_DEMAND"}
@@ -51,70 +51,70 @@ def genai(cloud: Emulator, model: str, **request: Any) -> RawResponse:
         {"role": role, "content": [{"type": "TEXT", "text": text}]} for role, text in (("SYSTEM", "Hi."), ("USER", "?"))
     ]
     body = {
-        "compartmentId": cloud.oci_generative_ai.compartment_id,
+        "compartmentId": emulator.oci_generative_ai.compartment_id,
         "servingMode": mode if dedicated else {**mode, "modelId": model},
         "chatRequest": {"apiFormat": "GENERIC", "messages": messages, "isStream": True, **request},
     }
-    return ask(f"{cloud.url}/20231130/actions/chat", body)
+    return ask(f"{emulator.url}/20231130/actions/chat", body)
 
 
 #: door: (how it is asked, streamed or not; where its envelope has the code; the code)
 DOORS: dict[str, tuple[Callable[[Emulator, bool], RawResponse], Callable[[Any], Any], object]] = {
     "model deployment, stream": (
-        lambda cloud, stream: ask(cloud.endpoint + STREAM, {**HELLO, "stream": stream}),
+        lambda emulator, stream: ask(emulator.endpoint + STREAM, {**HELLO, "stream": stream}),
         lambda answer: answer.json["code"],
         "ServiceUnavailable",
     ),
     "model deployment, predict": (
-        lambda cloud, stream: ask(cloud.endpoint + "/predict", {**HELLO, "stream": stream}),
+        lambda emulator, stream: ask(emulator.endpoint + "/predict", {**HELLO, "stream": stream}),
         lambda answer: answer.json["code"],
         "ServiceUnavailable",
     ),
     "OCI Generative AI, native": (
-        lambda cloud, stream: genai(cloud, "xai.grok-4", isStream=stream),
+        lambda emulator, stream: genai(emulator, "xai.grok-4", isStream=stream),
         lambda answer: answer.json["code"],
         "ServiceUnavailable",
     ),
     "OCI Generative AI, OpenAI": (
-        lambda cloud, stream: ask(
-            f"{cloud.url}/openai/v1/chat/completions",
+        lambda emulator, stream: ask(
+            f"{emulator.url}/openai/v1/chat/completions",
             {"model": "llama3.2", "messages": MESSAGES, "stream": stream},
-            opc_compartment_id=cloud.oci_generative_ai.compartment_id,
+            opc_compartment_id=emulator.oci_generative_ai.compartment_id,
         ),
         lambda answer: answer.json["code"],
         "ServiceUnavailable",
     ),
     "SageMaker, invocations": (
-        lambda cloud, stream: ask(f"{cloud.url}/endpoints/emulated/invocations", {**HELLO, "stream": stream}),
+        lambda emulator, stream: ask(f"{emulator.url}/endpoints/emulated/invocations", {**HELLO, "stream": stream}),
         lambda answer: answer.headers["x-amzn-errortype"],
         "ServiceUnavailable",
     ),
     "SageMaker, stream": (
-        lambda cloud, stream: ask(
-            f"{cloud.url}/endpoints/emulated/invocations-response-stream", {**HELLO, "stream": stream}
+        lambda emulator, stream: ask(
+            f"{emulator.url}/endpoints/emulated/invocations-response-stream", {**HELLO, "stream": stream}
         ),
         lambda answer: answer.headers["x-amzn-errortype"],
         "ServiceUnavailable",
     ),
     "ModelArts": (
-        lambda cloud, stream: ask(cloud.modelarts.endpoint + "/v1/chat/completions", {**HELLO, "stream": stream}),
+        lambda emulator, stream: ask(emulator.modelarts.endpoint + "/v1/chat/completions", {**HELLO, "stream": stream}),
         lambda answer: answer.json["error_code"],
         "ModelArts.4503",
     ),
     "ModelArts, MaaS": (
-        lambda cloud, stream: ask(cloud.modelarts.maas + "/chat/completions", {**HELLO, "stream": stream}),
+        lambda emulator, stream: ask(emulator.modelarts.maas + "/chat/completions", {**HELLO, "stream": stream}),
         lambda answer: answer.json["error_code"],
         "ModelArts.4503",
     ),
     "ModelArts, handshake": (
-        lambda cloud, stream: ask(
-            cloud.modelarts.endpoint + "/v1/chat/completions", method="GET", content_length="", **SHAKE
+        lambda emulator, stream: ask(
+            emulator.modelarts.endpoint + "/v1/chat/completions", method="GET", content_length="", **SHAKE
         ),
         lambda answer: answer.json["error_code"],
         "ModelArts.4503",
     ),
     "the bare server": (
-        lambda cloud, stream: ask(cloud.openai_url + "/chat/completions", {**HELLO, "stream": stream}),
+        lambda emulator, stream: ask(emulator.openai_url + "/chat/completions", {**HELLO, "stream": stream}),
         lambda answer: answer.json["error"]["code"],
         503,
     ),
@@ -193,10 +193,10 @@ def test_a_proxy_before_a_server_that_is_down_is_no_conflict(status: int) -> Non
     server.status = status  # type: ignore[attr-defined]
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
-        with Emulator(upstream=f"http://127.0.0.1:{server.server_port}") as cloud:
-            stream = ask(cloud.endpoint + STREAM, HELLO)
-            predict = ask(cloud.endpoint + "/predict", HELLO)
-            native = genai(cloud, "xai.grok-4")
+        with Emulator(upstream=f"http://127.0.0.1:{server.server_port}") as emulator:
+            stream = ask(emulator.endpoint + STREAM, HELLO)
+            predict = ask(emulator.endpoint + "/predict", HELLO)
+            native = genai(emulator, "xai.grok-4")
     finally:
         server.shutdown()
         server.server_close()
@@ -240,8 +240,8 @@ def near() -> Iterator[Emulator]:
     """Services before a server that tells which model it was asked for."""
     names = ["qwen3:8b", "llama3.2", "Qwen/Qwen3-8B"]
     server = Emulator(model=lambda request: f"I am {request['model']}.", models=names)
-    with server as far, Emulator(upstream=far.openai_url) as cloud:
-        yield cloud
+    with server as far, Emulator(upstream=far.openai_url) as emulator:
+        yield emulator
 
 
 @pytest.mark.parametrize(("name", "served"), NAMES.values(), ids=NAMES)
@@ -294,5 +294,5 @@ def test_a_dedicated_endpoint_is_no_model_on_demand(near: Emulator) -> None:
 
 
 def test_without_an_upstream_only_models_of_the_families_exist() -> None:
-    with Emulator() as cloud:
-        assert genai(cloud, "llama3.2").status == 404
+    with Emulator() as emulator:
+        assert genai(emulator, "llama3.2").status == 404

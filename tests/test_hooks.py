@@ -46,17 +46,17 @@ class Foreign(CountingSigner):
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
 def read_sync(server: RawServer, events: int, auth: Any = None, **options: Any) -> None:
@@ -125,7 +125,7 @@ def test_what_is_no_failure_of_the_service_is_told_too(read: Callable[..., None]
     assert moments[-1].partial is None
 
 
-async def test_a_task_that_is_cancelled_is_told(cloud: Emulator) -> None:
+async def test_a_task_that_is_cancelled_is_told(emulator: Emulator) -> None:
     """While it waits for a token, and while it waits to ask again."""
     steps = {"token": Fault("stall", after=3), "pause": Fault("refuse", "lb_bandwidth", retry_after="30")}
     for name, step in steps.items():
@@ -137,8 +137,8 @@ async def test_a_task_that_is_cancelled_is_told(cloud: Emulator) -> None:
             if isinstance(moment, ResponseStarted | RetryScheduled):
                 there.set()
 
-        cloud.script(step)
-        service = Service(OCIModelDeployment(cloud.endpoint), retry=Retry(2), hooks=(watch,))
+        emulator.script(step)
+        service = Service(OCIModelDeployment(emulator.endpoint), retry=Retry(2), hooks=(watch,))
         task = asyncio.create_task(service.async_client.complete(service.call(OpenAIChat(), QUESTION)))
         await there.wait()
         await asyncio.sleep(0.1)
@@ -163,10 +163,10 @@ def test_a_question_that_is_refused_before_it_is_sent_has_failed() -> None:
     assert [Failed] == [type(moment) for moment in moments]
 
 
-async def test_a_hook_can_tell_calls_apart(cloud: Emulator) -> None:
+async def test_a_hook_can_tell_calls_apart(emulator: Emulator) -> None:
     """Each call begins once, with its question, and is told its own moments in order."""
     each = Each()
-    service = Service(OCIModelDeployment(cloud.endpoint), hooks=(each,))
+    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(each,))
     asked = [{"messages": [{"role": "user", "content": f"echo {number}"}]} for number in range(20)]
     replies = await asyncio.gather(
         *(service.async_client.complete(service.call(OpenAIChat(), question)) for question in asked)
@@ -183,10 +183,10 @@ async def test_a_hook_can_tell_calls_apart(cloud: Emulator) -> None:
     assert "echo" not in repr(each.calls[0][0])
 
 
-def test_the_services_name_of_the_request_comes_with_its_answer(cloud: Emulator) -> None:
+def test_the_services_name_of_the_request_comes_with_its_answer(emulator: Emulator) -> None:
     """As soon as the headers are there, not only in errors."""
     each = Each()
-    service = Service(OCIModelDeployment(cloud.endpoint), hooks=(each,))
+    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(each,))
     service.client.complete(service.call(OpenAIChat(), QUESTION))
     service.close()
 
@@ -195,7 +195,7 @@ def test_the_services_name_of_the_request_comes_with_its_answer(cloud: Emulator)
     assert answered.request_id in dict(answered.head.headers).values()
 
 
-def test_a_hook_may_decline_a_call(cloud: Emulator) -> None:
+def test_a_hook_may_decline_a_call(emulator: Emulator) -> None:
     """`None` from `start_call`: this call is told to the others alone."""
 
     class Declining:
@@ -203,18 +203,18 @@ def test_a_hook_may_decline_a_call(cloud: Emulator) -> None:
             return None
 
     moments: list[CallEvent] = []
-    service = Service(OCIModelDeployment(cloud.endpoint), hooks=(Declining(), moments.append))
+    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(Declining(), moments.append))
     service.client.complete(service.call(OpenAIChat(), QUESTION))
     service.close()
 
     assert isinstance(moments[-1], Completed)
 
 
-def test_a_hook_for_every_call_can_be_taken_back(cloud: Emulator) -> None:
+def test_a_hook_for_every_call_can_be_taken_back(emulator: Emulator) -> None:
     """Models that were there before are told of too; of one class, a model's own hook counts."""
-    service = Service(OCIModelDeployment(cloud.endpoint))
+    service = Service(OCIModelDeployment(emulator.endpoint))
     own = Each()
-    with_own = Service(OCIModelDeployment(cloud.endpoint), hooks=(own,))
+    with_own = Service(OCIModelDeployment(emulator.endpoint), hooks=(own,))
     everybody = Each()
     off = add_global_hook(everybody)
     try:

@@ -3,7 +3,7 @@
 from typing import Any, TypedDict
 
 import pytest
-from _langchain_platforms import chat_at, cloud, each_place, emulator
+from _langchain_platforms import chat_at, each_place, emulator, shared_emulator
 from _platforms import PLACES, Place
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelFallbackMiddleware, ModelRetryMiddleware, SummarizationMiddleware
@@ -20,14 +20,14 @@ from mdstream_core import MDStreamError
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import ContextOverflow, InvalidRequest, RateLimited, StreamFailure, StreamInterrupted
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 QUESTION: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
 
 
-def deployment(cloud: Emulator, **options: Any) -> Any:
+def deployment(emulator: Emulator, **options: Any) -> Any:
     """A chat model on a deployment."""
-    return chat_at(PLACES["OCI model deployment"], cloud, **options)
+    return chat_at(PLACES["OCI model deployment"], emulator, **options)
 
 
 CALLED: list[str] = []
@@ -61,9 +61,9 @@ MODES = ["messages", "updates", "custom"]
 
 
 @each_place
-async def test_tools_a_checkpointer_and_three_modes(cloud: Emulator, place: Place) -> None:
+async def test_tools_a_checkpointer_and_three_modes(emulator: Emulator, place: Place) -> None:
     """Tokens, steps and the tool's own news come out; the thread goes on from its checkpoint; sync and async."""
-    agent = create_agent(chat_at(place, cloud), [get_weather], checkpointer=InMemorySaver())
+    agent = create_agent(chat_at(place, emulator), [get_weather], checkpointer=InMemorySaver())
     sync, again = _thread("sync"), _thread("async")
     told = [*agent.stream(QUESTION, sync, stream_mode=MODES)]
     atold = [piece async for piece in agent.astream(QUESTION, again, stream_mode=MODES)]
@@ -92,14 +92,14 @@ def _thread(name: str) -> Any:
 
 
 @each_place
-async def test_a_broken_stream_inside_an_agent(cloud: Emulator, place: Place) -> None:
+async def test_a_broken_stream_inside_an_agent(emulator: Emulator, place: Place) -> None:
     """It raises out of the graph, callbacks get the partial, no tool runs by half; the thread can go on afterwards."""
-    agent = create_agent(chat_at(place, cloud), [get_weather], checkpointer=InMemorySaver())
+    agent = create_agent(chat_at(place, emulator), [get_weather], checkpointer=InMemorySaver())
     for name, read in (("sync", _read), ("async", _aread)):
-        cloud.reset()
+        emulator.reset()
         CALLED.clear()
         seen, config = Seen(), _thread(name)
-        cloud.script(None, Fault("cut", after=4))
+        emulator.script(None, Fault("cut", after=4))
         with pytest.raises(MDStreamError) as caught:
             await read(agent, QUESTION, {**config, "callbacks": [seen]})
 
@@ -126,48 +126,48 @@ async def _aread(agent: Any, question: Any, config: Any) -> None:
 
 
 @pytest.mark.parametrize("after", [2, 4, 6, 8])
-def test_a_cut_call_runs_no_tool_in_any_mode(cloud: Emulator, after: int) -> None:
+def test_a_cut_call_runs_no_tool_in_any_mode(emulator: Emulator, after: int) -> None:
     """However many pieces of the call have come."""
-    agent = create_agent(deployment(cloud), [get_weather])
+    agent = create_agent(deployment(emulator), [get_weather])
     for mode in ("messages", "updates", "values"):
-        cloud.script(Fault("cut", after=after))
+        emulator.script(Fault("cut", after=after))
         with pytest.raises(MDStreamError):
             list(agent.stream(QUESTION, {"callbacks": [Seen()]}, stream_mode=mode, streaming=True))
     assert [] == CALLED
 
 
-async def test_middleware_retries_what_may_be_retried(cloud: Emulator) -> None:
+async def test_middleware_retries_what_may_be_retried(emulator: Emulator) -> None:
     """A broken stream and a full server are asked again; a wrong question is not."""
     retry = ModelRetryMiddleware(max_retries=2, initial_delay=0, jitter=False, on_failure="error")
-    agent = create_agent(deployment(cloud, streaming=True), [], middleware=[retry])
-    cloud.script(Fault("trailer", after=3), Fault("refuse", "lb_bandwidth"), None)
+    agent = create_agent(deployment(emulator, streaming=True), [], middleware=[retry])
+    emulator.script(Fault("trailer", after=3), Fault("refuse", "lb_bandwidth"), None)
     assert (await agent.ainvoke(QUESTION))["messages"][-1].text
-    assert 3 == len(cloud.requests)
+    assert 3 == len(emulator.requests)
 
-    cloud.reset()
-    cloud.always(Fault("refuse", "invalid_parameter"))
+    emulator.reset()
+    emulator.always(Fault("refuse", "invalid_parameter"))
     with pytest.raises(InvalidRequest):
         agent.invoke(QUESTION)
-    assert 1 == len(cloud.requests)
+    assert 1 == len(emulator.requests)
 
 
-async def test_middleware_falls_back(cloud: Emulator) -> None:
+async def test_middleware_falls_back(emulator: Emulator) -> None:
     """To another model, when the first one's stream broke or it refused."""
-    other = deployment(cloud, model="other", streaming=True)
-    agent = create_agent(deployment(cloud, streaming=True), [], middleware=[ModelFallbackMiddleware(other)])
+    other = deployment(emulator, model="other", streaming=True)
+    agent = create_agent(deployment(emulator, streaming=True), [], middleware=[ModelFallbackMiddleware(other)])
     for fault in (Fault("trailer", after=3), Fault("refuse", "internal")):
-        cloud.reset()
-        cloud.script(fault, None)
+        emulator.reset()
+        emulator.script(fault, None)
         message = agent.invoke(QUESTION)["messages"][-1]
         assert "other" == message.response_metadata["model_name"]
-        cloud.script(fault, None)
+        emulator.script(fault, None)
         message = (await agent.ainvoke(QUESTION))["messages"][-1]
         assert "other" == message.response_metadata["model_name"]
 
 
-def test_middleware_sums_up_what_is_too_long(cloud: Emulator) -> None:
+def test_middleware_sums_up_what_is_too_long(emulator: Emulator) -> None:
     """Summarization by the profile's window, with the tokens that the server counted."""
-    chat = deployment(cloud, profile={"max_input_tokens": 400})
+    chat = deployment(emulator, profile={"max_input_tokens": 400})
     middleware = SummarizationMiddleware(chat, trigger=("fraction", 0.5), keep=("messages", 2))
     agent = create_agent(chat, [], middleware=[middleware])
     talk = [message for number in range(20) for message in _turn(number)]
@@ -206,9 +206,9 @@ class State(TypedDict):
     ],
     ids=lambda value: f"{value.kind} {value.spelling}" if isinstance(value, Fault) else str(value),
 )
-async def test_langgraphs_own_policy(cloud: Emulator, fault: Fault, requests: int) -> None:
+async def test_langgraphs_own_policy(emulator: Emulator, fault: Fault, requests: int) -> None:
     """`RetryPolicy()` as it comes retries what may help, and nothing else; sync and async."""
-    chat = deployment(cloud, streaming=True)
+    chat = deployment(emulator, streaming=True)
     policy = RetryPolicy(max_attempts=3, initial_interval=0.001, jitter=False)
 
     def node(state: State) -> State:
@@ -218,44 +218,46 @@ async def test_langgraphs_own_policy(cloud: Emulator, fault: Fault, requests: in
         return {"answer": (await chat.ainvoke("Name three rivers.")).text}
 
     for step in (node, anode):
-        cloud.reset()
-        cloud.always(fault)
+        emulator.reset()
+        emulator.always(fault)
         graph = StateGraph(State)
         graph.add_node("ask", step, retry_policy=policy)
         graph.add_edge(START, "ask")
         graph.add_edge("ask", END)
         with pytest.raises(MDStreamError):
             await graph.compile().ainvoke({"answer": ""})
-        assert requests == len(cloud.requests)
+        assert requests == len(emulator.requests)
 
 
-async def test_with_retry_and_with_fallbacks(cloud: Emulator) -> None:
+async def test_with_retry_and_with_fallbacks(emulator: Emulator) -> None:
     """`with_retry` asks again where nothing was delivered to anybody; fallbacks switch before the first token only."""
-    chat = deployment(cloud)
-    cloud.script(Fault("trailer", after=3), None)
+    chat = deployment(emulator)
+    emulator.script(Fault("trailer", after=3), None)
     retrying = chat.with_retry(retry_if_exception_type=(StreamFailure, RateLimited), wait_exponential_jitter=False)
     assert retrying.invoke("Name three rivers.", stream=True).text
-    assert 2 == len(cloud.requests)
+    assert 2 == len(emulator.requests)
 
-    cloud.reset()
-    chain = chat.with_fallbacks([deployment(cloud, model="other")])
-    cloud.script(Fault("refuse", "internal"), None)
+    emulator.reset()
+    chain = chat.with_fallbacks([deployment(emulator, model="other")])
+    emulator.script(Fault("refuse", "internal"), None)
     assert "".join([chunk.text async for chunk in chain.astream("Name three rivers.")])
-    cloud.script(Fault("trailer", after=3), None)
+    emulator.script(Fault("trailer", after=3), None)
     with pytest.raises(StreamFailure):
         async for _ in chain.astream("Name three rivers."):
             pass
-    assert 3 == len(cloud.requests)
+    assert 3 == len(emulator.requests)
 
 
-def test_parallel_calls_and_their_ids(cloud: Emulator) -> None:
+def test_parallel_calls_and_their_ids(emulator: Emulator) -> None:
     """Two calls in one answer run both; the ids of the calls and of the results belong together, after a checkpoint too."""
     saver = InMemorySaver()
-    agent = create_agent(deployment(cloud, streaming=True), [get_weather], checkpointer=saver)
+    agent = create_agent(deployment(emulator, streaming=True), [get_weather], checkpointer=saver)
     config = _thread("parallel")
     question: Any = {"messages": [HumanMessage("What is the weather in Paris and in Rome?")]}
     agent.invoke(question, config)
-    messages = create_agent(deployment(cloud), [get_weather], checkpointer=saver).get_state(config).values["messages"]
+    messages = (
+        create_agent(deployment(emulator), [get_weather], checkpointer=saver).get_state(config).values["messages"]
+    )
     calls = [call["id"] for message in messages if isinstance(message, AIMessage) for call in message.tool_calls]
 
     assert 2 == len(set(calls))
@@ -263,7 +265,7 @@ def test_parallel_calls_and_their_ids(cloud: Emulator) -> None:
     assert {"Paris", "Rome"} == set(CALLED)
 
 
-def test_tools_that_answer_with_pictures(cloud: Emulator) -> None:
+def test_tools_that_answer_with_pictures(emulator: Emulator) -> None:
     """A tool message with an image reaches the model as a part of its own."""
     image = {"type": "image", "base64": "QQ==", "mime_type": "image/png"}
     call = {"name": "look", "args": {}, "id": "c1"}
@@ -272,7 +274,7 @@ def test_tools_that_answer_with_pictures(cloud: Emulator) -> None:
         AIMessage("", tool_calls=[call]),
         ToolMessage([{"type": "text", "text": "Here:"}, image], tool_call_id="c1"),
     ]
-    deployment(cloud).invoke(messages)
+    deployment(emulator).invoke(messages)
 
-    content = cloud.last.json["messages"][-1]["content"]
+    content = emulator.last.json["messages"][-1]["content"]
     assert ["text", "image_url"] == [part["type"] for part in content]

@@ -6,7 +6,7 @@ import pickle
 from typing import Any
 
 import pytest
-from _langchain import ANSWER, QUESTION, chat_at, cloud, emulator, get_weather
+from _langchain import ANSWER, QUESTION, chat_at, emulator, get_weather, shared_emulator
 from langchain.agents import create_agent
 from langchain_core.exceptions import OutputParserException
 from langchain_core.load import dumps
@@ -19,7 +19,7 @@ from langchain_mdstream._unvalidated import construct_chunk, fill_chunk, is_equi
 from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 
 def test_filled_chunks_are_what_the_constructors_build() -> None:
@@ -37,9 +37,9 @@ def test_filled_chunks_are_what_the_constructors_build() -> None:
     assert is_equivalent()
 
 
-def test_streamed_and_whole_answers_are_the_same_message(cloud: Emulator) -> None:
+def test_streamed_and_whole_answers_are_the_same_message(emulator: Emulator) -> None:
     """The sum of the chunks says what `invoke` says, usage and metadata included."""
-    chat = chat_at(cloud)
+    chat = chat_at(emulator)
     first, *rest = chat.stream(QUESTION)
     streamed, whole = first + rest, chat.invoke(QUESTION)  # type: ignore[operator]
 
@@ -53,9 +53,9 @@ def test_streamed_and_whole_answers_are_the_same_message(cloud: Emulator) -> Non
 
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
-def test_reasoning_text_and_calls_keep_apart(cloud: Emulator, version: str) -> None:
+def test_reasoning_text_and_calls_keep_apart(emulator: Emulator, version: str) -> None:
     """Under both output versions the merged blocks are reasoning, text, and each call for itself."""
-    chat = chat_at(cloud, output_version=version, model_kwargs={"reasoning_effort": "low"})
+    chat = chat_at(emulator, output_version=version, model_kwargs={"reasoning_effort": "low"})
     bound = chat.bind_tools([get_weather])
     first, *rest = bound.stream("What is the weather in Paris and in Tokyo?")
     message: AIMessageChunk = first + rest  # type: ignore[operator,assignment]
@@ -67,9 +67,9 @@ def test_reasoning_text_and_calls_keep_apart(cloud: Emulator, version: str) -> N
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-async def test_an_agent_loops_through_its_tools(cloud: Emulator, streaming: bool) -> None:
+async def test_an_agent_loops_through_its_tools(emulator: Emulator, streaming: bool) -> None:
     """`create_agent` calls the tool, feeds the result back and answers, with a checkpointer, sync and async."""
-    agent = create_agent(chat_at(cloud, streaming=streaming), [get_weather], checkpointer=InMemorySaver())
+    agent = create_agent(chat_at(emulator, streaming=streaming), [get_weather], checkpointer=InMemorySaver())
     question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
 
     for thread, state in (
@@ -81,9 +81,9 @@ async def test_an_agent_loops_through_its_tools(cloud: Emulator, streaming: bool
         assert "sunny in Paris" in state["messages"][-1].text
 
 
-async def test_langgraph_streams_tokens(cloud: Emulator) -> None:
+async def test_langgraph_streams_tokens(emulator: Emulator) -> None:
     """`stream_mode="messages"` gives the tokens of a model that is only invoked in a node."""
-    agent = create_agent(chat_at(cloud), [])
+    agent = create_agent(chat_at(emulator), [])
     question: Any = {"messages": [HumanMessage(QUESTION)]}
 
     sync = [chunk.text for chunk, _ in agent.stream(question, stream_mode="messages")]
@@ -93,7 +93,7 @@ async def test_langgraph_streams_tokens(cloud: Emulator) -> None:
     assert len([text for text in sync if text]) > 3
 
 
-def test_an_agent_answers_in_a_shape(cloud: Emulator) -> None:
+def test_an_agent_answers_in_a_shape(emulator: Emulator) -> None:
     """`create_agent(response_format=…)` works by the server's own schema where the profile says that it can."""
 
     class River(BaseModel):
@@ -101,19 +101,19 @@ def test_an_agent_answers_in_a_shape(cloud: Emulator) -> None:
 
         name: str = Field(description="its name")
 
-    chat = chat_at(cloud, profile={"structured_output": True})
+    chat = chat_at(emulator, profile={"structured_output": True})
     state = create_agent(chat, [], response_format=River).invoke({"messages": [HumanMessage("Name a river.")]})  # type: ignore[typeddict-item]
 
     assert isinstance(state["structured_response"], River)
-    assert "json_schema" == cloud.last.json["response_format"]["type"]
+    assert "json_schema" == emulator.last.json["response_format"]["type"]
 
 
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
-def test_half_an_object_is_no_answer(cloud: Emulator, method: Any) -> None:
+def test_half_an_object_is_no_answer(emulator: Emulator, method: Any) -> None:
     """An answer in a shape that `max_tokens` cut off is told as such, and not mended into an object."""
     schema = {"title": "pay", "type": "object", "properties": {"note": {"type": "string"}}, "required": ["note"]}
-    bound = chat_at(cloud, max_tokens=3).with_structured_output(schema, method=method)
-    raw = chat_at(cloud, max_tokens=3).with_structured_output(schema, method=method, include_raw=True)
+    bound = chat_at(emulator, max_tokens=3).with_structured_output(schema, method=method)
+    raw = chat_at(emulator, max_tokens=3).with_structured_output(schema, method=method, include_raw=True)
 
     with pytest.raises(OutputParserException, match="cut off by max_tokens"):
         bound.invoke("Answer as JSON: note a long story about three rivers.")
@@ -121,22 +121,22 @@ def test_half_an_object_is_no_answer(cloud: Emulator, method: Any) -> None:
     assert (None, True) == (said["parsed"], isinstance(said["parsing_error"], OutputParserException))
 
 
-def test_wrong_tool_choice_is_named(cloud: Emulator) -> None:
+def test_wrong_tool_choice_is_named(emulator: Emulator) -> None:
     """A tool choice that is none of the tools is told before anything is sent."""
     with pytest.raises(ValueError, match=r"tool_choice='fly' is none of the tools: get_weather"):
-        chat_at(cloud).bind_tools([get_weather], tool_choice="fly")
+        chat_at(emulator).bind_tools([get_weather], tool_choice="fly")
 
 
-def test_a_model_without_tools_says_so(cloud: Emulator) -> None:
+def test_a_model_without_tools_says_so(emulator: Emulator) -> None:
     """A server that refuses tools is quoted in its own words."""
     with pytest.raises(errors.InvalidRequest, match="enable-auto-tool-choice"):
-        chat_at(cloud, model="no-tools").bind_tools([get_weather]).invoke("What is the weather in Paris?")
+        chat_at(emulator, model="no-tools").bind_tools([get_weather]).invoke("What is the weather in Paris?")
 
 
-def test_calls_that_the_model_wrote_wrongly_are_invalid_calls(cloud: Emulator) -> None:
+def test_calls_that_the_model_wrote_wrongly_are_invalid_calls(emulator: Emulator) -> None:
     """Arguments that are complete but no JSON are told as `invalid_tool_calls`, streamed and not."""
-    cloud.always(Fault("tool_arguments"))
-    first, *rest = chat_at(cloud).bind_tools([get_weather]).stream("What is the weather in Paris?")
+    emulator.always(Fault("tool_arguments"))
+    first, *rest = chat_at(emulator).bind_tools([get_weather]).stream("What is the weather in Paris?")
     message: Any = first + rest  # type: ignore[operator]
 
     assert [] == message.tool_calls
@@ -150,50 +150,50 @@ NAMED = {"type": "function", "function": {"name": "get_weather"}}
     ("choice", "sent"),
     [("any", "required"), (True, "required"), ("get_weather", NAMED), ("none", "none")],
 )
-def test_a_tool_choice_of_a_call(cloud: Emulator, choice: Any, sent: Any) -> None:
+def test_a_tool_choice_of_a_call(emulator: Emulator, choice: Any, sent: Any) -> None:
     """Means what it means to `bind_tools`."""
-    chat_at(cloud).bind_tools([get_weather]).invoke("hi", tool_choice=choice)
+    chat_at(emulator).bind_tools([get_weather]).invoke("hi", tool_choice=choice)
 
-    assert sent == cloud.last.json["tool_choice"]
+    assert sent == emulator.last.json["tool_choice"]
 
 
-def test_a_refusal_is_no_object(cloud: Emulator) -> None:
+def test_a_refusal_is_no_object(emulator: Emulator) -> None:
     """Said as such, in the model's words; and it goes back into a conversation."""
     schema = {"title": "pay", "type": "object", "properties": {"note": {"type": "string"}}}
     said = {"index": 0, "finish_reason": "stop", "message": {"content": None, "refusal": "I cannot pay."}}
     refused = Fault("body", data=json.dumps({"choices": [said]}).encode())
-    cloud.script(refused)
+    emulator.script(refused)
     with pytest.raises(Exception, match="I cannot pay") as caught:
-        chat_at(cloud).with_structured_output(schema).invoke("pay")
+        chat_at(emulator).with_structured_output(schema).invoke("pay")
     assert "Refusal" in type(caught.value).__name__ or isinstance(caught.value, OutputParserException)
     for version in ("v0", "v1"):
-        chat = chat_at(cloud, output_version=version)
-        cloud.script(refused, None)
+        chat = chat_at(emulator, output_version=version)
+        emulator.script(refused, None)
         chat.invoke([HumanMessage("pay"), chat.invoke("pay"), HumanMessage("why?")])
-        assert "I cannot pay." in json.dumps(cloud.last.json["messages"][1])
+        assert "I cannot pay." in json.dumps(emulator.last.json["messages"][1])
 
 
-def test_an_answer_that_came_whole_and_is_no_json_was_not_cut(cloud: Emulator) -> None:
+def test_an_answer_that_came_whole_and_is_no_json_was_not_cut(emulator: Emulator) -> None:
     """A proxy's page is a wrong answer, which nobody asks for again; half an object is a broken one."""
-    cloud.script(Fault("body", data=b'{"choices": oops}'), Fault("body", data=b'{"choices":[{"ind'))
+    emulator.script(Fault("body", data=b'{"choices": oops}'), Fault("body", data=b'{"choices":[{"ind'))
     with pytest.raises(errors.MalformedStream):
-        chat_at(cloud, max_retries=0).invoke("hi")
+        chat_at(emulator, max_retries=0).invoke("hi")
     with pytest.raises(errors.StreamInterrupted):
-        chat_at(cloud, max_retries=0).invoke("hi")
+        chat_at(emulator, max_retries=0).invoke("hi")
 
 
-def test_n_answers(cloud: Emulator) -> None:
+def test_n_answers(emulator: Emulator) -> None:
     """`n` answers come as `n` generations; a stream gives one."""
-    chat = chat_at(cloud, n=2)
+    chat = chat_at(emulator, n=2)
 
     assert 2 == len(chat.generate([[HumanMessage("hi")]]).generations[0])
     assert "".join(chunk.text for chunk in chat.stream("hi"))
-    assert 1 == cloud.last.json["n"]
+    assert 1 == emulator.last.json["n"]
 
 
-def test_logprobs(cloud: Emulator) -> None:
+def test_logprobs(emulator: Emulator) -> None:
     """Log probabilities come in OpenAI's shape, streamed and not."""
-    chat = chat_at(cloud, logprobs=True)
+    chat = chat_at(emulator, logprobs=True)
     first, *rest = chat.stream(QUESTION)
     streamed: Any = first + rest  # type: ignore[operator]
 
@@ -202,10 +202,10 @@ def test_logprobs(cloud: Emulator) -> None:
     assert ANSWER == "".join(entry["token"] for entry in streamed.response_metadata["logprobs"]["content"])
 
 
-def test_fields_and_overrides_reach_the_wire(cloud: Emulator) -> None:
+def test_fields_and_overrides_reach_the_wire(emulator: Emulator) -> None:
     """Fields, then `model_kwargs`, then the call's own words, then `extra_body`."""
     chat = chat_at(
-        cloud,
+        emulator,
         model_name="m1",
         temperature=0.5,
         max_completion_tokens=7,
@@ -216,27 +216,27 @@ def test_fields_and_overrides_reach_the_wire(cloud: Emulator) -> None:
     )
     chat.invoke("hi", temperature=0.7, stop=["STOP"], extra_headers={"X-Trace": "7"})
 
-    sent = cloud.last.json
+    sent = emulator.last.json
     expected = {"model": "m1", "temperature": 0.7, "max_tokens": 7, "stop": ["STOP"], "top_k": 3, "min_p": 0.1}
     assert expected == {name: value for name, value in sent.items() if name != "messages"}
-    assert ("rivers", "7") == (cloud.last.headers["x-team"], cloud.last.headers["x-trace"])
+    assert ("rivers", "7") == (emulator.last.headers["x-team"], emulator.last.headers["x-trace"])
     assert {"X-Team": "rivers"} == chat.default_headers
 
 
-def test_options_of_the_model_are_none_of_a_call(cloud: Emulator) -> None:
+def test_options_of_the_model_are_none_of_a_call(emulator: Emulator) -> None:
     """A time limit given to a call is told, and does not end up in the question."""
     with pytest.raises(ValueError, match="max_retries, timeout: an option of the model"):
-        chat_at(cloud).invoke("hi", timeout=5, max_retries=0)
-    assert [] == cloud.requests
+        chat_at(emulator).invoke("hi", timeout=5, max_retries=0)
+    assert [] == emulator.requests
 
 
-def test_streams_and_answers_use_their_doors(cloud: Emulator) -> None:
+def test_streams_and_answers_use_their_doors(emulator: Emulator) -> None:
     """`invoke` asks `/predict`, `stream` asks `/predictWithResponseStream`; the route is a header."""
-    chat = chat_at(cloud)
+    chat = chat_at(emulator)
     chat.invoke("hi")
     list(chat.stream("hi"))
 
-    first, second = cloud.requests
+    first, second = emulator.requests
     assert first.path.endswith("/predict")
     assert second.path.endswith("/predictWithResponseStream")
     assert "/v1/chat/completions" == first.headers["route"] == second.headers["route"]
@@ -260,9 +260,9 @@ def test_wrong_options_are_named(options: dict[str, Any], words: str) -> None:
         ChatOCIModelDeployment(**{"endpoint": "https://h/o", **options})
 
 
-async def test_completions_stream_in_events_and_when_asked(cloud: Emulator) -> None:
+async def test_completions_stream_in_events_and_when_asked(emulator: Emulator) -> None:
     """The completion class streams, reports usage and finish reason, and streams underneath `astream_events`."""
-    llm = OCIModelDeploymentLLM(endpoint=cloud.endpoint, auth_type="none")
+    llm = OCIModelDeploymentLLM(endpoint=emulator.endpoint, auth_type="none")
     whole = await llm.agenerate([QUESTION])
     streamed = [chunk async for chunk in llm.astream(QUESTION)]
     events = [event["event"] async for event in llm.astream_events(QUESTION, version="v2")]
@@ -271,5 +271,5 @@ async def test_completions_stream_in_events_and_when_asked(cloud: Emulator) -> N
     assert (whole.llm_output or {})["token_usage"]["completion_tokens"] > 0
     assert "stop" == (whole.generations[0][0].generation_info or {})["finish_reason"]
     assert events.count("on_llm_stream") > 2
-    assert cloud.requests[0].json["prompt"] == QUESTION
-    assert "/v1/completions" == cloud.last.headers["route"]
+    assert emulator.requests[0].json["prompt"] == QUESTION
+    assert "/v1/completions" == emulator.last.headers["route"]

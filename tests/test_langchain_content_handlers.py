@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from _langchain import QUESTION
 from _migration_examples import Chat, Completions, Lines, Vectors
-from _platforms import AWS, PLACES, cloud, emulator
+from _platforms import AWS, PLACES, emulator, shared_emulator
 from langchain_core.caches import InMemoryCache
 from langchain_core.exceptions import ModelError
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
@@ -25,12 +25,12 @@ from langchain_mdstream import (
 from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 
-def at(cloud: Emulator, model: Any, handler: Any, **options: Any) -> Any:
+def at(emulator: Emulator, model: Any, handler: Any, **options: Any) -> Any:
     """A model with a handler on the emulator."""
-    fields = {**PLACES["SageMaker vLLM"].fields(cloud), "max_retries": 0, "content_handler": handler}
+    fields = {**PLACES["SageMaker vLLM"].fields(emulator), "max_retries": 0, "content_handler": handler}
     return model(**{**fields, **options})
 
 
@@ -74,24 +74,24 @@ def _text(said: Any) -> str:
     return said if isinstance(said, str) else str(said.text)
 
 
-def answers(cloud: Emulator, *lines: bytes) -> None:
+def answers(emulator: Emulator, *lines: bytes) -> None:
     """What the container writes from now on."""
-    cloud.always(Fault("body", data=b"".join(lines)))
+    emulator.always(Fault("body", data=b"".join(lines)))
 
 
-async def test_lines_are_handed_out_as_they_are(cloud: Emulator) -> None:
+async def test_lines_are_handed_out_as_they_are(emulator: Emulator) -> None:
     """White space belongs to the text, empty lines do not, and the last line needs no line break."""
-    answers(cloud, b" The\n", b"\n", b"  Nile \r\n", b"\n ends")
+    answers(emulator, b" The\n", b"\n", b"  Nile \r\n", b"\n ends")
 
-    assert " The  Nile \r ends" == await both(at(cloud, SagemakerEndpoint, Plain()))
+    assert " The  Nile \r ends" == await both(at(emulator, SagemakerEndpoint, Plain()))
 
 
-async def test_a_whole_body_is_handed_out_at_once(cloud: Emulator) -> None:
+async def test_a_whole_body_is_handed_out_at_once(emulator: Emulator) -> None:
     """It is bytes, and a file."""
-    answers(cloud, b"one\ntwo\n")
+    answers(emulator, b"one\ntwo\n")
 
-    assert "one\ntwo\n" == at(cloud, SagemakerEndpoint, Plain()).invoke(QUESTION)
-    assert "one\ntwo\n" == await at(cloud, SagemakerEndpoint, Plain()).ainvoke(QUESTION)
+    assert "one\ntwo\n" == at(emulator, SagemakerEndpoint, Plain()).invoke(QUESTION)
+    assert "one\ntwo\n" == await at(emulator, SagemakerEndpoint, Plain()).ainvoke(QUESTION)
 
 
 def test_what_a_handler_is_given_to_read() -> None:
@@ -104,25 +104,25 @@ def test_what_a_handler_is_given_to_read() -> None:
     assert {"a": 1} == json.loads(body) == json.load(io.BytesIO(body))
 
 
-async def test_the_handler_writes_body_and_labels(cloud: Emulator) -> None:
+async def test_the_handler_writes_body_and_labels(emulator: Emulator) -> None:
     """Its bytes are sent as they are; `stop` is no option of the container; a call's options go over the model's."""
-    answers(cloud, b"x")
+    answers(emulator, b"x")
     handler = Plain()
-    llm = at(cloud, SagemakerEndpoint, handler, temperature=0.1, model_kwargs={"a": 1, "b": 1}, stop=["END"])
+    llm = at(emulator, SagemakerEndpoint, handler, temperature=0.1, model_kwargs={"a": 1, "b": 1}, stop=["END"])
     await both(llm, b=2, stop=["."])
 
     assert (QUESTION, {"temperature": 0.1, "a": 1, "b": 2}) == handler.seen
-    assert ASKED == cloud.last.body
-    assert ["text/plain"] * 2 == [cloud.last.headers[name] for name in ("content-type", "x-amzn-sagemaker-accept")]
+    assert ASKED == emulator.last.body
+    assert ["text/plain"] * 2 == [emulator.last.headers[name] for name in ("content-type", "x-amzn-sagemaker-accept")]
     llm.invoke(QUESTION)
-    assert "text/plain" == cloud.last.headers["accept"]
+    assert "text/plain" == emulator.last.headers["accept"]
 
 
-async def test_stops_of_model_kwargs_are_told_too(cloud: Emulator) -> None:
+async def test_stops_of_model_kwargs_are_told_too(emulator: Emulator) -> None:
     """Whoever writes `stop` there means the container."""
-    answers(cloud, b"x")
+    answers(emulator, b"x")
     handler = Plain()
-    await both(at(cloud, SagemakerEndpoint, handler, model_kwargs={"stop": "<|eot_id|>"}))
+    await both(at(emulator, SagemakerEndpoint, handler, model_kwargs={"stop": "<|eot_id|>"}))
 
     assert {"stop": "<|eot_id|>"} == handler.seen[1]
 
@@ -139,11 +139,11 @@ STOPS: dict[str, tuple[list[bytes], list[str], str]] = {
 
 
 @pytest.mark.parametrize(("lines", "stop", "expected"), STOPS.values(), ids=STOPS)
-async def test_stops_are_cut(cloud: Emulator, lines: list[bytes], stop: list[str], expected: str) -> None:
+async def test_stops_are_cut(emulator: Emulator, lines: list[bytes], stop: list[str], expected: str) -> None:
     """The container knows nothing of them; wherever the lines are cut, the text ends before the first."""
-    answers(cloud, b"\n".join(lines))
+    answers(emulator, b"\n".join(lines))
 
-    assert expected == await both(at(cloud, SagemakerEndpoint, Plain()), stop=stop)
+    assert expected == await both(at(emulator, SagemakerEndpoint, Plain()), stop=stop)
 
 
 FORMS: dict[str, Callable[[], Any]] = {
@@ -155,17 +155,17 @@ FORMS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
-def test_forms_of_a_body(cloud: Emulator, make: Callable[[], Any]) -> None:
+def test_forms_of_a_body(emulator: Emulator, make: Callable[[], Any]) -> None:
     """As boto3 takes them."""
 
     class Form(Plain):
         def transform_input(self, prompt: Any, model_kwargs: dict[str, Any]) -> Any:
             return make()
 
-    answers(cloud, b"x")
-    at(cloud, SagemakerEndpoint, Form()).invoke(QUESTION)
+    answers(emulator, b"x")
+    at(emulator, SagemakerEndpoint, Form()).invoke(QUESTION)
 
-    assert ASKED == cloud.last.body
+    assert ASKED == emulator.last.body
 
 
 ENDINGS: dict[str, tuple[Fault, type[errors.MDStreamError], str]] = {
@@ -190,10 +190,10 @@ ENDINGS: dict[str, tuple[Fault, type[errors.MDStreamError], str]] = {
 
 
 @pytest.mark.parametrize(("fault", "kind", "words"), ENDINGS.values(), ids=ENDINGS)
-async def test_no_broken_stream_succeeds(cloud: Emulator, fault: Fault, kind: Any, words: str) -> None:
+async def test_no_broken_stream_succeeds(emulator: Emulator, fault: Fault, kind: Any, words: str) -> None:
     """What the handler cannot read and what it never sees fails, with what was delivered as the partial."""
-    cloud.always(fault)
-    llm, sync, asynchronous = at(cloud, SagemakerEndpoint, Lines(), endpoint_name="lmi-dynamic"), [], []
+    emulator.always(fault)
+    llm, sync, asynchronous = at(emulator, SagemakerEndpoint, Lines(), endpoint_name="lmi-dynamic"), [], []
     with pytest.raises(kind, match=words) as caught:
         for text in llm.stream(QUESTION):
             sync.append(text)  # noqa: PERF402
@@ -205,58 +205,58 @@ async def test_no_broken_stream_succeeds(cloud: Emulator, fault: Fault, kind: An
     assert isinstance(caught.value, ModelError)
 
 
-async def test_an_error_is_no_empty_word(cloud: Emulator) -> None:
+async def test_an_error_is_no_empty_word(emulator: Emulator) -> None:
     """A handler that finds nothing in a line that is an error did not see it."""
 
     class Careless(Plain):
         def transform_output(self, output: Any) -> Any:
             return json.loads(output).get("text", "")
 
-    answers(cloud, b'{"text": "Hi"}\n{"error": {"message": "out of memory", "code": 500}}\n')
+    answers(emulator, b'{"text": "Hi"}\n{"error": {"message": "out of memory", "code": 500}}\n')
 
     with pytest.raises(errors.StreamFailure, match="out of memory"):
-        await both(at(cloud, SagemakerEndpoint, Careless()))
+        await both(at(emulator, SagemakerEndpoint, Careless()))
 
 
-async def test_nothing_is_no_answer(cloud: Emulator) -> None:
+async def test_nothing_is_no_answer(emulator: Emulator) -> None:
     """An empty body, or one of empty lines."""
     for body in (b"", b"\n\n"):
-        answers(cloud, body)
+        answers(emulator, body)
         with pytest.raises(errors.StreamInterrupted, match="without an answer"):
-            await both(at(cloud, SagemakerEndpoint, Plain()))
+            await both(at(emulator, SagemakerEndpoint, Plain()))
 
 
 class Own(Exception):
     """Somebody's own."""
 
 
-def test_own_exceptions_pass(cloud: Emulator) -> None:
+def test_own_exceptions_pass(emulator: Emulator) -> None:
     """An exception class of the handler's author is not translated."""
 
     class Strict(Plain):
         def transform_output(self, output: Any) -> Any:
             raise Own
 
-    answers(cloud, b"x")
+    answers(emulator, b"x")
     with pytest.raises(Own):
-        list(at(cloud, SagemakerEndpoint, Strict()).stream(QUESTION))
+        list(at(emulator, SagemakerEndpoint, Strict()).stream(QUESTION))
 
 
 @pytest.mark.parametrize(("model", "handler"), [(SagemakerEndpoint, Messages()), (ChatSagemakerEndpoint, Plain())])
-def test_the_wrong_kind_of_answer_is_named(cloud: Emulator, model: Any, handler: Any) -> None:
+def test_the_wrong_kind_of_answer_is_named(emulator: Emulator, model: Any, handler: Any) -> None:
     """A message for a completion, a text for a chat."""
-    answers(cloud, b'{"content": "x"}')
+    answers(emulator, b'{"content": "x"}')
 
     with pytest.raises(errors.MalformedStream, match="transform_output gave a"):
-        model_at = at(cloud, model, handler)
+        model_at = at(emulator, model, handler)
         model_at.invoke(QUESTION)
 
 
-async def test_messages_keep_what_they_have(cloud: Emulator) -> None:
+async def test_messages_keep_what_they_have(emulator: Emulator) -> None:
     """Text, reasoning, tool calls, usage and metadata of a handler's chunks reach the message."""
     call = {"index": 0, "id": "c1", "name": "get_weather", "args": '{"city": '}
     answers(
-        cloud,
+        emulator,
         json.dumps({"content": "", "additional_kwargs": {"reasoning_content": "hm"}}).encode() + b"\n",
         json.dumps({"content": [{"type": "text", "text": "See"}], "id": "m1"}).encode() + b"\n",
         json.dumps({"content": "", "tool_call_chunks": [call]}).encode() + b"\n",
@@ -272,7 +272,7 @@ async def test_messages_keep_what_they_have(cloud: Emulator) -> None:
             }
         ).encode(),
     )
-    first, *rest = at(cloud, ChatSagemakerEndpoint, Messages()).stream(QUESTION)
+    first, *rest = at(emulator, ChatSagemakerEndpoint, Messages()).stream(QUESTION)
     whole = first + rest
 
     assert ("See", "hm") == (whole.text, whole.additional_kwargs["reasoning_content"])
@@ -281,59 +281,61 @@ async def test_messages_keep_what_they_have(cloud: Emulator) -> None:
     assert ("tool_calls", "llama") == tuple(whole.response_metadata[name] for name in ("finish_reason", "model_name"))
 
 
-def test_whole_messages_keep_their_calls(cloud: Emulator) -> None:
+def test_whole_messages_keep_their_calls(emulator: Emulator) -> None:
     """Of an answer that comes whole."""
 
     class Whole(Plain):
         def transform_output(self, output: Any) -> Any:
             return AIMessage("", tool_calls=[{"id": "c1", "name": "f", "args": {"a": 1}}])
 
-    answers(cloud, b"x")
-    (call,) = at(cloud, ChatSagemakerEndpoint, Whole()).invoke(QUESTION).tool_calls
+    answers(emulator, b"x")
+    (call,) = at(emulator, ChatSagemakerEndpoint, Whole()).invoke(QUESTION).tool_calls
 
     assert ("f", {"a": 1}) == (call["name"], call["args"])
 
 
-def test_half_a_call_is_an_error(cloud: Emulator) -> None:
+def test_half_a_call_is_an_error(emulator: Emulator) -> None:
     """An answer that ends inside the arguments of a tool call is none."""
     call = {"index": 0, "id": "c1", "name": "pay", "args": '{"amount": 1'}
-    answers(cloud, json.dumps({"content": "", "tool_call_chunks": [call]}).encode())
+    answers(emulator, json.dumps({"content": "", "tool_call_chunks": [call]}).encode())
 
     with pytest.raises(errors.IncompleteToolCall):
-        list(at(cloud, ChatSagemakerEndpoint, Messages()).stream(QUESTION))
+        list(at(emulator, ChatSagemakerEndpoint, Messages()).stream(QUESTION))
 
 
-def test_a_chat_is_asked_in_roles(cloud: Emulator) -> None:
+def test_a_chat_is_asked_in_roles(emulator: Emulator) -> None:
     """As langchain-aws has it."""
-    answers(cloud, b'{"content": "x"}')
+    answers(emulator, b'{"content": "x"}')
     handler = Messages()
-    at(cloud, ChatSagemakerEndpoint, handler).invoke([("system", "Be brief."), HumanMessage("Hi")])
+    at(emulator, ChatSagemakerEndpoint, handler).invoke([("system", "Be brief."), HumanMessage("Hi")])
 
     assert [("system", "Be brief."), ("user", "Hi")] == [(one["role"], one["content"]) for one in handler.seen[0]]
 
 
-async def test_vectors(cloud: Emulator) -> None:
+async def test_vectors(emulator: Emulator) -> None:
     """32 texts to a request, without line breaks, in order; a vector too few is an error."""
-    embeddings = at(cloud, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei", model_kwargs={"truncate": True})
+    embeddings = at(
+        emulator, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei", model_kwargs={"truncate": True}
+    )
     texts = [f"text\n{number}" for number in range(65)]
 
     assert 65 == len(embeddings.embed_documents(texts)) == len(await embeddings.aembed_documents(texts))
-    assert {32, 1} == {len(one.json["inputs"]) for one in cloud.requests}
+    assert {32, 1} == {len(one.json["inputs"]) for one in emulator.requests}
     assert embeddings.embed_query("text 64") == embeddings.embed_documents(["text\n64"], 1)[0]
-    assert ({"inputs", "truncate"}, True) == (set(cloud.last.json), cloud.last.json["truncate"])
-    answers(cloud, b"[[0.5, 0.5]]")
+    assert ({"inputs", "truncate"}, True) == (set(emulator.last.json), emulator.last.json["truncate"])
+    answers(emulator, b"[[0.5, 0.5]]")
     with pytest.raises(errors.MalformedStream, match="2 inputs were sent"):
         embeddings.embed_documents(["a", "b"])
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e999", b"true", b'"0.5"', b"null"])
-async def test_each_number_of_a_vector_is_checked(cloud: Emulator, number: bytes) -> None:
+async def test_each_number_of_a_vector_is_checked(emulator: Emulator, number: bytes) -> None:
     """Also where a handler reads them."""
-    embeddings = at(cloud, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei")
-    answers(cloud, b"[[0.5, %s, 0.5]]" % number)
+    embeddings = at(emulator, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei")
+    answers(emulator, b"[[0.5, %s, 0.5]]" % number)
     with pytest.raises(errors.MalformedStream, match="content handler cannot read"):
         embeddings.embed_documents(["a"])
-    answers(cloud, b"[[0.5, %s, 0.5]]" % number)
+    answers(emulator, b"[[0.5, %s, 0.5]]" % number)
     with pytest.raises(errors.MalformedStream, match="content handler cannot read"):
         await embeddings.aembed_documents(["a"])
 
@@ -349,14 +351,14 @@ def test_a_limit_of_the_server_is_learnt() -> None:
         assert {8, 1} == {len(one.json["inputs"]) for one in there.requests}
 
 
-def test_boto3s_arguments_become_headers(cloud: Emulator) -> None:
+def test_boto3s_arguments_become_headers(emulator: Emulator) -> None:
     """Each under its own; a field goes before them, and they go before the handler's labels."""
     said = {"CustomAttributes": "a=1", "TargetVariant": "blue", "InferenceComponentName": "ic", "Accept": "text/csv"}
-    answers(cloud, b"x")
-    llm = at(cloud, SagemakerEndpoint, Plain(), endpoint_kwargs=said, inference_component_name="mine")
+    answers(emulator, b"x")
+    llm = at(emulator, SagemakerEndpoint, Plain(), endpoint_kwargs=said, inference_component_name="mine")
     list(llm.stream(QUESTION))
 
-    headers = {name.removeprefix("x-amzn-sagemaker-"): value for name, value in cloud.last.headers.items()}
+    headers = {name.removeprefix("x-amzn-sagemaker-"): value for name, value in emulator.last.headers.items()}
     assert ("a=1", "blue", "mine", "text/csv") == tuple(
         headers[name] for name in ("custom-attributes", "target-variant", "inference-component", "accept")
     )
@@ -373,16 +375,16 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("options", "words"), BAD.values(), ids=BAD)
-def test_wrong_options_are_named(cloud: Emulator, options: dict[str, Any], words: str) -> None:
+def test_wrong_options_are_named(emulator: Emulator, options: dict[str, Any], words: str) -> None:
     """What is wrong is told where it is written."""
     with pytest.raises(ValidationError, match=words):
-        at(cloud, SagemakerEndpoint, Plain(), **options)
+        at(emulator, SagemakerEndpoint, Plain(), **options)
 
 
-def test_rerankers_have_none(cloud: Emulator) -> None:
+def test_rerankers_have_none(emulator: Emulator) -> None:
     """No package has handlers for them: they are told, not ignored."""
     with pytest.raises(ValidationError, match="content_handler: there is none for rerank"):
-        at(cloud, SagemakerEndpointRerank, Plain())
+        at(emulator, SagemakerEndpointRerank, Plain())
 
 
 def test_without_bodies_of_its_own() -> None:
@@ -392,16 +394,16 @@ def test_without_bodies_of_its_own() -> None:
             method(b"")
 
 
-def test_pickles_and_caches_apart(cloud: Emulator) -> None:
+def test_pickles_and_caches_apart(emulator: Emulator) -> None:
     """A handler travels with its model; two models that differ in it share no cached answer."""
     cache = InMemoryCache()
-    llm = at(cloud, SagemakerEndpoint, Completions(), endpoint_name="tgi", cache=cache)
+    llm = at(emulator, SagemakerEndpoint, Completions(), endpoint_name="tgi", cache=cache)
     first = llm.invoke(QUESTION)
-    answers(cloud, b"another")
+    answers(emulator, b"another")
 
     assert first == llm.invoke(QUESTION)
-    assert "another" == at(cloud, SagemakerEndpoint, Plain(), endpoint_name="tgi", cache=cache).invoke(QUESTION)
+    assert "another" == at(emulator, SagemakerEndpoint, Plain(), endpoint_name="tgi", cache=cache).invoke(QUESTION)
     fields = {name: llm.__dict__[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
     again = pickle.loads(pickle.dumps(llm)).model_copy(update={**fields, "cache": None})
-    cloud.reset()
+    emulator.reset()
     assert first == again.invoke(QUESTION)

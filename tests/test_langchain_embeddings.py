@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from _embedding_platforms import EMBEDDING
 from _langchain import SECRET
-from _platforms import AWS, Place, cloud, emulator
+from _platforms import AWS, Place, emulator, shared_emulator
 from _raw_server import Peer, RawServer, serving
 from langchain_core.embeddings import Embeddings
 from langchain_core.exceptions import ModelError
@@ -27,7 +27,7 @@ from langchain_mdstream import (
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import InvalidRequest, MalformedStream, MDStreamError, RateLimited, ServerError
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 CLASSES: dict[str, Any] = {
     "oci-model-deployment": OCIModelDeploymentEmbeddings,
@@ -42,9 +42,9 @@ PIXEL = b"\x89PNG\r\n\x1a\n and so on"
 each_place = pytest.mark.parametrize("place", EMBEDDING.values(), ids=EMBEDDING)
 
 
-def embeddings_at(cloud: Emulator, place: Place = EMBEDDING["OCI model deployment, vLLM"], **options: Any) -> Any:
+def embeddings_at(emulator: Emulator, place: Place = EMBEDDING["OCI model deployment, vLLM"], **options: Any) -> Any:
     """Embeddings on a platform."""
-    return CLASSES[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+    return CLASSES[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})
 
 
 class _Unit(EmbeddingsUnitTests):
@@ -112,14 +112,14 @@ class TestModelArtsUnit(_Unit):
 
 class _Integration(EmbeddingsIntegrationTests):
     place: Place
-    cloud: Emulator
+    emulator: Emulator
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
     def _cloud(cls) -> Iterator[Emulator]:
         """One emulator for the class."""
-        with Emulator(aws_keys=AWS) as cls.cloud:
-            yield cls.cloud
+        with Emulator(aws_keys=AWS) as cls.emulator:
+            yield cls.emulator
 
     @property
     def embeddings_class(self) -> type[Embeddings]:
@@ -129,7 +129,7 @@ class _Integration(EmbeddingsIntegrationTests):
     @property
     def embedding_model_params(self) -> dict[str, Any]:
         """What it is made with."""
-        return self.place.fields(self.cloud)
+        return self.place.fields(self.emulator)
 
 
 class TestOCIModelDeploymentIntegration(_Integration):
@@ -166,9 +166,9 @@ TEXTS = [f"text number {number}" for number in range(200)]
 
 
 @each_place
-async def test_long_lists_keep_their_order(cloud: Emulator, place: Place) -> None:
+async def test_long_lists_keep_their_order(emulator: Emulator, place: Place) -> None:
     """More texts than one request takes: one vector each, in order, sync and async, with few connections."""
-    embeddings = embeddings_at(cloud, place)
+    embeddings = embeddings_at(emulator, place)
     vectors = embeddings.embed_documents(TEXTS)
     single = [embeddings.embed_documents([TEXTS[place]])[0] for place in (0, 1, 127, 199)]
 
@@ -179,22 +179,22 @@ async def test_long_lists_keep_their_order(cloud: Emulator, place: Place) -> Non
 
 
 @each_place
-async def test_queries(cloud: Emulator, place: Place) -> None:
+async def test_queries(emulator: Emulator, place: Place) -> None:
     """One vector; the same as a document's here, as long as the others, sync and async."""
-    embeddings = embeddings_at(cloud, place)
+    embeddings = embeddings_at(emulator, place)
     vector = embeddings.embed_query("a river")
 
     assert vector == await embeddings.aembed_query("a river") == embeddings.embed_documents(["a river"])[0]
     assert [] == embeddings.embed_documents([]) == await embeddings.aembed_documents([])
 
 
-def test_batches_are_as_large_as_the_service_takes(cloud: Emulator) -> None:
+def test_batches_are_as_large_as_the_service_takes(emulator: Emulator) -> None:
     """96 texts on OCI Generative AI, 32 on TEI, 128 elsewhere, and never more bytes than a request may have."""
 
     def sizes(name: str, texts: list[str], **options: Any) -> list[int]:
-        cloud.reset()
-        embeddings_at(cloud, EMBEDDING[name], **options).embed_documents(texts)
-        inputs = (request.json.get("input") or request.json.get("inputs") for request in cloud.requests)
+        emulator.reset()
+        embeddings_at(emulator, EMBEDDING[name], **options).embed_documents(texts)
+        inputs = (request.json.get("input") or request.json.get("inputs") for request in emulator.requests)
         return sorted(len(texts) for texts in inputs)
 
     assert [8, 96, 96] == sizes("OCI GenAI", TEXTS)
@@ -204,31 +204,31 @@ def test_batches_are_as_large_as_the_service_takes(cloud: Emulator) -> None:
     assert [1, 2] == sizes("OCI model deployment, vLLM", ["x " * 1_000_000] * 3)
 
 
-def test_queries_and_documents_are_told_apart(cloud: Emulator) -> None:
+def test_queries_and_documents_are_told_apart(emulator: Emulator) -> None:
     """OCI Generative AI is told what each text is, and which end of a long one to cut."""
-    embeddings = embeddings_at(cloud, EMBEDDING["OCI GenAI"], dimensions=64)
+    embeddings = embeddings_at(emulator, EMBEDDING["OCI GenAI"], dimensions=64)
     embeddings.embed_query("a")
-    query = cloud.last.json
+    query = emulator.last.json
     vector = embeddings.embed_documents(["a"])[0]
-    document = cloud.last.json
+    document = emulator.last.json
 
     assert ("SEARCH_QUERY", "END", 64) == (query["inputType"], query["truncate"], query["outputDimensions"])
     assert "SEARCH_DOCUMENT" == document["inputType"]
     assert 64 == len(vector)
-    embeddings_at(cloud, EMBEDDING["OCI GenAI"], input_type="CLUSTERING").embed_query("a")
-    assert "CLUSTERING" == cloud.last.json["inputType"]
+    embeddings_at(emulator, EMBEDDING["OCI GenAI"], input_type="CLUSTERING").embed_query("a")
+    assert "CLUSTERING" == emulator.last.json["inputType"]
 
 
-async def test_images(cloud: Emulator, tmp_path: Any) -> None:
+async def test_images(emulator: Emulator, tmp_path: Any) -> None:
     """An image is sent as a data URI, one to a request, from bytes, a file or a URI; what is none is refused."""
-    embeddings = embeddings_at(cloud, EMBEDDING["OCI GenAI"])
+    embeddings = embeddings_at(emulator, EMBEDDING["OCI GenAI"])
     file = tmp_path / "pixel.png"
     file.write_bytes(PIXEL)
     vectors = embeddings.embed_images([PIXEL, file, str(file)])
 
-    assert 3 == len(cloud.requests)
-    assert ("IMAGE", None) == (cloud.last.json["inputType"], cloud.last.json.get("truncate"))
-    assert cloud.last.json["inputs"][0].startswith("data:image/png;base64,")
+    assert 3 == len(emulator.requests)
+    assert ("IMAGE", None) == (emulator.last.json["inputType"], emulator.last.json.get("truncate"))
+    assert emulator.last.json["inputs"][0].startswith("data:image/png;base64,")
     assert vectors[0] == vectors[1] == await embeddings.aembed_image(file)
     with pytest.raises(ValueError, match="PNG, JPEG, GIF or WebP"):
         embeddings.embed_image(b"words")
@@ -245,12 +245,12 @@ ODD: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("body", "words"), ODD.values(), ids=ODD)
-async def test_what_is_no_vector_is_an_error(cloud: Emulator, body: bytes, words: str) -> None:
+async def test_what_is_no_vector_is_an_error(emulator: Emulator, body: bytes, words: str) -> None:
     """Told by its name, with the vectors of the other requests in the partial."""
-    embeddings = embeddings_at(cloud, batch_size=2, max_concurrency=1)
+    embeddings = embeddings_at(emulator, batch_size=2, max_concurrency=1)
     for ask in (_embedded, _aembedded):
-        cloud.reset()
-        cloud.script(None, Fault("body", data=body))
+        emulator.reset()
+        emulator.script(None, Fault("body", data=body))
         with pytest.raises(MalformedStream, match=words) as caught:
             await ask(embeddings, ["a", "b", "c", "d"])
         assert [0, 1] == [one.index for one in caught.value.partial.embeddings]  # type: ignore[union-attr]
@@ -264,59 +264,61 @@ async def _aembedded(embeddings: Any, texts: list[str]) -> Any:
     return await embeddings.aembed_documents(texts)
 
 
-def test_vectors_of_two_lengths_in_two_answers(cloud: Emulator) -> None:
+def test_vectors_of_two_lengths_in_two_answers(emulator: Emulator) -> None:
     """A store could not keep them side by side."""
-    embeddings = embeddings_at(cloud, batch_size=1, max_concurrency=1)
-    cloud.script(Fault("body", data=b"[[1.0,2.0]]"), Fault("body", data=b"[[1.0]]"))
+    embeddings = embeddings_at(emulator, batch_size=1, max_concurrency=1)
+    emulator.script(Fault("body", data=b"[[1.0,2.0]]"), Fault("body", data=b"[[1.0]]"))
 
     with pytest.raises(MalformedStream, match="different lengths"):
         embeddings.embed_documents(["a", "b"])
 
 
-def test_a_refusal_of_the_text_is_no_refusal_of_the_form(cloud: Emulator) -> None:
+def test_a_refusal_of_the_text_is_no_refusal_of_the_form(emulator: Emulator) -> None:
     """A container that was understood is not asked in other forms: its own words count."""
-    cloud.script(Fault("refuse", "invalid_parameter"))
+    emulator.script(Fault("refuse", "invalid_parameter"))
     with pytest.raises(InvalidRequest):
-        embeddings_at(cloud, EMBEDDING["SageMaker TEI"], dialect=None).embed_documents(["a"])
-    assert 1 == len(cloud.requests)
+        embeddings_at(emulator, EMBEDDING["SageMaker TEI"], dialect=None).embed_documents(["a"])
+    assert 1 == len(emulator.requests)
 
 
-async def test_a_form_is_learnt_once(cloud: Emulator) -> None:
+async def test_a_form_is_learnt_once(emulator: Emulator) -> None:
     """A container that takes another form refuses one request, not one for each batch; another container is learnt anew."""
     place = EMBEDDING["SageMaker vLLM"]
-    embeddings = embeddings_at(cloud, place, batch_size=10, max_concurrency=1)
+    embeddings = embeddings_at(emulator, place, batch_size=10, max_concurrency=1)
     assert 40 == len(embeddings.embed_documents(TEXTS[:40]))
-    assert 5 == len(cloud.requests)
+    assert 5 == len(emulator.requests)
     await embeddings.aembed_query("a")
-    assert 6 == len(cloud.requests)
+    assert 6 == len(emulator.requests)
 
-    cloud.script(Fault("refuse", "invalid_parameter"))
+    emulator.script(Fault("refuse", "invalid_parameter"))
     with pytest.raises(InvalidRequest):
         embeddings.embed_query("a")
-    cloud.reset()
+    emulator.reset()
     embeddings.embed_query("a")
-    assert ["inputs", "input"] == [next(iter(request.json.keys() & {"inputs", "input"})) for request in cloud.requests]
+    assert ["inputs", "input"] == [
+        next(iter(request.json.keys() & {"inputs", "input"})) for request in emulator.requests
+    ]
 
 
-def test_names_of_other_packages_in_a_call(cloud: Emulator) -> None:
+def test_names_of_other_packages_in_a_call(emulator: Emulator) -> None:
     """As in the constructor."""
-    embeddings = embeddings_at(cloud)
+    embeddings = embeddings_at(emulator)
     embeddings.embed(["a"], model_name="other")
 
-    assert "other" == cloud.last.json["model"]
+    assert "other" == emulator.last.json["model"]
 
 
 @pytest.mark.parametrize("max_concurrency", [1, 4])
-async def test_one_failed_batch_does_not_lose_the_others(cloud: Emulator, max_concurrency: int) -> None:
+async def test_one_failed_batch_does_not_lose_the_others(emulator: Emulator, max_concurrency: int) -> None:
     """The error is raised, and what came before and beside it is in the partial, by the texts' places."""
-    embeddings = embeddings_at(cloud, batch_size=10, max_concurrency=max_concurrency)
+    embeddings = embeddings_at(emulator, batch_size=10, max_concurrency=max_concurrency)
     whole = embeddings.embed_documents(TEXTS[:50])
     steps = (None, None, Fault("refuse", "internal"), None, None)
-    cloud.script(*steps)
+    emulator.script(*steps)
     with pytest.raises(ServerError) as caught:
         embeddings.embed_documents(TEXTS[:50])
-    cloud.reset()
-    cloud.script(*steps)
+    emulator.reset()
+    emulator.script(*steps)
     with pytest.raises(ServerError) as again:
         await embeddings.aembed_documents(TEXTS[:50])
 
@@ -327,47 +329,47 @@ async def test_one_failed_batch_does_not_lose_the_others(cloud: Emulator, max_co
         assert isinstance(error, ModelError)
 
 
-def test_each_batch_is_asked_again_on_its_own(cloud: Emulator) -> None:
+def test_each_batch_is_asked_again_on_its_own(emulator: Emulator) -> None:
     """A refusal that may pass costs one more request, not all of them."""
-    embeddings = embeddings_at(cloud, batch_size=10, max_retries=2, max_concurrency=1)
-    cloud.script(None, Fault("refuse", "lb_bandwidth"), None)
+    embeddings = embeddings_at(emulator, batch_size=10, max_retries=2, max_concurrency=1)
+    emulator.script(None, Fault("refuse", "lb_bandwidth"), None)
 
     assert 50 == len(embeddings.embed_documents(TEXTS[:50]))
-    assert 6 == len(cloud.requests)
+    assert 6 == len(emulator.requests)
 
 
-def test_a_missing_vector_is_an_error(cloud: Emulator) -> None:
+def test_a_missing_vector_is_an_error(emulator: Emulator) -> None:
     """Fewer vectors than texts are no answer."""
-    cloud.script(Fault("body", data=b'{"data":[{"index":0,"embedding":[1.0]}]}'))
+    emulator.script(Fault("body", data=b'{"data":[{"index":0,"embedding":[1.0]}]}'))
 
     with pytest.raises(MDStreamError, match="2 inputs were sent, and answers came for 1"):
-        embeddings_at(cloud).embed_documents(["a", "b"])
+        embeddings_at(emulator).embed_documents(["a", "b"])
 
 
-async def test_requests_are_under_way_at_once(cloud: Emulator) -> None:
+async def test_requests_are_under_way_at_once(emulator: Emulator) -> None:
     """As many as allowed, in threads and in tasks, over as many connections."""
-    embeddings = embeddings_at(cloud, batch_size=10, max_concurrency=4)
+    embeddings = embeddings_at(emulator, batch_size=10, max_concurrency=4)
     slow = [Fault("slow_head", seconds=0.2)] * 4  # nobody can answer everything before the others begin
-    before = cloud.connections
-    cloud.script(*slow)
+    before = emulator.connections
+    emulator.script(*slow)
     embeddings.embed_documents(TEXTS)
-    threads = cloud.connections - before
-    cloud.script(*slow)
+    threads = emulator.connections - before
+    emulator.script(*slow)
     await embeddings.aembed_documents(TEXTS)
 
     assert 1 < threads <= 4
-    assert 1 < cloud.connections - before - threads <= 4
-    alone = embeddings_at(cloud, batch_size=10, max_concurrency=1)
-    before = cloud.connections
+    assert 1 < emulator.connections - before - threads <= 4
+    alone = embeddings_at(emulator, batch_size=10, max_concurrency=1)
+    before = emulator.connections
     alone.embed_documents(TEXTS)
-    assert 1 == cloud.connections - before
+    assert 1 == emulator.connections - before
 
 
-def test_usage_is_told(cloud: Emulator) -> None:
+def test_usage_is_told(emulator: Emulator) -> None:
     """`embed` gives the vectors with the usage of all requests and the model's name; hooks hear of each."""
     told: list[Any] = []
-    apart = [embeddings_at(cloud).embed(TEXTS[at : at + 10]).usage.input for at in (0, 10, 20)]
-    reply = embeddings_at(cloud, batch_size=10, hooks=(told.append,)).embed(TEXTS[:30])
+    apart = [embeddings_at(emulator).embed(TEXTS[at : at + 10]).usage.input for at in (0, 10, 20)]
+    reply = embeddings_at(emulator, batch_size=10, hooks=(told.append,)).embed(TEXTS[:30])
 
     assert 30 == len(reply.embeddings)
     assert 0 < sum(apart) == reply.usage.input == reply.usage.total
@@ -375,11 +377,11 @@ def test_usage_is_told(cloud: Emulator) -> None:
     assert 3 == sum(type(moment).__name__ == "Ended" for moment in told)
 
 
-def test_a_progress_bar_on_request(cloud: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_progress_bar_on_request(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     """tqdm's, on the terminal's error stream."""
-    embeddings_at(cloud, batch_size=10).embed_documents(TEXTS[:30])
+    embeddings_at(emulator, batch_size=10).embed_documents(TEXTS[:30])
     assert "" == capsys.readouterr().err
-    embeddings_at(cloud, batch_size=10, show_progress_bar=True).embed_documents(TEXTS[:30])
+    embeddings_at(emulator, batch_size=10, show_progress_bar=True).embed_documents(TEXTS[:30])
     assert "30/30" in capsys.readouterr().err
 
 
@@ -404,18 +406,18 @@ def test_a_server_without_base64() -> None:
         assert 2 == len(server.requests)
 
 
-def test_too_long_a_text_is_a_context_overflow_by_name(cloud: Emulator) -> None:
+def test_too_long_a_text_is_a_context_overflow_by_name(emulator: Emulator) -> None:
     """OCI's 512 tokens, where nothing may be cut."""
     with pytest.raises(InvalidRequest, match="512"):
-        embeddings_at(cloud, EMBEDDING["OCI GenAI"], truncate="NONE").embed_documents(["word " * 600])
+        embeddings_at(emulator, EMBEDDING["OCI GenAI"], truncate="NONE").embed_documents(["word " * 600])
 
 
-def test_rate_limits_are_told_by_name(cloud: Emulator) -> None:
+def test_rate_limits_are_told_by_name(emulator: Emulator) -> None:
     """LangChain's error of the right kind, with the cure."""
-    cloud.always(Fault("refuse", "lb_bandwidth"))
+    emulator.always(Fault("refuse", "lb_bandwidth"))
 
     with pytest.raises(RateLimited, match="bandwidth") as caught:
-        embeddings_at(cloud).embed_query("a")
+        embeddings_at(emulator).embed_query("a")
     assert isinstance(caught.value, ModelError)
 
 
@@ -435,27 +437,27 @@ def test_wrong_options_are_named(options: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"), [({"batch_size": 0}, "batch_size=0"), ({"max_concurrency": 0}, "max_concurrency=0")]
 )
-def test_numbers_that_make_no_sense(cloud: Emulator, options: dict[str, Any], words: str) -> None:
+def test_numbers_that_make_no_sense(emulator: Emulator, options: dict[str, Any], words: str) -> None:
     """They are named when they are used."""
     with pytest.raises(ValueError, match=words):
-        embeddings_at(cloud, **options).embed_documents(["a"])
+        embeddings_at(emulator, **options).embed_documents(["a"])
 
 
-def test_copies_and_secrets(cloud: Emulator) -> None:
+def test_copies_and_secrets(emulator: Emulator) -> None:
     """Copies and pickles ask as the original does; no key is shown or pickled."""
-    embeddings = embeddings_at(cloud, auth_type=None, api_key=SECRET)
+    embeddings = embeddings_at(emulator, auth_type=None, api_key=SECRET)
     vector = embeddings.embed_query("a")
 
-    assert f"Bearer {SECRET}" == cloud.last.headers["authorization"]
+    assert f"Bearer {SECRET}" == emulator.last.headers["authorization"]
     assert SECRET not in repr(embeddings)
     assert SECRET.encode() not in pickle.dumps(embeddings)
     assert vector == copy.deepcopy(embeddings).embed_query("a")
-    unsigned = embeddings_at(cloud)
+    unsigned = embeddings_at(emulator)
     assert vector == pickle.loads(pickle.dumps(unsigned)).embed_query("a")
 
 
-def test_loops_come_and_go(cloud: Emulator) -> None:
+def test_loops_come_and_go(emulator: Emulator) -> None:
     """The same object in one event loop after another."""
-    embeddings = embeddings_at(cloud)
+    embeddings = embeddings_at(emulator)
 
     assert asyncio.run(embeddings.aembed_query("a")) == asyncio.run(embeddings.aembed_query("a"))

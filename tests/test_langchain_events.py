@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from _langchain import cloud, get_weather
+from _langchain import emulator, get_weather
 from _platforms import AWS, MATRIX, PLACES, Place
 from _stream_endings import ANSWER, ENDINGS, QUESTION, Ending
 from langchain.agents import create_agent
@@ -27,7 +27,7 @@ from mdstream_core import MDStreamError
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.model import ModelOutput, ToolCall, respond
 
-__all__ = ["cloud"]  # a fixture
+__all__ = ["emulator"]  # a fixture
 
 pytestmark = pytest.mark.filterwarnings("ignore:The v3 streaming protocol on Pregel is experimental")
 
@@ -71,15 +71,15 @@ def _brain(request: dict[str, Any]) -> ModelOutput:
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(aws_keys=AWS, model=_brain) as cloud:
-        yield cloud
+    with Emulator(aws_keys=AWS, model=_brain) as emulator:
+        yield emulator
 
 
-def chat_at(place: Place, cloud: Emulator, **options: Any) -> Any:
+def chat_at(place: Place, emulator: Emulator, **options: Any) -> Any:
     """A chat model on a platform."""
-    return CHAT[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+    return CHAT[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})
 
 
 class Seen(BaseCallbackHandler):
@@ -140,9 +140,9 @@ def _texts(events: list[Any]) -> str:
 
 @each_place
 @each_answer
-async def test_events_are_valid(cloud: Emulator, place: Place, asked: str) -> None:
+async def test_events_are_valid(emulator: Emulator, place: Place, asked: str) -> None:
     """Blocks begin, grow and end as the protocol says, and make the same blocks sync and async."""
-    chat = chat_at(place, cloud)
+    chat = chat_at(place, emulator)
     sync, asynchronous = chat.stream_events(asked, version="v3"), await chat.astream_events(asked, version="v3")
     events, awaited = list(sync), [event async for event in asynchronous]
 
@@ -157,18 +157,18 @@ async def test_events_are_valid(cloud: Emulator, place: Place, asked: str) -> No
 
 @each_place
 @each_answer
-def test_they_mean_what_core_would_make_of_the_chunks(cloud: Emulator, place: Place, asked: str) -> None:
+def test_they_mean_what_core_would_make_of_the_chunks(emulator: Emulator, place: Place, asked: str) -> None:
     """Content, calls, usage, metadata and further arguments are those of core's bridge."""
-    ours, bridged = _both(chat_at(place, cloud), asked)
+    ours, bridged = _both(chat_at(place, emulator), asked)
 
     assert _bare(bridged) == _bare(ours)
     assert ours.usage_metadata
     assert {"finish_reason", "model_name", "model_provider"} <= ours.response_metadata.keys()
 
 
-def test_what_stands_beside_an_answer(cloud: Emulator) -> None:
+def test_what_stands_beside_an_answer(emulator: Emulator) -> None:
     """A service's own fields are where chunks have them."""
-    chat = chat_at(PLACES["OCI GenAI COHERE"], cloud, model_kwargs={"documents": [{"id": "d", "text": "The Nile."}]})
+    chat = chat_at(PLACES["OCI GenAI COHERE"], emulator, model_kwargs={"documents": [{"id": "d", "text": "The Nile."}]})
     ours, bridged = _both(chat, "words")
 
     assert _bare(bridged) == _bare(ours)
@@ -221,10 +221,10 @@ ODD: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize(("deltas", "blocks"), ODD.values(), ids=ODD)
-def test_odd_streams(cloud: Emulator, deltas: list[dict[str, Any]], blocks: list[dict[str, Any]]) -> None:
+def test_odd_streams(emulator: Emulator, deltas: list[dict[str, Any]], blocks: list[dict[str, Any]]) -> None:
     """A new block for each thing that is said, and to each call its own fragments, however they come."""
-    cloud.script(_sse(*deltas))
-    stream = chat_at(PLACE, cloud).stream_events(QUESTION, version="v3")
+    emulator.script(_sse(*deltas))
+    stream = chat_at(PLACE, emulator).stream_events(QUESTION, version="v3")
 
     assert_valid_event_stream(stream)
     told = [{name: value for name, value in block.items() if name != "error"} for block in _blocks(stream.output)]
@@ -235,10 +235,10 @@ def test_odd_streams(cloud: Emulator, deltas: list[dict[str, Any]], blocks: list
     assert all(call["error"] for call in stream.output.invalid_tool_calls)
 
 
-def test_a_refusal_is_whole(cloud: Emulator) -> None:
+def test_a_refusal_is_whole(emulator: Emulator) -> None:
     """A refusal in pieces is one block with all of them, as in a whole answer."""
-    cloud.always(_sse({"refusal": "I "}, {"refusal": "will not."}))
-    chat = chat_at(PLACE, cloud)
+    emulator.always(_sse({"refusal": "I "}, {"refusal": "will not."}))
+    chat = chat_at(PLACE, emulator)
     stream, whole = chat.stream_events(QUESTION, version="v3"), AIMessage("")
     assert_valid_event_stream(stream)
 
@@ -248,9 +248,9 @@ def test_a_refusal_is_whole(cloud: Emulator) -> None:
     assert whole.additional_kwargs == stream.output.additional_kwargs
 
 
-def test_logprobs(cloud: Emulator) -> None:
+def test_logprobs(emulator: Emulator) -> None:
     """All of them, as in the sum of the chunks."""
-    chat = chat_at(PLACE, cloud, logprobs=True)
+    chat = chat_at(PLACE, emulator, logprobs=True)
     first, *rest = chat.stream(QUESTION)
     logprobs = chat.stream_events(QUESTION, version="v3").output.response_metadata["logprobs"]
 
@@ -258,9 +258,9 @@ def test_logprobs(cloud: Emulator) -> None:
     assert ANSWER == "".join(entry["token"] for entry in logprobs["content"])
 
 
-async def test_callbacks_are_told_once(cloud: Emulator) -> None:
+async def test_callbacks_are_told_once(emulator: Emulator) -> None:
     """Under v3 of events and not of tokens, under `stream` of tokens and not of events; of the end once."""
-    chat = chat_at(PLACE, cloud)
+    chat = chat_at(PLACE, emulator)
     seen, old = Seen(), Seen()
     sync = list(chat.stream_events(QUESTION, {"callbacks": [seen]}, version="v3"))
     stream = await chat.astream_events(QUESTION, {"callbacks": [seen]}, version="v3")
@@ -274,10 +274,10 @@ async def test_callbacks_are_told_once(cloud: Emulator) -> None:
     assert ([chunk.content for chunk in chunks], [], 1) == (old.tokens, old.events, len(old.ends))
 
 
-def test_usage_is_counted(cloud: Emulator) -> None:
+def test_usage_is_counted(emulator: Emulator) -> None:
     """LangChain's counter finds the usage under the model's name."""
     with get_usage_metadata_callback() as counter:
-        output = chat_at(PLACE, cloud).stream_events(QUESTION, version="v3").output
+        output = chat_at(PLACE, emulator).stream_events(QUESTION, version="v3").output
 
     assert {output.response_metadata["model_name"]: output.usage_metadata} == counter.usage_metadata
 
@@ -308,10 +308,10 @@ def _check(ending: Ending, error: MDStreamError, seen: Seen, events: list[Any]) 
     [*MATRIX.values(), *((PLACE, ending) for ending in ENDINGS.values())],
     ids=[*MATRIX, *ENDINGS],
 )
-async def test_no_broken_stream_succeeds(cloud: Emulator, place: Place, ending: Ending) -> None:
+async def test_no_broken_stream_succeeds(emulator: Emulator, place: Place, ending: Ending) -> None:
     """Every ending raises what it is, after the events that came, and tells the callbacks once, with the partial."""
-    cloud.always(ending.fault)
-    chat, first, second, sync, asynchronous = chat_at(place, cloud), Seen(), Seen(), [], []
+    emulator.always(ending.fault)
+    chat, first, second, sync, asynchronous = chat_at(place, emulator), Seen(), Seen(), [], []
 
     with pytest.raises(MDStreamError) as caught:
         for event in chat.stream_events(QUESTION, {"callbacks": [first]}, version="v3"):
@@ -324,37 +324,37 @@ async def test_no_broken_stream_succeeds(cloud: Emulator, place: Place, ending: 
     await _told(second)
     _check(ending, again.value, second, asynchronous)
     assert _texts(sync)
-    assert 2 == len(cloud.requests)
+    assert 2 == len(emulator.requests)
 
 
-async def test_leaving_closes_the_socket(cloud: Emulator) -> None:
+async def test_leaving_closes_the_socket(emulator: Emulator) -> None:
     """The server sees the client go at once: when a generator is closed, and when a stream is left."""
-    cloud.always(Fault("stall", after=3))
-    chat = chat_at(PLACE, cloud)
+    emulator.always(Fault("stall", after=3))
+    chat = chat_at(PLACE, emulator)
 
     sync = chat._stream_chat_model_events([HumanMessage(QUESTION)])
     next(sync)
     sync.close()
-    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)
+    assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)
 
     asynchronous = chat._astream_chat_model_events([HumanMessage(QUESTION)])
     await anext(asynchronous)
     await asynchronous.aclose()
-    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)
+    assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)
 
     async with await chat.astream_events(QUESTION, version="v3") as stream:
         assert "The" == await anext(aiter(stream.text))
-    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)
-    assert 3 == len(cloud.requests)
+    assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)
+    assert 3 == len(emulator.requests)
 
 
 WEATHER: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
 
 
 @each_place
-async def test_agents_tell_of_both_messages(cloud: Emulator, place: Place) -> None:
+async def test_agents_tell_of_both_messages(emulator: Emulator, place: Place) -> None:
     """LangGraph's v3 streams have a call and then an answer, token by token, under the ids of the state's messages."""
-    agent = create_agent(chat_at(place, cloud), [get_weather])
+    agent = create_agent(chat_at(place, emulator), [get_weather])
 
     run = agent.stream_events(WEATHER, version="v3")
     sync = [(message.message_id, list(message.text), message.tool_calls.get()) for message in run.messages]
@@ -374,7 +374,7 @@ async def test_agents_tell_of_both_messages(cloud: Emulator, place: Place) -> No
 
 
 @pytest.mark.parametrize("fault", [Fault("trailer"), Fault("trailer", after=4)], ids=["after [DONE]", "in the call"])
-async def test_an_agent_does_not_call_what_was_not_vouched_for(cloud: Emulator, fault: Fault) -> None:
+async def test_an_agent_does_not_call_what_was_not_vouched_for(emulator: Emulator, fault: Fault) -> None:
     """A call of a stream that failed, whole or not, is neither told as whole nor executed, and the agent fails."""
     ran: list[str] = []
 
@@ -384,9 +384,9 @@ async def test_an_agent_does_not_call_what_was_not_vouched_for(cloud: Emulator, 
         ran.append(city)
         return "sunny"
 
-    cloud.always(fault)
+    emulator.always(fault)
     seen = Seen()
-    agent = create_agent(chat_at(PLACE, cloud), [get_weather])
+    agent = create_agent(chat_at(PLACE, emulator), [get_weather])
 
     with pytest.raises(MDStreamError) as caught:
         _ = agent.stream_events(WEATHER, {"callbacks": [seen]}, version="v3").output

@@ -21,17 +21,17 @@ from mdstream_core.emulator import ERROR_RESPONSES, Emulator, Fault
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
 class Seen(BaseCallbackHandler):
@@ -147,115 +147,115 @@ ASYNC: dict[str, Callable[[ChatOCIModelDeployment, Any], Awaitable[Any]]] = {
 }
 
 
-def _chat(cloud: Emulator, **options: Any) -> ChatOCIModelDeployment:
-    return ChatOCIModelDeployment(**{"endpoint": cloud.endpoint, "auth_type": "none", "max_retries": 0, **options})
+def _chat(emulator: Emulator, **options: Any) -> ChatOCIModelDeployment:
+    return ChatOCIModelDeployment(**{"endpoint": emulator.endpoint, "auth_type": "none", "max_retries": 0, **options})
 
 
-def _check(ending: Ending, error: MDStreamError, seen: Seen, cloud: Emulator) -> None:
+def _check(ending: Ending, error: MDStreamError, seen: Seen, emulator: Emulator) -> None:
     assert isinstance(error, ending.error)
     assert isinstance(error, ModelError)
     assert ending.code is None or ending.code == error.code
     assert ending.text == error.partial.text  # type: ignore[union-attr]
     assert error.request_id is not None
-    assert cloud.last.headers["opc-request-id"] in error.request_id
+    assert emulator.last.headers["opc-request-id"] in error.request_id
     assert seen.ends == []
     assert error is seen.errors[0][0]
     assert ending.text == seen.partial()["text"]
-    assert len(cloud.requests) == 1
+    assert len(emulator.requests) == 1
 
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
-def test_stream_never_succeeds(cloud: Emulator, ending: Ending) -> None:
+def test_stream_never_succeeds(emulator: Emulator, ending: Ending) -> None:
     """Every ending raises from `stream`, after the text that came was delivered."""
-    cloud.script(ending.fault)
+    emulator.script(ending.fault)
     seen = Seen()
     chunks: list[str] = []
 
     with pytest.raises(MDStreamError) as caught:
-        for chunk in _chat(cloud).stream(QUESTION, {"callbacks": [seen]}):
+        for chunk in _chat(emulator).stream(QUESTION, {"callbacks": [seen]}):
             chunks.append(chunk.text)  # noqa: PERF401  # what came before the error counts
 
-    _check(ending, caught.value, seen, cloud)
+    _check(ending, caught.value, seen, emulator)
     assert ending.text == "".join(chunks)
 
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
-async def test_astream_never_succeeds(cloud: Emulator, ending: Ending) -> None:
+async def test_astream_never_succeeds(emulator: Emulator, ending: Ending) -> None:
     """Every ending raises from `astream`, after the text that came was delivered."""
-    cloud.script(ending.fault)
+    emulator.script(ending.fault)
     seen = Seen()
     chunks: list[str] = []
 
     with pytest.raises(MDStreamError) as caught:
-        async for chunk in _chat(cloud).astream(QUESTION, {"callbacks": [seen]}):
+        async for chunk in _chat(emulator).astream(QUESTION, {"callbacks": [seen]}):
             chunks.append(chunk.text)  # noqa: PERF401
 
-    _check(ending, caught.value, seen, cloud)
+    _check(ending, caught.value, seen, emulator)
     assert ending.text == "".join(chunks)
 
 
 @pytest.mark.parametrize("ending", NOTHING.values(), ids=NOTHING)
-async def test_nothing_is_no_success(cloud: Emulator, ending: Ending) -> None:
+async def test_nothing_is_no_success(emulator: Emulator, ending: Ending) -> None:
     """A stream that brings nothing is an error too."""
-    cloud.always(ending.fault)
+    emulator.always(ending.fault)
     with pytest.raises(ending.error) as caught:
-        _drain(_chat(cloud).stream(QUESTION))
+        _drain(_chat(emulator).stream(QUESTION))
     with pytest.raises(ending.error):
-        await _adrain(_chat(cloud).astream(QUESTION))
+        await _adrain(_chat(emulator).astream(QUESTION))
 
     assert (ending.code is None or ending.code == caught.value.code, None) == (True, caught.value.partial)
-    assert 2 == len(cloud.requests)
+    assert 2 == len(emulator.requests)
 
 
 @pytest.mark.parametrize("fault", HEALTHY.values(), ids=HEALTHY)
-async def test_odd_streams_are_read(cloud: Emulator, fault: Fault) -> None:
+async def test_odd_streams_are_read(emulator: Emulator, fault: Fault) -> None:
     """What is odd but whole is read to the letter, sync and async."""
-    cloud.always(fault)
-    chat = _chat(cloud)
+    emulator.always(fault)
+    chat = _chat(emulator)
 
     assert ANSWER == "".join(chunk.text for chunk in chat.stream(QUESTION))
     assert ANSWER == "".join([chunk.text async for chunk in chat.astream(QUESTION)])
 
 
-def test_long_lines(cloud: Emulator) -> None:
+def test_long_lines(emulator: Emulator) -> None:
     """A line of 8 MB is read; one beyond the bound is an error that says so, with what came before."""
-    cloud.script(Fault("huge_line", size=8 * 2**20, after=3), Fault("huge_line", size=17 * 2**20, after=3))
+    emulator.script(Fault("huge_line", size=8 * 2**20, after=3), Fault("huge_line", size=17 * 2**20, after=3))
 
-    assert 8 * 2**20 < len("".join(chunk.text for chunk in _chat(cloud).stream(QUESTION)))
+    assert 8 * 2**20 < len("".join(chunk.text for chunk in _chat(emulator).stream(QUESTION)))
     with pytest.raises(errors.MalformedStream, match="more than 16777216 bytes") as caught:
-        _drain(_chat(cloud).stream(QUESTION))
+        _drain(_chat(emulator).stream(QUESTION))
     assert "The Nile" == caught.value.partial.text  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("read", SYNC.values(), ids=SYNC)
 @pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
-def test_no_synchronous_way_succeeds(cloud: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
+def test_no_synchronous_way_succeeds(emulator: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
     """Each way to read a stream raises and tells the callbacks, with the partial."""
-    cloud.script(ending.fault)
+    emulator.script(ending.fault)
     seen = Seen()
 
     with pytest.raises(MDStreamError) as caught:
-        read(_chat(cloud), {"callbacks": [seen]})
+        read(_chat(emulator), {"callbacks": [seen]})
 
-    _check(ending, caught.value, seen, cloud)
+    _check(ending, caught.value, seen, emulator)
 
 
 @pytest.mark.parametrize("read", ASYNC.values(), ids=ASYNC)
 @pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
-async def test_no_asynchronous_way_succeeds(cloud: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
+async def test_no_asynchronous_way_succeeds(emulator: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
     """Each way to read a stream raises and tells the callbacks, with the partial."""
-    cloud.script(ending.fault)
+    emulator.script(ending.fault)
     seen = Seen()
 
     with pytest.raises(MDStreamError) as caught:
-        await read(_chat(cloud), {"callbacks": [seen]})
+        await read(_chat(emulator), {"callbacks": [seen]})
 
     await _told(seen)
-    _check(ending, caught.value, seen, cloud)
+    _check(ending, caught.value, seen, emulator)
 
 
-def _llm(cloud: Emulator) -> OCIModelDeploymentLLM:
-    return OCIModelDeploymentLLM(endpoint=cloud.endpoint, auth_type="none", max_retries=0)
+def _llm(emulator: Emulator) -> OCIModelDeploymentLLM:
+    return OCIModelDeploymentLLM(endpoint=emulator.endpoint, auth_type="none", max_retries=0)
 
 
 LLM_SYNC: dict[str, Callable[[OCIModelDeploymentLLM, Any], Any]] = {
@@ -270,13 +270,13 @@ LLM_ASYNC: dict[str, Callable[[OCIModelDeploymentLLM, Any], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize("read", [*LLM_SYNC.values(), *LLM_ASYNC.values()], ids=[*LLM_SYNC, *LLM_ASYNC])
 @pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
-def test_completions_never_succeed(cloud: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
+def test_completions_never_succeed(emulator: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
     """A completion model's broken stream raises too, tells the callbacks once, and carries the partial."""
-    cloud.script(ending.fault)
+    emulator.script(ending.fault)
     seen = Seen()
 
     with pytest.raises(MDStreamError) as caught:
-        outcome = read(_llm(cloud), {"callbacks": [seen]})
+        outcome = read(_llm(emulator), {"callbacks": [seen]})
         if outcome is not None:
             asyncio.run(outcome)
 
@@ -289,13 +289,13 @@ def test_completions_never_succeed(cloud: Emulator, ending: Ending, read: Callab
 
 @pytest.mark.parametrize("name", ERROR_RESPONSES)
 @pytest.mark.parametrize("way", ["invoke", "stream"])
-def test_refusals_have_their_class(cloud: Emulator, name: str, way: str) -> None:
+def test_refusals_have_their_class(emulator: Emulator, name: str, way: str) -> None:
     """Each refusal that OCI or a container can give is a `ModelError` that says whether to ask again."""
-    cloud.script(Fault("refuse", name))
+    emulator.script(Fault("refuse", name))
     seen = Seen()
 
     with pytest.raises(errors.ServiceError) as caught:
-        _read(getattr(_chat(cloud), way)(QUESTION, {"callbacks": [seen]}))
+        _read(getattr(_chat(emulator), way)(QUESTION, {"callbacks": [seen]}))
 
     error = caught.value
     assert isinstance(error, ModelError)
@@ -304,7 +304,7 @@ def test_refusals_have_their_class(cloud: Emulator, name: str, way: str) -> None
     assert not isinstance(error, RuntimeError | OSError)
     assert ERROR_RESPONSES[name].status == error.status
     assert ERROR_RESPONSES[name].status == seen.errors[0][1].generations[0][0].message.response_metadata["status_code"]  # type: ignore[union-attr]
-    assert len(cloud.requests) == 1
+    assert len(emulator.requests) == 1
 
 
 def _read(outcome: Any) -> None:
@@ -312,7 +312,7 @@ def _read(outcome: Any) -> None:
         _drain(outcome)
 
 
-def test_a_cut_tool_call_is_not_executed(cloud: Emulator) -> None:
+def test_a_cut_tool_call_is_not_executed(emulator: Emulator) -> None:
     """An agent whose stream fails inside a tool call fails too, and the tool never runs."""
     ran: list[str] = []
 
@@ -322,8 +322,8 @@ def test_a_cut_tool_call_is_not_executed(cloud: Emulator) -> None:
         ran.append(city)
         return "sunny"
 
-    cloud.script(Fault("trailer", after=4))
-    agent = create_agent(_chat(cloud, streaming=True), [get_weather])
+    emulator.script(Fault("trailer", after=4))
+    agent = create_agent(_chat(emulator, streaming=True), [get_weather])
 
     with pytest.raises(errors.StreamTimeout) as caught:
         agent.invoke({"messages": [{"role": "user", "content": "What is the weather in Paris?"}]})

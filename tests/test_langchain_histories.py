@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import pytest
-from _langchain_platforms import chat_at, cloud, each_place, emulator
+from _langchain_platforms import chat_at, each_place, emulator, shared_emulator
 from _platforms import Place
 from langchain_core.load import dumpd, load
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ChatMessage, HumanMessage, ToolMessage
@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Chat
 from langchain_mdstream._messages import openai_messages
 from mdstream_core.emulator import Emulator
 
-__all__ = ["cloud", "emulator"]
+__all__ = ["emulator", "shared_emulator"]
 
 TEXT = {"type": "text", "text": "It is 20 degrees."}
 
@@ -273,9 +273,9 @@ HISTORY: list[BaseMessage] = [
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @each_place
-def test_every_platform_takes_such_a_conversation(cloud: Emulator, place: Place) -> None:
+def test_every_platform_takes_such_a_conversation(emulator: Emulator, place: Place) -> None:
     """Whole and streamed, sync and async, in each format; the text and the call are in the request."""
-    chat = chat_at(place, cloud)
+    chat = chat_at(place, emulator)
 
     async def main() -> list[str]:
         return [(await chat.ainvoke(HISTORY)).text, "".join([chunk.text async for chunk in chat.astream(HISTORY)])]
@@ -283,5 +283,5 @@ def test_every_platform_takes_such_a_conversation(cloud: Emulator, place: Place)
     said = [chat.invoke(HISTORY).text, "".join(chunk.text for chunk in chat.stream(HISTORY)), *asyncio.run(main())]
     assert all(said)
     if "websocket" not in place.kind:  # its messages are not kept
-        sent = json.dumps(cloud.last.json, ensure_ascii=False)
+        sent = json.dumps(emulator.last.json, ensure_ascii=False)
         assert (True, True, False) == (TEXT["text"] in sent, "get_weather" in sent, "web_search" in sent)

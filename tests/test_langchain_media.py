@@ -5,7 +5,7 @@ import json
 from typing import Any, Literal
 
 import pytest
-from _langchain import QUESTION, chat_at, cloud, emulator
+from _langchain import QUESTION, chat_at, emulator, shared_emulator
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 from pydantic import BaseModel
@@ -14,7 +14,7 @@ from langchain_mdstream import ChatOCIGenAI
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import StreamInterrupted
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 SOUND = b"RIFF of some kind"
 FIRST, SECOND = base64.b64encode(SOUND[:5]).decode(), base64.b64encode(SOUND[5:]).decode()
@@ -88,44 +88,44 @@ def bare(message: AIMessage) -> list[dict[str, Any]]:
 
 
 @each
-async def test_the_same_blocks_everywhere(cloud: Emulator, stream: bytes, blocks: list[dict[str, Any]]) -> None:
+async def test_the_same_blocks_everywhere(emulator: Emulator, stream: bytes, blocks: list[dict[str, Any]]) -> None:
     """Streamed, awaited, in both output versions, and as content-block events."""
-    cloud.always(Fault("body", data=stream))
+    emulator.always(Fault("body", data=stream))
     for version in ("v0", "v1"):
-        chat = chat_at(cloud, output_version=version)
+        chat = chat_at(emulator, output_version=version)
         first, *rest = chat.stream(QUESTION)
         afirst, *arest = [chunk async for chunk in chat.astream(QUESTION)]
         for message in (first + rest, afirst + arest, chat.invoke(QUESTION, stream=True)):
             assert blocks == bare(message)  # type: ignore[arg-type]
-    events = list(chat_at(cloud)._stream_chat_model_events([HumanMessage(QUESTION)]))
+    events = list(chat_at(emulator)._stream_chat_model_events([HumanMessage(QUESTION)]))
     assert_valid_event_stream(events)
-    assert blocks == bare(chat_at(cloud).stream_events(QUESTION, version="v3").output)
+    assert blocks == bare(chat_at(emulator).stream_events(QUESTION, version="v3").output)
 
 
 @each
-def test_whole_answers(cloud: Emulator, stream: bytes, blocks: list[dict[str, Any]]) -> None:
+def test_whole_answers(emulator: Emulator, stream: bytes, blocks: list[dict[str, Any]]) -> None:
     """The same from an answer in one document, where sound comes in one piece."""
-    cloud.script(Fault("body", data=stream))
-    streamed: Any = chat_at(cloud).invoke(QUESTION, stream=True)
+    emulator.script(Fault("body", data=stream))
+    streamed: Any = chat_at(emulator).invoke(QUESTION, stream=True)
     message = {"role": "assistant", "content": streamed.text, **streamed.additional_kwargs}
     whole = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
-    cloud.script(Fault("body", data=json.dumps(whole).encode()))
+    emulator.script(Fault("body", data=json.dumps(whole).encode()))
 
-    assert blocks == bare(chat_at(cloud).invoke(QUESTION))
+    assert blocks == bare(chat_at(emulator).invoke(QUESTION))
 
 
-def test_sound_that_broke_off_is_in_the_partial(cloud: Emulator) -> None:
+def test_sound_that_broke_off_is_in_the_partial(emulator: Emulator) -> None:
     """What was received is not lost, though it is told at the end only."""
-    cloud.script(Fault("body", data=body({"audio": {"data": FIRST, "transcript": "The"}}, finish=None)))
+    emulator.script(Fault("body", data=body({"audio": {"data": FIRST, "transcript": "The"}}, finish=None)))
     with pytest.raises(StreamInterrupted) as caught:
-        list(chat_at(cloud, max_retries=0).stream(QUESTION))
+        list(chat_at(emulator, max_retries=0).stream(QUESTION))
 
     assert {"data": FIRST, "transcript": "The"} == caught.value.partial.choices[0].provider_data["audio"]  # type: ignore[union-attr]
 
 
-def test_citations_of_cohere(cloud: Emulator) -> None:
+def test_citations_of_cohere(emulator: Emulator) -> None:
     """The service's own spelling becomes the standard block; what has no name there is kept."""
-    there = cloud.oci_generative_ai
+    there = emulator.oci_generative_ai
     chat = ChatOCIGenAI(
         model="cohere.command-r-plus-08-2024",
         service_endpoint=there.endpoint,
@@ -149,25 +149,25 @@ class River(BaseModel):
 
 
 @pytest.mark.parametrize("include_raw", [False, True])
-def test_guided_decoding(cloud: Emulator, include_raw: bool) -> None:
+def test_guided_decoding(emulator: Emulator, include_raw: bool) -> None:
     """vLLM's own fields, of its older and its newer versions, hold the answer to the schema."""
-    model = chat_at(cloud).with_structured_output(River, method="guided_decoding", include_raw=include_raw)
+    model = chat_at(emulator).with_structured_output(River, method="guided_decoding", include_raw=include_raw)
     answer: Any = model.invoke("Name a river.")
 
     assert isinstance(answer["parsed"] if include_raw else answer, River)
-    assert cloud.last.json["structured_outputs"] == {"json": cloud.last.json["guided_json"]}
-    assert "response_format" not in cloud.last.json
+    assert emulator.last.json["structured_outputs"] == {"json": emulator.last.json["guided_json"]}
+    assert "response_format" not in emulator.last.json
 
 
-def test_guides_of_ones_own(cloud: Emulator) -> None:
+def test_guides_of_ones_own(emulator: Emulator) -> None:
     """Choices, patterns and grammars are fields of the request."""
-    model = chat_at(cloud).bind(structured_outputs={"choice": ["yes", "no"]})
+    model = chat_at(emulator).bind(structured_outputs={"choice": ["yes", "no"]})
 
     assert model.invoke("Is the Nile long?").text in {"yes", "no"}
 
 
 @pytest.mark.parametrize(("method", "words"), [("guided_decoding", "strict=False"), ("json_mode", "strict")])
-def test_what_has_no_meaning_is_told(cloud: Emulator, method: Literal["guided_decoding"], words: str) -> None:
+def test_what_has_no_meaning_is_told(emulator: Emulator, method: Literal["guided_decoding"], words: str) -> None:
     """Instead of being passed over."""
     with pytest.raises(ValueError, match=words):
-        chat_at(cloud).with_structured_output(River, method=method, strict=False)
+        chat_at(emulator).with_structured_output(River, method=method, strict=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _langchain_platforms import chat_at, cloud, each_place, emulator
+from _langchain_platforms import chat_at, each_place, emulator, shared_emulator
 from _platforms import AWS, MATRIX, PLACES, Place
 from _stream_endings import ANSWER, QUESTION, Ending
 from langchain.agents import create_agent
@@ -28,7 +28,7 @@ from mdstream_core import MDStreamError
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import ServiceError, StreamInterrupted
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 
 class Seen(BaseCallbackHandler):
@@ -54,9 +54,9 @@ def get_weather(city: str) -> str:
 
 
 @each_place
-async def test_whole_answers(cloud: Emulator, place: Place) -> None:
+async def test_whole_answers(emulator: Emulator, place: Place) -> None:
     """Streamed and not, sync and async, the same words, with usage, finish reason and the model's name."""
-    chat = chat_at(place, cloud)
+    chat = chat_at(place, emulator)
     first, *rest = chat.stream(QUESTION)
     streamed = first + rest
     whole = chat.invoke(QUESTION)
@@ -70,10 +70,10 @@ async def test_whole_answers(cloud: Emulator, place: Place) -> None:
 
 
 @each_place
-async def test_agents_call_tools(cloud: Emulator, place: Place) -> None:
+async def test_agents_call_tools(emulator: Emulator, place: Place) -> None:
     """A LangGraph agent loops through a tool, streaming, sync and async."""
     question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
-    agent = create_agent(chat_at(place, cloud, streaming=True), [get_weather])
+    agent = create_agent(chat_at(place, emulator, streaming=True), [get_weather])
 
     for state in (agent.invoke(question), await agent.ainvoke(question)):
         assert ["human", "ai", "tool", "ai"] == [message.type for message in state["messages"]]
@@ -81,7 +81,7 @@ async def test_agents_call_tools(cloud: Emulator, place: Place) -> None:
 
 
 @each_place
-def test_structured_output(cloud: Emulator, place: Place) -> None:
+def test_structured_output(emulator: Emulator, place: Place) -> None:
     """Answers in the shape of a schema, by the service's own means."""
 
     class River(BaseModel):
@@ -89,14 +89,14 @@ def test_structured_output(cloud: Emulator, place: Place) -> None:
 
         name: str = Field(description="its name")
 
-    assert isinstance(chat_at(place, cloud).with_structured_output(River).invoke("Name a river."), River)
+    assert isinstance(chat_at(place, emulator).with_structured_output(River).invoke("Name a river."), River)
 
 
 @pytest.mark.parametrize(("place", "ending"), MATRIX.values(), ids=MATRIX)
-async def test_no_broken_stream_succeeds(cloud: Emulator, place: Place, ending: Ending) -> None:
+async def test_no_broken_stream_succeeds(emulator: Emulator, place: Place, ending: Ending) -> None:
     """Every ending raises under LangChain's name, with what was delivered as the partial, and tells the callbacks."""
-    cloud.always(ending.fault)
-    chat, seen, sync, asynchronous = chat_at(place, cloud), Seen(), [], []
+    emulator.always(ending.fault)
+    chat, seen, sync, asynchronous = chat_at(place, emulator), Seen(), [], []
 
     with pytest.raises(MDStreamError) as caught:
         for chunk in chat.stream(QUESTION, {"callbacks": [seen]}):
@@ -113,7 +113,7 @@ async def test_no_broken_stream_succeeds(cloud: Emulator, place: Place, ending: 
         assert error.partial.text
         assert ANSWER.startswith(error.partial.text)
     assert ([caught.value, again.value], 0) == (seen.errors, seen.ends)
-    assert 2 == len(cloud.requests)
+    assert 2 == len(emulator.requests)
 
 
 LLM: dict[str, Any] = {
@@ -128,14 +128,14 @@ LLM: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(("model", "place"), LLM.values(), ids=LLM)
-async def test_completions(cloud: Emulator, model: Any, place: Place) -> None:
+async def test_completions(emulator: Emulator, model: Any, place: Place) -> None:
     """Completion models stream, sync and async, and a broken stream raises with its partial."""
-    llm = model(**place.fields(cloud), max_retries=0)
+    llm = model(**place.fields(emulator), max_retries=0)
     whole = llm.invoke(QUESTION)
 
     assert whole
     assert whole == "".join(llm.stream(QUESTION)) == "".join([text async for text in llm.astream(QUESTION)])
-    cloud.always(Fault("cut", after=3))
+    emulator.always(Fault("cut", after=3))
     with pytest.raises(StreamInterrupted) as caught:
         list(llm.stream(QUESTION))
     assert whole.startswith(caught.value.partial.text)
@@ -197,21 +197,21 @@ def test_wrong_options_are_named(model: Any, options: dict[str, Any], words: str
 
 
 def test_missing_credentials_say_where_was_looked(
-    cloud: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """An error names the places that were searched for a credential."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "HUAWEICLOUD_SDK_AK", "MODELARTS_API_KEY", "MAAS_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    sagemaker = {name: value for name, value in PLACES["SageMaker vLLM"].fields(cloud).items() if "key" not in name}
+    sagemaker = {name: value for name, value in PLACES["SageMaker vLLM"].fields(emulator).items() if "key" not in name}
 
     with pytest.raises(ValueError, match=r"AWS_ACCESS_KEY_ID.*~/\.aws/credentials"):
         ChatSagemakerEndpoint(**sagemaker, max_retries=0).invoke("hi")
     with pytest.raises(ValueError, match=r"HUAWEICLOUD_SDK_AK.*MODELARTS_API_KEY"):
-        ChatModelArts(endpoint=cloud.modelarts.endpoint).invoke("hi")
+        ChatModelArts(endpoint=emulator.modelarts.endpoint).invoke("hi")
     with pytest.raises(ValueError, match=r"OCI_RESOURCE_PRINCIPAL_VERSION.*config"):
-        ChatOCIGenAI(model="xai.grok-4", **_without(PLACES["OCI GenAI GENERIC"].fields(cloud))).invoke("hi")
+        ChatOCIGenAI(model="xai.grok-4", **_without(PLACES["OCI GenAI GENERIC"].fields(emulator))).invoke("hi")
 
 
 def _without(fields: dict[str, Any]) -> dict[str, Any]:
@@ -219,9 +219,9 @@ def _without(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 @each_place
-def test_pickles_before_and_after_use(cloud: Emulator, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pickles_before_and_after_use(emulator: Emulator, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pickled model, used or not, holds no credential, and asks as the original does once it has found one."""
-    chat = chat_at(place, cloud, default_headers={"x-secret": "sesame"})
+    chat = chat_at(place, emulator, default_headers={"x-secret": "sesame"})
     ((key, secret),) = AWS.items()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
@@ -233,9 +233,9 @@ def test_pickles_before_and_after_use(cloud: Emulator, place: Place, monkeypatch
     assert ANSWER == pickle.loads(fresh).invoke(QUESTION).text == pickle.loads(used).invoke(QUESTION).text
 
 
-def test_wrong_keys_are_refused(cloud: Emulator) -> None:
+def test_wrong_keys_are_refused(emulator: Emulator) -> None:
     """SageMaker's emulator verifies signatures; the refusal is an authentication error that says what to do."""
-    fields = {**PLACES["SageMaker vLLM"].fields(cloud), "aws_secret_access_key": "wrong"}
+    fields = {**PLACES["SageMaker vLLM"].fields(emulator), "aws_secret_access_key": "wrong"}
 
     with pytest.raises(ServiceError) as caught:
         ChatSagemakerEndpoint(**fields, max_retries=0).invoke("hi")
@@ -244,10 +244,12 @@ def test_wrong_keys_are_refused(cloud: Emulator) -> None:
     assert isinstance(caught.value, ValueError)
 
 
-def test_a_dialect_that_does_not_fit_says_which_would(cloud: Emulator) -> None:
+def test_a_dialect_that_does_not_fit_says_which_would(emulator: Emulator) -> None:
     """OpenAI's reading of TGI's own answer names TGI."""
     place = Place("sagemaker", {"endpoint_name": "tgi", "dialect": "openai-chat"})
-    cloud.always(Fault("body", data=b'data:{"token":{"id":1,"text":"Hi","special":false},"generated_text":null}\n\n'))
+    emulator.always(
+        Fault("body", data=b'data:{"token":{"id":1,"text":"Hi","special":false},"generated_text":null}\n\n')
+    )
 
     with pytest.raises(MDStreamError, match="dialect='tgi' would fit"):
-        list(chat_at(place, cloud).stream("hi"))
+        list(chat_at(place, emulator).stream("hi"))

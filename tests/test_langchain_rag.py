@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from _corpus import CORPUS, QUESTIONS
 from _embedding_platforms import EMBEDDING, RANKING
-from _platforms import PLACES, cloud, emulator
+from _platforms import PLACES, emulator, shared_emulator
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import BaseDocumentCompressor, Document
@@ -21,7 +21,7 @@ import langchain_mdstream as ours
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import StreamFailure, StreamInterrupted
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 #: A platform: its embeddings, its reranker, its chat model, and where each of them is.
 CLOUDS: dict[str, tuple[Any, Any, Any, str, str, str]] = {
@@ -95,11 +95,11 @@ def split() -> list[Document]:
     ).split_documents(Paragraphs().load())
 
 
-def chain_at(cloud: Emulator, name: str) -> tuple[Reranked, Runnable[str, str]]:
+def chain_at(emulator: Emulator, name: str) -> tuple[Reranked, Runnable[str, str]]:
     """A retriever, and the chain on it."""
     embeddings, reranker, chat, *places = CLOUDS[name]
     vectors, ranking, talk = (
-        table[place].fields(cloud) for table, place in zip((EMBEDDING, RANKING, PLACES), places, strict=True)
+        table[place].fields(emulator) for table, place in zip((EMBEDDING, RANKING, PLACES), places, strict=True)
     )
     store = InMemoryVectorStore(embeddings(**vectors, max_retries=0))
     store.add_documents(split())
@@ -113,9 +113,9 @@ def _joined(documents: list[Document]) -> str:
 
 
 @pytest.mark.parametrize("name", CLOUDS)
-async def test_the_right_passage_is_found(cloud: Emulator, name: str) -> None:
+async def test_the_right_passage_is_found(emulator: Emulator, name: str) -> None:
     """For each question the amendment that answers it comes first, and the answer is out of it; sync and async."""
-    retriever, chain = chain_at(cloud, name)
+    retriever, chain = chain_at(emulator, name)
     for question, amendment in QUESTIONS.items():
         best = retriever.invoke(question)[0]
         assert best.page_content.startswith(amendment), question
@@ -128,15 +128,15 @@ async def test_the_right_passage_is_found(cloud: Emulator, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CLOUDS)
-async def test_a_chain_whose_stream_breaks_raises(cloud: Emulator, name: str) -> None:
+async def test_a_chain_whose_stream_breaks_raises(emulator: Emulator, name: str) -> None:
     """What came before is delivered, and the error is raised; sync and async."""
-    _, chain = chain_at(cloud, name)
+    _, chain = chain_at(emulator, name)
     question = next(iter(QUESTIONS))
     whole = chain.invoke(question)
     found = (None,) * 2  # the question's vector, and the ranking
     for read in (_stream, _astream):
-        cloud.reset()
-        cloud.script(*found, Fault("cut", after=4))
+        emulator.reset()
+        emulator.script(*found, Fault("cut", after=4))
         pieces: list[str] = []
         with pytest.raises(StreamInterrupted) as caught:
             await read(chain, question, pieces)
@@ -155,11 +155,11 @@ async def _astream(chain: Any, question: str, pieces: list[str]) -> None:
         pieces.append(piece)  # noqa: PERF401
 
 
-def test_a_reranker_that_fails_is_seen(cloud: Emulator) -> None:
+def test_a_reranker_that_fails_is_seen(emulator: Emulator) -> None:
     """No answer is made from an unranked context."""
-    _, chain = chain_at(cloud, "OCI model deployment")
-    cloud.reset()
-    cloud.script(None, Fault("body", data=b'{"error":{"message":"the model server failed","code":500}}'))
+    _, chain = chain_at(emulator, "OCI model deployment")
+    emulator.reset()
+    emulator.script(None, Fault("body", data=b'{"error":{"message":"the model server failed","code":500}}'))
 
     with pytest.raises(StreamFailure):
         chain.invoke("Are cruel and unusual punishments allowed?")

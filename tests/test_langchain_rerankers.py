@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from _embedding_platforms import RANKING
-from _platforms import Place, cloud, emulator
+from _platforms import Place, emulator, shared_emulator
 from langchain_core.documents import Document
 from langchain_core.exceptions import ModelError
 from pydantic import ValidationError
@@ -14,7 +14,7 @@ from langchain_mdstream import ModelArtsRerank, OCIGenAIRerank, OCIModelDeployme
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import MalformedStream, MDStreamError, ServerError
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 CLASSES: dict[str, Any] = {
     "oci-model-deployment": OCIModelDeploymentRerank,
@@ -32,15 +32,15 @@ DOCUMENTS[40] = Document("a river", metadata={"place": 41})
 each_place = pytest.mark.parametrize("place", RANKING.values(), ids=RANKING)
 
 
-def reranker_at(cloud: Emulator, place: Place = RANKING["OCI model deployment"], **options: Any) -> Any:
+def reranker_at(emulator: Emulator, place: Place = RANKING["OCI model deployment"], **options: Any) -> Any:
     """A reranker on a platform."""
-    return CLASSES[place.kind](**{**place.fields(cloud), "max_retries": 0, **options})
+    return CLASSES[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})
 
 
 @each_place
-async def test_the_best_documents_come_first(cloud: Emulator, place: Place) -> None:
+async def test_the_best_documents_come_first(emulator: Emulator, place: Place) -> None:
     """More documents than TEI takes at once; the best are kept, in order, with their score; sync and async."""
-    reranker = reranker_at(cloud, place, top_n=2)
+    reranker = reranker_at(emulator, place, top_n=2)
     best = reranker.compress_documents(DOCUMENTS, QUERY)
 
     assert [101, 41] == [document.metadata["place"] for document in best]
@@ -51,9 +51,9 @@ async def test_the_best_documents_come_first(cloud: Emulator, place: Place) -> N
 
 
 @each_place
-async def test_texts(cloud: Emulator, place: Place) -> None:
+async def test_texts(emulator: Emulator, place: Place) -> None:
     """Texts are ranked too; `top_n` may be said in the call, and `None` keeps all."""
-    reranker, texts = reranker_at(cloud, place, top_n=None), ["a hill", "the longest river", "a river"]
+    reranker, texts = reranker_at(emulator, place, top_n=None), ["a hill", "the longest river", "a river"]
     scores = reranker.rerank(texts, QUERY)
 
     assert [1, 2, 0] == [one["index"] for one in scores]
@@ -61,30 +61,30 @@ async def test_texts(cloud: Emulator, place: Place) -> None:
     assert [] == list(reranker.compress_documents([], QUERY))
 
 
-def test_three_by_default(cloud: Emulator) -> None:
+def test_three_by_default(emulator: Emulator) -> None:
     """As LangChain's other rerankers."""
-    assert 3 == len(reranker_at(cloud).compress_documents(DOCUMENTS, QUERY))
+    assert 3 == len(reranker_at(emulator).compress_documents(DOCUMENTS, QUERY))
 
 
-def test_a_failure_ranks_nothing(cloud: Emulator) -> None:
+def test_a_failure_ranks_nothing(emulator: Emulator) -> None:
     """One batch of several fails: an error, no half ranking."""
-    cloud.script(None, Fault("refuse", "internal"))
+    emulator.script(None, Fault("refuse", "internal"))
 
     with pytest.raises(ServerError) as caught:
-        reranker_at(cloud, batch_size=50, max_concurrency=1).compress_documents(DOCUMENTS, QUERY)
+        reranker_at(emulator, batch_size=50, max_concurrency=1).compress_documents(DOCUMENTS, QUERY)
     assert isinstance(caught.value, ModelError)
     assert 3 == len(caught.value.partial.ranking)  # type: ignore[union-attr]
 
 
-def test_a_document_without_a_score_is_an_error(cloud: Emulator) -> None:
+def test_a_document_without_a_score_is_an_error(emulator: Emulator) -> None:
     """Fewer scores than were asked for, or one for a document that was not sent, are no answer."""
     for body in (
         b'{"results":[{"index":0,"relevance_score":0.5}]}',
         b'{"results":[{"index":0,"relevance_score":0.5},{"index":9,"relevance_score":0.5}]}',
     ):
-        cloud.script(Fault("body", data=body))
+        emulator.script(Fault("body", data=body))
         with pytest.raises(MDStreamError, match="2 inputs were sent"):
-            reranker_at(cloud).rerank(["a", "b"], QUERY)
+            reranker_at(emulator).rerank(["a", "b"], QUERY)
 
 
 ODD: dict[str, bytes] = {
@@ -97,10 +97,10 @@ ODD: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("body", ODD.values(), ids=ODD)
-async def test_what_is_no_ranking_is_an_error(cloud: Emulator, body: bytes) -> None:
+async def test_what_is_no_ranking_is_an_error(emulator: Emulator, body: bytes) -> None:
     """Told by its name."""
-    reranker = reranker_at(cloud)
-    cloud.script(Fault("body", data=body), Fault("body", data=body))
+    reranker = reranker_at(emulator)
+    emulator.script(Fault("body", data=body), Fault("body", data=body))
     with pytest.raises(MalformedStream):
         reranker.rerank(["a", "b"], QUERY)
     with pytest.raises(MalformedStream):
@@ -108,13 +108,13 @@ async def test_what_is_no_ranking_is_an_error(cloud: Emulator, body: bytes) -> N
 
 
 @pytest.mark.parametrize("top_n", [0, -1])
-def test_no_documents_are_no_number(cloud: Emulator, top_n: int) -> None:
+def test_no_documents_are_no_number(emulator: Emulator, top_n: int) -> None:
     """In the constructor and in a call."""
     with pytest.raises(ValidationError, match="top_n"):
-        reranker_at(cloud, top_n=top_n)
+        reranker_at(emulator, top_n=top_n)
     with pytest.raises(ValueError, match="top_n"):
-        reranker_at(cloud).rerank(["a"], QUERY, top_n=top_n)
-    assert [] == cloud.requests
+        reranker_at(emulator).rerank(["a"], QUERY, top_n=top_n)
+    assert [] == emulator.requests
 
 
 def test_a_chat_dialect_is_refused() -> None:
@@ -123,7 +123,7 @@ def test_a_chat_dialect_is_refused() -> None:
         OCIModelDeploymentRerank(endpoint="https://h/ocid1.x", dialect="openai-chat")
 
 
-def test_pickles(cloud: Emulator) -> None:
+def test_pickles(emulator: Emulator) -> None:
     """A pickled reranker ranks."""
-    again = pickle.loads(pickle.dumps(reranker_at(cloud)))
+    again = pickle.loads(pickle.dumps(reranker_at(emulator)))
     assert 1 == again.rerank(["a hill", "a river"], QUERY)[0]["index"]

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from _langchain import ANSWER, QUESTION, SECRET, chat_at, cloud, emulator
+from _langchain import ANSWER, QUESTION, SECRET, chat_at, emulator, shared_emulator
 from langchain_core.load import dumpd, dumps, load
 from pydantic import ValidationError
 
@@ -12,17 +12,17 @@ from langchain_mdstream import ChatModelArts, ChatOCIModelDeployment, OCIModelDe
 from mdstream_core import errors, hooks
 from mdstream_core.emulator import Emulator, Fault
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 
-def test_secrets_are_nowhere(cloud: Emulator) -> None:
+def test_secrets_are_nowhere(emulator: Emulator) -> None:
     """A key is in no repr, dump, serialization, trace, error, or metadata."""
-    chat = chat_at(cloud, auth_type=None, api_key=SECRET, default_headers={"X-Token": SECRET})
-    cloud.script(Fault("trailer", after=3))
+    chat = chat_at(emulator, auth_type=None, api_key=SECRET, default_headers={"X-Token": SECRET})
+    emulator.script(Fault("trailer", after=3))
     with pytest.raises(errors.StreamFailure) as caught:
         list(chat.stream(QUESTION))
 
-    assert f"Bearer {SECRET}" == cloud.last.headers["authorization"]
+    assert f"Bearer {SECRET}" == emulator.last.headers["authorization"]
     shown = [
         repr(chat),
         str(chat),
@@ -50,21 +50,21 @@ def test_a_wrong_option_shows_no_secret() -> None:
 
 @pytest.mark.parametrize("auth_type", ["none", "NONE", None])
 def test_a_key_in_the_environment_counts_where_nothing_else_was_said(
-    cloud: Emulator, monkeypatch: pytest.MonkeyPatch, auth_type: str | None
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, auth_type: str | None
 ) -> None:
     """`MDSTREAM_API_KEY` does not stand in the way of another `auth_type`."""
     monkeypatch.setenv("MDSTREAM_API_KEY", SECRET)
-    chat_at(cloud, auth_type=auth_type).invoke("hi")
+    chat_at(emulator, auth_type=auth_type).invoke("hi")
 
-    assert (auth_type is None) == ("authorization" in cloud.last.headers)
+    assert (auth_type is None) == ("authorization" in emulator.last.headers)
 
 
-def test_loading_what_was_dumped(cloud: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_what_was_dumped(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """`load(dumpd(model))` gives the model again; the key comes from the environment."""
     monkeypatch.setenv("MDSTREAM_API_KEY", SECRET)
     for model in (
-        chat_at(cloud, auth_type=None, api_key=SECRET, temperature=0.3),
-        OCIModelDeploymentLLM(endpoint=cloud.endpoint, api_key=SECRET, temperature=0.3),  # type: ignore[arg-type]
+        chat_at(emulator, auth_type=None, api_key=SECRET, temperature=0.3),
+        OCIModelDeploymentLLM(endpoint=emulator.endpoint, api_key=SECRET, temperature=0.3),  # type: ignore[arg-type]
     ):
         again = load(
             dumpd(model), valid_namespaces=["langchain_mdstream"], allowed_objects="all", secrets_from_env=True
@@ -72,16 +72,16 @@ def test_loading_what_was_dumped(cloud: Emulator, monkeypatch: pytest.MonkeyPatc
         assert model == again
 
 
-def test_versions_are_traced(cloud: Emulator) -> None:
+def test_versions_are_traced(emulator: Emulator) -> None:
     """A trace says which packages made it."""
-    assert {"langchain-core", "mdstream-llm"} <= set((chat_at(cloud).metadata or {})["lc_versions"])
+    assert {"langchain-core", "mdstream-llm"} <= set((chat_at(emulator).metadata or {})["lc_versions"])
 
 
-def test_hooks_are_told_what_happens(cloud: Emulator) -> None:
+def test_hooks_are_told_what_happens(emulator: Emulator) -> None:
     """Each attempt, the answer's head, the first event and the end are told, in this order, without credentials."""
     told: list[Any] = []
-    cloud.script(Fault("refuse", "lb_bandwidth"), None)
-    list(chat_at(cloud, auth_type=None, api_key=SECRET, hooks=(told.append,)).stream(QUESTION))
+    emulator.script(Fault("refuse", "lb_bandwidth"), None)
+    list(chat_at(emulator, auth_type=None, api_key=SECRET, hooks=(told.append,)).stream(QUESTION))
 
     first = [hooks.RequestSent, hooks.ResponseStarted, hooks.RetryScheduled]
     then = [hooks.RequestSent, hooks.ResponseStarted, hooks.FirstEvent, hooks.Completed]
@@ -106,10 +106,10 @@ def test_the_cause_of_an_error_holds_no_secret() -> None:
     assert [] == [text for text in shown if SECRET in text]
 
 
-def test_headers_that_cannot_be_sent_are_named_without_their_value(cloud: Emulator) -> None:
+def test_headers_that_cannot_be_sent_are_named_without_their_value(emulator: Emulator) -> None:
     """A key with a stray character is told by its header's name alone."""
     with pytest.raises(ValueError, match="'x-api-key' has a value that cannot be sent") as caught:
-        chat_at(cloud, default_headers={"x-api-key": f"{SECRET}é"}).invoke("hi")
+        chat_at(emulator, default_headers={"x-api-key": f"{SECRET}é"}).invoke("hi")
     assert SECRET not in str(caught.value)
 
 

@@ -33,22 +33,22 @@ TALK = [SystemMessage("You know rivers."), HumanMessage("Name three rivers.")]
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """A server with a small context."""
-    with Emulator(aws_keys=AWS, context=4096) as cloud:
-        yield cloud
+    with Emulator(aws_keys=AWS, context=4096) as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
-def deployment(cloud: Emulator, **options: Any) -> ChatOCIModelDeployment:
+def deployment(emulator: Emulator, **options: Any) -> ChatOCIModelDeployment:
     """A chat model on a deployment."""
-    return ChatOCIModelDeployment(**{"endpoint": cloud.endpoint, "auth_type": "none", "max_retries": 0, **options})
+    return ChatOCIModelDeployment(**{"endpoint": emulator.endpoint, "auth_type": "none", "max_retries": 0, **options})
 
 
 @tool
@@ -57,39 +57,39 @@ def get_weather(city: str) -> str:
     return f"It is sunny in {city}."
 
 
-def test_the_server_counts_tokens(cloud: Emulator) -> None:
+def test_the_server_counts_tokens(emulator: Emulator) -> None:
     """Of a text, of a conversation, with tools; the ids too."""
-    chat = deployment(cloud)
+    chat = deployment(emulator)
     ids = chat.get_token_ids("Three rivers: Nile, Amazon")
 
     assert 6 == len(ids) == chat.get_num_tokens("Three rivers: Nile, Amazon")
-    assert "/tokenize" == cloud.last.headers["route"]
+    assert "/tokenize" == emulator.last.headers["route"]
     plain = chat.get_num_tokens_from_messages(TALK)
-    assert "messages" in cloud.last.json
+    assert "messages" in emulator.last.json
     assert plain < chat.get_num_tokens_from_messages(TALK, tools=[get_weather])
     assert plain == chat.invoke(TALK).usage_metadata["input_tokens"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", ["ModelArts"])
-def test_modelarts_counts_too(cloud: Emulator, name: str) -> None:
+def test_modelarts_counts_too(emulator: Emulator, name: str) -> None:
     """Behind the service's address."""
-    chat = ChatModelArts(**PLACES[name].fields(cloud), max_retries=0)
+    chat = ChatModelArts(**PLACES[name].fields(emulator), max_retries=0)
 
     assert 6 == chat.get_num_tokens("Three rivers: Nile, Amazon")
 
 
-def test_messages_are_trimmed_by_the_servers_count(cloud: Emulator) -> None:
+def test_messages_are_trimmed_by_the_servers_count(emulator: Emulator) -> None:
     """`trim_messages(token_counter=model)` as people use it."""
     talk = [*TALK, AIMessage("The Nile. " * 100), HumanMessage("And now?")]
-    kept = trim_messages(talk, max_tokens=50, token_counter=deployment(cloud), include_system=True)
+    kept = trim_messages(talk, max_tokens=50, token_counter=deployment(emulator), include_system=True)
 
     assert ["system", "human"] == [message.type for message in kept]
 
 
-def test_a_server_without_a_tokenizer_is_asked_once(cloud: Emulator) -> None:
+def test_a_server_without_a_tokenizer_is_asked_once(emulator: Emulator) -> None:
     """Then it is estimated, and a warning says so."""
-    chat = deployment(cloud)
-    cloud.always(Fault("refuse", "fastapi_detail"))
+    chat = deployment(emulator)
+    emulator.always(Fault("refuse", "fastapi_detail"))
     with pytest.warns(RuntimeWarning, match="estimated"):
         first = chat.get_num_tokens("a" * 400)
     with warnings.catch_warnings():
@@ -97,33 +97,33 @@ def test_a_server_without_a_tokenizer_is_asked_once(cloud: Emulator) -> None:
         again = chat.get_num_tokens("a" * 400)
 
     assert 100 <= first == again < 120
-    assert 1 == len(cloud.requests)
+    assert 1 == len(emulator.requests)
     with pytest.raises(ValueError, match="custom_get_token_ids"):
         chat.get_token_ids("a")
 
 
-def test_other_failures_are_failures(cloud: Emulator) -> None:
+def test_other_failures_are_failures(emulator: Emulator) -> None:
     """A wrong key or a dead server is no reason to guess."""
-    cloud.script(Fault("refuse", "not_authenticated"))
+    emulator.script(Fault("refuse", "not_authenticated"))
     with pytest.raises(AuthenticationError):
-        deployment(cloud).get_num_tokens("a")
+        deployment(emulator).get_num_tokens("a")
     with pytest.raises(ConnectionFailed):
-        deployment(cloud, endpoint="http://127.0.0.1:1/ocid1.x").get_num_tokens("a")
+        deployment(emulator, endpoint="http://127.0.0.1:1/ocid1.x").get_num_tokens("a")
 
 
-def test_estimates_where_nobody_can_be_asked(cloud: Emulator) -> None:
+def test_estimates_where_nobody_can_be_asked(emulator: Emulator) -> None:
     """On OCI Generative AI and SageMaker, or on request: no request is made."""
-    genai = ChatOCIGenAI(**PLACES["OCI GenAI GENERIC"].fields(cloud))
-    sagemaker = ChatSagemakerEndpoint(**PLACES["SageMaker vLLM"].fields(cloud))
-    approximate = deployment(cloud, count_tokens="approximate")
+    genai = ChatOCIGenAI(**PLACES["OCI GenAI GENERIC"].fields(emulator))
+    sagemaker = ChatSagemakerEndpoint(**PLACES["SageMaker vLLM"].fields(emulator))
+    approximate = deployment(emulator, count_tokens="approximate")
     for chat in (genai, sagemaker):
         with pytest.warns(RuntimeWarning, match="estimated"):
             chat.get_num_tokens("a")
     for chat in (genai, sagemaker, approximate):
         assert chat.get_num_tokens_from_messages(TALK) > 5
         assert 0 == chat.get_num_tokens("")
-    assert [3] == deployment(cloud, custom_get_token_ids=lambda text: [len(text)]).get_token_ids("abc")
-    assert [] == cloud.requests
+    assert [3] == deployment(emulator, custom_get_token_ids=lambda text: [len(text)]).get_token_ids("abc")
+    assert [] == emulator.requests
 
 
 #: name: (a class, where it asks, why nothing counts there)
@@ -145,9 +145,11 @@ COUNTS: dict[str, Callable[[Any], int]] = {
 
 @pytest.mark.parametrize("count", COUNTS.values(), ids=COUNTS)
 @pytest.mark.parametrize(("kind", "place", "why"), ESTIMATING.values(), ids=ESTIMATING)
-def test_an_estimate_warns_once(cloud: Emulator, kind: Any, place: str, why: str, count: Callable[[Any], int]) -> None:
+def test_an_estimate_warns_once(
+    emulator: Emulator, kind: Any, place: str, why: str, count: Callable[[Any], int]
+) -> None:
     """On every platform that does not count; the warning says how to do without it."""
-    model = kind(**PLACES[place].fields(cloud), max_retries=0)
+    model = kind(**PLACES[place].fields(emulator), max_retries=0)
     with pytest.warns(RuntimeWarning, match=f"estimated.*{why}.*custom_get_token_ids") as caught:
         estimates = {count(model) for _ in range(3)}
 
@@ -165,27 +167,27 @@ def test_an_estimate_warns_once(cloud: Emulator, kind: Any, place: str, why: str
 )
 @pytest.mark.parametrize(("kind", "place", "why"), ESTIMATING.values(), ids=ESTIMATING)
 def test_what_is_meant_does_not_warn(
-    cloud: Emulator, kind: Any, place: str, why: str, meant: dict[str, Any], count: Callable[[Any], int]
+    emulator: Emulator, kind: Any, place: str, why: str, meant: dict[str, Any], count: Callable[[Any], int]
 ) -> None:
     """An estimate that was chosen, a tokenizer that was given."""
-    model = kind(**PLACES[place].fields(cloud), max_retries=0, **meant)
+    model = kind(**PLACES[place].fields(emulator), max_retries=0, **meant)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         assert count(model) > 2
 
 
-def test_a_tokenizer_counts_messages_where_no_server_does(cloud: Emulator) -> None:
+def test_a_tokenizer_counts_messages_where_no_server_does(emulator: Emulator) -> None:
     """Instead of the estimate."""
     model = ChatSagemakerEndpoint(
-        **PLACES["SageMaker vLLM"].fields(cloud), custom_get_token_ids=lambda text: [7] * len(text)
+        **PLACES["SageMaker vLLM"].fields(emulator), custom_get_token_ids=lambda text: [7] * len(text)
     )
 
     assert len("System: You know rivers.Human: Name three rivers.") == model.get_num_tokens_from_messages(TALK)
 
 
-def test_token_ids_that_nobody_tells_are_an_error_and_no_estimate(cloud: Emulator) -> None:
+def test_token_ids_that_nobody_tells_are_an_error_and_no_estimate(emulator: Emulator) -> None:
     """Nothing was estimated, so nothing is warned of."""
-    model = ChatSagemakerEndpoint(**PLACES["SageMaker vLLM"].fields(cloud))
+    model = ChatSagemakerEndpoint(**PLACES["SageMaker vLLM"].fields(emulator))
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         with pytest.raises(ValueError, match="custom_get_token_ids"):
@@ -193,36 +195,36 @@ def test_token_ids_that_nobody_tells_are_an_error_and_no_estimate(cloud: Emulato
 
 
 @pytest.mark.parametrize("path", ["", "/predict/v1", "/predict/v1/chat/completions"])
-async def test_the_servers_window_is_in_the_profile(cloud: Emulator, path: str) -> None:
+async def test_the_servers_window_is_in_the_profile(emulator: Emulator, path: str) -> None:
     """From `/v1/models` on an inference endpoint, from `/tokenize` on a bare one; sync and async."""
-    chat = deployment(cloud, endpoint=cloud.endpoint + path)
+    chat = deployment(emulator, endpoint=emulator.endpoint + path)
     profile = await asyncio.to_thread(chat.fetch_profile)
 
     assert 4096 == profile["max_input_tokens"]
     assert profile == await chat.afetch_profile()
-    asked = {(request.method, request.path.partition("/predict")[2]) for request in cloud.requests}
+    asked = {(request.method, request.path.partition("/predict")[2]) for request in emulator.requests}
     assert (("GET", "/v1/models") in asked) == bool(path)
     assert 4096 == chat.model_copy(update={"profile": profile}).profile["max_input_tokens"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", ["ModelArts", "MaaS"])
-async def test_modelarts_tells_it_too(cloud: Emulator, name: str) -> None:
+async def test_modelarts_tells_it_too(emulator: Emulator, name: str) -> None:
     """Under its own paths."""
-    chat = ChatModelArts(**PLACES[name].fields(cloud), max_retries=0)
+    chat = ChatModelArts(**PLACES[name].fields(emulator), max_retries=0)
 
     assert 4096 == chat.fetch_profile()["max_input_tokens"]
     assert chat.fetch_profile() == await chat.afetch_profile()
 
 
-def test_what_is_known_without_asking(cloud: Emulator) -> None:
+def test_what_is_known_without_asking(emulator: Emulator) -> None:
     """Oracle's models by their pages; a profile of one's own wins."""
-    fields = PLACES["OCI GenAI GENERIC"].fields(cloud)
+    fields = PLACES["OCI GenAI GENERIC"].fields(emulator)
     grok = ChatOCIGenAI(**{**fields, "model": "xai.grok-4"})
 
     assert 128_000 == grok.profile["max_input_tokens"]  # type: ignore[index]
     assert grok.profile["structured_output"]  # type: ignore[index]
     assert {"image_inputs": False} == ChatOCIGenAI(**fields, profile={"image_inputs": False}).profile
-    assert [] == cloud.requests
+    assert [] == emulator.requests
 
 
 LISTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -260,26 +262,26 @@ class River(BaseModel):
     name: str
 
 
-def test_agents_choose_by_the_profile(cloud: Emulator) -> None:
+def test_agents_choose_by_the_profile(emulator: Emulator) -> None:
     """`create_agent(response_format=…)` takes the server's own schema where the profile says that there is one."""
     question: Any = {"messages": [HumanMessage("Name a river.")]}
-    native = deployment(cloud, profile={"structured_output": True})
+    native = deployment(emulator, profile={"structured_output": True})
     state = create_agent(native, response_format=River).invoke(question)
     assert isinstance(state["structured_response"], River)
-    assert "json_schema" == cloud.last.json["response_format"]["type"]
+    assert "json_schema" == emulator.last.json["response_format"]["type"]
 
-    state = create_agent(deployment(cloud), response_format=River).invoke(question)
+    state = create_agent(deployment(emulator), response_format=River).invoke(question)
     assert isinstance(state["structured_response"], River)
-    assert "response_format" not in cloud.last.json
-    state = create_agent(deployment(cloud), response_format=ProviderStrategy(River)).invoke(question)
+    assert "response_format" not in emulator.last.json
+    state = create_agent(deployment(emulator), response_format=ProviderStrategy(River)).invoke(question)
     assert isinstance(state["structured_response"], River)
 
 
-async def test_factories(cloud: Emulator) -> None:
+async def test_factories(emulator: Emulator) -> None:
     """`init_chat_model` and `init_embeddings` build ours once they are registered, again and again."""
     langchain_mdstream.register()
     langchain_mdstream.register()
-    there = {"endpoint": cloud.endpoint, "auth_type": "none"}
+    there = {"endpoint": emulator.endpoint, "auth_type": "none"}
     chat = init_chat_model("oci_model_deployment:odsc-llm", temperature=0, **there)
     vectors = init_embeddings("oci_model_deployment:odsc-llm", **there)
 
@@ -287,10 +289,10 @@ async def test_factories(cloud: Emulator) -> None:
     assert chat.invoke("hi").text
     assert (await chat.ainvoke("hi")).text
     assert vectors.embed_query("a")
-    genai = {name: value for name, value in PLACES["OCI GenAI GENERIC"].fields(cloud).items() if name != "model"}
+    genai = {name: value for name, value in PLACES["OCI GenAI GENERIC"].fields(emulator).items() if name != "model"}
     assert init_chat_model("xai.grok-4", model_provider="oci_generative_ai", **genai).invoke("hi").text
-    aws = {name: value for name, value in PLACES["SageMaker vLLM"].fields(cloud).items() if name != "endpoint_name"}
-    assert init_chat_model(f"sagemaker:{cloud.sagemaker.endpoint_name}", **aws).invoke("hi").text
+    aws = {name: value for name, value in PLACES["SageMaker vLLM"].fields(emulator).items() if name != "endpoint_name"}
+    assert init_chat_model(f"sagemaker:{emulator.sagemaker.endpoint_name}", **aws).invoke("hi").text
     configurable = init_chat_model(configurable_fields=("model", "model_provider", "endpoint", "auth_type"))
     config: Any = {"configurable": {"model": "odsc-llm", "model_provider": "oci_model_deployment", **there}}
     assert configurable.invoke("hi", config=config).text

@@ -98,7 +98,7 @@ class _Integration(ChatModelIntegrationTests):
 
     place: Place
     model_class: type[BaseChatModel]
-    cloud: Emulator
+    emulator: Emulator
     other_model = "another-model"
     takes_media = True
 
@@ -106,8 +106,8 @@ class _Integration(ChatModelIntegrationTests):
     @classmethod
     def _cloud(cls) -> Iterator[Emulator]:
         """One emulator for the class."""
-        with Emulator(aws_keys=AWS) as cls.cloud:
-            yield cls.cloud
+        with Emulator(aws_keys=AWS) as cls.emulator:
+            yield cls.emulator
 
     @pytest.fixture(autouse=True)
     def agent(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ class _Integration(ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         """What it is made with."""
-        return self.place.fields(self.cloud)
+        return self.place.fields(self.emulator)
 
     @property
     def supports_json_mode(self) -> bool:

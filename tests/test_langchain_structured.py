@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypedDict
 
 import pytest
-from _langchain_platforms import chat_at, cloud, each_place, emulator
+from _langchain_platforms import chat_at, each_place, emulator, shared_emulator
 from _platforms import Place as Cloud
 from _raw_server import RawServer
 from _structured import CALLS, CUT, CUT_CALL, TEXT, TEXTS, Place, Scripted, answering
@@ -17,7 +17,7 @@ from langchain_mdstream import ChatOCIModelDeployment
 from mdstream_core import errors
 from mdstream_core.emulator import Emulator
 
-__all__ = ["cloud", "emulator"]
+__all__ = ["emulator", "shared_emulator"]
 
 WHOLE = {"city": "São Paulo", "country": "BR"}
 
@@ -302,9 +302,9 @@ def test_one_of_a_batch_fails_alone() -> None:
 
 @each_place
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
-def test_every_platform_follows_the_rule(cloud: Emulator, place: Cloud, method: Any) -> None:
+def test_every_platform_follows_the_rule(emulator: Emulator, place: Cloud, method: Any) -> None:
     """Where `max_tokens` ends an answer there is an error that says so, on each platform and in each format."""
-    bound = chat_at(place, cloud, max_tokens=2).with_structured_output(Place, method=method)
+    bound = chat_at(place, emulator, max_tokens=2).with_structured_output(Place, method=method)
     for ask in (ASK["invoke"], ASK["astream"]):
         with pytest.raises((OutputParserException, errors.IncompleteToolCall), match="max_tokens"):
             ask(bound)

@@ -23,23 +23,23 @@ QUESTION = "add(2, 3)"
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
 @pytest.fixture
-def llm(cloud: Emulator) -> Iterator[OCIDataScience]:
+def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
     """A model."""
-    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0) as model:
+    with OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0) as model:
         yield model
 
 
@@ -48,15 +48,15 @@ def _agent(llm: OCIDataScience, tool: Any = add, **kwargs: Any) -> FunctionAgent
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_an_agent_calls_a_tool_and_answers(cloud: Emulator, llm: OCIDataScience, streaming: bool) -> None:
+async def test_an_agent_calls_a_tool_and_answers(emulator: Emulator, llm: OCIDataScience, streaming: bool) -> None:
     """
     The call, its result and the answer go round, with one id.
     """
     output = await _agent(llm, streaming=streaming).run(QUESTION)
-    call, result = cloud.last.json["messages"][-2:]
+    call, result = emulator.last.json["messages"][-2:]
 
     assert "The tool says: 5" == output.response.content
-    assert 2 == len(cloud.requests)
+    assert 2 == len(emulator.requests)
     assert call["tool_calls"][0]["id"] == result["tool_call_id"]
     assert ("assistant", None, "tool", "5") == (call["role"], call["content"], result["role"], result["content"])
 
@@ -65,7 +65,7 @@ async def test_an_agent_calls_a_tool_and_answers(cloud: Emulator, llm: OCIDataSc
     "fault", [Fault("trailer", after=8), Fault("cut", after=8), Fault("trailer"), Fault("no_finish", after=-3)]
 )
 async def test_an_agent_never_executes_a_call_of_a_broken_stream(
-    cloud: Emulator, llm: OCIDataScience, fault: Fault
+    emulator: Emulator, llm: OCIDataScience, fault: Fault
 ) -> None:
     """
     The workflow fails with our error, also where the call itself came in whole; the tool is not called.
@@ -77,20 +77,20 @@ async def test_an_agent_never_executes_a_call_of_a_broken_stream(
         called.append(a)
         return a + b
 
-    cloud.script(fault)
+    emulator.script(fault)
     with pytest.raises(MDStreamError) as caught:
         await _agent(llm, add).run(QUESTION)
 
     assert [] == called
     assert isinstance(caught.value, errors.StreamError)
-    assert 1 == len(cloud.requests)
+    assert 1 == len(emulator.requests)
 
 
-async def test_an_agent_does_not_execute_what_is_no_json(cloud: Emulator, llm: OCIDataScience) -> None:
+async def test_an_agent_does_not_execute_what_is_no_json(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Arguments that cannot be read fail the workflow.
     """
-    cloud.script(Fault("tool_arguments"))
+    emulator.script(Fault("tool_arguments"))
 
     with pytest.raises(errors.MalformedStream):
         await _agent(llm).run(QUESTION)
@@ -106,8 +106,8 @@ async def test_an_agent_shows_thoughts_and_text_while_they_come() -> None:
             return ModelOutput.from_text("Five it is.", "So 5.")
         return ModelOutput.from_text("", "I add.", [ToolCall("call_1", "add", ('{"a": 2,', ' "b": 3}'))])
 
-    with Emulator(model=brain) as cloud:
-        handler = _agent(OCIDataScience(endpoint=cloud.endpoint, auth_type="none")).run(QUESTION)
+    with Emulator(model=brain) as emulator:
+        handler = _agent(OCIDataScience(endpoint=emulator.endpoint, auth_type="none")).run(QUESTION)
         events = [event async for event in handler.stream_events() if isinstance(event, AgentStream)]
         await handler
 
@@ -126,10 +126,10 @@ async def test_a_react_agent_works() -> None:
             "Thought: I can answer without using any more tools.\nAnswer: 5 it is",
         ]
     )
-    with Emulator(model=lambda request: next(said)) as cloud:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+    with Emulator(model=lambda request: next(said)) as emulator:
+        llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
         output = await ReActAgent(llm=llm, tools=[ADD]).run(QUESTION)
-        observed = cloud.last.json["messages"][-1]["content"]
+        observed = emulator.last.json["messages"][-1]["content"]
 
     assert "5 it is" == output.response.content
     assert "Observation: 5" == observed
@@ -149,7 +149,7 @@ async def test_long_arguments_come_in_whole() -> None:
         """Add two numbers."""
         return len(text)
 
-    with Emulator(model=brain) as cloud:
-        await _agent(OCIDataScience(endpoint=cloud.endpoint, auth_type="none"), add).run(QUESTION)
+    with Emulator(model=brain) as emulator:
+        await _agent(OCIDataScience(endpoint=emulator.endpoint, auth_type="none"), add).run(QUESTION)
 
-        assert "25000" == cloud.last.json["messages"][-1]["content"]
+        assert "25000" == emulator.last.json["messages"][-1]["content"]

@@ -17,23 +17,23 @@ MESSAGES = [ChatMessage(QUESTION)]
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
 @pytest.fixture
-def llm(cloud: Emulator) -> Iterator[OCIDataScience]:
+def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
     """A model."""
-    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0) as model:
+    with OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0) as model:
         yield model
 
 
@@ -47,40 +47,40 @@ def listener() -> Iterator[Listener]:
 
 
 @pytest.mark.parametrize("read", [0, 1, 3])
-def test_closing_closes_the_connection_at_once(cloud: Emulator, llm: OCIDataScience, read: int) -> None:
+def test_closing_closes_the_connection_at_once(emulator: Emulator, llm: OCIDataScience, read: int) -> None:
     """
     The server sees the reader go, also one that read nothing.
     """
-    cloud.script(Fault("stall", after=6))
+    emulator.script(Fault("stall", after=6))
     stream = llm.stream_chat(MESSAGES)
     for _ in range(read):
         next(stream)
 
     stream.close()
 
-    assert cloud.last.client_closed.wait(5)
+    assert emulator.last.client_closed.wait(5)
 
 
 @pytest.mark.parametrize("read", [0, 1, 3])
-async def test_aclosing_closes_the_connection_at_once(cloud: Emulator, llm: OCIDataScience, read: int) -> None:
+async def test_aclosing_closes_the_connection_at_once(emulator: Emulator, llm: OCIDataScience, read: int) -> None:
     """
     The same for async: nothing waits for the garbage collector.
     """
-    cloud.script(Fault("stall", after=6))
+    emulator.script(Fault("stall", after=6))
     stream = await llm.astream_chat(MESSAGES)
     for _ in range(read):
         await anext(stream)
 
     await stream.aclose()
 
-    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)
+    assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)
 
 
-async def test_cancelling_closes_the_connection_at_once(cloud: Emulator, llm: OCIDataScience) -> None:
+async def test_cancelling_closes_the_connection_at_once(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     A task that is cancelled while it waits for a token leaves no connection behind.
     """
-    cloud.script(Fault("stall", after=3))
+    emulator.script(Fault("stall", after=3))
     reading = asyncio.Event()
 
     async def read() -> None:
@@ -94,16 +94,16 @@ async def test_cancelling_closes_the_connection_at_once(cloud: Emulator, llm: OC
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)
+    assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)
 
 
-def test_a_reader_who_has_enough_is_no_failure(cloud: Emulator, llm: OCIDataScience, listener: Listener) -> None:
+def test_a_reader_who_has_enough_is_no_failure(emulator: Emulator, llm: OCIDataScience, listener: Listener) -> None:
     """
     A break ends the call with what had been received; no exception is told.
     """
     told = Told()
     llm.callback_manager = CallbackManager([told])
-    cloud.script(Fault("stall", after=6))
+    emulator.script(Fault("stall", after=6))
     stream = llm.stream_chat(MESSAGES)
     response = [next(stream), next(stream)][-1]
 

@@ -12,7 +12,7 @@ import pytest
 from _embedding_platforms import EMBEDDING
 from _langchain import SECRET
 from _llamaindex_embeddings import embedding_at
-from _platforms import AWS, Place, cloud, emulator
+from _platforms import AWS, Place, emulator, shared_emulator
 from llama_index.core import Document, Settings, VectorStoreIndex
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from llama_index.core.embeddings.loading import load_embed_model
@@ -25,7 +25,7 @@ from llamaindex_mdstream import MDStreamEmbedding, OCIDataScienceEmbedding, OCIG
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import MDStreamError, ServerError
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 TEXTS = [f"text number {number}" for number in range(200)]
 PIXEL = b"\x89PNG\r\n\x1a\n and so on"
@@ -34,11 +34,11 @@ each_place = pytest.mark.parametrize("place", EMBEDDING.values(), ids=EMBEDDING)
 
 
 @each_place
-async def test_long_lists_keep_their_order(cloud: Emulator, place: Place) -> None:
+async def test_long_lists_keep_their_order(emulator: Emulator, place: Place) -> None:
     """
     More texts than one request takes: a vector each, in order, sync and async.
     """
-    embedding = embedding_at(cloud, place)
+    embedding = embedding_at(emulator, place)
     vectors = embedding.get_text_embedding_batch(TEXTS)
     single = [embedding.get_text_embedding(TEXTS[place]) for place in (0, 127, 199)]
 
@@ -49,66 +49,66 @@ async def test_long_lists_keep_their_order(cloud: Emulator, place: Place) -> Non
 
 
 @each_place
-async def test_queries(cloud: Emulator, place: Place) -> None:
+async def test_queries(emulator: Emulator, place: Place) -> None:
     """
     The vector of a question, sync and async.
     """
-    embedding = embedding_at(cloud, place)
+    embedding = embedding_at(emulator, place)
 
     assert embedding.get_query_embedding("a river") == await embedding.aget_query_embedding("a river")
     assert embedding.get_agg_embedding_from_queries(["a river"]) == embedding.get_query_embedding("a river")
 
 
-def test_queries_and_documents_are_told_apart(cloud: Emulator) -> None:
+def test_queries_and_documents_are_told_apart(emulator: Emulator) -> None:
     """
     OCI Generative AI is told what a text is.
     """
-    embedding = embedding_at(cloud, EMBEDDING["OCI GenAI"], dimensions=64)
+    embedding = embedding_at(emulator, EMBEDDING["OCI GenAI"], dimensions=64)
     embedding.get_query_embedding("a")
-    query = cloud.last.json
+    query = emulator.last.json
     vector = embedding.get_text_embedding("a")
 
     assert ("SEARCH_QUERY", "END", 64) == (query["inputType"], query["truncate"], query["outputDimensions"])
-    assert "SEARCH_DOCUMENT" == cloud.last.json["inputType"]
+    assert "SEARCH_DOCUMENT" == emulator.last.json["inputType"]
     assert 64 == len(vector)
 
 
-def test_the_services_limits_hold_whatever_core_hands_over(cloud: Emulator) -> None:
+def test_the_services_limits_hold_whatever_core_hands_over(emulator: Emulator) -> None:
     """
     96 texts on OCI Generative AI, 32 on TEI, 128 elsewhere.
     """
     for name, most in (("OCI GenAI", 96), ("SageMaker TEI", 32), ("OCI model deployment, vLLM", 128)):
-        cloud.reset()
-        embedding_at(cloud, EMBEDDING[name]).get_text_embedding_batch(TEXTS)
-        sizes = [len(request.json.get("input") or request.json["inputs"]) for request in cloud.requests]
+        emulator.reset()
+        embedding_at(emulator, EMBEDDING[name]).get_text_embedding_batch(TEXTS)
+        sizes = [len(request.json.get("input") or request.json["inputs"]) for request in emulator.requests]
         assert most == max(sizes)
         assert 200 == sum(sizes)
 
 
-async def test_requests_are_bounded_whoever_asks(cloud: Emulator) -> None:
+async def test_requests_are_bounded_whoever_asks(emulator: Emulator) -> None:
     """
     Core launches all its batches at once; no more than `max_concurrency` requests are under way in a loop.
     """
-    embedding = embedding_at(cloud, embed_batch_size=5, max_concurrency=3)
-    cloud.script(*[Fault("slow_head", seconds=0.2)] * 3)  # nobody can answer everything before the others begin
-    before = cloud.connections
+    embedding = embedding_at(emulator, embed_batch_size=5, max_concurrency=3)
+    emulator.script(*[Fault("slow_head", seconds=0.2)] * 3)  # nobody can answer everything before the others begin
+    before = emulator.connections
     await embedding.aget_text_embedding_batch(TEXTS)
 
-    assert 40 == len(cloud.requests)
-    assert 1 < cloud.connections - before <= 3
+    assert 40 == len(emulator.requests)
+    assert 1 < emulator.connections - before <= 3
 
 
-async def test_a_failure_keeps_what_the_others_gave(cloud: Emulator) -> None:
+async def test_a_failure_keeps_what_the_others_gave(emulator: Emulator) -> None:
     """
     The error is raised, with the vectors that came, by their texts' places; sync and async.
     """
-    embedding = embedding_at(cloud, batch_size=10, max_concurrency=1)
+    embedding = embedding_at(emulator, batch_size=10, max_concurrency=1)
     whole = embedding.get_text_embedding_batch(TEXTS[:50])
     steps = (None, None, Fault("refuse", "internal"))
-    cloud.script(*steps)
+    emulator.script(*steps)
     with pytest.raises(ServerError) as caught:
         embedding.embed(TEXTS[:50])
-    cloud.script(*steps)
+    emulator.script(*steps)
     with pytest.raises(ServerError) as again:
         await embedding.aembed(TEXTS[:50])
 
@@ -116,62 +116,62 @@ async def test_a_failure_keeps_what_the_others_gave(cloud: Emulator) -> None:
         assert whole[:20] == [one.vector for one in error.partial.embeddings]  # type: ignore[union-attr]
 
 
-def test_a_missing_vector_is_an_error(cloud: Emulator) -> None:
+def test_a_missing_vector_is_an_error(emulator: Emulator) -> None:
     """
     Core would leave a node without its vector.
     """
-    cloud.script(Fault("body", data=b'{"data":[{"index":0,"embedding":[1.0]}]}'))
+    emulator.script(Fault("body", data=b'{"data":[{"index":0,"embedding":[1.0]}]}'))
 
     with pytest.raises(MDStreamError, match="2 inputs were sent, and answers came for 1"):
-        embedding_at(cloud).get_text_embedding_batch(["a", "b"])
+        embedding_at(emulator).get_text_embedding_batch(["a", "b"])
 
 
-def test_vectors_out_of_order_are_put_in_order(cloud: Emulator) -> None:
+def test_vectors_out_of_order_are_put_in_order(emulator: Emulator) -> None:
     """
     By the `index` that the server gives.
     """
-    cloud.script(Fault("body", data=b'{"data":[{"index":1,"embedding":[1]},{"index":0,"embedding":[0]}]}'))
+    emulator.script(Fault("body", data=b'{"data":[{"index":1,"embedding":[1]},{"index":0,"embedding":[0]}]}'))
 
-    assert [[0], [1]] == embedding_at(cloud).get_text_embedding_batch(["a", "b"])
+    assert [[0], [1]] == embedding_at(emulator).get_text_embedding_batch(["a", "b"])
 
 
-async def test_images(cloud: Emulator, tmp_path: Any) -> None:
+async def test_images(emulator: Emulator, tmp_path: Any) -> None:
     """
     A multi-modal model: an image by its file or its bytes, sync and async.
     """
-    embedding = embedding_at(cloud, EMBEDDING["OCI GenAI"])
+    embedding = embedding_at(emulator, EMBEDDING["OCI GenAI"])
     file = tmp_path / "pixel.png"
     file.write_bytes(PIXEL)
 
     assert isinstance(embedding, MultiModalEmbedding)
     first, second = embedding.get_image_embedding_batch([str(file), BytesIO(PIXEL)])
     assert first == second == await embedding.aget_image_embedding(str(file))
-    assert "IMAGE" == cloud.last.json["inputType"]
+    assert "IMAGE" == emulator.last.json["inputType"]
 
 
-def test_callbacks_and_progress(cloud: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+def test_callbacks_and_progress(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     """
     Core's events come in pairs, and its progress bar is shown on request.
     """
     debug = LlamaDebugHandler(print_trace_on_end=False)
-    embedding = embedding_at(cloud, callback_manager=CallbackManager([debug]), embed_batch_size=100)
+    embedding = embedding_at(emulator, callback_manager=CallbackManager([debug]), embed_batch_size=100)
     embedding.get_text_embedding_batch(TEXTS, show_progress=True)
 
     assert [2, 2] == [len(pair) for pair in debug.get_event_pairs(CBEventType.EMBEDDING)]
     assert "200/200" in capsys.readouterr().err
 
 
-def test_an_index_of_several_processes(cloud: Emulator) -> None:
+def test_an_index_of_several_processes(emulator: Emulator) -> None:
     """
     Ingestion pickles the model into its workers.
     """
-    embedding = embedding_at(cloud)
+    embedding = embedding_at(emulator)
     pipeline = IngestionPipeline(
         transformations=[embedding]
     )  # a SentenceSplitter waits forever in a worker, whatever embeds
     nodes = pipeline.run(documents=[Document(text=text) for text in TEXTS[:8]], num_workers=2)
 
-    assert 2 == len(cloud.requests)
+    assert 2 == len(emulator.requests)
     assert [embedding.get_text_embedding(text) for text in TEXTS[:8]] == [node.embedding for node in nodes]
 
 
@@ -181,11 +181,11 @@ print(sum(pickle.loads(bytes.fromhex(sys.argv[1])).get_text_embedding("a")))
 """
 
 
-def test_another_process_asks_as_this_one(cloud: Emulator) -> None:
+def test_another_process_asks_as_this_one(emulator: Emulator) -> None:
     """
     A pickle carries no connection and no credential, and finds what it needs.
     """
-    embedding = embedding_at(cloud, default_headers={"authorization": SECRET})
+    embedding = embedding_at(emulator, default_headers={"authorization": SECRET})
     pickled = pickle.dumps(embedding)
     said = subprocess.check_output([sys.executable, "-c", _CHILD, pickled.hex()], text=True)
 
@@ -194,11 +194,11 @@ def test_another_process_asks_as_this_one(cloud: Emulator) -> None:
 
 
 @each_place
-def test_there_and_back(cloud: Emulator, place: Place) -> None:
+def test_there_and_back(emulator: Emulator, place: Place) -> None:
     """
     `to_dict` and core's loader; deep copies; no secret in any of them.
     """
-    embedding = embedding_at(cloud, place)
+    embedding = embedding_at(emulator, place)
     saved = embedding.to_dict()
     again = load_embed_model(saved)
 
@@ -208,26 +208,26 @@ def test_there_and_back(cloud: Emulator, place: Place) -> None:
     assert copy.deepcopy(embedding).get_text_embedding("a") == embedding.get_text_embedding("a")
 
 
-def test_settings_and_names(cloud: Emulator) -> None:
+def test_settings_and_names(emulator: Emulator) -> None:
     """
     `Settings.embed_model`, and other packages' names of the fields.
     """
     before = Settings._embed_model
     try:
-        Settings.embed_model = embedding_at(cloud)
+        Settings.embed_model = embedding_at(emulator)
         assert Settings.embed_model.get_text_embedding("a")
     finally:
         Settings._embed_model = before
-    fields = EMBEDDING["OCI GenAI"].fields(cloud)
+    fields = EMBEDDING["OCI GenAI"].fields(emulator)
     assert "m" == OCIGenAIEmbeddings(**{**fields, "model": "m"}).model_name
     assert set(llamaindex_mdstream.__all__) <= set(dir(llamaindex_mdstream))
 
 
-def test_loops_come_and_go(cloud: Emulator) -> None:
+def test_loops_come_and_go(emulator: Emulator) -> None:
     """
     One object in one event loop after another; and in the loops that core starts in threads.
     """
-    embedding = embedding_at(cloud)
+    embedding = embedding_at(emulator)
     first = asyncio.run(embedding.aget_text_embedding("a"))
 
     assert first == asyncio.run(embedding.aget_text_embedding("a"))

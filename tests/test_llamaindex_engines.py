@@ -63,7 +63,11 @@ CLOUDS = {
         {"close code": PLACES["ModelArts WebSocket"].endings["close code 1011"]},
     ),
 }
-BROKEN = {f"{name}: {how}": (cloud, ending) for name, cloud in CLOUDS.items() for how, ending in cloud.endings.items()}
+BROKEN = {
+    f"{name}: {how}": (emulator, ending)
+    for name, emulator in CLOUDS.items()
+    for how, ending in emulator.endings.items()
+}
 
 #: Chat engines, and how many questions an engine asks before the LLM answers: the vector and the ranking.
 CHATS = {"condense_plus_context": 2, "context": 2, "simple": 0}
@@ -85,30 +89,30 @@ def condensing(request: dict[str, Any]) -> ModelOutput | str:
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(model=condensing, aws_keys=AWS) as cloud:
-        yield cloud
+    with Emulator(model=condensing, aws_keys=AWS) as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
-def engine_at(cloud: Emulator, place: Cloud, kind: str, *, streaming: bool = True) -> Any:
+def engine_at(emulator: Emulator, place: Cloud, kind: str, *, streaming: bool = True) -> Any:
     """An engine over the corpus: a dozen candidates, the best two of them."""
-    embedding = embedding_at(cloud, EMBEDDING[place.embedding])
-    reranker = reranker_at(cloud, RANKING[place.ranking], top_n=2)
+    embedding = embedding_at(emulator, EMBEDDING[place.embedding])
+    reranker = reranker_at(emulator, RANKING[place.ranking], top_n=2)
     index = VectorStoreIndex([TextNode(text=text) for text in passages()], embed_model=embedding)
     given = {
-        "llm": llm_at(cloud, PLACES[place.llm]),
+        "llm": llm_at(emulator, PLACES[place.llm]),
         "similarity_top_k": 12,
         "node_postprocessors": [reranker],
     }
-    cloud.reset()
+    emulator.reset()
     if kind == "query":
         return index.as_query_engine(streaming=streaming, **given)
     return index.as_chat_engine(chat_mode=kind, **given)
@@ -159,9 +163,9 @@ either = pytest.mark.parametrize("reading", READS.values(), ids=READS)
 
 
 @everywhere
-async def test_the_right_passage_is_found(cloud: Emulator, place: Cloud) -> None:
+async def test_the_right_passage_is_found(emulator: Emulator, place: Cloud) -> None:
     """For each question the amendment that answers it comes first, and the answer is out of it, whichever way."""
-    whole, streamed = (engine_at(cloud, place, "query", streaming=streaming) for streaming in (False, True))
+    whole, streamed = (engine_at(emulator, place, "query", streaming=streaming) for streaming in (False, True))
     for question, amendment in QUESTIONS.items():
         response = whole.query(question)
         best = response.source_nodes[0].text
@@ -177,9 +181,9 @@ async def test_the_right_passage_is_found(cloud: Emulator, place: Cloud) -> None
 
 @everywhere
 @pytest.mark.parametrize("kind", ["condense_plus_context", "context"])
-async def test_a_chat_finds_the_right_passages(cloud: Emulator, place: Cloud, kind: str) -> None:
+async def test_a_chat_finds_the_right_passages(emulator: Emulator, place: Cloud, kind: str) -> None:
     """One question after the other, whole and streamed, sync and async; history has what was read."""
-    engine = engine_at(cloud, place, kind)
+    engine = engine_at(emulator, place, kind)
     for question, amendment in QUESTIONS.items():
         engine.reset()
         responses = [engine.chat(question), await engine.achat(question), engine.stream_chat(question)]
@@ -195,9 +199,9 @@ async def test_a_chat_finds_the_right_passages(cloud: Emulator, place: Cloud, ki
 
 
 @everywhere
-async def test_a_simple_chat(cloud: Emulator, place: Cloud) -> None:
+async def test_a_simple_chat(emulator: Emulator, place: Cloud) -> None:
     """An engine without an index says what the model says, in all four ways."""
-    engine = engine_at(cloud, place, "simple")
+    engine = engine_at(emulator, place, "simple")
     said = [engine.chat(QUESTION).response, (await engine.achat(QUESTION)).response]
     for reading in (take, atake):
         pieces: list[str] = []
@@ -215,11 +219,11 @@ async def test_a_simple_chat(cloud: Emulator, place: Cloud) -> None:
 @any_engine
 @either
 def test_a_broken_stream_reaches_the_reader(
-    cloud: Emulator, place: Cloud, ending: Ending, kind: str, reading: Read
+    emulator: Emulator, place: Cloud, ending: Ending, kind: str, reading: Read
 ) -> None:
     """A chat engine's reader may lose tokens that core had queued before the error; the error's partial has them all."""
-    engine = engine_at(cloud, place, kind)
-    cloud.script(*(None,) * ENGINES[kind], ending.fault)
+    engine = engine_at(emulator, place, kind)
+    emulator.script(*(None,) * ENGINES[kind], ending.fault)
     pieces: list[str] = []
 
     with pytest.raises(MDStreamError) as caught:
@@ -238,10 +242,10 @@ def test_a_broken_stream_reaches_the_reader(
 @threads
 @any_engine
 @either
-def test_a_refusal_reaches_the_reader(cloud: Emulator, kind: str, reading: Read) -> None:
+def test_a_refusal_reaches_the_reader(emulator: Emulator, kind: str, reading: Read) -> None:
     """With nothing read before; engines over an index ask the LLM when they are read, the simple chat at once."""
-    engine = engine_at(cloud, CLOUDS["OCI model deployment"], kind)
-    cloud.script(*(None,) * ENGINES[kind], Fault("refuse", "not_found"))
+    engine = engine_at(emulator, CLOUDS["OCI model deployment"], kind)
+    emulator.script(*(None,) * ENGINES[kind], Fault("refuse", "not_found"))
     pieces: list[str] = []
 
     with pytest.raises(NotFound) as caught:
@@ -253,23 +257,23 @@ def test_a_refusal_reaches_the_reader(cloud: Emulator, kind: str, reading: Read)
 
 
 UNASKED: dict[str, tuple[Callable[[Emulator], Any], type[MDStreamError]]] = {
-    "no such way to sign": (lambda cloud: llm_at(cloud, auth_type="carrier_pigeon"), RequestNotSent),
-    "no JSON": (lambda cloud: llm_at(cloud, additional_kwargs={"seed": object()}), RequestNotSent),
-    "no credential": (lambda cloud: SageMakerLLM(endpoint_name="e", region_name="us-east-1"), AuthenticationError),
+    "no such way to sign": (lambda emulator: llm_at(emulator, auth_type="carrier_pigeon"), RequestNotSent),
+    "no JSON": (lambda emulator: llm_at(emulator, additional_kwargs={"seed": object()}), RequestNotSent),
+    "no credential": (lambda emulator: SageMakerLLM(endpoint_name="e", region_name="us-east-1"), AuthenticationError),
 }
 
 
 @pytest.mark.parametrize(("build", "kind"), UNASKED.values(), ids=UNASKED)
 async def test_what_cannot_be_asked_is_no_empty_answer(
-    cloud: Emulator, monkeypatch: pytest.MonkeyPatch, build: Callable[[Emulator], Any], kind: type[MDStreamError]
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, build: Callable[[Emulator], Any], kind: type[MDStreamError]
 ) -> None:
     """Core would log a `ValueError` or a `TypeError` and answer "Empty Response"; the error that is raised is neither."""
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    index = VectorStoreIndex([TextNode(text=text) for text in passages()], embed_model=embedding_at(cloud))
+    index = VectorStoreIndex([TextNode(text=text) for text in passages()], embed_model=embedding_at(emulator))
     for streaming in (False, True):
-        engine = index.as_query_engine(llm=build(cloud), streaming=streaming)
+        engine = index.as_query_engine(llm=build(emulator), streaming=streaming)
         with pytest.raises(kind) as caught:
             str(engine.query(QUESTION))
         with pytest.raises(kind):
@@ -279,28 +283,28 @@ async def test_what_cannot_be_asked_is_no_empty_answer(
 
 @pytest.mark.parametrize("kind", ["query", "context"])
 @either
-def test_a_reranker_that_fails_is_seen(cloud: Emulator, kind: str, reading: Read) -> None:
+def test_a_reranker_that_fails_is_seen(emulator: Emulator, kind: str, reading: Read) -> None:
     """No answer is made from an unranked context."""
-    engine = engine_at(cloud, CLOUDS["OCI model deployment"], kind)
-    cloud.script(None, Fault("body", data=b'{"error":{"message":"the model server failed","code":500}}'))
+    engine = engine_at(emulator, CLOUDS["OCI model deployment"], kind)
+    emulator.script(None, Fault("body", data=b'{"error":{"message":"the model server failed","code":500}}'))
 
     with pytest.raises(StreamFailure):
         reading(engine, [])
 
-    assert 2 == len(cloud.requests)
+    assert 2 == len(emulator.requests)
 
 
-def test_a_second_read_of_a_broken_response(cloud: Emulator) -> None:
+def test_a_second_read_of_a_broken_response(emulator: Emulator) -> None:
     """Core forgets the error of a query engine's response: "None" follows, or the partial as if it were whole."""
-    engine = engine_at(cloud, CLOUDS["OCI model deployment"], "query")
-    cloud.script(None, None, Fault("cut", after=8))
+    engine = engine_at(emulator, CLOUDS["OCI model deployment"], "query")
+    emulator.script(None, None, Fault("cut", after=8))
     response = ask(engine)
     with pytest.raises(MDStreamError):
         str(response)
     assert ("None", []) == (str(response), list(response.response_gen))
 
     async def again() -> None:
-        cloud.script(None, None, Fault("cut", after=8))
+        emulator.script(None, None, Fault("cut", after=8))
         response = await aask(engine)
         pieces: tuple[list[str], list[str]] = ([], [])
         with pytest.raises(MDStreamError) as caught:
@@ -314,10 +318,10 @@ def test_a_second_read_of_a_broken_response(cloud: Emulator) -> None:
 
 @threads
 @pytest.mark.parametrize("kind", CHATS)
-def test_a_second_read_of_a_broken_chat(cloud: Emulator, kind: str) -> None:
+def test_a_second_read_of_a_broken_chat(emulator: Emulator, kind: str) -> None:
     """The same error again; the history has the question, and what was answered has to be put there by its owner."""
-    engine = engine_at(cloud, CLOUDS["OCI model deployment"], kind)
-    cloud.script(*(None,) * CHATS[kind], Fault("cut", after=8))
+    engine = engine_at(emulator, CLOUDS["OCI model deployment"], kind)
+    emulator.script(*(None,) * CHATS[kind], Fault("cut", after=8))
     response = ask(engine)
     errors = []
     for _ in range(2):
@@ -331,7 +335,7 @@ def test_a_second_read_of_a_broken_chat(cloud: Emulator, kind: str) -> None:
 
     async def again() -> None:
         engine.reset()
-        cloud.script(*(None,) * CHATS[kind], Fault("cut", after=8))
+        emulator.script(*(None,) * CHATS[kind], Fault("cut", after=8))
         response = await aask(engine)
         for _ in range(2):
             with pytest.raises(MDStreamError):
@@ -341,17 +345,17 @@ def test_a_second_read_of_a_broken_chat(cloud: Emulator, kind: str) -> None:
     asyncio.run(again())
 
 
-async def test_a_reader_who_leaves_a_query_engine_closes_the_connection(cloud: Emulator) -> None:
+async def test_a_reader_who_leaves_a_query_engine_closes_the_connection(emulator: Emulator) -> None:
     """At once, sync; async when the loop comes round, because core closes its own generator alone."""
-    engine = engine_at(cloud, CLOUDS["OCI model deployment"], "query")
-    cloud.script(None, None, Fault("stall", after=6))
+    engine = engine_at(emulator, CLOUDS["OCI model deployment"], "query")
+    emulator.script(None, None, Fault("stall", after=6))
     response = ask(engine)
     next(response.response_gen)
     response.response_gen.close()
-    assert cloud.last.client_closed.wait(5)
+    assert emulator.last.client_closed.wait(5)
 
-    cloud.script(None, None, Fault("stall", after=6))
+    emulator.script(None, None, Fault("stall", after=6))
     response = await aask(engine)
     await anext(response.response_gen)
     await response.response_gen.aclose()
-    assert await asyncio.to_thread(cloud.last.client_closed.wait, 5)
+    assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)

@@ -30,17 +30,17 @@ from mdstream_core.emulator.services.modelarts import MODELARTS_ERROR_RESPONSES
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(**ACCOUNTS) as cloud:
-        yield cloud
+    with Emulator(**ACCOUNTS) as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
 class Told(BaseCallbackHandler):
@@ -110,9 +110,9 @@ def place() -> Place:
 
 
 @pytest.fixture
-def llm(cloud: Emulator, told: Told, place: Place) -> Iterator[MDStreamLLM]:
+def llm(emulator: Emulator, told: Told, place: Place) -> Iterator[MDStreamLLM]:
     """A model that asks once."""
-    with place.build(cloud, max_retries=0, callback_manager=CallbackManager([told])) as model:
+    with place.build(emulator, max_retries=0, callback_manager=CallbackManager([told])) as model:
         yield model
 
 
@@ -130,12 +130,12 @@ def _said(response: ChatResponse | CompletionResponse) -> str:
 @streamed
 @pytest.mark.parametrize(("place", "ending"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_stream_is_an_error_with_the_partial(
-    cloud: Emulator, llm: MDStreamLLM, told: Told, listener: Listener, ending: Ending, read: Read
+    emulator: Emulator, llm: MDStreamLLM, told: Told, listener: Listener, ending: Ending, read: Read
 ) -> None:
     """
     The error has class, code, request id and the partial; callbacks and dispatcher get both; nothing is said to be whole.
     """
-    cloud.script(ending.fault)
+    emulator.script(ending.fault)
     got: list[Any] = []
 
     with pytest.raises(MDStreamError) as caught:
@@ -179,12 +179,12 @@ REFUSED = {
 @anyhow
 @pytest.mark.parametrize(("place", "fault"), REFUSED.values(), ids=REFUSED)
 def test_a_refusal_is_raised_by_the_call_itself(
-    cloud: Emulator, llm: MDStreamLLM, told: Told, listener: Listener, fault: Fault, read: Read
+    emulator: Emulator, llm: MDStreamLLM, told: Told, listener: Listener, fault: Fault, read: Read
 ) -> None:
     """
     An error status drops the span, ends the callback event with the error alone, and nothing was handed out.
     """
-    cloud.script(fault)
+    emulator.script(fault)
     got: list[Any] = []
 
     with pytest.raises(errors.ServiceError) as caught:
@@ -195,15 +195,17 @@ def test_a_refusal_is_raised_by_the_call_itself(
     assert [{EventPayload.EXCEPTION: caught.value}] == told.ends
     assert "SpanDropEvent" == listener.names()[-1]
     assert "ExceptionEvent" not in listener.names()
-    assert 1 == len(cloud.requests)
+    assert 1 == len(emulator.requests)
 
 
 @everywhere
-def test_a_refusal_comes_before_the_first_chunk_is_asked_for(cloud: Emulator, llm: MDStreamLLM, place: Place) -> None:
+def test_a_refusal_comes_before_the_first_chunk_is_asked_for(
+    emulator: Emulator, llm: MDStreamLLM, place: Place
+) -> None:
     """
     The status is checked when `stream_chat` is called, not when it is read.
     """
-    cloud.script(place.standing)
+    emulator.script(place.standing)
 
     with pytest.raises(errors.NotFound):
         llm.stream_chat([ChatMessage(QUESTION)])
@@ -211,11 +213,11 @@ def test_a_refusal_comes_before_the_first_chunk_is_asked_for(cloud: Emulator, ll
 
 @whole
 @everywhere
-def test_a_whole_answer_that_is_cut_is_an_error(cloud: Emulator, llm: MDStreamLLM, told: Told, read: Read) -> None:
+def test_a_whole_answer_that_is_cut_is_an_error(emulator: Emulator, llm: MDStreamLLM, told: Told, read: Read) -> None:
     """
     A body that stops in the middle is no answer; over a WebSocket it is a message with half a document.
     """
-    cloud.script(Fault("cut", after=0))
+    emulator.script(Fault("cut", after=0))
     got: list[Any] = []
 
     with pytest.raises((errors.StreamInterrupted, errors.MalformedStream)) as caught:
@@ -236,12 +238,12 @@ EMPTY = {
 @streamed
 @pytest.mark.parametrize(("place", "ending"), EMPTY.values(), ids=EMPTY)
 def test_a_stream_that_brings_nothing_is_an_error(
-    cloud: Emulator, llm: MDStreamLLM, told: Told, ending: Ending, read: Read
+    emulator: Emulator, llm: MDStreamLLM, told: Told, ending: Ending, read: Read
 ) -> None:
     """
     200 and nothing else is not an answer, and neither is what is none.
     """
-    cloud.script(ending.fault)
+    emulator.script(ending.fault)
     got: list[Any] = []
 
     with pytest.raises(MDStreamError) as caught:
@@ -254,46 +256,46 @@ def test_a_stream_that_brings_nothing_is_an_error(
 
 @streamed
 @few
-def test_what_was_said_is_never_asked_for_again(cloud: Emulator, place: Place, ending: Ending, read: Read) -> None:
+def test_what_was_said_is_never_asked_for_again(emulator: Emulator, place: Place, ending: Ending, read: Read) -> None:
     """
     After the first token there is one request only, however many retries are allowed.
     """
-    cloud.script(ending.fault)
-    llm = place.build(cloud, max_retries=5)
+    emulator.script(ending.fault)
+    llm = place.build(emulator, max_retries=5)
     got: list[Any] = []
 
     with pytest.raises(MDStreamError):
         read(llm, got)
 
-    assert 1 == len(cloud.requests)
+    assert 1 == len(emulator.requests)
     assert ending.text == "".join(response.delta for response in got)
 
 
 @anyhow
 @everywhere
-def test_before_the_first_token_it_is_asked_again(cloud: Emulator, told: Told, place: Place, read: Read) -> None:
+def test_before_the_first_token_it_is_asked_again(emulator: Emulator, told: Told, place: Place, read: Read) -> None:
     """
     A refusal that may pass is not seen by anybody; the call is told once.
     """
-    cloud.script(place.passing)
-    llm = place.build(cloud, max_retries=1, callback_manager=CallbackManager([told]))
+    emulator.script(place.passing)
+    llm = place.build(emulator, max_retries=1, callback_manager=CallbackManager([told]))
     got: list[Any] = []
 
     read(llm, got)
 
     assert ANSWER == _said(got[-1])
-    assert 2 == len(cloud.requests)
+    assert 2 == len(emulator.requests)
     assert [CBEventType.LLM] == told.starts
 
 
 @streamed
-def test_the_tokens_of_a_broken_stream_are_counted(cloud: Emulator, llm: MDStreamLLM, read: Read) -> None:
+def test_the_tokens_of_a_broken_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """
     By the server's count where it came, or else by the words that were received.
     """
     counter = TokenCountingHandler(tokenizer=str.split)
     llm.callback_manager = CallbackManager([counter])
-    cloud.script(Fault("trailer"), Fault("trailer", after=3))
+    emulator.script(Fault("trailer"), Fault("trailer", after=3))
     counts = []
     for _ in range(2):
         counter.reset_counts()
@@ -307,27 +309,27 @@ def test_the_tokens_of_a_broken_stream_are_counted(cloud: Emulator, llm: MDStrea
 
 @streamed
 @everywhere
-def test_the_tokens_of_a_cut_stream_are_counted(cloud: Emulator, llm: MDStreamLLM, read: Read) -> None:
+def test_the_tokens_of_a_cut_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """
     By the words that were received, as the server did not come to say its count.
     """
     counter = TokenCountingHandler(tokenizer=str.split)
     llm.callback_manager = CallbackManager([counter])
-    cloud.script(Fault("cut", after=3))
+    emulator.script(Fault("cut", after=3))
     with pytest.raises(errors.StreamInterrupted):
         read(llm, [])
 
     assert counter.completion_llm_token_count in {2, 3}  # of a chat the word "assistant:" too
 
 
-def test_the_debug_handler_pairs_what_was_asked_and_what_came(cloud: Emulator, llm: MDStreamLLM) -> None:
+def test_the_debug_handler_pairs_what_was_asked_and_what_came(emulator: Emulator, llm: MDStreamLLM) -> None:
     """
     One pair for each call, broken ones too; the span is complete.
     """
     debug, spans, root = LlamaDebugHandler(print_trace_on_end=False), SimpleSpanHandler(), get_dispatcher()
     root.span_handlers.append(spans)
     llm.callback_manager = CallbackManager([debug])
-    cloud.script(Fault("trailer"), None)
+    emulator.script(Fault("trailer"), None)
     with pytest.raises(errors.StreamTimeout):
         list(llm.stream_chat([ChatMessage(QUESTION)]))
     list(llm.stream_chat([ChatMessage(QUESTION)]))
@@ -341,12 +343,12 @@ def test_the_debug_handler_pairs_what_was_asked_and_what_came(cloud: Emulator, l
 
 @few
 def test_an_error_survives_pickling_and_rebuilding_from_its_message(
-    cloud: Emulator, llm: MDStreamLLM, ending: Ending
+    emulator: Emulator, llm: MDStreamLLM, ending: Ending
 ) -> None:
     """
     Other processes get the error with its facts; LlamaIndex workflows rebuild it from one string.
     """
-    cloud.script(ending.fault)
+    emulator.script(ending.fault)
 
     with pytest.raises(MDStreamError) as caught:
         STREAMS["stream_chat"](llm, [])

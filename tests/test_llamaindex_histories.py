@@ -133,10 +133,10 @@ def test_calls_of_other_integrations_are_kept_whole(call: dict[str, Any]) -> Non
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Emulator]:
+def emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(**ACCOUNTS) as cloud:
-        yield cloud
+    with Emulator(**ACCOUNTS) as emulator:
+        yield emulator
 
 
 HISTORY = [
@@ -150,11 +150,11 @@ HISTORY = [
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_every_platform_takes_such_a_conversation(cloud: Emulator, place: Place) -> None:
+def test_every_platform_takes_such_a_conversation(emulator: Emulator, place: Place) -> None:
     """
     Whole and streamed, sync and async, in each format; the text and the call are in the request.
     """
-    with place.build(cloud, max_retries=0) as llm:
+    with place.build(emulator, max_retries=0) as llm:
 
         async def main() -> list[Any]:
             stream = await llm.astream_chat(HISTORY)
@@ -162,6 +162,6 @@ def test_every_platform_takes_such_a_conversation(cloud: Emulator, place: Place)
 
         said = [llm.chat(HISTORY), list(llm.stream_chat(HISTORY))[-1], *asyncio.run(main())]
         assert all(response.message.content for response in said)
-        if cloud.last.body:  # a WebSocket's messages are not kept
-            sent = json.dumps(cloud.last.json, ensure_ascii=False)
+        if emulator.last.body:  # a WebSocket's messages are not kept
+            sent = json.dumps(emulator.last.json, ensure_ascii=False)
             assert (True, True) == (TEXT.text in sent, "get_weather" in sent)

@@ -215,11 +215,11 @@ def test_an_image_reaches_the_server() -> None:
     """
     The bytes that the user gave are the bytes that the server gets.
     """
-    with Emulator() as cloud:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+    with Emulator() as emulator:
+        llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
         llm.chat([ChatMessage(role="user", blocks=[TextBlock(text="What?"), ImageBlock(image=PNG)])])
 
-        assert IMAGE == cloud.last.json["messages"][0]["content"][1]
+        assert IMAGE == emulator.last.json["messages"][0]["content"][1]
 
 
 CASES: dict[str, tuple[Any, Any]] = {

@@ -33,23 +33,23 @@ SECRET = "s3cr3t-value"
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
 @pytest.fixture
-def llm(cloud: Emulator) -> Iterator[OCIDataScience]:
+def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
     """A model."""
-    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0) as model:
+    with OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0) as model:
         yield model
 
 
@@ -98,12 +98,12 @@ def test_the_names_of_the_package_that_people_come_from() -> None:
     assert 10 == llm.metadata.num_output
 
 
-def test_what_is_sent(cloud: Emulator) -> None:
+def test_what_is_sent(emulator: Emulator) -> None:
     """
     Fields, then additional_kwargs, then the call's own; extra_body last; headers as headers, LlamaIndex's words not at all.
     """
     llm = OCIDataScience(
-        endpoint=cloud.endpoint,
+        endpoint=emulator.endpoint,
         auth_type="none",
         temperature=0,
         stop=["END"],
@@ -112,7 +112,7 @@ def test_what_is_sent(cloud: Emulator) -> None:
         default_headers={"x-a": "1", "x-b": "1"},
     )
     llm.chat(MESSAGES, seed=2, max_tokens=7, formatted=True, stream=True, headers={"x-b": "2"})
-    sent = cloud.last
+    sent = emulator.last
 
     assert {
         "model": "odsc-llm",
@@ -128,7 +128,7 @@ def test_what_is_sent(cloud: Emulator) -> None:
     assert {"top_p": 0.9, "seed": 1} == llm.additional_kwargs
 
 
-def test_the_headers_of_a_call_are_shown_without_their_secrets(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_the_headers_of_a_call_are_shown_without_their_secrets(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     The server gets them, observers do not.
     """
@@ -136,7 +136,7 @@ def test_the_headers_of_a_call_are_shown_without_their_secrets(cloud: Emulator, 
     llm.callback_manager = CallbackManager([told])
     llm.chat(MESSAGES, headers={"X-Api-Key": SECRET, "x-tenant": "a"}, seed=1)
 
-    assert (SECRET, "a") == (cloud.last.headers["x-api-key"], cloud.last.headers["x-tenant"])
+    assert (SECRET, "a") == (emulator.last.headers["x-api-key"], emulator.last.headers["x-tenant"])
     shown = told.on_start[0][EventPayload.ADDITIONAL_KWARGS]
     assert ({"X-Api-Key": "…", "x-tenant": "…"}, 1) == (dict(shown["headers"]), shown["seed"])
     assert SECRET not in repr(shown)
@@ -160,11 +160,11 @@ def test_no_secret_is_shown() -> None:
     assert SECRET == llm.default_headers["Authorization"]  # type: ignore[index]
 
 
-def test_there_and_back(cloud: Emulator) -> None:
+def test_there_and_back(emulator: Emulator) -> None:
     """
     A dictionary, JSON, a pickle and `load_llm` give an object that answers, also after the first was used.
     """
-    llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", timeout=Timeout(read=5), stop="END")
+    llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", timeout=Timeout(read=5), stop="END")
     assert ANSWER == llm.chat(MESSAGES).message.content
     others = [
         OCIDataScience.from_dict(llm.to_dict()),
@@ -180,12 +180,12 @@ def test_there_and_back(cloud: Emulator) -> None:
     assert Timeout(read=5) == others[1].timeout  # type: ignore[attr-defined]
 
 
-def test_a_pickle_leaves_the_object_as_it_is(cloud: Emulator) -> None:
+def test_a_pickle_leaves_the_object_as_it_is(emulator: Emulator) -> None:
     """
     What cannot be pickled is missing from the pickle only: clients, and signers that hold their key.
     """
     with httpx.Client() as client:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth=BearerSigner("k"), http_client=client)
+        llm = OCIDataScience(endpoint=emulator.endpoint, auth=BearerSigner("k"), http_client=client)
         other = pickle.loads(pickle.dumps(llm))
 
         assert (None, None) == (other.auth, other.http_client)
@@ -194,7 +194,7 @@ def test_a_pickle_leaves_the_object_as_it_is(cloud: Emulator) -> None:
         assert copy.deepcopy(llm).http_client is client
 
 
-def test_a_field_that_is_assigned_counts(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_a_field_that_is_assigned_counts(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Also one that the connection was built from.
     """
@@ -203,35 +203,35 @@ def test_a_field_that_is_assigned_counts(cloud: Emulator, llm: OCIDataScience) -
     llm.temperature = 0.7
     llm.chat(MESSAGES)
 
-    assert ("1", 0.7) == (cloud.last.headers["x-new"], cloud.last.json["temperature"])
+    assert ("1", 0.7) == (emulator.last.headers["x-new"], emulator.last.json["temperature"])
 
 
-def test_a_bearer_key_is_sent(cloud: Emulator) -> None:
+def test_a_bearer_key_is_sent(emulator: Emulator) -> None:
     """
     `api_key` is the credential of a gateway.
     """
-    OCIDataScience(endpoint=cloud.endpoint, api_key="k").chat(MESSAGES)
+    OCIDataScience(endpoint=emulator.endpoint, api_key="k").chat(MESSAGES)
 
-    assert "Bearer k" == cloud.last.headers["authorization"]
+    assert "Bearer k" == emulator.last.headers["authorization"]
 
 
-def test_clients_of_the_users_own_are_used(cloud: Emulator) -> None:
+def test_clients_of_the_users_own_are_used(emulator: Emulator) -> None:
     """
     With their headers; without our transport a warning says what cannot be seen.
     """
     with httpx.Client(headers={"x-own": "1"}) as client:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth=httpx.Auth(), http_client=client)
+        llm = OCIDataScience(endpoint=emulator.endpoint, auth=httpx.Auth(), http_client=client)
         with pytest.warns(RuntimeWarning, match="trailers"):
             llm.chat(MESSAGES)
 
-    assert "1" == cloud.last.headers["x-own"]
+    assert "1" == emulator.last.headers["x-own"]
 
 
-def test_closing_ends_the_connections_and_not_the_object(cloud: Emulator) -> None:
+def test_closing_ends_the_connections_and_not_the_object(emulator: Emulator) -> None:
     """
     As a context manager, sync and async; the next question opens new ones.
     """
-    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none") as llm:
+    with OCIDataScience(endpoint=emulator.endpoint, auth_type="none") as llm:
         llm.chat(MESSAGES)
     llm.chat(MESSAGES)
 
@@ -242,14 +242,14 @@ def test_closing_ends_the_connections_and_not_the_object(cloud: Emulator) -> Non
 
     asyncio.run(ask())
 
-    assert 4 == len({received.connection for received in cloud.requests})
+    assert 4 == len({received.connection for received in emulator.requests})
 
 
-async def test_a_loop_inside_a_loop(cloud: Emulator) -> None:
+async def test_a_loop_inside_a_loop(emulator: Emulator) -> None:
     """
     `asyncio_run`, by which core's synchronous methods run asynchronous ones in a thread while a loop is running.
     """
-    llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+    llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
     before = await llm.achat(MESSAGES)
 
     assert before.message.content == asyncio_run(llm.achat(MESSAGES)).message.content
@@ -286,24 +286,24 @@ def test_a_wrong_field_shows_no_secret(fields: dict[str, Any], _word: str) -> No
     assert SECRET not in str(caught.value)
 
 
-def test_a_bearer_key_of_the_environment(cloud: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bearer_key_of_the_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     It counts where nothing else was chosen.
     """
     monkeypatch.setenv("MDSTREAM_API_KEY", "k")
-    OCIDataScience(endpoint=cloud.endpoint).chat(MESSAGES)
-    OCIDataScience(endpoint=cloud.endpoint, auth_type="none").chat(MESSAGES)
+    OCIDataScience(endpoint=emulator.endpoint).chat(MESSAGES)
+    OCIDataScience(endpoint=emulator.endpoint, auth_type="none").chat(MESSAGES)
 
-    assert ["Bearer k", None] == [received.headers.get("authorization") for received in cloud.requests]
+    assert ["Bearer k", None] == [received.headers.get("authorization") for received in emulator.requests]
 
 
-def test_hooks_are_told(cloud: Emulator) -> None:
+def test_hooks_are_told(emulator: Emulator) -> None:
     """
     Of each attempt, the first event and the end.
     """
     moments: list[Any] = []
-    cloud.script(Fault("refuse", "unavailable", retry_after="0"))
-    list(OCIDataScience(endpoint=cloud.endpoint, auth_type="none", hooks=(moments.append,)).stream_chat(MESSAGES))
+    emulator.script(Fault("refuse", "unavailable", retry_after="0"))
+    list(OCIDataScience(endpoint=emulator.endpoint, auth_type="none", hooks=(moments.append,)).stream_chat(MESSAGES))
 
     names = ["Asked", "ResponseStarted", "RetryScheduled", "Asked", "ResponseStarted", "FirstEvent", "Ended"]
     assert names == [type(moment).__name__ for moment in moments]
@@ -339,11 +339,11 @@ def test_a_chat_engine_streams_and_remembers(llm: OCIDataScience) -> None:
     assert [QUESTION, ANSWER] == [message.content for message in engine.chat_history]
 
 
-def test_a_chat_engine_is_refused_at_once(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_a_chat_engine_is_refused_at_once(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     A refusal is raised where the engine is called, not in its thread.
     """
-    cloud.script(Fault("refuse", "not_found"))
+    emulator.script(Fault("refuse", "not_found"))
 
     with pytest.raises(errors.NotFound):
         SimpleChatEngine.from_defaults(llm=llm).stream_chat(QUESTION)

@@ -44,17 +44,17 @@ few = pytest.mark.parametrize(("place", "ending"), FEW.values(), ids=FEW)
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(**{**ACCOUNTS, "aws_keys": {**ACCOUNTS["aws_keys"], **AWS}}) as cloud:
-        yield cloud
+    with Emulator(**{**ACCOUNTS, "aws_keys": {**ACCOUNTS["aws_keys"], **AWS}}) as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
 @pytest.fixture
@@ -64,9 +64,9 @@ def place() -> Place:
 
 
 @pytest.fixture
-def llm(cloud: Emulator, place: Place) -> Iterator[MDStreamLLM]:
+def llm(emulator: Emulator, place: Place) -> Iterator[MDStreamLLM]:
     """A model that asks once."""
-    with place.build(cloud, max_retries=0) as model:
+    with place.build(emulator, max_retries=0) as model:
         yield model
 
 
@@ -98,7 +98,7 @@ def excepted(span: ReadableSpan) -> list[tuple[Any, Any]]:
 @anyhow
 @everywhere
 def test_a_healthy_answer_is_one_span(
-    cloud: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, read: Read
+    emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, read: Read
 ) -> None:
     """With the output, the server's count of the tokens, the model's name and the reason for the end."""
     got: list[Any] = []
@@ -120,10 +120,10 @@ def test_a_healthy_answer_is_one_span(
 @streamed
 @few
 def test_a_broken_stream_is_one_span_with_its_error(
-    cloud: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, ending: Ending, read: Read
+    emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, ending: Ending, read: Read
 ) -> None:
     """OpenInference shows no output then, whoever streams: the partial is on the exception, for handlers that look."""
-    cloud.script(ending.fault)
+    emulator.script(ending.fault)
     with pytest.raises(MDStreamError) as caught:
         read(llm, [])
     (span,) = asked(exported)
@@ -137,10 +137,10 @@ def test_a_broken_stream_is_one_span_with_its_error(
 @anyhow
 @everywhere
 def test_a_refusal_is_one_span_with_its_error(
-    cloud: Emulator, llm: MDStreamLLM, place: Place, exported: InMemorySpanExporter, read: Read
+    emulator: Emulator, llm: MDStreamLLM, place: Place, exported: InMemorySpanExporter, read: Read
 ) -> None:
     """The error is recorded once."""
-    cloud.script(place.standing)
+    emulator.script(place.standing)
     with pytest.raises(errors.ServiceError) as caught:
         read(llm, [])
     (span,) = asked(exported)
@@ -151,7 +151,7 @@ def test_a_refusal_is_one_span_with_its_error(
 
 @pytest.mark.parametrize("count", [0, 2])
 async def test_a_reader_who_leaves_is_no_error(
-    cloud: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, count: int
+    emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, count: int
 ) -> None:
     """The span ends well, with what was read."""
     stream = llm.stream_chat(MESSAGES)
@@ -171,11 +171,11 @@ async def test_a_reader_who_leaves_is_no_error(
 
 
 def test_a_query_whose_stream_breaks_is_an_error_up_to_its_root(
-    cloud: Emulator, exported: InMemorySpanExporter
+    emulator: Emulator, exported: InMemorySpanExporter
 ) -> None:
     """Sync and async; no span above the question's takes the broken answer for a whole one."""
-    index = VectorStoreIndex([TextNode(text=text) for text in passages()], embed_model=embedding_at(cloud))
-    engine = index.as_query_engine(llm=llm_at(cloud), streaming=True)
+    index = VectorStoreIndex([TextNode(text=text) for text in passages()], embed_model=embedding_at(emulator))
+    engine = index.as_query_engine(llm=llm_at(emulator), streaming=True)
 
     async def aread() -> None:
         async for _ in (await engine.aquery(next(iter(QUESTIONS)))).async_response_gen():
@@ -183,8 +183,8 @@ def test_a_query_whose_stream_breaks_is_an_error_up_to_its_root(
 
     for read in (lambda: str(engine.query(next(iter(QUESTIONS)))), lambda: asyncio.run(aread())):
         exported.clear()
-        cloud.reset()
-        cloud.script(None, Fault("cut", after=4))
+        emulator.reset()
+        emulator.script(None, Fault("cut", after=4))
         with pytest.raises(errors.StreamInterrupted):
             read()
         spans = exported.get_finished_spans()
@@ -200,7 +200,9 @@ def add(a: int, b: int) -> int:
 
 
 @everywhere
-async def test_an_agent_is_a_tree_of_spans(cloud: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter) -> None:
+async def test_an_agent_is_a_tree_of_spans(
+    emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter
+) -> None:
     """Two questions and a call, with its arguments; and an error up to the root where the second question fails."""
     await FunctionAgent(llm=llm, tools=[add]).run("add(2, 3)")
     first, second = asked(exported)
@@ -210,7 +212,7 @@ async def test_an_agent_is_a_tree_of_spans(cloud: Emulator, llm: MDStreamLLM, ex
     assert {"a": 2, "b": 3} == json.loads(str((first.attributes or {})[f"{call}.arguments"]))
     assert "assistant: The tool says: 5" == (second.attributes or {})[SpanAttributes.OUTPUT_VALUE]
     exported.clear()
-    cloud.script(None, Fault("cut", after=2))
+    emulator.script(None, Fault("cut", after=2))
     with pytest.raises(errors.StreamInterrupted):
         await FunctionAgent(llm=llm, tools=[add]).run("add(2, 3)")
     (root,) = [span for span in exported.get_finished_spans() if span.parent is None]
@@ -222,7 +224,7 @@ async def test_an_agent_is_a_tree_of_spans(cloud: Emulator, llm: MDStreamLLM, ex
 
 @streamed
 @everywhere
-def test_cores_own_handlers(cloud: Emulator, llm: MDStreamLLM, read: Read) -> None:
+def test_cores_own_handlers(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """A whole answer, a broken one and one that was left: one pair, one count and one completed span for each."""
     counter, debug, spans = (
         TokenCountingHandler(str.split),
@@ -232,7 +234,7 @@ def test_cores_own_handlers(cloud: Emulator, llm: MDStreamLLM, read: Read) -> No
     llm.callback_manager = CallbackManager([counter, debug])
     root = get_dispatcher()
     root.add_span_handler(spans)
-    cloud.script(None, Fault("cut", after=3))
+    emulator.script(None, Fault("cut", after=3))
     try:
         read(llm, [])
         with pytest.raises(errors.StreamInterrupted) as caught:

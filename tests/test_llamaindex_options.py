@@ -21,22 +21,22 @@ QUESTION = [ChatMessage("Name three rivers.")]
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
-def hosted(cloud: Emulator, **options: Any) -> OCIGenAI:
+def hosted(emulator: Emulator, **options: Any) -> OCIGenAI:
     """A model of OCI Generative AI on the emulator."""
-    there = cloud.oci_generative_ai
+    there = emulator.oci_generative_ai
     return OCIGenAI(
         service_endpoint=there.endpoint, compartment_id=there.compartment_id, auth_type="none", max_retries=0, **options
     )
@@ -52,11 +52,11 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize(("options", "format"), FAMILIES.values(), ids=FAMILIES)
-def test_the_family_says_the_format(cloud: Emulator, options: dict[str, Any], format: str) -> None:
+def test_the_family_says_the_format(emulator: Emulator, options: dict[str, Any], format: str) -> None:
     """Where the model's name does not."""
-    hosted(cloud, **options).chat(QUESTION)
+    hosted(emulator, **options).chat(QUESTION)
 
-    assert format == cloud.last.json["chatRequest"]["apiFormat"]
+    assert format == emulator.last.json["chatRequest"]["apiFormat"]
 
 
 RUNTIMES = {
@@ -69,22 +69,22 @@ RUNTIMES = {
 
 
 @pytest.mark.parametrize(("model", "options", "runtime"), [(name, *row) for name, row in RUNTIMES.items()])
-def test_runtimes(cloud: Emulator, model: str, options: dict[str, Any], runtime: str) -> None:
+def test_runtimes(emulator: Emulator, model: str, options: dict[str, Any], runtime: str) -> None:
     """`generateText` has two: Cohere's for Cohere, the other one for all others."""
-    hosted(cloud, model=model, is_chat_model=False, **options).complete("Name three rivers.")
+    hosted(emulator, model=model, is_chat_model=False, **options).complete("Name three rivers.")
 
-    assert runtime == cloud.last.json["inferenceRequest"]["runtimeType"]
+    assert runtime == emulator.last.json["inferenceRequest"]["runtimeType"]
 
 
-def test_an_image_needs_coheres_second_format(cloud: Emulator) -> None:
+def test_an_image_needs_coheres_second_format(emulator: Emulator) -> None:
     """It is spoken for this question alone; a format that is said stays."""
-    llm = hosted(cloud, model=DEDICATED, provider="cohere")
+    llm = hosted(emulator, model=DEDICATED, provider="cohere")
     seen = ChatMessage(blocks=[TextBlock(text="What is it?"), ImageBlock(image=b"\x89PNG", image_mimetype="image/png")])
     llm.chat([seen])
-    shown = cloud.last.json["chatRequest"]["apiFormat"]
+    shown = emulator.last.json["chatRequest"]["apiFormat"]
     llm.chat(QUESTION)
 
-    assert ("COHEREV2", "COHERE") == (shown, cloud.last.json["chatRequest"]["apiFormat"])
+    assert ("COHEREV2", "COHERE") == (shown, emulator.last.json["chatRequest"]["apiFormat"])
 
 
 WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
@@ -103,32 +103,32 @@ def test_wrong_options_are_named(kind: Any, options: dict[str, Any], words: str)
         kind(model="xai.grok-4", **CHICAGO, **options)
 
 
-def client_of(cloud: Emulator, **options: Any) -> Any:
+def client_of(emulator: Emulator, **options: Any) -> Any:
     """A client of the `oci` SDK that would ask the emulator."""
     sdk = pytest.importorskip("oci", reason="the SDK's own client")
     config = {
         "user": "ocid1.user.oc1..bbbb", "tenancy": "ocid1.tenancy.oc1..aaaa", "region": "us-chicago-1",
         "fingerprint": ":".join(["0a"] * 16), "key_content": PEM,
     }  # fmt: skip
-    return sdk.generative_ai_inference.GenerativeAiInferenceClient(config, service_endpoint=cloud.url, **options)
+    return sdk.generative_ai_inference.GenerativeAiInferenceClient(config, service_endpoint=emulator.url, **options)
 
 
 @pytest.mark.parametrize("kind", [OCIGenAI, OCIGenAIEmbeddings, OCIGenAIRerank])
-def test_a_client_says_where_and_how_patiently(cloud: Emulator, kind: Any) -> None:
+def test_a_client_says_where_and_how_patiently(emulator: Emulator, kind: Any) -> None:
     """An `oci` client gives address and timeout; other fields go before it, and it is not saved."""
-    asked = {"model": "cohere.x", "compartment_id": COMPARTMENT, "client": client_of(cloud, timeout=(3, 7))}
+    asked = {"model": "cohere.x", "compartment_id": COMPARTMENT, "client": client_of(emulator, timeout=(3, 7))}
 
     assert Timeout(connect=3, read=7) == kind(**asked).timeout
     assert 9 == kind(**asked, timeout=9).timeout
-    assert cloud.url in kind(**asked)._build_platform().base_url
+    assert emulator.url in kind(**asked)._build_platform().base_url
     assert "client" not in kind(**asked).to_dict()
 
 
-def test_a_client_says_as_whom(cloud: Emulator) -> None:
+def test_a_client_says_as_whom(emulator: Emulator) -> None:
     """The request is signed with the client's key."""
-    OCIGenAI(model="xai.grok-4", compartment_id=COMPARTMENT, client=client_of(cloud)).chat(QUESTION)
+    OCIGenAI(model="xai.grok-4", compartment_id=COMPARTMENT, client=client_of(emulator)).chat(QUESTION)
 
-    assert 'Signature algorithm="rsa-sha256"' in cloud.last.headers["authorization"]
+    assert 'Signature algorithm="rsa-sha256"' in emulator.last.headers["authorization"]
 
 
 def test_oracles_region_is_that_of_who_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

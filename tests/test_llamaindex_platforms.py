@@ -33,23 +33,23 @@ everywhere = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(**ACCOUNTS) as cloud:
-        yield cloud
+    with Emulator(**ACCOUNTS) as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
 @pytest.fixture
-def llm(cloud: Emulator, place: Place) -> Iterator[MDStreamLLM]:
+def llm(emulator: Emulator, place: Place) -> Iterator[MDStreamLLM]:
     """A model that asks once."""
-    with place.build(cloud, max_retries=0) as model:
+    with place.build(emulator, max_retries=0) as model:
         yield model
 
 
@@ -77,20 +77,20 @@ async def test_deltas_add_up(llm: MDStreamLLM) -> None:
 
 @everywhere
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_an_agent_calls_a_tool_and_answers(cloud: Emulator, llm: MDStreamLLM, streaming: bool) -> None:
+async def test_an_agent_calls_a_tool_and_answers(emulator: Emulator, llm: MDStreamLLM, streaming: bool) -> None:
     """
     The call, its result and the answer go round on each platform, in each of its formats.
     """
     output = await FunctionAgent(llm=llm, tools=[add], streaming=streaming).run("add(2, 3)")
 
     assert "The tool says: 5" == output.response.content
-    assert 2 == len(cloud.requests)
+    assert 2 == len(emulator.requests)
     await llm.aclose()
 
 
 @everywhere
 async def test_an_agent_never_executes_a_call_of_a_broken_stream(
-    cloud: Emulator, llm: MDStreamLLM, place: Place
+    emulator: Emulator, llm: MDStreamLLM, place: Place
 ) -> None:
     """
     The workflow fails with our error; the tool is not called. Cohere says a call in one event.
@@ -102,7 +102,7 @@ async def test_an_agent_never_executes_a_call_of_a_broken_stream(
         called.append(a)
         return a + b
 
-    cloud.script(Fault("no_finish", after=1 if place is PLACES["cohere"] else 2))
+    emulator.script(Fault("no_finish", after=1 if place is PLACES["cohere"] else 2))
     with pytest.raises(MDStreamError) as caught:
         await FunctionAgent(llm=llm, tools=[add]).run("add(2, 3)")
 
@@ -131,8 +131,8 @@ def _river(request: dict[str, Any]) -> ModelOutput | str:
 @pytest.fixture(scope="module")
 def rivers() -> Iterator[Emulator]:
     """An emulator that knows one river."""
-    with Emulator(model=_river, **ACCOUNTS) as cloud:
-        yield cloud
+    with Emulator(model=_river, **ACCOUNTS) as emulator:
+        yield emulator
 
 
 @everywhere
@@ -182,11 +182,11 @@ def test_thoughts_are_shown(llm: MDStreamLLM) -> None:
 
 
 @everywhere
-def test_completions(cloud: Emulator, place: Place) -> None:
+def test_completions(emulator: Emulator, place: Place) -> None:
     """
     A prompt goes to the platform's operation for prompts; chats are written as one.
     """
-    with place.build(cloud, is_chat_model=False, max_retries=0) as llm:
+    with place.build(emulator, is_chat_model=False, max_retries=0) as llm:
         *_, last = llm.stream_complete(QUESTION)
 
         assert ANSWER == last.text == llm.complete(QUESTION).text == asyncio.run(llm.acomplete(QUESTION)).text
@@ -198,8 +198,8 @@ def test_there_and_back(place: Place) -> None:
     """
     A dictionary, JSON, a pickle give an object of the same fields, without a credential.
     """
-    with Emulator() as cloud:
-        llm = place.build(cloud, max_retries=0)
+    with Emulator() as emulator:
+        llm = place.build(emulator, max_retries=0)
         assert ANSWER == llm.chat(MESSAGES).message.content
         unsigned = {"auth_type": "none"}
         others: list[Any] = [
@@ -293,27 +293,27 @@ def test_what_is_missing_is_told_at_construction(kind: type[MDStreamLLM], fields
         kind(**fields)
 
 
-def test_other_packages_names_are_taken(cloud: Emulator) -> None:
+def test_other_packages_names_are_taken(emulator: Emulator) -> None:
     """
     What llama-index-llms-oci-genai and llama-index-llms-sagemaker-endpoint call a field is a field here.
     """
     genai = OCIGenAI(**GENAI, context_size=128_000, auth_type="API_KEY", auth_profile="DEFAULT", max_tokens=512)
     given = {"CustomAttributes": "accept_eula=true", "InferenceComponentName": "c"}
-    llm: Any = PLACES["sagemaker"].build(cloud, endpoint_kwargs=given, model_kwargs={"seed": 1})
+    llm: Any = PLACES["sagemaker"].build(emulator, endpoint_kwargs=given, model_kwargs={"seed": 1})
     llm.chat(MESSAGES)
 
     assert 128_000 == genai.metadata.context_window
     assert ("accept_eula=true", "c") == (llm.custom_attributes, llm.inference_component_name)
-    assert "accept_eula=true" == cloud.last.headers["x-amzn-sagemaker-custom-attributes"]
-    assert (1, False) == (cloud.last.json["seed"], "model" in cloud.last.json)
+    assert "accept_eula=true" == emulator.last.headers["x-amzn-sagemaker-custom-attributes"]
+    assert (1, False) == (emulator.last.json["seed"], "model" in emulator.last.json)
 
 
-def test_the_name_where_there_is_none(cloud: Emulator) -> None:
+def test_the_name_where_there_is_none(emulator: Emulator) -> None:
     """
     The field's, the endpoint's, or nobody's; a stream that names its model is believed.
     """
-    llm = PLACES["sagemaker"].build(cloud, endpoint_name="tgi", dialect="tgi")
-    named = PLACES["sagemaker"].build(cloud, endpoint_name="tgi", dialect="tgi", model="mine")
+    llm = PLACES["sagemaker"].build(emulator, endpoint_name="tgi", dialect="tgi")
+    named = PLACES["sagemaker"].build(emulator, endpoint_name="tgi", dialect="tgi", model="mine")
 
     assert ["tgi", "mine"] == [one.metadata.model_name for one in (llm, named)]
     assert ["tgi", "mine"] == [list(one.stream_chat(MESSAGES))[-1].raw["model"] for one in (llm, named)]
@@ -321,15 +321,15 @@ def test_the_name_where_there_is_none(cloud: Emulator) -> None:
     assert "unknown" == ModelArts(endpoint="http://h/v1").metadata.model_name
 
 
-def test_a_dialect_of_the_users_own(cloud: Emulator) -> None:
+def test_a_dialect_of_the_users_own(emulator: Emulator) -> None:
     """
     It decides over what the platform's models speak.
     """
-    genai = PLACES["generic"].build(cloud, dialect="openai-chat", model="xai.grok-4")
+    genai = PLACES["generic"].build(emulator, dialect="openai-chat", model="xai.grok-4")
 
     assert ANSWER == genai.chat(MESSAGES).message.content
-    assert "/openai/v1/chat/completions" == cloud.last.path
-    assert "xai.grok-4" == cloud.last.json["model"]
+    assert "/openai/v1/chat/completions" == emulator.last.path
+    assert "xai.grok-4" == emulator.last.json["model"]
 
 
 def test_botocore_is_imported_when_the_first_question_is_asked() -> None:
@@ -346,11 +346,11 @@ def test_botocore_is_imported_when_the_first_question_is_asked() -> None:
     assert "[]" == said.strip()
 
 
-def test_a_connection_is_found_once_for_each_place(cloud: Emulator) -> None:
+def test_a_connection_is_found_once_for_each_place(emulator: Emulator) -> None:
     """
     Other parameters ask over the same connection, another region is another one.
     """
-    llm: Any = PLACES["sagemaker"].build(cloud)
+    llm: Any = PLACES["sagemaker"].build(emulator)
     first = llm._get_service()
     llm.temperature = 0.9
     same = llm._get_service()
@@ -363,22 +363,22 @@ def test_a_connection_is_found_once_for_each_place(cloud: Emulator) -> None:
 
 
 @pytest.mark.parametrize("given", [{"auth": UnsignedSigner()}, {"auth_type": "none"}], ids=["auth", "auth_type"])
-def test_sagemaker_without_credentials(cloud: Emulator, given: dict[str, Any]) -> None:
+def test_sagemaker_without_credentials(emulator: Emulator, given: dict[str, Any]) -> None:
     """
     An unsigned request is sent as it is, and refused.
     """
     with pytest.raises(AuthenticationError):
-        SageMakerLLM(endpoint_name="emulated", endpoint_url=cloud.sagemaker.endpoint_url, **given).chat(MESSAGES)
+        SageMakerLLM(endpoint_name="emulated", endpoint_url=emulator.sagemaker.endpoint_url, **given).chat(MESSAGES)
 
 
-def test_a_bearer_key_of_the_environment(cloud: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bearer_key_of_the_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     It counts where nothing else was given, and disturbs nobody else.
     """
     monkeypatch.setenv("MDSTREAM_API_KEY", "KEY")
-    ModelArts(endpoint=cloud.modelarts.maas, model="m").chat(MESSAGES)
+    ModelArts(endpoint=emulator.modelarts.maas, model="m").chat(MESSAGES)
     for place in PLACES.values():
-        with place.build(cloud) as llm:
+        with place.build(emulator) as llm:
             llm.chat(MESSAGES)
 
-    assert "Bearer KEY" == cloud.requests[0].headers["authorization"]
+    assert "Bearer KEY" == emulator.requests[0].headers["authorization"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from _embedding_platforms import RANKING
 from _llamaindex_embeddings import reranker_at
-from _platforms import AWS, Place, cloud, emulator
+from _platforms import AWS, Place, emulator, shared_emulator
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
@@ -17,7 +17,7 @@ from llamaindex_mdstream import OCIDataScienceRerank, OCIGenAIRerank
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import ServerError
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 QUERY = "the longest river"
 NODES = [NodeWithScore(node=TextNode(text=f"a mountain of {number} metres"), score=0.5) for number in range(149)]
@@ -28,11 +28,11 @@ each_place = pytest.mark.parametrize("place", RANKING.values(), ids=RANKING)
 
 
 @each_place
-async def test_the_best_nodes_come_first(cloud: Emulator, place: Place) -> None:
+async def test_the_best_nodes_come_first(emulator: Emulator, place: Place) -> None:
     """
     By their text and metadata, with their new scores; the nodes that came in stay as they are; sync and async.
     """
-    reranker = reranker_at(cloud, place, top_n=2)
+    reranker = reranker_at(emulator, place, top_n=2)
     best = reranker.postprocess_nodes(NODES, query_str=QUERY)
 
     assert ["nile", "river"] == [node.node_id for node in best]
@@ -43,28 +43,28 @@ async def test_the_best_nodes_come_first(cloud: Emulator, place: Place) -> None:
     assert [] == reranker.postprocess_nodes([], query_str=QUERY) == await reranker.apostprocess_nodes([], query_str="x")
 
 
-def test_a_question_is_needed(cloud: Emulator) -> None:
+def test_a_question_is_needed(emulator: Emulator) -> None:
     """
     Without one it is said so.
     """
     with pytest.raises(ValueError, match="query_bundle is missing"):
-        reranker_at(cloud).postprocess_nodes(NODES)
+        reranker_at(emulator).postprocess_nodes(NODES)
 
 
-async def test_a_failure_ranks_nothing(cloud: Emulator) -> None:
+async def test_a_failure_ranks_nothing(emulator: Emulator) -> None:
     """
     One of several requests fails: an error, sync and async.
     """
-    reranker = reranker_at(cloud, batch_size=50, max_concurrency=1)
+    reranker = reranker_at(emulator, batch_size=50, max_concurrency=1)
     for _ in range(2):
-        cloud.script(None, Fault("refuse", "internal"))
+        emulator.script(None, Fault("refuse", "internal"))
         with pytest.raises(ServerError):
             reranker.postprocess_nodes(NODES, query_str=QUERY)
-        cloud.reset()
-        cloud.script(None, Fault("refuse", "internal"))
+        emulator.reset()
+        emulator.script(None, Fault("refuse", "internal"))
         with pytest.raises(ServerError):
             await reranker.apostprocess_nodes(NODES, query_str=QUERY)
-        cloud.reset()
+        emulator.reset()
 
 
 class Listener(BaseEventHandler):
@@ -82,7 +82,7 @@ class Listener(BaseEventHandler):
         self.seen.append(type(event).__name__)
 
 
-def test_observers_are_told(cloud: Emulator) -> None:
+def test_observers_are_told(emulator: Emulator) -> None:
     """
     One pair of events for each ranking, on both of core's ways.
     """
@@ -90,7 +90,7 @@ def test_observers_are_told(cloud: Emulator) -> None:
     root = get_dispatcher()
     root.add_event_handler(listener)
     try:
-        reranker_at(cloud, callback_manager=CallbackManager([debug])).postprocess_nodes(NODES, query_str=QUERY)
+        reranker_at(emulator, callback_manager=CallbackManager([debug])).postprocess_nodes(NODES, query_str=QUERY)
     finally:
         root.event_handlers.remove(listener)
 
@@ -100,11 +100,11 @@ def test_observers_are_told(cloud: Emulator) -> None:
 
 
 @each_place
-def test_there_and_back(cloud: Emulator, place: Place) -> None:
+def test_there_and_back(emulator: Emulator, place: Place) -> None:
     """
     `to_dict` without a secret; a pickle ranks.
     """
-    reranker = reranker_at(cloud, place)
+    reranker = reranker_at(emulator, place)
     saved = reranker.to_dict()
 
     assert not [secret for secret in AWS.values() if secret in str(saved) + repr(reranker)]
@@ -131,13 +131,13 @@ def test_wrong_options_are_named(kind: Any, options: dict[str, Any], words: str)
 
 
 @pytest.mark.parametrize("top_n", [0, -1])
-async def test_no_nodes_are_no_number(cloud: Emulator, top_n: int) -> None:
+async def test_no_nodes_are_no_number(emulator: Emulator, top_n: int) -> None:
     """
     Of a call, sync and async; nothing is asked.
     """
-    reranker = reranker_at(cloud)
+    reranker = reranker_at(emulator)
     with pytest.raises(ValueError, match="top_n"):
         reranker.rank(["a"], "q", top_n=top_n)
     with pytest.raises(ValueError, match="top_n"):
         await reranker.arank(["a"], "q", top_n=top_n)
-    assert [] == cloud.requests
+    assert [] == emulator.requests

@@ -27,23 +27,23 @@ THOUGHT = {"reasoning_effort": "high"}
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
 @pytest.fixture
-def llm(cloud: Emulator) -> Iterator[OCIDataScience]:
+def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
     """A model."""
-    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0) as model:
+    with OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0) as model:
         yield model
 
 
@@ -238,12 +238,12 @@ def test_the_rate_limiter_is_asked_once_for_each_call(llm: OCIDataScience) -> No
     assert 8 == limiter.count
 
 
-def test_one_object_serves_several_event_loops(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_one_object_serves_several_event_loops(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Two `asyncio.run` in a row send one request each.
     """
     assert [ANSWER, ANSWER] == [asyncio.run(_achat(llm))[-1].message.content for _ in range(2)]
-    assert 2 == len(cloud.requests)
+    assert 2 == len(emulator.requests)
 
 
 async def test_many_tasks_share_one_object(llm: OCIDataScience) -> None:
@@ -265,22 +265,22 @@ def test_many_threads_share_one_object(llm: OCIDataScience) -> None:
     assert {ANSWER} == set(texts)
 
 
-def test_streams_in_a_row_use_one_connection(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_streams_in_a_row_use_one_connection(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Reading to the end gives the connection back.
     """
     for _ in range(20):
         list(llm.stream_chat(MESSAGES))
 
-    assert 1 == len({received.connection for received in cloud.requests})
+    assert 1 == len({received.connection for received in emulator.requests})
 
 
 @pytest.mark.parametrize("fault", ["bytewise", "crlf", "keepalive_comments", "joined", "no_done"])
-def test_how_it_is_written_makes_no_difference(cloud: Emulator, llm: OCIDataScience, fault: str) -> None:
+def test_how_it_is_written_makes_no_difference(emulator: Emulator, llm: OCIDataScience, fault: str) -> None:
     """
     Split characters, other line ends, comments: the same answer.
     """
-    cloud.script(Fault(fault))
+    emulator.script(Fault(fault))
 
     assert ANSWER == list(llm.stream_chat(MESSAGES))[-1].message.content
 
@@ -290,33 +290,33 @@ def test_characters_that_are_line_ends_elsewhere_stay_in_the_text() -> None:
     U+2028 and U+0085 are text.
     """
     text = "one\u2028two\u0085three 🦙"
-    with Emulator(model=lambda request: text) as cloud:
-        cloud.script(Fault("bytewise"))
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+    with Emulator(model=lambda request: text) as emulator:
+        emulator.script(Fault("bytewise"))
+        llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
 
         assert text == list(llm.stream_chat(MESSAGES))[-1].message.content
 
 
-def test_a_model_without_chat_is_asked_for_completions(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_a_model_without_chat_is_asked_for_completions(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     `is_chat_model=False` sends prompts to the completions route, for chats too.
     """
     llm.is_chat_model = False
 
     assert list(llm.stream_complete(QUESTION))[-1].text
-    assert QUESTION == cloud.last.json["prompt"]
-    assert "/v1/completions" == cloud.last.headers["route"]
+    assert QUESTION == emulator.last.json["prompt"]
+    assert "/v1/completions" == emulator.last.headers["route"]
     assert list(llm.stream_chat(MESSAGES))[-1].message.content
-    assert f"user: {QUESTION}\nassistant: " == cloud.last.json["prompt"]
+    assert f"user: {QUESTION}\nassistant: " == emulator.last.json["prompt"]
 
 
-def test_a_chat_model_gets_a_prompt_as_the_users_message(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_a_chat_model_gets_a_prompt_as_the_users_message(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     `complete` asks a chat deployment in its own way.
     """
     llm.complete(QUESTION)
 
-    assert [{"role": "user", "content": QUESTION}] == cloud.last.json["messages"]
+    assert [{"role": "user", "content": QUESTION}] == emulator.last.json["messages"]
 
 
 def test_refusals_and_log_probabilities_are_not_lost() -> None:
@@ -350,7 +350,7 @@ def test_an_answer_without_words_is_whole_all_the_same() -> None:
     """
     A model may say nothing; that is not an error.
     """
-    with Emulator(model=lambda request: ModelOutput()) as cloud:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+    with Emulator(model=lambda request: ModelOutput()) as emulator:
+        llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
 
         assert ["stop"] == [response.additional_kwargs["finish_reason"] for response in llm.stream_chat(MESSAGES)]

@@ -47,8 +47,8 @@ def test_structured_predictions(fields: dict[str, Any]) -> None:
     """
     By a tool that must be called, by schema, or from the text; sync and async, whole and (where core can) streamed.
     """
-    with Emulator(model=_river) as cloud:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **fields)
+    with Emulator(model=_river) as emulator:
+        llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0, **fields)
         options = {"seed": 1}
         whole = llm.structured_predict(River, PROMPT, llm_kwargs=options, name="Nile")
 
@@ -66,10 +66,10 @@ def test_structured_predictions_streamed(fields: dict[str, Any]) -> None:
     """
     The object fills while it comes; the server is told that it must answer so.
     """
-    with Emulator(model=_river) as cloud:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **fields)
+    with Emulator(model=_river) as emulator:
+        llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0, **fields)
         rivers = list(llm.stream_structured_predict(River, PROMPT, name="Nile"))
-        sent = cloud.last.json
+        sent = emulator.last.json
 
         assert RIVER == rivers[-1].model_dump() == asyncio.run(_streamed(llm))[-1].model_dump()
         assert any(getattr(river, "name", None) == "Nile" and not isinstance(river, River) for river in rivers)
@@ -81,9 +81,9 @@ def test_a_structured_stream_that_breaks_is_an_error() -> None:
     """
     A half-filled object is never the last word.
     """
-    with Emulator(model=_river) as cloud:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0)
-        cloud.script(Fault("trailer", after=5), Fault("trailer"))
+    with Emulator(model=_river) as emulator:
+        llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0)
+        emulator.script(Fault("trailer", after=5), Fault("trailer"))
 
         with pytest.raises(errors.StreamTimeout):
             list(llm.stream_structured_predict(River, PROMPT, name="Nile"))

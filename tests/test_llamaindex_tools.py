@@ -29,23 +29,23 @@ QUESTION = "add(2, 3)"
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
 @pytest.fixture
-def llm(cloud: Emulator) -> Iterator[OCIDataScience]:
+def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
     """A model."""
-    with OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0) as model:
+    with OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0) as model:
         yield model
 
 
@@ -97,12 +97,12 @@ def test_a_call_comes_in_piece_by_piece(llm: OCIDataScience) -> None:
     assert selected == llm.get_tool_calls_from_response(asyncio.run(_aread(llm))[-1])
 
 
-def test_what_is_asked_for(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_what_is_asked_for(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Tools, choice and the switch for parallel calls are sent, in the server's words.
     """
     _read(llm, tool_required=True)
-    sent = cloud.last.json
+    sent = emulator.last.json
 
     assert "add" == sent["tools"][0]["function"]["name"]
     assert ("required", False) == (sent["tool_choice"], sent["parallel_tool_calls"])
@@ -110,7 +110,7 @@ def test_what_is_asked_for(cloud: Emulator, llm: OCIDataScience) -> None:
 
     _read(llm, tool_choice="add", allow_parallel_tool_calls=True)
     named = {"type": "function", "function": {"name": "add"}}
-    assert (named, True) == (cloud.last.json["tool_choice"], cloud.last.json["parallel_tool_calls"])
+    assert (named, True) == (emulator.last.json["tool_choice"], emulator.last.json["parallel_tool_calls"])
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,13 @@ def test_choices(choice: str | None, required: bool, wire: str) -> None:
     assert wire == tool_choice(choice, required=required)
 
 
-def test_without_tools_nothing_is_said_of_tools(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_without_tools_nothing_is_said_of_tools(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Servers refuse a choice without tools.
     """
     llm.chat_with_tools([], "Hi", tool_required=True)
 
-    assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(cloud.last.json)
+    assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(emulator.last.json)
 
 
 def test_the_callers_history_stays_as_it_is(llm: OCIDataScience) -> None:
@@ -145,21 +145,21 @@ def test_the_callers_history_stays_as_it_is(llm: OCIDataScience) -> None:
     assert before == history
 
 
-def test_two_calls_in_one_delta(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_two_calls_in_one_delta(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Both are read.
     """
-    cloud.script(_stream(TWO))
+    emulator.script(_stream(TWO))
     last = _read(llm, allow_parallel_tool_calls=True)[-1]
 
     assert [("one", {"a": 1}), ("two", {"b": 2})] == [(c.tool_name, c.tool_kwargs) for c in read_tool_selections(last)]
 
 
-def test_one_call_where_only_one_is_allowed(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_one_call_where_only_one_is_allowed(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     A server that sends two all the same is not listened to: on no chunk, nor in the raw answer.
     """
-    cloud.script(_stream(TWO), _stream(TWO))
+    emulator.script(_stream(TWO), _stream(TWO))
     responses = [*_read(llm), *asyncio.run(_aread(llm))]
 
     assert {"one"} == {call.tool_name for response in responses for call in read_tool_selections(response)}
@@ -167,11 +167,11 @@ def test_one_call_where_only_one_is_allowed(cloud: Emulator, llm: OCIDataScience
 
 
 @pytest.mark.parametrize("finish", ["length", "tool_calls", "stop"])
-def test_a_call_that_stops_in_the_middle_is_an_error(cloud: Emulator, llm: OCIDataScience, finish: str) -> None:
+def test_a_call_that_stops_in_the_middle_is_an_error(emulator: Emulator, llm: OCIDataScience, finish: str) -> None:
     """
     Whatever the server says of the end; the partial has the text of the arguments, and no call to execute.
     """
-    cloud.script(_stream({"tool_calls": [_call(0, "delete", '{"path": "/tmp/fo')]}, finish=finish))
+    emulator.script(_stream({"tool_calls": [_call(0, "delete", '{"path": "/tmp/fo')]}, finish=finish))
 
     with pytest.raises(errors.IncompleteToolCall) as caught:
         _read(llm)
@@ -182,31 +182,31 @@ def test_a_call_that_stops_in_the_middle_is_an_error(cloud: Emulator, llm: OCIDa
         llm.get_tool_calls_from_response(partial)
 
 
-def test_a_call_that_was_cut_before_its_arguments_is_an_error(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_a_call_that_was_cut_before_its_arguments_is_an_error(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     With finish reason `length` no arguments at all are not the same as none needed.
     """
-    cloud.script(_stream({"tool_calls": [_call(0, "wipe", "")]}, finish="length"))
+    emulator.script(_stream({"tool_calls": [_call(0, "wipe", "")]}, finish="length"))
 
     with pytest.raises(errors.IncompleteToolCall):
         llm.get_tool_calls_from_response(_read(llm)[-1])
 
 
-def test_a_call_without_arguments_is_whole(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_a_call_without_arguments_is_whole(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Where the model stopped by itself.
     """
-    cloud.script(_stream({"tool_calls": [_call(0, "now", "")]}))
+    emulator.script(_stream({"tool_calls": [_call(0, "now", "")]}))
 
     assert [{}] == [call.tool_kwargs for call in llm.get_tool_calls_from_response(_read(llm)[-1])]
 
 
 @pytest.mark.parametrize("arguments", ["{city}", "[1]", '"a"', '{"a": 1}}'])
-def test_arguments_that_are_no_object_are_an_error(cloud: Emulator, llm: OCIDataScience, arguments: str) -> None:
+def test_arguments_that_are_no_object_are_an_error(emulator: Emulator, llm: OCIDataScience, arguments: str) -> None:
     """
     They are complete, and wrong: nothing is repaired.
     """
-    cloud.script(_stream({"tool_calls": [_call(0, "go", arguments)]}))
+    emulator.script(_stream({"tool_calls": [_call(0, "go", arguments)]}))
 
     with pytest.raises(errors.MalformedStream):
         llm.get_tool_calls_from_response(_read(llm)[-1])
@@ -223,24 +223,24 @@ def test_no_call_where_one_is_expected(llm: OCIDataScience) -> None:
         llm.get_tool_calls_from_response(response)
 
 
-def test_reading_along_shows_what_there_is(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_reading_along_shows_what_there_is(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     In flight an unfinished string is shown as far as it came.
     """
     pieces = ['{"text": "one', " two", ' three"', "}"]
     rest = [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces[1:]]
-    cloud.script(_stream({"tool_calls": [_call(0, "say", pieces[0])]}, *rest))
+    emulator.script(_stream({"tool_calls": [_call(0, "say", pieces[0])]}, *rest))
 
     shown = [read_tool_selections(response)[0].tool_kwargs["text"] for response in _read(llm)]
 
     assert ["one", "one two", "one two three", "one two three", "one two three"] == shown
 
 
-def test_nested_arguments_are_not_shared_between_chunks(cloud: Emulator, llm: OCIDataScience) -> None:
+def test_nested_arguments_are_not_shared_between_chunks(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Whoever changes the arguments of one chunk changes no other one.
     """
-    cloud.script(
+    emulator.script(
         _stream(
             {"tool_calls": [_call(0, "sum", '{"all": [1, 2')]},
             {"tool_calls": [{"index": 0, "function": {"arguments": "]}"}}]},
@@ -272,8 +272,8 @@ def test_long_arguments_cost_no_more_a_piece_than_short_ones() -> None:
     def brain(request: dict[str, Any]) -> ModelOutput:
         return ModelOutput.from_text("", "", [ToolCall("call_1", "save", tuple(pieces))])
 
-    with Emulator(model=brain, events_per_chunk=500) as cloud:
-        llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_tokens=None)
+    with Emulator(model=brain, events_per_chunk=500) as emulator:
+        llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_tokens=None)
         shown: list[ToolSelection] = []
         started = time.thread_time()
         for response in llm.stream_chat_with_tools([ADD], QUESTION):

@@ -44,23 +44,23 @@ def _calling(name: str, **arguments: Any) -> ModelOutput:
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(model=team, **ACCOUNTS) as cloud:
-        yield cloud
+    with Emulator(model=team, **ACCOUNTS) as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
 @pytest.fixture
-def llm(cloud: Emulator, place: Place) -> Iterator[MDStreamLLM]:
+def llm(emulator: Emulator, place: Place) -> Iterator[MDStreamLLM]:
     """A model that asks once."""
-    with place.build(cloud, max_retries=0) as model:
+    with place.build(emulator, max_retries=0) as model:
         yield model
 
 
@@ -101,7 +101,7 @@ async def _failure(handler: Any) -> tuple[MDStreamError, list[Any]]:
 
 @everywhere
 async def test_an_agent_hands_over_to_another(
-    cloud: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]]
+    emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]]
 ) -> None:
     """Three questions: the handoff, the call, the answer; the second agent says it."""
     handler = office(llm, add).run(QUESTION)
@@ -115,21 +115,21 @@ async def test_an_agent_hands_over_to_another(
         event.current_agent_name for event in events if isinstance(event, AgentOutput)
     ]
     assert [(2, 3)] == called
-    assert 3 == len(cloud.requests)
+    assert 3 == len(emulator.requests)
     await llm.aclose()
 
 
 @everywhere
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_an_agent_reasons_in_words(
-    cloud: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]], streaming: bool
+    emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]], streaming: bool
 ) -> None:
     """Thought, action, observation, answer, without the server's tools."""
     output = await ReActAgent(llm=llm, tools=[add], streaming=streaming).run(QUESTION)
 
     assert "5 it is" == output.response.content
     assert [(2, 3)] == called
-    assert 2 == len(cloud.requests)
+    assert 2 == len(emulator.requests)
     await llm.aclose()
 
 
@@ -144,41 +144,41 @@ def _early(place: Place, ending: Ending) -> Fault:
 @few
 @pytest.mark.parametrize("healthy", [0, 1], ids=["handoff", "call"])
 async def test_nothing_of_a_broken_stream_is_executed(
-    cloud: Emulator, llm: MDStreamLLM, place: Place, ending: Ending, add: Any, called: list[Any], healthy: int
+    emulator: Emulator, llm: MDStreamLLM, place: Place, ending: Ending, add: Any, called: list[Any], healthy: int
 ) -> None:
     """Neither a handoff nor a call, however the stream breaks; the workflow fails with our error."""
-    cloud.script(*(None,) * healthy, _early(place, ending))
+    emulator.script(*(None,) * healthy, _early(place, ending))
     error, events = await _failure(office(llm, add).run(QUESTION))
 
     assert ending.error is type(error)
     assert [] == called
     assert healthy == len([event for event in events if isinstance(event, ToolCallResult)])
-    assert healthy + 1 == len(cloud.requests)
+    assert healthy + 1 == len(emulator.requests)
     await llm.aclose()
 
 
 @few
 async def test_no_action_of_a_broken_stream_is_taken(
-    cloud: Emulator, llm: MDStreamLLM, place: Place, ending: Ending, add: Any, called: list[Any]
+    emulator: Emulator, llm: MDStreamLLM, place: Place, ending: Ending, add: Any, called: list[Any]
 ) -> None:
     """Words that name a tool are not followed when they were cut off, nor when all of them came before the failure."""
-    cloud.script(ending.fault)
+    emulator.script(ending.fault)
     error, _ = await _failure(ReActAgent(llm=llm, tools=[add]).run(QUESTION))
 
     assert ending.error is type(error)
     assert error.partial is not None
     assert ACTION.startswith(error.partial.text)
     assert [] == called
-    assert 1 == len(cloud.requests)
+    assert 1 == len(emulator.requests)
     await llm.aclose()
 
 
 @few
 async def test_a_failed_workflow_can_be_saved_and_read_again(
-    cloud: Emulator, llm: MDStreamLLM, ending: Ending, add: Any
+    emulator: Emulator, llm: MDStreamLLM, ending: Ending, add: Any
 ) -> None:
     """In the process the event has the error itself; of a saved one the class and the words come back."""
-    cloud.script(ending.fault)
+    emulator.script(ending.fault)
     error, events = await _failure(ReActAgent(llm=llm, tools=[add]).run(QUESTION))
     (failed,) = [event for event in events if isinstance(event, WorkflowFailedEvent)]
     again = WorkflowFailedEvent.model_validate_json(failed.model_dump_json())

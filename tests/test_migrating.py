@@ -25,48 +25,53 @@ def public(key: rsa.RSAPrivateKey) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module, which verifies Oracle's signatures."""
-    with Emulator(verify_signatures=public(KEY)) as cloud:
-        yield cloud
+    with Emulator(verify_signatures=public(KEY)) as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
 @pytest.fixture
-def places(cloud: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def places(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A machine as the snippets expect it: profiles of both clouds, and whatever their pages set in the environment."""
     boto3 = pytest.importorskip("boto3", reason="the snippets give boto3 clients; install mdstream-llm[aws]")
     oci, aws = tmp_path / ".oci", tmp_path / ".aws"
     oci.mkdir()
     aws.mkdir()
     (oci / "key.pem").write_text(PEM)
-    (oci / "token").write_text(token := cloud.issue_token(public(KEY)))
+    (oci / "token").write_text(token := emulator.issue_token(public(KEY)))
     ids = f"tenancy=ocid1.tenancy.oc1..aaaa\nuser=ocid1.user.oc1..bbbb\nfingerprint={FINGERPRINT}\n"
     session = "[MY_PROFILE]\nkey_file=~/.oci/key.pem\nsecurity_token_file=~/.oci/token\nregion=us-chicago-1\n"
     (oci / "config").write_text(f"[DEFAULT]\n{ids}region=us-chicago-1\nkey_file=~/.oci/key.pem\n\n{session}")
     (aws / "credentials").write_text("[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secret\n")
     environment = {
         "HOME": str(tmp_path),
-        "OCI_LLM_ENDPOINT": f"{cloud.endpoint}/predict",
+        "OCI_LLM_ENDPOINT": f"{emulator.endpoint}/predict",
         "OCI_IAM_TYPE": "api_key",
         "OCI_CONFIG_PROFILE": "DEFAULT",
         "OCI_CONFIG_LOCATION": "~/.oci/config",
         "OCI_RESOURCE_PRINCIPAL_VERSION": "2.2",
         "OCI_RESOURCE_PRINCIPAL_RPST": token,
         "OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM": PEM,
-        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": cloud.url,
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": emulator.url,
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("sagemaker-runtime", region_name="us-west-2", endpoint_url=cloud.url)
-    there = cloud.oci_generative_ai
-    return {"<deployment>": cloud.endpoint, SERVICE: there.endpoint, COMPARTMENT: there.compartment_id, BOTO3: client}
+    client = boto3.client("sagemaker-runtime", region_name="us-west-2", endpoint_url=emulator.url)
+    there = emulator.oci_generative_ai
+    return {
+        "<deployment>": emulator.endpoint,
+        SERVICE: there.endpoint,
+        COMPARTMENT: there.compartment_id,
+        BOTO3: client,
+    }
 
 
 async def whole(model: Any) -> list[Any]:

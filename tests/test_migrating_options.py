@@ -38,27 +38,27 @@ CHICAGO = {"region": "us-chicago-1", "compartment_id": "ocid1.compartment.oc1..a
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
-def deployed(cloud: Emulator, cls: Any, /, **options: Any) -> Any:
+def deployed(emulator: Emulator, cls: Any, /, **options: Any) -> Any:
     """A model on the deployment."""
-    return cls(**{"endpoint": f"{cloud.endpoint}/predict", "auth_type": "none", **options})
+    return cls(**{"endpoint": f"{emulator.endpoint}/predict", "auth_type": "none", **options})
 
 
-def hosted(cloud: Emulator, cls: Any = ChatOCIGenAI, /, **options: Any) -> Any:
+def hosted(emulator: Emulator, cls: Any = ChatOCIGenAI, /, **options: Any) -> Any:
     """A model of OCI Generative AI."""
-    return cls(**{**PLACES["OCI GenAI GENERIC"].fields(cloud), **options})
+    return cls(**{**PLACES["OCI GenAI GENERIC"].fields(emulator), **options})
 
 
 # what is sent for the classes of one server; the first four bodies are those that langchain-oci 0.4.0 sends
@@ -103,36 +103,38 @@ BODIES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("model", "options", "expected"), BODIES.values(), ids=BODIES)
-def test_bodies(cloud: Emulator, model: Any, options: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_bodies(emulator: Emulator, model: Any, options: dict[str, Any], expected: dict[str, Any]) -> None:
     """Each server's defaults are sent as the other package sends them."""
-    deployed(cloud, model, **options).invoke(QUESTION)
-    sent = {name: value for name, value in cloud.last.json.items() if name not in {"messages", "prompt"}}
+    deployed(emulator, model, **options).invoke(QUESTION)
+    sent = {name: value for name, value in emulator.last.json.items() if name not in {"messages", "prompt"}}
 
     assert {"model": "odsc-llm", **expected} == sent
 
 
-async def test_tgis_own_format(cloud: Emulator) -> None:
+async def test_tgis_own_format(emulator: Emulator) -> None:
     """`/generate` whole and `/generate_stream` streamed, with its own defaults; a route that is given stays."""
-    llm = deployed(cloud, OCIModelDeploymentTGI, api="/generate", k=7)
+    llm = deployed(emulator, OCIModelDeploymentTGI, api="/generate", k=7)
     words = llm.invoke(QUESTION)
 
-    assert "/generate" == cloud.last.headers["route"]
+    assert "/generate" == emulator.last.headers["route"]
     assert {"best_of": 1, "watermark": True, "return_full_text": False, "top_k": 7, "max_new_tokens": 256}.items() <= (
-        cloud.last.json["parameters"].items()
+        emulator.last.json["parameters"].items()
     )
-    assert not {"frequency_penalty", "repetition_penalty"} & cloud.last.json["parameters"].keys()
+    assert not {"frequency_penalty", "repetition_penalty"} & emulator.last.json["parameters"].keys()
     assert words == "".join(llm.stream(QUESTION)) == await llm.ainvoke(QUESTION)
-    assert "/generate_stream" in {request.headers["route"] for request in cloud.requests}
-    deployed(cloud, OCIModelDeploymentTGI, api="/generate", default_headers={"route": "/generate"}, seed=1).invoke("x")
-    assert ("/generate", 1) == (cloud.last.headers["route"], cloud.last.json["parameters"]["seed"])
+    assert "/generate_stream" in {request.headers["route"] for request in emulator.requests}
+    deployed(emulator, OCIModelDeploymentTGI, api="/generate", default_headers={"route": "/generate"}, seed=1).invoke(
+        "x"
+    )
+    assert ("/generate", 1) == (emulator.last.headers["route"], emulator.last.json["parameters"]["seed"])
 
 
-def test_greedy(cloud: Emulator) -> None:
+def test_greedy(emulator: Emulator) -> None:
     """`do_sample=False` is without a temperature."""
-    deployed(cloud, OCIModelDeploymentTGI, api="/generate", do_sample=False).invoke(QUESTION)
+    deployed(emulator, OCIModelDeploymentTGI, api="/generate", do_sample=False).invoke(QUESTION)
 
-    assert False is cloud.last.json["parameters"]["do_sample"]
-    assert "temperature" not in cloud.last.json["parameters"]
+    assert False is emulator.last.json["parameters"]["do_sample"]
+    assert "temperature" not in emulator.last.json["parameters"]
 
 
 # OCI Generative AI
@@ -177,22 +179,22 @@ ASKED: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("model", "options", "expected"), ASKED.values(), ids=ASKED)
-def test_native_requests(cloud: Emulator, model: str, options: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_native_requests(emulator: Emulator, model: str, options: dict[str, Any], expected: dict[str, Any]) -> None:
     """Names of the SDK, of OpenAI and of families, as the service spells them."""
-    hosted(cloud, model=model, **options).invoke(QUESTION)
-    request = cloud.last.json["chatRequest"]
+    hosted(emulator, model=model, **options).invoke(QUESTION)
+    request = emulator.last.json["chatRequest"]
 
     assert expected == {name: request[name] for name in expected}
     assert not [name for name in request if "_" in name]
 
 
-def test_objects_of_the_sdk_are_written_as_json(cloud: Emulator) -> None:
+def test_objects_of_the_sdk_are_written_as_json(emulator: Emulator) -> None:
     """In `model_kwargs` and in calls, whatever they hold."""
     models = pytest.importorskip("oci.generative_ai_inference.models", reason="the SDK's own objects")
-    chat = hosted(cloud, model_kwargs={"tool_choice": None})
+    chat = hosted(emulator, model_kwargs={"tool_choice": None})
     list(chat.bind(stream_options=models.StreamOptions(is_include_usage=False)).stream(QUESTION))
 
-    assert {"isIncludeUsage": False} == cloud.last.json["chatRequest"]["streamOptions"]
+    assert {"isIncludeUsage": False} == emulator.last.json["chatRequest"]["streamOptions"]
     schema = models.ResponseJsonSchema(name="A", schema={"type": "object"}, is_strict=True)
     from mdstream_core.dialects._oci_requests import to_json  # noqa: PLC0415
 
@@ -201,13 +203,13 @@ def test_objects_of_the_sdk_are_written_as_json(cloud: Emulator) -> None:
     )
 
 
-def test_an_image_needs_coheres_second_format(cloud: Emulator) -> None:
+def test_an_image_needs_coheres_second_format(emulator: Emulator) -> None:
     """A family that is given takes images, as in langchain-oci."""
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
-    chat = hosted(cloud, model=DEDICATED, provider="cohere")
+    chat = hosted(emulator, model=DEDICATED, provider="cohere")
     chat.invoke([HumanMessage([{"type": "text", "text": "What is it?"}, image])])
 
-    assert "COHEREV2" == cloud.last.json["chatRequest"]["apiFormat"]
+    assert "COHEREV2" == emulator.last.json["chatRequest"]["apiFormat"]
 
 
 RUNTIMES = {
@@ -228,27 +230,29 @@ def test_runtimes(model: str, options: dict[str, Any], runtime: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["is_stream", "streaming"])
-def test_streaming_is_never_switched_off(cloud: Emulator, option: str) -> None:
+def test_streaming_is_never_switched_off(emulator: Emulator, option: str) -> None:
     """langchain-oci's `is_stream=False` means that `invoke` does not stream; `stream` does."""
-    chat = hosted(cloud, **{option: False})
+    chat = hosted(emulator, **{option: False})
 
     assert len(list(chat.stream(QUESTION))) > 3
     chat.invoke(QUESTION)
-    assert "isStream" not in cloud.last.json["chatRequest"]
+    assert "isStream" not in emulator.last.json["chatRequest"]
 
 
-def test_a_client_says_where_and_as_whom(cloud: Emulator) -> None:
+def test_a_client_says_where_and_as_whom(emulator: Emulator) -> None:
     """An `oci` client gives address, signer and timeout; other fields go before it."""
     sdk = pytest.importorskip("oci", reason="the SDK's own client")
     config = {
         "user": "ocid1.user.oc1..bbbb", "tenancy": "ocid1.tenancy.oc1..aaaa", "region": "us-chicago-1",
         "fingerprint": ":".join(["0a"] * 16), "key_content": PEM,
     }  # fmt: skip
-    client = sdk.generative_ai_inference.GenerativeAiInferenceClient(config, service_endpoint=cloud.url, timeout=(3, 7))
-    chat = ChatOCIGenAI(model_id="xai.grok-4", compartment_id=cloud.oci_generative_ai.compartment_id, client=client)
+    client = sdk.generative_ai_inference.GenerativeAiInferenceClient(
+        config, service_endpoint=emulator.url, timeout=(3, 7)
+    )
+    chat = ChatOCIGenAI(model_id="xai.grok-4", compartment_id=emulator.oci_generative_ai.compartment_id, client=client)
     chat.invoke(QUESTION)
 
-    assert 'Signature algorithm="rsa-sha256"' in cloud.last.headers["authorization"]
+    assert 'Signature algorithm="rsa-sha256"' in emulator.last.headers["authorization"]
     assert Timeout(connect=3, read=7) == chat.timeout
     with pytest.raises(ValidationError, match="client is a object, not an oci"):
         ChatOCIGenAI(model_id="xai.grok-4", client=object(), **CHICAGO)
@@ -263,96 +267,96 @@ def conversation(results: int) -> list[Any]:
     return said
 
 
-def test_tool_calls_have_a_limit(cloud: Emulator) -> None:
+def test_tool_calls_have_a_limit(emulator: Emulator) -> None:
     """After so many results to one question no more are called; a choice that is made stays."""
-    chat = hosted(cloud, max_sequential_tool_calls=2).bind_tools([get_weather])
-    chosen = [cloud.last.json["chatRequest"].get("toolChoice") for n in (1, 2, 3) if chat.invoke(conversation(n))]
+    chat = hosted(emulator, max_sequential_tool_calls=2).bind_tools([get_weather])
+    chosen = [emulator.last.json["chatRequest"].get("toolChoice") for n in (1, 2, 3) if chat.invoke(conversation(n))]
 
     assert [None, {"type": "NONE"}, {"type": "NONE"}] == chosen
     chat.invoke([*conversation(2), HumanMessage("And in Rome?")])
-    assert "toolChoice" not in cloud.last.json["chatRequest"]
+    assert "toolChoice" not in emulator.last.json["chatRequest"]
 
 
-def test_results_are_pointed_out(cloud: Emulator) -> None:
+def test_results_are_pointed_out(emulator: Emulator) -> None:
     """Behind results, with tools at hand, and only then."""
-    chat = hosted(cloud, tool_result_guidance=True)
+    chat = hosted(emulator, tool_result_guidance=True)
     roles = []
     for model, number in ((chat.bind_tools([get_weather]), 1), (chat.bind_tools([get_weather]), 0), (chat, 1)):
         model.invoke(conversation(number))
-        roles.append(cloud.last.json["chatRequest"]["messages"][-1]["role"])
+        roles.append(emulator.last.json["chatRequest"]["messages"][-1]["role"])
 
     assert ["SYSTEM", "USER", "TOOL"] == roles
 
 
-def test_rerankers(cloud: Emulator) -> None:
+def test_rerankers(emulator: Emulator) -> None:
     """Limits of documents under their native names, dictionaries as documents, `top_n` by place, a least score."""
     reranker = hosted(
-        cloud, OCIGenAIRerank, model="cohere.rerank.v3.5", max_chunks_per_document=3, max_tokens_per_document=9
+        emulator, OCIGenAIRerank, model="cohere.rerank.v3.5", max_chunks_per_document=3, max_tokens_per_document=9
     )
     documents = [{"text": "a hill"}, Document("the longest river"), "a river"]
 
     assert [1] == [one["index"] for one in reranker.rerank(documents, "the longest river", 1)]
-    assert (3, 9) == (cloud.last.json["maxChunksPerDocument"], cloud.last.json["maxTokensPerDocument"])
+    assert (3, 9) == (emulator.last.json["maxChunksPerDocument"], emulator.last.json["maxTokensPerDocument"])
     best, *others = reranker.rerank(documents, "the longest river")
-    strict = hosted(cloud, OCIGenAIRerank, model="cohere.rerank.v3.5", score_threshold=best["relevance_score"])
+    strict = hosted(emulator, OCIGenAIRerank, model="cohere.rerank.v3.5", score_threshold=best["relevance_score"])
     assert others
     assert [best] == strict.rerank(documents, "the longest river")
     assert "cohere.rerank-v4.0-fast" == OCIGenAIRerank(**CHICAGO).model
 
 
-async def test_images_have_vectors(cloud: Emulator) -> None:
+async def test_images_have_vectors(emulator: Emulator) -> None:
     """Under langchain-oci's names, with a media type where the bytes do not show it."""
-    embeddings = hosted(cloud, OCIGenAIEmbeddings, model="cohere.embed-v4.0")
+    embeddings = hosted(emulator, OCIGenAIEmbeddings, model="cohere.embed-v4.0")
     (one,) = embeddings.embed_image_batch([b"what is it"], mime_type="image/png")
 
-    assert cloud.last.json["inputs"][0].startswith("data:image/png;base64,")
+    assert emulator.last.json["inputs"][0].startswith("data:image/png;base64,")
     assert [one] == await embeddings.aembed_image_batch([b"what is it"], "image/png")
     assert one == embeddings.embed_image(b"what is it", "image/png")
 
 
-def test_inputs_need_no_kind(cloud: Emulator) -> None:
+def test_inputs_need_no_kind(emulator: Emulator) -> None:
     """An index of langchain-oci's, whose inputs have none, is asked as it was filled."""
-    embeddings = hosted(cloud, OCIGenAIEmbeddings, model="cohere.embed-v4.0", model_kwargs={"input_type": None})
+    embeddings = hosted(emulator, OCIGenAIEmbeddings, model="cohere.embed-v4.0", model_kwargs={"input_type": None})
     embeddings.embed_query("a river")
 
-    assert "inputType" not in cloud.last.json
+    assert "inputType" not in emulator.last.json
 
 
 # OCI model deployments
 
 
-async def test_embeddings_of_a_deployment(cloud: Emulator) -> None:
+async def test_embeddings_of_a_deployment(emulator: Emulator) -> None:
     """`chunk_size` in the call; vectors all in one entry, as langchain-oci reads them; its `endpoint_kwargs`."""
     embeddings = deployed(
-        cloud, OCIModelDeploymentEndpointEmbeddings, endpoint_kwargs={"headers": {"x-a": 1}, "timeout": 9}
+        emulator, OCIModelDeploymentEndpointEmbeddings, endpoint_kwargs={"headers": {"x-a": 1}, "timeout": 9}
     )
 
     assert 3 == len(embeddings.embed_documents(["a", "b", "c"], 2)) == len(await embeddings.aembed_documents(["d"] * 3))
-    assert [1, 2, 3] == sorted(len(request.json["input"]) for request in cloud.requests)  # two of them at once
-    assert ("1", 9) == (cloud.last.headers["x-a"], embeddings.timeout)
-    cloud.always(Fault("body", data=b'{"data": [{"embedding": [[1, 2], [3, 4]]}]}'))
+    assert [1, 2, 3] == sorted(len(request.json["input"]) for request in emulator.requests)  # two of them at once
+    assert ("1", 9) == (emulator.last.headers["x-a"], embeddings.timeout)
+    emulator.always(Fault("body", data=b'{"data": [{"embedding": [[1, 2], [3, 4]]}]}'))
     assert [[1, 2], [3, 4]] == embeddings.embed_documents(["a", "b"])
     with pytest.raises(ValidationError, match="endpoint_kwargs: cert cannot be said there"):
-        deployed(cloud, OCIModelDeploymentEndpointEmbeddings, endpoint_kwargs={"cert": "x"})
+        deployed(emulator, OCIModelDeploymentEndpointEmbeddings, endpoint_kwargs={"cert": "x"})
 
 
-def test_none_is_none(cloud: Emulator) -> None:
+def test_none_is_none(emulator: Emulator) -> None:
     """`None` for dictionaries; headers of any type."""
-    chat = deployed(cloud, ChatOCIModelDeployment, model_kwargs=None, default_headers={"x-count": 3})
+    chat = deployed(emulator, ChatOCIModelDeployment, model_kwargs=None, default_headers={"x-count": 3})
     chat.invoke(QUESTION)
 
-    assert ("3", {}) == (cloud.last.headers["x-count"], chat.model_kwargs)
-    assert {} == deployed(cloud, ChatOCIModelDeployment, default_headers=None).default_headers
+    assert ("3", {}) == (emulator.last.headers["x-count"], chat.model_kwargs)
+    assert {} == deployed(emulator, ChatOCIModelDeployment, default_headers=None).default_headers
 
 
 @pytest.mark.parametrize("name", ["request_timeout", "requests_kwargs", "timeout", "headers"])
-def test_connection_options_are_none_of_a_call(cloud: Emulator, name: str) -> None:
+def test_connection_options_are_none_of_a_call(emulator: Emulator, name: str) -> None:
     """They are told, and do not land in the body."""
     with pytest.raises(ValueError, match="an option of the model, not of a call"):
-        deployed(cloud, ChatOCIModelDeployment).invoke(QUESTION, **{name: 3})
+        deployed(emulator, ChatOCIModelDeployment).invoke(QUESTION, **{name: 3})
     with pytest.raises(ValueError, match="an option of the model, not of a call"):
-        deployed(cloud, OCIModelDeploymentEndpointEmbeddings).embed_documents(["a"], **{name: 3})
-    assert [] == cloud.requests
+        deployed(emulator, OCIModelDeploymentEndpointEmbeddings).embed_documents(["a"], **{name: 3})
+    assert [] == emulator.requests
 
 
 REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
@@ -494,10 +498,10 @@ BLOCKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("block", "expected"), BLOCKS.values(), ids=BLOCKS)
-def test_content_blocks(cloud: Emulator, block: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_content_blocks(emulator: Emulator, block: dict[str, Any], expected: dict[str, Any]) -> None:
     """Each block of the pages reaches the service in its own spelling."""
     before = json.dumps(block)
-    hosted(cloud, model="google.gemini-2.5-flash").invoke([HumanMessage([{"type": "text", "text": "What?"}, block])])
+    hosted(emulator, model="google.gemini-2.5-flash").invoke([HumanMessage([{"type": "text", "text": "What?"}, block])])
 
-    assert expected == cloud.last.json["chatRequest"]["messages"][0]["content"][1]
+    assert expected == emulator.last.json["chatRequest"]["messages"][0]["content"][1]
     assert before == json.dumps(block)

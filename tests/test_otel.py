@@ -36,24 +36,24 @@ NEWER = {"gen_ai.usage.audio.input_tokens", "gen_ai.usage.audio.output_tokens"}
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(emulator: Emulator) -> Emulator:
+def emulator(shared_emulator: Emulator) -> Emulator:
     """The emulator without memories."""
-    emulator.reset()
-    return emulator
+    shared_emulator.reset()
+    return shared_emulator
 
 
-def ask(cloud: Emulator, backend: Backend, question: dict[str, Any] = QUESTION, **options: Any) -> Any:
+def ask(emulator: Emulator, backend: Backend, question: dict[str, Any] = QUESTION, **options: Any) -> Any:
     """The answer to a question, or the error."""
     stream = options.pop("stream", True)
     spoken = options.pop("spoken", OpenAIChat())
-    service = Service(OCIModelDeployment(cloud.endpoint), **{"hooks": (backend.hook,), "retry": Retry(0), **options})
+    service = Service(OCIModelDeployment(emulator.endpoint), **{"hooks": (backend.hook,), "retry": Retry(0), **options})
     try:
         return service.client.complete(service.call(spoken, question, stream=stream))
     except errors.MDStreamError as error:
@@ -62,11 +62,11 @@ def ask(cloud: Emulator, backend: Backend, question: dict[str, Any] = QUESTION, 
         service.close()
 
 
-def test_a_call_is_one_span(cloud: Emulator) -> None:
+def test_a_call_is_one_span(emulator: Emulator) -> None:
     """Who was asked for what, with what, and what came of it: in the conventions' names."""
     backend = Backend()
     parameters = {"temperature": 0, "top_p": 0.5, "max_tokens": 99, "stop": ["END"], "seed": 7, "n": 1}
-    ask(cloud, backend, {**QUESTION, **parameters, "response_format": {"type": "json_object"}})
+    ask(emulator, backend, {**QUESTION, **parameters, "response_format": {"type": "json_object"}})
 
     span, seen = backend.only, backend.seen
     assert ("chat odsc-llm", SpanKind.CLIENT, StatusCode.UNSET) == (span.name, span.kind, span.status.status_code)
@@ -88,21 +88,21 @@ def test_a_call_is_one_span(cloud: Emulator) -> None:
     }
     assert expected == {name: seen.get(name) for name in expected}
     assert {"gen_ai.response.id", "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"} <= seen.keys()
-    assert cloud.endpoint.startswith(f"http://127.0.0.1:{seen['server.port']}/")
-    assert seen["url.full"].startswith(cloud.endpoint)
+    assert emulator.endpoint.startswith(f"http://127.0.0.1:{seen['server.port']}/")
+    assert seen["url.full"].startswith(emulator.endpoint)
     assert seen["mdstream.request_id"]
     assert 0 < seen["gen_ai.response.time_to_first_chunk"] < 5
     assert "gen_ai.request.choice.count" not in seen
     assert () == span.events
 
 
-def test_the_conventions_know_the_names(cloud: Emulator) -> None:
+def test_the_conventions_know_the_names(emulator: Emulator) -> None:
     """OpenTelemetry's own package is the judge; what it does not know bears our name."""
     backend = Backend(content=True)
-    ask(cloud, backend)
-    cloud.script(Fault("trailer", after=3))
-    ask(cloud, backend)
-    ask(cloud, backend, {"input": ["a", "b"], "model": "m"}, spoken=dialect("openai-embeddings"), stream=False)
+    ask(emulator, backend)
+    emulator.script(Fault("trailer", after=3))
+    ask(emulator, backend)
+    ask(emulator, backend, {"input": ["a", "b"], "model": "m"}, spoken=dialect("openai-embeddings"), stream=False)
 
     known = {name for name in vars(gen_ai_attributes).values() if isinstance(name, str)} | NEWER
     stable = {"server.address", "server.port", "error.type", "http.response.status_code", "url.full"}
@@ -112,11 +112,11 @@ def test_the_conventions_know_the_names(cloud: Emulator) -> None:
     assert {DURATION, TOKENS, FIRST} <= measured
 
 
-def test_a_refusal_that_passes_is_an_event(cloud: Emulator) -> None:
+def test_a_refusal_that_passes_is_an_event(emulator: Emulator) -> None:
     """Asked again is the same span: when, why, and the refused attempt's own request id."""
     backend = Backend()
-    cloud.script(Fault("refuse", "lb_bandwidth"), None)
-    reply = ask(cloud, backend, retry=Retry(2, base_delay=0.01))
+    emulator.script(Fault("refuse", "lb_bandwidth"), None)
+    reply = ask(emulator, backend, retry=Retry(2, base_delay=0.01))
 
     assert ANSWER == reply.text
     (event,) = backend.only.events
@@ -144,12 +144,12 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failure_says_what_kind_with_its_code(cloud: Emulator, name: str) -> None:
+def test_a_failure_says_what_kind_with_its_code(emulator: Emulator, name: str) -> None:
     """Status ERROR with the message, the class as `error.type`, the service's code and id; and how much had come."""
     fault, kind, code, status, words = FAILURES[name]
     backend = Backend()
-    cloud.script(fault)
-    error = ask(cloud, backend)
+    emulator.script(fault)
+    error = ask(emulator, backend)
 
     seen = backend.seen
     assert (kind, code, status) == (
@@ -166,11 +166,11 @@ def test_a_failure_says_what_kind_with_its_code(cloud: Emulator, name: str) -> N
     assert [] == backend.points(PACE)
 
 
-def test_an_answer_that_is_gone_on_with_is_one_span(cloud: Emulator) -> None:
+def test_an_answer_that_is_gone_on_with_is_one_span(emulator: Emulator) -> None:
     """The joint is an event of it; no joint is part of the time per token."""
     backend = Backend()
-    cloud.script(Fault("cut", after=4), None)
-    reply = ask(cloud, backend, resume=1)
+    emulator.script(Fault("cut", after=4), None)
+    reply = ask(emulator, backend, resume=1)
 
     assert (ANSWER, 1) == (reply.text, len(reply.resumptions))
     assert ["mdstream.resume"] == [event.name for event in backend.only.events]
@@ -180,11 +180,11 @@ def test_an_answer_that_is_gone_on_with_is_one_span(cloud: Emulator) -> None:
     assert [] == backend.points(PACE)
 
 
-def test_a_reader_who_goes_is_no_error(cloud: Emulator) -> None:
+def test_a_reader_who_goes_is_no_error(emulator: Emulator) -> None:
     """The span ends there and then, and says so."""
     backend = Backend()
-    cloud.script(Fault("stall", after=3))
-    service = Service(OCIModelDeployment(cloud.endpoint), hooks=(backend.hook,))
+    emulator.script(Fault("stall", after=3))
+    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
     stream = service.client.stream(service.call(OpenAIChat(), QUESTION))
     next(stream)
     assert [] == backend.ours
@@ -212,11 +212,11 @@ def test_somebody_elses_error_is_named_without_its_words() -> None:
     assert "sesame" not in backend.everything()
 
 
-def test_what_is_measured(cloud: Emulator) -> None:
+def test_what_is_measured(emulator: Emulator) -> None:
     """Four histograms with the conventions' buckets and attributes of low cardinality."""
     backend = Backend()
-    reply = ask(cloud, backend)
-    ask(cloud, backend, stream=False)
+    reply = ask(emulator, backend)
+    ask(emulator, backend, stream=False)
 
     low = {"gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model"}
     low |= {"server.address", "server.port"}
@@ -233,28 +233,28 @@ def test_what_is_measured(cloud: Emulator) -> None:
     assert pace.sum < duration.sum
 
 
-def test_measurements_are_taken_of_calls_that_are_not_sampled(cloud: Emulator) -> None:
+def test_measurements_are_taken_of_calls_that_are_not_sampled(emulator: Emulator) -> None:
     """A sampler decides about spans alone."""
     backend = Backend(sampler=ALWAYS_OFF)
-    ask(cloud, backend)
+    ask(emulator, backend)
 
     assert [] == backend.ours
     assert [1] == [point.count for point in backend.points(DURATION)]
 
 
-def test_measurements_can_be_had_alone(cloud: Emulator) -> None:
+def test_measurements_can_be_had_alone(emulator: Emulator) -> None:
     """For a backend that has a span of the model call from somebody else."""
     backend = Backend()
     backend.hook = create_telemetry(trace.NoOpTracerProvider(), backend.meters)
-    ask(cloud, backend)
+    ask(emulator, backend)
 
     assert ([], [1]) == (backend.ours, [point.count for point in backend.points(DURATION)])
 
 
-def test_a_call_that_is_over_is_kept_by_nobody(cloud: Emulator) -> None:
+def test_a_call_that_is_over_is_kept_by_nobody(emulator: Emulator) -> None:
     """Neither whole nor left calls wait for the garbage collector, with their answers."""
     backend = Backend()
-    service = Service(OCIModelDeployment(cloud.endpoint), hooks=(backend.hook,))
+    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
     gc.collect()
     gc.disable()
     try:
@@ -270,14 +270,14 @@ def test_a_call_that_is_over_is_kept_by_nobody(cloud: Emulator) -> None:
         service.close()
 
 
-def test_prompts_and_answers_are_left_out(cloud: Emulator) -> None:
+def test_prompts_and_answers_are_left_out(emulator: Emulator) -> None:
     """Not in attributes, events, descriptions or measurements; also where an error quotes them."""
     backend = Backend()
-    ask(cloud, backend)
+    ask(emulator, backend)
     for ending in [*ENDINGS.values(), *NOTHING.values()]:
         for stream in (True, False):
-            cloud.script(ending.fault)
-            ask(cloud, backend, stream=stream)
+            emulator.script(ending.fault)
+            ask(emulator, backend, stream=stream)
     refused = {"detail": [{"type": "missing", "msg": f"Field required, in {QUESTION}", "input": QUESTION}]}
     script = answer(refusal(b"422 No", json.dumps(refused).encode()))
     with serving(script) as server, pytest.raises(errors.InvalidRequest, match=ASKED):
@@ -299,10 +299,10 @@ SAID = {
 }  # fmt: skip
 
 
-def test_prompts_and_answers_are_there_when_asked_for(cloud: Emulator) -> None:
+def test_prompts_and_answers_are_there_when_asked_for(emulator: Emulator) -> None:
     """In the conventions' JSON; pictures are named, and no address keeps its signature."""
     backend = Backend(content=True)
-    ask(cloud, backend, SAID)
+    ask(emulator, backend, SAID)
 
     asked = json.loads(backend.seen["gen_ai.input.messages"])
     assert ["system", "user", "assistant", "tool"] == [message["role"] for message in asked]
@@ -320,11 +320,11 @@ def test_prompts_and_answers_are_there_when_asked_for(cloud: Emulator) -> None:
     assert "sesame" not in backend.everything()
 
 
-def test_half_an_answer_is_content_too(cloud: Emulator) -> None:
+def test_half_an_answer_is_content_too(emulator: Emulator) -> None:
     """What had come before the failure, and the words of the error."""
     backend = Backend(content=True)
-    cloud.script(Fault("malformed_json", after=3))
-    error = ask(cloud, backend)
+    emulator.script(Fault("malformed_json", after=3))
+    error = ask(emulator, backend)
 
     (said,) = json.loads(backend.seen["gen_ai.output.messages"])
     assert ([{"type": "text", "content": "The Nile"}], "incomplete") == (said["parts"], said["finish_reason"])
@@ -333,23 +333,23 @@ def test_half_an_answer_is_content_too(cloud: Emulator) -> None:
 
 @pytest.mark.parametrize(("value", "told"), [("true", True), ("SPAN_ONLY", True), ("span_and_event", True), ("EVENT_ONLY", False), ("NO_CONTENT", False), ("", False)])  # fmt: skip
 def test_the_environment_can_ask_for_content(
-    cloud: Emulator, monkeypatch: pytest.MonkeyPatch, value: str, told: bool
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, value: str, told: bool
 ) -> None:
     """By the conventions' variable, where the code does not say."""
     monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", value)
     said, unsaid = Backend(content=False), Backend()
-    ask(cloud, said)
-    ask(cloud, unsaid)
+    ask(emulator, said)
+    ask(emulator, unsaid)
 
     assert "gen_ai.input.messages" not in said.seen
     assert told == ("gen_ai.input.messages" in unsaid.seen)
 
 
 @pytest.mark.parametrize("content", [False, True])
-def test_credentials_are_nowhere(cloud: Emulator, content: bool) -> None:
+def test_credentials_are_nowhere(emulator: Emulator, content: bool) -> None:
     """Neither of requests, nor what a service quotes of them in a refusal, nor a key in an address."""
     backend = Backend(content=content)
-    ask(cloud, backend, headers={"x-api-key": "sesame", "authorization": "Bearer sesame"})
+    ask(emulator, backend, headers={"x-api-key": "sesame", "authorization": "Bearer sesame"})
     body = b'{"message": "The canonical string should have been: x-amz-security-token:sesame"}'
     for status in (b"401 No", b"403 No"):
         with serving(answer(refusal(status, body))) as server, pytest.raises(errors.ServiceError, match="sesame"):
@@ -359,19 +359,19 @@ def test_credentials_are_nowhere(cloud: Emulator, content: bool) -> None:
     assert "sesame" not in backend.everything()
 
 
-def test_questions_that_are_no_work_of_a_model_have_no_span(cloud: Emulator) -> None:
+def test_questions_that_are_no_work_of_a_model_have_no_span(emulator: Emulator) -> None:
     """Which models there are, how many tokens a text is."""
     backend = Backend()
-    ask(cloud, backend, {}, spoken=dialect("models"), stream=False)
-    ask(cloud, backend, {**QUESTION}, spoken=dialect("tokenize"), stream=False)
+    ask(emulator, backend, {}, spoken=dialect("models"), stream=False)
+    ask(emulator, backend, {**QUESTION}, spoken=dialect("tokenize"), stream=False)
 
     assert ([], []) == (backend.ours, backend.points(DURATION))
 
 
-def test_batches_of_inputs_are_spans_under_the_callers(cloud: Emulator) -> None:
+def test_batches_of_inputs_are_spans_under_the_callers(emulator: Emulator) -> None:
     """From threads too: each request has its own, with the number of its inputs and the size of the vectors."""
     backend = Backend()
-    service = Service(OCIModelDeployment(cloud.endpoint), hooks=(backend.hook,))
+    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
     with backend.tracers.get_tracer("test").start_as_current_span("indexing") as above:
         service.gather(
             dialect("openai-embeddings"),
@@ -389,11 +389,11 @@ def test_batches_of_inputs_are_spans_under_the_callers(cloud: Emulator) -> None:
     assert {"input"} == {dict(point.attributes)["gen_ai.token.type"] for point in backend.points(TOKENS)}
 
 
-def test_a_ranking_has_a_name_of_ours(cloud: Emulator) -> None:
+def test_a_ranking_has_a_name_of_ours(emulator: Emulator) -> None:
     """The conventions have none for it."""
     backend = Backend()
     ask(
-        cloud,
+        emulator,
         backend,
         {"query": "rivers", "documents": ["a", "b"], "model": "m"},
         spoken=dialect("rerank"),
@@ -409,44 +409,44 @@ def test_a_ranking_has_a_name_of_ours(cloud: Emulator) -> None:
     [context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_language_model_instrumentation"],
     ids=["all", "models"],
 )
-def test_nothing_is_recorded_where_tracing_is_suppressed(cloud: Emulator, key: str) -> None:
+def test_nothing_is_recorded_where_tracing_is_suppressed(emulator: Emulator, key: str) -> None:
     """By OpenTelemetry, or by a tracer that has a span of this model call already."""
     backend = Backend()
     token = context.attach(context.set_value(key, True))
     try:
-        ask(cloud, backend)
+        ask(emulator, backend)
     finally:
         context.detach(token)
 
     assert ([], []) == (backend.ours, backend.points(DURATION))
 
 
-def test_the_span_is_not_made_current(cloud: Emulator) -> None:
+def test_the_span_is_not_made_current(emulator: Emulator) -> None:
     """Between two pieces of a stream the reader's own spans are the reader's."""
     backend = Backend()
-    service = Service(OCIModelDeployment(cloud.endpoint), hooks=(backend.hook,))
+    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
     for _ in service.client.stream(service.call(OpenAIChat(), QUESTION)):
         assert not trace.get_current_span().get_span_context().is_valid
     service.close()
 
 
-def test_every_call_can_be_traced_and_no_more(cloud: Emulator) -> None:
+def test_every_call_can_be_traced_and_no_more(emulator: Emulator) -> None:
     """Said again it replaces what was said before; taken back, nothing is left."""
     first, second, own = Backend(), Backend(), Backend()
     instrument(first.tracers, first.meters)
     instrument(second.tracers, second.meters)
     try:
-        ask(cloud, own, hooks=())
-        ask(cloud, own)
+        ask(emulator, own, hooks=())
+        ask(emulator, own)
     finally:
         uninstrument()
         uninstrument()
-    ask(cloud, own, hooks=())
+    ask(emulator, own, hooks=())
 
     assert (0, 1, 1) == (len(first.ours), len(second.ours), len(own.ours))
 
 
-def test_odd_values_break_no_call(cloud: Emulator) -> None:
+def test_odd_values_break_no_call(emulator: Emulator) -> None:
     """What a caller or a server says of the wrong kind is left out."""
     odd = {"temperature": float("nan"), "max_tokens": "many", "stop": 7, "seed": 10**30, "top_k": [1], "n": None}
     question = {**odd, "tools": ["look"]}
@@ -469,8 +469,8 @@ def test_importing_the_core_does_not_import_opentelemetry() -> None:
     )
 
 
-def test_without_an_sdk_nothing_happens(cloud: Emulator) -> None:
+def test_without_an_sdk_nothing_happens(emulator: Emulator) -> None:
     """The global providers do nothing until an application sets them."""
-    service = Service(OCIModelDeployment(cloud.endpoint), hooks=(create_telemetry(),))
+    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(create_telemetry(),))
     assert ANSWER == service.client.complete(service.call(OpenAIChat(), QUESTION)).text
     service.close()

@@ -12,7 +12,7 @@ from _llamaindex_embeddings import embedding_at
 from _llamaindex_platforms import ACCOUNTS
 from _llamaindex_platforms import PLACES as LLAMAINDEX
 from _llamaindex_platforms import Place as LlamaPlace
-from _platforms import AWS, PLACES, Place, cloud, emulator
+from _platforms import AWS, PLACES, Place, emulator, shared_emulator
 from _stream_endings import ANSWER, QUESTION
 from _telemetry import Backend
 from langchain_core.callbacks import BaseCallbackHandler
@@ -26,7 +26,7 @@ from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.otel import instrument, uninstrument
 from tests.test_langchain_platforms import chat_at
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 MESSAGES = [ChatMessage(QUESTION)]
 
@@ -44,8 +44,8 @@ PROVIDERS = {
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Emulator]:
     """The emulator with the accounts of LlamaIndex's places."""
-    with Emulator(**ACCOUNTS) as cloud:
-        yield cloud
+    with Emulator(**ACCOUNTS) as emulator:
+        yield emulator
 
 
 async def aread(chat: Any, messages: Any = QUESTION) -> str:
@@ -54,16 +54,16 @@ async def aread(chat: Any, messages: Any = QUESTION) -> str:
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_langchain_on_every_platform(cloud: Emulator, place: Place) -> None:
+def test_langchain_on_every_platform(emulator: Emulator, place: Place) -> None:
     """One span a call, sync and async, healthy and broken; no credential and no word of the answer in it."""
     backend = Backend()
-    chat = chat_at(place, cloud, hooks=(backend.hook,), default_headers={"x-token": SECRET})
+    chat = chat_at(place, emulator, hooks=(backend.hook,), default_headers={"x-token": SECRET})
     chat.invoke(QUESTION)
     assert ANSWER == "".join(chunk.text for chunk in chat.stream(QUESTION))
     assert ANSWER == asyncio.run(aread(chat))
     whole = len(backend.ours)
     for ending in place.endings.values():
-        cloud.script(ending.fault)
+        emulator.script(ending.fault)
         with pytest.raises(MDStreamError) as caught:
             list(chat.stream(QUESTION))
         failed = dict(backend.ours[-1].attributes or {})
@@ -108,21 +108,21 @@ def test_llamaindex_on_every_platform(guarded: Emulator, place: LlamaPlace) -> N
         assert words not in backend.everything().replace("AKEMULATED", "")
 
 
-def test_completions_are_text_completions(cloud: Emulator) -> None:
+def test_completions_are_text_completions(emulator: Emulator) -> None:
     """Of either framework."""
     backend = Backend()
-    OCIModelDeploymentLLM(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,)).invoke(QUESTION)  # type: ignore[arg-type]
-    chat = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,), is_chat_model=False)
+    OCIModelDeploymentLLM(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,)).invoke(QUESTION)  # type: ignore[arg-type]
+    chat = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,), is_chat_model=False)
     chat.complete(QUESTION)
 
     assert {"text_completion odsc-llm"} == {span.name for span in backend.ours}
     assert "rivers" not in backend.everything()
 
 
-async def test_fifty_tasks_have_their_own_parents(cloud: Emulator) -> None:
+async def test_fifty_tasks_have_their_own_parents(emulator: Emulator) -> None:
     """One hook, one model, fifty calls at once: each span is under the span that was current where it was asked."""
     backend = Backend()
-    chat = ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,))
+    chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
     tracer = backend.tracers.get_tracer("test")
 
     async def ask(number: int) -> tuple[int, str]:
@@ -136,10 +136,10 @@ async def test_fifty_tasks_have_their_own_parents(cloud: Emulator) -> None:
     assert 50 == len({span.context.trace_id for span in backend.ours if span.context})
 
 
-def test_fifty_threads_have_their_own_parents(cloud: Emulator) -> None:
+def test_fifty_threads_have_their_own_parents(emulator: Emulator) -> None:
     """The same for threads, where each was given a context."""
     backend = Backend()
-    chat = ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,))
+    chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
     tracer = backend.tracers.get_tracer("test")
 
     def ask(number: int) -> int:
@@ -157,14 +157,14 @@ def test_fifty_threads_have_their_own_parents(cloud: Emulator) -> None:
     assert {above.get_span_context().span_id} == {span.parent.span_id for span in backend.ours[50:] if span.parent}
 
 
-def test_embeddings_of_both_frameworks(cloud: Emulator) -> None:
+def test_embeddings_of_both_frameworks(emulator: Emulator) -> None:
     """A span for each request, under the caller's, from threads and from tasks; no text in them."""
     backend = Backend()
     texts = [f"river number {number}" for number in range(40)]
     langchain = OCIModelDeploymentEmbeddings(
-        endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,), batch_size=10, max_concurrency=4
+        endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,), batch_size=10, max_concurrency=4
     )
-    llamaindex = embedding_at(cloud, hooks=(backend.hook,), embed_batch_size=10, num_workers=4)
+    llamaindex = embedding_at(emulator, hooks=(backend.hook,), embed_batch_size=10, num_workers=4)
     with backend.tracers.get_tracer("test").start_as_current_span("indexing") as above:
         langchain.embed_documents(texts)
         asyncio.run(langchain.aembed_documents(texts))
@@ -177,12 +177,12 @@ def test_embeddings_of_both_frameworks(cloud: Emulator) -> None:
 
 
 @pytest.mark.parametrize("read", [1, 3])
-async def test_readers_who_go_leave_no_span_open(cloud: Emulator, read: int) -> None:
+async def test_readers_who_go_leave_no_span_open(emulator: Emulator, read: int) -> None:
     """A break, a closed generator and a cancelled task, in both frameworks."""
     backend = Backend()
-    chat = ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,))
-    llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,))
-    cloud.always(Fault("stall", after=6))
+    chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
+    llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
+    emulator.always(Fault("stall", after=6))
     stream, stream_chat = chat.stream(QUESTION), llm.stream_chat(MESSAGES)
     for _ in range(read):
         next(stream)
@@ -203,10 +203,10 @@ async def test_readers_who_go_leave_no_span_open(cloud: Emulator, read: int) -> 
         assert (True, StatusCode.UNSET) == ((span.attributes or {})["mdstream.left"], span.status.status_code)
 
 
-def test_one_switch_for_both_frameworks(cloud: Emulator) -> None:
+def test_one_switch_for_both_frameworks(emulator: Emulator) -> None:
     """Models that were made before are traced too."""
-    chat = ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none")
-    llm = OCIDataScience(endpoint=cloud.endpoint, auth_type="none")
+    chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none")
+    llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
     chat.invoke(QUESTION)
     backend = Backend()
     instrument(backend.tracers, backend.meters)
@@ -231,17 +231,17 @@ class Runs(BaseCallbackHandler):
         self.starts += 1
 
 
-def test_beside_langchains_tracer(cloud: Emulator) -> None:
+def test_beside_langchains_tracer(emulator: Emulator) -> None:
     """The run is LangChain's and the span is ours: one each."""
     backend, runs = Backend(), Runs()
-    chat = ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,))
+    chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
     list(chat.stream(QUESTION, config={"callbacks": [runs]}))
 
     assert (1, 1) == (runs.starts, len(backend.ours))
 
 
 @pytest.mark.parametrize("framework", ["langchain", "llama_index"])
-def test_beside_openinference(cloud: Emulator, framework: str) -> None:
+def test_beside_openinference(emulator: Emulator, framework: str) -> None:
     """There is one span of the kind LLM, OpenInference's, with the words; ours is in the same trace, without."""
     package = pytest.importorskip(f"openinference.instrumentation.{framework}", reason="OpenInference is not installed")
     kind = {"langchain": "LangChainInstrumentor", "llama_index": "LlamaIndexInstrumentor"}[framework]
@@ -252,13 +252,13 @@ def test_beside_openinference(cloud: Emulator, framework: str) -> None:
         with backend.tracers.get_tracer("test").start_as_current_span("request") as above:
             if framework == "langchain":
                 list(
-                    ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,)).stream(
+                    ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,)).stream(
                         QUESTION
                     )
                 )
             else:
                 list(
-                    OCIDataScience(endpoint=cloud.endpoint, auth_type="none", hooks=(backend.hook,)).stream_chat(
+                    OCIDataScience(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,)).stream_chat(
                         MESSAGES
                     )
                 )

@@ -273,13 +273,13 @@ ANSWER = "The Nile, the Amazon and the Danube."
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Emulator]:
-    with Emulator(huawei=ACCOUNT) as cloud:
-        yield cloud
+def emulator() -> Iterator[Emulator]:
+    with Emulator(huawei=ACCOUNT) as emulator:
+        yield emulator
 
 
-def service(cloud: Emulator, way: str, auth: Any = None, **options: Any) -> Service:
-    endpoint = getattr(cloud.modelarts, way)
+def service(emulator: Emulator, way: str, auth: Any = None, **options: Any) -> Service:
+    endpoint = getattr(emulator.modelarts, way)
     auth = resolve_signer(api_key="KEY") if auth is None else auth
     options = {"retry": Retry(0), "timeout": Timeout(read=5, total=10), "trust_env": False, **options}
     return Service(ModelArts(endpoint), auth=auth, **options)
@@ -317,38 +317,38 @@ AUTHS = {
 @both
 @pytest.mark.parametrize("way", ["endpoint", "websocket_endpoint"])
 @pytest.mark.parametrize("fields", AUTHS.values(), ids=AUTHS)
-def test_every_credential_opens_both_doors(cloud: Emulator, ask: Any, way: str, fields: dict[str, Any]) -> None:
+def test_every_credential_opens_both_doors(emulator: Emulator, ask: Any, way: str, fields: dict[str, Any]) -> None:
     """
     Signatures and tokens are verified, on a POST and on a handshake.
     """
-    auth = resolve_signer(**fields, iam_endpoint=cloud.modelarts.iam)
+    auth = resolve_signer(**fields, iam_endpoint=emulator.modelarts.iam)
 
-    assert ANSWER == ask(service(cloud, way, auth)).text
+    assert ANSWER == ask(service(emulator, way, auth)).text
 
 
 @both
 @ways
-def test_an_answer_comes_whole(cloud: Emulator, ask: Any, way: str) -> None:
+def test_an_answer_comes_whole(emulator: Emulator, ask: Any, way: str) -> None:
     """
     Streamed with its usage, and as one document.
     """
-    reply = ask(service(cloud, way))
+    reply = ask(service(emulator, way))
 
     assert (ANSWER, "stop", 16) == (reply.text, reply.choices[0].finish_reason, reply.usage.total)
-    assert ANSWER == ask(service(cloud, way), stream=False).text
+    assert ANSWER == ask(service(emulator, way), stream=False).text
 
 
 @both
 @pytest.mark.parametrize("way", ["endpoint", "websocket_endpoint"])
-def test_a_token_that_was_revoked_is_fetched_again(cloud: Emulator, ask: Any, way: str) -> None:
+def test_a_token_that_was_revoked_is_fetched_again(emulator: Emulator, ask: Any, way: str) -> None:
     """
     A 401 refreshes once, and the answer comes.
     """
-    auth = resolve_signer(**AUTHS["password"], iam_endpoint=cloud.modelarts.iam)
-    ask(service(cloud, way, auth))
-    cloud.modelarts.expire_tokens()
+    auth = resolve_signer(**AUTHS["password"], iam_endpoint=emulator.modelarts.iam)
+    ask(service(emulator, way, auth))
+    emulator.modelarts.expire_tokens()
 
-    assert ANSWER == ask(service(cloud, way, auth)).text
+    assert ANSWER == ask(service(emulator, way, auth)).text
     assert 2 == auth.generation
 
 
@@ -367,13 +367,13 @@ def test_a_token_that_was_revoked_is_fetched_again(cloud: Emulator, ask: Any, wa
 )
 @pytest.mark.parametrize("way", ["endpoint", "websocket_endpoint"])
 def test_a_wrong_credential_is_said(
-    cloud: Emulator, ask: Any, way: str, fields: dict[str, Any], kind: type[MDStreamError], code: str | None
+    emulator: Emulator, ask: Any, way: str, fields: dict[str, Any], kind: type[MDStreamError], code: str | None
 ) -> None:
     """
     In the gateway's words; over a WebSocket it is the handshake that is refused.
     """
     with pytest.raises(kind) as caught:
-        ask(service(cloud, way, resolve_signer(**fields, iam_endpoint=cloud.modelarts.iam)))
+        ask(service(emulator, way, resolve_signer(**fields, iam_endpoint=emulator.modelarts.iam)))
 
     assert (code, 401 if code != "ModelArts.4905" else 400) == (caught.value.code, caught.value.status)
     assert "n0t-this" not in f"{caught.value!r} {caught.value.response.json() if code else ''}"
@@ -405,14 +405,14 @@ ENDINGS: dict[str, tuple[Fault, type[MDStreamError], str, str | None]] = {
 @ways
 @pytest.mark.parametrize(("fault", "kind", "text", "code"), ENDINGS.values(), ids=ENDINGS)
 def test_a_bad_end_is_never_a_success(
-    cloud: Emulator, ask: Any, way: str, fault: Fault, kind: type[MDStreamError], text: str, code: str | None
+    emulator: Emulator, ask: Any, way: str, fault: Fault, kind: type[MDStreamError], text: str, code: str | None
 ) -> None:
     """
     The error of the tree, with what was received and the request id.
     """
-    cloud.script(fault)
+    emulator.script(fault)
     with pytest.raises(kind) as caught:
-        ask(service(cloud, way, timeout=Timeout(read=0.5, total=10)))
+        ask(service(emulator, way, timeout=Timeout(read=0.5, total=10)))
 
     error = caught.value
     assert text == (error.partial.text if error.partial else "")
@@ -421,14 +421,14 @@ def test_a_bad_end_is_never_a_success(
 
 
 @both
-def test_a_close_code_is_a_failure(cloud: Emulator, ask: Any) -> None:
+def test_a_close_code_is_a_failure(emulator: Emulator, ask: Any) -> None:
     """
     Even after `[DONE]`: the service said it before it said goodbye.
     """
     for after in (3, None):
-        cloud.script(Fault("trailer", name="close", data=b"1011 engine died", after=after))
+        emulator.script(Fault("trailer", name="close", data=b"1011 engine died", after=after))
         with pytest.raises(StreamFailure, match="engine died") as caught:
-            ask(service(cloud, "websocket_endpoint"))
+            ask(service(emulator, "websocket_endpoint"))
 
         assert ("1011", 500, True) == (caught.value.code, caught.value.status, caught.value.retryable)
         assert (BEGINNING if after else ANSWER) == caught.value.partial.text
@@ -436,29 +436,29 @@ def test_a_close_code_is_a_failure(cloud: Emulator, ask: Any) -> None:
 
 @both
 @ways
-def test_a_refusal_that_may_pass_is_asked_again(cloud: Emulator, ask: Any, way: str) -> None:
+def test_a_refusal_that_may_pass_is_asked_again(emulator: Emulator, ask: Any, way: str) -> None:
     """
     The backend was not found once; the second attempt is on a connection of its own.
     """
-    cloud.script(Fault("refuse", "modelarts_backend"))
+    emulator.script(Fault("refuse", "modelarts_backend"))
 
-    assert ANSWER == ask(service(cloud, way, retry=Retry(1, base_delay=0.001))).text
+    assert ANSWER == ask(service(emulator, way, retry=Retry(1, base_delay=0.001))).text
 
 
 @both
 @pytest.mark.parametrize("fields", [AUTHS["aksk"], AUTHS["app"]], ids=["aksk", "app"])
-def test_a_body_over_12_mb_is_not_sent_with_a_signature(cloud: Emulator, ask: Any, fields: dict[str, Any]) -> None:
+def test_a_body_over_12_mb_is_not_sent_with_a_signature(emulator: Emulator, ask: Any, fields: dict[str, Any]) -> None:
     """
     It is told before anything leaves the house.
     """
-    before = len(cloud.requests)
-    made = service(cloud, "endpoint", resolve_signer(**fields))
+    before = len(emulator.requests)
+    made = service(emulator, "endpoint", resolve_signer(**fields))
     long = {**QUESTION, "messages": [{"role": "user", "content": "x" * MAX_REQUEST_BYTES}]}
     with pytest.raises(InvalidRequest, match="12582912 at most") as caught:
         made.client.complete(made.call(OpenAIChat(), long))
 
     assert 413 == caught.value.status
-    assert before == len(cloud.requests)
+    assert before == len(emulator.requests)
 
 
 @both
@@ -467,5 +467,5 @@ def test_either_door_has_tls(ask: Any, way: str) -> None:
     """
     https and wss, with the certificate checked.
     """
-    with Emulator(tls=True) as cloud:
-        assert ANSWER == ask(service(cloud, way, verify=cloud.ca_file)).text
+    with Emulator(tls=True) as emulator:
+        assert ANSWER == ask(service(emulator, way, verify=emulator.ca_file)).text

@@ -54,12 +54,12 @@ Ask = Callable[..., list[Event]]
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Emulator]:
-    with Emulator(context=2000) as cloud:
-        yield cloud
+    with Emulator(context=2000) as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def cloud(shared: Emulator) -> Emulator:
+def emulator(shared: Emulator) -> Emulator:
     shared.reset()
     return shared
 
@@ -70,8 +70,8 @@ class Hasty(OCIGenerativeAI):
     drain_timeout: ClassVar[float] = 0.3
 
 
-def asking(cloud: Emulator, model: str, name: str, text: Any, *, auth: Any = None, stream: bool = True, **more: Any) -> tuple[Any, Any]:  # fmt: skip
-    there = cloud.oci_generative_ai
+def asking(emulator: Emulator, model: str, name: str, text: Any, *, auth: Any = None, stream: bool = True, **more: Any) -> tuple[Any, Any]:  # fmt: skip
+    there = emulator.oci_generative_ai
     platform = Hasty(there.compartment_id, model, service_endpoint=there.endpoint)
     service = Service(platform, auth=auth, timeout=Timeout(read=5, total=20), retry=Retry(0), trust_env=False)
     asked = {"prompt": text} if "text" in name else {"messages": text if isinstance(text, list) else [{"role": "user", "content": text}]}  # fmt: skip
@@ -79,8 +79,8 @@ def asking(cloud: Emulator, model: str, name: str, text: Any, *, auth: Any = Non
     return service, service.call(wrapped, {**asked, "model": model, **more}, stream=stream)
 
 
-def sync(cloud: Emulator, *question: Any, **more: Any) -> list[Event]:
-    service, call = asking(cloud, *question, **more)
+def sync(emulator: Emulator, *question: Any, **more: Any) -> list[Event]:
+    service, call = asking(emulator, *question, **more)
     events: list[Event] = []
     with closing(service):
         try:
@@ -92,9 +92,9 @@ def sync(cloud: Emulator, *question: Any, **more: Any) -> list[Event]:
     return events
 
 
-def asyn(cloud: Emulator, *question: Any, **more: Any) -> list[Event]:
+def asyn(emulator: Emulator, *question: Any, **more: Any) -> list[Event]:
     async def main() -> list[Event]:
-        service, call = asking(cloud, *question, **more)
+        service, call = asking(emulator, *question, **more)
         events: list[Event] = []
         async with aclosing(service):
             try:
@@ -115,11 +115,11 @@ chats = pytest.mark.parametrize(("model", "name"), CHATS.values(), ids=CHATS)
 @both
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize(("model", "name"), [*CHATS.values(), *TEXTS.values()], ids=[*CHATS, *TEXTS])
-def test_every_format_is_spoken(cloud: Emulator, ask: Ask, model: str, name: str, stream: bool) -> None:
+def test_every_format_is_spoken(emulator: Emulator, ask: Ask, model: str, name: str, stream: bool) -> None:
     """
     Streamed and whole the same text, finish reason and usage come out.
     """
-    reply = ModelResponse.from_events(ask(cloud, model, name, "What is the capital of France?", stream=stream))
+    reply = ModelResponse.from_events(ask(emulator, model, name, "What is the capital of France?", stream=stream))
 
     assert (CAPITAL, "stop") == (reply.text, reply.finish_reason)
     assert "text" in name or (reply.usage and reply.usage.output == 7)
@@ -128,12 +128,12 @@ def test_every_format_is_spoken(cloud: Emulator, ask: Ask, model: str, name: str
 @both
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @chats
-def test_tools_are_called_and_answered(cloud: Emulator, ask: Ask, model: str, name: str, stream: bool) -> None:
+def test_tools_are_called_and_answered(emulator: Emulator, ask: Ask, model: str, name: str, stream: bool) -> None:
     """
     Two calls at once in each family's way; their results go back and are used.
     """
     talk: list[dict[str, Any]] = [{"role": "user", "content": "What is the weather in Paris and London?"}]
-    reply = ModelResponse.from_events(ask(cloud, model, name, talk, tools=[WEATHER], stream=stream))
+    reply = ModelResponse.from_events(ask(emulator, model, name, talk, tools=[WEATHER], stream=stream))
 
     assert ["Paris", "London"] == [call.parse_arguments()["city"] for call in reply.tool_calls]
     assert ("tool_calls", 2) == (reply.finish_reason, len({call.id for call in reply.tool_calls}))
@@ -144,20 +144,20 @@ def test_tools_are_called_and_answered(cloud: Emulator, ask: Ask, model: str, na
         for c in reply.tool_calls
     ]
     talk += [{"role": "assistant", "content": "", "tool_calls": functions}, *results]
-    reply = ModelResponse.from_events(ask(cloud, model, name, talk, tools=[WEATHER], stream=stream))
+    reply = ModelResponse.from_events(ask(emulator, model, name, talk, tools=[WEATHER], stream=stream))
 
     assert ("The tool says: sunny in Paris; sunny in London", "stop") == (reply.text, reply.finish_reason)
 
 
 @both
 @pytest.mark.parametrize("name", ["oci-generic", "oci-cohere-v2"])
-def test_reasoning_comes_before_the_answer(cloud: Emulator, ask: Ask, name: str) -> None:
+def test_reasoning_comes_before_the_answer(emulator: Emulator, ask: Ask, name: str) -> None:
     """
     And is told apart from it.
     """
     model = "xai.grok-4" if name == "oci-generic" else "cohere.command-a-reasoning"
     reply = ModelResponse.from_events(
-        ask(cloud, model, name, "What is the capital of France?", reasoning_effort="high")
+        ask(emulator, model, name, "What is the capital of France?", reasoning_effort="high")
     )
 
     assert (CAPITAL, True) == (reply.text, reply.reasoning.startswith("The user says"))
@@ -165,29 +165,29 @@ def test_reasoning_comes_before_the_answer(cloud: Emulator, ask: Ask, name: str)
 
 @both
 @chats
-def test_an_answer_follows_a_schema(cloud: Emulator, ask: Ask, model: str, name: str) -> None:
+def test_an_answer_follows_a_schema(emulator: Emulator, ask: Ask, model: str, name: str) -> None:
     """
     In each format's own `responseFormat`.
     """
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     wanted = {"type": "json_schema", "json_schema": {"name": "A", "schema": schema}}
 
-    assert {"city": "Paris"} == json.loads(ModelResponse.from_events(ask(cloud, model, name, "Which city? city: Paris", response_format=wanted)).text)  # fmt: skip
+    assert {"city": "Paris"} == json.loads(ModelResponse.from_events(ask(emulator, model, name, "Which city? city: Paris", response_format=wanted)).text)  # fmt: skip
 
 
 @both
-def test_the_limit_cuts_an_answer(cloud: Emulator, ask: Ask) -> None:
+def test_the_limit_cuts_an_answer(emulator: Emulator, ask: Ask) -> None:
     """
     `length` is told; a call that it cut is an error.
     """
     reply = ModelResponse.from_events(
-        ask(cloud, "openai.gpt-5", "oci-generic", "What is the capital of France?", max_tokens=2)
+        ask(emulator, "openai.gpt-5", "oci-generic", "What is the capital of France?", max_tokens=2)
     )
 
     assert ("The capital", "length") == (reply.text, reply.finish_reason)
     with pytest.raises(IncompleteToolCall):
         ask(
-            cloud,
+            emulator,
             "xai.grok-4",
             "oci-generic",
             "Weather in Paris?",
@@ -204,21 +204,21 @@ def test_every_ending_is_an_end(ask: Ask, model: str, name: str, ending: str) ->
     """
     The body ends, `[DONE]` comes, or the connection stays open, which the client then closes.
     """
-    with Emulator(generative_ai_ending=ending) as cloud:
-        reply = ModelResponse.from_events(ask(cloud, model, name, "What is the capital of France?"))
+    with Emulator(generative_ai_ending=ending) as emulator:
+        reply = ModelResponse.from_events(ask(emulator, model, name, "What is the capital of France?"))
 
         assert (CAPITAL, "stop", True) == (reply.text, reply.finish_reason, reply.usage is not None)
-        assert ending != "hang" or cloud.last.client_closed.wait(5)
+        assert ending != "hang" or emulator.last.client_closed.wait(5)
 
 
 @both
 @pytest.mark.parametrize("fault", ["stall", "cut", "reset"])
-def test_usage_that_never_comes_is_no_failure(cloud: Emulator, ask: Ask, fault: str) -> None:
+def test_usage_that_never_comes_is_no_failure(emulator: Emulator, ask: Ask, fault: str) -> None:
     """
     The finish event was seen: after a short while the answer is whole without its usage.
     """
-    cloud.script(Fault(fault, after=8))
-    reply = ModelResponse.from_events(ask(cloud, "xai.grok-4", "oci-generic", "What is the capital of France?"))
+    emulator.script(Fault(fault, after=8))
+    reply = ModelResponse.from_events(ask(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?"))
 
     assert (CAPITAL, "stop", None) == (reply.text, reply.finish_reason, reply.usage)
 
@@ -261,14 +261,14 @@ FAILURES: dict[str, tuple[Callable[[bytes], Any], type[MDStreamError]]] = {
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(("fault", "kind"), FAILURES.values(), ids=FAILURES)
 def test_a_broken_stream_is_an_error_with_its_partial(
-    cloud: Emulator, ask: Ask, fault: Callable[[bytes], Any], kind: type[MDStreamError], format: str
+    emulator: Emulator, ask: Ask, fault: Callable[[bytes], Any], kind: type[MDStreamError], format: str
 ) -> None:
     """
     Never a success; the partial is exactly what was handed out.
     """
-    cloud.script(fault(sse(SAID[format])))
+    emulator.script(fault(sse(SAID[format])))
     with pytest.raises(kind) as caught:
-        ask(cloud, *FORMATS[format], "What is the capital of France?")
+        ask(emulator, *FORMATS[format], "What is the capital of France?")
 
     error: Any = caught.value
     assert (error.partial or ModelResponse()).text == ModelResponse.from_events(error.events).text
@@ -276,19 +276,19 @@ def test_a_broken_stream_is_an_error_with_its_partial(
 
 
 @both
-def test_silence_before_the_finish_event_is_a_failure(cloud: Emulator, ask: Ask) -> None:
+def test_silence_before_the_finish_event_is_a_failure(emulator: Emulator, ask: Ask) -> None:
     """
     It is only behind it that the connection may be left open.
     """
     service_timeout = Fault("stall", after=2)
-    cloud.script(service_timeout)
+    emulator.script(service_timeout)
     with pytest.raises(StreamStalled):
-        ask_quickly(ask, cloud)
+        ask_quickly(ask, emulator)
 
 
-def ask_quickly(ask: Ask, cloud: Emulator) -> None:
+def ask_quickly(ask: Ask, emulator: Emulator) -> None:
     """Ask with little patience."""
-    there = cloud.oci_generative_ai
+    there = emulator.oci_generative_ai
     platform = OCIGenerativeAI(there.compartment_id, "xai.grok-4", service_endpoint=there.endpoint)
     service = Service(platform, timeout=Timeout(read=0.3), retry=Retry(0), trust_env=False)
     call = service.call(dialect("oci-generic"), {"messages": [{"role": "user", "content": "Hi"}]})
@@ -306,31 +306,31 @@ def ask_quickly(ask: Ask, cloud: Emulator) -> None:
 
 @both
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_compressed_stream_is_read(cloud: Emulator, ask: Ask, encoding: str) -> None:
+def test_a_compressed_stream_is_read(emulator: Emulator, ask: Ask, encoding: str) -> None:
     """
     Only what can be read as a stream was offered.
     """
-    cloud.script(Fault("encoded", encoding))
+    emulator.script(Fault("encoded", encoding))
 
     assert (
-        ModelResponse.from_events(ask(cloud, "xai.grok-4", "oci-generic", "What is the capital of France?")).text
+        ModelResponse.from_events(ask(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?")).text
         == CAPITAL
     )
-    assert cloud.last.headers["accept-encoding"] == "gzip, deflate"
+    assert emulator.last.headers["accept-encoding"] == "gzip, deflate"
 
 
 @both
-def test_a_refused_temperature_is_left_out_with_a_warning(cloud: Emulator, ask: Ask) -> None:
+def test_a_refused_temperature_is_left_out_with_a_warning(emulator: Emulator, ask: Ask) -> None:
     """
     GPT-5 takes none; the refusal is a text inside of a text, and the question is asked again without it.
     """
     with pytest.warns(RuntimeWarning, match="temperature=0.2"):
         reply = ModelResponse.from_events(
-            ask(cloud, "openai.gpt-5", "oci-generic", "What is the capital of France?", temperature=0.2)
+            ask(emulator, "openai.gpt-5", "oci-generic", "What is the capital of France?", temperature=0.2)
         )
 
-    assert (CAPITAL, 2) == (reply.text, len(cloud.requests))
-    assert "temperature" not in cloud.last.json["chatRequest"]
+    assert (CAPITAL, 2) == (reply.text, len(emulator.requests))
+    assert "temperature" not in emulator.last.json["chatRequest"]
 
 
 #: name: (model, dialect, what is asked, class, words)
@@ -344,13 +344,13 @@ REFUSED: dict[str, tuple[str, str, str, type[MDStreamError], str]] = {
 @both
 @pytest.mark.parametrize(("model", "name", "text", "kind", "words"), REFUSED.values(), ids=REFUSED)
 def test_a_refusal_is_told_with_its_cure(
-    cloud: Emulator, ask: Ask, model: str, name: str, text: str, kind: type[MDStreamError], words: str
+    emulator: Emulator, ask: Ask, model: str, name: str, text: str, kind: type[MDStreamError], words: str
 ) -> None:
     """
     In its class, with the service's id of the request.
     """
     with pytest.raises(kind) as caught:
-        ask(cloud, model, name, text)
+        ask(emulator, model, name, text)
 
     assert words in str(caught.value)
     assert caught.value.request_id
@@ -358,13 +358,13 @@ def test_a_refusal_is_told_with_its_cure(
 
 @both
 @pytest.mark.parametrize(("spelling", "kind"), [("not_authenticated", AuthenticationError), ("lb_bandwidth", RateLimited), ("unavailable", ServerError)])  # fmt: skip
-def test_documented_refusals(cloud: Emulator, ask: Ask, spelling: str, kind: type[MDStreamError]) -> None:
+def test_documented_refusals(emulator: Emulator, ask: Ask, spelling: str, kind: type[MDStreamError]) -> None:
     """
     By status.
     """
-    cloud.script(Fault("refuse", spelling))
+    emulator.script(Fault("refuse", spelling))
     with pytest.raises(kind):
-        ask(cloud, "xai.grok-4", oci_dialect_name("xai.grok-4"), "Hi")
+        ask(emulator, "xai.grok-4", oci_dialect_name("xai.grok-4"), "Hi")
 
 
 @both
@@ -385,13 +385,13 @@ def test_requests_are_signed(ask: Ask, stream: bool) -> None:
             ask(guarded, "xai.grok-4", "oci-generic", "Hi", stream=stream)
 
 
-def test_leaving_closes_the_connection(cloud: Emulator) -> None:
+def test_leaving_closes_the_connection(emulator: Emulator) -> None:
     """
     Whoever stops reading closes the stream.
     """
-    cloud.script(Fault("stall", after=2))
-    service, call = asking(cloud, "xai.grok-4", "oci-generic", "What is the capital of France?")
+    emulator.script(Fault("stall", after=2))
+    service, call = asking(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?")
     with closing(service), closing(service.client.stream(call)) as events:
         next(events)
 
-    assert cloud.last.client_closed.wait(5)
+    assert emulator.last.client_closed.wait(5)

@@ -43,14 +43,14 @@ def test_a_test_has_a_cloud(theirs: pytest.Pytester) -> None:
 
         QUESTION = {"messages": [{"role": "user", "content": "Name three rivers."}], "stream": True}
 
-        def test_an_answer(mdstream_cloud):
-            answer = httpx.post(f"{mdstream_cloud.openai_url}/chat/completions", json=QUESTION)
+        def test_an_answer(mdstream_emulator):
+            answer = httpx.post(f"{mdstream_emulator.openai_url}/chat/completions", json=QUESTION)
             assert "[DONE]" in answer.text
-            assert 1 == len(mdstream_cloud.requests)
+            assert 1 == len(mdstream_emulator.requests)
 
-        def test_a_fault(mdstream_cloud):
-            mdstream_cloud.script(Fault("refuse", "unavailable"))
-            answer = httpx.post(f"{mdstream_cloud.openai_url}/chat/completions", json=QUESTION)
+        def test_a_fault(mdstream_emulator):
+            mdstream_emulator.script(Fault("refuse", "unavailable"))
+            answer = httpx.post(f"{mdstream_emulator.openai_url}/chat/completions", json=QUESTION)
             assert 503 == answer.status_code
         """,
     )
@@ -70,20 +70,20 @@ def test_tests_share_an_emulator_and_no_memories(theirs: pytest.Pytester) -> Non
 
         SEEN = []
 
-        def test_one(mdstream_cloud):
-            SEEN.append(mdstream_cloud)
-            mdstream_cloud.script(Fault("refuse"), Fault("refuse"))
-            mdstream_cloud.always(Fault("refuse"))
-            assert 500 == httpx.get(f"{mdstream_cloud.openai_url}/models").status_code
+        def test_one(mdstream_emulator):
+            SEEN.append(mdstream_emulator)
+            mdstream_emulator.script(Fault("refuse"), Fault("refuse"))
+            mdstream_emulator.always(Fault("refuse"))
+            assert 500 == httpx.get(f"{mdstream_emulator.openai_url}/models").status_code
 
-        def test_two(mdstream_cloud):
-            assert mdstream_cloud is SEEN[0]
-            assert [] == mdstream_cloud.requests
-            assert 200 == httpx.get(f"{mdstream_cloud.openai_url}/models").status_code
+        def test_two(mdstream_emulator):
+            assert mdstream_emulator is SEEN[0]
+            assert [] == mdstream_emulator.requests
+            assert 200 == httpx.get(f"{mdstream_emulator.openai_url}/models").status_code
 
         @pytest.mark.mdstream(models=["odsc-llm"])
-        def test_three(mdstream_cloud):
-            assert mdstream_cloud is not SEEN[0]
+        def test_three(mdstream_emulator):
+            assert mdstream_emulator is not SEEN[0]
         """,
     )
 
@@ -100,17 +100,17 @@ def test_the_marker_scripts_and_configures(theirs: pytest.Pytester) -> None:
         import httpx, pytest
         from mdstream_core.emulator import Fault
 
-        def status(cloud):
-            return httpx.get(f"{cloud.openai_url}/models", headers={"authorization": "Bearer mine"}).status_code
+        def status(emulator):
+            return httpx.get(f"{emulator.openai_url}/models", headers={"authorization": "Bearer mine"}).status_code
 
         @pytest.mark.mdstream(Fault("refuse", "unavailable"), api_keys=["mine"])
         class TestRefused:
-            def test_by_the_class(self, mdstream_cloud):
-                assert [503, 200] == [status(mdstream_cloud), status(mdstream_cloud)]
+            def test_by_the_class(self, mdstream_emulator):
+                assert [503, 200] == [status(mdstream_emulator), status(mdstream_emulator)]
 
             @pytest.mark.mdstream(None, Fault("refuse", "lb_bandwidth"), api_keys=["another"])
-            def test_by_both(self, mdstream_cloud):
-                assert [503, 401, 429] == [status(mdstream_cloud) for _ in range(3)]
+            def test_by_both(self, mdstream_emulator):
+                assert [503, 401, 429] == [status(mdstream_emulator) for _ in range(3)]
         """,
     )
 
@@ -121,7 +121,7 @@ def test_an_option_that_does_not_exist_is_told(theirs: pytest.Pytester) -> None:
     """
     A misspelt keyword is an error of that test, with Python's words.
     """
-    result = ran(theirs, "import pytest\n@pytest.mark.mdstream(dealy=1)\ndef test_it(mdstream_cloud): pass")
+    result = ran(theirs, "import pytest\n@pytest.mark.mdstream(dealy=1)\ndef test_it(mdstream_emulator): pass")
 
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*unexpected keyword argument 'dealy'*"])
@@ -134,7 +134,7 @@ def test_the_fixture_and_the_marker_are_described(theirs: pytest.Pytester) -> No
     fixtures = theirs.runpytest_subprocess("-p", "pytest_mdstream", "--fixtures")
     markers = theirs.runpytest_subprocess("-p", "pytest_mdstream", "--markers")
 
-    fixtures.stdout.fnmatch_lines(["mdstream_cloud *", "*The four services on loopback*"])
+    fixtures.stdout.fnmatch_lines(["mdstream_emulator *", "*The four services on loopback*"])
     markers.stdout.fnmatch_lines(["@pytest.mark.mdstream(?steps, ??options): *"])
 
 
@@ -181,7 +181,7 @@ def test_pytest_finds_it_where_it_is_installed(theirs: pytest.Pytester, monkeypa
     (info / "entry_points.txt").write_text(f"[pytest11]\n{points}")
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(info.parent), os.environ["PYTHONPATH"]]))
-    theirs.makepyfile("def test_it(mdstream_cloud): assert mdstream_cloud.endpoint")
+    theirs.makepyfile("def test_it(mdstream_emulator): assert mdstream_emulator.endpoint")
     result = theirs.runpytest_subprocess("--strict-markers", "-p", "no:asyncio", "-p", "no:socket")
 
     result.assert_outcomes(passed=1)

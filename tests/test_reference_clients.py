@@ -40,22 +40,22 @@ def asked(text: str) -> list[dict[str, str]]:
 # Oracle's SDK
 
 
-def oracle(cloud: Emulator) -> Any:
+def oracle(emulator: Emulator) -> Any:
     oci = pytest.importorskip("oci", reason="Oracle's SDK judges the emulator; install mdstream-llm[judges]")
     module = pytest.importorskip("oci.model_deployment", reason="the SDK's part for model deployments")
     return module.ModelDeploymentClient(
-        CONFIG, service_endpoint=cloud.url, retry_strategy=oci.retry.NoneRetryStrategy()
+        CONFIG, service_endpoint=emulator.url, retry_strategy=oci.retry.NoneRetryStrategy()
     )
 
 
 @pytest.fixture(scope="module")
 def signed() -> Iterator[Emulator]:
-    with Emulator(verify_signatures={KEY_ID: PUBLIC}, content_type="text/event-stream") as cloud:
-        yield cloud
+    with Emulator(verify_signatures={KEY_ID: PUBLIC}, content_type="text/event-stream") as emulator:
+        yield emulator
 
 
-def ocid(cloud: Emulator) -> str:
-    return cloud.endpoint.rpartition("/")[2]
+def ocid(emulator: Emulator) -> str:
+    return emulator.endpoint.rpartition("/")[2]
 
 
 def test_oracles_sdk_predicts(signed: Emulator) -> None:
@@ -105,10 +105,10 @@ def test_oracles_sdk_reads_the_refusals(signed: Emulator, fault: Fault, status: 
 def test_oracles_sdk_with_an_unknown_key_is_not_authenticated() -> None:
     oci = pytest.importorskip("oci", reason="Oracle's SDK judges the emulator; install mdstream-llm[judges]")
     with (
-        Emulator(verify_signatures={"another/key/id": PUBLIC}) as cloud,
+        Emulator(verify_signatures={"another/key/id": PUBLIC}) as emulator,
         pytest.raises(oci.exceptions.ServiceError) as refused,
     ):
-        oracle(cloud).predict(ocid(cloud), json.dumps(HELLO).encode())
+        oracle(emulator).predict(ocid(emulator), json.dumps(HELLO).encode())
 
     assert (refused.value.status, refused.value.code) == (401, "NotAuthenticated")
 
@@ -117,23 +117,23 @@ def test_oracles_sdk_with_an_unknown_key_is_not_authenticated() -> None:
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Emulator]:
-    with Emulator(api_keys=["sk-emulated"]) as cloud:
-        yield cloud
+def emulator() -> Iterator[Emulator]:
+    with Emulator(api_keys=["sk-emulated"]) as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def openai(cloud: Emulator) -> Iterator[Any]:
+def openai(emulator: Emulator) -> Iterator[Any]:
     module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
-    with module.OpenAI(base_url=f"{cloud.endpoint}{STREAM}/v1", api_key="sk-emulated", max_retries=0) as client:
+    with module.OpenAI(base_url=f"{emulator.endpoint}{STREAM}/v1", api_key="sk-emulated", max_retries=0) as client:
         yield client
 
 
 @pytest.fixture
-def whole(cloud: Emulator) -> Iterator[Any]:
+def whole(emulator: Emulator) -> Iterator[Any]:
     """A client of `/predict`, for answers that are no streams."""
     module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
-    with module.OpenAI(base_url=f"{cloud.endpoint}/predict/v1", api_key="sk-emulated", max_retries=0) as client:
+    with module.OpenAI(base_url=f"{emulator.endpoint}/predict/v1", api_key="sk-emulated", max_retries=0) as client:
         yield client
 
 
@@ -194,9 +194,9 @@ def test_openais_sdk_completes(openai: Any, whole: Any) -> None:
     assert len(two.choices[1].logprobs.tokens) == len(two.choices[1].logprobs.token_logprobs)
 
 
-def test_openais_sdk_embeds_by_default_in_base64(whole: Any, cloud: Emulator) -> None:
+def test_openais_sdk_embeds_by_default_in_base64(whole: Any, emulator: Emulator) -> None:
     packed = whole.embeddings.create(model="m", input=["a river", "a sea"])
-    assert cloud.last.json["encoding_format"] == "base64"
+    assert emulator.last.json["encoding_format"] == "base64"
     plain = whole.embeddings.create(model="m", input="a river", encoding_format="float", dimensions=256)
 
     assert packed.data[0].embedding == pytest.approx(plain.data[0].embedding, abs=1e-6)
@@ -206,9 +206,9 @@ def test_openais_sdk_lists_models(whole: Any) -> None:
     assert [model.id for model in whole.models.list()] == ["odsc-llm"]
 
 
-def test_openais_sdk_reads_the_refusals(openai: Any, cloud: Emulator) -> None:
+def test_openais_sdk_reads_the_refusals(openai: Any, emulator: Emulator) -> None:
     module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
-    cloud.script(Fault("refuse", "lb_bandwidth"), Fault("refuse", "vllm_too_long"), Fault("error_event", after=2))
+    emulator.script(Fault("refuse", "lb_bandwidth"), Fault("refuse", "vllm_too_long"), Fault("error_event", after=2))
     with pytest.raises(module.RateLimitError):
         openai.chat.completions.create(model="m", messages=asked("Hello"), stream=True)
     with pytest.raises(module.BadRequestError, match="maximum context length"):
@@ -217,9 +217,9 @@ def test_openais_sdk_reads_the_refusals(openai: Any, cloud: Emulator) -> None:
         list(openai.chat.completions.create(model="m", messages=asked("Hello"), stream=True))
 
 
-def test_openais_sdk_with_a_wrong_key_is_not_authenticated(cloud: Emulator) -> None:
+def test_openais_sdk_with_a_wrong_key_is_not_authenticated(emulator: Emulator) -> None:
     module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
-    client = module.OpenAI(base_url=f"{cloud.endpoint}{STREAM}/v1", api_key="wrong", max_retries=0)
+    client = module.OpenAI(base_url=f"{emulator.endpoint}{STREAM}/v1", api_key="wrong", max_retries=0)
     with client, pytest.raises(module.AuthenticationError):
         client.chat.completions.create(model="m", messages=asked("Hello"), stream=True)
 
@@ -254,10 +254,10 @@ def test_chunks_are_openais(flavour: str, name: str) -> None:
     types = pytest.importorskip(
         "openai.types.chat", reason="OpenAI's types judge the chunks; install mdstream-llm[judges]"
     )
-    with Emulator(flavour=flavour) as cloud:
+    with Emulator(flavour=flavour) as emulator:
         body = {"model": "m", "stream": True, **REQUESTS[name]}
-        events = ask(cloud.endpoint + STREAM, body).events
-        document = ask(cloud.endpoint + "/predict", {**body, "stream": False, "stream_options": None}).json
+        events = ask(emulator.endpoint + STREAM, body).events
+        document = ask(emulator.endpoint + "/predict", {**body, "stream": False, "stream_options": None}).json
 
     for event in events:
         types.ChatCompletionChunk.model_validate(event)

@@ -20,9 +20,9 @@ ACCOUNT = HuaweiAccount(access_keys={AK: SK}, api_keys=["KEY"], app_codes=["CODE
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Emulator]:
-    with Emulator(huawei=ACCOUNT) as cloud:
-        yield cloud
+def emulator() -> Iterator[Emulator]:
+    with Emulator(huawei=ACCOUNT) as emulator:
+        yield emulator
 
 
 @pytest.fixture
@@ -40,11 +40,11 @@ def text(messages: list[str]) -> str:
 KEY = {"X-Apig-AppCode": "CODE"}
 
 
-def test_websockets_in_threads(cloud: Emulator, sockets: Any) -> None:
+def test_websockets_in_threads(emulator: Emulator, sockets: Any) -> None:
     """
     A question, the answer in messages, a close with 1000.
     """
-    with sockets.connect(cloud.modelarts.websocket_endpoint + CHAT, additional_headers=KEY, proxy=None) as socket:
+    with sockets.connect(emulator.modelarts.websocket_endpoint + CHAT, additional_headers=KEY, proxy=None) as socket:
         socket.send(json.dumps(QUESTION))
         messages = list(socket)
 
@@ -52,14 +52,14 @@ def test_websockets_in_threads(cloud: Emulator, sockets: Any) -> None:
     assert socket.response.headers["X-Request-Id"]
 
 
-async def test_websockets_in_tasks(cloud: Emulator, sockets: Any) -> None:
+async def test_websockets_in_tasks(emulator: Emulator, sockets: Any) -> None:
     """
     The same, awaited; fragments and pings on the way.
     """
     connect = pytest.importorskip("websockets.asyncio.client", reason="the same package").connect
-    cloud.script((Fault("keepalive_comments"),), Fault("bytewise", size=5))
+    emulator.script((Fault("keepalive_comments"),), Fault("bytewise", size=5))
     for _ in range(2):
-        async with connect(cloud.modelarts.websocket_endpoint + CHAT, additional_headers=KEY, proxy=None) as socket:
+        async with connect(emulator.modelarts.websocket_endpoint + CHAT, additional_headers=KEY, proxy=None) as socket:
             await socket.send(json.dumps(QUESTION))
             assert TEXT == text([message async for message in socket])
 
@@ -74,13 +74,13 @@ async def test_websockets_in_tasks(cloud: Emulator, sockets: Any) -> None:
     ],
     ids=["1011", "1013", "cut", "reset"],
 )
-def test_websockets_sees_how_it_broke(cloud: Emulator, sockets: Any, fault: Fault, code: int) -> None:
+def test_websockets_sees_how_it_broke(emulator: Emulator, sockets: Any, fault: Fault, code: int) -> None:
     """
     What came before it has come.
     """
     exceptions = pytest.importorskip("websockets.exceptions", reason="the same package")
-    cloud.script(fault)
-    with sockets.connect(cloud.modelarts.websocket_endpoint + CHAT, additional_headers=KEY, proxy=None) as socket:
+    emulator.script(fault)
+    with sockets.connect(emulator.modelarts.websocket_endpoint + CHAT, additional_headers=KEY, proxy=None) as socket:
         socket.send(json.dumps(QUESTION))
         messages = []
         with pytest.raises(exceptions.ConnectionClosedError):
@@ -92,20 +92,20 @@ def test_websockets_sees_how_it_broke(cloud: Emulator, sockets: Any, fault: Faul
     assert 3 == len(messages)
 
 
-def test_websockets_hears_why_it_is_refused(cloud: Emulator, sockets: Any) -> None:
+def test_websockets_hears_why_it_is_refused(emulator: Emulator, sockets: Any) -> None:
     """
     An HTTP answer with Huawei's envelope.
     """
     exceptions = pytest.importorskip("websockets.exceptions", reason="the same package")
     with pytest.raises(exceptions.InvalidStatus) as caught:
-        sockets.connect(cloud.modelarts.websocket_endpoint + CHAT, proxy=None)
+        sockets.connect(emulator.modelarts.websocket_endpoint + CHAT, proxy=None)
 
     assert 401 == caught.value.response.status_code
     assert "APIG.0301" == json.loads(caught.value.response.body)["error_code"]
 
 
 @pytest.mark.parametrize(("secret", "status"), [(SK, 200), ("another", 401)])
-def test_huaweis_signer_is_let_in(cloud: Emulator, secret: str, status: int) -> None:
+def test_huaweis_signer_is_let_in(emulator: Emulator, secret: str, status: int) -> None:
     """
     `huaweicloudsdkcore` signs, with a path, a query and a project of its own; the wrong secret is refused.
     """
@@ -113,7 +113,7 @@ def test_huaweis_signer_is_let_in(cloud: Emulator, secret: str, status: int) -> 
     signer = pytest.importorskip("huaweicloudsdkcore.signer.signer", reason=reason)
     requests = pytest.importorskip("huaweicloudsdkcore.sdk_request", reason=reason)
     auth = pytest.importorskip("huaweicloudsdkcore.auth.credentials", reason=reason)
-    parts = urlsplit(cloud.modelarts.endpoint + CHAT)
+    parts = urlsplit(emulator.modelarts.endpoint + CHAT)
     made = signer.Signer(auth.BasicCredentials(AK, secret)).sign(
         requests.SdkRequest(
             method="POST",
@@ -125,7 +125,7 @@ def test_huaweis_signer_is_let_in(cloud: Emulator, secret: str, status: int) -> 
             body=json.dumps(QUESTION),
         )
     )
-    asked = urllib.request.Request(f"{cloud.url}{made.uri}", made.body, made.header_params, method="POST")
+    asked = urllib.request.Request(f"{emulator.url}{made.uri}", made.body, made.header_params, method="POST")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     if status == 200:
         with opener.open(asked, timeout=5) as response:
@@ -136,20 +136,20 @@ def test_huaweis_signer_is_let_in(cloud: Emulator, secret: str, status: int) -> 
     assert (status, "APIG.0301") == (caught.value.code, json.loads(caught.value.read())["error_code"])
 
 
-def test_openais_sdk_over_the_maas_base(cloud: Emulator) -> None:
+def test_openais_sdk_over_the_maas_base(emulator: Emulator) -> None:
     """
     Streams, documents, and the refusals of MaaS in OpenAI's classes.
     """
     openai = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
     asked = {"model": "m", "messages": QUESTION["messages"]}
-    with openai.OpenAI(base_url=cloud.modelarts.maas, api_key="KEY", max_retries=0) as client:
+    with openai.OpenAI(base_url=emulator.modelarts.maas, api_key="KEY", max_retries=0) as client:
         chunks = list(client.chat.completions.create(**asked, stream=True))
         whole = client.chat.completions.create(**asked)
-        cloud.script(Fault("refuse", "maas_risk"))
+        emulator.script(Fault("refuse", "maas_risk"))
         with pytest.raises(openai.PermissionDeniedError):
             client.chat.completions.create(**asked)
     with (
-        openai.OpenAI(base_url=cloud.modelarts.maas, api_key="wrong", max_retries=0) as client,
+        openai.OpenAI(base_url=emulator.modelarts.maas, api_key="wrong", max_retries=0) as client,
         pytest.raises(openai.AuthenticationError),
     ):
         client.chat.completions.create(**asked)

@@ -31,20 +31,20 @@ QUESTION = "What is the capital of France?"
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Emulator]:
-    with Emulator(verify_signatures={KEY_ID: PUBLIC}, api_keys=["sk-good"]) as cloud:
-        yield cloud
+def emulator() -> Iterator[Emulator]:
+    with Emulator(verify_signatures={KEY_ID: PUBLIC}, api_keys=["sk-good"]) as emulator:
+        yield emulator
 
 
-def oracle(cloud: Emulator) -> Any:
+def oracle(emulator: Emulator) -> Any:
     return genai.GenerativeAiInferenceClient(
-        CONFIG, service_endpoint=cloud.oci_generative_ai.endpoint, retry_strategy=oci.retry.NoneRetryStrategy()
+        CONFIG, service_endpoint=emulator.oci_generative_ai.endpoint, retry_strategy=oci.retry.NoneRetryStrategy()
     )
 
 
-def addressed(cloud: Emulator, model: str) -> dict[str, Any]:
+def addressed(emulator: Emulator, model: str) -> dict[str, Any]:
     mode = models.OnDemandServingMode(model_id=model)
-    return {"compartment_id": cloud.oci_generative_ai.compartment_id, "serving_mode": mode}
+    return {"compartment_id": emulator.oci_generative_ai.compartment_id, "serving_mode": mode}
 
 
 def generic(**more: Any) -> Any:
@@ -79,11 +79,11 @@ formats = pytest.mark.parametrize(("model", "request_", "whole", "piece"), REQUE
 
 
 @formats
-def test_oracles_sdk_chats(cloud: Emulator, model: str, request_: Any, whole: Any, piece: Any) -> None:
+def test_oracles_sdk_chats(emulator: Emulator, model: str, request_: Any, whole: Any, piece: Any) -> None:
     """
     The SDK's own models can be made of the answer; its signature was verified.
     """
-    answer = oracle(cloud).chat(models.ChatDetails(chat_request=request_(), **addressed(cloud, model)))
+    answer = oracle(emulator).chat(models.ChatDetails(chat_request=request_(), **addressed(emulator, model)))
 
     assert (200, CAPITAL, model) == (answer.status, whole(answer.data.chat_response), answer.data.model_id)
     assert answer.data.chat_response.usage.total_tokens > 0
@@ -91,13 +91,13 @@ def test_oracles_sdk_chats(cloud: Emulator, model: str, request_: Any, whole: An
 
 
 @formats
-def test_oracles_sdk_streams(cloud: Emulator, model: str, request_: Any, whole: Any, piece: Any) -> None:
+def test_oracles_sdk_streams(emulator: Emulator, model: str, request_: Any, whole: Any, piece: Any) -> None:
     """
     Up to the finish event: behind it Cohere's connection stays open.
     """
-    details = models.ChatDetails(chat_request=request_(is_stream=True), **addressed(cloud, model))
+    details = models.ChatDetails(chat_request=request_(is_stream=True), **addressed(emulator, model))
     text = ""
-    for event in oracle(cloud).chat(details).data.events():
+    for event in oracle(emulator).chat(details).data.events():
         payload = json.loads(event.data)
         text += piece(payload)
         if "finishReason" in payload:
@@ -106,7 +106,7 @@ def test_oracles_sdk_streams(cloud: Emulator, model: str, request_: Any, whole: 
     assert CAPITAL == text
 
 
-def test_oracles_sdk_reads_tool_calls(cloud: Emulator) -> None:
+def test_oracles_sdk_reads_tool_calls(emulator: Emulator) -> None:
     """
     As its own `FunctionCall`.
     """
@@ -114,33 +114,33 @@ def test_oracles_sdk_reads_tool_calls(cloud: Emulator) -> None:
     function = WEATHER["function"]
     tool = models.FunctionDefinition(**function)  # type: ignore[arg-type]
     request = models.GenericChatRequest(messages=[message], tools=[tool], tool_choice=models.ToolChoiceRequired())
-    choice = oracle(cloud).chat(models.ChatDetails(chat_request=request, **addressed(cloud, "xai.grok-4"))).data.chat_response.choices[0]  # fmt: skip
+    choice = oracle(emulator).chat(models.ChatDetails(chat_request=request, **addressed(emulator, "xai.grok-4"))).data.chat_response.choices[0]  # fmt: skip
     call = choice.message.tool_calls[0]
 
     assert (models.FunctionCall, "get_weather", '{"city": "Paris"}') == (type(call), call.name, call.arguments)
     assert "tool_calls" == choice.finish_reason
 
 
-def test_oracles_sdk_generates_text(cloud: Emulator) -> None:
+def test_oracles_sdk_generates_text(emulator: Emulator) -> None:
     """
     With either runtime.
     """
     details = {"COHERE": models.CohereLlmInferenceRequest, "LLAMA": models.LlamaLlmInferenceRequest}
     answers = {
-        name: oracle(cloud).generate_text(models.GenerateTextDetails(inference_request=make(prompt=QUESTION), **addressed(cloud, "meta.llama-2"))).data.inference_response
+        name: oracle(emulator).generate_text(models.GenerateTextDetails(inference_request=make(prompt=QUESTION), **addressed(emulator, "meta.llama-2"))).data.inference_response
         for name, make in details.items()
     }  # fmt: skip
 
     assert CAPITAL == answers["COHERE"].generated_texts[0].text == answers["LLAMA"].choices[0].text
 
 
-def test_oracles_sdk_embeds_and_ranks(cloud: Emulator) -> None:
+def test_oracles_sdk_embeds_and_ranks(emulator: Emulator) -> None:
     """
     Into its own results.
     """
-    embedded = oracle(cloud).embed_text(models.EmbedTextDetails(inputs=["one", "two"], **addressed(cloud, "cohere.embed-english-v3.0")))  # fmt: skip
+    embedded = oracle(emulator).embed_text(models.EmbedTextDetails(inputs=["one", "two"], **addressed(emulator, "cohere.embed-english-v3.0")))  # fmt: skip
     documents = ["Bread is baked.", "Paris is the capital of France."]
-    ranked = oracle(cloud).rerank_text(models.RerankTextDetails(input="capital of France", documents=documents, **addressed(cloud, "cohere.rerank-v3.5")))  # fmt: skip
+    ranked = oracle(emulator).rerank_text(models.RerankTextDetails(input="capital of France", documents=documents, **addressed(emulator, "cohere.rerank-v3.5")))  # fmt: skip
 
     assert [1024, 1024] == [len(vector) for vector in embedded.data.embeddings]
     assert [1, 0] == [rank.index for rank in ranked.data.document_ranks]
@@ -151,14 +151,14 @@ def test_oracles_sdk_embeds_and_ranks(cloud: Emulator) -> None:
     [("nobody.model", None, 404, "404"), ("cohere.command-a-03-2025", None, 400, "400"), ("xai.grok-4", Fault("refuse", "tenancy_rate"), 429, "TooManyRequests")],
 )  # fmt: skip
 def test_oracles_sdk_reads_the_refusals(
-    cloud: Emulator, model: str, fault: Fault | None, status: int, code: str
+    emulator: Emulator, model: str, fault: Fault | None, status: int, code: str
 ) -> None:
     """
     As its `ServiceError`.
     """
-    cloud.script(fault)
+    emulator.script(fault)
     with pytest.raises(oci.exceptions.ServiceError) as refused:
-        oracle(cloud).chat(models.ChatDetails(chat_request=generic(), **addressed(cloud, model)))
+        oracle(emulator).chat(models.ChatDetails(chat_request=generic(), **addressed(emulator, model)))
 
     assert (status, code) == (refused.value.status, refused.value.code)
     assert refused.value.request_id
@@ -178,12 +178,12 @@ def test_oracles_sdk_with_another_key_is_not_authenticated() -> None:
 
 
 @pytest.mark.parametrize("base", ["/openai/v1", "/20231130/actions/v1"])
-def test_openais_sdk_chats(cloud: Emulator, base: str) -> None:
+def test_openais_sdk_chats(emulator: Emulator, base: str) -> None:
     """
     With an API key, streamed.
     """
     openai = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
-    client = openai.OpenAI(api_key="sk-good", base_url=f"{cloud.oci_generative_ai.endpoint}{base}", max_retries=0)
+    client = openai.OpenAI(api_key="sk-good", base_url=f"{emulator.oci_generative_ai.endpoint}{base}", max_retries=0)
     stream = client.chat.completions.create(
         model="xai.grok-4", messages=[{"role": "user", "content": QUESTION}], stream=True
     )

@@ -21,22 +21,22 @@ STREAMED = json.dumps({**QUESTION, "stream": True}).encode()
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Emulator]:
-    with Emulator(aws_keys=KEYS) as cloud:
-        yield cloud
+def emulator() -> Iterator[Emulator]:
+    with Emulator(aws_keys=KEYS) as emulator:
+        yield emulator
 
 
 @pytest.fixture(autouse=True)
-def forgotten(cloud: Emulator) -> None:
-    cloud.reset()
+def forgotten(emulator: Emulator) -> None:
+    emulator.reset()
 
 
 @pytest.fixture
-def client(cloud: Emulator) -> Any:
+def client(emulator: Emulator) -> Any:
     return boto3.client(
         "sagemaker-runtime",
-        region_name=cloud.sagemaker.region_name,
-        endpoint_url=cloud.sagemaker.endpoint_url,
+        region_name=emulator.sagemaker.region_name,
+        endpoint_url=emulator.sagemaker.endpoint_url,
         aws_access_key_id="AKEMULATED",
         aws_secret_access_key="s3cret",
         config=Config(retries={"total_max_attempts": 1}, read_timeout=10, proxies={}),
@@ -100,11 +100,11 @@ def test_every_image_streams(client: Any, name: str, question: dict[str, Any], b
 
 
 @pytest.mark.parametrize("fault", [Fault("bytewise", size=3), Fault("split_frames", size=1), Fault("split_frames", size=50)])  # fmt: skip
-def test_it_joins_what_is_split(cloud: Emulator, client: Any, fault: Fault) -> None:
+def test_it_joins_what_is_split(emulator: Emulator, client: Any, fault: Fault) -> None:
     """
     Frames cut anywhere are frames to boto3 too.
     """
-    cloud.script(fault)
+    emulator.script(fault)
 
     assert HELLO == said(b"".join(stream(client)))
 
@@ -118,11 +118,11 @@ def test_it_joins_what_is_split(cloud: Emulator, client: Any, fault: Fault) -> N
         ("error", "InternalError"),
     ],
 )
-def test_it_raises_exception_frames(cloud: Emulator, client: Any, spelling: str, code: str) -> None:
+def test_it_raises_exception_frames(emulator: Emulator, client: Any, spelling: str, code: str) -> None:
     """
     As an EventStreamError of the frame's type, after the parts that came before it.
     """
-    cloud.script(Fault("exception_frame", spelling))
+    emulator.script(Fault("exception_frame", spelling))
     parts: list[bytes] = []
     with pytest.raises(EventStreamError) as raised:
         parts.extend(stream(client))
@@ -132,29 +132,29 @@ def test_it_raises_exception_frames(cloud: Emulator, client: Any, spelling: str,
 
 
 @pytest.mark.parametrize("spelling", ["message", "prelude"])
-def test_it_finds_damage(cloud: Emulator, client: Any, spelling: str) -> None:
+def test_it_finds_damage(emulator: Emulator, client: Any, spelling: str) -> None:
     """
     A wrong checksum.
     """
-    cloud.script(Fault("damaged_frame", spelling))
+    emulator.script(Fault("damaged_frame", spelling))
     with pytest.raises(ChecksumMismatch):
         list(stream(client))
 
 
-def test_it_does_not_notice_half_a_frame(cloud: Emulator, client: Any) -> None:
+def test_it_does_not_notice_half_a_frame(emulator: Emulator, client: Any) -> None:
     """
     boto3 ends as if all were well: here ours differs on purpose.
     """
-    cloud.script(Fault("partial_frame", after=2))
+    emulator.script(Fault("partial_frame", after=2))
 
     assert "Hello" == said(b"".join(stream(client)))
 
 
-def test_it_notices_a_cut(cloud: Emulator, client: Any) -> None:
+def test_it_notices_a_cut(emulator: Emulator, client: Any) -> None:
     """
     The HTTP body had no end.
     """
-    cloud.script(Fault("cut"))
+    emulator.script(Fault("cut"))
     with pytest.raises(ProtocolError):
         list(stream(client))
 
@@ -172,11 +172,11 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("spelling", "status", "code"), [(name, *row) for name, row in REFUSALS.items()])
-def test_it_reads_refusals(cloud: Emulator, client: Any, spelling: str, status: int, code: str) -> None:
+def test_it_reads_refusals(emulator: Emulator, client: Any, spelling: str, status: int, code: str) -> None:
     """
     Status, code, message, request id.
     """
-    cloud.script(Fault("refuse_aws", spelling))
+    emulator.script(Fault("refuse_aws", spelling))
     with pytest.raises(ClientError) as raised:
         list(stream(client))
 
@@ -214,18 +214,18 @@ def test_an_endpoint_that_is_not_there(client: Any) -> None:
         ("AKEMULATED", "s3cret", "token", "UnrecognizedClientException"),
     ],
 )
-def test_wrong_keys(cloud: Emulator, key: str, secret: str, token: str | None, code: str) -> None:
+def test_wrong_keys(emulator: Emulator, key: str, secret: str, token: str | None, code: str) -> None:
     """
     The refusal names what is wrong.
     """
-    other = boto3.client("sagemaker-runtime", "us-east-1", endpoint_url=cloud.url, aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token, config=Config(proxies={}))  # fmt: skip
+    other = boto3.client("sagemaker-runtime", "us-east-1", endpoint_url=emulator.url, aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token, config=Config(proxies={}))  # fmt: skip
     with pytest.raises(ClientError) as raised:
         other.invoke_endpoint(EndpointName="emulated", Body=ASKED)
 
     assert code == raised.value.response["Error"]["Code"]
 
 
-def test_its_own_client_is_a_source_for_ours(cloud: Emulator, client: Any) -> None:
+def test_its_own_client_is_a_source_for_ours(emulator: Emulator, client: Any) -> None:
     """
     Region, endpoint and credentials of a boto3 client are enough to ask with ours.
     """

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from _json_server import FIELDS, responding
 from _langchain_platforms import CHAT
-from _platforms import cloud, emulator
+from _platforms import emulator, shared_emulator
 
 import langchain_mdstream as lc
 import llamaindex_mdstream as li
@@ -16,7 +16,7 @@ from mdstream_core.dialects import Auto, dialect
 from mdstream_core.emulator import Emulator
 from mdstream_core.errors import AuthenticationError, ContextOverflow, InvalidRequest, MDStreamError, ServerError
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 SAYS = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
 
@@ -112,12 +112,12 @@ async def test_other_platforms_name_what_to_set(platform: str, server_is: Any) -
         assert "ok" == _LLAMAINDEX[platform](**fields, is_chat_model=False).complete("Q").text
 
 
-def jumpstart(cloud: Emulator) -> dict[str, Any]:
+def jumpstart(emulator: Emulator) -> dict[str, Any]:
     """JumpStart's Llama 2 of the emulator."""
     return {
         "endpoint_name": "jumpstart-llama",
-        "region_name": cloud.sagemaker.region_name,
-        "endpoint_url": cloud.sagemaker.endpoint_url,
+        "region_name": emulator.sagemaker.region_name,
+        "endpoint_url": emulator.sagemaker.endpoint_url,
         "auth_type": "none",
         "custom_attributes": "accept_eula=true",
         "max_retries": 0,
@@ -127,8 +127,8 @@ def jumpstart(cloud: Emulator) -> dict[str, Any]:
 @pytest.fixture
 def unsigned() -> Any:
     """An emulator that lets everybody in."""
-    with Emulator() as cloud:
-        yield cloud
+    with Emulator() as emulator:
+        yield emulator
 
 
 @pytest.mark.filterwarnings("ignore:the container takes")

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from _platforms import PLACES, Place, cloud, emulator
+from _platforms import PLACES, Place, emulator, shared_emulator
 from _stream_endings import ANSWER, QUESTION
 from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage
@@ -24,7 +24,7 @@ from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import IncompleteToolCall, MDStreamError, StreamFailure, StreamInterrupted, StreamTimeout
 from mdstream_core.resume import is_resumable
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 CUT, TRAILER = Fault("cut", after=4), Fault("trailer", after=4)
 
@@ -39,29 +39,29 @@ CHAT: dict[str, Any] = {
 }
 
 
-def chat_at(cloud: Emulator, name: str = "OCI model deployment", **options: Any) -> Any:
+def chat_at(emulator: Emulator, name: str = "OCI model deployment", **options: Any) -> Any:
     """A chat model that goes on."""
-    return CHAT[name](**{**PLACES[name].fields(cloud), "max_retries": 0, "resume": True, **options})
+    return CHAT[name](**{**PLACES[name].fields(emulator), "max_retries": 0, "resume": True, **options})
 
 
 @pytest.mark.parametrize("name", CHAT)
 @pytest.mark.parametrize("breaks", [1, 2], ids=["once", "twice"])
-async def test_a_chat_goes_on(cloud: Emulator, name: str, breaks: int) -> None:
+async def test_a_chat_goes_on(emulator: Emulator, name: str, breaks: int) -> None:
     """The answer is whole, no word twice, each joint told; streamed, awaited, and in one piece."""
-    chat = chat_at(cloud, name)
+    chat = chat_at(emulator, name)
     faults = [Fault("cut", after=4), Fault("cut", after=4)][:breaks]
     for ask in (_stream, _astream, _invoke):
-        cloud.reset()
-        cloud.script(*faults, None)
+        emulator.reset()
+        emulator.script(*faults, None)
         message = await ask(chat)
 
         assert ANSWER == message.text
         assert breaks == len(message.response_metadata["resumed"])
-        assert breaks + 1 == len(cloud.requests)
+        assert breaks + 1 == len(emulator.requests)
         assert "stop" == message.response_metadata["finish_reason"]
     joint = message.response_metadata["resumed"][0]
     if "WebSocket" not in name:  # whose question is no request's body
-        assert ANSWER[: joint["at"]] == cloud.requests[1].json["messages"][-1]["content"]
+        assert ANSWER[: joint["at"]] == emulator.requests[1].json["messages"][-1]["content"]
     json.dumps(message.response_metadata)
 
 
@@ -87,63 +87,63 @@ LLM: dict[str, tuple[Any, Place]] = {
 
 
 @pytest.mark.parametrize(("model", "place"), LLM.values(), ids=LLM)
-async def test_a_completion_goes_on(cloud: Emulator, model: Any, place: Place) -> None:
+async def test_a_completion_goes_on(emulator: Emulator, model: Any, place: Place) -> None:
     """By its prompt; the joint is in the generation's info."""
-    llm = model(**place.fields(cloud), max_retries=0, resume=1)
+    llm = model(**place.fields(emulator), max_retries=0, resume=1)
     whole = llm.invoke(QUESTION)
-    cloud.script(CUT, None)
+    emulator.script(CUT, None)
     assert whole == "".join(llm.stream(QUESTION))
-    cloud.script(CUT, None)
+    emulator.script(CUT, None)
     assert whole == "".join([text async for text in llm.astream(QUESTION)])
-    cloud.script(CUT, None)
+    emulator.script(CUT, None)
     (generation,) = llm.generate([QUESTION], stream=True).generations[0]
 
     assert whole == generation.text
     assert generation.generation_info["resumed"][0]["at"] < len(whole)
 
 
-def test_ocis_five_minutes_are_the_plain_case(cloud: Emulator) -> None:
+def test_ocis_five_minutes_are_the_plain_case(emulator: Emulator) -> None:
     """The trailer that says so is the end of the first half, and its code is told."""
-    cloud.script(Fault("trailer", after=6, reason="ModelResponseTimeExceeded"), None)
-    message = chat_at(cloud).invoke(QUESTION, stream=True)
+    emulator.script(Fault("trailer", after=6, reason="ModelResponseTimeExceeded"), None)
+    message = chat_at(emulator).invoke(QUESTION, stream=True)
 
     assert ANSWER == message.text
     assert "ModelResponseTimeExceeded" == message.response_metadata["resumed"][0]["code"]
 
 
-def test_the_limit_of_tokens_holds_for_both_halves(cloud: Emulator) -> None:
+def test_the_limit_of_tokens_holds_for_both_halves(emulator: Emulator) -> None:
     """What was said counts."""
-    cloud.script(CUT, None)
-    chat_at(cloud, max_tokens=100).invoke(QUESTION, stream=True)
+    emulator.script(CUT, None)
+    chat_at(emulator, max_tokens=100).invoke(QUESTION, stream=True)
 
-    assert 90 < cloud.last.json["max_tokens"] < 100
+    assert 90 < emulator.last.json["max_tokens"] < 100
 
 
-def test_a_limit_of_times(cloud: Emulator) -> None:
+def test_a_limit_of_times(emulator: Emulator) -> None:
     """After so many halves the last error is raised, with all that came."""
-    cloud.always(Fault("cut", after=2))
+    emulator.always(Fault("cut", after=2))
     with pytest.raises(StreamInterrupted) as caught:
-        chat_at(cloud, resume=2).invoke("Tell me a long story.", stream=True)
+        chat_at(emulator, resume=2).invoke("Tell me a long story.", stream=True)
 
-    assert len(cloud.requests) <= 3
+    assert len(emulator.requests) <= 3
     assert caught.value.partial.text  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("resume", [False, 0, -1])
-def test_without_being_asked_nothing_is_resumed(cloud: Emulator, resume: int) -> None:
+def test_without_being_asked_nothing_is_resumed(emulator: Emulator, resume: int) -> None:
     """It is an explicit choice."""
-    cloud.script(CUT, None)
+    emulator.script(CUT, None)
     with pytest.raises(StreamInterrupted):
-        chat_at(cloud, resume=resume).invoke(QUESTION, stream=True)
-    assert 1 == len(cloud.requests)
+        chat_at(emulator, resume=resume).invoke(QUESTION, stream=True)
+    assert 1 == len(emulator.requests)
 
 
-def test_a_server_that_begins_anew_is_found_out(cloud: Emulator) -> None:
+def test_a_server_that_begins_anew_is_found_out(emulator: Emulator) -> None:
     """Nothing is said twice: the first half's error is raised, and the first half is the partial."""
-    chat = chat_at(cloud, "OCI model deployment")
+    chat = chat_at(emulator, "OCI model deployment")
     begun = b'data: {"choices":[{"index":0,"delta":{"content":"The Nile, the Ama"}}]}\n\n'
     again = b'data: {"choices":[{"index":0,"delta":{"content":"The Nile, the Amazon and so on"}}]}\n\n'
-    cloud.script(Fault("body", data=begun), Fault("body", data=again))
+    emulator.script(Fault("body", data=begun), Fault("body", data=again))
     told = []
     with pytest.raises(StreamInterrupted, match="said again what it had said") as caught:
         for chunk in chat.stream(QUESTION):
@@ -151,7 +151,7 @@ def test_a_server_that_begins_anew_is_found_out(cloud: Emulator) -> None:
 
     assert ["The Nile, the Ama"] == told
     assert "The Nile, the Ama" == caught.value.partial.text  # type: ignore[union-attr]
-    assert 2 == len(cloud.requests)
+    assert 2 == len(emulator.requests)
 
 
 def _said(*texts: str, end: bool = False) -> bytes:
@@ -172,48 +172,48 @@ def _said(*texts: str, end: bool = False) -> bytes:
     ],
     ids=["blanks and capitals", "its end, in pieces", "its end, whole"],
 )
-async def test_a_server_that_says_something_again_is_found_out(cloud: Emulator, again: tuple[str, ...]) -> None:
+async def test_a_server_that_says_something_again_is_found_out(emulator: Emulator, again: tuple[str, ...]) -> None:
     """However it writes it: no word of it is told."""
     first = "The Nile, the Amazon"
     for ask in (_stream, _astream):
-        cloud.reset()
-        cloud.script(Fault("body", data=_said(first)), Fault("body", data=_said(*again, end=True)))
+        emulator.reset()
+        emulator.script(Fault("body", data=_said(first)), Fault("body", data=_said(*again, end=True)))
         with pytest.raises(StreamInterrupted, match="said again") as caught:
-            await ask(chat_at(cloud))
+            await ask(chat_at(emulator))
         assert first == caught.value.partial.text
 
 
 @pytest.mark.parametrize("more", [(" the", " Ganges"), ("",), (" Amazon", "s"), (" and", " the Nile")])
-async def test_words_that_are_alike_are_no_repetition(cloud: Emulator, more: tuple[str, ...]) -> None:
+async def test_words_that_are_alike_are_no_repetition(emulator: Emulator, more: tuple[str, ...]) -> None:
     """A few letters that were said before come by chance."""
     first = "The Nile, the Amazon"
     for ask in (_stream, _astream):
-        cloud.reset()
-        cloud.script(Fault("body", data=_said(first)), Fault("body", data=_said(*more, end=True)))
-        message = await ask(chat_at(cloud))
+        emulator.reset()
+        emulator.script(Fault("body", data=_said(first)), Fault("body", data=_said(*more, end=True)))
+        message = await ask(chat_at(emulator))
         assert first + "".join(more) == message.text
         assert 1 == len(message.response_metadata["resumed"])
 
 
-async def test_a_second_half_that_breaks_before_it_is_told(cloud: Emulator) -> None:
+async def test_a_second_half_that_breaks_before_it_is_told(emulator: Emulator) -> None:
     """What was held is asked for again; where nobody goes on any more, it is in the partial."""
     first, held = Fault("body", data=_said("The Nile, the Amazon")), Fault("body", data=_said(" Ama"))
     for ask in (_stream, _astream):
-        cloud.reset()
-        cloud.script(first, held, Fault("body", data=_said(" the Ganges", end=True)))
-        assert "The Nile, the Amazon the Ganges" == (await ask(chat_at(cloud))).text
-        cloud.reset()
-        cloud.script(first, held)
+        emulator.reset()
+        emulator.script(first, held, Fault("body", data=_said(" the Ganges", end=True)))
+        assert "The Nile, the Amazon the Ganges" == (await ask(chat_at(emulator))).text
+        emulator.reset()
+        emulator.script(first, held)
         with pytest.raises(StreamInterrupted) as caught:
-            await ask(chat_at(cloud, resume=1))
+            await ask(chat_at(emulator, resume=1))
         assert "The Nile, the Amazon Ama" == caught.value.partial.text
 
 
-def test_a_refused_second_half_raises_the_first_error(cloud: Emulator) -> None:
+def test_a_refused_second_half_raises_the_first_error(emulator: Emulator) -> None:
     """What happened is that the stream broke; why nobody went on is its cause."""
-    cloud.script(TRAILER, Fault("refuse", "invalid_parameter"))
+    emulator.script(TRAILER, Fault("refuse", "invalid_parameter"))
     with pytest.raises(StreamFailure) as caught:
-        chat_at(cloud).invoke(QUESTION, stream=True)
+        chat_at(emulator).invoke(QUESTION, stream=True)
 
     assert caught.value.partial.text  # type: ignore[union-attr]
     causes = []
@@ -224,12 +224,12 @@ def test_a_refused_second_half_raises_the_first_error(cloud: Emulator) -> None:
     assert "InvalidRequest" in causes
 
 
-def test_a_second_half_is_asked_for_again_where_it_is_late(cloud: Emulator) -> None:
+def test_a_second_half_is_asked_for_again_where_it_is_late(emulator: Emulator) -> None:
     """Until its first word comes, it is retried as any other request."""
-    cloud.script(CUT, Fault("refuse", "lb_bandwidth"), None)
+    emulator.script(CUT, Fault("refuse", "lb_bandwidth"), None)
 
-    assert ANSWER == chat_at(cloud, max_retries=1).invoke(QUESTION, stream=True).text
-    assert 3 == len(cloud.requests)
+    assert ANSWER == chat_at(emulator, max_retries=1).invoke(QUESTION, stream=True).text
+    assert 3 == len(emulator.requests)
 
 
 @tool
@@ -244,13 +244,13 @@ class River(BaseModel):
     name: str
 
 
-async def test_half_a_tool_call_is_never_gone_on_with(cloud: Emulator) -> None:
+async def test_half_a_tool_call_is_never_gone_on_with(emulator: Emulator) -> None:
     """It raises, once, and no tool is run."""
-    agent = create_agent(chat_at(cloud, streaming=True), [get_weather])
-    cloud.always(Fault("cut", after=5))
+    agent = create_agent(chat_at(emulator, streaming=True), [get_weather])
+    emulator.always(Fault("cut", after=5))
     with pytest.raises(MDStreamError):
         agent.invoke({"messages": [HumanMessage("What is the weather in Paris?")]})
-    assert 1 == len(cloud.requests)
+    assert 1 == len(emulator.requests)
 
 
 NEVER: dict[str, tuple[str, dict[str, Any]]] = {
@@ -260,55 +260,55 @@ NEVER: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("question", "options"), NEVER.values(), ids=NEVER)
-def test_what_is_never_gone_on_with(cloud: Emulator, question: str, options: dict[str, Any]) -> None:
+def test_what_is_never_gone_on_with(emulator: Emulator, question: str, options: dict[str, Any]) -> None:
     """A thought, an answer held to a form: the error is raised."""
-    cloud.always(Fault("cut", after=2))
+    emulator.always(Fault("cut", after=2))
     with pytest.raises(StreamInterrupted):
-        chat_at(cloud, **options).invoke(question, stream=True)
-    assert 1 == len(cloud.requests)
+        chat_at(emulator, **options).invoke(question, stream=True)
+    assert 1 == len(emulator.requests)
 
 
-def test_native_formats_of_oci_cannot_go_on(cloud: Emulator) -> None:
+def test_native_formats_of_oci_cannot_go_on(emulator: Emulator) -> None:
     """The service has no such thing."""
     place = PLACES["OCI GenAI GENERIC"]
-    cloud.always(CUT)
+    emulator.always(CUT)
     with pytest.raises(StreamInterrupted):
-        ChatOCIGenAI(**place.fields(cloud), resume=True, max_retries=0).invoke(QUESTION, stream=True)
-    assert 1 == len(cloud.requests)
+        ChatOCIGenAI(**place.fields(emulator), resume=True, max_retries=0).invoke(QUESTION, stream=True)
+    assert 1 == len(emulator.requests)
 
 
-async def test_events_and_sum(cloud: Emulator) -> None:
+async def test_events_and_sum(emulator: Emulator) -> None:
     """In the core: the joint is an event where it happened, and part of the sum; sync and async."""
-    service = Service(OCIModelDeployment(cloud.endpoint), retry=Retry(0), resume=3)
+    service = Service(OCIModelDeployment(emulator.endpoint), retry=Retry(0), resume=3)
     call = {"messages": [{"role": "user", "content": QUESTION}]}
-    cloud.script(CUT, None)
+    emulator.script(CUT, None)
     events = list(service.client.stream(service.call(dialect("openai-chat"), call)))
     (joint,) = (at for at, event in enumerate(events) if isinstance(event, StreamResumed))
     before = "".join(event.text for event in events[:joint] if isinstance(event, TextDelta))
     assert len(before) == events[joint].at  # type: ignore[union-attr]
 
-    cloud.script(CUT, None)
+    emulator.script(CUT, None)
     reply = await service.async_client.complete(service.call(dialect("openai-chat"), call))
     assert ANSWER == reply.text
     assert 1 == len(reply.resumptions)
 
 
-def test_the_time_begins_anew(cloud: Emulator) -> None:
+def test_the_time_begins_anew(emulator: Emulator) -> None:
     """A second half has the whole of `timeout.total` again: OCI's first one may have used it up."""
-    cloud.script(Fault("stall", after=4), Fault("slow_head", seconds=0.8))
-    chat = chat_at(cloud, timeout=Timeout(read=0.9, total=1.5))
+    emulator.script(Fault("stall", after=4), Fault("slow_head", seconds=0.8))
+    chat = chat_at(emulator, timeout=Timeout(read=0.9, total=1.5))
     message = chat.invoke(QUESTION, stream=True)
 
     assert ANSWER == message.text
     assert "timeout.read" in message.response_metadata["resumed"][0]["error"]
 
 
-def test_a_call_whose_time_is_over_is_not_gone_on_with(cloud: Emulator) -> None:
+def test_a_call_whose_time_is_over_is_not_gone_on_with(emulator: Emulator) -> None:
     """`timeout.total` is the user's own word."""
-    cloud.always(Fault("stall", after=4))
+    emulator.always(Fault("stall", after=4))
     with pytest.raises(StreamInterrupted, match=r"timeout\.total"):
-        chat_at(cloud, timeout=Timeout(read=30, total=0.5)).invoke(QUESTION, stream=True)
-    assert 1 == len(cloud.requests)
+        chat_at(emulator, timeout=Timeout(read=30, total=0.5)).invoke(QUESTION, stream=True)
+    assert 1 == len(emulator.requests)
 
 
 def test_errors_are_those_that_were_expected() -> None:

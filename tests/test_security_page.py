@@ -58,7 +58,7 @@ LIMITS: dict[str, tuple[float, ...]] = {
     "a request that is not complete (`keep_alive`)": (
         inspect.signature(Emulator).parameters["keep_alive"].default,
     ),
-    "recorded requests (`cloud.requests`), all together": (emulator.MAX_RECORD_BYTES,),
+    "recorded requests (`emulator.requests`), all together": (emulator.MAX_RECORD_BYTES,),
     "recorded requests": (site._MAX_RECORDS,),
     "nesting of a JSON document": (emulator.MAX_JSON_DEPTH,),
     "one text of a request": (emulator.MAX_STRING_CHARACTERS,),

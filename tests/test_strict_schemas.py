@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import jsonschema
 import pytest
 from _langchain_platforms import chat_at
-from _platforms import PLACES, cloud, emulator
+from _platforms import PLACES, emulator, shared_emulator
 from _tool_models import deployment, llama
 from llama_index.core.llms import ChatMessage
 from llama_index.core.prompts import PromptTemplate
@@ -22,7 +22,7 @@ from mdstream_core import strict_schema
 from mdstream_core.dialects._oci_schema import tool_parameters
 from mdstream_core.emulator import Emulator
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 Json = dict[str, Any]
 STRING = {"type": "string"}
@@ -167,11 +167,11 @@ def of_format(body: Json) -> Json:
 @pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize("way", ["bind_tools", "json_schema", "function_calling"])
 @pytest.mark.parametrize(("schema", "instance"), [(Trip, TRIP), (RAW, ROUTE), (Route, {"legs": [{"to": "x", "by": None}], "note": None})])  # fmt: skip
-def test_strict_in_langchain(cloud: Emulator, schema: Any, instance: Json, way: Any, asynchronous: bool) -> None:
+def test_strict_in_langchain(emulator: Emulator, schema: Any, instance: Json, way: Any, asynchronous: bool) -> None:
     """
     In tools and in answers, nested objects included.
     """
-    chat = deployment(cloud)
+    chat = deployment(emulator)
     if way == "bind_tools":
         bound: Any = chat.bind_tools([schema], strict=True)
     else:
@@ -180,23 +180,25 @@ def test_strict_in_langchain(cloud: Emulator, schema: Any, instance: Json, way: 
         asyncio.run(bound.ainvoke("Hi"))
     else:
         bound.invoke("Hi")
-    sent = of_format(cloud.last.json) if way == "json_schema" else of_tool(cloud.last.json)
+    sent = of_format(emulator.last.json) if way == "json_schema" else of_tool(emulator.last.json)
 
     check_strict(sent)
     jsonschema.validate(instance, sent)
 
 
-def test_a_tool_s_own_strict_counts(cloud: Emulator) -> None:
+def test_a_tool_s_own_strict_counts(emulator: Emulator) -> None:
     """
     LangChain tells a contradiction; LlamaIndex keeps what the tool says.
     """
     open_one = {"type": "function", "function": {"name": "f", "strict": False, "parameters": {"type": "object", "properties": {"a": STRING}}}}  # fmt: skip
     with pytest.raises(ValueError, match="strict=False"):
-        deployment(cloud).bind_tools([open_one], strict=True)
-    deployment(cloud).bind_tools([{"name": "f", "parameters": {"type": "object"}}], strict=False).invoke("Hi")
-    assert {"name": "f", "parameters": {"type": "object"}, "strict": False} == cloud.last.json["tools"][0]["function"]
-    llama(cloud, strict=True).chat([ChatMessage("Hi")], tools=[open_one])
-    assert [open_one] == cloud.last.json["tools"]
+        deployment(emulator).bind_tools([open_one], strict=True)
+    deployment(emulator).bind_tools([{"name": "f", "parameters": {"type": "object"}}], strict=False).invoke("Hi")
+    assert {"name": "f", "parameters": {"type": "object"}, "strict": False} == emulator.last.json["tools"][0][
+        "function"
+    ]
+    llama(emulator, strict=True).chat([ChatMessage("Hi")], tools=[open_one])
+    assert [open_one] == emulator.last.json["tools"]
 
 
 def trip(title: str, stops: list[Place], best: Place, next: Trip | None = None) -> str:
@@ -226,41 +228,41 @@ def ask_llamaindex(llm: MDStreamLLM, way: str) -> None:
     "way",
     ["chat_with_tools", "achat_with_tools", "chat", "a dictionary", "response_format"],
 )
-def test_strict_in_llamaindex(cloud: Emulator, way: str) -> None:
+def test_strict_in_llamaindex(emulator: Emulator, way: str) -> None:
     """
     In tools and in answers, nested objects included; without `strict` nothing changes.
     """
-    ask_llamaindex(llama(cloud, strict=True), way)
-    sent = of_format(cloud.last.json) if way == "response_format" else of_tool(cloud.last.json)
+    ask_llamaindex(llama(emulator, strict=True), way)
+    sent = of_format(emulator.last.json) if way == "response_format" else of_tool(emulator.last.json)
     check_strict(sent)
     jsonschema.validate(ROUTE if way == "a dictionary" else TRIP, sent)
 
-    ask_llamaindex(llama(cloud), way)
+    ask_llamaindex(llama(emulator), way)
     if way == "response_format":
-        assert Trip.model_json_schema() == cloud.last.json["response_format"]["json_schema"]["schema"]
+        assert Trip.model_json_schema() == emulator.last.json["response_format"]["json_schema"]["schema"]
     else:
-        assert "strict" not in cloud.last.json["tools"][0]["function"]
+        assert "strict" not in emulator.last.json["tools"][0]["function"]
 
 
-def test_strict_predictions_of_llamaindex(cloud: Emulator) -> None:
+def test_strict_predictions_of_llamaindex(emulator: Emulator) -> None:
     """
     `should_use_structured_outputs` asks by schema, a program by a tool.
     """
     for by_schema in (True, False):
-        llm = llama(cloud, strict=True, should_use_structured_outputs=by_schema)
+        llm = llama(emulator, strict=True, should_use_structured_outputs=by_schema)
         llm.structured_predict(Place, PROMPT, x="a place")
-        check_strict(of_format(cloud.last.json) if by_schema else of_tool(cloud.last.json))
+        check_strict(of_format(emulator.last.json) if by_schema else of_tool(emulator.last.json))
         asyncio.run(llm.astructured_predict(Place, PROMPT, x="a place"))
-        check_strict(of_format(cloud.last.json) if by_schema else of_tool(cloud.last.json))
+        check_strict(of_format(emulator.last.json) if by_schema else of_tool(emulator.last.json))
 
 
 @pytest.mark.parametrize("model", ["google.gemini-2.5-pro", "xai.grok-4", "cohere.command-a-reasoning"])
-def test_strict_on_oci_lets_the_model_leave_out_what_may_be_null(cloud: Emulator, model: str) -> None:
+def test_strict_on_oci_lets_the_model_leave_out_what_may_be_null(emulator: Emulator, model: str) -> None:
     """
     OCI's formats have no null for "left out": what it stands for there is a field that is not required.
     """
-    chat_at(PLACES["OCI GenAI GENERIC"], cloud, model=model).bind_tools([RAW], strict=True).invoke("Hi")
-    tool = cloud.last.json["chatRequest"]["tools"][0]
+    chat_at(PLACES["OCI GenAI GENERIC"], emulator, model=model).bind_tools([RAW], strict=True).invoke("Hi")
+    tool = emulator.last.json["chatRequest"]["tools"][0]
     parameters = (tool.get("function") or tool)["parameters"]
 
     assert ["leg", "n"] == parameters["required"]

@@ -166,9 +166,9 @@ def test_the_commands_show_nothing_of_it(command: str, as_json: bool, capsys: py
     """
     An error's words come from the server.
     """
-    with Emulator() as cloud:
-        cloud.always(Fault("refuse", status=403, message=EVIL))
-        words = [command, cloud.endpoint, "--auth-type", "none", "--model", "m", *(["--json"] if as_json else [])]
+    with Emulator() as emulator:
+        emulator.always(Fault("refuse", status=403, message=EVIL))
+        words = [command, emulator.endpoint, "--auth-type", "none", "--model", "m", *(["--json"] if as_json else [])]
         assert main([*words, *(["hi"] if command == "chat" else [])]) == 1
     written = "".join(capsys.readouterr())
 

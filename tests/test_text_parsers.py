@@ -656,9 +656,9 @@ SAYS = f"<think>\nThe weather: a tool.\n</think>\n\nLet me look.\n<tool_call>\n{
 SAID = ("\n\nLet me look.\n", "\nThe weather: a tool.\n", [FIRST], "tool_calls")
 
 
-def question(cloud: Emulator, *, stream: bool = True, resume: int = 0) -> Call:
+def question(emulator: Emulator, *, stream: bool = True, resume: int = 0) -> Call:
     dialect = TextParsingDialect(OpenAIChat(), tool_calls="hermes", reasoning="think")
-    return Call(OCIModelDeployment(cloud.endpoint), dialect, QUESTION, stream=stream, retry=Retry(0), resume=resume)
+    return Call(OCIModelDeployment(emulator.endpoint), dialect, QUESTION, stream=stream, retry=Retry(0), resume=resume)
 
 
 def complete(call: Call) -> ModelResponse:
@@ -685,11 +685,11 @@ def test_from_end_to_end(ask: Any) -> None:
     """
     A real client, a server without parsers: streamed and whole, and a stream that breaks inside the call.
     """
-    with Emulator(model=lambda request: SAYS) as cloud:
-        replies = [ask(question(cloud, stream=stream)) for stream in (True, False)]
-        cloud.script(Fault("trailer", after=-1, reason="ModelResponseTimeExceeded"))
+    with Emulator(model=lambda request: SAYS) as emulator:
+        replies = [ask(question(emulator, stream=stream)) for stream in (True, False)]
+        emulator.script(Fault("trailer", after=-1, reason="ModelResponseTimeExceeded"))
         with pytest.raises(StreamTimeout) as caught:
-            ask(question(cloud))
+            ask(question(emulator))
 
     for reply in replies:
         assert (reply.text, reply.reasoning, calls(reply), reply.finish_reason) == SAID
@@ -703,9 +703,9 @@ def test_what_was_held_back_is_said_again_where_an_answer_is_gone_on_with(ask: A
     """
     Wherever it broke before the arguments: the text once, and one call. A call that has begun is not gone on with.
     """
-    with Emulator(model=lambda request: f"Let me look.\n<tool_call>\n{F}\n</tool_call>") as cloud:
-        cloud.script(Fault("cut", after=after), None)
-        reply = ask(question(cloud, resume=1))
+    with Emulator(model=lambda request: f"Let me look.\n<tool_call>\n{F}\n</tool_call>") as emulator:
+        emulator.script(Fault("cut", after=after), None)
+        reply = ask(question(emulator, resume=1))
 
     assert ("Let me look.\n", [FIRST], 1) == (reply.text, calls(reply), len(reply.resumptions))
 
@@ -717,10 +717,10 @@ def test_a_cut_cable_loses_nothing(ask: Any, after: int) -> None:
     What could not be told as a call yet is text of the partial; of a call that has begun, its arguments.
     """
     said = f"Let me look.\n<tool_call>\n{F}\n</tool_call>"
-    with Emulator(model=lambda request: said) as cloud:
-        cloud.always(Fault("cut", after=after))
+    with Emulator(model=lambda request: said) as emulator:
+        emulator.always(Fault("cut", after=after))
         with pytest.raises(StreamInterrupted) as caught:
-            ask(question(cloud))
+            ask(question(emulator))
 
     partial = caught.value.partial
     sent = partial.text + "".join(f"{call.name} {call.arguments}" for call in partial.tool_calls)

@@ -38,10 +38,10 @@ def brain(parser: str) -> Any:
 
 
 @pytest.fixture
-def cloud(parser: str) -> Iterator[Emulator]:
+def emulator(parser: str) -> Iterator[Emulator]:
     """A server with such a model."""
-    with Emulator(model=brain(parser)) as emulator:
-        yield emulator
+    with Emulator(model=brain(parser)) as shared_emulator:
+        yield shared_emulator
 
 
 CALLED: list[str] = []
@@ -58,35 +58,35 @@ def get_weather(city: str) -> str:
     return f"It is sunny in {city}."
 
 
-def chat_at(cloud: Emulator, **options: Any) -> ChatOCIModelDeployment:
+def chat_at(emulator: Emulator, **options: Any) -> ChatOCIModelDeployment:
     """LangChain."""
-    return ChatOCIModelDeployment(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **options)
+    return ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", max_retries=0, **options)
 
 
-def llm_at(cloud: Emulator, **options: Any) -> OCIDataScience:
+def llm_at(emulator: Emulator, **options: Any) -> OCIDataScience:
     """LlamaIndex."""
-    return OCIDataScience(endpoint=cloud.endpoint, auth_type="none", max_retries=0, **options)
+    return OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0, **options)
 
 
 @each
 @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
-async def test_langchains_agents(cloud: Emulator, parser: Any, streaming: bool) -> None:
+async def test_langchains_agents(emulator: Emulator, parser: Any, streaming: bool) -> None:
     """The loop goes through the tool, sync and async, streamed and whole."""
-    agent = create_agent(chat_at(cloud, tool_call_parser=parser, streaming=streaming), [tool(get_weather)])
+    agent = create_agent(chat_at(emulator, tool_call_parser=parser, streaming=streaming), [tool(get_weather)])
     question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
 
     for state in (agent.invoke(question), await agent.ainvoke(question)):
         assert "It is sunny in Paris." == state["messages"][-1].text
         assert "tool_calls" == state["messages"][1].response_metadata["finish_reason"]
     assert ["Paris", "Paris"] == CALLED
-    assert {"none"} == {request.json["tool_choice"] for request in cloud.requests}
+    assert {"none"} == {request.json["tool_choice"] for request in emulator.requests}
 
 
 @each
 @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
-async def test_llamaindexs_agents(cloud: Emulator, parser: Any, streaming: bool) -> None:
+async def test_llamaindexs_agents(emulator: Emulator, parser: Any, streaming: bool) -> None:
     """The same."""
-    llm = llm_at(cloud, tool_call_parser=parser)
+    llm = llm_at(emulator, tool_call_parser=parser)
     answer = await FunctionAgent(tools=[get_weather], llm=llm, streaming=streaming).run("What is the weather?")
 
     assert "It is sunny in Paris." == str(answer)
@@ -94,30 +94,30 @@ async def test_llamaindexs_agents(cloud: Emulator, parser: Any, streaming: bool)
 
 
 @pytest.mark.parametrize("parser", ["hermes"])
-def test_a_call_in_text_that_breaks_off_is_not_executed(cloud: Emulator, parser: Any) -> None:
+def test_a_call_in_text_that_breaks_off_is_not_executed(emulator: Emulator, parser: Any) -> None:
     """Cut by the line or by `max_tokens`: an error, with all that came in the partial."""
-    agent = create_agent(chat_at(cloud, tool_call_parser=parser, streaming=True), [tool(get_weather)])
+    agent = create_agent(chat_at(emulator, tool_call_parser=parser, streaming=True), [tool(get_weather)])
     question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
     for after in range(4, 20, 3):
-        cloud.script(Fault("cut", after=after))
+        emulator.script(Fault("cut", after=after))
         with pytest.raises(StreamInterrupted) as caught:
             agent.invoke(question)
         assert caught.value.partial.text.startswith("Let me")  # type: ignore[union-attr]
-    short = create_agent(chat_at(cloud, tool_call_parser=parser, max_tokens=14), [tool(get_weather)])
+    short = create_agent(chat_at(emulator, tool_call_parser=parser, max_tokens=14), [tool(get_weather)])
     with pytest.raises(IncompleteToolCall):
         short.invoke(question)
     assert [] == CALLED
 
 
 @pytest.mark.parametrize("parser", ["hermes"])
-async def test_thoughts(cloud: Emulator, parser: str) -> None:
+async def test_thoughts(emulator: Emulator, parser: str) -> None:
     """They stand apart from the text, in both frameworks, sync and async."""
-    chat = chat_at(cloud, reasoning_parser="think")
+    chat = chat_at(emulator, reasoning_parser="think")
     first, *rest = chat.stream("Where?")
     for message in (first + rest, chat.invoke("Where?"), await chat.ainvoke("Where?")):
         assert ["reasoning", "text"] == [block["type"] for block in message.content_blocks]  # type: ignore[union-attr]
         assert "Paris." == message.text
-    llm = llm_at(cloud, reasoning_parser="think")
+    llm = llm_at(emulator, reasoning_parser="think")
     whole, streamed = llm.chat([ChatMessage("Where?")]), [*llm.stream_chat([ChatMessage("Where?")])][-1]
     for response in (whole, streamed):
         assert "Paris." == response.message.content
@@ -125,9 +125,9 @@ async def test_thoughts(cloud: Emulator, parser: str) -> None:
 
 
 @pytest.mark.parametrize("parser", ["hermes"])
-def test_unknown_names_are_told(cloud: Emulator, parser: str) -> None:
+def test_unknown_names_are_told(emulator: Emulator, parser: str) -> None:
     """By the field."""
     with pytest.raises(ValueError, match="tool_call_parser"):
-        chat_at(cloud, tool_call_parser="latin")
+        chat_at(emulator, tool_call_parser="latin")
     with pytest.raises(ValueError, match="reasoning_parser"):
-        llm_at(cloud, reasoning_parser="latin")
+        llm_at(emulator, reasoning_parser="latin")

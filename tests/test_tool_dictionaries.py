@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import pytest
 from _langchain_platforms import chat_at
-from _platforms import PLACES, cloud, emulator
+from _platforms import PLACES, emulator, shared_emulator
 from _tool_models import USER, deployment, llama
 from langchain_core.language_models import BaseChatModel
 from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool, tool
@@ -18,7 +18,7 @@ from mdstream_core.dialects import dialect
 from mdstream_core.emulator import Emulator
 from mdstream_core.errors import InvalidRequest
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 Json = dict[str, Any]
 
@@ -66,25 +66,25 @@ FUNCTIONS: dict[str, Json] = {
 @pytest.mark.parametrize(
     "place", ["OCI model deployment", "OCI GenAI GENERIC", "OCI GenAI COHERE", "OCI GenAI COHEREV2"]
 )
-def test_langchain_names_a_tool_that_is_not_run(cloud: Emulator, place: str, builtin: Json, name: str) -> None:
+def test_langchain_names_a_tool_that_is_not_run(emulator: Emulator, place: str, builtin: Json, name: str) -> None:
     """
     Nothing is asked.
     """
-    chat: BaseChatModel = chat_at(PLACES[place], cloud)
+    chat: BaseChatModel = chat_at(PLACES[place], emulator)
 
     with pytest.raises(ValueError, match=name) as caught:
         chat.bind_tools([builtin, get_weather])
     assert isinstance(caught.value, InvalidRequest)
-    assert not cloud.requests
+    assert not emulator.requests
 
 
 @pytest.mark.parametrize(("builtin", "name"), BUILT_IN.values(), ids=BUILT_IN)
 @pytest.mark.parametrize("way", ["chat", "achat", "chat_with_tools", "achat_with_tools"])
-def test_llamaindex_names_a_tool_that_is_not_run(cloud: Emulator, way: str, builtin: Json, name: str) -> None:
+def test_llamaindex_names_a_tool_that_is_not_run(emulator: Emulator, way: str, builtin: Json, name: str) -> None:
     """
     With an error that its engines do not take for an empty answer.
     """
-    llm = llama(cloud)
+    llm = llama(emulator)
     tools: list[Any] = [builtin, FunctionTool.from_defaults(get_weather)]
 
     def ask() -> Any:
@@ -101,7 +101,7 @@ def test_llamaindex_names_a_tool_that_is_not_run(cloud: Emulator, way: str, buil
     with pytest.raises(MDStreamError, match=name) as caught:
         ask()
     assert not isinstance(caught.value, ValueError)
-    assert not cloud.requests
+    assert not emulator.requests
 
 
 @pytest.mark.parametrize(("builtin", "name"), BUILT_IN.values(), ids=BUILT_IN)
@@ -117,14 +117,14 @@ def test_oci_s_formats_name_it_too(spoken: str, builtin: Json, name: str, choice
 
 
 @pytest.mark.parametrize("described", FUNCTIONS.values(), ids=FUNCTIONS)
-def test_functions_in_every_shape(cloud: Emulator, described: Json) -> None:
+def test_functions_in_every_shape(emulator: Emulator, described: Json) -> None:
     """
     Are the same function, for both frameworks and in OCI's format.
     """
-    deployment(cloud).bind_tools([described]).invoke("Hi")
-    of_langchain = cloud.last.json["tools"]
-    llama(cloud).chat([ChatMessage("Hi")], tools=[described])
-    of_llamaindex = cloud.last.json["tools"]
+    deployment(emulator).bind_tools([described]).invoke("Hi")
+    of_langchain = emulator.last.json["tools"]
+    llama(emulator).chat([ChatMessage("Hi")], tools=[described])
+    of_llamaindex = emulator.last.json["tools"]
     (native,) = dialect("oci-generic").build_payload({"messages": [USER], "tools": [described]}, stream=False)["tools"]
 
     wanted = FUNCTIONS["OpenAI's chat"]
@@ -198,41 +198,41 @@ EXTRA: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("described", EXTRA.values(), ids=EXTRA)
-def test_what_a_field_adds_to_its_schema_is_sent(cloud: Emulator, described: Any) -> None:
+def test_what_a_field_adds_to_its_schema_is_sent(emulator: Emulator, described: Any) -> None:
     """
     Core loses it. Injected arguments stay out. Twice is the same as once.
     """
     for _ in range(2):
-        deployment(cloud).bind_tools([described]).invoke("Hi")
-        properties = cloud.last.json["tools"][0]["function"]["parameters"]["properties"]
+        deployment(emulator).bind_tools([described]).invoke("Hi")
+        properties = emulator.last.json["tools"][0]["function"]["parameters"]["properties"]
 
         assert ["cpu", "mem"] == properties["metric"]["enum"]
         assert "secret" not in properties
 
 
 @pytest.mark.parametrize("name", ["StructuredTool", "BaseTool"])
-def test_all_that_fields_add(cloud: Emulator, name: str) -> None:
+def test_all_that_fields_add(emulator: Emulator, name: str) -> None:
     """
     Formats, examples, functions, and what was there before.
     """
-    deployment(cloud).bind_tools([EXTRA[name]]).invoke("Hi")
-    properties = cloud.last.json["tools"][0]["function"]["parameters"]["properties"]
+    deployment(emulator).bind_tools([EXTRA[name]]).invoke("Hi")
+    properties = emulator.last.json["tools"][0]["function"]["parameters"]["properties"]
 
     assert "date" == properties["day"]["format"]
     assert {"pattern": "^[a-z]$", "examples": ["a", "b"], "default": "a", "type": "string"} == properties["host"]
     assert {"default": 3, "minimum": 1, "type": "integer"} == properties["plain"]
 
 
-def test_a_server_that_runs_such_a_tool_can_be_asked(cloud: Emulator) -> None:
+def test_a_server_that_runs_such_a_tool_can_be_asked(emulator: Emulator) -> None:
     """
     Past the check: the OpenAI dialects send what they are given.
     """
     builtin = {"type": "web_search"}
-    deployment(cloud).bind(tools=[builtin]).invoke("Hi")
-    of_langchain = cloud.last.json["tools"]
-    llama(cloud).chat([ChatMessage("Hi")], extra_body={"tools": [builtin]})
+    deployment(emulator).bind(tools=[builtin]).invoke("Hi")
+    of_langchain = emulator.last.json["tools"]
+    llama(emulator).chat([ChatMessage("Hi")], extra_body={"tools": [builtin]})
 
-    assert [builtin] == of_langchain == cloud.last.json["tools"]
+    assert [builtin] == of_langchain == emulator.last.json["tools"]
 
 
 #: Functions whose schema is none.
@@ -249,11 +249,11 @@ NO_SCHEMA: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("strict", [None, True])
 @pytest.mark.parametrize("given", NO_SCHEMA.values(), ids=NO_SCHEMA)
-def test_a_schema_that_is_no_object_is_refused(cloud: Emulator, given: dict[str, Any], strict: bool | None) -> None:
+def test_a_schema_that_is_no_object_is_refused(emulator: Emulator, given: dict[str, Any], strict: bool | None) -> None:
     """
     With the tool's name, in both frameworks, before anything is sent.
     """
     with pytest.raises(InvalidRequest, match="the schema of the tool 'add' is a"):
-        deployment(cloud).bind_tools([given], strict=strict)
+        deployment(emulator).bind_tools([given], strict=strict)
     with pytest.raises(InvalidRequest, match="the schema of the tool 'add' is a"):
-        llama(cloud, strict=bool(strict)).chat_with_tools([given], user_msg="Hi")
+        llama(emulator, strict=bool(strict)).chat_with_tools([given], user_msg="Hi")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from _langchain_platforms import chat_at
-from _platforms import PLACES, cloud, emulator
+from _platforms import PLACES, emulator, shared_emulator
 from _tool_models import genai
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from llama_index.core.base.llms.types import ChatMessage, TextBlock, ToolCallBlock
@@ -17,7 +17,7 @@ from mdstream_core.dialects import dialect
 from mdstream_core.emulator import Emulator
 from mdstream_core.emulator.services.oci_genai import requests
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 Message = dict[str, Any]
 Told = list[tuple[str | None, str]]
@@ -266,12 +266,12 @@ NAMED = [name for name, (messages, _) in ROUNDS.items() if all(one.get("tool_cal
 @pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream"])
 @pytest.mark.parametrize("case", ROUNDS)
 @pytest.mark.parametrize("model", SEEN)
-def test_langchain_sends_each_result_with_its_call(cloud: Emulator, model: str, case: str, way: str) -> None:
+def test_langchain_sends_each_result_with_its_call(emulator: Emulator, model: str, case: str, way: str) -> None:
     """
     The same from messages of LangChain.
     """
     messages, wanted = ROUNDS[case]
-    chat = chat_at(PLACES["OCI GenAI GENERIC"], cloud, model=model)
+    chat = chat_at(PLACES["OCI GenAI GENERIC"], emulator, model=model)
     match way:
         case "invoke":
             chat.invoke(_lc(messages))
@@ -280,18 +280,18 @@ def test_langchain_sends_each_result_with_its_call(cloud: Emulator, model: str, 
         case _:
             list(chat.stream(_lc(messages)))
 
-    assert sorted(wanted, key=str) == sorted(SEEN[model](cloud.last.json["chatRequest"]), key=str)
+    assert sorted(wanted, key=str) == sorted(SEEN[model](emulator.last.json["chatRequest"]), key=str)
 
 
 @pytest.mark.parametrize("way", ["chat", "achat", "stream_chat"])
 @pytest.mark.parametrize("case", NAMED)
 @pytest.mark.parametrize("model", SEEN)
-def test_llamaindex_sends_each_result_with_its_call(cloud: Emulator, model: str, case: str, way: str) -> None:
+def test_llamaindex_sends_each_result_with_its_call(emulator: Emulator, model: str, case: str, way: str) -> None:
     """
     The same from messages of LlamaIndex.
     """
     messages, wanted = ROUNDS[case]
-    llm = genai(cloud, model)
+    llm = genai(emulator, model)
     match way:
         case "chat":
             llm.chat(_li(messages))
@@ -300,10 +300,10 @@ def test_llamaindex_sends_each_result_with_its_call(cloud: Emulator, model: str,
         case _:
             list(llm.stream_chat(_li(messages)))
 
-    assert sorted(wanted, key=str) == sorted(SEEN[model](cloud.last.json["chatRequest"]), key=str)
+    assert sorted(wanted, key=str) == sorted(SEEN[model](emulator.last.json["chatRequest"]), key=str)
 
 
-def test_llamaindex_names_calls_without_ids_by_their_place(cloud: Emulator) -> None:
+def test_llamaindex_names_calls_without_ids_by_their_place(emulator: Emulator) -> None:
     """
     Its own names repeat in every message.
     """
@@ -311,9 +311,9 @@ def test_llamaindex_names_calls_without_ids_by_their_place(cloud: Emulator) -> N
         *[user(), calls((None, "Rome"), (None, "Oslo")), result("call_0", "hot"), result("call_1", "cold")],
         *[user(), calls((None, "Lima"), (None, "Cairo")), result("call_0", "mild"), result("call_1", "dry")],
     ]
-    genai(cloud, GEMINI).chat(_li(messages))
+    genai(emulator, GEMINI).chat(_li(messages))
 
-    assert ROUNDS["ids of another round"][1] == _generic(cloud.last.json["chatRequest"])
+    assert ROUNDS["ids of another round"][1] == _generic(emulator.last.json["chatRequest"])
 
 
 @pytest.mark.parametrize("case", ["a result is missing in the first round", "in another order", "ids of another round"])

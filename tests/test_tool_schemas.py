@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from _langchain_platforms import chat_at
-from _platforms import PLACES, cloud, emulator
+from _platforms import PLACES, emulator, shared_emulator
 from _tool_models import USER, genai
 from langchain_core.tools import StructuredTool
 from llama_index.core.llms import ChatMessage
@@ -14,7 +14,7 @@ from mdstream_core.dialects import dialect
 from mdstream_core.dialects._oci_schema import flatten_nullable, resolve_references
 from mdstream_core.emulator import Emulator
 
-__all__ = ["cloud", "emulator"]  # fixtures
+__all__ = ["emulator", "shared_emulator"]  # fixtures
 
 Json = dict[str, Any]
 
@@ -140,18 +140,20 @@ def lists_of_types(node: Any) -> int:
     "model", ["google.gemini-2.5-pro", "openai.gpt-5", "meta.llama-4", "cohere.command-a-reasoning"]
 )
 @pytest.mark.parametrize("schema", MCP.values(), ids=MCP)
-def test_tools_of_mcp_servers(cloud: Emulator, model: str, schema: Json) -> None:
+def test_tools_of_mcp_servers(emulator: Emulator, model: str, schema: Json) -> None:
     """
     As tools of LangChain and as dictionaries of LlamaIndex: an object has `properties`, and no list of types.
     """
     described = StructuredTool(name="f", description="d", args_schema=schema, func=lambda **_: "")
     if schema:
-        chat_at(PLACES["OCI GenAI GENERIC"], cloud, model=model).bind_tools([described]).invoke("Hi")
+        chat_at(PLACES["OCI GenAI GENERIC"], emulator, model=model).bind_tools([described]).invoke("Hi")
     else:
-        genai(cloud, model).chat([ChatMessage("Hi")], tools=[{"name": "f", "description": "d", "inputSchema": schema}])
-    of_langchain = cloud.last.json["chatRequest"]["tools"][0]
-    genai(cloud, model).chat([ChatMessage("Hi")], tools=[{"name": "f", "description": "d", "inputSchema": schema}])
-    of_llamaindex = cloud.last.json["chatRequest"]["tools"][0]
+        genai(emulator, model).chat(
+            [ChatMessage("Hi")], tools=[{"name": "f", "description": "d", "inputSchema": schema}]
+        )
+    of_langchain = emulator.last.json["chatRequest"]["tools"][0]
+    genai(emulator, model).chat([ChatMessage("Hi")], tools=[{"name": "f", "description": "d", "inputSchema": schema}])
+    of_llamaindex = emulator.last.json["chatRequest"]["tools"][0]
     parameters = (of_llamaindex.get("function") or of_llamaindex)["parameters"]
 
     assert of_langchain == of_llamaindex

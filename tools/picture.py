@@ -95,7 +95,7 @@ def run(arguments: Sequence[str], environment: dict[str, str]) -> Iterator[str]:
                     return
 
 
-def frames(cloud: Emulator) -> Iterator[tuple[float, Screen]]:
+def frames(emulator: Emulator) -> Iterator[tuple[float, Screen]]:
     """Screens, and the second at which each comes."""
     environment = {
         **os.environ,
@@ -103,7 +103,7 @@ def frames(cloud: Emulator) -> Iterator[tuple[float, Screen]]:
         "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "example",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": cloud.url,
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": emulator.url,
     }
     now, paper = 0.0, Paper()
     for arguments, faults in SCENES:
@@ -114,7 +114,7 @@ def frames(cloud: Emulator) -> Iterator[tuple[float, Screen]]:
             now += KEY
             yield now, paper.screen()
         paper.write("\x1b[0m\n")
-        cloud.script(*faults)
+        emulator.script(*faults)
         begun, last = time.monotonic() - now, now
         for text in run(arguments, environment):
             paper.write(text)
@@ -176,6 +176,8 @@ def _span(style: str, text: str) -> str:
 
 
 if __name__ == "__main__":
-    with Emulator(model=lambda asked: ANSWER if "rivers" in str(asked) else model.respond(asked), delay=0.04) as cloud:
-        PICTURE.write_text(drawn(list(frames(cloud))), encoding="utf-8")
+    with Emulator(
+        model=lambda asked: ANSWER if "rivers" in str(asked) else model.respond(asked), delay=0.04
+    ) as emulator:
+        PICTURE.write_text(drawn(list(frames(emulator))), encoding="utf-8")
     print(f"{PICTURE}: {PICTURE.stat().st_size // 1024} kB")

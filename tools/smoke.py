@@ -65,7 +65,7 @@ PROGRAMS = {
     + "from mdstream_core.display import show\n"
     + "assert 'Paris' == show(service.client.stream(service.call(OpenAIChat(), question))).text\n",
     "otel": _CORE + "from mdstream_core.otel import telemetry\ntelemetry()\n",
-    "emulator": "from mdstream_core.emulator import Emulator\nwith Emulator() as cloud: assert cloud.url\n",
+    "emulator": "from mdstream_core.emulator import Emulator\nwith Emulator() as emulator: assert emulator.url\n",
 }
 
 

@@ -55,18 +55,18 @@ def serve(port: int) -> None:
         Fault("malformed_json", after=3), Fault("hold", after=2, seconds=0.05), Fault("html"), Fault("empty"),
         Fault("stall", after=3), Fault("encoded", "gzip"), Fault("keepalive_comments", "vllm"),
     ]  # fmt: skip
-    with Emulator(port=port) as cloud:
-        there = cloud.oci_generative_ai
+    with Emulator(port=port) as emulator:
+        there = emulator.oci_generative_ai
         print(json.dumps({
-            "port": int(cloud.url.rpartition(":")[2]), "oci": cloud.endpoint, "genai": there.endpoint,
-            "compartment": there.compartment_id, "sagemaker": cloud.sagemaker.endpoint_url,
-            "endpoint_name": cloud.sagemaker.endpoint_name, "modelarts": cloud.modelarts.endpoint,
-            "websocket": cloud.modelarts.websocket_endpoint,
+            "port": int(emulator.url.rpartition(":")[2]), "oci": emulator.endpoint, "genai": there.endpoint,
+            "compartment": there.compartment_id, "sagemaker": emulator.sagemaker.endpoint_url,
+            "endpoint_name": emulator.sagemaker.endpoint_name, "modelarts": emulator.modelarts.endpoint,
+            "websocket": emulator.modelarts.websocket_endpoint,
         }), flush=True)  # fmt: skip
         threading.Thread(target=_until_end, daemon=True).start()
         while True:
-            cloud.reset()
-            cloud.script(*random.choices(faults, k=2_000))
+            emulator.reset()
+            emulator.script(*random.choices(faults, k=2_000))
             time.sleep(1)
 
 

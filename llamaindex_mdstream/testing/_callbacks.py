@@ -51,12 +51,12 @@ class CallbackRules(LLMRules):
         assert 1 == limiter.count
 
     @by_stream
-    def test_a_failed_stream_is_told(self, cloud: Emulator, model: LLM, way: CallMethod) -> None:
+    def test_a_failed_stream_is_told(self, emulator: Emulator, model: LLM, way: CallMethod) -> None:
         """
         Its one end has the exception, and the dispatcher gets an ExceptionEvent and no end.
         """
         observer = self._observe(model)
-        cloud.script(self.service_under_test.endings["cut"])
+        emulator.script(self.service_under_test.endings["cut"])
         with record_events() as listener:
             _, error = self.read_failure(way, model)
         end = observer.ends[-1]
@@ -67,12 +67,12 @@ class CallbackRules(LLMRules):
 
     @by_whole
     @requires("supports_retries")
-    def test_a_refused_call_is_told(self, cloud: Emulator, model: LLM, way: CallMethod) -> None:
+    def test_a_refused_call_is_told(self, emulator: Emulator, model: LLM, way: CallMethod) -> None:
         """
         Its one end has the exception.
         """
         observer = self._observe(model)
-        cloud.always(self.service_under_test.transient_error)
+        emulator.always(self.service_under_test.transient_error)
         _, error = self.read_failure(way, model)
         end = observer.ends[-1]
 
@@ -81,12 +81,14 @@ class CallbackRules(LLMRules):
 
     @by_stream
     @requires("beyond_llama_index")
-    def test_observers_of_a_failure_get_what_was_received(self, cloud: Emulator, model: LLM, way: CallMethod) -> None:
+    def test_observers_of_a_failure_get_what_was_received(
+        self, emulator: Emulator, model: LLM, way: CallMethod
+    ) -> None:
         """
         Beside the exception, so that traces show how far an answer came.
         """
         observer = self._observe(model)
-        cloud.script(self.service_under_test.endings["cut"])
+        emulator.script(self.service_under_test.endings["cut"])
         got, _ = self.read_failure(way, model)
 
         assert sum_deltas(got) == response_text(_response(observer.ends[0]))

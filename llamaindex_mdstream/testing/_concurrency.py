@@ -26,22 +26,22 @@ class ConcurrencyRules(LLMRules):
     """Rules of running."""
 
     @requires("supports_async")
-    def test_one_model_serves_several_event_loops(self, cloud: Emulator, model: LLM) -> None:
+    def test_one_model_serves_several_event_loops(self, emulator: Emulator, model: LLM) -> None:
         """
         Two `asyncio.run` in a row send one request each; LlamaIndex itself runs coroutines in loops of their own.
         """
         texts = [sum_deltas(self.read_responses(STREAMS["astream_chat"], model)) for _ in range(2)]
 
         assert [ANSWER, ANSWER] == texts
-        assert 2 == len(cloud.requests)
+        assert 2 == len(emulator.requests)
 
     @requires("supports_async")
     @pytest.mark.parametrize("fault", PAUSES.values(), ids=PAUSES)
-    def test_async_does_not_block_the_loop(self, cloud: Emulator, model: LLM, fault: Fault) -> None:
+    def test_async_does_not_block_the_loop(self, emulator: Emulator, model: LLM, fault: Fault) -> None:
         """
         While a stream is waited for, other tasks run.
         """
-        cloud.script(fault)
+        emulator.script(fault)
 
         assert asyncio.run(count_ticks(_astream(model))) > 10
 
@@ -72,42 +72,42 @@ class ConcurrencyRules(LLMRules):
         ]
 
     @pytest.mark.parametrize("read", [1, 3])
-    def test_closing_a_stream_closes_the_connection(self, cloud: Emulator, model: LLM, read: int) -> None:
+    def test_closing_a_stream_closes_the_connection(self, emulator: Emulator, model: LLM, read: int) -> None:
         """
         The server stops writing, and charging, when the reader has enough.
         """
-        cloud.script(SILENCE)
+        emulator.script(SILENCE)
         stream = model.stream_chat([ChatMessage(QUESTION)])
         for _ in range(read):
             next(stream)
 
         stream.close()
 
-        assert cloud.last.client_closed.wait(MAX_SECONDS)
+        assert emulator.last.client_closed.wait(MAX_SECONDS)
 
     @requires("supports_async")
     @pytest.mark.parametrize("read", [1, 3])
-    def test_closing_an_async_stream_closes_the_connection(self, cloud: Emulator, model: LLM, read: int) -> None:
+    def test_closing_an_async_stream_closes_the_connection(self, emulator: Emulator, model: LLM, read: int) -> None:
         """
         The same for `aclose`.
         """
-        cloud.script(SILENCE)
+        emulator.script(SILENCE)
 
         async def leave() -> bool:
             stream: Any = await model.astream_chat([ChatMessage(QUESTION)])
             for _ in range(read):
                 await anext(stream)
             await stream.aclose()
-            return await asyncio.to_thread(cloud.last.client_closed.wait, MAX_SECONDS)
+            return await asyncio.to_thread(emulator.last.client_closed.wait, MAX_SECONDS)
 
         assert asyncio.run(leave())
 
     @requires("supports_async")
-    def test_cancelling_closes_the_connection(self, cloud: Emulator, model: LLM) -> None:
+    def test_cancelling_closes_the_connection(self, emulator: Emulator, model: LLM) -> None:
         """
         A task that is cancelled while it waits for a token leaves no connection behind.
         """
-        cloud.script(SILENCE)
+        emulator.script(SILENCE)
 
         async def leave() -> bool:
             task = asyncio.create_task(_astream(model))
@@ -115,7 +115,7 @@ class ConcurrencyRules(LLMRules):
             task.cancel()
             (end,) = await asyncio.gather(task, return_exceptions=True)
             assert isinstance(end, asyncio.CancelledError)
-            return await asyncio.to_thread(cloud.last.client_closed.wait, MAX_SECONDS)
+            return await asyncio.to_thread(emulator.last.client_closed.wait, MAX_SECONDS)
 
         assert asyncio.run(leave())
 

@@ -38,10 +38,10 @@ class Conformance:
             )
 
     @pytest.fixture
-    def cloud(self) -> Iterator[Emulator]:
+    def emulator(self) -> Iterator[Emulator]:
         """A server of one's own."""
-        with Emulator(**self.emulator_options) as cloud:
-            yield cloud
+        with Emulator(**self.emulator_options) as emulator:
+            yield emulator
 
     @property
     def service_under_test(self) -> Service:

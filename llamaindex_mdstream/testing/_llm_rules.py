@@ -53,13 +53,13 @@ class LLMRules(Conformance):
         return None if kept is None else getattr(kept, "text", None) or kept.message.content or ""
 
     @pytest.fixture
-    def model(self, cloud: Emulator) -> LLM:
+    def model(self, emulator: Emulator) -> LLM:
         """The model, which asks once."""
-        return self.create_model(cloud)
+        return self.create_model(emulator)
 
-    def create_model(self, cloud: Emulator, max_retries: int = 0) -> LLM:
+    def create_model(self, emulator: Emulator, max_retries: int = 0) -> LLM:
         """A model that asks this server."""
-        return self.llm(self.service_under_test.address(cloud), max_retries)
+        return self.llm(self.service_under_test.address(emulator), max_retries)
 
     def read_responses(self, way: CallMethod, model: LLM, question: str = QUESTION) -> list[Response]:
         """What comes."""

@@ -173,12 +173,12 @@ class ResponseRules(LLMRules):
 
     @by_chat_stream
     @requires("supports_reasoning")
-    def test_thoughts_have_a_block_of_their_own(self, cloud: Emulator, model: LLM, way: CallMethod) -> None:
+    def test_thoughts_have_a_block_of_their_own(self, emulator: Emulator, model: LLM, way: CallMethod) -> None:
         """
         Reasoning is a ThinkingBlock, each piece of it a `thinking_delta`, the first one too, and none of it is text.
         """
         thoughts = [{"reasoning_content": "Let me"}, {"reasoning_content": " see."}]
-        cloud.script(
+        emulator.script(
             self.service_under_test.stream_fault(*thoughts, {"content": "Yes"}, {"content": "."}, finish="stop")
         )
         responses = self.read_responses(way, model)
@@ -192,12 +192,12 @@ class ResponseRules(LLMRules):
     @by_stream
     @pytest.mark.parametrize("fault", ENCODINGS.values(), ids=ENCODINGS)
     def test_how_it_is_written_makes_no_difference(
-        self, cloud: Emulator, model: LLM, way: CallMethod, fault: Fault
+        self, emulator: Emulator, model: LLM, way: CallMethod, fault: Fault
     ) -> None:
         """
         Comments, other line ends and split characters are the same answer.
         """
-        cloud.script(fault)
+        emulator.script(fault)
 
         assert ANSWER == sum_deltas(self.read_responses(way, model))
 

@@ -129,26 +129,29 @@ _AMAZON = Fault("refuse_aws", "ServiceUnavailable", retry_after="0")
 _HUAWEI = Fault("refuse", "modelarts_backend", retry_after="0")
 
 SERVICES: dict[str, Service] = {
-    "openai": Service(lambda cloud: cloud.openai_url),
-    "oci_model_deployment": Service(lambda cloud: cloud.endpoint, {**_COMMON_ENDINGS, **_TRAILERS}),
+    "openai": Service(lambda emulator: emulator.openai_url),
+    "oci_model_deployment": Service(lambda emulator: emulator.endpoint, {**_COMMON_ENDINGS, **_TRAILERS}),
     "oci_generative_ai": Service(
-        lambda cloud: cloud.oci_generative_ai.endpoint,
+        lambda emulator: emulator.oci_generative_ai.endpoint,
         events=_generic_events,
         response_body=_generic_whole,
         vectors=_oci_vectors,
         has_indices=False,
     ),
     "sagemaker": Service(
-        lambda cloud: cloud.sagemaker.endpoint_url,
+        lambda emulator: emulator.sagemaker.endpoint_url,
         {**_FRAMED, **_FRAMES},
         _AMAZON,
     ),
     "sagemaker_tei": Service(
-        lambda cloud: cloud.sagemaker.endpoint_url, transient_error=_AMAZON, vectors=_bare_vectors, has_indices=False
+        lambda emulator: emulator.sagemaker.endpoint_url,
+        transient_error=_AMAZON,
+        vectors=_bare_vectors,
+        has_indices=False,
     ),
-    "modelarts": Service(lambda cloud: cloud.modelarts.endpoint, transient_error=_HUAWEI),
+    "modelarts": Service(lambda emulator: emulator.modelarts.endpoint, transient_error=_HUAWEI),
     "modelarts_websocket": Service(
-        lambda cloud: cloud.modelarts.websocket_endpoint, {**_FRAMED, **_CLOSED}, transient_error=_HUAWEI
+        lambda emulator: emulator.modelarts.websocket_endpoint, {**_FRAMED, **_CLOSED}, transient_error=_HUAWEI
     ),
 }
 """Whom the suites can ask; `service` names one. `sagemaker_tei` is an endpoint for embeddings.

@@ -124,7 +124,7 @@ class ToolRules(LLMRules):
     @requires("supports_tools", "tool_calls_in_pieces")
     @pytest.mark.parametrize(("spelling", "expected"), SPELLINGS.items(), ids=SPELLINGS)
     def test_calls_are_put_together(
-        self, cloud: Emulator, model: FunctionCallingLLM, spelling: str, expected: Any
+        self, emulator: Emulator, model: FunctionCallingLLM, spelling: str, expected: Any
     ) -> None:
         """
         By index, by id, or by order where there is neither.
@@ -132,18 +132,18 @@ class ToolRules(LLMRules):
         deltas, wanted = expected
         if spelling in _BY_NUMBER and not self.service_under_test.has_indices:
             pytest.skip(f"calls of {self.service} have no number")
-        cloud.script(self.service_under_test.stream_fault(*deltas))
+        emulator.script(self.service_under_test.stream_fault(*deltas))
         last = self._streamed(model, allow_parallel_tool_calls=True)[-1]
 
         assert wanted == _named(self._calls(model, last))
         assert len(wanted) == len({one.tool_id for one in self._calls(model, last)} - {""})
 
     @requires("supports_tools", "tool_calls_in_pieces")
-    def test_one_call_where_one_is_allowed(self, cloud: Emulator, model: FunctionCallingLLM) -> None:
+    def test_one_call_where_one_is_allowed(self, emulator: Emulator, model: FunctionCallingLLM) -> None:
         """
         `allow_parallel_tool_calls=False` holds for streams too, which LlamaIndex does not look at.
         """
-        cloud.script(self.service_under_test.stream_fault(TWO))
+        emulator.script(self.service_under_test.stream_fault(TWO))
 
         assert BOTH[:1] == _named(self._calls(model, self._streamed(model)[-1]))
 
@@ -173,12 +173,12 @@ class ToolRules(LLMRules):
 
     @requires("supports_tools", "tool_calls_in_pieces")
     def test_a_call_of_a_broken_stream_is_not_returned(
-        self, cloud: Emulator, model: FunctionCallingLLM, ending: Fault
+        self, emulator: Emulator, model: FunctionCallingLLM, ending: Fault
     ) -> None:
         """
         The stream raises, so that there is no last response to take the call from.
         """
-        cloud.script(replace(ending, after=4))
+        emulator.script(replace(ending, after=4))
         with CapturedError() as ended:
             self._streamed(model)
 
@@ -186,11 +186,11 @@ class ToolRules(LLMRules):
 
     @requires("supports_tools", "tool_calls_in_pieces")
     @pytest.mark.parametrize("finish", ["length", "tool_calls"])
-    def test_a_cut_call_is_not_returned(self, cloud: Emulator, model: FunctionCallingLLM, finish: str) -> None:
+    def test_a_cut_call_is_not_returned(self, emulator: Emulator, model: FunctionCallingLLM, finish: str) -> None:
         """
         Whatever finish reason the server gives: an error or no call, never one whose arguments were repaired.
         """
-        cloud.script(self.service_under_test.stream_fault(calls(CUT), finish=finish))
+        emulator.script(self.service_under_test.stream_fault(calls(CUT), finish=finish))
         found: list[Any] = []
         with CapturedError():
             found = self._calls(model, self._streamed(model)[-1])
@@ -198,11 +198,11 @@ class ToolRules(LLMRules):
         assert [] == _named(found)
 
     @requires("supports_tools", "tool_calls_in_pieces")
-    def test_a_cut_call_of_a_whole_answer_is_not_returned(self, cloud: Emulator, model: FunctionCallingLLM) -> None:
+    def test_a_cut_call_of_a_whole_answer_is_not_returned(self, emulator: Emulator, model: FunctionCallingLLM) -> None:
         """
         The same where the answer came whole; a whole call is.
         """
-        cloud.script(
+        emulator.script(
             self.service_under_test.response_fault(calls(WHOLE)),
             self.service_under_test.response_fault(calls(CUT), "length"),
         )
@@ -215,7 +215,7 @@ class ToolRules(LLMRules):
     @requires("supports_tools", "supports_async")
     @pytest.mark.parametrize("streaming", [True, False], ids=["streamed", "whole"])
     def test_an_agent_calls_a_tool_and_answers(
-        self, cloud: Emulator, model: FunctionCallingLLM, streaming: bool
+        self, emulator: Emulator, model: FunctionCallingLLM, streaming: bool
     ) -> None:
         """
         The call, its result and the answer go round.
@@ -223,17 +223,17 @@ class ToolRules(LLMRules):
         output = asyncio.run(_agent(model, ADD, ASK, streaming=streaming))
 
         assert "The tool says: 5" == output.response.content
-        assert 2 == len(cloud.requests)
+        assert 2 == len(emulator.requests)
 
     @requires("supports_tools", "supports_async")
     def test_an_agent_executes_no_call_of_a_broken_stream(
-        self, cloud: Emulator, model: FunctionCallingLLM, ending: Fault
+        self, emulator: Emulator, model: FunctionCallingLLM, ending: Fault
     ) -> None:
         """
         The workflow fails, and the tool was not called, as it is if the stream is whole.
         """
-        assert [("add", 2, 3)] == _executed(self.create_tool_model(cloud), ASK)[0]
-        cloud.script(replace(ending, after=4 if self.tool_calls_in_pieces else 1))
+        assert [("add", 2, 3)] == _executed(self.create_tool_model(emulator), ASK)[0]
+        emulator.script(replace(ending, after=4 if self.tool_calls_in_pieces else 1))
         executed, end = _executed(model, ASK)
 
         assert [] == executed
@@ -241,14 +241,14 @@ class ToolRules(LLMRules):
 
     @requires("supports_tools", "supports_async", "tool_calls_in_pieces")
     @pytest.mark.parametrize("finish", ["length", "tool_calls"])
-    def test_an_agent_executes_no_cut_call(self, cloud: Emulator, model: FunctionCallingLLM, finish: str) -> None:
+    def test_an_agent_executes_no_cut_call(self, emulator: Emulator, model: FunctionCallingLLM, finish: str) -> None:
         """
         A model that had no more tokens has not said which file to delete; one that had enough has.
         """
-        cloud.script(self.service_under_test.stream_fault(calls(WHOLE)))
-        whole = _executed(self.create_tool_model(cloud), "Go.")[0]
-        cloud.reset()
-        cloud.script(self.service_under_test.stream_fault(calls(CUT), finish=finish))
+        emulator.script(self.service_under_test.stream_fault(calls(WHOLE)))
+        whole = _executed(self.create_tool_model(emulator), "Go.")[0]
+        emulator.reset()
+        emulator.script(self.service_under_test.stream_fault(calls(CUT), finish=finish))
         cut = _executed(model, "Go.")[0]
 
         assert ([("delete", "notes.txt")], []) == (whole, cut)
@@ -265,9 +265,9 @@ class ToolRules(LLMRules):
         assert isinstance(last, BaseModel)
         assert {str, int} == {type(value) for value in last.model_dump().values()}
 
-    def create_tool_model(self, cloud: Emulator) -> FunctionCallingLLM:
+    def create_tool_model(self, emulator: Emulator) -> FunctionCallingLLM:
         """Another model, so that nothing is left of one run in the next."""
-        model = self.create_model(cloud)
+        model = self.create_model(emulator)
         assert isinstance(model, FunctionCallingLLM)
         return model
 

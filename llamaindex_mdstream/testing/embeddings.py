@@ -80,13 +80,13 @@ class EmbeddingConformance(Conformance):
         raise NotImplementedError(f"{type(self).__name__}.embedding(url, max_retries) is to return the one under test")
 
     @pytest.fixture
-    def model(self, cloud: Emulator) -> BaseEmbedding:
+    def model(self, emulator: Emulator) -> BaseEmbedding:
         """The embedding, which asks once."""
-        return self.create_model(cloud)
+        return self.create_model(emulator)
 
-    def create_model(self, cloud: Emulator, max_retries: int = 0) -> BaseEmbedding:
+    def create_model(self, emulator: Emulator, max_retries: int = 0) -> BaseEmbedding:
         """An embedding that asks this server."""
-        return self.embedding(self.service_under_test.address(cloud), max_retries)
+        return self.embedding(self.service_under_test.address(emulator), max_retries)
 
     def _read(self, way: tuple[Embed, tuple[str, ...]], model: BaseEmbedding, texts: list[str]) -> Vectors:
         embed, needed = way
@@ -137,14 +137,14 @@ class EmbeddingConformance(Conformance):
 
     @by_batch
     @requires("supports_batches")
-    def test_a_batch_is_one_request(self, cloud: Emulator, model: BaseEmbedding, way: Any) -> None:
+    def test_a_batch_is_one_request(self, emulator: Emulator, model: BaseEmbedding, way: Any) -> None:
         """
         25 texts in batches of 10 are three requests at most, asynchronous ones too.
         """
         model.embed_batch_size = 10
         self._read(way, model, TEXTS)
 
-        assert len(cloud.requests) <= 3
+        assert len(emulator.requests) <= 3
 
     @by_batch
     def test_more_texts_than_the_service_takes(self, model: BaseEmbedding, way: Any) -> None:
@@ -159,13 +159,13 @@ class EmbeddingConformance(Conformance):
 
     @by_batch
     @requires("supports_batches")
-    def test_vectors_are_ordered_by_index(self, cloud: Emulator, model: BaseEmbedding, way: Any) -> None:
+    def test_vectors_are_ordered_by_index(self, emulator: Emulator, model: BaseEmbedding, way: Any) -> None:
         """
         A server may answer in another order; the index says which text is meant.
         """
         if not self.service_under_test.has_indices:
             pytest.skip(f"vectors of {self.service} have no number")
-        cloud.always(self.service_under_test.embedding_fault((1, NORTH), (0, EAST)))
+        emulator.always(self.service_under_test.embedding_fault((1, NORTH), (0, EAST)))
 
         assert [EAST, NORTH] == self._read(way, model, TEXTS[:2])
 
@@ -173,82 +173,84 @@ class EmbeddingConformance(Conformance):
     @requires("supports_batches")
     @pytest.mark.parametrize("count", [0, 1, 3])
     def test_another_number_of_vectors_is_an_error(
-        self, cloud: Emulator, model: BaseEmbedding, way: Any, count: int
+        self, emulator: Emulator, model: BaseEmbedding, way: Any, count: int
     ) -> None:
         """
         LlamaIndex joins texts and vectors by position, and drops the rest without a word.
         """
-        cloud.always(self.service_under_test.embedding_fault(*((index, EAST) for index in range(count))))
+        emulator.always(self.service_under_test.embedding_fault(*((index, EAST) for index in range(count))))
 
         self._fails(way, model, TEXTS[:2])
 
     @requires("distinguishes_queries")
-    def test_a_query_is_told_from_a_document(self, cloud: Emulator, model: BaseEmbedding) -> None:
+    def test_a_query_is_told_from_a_document(self, emulator: Emulator, model: BaseEmbedding) -> None:
         """
         What is sent for the same text is not the same.
         """
         model.get_query_embedding(TEXT)
         model.get_text_embedding(TEXT)
-        query, document = cloud.requests
+        query, document = emulator.requests
 
         assert query.json != document.json
 
-    def test_a_text_is_sent_as_it_is(self, cloud: Emulator, model: BaseEmbedding) -> None:
+    def test_a_text_is_sent_as_it_is(self, emulator: Emulator, model: BaseEmbedding) -> None:
         """
         Line ends are part of it.
         """
         model.get_text_embedding("one\ntwo")
 
-        assert "one\ntwo" in set(_texts(cloud.last.json))
+        assert "one\ntwo" in set(_texts(emulator.last.json))
 
     @by_batch
     @pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
-    def test_what_is_no_answer_is_an_error(self, cloud: Emulator, model: BaseEmbedding, way: Any, fault: Fault) -> None:
+    def test_what_is_no_answer_is_an_error(
+        self, emulator: Emulator, model: BaseEmbedding, way: Any, fault: Fault
+    ) -> None:
         """
         A page, nothing at all, half a body.
         """
-        cloud.always(fault)
+        emulator.always(fault)
 
         self._fails(way, model, TEXTS[:2])
 
     @by_batch
     @requires("supports_retries")
-    def test_a_refusal_is_an_error(self, cloud: Emulator, model: BaseEmbedding, way: Any) -> None:
+    def test_a_refusal_is_an_error(self, emulator: Emulator, model: BaseEmbedding, way: Any) -> None:
         """
         And with `max_retries=0` one request is one request.
         """
-        cloud.always(self.service_under_test.transient_error)
+        emulator.always(self.service_under_test.transient_error)
         self._fails(way, model, TEXTS[:1])
 
-        assert 1 == len(cloud.requests)
+        assert 1 == len(emulator.requests)
 
     @by_batch
     @requires("supports_retries")
-    def test_a_refusal_that_passes_is_not_seen(self, cloud: Emulator, way: Any) -> None:
+    def test_a_refusal_that_passes_is_not_seen(self, emulator: Emulator, way: Any) -> None:
         """
         It is asked again.
         """
-        cloud.script(self.service_under_test.transient_error)
+        emulator.script(self.service_under_test.transient_error)
 
-        assert 1 == len(self._read(way, self.create_model(cloud, max_retries=1), TEXTS[:1]))
-        assert 2 == len(cloud.requests)
+        assert 1 == len(self._read(way, self.create_model(emulator, max_retries=1), TEXTS[:1]))
+        assert 2 == len(emulator.requests)
 
     @requires("supports_async")
-    def test_one_model_serves_several_event_loops(self, cloud: Emulator, model: BaseEmbedding) -> None:
+    def test_one_model_serves_several_event_loops(self, emulator: Emulator, model: BaseEmbedding) -> None:
         """
         Two `asyncio.run` in a row send one request each.
         """
         first, second = (asyncio.run(model.aget_text_embedding(TEXT)) for _ in range(2))
 
         assert first == pytest.approx(second)
-        assert 2 == len(cloud.requests)
+        assert 2 == len(emulator.requests)
 
     @requires("supports_async")
-    def test_async_does_not_block_the_loop(self, cloud: Emulator, model: BaseEmbedding) -> None:
+    def test_async_does_not_block_the_loop(self, emulator: Emulator, model: BaseEmbedding) -> None:
         """
         While an answer is waited for, other tasks run.
         """
-        cloud.script(Fault("slow_head", seconds=0.5))
+        emulator.script(Fault("slow_head", seconds=0.5))
 
         assert asyncio.run(count_ticks(model.aget_text_embedding_batch(TEXTS[:2]))) > 10
 

@@ -27,17 +27,17 @@ def run(options: Options) -> int:
     """Both frameworks on each platform."""
     terminal = Terminal()
     shows = [show for name, title in _DEMO_MODULES.items() if (show := _run_demo(name, title, terminal))]
-    with Emulator(delay=0.0 if options.fast else 0.02) as cloud:
-        terminal.line("emulator", cloud.url)
+    with Emulator(delay=0.0 if options.fast else 0.02) as emulator:
+        terminal.line("emulator", emulator.url)
         for platform in [options.platform] if options.platform else PLATFORMS:
             fault, words = _FAILING_STEPS[platform]
             for show in shows:
-                model = show.MODELS[platform](cloud)
+                model = show.MODELS[platform](emulator)
                 terminal.heading(f"{show.FRAMEWORK} · {type(model).__name__}")
                 show.stream(model, terminal)
                 asyncio.run(show.astream(model, terminal))
                 terminal.line("and then", f"{words}:")
-                cloud.script(Fault(**fault, after=6))
+                emulator.script(Fault(**fault, after=6))
                 show.failure(model, terminal)
                 model.close()
     return 0 if shows else 1

@@ -16,22 +16,24 @@ def run(options: Options) -> int:
     """Serve until Ctrl-C."""
     terminal = Terminal()
 
-    def on_ready(cloud: Emulator) -> None:
-        terminal.line("OCI", f"{cloud.endpoint}  (model deployment)")
-        terminal.line("OCI GenAI", f"{cloud.oci_generative_ai.endpoint}  ({cloud.oci_generative_ai.compartment_id})")
-        terminal.line("SageMaker", f"{cloud.sagemaker.endpoint_url}  (endpoint {cloud.sagemaker.endpoint_name})")
-        terminal.line("ModelArts", f"{cloud.modelarts.endpoint}  (also ws://, MaaS {cloud.modelarts.maas})")
-        terminal.line("OpenAI", f"{cloud.openai_url}  (the model server alone)")
-        terminal.line("try", f"mdstream check {cloud.endpoint} --auth-type none")
+    def on_ready(emulator: Emulator) -> None:
+        terminal.line("OCI", f"{emulator.endpoint}  (model deployment)")
+        terminal.line(
+            "OCI GenAI", f"{emulator.oci_generative_ai.endpoint}  ({emulator.oci_generative_ai.compartment_id})"
+        )
+        terminal.line("SageMaker", f"{emulator.sagemaker.endpoint_url}  (endpoint {emulator.sagemaker.endpoint_name})")
+        terminal.line("ModelArts", f"{emulator.modelarts.endpoint}  (also ws://, MaaS {emulator.modelarts.maas})")
+        terminal.line("OpenAI", f"{emulator.openai_url}  (the model server alone)")
+        terminal.line("try", f"mdstream check {emulator.endpoint} --auth-type none")
         terminal.line("", "serving until Ctrl-C")
 
     if options.upstream and not options.upstream.startswith(("http://", "https://")):
         raise UsageError(f"--upstream {options.upstream} is no http:// or https:// URL")
-    cloud = _emulator(options)
+    emulator = _emulator(options)
     if (warning := exposure(options.host)) is not None:
         sys.stderr.write(f"mdstream: warning: {warning}\n")
     try:
-        asyncio.run(cloud.run(on_ready))
+        asyncio.run(emulator.run(on_ready))
     except (OSError, OverflowError) as error:
         raise UsageError(f"--port {options.port}: {getattr(error, 'strerror', None) or error}") from None
     return 0

@@ -1,17 +1,17 @@
 """Four clouds on loopback: services that answer, refuse, break off and lie on demand.
 
-    with Emulator() as cloud:
-        cloud.oci_model_deployment.endpoint     # …/ocid1.datasciencemodeldeployment.oc1.iad.emulated; cloud.endpoint
-        cloud.oci_generative_ai                 # .endpoint .compartment_id
-        cloud.sagemaker                         # .endpoint_url .endpoint_name .region_name .endpoint_names
-        cloud.modelarts                         # .endpoint .websocket_endpoint .maas .iam .expire_tokens()
-        cloud.openai_url                        # http://127.0.0.1:PORT/v1: the model server alone
-        cloud.script(Fault("trailer", "json", after=3), None)      # what happens to the next requests
-        cloud.always(Fault("refuse", "lb_bandwidth"))              # what happens to all others
-        cloud.script((Fault("crlf"), Fault("trailer")))            # two faults in one answer
-        cloud.requests, cloud.last, cloud.connections              # what came in: `RecordedRequest` records
-        cloud.last.closed.wait(5)                                  # the client went away while we were streaming
-        cloud.reset()                                              # forget requests and script
+    with Emulator() as emulator:
+        emulator.oci_model_deployment.endpoint     # …/ocid1.datasciencemodeldeployment.oc1.iad.emulated; emulator.endpoint
+        emulator.oci_generative_ai                 # .endpoint .compartment_id
+        emulator.sagemaker                         # .endpoint_url .endpoint_name .region_name .endpoint_names
+        emulator.modelarts                         # .endpoint .websocket_endpoint .maas .iam .expire_tokens()
+        emulator.openai_url                        # http://127.0.0.1:PORT/v1: the model server alone
+        emulator.script(Fault("trailer", "json", after=3), None)      # what happens to the next requests
+        emulator.always(Fault("refuse", "lb_bandwidth"))              # what happens to all others
+        emulator.script((Fault("crlf"), Fault("trailer")))            # two faults in one answer
+        emulator.requests, emulator.last, emulator.connections              # what came in: `RecordedRequest` records
+        emulator.last.closed.wait(5)                                  # the client went away while we were streaming
+        emulator.reset()                                              # forget requests and script
 
     Emulator(*, brain=reply, upstream=None, upstream_key=None, flavour="vllm", models=(), context=None,
              embedding_size=256, content_type=None, idle_limit=60.0, total_limit=300.0, delay=0.0,
@@ -38,7 +38,7 @@ Faults strike what the container says: in SageMaker's payload parts, in the mess
 `services.modelarts` says how each comes out there). `refuse_aws` and `exception_frame` are SageMaker's own words.
 A `brain` is any function from the OpenAI-shaped request to a text or an `ModelOutput`; it refuses by raising
 `ValueError`.
-With pytest it is the fixture `mdstream_cloud` (`pytest_mdstream`).
+With pytest it is the fixture `mdstream_emulator` (`pytest_mdstream`).
 For a benchmark, `Fault("raw", data=…)` writes prepared bytes, head and all, at almost no cost.
 Standard clients judge its bytes in the tests; our own only shows that what a fault leaves can be read.
 """

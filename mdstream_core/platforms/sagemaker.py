@@ -35,7 +35,7 @@ _SUFFIXES = {
     "eusc-": "amazonaws.eu",
     "us-iso-": "c2s.ic.gov",
     "us-isob-": "sc2s.sgov.gov",
-    "eu-isoe-": "cloud.adc-e.uk",
+    "eu-isoe-": "emulator.adc-e.uk",
     "us-isof-": "csp.hci.ic.gov",
 }
 
