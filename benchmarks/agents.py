@@ -35,8 +35,8 @@ def llamaindex_openai_like(url: str) -> Any:
     """On the `openai` SDK."""
     from llama_index.llms.openai_like import OpenAILike
 
-    asked = {"is_chat_model": True, "is_function_calling_model": True}
-    return OpenAILike(api_base=url, api_key="none", model="odsc-llm", **asked)
+    requested = {"is_chat_model": True, "is_function_calling_model": True}
+    return OpenAILike(api_base=url, api_key="none", model="odsc-llm", **requested)
 
 
 OURS = "llamaindex_mdstream"
@@ -68,9 +68,9 @@ def opened(make: Callable[[str], Any], source: Source, runner: asyncio.Runner) -
         output = await FunctionAgent(llm=llm, tools=[note]).run("Take a long note.")
         return output.response.content or ""
 
-    said = runner.run(run())
-    if [token(0), "".join(map(word, range(1, source.count)))] != [said, *noted]:
+    message = runner.run(run())
+    if [token(0), "".join(map(word, range(1, source.count)))] != [message, *noted]:
         raise Incomplete(
-            f"{make.__name__}: {said!r}, and {len(noted)} notes of {[len(text) for text in noted]} letters"
+            f"{make.__name__}: {message!r}, and {len(noted)} notes of {[len(text) for text in noted]} letters"
         )
     return lambda: runner.run(run())

@@ -51,10 +51,10 @@ async def _crowd(contender: Contender, source: Source, streams: int) -> dict[str
 _JOBS: dict[str, Any] = {"growth": growth, "crowd": crowd}
 
 
-def main(job: str, name: str, place: str, *arguments: str) -> None:
+def main(job: str, name: str, platform_case: str, *arguments: str) -> None:
     """Print what was found as one line of JSON."""
     try:
-        found = _JOBS[job](Entry(name, place), *map(int, arguments))
+        found = _JOBS[job](Entry(name, platform_case), *map(int, arguments))
     except NotInstalled as missing:
         found = {"missing": str(missing)}
     print(json.dumps(found))

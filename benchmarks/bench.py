@@ -68,7 +68,7 @@ class Bench:
 
     def alone(self, job: str, entry: Entry, *arguments: Any) -> dict[str, float] | None:
         """What `benchmarks.alone` finds out about a contender in a process of its own."""
-        words = [sys.executable, "-m", "benchmarks.alone", job, entry.name, entry.place, *map(str, arguments)]
+        words = [sys.executable, "-m", "benchmarks.alone", job, entry.name, entry.platform_case, *map(str, arguments)]
         done = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
         found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
         if "missing" in found:

@@ -5,22 +5,22 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from benchmarks.contenders import QUESTION, Contender
+from benchmarks.contenders import REQUEST, Contender
 from benchmarks.server import Source
 
 _COMPARTMENT = "ocid1.compartment.oc1..b"
 _GROK, _COMMAND = "xai.grok-4", "cohere.command-a-03-2025"
 
 
-def _core(platform: Any, dialect: str, **asked: Any) -> Contender:
+def _core(platform: Any, dialect: str, **requested: Any) -> Contender:
     from mdstream_core import Service, TextDelta
     from mdstream_core.dialects import dialect as named
 
-    service, spoken = Service(platform), named(dialect)
-    question = {"messages": [{"role": "user", "content": QUESTION}], **asked}
+    service, dialect_name = Service(platform), named(dialect)
+    question = {"messages": [{"role": "user", "content": REQUEST}], **requested}
 
     def call() -> Any:
-        return service.call(spoken, question)
+        return service.call(dialect_name, question)
 
     return Contender(
         lambda: service.client.stream(call()),
@@ -61,14 +61,14 @@ def _core_modelarts(wire: str, scheme: str, source: Source, pem: bytes | None) -
 
 
 def _chat_genai(wire: str, model: str, source: Source, pem: bytes | None) -> Contender:
-    place = {"compartment_id": _COMPARTMENT, "service_endpoint": f"{source.url}/{wire}"}
-    return _chat("ChatOCIGenAI", model=model, dialect=wire, **place)
+    platform_case = {"compartment_id": _COMPARTMENT, "service_endpoint": f"{source.url}/{wire}"}
+    return _chat("ChatOCIGenAI", model=model, dialect=wire, **platform_case)
 
 
 def _chat_sagemaker(wire: str, source: Source, pem: bytes | None) -> Contender:
     import_module("botocore")  # the class asks it for the region's rules
-    place = {"endpoint_name": "e", "region_name": "us-east-1", "endpoint_url": f"{source.url}/{wire}"}
-    return _chat("ChatSagemakerEndpoint", **place)
+    platform_case = {"endpoint_name": "e", "region_name": "us-east-1", "endpoint_url": f"{source.url}/{wire}"}
+    return _chat("ChatSagemakerEndpoint", **platform_case)
 
 
 def _chat_modelarts(wire: str, scheme: str, source: Source, pem: bytes | None) -> Contender:

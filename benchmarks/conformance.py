@@ -56,11 +56,11 @@ def _outcome(case: ET.Element) -> str:
 
 
 def _cell(outcomes: Iterable[str]) -> str:
-    asked = [outcome for outcome in outcomes if outcome != "skipped"]
-    kept = asked.count("passed")
-    if not asked:
+    requested = [outcome for outcome in outcomes if outcome != "skipped"]
+    kept = requested.count("passed")
+    if not requested:
         return "–"
-    return "✓" if kept == len(asked) else "✗" if not kept else f"{kept}/{len(asked)}"
+    return "✓" if kept == len(requested) else "✗" if not kept else f"{kept}/{len(requested)}"
 
 
 def _table(kind: type, ran: Mapping[str, Cells]) -> str:

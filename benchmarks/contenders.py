@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.server import Source
 
 #: The question that everybody asks.
-QUESTION = "Name three rivers."
+REQUEST = "Name three rivers."
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Entry:
     """A row of the tables below: a name, and where a function `(source, pem) -> Contender` is found."""
 
     name: str
-    place: str
+    platform_case: str
 
     def open(self, source: Source, pem: bytes | None = None) -> Contender:
         """Build the contender.
@@ -44,7 +44,7 @@ class Entry:
         Raises:
             NotInstalled: Its package is not here.
         """
-        module, _, function = self.place.partition(":")
+        module, _, function = self.platform_case.partition(":")
         try:
             return getattr(import_module(module), function)(source, pem)  # type: ignore[no-any-return]
         except ModuleNotFoundError as error:
@@ -61,7 +61,7 @@ CORE = Entry("mdstream_core: events, no framework", "benchmarks.ours:core")
 LANGCHAIN = Entry("langchain_mdstream", "benchmarks.ours:langchain")
 LLAMAINDEX = Entry("llamaindex_mdstream", "benchmarks.ours:llamaindex")
 
-_CLOUDS = {
+_PLATFORMS = {
     "OCI Generative AI, GENERIC": "generic",
     "OCI Generative AI, COHERE": "cohere",
     "SageMaker, events": "sagemaker_sse",
@@ -70,8 +70,12 @@ _CLOUDS = {
     "ModelArts, events": "modelarts_sse",
     "ModelArts, WebSocket": "modelarts_socket",
 }
-CORE_CLOUDS = tuple(Entry(name, f"benchmarks.clouds:core_{place}") for name, place in _CLOUDS.items())
-LANGCHAIN_CLOUDS = tuple(Entry(name, f"benchmarks.clouds:chat_{place}") for name, place in _CLOUDS.items())
+CORE_PLATFORMS = tuple(
+    Entry(name, f"benchmarks.clouds:core_{platform_case}") for name, platform_case in _PLATFORMS.items()
+)
+LANGCHAIN_PLATFORMS = tuple(
+    Entry(name, f"benchmarks.clouds:chat_{platform_case}") for name, platform_case in _PLATFORMS.items()
+)
 
 LANGCHAIN_PEERS = (
     Entry("langchain-oci ChatOCIModelDeployment", "benchmarks.peers:langchain_oci_deployment"),

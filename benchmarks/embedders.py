@@ -40,8 +40,8 @@ def ours_numbers(port: int) -> Embed:
     """The same from a server that knows no base64."""
     from langchain_mdstream import OCIModelDeploymentEmbeddings
 
-    asked = {"encoding_format": "float"}
-    return OCIModelDeploymentEmbeddings(endpoint=_url(port), auth_type="none", model_kwargs=asked).embed_documents
+    requested = {"encoding_format": "float"}
+    return OCIModelDeploymentEmbeddings(endpoint=_url(port), auth_type="none", model_kwargs=requested).embed_documents
 
 
 def langchain_openai(port: int) -> Embed:

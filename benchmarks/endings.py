@@ -24,7 +24,7 @@ FAULTS: dict[str, Fault | None] = {
 }
 
 #: Each package's own idea of the address.
-PLACES: dict[Entry, Callable[[Emulator], str]] = {
+PLATFORM_CASES: dict[Entry, Callable[[Emulator], str]] = {
     who.LANGCHAIN: lambda emulator: emulator.url,
     who.LANGCHAIN_PEERS[0]: lambda emulator: emulator.endpoint,
     who.LANGCHAIN_PEERS[1]: lambda emulator: emulator.url,
@@ -38,7 +38,7 @@ _PACKAGES = ("langchain-oci", "langchain-openai", "llama-index-llms-oci-data-sci
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Position:
     """As much of a `Source` as a contender's address needs."""
 
     url: str
@@ -47,7 +47,7 @@ class _Place:
 def main() -> None:
     """Print the table in Markdown."""
     with Emulator() as emulator:
-        columns = {entry: _column(entry, emulator) for entry in PLACES}
+        columns = {entry: _column(entry, emulator) for entry in PLATFORM_CASES}
     print(f"| | {' | '.join(entry.name for entry in columns)} |")
     print("|---|" + "---|" * len(columns))
     for title in FAULTS:
@@ -56,8 +56,8 @@ def main() -> None:
 
 
 def _column(entry: Entry, emulator: Emulator) -> dict[str, str]:
-    place: Any = _Place(PLACES[entry](emulator))
-    contender = entry.open(place)
+    platform_case: Any = _Position(PLATFORM_CASES[entry](emulator))
+    contender = entry.open(platform_case)
     whole, _ = _read(contender)
     column = {}
     for title, fault in FAULTS.items():
@@ -69,20 +69,20 @@ def _column(entry: Entry, emulator: Emulator) -> dict[str, str]:
 
 def _read(contender: Contender) -> tuple[str, BaseException | None]:
     """What was said, and what was raised, whatever it is."""
-    said: list[str] = []
+    content: list[str] = []
 
     def reading() -> None:
-        said.extend(contender.text(piece) for piece in contender.stream())
+        content.extend(contender.text(piece) for piece in contender.stream())
 
     with ThreadPoolExecutor(1) as pool:
         error = pool.submit(reading).exception()
-    return "".join(said), error
+    return "".join(content), error
 
 
-def _outcome(whole: str, said: str, error: BaseException | None) -> str:
+def _outcome(whole: str, content: str, error: BaseException | None) -> str:
     if error is not None:
         return f"`{type(error).__name__}`"
-    amount = "" if said == whole else ": half" if whole.startswith(said) else ": said twice"
+    amount = "" if content == whole else ": half" if whole.startswith(content) else ": said twice"
     return f"success{amount}"
 
 

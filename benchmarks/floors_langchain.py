@@ -7,7 +7,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-from benchmarks.contenders import QUESTION, Contender
+from benchmarks.contenders import REQUEST, Contender
 from benchmarks.floors_plain import AsyncSocket, Socket
 from benchmarks.server import Source
 
@@ -56,7 +56,7 @@ class FedBySocket(_Floor):
 
 def contender(model: BaseChatModel) -> Contender:
     """Any chat model, as its users call it."""
-    return Contender(lambda: model.stream(QUESTION), lambda: model.astream(QUESTION), lambda chunk: chunk.text)
+    return Contender(lambda: model.stream(REQUEST), lambda: model.astream(REQUEST), lambda chunk: chunk.text)
 
 
 def trivial(source: Source, pem: bytes | None) -> Contender:

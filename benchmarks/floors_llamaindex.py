@@ -15,7 +15,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms import CustomLLM
 from llama_index.core.llms.callbacks import llm_chat_callback
 
-from benchmarks.contenders import QUESTION, Contender
+from benchmarks.contenders import REQUEST, Contender
 from benchmarks.server import Source
 
 
@@ -31,20 +31,20 @@ class Trivial(CustomLLM):
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         def responses() -> ChatResponseGen:
-            said = ""
+            output = ""
             for text in self.texts:
-                said += text
-                yield ChatResponse(message=ChatMessage(role="assistant", content=said), delta=text)
+                output += text
+                yield ChatResponse(message=ChatMessage(role="assistant", content=output), delta=text)
 
         return responses()
 
     @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         async def responses() -> ChatResponseAsyncGen:
-            said = ""
+            output = ""
             for text in self.texts:
-                said += text
-                yield ChatResponse(message=ChatMessage(role="assistant", content=said), delta=text)
+                output += text
+                yield ChatResponse(message=ChatMessage(role="assistant", content=output), delta=text)
 
         return responses()
 
@@ -57,9 +57,9 @@ class Trivial(CustomLLM):
 
 def contender(llm: Any) -> Contender:
     """Any LLM, as its users call it."""
-    asked = [ChatMessage(role="user", content=QUESTION)]
+    requested = [ChatMessage(role="user", content=REQUEST)]
     return Contender(
-        lambda: llm.stream_chat(asked), lambda: llm.astream_chat(asked), lambda response: response.delta or ""
+        lambda: llm.stream_chat(requested), lambda: llm.astream_chat(requested), lambda response: response.delta or ""
     )
 
 

@@ -33,11 +33,11 @@ class Socket:
 
     def __init__(self, source: Source) -> None:
         parts = urlsplit(source.url)
-        self._question = _question(parts.path)
+        self._request = _request(parts.path)
         self._socket = socket.create_connection((parts.hostname, parts.port))
 
     def stream(self) -> Iterator[str]:
-        self._socket.sendall(self._question)
+        self._socket.sendall(self._request)
         lines = Lines()
         while not lines.over:
             yield from lines.texts(self._socket.recv(_SIZE))
@@ -48,14 +48,14 @@ class AsyncSocket:
 
     def __init__(self, source: Source) -> None:
         self._parts = urlsplit(source.url)
-        self._question = _question(self._parts.path)
+        self._request = _request(self._parts.path)
         self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def stream(self) -> AsyncIterator[str]:
         if self._open is None:
             self._open = await asyncio.open_connection(self._parts.hostname, self._parts.port)
         reader, writer = self._open
-        writer.write(self._question)
+        writer.write(self._request)
         lines = Lines()
         while not lines.over:
             for text in lines.texts(await reader.read(_SIZE)):
@@ -86,7 +86,7 @@ def stock_httpx(source: Source, pem: bytes | None) -> Contender:
     return Contender(stream, astream, str)
 
 
-def _question(path: str) -> bytes:
+def _request(path: str) -> bytes:
     return f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 2\r\n\r\n{{}}".encode()
 
 

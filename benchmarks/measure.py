@@ -78,8 +78,8 @@ async def acheck(contender: Contender, texts: list[str]) -> None:
 
 
 def _compare(found: list[str], texts: list[str]) -> None:
-    if (said := [text for text in found if text]) != texts:
-        raise Incomplete(f"{len(said)} pieces of text were read where {len(texts)} were sent, or they differ")
+    if (content := [text for text in found if text]) != texts:
+        raise Incomplete(f"{len(content)} pieces of text were read where {len(texts)} were sent, or they differ")
 
 
 def first_token(contender: Contender, calls: int) -> float:

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from benchmarks.contenders import QUESTION, Contender
+from benchmarks.contenders import REQUEST, Contender
 from benchmarks.server import Source
 
 _KEY_ID = "ocid1.tenancy.oc1..b/ocid1.user.oc1..b/00:11"
@@ -14,10 +14,10 @@ def core(source: Source, pem: bytes | None) -> Contender:
     from mdstream_core import OCIModelDeployment, OpenAIChat, Service, TextDelta
 
     service = Service(OCIModelDeployment(_endpoint(source)), auth=_signer(pem))
-    asked = {"model": "odsc-llm", "messages": [{"role": "user", "content": QUESTION}]}
+    requested = {"model": "odsc-llm", "messages": [{"role": "user", "content": REQUEST}]}
 
     def call() -> Any:
-        return service.call(OpenAIChat(), asked)
+        return service.call(OpenAIChat(), requested)
 
     return Contender(
         lambda: service.client.stream(call()),

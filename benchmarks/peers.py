@@ -44,12 +44,12 @@ def langchain_oci_genai(source: Source, pem: bytes | None) -> Contender:
 
     config = {**_IDENTITY, "region": "us-ashburn-1", "key_content": "the signer has it"}
     client = GenerativeAiInferenceClient(config, signer=_signer(pem), service_endpoint=source.url)
-    asked = {
+    requested = {
         "model_id": "meta.llama-3.3-70b-instruct",
         "provider": "meta",
         "compartment_id": COMPARTMENT,
     }
-    return contender(ChatOCIGenAI(client=client, service_endpoint=source.url, is_stream=True, **asked))
+    return contender(ChatOCIGenAI(client=client, service_endpoint=source.url, is_stream=True, **requested))
 
 
 def langchain_openai(source: Source, pem: bytes | None) -> Contender:

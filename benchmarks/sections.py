@@ -25,12 +25,12 @@ _FLOORS = (
 _VARIANTS = {"sync": False, "async": True}
 
 
-def flood(bench: Bench) -> Iterator[Table]:
+def burst(bench: Bench) -> Iterator[Table]:
     """LangChain, one event per HTTP chunk, as fast as it is read."""
-    source = bench.server.flood(500 if bench.quick else 2000)
+    source = bench.server.burst(500 if bench.quick else 2000)
     entries = (who.LANGCHAIN_FLOOR, who.LANGCHAIN, who.CORE, who.HTTPX, *who.LANGCHAIN_PEERS)
-    for colour, awaited in _VARIANTS.items():
-        title = f"LangChain {colour}, {source.count:,} chunks in a flood: CPU per chunk"
+    for color, awaited in _VARIANTS.items():
+        title = f"LangChain {color}, {source.count:,} chunks in a flood: CPU per chunk"
         rounds = 3 if bench.quick else 12
         yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets={who.LANGCHAIN: 1.0})
 
@@ -39,29 +39,29 @@ def paced(bench: Bench) -> Iterator[Table]:
     """LangChain, one token per TCP segment, 1 ms apart: how models stream, each token wakes the reader."""
     source = bench.server.paced(100 if bench.quick else 500)
     entries = (who.LANGCHAIN_SOCKET, who.LANGCHAIN, who.SOCKET, who.CORE, who.HTTPX, *who.LANGCHAIN_PEERS)
-    for colour, awaited in _VARIANTS.items():
-        title = f"LangChain {colour}, {source.count:,} tokens 1 ms apart: CPU per token"
+    for color, awaited in _VARIANTS.items():
+        title = f"LangChain {color}, {source.count:,} tokens 1 ms apart: CPU per token"
         rounds = 2 if bench.quick else 7
         yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets={who.LANGCHAIN: 1.2})
 
 
 def llamaindex(bench: Bench) -> Iterator[Table]:
     """LlamaIndex `stream_chat` and `astream_chat`, in a flood."""
-    source = bench.server.flood(500 if bench.quick else 2000)
+    source = bench.server.burst(500 if bench.quick else 2000)
     entries = (who.LLAMAINDEX_FLOOR, who.LLAMAINDEX, *who.LLAMAINDEX_PEERS)
-    for colour, awaited in _VARIANTS.items():
-        title = f"LlamaIndex {colour}, {source.count:,} chunks in a flood: CPU per chunk"
+    for color, awaited in _VARIANTS.items():
+        title = f"LlamaIndex {color}, {source.count:,} chunks in a flood: CPU per chunk"
         rounds = 3 if bench.quick else 10
         yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets={who.LLAMAINDEX: 1.2})
 
 
 def platforms(bench: Bench) -> Iterator[Table]:
     """The same tokens over each platform, beside OCI model deployments, whose row is the first."""
-    source = bench.server.flood(500 if bench.quick else 2000)
+    source = bench.server.burst(500 if bench.quick else 2000)
     pairs = {"Core": (who.CORE, who.CORE_CLOUDS), "LangChain": (who.LANGCHAIN, who.LANGCHAIN_CLOUDS)}
     for kind, (reference, clouds) in pairs.items():
-        for colour, awaited in _VARIANTS.items():
-            title = f"{kind} {colour}, {source.count:,} chunks, each platform beside OCI model deployments: CPU each"
+        for color, awaited in _VARIANTS.items():
+            title = f"{kind} {color}, {source.count:,} chunks, each platform beside OCI model deployments: CPU each"
             rounds, targets = 3 if bench.quick else 10, dict.fromkeys(clouds, 1.4)
             entries = (reference, *clouds)
             yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets=targets)
@@ -75,7 +75,7 @@ def flat(bench: Bench) -> Iterator[Table]:
     """
     short, long = 200, 2000 if bench.quick else 20_000
     columns = ("call, µs", f"µs at {short}", f"µs at {long:,}", "long / short", "x floor's")
-    for colour, awaited in _VARIANTS.items():
+    for color, awaited in _VARIANTS.items():
         rows = []
         for floor, entry in _FLOORS:
             least = _flat(bench, floor, short, long, awaited=awaited) if floor else None
@@ -84,7 +84,7 @@ def flat(bench: Bench) -> Iterator[Table]:
                 rows.append(Row(floor.name, (*least, 1.0)))
             above = found[-1] / least[-1] if least else None
             rows.append(Row(entry.name, (*found, above), 4 if entry is who.LANGCHAIN else 3, 1.1))
-        yield Table(f"Flat cost, {colour}: a chunk of a stream of {short} and of {long:,}", columns, rows)
+        yield Table(f"Flat cost, {color}: a chunk of a stream of {short} and of {long:,}", columns, rows)
 
 
 def _flat(bench: Bench, entry: Entry, short: int, long: int, *, awaited: bool) -> tuple[float, ...]:
@@ -97,7 +97,7 @@ def _flat(bench: Bench, entry: Entry, short: int, long: int, *, awaited: bool) -
 
 def _tracks(bench: Bench, entry: Entry, lengths: dict[int, int], *, awaited: bool) -> Iterator[Track]:
     for count, times in lengths.items():
-        source = bench.server.flood(count)
+        source = bench.server.burst(count)
         if contender := bench.open(entry, source):
             yield bench.track(contender, source, awaited=awaited, times=times)
 
@@ -166,7 +166,7 @@ def embeddings(bench: Bench) -> Iterator[Table]:
 
 def agent(bench: Bench) -> Iterator[Table]:
     """A tool call of 25 KB through LlamaIndex's FunctionAgent, which asks for the call's arguments at each piece."""
-    source = bench.server.flood(agents.PIECES)
+    source = bench.server.burst(agents.PIECES)
     opened = {name: run for name, make in agents.MAKERS.items() if (run := agents.opened(make, source, bench.runner))}
     costs = cpu([Track(run, 1) for run in opened.values()], 1 if bench.quick else 3)
     rows = [
@@ -214,20 +214,22 @@ def _import_time(before: str, name: str, quick: bool) -> float:
 
 def constructor(bench: Bench) -> Iterator[Table]:
     """Milliseconds of CPU to build a model object, and to build one and read a first answer of one token."""
-    source: Source = bench.server.flood(1)
+    source: Source = bench.server.burst(1)
     entries = (who.CORE, who.LANGCHAIN, who.LLAMAINDEX, *who.LANGCHAIN_PEERS, *who.LLAMAINDEX_PEERS)
     rows = []
     for entry in entries:
         if contender := bench.open(entry, source):
             built = Track(lambda entry=entry: entry.open(source), 1)
-            asked = Track(lambda entry=entry: check(entry.open(source), source.texts), 1)
+            requested = Track(lambda entry=entry: check(entry.open(source), source.texts), 1)
             check(contender, source.texts)
-            rows.append(Row(entry.name, tuple(cost / 1e3 for cost in cpu([built, asked], 3 if bench.quick else 10))))
+            rows.append(
+                Row(entry.name, tuple(cost / 1e3 for cost in cpu([built, requested], 3 if bench.quick else 10)))
+            )
     yield Table("Constructor, ms of CPU", ("built", "+ 1 answer"), rows)
 
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
-    "flood": flood,
+    "flood": burst,
     "platforms": platforms,
     "flat": flat,
     "memory": memory,

@@ -64,7 +64,7 @@ class Server:
         self._process.kill()
         self._process.communicate()
 
-    def flood(self, count: int) -> Source:
+    def burst(self, count: int) -> Source:
         """As fast as the reader takes it."""
         return Source(self.port, "flood", count)
 
@@ -79,7 +79,7 @@ def _body(wire: WireFormat, count: int) -> list[bytes]:
     return [body[at : at + _PIECE] for at in range(0, len(body), _PIECE)]
 
 
-async def _flood(writer: asyncio.StreamWriter, wire: WireFormat, count: int) -> None:
+async def _burst(writer: asyncio.StreamWriter, wire: WireFormat, count: int) -> None:
     for piece in _body(wire, count):
         writer.write(piece)
         await writer.drain()
@@ -96,10 +96,10 @@ async def _paced(writer: asyncio.StreamWriter, wire: WireFormat, count: int) -> 
     await writer.drain()
 
 
-_MODES = {"flood": _flood, "paced": _paced}
+_MODES = {"flood": _burst, "paced": _paced}
 
 
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _response(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """All questions of one connection."""
     try:
         while True:
@@ -117,8 +117,8 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
                 writer.write(handshake(fields))
                 await reader.read(_PIECE)  # the question
             else:
-                asked = await reader.readexactly(int(fields.get("content-length", "0")))
-                answer, count = (OPENAI, "1") if b'"tool_call_id"' in asked else (answer, count)
+                requested = await reader.readexactly(int(fields.get("content-length", "0")))
+                answer, count = (OPENAI, "1") if b'"tool_call_id"' in requested else (answer, count)
                 writer.write(answer.head)
             await _MODES[mode](writer, answer, int(count))
             if "sec-websocket-key" in fields:
@@ -131,7 +131,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 async def _serve() -> None:
-    server = await asyncio.start_server(_answer, "127.0.0.1", 0, backlog=_BACKLOG)
+    server = await asyncio.start_server(_response, "127.0.0.1", 0, backlog=_BACKLOG)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -21,7 +21,7 @@ def _row(size: int, *, packed: bool) -> Any:
 
 
 @lru_cache
-def _answer(size: int, count: int, shape: str, *, packed: bool) -> bytes:
+def _response(size: int, count: int, shape: str, *, packed: bool) -> bytes:
     rows = [_row(size, packed=packed)] * count
     if shape == "nested":
         data = [{"index": 0, "object": "embedding", "embedding": rows}]
@@ -36,7 +36,7 @@ def _answer(size: int, count: int, shape: str, *, packed: bool) -> bytes:
 async def answer(writer: asyncio.StreamWriter, path: str, body: bytes) -> None:
     """One request for vectors."""
     _, _, size, shape, *_ = path.split("/")
-    asked = json.loads(body)
-    packed = asked.get("encoding_format") == "base64"
-    writer.write(_answer(int(size), len(asked["input"]), shape, packed=packed))
+    requested = json.loads(body)
+    packed = requested.get("encoding_format") == "base64"
+    writer.write(_response(int(size), len(requested["input"]), shape, packed=packed))
     await writer.drain()

@@ -40,8 +40,8 @@ def _openai(i: int) -> Json:
 def _arguments(i: int) -> Json:
     """The `i`-th piece of the arguments of one tool call."""
     name = {"id": "call_1", "type": "function"} if i == 0 else {}
-    said = {"name": "note", "arguments": '{"text": "'} if i == 0 else {"arguments": word(i)}
-    return _openai(i) | {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, **name, "function": said}]}}]}
+    output = {"name": "note", "arguments": '{"text": "'} if i == 0 else {"arguments": word(i)}
+    return _openai(i) | {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, **name, "function": output}]}}]}
 
 
 def word(i: int) -> str:
@@ -59,8 +59,8 @@ def _cohere(i: int) -> Json:
 
 
 def _tgi(i: int) -> Json:
-    said = {"id": i, "text": token(i), "logprob": -0.25, "special": False}
-    return {"index": i, "token": said, "generated_text": None, "details": None}
+    output = {"id": i, "text": token(i), "logprob": -0.25, "special": False}
+    return {"index": i, "token": output, "generated_text": None, "details": None}
 
 
 def _json(wire: Json) -> bytes:

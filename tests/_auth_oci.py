@@ -17,7 +17,7 @@ PHRASE = "a-very-secret-phrase"
 KEY, OTHER = (rsa.generate_private_key(65537, 2048) for _ in range(2))
 FINGERPRINT = ":".join(["0a"] * 15 + ["f7"])
 KEY_ID = f"ocid1.tenancy.oc1..aaaa/ocid1.user.oc1..bbbb/{FINGERPRINT}"
-ASKED = Request("POST", "https://host.example/predict", {"date": "Mon, 21 Sep 2026 14:13:20 GMT"}, b"{}")
+PROMPT = Request("POST", "https://host.example/predict", {"date": "Mon, 21 Sep 2026 14:13:20 GMT"}, b"{}")
 
 
 def pem(key: rsa.RSAPrivateKey, phrase: str | None = None) -> str:

@@ -63,7 +63,7 @@ async def _awaited(stream: Any) -> list[Any]:
 
 
 #: way: (which framework's model, how it is asked, whether it streams)
-WAYS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any], bool]] = {
+METHODS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any], bool]] = {
     "langchain invoke": (langchain, lambda model: model.invoke("Hello"), False),
     "langchain ainvoke": (langchain, lambda model: asyncio.run(model.ainvoke("Hello")), False),
     "langchain stream": (langchain, lambda model: list(model.stream("Hello")), True),

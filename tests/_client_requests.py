@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 from _raw_server import Peer, RawServer
-from _samples import QUESTION
+from _samples import REQUEST
 
 from mdstream_core import AsyncClient, Call, Client, OCIModelDeployment, OpenAIChat, Retry, Timeout
 from mdstream_core.auth import Signer
@@ -59,7 +59,7 @@ def call(
     server: RawServer, *, stream: bool = True, platform: type[OCIModelDeployment] = OCIModelDeployment, **options: Any
 ) -> Call:
     options = {"retry": Retry(0), "timeout": Timeout(read=5, total=10), **options}
-    return Call(platform(f"{server.url}/ocid1.x"), OpenAIChat(), QUESTION, stream=stream, **options)
+    return Call(platform(f"{server.url}/ocid1.x"), OpenAIChat(), REQUEST, stream=stream, **options)
 
 
 def sync(server: RawServer, auth: Any = None, http: Any = None, **options: Any) -> list[Event]:
@@ -97,10 +97,10 @@ def asyn(server: RawServer, auth: Any = None, http: Any = None, **options: Any) 
     return asyncio.run(main())
 
 
-Ask = Callable[..., list[Event]]
+Send = Callable[..., list[Event]]
 
 
-both = pytest.mark.parametrize("ask", [sync, asyn])
+both = pytest.mark.parametrize("send_request", [sync, asyn])
 
 
 class CountingSigner(Signer):

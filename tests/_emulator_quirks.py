@@ -4,18 +4,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _raw_client import HELLO, RawResponse, ask
+from _raw_client import HELLO, RawResponse, send_request
 
 from mdstream_core.emulator import FLAVOURS, Emulator, Fault, ModelOutput, ToolCall
 
 GRIN = "\N{GRINNING FACE}"
-SAID = f"Hi {GRIN} you{GRIN}!"
+CONTENT = f"Hi {GRIN} you{GRIN}!"
 ARGUMENTS = f'{{"city": "Par{GRIN}is"}}'
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
 Json = dict[str, Any]
 
 
-def brain(request: Json) -> ModelOutput:
+def built_in_model(request: Json) -> ModelOutput:
     """Thinks, speaks, or calls two tools, each with a character beyond U+FFFF."""
     if request.get("tools"):
         calls = [ToolCall(f"call_{n}", "get_weather", (ARGUMENTS[:10], ARGUMENTS[10:])) for n in range(2)]
@@ -28,7 +28,7 @@ def brain(request: Json) -> ModelOutput:
 @pytest.fixture(scope="module", params=FLAVOURS)
 def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """An emulator of each flavour."""
-    with Emulator(model=brain, flavour=request.param) as emulator:
+    with Emulator(model=built_in_model, flavour=request.param) as emulator:
         yield emulator
 
 
@@ -43,7 +43,7 @@ def chat(emulator: Emulator, *faults: Fault, **more: Any) -> RawResponse:
     """A chat with the bare server."""
     emulator.reset()
     emulator.script(faults)
-    return ask(emulator.openai_url + "/chat/completions", {**HELLO, **more})
+    return send_request(emulator.openai_url + "/chat/completions", {**HELLO, **more})
 
 
 def native(
@@ -59,12 +59,12 @@ def native(
     compartment = emulator.oci_generative_ai.compartment_id
     chat_request = {**request, "isStream": stream, **more}
     body = {"compartmentId": compartment, "servingMode": mode, "chatRequest": chat_request}
-    return ask(f"{emulator.url}/20231130/actions/chat", body)
+    return send_request(f"{emulator.url}/20231130/actions/chat", body)
 
 
-def choices(heard: RawResponse) -> list[Json]:
+def choices(results: RawResponse) -> list[Json]:
     """The choices of each event."""
-    return [choice for event in heard.events for choice in event.get("choices", ())]
+    return [choice for event in results.events for choice in event.get("choices", ())]
 
 
 def joined(parts: list[str]) -> str:
@@ -72,11 +72,11 @@ def joined(parts: list[str]) -> str:
     return "".join(parts).encode("utf-16", "surrogatepass").decode("utf-16")
 
 
-def arguments(heard: RawResponse) -> dict[str, str]:
+def arguments(results: RawResponse) -> dict[str, str]:
     """What each call of a stream was given, by its id, or by its index."""
     found: dict[str, str] = {}
     names: dict[int, str] = {}
-    for choice in choices(heard):
+    for choice in choices(results):
         for entry in choice["delta"].get("tool_calls") or ():
             names[entry["index"]] = entry.get("id") or names[entry["index"]]
             id = names[entry["index"]]

@@ -14,7 +14,7 @@ from langchain_mdstream import ChatOCIModelDeployment
 from llamaindex_mdstream import OCIDataScience
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What a reader got."""
 
     text: str = ""
@@ -23,11 +23,11 @@ class Answer(NamedTuple):
     finish: str | None = "stop"
 
 
-PLACE: dict[str, Any] = {"auth_type": "none", "max_retries": 0, "trust_env": False}
-Way = Callable[[str], Answer]
+PLATFORM: dict[str, Any] = {"auth_type": "none", "max_retries": 0, "trust_env": False}
+Method = Callable[[str], Response]
 
 
-def _langchain(chunks: list[Any]) -> Answer:
+def _langchain(chunks: list[Any]) -> Response:
     whole = chunks[0]
     for one in chunks[1:]:
         whole += one
@@ -35,42 +35,42 @@ def _langchain(chunks: list[Any]) -> Answer:
     return _message(whole)
 
 
-def _message(message: AIMessage) -> Answer:
+def _message(message: AIMessage) -> Response:
     calls = tuple((call["name"], json.dumps(call["args"], ensure_ascii=False)) for call in message.tool_calls)
     reasoning = message.additional_kwargs.get("reasoning_content", "")
-    return Answer(str(message.text), reasoning, calls, message.response_metadata.get("finish_reason"))
+    return Response(str(message.text), reasoning, calls, message.response_metadata.get("finish_reason"))
 
 
-def langchain_stream(endpoint: str) -> Answer:
-    return _langchain([*ChatOCIModelDeployment(endpoint=endpoint, **PLACE).stream("Hi")])
+def langchain_stream(endpoint: str) -> Response:
+    return _langchain([*ChatOCIModelDeployment(endpoint=endpoint, **PLATFORM).stream("Hi")])
 
 
-def langchain_astream(endpoint: str) -> Answer:
+def langchain_astream(endpoint: str) -> Response:
     async def main() -> list[AIMessageChunk]:
-        return [one async for one in ChatOCIModelDeployment(endpoint=endpoint, **PLACE).astream("Hi")]  # type: ignore[misc]
+        return [one async for one in ChatOCIModelDeployment(endpoint=endpoint, **PLATFORM).astream("Hi")]  # type: ignore[misc]
 
     return _langchain(asyncio.run(main()))
 
 
-def _llamaindex(llm: OCIDataScience, responses: list[Any]) -> Answer:
+def _llamaindex(llm: OCIDataScience, responses: list[Any]) -> Response:
     assert "".join(one.delta or "" for one in responses) == (responses[-1].message.content or "")
     return _response(llm, responses[-1])
 
 
-def _response(llm: OCIDataScience, response: Any) -> Answer:
+def _response(llm: OCIDataScience, response: Any) -> Response:
     thoughts = "".join(block.content or "" for block in response.message.blocks if block.block_type == "thinking")
     selected = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
     calls = tuple((call.tool_name, json.dumps(call.tool_kwargs, ensure_ascii=False)) for call in selected)
-    return Answer(response.message.content or "", thoughts, calls, response.additional_kwargs.get("finish_reason"))
+    return Response(response.message.content or "", thoughts, calls, response.additional_kwargs.get("finish_reason"))
 
 
-def llamaindex_stream(endpoint: str) -> Answer:
-    llm = OCIDataScience(endpoint=endpoint, **PLACE)
+def llamaindex_stream(endpoint: str) -> Response:
+    llm = OCIDataScience(endpoint=endpoint, **PLATFORM)
     return _llamaindex(llm, [*llm.stream_chat([ChatMessage(content="Hi")])])
 
 
-def llamaindex_astream(endpoint: str) -> Answer:
-    llm = OCIDataScience(endpoint=endpoint, **PLACE)
+def llamaindex_astream(endpoint: str) -> Response:
+    llm = OCIDataScience(endpoint=endpoint, **PLATFORM)
 
     async def main() -> list[Any]:
         return [one async for one in await llm.astream_chat([ChatMessage(content="Hi")])]
@@ -78,31 +78,31 @@ def llamaindex_astream(endpoint: str) -> Answer:
     return _llamaindex(llm, asyncio.run(main()))
 
 
-def langchain_whole(endpoint: str) -> Answer:
-    return _message(ChatOCIModelDeployment(endpoint=endpoint, **PLACE).invoke("Hi"))
+def langchain_whole(endpoint: str) -> Response:
+    return _message(ChatOCIModelDeployment(endpoint=endpoint, **PLATFORM).invoke("Hi"))
 
 
-def langchain_awhole(endpoint: str) -> Answer:
-    return _message(asyncio.run(ChatOCIModelDeployment(endpoint=endpoint, **PLACE).ainvoke("Hi")))
+def langchain_awhole(endpoint: str) -> Response:
+    return _message(asyncio.run(ChatOCIModelDeployment(endpoint=endpoint, **PLATFORM).ainvoke("Hi")))
 
 
-def llamaindex_whole(endpoint: str) -> Answer:
-    llm = OCIDataScience(endpoint=endpoint, **PLACE)
+def llamaindex_whole(endpoint: str) -> Response:
+    llm = OCIDataScience(endpoint=endpoint, **PLATFORM)
     return _response(llm, llm.chat([ChatMessage(content="Hi")]))
 
 
-def llamaindex_awhole(endpoint: str) -> Answer:
-    llm = OCIDataScience(endpoint=endpoint, **PLACE)
+def llamaindex_awhole(endpoint: str) -> Response:
+    llm = OCIDataScience(endpoint=endpoint, **PLATFORM)
     return _response(llm, asyncio.run(llm.achat([ChatMessage(content="Hi")])))
 
 
-WHOLE_WAYS = [langchain_whole, langchain_awhole, llamaindex_whole, llamaindex_awhole]
-WAYS = [langchain_stream, langchain_astream, llamaindex_stream, llamaindex_astream]
-every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+WHOLE_METHODS = [langchain_whole, langchain_awhole, llamaindex_whole, llamaindex_awhole]
+METHODS = [langchain_stream, langchain_astream, llamaindex_stream, llamaindex_astream]
+every_method = pytest.mark.parametrize("call_method", METHODS, ids=lambda call_method: call_method.__name__)
 
 
-def ask(way: Way, body: bytes, kind: bytes = b"text/event-stream", coding: bytes = b"") -> Answer:
+def send_request(call_method: Method, body: bytes, kind: bytes = b"text/event-stream", coding: bytes = b"") -> Response:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: " + kind + b"\r\ncontent-length: %d\r\n" % len(body)
     head += b"content-encoding: " + coding + b"\r\n" if coding else b""
     with serving(answer(head + b"\r\n", body)) as server:
-        return way(f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x")
+        return call_method(f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x")

@@ -95,7 +95,7 @@ _NAMES = tuple(
 def bent(data: bytes, chance: random.Random, others: list[bytes]) -> bytes:
     """An input, bent in one to four ways."""
     for _ in range(chance.randint(1, 4)):
-        data = chance.choice(_WAYS)(data, chance, others)[:MAX_BYTES]
+        data = chance.choice(_METHODS)(data, chance, others)[:MAX_BYTES]
     return data
 
 
@@ -124,7 +124,7 @@ def _repeat(data: bytes, chance: random.Random, _: list[bytes]) -> bytes:
     return data[:end] + data[start:end] * chance.choice([1, 2, 100]) + data[end:]
 
 
-def _cut(data: bytes, chance: random.Random, _: list[bytes]) -> bytes:
+def _truncated(data: bytes, chance: random.Random, _: list[bytes]) -> bytes:
     return data[: chance.randint(0, len(data))]
 
 
@@ -142,10 +142,12 @@ def _insert(data: bytes, chance: random.Random, _: list[bytes]) -> bytes:
 def _json(data: bytes, chance: random.Random, _: list[bytes]) -> bytes:
     """Another value somewhere in one of the JSON documents, each of which is a line, or stands behind `data:`."""
     lines = data.split(b"\n")
-    places = [at for at, line in enumerate(lines) if line.lstrip().removeprefix(b"data:").lstrip()[:1] in (b"{", b"[")]
-    if not places:
+    platforms = [
+        at for at, line in enumerate(lines) if line.lstrip().removeprefix(b"data:").lstrip()[:1] in (b"{", b"[")
+    ]
+    if not platforms:
         return data
-    at = chance.choice(places)
+    at = chance.choice(platforms)
     prefix = b"data: " if lines[at].lstrip().startswith(b"data:") else b""
     try:
         document = json.loads(lines[at].lstrip().removeprefix(b"data:"))
@@ -179,4 +181,4 @@ def _changed(value: Any, chance: random.Random) -> Any:
     return chance.choice(_VALUES)(chance)
 
 
-_WAYS = (_flip, _drop, _repeat, _cut, _splice, _insert, _json, _json, _json, _json, _json)
+_METHODS = (_flip, _drop, _repeat, _truncated, _splice, _insert, _json, _json, _json, _json, _json)

@@ -94,7 +94,7 @@ PLATFORMS: dict[str, Platform] = {
 #: The CPU time that one input may take, in seconds: so much, and so much a byte. Generous: it finds squares, no more.
 _ALLOWED, _ALLOWED_PER_BYTE = 1.5, 50e-6
 
-QUESTION = {
+REQUEST = {
     "messages": [{"role": "user", "content": "x"}],
     "prompt": "x",
     "input": ["a"],
@@ -171,19 +171,19 @@ def _websocket(masked: bool, data: bytes) -> None:
 
 
 def _conversation(data: bytes) -> None:
-    talk = WebSocketProtocol(client=True)
+    conversation = WebSocketProtocol(client=True)
     for piece in pieces(data):
-        talk.feed(piece)
-    talk.bytes_to_send()
+        conversation.feed(piece)
+    conversation.bytes_to_send()
 
 
 def check_events(events: Iterable[Event]) -> None:
     """What was received can be added up, shown, copied and pickled."""
-    reply = ModelResponse.from_events(events)
-    reply.to_dict()
-    pickle.dumps(reply)
-    copy.deepcopy(reply)
-    for call in reply.tool_calls[:50]:
+    model_response = ModelResponse.from_events(events)
+    model_response.to_dict()
+    pickle.dumps(model_response)
+    copy.deepcopy(model_response)
+    for call in model_response.tool_calls[:50]:
         _call(call)
 
 
@@ -305,7 +305,7 @@ def _unpacked(coding: str, data: bytes) -> None:
 
 def _attempt(platform: Platform, name: str, kind: str, data: bytes) -> None:
     """A whole response, as a client would read it, and what both frameworks make of its partial."""
-    attempt = Call(platform, dialect(name), QUESTION, retry=Retry(0)).create_attempt()
+    attempt = Call(platform, dialect(name), REQUEST, retry=Retry(0)).create_attempt()
     try:
         attempt.start(ResponseHead(200, {"content-type": kind}))
         for piece in pieces(data):
@@ -323,12 +323,12 @@ def _attempt(platform: Platform, name: str, kind: str, data: bytes) -> None:
         raise explained from error
 
 
-def check_translation(reply: ModelResponse, error: MDStreamError) -> None:
+def check_translation(model_response: ModelResponse, error: MDStreamError) -> None:
     """Both frameworks can show the partial."""
-    for generation in build_result(reply, "p").generations:
+    for generation in build_result(model_response, "p").generations:
         assert isinstance(generation.message.content_blocks, list)  # type: ignore[union-attr]
-    ChatResponseBuilder("m").partial_response(reply, error)
-    CompletionResponseBuilder("m").partial_response(reply, error)
+    ChatResponseBuilder("m").partial_response(model_response, error)
+    CompletionResponseBuilder("m").partial_response(model_response, error)
 
 
 #: One event of each kind, and values that its fields should not have.
@@ -368,16 +368,16 @@ def _summed(data: bytes) -> None:
     """The sum of events whose fields are wrong: the data are a seed."""
     chance = random.Random(data)
     events = bent_events(chance, chance.randint(0, 12))
-    reply = ModelResponse.from_events(events)
+    model_response = ModelResponse.from_events(events)
     names = ("text", "reasoning", "refusal", "tool_calls", "finish_reason", "first")
-    json.dumps([str(getattr(reply, name)) for name in names])
-    reply.to_dict()
-    pickle.dumps(reply)
-    for call in reply.tool_calls:
+    json.dumps([str(getattr(model_response, name)) for name in names])
+    model_response.to_dict()
+    pickle.dumps(model_response)
+    for call in model_response.tool_calls:
         _call(call)
     error = MalformedStream("x", code=chance.choice(_WRONG), status=chance.choice(_WRONG), raw=chance.choice(_WRONG))
     check_error(error)
-    check_translation(reply, error)
+    check_translation(model_response, error)
 
 
 _MARKUP = {
@@ -429,8 +429,8 @@ FAMILIES: dict[str, dict[str, Target]] = {
     "coding": {coding: partial(_unpacked, coding) for coding in ("gzip", "deflate")},
     "events": {"sum": _summed},
     "attempts": {
-        f"{place}-{name}-{short}": partial(_attempt, PLATFORMS[place], name, kind)
-        for place, name, short, kind in [
+        f"{platform_case}-{name}-{short}": partial(_attempt, PLATFORMS[platform_case], name, kind)
+        for platform_case, name, short, kind in [
             *(("oci-model-deployment", name, "sse", _TYPES["sse"]) for name in _CHATS),
             ("oci-generative-ai", "openai-chat", "json", _TYPES["json"]),
             ("modelarts", "openai-chat", "socket", _TYPES["socket"]),

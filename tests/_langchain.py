@@ -9,8 +9,8 @@ from langchain_core.tools import tool
 from langchain_mdstream import ChatOCIModelDeployment
 from mdstream_core.emulator import Emulator
 
-ANSWER = "The Nile, the Amazon and the Danube."
-QUESTION = "Name three rivers."
+OUTPUT = "The Nile, the Amazon and the Danube."
+REQUEST = "Name three rivers."
 SECRET = "sesame-open-1234567890"
 
 

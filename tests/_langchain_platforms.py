@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from _platforms import PLACES, Place, emulator, shared_emulator
+from _platforms import PLATFORM_CASES, PlatformCase, emulator, shared_emulator
 
 from langchain_mdstream import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
 from mdstream_core.emulator import Emulator
 
-__all__ = ["CHAT", "chat_at", "each_place", "emulator", "shared_emulator"]
+__all__ = ["CHAT", "chat_at", "each_platform", "emulator", "shared_emulator"]
 
 CHAT: dict[str, Any] = {
     "oci-model-deployment": ChatOCIModelDeployment,
@@ -19,9 +19,9 @@ CHAT: dict[str, Any] = {
     "modelarts-maas": ChatModelArts,
 }
 
-each_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
 
 
-def chat_at(place: Place, emulator: Emulator, **options: Any) -> Any:
+def chat_at(platform_case: PlatformCase, emulator: Emulator, **options: Any) -> Any:
     """A chat model on a platform."""
-    return CHAT[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})
+    return CHAT[platform_case.kind](**{**platform_case.fields(emulator), "max_retries": 0, **options})

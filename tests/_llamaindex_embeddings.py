@@ -3,7 +3,7 @@
 from typing import Any
 
 from _embedding_platforms import EMBEDDING, RANKING
-from _platforms import PLACES, Place
+from _platforms import PLATFORM_CASES, PlatformCase
 
 import llamaindex_mdstream as ours
 from mdstream_core.emulator import Emulator
@@ -32,26 +32,28 @@ _RERANKERS: dict[str, Any] = {
 }
 
 
-def llm_at(emulator: Emulator, place: Place = PLACES["OCI model deployment"], **options: Any) -> ours.MDStreamLLM:
+def llm_at(
+    emulator: Emulator, platform_case: PlatformCase = PLATFORM_CASES["OCI model deployment"], **options: Any
+) -> ours.MDStreamLLM:
     """An LLM on a platform."""
-    made = _LLMS[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})
+    made = _LLMS[platform_case.kind](**{**platform_case.fields(emulator), "max_retries": 0, **options})
     assert isinstance(made, ours.MDStreamLLM)
     return made
 
 
 def embedding_at(
-    emulator: Emulator, place: Place = EMBEDDING["OCI model deployment, vLLM"], **options: Any
+    emulator: Emulator, platform_case: PlatformCase = EMBEDDING["OCI model deployment, vLLM"], **options: Any
 ) -> ours.MDStreamEmbedding:
     """An embedding model on a platform."""
-    made = _EMBEDDINGS[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})
+    made = _EMBEDDINGS[platform_case.kind](**{**platform_case.fields(emulator), "max_retries": 0, **options})
     assert isinstance(made, ours.MDStreamEmbedding)
     return made
 
 
 def reranker_at(
-    emulator: Emulator, place: Place = RANKING["OCI model deployment"], **options: Any
+    emulator: Emulator, platform_case: PlatformCase = RANKING["OCI model deployment"], **options: Any
 ) -> ours.MDStreamRerank:
     """A reranker on a platform."""
-    made = _RERANKERS[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})
+    made = _RERANKERS[platform_case.kind](**{**platform_case.fields(emulator), "max_retries": 0, **options})
     assert isinstance(made, ours.MDStreamRerank)
     return made

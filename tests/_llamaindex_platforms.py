@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from _sagemaker import KEYS
-from _stream_endings import BEGINNING, ENDINGS, QUESTION, Ending
+from _stream_endings import BEGINNING, ENDINGS, REQUEST, Ending
 from llama_index.core.llms import ChatMessage
 
 from llamaindex_mdstream import MDStreamLLM, ModelArts, OCIDataScience, OCIGenAI, SageMakerLLM
@@ -24,7 +24,7 @@ AWS = {"aws_access_key_id": "AKEMULATED", "aws_secret_access_key": KEYS["AKEMULA
 
 
 @dataclass(frozen=True)
-class Place:
+class PlatformCase:
     """One platform.
 
     Attributes:
@@ -37,7 +37,7 @@ class Place:
     build: Callable[..., MDStreamLLM]
     endings: dict[str, Ending]
     passing: Fault
-    standing: Fault
+    state: Fault
 
 
 def _deployment(emulator: Emulator, **fields: Any) -> MDStreamLLM:
@@ -47,8 +47,8 @@ def _deployment(emulator: Emulator, **fields: Any) -> MDStreamLLM:
 def _generative(model: str) -> Callable[..., MDStreamLLM]:
     def build(emulator: Emulator, **fields: Any) -> MDStreamLLM:
         at = emulator.oci_generative_ai
-        asked = {"model": model, "auth_type": "none", **fields}
-        return OCIGenAI(service_endpoint=at.endpoint, compartment_id=at.compartment_id, **asked)
+        requested = {"model": model, "auth_type": "none", **fields}
+        return OCIGenAI(service_endpoint=at.endpoint, compartment_id=at.compartment_id, **requested)
 
     return build
 
@@ -110,32 +110,32 @@ _CLOSED = {f"closed with {code}": _closed(code) for code in (1008, 1011, 1013)}
 
 _ORACLE: dict[str, Any] = {
     "passing": Fault("refuse", "unavailable", retry_after="0"),
-    "standing": Fault("refuse", "not_found"),
+    "state": Fault("refuse", "not_found"),
 }
 _HUAWEI: dict[str, Any] = {
     "passing": Fault("refuse", "modelarts_backend", retry_after="0"),
-    "standing": Fault("refuse", "maas_model"),
+    "state": Fault("refuse", "maas_model"),
 }
 _AMAZON: dict[str, Any] = {
     "passing": Fault("refuse_aws", "ServiceUnavailable", retry_after="0"),
-    "standing": Fault("refuse_aws", "not_found"),
+    "state": Fault("refuse_aws", "not_found"),
 }
 
-PLACES: dict[str, Place] = {
-    "deployment": Place(_deployment, ENDINGS, **_ORACLE),
-    "generic": Place(_generative("meta.llama-3.3-70b-instruct"), _FINISHED, **_ORACLE),
-    "cohere": Place(_generative("cohere.command-r-plus"), _FINISHED, **_ORACLE),
-    "sagemaker": Place(_sagemaker, {**_FRAMED, **_EXCEPTIONS}, **_AMAZON),
-    "modelarts": Place(_modelarts, _ANYWHERE, **_HUAWEI),
-    "websocket": Place(_websocket, {**_FRAMED, **_CLOSED}, **_HUAWEI),
-    "maas": Place(_maas, _ANYWHERE, **_HUAWEI),
+PLATFORM_CASES: dict[str, PlatformCase] = {
+    "deployment": PlatformCase(_deployment, ENDINGS, **_ORACLE),
+    "generic": PlatformCase(_generative("meta.llama-3.3-70b-instruct"), _FINISHED, **_ORACLE),
+    "cohere": PlatformCase(_generative("cohere.command-r-plus"), _FINISHED, **_ORACLE),
+    "sagemaker": PlatformCase(_sagemaker, {**_FRAMED, **_EXCEPTIONS}, **_AMAZON),
+    "modelarts": PlatformCase(_modelarts, _ANYWHERE, **_HUAWEI),
+    "websocket": PlatformCase(_websocket, {**_FRAMED, **_CLOSED}, **_HUAWEI),
+    "maas": PlatformCase(_maas, _ANYWHERE, **_HUAWEI),
 }
 
 #: Every way to end, on every platform; MaaS is the road of ModelArts with another sign.
 BROKEN = {
-    f"{name}: {ending}": (place, place.endings[ending])
-    for name, place in PLACES.items()
-    for ending in place.endings
+    f"{name}: {ending}": (platform_case, platform_case.endings[ending])
+    for name, platform_case in PLATFORM_CASES.items()
+    for ending in platform_case.endings
     if name != "maas"
 }
 
@@ -153,18 +153,18 @@ Read = Callable[[MDStreamLLM, list[Any]], None]
 
 
 def _stream_chat(llm: MDStreamLLM, got: list[Any]) -> None:
-    for response in llm.stream_chat([ChatMessage(QUESTION)]):
+    for response in llm.stream_chat([ChatMessage(REQUEST)]):
         got.append(response)  # noqa: PERF402  # what comes before an error counts
 
 
 def _stream_complete(llm: MDStreamLLM, got: list[Any]) -> None:
-    for response in llm.stream_complete(QUESTION):
+    for response in llm.stream_complete(REQUEST):
         got.append(response)  # noqa: PERF402  # what comes before an error counts
 
 
 def _astream_chat(llm: MDStreamLLM, got: list[Any]) -> None:
     async def read() -> None:
-        async for response in await llm.astream_chat([ChatMessage(QUESTION)]):
+        async for response in await llm.astream_chat([ChatMessage(REQUEST)]):
             got.append(response)  # noqa: PERF401  # what comes before an error counts
 
     asyncio.run(read())
@@ -172,7 +172,7 @@ def _astream_chat(llm: MDStreamLLM, got: list[Any]) -> None:
 
 def _astream_complete(llm: MDStreamLLM, got: list[Any]) -> None:
     async def read() -> None:
-        async for response in await llm.astream_complete(QUESTION):
+        async for response in await llm.astream_complete(REQUEST):
             got.append(response)  # noqa: PERF401  # what comes before an error counts
 
     asyncio.run(read())
@@ -185,9 +185,9 @@ STREAMS: dict[str, Read] = {
     "astream_complete": _astream_complete,
 }
 WHOLE: dict[str, Read] = {
-    "chat": lambda llm, got: got.append(llm.chat([ChatMessage(QUESTION)])),
-    "complete": lambda llm, got: got.append(llm.complete(QUESTION)),
-    "achat": lambda llm, got: got.append(asyncio.run(llm.achat([ChatMessage(QUESTION)]))),
-    "acomplete": lambda llm, got: got.append(asyncio.run(llm.acomplete(QUESTION))),
+    "chat": lambda llm, got: got.append(llm.chat([ChatMessage(REQUEST)])),
+    "complete": lambda llm, got: got.append(llm.complete(REQUEST)),
+    "achat": lambda llm, got: got.append(asyncio.run(llm.achat([ChatMessage(REQUEST)]))),
+    "acomplete": lambda llm, got: got.append(asyncio.run(llm.acomplete(REQUEST))),
 }
 ALL = {**STREAMS, **WHOLE}

@@ -99,19 +99,19 @@ class Move:
     model: Any
     options: Mapping[str, Any]
     source: str
-    ways: tuple[str, ...] = ("whole", "stream")
+    methods: tuple[str, ...] = ("whole", "stream")
 
-    def filled(self, places: Mapping[str, Any]) -> dict[str, Any]:
+    def filled(self, platforms: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments with this emulator's addresses."""
-        return {name: _filled(value, places) for name, value in self.options.items()}
+        return {name: _filled(value, platforms) for name, value in self.options.items()}
 
 
-def _filled(value: Any, places: Mapping[str, Any]) -> Any:
+def _filled(value: Any, platforms: Mapping[str, Any]) -> Any:
     if not isinstance(value, str):
         return value
-    if value in places:
-        return places[value]
-    return value.replace("<deployment>", str(places["<deployment>"]))
+    if value in platforms:
+        return platforms[value]
+    return value.replace("<deployment>", str(platforms["<deployment>"]))
 
 
 WHOLE, BUILT = ("whole",), ("",)
@@ -253,8 +253,8 @@ _CHATS = (
         )
     ),
     *(
-        Move(ours.ChatOCIGenAI, {**_LLAMA, **auth}, "docs providers/oci; samples 01", ways)
-        for auth, ways in (
+        Move(ours.ChatOCIGenAI, {**_LLAMA, **auth}, "docs providers/oci; samples 01", methods)
+        for auth, methods in (
             ({"auth_type": "API_KEY", "auth_profile": "DEFAULT"}, ("whole", "stream")),
             ({"auth_type": "SECURITY_TOKEN", "auth_profile": "MY_PROFILE"}, ("whole", "stream")),
             ({"auth_type": "INSTANCE_PRINCIPAL"}, BUILT),  # an instance's metadata service is not on loopback
@@ -352,16 +352,16 @@ _PARAMETERS = {"parameters": {"max_new_tokens": 50}}
 
 _SAGEMAKER = (
     *(
-        Move(model, {"endpoint_name": name, **_WEST, "credentials_profile_name": "default"}, source, ways)
-        for model, name, source, ways in (
+        Move(model, {"endpoint_name": name, **_WEST, "credentials_profile_name": "default"}, source, methods)
+        for model, name, source, methods in (
             (ours.SagemakerEndpoint, "tgi", "aws and community, llms/sagemaker_endpoint.py", ("whole", "stream")),
             (ours.ChatSagemakerEndpoint, "emulated", "aws, chat_models/sagemaker_endpoint.py", ("whole", "stream")),
             (ours.SagemakerEndpointEmbeddings, "tei", "community, embeddings/sagemaker_endpoint.py", WHOLE),
         )
     ),
     *(
-        Move(model, {"endpoint_name": name, "client": BOTO3}, source, ways)
-        for model, name, source, ways in (
+        Move(model, {"endpoint_name": name, "client": BOTO3}, source, methods)
+        for model, name, source, methods in (
             (ours.SagemakerEndpoint, "tgi", "aws and community, llms/sagemaker_endpoint.py", ("whole", "stream")),
             (ours.ChatSagemakerEndpoint, "emulated", "aws, chat_models/sagemaker_endpoint.py", ("whole", "stream")),
             (ours.SagemakerEndpointEmbeddings, "tei", "community, embeddings/sagemaker_endpoint.py", WHOLE),

@@ -35,24 +35,24 @@ def sse(*payloads: Any) -> bytes:
 
 def question(name: str, **more: Any) -> dict[str, Any]:
     """Something to ask in a dialect."""
-    asked = {"prompt": "Hello"} if "generate-text" in name else {"messages": [{"role": "user", "content": "Hello"}]}
-    return {**asked, **more}
+    requested = {"prompt": "Hello"} if "generate-text" in name else {"messages": [{"role": "user", "content": "Hello"}]}
+    return {**requested, **more}
 
 
 def read(name: str, body: bytes, head: ResponseHead = EVENTS, step: int = 4096) -> Outcome:
     """Hand a body to an exchange, as a client would, which stops reading once that is enough."""
-    asked = Call(PLATFORM, dialect(name), question(name), retry=Retry(0)).create_attempt()
+    requested = Call(PLATFORM, dialect(name), question(name), retry=Retry(0)).create_attempt()
     events: list[Event] = []
     try:
-        asked.start(head)
+        requested.start(head)
         for data in pieces(body, step):
-            events += asked.feed(data)
-            if asked.should_stop_reading:
+            events += requested.feed(data)
+            if requested.should_stop_reading:
                 break
-        events += asked.flush()
-        events += asked.finish()
+        events += requested.flush()
+        events += requested.finish()
     except MDStreamError as error:
-        return Outcome(events, asked.enrich_error(error))
+        return Outcome(events, requested.enrich_error(error))
     return Outcome(events, None)
 
 

@@ -44,7 +44,7 @@ USUAL = {
 
 
 @dataclass(frozen=True)
-class Place:
+class PlatformCase:
     """A platform as it is asked: with which fields, and how its streams can end badly."""
 
     kind: str
@@ -102,21 +102,23 @@ _LINES = {
 
 _CLOSES = {"close code 1011": Ending(Fault("trailer", after=3), errors.StreamFailure, code="1011")}
 
-PLACES: dict[str, Place] = {
-    "OCI model deployment": Place("oci-model-deployment"),
-    "OCI GenAI GENERIC": Place("oci-genai", {"model": "xai.grok-4"}),
-    "OCI GenAI GENERIC Llama": Place("oci-genai", {"model": "meta.llama-3.3-70b-instruct"}),
-    "OCI GenAI COHERE": Place("oci-genai", {"model": "cohere.command-a-03-2025"}),
-    "OCI GenAI COHEREV2": Place("oci-genai", {"model": "cohere.command-a-03-2025", "api_format": "COHEREV2"}),
-    "OCI GenAI OpenAI": Place("oci-genai", {"model": "openai.gpt-oss-120b", "dialect": "openai-chat"}),
-    "SageMaker vLLM": Place("sagemaker", {}, USUAL | _FRAMES),
-    "SageMaker LMI": Place("sagemaker", {"endpoint_name": "lmi"}, _LINES),
-    "ModelArts": Place("modelarts"),
-    "ModelArts WebSocket": Place("modelarts-websocket", {}, USUAL | _CLOSES),
-    "MaaS": Place("modelarts-maas"),
+PLATFORM_CASES: dict[str, PlatformCase] = {
+    "OCI model deployment": PlatformCase("oci-model-deployment"),
+    "OCI GenAI GENERIC": PlatformCase("oci-genai", {"model": "xai.grok-4"}),
+    "OCI GenAI GENERIC Llama": PlatformCase("oci-genai", {"model": "meta.llama-3.3-70b-instruct"}),
+    "OCI GenAI COHERE": PlatformCase("oci-genai", {"model": "cohere.command-a-03-2025"}),
+    "OCI GenAI COHEREV2": PlatformCase("oci-genai", {"model": "cohere.command-a-03-2025", "api_format": "COHEREV2"}),
+    "OCI GenAI OpenAI": PlatformCase("oci-genai", {"model": "openai.gpt-oss-120b", "dialect": "openai-chat"}),
+    "SageMaker vLLM": PlatformCase("sagemaker", {}, USUAL | _FRAMES),
+    "SageMaker LMI": PlatformCase("sagemaker", {"endpoint_name": "lmi"}, _LINES),
+    "ModelArts": PlatformCase("modelarts"),
+    "ModelArts WebSocket": PlatformCase("modelarts-websocket", {}, USUAL | _CLOSES),
+    "MaaS": PlatformCase("modelarts-maas"),
 }
 
 #: Every place with every ending that it can have.
-MATRIX: dict[str, tuple[Place, Ending]] = {
-    f"{name}: {how}": (place, ending) for name, place in PLACES.items() for how, ending in place.endings.items()
+MATRIX: dict[str, tuple[PlatformCase, Ending]] = {
+    f"{name}: {how}": (platform_case, ending)
+    for name, platform_case in PLATFORM_CASES.items()
+    for how, ending in platform_case.endings.items()
 }

@@ -110,7 +110,7 @@ def read_response(sock: socket.socket, timeout: float = 5.0, events: int | None 
     return RawResponse(data, ended)
 
 
-def ask(
+def send_request(
     url: str, body: Any = None, method: str = "POST", silence: float = 5.0, ca_file: str | None = None, **headers: str
 ) -> RawResponse:
     """One request on a connection of its own."""

@@ -17,7 +17,7 @@ from mdstream_core.platforms import SageMaker
 from mdstream_core.wire.eventstream import encode
 
 PART = {":event-type": "PayloadPart", ":content-type": "application/octet-stream", ":message-type": "event"}
-QUESTION = {"messages": [{"role": "user", "content": "Hello"}]}
+REQUEST = {"messages": [{"role": "user", "content": "Hello"}]}
 HELLO = "Hello! How can I help you today?"
 KEYS = {"AKEMULATED": "s3cret"}
 
@@ -48,7 +48,7 @@ def service(emulator: Emulator, name: str = "emulated", auth: Any = None, **para
 
 
 Outcome = tuple[ModelResponse, MDStreamError | None]
-Ask = Callable[..., Outcome]
+Send = Callable[..., Outcome]
 
 
 def sync(service: Service, dialect: Dialect | None = None, *, stream: bool = True, **question: Any) -> Outcome:
@@ -56,7 +56,7 @@ def sync(service: Service, dialect: Dialect | None = None, *, stream: bool = Tru
     events: list[Event] = []
     failed: MDStreamError | None = None
     try:
-        for event in service.client.stream(service.call(dialect or Auto(), {**QUESTION, **question}, stream=stream)):
+        for event in service.client.stream(service.call(dialect or Auto(), {**REQUEST, **question}, stream=stream)):
             events.append(event)  # noqa: PERF402
     except MDStreamError as error:
         failed = error
@@ -70,7 +70,7 @@ def asyn(service: Service, dialect: Dialect | None = None, *, stream: bool = Tru
     async def main() -> Outcome:
         events: list[Event] = []
         failed: MDStreamError | None = None
-        call = service.call(dialect or Auto(), {**QUESTION, **question}, stream=stream)
+        call = service.call(dialect or Auto(), {**REQUEST, **question}, stream=stream)
         try:
             async for event in service.async_client.stream(call):
                 events.append(event)  # noqa: PERF401
@@ -82,4 +82,4 @@ def asyn(service: Service, dialect: Dialect | None = None, *, stream: bool = Tru
     return asyncio.run(main())
 
 
-both = pytest.mark.parametrize("ask", [sync, asyn])
+both = pytest.mark.parametrize("send_request", [sync, asyn])

@@ -15,8 +15,8 @@ SAMPLES = Path(__file__).parent / "samples"
 
 PLATFORM = OCIModelDeployment("http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc")
 EVENTS = ResponseHead(200, {"content-type": "text/event-stream", "opc-request-id": "req-1"})
-ANSWER = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
-QUESTION = {"messages": [{"role": "user", "content": "Hello"}], "model": "odsc-llm"}
+OUTPUT = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+REQUEST = {"messages": [{"role": "user", "content": "Hello"}], "model": "odsc-llm"}
 
 
 class Sample(NamedTuple):
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
     error: MDStreamError | None
 
     @property
-    def reply(self) -> ModelResponse:
+    def model_response(self) -> ModelResponse:
         return ModelResponse.from_events(self.events)
 
 
@@ -56,7 +56,7 @@ def sample(name: str) -> Sample:
 
 def exchange(**options: object) -> Attempt:
     """A fresh exchange that asks once."""
-    return Call(PLATFORM, OpenAIChat(), QUESTION, **{"retry": Retry(0), **options}).create_attempt()
+    return Call(PLATFORM, OpenAIChat(), REQUEST, **{"retry": Retry(0), **options}).create_attempt()
 
 
 def pieces(body: bytes, step: int) -> list[bytes]:
@@ -72,16 +72,16 @@ def read(
     **options: object,
 ) -> Outcome:
     """Hand a body to an exchange, as a client would."""
-    asked = exchange(**options)
+    requested = exchange(**options)
     events: list[Event] = []
     try:
-        asked.start(head)
+        requested.start(head)
         for data in pieces(body, step) if isinstance(body, bytes) else body:
-            events += asked.feed(data)
-            if asked.should_stop_reading:
+            events += requested.feed(data)
+            if requested.should_stop_reading:
                 break
-        events += asked.flush()
-        events += asked.finish(trailers)
+        events += requested.flush()
+        events += requested.finish(trailers)
     except MDStreamError as error:
-        return Outcome(events, asked.enrich_error(error))
+        return Outcome(events, requested.enrich_error(error))
     return Outcome(events, None)

@@ -11,7 +11,7 @@ from _raw_server import Peer, RawServer, serving
 Json = dict[str, Any]
 
 #: From the body of a request: the status and the JSON body of its answer, or the chunks of a stream.
-Answer = Callable[[Json], tuple[int, Json] | list[Json]]
+Response = Callable[[Json], tuple[int, Json] | list[Json]]
 
 
 @dataclass
@@ -28,7 +28,7 @@ class ScriptedServer:
 
 
 @contextmanager
-def scripted(answer: Answer) -> Iterator[ScriptedServer]:
+def scripted(answer: Response) -> Iterator[ScriptedServer]:
     """A server that gives `answer`."""
     bodies: list[Json] = []
 

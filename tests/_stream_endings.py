@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from mdstream_core import errors
 from mdstream_core.emulator import ERROR_EVENTS, REASONS, TRAILERS, Fault
 
-QUESTION = "Name three rivers."
-ANSWER = "The Nile, the Amazon and the Danube."
+REQUEST = "Name three rivers."
+OUTPUT = "The Nile, the Amazon and the Danube."
 #: What two content events carry: the first event says the role.
 BEGINNING = "The Nile"
 
@@ -22,7 +22,7 @@ class Ending:
 
 
 def _trailer(spelling: str, *, after: int | None = None) -> Ending:
-    text = ANSWER if after is None else BEGINNING
+    text = OUTPUT if after is None else BEGINNING
     known = spelling not in {"bare-code", "bare-status", "unknown"}
     kind = errors.StreamFailure if spelling == "unknown" else errors.StreamTimeout
     return Ending(Fault("trailer", spelling, after=after), kind, text, "ModelResponseTimeExceeded" if known else None)
@@ -43,11 +43,11 @@ ENDINGS: dict[str, Ending] = {
     },
     "trailer, unannounced": Ending(Fault("trailer", after=3, announced=False), errors.StreamTimeout),
     "trailer, upper case": Ending(Fault("trailer", after=3, name="STREAMFAILURE"), errors.StreamTimeout),
-    "trailer without a value": Ending(Fault("trailer", data=b" "), errors.StreamFailure, ANSWER),
+    "trailer without a value": Ending(Fault("trailer", data=b" "), errors.StreamFailure, OUTPUT),
     "cut": Ending(Fault("cut", after=3), errors.StreamInterrupted),
     "cut in a chunk": Ending(Fault("cut_chunk", after=3), errors.StreamInterrupted),
     "cut in the trailers": Ending(Fault("cut_trailer", after=3), errors.StreamInterrupted),
-    "cut after [DONE]": Ending(Fault("cut", after=-1), errors.StreamInterrupted, ANSWER),
+    "cut after [DONE]": Ending(Fault("cut", after=-1), errors.StreamInterrupted, OUTPUT),
     "reset": Ending(Fault("reset", after=3), errors.StreamInterrupted),
     "no finish reason": Ending(Fault("no_finish", after=3), errors.StreamInterrupted),
     "[DONE] without a finish reason": Ending(Fault("early_done", after=3), errors.StreamInterrupted),

@@ -1,6 +1,6 @@
 """A grammar of streams: correct answers of every dialect, generated, and the bytes in which a service sends them.
 
-An `Answer` is what the model says. `DIALECTS` turns one into the payloads of a stream, `FRAMINGS` turns payloads into a
+An `Response` is what the model says. `DIALECTS` turns one into the payloads of a stream, `FRAMINGS` turns payloads into a
 body and the head in front of it. The quirks of real servers, which bend what is in between, are in `_stream_quirks`.
 """
 
@@ -55,7 +55,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What a model answers, and the tokens that the server counts."""
 
     choices: tuple[Choice, ...]
@@ -63,7 +63,7 @@ class Answer:
 
 
 @st.composite
-def cut(draw: st.DrawFn, text: str) -> tuple[str, ...]:
+def truncated(draw: st.DrawFn, text: str) -> tuple[str, ...]:
     """A text in pieces, none of them empty."""
     ends = sorted(draw(st.sets(st.integers(1, len(text) - 1), max_size=6))) if len(text) > 1 else []
     return tuple(text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True) if start < end)
@@ -87,31 +87,31 @@ def calls(draw: st.DrawFn) -> Call:
     text = json.dumps(
         arguments, ensure_ascii=draw(st.booleans()), separators=draw(st.sampled_from([(",", ":"), (", ", ": ")]))
     )
-    return Call(draw(st.sampled_from(["get_weather", "pay", "search_2", "a"])), arguments, draw(cut(text)))
+    return Call(draw(st.sampled_from(["get_weather", "pay", "search_2", "a"])), arguments, draw(truncated(text)))
 
 
 @st.composite
 def choices(draw: st.DrawFn, *, reasoning: bool, tools: bool) -> Choice:
     """One choice with something in it."""
-    said = tuple(draw(st.lists(calls(), max_size=3))) if tools else ()
-    text = draw(_texts(0 if said else 1)) or ("" if said else ".")
+    output = tuple(draw(st.lists(calls(), max_size=3))) if tools else ()
+    text = draw(_texts(0 if output else 1)) or ("" if output else ".")
     thought = draw(_texts(0)) if reasoning else ""
-    reason = "stop" if said else draw(st.sampled_from(["stop", "length"]))
-    return Choice(draw(cut(text)) if text else (), draw(cut(thought)) if thought else (), said, reason)
+    reason = "stop" if output else draw(st.sampled_from(["stop", "length"]))
+    return Choice(draw(truncated(text)) if text else (), draw(truncated(thought)) if thought else (), output, reason)
 
 
 @st.composite
-def answers(draw: st.DrawFn, *, most_choices: int = 1, reasoning: bool = True, tools: bool = True) -> Answer:
+def responses(draw: st.DrawFn, *, most_choices: int = 1, reasoning: bool = True, tools: bool = True) -> Response:
     """An answer."""
     made = draw(st.lists(choices(reasoning=reasoning, tools=tools), min_size=1, max_size=most_choices))
     counted = draw(st.one_of(st.none(), st.tuples(st.integers(1, 900), st.integers(1, 900))))
-    return Answer(tuple(made), counted)
+    return Response(tuple(made), counted)
 
 
 # Payloads, as a server without quirks writes them
 
 
-def _usage(answer: Answer) -> dict[str, int]:
+def _usage(answer: Response) -> dict[str, int]:
     prompt, completion = answer.usage or (0, 0)
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
@@ -139,10 +139,12 @@ def _openai_choice(at: int, choice: Choice) -> Payloads:
     return [*payloads, chunk(at, {}, choice.ending)]
 
 
-def openai_chat(answer: Answer) -> Payloads:
+def openai_chat(answer: Response) -> Payloads:
     """vLLM's chat stream; several choices are interleaved."""
     rows = [_openai_choice(at, choice) for at, choice in enumerate(answer.choices)]
-    payloads = [row[place] for place in range(max(map(len, rows))) for row in rows if place < len(row)]
+    payloads = [
+        row[platform_case] for platform_case in range(max(map(len, rows))) for row in rows if platform_case < len(row)
+    ]
     if answer.usage:
         payloads.append(
             {
@@ -157,7 +159,7 @@ def openai_chat(answer: Answer) -> Payloads:
     return [*payloads, b"[DONE]"]
 
 
-def openai_completions(answer: Answer) -> Payloads:
+def openai_completions(answer: Response) -> Payloads:
     """vLLM's completions stream; several choices are interleaved."""
     head = {"id": "c1", "object": "text_completion", "created": 1, "model": "m"}
     payloads: Payloads = []
@@ -173,12 +175,12 @@ def openai_completions(answer: Answer) -> Payloads:
     return [*payloads, b"[DONE]"]
 
 
-def _oci_usage(answer: Answer) -> dict[str, int]:
+def _oci_usage(answer: Response) -> dict[str, int]:
     prompt, completion = answer.usage or (0, 0)
     return {"promptTokens": prompt, "completionTokens": completion, "totalTokens": prompt + completion}
 
 
-def oci_generic(answer: Answer) -> Payloads:
+def oci_generic(answer: Response) -> Payloads:
     """GENERIC of OCI Generative AI."""
     choice = answer.choices[0]
     payloads: Payloads = []
@@ -202,7 +204,7 @@ def oci_generic(answer: Answer) -> Payloads:
 _COHERE_REASONS = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool_calls": "TOOL_CALL"}
 
 
-def oci_cohere(answer: Answer) -> Payloads:
+def oci_cohere(answer: Response) -> Payloads:
     """COHERE of OCI Generative AI, whose last event says the whole text again. It has no reasoning."""
     choice = answer.choices[0]
     payloads: Payloads = [{"apiFormat": "COHERE", "text": piece, "pad": "a"} for piece in choice.text]
@@ -219,7 +221,7 @@ def oci_cohere(answer: Answer) -> Payloads:
     return [*payloads, last]
 
 
-def oci_cohere_v2(answer: Answer) -> Payloads:
+def oci_cohere_v2(answer: Response) -> Payloads:
     """COHEREV2 of OCI Generative AI."""
     choice = answer.choices[0]
     payloads: Payloads = []
@@ -238,7 +240,7 @@ def oci_cohere_v2(answer: Answer) -> Payloads:
     return [*payloads, {**last, **({"usage": _oci_usage(answer)} if answer.usage else {})}]
 
 
-def oci_generate_text(answer: Answer) -> Payloads:
+def oci_generate_text(answer: Response) -> Payloads:
     """`generateText` of OCI Generative AI."""
     choice = answer.choices[0]
     payloads: Payloads = [{"id": "g1", "text": piece} for piece in choice.text]
@@ -246,7 +248,7 @@ def oci_generate_text(answer: Answer) -> Payloads:
     return [*payloads, {**last, **({"usage": _oci_usage(answer)} if answer.usage else {})}]
 
 
-def tgi(answer: Answer) -> Payloads:
+def tgi(answer: Response) -> Payloads:
     """TGI's own stream; its last token is special and the whole text stands beside it."""
     choice = answer.choices[0]
     payloads: Payloads = [{"index": at, "token": {"id": at, "text": piece, "logprob": -0.1, "special": False}, "generated_text": None, "details": None} for at, piece in enumerate(choice.text)]  # fmt: skip
@@ -278,20 +280,20 @@ class Dialect:
         framings: The names of the framings in which it comes.
     """
 
-    write: Callable[[Answer], Payloads]
-    answers: st.SearchStrategy[Answer]
+    write: Callable[[Response], Payloads]
+    responses: st.SearchStrategy[Response]
     platforms: tuple[str, ...]
     framings: tuple[str, ...] = ("sse",)
 
 
-_PLAIN = answers(reasoning=False, tools=False)
+_PLAIN = responses(reasoning=False, tools=False)
 _CONTAINERS = ("sse", "payload parts", "json lines in payload parts")
 DIALECTS: dict[str, Dialect] = {
-    "openai-chat": Dialect(openai_chat, answers(most_choices=3), ("oci-model-deployment", "sagemaker", "modelarts", "oci-generative-ai"), ("sse", "payload parts", "json lines", "json lines in payload parts", "websocket", "sse in websocket")),
-    "openai-completions": Dialect(openai_completions, answers(most_choices=2, reasoning=False, tools=False), ("oci-model-deployment", "sagemaker", "modelarts"), ("sse", "payload parts", "websocket")),
-    "oci-generic": Dialect(oci_generic, answers(), ("oci-generative-ai",)),
-    "oci-cohere": Dialect(oci_cohere, answers(reasoning=False), ("oci-generative-ai",)),
-    "oci-cohere-v2": Dialect(oci_cohere_v2, answers(), ("oci-generative-ai",)),
+    "openai-chat": Dialect(openai_chat, responses(most_choices=3), ("oci-model-deployment", "sagemaker", "modelarts", "oci-generative-ai"), ("sse", "payload parts", "json lines", "json lines in payload parts", "websocket", "sse in websocket")),
+    "openai-completions": Dialect(openai_completions, responses(most_choices=2, reasoning=False, tools=False), ("oci-model-deployment", "sagemaker", "modelarts"), ("sse", "payload parts", "websocket")),
+    "oci-generic": Dialect(oci_generic, responses(), ("oci-generative-ai",)),
+    "oci-cohere": Dialect(oci_cohere, responses(reasoning=False), ("oci-generative-ai",)),
+    "oci-cohere-v2": Dialect(oci_cohere_v2, responses(), ("oci-generative-ai",)),
     "oci-generate-text-llama": Dialect(oci_generate_text, _PLAIN, ("oci-generative-ai",)),
     "tgi": Dialect(tgi, _PLAIN, ("oci-model-deployment", "sagemaker"), ("sse", "payload parts", "json lines")),
     "auto": Dialect(tgi, _PLAIN, ("sagemaker",), ("payload parts", "json lines in payload parts")),

@@ -218,10 +218,10 @@ def whole_document(payloads: Payloads) -> dict[str, Any]:
 @_quirk("a whole message at the end", _OPENAI, "GCWing/OpenBitFun#792 (MiniMax)")
 def whole_message(payloads: Payloads, random: Random) -> Payloads:
     """After the reason, or in its place; beside an empty delta, or alone; with the text trimmed."""
-    in_place, beside, trims = random.random() < 0.5, random.random() < 0.5, random.random() < 0.3
+    in_position, beside, trims = random.random() < 0.5, random.random() < 0.5, random.random() < 0.3
     messages = _summed(payloads)
     rest = [one for one in payloads if not (isinstance(one, dict) and one["choices"])]
-    told = [one for one in payloads if isinstance(one, dict) and one["choices"]]
+    reported = [one for one in payloads if isinstance(one, dict) and one["choices"]]
     frames: Payloads = []
     for index, message in messages.items():
         reason = message.pop("reason")
@@ -235,9 +235,9 @@ def whole_message(payloads: Payloads, random: Random) -> Payloads:
                 ],
             }
         )
-    if in_place:
-        told = [one for one in told if any(wire["delta"] for wire in one["choices"])]
-    return [*told, *frames, *rest]
+    if in_position:
+        reported = [one for one in reported if any(wire["delta"] for wire in one["choices"])]
+    return [*reported, *frames, *rest]
 
 
 @_quirk(
@@ -259,7 +259,7 @@ def half_characters(payloads: Payloads, random: Random) -> Payloads:
             out.append(payload)
             continue
         first, second = copy.deepcopy(payload), copy.deepcopy(payload)
-        cuts = [_halve(*places) for places in _pairs(first, second)]
+        cuts = [_halve(*platforms) for platforms in _pairs(first, second)]
         out += [first, second] if any(cuts) else [payload]
     return out
 

@@ -10,7 +10,7 @@ from _raw_server import Peer, RawServer, serving
 from pydantic import BaseModel
 
 
-class Place(BaseModel):
+class PlatformCase(BaseModel):
     """A place."""
 
     city: str
@@ -18,7 +18,7 @@ class Place(BaseModel):
 
 
 TEXT = '{"city": "São Paulo", "country": "BR"}'
-CUT = TEXT[:15]
+TRUNCATED = TEXT[:15]
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ def answering(response: Scripted) -> Iterator[RawServer]:
     """A server that gives this response to each request, in the form that is asked for."""
 
     def script(server: RawServer, peer: Peer) -> None:
-        while asked := peer.request():
-            server.requests.append(asked)
-            kind, body = response.body(json.loads(asked.partition(b"\r\n\r\n")[2]))
+        while requested := peer.request():
+            server.requests.append(requested)
+            kind, body = response.body(json.loads(requested.partition(b"\r\n\r\n")[2]))
             data = body.encode()
             peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (kind.encode(), len(data)))
             peer.send(data)
@@ -87,16 +87,16 @@ def answering(response: Scripted) -> Iterator[RawServer]:
 
 #: What is no whole answer where JSON is asked for: the response, what the error says, and what it keeps of it.
 TEXTS: dict[str, tuple[Scripted, str, str]] = {
-    "truncated": (Scripted(CUT, finish="length"), "max_tokens", CUT),
-    "truncated in other words": (Scripted(CUT, finish="MAX_TOKENS"), "max_tokens", CUT),
+    "truncated": (Scripted(TRUNCATED, finish="length"), "max_tokens", TRUNCATED),
+    "truncated in other words": (Scripted(TRUNCATED, finish="MAX_TOKENS"), "max_tokens", TRUNCATED),
     "whole, but a limit of tokens": (Scripted(TEXT, finish="token_limit"), "max_tokens", TEXT),
     "whole, but the end of the context": (Scripted(TEXT, finish="model_context_window_exceeded"), "cut off", TEXT),
     "truncated before the JSON": (Scripted("Sure, here", finish="length"), "max_tokens", "Sure, here"),
     "truncated before the text": (Scripted(finish="length"), "max_tokens", ""),
     "whole, but stopped by the limit": (Scripted(TEXT, finish="length"), "max_tokens", TEXT),
-    "truncated without a reason": (Scripted(CUT), "", CUT),
-    "filtered": (Scripted(CUT, finish="content_filter"), "content filter", CUT),
-    "filtered by a guardrail": (Scripted(CUT, finish="guardrail_intervened"), "content filter", CUT),
+    "truncated without a reason": (Scripted(TRUNCATED), "", TRUNCATED),
+    "filtered": (Scripted(TRUNCATED, finish="content_filter"), "content filter", TRUNCATED),
+    "filtered by a guardrail": (Scripted(TRUNCATED, finish="guardrail_intervened"), "content filter", TRUNCATED),
     "refused": (Scripted(refusal="I cannot pay."), "I cannot pay", "I cannot pay."),
     "no JSON": (Scripted("I cannot."), "", "I cannot."),
     "another object": (Scripted('{"city": "Rome"}'), "country", '{"city": "Rome"}'),
@@ -124,4 +124,4 @@ CALLS: dict[str, tuple[Scripted, str, str]] = {
 }
 
 #: A call whose arguments stop in the middle: the stream itself is the error, as without a schema.
-CUT_CALL = Scripted(arguments=CUT, finish="length")
+TRUNCATED_CALL = Scripted(arguments=TRUNCATED, finish="length")

@@ -22,5 +22,5 @@ def llama(emulator: Emulator, **options: Any) -> OCIDataScience:
 def genai(emulator: Emulator, model: str, **options: Any) -> OCIGenAI:
     """LlamaIndex's, on OCI Generative AI."""
     at = emulator.oci_generative_ai
-    place = {"service_endpoint": at.endpoint, "compartment_id": at.compartment_id, "auth_type": "none"}
-    return OCIGenAI(model=model, **place, **options)
+    platform_case = {"service_endpoint": at.endpoint, "compartment_id": at.compartment_id, "auth_type": "none"}
+    return OCIGenAI(model=model, **platform_case, **options)

@@ -52,7 +52,7 @@ def login(project: str) -> object:
 
 
 #: Each place where a name goes into a host, a path or a header.
-PLACES: dict[str, Callable[[str], object]] = {
+PLATFORM_CASES: dict[str, Callable[[str], object]] = {
     "IAM, project": login,
     "IAM elsewhere, project": lambda name: IAMLogin("u", "s3cret", "d", name, "https://iam.example"),
     "OCI GenAI, region": lambda name: OCIGenerativeAI(COMPARTMENT, "m", name),
@@ -71,13 +71,13 @@ PLACES: dict[str, Callable[[str], object]] = {
 
 
 @pytest.mark.parametrize("name", EVIL)
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_a_name_chooses_no_host(place: Callable[[str], object], name: str) -> None:
+@pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+def test_a_name_chooses_no_host(platform_case: Callable[[str], object], name: str) -> None:
     """
     The error names the field, is one short line, and shows no secret.
     """
     with pytest.raises(ValueError, match=r"^[a-z_]+[= ]") as caught:
-        place(name)
+        platform_case(name)
 
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
@@ -183,13 +183,13 @@ URLS: dict[str, Callable[[str], object]] = {
         "https://host.example/x#fragment",
     ],
 )
-@pytest.mark.parametrize("place", URLS.values(), ids=URLS)
-def test_an_endpoint_is_a_url(place: Callable[[str], object], url: str) -> None:
+@pytest.mark.parametrize("platform_case", URLS.values(), ids=URLS)
+def test_an_endpoint_is_a_url(platform_case: Callable[[str], object], url: str) -> None:
     """
     A scheme, a host, no user or password. The error is one line and shows neither.
     """
     with pytest.raises(ValueError, match=r"^[a-z_]+[= ]") as caught:
-        place(url)
+        platform_case(url)
 
     assert str(caught.value).isprintable()
     assert "pa55word" not in str(caught.value)
@@ -207,18 +207,18 @@ def test_an_endpoint_is_a_url(place: Callable[[str], object], url: str) -> None:
         "https://A.b-c.d",
     ],
 )
-@pytest.mark.parametrize("place", URLS.values(), ids=URLS)
-def test_an_endpoint_of_ones_own_may_be_anywhere(place: Callable[[str], object], url: str) -> None:
+@pytest.mark.parametrize("platform_case", URLS.values(), ids=URLS)
+def test_an_endpoint_of_ones_own_may_be_anywhere(platform_case: Callable[[str], object], url: str) -> None:
     """
     Private endpoints, proxies, emulators, names of containers.
     """
-    assert place(url)
+    assert platform_case(url)
 
 
 @pytest.mark.parametrize(
     "url", [f"{DEPLOYMENT}x/predict", f"{DEPLOYMENT}x/predictWithResponseStream/v1", f"{DEPLOYMENT}x/"]
 )
-def test_the_door_may_stand_behind_an_ocid(url: str) -> None:
+def test_the_route_may_stand_behind_an_ocid(url: str) -> None:
     """
     People copy it along.
     """
@@ -350,7 +350,7 @@ def test_the_command_line_refuses_them_too(words: list[str], home: Path, capsys:
     assert "mdstream: " in written.err
 
 
-def test_a_token_session_with_a_region_of_evil_is_not_asked(home: Path) -> None:
+def test_a_token_session_with_a_region_of_evil_is_not_requested(home: Path) -> None:
     """
     The same for a session's profile.
     """
@@ -361,7 +361,7 @@ def test_a_token_session_with_a_region_of_evil_is_not_asked(home: Path) -> None:
         OCIGenerativeAI(COMPARTMENT, "m", oci.resolve_region(signer))
 
 
-def test_the_checks_say_what_they_are_for() -> None:
+def test_the_checks_state_what_they_are_for() -> None:
     """
     Field, value and an example; a long value is cut.
     """

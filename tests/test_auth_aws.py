@@ -25,7 +25,7 @@ import botocore.exceptions  # noqa: E402
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 URL = "https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/my-ep/invocations-response-stream"
-ASKED = Request(
+PROMPT = Request(
     "POST",
     URL,
     {
@@ -59,7 +59,7 @@ def test_the_vector_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     Key, date, headers and body of reference/sagemaker.md give its signature; botocore's clock is set, nothing else.
     """
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_: dt.datetime(2026, 1, 2, 3, 4, 5))
-    signed = AWSSigner.from_keys(KEY, SECRET, region_name="us-east-1").sign(ASKED)
+    signed = AWSSigner.from_keys(KEY, SECRET, region_name="us-east-1").sign(PROMPT)
 
     assert "20260102T030405Z" == signed.headers["x-amz-date"]
     assert (
@@ -73,13 +73,13 @@ def test_signing_makes_a_new_request() -> None:
     """
     The unsigned one stays as it was; a session token is a signed header.
     """
-    before = dict(ASKED.headers)
-    signed = AWSSigner.from_keys(KEY, SECRET, "token", region_name="us-east-1").sign(ASKED)
+    before = dict(PROMPT.headers)
+    signed = AWSSigner.from_keys(KEY, SECRET, "token", region_name="us-east-1").sign(PROMPT)
 
-    assert before == ASKED.headers
+    assert before == PROMPT.headers
     assert "token" == signed.headers["x-amz-security-token"]
     assert "x-amz-security-token" in signed.headers["authorization"]
-    assert ASKED.content is signed.content
+    assert PROMPT.content is signed.content
 
 
 def test_a_key_in_hand_needs_nothing() -> None:
@@ -119,8 +119,8 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         found.region_name,
         found.endpoint_url,
     )
-    assert "AKENV" == credential(found.signer.sign(ASKED))
-    assert "/eu-west-1/sagemaker/" in found.signer.sign(ASKED).headers["authorization"]
+    assert "AKENV" == credential(found.signer.sign(PROMPT))
+    assert "/eu-west-1/sagemaker/" in found.signer.sign(PROMPT).headers["authorization"]
 
 
 def profiles(home: Path, key: str = "AKFILE") -> None:
@@ -136,11 +136,11 @@ def test_a_profile(alone: Path) -> None:
     found = resolve_connection(credentials_profile_name="work")
 
     assert "ap-south-1" == found.region_name
-    assert "AKFILE" == credential(found.signer.sign(ASKED))
+    assert "AKFILE" == credential(found.signer.sign(PROMPT))
     profiles(alone, "AKNEW")
     assert found.signer.can_refresh()
     found.signer.refresh(found.signer.generation)
-    assert "AKNEW" == credential(found.signer.sign(ASKED))
+    assert "AKNEW" == credential(found.signer.sign(PROMPT))
 
 
 def test_a_profile_that_is_not_there(alone: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_boto3_session() -> None:
     found = resolve_connection(boto3_session=boto3.Session("AKSESSION", "secret", region_name="sa-east-1"))
 
     assert ("sa-east-1", "https://runtime.sagemaker.sa-east-1.amazonaws.com") == (found.region_name, found.endpoint_url)
-    assert "AKSESSION" == credential(found.signer.sign(ASKED))
+    assert "AKSESSION" == credential(found.signer.sign(PROMPT))
 
 
 def test_a_boto3_client() -> None:
@@ -228,7 +228,7 @@ def test_a_boto3_client() -> None:
     found = resolve_connection(client=client)
 
     assert ("us-west-2", "http://127.0.0.1:9") == (found.region_name, found.endpoint_url)
-    assert "AKCLIENT" == credential(found.signer.sign(ASKED))
+    assert "AKCLIENT" == credential(found.signer.sign(PROMPT))
 
 
 class Metadata:
@@ -236,11 +236,11 @@ class Metadata:
 
     def __init__(self, seconds: float = 3600) -> None:
         self.seconds = seconds
-        self.asked = 0
+        self.requested = 0
         self.threads: set[int] = set()
 
     def __call__(self) -> dict[str, str]:
-        self.asked += 1
+        self.requested += 1
         self.threads.add(threading.get_ident())
         end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.seconds)
         return {"access_key": f"AK{self.asked}", "secret_key": "s", "token": "t", "expiry_time": end.isoformat()}
@@ -256,32 +256,32 @@ def test_keys_that_end_are_fetched_in_time() -> None:
     role = Metadata()
     signer = AWSSigner("us-east-1", lambda: None, credentials=role.credentials())
 
-    assert 0 == role.asked
+    assert 0 == role.requested
     signer.refresh(signer.generation)
-    assert ("AK1", False, True) == (credential(signer.sign(ASKED)), signer.needs_refresh(), signer.can_refresh())
+    assert ("AK1", False, True) == (credential(signer.sign(PROMPT)), signer.needs_refresh(), signer.can_refresh())
     ending = Metadata(120)
     signer = AWSSigner("us-east-1", lambda: None, credentials=ending.credentials())
     signer.refresh(signer.generation)
     assert signer.needs_refresh()
     ending.seconds = 3600
     signer.refresh(signer.generation)
-    assert ("AK2", False) == (credential(signer.sign(ASKED)), signer.needs_refresh())
+    assert ("AK2", False) == (credential(signer.sign(PROMPT)), signer.needs_refresh())
 
 
-def test_signing_never_asks_the_network() -> None:
+def test_signing_never_requests_the_network() -> None:
     """
     Also not when the end is near: `stale` says so, and `refresh` is where one waits.
     """
     role = Metadata(1)
     signer = AWSSigner("us-east-1", lambda: None, credentials=role.credentials())
     signer.refresh(signer.generation)
-    asked = role.asked
-    signer.sign(ASKED)
+    requested = role.requested
+    signer.sign(PROMPT)
 
-    assert asked == role.asked
+    assert requested == role.requested
 
 
-def test_many_who_ask_at_once_fetch_once() -> None:
+def test_many_who_request_at_once_fetch_once() -> None:
     """
     Single-flight, off the event loop.
     """
@@ -293,7 +293,7 @@ def test_many_who_ask_at_once_fetch_once() -> None:
 
     asyncio.run(main())
 
-    assert 1 == role.asked
+    assert 1 == role.requested
     assert threading.get_ident() not in role.threads
 
 
@@ -319,7 +319,7 @@ FAILURES: dict[str, tuple[Exception, type[Exception]]] = {
 
 
 @pytest.mark.parametrize(("raised", "kind"), FAILURES.values(), ids=FAILURES)
-def test_botocores_exceptions_stay_behind_the_wall(raised: Exception, kind: type[Exception]) -> None:
+def test_botocores_exceptions_stay_behind_the_mapping(raised: Exception, kind: type[Exception]) -> None:
     """
     Each becomes one of ours, and keeps its words.
     """

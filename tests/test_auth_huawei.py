@@ -158,7 +158,7 @@ def test_a_temporary_key_signs_its_token_and_project() -> None:
     assert "SignedHeaders=content-type;host;x-project-id;x-sdk-date;x-security-token," in headers["authorization"]
 
 
-def test_what_the_way_may_change_is_not_signed() -> None:
+def test_what_the_method_may_change_is_not_signed() -> None:
     """
     Proxies and the HTTP library rewrite these; they are sent all the same.
     """
@@ -181,7 +181,7 @@ def test_a_handshake_is_signed_without_a_body() -> None:
 
 
 @pytest.mark.parametrize("kind", [AKSKSigner, AppKeySigner])
-def test_a_body_that_is_too_large_is_told_before_it_is_sent(kind: type[AKSKSigner]) -> None:
+def test_a_body_that_is_too_large_is_reported_before_it_is_sent(kind: type[AKSKSigner]) -> None:
     """
     12 MB and no byte more; the message says that a token has no such limit.
     """
@@ -211,7 +211,7 @@ def test_a_secret_goes_into_its_header(fields: dict[str, Any], name: str, value:
     assert value == made.sign(CHAT).headers[name]
 
 
-WAYS: dict[str, tuple[dict[str, Any], type[Signer]]] = {
+METHODS: dict[str, tuple[dict[str, Any], type[Signer]]] = {
     "token": ({"token": "x"}, TokenSigner),
     "password": ({"user": "u", "password": "p", "domain": "d", "project": "cn-north-4"}, PasswordTokenSigner),
     "aksk": ({"ak": "a", "sk": "s"}, AKSKSigner),
@@ -222,8 +222,8 @@ WAYS: dict[str, tuple[dict[str, Any], type[Signer]]] = {
 }
 
 
-@pytest.mark.parametrize(("auth_type", "fields", "kind"), [(name, *row) for name, row in WAYS.items()], ids=WAYS)
-def test_auth_type_names_the_way(auth_type: str, fields: dict[str, Any], kind: type[Signer]) -> None:
+@pytest.mark.parametrize(("auth_type", "fields", "kind"), [(name, *row) for name, row in METHODS.items()], ids=METHODS)
+def test_auth_type_names_the_method(auth_type: str, fields: dict[str, Any], kind: type[Signer]) -> None:
     """
     Each name has its signer, with and without the name where fields are given.
     """
@@ -249,7 +249,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("fields", "words"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_with_the_fields_is_said(fields: dict[str, Any], words: str) -> None:
+def test_what_is_wrong_with_the_fields_is_stated(fields: dict[str, Any], words: str) -> None:
     """
     The message names the fields, or the places that were searched.
     """
@@ -340,17 +340,17 @@ DAY = {"token": {"issued_at": "2026-01-02T03:04:05.000000Z", "expires_at": "2026
 class IAM:
     """Gives out tokens with numbers, or what it is told to."""
 
-    def __init__(self, *answers: tuple[int, Mapping[str, str], bytes]) -> None:
-        self.asked: list[Request] = []
-        self.answers = list(answers)
+    def __init__(self, *responses: tuple[int, Mapping[str, str], bytes]) -> None:
+        self.requested: list[Request] = []
+        self.responses = list(responses)
         self.open = threading.Event()
         self.open.set()
 
     def __call__(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
-        self.asked.append(request)
+        self.requested.append(request)
         self.open.wait(5)
         given = (201, {"x-subject-token": f"token-{len(self.asked)}"}, json.dumps(DAY).encode())
-        return self.answers.pop(0) if self.answers else given
+        return self.responses.pop(0) if self.responses else given
 
 
 def sent(made: Signer) -> str:
@@ -359,13 +359,13 @@ def sent(made: Signer) -> str:
     return made.sign(CHAT).headers["x-auth-token"]
 
 
-def test_a_token_is_asked_for_as_iam_wants_it() -> None:
+def test_a_token_is_requested_for_as_iam_wants_it() -> None:
     """
     Keystone's password method, with a project's scope, at the region's own address.
     """
     iam = IAM()
     assert "token-1" == sent(PasswordTokenSigner(LOGIN, fetch=iam))
-    (request,) = iam.asked
+    (request,) = iam.requested
 
     assert "https://iam.cn-north-4.myhuaweicloud.com/v3/auth/tokens" == request.url
     assert {
@@ -399,7 +399,7 @@ def test_a_token_is_kept_until_shortly_before_it_expires() -> None:
         assert expected == sent(made)
 
 
-def test_a_token_that_does_not_say_how_long_it_lives_lives_a_day() -> None:
+def test_a_token_that_does_not_state_how_long_it_lives_lives_a_day() -> None:
     """
     24 hours is what the documentation says.
     """
@@ -427,7 +427,7 @@ def test_a_token_that_was_refused_is_fetched_once_for_all() -> None:
         thread.join()
 
     assert made.can_refresh()
-    assert 2 == len(iam.asked)
+    assert 2 == len(iam.requested)
     assert "token-2" == sent(made)
 
 
@@ -448,7 +448,7 @@ REFUSED: dict[str, tuple[tuple[int, dict[str, str], bytes], type[Exception], str
 
 
 @pytest.mark.parametrize(("answer", "kind", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_iam_says_is_passed_on(
+def test_what_iam_states_is_passed_on(
     answer: tuple[int, dict[str, str], bytes], kind: type[Exception], words: str
 ) -> None:
     """

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from _auth_oci import (
-    ASKED,
     KEY,
     KEY_ID,
     NOW,
     PEM,
+    PROMPT,
     assert_no_secret,
     bare,
     home,
@@ -81,7 +81,7 @@ def test_bearer_by_type_and_by_key() -> None:
     """
     made = [resolve_signer(api_key="sk-1"), resolve_signer(auth_type="bearer", api_key="sk-1")]
 
-    assert ["Bearer sk-1"] * 2 == [m.sign(ASKED).headers["authorization"] for m in made if isinstance(m, Signer)]
+    assert ["Bearer sk-1"] * 2 == [m.sign(PROMPT).headers["authorization"] for m in made if isinstance(m, Signer)]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_automatic_takes_what_there_is(home: Path, monkeypatch: pytest.MonkeyPat
     ]
 
 
-def test_automatic_without_anything_says_where_it_looked() -> None:
+def test_automatic_without_anything_states_where_it_looked() -> None:
     """
     The places and the ways out are in the message.
     """
@@ -154,7 +154,7 @@ def test_copies_share_the_signer(home: Path) -> None:
 
 
 @pytest.mark.parametrize("profile", ["DEFAULT", "TEAM", "SESSION"])
-def test_a_pickle_holds_the_place_and_not_the_key(home: Path, profile: str) -> None:
+def test_a_pickle_holds_the_position_and_not_the_key(home: Path, profile: str) -> None:
     """
     In another process the key is read again from where it lies.
     """
@@ -163,7 +163,7 @@ def test_a_pickle_holds_the_place_and_not_the_key(home: Path, profile: str) -> N
     written = pickle.dumps(made)
 
     assert_no_secret(written, repr(made), str(vars(made)))
-    assert made.sign(ASKED) == pickle.loads(written).sign(ASKED)
+    assert made.sign(PROMPT) == pickle.loads(written).sign(PROMPT)
 
 
 def test_a_pickled_resource_principal(principal: str) -> None:
@@ -174,7 +174,7 @@ def test_a_pickled_resource_principal(principal: str) -> None:
     written = pickle.dumps(made)
 
     assert_no_secret(written, repr(made), str(vars(made)))
-    assert made.sign(ASKED) == pickle.loads(written).sign(ASKED)
+    assert made.sign(PROMPT) == pickle.loads(written).sign(PROMPT)
 
 
 @needs_sdk
@@ -213,7 +213,7 @@ def test_a_credential_that_cannot_be_found_again_is_not_pickled(make: Callable[[
     assert_no_secret(repr(made), str(vars(made)))
 
 
-def test_importing_the_room_imports_no_sdk() -> None:
+def test_importing_the_space_imports_no_sdk() -> None:
     """
     `oci` and `cryptography` are loaded by those who use them.
     """

@@ -28,7 +28,7 @@ PEM = KEY.private_bytes(
 ).decode()
 PARTS = ("ocid1.tenancy.oc1..aaaa", "ocid1.user.oc1..bbbb", ":".join(["0a"] * 16))
 DATE = {"date": "Mon, 21 Sep 2026 14:13:20 GMT"}
-ASKED = {
+PROMPT = {
     "POST": Request("POST", "https://host.example:8443/a%20b?c=d", {**DATE, "accept": "*/*"}, "größe".encode()),
     "GET": Request("GET", "https://host.example/a", DATE),
     "DELETE": Request("DELETE", "https://host.example/a", DATE),
@@ -55,19 +55,19 @@ class Federation:
     """What an X.509 federation client gives its signer; counts how often it is asked for a new token."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requested = 0
         self.session_key_supplier = SimpleNamespace(get_key_pair=lambda: {"private": KEY})
         self.refresh_security_token()
 
     def refresh_security_token(self) -> None:
-        self.asked += 1
-        self.security_token = SimpleNamespace(security_token=jwt(3600 if self.asked > 1 else 5))
+        self.requested += 1
+        self.security_token = SimpleNamespace(security_token=jwt(3600 if self.requested > 1 else 5))
 
     def get_security_token(self) -> str:
         return self.security_token.security_token
 
 
-@pytest.mark.parametrize("request_", ASKED.values(), ids=ASKED)
+@pytest.mark.parametrize("request_", PROMPT.values(), ids=PROMPT)
 @pytest.mark.parametrize("shape", ["object", "ads dict", "config aside", "callable", "do_request_sign only"])
 def test_an_api_key_signer_in_every_shape(shape: str, request_: Request) -> None:
     """
@@ -97,7 +97,7 @@ def test_a_security_token_signer_cannot_renew_itself() -> None:
     made = wrap_signer(signers.SecurityTokenSigner(token, KEY))
 
     assert (False, False) == (made.needs_refresh(), made.can_refresh())
-    assert OCISigner(f"ST${token}", KEY).sign(ASKED["POST"]) == made.sign(ASKED["POST"])
+    assert OCISigner(f"ST${token}", KEY).sign(PROMPT["POST"]) == made.sign(PROMPT["POST"])
 
 
 def test_a_principal_of_the_sdk_is_refreshed(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_principal_of_the_sdk_is_refreshed(tmp_path: Path) -> None:
     made.refresh(made.generation)
 
     assert (True, True, False, 1) == (before, made.can_refresh(), made.needs_refresh(), made.generation)
-    assert OCISigner(f"ST${new}", KEY).sign(ASKED["POST"]) == made.sign(ASKED["POST"])
+    assert OCISigner(f"ST${new}", KEY).sign(PROMPT["POST"]) == made.sign(PROMPT["POST"])
     assert "us-ashburn-1" == getattr(made, "region", None)
     assert "<WrappedSigner EphemeralResourcePrincipalSigner>" == repr(made)
 
@@ -128,10 +128,10 @@ def test_an_x509_signer_is_refreshed_before_it_signs() -> None:
     before = made.needs_refresh()
     made.refresh(made.generation)
     after = made.needs_refresh()
-    signed = made.sign(ASKED["GET"])
+    signed = made.sign(PROMPT["GET"])
 
-    assert (True, False, 2) == (before, after, federation.asked)
-    assert OCISigner(f"ST${federation.get_security_token()}", KEY).sign(ASKED["GET"]) == signed
+    assert (True, False, 2) == (before, after, federation.requested)
+    assert OCISigner(f"ST${federation.get_security_token()}", KEY).sign(PROMPT["GET"]) == signed
 
 
 def test_a_delegation_signer_adds_its_header() -> None:
@@ -144,7 +144,7 @@ def test_a_delegation_signer_adds_its_header() -> None:
         )
     )
 
-    headers = made.sign(ASKED["GET"]).headers
+    headers = made.sign(PROMPT["GET"]).headers
 
     assert "on-behalf" == headers["opc-obo-token"]
     assert 'headers="date (request-target) host opc-obo-token"' in headers["authorization"]
@@ -163,11 +163,11 @@ def test_any_requests_auth_signs() -> None:
             prepared.url += "&e=f"
             return prepared
 
-    signed = wrap_signer(Auth()).sign(ASKED["POST"])
+    signed = wrap_signer(Auth()).sign(PROMPT["POST"])
 
     assert {**DATE, "content-length": "7", "authorization": "Mine"} == signed.headers
     assert "https://host.example:8443/a%20b?c=d&e=f" == signed.url
-    assert "authorization" not in ASKED["POST"].headers
+    assert "authorization" not in PROMPT["POST"].headers
 
 
 FAILURES = {
@@ -221,11 +221,11 @@ def test_a_signer_that_nobody_refreshed_fetches_its_token(monkeypatch: pytest.Mo
         monkeypatch.setenv(f"OCI_RESOURCE_PRINCIPAL_{name}", value)
     made = SDKSigner("principal", signers.get_resource_principals_signer)
 
-    assert OCISigner(f"ST${token}", KEY).sign(ASKED["GET"]) == made.sign(ASKED["GET"])
+    assert OCISigner(f"ST${token}", KEY).sign(PROMPT["GET"]) == made.sign(PROMPT["GET"])
     assert (1, False) == (made.generation, made.needs_refresh())
 
 
-def test_oke_outside_of_kubernetes_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oke_outside_of_kubernetes_states_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The SDK's words are kept.
     """

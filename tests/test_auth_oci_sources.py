@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from _auth_oci import (
-    ASKED,
     KEY,
     KEY_ID,
     NOW,
     PEM,
     PHRASE,
+    PROMPT,
     SEALED,
     assert_no_secret,
     bare,
@@ -42,7 +42,7 @@ def test_an_api_key_from_the_config_file(home: Path, monkeypatch: pytest.MonkeyP
 
     made = from_config()
 
-    assert OCISigner(KEY_ID, KEY).sign(ASKED) == made.sign(ASKED)
+    assert OCISigner(KEY_ID, KEY).sign(PROMPT) == made.sign(PROMPT)
     assert (False, False) == (made.needs_refresh(), made.can_refresh())
     assert "<SourceSigner APIKey …0a:f7>" == repr(made)
 
@@ -76,9 +76,9 @@ def test_a_config_dict_with_key_content() -> None:
         "pass_phrase": PHRASE,
     }
 
-    assert OCISigner(KEY_ID, KEY).sign(ASKED) == from_config(config=config).sign(ASKED)
-    assert OCISigner(KEY_ID, KEY).sign(ASKED) == wrap_signer({"config": config}).sign(ASKED)
-    assert OCISigner(KEY_ID, KEY).sign(ASKED) == wrap_signer(config).sign(ASKED)
+    assert OCISigner(KEY_ID, KEY).sign(PROMPT) == from_config(config=config).sign(PROMPT)
+    assert OCISigner(KEY_ID, KEY).sign(PROMPT) == wrap_signer({"config": config}).sign(PROMPT)
+    assert OCISigner(KEY_ID, KEY).sign(PROMPT) == wrap_signer(config).sign(PROMPT)
 
 
 BROKEN: dict[str, tuple[Callable[[Path], Any], dict[str, str], tuple[str, ...]]] = {
@@ -148,7 +148,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], dict[str, str], tuple[str, ...]]]
 
 
 @pytest.mark.parametrize(("damage", "arguments", "words"), BROKEN.values(), ids=BROKEN)
-def test_a_bad_configuration_names_the_field_and_the_cure(
+def test_a_bad_configuration_names_the_field_and_the_hint(
     home: Path, damage: Callable[[Path], Any], arguments: Any, words: tuple[str, ...]
 ) -> None:
     """

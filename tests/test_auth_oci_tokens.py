@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from _auth_oci import (
-    ASKED,
     KEY,
     KEY_ID,
     NOW,
     OTHER,
     PEM,
+    PROMPT,
     assert_no_secret,
     bare,
     chain,
@@ -44,7 +44,7 @@ def test_a_session_signs_with_the_token_as_key_id(home: Path) -> None:
     """
     made = from_config("SESSION")
 
-    assert OCISigner("ST$" + jwt(NOW + 3600), OTHER).sign(ASKED) == made.sign(ASKED)
+    assert OCISigner("ST$" + jwt(NOW + 3600), OTHER).sign(PROMPT) == made.sign(PROMPT)
     assert "eu-frankfurt-1" == getattr(made, "region", None)
     assert made.can_refresh()
 
@@ -55,7 +55,7 @@ def test_an_api_key_profile_does_not_inherit_a_session(home: Path) -> None:
     """
     edited(home, "[DEFAULT]\n", "[DEFAULT]\nsecurity_token_file=~/.oci/token\n")
 
-    assert OCISigner(KEY_ID, KEY).sign(ASKED) == from_config("TEAM").sign(ASKED)
+    assert OCISigner(KEY_ID, KEY).sign(PROMPT) == from_config("TEAM").sign(PROMPT)
 
 
 @pytest.mark.parametrize(("left", "expected"), [(3600, False), (61, False), (59, True), (-1, True)])
@@ -81,7 +81,7 @@ def test_a_replaced_file_is_read_again(home: Path, name: str) -> None:
     expected = OCISigner("ST$" + jwt(NOW + (7200 if name == "token" else 3600)), OTHER if name == "token" else KEY)
 
     assert (True, True, False) == (fresh, stale, made.needs_refresh())
-    assert expected.sign(ASKED) == made.sign(ASKED)
+    assert expected.sign(PROMPT) == made.sign(PROMPT)
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: put(path, "")], ids=["gone", "empty"])
@@ -93,10 +93,10 @@ def test_a_file_about_to_be_written_is_not_read(home: Path, damage: Callable[[Pa
     damage(home / ".oci/token")
 
     assert not made.needs_refresh()
-    made.sign(ASKED)
+    made.sign(PROMPT)
 
 
-def test_an_expired_session_says_what_to_run(home: Path) -> None:
+def test_an_expired_session_states_what_to_run(home: Path) -> None:
     """
     A token that is over and was not replaced is an AuthenticationError with the command; a later refresh works.
     """
@@ -143,7 +143,7 @@ def test_a_resource_principal_signs(principal: str) -> None:
     """
     made = resource_principal()
 
-    assert OCISigner("ST$" + jwt(NOW + 1e9), KEY).sign(ASKED) == made.sign(ASKED)
+    assert OCISigner("ST$" + jwt(NOW + 1e9), KEY).sign(PROMPT) == made.sign(PROMPT)
     assert "uk-london-1" == getattr(made, "region", None)
     assert (principal == "paths", False) == (made.can_refresh(), made.needs_refresh())
 
@@ -164,10 +164,10 @@ def test_a_resource_principal_finds_its_new_token(
     made.refresh(made.generation)
 
     assert (principal == "paths") == stale
-    assert OCISigner("ST$" + new, KEY).sign(ASKED) == made.sign(ASKED)
+    assert OCISigner("ST$" + new, KEY).sign(PROMPT) == made.sign(PROMPT)
 
 
-def test_an_expired_resource_principal_says_who_renews_it(principal: str) -> None:
+def test_an_expired_resource_principal_states_who_renews_it(principal: str) -> None:
     """
     A value in the environment is renewed by nobody; the message says so.
     """
@@ -200,7 +200,7 @@ def test_a_missing_file_of_a_resource_principal_is_named(monkeypatch: pytest.Mon
         resource_principal()
 
 
-def test_no_resource_principal_says_which_variable() -> None:
+def test_no_resource_principal_states_which_variable() -> None:
     """
     Outside of OCI the choice itself is the mistake.
     """

@@ -40,10 +40,10 @@ class Slow(Signer):
 def crowd(signer: Slow) -> list[BaseException | None]:
     """All ask for the same generation; the gate opens when the leader is inside and the others wait or come late."""
     with ThreadPoolExecutor(CROWD) as pool:
-        asked = [pool.submit(signer.refresh, 0) for _ in range(CROWD)]
+        requested = [pool.submit(signer.refresh, 0) for _ in range(CROWD)]
         assert signer.started.wait(10)
         signer.gate.set()
-        return [each.exception(10) for each in asked]
+        return [each.exception(10) for each in requested]
 
 
 def test_fifty_threads_renew_once() -> None:
@@ -136,7 +136,7 @@ def test_an_interrupted_start_leaves_no_refresh_behind(
     """
 
     class Quick(Signer):
-        patience = 5.0
+        timeout_budget = 5.0
 
         def renew(self) -> None: ...
 
@@ -174,7 +174,7 @@ def test_a_follower_does_not_wait_for_ever() -> None:
         signer.gate.set()
 
 
-def test_a_late_asker_finds_it_done() -> None:
+def test_a_late_caller_finds_it_done() -> None:
     """
     Who saw an older key refused takes the new one instead of fetching another.
     """
@@ -195,7 +195,7 @@ def test_fifty_threads_sign_while_the_key_is_swapped() -> None:
     keys = [rsa.generate_private_key(65537, 2048) for _ in range(2)]
 
     class Source:
-        cure = ""
+        hint = ""
         at = 0
 
         def load(self) -> Credential:

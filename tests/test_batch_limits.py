@@ -139,13 +139,13 @@ async def test_every_class_cuts_its_batches(framework: str, platform: str, max_c
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
 def test_in_the_middle_of_a_list(framework: str, status: int) -> None:
     """A server that becomes stricter: what was answered stays, the rest is cut."""
-    answered = 0
+    responded = 0
 
     def respond(body: dict[str, Any]) -> tuple[int, Any]:
-        nonlocal answered
-        answered += 1
-        reply: tuple[int, Any] = limited(10 if answered <= 2 else 4, status)(body)
-        return reply
+        nonlocal responded
+        responded += 1
+        model_response: tuple[int, Any] = limited(10 if responded <= 2 else 4, status)(body)
+        return model_response
 
     with responding(respond) as server:
         assert EXPECTED == Embedder(framework, "OCI", server, max_concurrency=1, batch_size=10).embed(TEXTS)
@@ -187,15 +187,15 @@ NO_LIMITS = (
 @pytest.mark.parametrize(("status", "words"), NO_LIMITS)
 async def test_a_number_of_something_else_is_no_limit(framework: str, status: int, words: str) -> None:
     """A length, or a server's load, leaves the batch whole; a busy server is asked again."""
-    asked = 1 if status < 500 else 2
+    requested = 1 if status < 500 else 2
     with responding(lambda body: (status, {"error": {"message": words}})) as server:
         embedder = Embedder(framework, "OCI", server, max_retries=1, max_concurrency=1)
         with pytest.raises(Exception, match=words):
             embedder.embed(TEXTS)
-        assert [50] * asked == sizes(server)
+        assert [50] * requested == sizes(server)
         with pytest.raises(Exception, match=words):
             await embedder.aembed(TEXTS)
-        assert [50] * 2 * asked == sizes(server)
+        assert [50] * 2 * requested == sizes(server)
 
 
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
@@ -205,8 +205,8 @@ async def test_a_server_that_names_no_number(framework: str) -> None:
     def respond(body: dict[str, Any]) -> tuple[int, Any]:
         if len(body["input"]) > 6:
             return 400, {"error": {"message": "Too many inputs"}}
-        reply: tuple[int, Any] = limited(6)(body)
-        return reply
+        model_response: tuple[int, Any] = limited(6)(body)
+        return model_response
 
     with responding(respond) as server:
         embedder = Embedder(framework, "OCI", server, max_concurrency=1)
@@ -242,8 +242,8 @@ def test_a_limit_is_never_more_than_the_batch_size() -> None:
     def respond(body: dict[str, Any]) -> tuple[int, Any]:
         if sum(map(len, body["input"])) > 60:
             return 413, {"error": "Payload Too Large"}
-        reply: tuple[int, Any] = limited(100)(body)
-        return reply
+        model_response: tuple[int, Any] = limited(100)(body)
+        return model_response
 
     with responding(respond) as server:
         embedder = Embedder("LangChain", "OCI", server, max_concurrency=1, batch_size=5)
@@ -310,7 +310,7 @@ EMPTY = {
 async def test_empty_texts_are_named(framework: str, platform: str, texts: list[str], words: str) -> None:
     """Where a server rejects a request that has some."""
     body = {"error": {"message": "'$.input' is invalid.", "type": "invalid_request_error"}}
-    with responding(lambda asked: (400, body)) as server:
+    with responding(lambda requested: (400, body)) as server:
         embedder = Embedder(framework, platform, server)
         with pytest.raises(InvalidRequest, match=words):
             embedder.embed(texts)
@@ -321,7 +321,7 @@ async def test_empty_texts_are_named(framework: str, platform: str, texts: list[
         assert "hint" not in str(caught.value)
 
 
-def test_nothing_is_cut_after_the_end() -> None:
+def test_nothing_is_truncated_after_the_end() -> None:
     """A batch that is refused when all were stopped is not asked again."""
     batches = BatchPlan([1] * 8, max_batch_size=4, learn_limit=lambda error, inputs, size: BatchLimit(inputs=2))
     span = batches.take()

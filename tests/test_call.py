@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from _samples import EVENTS, PLATFORM, QUESTION, exchange, read
+from _samples import EVENTS, PLATFORM, REQUEST, exchange, read
 
 from mdstream_core import Call, OpenAIChat, Retry
 from mdstream_core.attempt import Attempt
@@ -27,16 +27,16 @@ STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]
 BROKEN = b'data: {"error":{"message":"boom","code":500}}\n\n'
 
 
-def asked(**options: object) -> tuple[Call, Attempt]:
-    call = Call(PLATFORM, OpenAIChat(), QUESTION, **options)
+def requested(**options: object) -> tuple[Call, Attempt]:
+    call = Call(PLATFORM, OpenAIChat(), REQUEST, **options)
     return call, call.create_attempt()
 
 
-def test_a_failure_before_the_first_event_is_asked_again() -> None:
+def test_a_failure_before_the_first_event_is_retried() -> None:
     """
     As often as the policy allows, and then the last error is raised.
     """
-    call, attempt = asked(retry=Retry(2))
+    call, attempt = requested(retry=Retry(2))
     for bound in (0.5, 1.0):
         assert 0 <= call.handle_failure(attempt, ConnectionFailed("x")) <= bound
         attempt = call.create_attempt()
@@ -48,16 +48,16 @@ def test_no_retries_is_one_request() -> None:
     """
     max_retries=0 asks once.
     """
-    call, attempt = asked(retry=Retry(0))
+    call, attempt = requested(retry=Retry(0))
     with pytest.raises(ConnectionFailed):
         call.handle_failure(attempt, ConnectionFailed("x"))
 
 
-def test_after_the_first_event_nothing_is_asked_again() -> None:
+def test_after_the_first_event_nothing_is_retried() -> None:
     """
     What was said is never said twice.
     """
-    call, attempt = asked(retry=Retry(5))
+    call, attempt = requested(retry=Retry(5))
     attempt.start(EVENTS)
     attempt.feed(HI)
     with pytest.raises(StreamInterrupted) as caught:
@@ -70,27 +70,27 @@ def test_pings_and_roles_are_no_event() -> None:
     """
     As long as nothing was said, asking again repeats nothing.
     """
-    call, attempt = asked(retry=Retry(5))
+    call, attempt = requested(retry=Retry(5))
     attempt.start(EVENTS)
     attempt.feed(b': ping\n\ndata: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n')
 
     assert call.handle_failure(attempt, StreamInterrupted("cut")) >= 0
 
 
-def test_the_service_says_how_long_to_wait() -> None:
+def test_the_service_states_how_long_to_wait() -> None:
     """
     Retry-After is the least that is waited; more than the policy's longest wait, or than the call has left, is the end.
     """
-    call, attempt = asked()
+    call, attempt = requested()
     assert 7.0 <= call.handle_failure(attempt, RateLimited("x", retry_after=7.0)) <= 14.0
     with pytest.raises(RateLimited):
         call.handle_failure(attempt, RateLimited("x", retry_after=600.0))
-    call, attempt = asked()
+    call, attempt = requested()
     with pytest.raises(RateLimited):
         call.handle_failure(attempt, RateLimited("x", retry_after=7.0), remaining=6.0)
 
 
-def test_what_would_fail_again_is_not_asked_again() -> None:
+def test_what_would_fail_again_is_not_retried() -> None:
     """
     A refusal that is the question's own fault is raised at once.
     """
@@ -100,7 +100,7 @@ def test_what_would_fail_again_is_not_asked_again() -> None:
         MalformedStream("x"),
         StreamFailure("x", retryable=False),
     ):
-        call, attempt = asked()
+        call, attempt = requested()
         with pytest.raises(type(error)):
             call.handle_failure(attempt, error)
 
@@ -109,7 +109,7 @@ def test_a_refused_key_is_renewed_once() -> None:
     """
     The next attempt is told which key was refused; a second 401 is the end, and no retry is spent on the first.
     """
-    call, attempt = asked(retry=Retry(0))
+    call, attempt = requested(retry=Retry(0))
     attempt.generation = 3
     assert 0.0 == call.handle_failure(attempt, AuthenticationError("x"), can_refresh=True)
     attempt = call.create_attempt()
@@ -122,7 +122,7 @@ def test_only_the_attempt_after_a_refused_key_renews() -> None:
     """
     A later attempt, after another failure, keeps the new key.
     """
-    call, attempt = asked()
+    call, attempt = requested()
     call.handle_failure(attempt, AuthenticationError("x"), can_refresh=True)
     attempt = call.create_attempt()
     call.handle_failure(attempt, ServerError("x"))
@@ -134,7 +134,7 @@ def test_stream_options_are_given_up_once() -> None:
     """
     A server that does not know them is asked without, at once; no retry is spent on it.
     """
-    call, attempt = asked(retry=Retry(0))
+    call, attempt = requested(retry=Retry(0))
     assert b"stream_options" in attempt.request.content
     refusal = InvalidRequest("400: unknown field stream_options")
     assert 0.0 == call.handle_failure(attempt, refusal)
@@ -181,11 +181,11 @@ def test_the_partial_is_what_was_handed_out(end: bytes, step: int) -> None:
     outcome = read(HI + HI + end, step=step)
 
     assert isinstance(outcome.error, MDStreamError)
-    assert "HiHi" == outcome.reply.text
-    assert outcome.reply == outcome.error.partial
+    assert "HiHi" == outcome.model_response.text
+    assert outcome.model_response == outcome.error.partial
 
 
-def test_an_error_knows_its_answer() -> None:
+def test_an_error_knows_its_response() -> None:
     """
     Request id, status, headers with trailers and a body of JSON values with the partial.
     """
@@ -202,7 +202,7 @@ def test_an_error_knows_its_answer() -> None:
     assert "500" == error.response.text
 
 
-def test_an_error_before_any_answer_knows_what_was_asked() -> None:
+def test_an_error_before_any_response_knows_what_was_requested() -> None:
     """
     Without an answer the request id is the one that we sent, and there is no partial.
     """
@@ -240,7 +240,7 @@ def test_no_secret_is_in_an_error_or_a_repr() -> None:
     )
 
 
-def test_a_refusal_whose_body_is_cut_is_that_refusal() -> None:
+def test_a_refusal_whose_body_is_truncated_is_that_refusal() -> None:
     """
     The status says enough: a broken connection does not hide it.
     """
@@ -270,7 +270,7 @@ def test_of_a_huge_refusal_the_beginning_is_kept() -> None:
     assert len(str(caught.value)) < 3000
 
 
-def test_an_empty_answer_is_no_success() -> None:
+def test_an_empty_response_is_no_success() -> None:
     """
     204, or 200 with nothing in it, is an interruption.
     """
@@ -278,17 +278,17 @@ def test_an_empty_answer_is_no_success() -> None:
         assert isinstance(read(b"", ResponseHead(status)).error, StreamInterrupted)
 
 
-def told(**options: object) -> tuple[list[CallEvent], Call, Attempt]:
+def reported(**options: object) -> tuple[list[CallEvent], Call, Attempt]:
     moments: list[CallEvent] = []
-    call, attempt = asked(hooks=(moments.append,), **options)
+    call, attempt = requested(hooks=(moments.append,), **options)
     return moments, call, attempt
 
 
-def test_hooks_are_told_in_order() -> None:
+def test_hooks_are_reported_in_order() -> None:
     """
     Asked, asked again, asked, answered, started once, ended with the reply.
     """
-    moments, call, attempt = told()
+    moments, call, attempt = reported()
     call.handle_failure(attempt, ConnectionFailed("x"))
     attempt = call.create_attempt()
     attempt.start(EVENTS)
@@ -297,25 +297,25 @@ def test_hooks_are_told_in_order() -> None:
     attempt.finish()
 
     assert [RequestSent, RetryScheduled, RequestSent, ResponseStarted, FirstEvent, Completed] == [
-        type(moment) for moment in moments
+        type(call_event) for call_event in moments
     ]
     assert (1, 2) == (moments[0].attempt, moments[2].attempt)
     assert "HiHi" == moments[-1].response.text
 
 
-def test_hooks_are_told_of_the_failure_last_and_once() -> None:
+def test_hooks_are_reported_of_the_failure_last_and_once() -> None:
     """
     Also where a wait was possible but the call's time is over.
     """
     for left in (float("inf"), 0.0):
-        moments, call, attempt = told(retry=Retry(1 if left == 0.0 else 0))
+        moments, call, attempt = reported(retry=Retry(1 if left == 0.0 else 0))
         with pytest.raises(ConnectionFailed):
             call.handle_failure(attempt, ConnectionFailed("x"), remaining=left)
-        assert [RequestSent, Failed] == [type(moment) for moment in moments]
+        assert [RequestSent, Failed] == [type(call_event) for call_event in moments]
         assert moments[-1].error.request_id
 
 
-def test_drain_and_enough_follow_the_answer() -> None:
+def test_drain_and_enough_follow_the_response() -> None:
     """
     Reading goes on after the finish because OCI reports in trailers, and the end has its own limit.
     """
@@ -331,7 +331,7 @@ def test_drain_and_enough_follow_the_answer() -> None:
     )
 
 
-def test_a_long_answer_costs_what_its_text_costs() -> None:
+def test_a_long_response_costs_what_its_text_costs() -> None:
     """
     Events are folded into their sum now and then: none of them is kept.
     """
@@ -349,7 +349,7 @@ def test_nothing_of_a_large_read_is_lost(patient: bool) -> None:
     """
     Its frames are decoded in portions, whoever asks for them: a caller that feeds further bytes, or ends, loses none.
     """
-    _, attempt = asked()
+    _, attempt = requested()
     attempt.start(EVENTS)
     pieces = [b"".join(HI.replace(b"Hi", b"%d " % n) for n in range(at, at + 400)) for at in (0, 400)]
     events: list[Event] = []

@@ -9,7 +9,7 @@ import urllib.request
 from typing import IO
 
 import pytest
-from _raw_client import HELLO, STREAM, ask
+from _raw_client import HELLO, STREAM, send_request
 
 from mdstream_core import __version__
 from mdstream_core.cli import main
@@ -18,7 +18,7 @@ from mdstream_core.emulator import Emulator
 MDSTREAM = [sys.executable, "-m", "mdstream_core.cli"]
 
 
-def test_the_demonstration_shows_all_and_no_colour_codes_in_a_pipe() -> None:
+def test_the_demonstration_shows_all_and_no_color_codes_in_a_pipe() -> None:
     """On each platform both frameworks stream twice, then show the broken stream with its code and partial."""
     shown = subprocess.run([*MDSTREAM, "demo", "--fast"], capture_output=True, text=True, timeout=60, check=True).stdout
 
@@ -33,13 +33,13 @@ def test_the_demonstration_shows_all_and_no_colour_codes_in_a_pipe() -> None:
 
 def test_the_demonstration_of_one_platform() -> None:
     """`--platform` chooses."""
-    asked = [*MDSTREAM, "demo", "--fast", "--platform", "sagemaker"]
-    shown = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout
+    requested = [*MDSTREAM, "demo", "--fast", "--platform", "sagemaker"]
+    shown = subprocess.run(requested, capture_output=True, text=True, timeout=60, check=True).stdout
 
     assert ["LangChain · ChatSagemakerEndpoint", "LlamaIndex · SageMakerLLM"] == re.findall(r".* · .*", shown)
 
 
-def test_colour_can_be_asked_for() -> None:
+def test_color_can_be_requested_for() -> None:
     """`FORCE_COLOR` colours a pipe, `NO_COLOR` wins."""
     environment = {"PATH": "/usr/bin", "PYTHONIOENCODING": "utf-8"}
     forced, refused = (
@@ -100,14 +100,14 @@ def test_the_emulator_imitates_another_server(words: list[str], content_type: st
     process = subprocess.Popen([*MDSTREAM, "emulate", *words, "--delay", "0"], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        heard = ask(_url(process.stdout, "OCI") + STREAM, HELLO)
+        results = send_request(_url(process.stdout, "OCI") + STREAM, HELLO)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)
         process.stdout.close()  # type: ignore[union-attr]
 
-    assert content_type == heard.headers["content-type"]
-    assert done is heard.body.endswith(b"data: [DONE]\n\n")
+    assert content_type == results.headers["content-type"]
+    assert done is results.body.endswith(b"data: [DONE]\n\n")
 
 
 def test_the_version_is_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,7 +141,7 @@ def test_help_is_light() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "content"),
     [
         (["--port", "99999"], "--port 99999"),
         (["--upstream", "here"], "--upstream here is no http://"),
@@ -149,12 +149,12 @@ def test_help_is_light() -> None:
         (["--flavour", ""], "--flavour='' is unknown; there are: vllm, "),
     ],
 )
-def test_what_cannot_be_served_is_told_in_a_line(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_what_cannot_be_served_is_reported_in_a_line(
+    words: list[str], content: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Not in a traceback."""
     assert 2 == main(["emulate", *words])
-    assert said in capsys.readouterr().err
+    assert content in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,7 @@ def emulator(served: Emulator) -> Emulator:
     return served
 
 
-def run(*arguments: str, said: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, content: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     """`mdstream` with its standard streams in pipes."""
     return subprocess.run(
         [sys.executable, "-m", "mdstream_core.cli", *arguments],
@@ -46,13 +46,13 @@ def run(*arguments: str, said: str | None = None, **environment: str) -> subproc
         text=True,
         timeout=60,
         check=False,
-        input=said or "",
+        input=content or "",
         env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
     )
 
 
 #: How each platform is asked.
-PLACES: dict[str, Callable[[Emulator], list[str]]] = {
+PLATFORM_CASES: dict[str, Callable[[Emulator], list[str]]] = {
     "OCI model deployment": lambda emulator: [emulator.endpoint],
     "OCI GenAI": lambda emulator: [
         emulator.url,
@@ -65,12 +65,12 @@ PLACES: dict[str, Callable[[Emulator], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_one_question(
-    emulator: Emulator, place: Callable[[Emulator], list[str]], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+def test_one_request(
+    emulator: Emulator, platform_case: Callable[[Emulator], list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The answer alone is on standard output; time and usage beside it."""
-    assert 0 == main(["chat", *place(emulator), "--auth-type", "none", "Name", "three", "rivers."])
+    assert 0 == main(["chat", *platform_case(emulator), "--auth-type", "none", "Name", "three", "rivers."])
     out, notes = capsys.readouterr()
 
     assert f"{RIVERS}\n" == out
@@ -78,7 +78,7 @@ def test_one_question(
     assert re.search(r"\d+ tokens in, \d+ out", notes)
 
 
-def test_a_question_from_standard_input(emulator: Emulator) -> None:
+def test_a_request_from_standard_input(emulator: Emulator) -> None:
     """So it stands in a pipe of a shell."""
     done = run("chat", emulator.endpoint, "--auth-type", "none", said="Name three rivers.\n")
 
@@ -86,7 +86,7 @@ def test_a_question_from_standard_input(emulator: Emulator) -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
-def test_a_question_as_json(emulator: Emulator) -> None:
+def test_a_request_as_json(emulator: Emulator) -> None:
     """One document, with times and usage."""
     done = run("chat", emulator.endpoint, "--auth-type", "none", "--json", "Name three rivers.")
     document = json.loads(done.stdout)
@@ -98,7 +98,7 @@ def test_a_question_as_json(emulator: Emulator) -> None:
     assert "" == done.stderr
 
 
-def test_a_stopped_answer_is_a_document_too(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stopped_response_is_a_document_too(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     """Ctrl-C while `--json` waits: exit code 130, and what had come."""
     emulator.script(Fault("stall", after=6))
 
@@ -119,7 +119,7 @@ def test_a_stopped_answer_is_a_document_too(emulator: Emulator, capsys: pytest.C
     assert RIVERS.startswith(document["partial"]["text"])
 
 
-def test_a_broken_answer_is_shown_and_told(emulator: Emulator) -> None:
+def test_a_broken_response_is_shown_and_reported(emulator: Emulator) -> None:
     """Half on standard output, the reason beside it, and exit code 1; as JSON the same."""
     emulator.always(Fault("trailer", after=6))
     done = run("chat", emulator.endpoint, "--auth-type", "none", "Name three rivers.")
@@ -133,17 +133,17 @@ def test_a_broken_answer_is_shown_and_told(emulator: Emulator) -> None:
     assert "The Nile, the Amazon" == document["partial"]["text"]
 
 
-def test_what_the_model_is_told(emulator: Emulator) -> None:
+def test_what_the_model_is_reported(emulator: Emulator) -> None:
     """Options become fields of the question, wherever the question's words stand."""
     main(["chat", emulator.endpoint, "--auth-type", "none", "--system", "Be brief.", "--max-tokens", "9", "--temperature", "0.5", "--header", "x-team: blue", "Hello!"])  # fmt: skip
-    asked = emulator.last.json
+    requested = emulator.last.json
 
-    assert ["Be brief.", "Hello!"] == [message["content"] for message in asked["messages"]]
-    assert (9, 0.5, "odsc-llm") == (asked["max_tokens"], asked["temperature"], asked["model"])
+    assert ["Be brief.", "Hello!"] == [message["content"] for message in requested["messages"]]
+    assert (9, 0.5, "odsc-llm") == (requested["max_tokens"], requested["temperature"], requested["model"])
     assert "blue" == emulator.last.headers["x-team"]
 
 
-def test_the_servers_first_model_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_servers_first_model_is_requested(capsys: pytest.CaptureFixture[str]) -> None:
     """Where none is said, on platforms whose models have no usual name."""
     with Emulator(models=["qwen-3"]) as emulator:
         assert 0 == main(["chat", emulator.modelarts.endpoint, "--auth-type", "none", "Hello!"])
@@ -165,13 +165,15 @@ NO_LISTS = {
 }
 
 
-@pytest.mark.parametrize("place", ["ModelArts", "MaaS", "ModelArts over HTTP"])
+@pytest.mark.parametrize("platform_case", ["ModelArts", "MaaS", "ModelArts over HTTP"])
 @pytest.mark.parametrize("fault", NO_LISTS.values(), ids=NO_LISTS)
-def test_a_server_without_a_list_is_asked_without_a_name(
-    emulator: Emulator, fault: Fault, place: str, capsys: pytest.CaptureFixture[str]
+def test_a_server_without_a_list_is_requested_without_a_name(
+    emulator: Emulator, fault: Fault, platform_case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Many have one model only, and answer."""
-    where = {**PLACES, "ModelArts over HTTP": lambda emulator: [emulator.modelarts.endpoint]}[place](emulator)
+    where = {**PLATFORM_CASES, "ModelArts over HTTP": lambda emulator: [emulator.modelarts.endpoint]}[platform_case](
+        emulator
+    )
     emulator.script(fault)
 
     assert 0 == main(["chat", *where, "--auth-type", "none", "Name three rivers."])
@@ -182,7 +184,7 @@ def test_a_server_without_a_list_is_asked_without_a_name(
     assert RIVERS == json.loads(capsys.readouterr().out)["text"]
 
 
-def test_a_request_that_is_rejected_for_want_of_a_name_says_how_to_give_one(
+def test_a_request_that_is_rejected_for_want_of_a_name_states_how_to_give_one(
     emulator: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where nobody knows the name, the hint is that it was not sent."""
@@ -239,7 +241,7 @@ def test_a_conversation(emulator: Emulator) -> None:
     assert ["user", "assistant", "user"] == [message["role"] for message in emulator.last.json["messages"]]
 
 
-def test_a_broken_answer_does_not_stay_in_the_conversation(emulator: Emulator) -> None:
+def test_a_broken_response_does_not_stay_in_the_conversation(emulator: Emulator) -> None:
     """Nor its question: asked again it is asked as if for the first time."""
     emulator.script(Fault("trailer", after=6))
     with PseudoTerminal("chat", emulator.endpoint, "--auth-type", "none") as terminal:
@@ -257,7 +259,7 @@ def test_a_broken_answer_does_not_stay_in_the_conversation(emulator: Emulator) -
     assert 1 == len(emulator.last.json["messages"])
 
 
-def test_ctrl_c_stops_an_answer_and_then_us(emulator: Emulator) -> None:
+def test_ctrl_c_stops_a_response_and_then_us(emulator: Emulator) -> None:
     """The first stops waiting for the answer, one at the prompt ends the conversation."""
     emulator.script(Fault("hold", after=4, seconds=60))
     with PseudoTerminal("chat", emulator.endpoint, "--auth-type", "none") as terminal:
@@ -330,34 +332,34 @@ def test_without_rich_it_is_plain(emulator: Emulator, tmp_path: Path) -> None:
 def test_a_secret_on_the_command_line_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """Without repeating it, and with the places that are right."""
     code = main(["models", "https://api.modelarts-maas.com/v1", "--api-key", KEY])
-    said = "".join(capsys.readouterr())
+    content = "".join(capsys.readouterr())
 
     assert 2 == code
-    assert KEY not in said
-    assert "env:NAME, file:PATH" in said
+    assert KEY not in content
+    assert "env:NAME, file:PATH" in content
     assert 2 == main(
         ["models", "https://api.modelarts-maas.com/v1", "--auth-type", "none", "--header", f"x-api-key: {KEY}"]
     )
     assert KEY not in "".join(capsys.readouterr())
 
 
-def test_keys_from_each_place(tmp_path: Path) -> None:
+def test_keys_from_each_position(tmp_path: Path) -> None:
     """A variable, a file, standard input; and the variable that is looked for."""
     (tmp_path / "key").write_text(f"{KEY}\n")
     with Emulator(api_keys=[KEY]) as emulator:
-        ask = lambda *more, **how: run("chat", emulator.endpoint, *more, "Name three rivers.", **how)  # noqa: E731
-        answers = [
-            ask("--api-key", "env:ANY", ANY=KEY),
-            ask("--api-key", f"file:{tmp_path / 'key'}"),
-            ask("--api-key", "-", said=f"{KEY}\n"),
-            ask(MDSTREAM_API_KEY=KEY),
+        send_request = lambda *more, **how: run("chat", emulator.endpoint, *more, "Name three rivers.", **how)  # noqa: E731
+        responses = [
+            send_request("--api-key", "env:ANY", ANY=KEY),
+            send_request("--api-key", f"file:{tmp_path / 'key'}"),
+            send_request("--api-key", "-", said=f"{KEY}\n"),
+            send_request(MDSTREAM_API_KEY=KEY),
         ]
-        refused = ask("--api-key", "env:ANY", ANY="sk-another-key")
+        refused = send_request("--api-key", "env:ANY", ANY="sk-another-key")
 
-    assert [(0, f"{RIVERS}\n")] * 4 == [(done.returncode, done.stdout) for done in answers]
+    assert [(0, f"{RIVERS}\n")] * 4 == [(done.returncode, done.stdout) for done in responses]
     assert 1 == refused.returncode
     assert "The credential was not accepted." in refused.stderr
-    assert not [done for done in answers if KEY in done.stdout + done.stderr]
+    assert not [done for done in responses if KEY in done.stdout + done.stderr]
 
 
 def test_what_is_missing_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
@@ -391,18 +393,18 @@ FORMS = {
 
 
 @pytest.mark.parametrize(("endpoint", "meant"), FORMS.items(), ids=FORMS)
-def test_an_endpoint_says_whose_it_is(endpoint: str, meant: tuple[str, dict[str, str]]) -> None:
+def test_an_endpoint_states_whose_it_is(endpoint: str, meant: tuple[str, dict[str, str]]) -> None:
     """By its form alone."""
-    place = parse_endpoint(endpoint)
+    platform_case = parse_endpoint(endpoint)
 
-    assert meant == (place.platform, place.fields)
+    assert meant == (platform_case.platform, platform_case.fields)
 
 
 UNKNOWN = ["https://example.com/v1", "my endpoint", "", "http://127.0.0.1:8000"]
 
 
 @pytest.mark.parametrize("endpoint", UNKNOWN)
-def test_an_endpoint_that_does_not_say_it(endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_endpoint_that_does_not_state_it(endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, and what it could be."""
     assert 2 == main(["models", endpoint])
     assert "--platform" in capsys.readouterr().err

@@ -37,7 +37,7 @@ ENVIRONMENT = {
 Findings = dict[str, dict[str, Any]]
 
 #: How each platform is asked.
-PLACES: dict[str, Callable[[Emulator], list[str]]] = {
+PLATFORM_CASES: dict[str, Callable[[Emulator], list[str]]] = {
     "OCI model deployment": lambda emulator: [emulator.endpoint],
     "OCI GenAI": lambda emulator: [
         emulator.url,
@@ -48,7 +48,7 @@ PLACES: dict[str, Callable[[Emulator], list[str]]] = {
     "ModelArts": lambda emulator: [emulator.modelarts.endpoint],
     "ModelArts WebSocket": lambda emulator: [emulator.modelarts.websocket_endpoint],
 }
-everywhere = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+everywhere = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
 
 
 @pytest.fixture(autouse=True)
@@ -74,8 +74,8 @@ def emulator(guarded: Emulator) -> Emulator:
     return guarded
 
 
-def trusting(emulator: Emulator, place: Callable[[Emulator], list[str]], *more: str) -> list[str]:
-    return [*place(emulator), "--ca-file", emulator.ca_file, *more]
+def trusting(emulator: Emulator, platform_case: Callable[[Emulator], list[str]], *more: str) -> list[str]:
+    return [*platform_case(emulator), "--ca-file", emulator.ca_file, *more]
 
 
 @pytest.fixture
@@ -108,9 +108,9 @@ def states(findings: Findings, state: str) -> set[str]:
 
 
 @everywhere
-def test_all_is_well(emulator: Emulator, place: Callable[[Emulator], list[str]], check: Check) -> None:
+def test_all_is_well(emulator: Emulator, platform_case: Callable[[Emulator], list[str]], check: Check) -> None:
     """On each platform the way, the signature and the answer are good; what an endpoint has not is no illness."""
-    code, findings, text = check(trusting(emulator, place))
+    code, findings, text = check(trusting(emulator, platform_case))
 
     assert 0 == code, text
     assert "All is well." in text
@@ -121,11 +121,11 @@ def test_all_is_well(emulator: Emulator, place: Callable[[Emulator], list[str]],
     assert "emulator CA" in findings["tls"]["facts"]["issuer"]
 
 
-def test_it_says_which_credential_and_where(emulator: Emulator, check: Check) -> None:
+def test_it_states_which_credential_and_where(emulator: Emulator, check: Check) -> None:
     """The kind and the place, for each platform's own."""
     found = {
-        name: check(trusting(emulator, place))[1]["credentials"]["text"]
-        for name, place in PLACES.items()
+        name: check(trusting(emulator, platform_case))[1]["credentials"]["text"]
+        for name, platform_case in PLATFORM_CASES.items()
         if name in {"OCI model deployment", "SageMaker", "ModelArts"}
     }
 
@@ -134,7 +134,7 @@ def test_it_says_which_credential_and_where(emulator: Emulator, check: Check) ->
     assert "an access key (AK/SK), HUAWEICLOUD_SDK_AK in the environment" == found["ModelArts"]
 
 
-def test_it_hears_what_a_container_speaks(emulator: Emulator, check: Check) -> None:
+def test_it_receives_what_a_container_uses(emulator: Emulator, check: Check) -> None:
     """SageMaker's containers are not asked what they are: their first words tell."""
     at = lambda name: [f"{emulator.url}/endpoints/{name}", "--region", "us-east-1", "--ca-file", emulator.ca_file]  # noqa: E731
 
@@ -159,8 +159,8 @@ class Break:
 
     check: str
     cause: str
-    cure: str
-    place: str = "OCI model deployment"
+    hint: str
+    platform_case: str = "OCI model deployment"
     more: tuple[str, ...] = ()
     shared_emulator: Mapping[str, Any] = field(default_factory=dict)
     faults: tuple[Any, ...] = ()
@@ -227,12 +227,16 @@ def test_one_thing_is_broken(broken: Break, check: Check, monkeypatch: pytest.Mo
     """The check that looks at it says what is wrong, and what to do."""
     for name, value in broken.environment.items():
         monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
-    platform, _, name = broken.place.partition(" ") if broken.place.startswith("SageMaker ") else (broken.place, "", "")
+    platform, _, name = (
+        broken.platform_case.partition(" ")
+        if broken.platform_case.startswith("SageMaker ")
+        else (broken.platform_case, "", "")
+    )
     with Emulator(tls=True, **{**GUARDS, **broken.emulator}) as emulator:
-        place = [one.replace("emulated", name) if name else one for one in PLACES[platform](emulator)]
+        platform_case = [one.replace("emulated", name) if name else one for one in PLATFORM_CASES[platform](emulator)]
         emulator.script(*broken.faults)
         code, findings, text = check(
-            [*place, "--ca-file", emulator.ca_file, *broken.more],
+            [*platform_case, "--ca-file", emulator.ca_file, *broken.more],
             lambda: (emulator.reset(), emulator.script(*broken.faults)),
         )
     finding = findings[broken.check]
@@ -240,11 +244,11 @@ def test_one_thing_is_broken(broken: Break, check: Check, monkeypatch: pytest.Mo
     assert 1 == code
     assert "wrong" == finding["state"], text
     assert broken.cause in finding["text"], text
-    assert broken.cure in finding["cure"], text
+    assert broken.hint in finding["cure"], text
     assert f"wrong: {', '.join(name for name in findings if findings[name]['state'] == 'wrong')}" in text
 
 
-def test_a_region_that_nobody_says(check: Check, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_region_that_nobody_states(check: Check, capsys: pytest.CaptureFixture[str]) -> None:
     """It is asked for by the name that it has here."""
     code, findings, text = check(["my-endpoint"])
 
@@ -252,10 +256,10 @@ def test_a_region_that_nobody_says(check: Check, capsys: pytest.CaptureFixture[s
     assert "--region is missing" in text
 
 
-def test_nothing_is_judged_where_nothing_was_answered(emulator: Emulator, check: Check) -> None:
+def test_nothing_is_judged_where_nothing_was_responded(emulator: Emulator, check: Check) -> None:
     """A service that is down says neither that a key is good nor that a model is there."""
     emulator.always(Fault("refuse", "unavailable"))
-    _, findings, text = check(trusting(emulator, PLACES["OCI model deployment"]))
+    _, findings, text = check(trusting(emulator, PLATFORM_CASES["OCI model deployment"]))
 
     assert ("note", "none", "wrong") == tuple(findings[name]["state"] for name in ("accepted", "model", "stream")), text
 
@@ -321,7 +325,7 @@ def test_a_port_without_encryption(check: Check) -> None:
     assert "wrong" == findings["tls"]["state"]
 
 
-def test_no_tools_and_no_embeddings_are_no_illness(check: Check) -> None:
+def test_no_tools_and_no_embeddings_are_no_problem(check: Check) -> None:
     """They are told, with the cure, and the exit code is 0."""
     with Emulator() as plain:
         code, findings, _ = check(
@@ -356,11 +360,11 @@ EMBEDDING_ONLY: dict[str, tuple[Callable[[Emulator], list[str]], dict[str, Any],
     "TEI on SageMaker": (embeds("tei"), {}, ()),
     "LMI on SageMaker": (embeds("lmi-embeddings"), {}, ()),
     "vLLM on SageMaker": (embeds("emulated"), _VLLM, ()),
-    "vLLM on a model deployment": (PLACES["OCI model deployment"], {**_VLLM, "default_route": "auto"}, ()),
-    "vLLM on ModelArts": (PLACES["ModelArts"], _VLLM, ()),
-    "Ollama on ModelArts": (PLACES["ModelArts"], _OLLAMA, ()),
-    "no such route on ModelArts": (PLACES["ModelArts"], {}, (None, None, _NO_ROUTE)),
-    "llama.cpp on ModelArts": (PLACES["ModelArts"], {}, (None, None, _LLAMA_CPP, _LLAMA_CPP)),
+    "vLLM on a model deployment": (PLATFORM_CASES["OCI model deployment"], {**_VLLM, "default_route": "auto"}, ()),
+    "vLLM on ModelArts": (PLATFORM_CASES["ModelArts"], _VLLM, ()),
+    "Ollama on ModelArts": (PLATFORM_CASES["ModelArts"], _OLLAMA, ()),
+    "no such route on ModelArts": (PLATFORM_CASES["ModelArts"], {}, (None, None, _NO_ROUTE)),
+    "llama.cpp on ModelArts": (PLATFORM_CASES["ModelArts"], {}, (None, None, _LLAMA_CPP, _LLAMA_CPP)),
     "vLLM on MaaS": (lambda emulator: [emulator.modelarts.maas], _VLLM, ()),
     "an embedding model of OCI Generative AI": (
         lambda emulator: [
@@ -374,15 +378,15 @@ EMBEDDING_ONLY: dict[str, tuple[Callable[[Emulator], list[str]], dict[str, Any],
 }
 
 
-@pytest.mark.parametrize(("place", "options", "faults"), EMBEDDING_ONLY.values(), ids=EMBEDDING_ONLY)
+@pytest.mark.parametrize(("platform_case", "options", "faults"), EMBEDDING_ONLY.values(), ids=EMBEDDING_ONLY)
 def test_an_endpoint_that_only_embeds_is_no_failure(
-    place: Callable[[Emulator], list[str]], options: dict[str, Any], faults: tuple[Any, ...], check: Check
+    platform_case: Callable[[Emulator], list[str]], options: dict[str, Any], faults: tuple[Any, ...], check: Check
 ) -> None:
     """It is tested by embedding a word, and its line says so."""
     with Emulator(**options) as emulator:
         emulator.script(*faults)
         code, findings, text = check(
-            [*place(emulator), "--auth-type", "none"], lambda: (emulator.reset(), emulator.script(*faults))
+            [*platform_case(emulator), "--auth-type", "none"], lambda: (emulator.reset(), emulator.script(*faults))
         )
 
     assert 0 == code, text
@@ -403,7 +407,8 @@ def test_a_chat_that_fails_otherwise_is_a_failure_although_vectors_come(fault: F
         steps = (None, None, fault, fault)
         emulator.script(*steps)
         code, findings, _ = check(
-            [*PLACES["ModelArts"](emulator), "--auth-type", "none"], lambda: (emulator.reset(), emulator.script(*steps))
+            [*PLATFORM_CASES["ModelArts"](emulator), "--auth-type", "none"],
+            lambda: (emulator.reset(), emulator.script(*steps)),
         )
 
     assert (1, "wrong") == (code, findings["stream"]["state"])
@@ -445,7 +450,7 @@ def test_a_refusal_does_not_steer_the_terminal(check: Check) -> None:
 def test_a_session_that_is_over(home: Path, emulator: Emulator, check: Check) -> None:
     """The command that renews it is named."""
     (home / ".oci/token").write_text(jwt(1_000_000_000))
-    _, findings, _ = check([*trusting(emulator, PLACES["OCI model deployment"]), "--profile", "SESSION"])
+    _, findings, _ = check([*trusting(emulator, PLATFORM_CASES["OCI model deployment"]), "--profile", "SESSION"])
 
     assert "wrong" == findings["accepted"]["state"]
     assert "oci session refresh --profile SESSION" in findings["accepted"]["text"]
@@ -454,7 +459,7 @@ def test_a_session_that_is_over(home: Path, emulator: Emulator, check: Check) ->
 def test_an_endpoint_that_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, and the forms that there are."""
     assert 2 == main(["check", "https://example.com/model?key=s3cr3t"])
-    said = capsys.readouterr().err
+    content = capsys.readouterr().err
 
-    assert "--platform" in said
-    assert "s3cr3t" not in said
+    assert "--platform" in content
+    assert "s3cr3t" not in content

@@ -16,7 +16,7 @@ from _client_requests import (
     PING,
     STOP,
     WHOLE,
-    Ask,
+    Send,
     ShortDrainDeployment,
     both,
     chunk,
@@ -40,12 +40,12 @@ from mdstream_core.hooks import RetryScheduled
 
 
 @both
-def test_an_answer_comes_out_whole(ask: Ask) -> None:
+def test_a_response_comes_out_whole(send_request: Send) -> None:
     """
     The events in order, and the request as OCI wants it.
     """
     with serving(answer(HEAD, HI, HI, STOP, DONE, END)) as server:
-        events = ask(server)
+        events = send_request(server)
 
     assert [TextDelta("Hi"), TextDelta("Hi"), Finish("stop")] == events[1:]
     head = server.requests[0].lower()
@@ -55,12 +55,12 @@ def test_an_answer_comes_out_whole(ask: Ask) -> None:
 
 
 @both
-def test_a_trailer_is_a_failure(ask: Ask) -> None:
+def test_a_trailer_is_a_failure(send_request: Send) -> None:
     """
     After [DONE], at the end of everything: the error knows the text, the code and the request id.
     """
     with serving(answer(HEAD, HI, STOP, DONE, FAILED)) as server, pytest.raises(StreamFailure) as caught:
-        ask(server)
+        send_request(server)
 
     error = caught.value
     assert ("ServiceTimeout", 408, "r", "Hi") == (error.code, error.status, error.request_id, error.partial.text)
@@ -70,30 +70,30 @@ def test_a_trailer_is_a_failure(ask: Ask) -> None:
 
 @both
 @pytest.mark.parametrize("reset", [True, False])
-def test_a_cut_cable_is_an_interruption(ask: Ask, reset: bool) -> None:
+def test_a_truncated_cable_is_an_interruption(send_request: Send, reset: bool) -> None:
     """
     Whatever was received is the partial; also where the finish reason had come.
     """
     for parts in ((HEAD, HI), (HEAD, HI, STOP, DONE), (HEAD, HI, STOP, DONE, b"0\r\n")):
         with serving(answer(*parts, close=True, reset=reset)) as server, pytest.raises(StreamInterrupted) as caught:
-            ask(server)
+            send_request(server)
         assert "Hi" == ModelResponse.from_events(caught.value.events).text == caught.value.partial.text
 
 
 @both
-def test_no_server_is_a_failed_connection(ask: Ask) -> None:
+def test_no_server_is_a_failed_connection(send_request: Send) -> None:
     """
     Nobody listens: the error says so and keeps the id that we sent.
     """
     with serving(answer(WHOLE)) as server:
         pass
     with pytest.raises(ConnectionFailed, match="not reached") as caught:
-        ask(server)
+        send_request(server)
     assert caught.value.request_id
 
 
 @both
-def test_pings_do_not_extend_the_silence(ask: Ask) -> None:
+def test_pings_do_not_extend_the_silence(send_request: Send) -> None:
     """
     A server that only pings is stalled all the same.
     """
@@ -102,23 +102,23 @@ def test_pings_do_not_extend_the_silence(ask: Ask) -> None:
         serving(answer(HEAD, HI, *[PING] * 40, pause=0.05)) as server,
         pytest.raises(StreamStalled, match=r"timeout.read") as caught,
     ):
-        ask(server, timeout=Timeout(read=0.3))
+        send_request(server, timeout=Timeout(read=0.3))
     assert "Hi" == caught.value.partial.text
     assert 0.25 < time.monotonic() - began < 1.5
 
 
 @both
-def test_silence_is_a_stall(ask: Ask) -> None:
+def test_silence_is_a_stall(send_request: Send) -> None:
     """
     Before the head and in the middle; the words name the limit.
     """
     for parts in ((b"",), (HEAD,), (HEAD, HI)):
         with serving(answer(*parts)) as server, pytest.raises(StreamStalled, match=r"timeout\.read"):
-            ask(server, timeout=Timeout(read=0.1))
+            send_request(server, timeout=Timeout(read=0.1))
 
 
 @both
-def test_the_first_token_and_the_whole_have_limits(ask: Ask) -> None:
+def test_the_first_token_and_the_whole_have_limits(send_request: Send) -> None:
     """
     Each limit is named by the error that it ends with.
     """
@@ -126,32 +126,32 @@ def test_the_first_token_and_the_whole_have_limits(ask: Ask) -> None:
         serving(answer(HEAD, *[PING] * 20, HI, pause=0.05)) as server,
         pytest.raises(StreamStalled, match=r"timeout\.first_token"),
     ):
-        ask(server, timeout=Timeout(first_token=0.2))
+        send_request(server, timeout=Timeout(first_token=0.2))
     with (
         serving(answer(HEAD, *[HI] * 20, pause=0.05)) as server,
         pytest.raises(StreamStalled, match=r"timeout\.total") as caught,
     ):
-        ask(server, timeout=Timeout(total=0.3))
+        send_request(server, timeout=Timeout(total=0.3))
     assert caught.value.partial.text.startswith("HiHi")
 
 
 @both
-def test_the_end_of_an_answer_is_waited_for_but_not_for_ever(ask: Ask) -> None:
+def test_the_end_of_a_response_is_waited_for_but_not_for_ever(send_request: Send) -> None:
     """
     After [DONE] the trailer may take its time; a service that does not say how it went is not believed.
     """
     with serving(answer(HEAD, HI + STOP + DONE, END, pause=0.15)) as server:
-        assert "Hi" == ModelResponse.from_events(ask(server, platform=ShortDrainDeployment)).text
+        assert "Hi" == ModelResponse.from_events(send_request(server, platform=ShortDrainDeployment)).text
     with (
         serving(answer(HEAD, HI + STOP + DONE)) as server,
         pytest.raises(StreamStalled, match=r"did not end it within 0.3 s") as caught,
     ):
-        ask(server, platform=ShortDrainDeployment)
+        send_request(server, platform=ShortDrainDeployment)
     assert "Hi" == caught.value.partial.text
 
 
 @both
-def test_failures_before_the_first_event_are_asked_again(ask: Ask) -> None:
+def test_failures_before_the_first_event_are_retried(send_request: Send) -> None:
     """
     503, a wish to wait, a broken answer, and then the answer: one stream for the caller.
     """
@@ -164,7 +164,7 @@ def test_failures_before_the_first_event_are_asked_again(ask: Ask) -> None:
 
     moments: list[Any] = []
     with serving(script) as server:
-        events = ask(server, retry=Retry(3, base_delay=0.01), hooks=(moments.append,))
+        events = send_request(server, retry=Retry(3, base_delay=0.01), hooks=(moments.append,))
 
     assert "Hi" == ModelResponse.from_events(events).text
     assert 4 == len(server.requests)
@@ -174,18 +174,18 @@ def test_failures_before_the_first_event_are_asked_again(ask: Ask) -> None:
 
 
 @both
-def test_a_wait_that_is_longer_than_the_call_is_not_begun(ask: Ask) -> None:
+def test_a_wait_that_is_longer_than_the_call_is_not_begun(send_request: Send) -> None:
     """
     Retry-After 60 with 2 s left: the refusal is raised at once.
     """
     began = time.monotonic()
     with serving(answer(refusal(b"429 Slow", fields=b"retry-after: 60\r\n"))) as server, pytest.raises(RateLimited):
-        ask(server, retry=Retry(2), timeout=Timeout(total=2))
+        send_request(server, retry=Retry(2), timeout=Timeout(total=2))
     assert time.monotonic() - began < 1
 
 
 @both
-def test_a_redirect_is_not_followed(ask: Ask) -> None:
+def test_a_redirect_is_not_followed(send_request: Send) -> None:
     """
     The request carries a credential: it goes nowhere else.
     """
@@ -193,24 +193,24 @@ def test_a_redirect_is_not_followed(ask: Ask) -> None:
         serving(answer(refusal(b"307 Moved", fields=b"location: /elsewhere\r\n"))) as server,
         pytest.raises(MDStreamError, match="redirect"),
     ):
-        ask(server)
+        send_request(server)
     assert 1 == len(server.requests)
 
 
 @both
-def test_a_whole_answer_by_the_other_door(ask: Ask) -> None:
+def test_a_whole_response_by_the_other_route(send_request: Send) -> None:
     """
     Without streaming the document is read by the same rooms.
     """
     body = b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'
     with serving(answer(refusal(b"200 OK", body, b"content-type: application/json\r\n"))) as server:
-        events = ask(server, stream=False)
+        events = send_request(server, stream=False)
 
     assert "Hi" == ModelResponse.from_events(events).text
     assert b"POST /ocid1.x/predict HTTP" in server.requests[0]
 
 
-def flood(*parts: bytes) -> Callable[[RawServer, Peer], None]:
+def burst(*parts: bytes) -> Callable[[RawServer, Peer], None]:
     """A script that sends the first part once and the second for ever."""
 
     def script(server: RawServer, peer: Peer) -> None:
@@ -223,40 +223,40 @@ def flood(*parts: bytes) -> Callable[[RawServer, Peer], None]:
 
 
 @both
-def test_nothing_goes_on_for_ever(ask: Ask) -> None:
+def test_nothing_goes_on_for_ever(send_request: Send) -> None:
     """
     A refusal, a comment and a story without end: each is left at its bound.
     """
     began = time.monotonic()
-    with serving(flood(HEAD.replace(b"200 OK", b"500 No"), HI)) as server, pytest.raises(ServerError):
-        ask(server)
-    with serving(flood(HEAD, PING)) as server, pytest.raises(StreamStalled, match=r"timeout\.read"):
-        ask(server, timeout=Timeout(read=0.2))
-    with serving(flood(HEAD, HI)) as server, pytest.raises(StreamStalled, match=r"timeout\.total"):
-        ask(server, timeout=Timeout(total=0.2))
+    with serving(burst(HEAD.replace(b"200 OK", b"500 No"), HI)) as server, pytest.raises(ServerError):
+        send_request(server)
+    with serving(burst(HEAD, PING)) as server, pytest.raises(StreamStalled, match=r"timeout\.read"):
+        send_request(server, timeout=Timeout(read=0.2))
+    with serving(burst(HEAD, HI)) as server, pytest.raises(StreamStalled, match=r"timeout\.total"):
+        send_request(server, timeout=Timeout(total=0.2))
     assert time.monotonic() - began < 8
 
 
 @both
-def test_a_compressed_answer_is_read_with_its_trailer(ask: Ask) -> None:
+def test_a_compressed_response_is_read_with_its_trailer(send_request: Send) -> None:
     """
     The content coding covers the body and not the trailers.
     """
     body = gzip.compress(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n' * 3)
     head = HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")
     with serving(answer(head, chunk(body[:20]), chunk(body[20:]), END)) as server:
-        assert "HiHiHi" == ModelResponse.from_events(ask(server)).text
+        assert "HiHiHi" == ModelResponse.from_events(send_request(server)).text
     with serving(answer(head, chunk(body), FAILED)) as server, pytest.raises(StreamFailure):
-        ask(server)
+        send_request(server)
     with serving(answer(head, chunk(b"not gzip at all"), END)) as server, pytest.raises(MalformedStream):
-        ask(server)
+        send_request(server)
 
 
 ZIPPED = HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")
 
 
 @both
-def test_a_compressed_drip_of_nothing_is_a_silence(ask: Ask) -> None:
+def test_a_compressed_slow_stream_of_nothing_is_a_silence(send_request: Send) -> None:
     """
     Blocks that hold no byte arrive for ever; the answer is left at its bound.
     """
@@ -271,13 +271,13 @@ def test_a_compressed_drip_of_nothing_is_a_silence(ask: Ask) -> None:
             time.sleep(0.02)
 
     with serving(script) as server, pytest.raises(StreamStalled, match=r"timeout\.read") as caught:
-        ask(server, timeout=Timeout(read=0.3))
+        send_request(server, timeout=Timeout(read=0.3))
     assert "Hi" == caught.value.partial.text
 
 
 @both
 @pytest.mark.parametrize("wbits", [15, -15], ids=["zlib", "raw"])
-def test_deflate_is_read_in_both_ways_of_writing_it(ask: Ask, wbits: int) -> None:
+def test_deflate_is_read_in_both_methods_of_writing_it(send_request: Send, wbits: int) -> None:
     """
     With zlib's wrapper, as the standard has it, and without, as some servers do; byte by byte.
     """
@@ -286,24 +286,24 @@ def test_deflate_is_read_in_both_ways_of_writing_it(ask: Ask, wbits: int) -> Non
     body += squeeze.flush()
     pieces = [chunk(body[at : at + 1]) for at in range(len(body))]
     with serving(answer(ZIPPED.replace(b"gzip", b"deflate"), b"".join(pieces), END)) as server:
-        assert "Hi" == ModelResponse.from_events(ask(server)).text
+        assert "Hi" == ModelResponse.from_events(send_request(server)).text
 
 
 @both
 @pytest.mark.parametrize("end", [b"ZZ\r\nxx", b"0\r\nStreamFailure: x\r\n y\r\n\r\n"], ids=["chunk size", "trailer"])
-def test_what_came_with_a_breakage_is_delivered_and_not_asked_again(ask: Ask, end: bytes) -> None:
+def test_what_came_with_a_breakage_is_delivered_and_not_retried(send_request: Send, end: bytes) -> None:
     """
     Head, text and broken framing in one segment: the text is handed out, and so the question is asked once.
     """
     with serving(answer(HEAD + HI + end, close=True)) as server, pytest.raises(StreamInterrupted) as caught:
-        ask(server, retry=Retry(2, base_delay=0.01))
+        send_request(server, retry=Retry(2, base_delay=0.01))
     assert "Hi" == caught.value.partial.text
     assert TextDelta("Hi") in caught.value.events
     assert 1 == len(server.requests)
 
 
 @both
-def test_a_service_that_says_nothing_is_left_when_the_time_is_over(ask: Ask) -> None:
+def test_a_service_that_states_nothing_is_left_when_the_time_is_over(send_request: Send) -> None:
     """
     The whole time counts, however long each step may take.
     """
@@ -311,19 +311,19 @@ def test_a_service_that_says_nothing_is_left_when_the_time_is_over(ask: Ask) -> 
         serving(lambda _, peer: server.note(peer.sees_end(5))) as server,
         pytest.raises(MDStreamError, match=r"timeout\.total"),
     ):
-        ask(server, timeout=Timeout(connect=60, read=60, total=0.3))
+        send_request(server, timeout=Timeout(connect=60, read=60, total=0.3))
     assert server.noted.wait(5)
     assert [True] == server.notes
 
 
 @both
-def test_the_whole_time_includes_reaching_the_service(ask: Ask) -> None:
+def test_the_whole_time_includes_reaching_the_service(send_request: Send) -> None:
     """
     A TLS handshake that gets no answer ends with the call's time, and the error names the limit that ended it.
     """
     with serving(lambda server, peer: server.note(peer.sees_end(5))) as server:
         server.url = server.url.replace("http:", "https:")
         with pytest.raises(ConnectionFailed, match=r"within 0.3 s \(timeout\.total\)") as caught:
-            ask(server, timeout=Timeout(connect=60, total=0.3), retry=Retry(2))
+            send_request(server, timeout=Timeout(connect=60, total=0.3), retry=Retry(2))
         assert server.noted.wait(5)
     assert ("ConnectTimeout", [True]) == (caught.value.code, server.notes)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import trio
-from _client_requests import DONE, END, HEAD, HI, STOP, WHOLE, Ask, both, call, sync
+from _client_requests import DONE, END, HEAD, HI, STOP, WHOLE, Send, both, call, sync
 from _raw_server import Peer, RawServer, answer, serving
 
 from mdstream_core import AsyncClient, Client
@@ -70,7 +70,7 @@ def test_a_cancelled_task_closes_the_socket_at_once() -> None:
 
 
 @both
-def test_many_answers_use_one_connection(ask: Ask) -> None:
+def test_many_responses_use_one_connection(send_request: Send) -> None:
     """
     200 streams, one after another, and trailers do not spoil the connection.
     """
@@ -88,7 +88,7 @@ def test_many_answers_use_one_connection(ask: Ask) -> None:
         await client.aclose()
 
     with serving(answer(WHOLE.removesuffix(END) + b"0\r\nx-note: 1\r\n\r\n")) as server:
-        many() if ask is sync else asyncio.run(amany())
+        many() if send_request is sync else asyncio.run(amany())
     assert 1 == server.connections
 
 

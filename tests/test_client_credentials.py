@@ -9,7 +9,7 @@ from typing import Any
 import anyio.to_thread
 import httpx
 import pytest
-from _client_requests import Ask, CountingSigner, asyn, both, call, refusal, require_second_key, sync
+from _client_requests import CountingSigner, Send, asyn, both, call, refusal, require_second_key, sync
 from _raw_server import answer, serving
 
 from mdstream_core import AsyncClient, Client, Timeout
@@ -22,29 +22,29 @@ from mdstream_core.events import ModelResponse
 
 
 @both
-def test_a_refused_key_is_fetched_again_once(ask: Ask) -> None:
+def test_a_refused_key_is_fetched_again_once(send_request: Send) -> None:
     """
     The question is asked again with the new key, without a retry being allowed.
     """
     signer = CountingSigner()
     with serving(require_second_key) as server:
-        assert "Hi" == ModelResponse.from_events(ask(server, signer)).text
+        assert "Hi" == ModelResponse.from_events(send_request(server, signer)).text
     assert (1, 2) == (signer.renewals, len(server.requests))
 
 
 @both
-def test_an_aged_key_is_fetched_before_it_is_refused(ask: Ask) -> None:
+def test_an_aged_key_is_fetched_before_it_is_refused(send_request: Send) -> None:
     """
     A stale key is not tried.
     """
     signer = CountingSigner(aged=True)
     with serving(require_second_key) as server:
-        assert "Hi" == ModelResponse.from_events(ask(server, signer)).text
+        assert "Hi" == ModelResponse.from_events(send_request(server, signer)).text
     assert (1, 1) == (signer.renewals, len(server.requests))
 
 
 @both
-def test_a_key_that_cannot_be_fetched_is_an_error_of_the_call(ask: Ask) -> None:
+def test_a_key_that_cannot_be_fetched_is_an_error_of_the_call(send_request: Send) -> None:
     """
     The failure of a refresh is told to the hooks and carries the call's facts, like any other.
     """
@@ -55,7 +55,7 @@ def test_a_key_that_cannot_be_fetched_is_an_error_of_the_call(ask: Ask) -> None:
 
     moments: list[Any] = []
     with serving(require_second_key) as server, pytest.raises(ConnectionFailed, match="token service") as caught:
-        ask(server, Broken(), hooks=(moments.append,))
+        send_request(server, Broken(), hooks=(moments.append,))
     assert caught.value.request_id
     assert caught.value is moments[-1].error
 
@@ -70,7 +70,7 @@ def test_fifty_tasks_and_one_refused_key_fetch_it_once() -> None:
         client = AsyncClient(signer, trust_env=False)
         replies = await asyncio.gather(*(client.complete(call(server)) for _ in range(50)))
         await client.aclose()
-        return [reply.text for reply in replies]
+        return [model_response.text for model_response in replies]
 
     with serving(require_second_key) as server:
         assert ["Hi"] * 50 == asyncio.run(asyncio.wait_for(main(), 20))
@@ -92,7 +92,7 @@ def test_fifty_threads_and_one_refused_key_fetch_it_once() -> None:
 
 
 @both
-def test_a_wrong_key_is_refused_once_more_and_no_more(ask: Ask) -> None:
+def test_a_wrong_key_is_refused_once_more_and_no_more(send_request: Send) -> None:
     """
     A new key that is refused too is the end.
     """
@@ -100,7 +100,7 @@ def test_a_wrong_key_is_refused_once_more_and_no_more(ask: Ask) -> None:
         serving(answer(refusal(b"401 No", b'{"code":"NotAuthenticated","message":"no"}'))) as server,
         pytest.raises(AuthenticationError),
     ):
-        ask(server, CountingSigner())
+        send_request(server, CountingSigner())
     assert 2 == len(server.requests)
 
 
@@ -113,12 +113,12 @@ class Header(httpx.Auth):
 
 
 @both
-def test_an_auth_of_httpx_is_accepted(ask: Ask) -> None:
+def test_an_auth_of_httpx_is_accepted(send_request: Send) -> None:
     """
     It signs while the request is sent.
     """
     with serving(require_second_key) as server:
-        assert "Hi" == ModelResponse.from_events(ask(server, Header())).text
+        assert "Hi" == ModelResponse.from_events(send_request(server, Header())).text
 
 
 class Slow(CountingSigner):
@@ -126,10 +126,10 @@ class Slow(CountingSigner):
 
     def __init__(self) -> None:
         super().__init__(aged=True)
-        self.asked, self.given = threading.Event(), threading.Event()
+        self.requested, self.given = threading.Event(), threading.Event()
 
     def fetch_credential(self) -> None:
-        self.asked.set()
+        self.requested.set()
         assert self.given.wait(20)
         super().fetch_credential()
 
@@ -142,12 +142,12 @@ def test_waiting_for_a_key_takes_no_thread_from_the_application() -> None:
 
     async def main() -> int:
         client = AsyncClient(signer, trust_env=False)
-        asking = [asyncio.ensure_future(client.complete(call(server))) for _ in range(100)]
-        await asyncio.to_thread(signer.asked.wait, 10)
+        requesting = [asyncio.ensure_future(client.complete(call(server))) for _ in range(100)]
+        await asyncio.to_thread(signer.requested.wait, 10)
         await asyncio.sleep(0)
         borrowed = anyio.to_thread.current_default_thread_limiter().borrowed_tokens
         signer.given.set()
-        await asyncio.gather(*asking)
+        await asyncio.gather(*requesting)
         await client.aclose()
         return int(borrowed)
 
@@ -172,7 +172,7 @@ def test_the_whole_time_includes_the_key() -> None:
         signer.given.set()
 
 
-def test_a_key_that_came_too_late_is_there_for_the_next_question() -> None:
+def test_a_key_that_came_too_late_is_there_for_the_next_request() -> None:
     """
     A thread does not wait for a refresh beyond its time, and does not ask afterwards; the refresh goes on.
     """

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from _client_requests import HEAD, HI, WHOLE, Ask, CountingSigner, both, call, refusal, require_second_key, sync
+from _client_requests import HEAD, HI, WHOLE, CountingSigner, Send, both, call, refusal, require_second_key, sync
 from _raw_server import answer, serving
 
 from mdstream_core import AsyncClient, Client
@@ -32,30 +32,33 @@ CLIENTS = {
 
 @both
 @pytest.mark.parametrize(("plain", "tasks", "sees"), CLIENTS.values(), ids=CLIENTS)
-def test_a_client_of_the_users_own(ask: Ask, plain: Any, tasks: Any, sees: bool) -> None:
+def test_a_client_of_the_users_own(send_request: Send, plain: Any, tasks: Any, sees: bool) -> None:
     """
     One of either library works, also with a credential; without our transport one warning says what it cannot see.
     """
     with serving(require_second_key) as server, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert (
-            "Hi" == ModelResponse.from_events(ask(server, CountingSigner(), plain() if ask is sync else tasks())).text
+            "Hi"
+            == ModelResponse.from_events(
+                send_request(server, CountingSigner(), plain() if send_request is sync else tasks())
+            ).text
         )
 
-    told = [str(warning.message) for warning in caught if warning.category is RuntimeWarning]
-    assert [] == told if sees else ["cannot see HTTP trailers" in told[0]] == [True]
+    reported = [str(warning.message) for warning in caught if warning.category is RuntimeWarning]
+    assert [] == reported if sees else ["cannot see HTTP trailers" in reported[0]] == [True]
 
 
 @both
 @pytest.mark.parametrize(("plain", "tasks", "sees"), CLIENTS.values(), ids=CLIENTS)
-def test_errors_of_either_library_become_ours(ask: Ask, plain: Any, tasks: Any, sees: bool) -> None:
+def test_errors_of_either_library_become_ours(send_request: Send, plain: Any, tasks: Any, sees: bool) -> None:
     """
     Nothing of httpx or httpx2 gets past the wall.
     """
     with serving(answer(HEAD, HI, close=True)) as server, pytest.raises(StreamInterrupted):
-        ask(server, None, plain() if ask is sync else tasks())
+        send_request(server, None, plain() if send_request is sync else tasks())
     with pytest.raises(ConnectionFailed):
-        ask(server, None, plain() if ask is sync else tasks())
+        send_request(server, None, plain() if send_request is sync else tasks())
 
 
 def test_the_warning_comes_once_for_each_client() -> None:
@@ -72,8 +75,8 @@ def test_the_warning_comes_once_for_each_client() -> None:
         for _ in range(3):
             assert list(client.stream(call(server)))
 
-    told = [warning for warning in caught if warning.category is RuntimeWarning]
-    assert [__file__] == [warning.filename for warning in told]
+    reported = [warning for warning in caught if warning.category is RuntimeWarning]
+    assert [__file__] == [warning.filename for warning in reported]
 
 
 def test_a_warning_that_is_an_error_hides_no_other() -> None:
@@ -95,7 +98,7 @@ def test_a_warning_that_is_an_error_hides_no_other() -> None:
 
 
 @both
-def test_a_body_that_an_event_hook_has_read_is_read(ask: Ask) -> None:
+def test_a_body_that_an_event_hook_has_read_is_read(send_request: Send) -> None:
     """
     A user's hook that logs whole answers does not take them away.
     """
@@ -103,18 +106,18 @@ def test_a_body_that_an_event_hook_has_read_is_read(ask: Ask) -> None:
     async def aread(response: httpx.Response) -> None:
         await response.aread()
 
-    hooks: Any = {"response": [httpx.Response.read if ask is sync else aread]}
+    hooks: Any = {"response": [httpx.Response.read if send_request is sync else aread]}
     http = (
         http_client(trust_env=False, event_hooks=hooks)
-        if ask is sync
+        if send_request is sync
         else async_http_client(trust_env=False, event_hooks=hooks)
     )
     with serving(answer(WHOLE)) as server:
-        assert "Hi" == ModelResponse.from_events(ask(server, None, http)).text
+        assert "Hi" == ModelResponse.from_events(send_request(server, None, http)).text
 
 
 @both
-def test_a_hook_that_raises_for_status_is_a_refusal(ask: Ask) -> None:
+def test_a_hook_that_raises_for_status_is_a_refusal(send_request: Send) -> None:
     """
     A user's hook that calls `raise_for_status` hides the body, but not the class: 401 still renews the key.
     """
@@ -122,16 +125,16 @@ def test_a_hook_that_raises_for_status_is_a_refusal(ask: Ask) -> None:
     async def araise(response: httpx.Response) -> None:
         response.raise_for_status()
 
-    hooks: Any = {"response": [httpx.Response.raise_for_status if ask is sync else araise]}
+    hooks: Any = {"response": [httpx.Response.raise_for_status if send_request is sync else araise]}
 
     def http() -> Any:
-        build = http_client if ask is sync else async_http_client
+        build = http_client if send_request is sync else async_http_client
         return build(trust_env=False, event_hooks=hooks)
 
     with serving(answer(refusal(b"400 No"))) as server, pytest.raises(InvalidRequest, match=r"400: No, raised by"):
-        ask(server, None, http())
+        send_request(server, None, http())
     with serving(require_second_key) as server:
-        assert "Hi" == ModelResponse.from_events(ask(server, CountingSigner(), http())).text
+        assert "Hi" == ModelResponse.from_events(send_request(server, CountingSigner(), http())).text
 
 
 def test_a_client_that_was_given_stays_open() -> None:

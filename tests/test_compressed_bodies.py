@@ -13,9 +13,9 @@ import anyio
 import httpx
 import pytest
 import trio
-from _client_requests import Ask, both, sync
-from _framework_methods import WAYS, WHOLE_WAYS, Way, every_way
-from _framework_methods import ask as ask_framework
+from _client_requests import Send, both, sync
+from _framework_methods import METHODS, WHOLE_METHODS, Method, every_method
+from _framework_methods import send_request as ask_framework
 from _oci_generative_ai import COMPARTMENT
 from _raw_server import answer, serving
 from _sagemaker import part
@@ -55,11 +55,11 @@ def sse(*payloads: bytes) -> bytes:
 
 
 WORDS = [f" word{number * 7919}" for number in range(30)]
-SAID = "".join(WORDS)
+CONTENT = "".join(WORDS)
 PAYLOADS = [*map(event, WORDS), event("", "stop")]
 STREAM = sse(*PAYLOADS, b"[DONE]")
 OPEN = sse(*PAYLOADS[:-1])  # what came before a bomb
-WHOLE = json.dumps({"choices": [{"message": {"content": SAID}, "finish_reason": "stop"}]}).encode()
+WHOLE = json.dumps({"choices": [{"message": {"content": CONTENT}, "finish_reason": "stop"}]}).encode()
 
 
 def head(coding: str, kind: str = EVENTS, status: str = "200 OK") -> bytes:
@@ -94,7 +94,7 @@ every_service = pytest.mark.parametrize(("platform", "kind", "body"), SERVICES.v
 @both
 @every_service
 def test_each_service_is_read_through_each_coding(
-    ask: Ask, platform: Callable[[str], Any], kind: str, body: bytes
+    send_request: Send, platform: Callable[[str], Any], kind: str, body: bytes
 ) -> None:
     """
     In one chunk and in chunks of one byte, raw deflate among them.
@@ -102,11 +102,11 @@ def test_each_service_is_read_through_each_coding(
     for coding, wbits in (("gzip", 31), ("deflate", 15), ("deflate", -15)):
         for step in (65_536, 1):
             with serving(answer(head(coding, kind), chunked(deflated(body, wbits), step))) as server:
-                assert SAID == ModelResponse.from_events(ask(server, platform=platform)).text
+                assert CONTENT == ModelResponse.from_events(send_request(server, platform=platform)).text
 
 
 @both
-def test_the_first_read_of_raw_deflate_may_be_one_byte(ask: Ask) -> None:
+def test_the_first_read_of_raw_deflate_may_be_one_byte(send_request: Send) -> None:
     """
     In a segment of its own, so that it is a read of its own.
     """
@@ -114,13 +114,13 @@ def test_the_first_read_of_raw_deflate_may_be_one_byte(ask: Ask) -> None:
         body = deflated(STREAM, wbits)
         first, rest = b"1\r\n%b\r\n" % body[:1], chunked(body[1:])
         with serving(answer(head(coding), first, rest, pause=0.05)) as server:
-            assert SAID == ModelResponse.from_events(ask(server)).text
+            assert CONTENT == ModelResponse.from_events(send_request(server)).text
 
 
 @both
 @every_service
 def test_what_came_before_a_corrupt_byte_is_in_the_partial(
-    ask: Ask, platform: Callable[[str], Any], kind: str, body: bytes
+    send_request: Send, platform: Callable[[str], Any], kind: str, body: bytes
 ) -> None:
     """
     All in one read: the text of the whole events before it was handed out, and is in the partial.
@@ -131,16 +131,16 @@ def test_what_came_before_a_corrupt_byte_is_in_the_partial(
         corrupt = squeeze.compress(start) + squeeze.flush(zlib.Z_SYNC_FLUSH) + b"\xff" * 8 + deflated(rest, -15)
         with serving(answer(head("gzip", kind) + chunked(corrupt))) as server:
             with pytest.raises(MalformedStream) as caught:
-                ask(server, platform=platform)
+                send_request(server, platform=platform)
             assert "DecodingError" == caught.value.code
             assert 5 < len(caught.value.partial.text)
-            assert SAID.startswith(caught.value.partial.text)
+            assert CONTENT.startswith(caught.value.partial.text)
             assert ModelResponse.from_events(caught.value.events).text == caught.value.partial.text
 
 
 @both
 @pytest.mark.parametrize("platform", [OCIModelDeployment, ModelArts])
-def test_a_wrong_checksum_loses_no_text(ask: Ask, platform: Callable[[str], Any]) -> None:
+def test_a_wrong_checksum_loses_no_text(send_request: Send, platform: Callable[[str], Any]) -> None:
     """
     An error, and all text in the partial.
     """
@@ -148,12 +148,12 @@ def test_a_wrong_checksum_loses_no_text(ask: Ask, platform: Callable[[str], Any]
     corrupt[-8] ^= 1
     with serving(answer(head("gzip") + chunked(bytes(corrupt)))) as server:
         with pytest.raises(MalformedStream, match="incorrect data check") as caught:
-            ask(server, platform=platform)
-        assert SAID == caught.value.partial.text
+            send_request(server, platform=platform)
+        assert CONTENT == caught.value.partial.text
 
 
 @both
-def test_a_truncated_body_is_an_interruption(ask: Ask) -> None:
+def test_a_truncated_body_is_an_interruption(send_request: Send) -> None:
     """
     Cut anywhere before its finish reason: all text that can be inflated is in the partial. Behind it the stream is
     whole, though its gzip trailer is not: some servers flush, and never end what they compress.
@@ -161,43 +161,43 @@ def test_a_truncated_body_is_an_interruption(ask: Ask) -> None:
     body = deflated(STREAM, flush_after=len(STREAM) // 12)
     for end in range(15, len(body), max(1, len(body) // 25)):
         inflated = zlib.decompressobj(wbits=31).decompress(body[:end])
-        said = "".join(word for word in WORDS if sse(event(word)) in inflated)
+        content = "".join(word for word in WORDS if sse(event(word)) in inflated)
         with serving(answer(head("gzip") + chunked(body[:end]))) as server:
             if sse(PAYLOADS[-1], b"[DONE]") in inflated:
-                assert SAID == ModelResponse.from_events(ask(server)).text
+                assert CONTENT == ModelResponse.from_events(send_request(server)).text
                 continue
             with pytest.raises(StreamInterrupted) as caught:
-                ask(server)
+                send_request(server)
             partial = caught.value.partial
-            assert said == (partial.text if partial else "")
+            assert content == (partial.text if partial else "")
 
 
-@pytest.mark.parametrize("way", WHOLE_WAYS, ids=lambda way: way.__name__)
-def test_a_truncated_document_is_an_interruption(way: Way) -> None:
+@pytest.mark.parametrize("call_method", WHOLE_METHODS, ids=lambda call_method: call_method.__name__)
+def test_a_truncated_document_is_an_interruption(call_method: Method) -> None:
     """
     A whole response, in both frameworks.
     """
     body = deflated(WHOLE)
-    assert SAID == ask_framework(way, body, b"application/json", b"gzip").text
+    assert CONTENT == ask_framework(call_method, body, b"application/json", b"gzip").text
     for end in (12, len(body) // 2, len(body) - 12):
         with pytest.raises(StreamInterrupted):
-            ask_framework(way, body[:end], b"application/json", b"gzip")
+            ask_framework(call_method, body[:end], b"application/json", b"gzip")
 
 
 @both
-def test_the_trailer_behind_a_compressed_body_counts(ask: Ask) -> None:
+def test_the_trailer_behind_a_compressed_body_counts(send_request: Send) -> None:
     """
     OCI's trailer fields stand behind the compressed body, and are not compressed.
     """
     failed = b"StreamFailure: ErrorCode=RequestTimeout, HttpCode=408, ErrorReason=ServiceTimeout\r\n"
-    for cut in (0, 8):  # with gzip's own trailer, and without
+    for truncated in (0, 8):  # with gzip's own trailer, and without
         body = deflated(STREAM)
         with (
-            serving(answer(head("gzip") + chunked(body[: len(body) - cut], trailer=failed))) as server,
+            serving(answer(head("gzip") + chunked(body[: len(body) - truncated], trailer=failed))) as server,
             pytest.raises(StreamFailure) as caught,
         ):
-            ask(server)
-        assert SAID == caught.value.partial.text
+            send_request(server)
+        assert CONTENT == caught.value.partial.text
 
 
 # Codings on top of each other
@@ -218,7 +218,7 @@ STACKS = {
 @both
 @pytest.mark.parametrize(("coding", "applied"), STACKS.items(), ids=STACKS)
 @pytest.mark.parametrize("step", [1, 65_536])
-def test_stacked_codings(ask: Ask, coding: str, applied: tuple[int, ...], step: int) -> None:
+def test_stacked_codings(send_request: Send, coding: str, applied: tuple[int, ...], step: int) -> None:
     """
     Undone from the last to the first (RFC 9110 §8.4), in reads of any size.
     """
@@ -226,25 +226,25 @@ def test_stacked_codings(ask: Ask, coding: str, applied: tuple[int, ...], step: 
     for wbits in applied:
         body = deflated(body, wbits)
     with serving(answer(head(coding), chunked(body, step))) as server:
-        assert SAID == ModelResponse.from_events(ask(server)).text
+        assert CONTENT == ModelResponse.from_events(send_request(server)).text
 
 
 @both
 @pytest.mark.parametrize("most", [MAX_CODINGS + 1, 100, 5000])
-def test_too_many_codings_are_refused(ask: Ask, most: int) -> None:
+def test_too_many_codings_are_refused(send_request: Send, most: int) -> None:
     """
     Before anything is inflated; where the status is an error's, the status counts.
     """
     coding = ",".join(["gzip"] * most)
     with serving(answer(head(coding), chunked(b"x"))) as server, pytest.raises(MalformedStream) as caught:
-        ask(server)
+        send_request(server)
     assert "DecodingError" == caught.value.code
     assert f"{most} content-encodings, where {MAX_CODINGS} are the most" in str(caught.value)
     with (
         serving(answer(head(coding, status="503 No"), chunked(b"x"))) as server,
         pytest.raises(ServerError, match="503"),
     ):
-        ask(server)
+        send_request(server)
 
 
 # Bombs
@@ -272,14 +272,14 @@ every_bomb = pytest.mark.parametrize(("start", "unit", "kind"), BOMBS.values(), 
 
 @both
 @every_bomb
-def test_a_bomb_ends_in_an_error_with_the_partial(ask: Ask, start: bytes, unit: bytes, kind: str) -> None:
+def test_a_bomb_ends_in_an_error_with_the_partial(send_request: Send, start: bytes, unit: bytes, kind: str) -> None:
     """
     It is left at a limit, in little memory, and the text that came before is in the partial.
     """
     body = bomb(start, unit)
     with serving(answer(head("gzip", kind), chunked(body))) as server, pytest.raises(MalformedStream) as caught:
-        ask(server, timeout=Timeout(read=60, total=60))
-    assert SAID == caught.value.partial.text
+        send_request(server, timeout=Timeout(read=60, total=60))
+    assert CONTENT == caught.value.partial.text
     if unit != b"\0":  # a line of 16 MiB meets its own limit, a little earlier
         assert "DecodingError" == caught.value.code
         assert "compression bomb" in str(caught.value)
@@ -307,28 +307,28 @@ def test_the_memory_does_not_grow_with_a_bomb() -> None:
             tracemalloc.stop()
 
 
-@every_way
-def test_a_bomb_in_both_frameworks(way: Way) -> None:
+@every_method
+def test_a_bomb_in_both_frameworks(call_method: Method) -> None:
     """
     The frameworks' errors are ours, with the partial.
     """
     with pytest.raises(MalformedStream, match="compression bomb") as caught:
-        ask_framework(way, bomb(OPEN, COMMENT), coding=b"gzip")
-    assert SAID == caught.value.partial.text
+        ask_framework(call_method, bomb(OPEN, COMMENT), coding=b"gzip")
+    assert CONTENT == caught.value.partial.text
 
 
-@pytest.mark.parametrize("way", [*WAYS, *WHOLE_WAYS], ids=lambda way: way.__name__)
-def test_a_document_that_is_a_bomb(way: Way) -> None:
+@pytest.mark.parametrize("call_method", [*METHODS, *WHOLE_METHODS], ids=lambda call_method: call_method.__name__)
+def test_a_document_that_is_a_bomb(call_method: Method) -> None:
     """
     One frame has a limit of its own, which is met at about the same place: a whole response, and one labelled a stream.
     """
     body = bomb(WHOLE[:-1] + b',"x":"', b"0")
     with pytest.raises(MalformedStream, match=r"16777216 bytes|compression bomb"):
-        ask_framework(way, body, b"application/json", b"gzip")
+        ask_framework(call_method, body, b"application/json", b"gzip")
 
 
 @both
-def test_the_body_of_an_error_response_that_is_a_bomb(ask: Ask) -> None:
+def test_the_body_of_an_error_response_that_is_a_bomb(send_request: Send) -> None:
     """
     The status counts, and no more of the body is read than an error says.
     """
@@ -337,12 +337,12 @@ def test_the_body_of_an_error_response_that_is_a_bomb(ask: Ask) -> None:
         with serving(answer(head(coding, "application/json", "503 No"), chunked(body))) as server:
             began = time.process_time()
             with pytest.raises(ServerError, match="503"):
-                ask(server)
+                send_request(server)
             assert time.process_time() - began < 2
 
 
 @both
-def test_a_bomb_within_a_bomb(ask: Ask) -> None:
+def test_a_bomb_within_a_bomb(send_request: Send) -> None:
     """
     Each coding of a stack has its own limits: what was compressed twice is inflated twice.
     """
@@ -353,9 +353,9 @@ def test_a_bomb_within_a_bomb(ask: Ask) -> None:
     parts += [squeeze.compress(inner.compress(block)) for _ in range(20)]
     body = b"".join(parts) + squeeze.compress(inner.flush()) + squeeze.flush()
     with serving(answer(head("gzip, gzip"), chunked(body))) as server, pytest.raises(MalformedStream) as caught:
-        ask(server, timeout=Timeout(read=60, total=60))
+        send_request(server, timeout=Timeout(read=60, total=60))
     assert "compression bomb" in str(caught.value)
-    assert SAID == caught.value.partial.text
+    assert CONTENT == caught.value.partial.text
 
 
 @pytest.mark.parametrize("coding", ["gzip", "gzip, gzip"])
@@ -385,7 +385,7 @@ ENDLESS = b": \n\n: 12345\n" * 8
 
 @both
 @pytest.mark.parametrize(("timeout", "words"), DEADLINES.values(), ids=DEADLINES)
-def test_the_deadlines_hold_between_pieces(ask: Ask, timeout: Timeout, words: str) -> None:
+def test_the_deadlines_hold_between_pieces(send_request: Send, timeout: Timeout, words: str) -> None:
     """
     All in one read, which inflates to comments for longer than is waited.
     """
@@ -393,9 +393,9 @@ def test_the_deadlines_hold_between_pieces(ask: Ask, timeout: Timeout, words: st
     body = bomb(start, ENDLESS, 15 * 1024 * 1024)
     began = time.monotonic()
     with serving(answer(head("gzip"), chunked(body))) as server, pytest.raises(StreamStalled, match=words) as caught:
-        ask(server, timeout=timeout)
+        send_request(server, timeout=timeout)
     assert time.monotonic() - began < 5
-    assert not start or SAID == caught.value.partial.text
+    assert not start or CONTENT == caught.value.partial.text
 
 
 @pytest.mark.parametrize("run", [asyncio.run, lambda main: trio.run(lambda: main)], ids=["asyncio", "trio"])
@@ -435,17 +435,17 @@ def test_other_tasks_go_on_between_pieces(run: Callable[[Any], Any]) -> None:
 @pytest.mark.skipif(zstandard is None, reason="httpx reads zstd only where the package zstandard is installed")
 @pytest.mark.filterwarnings("ignore:this http_client cannot see HTTP trailers")
 @both
-def test_a_coding_of_the_users_own_client_has_limits_too(ask: Ask) -> None:
+def test_a_coding_of_the_users_own_client_has_limits_too(send_request: Send) -> None:
     """
     httpx inflates it, one read at a go; the ratio and the total hold for what comes out.
     """
-    kind: Any = httpx.AsyncClient if ask.__name__ == "asyn" else httpx.Client
+    kind: Any = httpx.AsyncClient if send_request.__name__ == "asyn" else httpx.Client
     squeeze = zstandard.ZstdCompressor(level=3).compressobj()
     parts = [squeeze.compress(OPEN) + squeeze.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)]
     parts += [squeeze.compress(COMMENT * 16) for _ in range(RATIO_CHECK_FROM * 5 // 4 // 65_536)]
     body = b"".join(parts) + squeeze.flush()
     with serving(answer(head("zstd"), chunked(body, 512))) as server, pytest.raises(MDStreamError) as caught:
-        ask(
+        send_request(
             server,
             http=kind(headers={"accept-encoding": "gzip, zstd"}),
             headers={"accept-encoding": "gzip, zstd"},
@@ -453,7 +453,7 @@ def test_a_coding_of_the_users_own_client_has_limits_too(ask: Ask) -> None:
         )
     assert isinstance(caught.value, MalformedStream)
     assert "compression bomb" in str(caught.value)
-    assert SAID == caught.value.partial.text
+    assert CONTENT == caught.value.partial.text
 
 
 @pytest.mark.filterwarnings("ignore:this http_client cannot see HTTP trailers")
@@ -463,4 +463,4 @@ def test_a_body_that_an_event_hook_has_read() -> None:
     """
     client = httpx.Client(event_hooks={"response": [lambda response: response.read()]}, trust_env=False)
     with serving(answer(head("gzip"), chunked(deflated(STREAM)))) as server:
-        assert SAID == ModelResponse.from_events(sync(server, http=client)).text
+        assert CONTENT == ModelResponse.from_events(sync(server, http=client)).text

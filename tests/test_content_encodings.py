@@ -48,14 +48,14 @@ async def test_it_is_named(coding: str, named: str) -> None:
         fields: dict[str, Any] = {"endpoint": f"{server.url}/ocid1.x", "auth_type": "none", "max_retries": 0}
         chat, llm = lc.ChatOCIModelDeployment(**fields), li.OCIDataScience(**fields)
         words = f"content-encoding '{named}', which the request did not accept"
-        for ask in (
+        for send_request in (
             lambda: chat.invoke("Hi"),
             lambda: list(chat.stream("Hi")),
             lambda: llm.complete("Hi"),
             lambda: list(llm.stream_complete("Hi")),
         ):
             with pytest.raises(MalformedStream, match=words):
-                ask()
+                send_request()
         with pytest.raises(MalformedStream, match=words):
             await chat.ainvoke("Hi")
         with pytest.raises(MalformedStream, match=words):

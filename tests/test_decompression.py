@@ -49,7 +49,7 @@ def inflated(unpack: Decompressor, reads: Iterable[bytes]) -> tuple[bytes, Malfo
     return b"".join(pieces), None
 
 
-def cut(data: bytes, step: int) -> list[bytes]:
+def truncated(data: bytes, step: int) -> list[bytes]:
     return [data[at : at + step] for at in range(0, len(data), step)]
 
 
@@ -62,7 +62,7 @@ def test_a_body_is_the_same_in_every_split(coding: str, wbits: int) -> None:
     for at in range(len(body) + 1):
         assert (TEXT, None) == inflated(Decompressor(coding), [body[:at], body[at:]])
     for step in (1, 2, 3, 7, 64):
-        assert (TEXT, None) == inflated(Decompressor(coding), cut(body, step))
+        assert (TEXT, None) == inflated(Decompressor(coding), truncated(body, step))
 
 
 @every_coding
@@ -74,7 +74,7 @@ def test_all_levels_and_flushes(coding: str, wbits: int, level: int, flush_after
     """
     body = deflated(TEXT, wbits, level, flush_after)
     for step in (1, len(body)):
-        assert (TEXT, None) == inflated(Decompressor(coding), cut(body, step))
+        assert (TEXT, None) == inflated(Decompressor(coding), truncated(body, step))
 
 
 @every_coding
@@ -103,7 +103,7 @@ def test_members_follow_each_other(coding: str) -> None:
     parts = [bytes(200_000), b"", TEXT, b"", b"x", TEXT * 20]
     body = b"\0\0".join(gzip.compress(part, mtime=0) for part in parts) + bytes(5)
     for step in (1, 13, len(body)):
-        assert (b"".join(parts), None) == inflated(Decompressor(coding), cut(body, step))
+        assert (b"".join(parts), None) == inflated(Decompressor(coding), truncated(body, step))
     empty = gzip.compress(b"", mtime=0) * 3000
     assert [b""] == list(
         Decompressor(coding).feed(empty)
@@ -121,7 +121,7 @@ def test_what_came_before_a_corrupt_byte_is_handed_out(coding: str, wbits: int, 
         corrupt = body[:at] + bytes([body[at] ^ 0xFF]) + body[at + 1 :]
         expected, failed = bytewise(corrupt, wbits)
         for step in (len(body), 50):
-            found, error = inflated(Decompressor(coding), cut(corrupt, step))
+            found, error = inflated(Decompressor(coding), truncated(corrupt, step))
             assert found.startswith(expected)
             assert failed is (error is not None)
             assert error is None or (error.code == "DecodingError" and repr(coding) in str(error))
@@ -150,7 +150,7 @@ def test_all_text_before_a_wrong_checksum(size: int, level: int) -> None:
         corrupt = bytearray(body)
         corrupt[at] ^= 1
         for step in (1000, 65_536, len(body)):
-            found, error = inflated(Decompressor("gzip"), cut(bytes(corrupt), step))
+            found, error = inflated(Decompressor("gzip"), truncated(bytes(corrupt), step))
             assert data == found
             assert error is not None
             assert "incorrect" in str(error)
@@ -196,7 +196,7 @@ def test_no_stream_of_events_meets_the_ratio(event: bytes) -> None:
     Not even one that says the same for ever, compressed in one go at the highest level, far beyond the first 16 MiB.
     """
     body, unpack = deflated(event * (RATIO_CHECK_FROM * 5 // 4 // len(event)), level=9), Decompressor("gzip")
-    assert sum(len(piece) for data in cut(body, 65_536) for piece in unpack.feed(data)) > RATIO_CHECK_FROM
+    assert sum(len(piece) for data in truncated(body, 65_536) for piece in unpack.feed(data)) > RATIO_CHECK_FROM
 
 
 BOMBS = [(b"\0", "gzip", 31), (b"data:x\n\n", "gzip", 31), (b": \n\n", "deflate", 15), (b"0.0,", "deflate", -15)]
@@ -208,7 +208,7 @@ def test_a_bomb_meets_the_ratio(unit: bytes, coding: str, wbits: int) -> None:
     After as many bytes as one frame may have, not before: a document of zeros is no bomb.
     """
     body = deflated(unit * (RATIO_CHECK_FROM * 5 // 4 // len(unit)), wbits, 9)
-    found, error = inflated(Decompressor(coding), cut(body, 65_536))
+    found, error = inflated(Decompressor(coding), truncated(body, 65_536))
 
     assert RATIO_CHECK_FROM - PIECE_SIZE <= len(found) <= RATIO_CHECK_FROM + 2 * PIECE_SIZE
     assert error is not None
@@ -224,12 +224,14 @@ def test_the_whole_body_counts(members: int, step: int) -> None:
     In one member or many: the total has a limit, which the error names in bytes.
     """
     data = random.Random(3).randbytes(400_000)
-    body = b"".join(gzip.compress(part, mtime=0) for part in cut(data, len(data) // members))
-    found, error = inflated(Decompressor("gzip", DecompressionLimits("gzip", max_inflated=300_000)), cut(body, step))
+    body = b"".join(gzip.compress(part, mtime=0) for part in truncated(data, len(data) // members))
+    found, error = inflated(
+        Decompressor("gzip", DecompressionLimits("gzip", max_inflated=300_000)), truncated(body, step)
+    )
 
     assert abs(len(found) - 300_000) <= PIECE_SIZE
     assert data.startswith(found)
     assert "more than 300000 bytes" in str(error)
     assert (data, None) == inflated(
-        Decompressor("gzip", DecompressionLimits("gzip", max_inflated=400_000)), cut(body, step)
+        Decompressor("gzip", DecompressionLimits("gzip", max_inflated=400_000)), truncated(body, step)
     )

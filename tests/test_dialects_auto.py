@@ -16,7 +16,7 @@ from mdstream_core.errors import (  # fmt: skip
 )
 from mdstream_core.events import Event, Finish, ModelResponse, TextDelta
 
-SAYS = {"role": "user", "content": "Hi"}
+STATES = {"role": "user", "content": "Hi"}
 
 
 def read(decoder: Decoder, *payloads: bytes) -> list[Event]:
@@ -25,7 +25,7 @@ def read(decoder: Decoder, *payloads: bytes) -> list[Event]:
 
 
 #: name: the payloads of an answer that says "Hi"
-SPOKEN: dict[str, list[bytes]] = {
+DIALECT: dict[str, list[bytes]] = {
     "chat": [b'{"choices":[{"delta":{"content":"Hi"}}]}', b'{"choices":[{"delta":{},"finish_reason":"stop"}]}', b"[DONE]"],
     "a whole chat": [b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'],
     "chat after a chunk without choices": [b'{"choices":[]}', b'{"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}'],
@@ -39,15 +39,15 @@ SPOKEN: dict[str, list[bytes]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("payloads", SPOKEN.values(), ids=SPOKEN)
-def test_the_first_payload_says_it(payloads: list[bytes]) -> None:
+@pytest.mark.parametrize("payloads", DIALECT.values(), ids=DIALECT)
+def test_the_first_payload_states_it(payloads: list[bytes]) -> None:
     """
     Every format that a container may answer in.
     """
     decoder = Auto().create_decoder()
-    reply = ModelResponse.from_events(read(decoder, *payloads))
+    model_response = ModelResponse.from_events(read(decoder, *payloads))
 
-    assert ("Hi", "stop") == (reply.text, reply.finish_reason)
+    assert ("Hi", "stop") == (model_response.text, model_response.finish_reason)
     assert decoder.is_complete or b"outputs" not in payloads[0]
     assert decoder.error is None
 
@@ -67,7 +67,7 @@ BROKEN: dict[str, tuple[list[bytes], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize(("payloads", "kind", "words"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_whole_answer_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
+def test_what_is_no_whole_response_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
     """
     Whatever was found out, the end is judged as strictly.
     """
@@ -83,13 +83,13 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("words", REFUSALS)
-def test_a_container_that_wants_inputs_is_asked_so(words: str) -> None:
+def test_a_container_that_wants_inputs_is_requested_so(words: str) -> None:
     """
     Once, and with a warning: the words are the same, but they come without a chat template.
     """
-    asked = Auto().build_payload({"messages": [SAYS], "max_tokens": 3}, stream=True)
+    requested = Auto().build_payload({"messages": [STATES], "max_tokens": 3}, stream=True)
     with pytest.warns(RuntimeWarning, match="without the model's chat template"):
-        again = Auto().relax_payload(asked, InvalidRequest(words))
+        again = Auto().relax_payload(requested, InvalidRequest(words))
 
     assert again == {"inputs": "Hi", "parameters": {"details": True, "return_full_text": False, "max_new_tokens": 3}, "stream": True}  # fmt: skip
     assert None is Auto().relax_payload(again, InvalidRequest(words))
@@ -97,10 +97,10 @@ def test_a_container_that_wants_inputs_is_asked_so(words: str) -> None:
 
 #: name: (the question, the refusal)
 STANDING: dict[str, tuple[dict[str, Any], Exception]] = {
-    "tools": ({"messages": [SAYS], "tools": [{"type": "function"}]}, InvalidRequest("missing field `inputs`")),
-    "too long": ({"messages": [SAYS]}, ContextOverflow("`inputs` must have less than 10 tokens, which is required")),
-    "something else": ({"messages": [SAYS]}, InvalidRequest("temperature must be positive")),
-    "a failure": ({"messages": [SAYS]}, ServerError("engine died")),
+    "tools": ({"messages": [STATES], "tools": [{"type": "function"}]}, InvalidRequest("missing field `inputs`")),
+    "too long": ({"messages": [STATES]}, ContextOverflow("`inputs` must have less than 10 tokens, which is required")),
+    "something else": ({"messages": [STATES]}, InvalidRequest("temperature must be positive")),
+    "a failure": ({"messages": [STATES]}, ServerError("engine died")),
     "pictures": (
         {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
         InvalidRequest("missing field `inputs`"),
@@ -123,10 +123,10 @@ def test_stream_options_are_dropped_as_for_openai() -> None:
     """
     A server that does not know them is asked without.
     """
-    asked = Auto().build_payload({"messages": [SAYS]}, stream=True)
-    again = Auto().relax_payload(asked, InvalidRequest("stream_options: extra fields not permitted"))
+    requested = Auto().build_payload({"messages": [STATES]}, stream=True)
+    again = Auto().relax_payload(requested, InvalidRequest("stream_options: extra fields not permitted"))
 
-    assert again == {"messages": [SAYS], "stream": True}
+    assert again == {"messages": [STATES], "stream": True}
 
 
 def test_the_table_names_them() -> None:

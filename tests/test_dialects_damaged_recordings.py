@@ -34,7 +34,7 @@ def misshapen(value: Any, chance: random.Random) -> Any:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_damaged_bytes_end_in_an_answer_or_an_error_of_ours(name: str) -> None:
+def test_damaged_bytes_end_in_a_response_or_an_error_of_ours(name: str) -> None:
     """
     No exception of any other kind, and the partial is what was handed out.
     """
@@ -42,11 +42,11 @@ def test_damaged_bytes_end_in_an_answer_or_an_error_of_ours(name: str) -> None:
     head, body = sample(name)
     for _ in range(20):
         outcome = read(damaged(body, chance), head, step=chance.choice([7, 100, 4096]))
-        assert outcome.error is None or (outcome.error.partial or outcome.reply) == outcome.reply
+        assert outcome.error is None or (outcome.error.partial or outcome.model_response) == outcome.model_response
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_misshapen_payloads_end_in_an_answer_or_an_error_of_ours(name: str) -> None:
+def test_misshapen_payloads_end_in_a_response_or_an_error_of_ours(name: str) -> None:
     """
     The same for JSON that is JSON, and not what it should be; what comes out can be added up and written.
     """
@@ -56,6 +56,6 @@ def test_misshapen_payloads_end_in_an_answer_or_an_error_of_ours(name: str) -> N
     for _ in range(20):
         wire = b"".join(encode(json.dumps(misshapen(payload, chance)).encode()) for payload in payloads)
         outcome = read(wire, head)
-        json.dumps(outcome.reply.to_dict())
-        assert all(isinstance(choice.text, str) for choice in outcome.reply.choices)
+        json.dumps(outcome.model_response.to_dict())
+        assert all(isinstance(choice.text, str) for choice in outcome.model_response.choices)
         assert outcome.error is None or json.dumps(outcome.error.response.json())

@@ -80,22 +80,22 @@ def test_what_is_no_vector_is_an_error(document: Any, error: type[MDStreamError]
         read("openai-embeddings", document)
 
 
-def test_an_empty_answer_is_an_error() -> None:
+def test_an_empty_response_is_an_error() -> None:
     """No document is no success."""
     with pytest.raises(StreamInterrupted):
         dialect("openai-embeddings").create_decoder().finish()
 
 
-def test_questions() -> None:
+def test_requests() -> None:
     """Each dialect has its own names."""
-    asked = {"input": ["a"], "model": "m", "dimensions": 8, "input_type": "query"}
+    requested = {"input": ["a"], "model": "m", "dimensions": 8, "input_type": "query"}
 
     assert {"encoding_format": "base64", "input": ["a"], "model": "m", "dimensions": 8} == dialect(
         "openai-embeddings"
-    ).build_payload(asked, stream=False)
-    assert {"inputs": ["a"], "dimensions": 8} == dialect("tei-embeddings").build_payload(asked, stream=False)
+    ).build_payload(requested, stream=False)
+    assert {"inputs": ["a"], "dimensions": 8} == dialect("tei-embeddings").build_payload(requested, stream=False)
     oci = {"inputs": ["a"], "inputType": "SEARCH_QUERY", "outputDimensions": 8, "model": "m"}
-    assert oci == dialect("oci-embed-text").build_payload(asked, stream=False)
+    assert oci == dialect("oci-embed-text").build_payload(requested, stream=False)
     ranked = {"query": "q", "documents": ["a"], "top_n": 1, "model": "m"}
     assert {"input": "q", "documents": ["a"], "topN": 1, "model": "m"} == dialect("oci-rerank-text").build_payload(
         ranked, stream=False
@@ -131,14 +131,14 @@ EMBEDDING: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize(("service", "name"), EMBEDDING.values(), ids=EMBEDDING)
 async def test_every_platform_embeds(emulator: Emulator, service: Any, name: str) -> None:
     """One vector for each text, in order, of unit length; equal texts have equal vectors; sync and async."""
-    there, asked = service(emulator), {"input": ["a river", "a mountain", "a river"]}
-    reply = there.client.complete(there.call(dialect(name), asked, stream=False))
-    again = await there.async_client.complete(there.call(dialect(name), asked, stream=False))
+    there, requested = service(emulator), {"input": ["a river", "a mountain", "a river"]}
+    model_response = there.client.complete(there.call(dialect(name), requested, stream=False))
+    again = await there.async_client.complete(there.call(dialect(name), requested, stream=False))
 
-    first, second, third = (one.vector for one in reply.embeddings)
+    first, second, third = (one.vector for one in model_response.embeddings)
     assert first == third != second
     assert isclose(1.0, sum(x * x for x in first), rel_tol=1e-3)
-    assert reply.embeddings == again.embeddings
+    assert model_response.embeddings == again.embeddings
 
 
 RANKING: dict[str, tuple[Any, str]] = {
@@ -153,11 +153,11 @@ RANKING: dict[str, tuple[Any, str]] = {
 def test_platforms_rank(emulator: Emulator, service: Any, name: str) -> None:
     """The document that speaks of the query comes first."""
     there = service(emulator)
-    asked = {"query": "the longest river", "documents": ["a high mountain", "the Nile is the longest river"]}
-    reply = there.client.complete(there.call(dialect(name), asked, stream=False))
+    requested = {"query": "the longest river", "documents": ["a high mountain", "the Nile is the longest river"]}
+    model_response = there.client.complete(there.call(dialect(name), requested, stream=False))
 
-    assert [1, 0] == [one.index for one in reply.ranking]
-    assert reply.ranking[0].score > reply.ranking[1].score
+    assert [1, 0] == [one.index for one in model_response.ranking]
+    assert model_response.ranking[0].score > model_response.ranking[1].score
 
 
 def test_a_refused_embedding_is_an_error(emulator: Emulator) -> None:

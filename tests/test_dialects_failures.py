@@ -76,7 +76,9 @@ def test_an_error_event_is_a_failure(
     assert "it died" in (outcome.error.raw or "")
     assert (code, status or EVENTS.status) == (outcome.error.code, outcome.error.status)
     assert (
-        ("Hi" if before else "") == outcome.reply.text == (outcome.error.partial.text if outcome.error.partial else "")
+        ("Hi" if before else "")
+        == outcome.model_response.text
+        == (outcome.error.partial.text if outcome.error.partial else "")
     )
 
 
@@ -108,7 +110,7 @@ def test_a_reason_in_capitals_is_the_same_reason() -> None:
     """
     Gemini's gateways write STOP.
     """
-    assert "stop" == read(sse(HI, delta("STOP")) + DONE).reply.finish_reason
+    assert "stop" == read(sse(HI, delta("STOP")) + DONE).model_response.finish_reason
 
 
 @pytest.mark.parametrize("name", ["openai-chat", "tgi", "auto", "oci-generic", "oci-cohere", "oci-cohere-v2"])
@@ -148,7 +150,7 @@ def test_a_timeout_has_its_class() -> None:
     assert StreamTimeout is type(read(sse({"error": {"message": "slow", "code": 408}})).error)
 
 
-def test_only_failures_of_the_server_may_be_asked_again() -> None:
+def test_only_failures_of_the_server_may_be_retried() -> None:
     """
     A 4xx would fail the same way again; 408, 429 and 5xx may not.
     """
@@ -168,7 +170,7 @@ def test_a_server_that_gives_up_fails_and_its_last_words_are_kept(reason: str) -
 
     assert isinstance(outcome.error, StreamFailure)
     assert reason == outcome.error.code
-    assert "Hi there" == outcome.reply.text
+    assert "Hi there" == outcome.model_response.text
 
 
 def test_text_beside_an_error_object_is_kept() -> None:
@@ -178,7 +180,7 @@ def test_text_beside_an_error_object_is_kept() -> None:
     outcome = read(sse({**delta(content="Hi"), "error": {"message": "boom", "code": 500}}, STOP) + DONE)
 
     assert isinstance(outcome.error, StreamFailure)
-    assert "Hi" == outcome.reply.text
+    assert "Hi" == outcome.model_response.text
 
 
 ENDS: dict[str, tuple[bytes, bool]] = {
@@ -202,7 +204,7 @@ ENDS: dict[str, tuple[bytes, bool]] = {
 
 @pytest.mark.parametrize("step", [1, 4096])
 @pytest.mark.parametrize(("wire", "whole"), ENDS.values(), ids=ENDS)
-def test_only_a_finish_reason_makes_an_answer_whole(wire: bytes, whole: bool, step: int) -> None:
+def test_only_a_finish_reason_makes_a_response_whole(wire: bytes, whole: bool, step: int) -> None:
     """
     The end of the bytes is never a success by itself, and [DONE] neither.
     """
@@ -242,10 +244,10 @@ def test_what_cannot_be_read_is_an_error_of_ours(wire: bytes) -> None:
     assert isinstance(outcome.error, MalformedStream)
     assert outcome.error.raw
     assert len(str(outcome.error)) < 500
-    assert "Hi" == outcome.reply.text
+    assert "Hi" == outcome.model_response.text
 
 
-def test_an_error_in_place_of_a_whole_answer_is_a_failure() -> None:
+def test_an_error_in_position_of_a_whole_response_is_a_failure() -> None:
     """
     Status 200 with an error object for a body is not an empty answer.
     """

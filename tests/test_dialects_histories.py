@@ -53,7 +53,7 @@ def test_media_of_a_model_is_left_out_with_a_warning(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["oci-generic", "oci-cohere-v2"])
-def test_media_of_a_model_is_sent_where_there_is_a_place_for_it(name: str) -> None:
+def test_media_of_a_model_is_sent_where_there_is_a_position_for_it(name: str) -> None:
     """
     As before, and without a warning.
     """

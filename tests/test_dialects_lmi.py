@@ -8,7 +8,7 @@ from mdstream_core.dialects import LMI, Decoder, JumpStartLlama, OpenAIChat
 from mdstream_core.errors import MalformedStream, StreamFailure, StreamInterrupted
 from mdstream_core.events import Event, Finish, TextDelta, Usage
 
-SAYS = {"role": "user", "content": "Hi"}
+STATES = {"role": "user", "content": "Hi"}
 
 
 def read(decoder: Decoder, *payloads: bytes) -> list[Event]:
@@ -16,21 +16,21 @@ def read(decoder: Decoder, *payloads: bytes) -> list[Event]:
     return events + decoder.finish()
 
 
-def test_the_question() -> None:
+def test_the_request() -> None:
     """
     LMI's own name for the stop sequences; a response format passes on to the engine.
     """
-    asked = LMI().build_payload({"messages": [SAYS], "stop": ["END"], "max_completion_tokens": 5, "response_format": {"type": "json_object"}}, stream=True)  # fmt: skip
+    requested = LMI().build_payload({"messages": [STATES], "stop": ["END"], "max_completion_tokens": 5, "response_format": {"type": "json_object"}}, stream=True)  # fmt: skip
 
-    assert "Hi" == asked["inputs"]
-    assert asked["stream"]
-    assert {"details": True, "stop_sequences": ["END"], "max_new_tokens": 5, "response_format": {"type": "json_object"}} == asked["parameters"]  # fmt: skip
+    assert "Hi" == requested["inputs"]
+    assert requested["stream"]
+    assert {"details": True, "stop_sequences": ["END"], "max_new_tokens": 5, "response_format": {"type": "json_object"}} == requested["parameters"]  # fmt: skip
 
 
 FAILED = b'{"token":{"id":-1,"text":"","log_prob":-1,"special_token":true,"error_msg":"CUDA OOM"},"generated_text":"","details":{"finish_reason":"error","generated_tokens":0}}'
 
 #: name: (payloads, events)
-ANSWERS: dict[str, tuple[list[bytes], list[Event]]] = {
+RESPONSES: dict[str, tuple[list[bytes], list[Event]]] = {
     "rolling batch": (
         [
             b'{"token":{"id":304,"text":"Deep ","log_prob":-0.05}}',
@@ -57,8 +57,8 @@ ANSWERS: dict[str, tuple[list[bytes], list[Event]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("payloads", "events"), ANSWERS.values(), ids=ANSWERS)
-def test_answers_are_read(payloads: list[bytes], events: list[Event]) -> None:
+@pytest.mark.parametrize(("payloads", "events"), RESPONSES.values(), ids=RESPONSES)
+def test_responses_are_read(payloads: list[bytes], events: list[Event]) -> None:
     """
     Each batching mode's lines. Dynamic batch has no mark of the end: the end of the body is it.
     """
@@ -76,7 +76,7 @@ BROKEN: dict[str, tuple[list[bytes], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize(("payloads", "kind", "words"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_whole_answer_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
+def test_what_is_no_whole_response_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
     """
     The kind of error, and the server's words.
     """
@@ -95,12 +95,15 @@ def test_chunks_without_done_end_with_their_finish_reason() -> None:
         read(OpenAIChat().create_decoder(), chunk % b"null")
 
 
-def test_jumpstarts_llama_takes_a_dialogue_and_answers_whole() -> None:
+def test_jumpstarts_llama_takes_a_dialogue_and_responses_whole() -> None:
     """
     Messages as they are; `generation` as an object or as text.
     """
-    asked: dict[str, Any] = JumpStartLlama().build_payload({"messages": [SAYS], "max_tokens": 9, "temperature": 0.1}, stream=True)  # fmt: skip
+    requested: dict[str, Any] = JumpStartLlama().build_payload({"messages": [STATES], "max_tokens": 9, "temperature": 0.1}, stream=True)  # fmt: skip
 
-    assert {"inputs": [[SAYS]], "parameters": {"max_new_tokens": 9, "do_sample": True, "temperature": 0.1}} == asked
+    assert {
+        "inputs": [[STATES]],
+        "parameters": {"max_new_tokens": 9, "do_sample": True, "temperature": 0.1},
+    } == requested
     for answer in (b'[{"generation":{"role":"assistant","content":"Yo"}}]', b'{"generation":"Yo"}'):
         assert [TextDelta("Yo"), Finish("stop")] == read(JumpStartLlama().create_decoder(), answer)

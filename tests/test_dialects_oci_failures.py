@@ -43,7 +43,7 @@ ERRORS: dict[str, tuple[bytes, str | None, int | None]] = {
     "event: error": (b'event: error\ndata: {"message": "it died"}\n\n', None, None),
     "event: error, no JSON": (b"event: error\ndata: it died\n\n", None, None),
 }
-SAYS = {
+STATES = {
     GENERIC: text("Hi"),
     COHERE: cohere("Hi"),
     V2: v2({"type": "TEXT", "text": "Hi"}),
@@ -52,7 +52,7 @@ SAYS = {
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["first", "after text"])
-@pytest.mark.parametrize("name", SAYS)
+@pytest.mark.parametrize("name", STATES)
 @pytest.mark.parametrize(("wire", "code", "status"), ERRORS.values(), ids=ERRORS)
 def test_an_error_event_is_a_failure(
     wire: bytes, code: str | None, status: int | None, name: str, before: bool
@@ -60,12 +60,12 @@ def test_an_error_event_is_a_failure(
     """
     In every spelling and every format; the text before it is kept.
     """
-    outcome = read(name, (sse(SAYS[name]) if before else b"") + wire)
+    outcome = read(name, (sse(STATES[name]) if before else b"") + wire)
 
     assert isinstance(outcome.error, StreamFailure)
     assert "it died" in str(outcome.error)
     assert (code, status or 200) == (outcome.error.code, outcome.error.status)
-    assert "Hi" * before == outcome.reply.text == (outcome.error.partial or ModelResponse()).text
+    assert "Hi" * before == outcome.model_response.text == (outcome.error.partial or ModelResponse()).text
 
 
 def test_an_error_without_words_is_a_failure() -> None:
@@ -96,7 +96,7 @@ def test_a_model_that_gives_up_is_a_failure(name: str, reason: str) -> None:
         "finishReason": reason,
         "errorMessage": "out of luck",
     }
-    error = read(name, sse(SAYS[name], end)).error
+    error = read(name, sse(STATES[name], end)).error
 
     assert isinstance(error, StreamFailure)
     assert "out of luck" in str(error)
@@ -124,7 +124,7 @@ def test_nothing_at_all_is_an_error() -> None:
     assert "aaa" in str(silent)
 
 
-def test_usage_of_a_choice_counts_where_the_answer_has_none() -> None:
+def test_usage_of_a_choice_counts_where_the_response_has_none() -> None:
     """
     Oracle's models have a place for it in both.
     """
@@ -132,7 +132,9 @@ def test_usage_of_a_choice_counts_where_the_answer_has_none() -> None:
 
     assert (
         USAGE
-        == read(GENERIC, document("chatResponse", {"apiFormat": "GENERIC", "choices": [choice]}), JSON).reply.usage
+        == read(
+            GENERIC, document("chatResponse", {"apiFormat": "GENERIC", "choices": [choice]}), JSON
+        ).model_response.usage
     )
 
 

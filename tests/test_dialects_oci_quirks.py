@@ -37,12 +37,12 @@ CHOSEN = {
 }
 
 
-@pytest.mark.parametrize(("asked", "name"), CHOSEN.items(), ids=str)
-def test_the_model_chooses_the_format(asked: tuple[str, str | None], name: str) -> None:
+@pytest.mark.parametrize(("requested", "name"), CHOSEN.items(), ids=str)
+def test_the_model_chooses_the_format(requested: tuple[str, str | None], name: str) -> None:
     """
     By its name, unless a format is given; both dialects and formats have that name.
     """
-    assert name == oci_dialect_name(*asked)
+    assert name == oci_dialect_name(*requested)
     assert name == dialect(name).name
 
 
@@ -101,7 +101,7 @@ def test_a_schema_that_refers_to_itself_ends() -> None:
     assert {"type": "object", "properties": {"next": {"type": "object"}}} == resolve_references({"$ref": "#/$defs/Node", "$defs": {"Node": node}})  # fmt: skip
 
 
-def test_an_answers_schema_keeps_its_null() -> None:
+def test_a_responses_schema_keeps_its_null() -> None:
     """
     There `null` is a value that the model may want to say; only a tool's parameters do without.
     """
@@ -121,10 +121,10 @@ def test_google_is_shown_one_call_at_a_time() -> None:
     """
     calls = [{"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}} for id in "ab"]
     results = [{"role": "tool", "tool_call_id": id, "content": id} for id in "ba"]
-    talk = [USER, {"role": "assistant", "content": "I look.", "tool_calls": calls}, *results, USER]
+    conversation = [USER, {"role": "assistant", "content": "I look.", "tool_calls": calls}, *results, USER]
 
     def order(model: str) -> list[Any]:
-        messages = GENERIC.build_payload({"messages": talk, "model": model}, stream=False)["messages"]
+        messages = GENERIC.build_payload({"messages": conversation, "model": model}, stream=False)["messages"]
         return [
             message.get("toolCallId") or [call["id"] for call in message.get("toolCalls", ())] for message in messages
         ]

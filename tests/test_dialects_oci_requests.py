@@ -14,7 +14,7 @@ USER = {"role": "user", "content": "Hello"}
 DATA = "data:image/png;base64,AAAA"
 
 
-def asked(name: str, *, stream: bool = False, **question: Any) -> dict[str, Any]:
+def requested(name: str, *, stream: bool = False, **question: Any) -> dict[str, Any]:
     body = dialect(name).build_payload({"messages": [USER], **question}, stream=stream)
     return {key: value for key, value in body.items() if key not in {"apiFormat", "messages", "message", "chatHistory"}}
 
@@ -69,23 +69,23 @@ def test_fields_have_their_names(question: dict[str, Any], wanted: tuple[Any, ..
     match wanted[at]:
         case None:
             with pytest.raises(InvalidRequest, match="|".join(question)):
-                asked(name, **question)
+                requested(name, **question)
         case dict():
-            assert wanted[at] == asked(name, **question)
+            assert wanted[at] == requested(name, **question)
 
 
 @pytest.mark.parametrize("name", [GENERIC, COHERE, V2])
-def test_a_stream_is_asked_for_with_its_usage(name: str) -> None:
+def test_a_stream_is_requested_for_with_its_usage(name: str) -> None:
     """
     Unless the question does not want it.
     """
-    assert {"isStream": True, "streamOptions": {"isIncludeUsage": True}} == asked(name, stream=True)
-    assert {"isStream": True, "streamOptions": {"isIncludeUsage": False}} == asked(name, stream=True, stream_options={"include_usage": False})  # fmt: skip
-    assert {} == asked(name)
+    assert {"isStream": True, "streamOptions": {"isIncludeUsage": True}} == requested(name, stream=True)
+    assert {"isStream": True, "streamOptions": {"isIncludeUsage": False}} == requested(name, stream=True, stream_options={"include_usage": False})  # fmt: skip
+    assert {} == requested(name)
 
 
 CALLS = [{"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}]
-TALK: list[dict[str, Any]] = [
+CONVERSATION: list[dict[str, Any]] = [
     {"role": "system", "content": "Be kind."},
     {"role": "user", "content": [{"type": "text", "text": "Weather"}, {"type": "text", "text": " in Paris?"}]},
     {"role": "assistant", "content": None, "tool_calls": CALLS},
@@ -93,7 +93,7 @@ TALK: list[dict[str, Any]] = [
 ]
 
 
-def said(text: str) -> list[dict[str, str]]:
+def content(text: str) -> list[dict[str, str]]:
     return [{"type": "TEXT", "text": text}]
 
 
@@ -102,14 +102,14 @@ def test_messages_of_generic() -> None:
     Typed parts, flat calls, and some text beside calls that came without any.
     """
     assert [
-        {"role": "SYSTEM", "content": said("Be kind.")},
-        {"role": "USER", "content": [*said("Weather"), *said(" in Paris?")]},
+        {"role": "SYSTEM", "content": content("Be kind.")},
+        {"role": "USER", "content": [*content("Weather"), *content(" in Paris?")]},
         {
-            "role": "ASSISTANT", "content": said("."),
+            "role": "ASSISTANT", "content": content("."),
             "toolCalls": [{"id": "c1", "type": "FUNCTION", "name": "get_weather", "arguments": '{"city": "Paris"}'}],
         },
-        {"role": "TOOL", "content": said("sunny"), "toolCallId": "c1"},
-    ] == dialect(GENERIC).build_payload({"messages": TALK}, stream=False)["messages"]  # fmt: skip
+        {"role": "TOOL", "content": content("sunny"), "toolCallId": "c1"},
+    ] == dialect(GENERIC).build_payload({"messages": CONVERSATION}, stream=False)["messages"]  # fmt: skip
 
 
 def test_messages_of_cohere() -> None:
@@ -117,7 +117,7 @@ def test_messages_of_cohere() -> None:
     The last word is the tool's: its result stands beside the call that it answers, everything before is history.
     """
     call = {"name": "get_weather", "parameters": {"city": "Paris"}}
-    body = dialect(COHERE).build_payload({"messages": TALK}, stream=False)
+    body = dialect(COHERE).build_payload({"messages": CONVERSATION}, stream=False)
 
     assert {
         "apiFormat": "COHERE",
@@ -131,24 +131,24 @@ def test_messages_of_cohere() -> None:
     } == body
 
 
-def test_a_cohere_talk_goes_on_after_its_tools() -> None:
+def test_a_cohere_conversation_goes_on_after_its_tools() -> None:
     """
     Earlier results are turns of the history, several in one; the user's last word is the message.
     """
     two = [CALLS[0], {"id": "c2", "type": "function", "function": {"name": "now", "arguments": ""}}]
-    talk = [
-        *TALK[:2],
-        {**TALK[2], "tool_calls": two},
+    conversation = [
+        *CONVERSATION[:2],
+        {**CONVERSATION[2], "tool_calls": two},
         {"role": "tool", "tool_call_id": "c2", "content": '{"hour": 12}'},
-        TALK[3],
+        CONVERSATION[3],
         {"role": "assistant", "content": "Sunny."},
         {"role": "user", "content": "Thanks"},
     ]
-    body = dialect(COHERE).build_payload({"messages": talk}, stream=False)
+    body = dialect(COHERE).build_payload({"messages": conversation}, stream=False)
 
     assert "Thanks" == body["message"]
     assert [{"output": "{}"}] == dialect(COHERE).build_payload(
-        {"messages": [*TALK[:3], {**TALK[3], "content": "{}"}]}, stream=False
+        {"messages": [*CONVERSATION[:3], {**CONVERSATION[3], "content": "{}"}]}, stream=False
     )["toolResults"][0]["outputs"]
     assert {
         "role": "TOOL",
@@ -166,8 +166,13 @@ def test_the_same_call_in_two_turns_keeps_its_own_arguments() -> None:
     Cohere's calls have no ids of the service's own: a result belongs to the nearest call before it.
     """
     again = [{"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Rome"}'}}]
-    talk = [*TALK, {"role": "user", "content": "And Rome?"}, {"role": "assistant", "tool_calls": again}, TALK[3]]
-    body = dialect(COHERE).build_payload({"messages": talk}, stream=False)
+    conversation = [
+        *CONVERSATION,
+        {"role": "user", "content": "And Rome?"},
+        {"role": "assistant", "tool_calls": again},
+        CONVERSATION[3],
+    ]
+    body = dialect(COHERE).build_payload({"messages": conversation}, stream=False)
 
     assert {"city": "Rome"} == body["toolResults"][0]["call"]["parameters"]
     assert {"city": "Paris"} == body["chatHistory"][3]["toolResults"][0]["call"]["parameters"]
@@ -178,14 +183,14 @@ def test_messages_of_cohere_v2() -> None:
     Typed parts and calls with ids, as OpenAI has them.
     """
     assert [
-        {"role": "SYSTEM", "content": said("Be kind.")},
-        {"role": "USER", "content": [*said("Weather"), *said(" in Paris?")]},
+        {"role": "SYSTEM", "content": content("Be kind.")},
+        {"role": "USER", "content": [*content("Weather"), *content(" in Paris?")]},
         {
-            "role": "ASSISTANT", "content": said("."),
+            "role": "ASSISTANT", "content": content("."),
             "toolCalls": [{"id": "c1", "type": "FUNCTION", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}],
         },
-        {"role": "TOOL", "content": said("sunny"), "toolCallId": "c1"},
-    ] == dialect(V2).build_payload({"messages": TALK}, stream=False)["messages"]  # fmt: skip
+        {"role": "TOOL", "content": content("sunny"), "toolCallId": "c1"},
+    ] == dialect(V2).build_payload({"messages": CONVERSATION}, stream=False)["messages"]  # fmt: skip
 
 
 #: A part in OpenAI's shape, in GENERIC, in COHEREV2 (`None` where it cannot be sent).
@@ -218,7 +223,7 @@ def test_parts_of_a_message(part: dict[str, Any], wanted: tuple[Any, Any], at: i
         with pytest.raises(InvalidRequest, match=f"type '{part['type']}'"):
             dialect(name).build_payload(question, stream=False)
     else:
-        assert [*said("See: "), wanted_part] == dialect(name).build_payload(question, stream=False)["messages"][0][
+        assert [*content("See: "), wanted_part] == dialect(name).build_payload(question, stream=False)["messages"][0][
             "content"
         ]
 
@@ -243,18 +248,20 @@ def test_tools() -> None:
     """
     Flat for GENERIC, with Python's types for COHERE, as they are for COHEREV2.
     """
-    assert {"tools": [{"type": "FUNCTION", **DESCRIBED, "parameters": PARAMETERS}]} == asked(GENERIC, tools=[WEATHER])
-    assert {"tools": [{"type": "FUNCTION", "function": {**DESCRIBED, "parameters": PARAMETERS}}]} == asked(
+    assert {"tools": [{"type": "FUNCTION", **DESCRIBED, "parameters": PARAMETERS}]} == requested(
+        GENERIC, tools=[WEATHER]
+    )
+    assert {"tools": [{"type": "FUNCTION", "function": {**DESCRIBED, "parameters": PARAMETERS}}]} == requested(
         V2, tools=[WEATHER]
     )
     assert {
         "tools": [
             {**DESCRIBED, "parameterDefinitions": {"city": {"description": "city", "type": "str", "isRequired": True}}}
         ]
-    } == asked(COHERE, tools=[WEATHER])
+    } == requested(COHERE, tools=[WEATHER])
 
 
-def test_what_a_python_type_cannot_say_is_in_the_description() -> None:
+def test_what_a_python_type_cannot_state_is_in_the_description() -> None:
     """
     Choices, items and limits of a parameter are not lost.
     """
@@ -267,7 +274,7 @@ def test_what_a_python_type_cannot_say_is_in_the_description() -> None:
         },
     }
     tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
-    parameters = asked(COHERE, tools=[tool])["tools"][0]["parameterDefinitions"]
+    parameters = requested(COHERE, tools=[tool])["tools"][0]["parameterDefinitions"]
 
     assert {
         "description": 'The unit. JSON Schema: {"enum":["C","F"]}. Default: "C"',
@@ -303,20 +310,20 @@ def test_tool_choice(choice: Any, generic: Any, v2: Any, offered: list[str], v1:
     """
     question: dict[str, Any] = {"tools": [WEATHER, OTHER], "tool_choice": choice}
 
-    assert generic == asked(GENERIC, **question)["toolChoice"]
-    assert (v2, offered) == (asked(V2, **question).get("toolsChoice"), [tool["function"]["name"] for tool in asked(V2, **question)["tools"]])  # fmt: skip
-    assert v1 == [tool["name"] for tool in asked(COHERE, **question).get("tools", [])]
+    assert generic == requested(GENERIC, **question)["toolChoice"]
+    assert (v2, offered) == (requested(V2, **question).get("toolsChoice"), [tool["function"]["name"] for tool in requested(V2, **question)["tools"]])  # fmt: skip
+    assert v1 == [tool["name"] for tool in requested(COHERE, **question).get("tools", [])]
 
 
 @pytest.mark.parametrize(
     "question", [{"tool_choice": "required"}, {"tool_choice": NAMED}, {"parallel_tool_calls": False}]
 )
-def test_what_cohere_cannot_be_made_to_do_is_told(question: dict[str, Any]) -> None:
+def test_what_cohere_cannot_be_made_to_do_is_reported(question: dict[str, Any]) -> None:
     """
     The answer may be right without it, so it is asked for, with a warning.
     """
     with pytest.warns(RuntimeWarning, match=next(iter(question))):
-        asked(COHERE, tools=[WEATHER, OTHER], **question)
+        requested(COHERE, tools=[WEATHER, OTHER], **question)
 
 
 def test_generate_text() -> None:
@@ -348,11 +355,11 @@ def test_generate_text_takes_no_messages() -> None:
         dialect("oci-generate-text-llama").build_payload({"messages": [USER]}, stream=False)
 
 
-def test_the_question_is_left_alone() -> None:
+def test_the_request_is_left_alone() -> None:
     """
     Asking twice asks the same.
     """
-    question = {"messages": TALK, "tools": [WEATHER], "model": "google.gemini", "stop": ["a"]}
+    question = {"messages": CONVERSATION, "tools": [WEATHER], "model": "google.gemini", "stop": ["a"]}
     before = json.dumps(question)
     for name in (GENERIC, COHERE, V2):
         assert dialect(name).build_payload(question, stream=True) == dialect(name).build_payload(question, stream=True)

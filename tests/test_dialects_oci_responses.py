@@ -44,7 +44,7 @@ from mdstream_core.events import (
 )
 
 #: name: (dialect, the bytes, text, tool calls, finish reason, usage)
-ANSWERS: dict[str, tuple[str, bytes, str, list[Any], str, Usage | None]] = {
+RESPONSES: dict[str, tuple[str, bytes, str, list[Any], str, Usage | None]] = {
     "text, usage, the body ends": (
         GENERIC,
         sse(text(" I"), text(" stream ü€🌊"), finish("stop"), {"usage": COUNTED}),
@@ -198,24 +198,24 @@ ANSWERS: dict[str, tuple[str, bytes, str, list[Any], str, Usage | None]] = {
 
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
-@pytest.mark.parametrize(("name", "wire", "said", "called", "reason", "usage"), ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_is_read_wherever_it_is_cut(
-    name: str, wire: bytes, said: str, called: list[Any], reason: str, usage: Usage | None, step: int
+@pytest.mark.parametrize(("name", "wire", "content", "called", "reason", "usage"), RESPONSES.values(), ids=RESPONSES)
+def test_a_response_is_read_wherever_it_is_truncated(
+    name: str, wire: bytes, content: str, called: list[Any], reason: str, usage: Usage | None, step: int
 ) -> None:
     """
     Text, calls, finish reason and usage are the same for every cut of the bytes, and each is said once.
     """
     outcome = read(name, wire, step=step)
-    reply = outcome.reply
+    model_response = outcome.model_response
 
     assert outcome.error is None
-    assert (said, reason, usage) == (reply.text, reply.finish_reason, reply.usage)
-    assert called == [(call.name, call.parse_arguments()) for call in reply.tool_calls]
-    assert len(called) == len({call.id for call in reply.tool_calls if call.id})
+    assert (content, reason, usage) == (model_response.text, model_response.finish_reason, model_response.usage)
+    assert called == [(call.name, call.parse_arguments()) for call in model_response.tool_calls]
+    assert len(called) == len({call.id for call in model_response.tool_calls if call.id})
     assert 1 == sum(isinstance(event, Finish) for event in outcome.events)
 
 
-@pytest.mark.parametrize(("name", "wire"), [row[:2] for row in ANSWERS.values()], ids=ANSWERS)
+@pytest.mark.parametrize(("name", "wire"), [row[:2] for row in RESPONSES.values()], ids=RESPONSES)
 def test_a_stream_without_its_finish_event_is_no_success(name: str, wire: bytes) -> None:
     """
     Every beginning of an answer is an error that carries what came, and never looks whole.
@@ -225,7 +225,7 @@ def test_a_stream_without_its_finish_event_is_no_success(name: str, wire: bytes)
     for count in range(last + 1):
         outcome = read(name, b"".join(event + b"\n\n" for event in events[:count]))
         assert isinstance(outcome.error, StreamInterrupted)
-        assert (outcome.error.partial or ModelResponse()).text == outcome.reply.text
+        assert (outcome.error.partial or ModelResponse()).text == outcome.model_response.text
 
 
 #: name: (dialect, the payloads before the end, the payloads that end it)
@@ -254,7 +254,7 @@ def test_it_is_known_where_to_stop(name: str, before: list[Any], end: list[Any])
     assert [] == decoder.finish()
 
 
-def test_a_finished_answer_is_whole_though_its_usage_never_comes() -> None:
+def test_a_finished_response_is_whole_though_its_usage_never_comes() -> None:
     """
     Until the usage is there the decoder is finished but not over, and its end is no error.
     """
@@ -287,13 +287,13 @@ def test_reasoning_and_refusals_have_their_events() -> None:
     assert [ReasoningDelta("I look."), Finish("stop")] == planned.events
 
 
-def test_several_answers_are_told_apart() -> None:
+def test_several_responses_are_distinguished() -> None:
     """
     `numGenerations`: each choice has its own text and end; an end without an index belongs to the first that is open.
     """
     outcome = read(GENERIC, sse(text("A"), text("B", 1), finish("stop"), finish("length"), {"usage": COUNTED}))
 
-    assert [("A", "stop"), ("B", "length")] == [(one.text, one.finish_reason) for one in outcome.reply.choices]
+    assert [("A", "stop"), ("B", "length")] == [(one.text, one.finish_reason) for one in outcome.model_response.choices]
 
 
 def test_details_of_usage() -> None:
@@ -303,10 +303,10 @@ def test_details_of_usage() -> None:
     details = {"promptTokensDetails": {"cachedTokens": 16}, "completionTokensDetails": {"reasoningTokens": 2}}
     outcome = read(GENERIC, sse(text("Hi"), finish("stop"), {"usage": COUNTED | details}))
 
-    assert Usage(18, 4, 22, cached=16, reasoning=2) == outcome.reply.usage
+    assert Usage(18, 4, 22, cached=16, reasoning=2) == outcome.model_response.usage
 
 
-def test_a_whole_generic_answer() -> None:
+def test_a_whole_generic_response() -> None:
     """
     The same decoder reads the document of a request that did not stream.
     """
@@ -323,15 +323,23 @@ def test_a_whole_generic_answer() -> None:
         "logprobs": {"tokens": ["Hi"], "tokenLogprobs": [-0.5]},
     }
     answer = {"apiFormat": "GENERIC", "timeCreated": "2026-11-20T12:00:00Z", "choices": [choice], "usage": COUNTED}
-    reply = read(GENERIC, document("chatResponse", answer), JSON).reply
+    model_response = read(GENERIC, document("chatResponse", answer), JSON).model_response
 
-    assert ("Hi", "Hm.", "tool_calls", USAGE) == (reply.text, reply.reasoning, reply.finish_reason, reply.usage)
-    assert [{"token": "Hi", "logprob": -0.5}] == list(reply.choices[0].logprobs)
-    assert ("call_1", {"city": "Paris"}) == (reply.tool_calls[0].id, reply.tool_calls[0].parse_arguments())
-    assert ResponseMetadata("m") == reply.metadata
+    assert ("Hi", "Hm.", "tool_calls", USAGE) == (
+        model_response.text,
+        model_response.reasoning,
+        model_response.finish_reason,
+        model_response.usage,
+    )
+    assert [{"token": "Hi", "logprob": -0.5}] == list(model_response.choices[0].logprobs)
+    assert ("call_1", {"city": "Paris"}) == (
+        model_response.tool_calls[0].id,
+        model_response.tool_calls[0].parse_arguments(),
+    )
+    assert ResponseMetadata("m") == model_response.metadata
 
 
-def test_a_whole_answer_with_null_fields() -> None:
+def test_a_whole_response_with_null_fields() -> None:
     """
     Without text the content is null, as are the fields that a model does not have.
     """
@@ -340,10 +348,10 @@ def test_a_whole_answer_with_null_fields() -> None:
         "apiFormat": "GENERIC",
         "choices": [{"index": 0, "message": message, "finishReason": "stop", "logprobs": None}],
     }
-    reply = read(GENERIC, document("chatResponse", answer), JSON).reply
+    model_response = read(GENERIC, document("chatResponse", answer), JSON).model_response
 
-    assert ("", "tool_calls") == (reply.text, reply.finish_reason)
-    assert reply.tool_calls[0].id
+    assert ("", "tool_calls") == (model_response.text, model_response.finish_reason)
+    assert model_response.tool_calls[0].id
 
 
 @pytest.mark.parametrize(
@@ -353,7 +361,7 @@ def test_a_whole_answer_with_null_fields() -> None:
         (V2, {"apiFormat": "COHEREV2", "id": "x", "message": {"content": [{"type": "TEXT", "text": "Hi"}]}, "finishReason": "COMPLETE", "usage": COUNTED}),
     ],
 )  # fmt: skip
-def test_a_whole_cohere_answer(name: str, answer: dict[str, Any]) -> None:
+def test_a_whole_cohere_response(name: str, answer: dict[str, Any]) -> None:
     """
     Of either format.
     """
@@ -361,11 +369,11 @@ def test_a_whole_cohere_answer(name: str, answer: dict[str, Any]) -> None:
 
     assert (None, "Hi", "stop", USAGE) == (
         outcome.error,
-        outcome.reply.text,
-        outcome.reply.finish_reason,
-        outcome.reply.usage,
+        outcome.model_response.text,
+        outcome.model_response.finish_reason,
+        outcome.model_response.usage,
     )
-    assert "m" == outcome.reply.metadata.model
+    assert "m" == outcome.model_response.metadata.model
 
 
 @pytest.mark.parametrize(
@@ -379,23 +387,23 @@ def test_a_whole_generated_text(name: str, answer: dict[str, Any]) -> None:
     """
     Of either runtime; old models leave out why they finished, and a document that can be read is whole.
     """
-    reply = read(name, document("inferenceResponse", answer), JSON).reply
+    model_response = read(name, document("inferenceResponse", answer), JSON).model_response
 
-    assert ("Hi", "stop", "m") == (reply.text, reply.finish_reason, reply.metadata.model)
+    assert ("Hi", "stop", "m") == (model_response.text, model_response.finish_reason, model_response.metadata.model)
 
 
-def test_what_is_said_beside_the_answer_is_kept_as_plain_data() -> None:
+def test_what_is_stated_beside_the_response_is_kept_as_plain_data() -> None:
     """
     Citations, documents and search queries of Cohere, annotations and grounding of the others.
     """
     cited = [{"start": 0, "end": 2, "text": "Hi", "documentIds": ["0"]}]
     last = cohere("Hi", finishReason="COMPLETE", citations=cited, documents=[{"id": "0"}])
-    reply = ModelResponse.from_events(dialect(COHERE).create_decoder().feed(json.dumps(last).encode()))
+    model_response = ModelResponse.from_events(dialect(COHERE).create_decoder().feed(json.dumps(last).encode()))
     piece = json.dumps({**text("Hi"), "groundingMetadata": {"webSearchQueries": ["x"]}, "serviceTier": "FLEX"}).encode()
     generic = dialect(GENERIC).create_decoder()
     first, second = generic.feed(piece), generic.feed(piece)
 
-    assert {"citations": cited, "documents": [{"id": "0"}]} == reply.choices[0].provider_data
+    assert {"citations": cited, "documents": [{"id": "0"}]} == model_response.choices[0].provider_data
     grounded = {"groundingMetadata": {"webSearchQueries": ["x"]}, "serviceTier": "FLEX"}
     assert grounded == {event.name: event.value for event in first if isinstance(event, ProviderData)}
     assert not any(isinstance(event, ProviderData) for event in second)
@@ -413,19 +421,19 @@ LAST = {
 }
 
 
-@pytest.mark.parametrize(("said", "last", "rest"), LAST.values(), ids=LAST)
-def test_of_a_last_text_the_rest_is_said(said: str, last: str, rest: str) -> None:
+@pytest.mark.parametrize(("content", "last", "rest"), LAST.values(), ids=LAST)
+def test_of_a_last_text_the_rest_is_stated(content: str, last: str, rest: str) -> None:
     """
     What was said is not said again, and nothing of the last text is lost.
     """
     decoder = dialect(COHERE).create_decoder()
-    decoder.feed(json.dumps(cohere(said)).encode())
+    decoder.feed(json.dumps(cohere(content)).encode())
     events = decoder.feed(json.dumps(cohere(last, finishReason="COMPLETE")).encode())
 
     assert rest == ModelResponse.from_events(events).text
 
 
-def test_a_last_text_that_says_something_else_is_malformed() -> None:
+def test_a_last_text_that_states_something_else_is_malformed() -> None:
     """
     It opens like the answer and goes on differently: one of the two lacks something.
     """

@@ -42,7 +42,7 @@ def test_reasoning_has_many_names(fields: dict[str, Any], expected: str) -> None
     outcome = read(sse(delta(**fields), delta("stop", content="42")))
 
     assert ReasoningDelta(expected) in outcome.events or not expected
-    assert (expected, "42") == (outcome.reply.reasoning, outcome.reply.text)
+    assert (expected, "42") == (outcome.model_response.reasoning, outcome.model_response.text)
 
 
 USAGE: dict[str, tuple[dict[str, Any], Usage]] = {
@@ -70,7 +70,7 @@ def test_usage_is_read_in_every_form(usage: dict[str, Any], expected: Usage) -> 
     With the finish reason, or in a chunk of its own without choices.
     """
     for wire in (sse(HI, {**STOP, "usage": usage}), sse(HI, STOP, {"choices": [], "usage": usage}) + DONE):
-        assert expected == read(wire).reply.usage
+        assert expected == read(wire).model_response.usage
 
 
 def test_continuous_usage_is_not_added_up() -> None:
@@ -79,26 +79,28 @@ def test_continuous_usage_is_not_added_up() -> None:
     """
     chunks = [{**HI, "usage": {"prompt_tokens": 5, "completion_tokens": n}} for n in (1, 2, 3)]
 
-    assert Usage(5, 3, 8) == read(sse(*chunks, STOP)).reply.usage
+    assert Usage(5, 3, 8) == read(sse(*chunks, STOP)).model_response.usage
 
 
 def test_null_usage_is_none() -> None:
     """
     TGI writes `usage: null` on every chunk.
     """
-    assert read(sse({**HI, "usage": None}, {**STOP, "usage": None})).reply.usage is None
+    assert read(sse({**HI, "usage": None}, {**STOP, "usage": None})).model_response.usage is None
 
 
-def test_choices_are_told_apart() -> None:
+def test_choices_are_distinguished() -> None:
     """
     With n > 1 chunks interleave, and the answer is over when each choice has finished.
     """
     wire = sse(
         delta(content="a"), delta(index=1, content="x"), delta("stop", content="b"), delta("length", 1, content="y")
     )
-    reply = read(wire).reply
+    model_response = read(wire).model_response
 
-    assert [("ab", "stop"), ("xy", "length")] == [(choice.text, choice.finish_reason) for choice in reply.choices]
+    assert [("ab", "stop"), ("xy", "length")] == [
+        (choice.text, choice.finish_reason) for choice in model_response.choices
+    ]
 
 
 def test_one_choice_of_two_that_does_not_finish_is_an_interruption() -> None:
@@ -115,7 +117,7 @@ def test_a_refusal_is_no_text() -> None:
     outcome = read(sse(delta(refusal="I can"), delta("stop", refusal="not")))
 
     assert [RefusalDelta("I can"), RefusalDelta("not")] == outcome.events[1:3]
-    assert ("", "I cannot") == (outcome.reply.text, outcome.reply.refusal)
+    assert ("", "I cannot") == (outcome.model_response.text, outcome.model_response.refusal)
 
 
 def test_content_may_be_a_list_of_parts() -> None:
@@ -125,8 +127,8 @@ def test_content_may_be_a_list_of_parts() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "refusal", "refusal": "no"}, {"type": "text", "text": "b"}]
 
     assert ("ab", "no") == (
-        read(sse(delta("stop", content=parts))).reply.text,
-        read(sse(delta("stop", content=parts))).reply.refusal,
+        read(sse(delta("stop", content=parts))).model_response.text,
+        read(sse(delta("stop", content=parts))).model_response.refusal,
     )
 
 
@@ -154,7 +156,7 @@ def test_logprobs_in_every_shape(logprobs: Any, expected: list[dict[str, Any]]) 
     )
 
     assert outcome.error is None
-    assert tuple(expected) == outcome.reply.choices[0].logprobs
+    assert tuple(expected) == outcome.model_response.choices[0].logprobs
     assert Logprobs(expected) in outcome.events
 
 
@@ -169,7 +171,7 @@ def test_finish_reasons_have_one_spelling(wire: str, expected: str) -> None:
     assert Finish(expected) == read(sse(HI, delta(wire))).events[-1]
 
 
-def test_the_finish_is_told_once() -> None:
+def test_the_finish_is_reported_once() -> None:
     """
     A gateway that repeats its last chunk does not finish the answer twice.
     """
@@ -186,7 +188,7 @@ def test_bytes_that_are_no_characters_are_replaced() -> None:
         STOP,
     )
 
-    assert "a\ufffd\ufffd 😀 \\ud83d" == read(body).reply.text
+    assert "a\ufffd\ufffd 😀 \\ud83d" == read(body).model_response.text
 
 
 def test_numbers_that_are_none_are_read() -> None:
@@ -197,10 +199,10 @@ def test_numbers_that_are_none_are_read() -> None:
         b'{"choices":[{"delta":{"content":"a"},"logprobs":{"content":[{"token":"a","logprob":-Infinity}]}}]}', STOP
     )
 
-    assert float("-inf") == read(body).reply.choices[0].logprobs[0]["logprob"]
+    assert float("-inf") == read(body).model_response.choices[0].logprobs[0]["logprob"]
 
 
-def test_who_answered_is_told_with_the_first_news() -> None:
+def test_who_responded_is_reported_with_the_first_news() -> None:
     """
     A chunk that only names the role is no event; the first that has one is preceded by the model's name and id.
     """
@@ -216,10 +218,10 @@ def test_a_fingerprint_beside_the_usage_is_not_lost() -> None:
     """
     usage = {"choices": [], "model": "m", "usage": {"prompt_tokens": 1}, "system_fingerprint": "fp"}
 
-    assert "fp" == read(sse({"model": "m", **HI}, STOP, usage)).reply.metadata.fingerprint
+    assert "fp" == read(sse({"model": "m", **HI}, STOP, usage)).model_response.metadata.fingerprint
 
 
-def test_a_whole_answer_is_read_where_a_stream_was_asked_for() -> None:
+def test_a_whole_response_is_read_where_a_stream_was_requested_for() -> None:
     """
     A container that ignores `stream` sends `message` in place of `delta`, under either label.
     """
@@ -228,11 +230,11 @@ def test_a_whole_answer_is_read_where_a_stream_was_asked_for() -> None:
     body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}, indent=1).encode()
 
     for label in ("application/json", "text/event-stream", "text/plain", ""):
-        reply = read(body, ResponseHead(200, {"content-type": label})).reply
-        assert ("Hi", "hm", "f") == (reply.text, reply.reasoning, reply.tool_calls[0].name)
+        model_response = read(body, ResponseHead(200, {"content-type": label})).model_response
+        assert ("Hi", "hm", "f") == (model_response.text, model_response.reasoning, model_response.tool_calls[0].name)
 
 
-def test_completions_say_text() -> None:
+def test_completions_state_text() -> None:
     """
     The completions format has `text` in place of `delta`.
     """
@@ -240,10 +242,10 @@ def test_completions_say_text() -> None:
         {"choices": [{"index": 0, "text": "Hi"}]}, {"choices": [{"index": 0, "text": "", "finish_reason": "length"}]}
     )
 
-    assert ("Hi", "length") == (read(body).reply.text, read(body).reply.finish_reason)
+    assert ("Hi", "length") == (read(body).model_response.text, read(body).model_response.finish_reason)
 
 
-def test_a_streaming_question_asks_for_usage() -> None:
+def test_a_streaming_request_requests_for_usage() -> None:
     """
     Values of None are left out, and what the user set is not overwritten.
     """
@@ -255,7 +257,7 @@ def test_a_streaming_question_asks_for_usage() -> None:
     assert own == OpenAIChat().build_payload({"stream_options": own}, stream=True)["stream_options"]
 
 
-def test_only_a_refusal_that_names_stream_options_is_answered_without_them() -> None:
+def test_only_a_refusal_that_names_stream_options_is_responded_without_them() -> None:
     """
     The usage may be given up, the question may not be changed otherwise.
     """

@@ -10,7 +10,7 @@ from mdstream_core.errors import InvalidRequest, MalformedStream, StreamFailure,
 from mdstream_core.events import Event, Finish, TextDelta, Usage
 
 WEATHER = {"type": "function", "function": {"name": "get_weather"}}
-SAYS = {"role": "user", "content": "Hi"}
+STATES = {"role": "user", "content": "Hi"}
 DETAILS = {"details": True, "return_full_text": False}
 
 
@@ -28,11 +28,11 @@ def read(*payloads: bytes, decoder: Decoder | None = None) -> list[Event]:
 
 
 #: name: (the question in the OpenAI shape, `inputs`, `parameters`)
-QUESTIONS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+PARAMSS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "a prompt": ({"prompt": "Once"}, "Once", {}),
     "a list of one prompt": ({"prompt": ["Once"]}, "Once", {}),
     "inputs": ({"inputs": "<s>Once"}, "<s>Once", {}),
-    "one message": ({"messages": [SAYS], "model": "m"}, "Hi", {}),
+    "one message": ({"messages": [STATES], "model": "m"}, "Hi", {}),
     "parts of text": (
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]},
         "ab",
@@ -42,7 +42,7 @@ QUESTIONS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
         {
             "messages": [
                 {"role": "system", "content": "Be brief."},
-                SAYS,
+                STATES,
                 {"role": "assistant", "content": "Yes?"},
                 {"role": "user", "content": "Bye"},
             ]
@@ -70,8 +70,8 @@ QUESTIONS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize(("question", "inputs", "parameters"), QUESTIONS.values(), ids=QUESTIONS)
-def test_questions_are_translated(
+@pytest.mark.parametrize(("question", "inputs", "parameters"), PARAMSS.values(), ids=PARAMSS)
+def test_requests_are_translated(
     question: dict[str, Any], inputs: str, parameters: dict[str, Any], stream: bool
 ) -> None:
     """
@@ -81,8 +81,8 @@ def test_questions_are_translated(
 
 
 IMPOSSIBLE: dict[str, dict[str, Any]] = {
-    "tools": {"messages": [SAYS], "tools": [WEATHER]},
-    "choices": {"messages": [SAYS], "n": 2},
+    "tools": {"messages": [STATES], "tools": [WEATHER]},
+    "choices": {"messages": [STATES], "n": 2},
     "pictures": {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
     "prompts": {"prompt": ["a", "b"]},
     "nothing": {},
@@ -90,7 +90,7 @@ IMPOSSIBLE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("question", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
-def test_what_has_no_place_is_refused_and_not_dropped(question: dict[str, Any]) -> None:
+def test_what_has_no_position_is_refused_and_not_dropped(question: dict[str, Any]) -> None:
     """
     A question that would be answered as another one is not asked.
     """
@@ -99,7 +99,7 @@ def test_what_has_no_place_is_refused_and_not_dropped(question: dict[str, Any]) 
 
 
 #: name: (payloads, events)
-ANSWERS: dict[str, tuple[list[bytes], list[Event]]] = {
+RESPONSES: dict[str, tuple[list[bytes], list[Event]]] = {
     "a stream": (
         [token("Hi"), token(" there", LAST)],
         [TextDelta("Hi"), TextDelta(" there"), Usage(4, 2, 6), Finish("stop")],
@@ -156,8 +156,8 @@ ANSWERS: dict[str, tuple[list[bytes], list[Event]]] = {
 }
 
 
-@pytest.mark.parametrize(("payloads", "events"), ANSWERS.values(), ids=ANSWERS)
-def test_answers_are_read(payloads: list[bytes], events: list[Event]) -> None:
+@pytest.mark.parametrize(("payloads", "events"), RESPONSES.values(), ids=RESPONSES)
+def test_responses_are_read(payloads: list[bytes], events: list[Event]) -> None:
     """
     Streamed or whole, each piece once and each letter of it.
     """
@@ -190,7 +190,7 @@ BROKEN: dict[str, tuple[list[bytes], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize(("payloads", "kind", "words"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_whole_answer_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
+def test_what_is_no_whole_response_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
     """
     The kind of error, and words that say what was seen.
     """
@@ -239,6 +239,10 @@ def test_the_sum_of_a_stream() -> None:
     """
     Text, reason and usage in one reply.
     """
-    reply = ModelResponse.from_events(read(token("Hi"), token(" there", LAST)))
+    model_response = ModelResponse.from_events(read(token("Hi"), token(" there", LAST)))
 
-    assert ("Hi there", "stop", Usage(4, 2, 6)) == (reply.text, reply.finish_reason, reply.usage)
+    assert ("Hi there", "stop", Usage(4, 2, 6)) == (
+        model_response.text,
+        model_response.finish_reason,
+        model_response.usage,
+    )

@@ -21,8 +21,8 @@ from mdstream_core.errors import MDStreamError, StreamTimeout
 from mdstream_core.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 
 RIVERS = "The Nile, the Amazon and the Danube."
-QUESTION = "Name three rivers."
-ASKED = [{"role": "user", "content": QUESTION}]
+REQUEST = "Name three rivers."
+PROMPT = [{"role": "user", "content": REQUEST}]
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}  # fmt: skip
 WEATHER = "What is the weather in Paris?"
 
@@ -41,7 +41,7 @@ def emulator(served: Emulator) -> Emulator:
     return served
 
 
-def core(emulator: Emulator, text: str = QUESTION, **more: Any) -> Iterator[Event]:
+def core(emulator: Emulator, text: str = REQUEST, **more: Any) -> Iterator[Event]:
     service = Service(OCIModelDeployment(emulator.endpoint))
     try:
         yield from service.client.stream(
@@ -54,7 +54,7 @@ def core(emulator: Emulator, text: str = QUESTION, **more: Any) -> Iterator[Even
 async def acore(emulator: Emulator) -> AsyncIterator[Event]:
     service = Service(OCIModelDeployment(emulator.endpoint))
     async for event in service.async_client.stream(
-        service.call(OpenAIChat(), {"model": "odsc-llm", "messages": ASKED})
+        service.call(OpenAIChat(), {"model": "odsc-llm", "messages": PROMPT})
     ):
         yield event
     await service.aclose()
@@ -70,17 +70,17 @@ def llm(emulator: Emulator) -> OCIDataScience:
 
 #: Every kind of stream, and the text of what `show` returns.
 STREAMS: dict[str, tuple[Callable[[Emulator], Any], Callable[[Any], str]]] = {
-    "core": (core, lambda reply: reply.text),
-    "LangChain": (lambda emulator: chat(emulator).stream(QUESTION), lambda message: message.text),
+    "core": (core, lambda model_response: model_response.text),
+    "LangChain": (lambda emulator: chat(emulator).stream(REQUEST), lambda message: message.text),
     "LangChain completions": (
-        lambda emulator: OCIModelDeploymentLLM(endpoint=emulator.endpoint, auth_type="none").stream(QUESTION),
+        lambda emulator: OCIModelDeploymentLLM(endpoint=emulator.endpoint, auth_type="none").stream(REQUEST),
         str,
     ),
     "LlamaIndex": (
-        lambda emulator: llm(emulator).stream_chat([ChatMessage(QUESTION)]),
+        lambda emulator: llm(emulator).stream_chat([ChatMessage(REQUEST)]),
         lambda one: one.message.content,
     ),
-    "LlamaIndex completions": (lambda emulator: llm(emulator).stream_complete(QUESTION), lambda one: one.text),
+    "LlamaIndex completions": (lambda emulator: llm(emulator).stream_complete(REQUEST), lambda one: one.text),
 }
 each = pytest.mark.parametrize(("stream", "text"), STREAMS.values(), ids=STREAMS)
 
@@ -104,10 +104,10 @@ def test_every_stream_is_shown_and_given_back(
 
 
 ASYNC: dict[str, tuple[Callable[[Emulator], Any], Callable[[Any], str]]] = {
-    "core": (acore, lambda reply: reply.text),
-    "LangChain": (lambda emulator: chat(emulator).astream(QUESTION), lambda message: message.text),
+    "core": (acore, lambda model_response: model_response.text),
+    "LangChain": (lambda emulator: chat(emulator).astream(REQUEST), lambda message: message.text),
     "LlamaIndex": (
-        lambda emulator: llm(emulator).astream_chat([ChatMessage(QUESTION)]),
+        lambda emulator: llm(emulator).astream_chat([ChatMessage(REQUEST)]),
         lambda one: one.message.content,
     ),
 }
@@ -126,15 +126,15 @@ async def test_asynchronous_streams_too(
 
 def test_what_is_returned_is_the_frameworks_own(emulator: Emulator) -> None:
     """With usage and finish reason, as if the chunks had been added up by hand."""
-    message = show(chat(emulator).stream(QUESTION), view=plain()[0])
-    reply = show(core(emulator), view=plain()[0])
+    message = show(chat(emulator).stream(REQUEST), view=plain()[0])
+    model_response = show(core(emulator), view=plain()[0])
 
     assert isinstance(message, AIMessageChunk)
-    assert isinstance(reply, ModelResponse)
+    assert isinstance(model_response, ModelResponse)
     assert message.usage_metadata is not None
-    assert reply.usage is not None
-    assert message.usage_metadata["output_tokens"] == reply.usage.output
-    assert "stop" == reply.finish_reason == message.response_metadata["finish_reason"]
+    assert model_response.usage is not None
+    assert message.usage_metadata["output_tokens"] == model_response.usage.output
+    assert "stop" == model_response.finish_reason == message.response_metadata["finish_reason"]
 
 
 CALLS: dict[str, Callable[[Emulator], Any]] = {
@@ -162,16 +162,16 @@ def test_a_failure_is_shown_with_what_was_received(
     view, out, notes = plain()
     with pytest.raises(StreamTimeout) as broken:
         show(stream(emulator), view=view)
-    said = notes.getvalue()
+    text_sent = notes.getvalue()
 
     assert broken.value.partial is not None
     assert f"{broken.value.partial.text}\n" == out.getvalue()
     assert RIVERS.startswith(broken.value.partial.text)
-    assert "✗ The service stopped, because the answer took too long.\n" in said
-    assert "408 ModelResponseTimeExceeded" in said
-    assert f"request id {broken.value.request_id}" in said
-    assert "asking again may help" in said
-    assert f"{len(broken.value.partial.text)} characters" in said
+    assert "✗ The service stopped, because the answer took too long.\n" in text_sent
+    assert "408 ModelResponseTimeExceeded" in text_sent
+    assert f"request id {broken.value.request_id}" in text_sent
+    assert "asking again may help" in text_sent
+    assert f"{len(broken.value.partial.text)} characters" in text_sent
 
 
 async def test_an_asynchronous_failure_too(emulator: Emulator) -> None:
@@ -179,7 +179,7 @@ async def test_an_asynchronous_failure_too(emulator: Emulator) -> None:
     emulator.script(Fault("trailer", after=6))
     view, out, notes = plain()
     with pytest.raises(StreamTimeout):
-        await ashow(chat(emulator).astream(QUESTION), view=view)
+        await ashow(chat(emulator).astream(REQUEST), view=view)
 
     assert RIVERS.startswith(out.getvalue().strip())
     assert "took too long" in notes.getvalue()
@@ -202,7 +202,7 @@ def test_who_stops_waiting_closes_the_connection(emulator: Emulator) -> None:
     emulator.script(Fault("hold", after=4, seconds=30))
 
     class Impatient(PlainTextView):
-        def tell(self, event: Event) -> None:
+        def report(self, event: Event) -> None:
             super().show_event(event)
             if isinstance(event, TextDelta) and "Nile" in event.text:
                 raise KeyboardInterrupt
@@ -257,7 +257,7 @@ def test_what_a_decoder_held_is_shown(emulator: Emulator) -> None:
     assert "half <tool\n" == out.getvalue()
 
 
-def test_what_is_no_stream_is_told() -> None:
+def test_what_is_no_stream_is_reported() -> None:
     """With what would be one."""
     with pytest.raises(TypeError, match=r"stream of int cannot be shown: give what Client\.stream"):
         show([1], view=plain()[0])

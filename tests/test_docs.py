@@ -64,7 +64,7 @@ def test_the_python_of_a_page_runs(page: str, emulator: Emulator) -> None:
             assert block.shown.strip() == printed.strip(), f"{page}:{block.line}"
 
 
-def test_the_readme_and_the_guide_have_answers(emulator: Emulator) -> None:
+def test_the_readme_and_the_guide_have_responses(emulator: Emulator) -> None:
     """
     What they ask is answered.
     """
@@ -197,8 +197,8 @@ def test_the_picture_is_whole_and_small() -> None:
 @pytest.mark.parametrize(
     ("page", "cures"),
     [
-        ("oci-model-deployment", [cure for _, _, cure in oci_model_deployment._HINTS]),
-        ("oci-generative-ai", [cure for _, _, cure in oci_generative_ai._HINTS]),
+        ("oci-model-deployment", [hint for _, _, hint in oci_model_deployment._HINTS]),
+        ("oci-generative-ai", [hint for _, _, hint in oci_generative_ai._HINTS]),
         ("sagemaker", [f"{code}` | `{kind.__name__}" for code, (kind, _) in _sagemaker_errors._ERROR_TYPES.items()]),
         ("modelarts", [f"{code}` | `{kind.__name__}" for code, (kind, _) in _modelarts_errors.CODES.items()]),
     ],
@@ -210,7 +210,7 @@ def test_a_platforms_page_has_its_cures(page: str, cures: list[str]) -> None:
     """
     text = PAGES[f"docs/platforms/{page}.md"]
 
-    assert [] == [cure for cure in cures if cure and cure not in text]
+    assert [] == [hint for hint in cures if hint and hint not in text]
 
 
 def test_the_page_of_errors_has_each_class() -> None:
@@ -218,8 +218,8 @@ def test_the_page_of_errors_has_each_class() -> None:
     With the class of LangChain that it also is, and whether it may be asked again.
     """
     page = PAGES["docs/errors.md"]
-    for base, twin in langchain_errors._LANGCHAIN_CLASSES.items():
-        theirs = next(kind.__name__ for kind in twin.__mro__ if kind.__module__ == "langchain_core.exceptions")
+    for base, variant in langchain_errors._LANGCHAIN_CLASSES.items():
+        theirs = next(kind.__name__ for kind in variant.__mro__ if kind.__module__ == "langchain_core.exceptions")
         again = "yes" if base.retryable else "no"
 
         assert f"| `{base.__name__}` | `{theirs}` | {again} |" in page

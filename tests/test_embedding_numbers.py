@@ -60,8 +60,8 @@ SHAPES = {
 def test_a_wrong_number_anywhere_is_an_error(shape: str, number: str, words: str) -> None:
     """At the beginning, in the middle and at the end; the error says which it is."""
     others = ["0.25"] * 7
-    for place in (0, 3, 7):
-        numbers = [*others[:place], number, *others[place:]]
+    for platform_case in (0, 3, 7):
+        numbers = [*others[:platform_case], number, *others[platform_case:]]
         with pytest.raises(MalformedStream, match=words):
             read((shape % f"[{','.join(numbers)}]").encode())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from _raw_client import HELLO, STREAM, RawResponse, ask, connect, read_response, request
+from _raw_client import HELLO, STREAM, RawResponse, connect, read_response, request, send_request
 
 from mdstream_core.emulator import FLAVOURS, Emulator, Fault, ModelOutput, serve
 
@@ -24,19 +24,19 @@ def emulator() -> Iterator[Emulator]:
 
 
 def test_a_stream_has_the_headers_that_oci_documents(emulator: Emulator) -> None:
-    heard = ask(emulator.endpoint + STREAM, HELLO)
+    results = send_request(emulator.endpoint + STREAM, HELLO)
 
-    assert heard.status == 200
-    assert heard.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert heard.headers["transfer-encoding"] == "chunked"
-    assert heard.headers["trailer"] == "StreamFailure"
-    assert heard.headers["opc-request-id"]
-    assert heard.trailers == {}
-    assert heard.whole
+    assert results.status == 200
+    assert results.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert results.headers["transfer-encoding"] == "chunked"
+    assert results.headers["trailer"] == "StreamFailure"
+    assert results.headers["opc-request-id"]
+    assert results.trailers == {}
+    assert results.whole
 
 
 def test_one_event_is_one_chunk(emulator: Emulator) -> None:
-    chunks = ask(emulator.endpoint + STREAM, HELLO).chunks
+    chunks = send_request(emulator.endpoint + STREAM, HELLO).chunks
 
     assert all(chunk.startswith(b"data: ") and chunk.endswith(b"\n\n") for chunk in chunks)
     assert chunks[-1] == b"data: [DONE]\n\n"
@@ -44,10 +44,10 @@ def test_one_event_is_one_chunk(emulator: Emulator) -> None:
 
 def test_events_may_share_a_chunk() -> None:
     with Emulator(events_per_chunk=4) as emulator:
-        heard = ask(emulator.endpoint + STREAM, HELLO)
+        results = send_request(emulator.endpoint + STREAM, HELLO)
 
-    assert heard.chunks[0].count(b"data: ") == 4
-    assert heard.text == "Hello! How can I help you today?"
+    assert results.chunks[0].count(b"data: ") == 4
+    assert results.text == "Hello! How can I help you today?"
 
 
 @pytest.mark.parametrize(
@@ -60,16 +60,16 @@ def test_events_may_share_a_chunk() -> None:
     ],
 )
 def test_routes_lead_to_the_container(emulator: Emulator, path: str, route: str, kind: str) -> None:
-    heard = ask(emulator.endpoint + path, {**HELLO, "prompt": "Hello"}, route=route)
+    results = send_request(emulator.endpoint + path, {**HELLO, "prompt": "Hello"}, route=route)
 
-    assert {event["object"] for event in heard.events} == {kind}
+    assert {event["object"] for event in results.events} == {kind}
 
 
 def test_the_deployment_chooses_the_default_route() -> None:
     with Emulator(default_route="/v1/completions") as emulator:
-        heard = ask(emulator.endpoint + "/predict", {"prompt": "Hello"})
+        results = send_request(emulator.endpoint + "/predict", {"prompt": "Hello"})
 
-    assert heard.json["object"] == "text_completion"
+    assert results.json["object"] == "text_completion"
 
 
 @pytest.mark.parametrize(
@@ -78,30 +78,30 @@ def test_the_deployment_chooses_the_default_route() -> None:
 )
 def test_a_playground_goes_by_the_body(body: dict, kind: str) -> None:
     with Emulator(default_route="auto") as emulator:
-        assert ask(emulator.endpoint + "/predict", body).json["object"] == kind
+        assert send_request(emulator.endpoint + "/predict", body).json["object"] == kind
 
 
-def test_predict_streams_the_old_way(emulator: Emulator) -> None:
-    old = ask(emulator.endpoint + "/predict", HELLO, enable_streaming="true")
-    plain = ask(emulator.endpoint + "/predict", HELLO)
+def test_predict_streams_the_old_format(emulator: Emulator) -> None:
+    old = send_request(emulator.endpoint + "/predict", HELLO, enable_streaming="true")
+    plain = send_request(emulator.endpoint + "/predict", HELLO)
 
     assert len(old.chunks) > 5
     assert "content-length" in plain.headers
     assert plain.text == old.text
 
 
-def test_an_answer_that_is_no_stream_is_a_conflict_on_the_streaming_endpoint(emulator: Emulator) -> None:
-    heard = ask(emulator.endpoint + STREAM, {**HELLO, "stream": False})
+def test_a_response_that_is_no_stream_is_a_conflict_on_the_streaming_endpoint(emulator: Emulator) -> None:
+    results = send_request(emulator.endpoint + STREAM, {**HELLO, "stream": False})
 
-    assert heard.status == 409
-    assert heard.json["code"] == "ExternalServerIncorrectState"
+    assert results.status == 409
+    assert results.json["code"] == "ExternalServerIncorrectState"
 
 
 def test_a_lenient_deployment_passes_it_on() -> None:
     with Emulator(strict=False) as emulator:
-        heard = ask(emulator.endpoint + STREAM, {**HELLO, "stream": False})
+        results = send_request(emulator.endpoint + STREAM, {**HELLO, "stream": False})
 
-    assert heard.json["object"] == "chat.completion"
+    assert results.json["object"] == "chat.completion"
 
 
 @pytest.mark.parametrize(
@@ -116,20 +116,20 @@ def test_a_lenient_deployment_passes_it_on() -> None:
 def test_wrong_routes_are_refused_in_ocis_words(
     emulator: Emulator, path: str, method: str, status: int, code: str
 ) -> None:
-    heard = ask(emulator.endpoint + path, HELLO, method)
+    results = send_request(emulator.endpoint + path, HELLO, method)
 
-    assert (heard.status, heard.json["code"]) == (status, code)
-    assert heard.headers["opc-request-id"]
+    assert (results.status, results.json["code"]) == (status, code)
+    assert results.headers["opc-request-id"]
 
 
 @pytest.mark.parametrize(("path", "method", "status"), [("/v1/nope", "POST", 404), ("/v1/models", "POST", 405)])
 def test_wrong_routes_of_the_container_are_refused_in_its_words(
     emulator: Emulator, path: str, method: str, status: int
 ) -> None:
-    heard = ask(emulator.endpoint + "/predict" + path, HELLO, method)
+    results = send_request(emulator.endpoint + "/predict" + path, HELLO, method)
 
-    assert heard.status == status
-    assert list(heard.json) == ["detail"]
+    assert results.status == status
+    assert list(results.json) == ["detail"]
 
 
 def test_a_body_without_its_length_is_refused(emulator: Emulator) -> None:
@@ -138,18 +138,18 @@ def test_a_body_without_its_length_is_refused(emulator: Emulator) -> None:
         sock.sendall(
             f"POST {path}/predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode()
         )
-        heard = read_response(sock)
+        results = read_response(sock)
 
-    assert (heard.status, heard.json["code"]) == (411, "LengthRequired")
+    assert (results.status, results.json["code"]) == (411, "LengthRequired")
 
 
 def test_a_body_of_more_than_ten_megabytes_is_refused(emulator: Emulator) -> None:
-    heard = ask(emulator.endpoint + "/predict", b" " * (10 * 1024 * 1024 + 1))
+    results = send_request(emulator.endpoint + "/predict", b" " * (10 * 1024 * 1024 + 1))
 
-    assert (heard.status, heard.json["code"]) == (413, "PayloadTooLarge")
+    assert (results.status, results.json["code"]) == (413, "PayloadTooLarge")
 
 
-def test_a_client_that_asks_first_is_told_to_go_on(emulator: Emulator) -> None:
+def test_a_client_that_requests_first_is_reported_to_go_on(emulator: Emulator) -> None:
     head, _, body = request(emulator.endpoint + STREAM, HELLO, expect="100-continue").partition(b"\r\n\r\n")
     with connect(emulator.url) as sock:
         sock.sendall(head + b"\r\n\r\n")
@@ -178,17 +178,17 @@ def test_a_connection_is_used_again_and_counted(emulator: Emulator) -> None:
     assert [received.connection for received in emulator.requests] == [1, 1, 1]
 
 
-def test_requests_sent_ahead_are_answered_in_order(emulator: Emulator) -> None:
+def test_requests_sent_ahead_are_responded_in_order(emulator: Emulator) -> None:
     url = emulator.endpoint + "/predict"
     with connect(url) as sock:
         sock.sendall(request(url, {**HELLO, "stream": False}, connection="") + request(url, {**HELLO, "stream": False}))
-        heard = read_response(sock)
+        results = read_response(sock)
 
-    assert heard.data.count(b"HTTP/1.1 200 OK") == 2
+    assert results.data.count(b"HTTP/1.1 200 OK") == 2
 
 
 def test_what_came_in_is_recorded(emulator: Emulator) -> None:
-    ask(emulator.endpoint + STREAM + "?a=1", HELLO, opc_request_id="ABC", authorization="Bearer hidden")
+    send_request(emulator.endpoint + STREAM + "?a=1", HELLO, opc_request_id="ABC", authorization="Bearer hidden")
 
     assert emulator.last.json == HELLO
     assert emulator.last.headers["opc-request-id"] == "ABC"
@@ -210,17 +210,17 @@ def test_a_client_that_goes_is_noticed(emulator: Emulator) -> None:
 
 def test_tokens_come_one_by_one_with_a_delay() -> None:
     with Emulator(delay=0.001) as emulator:
-        heard = ask(emulator.endpoint + STREAM, HELLO)
+        results = send_request(emulator.endpoint + STREAM, HELLO)
 
-    assert heard.text == "Hello! How can I help you today?"
+    assert results.text == "Hello! How can I help you today?"
 
 
 def test_tls_is_trusted_through_the_authoritys_file() -> None:
     with Emulator(tls=True) as emulator:
-        heard = ask(emulator.endpoint + STREAM, HELLO, ca_file=emulator.ca_file)
+        results = send_request(emulator.endpoint + STREAM, HELLO, ca_file=emulator.ca_file)
         assert emulator.last.scheme == "https"
 
-    assert heard.whole
+    assert results.whole
 
 
 async def _no_reader(emulator: Emulator) -> None:
@@ -237,7 +237,7 @@ def test_a_client_that_leaves_is_no_warning_under_tls(caplog: pytest.LogCaptureF
     """asyncio has nothing to say, whoever closes first."""
     with caplog.at_level(logging.WARNING, "asyncio"), Emulator(tls=True) as emulator:
         emulator.script(fault)
-        ask(emulator.endpoint + STREAM, HELLO, silence=0.2, ca_file=emulator.ca_file)
+        send_request(emulator.endpoint + STREAM, HELLO, silence=0.2, ca_file=emulator.ca_file)
         with connect(emulator.url, emulator.ca_file) as sock:
             sock.sendall(request(emulator.endpoint + STREAM, HELLO))
             read_response(sock, events=2)
@@ -271,20 +271,20 @@ def test_nothing_is_left_behind() -> None:
 
 async def test_serve_runs_until_it_is_cancelled() -> None:
     found: asyncio.Future[Emulator] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(serve(ready=found.set_result, brain=lambda request: "Served."))
+    task = asyncio.create_task(serve(ready=found.set_result, built_in_model=lambda request: "Served."))
     emulator = await asyncio.wait_for(found, 5)
-    heard = await asyncio.to_thread(ask, emulator.endpoint + STREAM, HELLO)
+    results = await asyncio.to_thread(send_request, emulator.endpoint + STREAM, HELLO)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
 
-    assert heard.text == "Served."
+    assert results.text == "Served."
 
 
-def test_a_brain_may_be_any_function() -> None:
-    brain = lambda request: ModelOutput(text=("a", "b"), reasoning=("hm",))  # noqa: E731
-    with Emulator(model=brain) as emulator:
-        events = ask(emulator.endpoint + STREAM, HELLO).events
+def test_a_model_may_be_any_function() -> None:
+    built_in_model = lambda request: ModelOutput(text=("a", "b"), reasoning=("hm",))  # noqa: E731
+    with Emulator(model=built_in_model) as emulator:
+        events = send_request(emulator.endpoint + STREAM, HELLO).events
 
     assert [event["choices"][0]["delta"] for event in events[1:4]] == [
         {"reasoning": "hm"},
@@ -314,17 +314,17 @@ def test_a_brain_may_be_any_function() -> None:
 )
 def test_the_container_refuses_as_vllm_does(options: dict, body: dict, words: str) -> None:
     with Emulator(**options) as emulator:
-        heard = ask(emulator.endpoint + "/predict", {**HELLO, **body})
+        results = send_request(emulator.endpoint + "/predict", {**HELLO, **body})
 
-    assert heard.status in {400, 404}
-    assert words in heard.json["error"]["message"]
+    assert results.status in {400, 404}
+    assert words in results.json["error"]["message"]
 
 
 def test_the_refusals_have_each_servers_form() -> None:
     forms = {}
     for flavour in FLAVOURS:
         with Emulator(flavour=flavour) as emulator:
-            forms[flavour] = set(ask(emulator.openai_url + "/chat/completions", b"{").json)
+            forms[flavour] = set(send_request(emulator.openai_url + "/chat/completions", b"{").json)
 
     assert forms["vllm"] == {"error"}
     assert forms["sglang"] == {"object", "message", "type", "param", "code"}
@@ -334,7 +334,7 @@ def test_the_refusals_have_each_servers_form() -> None:
 
 def test_a_known_prompt_is_served_from_the_cache(emulator: Emulator) -> None:
     body = {**HELLO, "stream": False, "messages": [{"role": "user", "content": "word " * 100}]}
-    usages = [ask(emulator.endpoint + "/predict", body).json["usage"] for _ in range(2)]
+    usages = [send_request(emulator.endpoint + "/predict", body).json["usage"] for _ in range(2)]
 
     assert usages[0]["prompt_tokens_details"]["cached_tokens"] == 0
     assert usages[1]["prompt_tokens_details"]["cached_tokens"] > 90
@@ -342,7 +342,7 @@ def test_a_known_prompt_is_served_from_the_cache(emulator: Emulator) -> None:
 
 def test_embeddings_bring_related_texts_together(emulator: Emulator) -> None:
     texts = ["The river flows to the sea", "A river flowing into the sea", "Taxes are due in April"]
-    data = ask(emulator.endpoint + "/predict/v1/embeddings", {"input": texts, "dimensions": 64}).json["data"]
+    data = send_request(emulator.endpoint + "/predict/v1/embeddings", {"input": texts, "dimensions": 64}).json["data"]
     one, two, other = (entry["embedding"] for entry in data)
 
     assert len(one) == 64
@@ -352,20 +352,20 @@ def test_embeddings_bring_related_texts_together(emulator: Emulator) -> None:
 
 def test_documents_are_ranked(emulator: Emulator) -> None:
     body = {"query": "Who makes honey?", "documents": ["Trains are late.", "Bees make honey."], "top_n": 1}
-    best = ask(emulator.endpoint + "/predict/v1/rerank", body).json["results"]
-    tei = ask(emulator.endpoint + "/predict/rerank", {"query": "honey", "texts": body["documents"]}).json
+    best = send_request(emulator.endpoint + "/predict/v1/rerank", body).json["results"]
+    tei = send_request(emulator.endpoint + "/predict/rerank", {"query": "honey", "texts": body["documents"]}).json
 
     assert [result["index"] for result in best] == [1]
     assert [result["index"] for result in tei] == [1, 0]
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/version"])
-def test_what_is_asked_with_get(emulator: Emulator, path: str) -> None:
-    assert ask(emulator.endpoint + "/predict" + path, method="GET").status == 200
+def test_what_is_requested_with_get(emulator: Emulator, path: str) -> None:
+    assert send_request(emulator.endpoint + "/predict" + path, method="GET").status == 200
 
 
-def test_tgi_generates_in_its_own_way(emulator: Emulator) -> None:
-    events = ask(emulator.endpoint + STREAM + "/generate_stream", {"inputs": "Hello"}).events
+def test_tgi_generates_in_its_own_format(emulator: Emulator) -> None:
+    events = send_request(emulator.endpoint + STREAM + "/generate_stream", {"inputs": "Hello"}).events
 
     assert events[0]["generated_text"] is None
     assert events[-1]["generated_text"] == "Hello! How can I help you today?"
@@ -374,11 +374,11 @@ def test_tgi_generates_in_its_own_way(emulator: Emulator) -> None:
 
 def test_another_server_may_stand_behind_it() -> None:
     with Emulator(model=lambda request: "From afar.") as far, Emulator(upstream=far.openai_url) as near:
-        stream = ask(near.endpoint + STREAM, HELLO)
-        whole = ask(near.endpoint + "/predict", {**HELLO, "stream": False})
-        models = ask(near.endpoint + "/predict/v1/models", method="GET")
+        stream = send_request(near.endpoint + STREAM, HELLO)
+        whole = send_request(near.endpoint + "/predict", {**HELLO, "stream": False})
+        models = send_request(near.endpoint + "/predict/v1/models", method="GET")
         near.script(Fault("trailer", after=2))
-        broken = ask(near.endpoint + STREAM, HELLO)
+        broken = send_request(near.endpoint + STREAM, HELLO)
 
     assert stream.text == "From afar."
     assert stream.headers["trailer"] == "StreamFailure"
@@ -388,21 +388,21 @@ def test_another_server_may_stand_behind_it() -> None:
     assert "StreamFailure" in broken.trailers
 
 
-def test_an_upstream_that_breaks_off_is_told_in_the_trailer() -> None:
+def test_an_upstream_that_breaks_off_is_reported_in_the_trailer() -> None:
     with Emulator() as far, Emulator(upstream=far.openai_url) as near:
         far.script(Fault("cut", after=3))
-        heard = ask(near.endpoint + STREAM, HELLO)
+        results = send_request(near.endpoint + STREAM, HELLO)
 
-    assert len(heard.events) == 3
-    assert "InternalServerError" in heard.trailers["StreamFailure"]
+    assert len(results.events) == 3
+    assert "InternalServerError" in results.trailers["StreamFailure"]
 
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_an_upstream_that_is_not_there_is_unavailable(strict: bool) -> None:
     with Emulator(upstream="http://127.0.0.1:9/v1", strict=strict) as near:
-        heard = ask(near.endpoint + STREAM, HELLO)
+        results = send_request(near.endpoint + STREAM, HELLO)
 
-    assert (heard.status, heard.json["code"]) == (503, "ServiceUnavailable")
+    assert (results.status, results.json["code"]) == (503, "ServiceUnavailable")
 
 
 @pytest.mark.parametrize("name", ["vlm", "VLLM", "", "ollama"])
@@ -425,18 +425,19 @@ def test_an_upstream_needs_a_url() -> None:
 def test_an_upstream_that_takes_too_long_is_given_up(limits: dict, reason: str) -> None:
     with Emulator() as far, Emulator(upstream=far.openai_url, **limits) as near:
         far.script(Fault("stall", after=3))
-        heard = ask(near.endpoint + STREAM, HELLO)
+        results = send_request(near.endpoint + STREAM, HELLO)
 
         assert far.last.client_closed.wait(5)
 
-    assert len(heard.events) == 3
-    assert reason in heard.trailers["StreamFailure"]
+    assert len(results.events) == 3
+    assert reason in results.trailers["StreamFailure"]
 
 
 def test_the_bare_model_server_has_keys_too() -> None:
     with Emulator(api_keys=["sk"]) as emulator:
         statuses = [
-            ask(emulator.openai_url + "/models", method="GET", authorization=a).status for a in ("", "Bearer sk")
+            send_request(emulator.openai_url + "/models", method="GET", authorization=a).status
+            for a in ("", "Bearer sk")
         ]
 
     assert statuses == [401, 200]
@@ -444,18 +445,18 @@ def test_the_bare_model_server_has_keys_too() -> None:
 
 def test_a_server_without_a_field_for_it_thinks_aloud() -> None:
     with Emulator(flavour="tgi") as emulator:
-        heard = ask(emulator.endpoint + STREAM, {**HELLO, "model": "think"})
+        results = send_request(emulator.endpoint + STREAM, {**HELLO, "model": "think"})
 
-    assert heard.text.startswith("<think>The user says: Hello")
-    assert heard.text.endswith("</think>\n\nHello! How can I help you today?")
+    assert results.text.startswith("<think>The user says: Hello")
+    assert results.text.endswith("</think>\n\nHello! How can I help you today?")
 
 
-def test_a_body_with_a_length_is_cut_in_the_middle() -> None:
+def test_a_body_with_a_length_is_truncated_in_the_middle() -> None:
     with Emulator() as emulator:
         emulator.script(Fault("cut"))
-        heard = ask(emulator.endpoint + "/predict", {**HELLO, "stream": False})
+        results = send_request(emulator.endpoint + "/predict", {**HELLO, "stream": False})
 
-    assert 0 < len(heard.rest) < int(heard.headers["content-length"])
+    assert 0 < len(results.rest) < int(results.headers["content-length"])
 
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -463,7 +464,7 @@ TOOL = {
     "type": "function",
     "function": {"name": "get_weather", "parameters": {"properties": {"city": {"type": "string"}}}},
 }
-ASKED = {
+PROMPT = {
     "chat-stream-usage": {"stream_options": {"include_usage": True}},
     "tools-named": {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "get_weather"}}},
     "think": {"chat_template_kwargs": {"enable_thinking": True}},
@@ -484,19 +485,19 @@ def paths(value: object, path: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("flavour", ["vllm", "transformers", "llamacpp"])
-@pytest.mark.parametrize("case", ASKED)
+@pytest.mark.parametrize("case", PROMPT)
 def test_chunks_have_the_fields_of_the_recorded_ones(flavour: str, case: str) -> None:
     recorded = RawResponse(
         b"HTTP/1.1 200 OK\r\n\r\n" + (SAMPLES / f"{flavour}-{case}.txt").read_bytes().partition(b"\r\n\r\n")[2], ""
     )
     with Emulator(flavour=flavour) as emulator:
-        heard = ask(emulator.openai_url + "/chat/completions", {**HELLO, **ASKED[case]})
-    ours, theirs = ({path for event in source.events for path in paths(event)} for source in (heard, recorded))
+        results = send_request(emulator.openai_url + "/chat/completions", {**HELLO, **PROMPT[case]})
+    ours, theirs = ({path for event in source.events for path in paths(event)} for source in (results, recorded))
     ends = [
         [c["finish_reason"] for e in s.events for c in e["choices"] if c.get("finish_reason")]
-        for s in (heard, recorded)
+        for s in (results, recorded)
     ]
 
     assert ours - OPTIONAL == theirs - OPTIONAL
     assert ends[0] == ends[1]
-    assert (b"[DONE]" in heard.body) == (b"[DONE]" in recorded.body)
+    assert (b"[DONE]" in results.body) == (b"[DONE]" in recorded.body)

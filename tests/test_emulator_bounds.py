@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from _raw_client import HELLO, RawResponse, ask, connect, read_response, request
+from _raw_client import HELLO, RawResponse, connect, read_response, request, send_request
 
 from mdstream_core.emulator import Emulator
 from mdstream_core.emulator import _bounds as bounds
@@ -29,7 +29,7 @@ def emulator() -> Iterator[Emulator]:
 
 def is_alive(emulator: Emulator) -> bool:
     """Whether the next client is served."""
-    return ask(emulator.openai_url + "/models", method="GET").status == 200
+    return send_request(emulator.openai_url + "/models", method="GET").status == 200
 
 
 # fields
@@ -52,21 +52,23 @@ CHAT: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), CHAT, ids=[f"{name}={str(value)[:20]}" for name, value in CHAT])
-def test_a_chat_that_asks_for_too_much_is_refused(emulator: Emulator, name: str, value: Any) -> None:
+def test_a_chat_that_requests_for_too_much_is_refused(emulator: Emulator, name: str, value: Any) -> None:
     """
     400 in the server's envelope, and at once.
     """
-    heard = ask(emulator.openai_url + "/chat/completions", json.dumps({**HELLO, "stream": False, name: value}).encode())
+    results = send_request(
+        emulator.openai_url + "/chat/completions", json.dumps({**HELLO, "stream": False, name: value}).encode()
+    )
 
-    assert 400 == heard.status
-    assert heard.json["error"]["message"]
+    assert 400 == results.status
+    assert results.json["error"]["message"]
 
 
 def test_the_refusal_names_the_parameter(emulator: Emulator) -> None:
     """
     In `param`, as OpenAI's.
     """
-    error = ask(emulator.openai_url + "/chat/completions", {**HELLO, "n": HUGE}).json["error"]
+    error = send_request(emulator.openai_url + "/chat/completions", {**HELLO, "n": HUGE}).json["error"]
 
     assert "n must be at most 128, got 1000000000. (parameter=n, value=1000000000)" == error["message"]
     assert ("n", 400) == (error["param"], error["code"])
@@ -95,16 +97,16 @@ def test_the_other_routes_are_bounded_too(emulator: Emulator, route: str, body: 
     """
     Prompts, vectors, documents.
     """
-    heard = ask(emulator.openai_url + route, body)
+    results = send_request(emulator.openai_url + route, body)
 
-    assert 400 == heard.status
-    assert heard.json["error"]["message"]
+    assert 400 == results.status
+    assert results.json["error"]["message"]
 
 
 def genai(emulator: Emulator, action: str, model: str, **body: Any) -> RawResponse:
     mode = {"servingType": "ON_DEMAND", "modelId": model}
     whole = {"compartmentId": emulator.oci_generative_ai.compartment_id, "servingMode": mode, **body}
-    return ask(f"{emulator.oci_generative_ai.endpoint}/20231130/actions/{action}", whole)
+    return send_request(f"{emulator.oci_generative_ai.endpoint}/20231130/actions/{action}", whole)
 
 
 GENERIC: dict[str, Any] = {
@@ -125,10 +127,10 @@ def test_oci_generative_ai_refuses_in_its_own_names(emulator: Emulator, name: st
     """
     In OCI's envelope, with the name of OCI's field.
     """
-    heard = genai(emulator, "chat", "xai.grok-4", chatRequest={**GENERIC, name: value})
+    results = genai(emulator, "chat", "xai.grok-4", chatRequest={**GENERIC, name: value})
 
-    assert heard.status == (200 if (name, value) == ("messages", []) else 400)
-    assert heard.status == 200 or set(heard.json) == {"code", "message"}
+    assert results.status == (200 if (name, value) == ("messages", []) else 400)
+    assert results.status == 200 or set(results.json) == {"code", "message"}
 
 
 @pytest.mark.parametrize(
@@ -164,9 +166,9 @@ def test_its_other_actions_too(emulator: Emulator, action: str, body: dict[str, 
     """
     400, in OCI's envelope.
     """
-    heard = genai(emulator, action, "cohere.embed-v4.0" if "embed" in action else "meta.llama-3", **body)
+    results = genai(emulator, action, "cohere.embed-v4.0" if "embed" in action else "meta.llama-3", **body)
 
-    assert (400, {"code", "message"}) == (heard.status, set(heard.json))
+    assert (400, {"code", "message"}) == (results.status, set(results.json))
 
 
 PARAMETERS: list[tuple[str, Any]] = [
@@ -187,20 +189,20 @@ def test_tgi_and_lmi_refuse_their_own_parameters(
     In the container's words, within SageMaker's `ModelError`.
     """
     url = f"{emulator.sagemaker.endpoint_url}/endpoints/{endpoint}/invocations"
-    heard = ask(url, {"inputs": "Hello", "parameters": {name: value}})
+    results = send_request(url, {"inputs": "Hello", "parameters": {name: value}})
 
-    assert (424, status) == (heard.status, heard.json["OriginalStatusCode"])
-    assert name in heard.json["OriginalMessage"]
+    assert (424, status) == (results.status, results.json["OriginalStatusCode"])
+    assert name in results.json["OriginalMessage"]
 
 
 def test_maas_has_huaweis_envelope(emulator: Emulator) -> None:
     """
     `ModelArts.81001`.
     """
-    heard = ask(f"{emulator.modelarts.maas}/chat/completions", {**HELLO, "n": HUGE})
+    results = send_request(f"{emulator.modelarts.maas}/chat/completions", {**HELLO, "n": HUGE})
 
-    assert (400, "ModelArts.81001") == (heard.status, heard.json["error_code"])
-    assert "n must be at most 128" in heard.json["error_msg"]
+    assert (400, "ModelArts.81001") == (results.status, results.json["error_code"])
+    assert "n must be at most 128" in results.json["error_msg"]
 
 
 # documents
@@ -223,7 +225,7 @@ SHAPES: dict[str, bytes] = {
     "no UTF-8": b'{"messages": "\xff\xfe',
     "nothing": b"null",
 }  # fmt: skip
-PLACES: dict[str, Callable[[Emulator], str]] = {
+PLATFORM_CASES: dict[str, Callable[[Emulator], str]] = {
     "model server": lambda emulator: emulator.openai_url + "/chat/completions",
     "OCI model deployment": lambda emulator: emulator.endpoint + "/predict",
     "OCI Generative AI": lambda emulator: emulator.oci_generative_ai.endpoint + "/20231130/actions/chat",
@@ -234,16 +236,16 @@ PLACES: dict[str, Callable[[Emulator], str]] = {
 
 
 @pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
 def test_a_document_beyond_the_limits_is_refused(
-    emulator: Emulator, place: Callable[[Emulator], str], body: bytes
+    emulator: Emulator, platform_case: Callable[[Emulator], str], body: bytes
 ) -> None:
     """
     Too deep, too full or too long: refused before anybody computes with it, at every service.
     """
-    heard = ask(place(emulator), body)
+    results = send_request(platform_case(emulator), body)
 
-    assert heard.status in {400, 413, 422, 424}
+    assert results.status in {400, 413, 422, 424}
     assert is_alive(emulator)
 
 
@@ -264,10 +266,10 @@ def test_the_built_in_model_reads_any_text_in_no_time(text: str) -> None:
     described = {"type": "object", "properties": {name: {"type": "string"} for name in ("city", "mail", "a")}}
     tool = {"type": "function", "function": {"name": "find", "description": "Find a city", "parameters": described}}
     begun = time.process_time()
-    answers = [respond({"messages": [{"role": "user", "content": text}], **more}) for more in ({}, {"tools": [tool]})]
+    responses = [respond({"messages": [{"role": "user", "content": text}], **more}) for more in ({}, {"tools": [tool]})]
 
     assert time.process_time() - begun < 8  # it takes a tenth of that
-    assert max(answer.token_count for answer in answers) < bounds.MAX_OUTPUT_TOKENS
+    assert max(answer.token_count for answer in responses) < bounds.MAX_OUTPUT_TOKENS
 
 
 SCHEMAS: dict[str, Any] = {
@@ -283,7 +285,7 @@ ODD_SCHEMAS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
-def test_a_schema_that_asks_for_too_much_is_refused(schema: Any) -> None:
+def test_a_schema_that_requests_for_too_much_is_refused(schema: Any) -> None:
     """
     A brain refuses with `ValueError`, which is a 400.
     """
@@ -313,22 +315,22 @@ def test_a_response_has_a_bound_of_tokens(monkeypatch: pytest.MonkeyPatch) -> No
     words = "word " * 10_000
     with Emulator(model=lambda request: words) as emulator:
         body = {**HELLO, "stream": False, "n": 128, "logprobs": True, "top_logprobs": 20}
-        choices = ask(emulator.openai_url + "/chat/completions", body, silence=60).json["choices"]
+        choices = send_request(emulator.openai_url + "/chat/completions", body, silence=60).json["choices"]
 
     assert {"length"} == {choice["finish_reason"] for choice in choices}
     assert sum(len(choice["logprobs"]["content"]) for choice in choices) * 21 <= 8_000
 
 
-def test_a_large_answer_does_not_hold_the_others_up() -> None:
+def test_a_large_response_does_not_hold_the_others_up() -> None:
     """
     It is written on a thread; a small one that is asked for meanwhile comes first.
     """
-    answers = {"large": "word " * 20_000, "small": "Hi."}
-    with Emulator(model=lambda request: answers[request["model"]]) as emulator:
+    responses = {"large": "word " * 20_000, "small": "Hi."}
+    with Emulator(model=lambda request: responses[request["model"]]) as emulator:
         url = emulator.openai_url + "/chat/completions"
         with connect(url) as sock:
             sock.sendall(request(url, {**HELLO, "model": "large"}))
-            small = ask(url, {**HELLO, "model": "small", "stream": False}, silence=30)
+            small = send_request(url, {**HELLO, "model": "small", "stream": False}, silence=30)
             arrived = time.monotonic()
             large = read_response(sock, timeout=30)
 
@@ -344,12 +346,12 @@ def test_records_keep_to_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mdstream_core.emulator._listener.MAX_RECORD_BYTES", 100_000)
     with Emulator() as emulator:
         for number in range(12):
-            ask(emulator.openai_url + "/chat/completions", {**HELLO, "user": "x" * 20_000, "seed": number})
+            send_request(emulator.openai_url + "/chat/completions", {**HELLO, "user": "x" * 20_000, "seed": number})
         seeds = [one.json["seed"] for one in emulator.requests]
-        ask(emulator.openai_url + "/chat/completions", {**HELLO, "user": "x" * 200_000, "seed": 99})
+        send_request(emulator.openai_url + "/chat/completions", {**HELLO, "user": "x" * 200_000, "seed": 99})
         last = [one.json["seed"] for one in emulator.requests]
         emulator.reset()
-        ask(emulator.openai_url + "/chat/completions", HELLO)
+        send_request(emulator.openai_url + "/chat/completions", HELLO)
         fresh = len(emulator.requests)
 
     assert [8, 9, 10, 11] == seeds
@@ -374,9 +376,9 @@ def test_a_head_beyond_the_limits_is_refused(emulator: Emulator, head: bytes, st
     """
     with connect(emulator.url) as sock:
         sock.sendall(head)
-        heard = read_response(sock)
+        results = read_response(sock)
 
-    assert status == heard.status
+    assert status == results.status
     assert is_alive(emulator)
 
 
@@ -389,7 +391,7 @@ def test_a_head_beyond_the_limits_is_refused(emulator: Emulator, head: bytes, st
     ],
     ids=["nothing", "half a head", "half a body"],
 )
-def test_a_client_that_asks_for_nothing_is_left(begun: bytes, status: bytes) -> None:
+def test_a_client_that_requests_for_nothing_is_left(begun: bytes, status: bytes) -> None:
     """
     Slowly or not at all; a byte now and then changes nothing.
     """
@@ -397,21 +399,21 @@ def test_a_client_that_asks_for_nothing_is_left(begun: bytes, status: bytes) -> 
         sock.sendall(begun)
         with_bytes = threading.Event()
 
-        def drip() -> None:
+        def slow_stream() -> None:
             while begun and not with_bytes.wait(0.1):
                 try:
                     sock.sendall(b"x")
                 except OSError:
                     return
 
-        thread = threading.Thread(target=drip)
+        thread = threading.Thread(target=slow_stream)
         thread.start()
-        heard = read_response(sock, timeout=10)
+        results = read_response(sock, timeout=10)
         with_bytes.set()
         thread.join()
 
-    assert heard.ended in {"closed", "reset"}
-    assert status in heard.data
+    assert results.ended in {"closed", "reset"}
+    assert status in results.data
 
 
 def test_there_is_a_most_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,10 +426,10 @@ def test_there_is_a_most_of_connections(monkeypatch: pytest.MonkeyPatch) -> None
         for sock in socks:
             sock.sendall(request(emulator.openai_url + "/models", method="GET", connection=""))
             assert sock.recv(100).startswith(b"HTTP/1.1 200")
-        refused = ask(emulator.openai_url + "/models", method="GET")
+        refused = send_request(emulator.openai_url + "/models", method="GET")
         socks.pop().close()
         end = time.monotonic() + 10
-        while ask(emulator.openai_url + "/models", method="GET").status != 200:
+        while send_request(emulator.openai_url + "/models", method="GET").status != 200:
             assert time.monotonic() < end
         for sock in socks:
             sock.close()
@@ -435,7 +437,7 @@ def test_there_is_a_most_of_connections(monkeypatch: pytest.MonkeyPatch) -> None
     assert 503 == refused.status
 
 
-def test_a_websocket_without_a_question_is_left() -> None:
+def test_a_websocket_without_a_request_is_left() -> None:
     """
     After the handshake too.
     """
@@ -488,7 +490,7 @@ def test_loopback_is_not(host: str) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "warned"), [([], False), (["--host", "0.0.0.0"], True)])
-def test_the_command_says_where_it_listens(arguments: list[str], warned: bool) -> None:
+def test_the_command_states_where_it_listens(arguments: list[str], warned: bool) -> None:
     """
     On standard error, in one line; it listens on loopback unless it is told otherwise.
     """
@@ -497,11 +499,11 @@ def test_the_command_says_where_it_listens(arguments: list[str], warned: bool) -
     assert process.stdout
     assert process.stderr
     line = process.stdout.readline()
-    place = urlsplit(line[line.index("http") :].split()[0])
-    with socket.create_connection((place.hostname or "", place.port or 0), timeout=5):
+    platform_case = urlsplit(line[line.index("http") :].split()[0])
+    with socket.create_connection((platform_case.hostname or "", platform_case.port or 0), timeout=5):
         pass
     process.terminate()
-    told = process.communicate(timeout=20)[1]
+    reported = process.communicate(timeout=20)[1]
 
-    assert "127.0.0.1" == place.hostname
-    assert warned is ("mdstream: warning: the emulator listens on 0.0.0.0" in told)
+    assert "127.0.0.1" == platform_case.hostname
+    assert warned is ("mdstream: warning: the emulator listens on 0.0.0.0" in reported)

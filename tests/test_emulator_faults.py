@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from _raw_client import HELLO, STREAM, RawResponse, ask, connect, read_response, request
+from _raw_client import HELLO, STREAM, RawResponse, connect, read_response, request, send_request
 
 from mdstream_core.emulator import ERROR_EVENTS, ERROR_RESPONSES, KINDS, REASONS, TRAILERS, Emulator, Fault
 
@@ -29,12 +29,12 @@ def emulator(shared_emulator: Emulator) -> Emulator:
     return shared_emulator
 
 
-def heard(emulator: Emulator, *faults: Fault, silence: float = 5.0, **more: object) -> RawResponse:
+def results(emulator: Emulator, *faults: Fault, silence: float = 5.0, **more: object) -> RawResponse:
     emulator.script(faults)
-    return ask(emulator.endpoint + STREAM, {**HELLO, **more}, silence=silence)
+    return send_request(emulator.endpoint + STREAM, {**HELLO, **more}, silence=silence)
 
 
-def test_every_kind_says_what_it_does() -> None:
+def test_every_kind_states_what_it_does() -> None:
     assert all(KINDS.values())
 
 
@@ -51,14 +51,14 @@ def test_an_unknown_spelling_is_named_when_the_fault_is_made() -> None:
 def test_the_script_is_followed_in_order_and_then_what_is_always_so(emulator: Emulator) -> None:
     emulator.always(Fault("refuse", "unavailable"))
     emulator.script(None, Fault("refuse", "internal"))
-    statuses = [ask(emulator.endpoint + STREAM, HELLO).status for _ in range(4)]
+    statuses = [send_request(emulator.endpoint + STREAM, HELLO).status for _ in range(4)]
 
     assert statuses == [200, 500, 503, 503]
 
 
 @pytest.mark.parametrize("name", ERROR_RESPONSES)
 def test_refusals(emulator: Emulator, name: str) -> None:
-    answer = heard(emulator, Fault("refuse", name, retry_after="7"))
+    answer = results(emulator, Fault("refuse", name, retry_after="7"))
 
     assert answer.status == ERROR_RESPONSES[name].status
     assert answer.headers["retry-after"] == "7"
@@ -66,7 +66,7 @@ def test_refusals(emulator: Emulator, name: str) -> None:
 
 
 def test_a_refusal_of_ones_own(emulator: Emulator) -> None:
-    answer = heard(emulator, Fault("refuse", status=418, code="Teapot", message="short and stout"))
+    answer = results(emulator, Fault("refuse", status=418, code="Teapot", message="short and stout"))
 
     assert (answer.status, answer.json) == (418, {"code": "Teapot", "message": "short and stout"})
 
@@ -74,7 +74,7 @@ def test_a_refusal_of_ones_own(emulator: Emulator) -> None:
 @pytest.mark.parametrize("reason", REASONS)
 @pytest.mark.parametrize("spelling", TRAILERS)
 def test_trailers(emulator: Emulator, spelling: str, reason: str) -> None:
-    answer = heard(emulator, Fault("trailer", spelling, reason=reason))
+    answer = results(emulator, Fault("trailer", spelling, reason=reason))
 
     assert answer.text == HEALTHY
     assert answer.chunks[-1] == DONE
@@ -83,8 +83,8 @@ def test_trailers(emulator: Emulator, spelling: str, reason: str) -> None:
 
 
 def test_a_trailer_before_the_end_of_the_events(emulator: Emulator) -> None:
-    early = heard(emulator, Fault("trailer", after=3))
-    undone = heard(emulator, Fault("trailer", after=-1))
+    early = results(emulator, Fault("trailer", after=3))
+    undone = results(emulator, Fault("trailer", after=-1))
 
     assert (len(early.chunks), early.text) == (3, "Hello!")
     assert undone.text == HEALTHY
@@ -92,7 +92,7 @@ def test_a_trailer_before_the_end_of_the_events(emulator: Emulator) -> None:
 
 
 def test_a_trailer_under_another_name_and_not_announced(emulator: Emulator) -> None:
-    answer = heard(emulator, Fault("trailer", name="streamfailure", announced=False))
+    answer = results(emulator, Fault("trailer", name="streamfailure", announced=False))
 
     assert "trailer" not in answer.headers
     assert list(answer.trailers) == ["streamfailure"]
@@ -111,7 +111,7 @@ def test_a_trailer_under_another_name_and_not_announced(emulator: Emulator) -> N
     ids=lambda value: getattr(value, "kind", value),
 )
 def test_bodies_that_do_not_end(emulator: Emulator, fault: Fault, ended: str) -> None:
-    answer = heard(emulator, fault, silence=1.0)
+    answer = results(emulator, fault, silence=1.0)
 
     assert answer.ended == ended
     assert not answer.whole
@@ -119,8 +119,8 @@ def test_bodies_that_do_not_end(emulator: Emulator, fault: Fault, ended: str) ->
 
 
 @pytest.mark.parametrize(("kind", "ended"), [("drop", "closed"), ("drop_reset", "reset")])
-def test_connections_that_close_before_an_answer(emulator: Emulator, kind: str, ended: str) -> None:
-    answer = heard(emulator, Fault(kind))
+def test_connections_that_close_before_a_response(emulator: Emulator, kind: str, ended: str) -> None:
+    answer = results(emulator, Fault(kind))
 
     assert (answer.data, answer.ended) == (b"", ended)
 
@@ -164,7 +164,7 @@ def test_a_connection_that_closes_without_a_word(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("spelling", ERROR_EVENTS)
 def test_error_events(emulator: Emulator, spelling: str) -> None:
-    answer = heard(emulator, Fault("error_event", spelling, after=2, message="out of memory"))
+    answer = results(emulator, Fault("error_event", spelling, after=2, message="out of memory"))
 
     assert b"out of memory" in answer.body
     assert b'"finish_reason":"stop"' not in answer.body
@@ -172,7 +172,7 @@ def test_error_events(emulator: Emulator, spelling: str) -> None:
 
 
 def test_a_stream_without_a_finish_reason(emulator: Emulator) -> None:
-    answer = heard(emulator, Fault("no_finish"))
+    answer = results(emulator, Fault("no_finish"))
 
     assert answer.text == HEALTHY
     assert b'"finish_reason":"' not in answer.body
@@ -181,8 +181,8 @@ def test_a_stream_without_a_finish_reason(emulator: Emulator) -> None:
 
 
 def test_done_is_missing_or_too_early(emulator: Emulator) -> None:
-    without = heard(emulator, Fault("no_done"))
-    early = heard(emulator, Fault("early_done", after=2))
+    without = results(emulator, Fault("no_done"))
+    early = results(emulator, Fault("early_done", after=2))
 
     assert DONE not in without.body
     assert b'"finish_reason":"stop"' in without.body
@@ -191,28 +191,28 @@ def test_done_is_missing_or_too_early(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("line_end", [("crlf", b"\r\n"), ("cr", b"\r")], ids=lambda pair: pair[0])
 def test_line_ends(emulator: Emulator, line_end: tuple[str, bytes]) -> None:
-    answer = heard(emulator, Fault(line_end[0]))
+    answer = results(emulator, Fault(line_end[0]))
 
     assert answer.body.endswith(b"data: [DONE]" + 2 * line_end[1])
     assert line_end[1] == b"\r" or answer.body.count(b"\n") == answer.body.count(b"\r\n")
 
 
 def test_every_line_end_in_one_stream(emulator: Emulator) -> None:
-    body = heard(emulator, Fault("mixed")).body
+    body = results(emulator, Fault("mixed")).body
 
     assert {body.count(end) > 0 for end in (b"}\n\n", b"}\r\n\r\n", b"}\r\r")} == {True}
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_a_body_in_pieces_is_the_same_body(emulator: Emulator, size: int) -> None:
-    answer = heard(emulator, Fault("bytewise", size=size))
+    answer = results(emulator, Fault("bytewise", size=size))
 
     assert answer.text == HEALTHY
     assert {len(chunk) for chunk in answer.chunks[:-1]} == {size}
 
 
-def test_two_faults_in_one_answer(emulator: Emulator) -> None:
-    answer = heard(emulator, Fault("crlf"), Fault("bytewise"), Fault("trailer", "equals"))
+def test_two_faults_in_one_response(emulator: Emulator) -> None:
+    answer = results(emulator, Fault("crlf"), Fault("bytewise"), Fault("trailer", "equals"))
 
     assert answer.body.count(b"\r\n\r\n") > 5
     assert answer.trailers == {
@@ -229,14 +229,14 @@ def test_two_faults_in_one_answer(emulator: Emulator) -> None:
     ],
 )
 def test_framings(emulator: Emulator, kind: str, fields: set[str]) -> None:
-    answer = heard(emulator, Fault(kind))
+    answer = results(emulator, Fault(kind))
 
     assert answer.headers.keys() & {"content-length", "transfer-encoding"} == fields
     assert answer.text == HEALTHY
 
 
 def test_compression_is_flushed_after_every_event(emulator: Emulator) -> None:
-    answer = heard(emulator, Fault("encoded", "gzip"))
+    answer = results(emulator, Fault("encoded", "gzip"))
     reader = zlib.decompressobj(wbits=31)
 
     assert answer.headers["content-encoding"] == "gzip"
@@ -246,43 +246,43 @@ def test_compression_is_flushed_after_every_event(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("value", ["text/event-stream", "text/event-stream;charset=UTF-8", "application/octet-stream"])
 def test_content_types(emulator: Emulator, value: str) -> None:
-    assert heard(emulator, Fault("content_type", value)).headers["content-type"] == value
+    assert results(emulator, Fault("content_type", value)).headers["content-type"] == value
 
 
 def test_no_content_type(emulator: Emulator) -> None:
-    assert "content-type" not in heard(emulator, Fault("content_type")).headers
+    assert "content-type" not in results(emulator, Fault("content_type")).headers
 
 
 def test_bodies_of_another_kind(emulator: Emulator) -> None:
-    page, document = heard(emulator, Fault("html")), heard(emulator, Fault("json_body"))
+    page, document = results(emulator, Fault("html")), results(emulator, Fault("json_body"))
 
     assert page.body.startswith(b"<!DOCTYPE html>")
     assert document.json["choices"][0]["message"]["content"] == HEALTHY
-    assert heard(emulator, Fault("empty")).chunks == []
+    assert results(emulator, Fault("empty")).chunks == []
 
 
 def test_what_stands_between_events(emulator: Emulator) -> None:
-    assert heard(emulator, Fault("keepalive_comments", "tgi")).body.startswith(b":\n\ndata: ")
-    assert heard(emulator, Fault("insert", after=1, data=b"id: 7\n\n")).chunks[1] == b"id: 7\n\n"
-    assert heard(emulator, Fault("bom")).body.startswith(b"\xef\xbb\xbfdata: ")
-    assert heard(emulator, Fault("unterminated")).body.endswith(b"[DONE]")
-    assert b"\xff\xfe" in heard(emulator, Fault("bad_utf8")).body
-    assert len(heard(emulator, Fault("huge_line", size=1_000_000)).chunks[1]) > 1_000_000
+    assert results(emulator, Fault("keepalive_comments", "tgi")).body.startswith(b":\n\ndata: ")
+    assert results(emulator, Fault("insert", after=1, data=b"id: 7\n\n")).chunks[1] == b"id: 7\n\n"
+    assert results(emulator, Fault("bom")).body.startswith(b"\xef\xbb\xbfdata: ")
+    assert results(emulator, Fault("unterminated")).body.endswith(b"[DONE]")
+    assert b"\xff\xfe" in results(emulator, Fault("bad_utf8")).body
+    assert len(results(emulator, Fault("huge_line", size=1_000_000)).chunks[1]) > 1_000_000
     with pytest.raises(json.JSONDecodeError):
-        heard(emulator, Fault("malformed_json")).events  # noqa: B018
+        results(emulator, Fault("malformed_json")).events  # noqa: B018
 
 
-def test_an_interim_answer_comes_first(emulator: Emulator) -> None:
-    assert heard(emulator, Fault("interim")).data.startswith(b"HTTP/1.1 103 Early Hints\r\n")
+def test_an_interim_response_comes_first(emulator: Emulator) -> None:
+    assert results(emulator, Fault("interim")).data.startswith(b"HTTP/1.1 103 Early Hints\r\n")
 
 
 def test_given_bytes_are_written_as_they_are(emulator: Emulator) -> None:
-    assert heard(emulator, Fault("raw", data=b"HTTP/1.1 200 OK\r\n\r\nhi")).data == b"HTTP/1.1 200 OK\r\n\r\nhi"
-    assert heard(emulator, Fault("body", data=b"data: {}\n\n", size=4)).chunks == [b"data", b": {}", b"\n\n"]
+    assert results(emulator, Fault("raw", data=b"HTTP/1.1 200 OK\r\n\r\nhi")).data == b"HTTP/1.1 200 OK\r\n\r\nhi"
+    assert results(emulator, Fault("body", data=b"data: {}\n\n", size=4)).chunks == [b"data", b": {}", b"\n\n"]
 
 
 def test_usage_and_finish_reason_are_changed(emulator: Emulator) -> None:
-    body = heard(
+    body = results(
         emulator, Fault("usage_missing"), Fault("finish_reason", "abort"), stream_options={"include_usage": True}
     ).body
 
@@ -292,7 +292,7 @@ def test_usage_and_finish_reason_are_changed(emulator: Emulator) -> None:
 
 def test_arguments_of_a_tool_call_are_no_json(emulator: Emulator) -> None:
     tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"properties": {"city": {}}}}}
-    answer = heard(emulator, Fault("tool_arguments"), tools=[tool], tool_choice="required")
+    answer = results(emulator, Fault("tool_arguments"), tools=[tool], tool_choice="required")
     calls = (
         call for event in answer.events for choice in event["choices"] for call in choice["delta"].get("tool_calls", ())
     )
@@ -303,7 +303,7 @@ def test_arguments_of_a_tool_call_are_no_json(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.txt")), ids=lambda path: path.stem)
 def test_transcripts_are_replayed_byte_for_byte(emulator: Emulator, path: Path) -> None:
-    answer = heard(emulator, Fault("transcript", path=path))
+    answer = results(emulator, Fault("transcript", path=path))
     head, found, body = path.read_bytes().partition(b"\r\n\r\n")
     expected = body if found and head.startswith(b"HTTP/") else path.read_bytes()
 

@@ -21,7 +21,7 @@ MULTIPLY = tool("multiply", "Multiply two integers.", TWO)
 STOP = tool("turn_off_lights", "Switch the lights off.")
 
 
-def ask(text: str, *tools: dict[str, Any], **more: Any) -> ModelOutput:
+def send_request(text: str, *tools: dict[str, Any], **more: Any) -> ModelOutput:
     return respond({"messages": [{"role": "user", "content": text}], "tools": list(tools), **more})
 
 
@@ -32,11 +32,11 @@ def calls(answer: ModelOutput) -> list[tuple[str, Any]]:
 def filled(text: str, properties: dict[str, Any], **schema: Any) -> Any:
     whole = {"type": "object", "properties": properties, "required": list(properties), **schema}
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": whole}}
-    return json.loads("".join(ask(text, response_format=form).text))
+    return json.loads("".join(send_request(text, response_format=form).text))
 
 
 @pytest.mark.parametrize(
-    ("question", "said"),
+    ("question", "output"),
     [
         ("Hello", "Hello! How can I help you today?"),
         ("Name three rivers.", "The Nile, the Amazon and the Danube."),
@@ -50,12 +50,14 @@ def filled(text: str, properties: dict[str, Any], **schema: Any) -> Any:
         ("", "I am listening."),
     ],
 )
-def test_it_answers_in_words(question: str, said: str) -> None:
-    assert "".join(ask(question).text) == said
+def test_it_responses_in_words(question: str, output: str) -> None:
+    assert "".join(send_request(question).text) == output
 
 
-def test_the_same_question_has_the_same_answer() -> None:
-    assert ask("What is the weather in Paris?", WEATHER) == ask("What is the weather in Paris?", WEATHER)
+def test_the_same_request_has_the_same_response() -> None:
+    assert send_request("What is the weather in Paris?", WEATHER) == send_request(
+        "What is the weather in Paris?", WEATHER
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,9 +67,9 @@ def test_tokens_give_the_text_again(text: str) -> None:
     assert "".join(split_tokens(text)) == text
 
 
-def test_it_remembers_what_it_was_told() -> None:
-    told = [{"role": "user", "content": "My name is Ada."}, {"role": "assistant", "content": "Hi"}]
-    answer = respond({"messages": [*told, {"role": "user", "content": "What is my name?"}]})
+def test_it_remembers_what_it_was_reported() -> None:
+    reported = [{"role": "user", "content": "My name is Ada."}, {"role": "assistant", "content": "Hi"}]
+    answer = respond({"messages": [*reported, {"role": "user", "content": "What is my name?"}]})
 
     assert "".join(answer.text) == "Your name is Ada."
 
@@ -94,7 +96,7 @@ def test_it_remembers_what_it_was_told() -> None:
     ],
 )
 def test_it_chooses_tools(question: str, called: list[Any]) -> None:
-    assert calls(ask(question, WEATHER, ADD, MULTIPLY, STOP)) == called
+    assert calls(send_request(question, WEATHER, ADD, MULTIPLY, STOP)) == called
 
 
 @pytest.mark.parametrize(
@@ -110,11 +112,11 @@ def test_it_chooses_tools(question: str, called: list[Any]) -> None:
 def test_it_does_what_tool_choice_demands(choice: Any, names: list[str]) -> None:
     question = "What is the weather in Paris?"
 
-    assert [name for name, _ in calls(ask(question, WEATHER, ADD, tool_choice=choice))] == names
+    assert [name for name, _ in calls(send_request(question, WEATHER, ADD, tool_choice=choice))] == names
 
 
 def test_a_forced_tool_has_all_its_arguments() -> None:
-    assert set(calls(ask("Hello!", ADD, tool_choice="required"))[0][1]) == {"a", "b"}
+    assert set(calls(send_request("Hello!", ADD, tool_choice="required"))[0][1]) == {"a", "b"}
 
 
 def test_one_call_at_a_time_until_all_is_known() -> None:
@@ -160,7 +162,7 @@ def test_a_schema_is_filled_from_the_sentence() -> None:
     }
 
 
-def test_a_schema_is_filled_although_the_sentence_says_nothing() -> None:
+def test_a_schema_is_filled_although_the_sentence_states_nothing() -> None:
     properties = {
         "title": {"type": "string"},
         "count": {"type": "integer", "minimum": 10, "maximum": 12},
@@ -197,8 +199,8 @@ def test_a_schema_that_contains_itself_comes_to_an_end() -> None:
         {"structured_outputs": {"json": CITY}},
     ],
 )
-def test_every_way_to_ask_for_json(more: dict[str, Any]) -> None:
-    answer = ask("Give me JSON with the key 'city': Rome", **more)
+def test_every_method_to_request_for_json(more: dict[str, Any]) -> None:
+    answer = send_request("Give me JSON with the key 'city': Rome", **more)
 
     assert set(json.loads("".join(answer.text))) == {"city"}
 
@@ -206,22 +208,22 @@ def test_every_way_to_ask_for_json(more: dict[str, Any]) -> None:
 def test_a_schema_inside_the_prompt_is_followed() -> None:
     text = f"Where does Ada live in London? The output should be a JSON instance that conforms to this schema: {json.dumps(CITY)}"
 
-    assert json.loads("".join(ask(text).text)) == {"city": "London"}
+    assert json.loads("".join(send_request(text).text)) == {"city": "London"}
 
 
 def test_a_choice_is_one_of_those_that_are_allowed() -> None:
     choices = {"choice": ["positive", "negative"]}
 
-    assert "".join(ask("I feel rather negative", structured_outputs=choices).text) == "negative"
+    assert "".join(send_request("I feel rather negative", structured_outputs=choices).text) == "negative"
 
 
-def test_it_answers_out_of_a_given_text() -> None:
+def test_it_responses_out_of_a_given_text() -> None:
     text = (
         "Context information is below.\n---------------------\nThe Danube is long. Bees make honey.\n---------------------\n"
         "Given the context information and not prior knowledge, answer the query.\nQuery: Who makes honey?\nAnswer: "
     )
 
-    assert "".join(ask(text).text) == "Bees make honey."
+    assert "".join(send_request(text).text) == "Bees make honey."
 
 
 @pytest.mark.parametrize(
@@ -235,40 +237,40 @@ def test_it_answers_out_of_a_given_text() -> None:
         ({}, False),
     ],
 )
-def test_it_thinks_when_asked(more: dict[str, Any], thinks: bool) -> None:
-    assert bool(ask("Hello", **more).reasoning) is thinks
+def test_it_thinks_when_requested(more: dict[str, Any], thinks: bool) -> None:
+    assert bool(send_request("Hello", **more).reasoning) is thinks
 
 
 @pytest.mark.parametrize("kind", ["image_url", "input_audio", "file"])
 def test_it_acknowledges_what_it_is_shown(kind: str) -> None:
     content = [{"type": "text", "text": "Look"}, {"type": kind, kind: {}}]
-    said = "".join(respond({"messages": [{"role": "user", "content": content}]}).text)
+    output = "".join(respond({"messages": [{"role": "user", "content": content}]}).text)
 
-    assert said.startswith("I see a")
-    assert said.endswith("Look")
+    assert output.startswith("I see a")
+    assert output.endswith("Look")
 
 
 @pytest.mark.parametrize(
     ("stop", "text"), [("you", "Hello! How can I help "), (["today", "help"], "Hello! How can I ")]
 )
 def test_stop_sequences_are_not_part_of_the_text(stop: Any, text: str) -> None:
-    answer = apply_limits(ask("Hello"), {"stop": stop})
+    answer = apply_limits(send_request("Hello"), {"stop": stop})
 
     assert ("".join(answer.text), answer.finish) == (text, "stop")
     assert answer.stop_reason in stop
 
 
-@pytest.mark.parametrize("room", range(1, 12))
-def test_a_call_is_cut_where_the_room_ends(room: int) -> None:
-    whole = ask("What is 3 + 4?", ADD)
-    cut = apply_limits(whole, {"max_tokens": room})
+@pytest.mark.parametrize("space", range(1, 12))
+def test_a_call_is_truncated_where_the_space_ends(space: int) -> None:
+    whole = send_request("What is 3 + 4?", ADD)
+    truncated = apply_limits(whole, {"max_tokens": space})
 
-    assert cut.token_count <= room
-    assert cut.finish == "length"
-    assert [call.name for call in cut.tool_calls] == ["add"][: room // 4]
+    assert truncated.token_count <= space
+    assert truncated.finish == "length"
+    assert [call.name for call in truncated.tool_calls] == ["add"][: space // 4]
 
 
-def test_enough_room_changes_nothing() -> None:
-    whole = ask("Hello")
+def test_enough_space_changes_nothing() -> None:
+    whole = send_request("Hello")
 
     assert apply_limits(whole, {"max_completion_tokens": whole.token_count}) == whole

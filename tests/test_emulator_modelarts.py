@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _raw_client import ask
+from _raw_client import send_request
 
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.services._modelarts_authentication import (
@@ -26,7 +26,7 @@ ACCOUNT = HuaweiAccount(
     users={"me": "pass"},
 )
 CHAT = "/v1/chat/completions"
-QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+REQUEST = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
 TEXT = "Hello! How can I help you today?"
 
 
@@ -47,7 +47,7 @@ def login(emulator: Emulator, **changes: str) -> Any:
     user = {"name": given["user"], "password": given["password"], "domain": {"name": given["domain"]}}
     identity = {"methods": ["password"], "password": {"user": user}}
     scope = {"project": {"name": given["project"]}}
-    return ask(f"{emulator.modelarts.iam}/v3/auth/tokens", {"auth": {"identity": identity, "scope": scope}})
+    return send_request(f"{emulator.modelarts.iam}/v3/auth/tokens", {"auth": {"identity": identity, "scope": scope}})
 
 
 def signed(url: str, key: str, secret: str, body: bytes, date: str | None = None) -> dict[str, str]:
@@ -68,9 +68,9 @@ def test_iam_gives_out_tokens_that_open_the_service(guarded: Emulator) -> None:
     """
     given = login(guarded)
     token = given.headers["x-subject-token"]
-    opened = ask(guarded.modelarts.endpoint + CHAT, QUESTION, x_auth_token=token)
+    opened = send_request(guarded.modelarts.endpoint + CHAT, REQUEST, x_auth_token=token)
     guarded.modelarts.expire_tokens()
-    refused = ask(guarded.modelarts.endpoint + CHAT, QUESTION, x_auth_token=token)
+    refused = send_request(guarded.modelarts.endpoint + CHAT, REQUEST, x_auth_token=token)
 
     assert (201, 200, 401) == (given.status, opened.status, refused.status)
     assert {"issued_at", "expires_at"} <= given.json["token"].keys()
@@ -86,7 +86,7 @@ def test_iam_refuses_a_login_that_is_wrong(guarded: Emulator, wrong: str) -> Non
     refused = login(guarded, **{wrong: "nobody"})
 
     assert (401, "Unauthorized") == (refused.status, refused.json["error"]["title"])
-    assert 400 == ask(f"{guarded.modelarts.iam}/v3/auth/tokens", {"auth": {}}).status
+    assert 400 == send_request(f"{guarded.modelarts.iam}/v3/auth/tokens", {"auth": {}}).status
 
 
 def test_a_token_has_an_end() -> None:
@@ -102,7 +102,7 @@ def test_a_token_has_an_end() -> None:
         gate._check_token("t")
 
 
-BODY = json.dumps(QUESTION).encode()
+BODY = json.dumps(REQUEST).encode()
 OLD = "20200101T000000Z"
 
 
@@ -125,10 +125,10 @@ def test_a_signature_is_verified(
     A wrong secret, an unknown key, an old date: the gateway's own refusal.
     """
     url = guarded.modelarts.endpoint + CHAT
-    heard = ask(url, BODY, **signed(url, key, secret, BODY, date))
+    results = send_request(url, BODY, **signed(url, key, secret, BODY, date))
 
-    assert status == heard.status
-    assert code is None or code == heard.json["error_code"]
+    assert status == results.status
+    assert code is None or code == results.json["error_code"]
 
 
 def test_a_body_that_was_changed_is_refused(guarded: Emulator) -> None:
@@ -136,9 +136,9 @@ def test_a_body_that_was_changed_is_refused(guarded: Emulator) -> None:
     Its hash is part of what is signed.
     """
     url = guarded.modelarts.endpoint + CHAT
-    heard = ask(url, BODY + b" ", **signed(url, "AK", "SK", BODY))
+    results = send_request(url, BODY + b" ", **signed(url, "AK", "SK", BODY))
 
-    assert (401, "APIG.0301") == (heard.status, heard.json["error_code"])
+    assert (401, "APIG.0301") == (results.status, results.json["error_code"])
 
 
 @pytest.mark.parametrize(
@@ -157,13 +157,13 @@ def test_a_key_is_verified(guarded: Emulator, headers: dict[str, str], status: i
     """
     AppCodes and API keys, on HTTPS and on the handshake of a WebSocket alike.
     """
-    heard = ask(guarded.modelarts.endpoint + CHAT, QUESTION, **headers)
+    results = send_request(guarded.modelarts.endpoint + CHAT, REQUEST, **headers)
     fields = {"connection": "Upgrade", "upgrade": "websocket", "sec_websocket_version": "13"}
-    shaken = ask(guarded.modelarts.endpoint + CHAT, b"", "GET", silence=0.3, sec_websocket_key="dGhlIHNhbXBsZSBub25jZQ==", **fields, **headers)  # fmt: skip
+    shaken = send_request(guarded.modelarts.endpoint + CHAT, b"", "GET", silence=0.3, sec_websocket_key="dGhlIHNhbXBsZSBub25jZQ==", **fields, **headers)  # fmt: skip
 
-    assert (status, 101 if status == 200 else status) == (heard.status, shaken.status)
-    assert code is None or {code} == {heard.json["error_code"], shaken.json["error_code"]}
-    assert heard.headers["x-request-id"]
+    assert (status, 101 if status == 200 else status) == (results.status, shaken.status)
+    assert code is None or {code} == {results.json["error_code"], shaken.json["error_code"]}
+    assert results.headers["x-request-id"]
 
 
 @pytest.mark.parametrize(
@@ -178,10 +178,10 @@ def test_maas_wants_a_bearer_key(
     And says so in codes of its own.
     """
     base = guarded.modelarts.maas.removesuffix("v1") + version
-    heard = ask(f"{base}/chat/completions", QUESTION, authorization=authorization)
+    results = send_request(f"{base}/chat/completions", REQUEST, authorization=authorization)
 
-    assert status == heard.status
-    assert code is None or code == heard.json["error_code"]
+    assert status == results.status
+    assert code is None or code == results.json["error_code"]
 
 
 def test_the_container_stands_behind_the_service(emulator: Emulator) -> None:
@@ -190,28 +190,28 @@ def test_the_container_stands_behind_the_service(emulator: Emulator) -> None:
     """
     url = emulator.modelarts.endpoint
 
-    assert TEXT == ask(url + CHAT, QUESTION).text
-    assert TEXT == ask(url + CHAT, {**QUESTION, "stream": False}).json["choices"][0]["message"]["content"]
-    assert 256 == len(ask(f"{url}/v1/embeddings", {"model": "m", "input": "x"}).json["data"][0]["embedding"])
-    assert "error" in ask(url + CHAT, {"messages": "x"}).json
+    assert TEXT == send_request(url + CHAT, REQUEST).text
+    assert TEXT == send_request(url + CHAT, {**REQUEST, "stream": False}).json["choices"][0]["message"]["content"]
+    assert 256 == len(send_request(f"{url}/v1/embeddings", {"model": "m", "input": "x"}).json["data"][0]["embedding"])
+    assert "error" in send_request(url + CHAT, {"messages": "x"}).json
 
 
 def test_an_unknown_service_is_not_found(emulator: Emulator) -> None:
     """
     API Gateway's own code.
     """
-    heard = ask(f"{emulator.url}/v1/infers/other{CHAT}", QUESTION)
+    results = send_request(f"{emulator.url}/v1/infers/other{CHAT}", REQUEST)
 
-    assert (404, "APIG.0101") == (heard.status, heard.json["error_code"])
+    assert (404, "APIG.0101") == (results.status, results.json["error_code"])
 
 
 def test_a_body_over_12_mb_is_refused(emulator: Emulator) -> None:
     """
     It is read nevertheless, so that the client hears why.
     """
-    heard = ask(emulator.modelarts.endpoint + CHAT, bytes(12 * 1024 * 1024 + 1))
+    results = send_request(emulator.modelarts.endpoint + CHAT, bytes(12 * 1024 * 1024 + 1))
 
-    assert (413, "APIG.0201") == (heard.status, heard.json["error_code"])
+    assert (413, "APIG.0201") == (results.status, results.json["error_code"])
 
 
 @pytest.mark.parametrize("name", MODELARTS_ERROR_RESPONSES)
@@ -220,18 +220,18 @@ def test_refusals_have_huaweis_envelope(emulator: Emulator, name: str) -> None:
     A row each for what the gateway and MaaS are known to say.
     """
     emulator.script(Fault("refuse", name))
-    heard = ask(emulator.modelarts.endpoint + CHAT, QUESTION)
-    body = heard.json.get("error", heard.json)
+    results = send_request(emulator.modelarts.endpoint + CHAT, REQUEST)
+    body = results.json.get("error", results.json)
 
-    assert MODELARTS_ERROR_RESPONSES[name].status == heard.status
+    assert MODELARTS_ERROR_RESPONSES[name].status == results.status
     assert body.get("error_code", body.get("errorCode")).startswith(("ModelArts.", "APIG."))
-    assert heard.headers["x-request-id"]
+    assert results.headers["x-request-id"]
 
 
 def test_a_handshake_that_is_none_is_refused(emulator: Emulator) -> None:
     """
     By the package `websockets`, which is the emulator's half.
     """
-    heard = ask(emulator.modelarts.endpoint + CHAT, b"", "GET", upgrade="websocket", connection="Upgrade")
+    results = send_request(emulator.modelarts.endpoint + CHAT, b"", "GET", upgrade="websocket", connection="Upgrade")
 
-    assert 400 == heard.status
+    assert 400 == results.status

@@ -69,16 +69,16 @@ def test_a_generic_stream(emulator: Emulator) -> None:
     """
     Tokens with filler, then the finish event alone, then the usage alone.
     """
-    *said, finish, usage = events(chat(emulator, **generic()))
+    *output, finish, usage = events(chat(emulator, **generic()))
 
-    assert "The capital of France is Paris." == "".join(one["message"]["content"][0]["text"] for one in said)
-    assert all({"index", "message", "pad"} == set(one) and set(one["pad"]) == {"a"} for one in said)
+    assert "The capital of France is Paris." == "".join(one["message"]["content"][0]["text"] for one in output)
+    assert all({"index", "message", "pad"} == set(one) and set(one["pad"]) == {"a"} for one in output)
     assert ({"finishReason", "pad"}, "stop") == (set(finish), finish["finishReason"])
     assert {"usage"} == set(usage)
     assert usage["usage"]["totalTokens"] == usage["usage"]["promptTokens"] + usage["usage"]["completionTokens"]
 
 
-def test_usage_comes_only_when_it_is_asked_for(emulator: Emulator) -> None:
+def test_usage_comes_only_when_it_is_requested_for(emulator: Emulator) -> None:
     """
     In every format.
     """
@@ -86,16 +86,16 @@ def test_usage_comes_only_when_it_is_asked_for(emulator: Emulator) -> None:
     assert "usage" not in events(chat(emulator, COHERE, apiFormat="COHERE", message="Hi", isStream=True))[-1]
 
 
-def test_a_cohere_stream_says_everything_again(emulator: Emulator) -> None:
+def test_a_cohere_stream_states_everything_again(emulator: Emulator) -> None:
     """
     In its last event, with the history, the usage and what it cites.
     """
     request = {"apiFormat": "COHERE", "message": CAPITAL, "isStream": True, "streamOptions": {"isIncludeUsage": True}}
-    *said, last = events(
+    *output, last = events(
         chat(emulator, COHERE, **request, documents=[{"id": "d", "text": "The capital of France is Paris."}])
     )
 
-    assert last["text"] == "".join(one["text"] for one in said)
+    assert last["text"] == "".join(one["text"] for one in output)
     assert ("COMPLETE", True) == (last["finishReason"], "usage" in last)
     assert [["d"]] == [citation["documentIds"] for citation in last["citations"]]
     assert ["USER", "CHATBOT"] == [turn["role"] for turn in last["chatHistory"]]
@@ -107,14 +107,14 @@ def test_a_cohere_v2_stream(emulator: Emulator) -> None:
     """
     messages = [{"role": "USER", "content": [{"type": "TEXT", "text": CAPITAL}]}]
     request = {"apiFormat": "COHEREV2", "messages": messages, "isStream": True, "thinking": {"type": "ENABLED"}}
-    *said, last = events(chat(emulator, "cohere.command-a-reasoning", **request))
+    *output, last = events(chat(emulator, "cohere.command-a-reasoning", **request))
 
     assert {"apiFormat": "COHEREV2", "message": {"role": "ASSISTANT"}, "finishReason": "COMPLETE"} == last
-    assert ["THINKING", "TEXT"] == list(dict.fromkeys(one["message"]["content"][0]["type"] for one in said))
+    assert ["THINKING", "TEXT"] == list(dict.fromkeys(one["message"]["content"][0]["type"] for one in output))
 
 
 #: How each family streams two calls: which of id, name and arguments each entry has, and the finish reason.
-WAYS = {
+METHODS = {
     "xai.grok-4": ({"id name arguments"}, "tool_calls"),
     "openai.gpt-4.1": ({"id name", "arguments"}, "tool_calls"),
     "meta.llama-3.3-70b-instruct": ({"id name", "arguments"}, "stop"),
@@ -122,19 +122,22 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize(("model", "way"), WAYS.items(), ids=WAYS)
-def test_each_family_streams_its_calls_in_its_own_way(
-    emulator: Emulator, model: str, way: tuple[set[str], str]
+@pytest.mark.parametrize(("model", "call_method"), METHODS.items(), ids=METHODS)
+def test_each_family_streams_its_calls_in_its_own_format(
+    emulator: Emulator, model: str, call_method: tuple[set[str], str]
 ) -> None:
     """
     Whole or in pieces, with ids or without, always at position 0.
     """
-    said = events(chat(emulator, model, **generic("What is the weather in Paris and London?", tools=[WEATHER])))
-    entries = [one["message"]["toolCalls"] for one in said if one.get("message", {}).get("toolCalls")]
-    finish = next(one["finishReason"] for one in said if "finishReason" in one)
+    output = events(chat(emulator, model, **generic("What is the weather in Paris and London?", tools=[WEATHER])))
+    entries = [one["message"]["toolCalls"] for one in output if one.get("message", {}).get("toolCalls")]
+    finish = next(one["finishReason"] for one in output if "finishReason" in one)
 
     assert all(1 == len(one) and "index" not in one[0] for one in entries)
-    assert way == ({" ".join(n for n in ("id", "name", "arguments") if one[0].get(n)) for one in entries}, finish)
+    assert call_method == (
+        {" ".join(n for n in ("id", "name", "arguments") if one[0].get(n)) for one in entries},
+        finish,
+    )
 
 
 def test_generate_text_is_as_it_was_seen(emulator: Emulator) -> None:
@@ -142,9 +145,9 @@ def test_generate_text_is_as_it_was_seen(emulator: Emulator) -> None:
     An id and a piece of text in each event.
     """
     request = {"runtimeType": "COHERE", "isStream": True, "prompt": CAPITAL, "maxTokens": 500, "numGenerations": 1}
-    *said, last = events(post(emulator, "/20231130/actions/generateText", addressed(emulator, "cohere.command", inferenceRequest=request)))  # fmt: skip
+    *output, last = events(post(emulator, "/20231130/actions/generateText", addressed(emulator, "cohere.command", inferenceRequest=request)))  # fmt: skip
 
-    assert all({"id", "text"} == set(one) for one in said)
+    assert all({"id", "text"} == set(one) for one in output)
     assert "COMPLETE" == last["finishReason"]
 
 
@@ -152,7 +155,7 @@ def test_generate_text_is_as_it_was_seen(emulator: Emulator) -> None:
     ("ending", "model", "last"),
     [("done", GROK, "[DONE]"), ("eof", GROK, "usage"), ("", "meta.llama-3.3-70b-instruct", "[DONE]"), ("", "google.gemini-2.5-pro", "usage")],
 )  # fmt: skip
-def test_a_stream_ends_as_it_is_told_or_as_its_family_does(ending: str, model: str, last: str) -> None:
+def test_a_stream_ends_as_it_is_reported_or_as_its_family_does(ending: str, model: str, last: str) -> None:
     """
     `[DONE]` or the end of the body.
     """
@@ -284,7 +287,7 @@ def test_openais_paths_need_a_compartment(emulator: Emulator, base: str, header:
     assert 404 == post(emulator, path, {**body, "model": "nobody"}, **{header: there}).status_code
 
 
-def test_credentials_are_asked_for() -> None:
+def test_credentials_are_requested_for() -> None:
     """
     An unsigned request and an unknown key are refused, a known key is let in.
     """

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 from _emulator_quirks import (
     ARGUMENTS,
+    CONTENT,
     GRIN,
-    SAID,
     TOOL,
     Json,
     arguments,
-    brain,
+    built_in_model,
     chat,
     choices,
     emulator,
@@ -20,7 +20,7 @@ from _emulator_quirks import (
     native,
     plain,
 )
-from _raw_client import HELLO, RawResponse, ask
+from _raw_client import HELLO, RawResponse, send_request
 
 from mdstream_core.emulator import Emulator, Fault
 
@@ -58,12 +58,12 @@ def test_the_finish_reason_may_be_anything(emulator: Emulator, data: bytes) -> N
     ],
 )
 def test_and_then_the_stream_may_end(emulator: Emulator, faults: tuple[Fault, ...]) -> None:
-    heard = chat(emulator, *faults)
+    results = chat(emulator, *faults)
 
-    assert {"stop"}.isdisjoint(choice["finish_reason"] for choice in choices(heard))
-    assert heard.text.startswith("Hi")
-    assert heard.whole
-    assert b"[DONE]" not in heard.body
+    assert {"stop"}.isdisjoint(choice["finish_reason"] for choice in choices(results))
+    assert results.text.startswith("Hi")
+    assert results.whole
+    assert b"[DONE]" not in results.body
 
 
 @pytest.mark.parametrize("model", ["xai.grok-4", "meta.llama-3.3-70b-instruct", "cohere.command-a-03-2025"])
@@ -76,23 +76,23 @@ def test_ocis_formats_have_it_too(plain: Emulator, model: str) -> None:
     assert last in {"stop", "COMPLETE"}
 
 
-def test_a_whole_answer_has_its_reason(emulator: Emulator) -> None:
+def test_a_whole_response_has_its_reason(emulator: Emulator) -> None:
     assert chat(emulator, Fault("pending_finish_reason"), stream=False).json["choices"][0]["finish_reason"] == "stop"
 
 
 # A whole message at the end
 
 
-def test_a_message_stands_in_place_of_the_last_delta(emulator: Emulator) -> None:
-    heard = chat(emulator, Fault("whole_message"))
-    *before, last = choices(heard)
+def test_a_message_stands_in_position_of_the_last_delta(emulator: Emulator) -> None:
+    results = chat(emulator, Fault("whole_message"))
+    *before, last = choices(results)
 
     assert "delta" not in last
-    assert last["message"]["content"] == SAID
+    assert last["message"]["content"] == CONTENT
     assert last["finish_reason"] == "stop"
-    assert heard.events[-1]["object"] == "chat.completion"
-    assert heard.events[-1]["usage"]["total_tokens"]
-    assert SAID.startswith("".join(choice["delta"].get("content") or "" for choice in before))
+    assert results.events[-1]["object"] == "chat.completion"
+    assert results.events[-1]["usage"]["total_tokens"]
+    assert CONTENT.startswith("".join(choice["delta"].get("content") or "" for choice in before))
     assert all(choice.get("finish_reason") is None for choice in before)
 
 
@@ -100,19 +100,19 @@ def test_a_message_stands_beside_an_empty_delta(emulator: Emulator) -> None:
     last = choices(chat(emulator, Fault("whole_message", "beside")))[-1]
 
     assert last["delta"] == {}
-    assert last["message"]["content"] == SAID
+    assert last["message"]["content"] == CONTENT
 
 
 def test_a_message_stands_in_an_event_of_its_own(emulator: Emulator) -> None:
     *before, last = choices(chat(emulator, Fault("whole_message", "after")))
 
-    assert "".join(choice["delta"].get("content") or "" for choice in before) == SAID == last["message"]["content"]
+    assert "".join(choice["delta"].get("content") or "" for choice in before) == CONTENT == last["message"]["content"]
     assert [before[-1]["finish_reason"], last["finish_reason"]] == ["stop", "stop"]
 
 
 def test_a_message_has_the_calls_and_every_choice(emulator: Emulator) -> None:
-    heard = chat(emulator, Fault("whole_message"), tools=[TOOL], n=2)
-    (frame,) = [event for event in heard.events if event["object"] == "chat.completion"]
+    results = chat(emulator, Fault("whole_message"), tools=[TOOL], n=2)
+    (frame,) = [event for event in results.events if event["object"] == "chat.completion"]
 
     assert [0, 1] == [choice["index"] for choice in frame["choices"]]
     for choice in frame["choices"]:
@@ -124,7 +124,7 @@ def test_other_formats_are_left_alone(plain: Emulator, spelling: str) -> None:
     fault = Fault("whole_message", spelling)
     whole = chat(plain, fault, stream=False).json
     plain.script(fault)
-    completion = ask(plain.openai_url + "/completions", {"prompt": "Hello", "stream": True})
+    completion = send_request(plain.openai_url + "/completions", {"prompt": "Hello", "stream": True})
 
     assert native(plain, fault).body.split(b"\n")[-1] == native(plain).body.split(b"\n")[-1]
     assert "message" in whole["choices"][0]
@@ -135,31 +135,31 @@ def test_other_formats_are_left_alone(plain: Emulator, spelling: str) -> None:
 
 
 def test_characters_are_split(emulator: Emulator) -> None:
-    heard = chat(emulator, Fault("split_surrogates"))
-    pieces = [choice["delta"].get("content") or "" for choice in choices(heard)]
+    results = chat(emulator, Fault("split_surrogates"))
+    pieces = [choice["delta"].get("content") or "" for choice in choices(results)]
 
-    assert joined(pieces) == SAID
-    assert heard.body.count(rb"\ud83d") == heard.body.count(rb"\ude00") == 2
-    assert GRIN.encode() not in heard.body
+    assert joined(pieces) == CONTENT
+    assert results.body.count(rb"\ud83d") == results.body.count(rb"\ude00") == 2
+    assert GRIN.encode() not in results.body
     assert not any(re.search("[\ud800-\udfff]", piece[1:-1]) for piece in pieces)
-    assert [choice["finish_reason"] for choice in choices(heard) if choice.get("finish_reason")] == ["stop"]
+    assert [choice["finish_reason"] for choice in choices(results) if choice.get("finish_reason")] == ["stop"]
 
 
 @pytest.mark.parametrize("flavour", ["vllm", "vllm-0.13", "sglang", "transformers"])
 def test_characters_of_reasoning_are_split(flavour: str) -> None:
-    with Emulator(model=brain, flavour=flavour) as emulator:
-        heard = chat(emulator, Fault("split_surrogates"), think=True)
-    deltas = [choice["delta"] for choice in choices(heard)]
+    with Emulator(model=built_in_model, flavour=flavour) as emulator:
+        results = chat(emulator, Fault("split_surrogates"), think=True)
+    deltas = [choice["delta"] for choice in choices(results)]
     thoughts = [delta.get("reasoning") or delta.get("reasoning_content") or "" for delta in deltas]
 
     assert joined(thoughts) == f"hm{GRIN}m"
 
 
 def test_characters_of_arguments_are_split(emulator: Emulator) -> None:
-    heard = chat(emulator, Fault("split_surrogates"), tools=[TOOL])
+    results = chat(emulator, Fault("split_surrogates"), tools=[TOOL])
 
-    assert rb"\ud83d" in heard.body
-    assert {id: joined([text]) for id, text in arguments(heard).items()} == {f"call_{n}": ARGUMENTS for n in range(2)}
+    assert rb"\ud83d" in results.body
+    assert {id: joined([text]) for id, text in arguments(results).items()} == {f"call_{n}": ARGUMENTS for n in range(2)}
 
 
 @pytest.mark.parametrize(
@@ -170,45 +170,45 @@ def test_characters_of_arguments_are_split(emulator: Emulator) -> None:
     ],
 )
 def test_characters_of_ocis_formats_are_split(model: str, text_of: Callable[[Json], str]) -> None:
-    with Emulator(model=brain) as emulator:
-        heard = native(emulator, Fault("split_surrogates"), model=model)
+    with Emulator(model=built_in_model) as emulator:
+        results = native(emulator, Fault("split_surrogates"), model=model)
 
-    assert joined([text_of(event) for event in heard.events]) == SAID
-    assert heard.body.count(rb"\ud83d") == 2
+    assert joined([text_of(event) for event in results.events]) == CONTENT
+    assert results.body.count(rb"\ud83d") == 2
 
 
 @pytest.mark.parametrize("after", [None, 1, 3])
-def test_an_answer_without_such_a_character_gets_one(plain: Emulator, after: int | None) -> None:
-    heard = chat(plain, Fault("split_surrogates", after=after))
-    pieces = [choice["delta"].get("content") or "" for choice in choices(heard)]
+def test_a_response_without_such_a_character_gets_one(plain: Emulator, after: int | None) -> None:
+    results = chat(plain, Fault("split_surrogates", after=after))
+    pieces = [choice["delta"].get("content") or "" for choice in choices(results)]
 
     assert pieces[after or 1 : (after or 1) + 2] == ["\ud83d", "\ude00"]
     assert joined(pieces).replace(GRIN, "") == "Hello! How can I help you today?"
     plain.script(Fault("split_surrogates"))
-    completion = ask(plain.openai_url + "/completions", {"prompt": "Hello", "stream": True})
+    completion = send_request(plain.openai_url + "/completions", {"prompt": "Hello", "stream": True})
     assert GRIN in joined([choice["text"] for choice in choices(completion)])
 
 
-def test_a_whole_answer_is_not_split(emulator: Emulator) -> None:
-    assert chat(emulator, Fault("split_surrogates"), stream=False).json["choices"][0]["message"]["content"] == SAID
+def test_a_whole_response_is_not_split(emulator: Emulator) -> None:
+    assert chat(emulator, Fault("split_surrogates"), stream=False).json["choices"][0]["message"]["content"] == CONTENT
 
 
-def parts(heard: RawResponse) -> list[bytes]:
+def parts(results: RawResponse) -> list[bytes]:
     """The payload parts of SageMaker's event stream, as botocore reads them."""
     eventstream = pytest.importorskip(
         "botocore.eventstream", reason="botocore reads AWS's frames; install mdstream-llm[aws]"
     )
     buffer = eventstream.EventStreamBuffer()
-    buffer.add_data(heard.body)
+    buffer.add_data(results.body)
     return [event.payload for event in buffer]
 
 
 @pytest.mark.parametrize(("name", "start"), [("emulated", b"data: {"), ("lmi", b"{"), ("tgi-old", b"data: {")])
 def test_the_halves_are_in_two_payload_parts(name: str, start: bytes) -> None:
     body = {"inputs": "?", "stream": True} if name == "tgi-old" else {**HELLO}
-    with Emulator(model=brain) as emulator:
+    with Emulator(model=built_in_model) as emulator:
         emulator.script(Fault("split_surrogates"))
-        payloads = parts(ask(f"{emulator.url}/endpoints/{name}/invocations-response-stream", body))
+        payloads = parts(send_request(f"{emulator.url}/endpoints/{name}/invocations-response-stream", body))
     (first, *_) = [at for at, payload in enumerate(payloads) if rb"\ud83d" in payload]
 
     assert payloads[first].startswith(start)

@@ -6,7 +6,20 @@ import re
 from collections.abc import Callable
 
 import pytest
-from _emulator_quirks import ARGUMENTS, GRIN, SAID, TOOL, Json, arguments, brain, chat, choices, emulator, native, plain
+from _emulator_quirks import (
+    ARGUMENTS,
+    CONTENT,
+    GRIN,
+    TOOL,
+    Json,
+    arguments,
+    built_in_model,
+    chat,
+    choices,
+    emulator,
+    native,
+    plain,
+)
 
 from mdstream_core.emulator import Emulator, Fault
 
@@ -47,7 +60,7 @@ def test_the_second_object_may_be_ones_own(emulator: Emulator) -> None:
 def test_arguments_of_generic_are_not_one_object(model: str, spelling: str, bent: str) -> None:
     tool = {"type": "FUNCTION", "name": "get_weather", "description": "?", "parameters": {"type": "object"}}
     fault = Fault("tool_arguments", spelling)
-    with Emulator(model=brain) as emulator:
+    with Emulator(model=built_in_model) as emulator:
         streamed = native(emulator, fault, model=model, tools=[tool])
         whole = native(emulator, fault, model=model, tools=[tool], stream=False).json["chatResponse"]["choices"][0]
     fragments = [
@@ -62,22 +75,22 @@ def test_arguments_of_generic_are_not_one_object(model: str, spelling: str, bent
 
 
 def test_a_choice_ends_with_an_error(emulator: Emulator) -> None:
-    heard = chat(emulator, Fault("choice_error", message="out of memory"))
-    last = choices(heard)[-1]
+    results = chat(emulator, Fault("choice_error", message="out of memory"))
+    last = choices(results)[-1]
 
     assert last["error"] == {"code": 502, "message": "out of memory"}
     assert last["finish_reason"] == "error"
-    assert all("error" not in event for event in heard.events)
-    assert len(choices(heard)) == 2
+    assert all("error" not in event for event in results.events)
+    assert len(choices(results)) == 2
 
 
 def test_a_stop_follows_the_error(emulator: Emulator) -> None:
-    heard = chat(emulator, Fault("choice_error", "later_stop", after=2, message="out of memory"))
-    failed = choices(heard)[2]
+    results = chat(emulator, Fault("choice_error", "later_stop", after=2, message="out of memory"))
+    failed = choices(results)[2]
 
     assert (failed["error"]["message"], failed["finish_reason"]) == ("out of memory", None)
-    assert choices(heard)[-1]["finish_reason"] == "stop"
-    assert heard.text == SAID
+    assert choices(results)[-1]["finish_reason"] == "stop"
+    assert results.text == CONTENT
 
 
 def test_the_error_stands_beside_the_stop(emulator: Emulator) -> None:
@@ -87,12 +100,12 @@ def test_the_error_stands_beside_the_stop(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize(("spelling", "reason"), [("", "error"), ("later_stop", "stop"), ("with_stop", "stop")])
-def test_a_whole_answer_has_the_error_in_its_choice(emulator: Emulator, spelling: str, reason: str) -> None:
+def test_a_whole_response_has_the_error_in_its_choice(emulator: Emulator, spelling: str, reason: str) -> None:
     (choice,) = chat(emulator, Fault("choice_error", spelling), stream=False).json["choices"]
 
     assert choice["error"]["message"] == "the model server failed"
     assert choice["finish_reason"] == reason
-    assert choice["message"]["content"] == SAID
+    assert choice["message"]["content"] == CONTENT
 
 
 def test_generic_has_it_too(plain: Emulator) -> None:
@@ -117,7 +130,7 @@ THOUGHTS: dict[str, Callable[[str], Json]] = {
 @pytest.mark.parametrize(("spelling", "part"), THOUGHTS.items())
 def test_thoughts_are_parts_of_the_content(flavour: str, spelling: str, part: Callable[[str], Json]) -> None:
     fault = Fault("reasoning_parts", spelling)
-    with Emulator(model=brain, flavour=flavour) as emulator:
+    with Emulator(model=built_in_model, flavour=flavour) as emulator:
         streamed = chat(emulator, fault, think=True)
         whole = chat(emulator, fault, think=True, stream=False).json["choices"][0]["message"]
     contents = [choice["delta"].get("content") for choice in choices(streamed)]
@@ -129,7 +142,7 @@ def test_thoughts_are_parts_of_the_content(flavour: str, spelling: str, part: Ca
         f" {GRIN}",
         f" you{GRIN}!",
     ]
-    assert whole["content"] == [part(f"hm{GRIN}m"), {"type": "text", "text": SAID}]
+    assert whole["content"] == [part(f"hm{GRIN}m"), {"type": "text", "text": CONTENT}]
     assert b'"reasoning' not in re.sub(rb'"reasoning_tokens"|"type":"reasoning"', b"", streamed.body)
 
 
@@ -144,16 +157,16 @@ def test_who_did_not_think_is_given_a_thought(emulator: Emulator) -> None:
 # What is whole but for its finish reason, and codings
 
 
-def test_a_whole_answer_without_a_finish_reason(emulator: Emulator) -> None:
-    heard = chat(emulator, Fault("no_finish"), stream=False)
+def test_a_whole_response_without_a_finish_reason(emulator: Emulator) -> None:
+    results = chat(emulator, Fault("no_finish"), stream=False)
 
-    assert "finish_reason" not in heard.json["choices"][0]
-    assert heard.json["choices"][0]["message"]["content"] == SAID
-    assert int(heard.headers["content-length"]) == len(heard.rest)
+    assert "finish_reason" not in results.json["choices"][0]
+    assert results.json["choices"][0]["message"]["content"] == CONTENT
+    assert int(results.headers["content-length"]) == len(results.rest)
 
 
 @pytest.mark.parametrize("model", ["xai.grok-4", "cohere.command-a-03-2025"])
-def test_a_whole_answer_of_oci_without_a_finish_reason(plain: Emulator, model: str) -> None:
+def test_a_whole_response_of_oci_without_a_finish_reason(plain: Emulator, model: str) -> None:
     answer = native(plain, Fault("no_finish"), model=model, stream=False).json["chatResponse"]
 
     assert "finishReason" not in json.dumps(answer)
@@ -162,11 +175,11 @@ def test_a_whole_answer_of_oci_without_a_finish_reason(plain: Emulator, model: s
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_each_event_is_a_gzip_member(emulator: Emulator, stream: bool) -> None:
-    heard = chat(emulator, Fault("encoded", "gzip-members"), stream=stream)
+    results = chat(emulator, Fault("encoded", "gzip-members"), stream=stream)
 
-    assert heard.headers["content-encoding"] == "gzip"
-    assert gzip.decompress(heard.body).startswith(b"data: {" if stream else b"{")
-    assert heard.body.count(b"\x1f\x8b\x08") == (len(heard.chunks) if stream else 1)
+    assert results.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(results.body).startswith(b"data: {" if stream else b"{")
+    assert results.body.count(b"\x1f\x8b\x08") == (len(results.chunks) if stream else 1)
 
 
 def unbrotli(data: bytes) -> bytes:
@@ -193,20 +206,20 @@ def unbrotli(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_body_is_brotli(emulator: Emulator, stream: bool) -> None:
-    heard = chat(emulator, Fault("encoded", "br"), stream=stream)
+    results = chat(emulator, Fault("encoded", "br"), stream=stream)
     healthy = chat(emulator, stream=stream)
 
-    assert heard.headers["content-encoding"] == "br"
-    assert len(unbrotli(heard.body)) == len(healthy.body)
-    assert unbrotli(heard.body).startswith(b"data: {" if stream else b"{")
+    assert results.headers["content-encoding"] == "br"
+    assert len(unbrotli(results.body)) == len(healthy.body)
+    assert unbrotli(results.body).startswith(b"data: {" if stream else b"{")
 
 
 def test_brotli_is_what_googles_decoder_reads(plain: Emulator) -> None:
     """The vector was read by Node's zlib and by curl, both with the reference decoder: `hello world`."""
-    heard = chat(plain, Fault("body", data=b"hello world", size=6), Fault("encoded", "br"))
+    results = chat(plain, Fault("body", data=b"hello world", size=6), Fault("encoded", "br"))
 
-    assert heard.body.hex() == "50001068656c6c6f20200008776f726c6403"
-    assert unbrotli(heard.body) == b"hello world"
+    assert results.body.hex() == "50001068656c6c6f20200008776f726c6403"
+    assert unbrotli(results.body) == b"hello world"
 
 
 def test_an_unknown_coding_is_named_when_the_fault_is_made() -> None:

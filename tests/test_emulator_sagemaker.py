@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from _sagemaker import HELLO, KEYS, QUESTION, Ask, both, service, signer
+from _sagemaker import HELLO, KEYS, REQUEST, Send, both, service, signer
 
 from mdstream_core import Dialect, ModelResponse, Retry, Service
 from mdstream_core.dialects import LMI, TGI, Auto, JumpStartLlama, OpenAIChat, OpenAICompletions
@@ -75,41 +75,41 @@ FORMATS: dict[str, tuple[str, Dialect, dict[str, Any]]] = {
 @both
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize(("name", "dialect", "question"), FORMATS.values(), ids=FORMATS)
-def test_every_image_answers(emulator: Emulator, name: str, dialect: Dialect, question: dict[str, Any], stream: bool, ask: Ask) -> None:  # fmt: skip
+def test_every_image_responses(emulator: Emulator, name: str, dialect: Dialect, question: dict[str, Any], stream: bool, send_request: Send) -> None:  # fmt: skip
     """
     Signed, streamed or whole, in each payload format; the words are all there, and the end was said.
     """
-    reply, error = ask(
+    model_response, error = send_request(
         service(emulator, name, custom_attributes="accept_eula=true"), dialect, stream=stream, **question
     )
 
     assert error is None
-    assert (HELLO, "stop") == (reply.text, reply.finish_reason)
+    assert (HELLO, "stop") == (model_response.text, model_response.finish_reason)
 
 
 @both
 @pytest.mark.parametrize("name", ["tgi-old", "lmi-rolling"])
-def test_a_container_that_takes_no_messages(emulator: Emulator, name: str, ask: Ask) -> None:
+def test_a_container_that_takes_no_messages(emulator: Emulator, name: str, send_request: Send) -> None:
     """
     The refusal says that it wants `inputs`; it gets them, and a warning says so.
     """
     with pytest.warns(RuntimeWarning, match="chat template"):
-        reply, error = ask(service(emulator, name))
+        model_response, error = send_request(service(emulator, name))
 
-    assert (HELLO, None, 2) == (reply.text, error, len(emulator.requests))
+    assert (HELLO, None, 2) == (model_response.text, error, len(emulator.requests))
 
 
 @both
 @pytest.mark.parametrize("name", ["emulated", "sglang", "tgi", "lmi"])
-def test_tools(emulator: Emulator, name: str, ask: Ask) -> None:
+def test_tools(emulator: Emulator, name: str, send_request: Send) -> None:
     """
     A call with its name, its arguments and one id, whatever the image does with them.
     """
     messages = [{"role": "user", "content": "What is the weather in Paris?"}]
-    reply, error = ask(service(emulator, name), messages=messages, tools=[WEATHER])
+    model_response, error = send_request(service(emulator, name), messages=messages, tools=[WEATHER])
 
     assert error is None
-    assert ("tool_calls", [("get_weather", {"city": "Paris"})]) == (reply.finish_reason, [(call.name, call.parse_arguments()) for call in reply.tool_calls])  # fmt: skip
+    assert ("tool_calls", [("get_weather", {"city": "Paris"})]) == (model_response.finish_reason, [(call.name, call.parse_arguments()) for call in model_response.tool_calls])  # fmt: skip
 
 
 SAME = {
@@ -129,14 +129,14 @@ SAME = {
 
 @both
 @pytest.mark.parametrize("fault", SAME.values(), ids=SAME)
-def test_what_makes_no_difference(emulator: Emulator, fault: Fault, ask: Ask) -> None:
+def test_what_makes_no_difference(emulator: Emulator, fault: Fault, send_request: Send) -> None:
     """
     However the bytes come, the answer is the same.
     """
     emulator.script(fault)
-    reply, error = ask(service(emulator))
+    model_response, error = send_request(service(emulator))
 
-    assert (HELLO, "stop", None) == (reply.text, reply.finish_reason, error)
+    assert (HELLO, "stop", None) == (model_response.text, model_response.finish_reason, error)
 
 
 #: name: (fault, the error, its code, its status, the text before it)
@@ -164,17 +164,23 @@ ENDINGS: dict[str, tuple[Fault, type[MDStreamError], str | None, int, str]] = {
 
 @both
 @pytest.mark.parametrize(("fault", "kind", "code", "status", "text"), ENDINGS.values(), ids=ENDINGS)
-def test_every_ending_is_heard(
-    emulator: Emulator, fault: Fault, kind: type[MDStreamError], code: str | None, status: int, text: str, ask: Ask
+def test_every_ending_is_received(
+    emulator: Emulator,
+    fault: Fault,
+    kind: type[MDStreamError],
+    code: str | None,
+    status: int,
+    text: str,
+    send_request: Send,
 ) -> None:
     """
     A stream that failed is no success; what came before it was handed out and is in the error.
     """
     emulator.script(fault)
-    reply, error = ask(service(emulator))
+    model_response, error = send_request(service(emulator))
 
     assert error is not None
-    assert (kind, code, status, text) == (type(error), code, error.status, reply.text)
+    assert (kind, code, status, text) == (type(error), code, error.status, model_response.text)
     assert text == (error.partial.text if error.partial else "")
 
 
@@ -193,12 +199,14 @@ REFUSED: dict[str, tuple[type[MDStreamError], int]] = {
 
 @both
 @pytest.mark.parametrize(("spelling", "kind", "status"), [(name, *row) for name, row in REFUSED.items()])
-def test_refusals(emulator: Emulator, spelling: str, kind: type[MDStreamError], status: int, ask: Ask) -> None:
+def test_refusals(
+    emulator: Emulator, spelling: str, kind: type[MDStreamError], status: int, send_request: Send
+) -> None:
     """
     The service's and the container's; each with its request id.
     """
     emulator.script(Fault("refuse_aws", spelling))
-    _, error = ask(service(emulator))
+    _, error = send_request(service(emulator))
 
     assert error is not None
     assert (kind, status) == (type(error), error.status)
@@ -207,24 +215,24 @@ def test_refusals(emulator: Emulator, spelling: str, kind: type[MDStreamError], 
 
 
 @pytest.mark.parametrize("spelling", ["ModelNotReadyException", "ThrottlingException", "model_500"])
-def test_what_passes_is_asked_again(emulator: Emulator, spelling: str) -> None:
+def test_what_passes_is_retried(emulator: Emulator, spelling: str) -> None:
     """
     A model that loads, a limit, a failure: the second question is answered.
     """
     emulator.script(Fault("refuse_aws", spelling), None)
     platform = SageMaker("emulated", endpoint_url=emulator.sagemaker.endpoint_url)
-    asked = Service(platform, auth=signer(), retry=Retry(1, base_delay=0.001), trust_env=False)
+    requested = Service(platform, auth=signer(), retry=Retry(1, base_delay=0.001), trust_env=False)
 
-    assert HELLO == asked.client.complete(asked.call(Auto(), QUESTION)).text
+    assert HELLO == requested.client.complete(requested.call(Auto(), REQUEST)).text
     assert 2 == len(emulator.requests)
 
 
 @both
-def test_an_unknown_endpoint(emulator: Emulator, ask: Ask) -> None:
+def test_an_unknown_endpoint(emulator: Emulator, send_request: Send) -> None:
     """
     SageMaker calls it a validation error; ours says what to check.
     """
-    _, error = ask(service(emulator, "nope"))
+    _, error = send_request(service(emulator, "nope"))
 
     assert type(error) is NotFound
     assert "each region has its own endpoints" in str(error)
@@ -234,9 +242,9 @@ def test_a_body_over_the_limit_is_the_services_refusal_too(emulator: Emulator) -
     """
     Ours never leaves the house; a client that sends it is told.
     """
-    asked = service(emulator)
+    requested = service(emulator)
     with pytest.raises(InvalidRequest, match="6291456"):
-        asked.client.complete(asked.call(Auto(), {"messages": [{"role": "user", "content": "x" * 7_000_000}]}))
+        requested.client.complete(requested.call(Auto(), {"messages": [{"role": "user", "content": "x" * 7_000_000}]}))
     assert [] == emulator.requests
     status, body = send(emulator, signed(emulator, b"x" * 6_291_457))
 
@@ -261,7 +269,7 @@ def send(emulator: Emulator, request: Request, **changed: str) -> tuple[int, Any
     return status, body
 
 
-BODY = json.dumps(QUESTION).encode()
+BODY = json.dumps(REQUEST).encode()
 
 
 def test_a_right_signature_is_let_in(emulator: Emulator) -> None:
@@ -317,50 +325,50 @@ def test_an_old_date_is_refused(emulator: Emulator, monkeypatch: pytest.MonkeyPa
 
 
 @both
-def test_a_signature_for_another_region(emulator: Emulator, ask: Ask) -> None:
+def test_a_signature_for_another_region(emulator: Emulator, send_request: Send) -> None:
     """
     Told with what to check.
     """
-    _, error = ask(service(emulator, auth=signer(region_name="eu-west-1")))
+    _, error = send_request(service(emulator, auth=signer(region_name="eu-west-1")))
 
     assert type(error) is AuthenticationError
     assert "the region of the signature" in str(error)
 
 
 @both
-def test_keys_that_are_not_the_accounts(ask: Ask) -> None:
+def test_keys_that_are_not_the_accounts(send_request: Send) -> None:
     """
     A wrong id, a wrong secret, a token that is over: the service's own refusals, none of them asked again.
     """
     keys = {"AKOTHER": "s3cret", "AKEMULATED": "another", "AKOVER": AWSKey("s3cret", "token", 0.0)}
     with Emulator(aws_keys={"AKOTHER": "s3cret"}) as emulator:
-        _, unknown = ask(service(emulator))
+        _, unknown = send_request(service(emulator))
     with Emulator(aws_keys=keys) as emulator:
-        _, wrong = ask(service(emulator))
+        _, wrong = send_request(service(emulator))
         auth = type(signer()).from_keys("AKOVER", "s3cret", "token", region_name="us-east-1")
-        _, over = ask(service(emulator, auth=auth))
-        asked = len(emulator.requests)
+        _, over = send_request(service(emulator, auth=auth))
+        requested = len(emulator.requests)
 
     assert ["UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException"] == [unknown.code, wrong.code, over.code]  # fmt: skip
     assert {AuthenticationError} == {type(error) for error in (unknown, wrong, over)}
-    assert 2 == asked
+    assert 2 == requested
 
 
 class Role:
     """A role whose first keys the service calls expired, as its clock runs ahead of ours."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requested = 0
 
     def __call__(self) -> Any:
         from botocore.credentials import Credentials  # noqa: PLC0415
 
-        self.asked += 1
+        self.requested += 1
         return Credentials(f"AK{self.asked}", "s3cret", "token")
 
 
 @both
-def test_an_expired_token_is_renewed_once(ask: Ask) -> None:
+def test_an_expired_token_is_renewed_once(send_request: Send) -> None:
     """
     The refusal leads to other keys, and the question is asked again with them.
     """
@@ -369,9 +377,11 @@ def test_an_expired_token_is_renewed_once(ask: Ask) -> None:
     role = Role()
     keys = {"AK1": AWSKey("s3cret", "token", 0.0), "AK2": AWSKey("s3cret", "token")}
     with Emulator(aws_keys=keys) as emulator:
-        reply, error = ask(service(emulator, auth=AWSSigner("us-east-1", role, reload_credentials=True)))
+        model_response, error = send_request(
+            service(emulator, auth=AWSSigner("us-east-1", role, reload_credentials=True))
+        )
 
-    assert (HELLO, None, 2) == (reply.text, error, role.asked)
+    assert (HELLO, None, 2) == (model_response.text, error, role.requested)
 
 
 # what arrives
@@ -382,8 +392,8 @@ def test_what_arrives(emulator: Emulator) -> None:
     The headers of the parameters, and the container's custom attributes in the answer.
     """
     platform = {"custom_attributes": "trace=1", "inference_component": "ic-1", "accept": "text/event-stream"}
-    asked = service(emulator, **platform)
-    asked.client.complete(asked.call(Auto(), QUESTION))
+    requested = service(emulator, **platform)
+    requested.client.complete(requested.call(Auto(), REQUEST))
     headers = emulator.last.headers
 
     assert "/endpoints/emulated/invocations-response-stream" == emulator.last.path
@@ -394,9 +404,9 @@ def test_connections_are_kept(emulator: Emulator) -> None:
     """
     The body is read to its end, so the next question goes over the same connection.
     """
-    asked = service(emulator)
+    requested = service(emulator)
     for _ in range(5):
-        asked.client.complete(asked.call(Auto(), QUESTION))
+        requested.client.complete(requested.call(Auto(), REQUEST))
 
     assert 1 == len({received.connection for received in emulator.requests})
 
@@ -405,12 +415,14 @@ def test_many_at_once(emulator: Emulator) -> None:
     """
     One signer, one platform, many tasks.
     """
-    asked = service(emulator)
+    requested = service(emulator)
 
     async def main() -> list[ModelResponse]:
-        return await asyncio.gather(*(asked.async_client.complete(asked.call(Auto(), QUESTION)) for _ in range(20)))
+        return await asyncio.gather(
+            *(requested.async_client.complete(requested.call(Auto(), REQUEST)) for _ in range(20))
+        )
 
-    assert [HELLO] * 20 == [reply.text for reply in asyncio.run(main())]
+    assert [HELLO] * 20 == [model_response.text for model_response in asyncio.run(main())]
 
 
 def test_the_vectors_of_tei(emulator: Emulator) -> None:
@@ -436,6 +448,6 @@ def test_without_keys_everybody_is_let_in() -> None:
     """
     with Emulator() as emulator:
         platform = SageMaker(emulator.sagemaker.endpoint_name, endpoint_url=emulator.sagemaker.endpoint_url)
-        asked = Service(platform, retry=Retry(0), trust_env=False)
+        requested = Service(platform, retry=Retry(0), trust_env=False)
 
-        assert HELLO == asked.client.complete(asked.call(OpenAIChat(), QUESTION)).text
+        assert HELLO == requested.client.complete(requested.call(OpenAIChat(), REQUEST)).text

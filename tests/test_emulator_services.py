@@ -4,8 +4,8 @@ import gzip
 from collections.abc import Callable, Iterator
 
 import pytest
-from _raw_client import HELLO, RawResponse, ask
-from _stream_endings import ANSWER, BEGINNING, HEALTHY, QUESTION
+from _raw_client import HELLO, RawResponse, send_request
+from _stream_endings import BEGINNING, HEALTHY, OUTPUT, REQUEST
 
 from mdstream_core import (
     ModelArts,
@@ -50,7 +50,7 @@ SERVICES: dict[str, tuple[Callable[[Emulator], Platform], str]] = {
 
 @pytest.fixture(scope="module")
 def shared_emulator() -> Iterator[Emulator]:
-    with Emulator(model=lambda request: ANSWER) as emulator:
+    with Emulator(model=lambda request: OUTPUT) as emulator:
         yield emulator
 
 
@@ -62,16 +62,16 @@ def emulator(shared_emulator: Emulator) -> Emulator:
 
 def outcome(emulator: Emulator, name: str, *faults: Fault) -> tuple[str, errors.MDStreamError | None]:
     """What a stream of a service came to: the text, and the error."""
-    platform, spoken = SERVICES[name]
+    platform, dialect_name = SERVICES[name]
     emulator.script(faults)
     service = Service(platform(emulator), retry=Retry(0), timeout=5, trust_env=False)
-    question = {"messages": [{"role": "user", "content": QUESTION}], "model": "m"}
+    question = {"messages": [{"role": "user", "content": REQUEST}], "model": "m"}
     if "generic" in name or "cohere" in name:
         del question["model"]
     events: list[Event] = []
     failed: errors.MDStreamError | None = None
     try:
-        for event in service.client.stream(service.call(dialect(spoken), question)):
+        for event in service.client.stream(service.call(dialect(dialect_name), question)):
             events.append(event)  # noqa: PERF402
     except errors.MDStreamError as error:
         failed = error
@@ -91,55 +91,55 @@ _HEALTHY = [(name, odd) for name in SERVICES for odd in HEALTHY if odd not in _N
 
 @pytest.mark.parametrize(("name", "odd"), _HEALTHY)
 def test_what_is_odd_but_whole_is_read(emulator: Emulator, name: str, odd: str) -> None:
-    assert outcome(emulator, name, HEALTHY[odd]) == (ANSWER, None)
+    assert outcome(emulator, name, HEALTHY[odd]) == (OUTPUT, None)
 
 
 @pytest.mark.parametrize("fault", [Fault("cut"), Fault("cut_chunk"), Fault("early_done")], ids=lambda fault: fault.kind)
 @pytest.mark.parametrize("name", SERVICES)
-def test_an_answer_that_stops_is_interrupted(emulator: Emulator, name: str, fault: Fault) -> None:
+def test_a_response_that_stops_is_interrupted(emulator: Emulator, name: str, fault: Fault) -> None:
     text, failed = outcome(emulator, name, fault)
 
-    assert ANSWER.startswith(text)
+    assert OUTPUT.startswith(text)
     assert 0 < len(text) <= len(BEGINNING)
     assert isinstance(failed, errors.StreamInterrupted)
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_an_answer_without_a_finish_is_interrupted_after_all_its_words(emulator: Emulator, name: str) -> None:
+def test_a_response_without_a_finish_is_interrupted_after_all_its_words(emulator: Emulator, name: str) -> None:
     text, failed = outcome(emulator, name, Fault("no_finish"))
 
     # TGI finishes with its last token, the full stop.
-    assert text == (ANSWER[:-1] if name in {"sagemaker, tgi", "sagemaker, rolling"} else ANSWER)
+    assert text == (OUTPUT[:-1] if name in {"sagemaker, tgi", "sagemaker, rolling"} else OUTPUT)
     assert isinstance(failed, errors.StreamInterrupted)
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_service_can_say_an_error_as_oci_spells_it(emulator: Emulator, name: str) -> None:
+def test_every_service_can_state_an_error_as_oci_spells_it(emulator: Emulator, name: str) -> None:
     text, failed = outcome(emulator, name, Fault("error_event", "oci", after=3))
 
-    assert ANSWER.startswith(text)
+    assert OUTPUT.startswith(text)
     assert isinstance(failed, errors.StreamFailure)
     assert failed.code == "InternalServerError"
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"modelarts, websocket"}))
-def test_what_is_put_in_is_said_in_the_format_of_the_service(emulator: Emulator, name: str) -> None:
+def test_what_is_put_in_is_stated_in_the_format_of_the_service(emulator: Emulator, name: str) -> None:
     bent, _ = outcome(emulator, name, Fault("bad_utf8", after=4))
     long, _ = outcome(emulator, name, Fault("huge_line", after=4, size=300_000))
 
-    assert bent.replace("\ufffd\ufffd", "", 1) == ANSWER
-    assert long.replace("x" * 300_000, "", 1) == ANSWER
+    assert bent.replace("\ufffd\ufffd", "", 1) == OUTPUT
+    assert long.replace("x" * 300_000, "", 1) == OUTPUT
 
 
-def test_a_cohere_answer_whose_usage_is_missing(emulator: Emulator) -> None:
-    assert outcome(emulator, "cohere", Fault("usage_missing"), Fault("crlf")) == (ANSWER, None)
+def test_a_cohere_response_whose_usage_is_missing(emulator: Emulator) -> None:
+    assert outcome(emulator, "cohere", Fault("usage_missing"), Fault("crlf")) == (OUTPUT, None)
 
 
-def heard(emulator: Emulator, fault: Fault) -> RawResponse:
+def results(emulator: Emulator, fault: Fault) -> RawResponse:
     """A stream of SageMaker as it stands on the wire."""
     emulator.script(fault)
     url = f"{emulator.sagemaker.endpoint_url}/endpoints/emulated/invocations-response-stream"
-    return ask(url, HELLO)
+    return send_request(url, HELLO)
 
 
 def unwrapped(frames: bytes) -> bytes:
@@ -152,14 +152,14 @@ def unwrapped(frames: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", ["content_length_too", "fixed_length", "until_eof"])
 def test_another_framing_leaves_the_frames_as_they_are(emulator: Emulator, kind: str) -> None:
-    answer = heard(emulator, Fault(kind))
+    answer = results(emulator, Fault(kind))
 
     assert unwrapped(answer.body).endswith(b"data: [DONE]\n\n")
     assert "content-length" not in answer.headers or int(answer.headers["content-length"]) == len(answer.body)
 
 
-def test_a_chunk_that_is_cut_is_cut_within_a_frame(emulator: Emulator) -> None:
-    answer = heard(emulator, Fault("cut_chunk", after=3))
+def test_a_chunk_that_is_truncated_is_truncated_within_a_frame(emulator: Emulator) -> None:
+    answer = results(emulator, Fault("cut_chunk", after=3))
     whole = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in answer.chunks)
     size, _, half = answer.rest.removeprefix(whole).partition(b"\r\n")
 
@@ -170,26 +170,26 @@ def test_a_chunk_that_is_cut_is_cut_within_a_frame(emulator: Emulator) -> None:
 
 
 def test_compressed_frames_are_frames_once_they_are_read(emulator: Emulator) -> None:
-    assert unwrapped(gzip.decompress(heard(emulator, Fault("encoded")).body)).endswith(b"data: [DONE]\n\n")
+    assert unwrapped(gzip.decompress(results(emulator, Fault("encoded")).body)).endswith(b"data: [DONE]\n\n")
 
 
 def test_frames_with_faults_of_their_own_stay_so_where_events_are_joined() -> None:
     with Emulator(events_per_chunk=3) as emulator:
-        answer = heard(emulator, Fault("exception_frame", "StreamBroken", after=5))
-        cut = heard(emulator, Fault("cut_chunk", after=3))
+        answer = results(emulator, Fault("exception_frame", "StreamBroken", after=5))
+        truncated = results(emulator, Fault("cut_chunk", after=3))
 
     assert answer.body.count(b":exception-type") == 1
     assert unwrapped(answer.body).count(b"PayloadPart") == 0
-    assert len(cut.chunks) == 1
+    assert len(truncated.chunks) == 1
 
 
 def test_the_limits_are_each_services_own(emulator: Emulator) -> None:
     question = b'{"messages":[{"role":"user","content":"Hello"}]}'
     most = {emulator.endpoint + "/predict": 10, f"{emulator.modelarts.endpoint}/v1/chat/completions": 12}
-    heard = {
-        url: [ask(url, question + b" " * (size * 1024 * 1024 - len(question) + more)) for more in (0, 1)]
+    results = {
+        url: [send_request(url, question + b" " * (size * 1024 * 1024 - len(question) + more)) for more in (0, 1)]
         for url, size in most.items()
     }
 
-    assert [[200, 413]] * 2 == [[answer.status for answer in answers] for answers in heard.values()]
-    assert all(answers[0].json["choices"] for answers in heard.values())
+    assert [[200, 413]] * 2 == [[answer.status for answer in responses] for responses in results.values()]
+    assert all(responses[0].json["choices"] for responses in results.values())

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 from urllib.parse import urlsplit
 
 import pytest
-from _raw_client import HELLO, STREAM, RawResponse, ask
+from _raw_client import HELLO, STREAM, RawResponse, send_request
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -57,7 +57,7 @@ def signed(
 def send(
     emulator: Emulator, headers: Headers, path: str = STREAM, method: str = "POST", body: object = HELLO
 ) -> RawResponse:
-    return ask(
+    return send_request(
         emulator.endpoint + path,
         body if method == "POST" else None,
         method,
@@ -129,13 +129,13 @@ def authorization(old: str, new: str) -> Callable[[Headers], Headers]:
         (lambda headers: headers | {"date": "yesterday"}, "cannot be read"),
     ],
 )
-def test_what_was_changed_on_the_way_is_refused(
+def test_what_was_changed_in_transit_is_refused(
     emulator: Emulator, change: Callable[[Headers], Headers], words: str
 ) -> None:
-    heard = send(emulator, change(signed(emulator)))
+    results = send(emulator, change(signed(emulator)))
 
-    assert (heard.status, heard.json["code"]) == (401, "NotAuthenticated")
-    assert words in heard.json["message"]
+    assert (results.status, results.json["code"]) == (401, "NotAuthenticated")
+    assert words in results.json["message"]
 
 
 def test_another_body_is_refused(emulator: Emulator) -> None:

@@ -92,7 +92,7 @@ NOW, OLD = formatdate(STARTED, usegmt=True), formatdate(STARTED - DAY, usegmt=Tr
         ([], {"date": NOW}, 401),
     ],
 )
-def test_oci_judges_the_date_that_is_signed(
+def test_oci_checks_the_date_that_is_signed(
     emulator: Emulator, names: list[str], values: dict[str, str], status: int
 ) -> None:
     """
@@ -198,14 +198,14 @@ SIGNERS = {
 }
 
 
-@pytest.mark.parametrize(("sign", "place", "dated", "refused"), SIGNERS.values(), ids=SIGNERS)
+@pytest.mark.parametrize(("sign", "platform_case", "dated", "refused"), SIGNERS.values(), ids=SIGNERS)
 def test_the_others_judge_the_date_that_is_signed(
-    emulator: Emulator, sign: object, place: object, dated: str, refused: int
+    emulator: Emulator, sign: object, platform_case: object, dated: str, refused: int
 ) -> None:
     """
     Beside a fresh `date`, beside a second date of their own, and twice.
     """
-    url = place(emulator)  # type: ignore[operator]
+    url = platform_case(emulator)  # type: ignore[operator]
     fresh, old = sign(emulator, stamped(0)), sign(emulator, stamped(-DAY))  # type: ignore[operator]
 
     assert 200 == post(url, fresh).status
@@ -216,14 +216,14 @@ def test_the_others_judge_the_date_that_is_signed(
     assert refused == post(url, [one for one in fresh if one[0] != dated]).status
 
 
-@pytest.mark.parametrize(("sign", "place", "dated", "refused"), SIGNERS.values(), ids=SIGNERS)
+@pytest.mark.parametrize(("sign", "platform_case", "dated", "refused"), SIGNERS.values(), ids=SIGNERS)
 def test_the_others_want_one_authorization_and_their_body(
-    emulator: Emulator, sign: object, place: object, dated: str, refused: int
+    emulator: Emulator, sign: object, platform_case: object, dated: str, refused: int
 ) -> None:
     """
     A second `authorization`, another body, a digest that is not the body's, letters that are not ASCII.
     """
-    url = place(emulator)  # type: ignore[operator]
+    url = platform_case(emulator)  # type: ignore[operator]
     fresh: Fields = sign(emulator, stamped(0))  # type: ignore[operator]
     authorization = dict(fresh)["authorization"]
     odd = [(name, value[:-2] + "\xe9\xe9" if name == "authorization" else value) for name, value in fresh]

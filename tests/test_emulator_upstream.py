@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from _langchain_platforms import chat_at
 from _llamaindex_platforms import ACCOUNTS, STREAMS, WHOLE
-from _llamaindex_platforms import PLACES as LLAMAINDEX_PLACES
-from _platforms import PLACES
-from _raw_client import HELLO, STREAM, RawResponse, ask
+from _llamaindex_platforms import PLATFORM_CASES as LLAMAINDEX_PLACES
+from _platforms import PLATFORM_CASES
+from _raw_client import HELLO, STREAM, RawResponse, send_request
 
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import ServerError
@@ -55,18 +55,18 @@ def genai(emulator: Emulator, model: str, **request: Any) -> RawResponse:
         "servingMode": mode if dedicated else {**mode, "modelId": model},
         "chatRequest": {"apiFormat": "GENERIC", "messages": messages, "isStream": True, **request},
     }
-    return ask(f"{emulator.url}/20231130/actions/chat", body)
+    return send_request(f"{emulator.url}/20231130/actions/chat", body)
 
 
 #: door: (how it is asked, streamed or not; where its envelope has the code; the code)
 DOORS: dict[str, tuple[Callable[[Emulator, bool], RawResponse], Callable[[Any], Any], object]] = {
     "model deployment, stream": (
-        lambda emulator, stream: ask(emulator.endpoint + STREAM, {**HELLO, "stream": stream}),
+        lambda emulator, stream: send_request(emulator.endpoint + STREAM, {**HELLO, "stream": stream}),
         lambda answer: answer.json["code"],
         "ServiceUnavailable",
     ),
     "model deployment, predict": (
-        lambda emulator, stream: ask(emulator.endpoint + "/predict", {**HELLO, "stream": stream}),
+        lambda emulator, stream: send_request(emulator.endpoint + "/predict", {**HELLO, "stream": stream}),
         lambda answer: answer.json["code"],
         "ServiceUnavailable",
     ),
@@ -76,7 +76,7 @@ DOORS: dict[str, tuple[Callable[[Emulator, bool], RawResponse], Callable[[Any], 
         "ServiceUnavailable",
     ),
     "OCI Generative AI, OpenAI": (
-        lambda emulator, stream: ask(
+        lambda emulator, stream: send_request(
             f"{emulator.url}/openai/v1/chat/completions",
             {"model": "llama3.2", "messages": MESSAGES, "stream": stream},
             opc_compartment_id=emulator.oci_generative_ai.compartment_id,
@@ -85,36 +85,42 @@ DOORS: dict[str, tuple[Callable[[Emulator, bool], RawResponse], Callable[[Any], 
         "ServiceUnavailable",
     ),
     "SageMaker, invocations": (
-        lambda emulator, stream: ask(f"{emulator.url}/endpoints/emulated/invocations", {**HELLO, "stream": stream}),
+        lambda emulator, stream: send_request(
+            f"{emulator.url}/endpoints/emulated/invocations", {**HELLO, "stream": stream}
+        ),
         lambda answer: answer.headers["x-amzn-errortype"],
         "ServiceUnavailable",
     ),
     "SageMaker, stream": (
-        lambda emulator, stream: ask(
+        lambda emulator, stream: send_request(
             f"{emulator.url}/endpoints/emulated/invocations-response-stream", {**HELLO, "stream": stream}
         ),
         lambda answer: answer.headers["x-amzn-errortype"],
         "ServiceUnavailable",
     ),
     "ModelArts": (
-        lambda emulator, stream: ask(emulator.modelarts.endpoint + "/v1/chat/completions", {**HELLO, "stream": stream}),
+        lambda emulator, stream: send_request(
+            emulator.modelarts.endpoint + "/v1/chat/completions", {**HELLO, "stream": stream}
+        ),
         lambda answer: answer.json["error_code"],
         "ModelArts.4503",
     ),
     "ModelArts, MaaS": (
-        lambda emulator, stream: ask(emulator.modelarts.maas + "/chat/completions", {**HELLO, "stream": stream}),
+        lambda emulator, stream: send_request(
+            emulator.modelarts.maas + "/chat/completions", {**HELLO, "stream": stream}
+        ),
         lambda answer: answer.json["error_code"],
         "ModelArts.4503",
     ),
     "ModelArts, handshake": (
-        lambda emulator, stream: ask(
+        lambda emulator, stream: send_request(
             emulator.modelarts.endpoint + "/v1/chat/completions", method="GET", content_length="", **SHAKE
         ),
         lambda answer: answer.json["error_code"],
         "ModelArts.4503",
     ),
     "the bare server": (
-        lambda emulator, stream: ask(emulator.openai_url + "/chat/completions", {**HELLO, "stream": stream}),
+        lambda emulator, stream: send_request(emulator.openai_url + "/chat/completions", {**HELLO, "stream": stream}),
         lambda answer: answer.json["error"]["code"],
         503,
     ),
@@ -123,7 +129,7 @@ DOORS: dict[str, tuple[Callable[[Emulator, bool], RawResponse], Callable[[Any], 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize(("send", "code_of", "code"), DOORS.values(), ids=DOORS)
-def test_a_server_that_is_down_is_503_on_every_door(
+def test_a_server_that_is_down_is_503_on_every_route(
     open_dead: Emulator,
     send: Callable[[Emulator, bool], RawResponse],
     code_of: Callable[[Any], Any],
@@ -137,33 +143,35 @@ def test_a_server_that_is_down_is_503_on_every_door(
     assert DEAD_WORDS in json.dumps(answer.json)
 
 
-@pytest.mark.parametrize("name", [name for name in PLACES if name != "SageMaker LMI"])
-@pytest.mark.parametrize("way", ["invoke", "stream", "ainvoke", "astream"])
-def test_langchain_gets_a_server_error_that_may_be_retried(open_dead: Emulator, name: str, way: str) -> None:
-    chat = chat_at(PLACES[name], open_dead)
+@pytest.mark.parametrize("name", [name for name in PLATFORM_CASES if name != "SageMaker LMI"])
+@pytest.mark.parametrize("call_method", ["invoke", "stream", "ainvoke", "astream"])
+def test_langchain_gets_a_server_error_that_may_be_retried(open_dead: Emulator, name: str, call_method: str) -> None:
+    chat = chat_at(PLATFORM_CASES[name], open_dead)
 
     async def astream() -> None:
         async for _ in chat.astream("Hello"):
             pass
 
-    ways: dict[str, Callable[[], object]] = {
+    methods: dict[str, Callable[[], object]] = {
         "invoke": lambda: chat.invoke("Hello"),
         "stream": lambda: list(chat.stream("Hello")),
         "ainvoke": lambda: asyncio.run(chat.ainvoke("Hello")),
         "astream": lambda: asyncio.run(astream()),
     }
     with pytest.raises(ServerError, match=DEAD_WORDS) as caught:
-        ways[way]()
+        methods[call_method]()
 
     assert caught.value.retryable
     assert caught.value.status == 503
 
 
-@pytest.mark.parametrize("place", LLAMAINDEX_PLACES.values(), ids=LLAMAINDEX_PLACES)
-@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
-def test_llamaindex_gets_a_server_error_that_may_be_retried(dead: Emulator, place: Any, way: str) -> None:
+@pytest.mark.parametrize("platform_case", LLAMAINDEX_PLACES.values(), ids=LLAMAINDEX_PLACES)
+@pytest.mark.parametrize("call_method", ["chat", "achat", "stream_chat", "astream_chat"])
+def test_llamaindex_gets_a_server_error_that_may_be_retried(
+    dead: Emulator, platform_case: Any, call_method: str
+) -> None:
     with pytest.raises(ServerError, match=DEAD_WORDS) as caught:
-        (STREAMS | WHOLE)[way](place.build(dead, max_retries=0), [])
+        (STREAMS | WHOLE)[call_method](platform_case.build(dead, max_retries=0), [])
 
     assert caught.value.retryable
 
@@ -194,8 +202,8 @@ def test_a_proxy_before_a_server_that_is_down_is_no_conflict(status: int) -> Non
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         with Emulator(upstream=f"http://127.0.0.1:{server.server_port}") as emulator:
-            stream = ask(emulator.endpoint + STREAM, HELLO)
-            predict = ask(emulator.endpoint + "/predict", HELLO)
+            stream = send_request(emulator.endpoint + STREAM, HELLO)
+            predict = send_request(emulator.endpoint + "/predict", HELLO)
             native = genai(emulator, "xai.grok-4")
     finally:
         server.shutdown()
@@ -209,13 +217,13 @@ def test_a_proxy_before_a_server_that_is_down_is_no_conflict(status: int) -> Non
 
 def test_a_refusal_of_the_container_is_still_a_conflict() -> None:
     with Emulator(models=["mine"]) as far, Emulator(upstream=far.openai_url) as near:
-        assert ask(near.endpoint + STREAM, HELLO).status == 409
+        assert send_request(near.endpoint + STREAM, HELLO).status == 409
 
 
-def test_an_upstream_that_breaks_off_breaks_a_whole_answer_too() -> None:
+def test_an_upstream_that_breaks_off_breaks_a_whole_response_too() -> None:
     with Emulator() as far, Emulator(upstream=far.openai_url) as near:
         far.always(Fault("cut", after=3))
-        predict = ask(near.endpoint + "/predict", HELLO)
+        predict = send_request(near.endpoint + "/predict", HELLO)
         native = genai(near, "xai.grok-4")
 
     assert predict.text == "Hello!"
@@ -258,7 +266,7 @@ def test_generic_serves_a_model_of_any_name(near: Emulator, name: str, served: s
 @pytest.mark.parametrize(("name", "served"), NAMES.values(), ids=NAMES)
 def test_openais_paths_serve_a_model_of_any_name(near: Emulator, name: str, served: str) -> None:
     headers = {"opc_compartment_id": near.oci_generative_ai.compartment_id}
-    answer = ask(f"{near.url}/openai/v1/chat/completions", {**HELLO, "model": name}, **headers)
+    answer = send_request(f"{near.url}/openai/v1/chat/completions", {**HELLO, "model": name}, **headers)
 
     assert answer.text == f"I am {served}."
 
@@ -270,7 +278,7 @@ def test_a_name_that_the_upstream_does_not_know_is_its_refusal(near: Emulator) -
     assert "`qwen4` does not exist" in answer.json["message"]
 
 
-def test_an_upstream_without_a_list_is_asked_for_the_name_as_it_is() -> None:
+def test_an_upstream_without_a_list_is_requested_for_the_name_as_it_is() -> None:
     with Emulator(model=lambda request: str(request["model"])) as far, Emulator(upstream=far.openai_url) as near:
         far.script(Fault("refuse", "not_found"))
         answer = genai(near, "xai.grok-4", isStream=False)
@@ -278,7 +286,7 @@ def test_an_upstream_without_a_list_is_asked_for_the_name_as_it_is() -> None:
     assert answer.json["chatResponse"]["choices"][0]["message"]["content"][0]["text"] == "xai.grok-4"
 
 
-def test_an_answer_that_is_none_is_the_services_failure() -> None:
+def test_a_response_that_is_none_is_the_services_failure() -> None:
     with Emulator() as far, Emulator(upstream=far.openai_url) as near:
         far.always(Fault("html"))
         answer = genai(near, "llama3.2")
@@ -290,7 +298,7 @@ def test_a_dedicated_endpoint_is_no_model_on_demand(near: Emulator) -> None:
     mode = {"servingType": "ON_DEMAND", "modelId": "ocid1.generativeaiendpoint.oc1.iad.a"}
     body = {"compartmentId": near.oci_generative_ai.compartment_id, "servingMode": mode, "chatRequest": {}}
 
-    assert ask(f"{near.url}/20231130/actions/chat", body).status == 404
+    assert send_request(f"{near.url}/20231130/actions/chat", body).status == 404
 
 
 def test_without_an_upstream_only_models_of_the_families_exist() -> None:

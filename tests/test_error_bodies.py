@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from _both_frameworks import PLATFORMS, WAYS, completion, response, scripted
+from _both_frameworks import METHODS, PLATFORMS, completion, response, scripted
 from _raw_server import serving
 
 from mdstream_core import ModelArts, OCIGenerativeAI, OCIModelDeployment, SageMaker
@@ -106,12 +106,12 @@ def test_a_page_is_reduced_to_its_text(body: str, begins: str) -> None:
     """
     Title and headings first, no markup, no script, and of a long page the beginning.
     """
-    said = parse_error_body(body.encode()).message
+    output = parse_error_body(body.encode()).message
 
-    assert said.startswith(begins)
-    assert len(said) < 700
-    assert "{b:c}" not in said
-    assert "run()" not in said
+    assert output.startswith(begins)
+    assert len(output) < 700
+    assert "{b:c}" not in output
+    assert "run()" not in output
 
 
 HOSTILE = [
@@ -198,7 +198,7 @@ ENVELOPES = ["sagemaker", "sagemaker without an original", "oci-generative-ai", 
 
 @pytest.mark.parametrize("platform", ENVELOPES)
 @pytest.mark.parametrize("words", TOO_LONG)
-def test_a_question_that_is_too_long_is_one_in_every_envelope(platform: str, words: str) -> None:
+def test_a_request_that_is_too_long_is_one_in_every_envelope(platform: str, words: str) -> None:
     """
     Its class is the same whatever the status says, so that it is not asked again and middleware can shorten it.
     """
@@ -245,7 +245,7 @@ REDIRECTS = {
 @pytest.mark.parametrize("platform", ENVELOPES)
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize(("location", "words"), REDIRECTS.items())
-def test_a_redirect_says_where_it_leads(platform: str, status: int, location: str, words: str) -> None:
+def test_a_redirect_states_where_it_leads(platform: str, status: int, location: str, words: str) -> None:
     """
     Without the query, which may hold a key.
     """
@@ -265,19 +265,19 @@ def refused_as(platform: str, words: str) -> bytes:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("way", WAYS)
-def test_both_frameworks_are_told_the_cause(platform: str, way: str) -> None:
+@pytest.mark.parametrize("call_method", METHODS)
+def test_both_frameworks_are_reported_the_cause(platform: str, call_method: str) -> None:
     """
     A refusal of DJL's: the cause is in the error, and one that is too long is asked once.
     """
-    model, ask, _ = WAYS[way]
+    model, send_request, _ = METHODS[call_method]
     with serving(scripted(lambda body: refused_as(platform, CAUSE))) as server, pytest.raises(ServerError) as caught:
-        ask(model(platform, server))
+        send_request(model(platform, server))
     assert CAUSE in str(caught.value)
 
     with serving(scripted(lambda body: refused_as(platform, TOO_LONG[0]))) as server:
         with pytest.raises(ContextOverflow, match="prompt is too long"):
-            ask(model(platform, server, max_retries=2))
+            send_request(model(platform, server, max_retries=2))
         assert len(server.requests) == 1
 
 
@@ -291,18 +291,18 @@ IN_STREAM = [
 
 
 @pytest.mark.parametrize("payload", IN_STREAM, ids=str)
-@pytest.mark.parametrize("way", WAYS)
-def test_a_stream_that_begins_with_an_overflow_is_one(way: str, payload: Any) -> None:
+@pytest.mark.parametrize("call_method", METHODS)
+def test_a_stream_that_begins_with_an_overflow_is_one(call_method: str, payload: Any) -> None:
     """
     SGLang, TGI and LMI answer 200 before they count the tokens.
     """
-    model, ask, stream = WAYS[way]
+    model, send_request, stream = METHODS[call_method]
     content = json.dumps(payload).encode()
     body = b"data: %b\n\ndata: [DONE]\n\n" % content if stream else content
     fields = b"content-type: text/event-stream\r\n" if stream else b"content-type: application/json\r\n"
-    with serving(scripted(lambda asked: response(200, body, fields))) as server:
+    with serving(scripted(lambda requested: response(200, body, fields))) as server:
         with pytest.raises(ContextOverflow) as caught:
-            ask(model("oci-model-deployment", server, max_retries=2))
+            send_request(model("oci-model-deployment", server, max_retries=2))
         assert len(server.requests) == 1
     assert not caught.value.retryable
 
@@ -313,8 +313,8 @@ def test_an_overflow_in_mid_stream_is_a_failure_with_its_partial() -> None:
     """
     begun = completion({"stream": True}).partition(b"\r\n\r\n")[2].partition(b"\n\n")[0].replace(b'"stop"', b"null")
     body = b"%b\n\ndata: %b\n\n" % (begun, json.dumps(IN_STREAM[0]).encode())
-    model, ask, _ = WAYS["llamaindex stream_chat"]
-    script = scripted(lambda asked: response(200, body, b"content-type: text/event-stream\r\n"))
+    model, send_request, _ = METHODS["llamaindex stream_chat"]
+    script = scripted(lambda requested: response(200, body, b"content-type: text/event-stream\r\n"))
     with serving(script) as server, pytest.raises(StreamFailure, match="maximum context length") as caught:
-        ask(model("oci-model-deployment", server))
+        send_request(model("oci-model-deployment", server))
     assert caught.value.partial.text == "Hi"

@@ -171,7 +171,7 @@ TOO_LONG = (
 )
 
 
-def test_a_question_that_is_too_long_is_recognised() -> None:
+def test_a_request_that_is_too_long_is_recognised() -> None:
     """
     Every server has its own words for it, and a wrong temperature is none of them.
     """
@@ -179,7 +179,7 @@ def test_a_question_that_is_too_long_is_recognised() -> None:
     assert not describes_context_overflow("temperature must be non-negative")
 
 
-def test_a_missing_package_says_how_to_get_it() -> None:
+def test_a_missing_package_states_how_to_get_it() -> None:
     """
     The message of MissingExtra is a command.
     """

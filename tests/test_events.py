@@ -40,13 +40,13 @@ EVERY: list[Event] = [
 ]
 
 
-def test_a_reply_is_the_sum_of_its_events() -> None:
+def test_a_response_is_the_sum_of_its_events() -> None:
     """
     Everything that was said is in the reply, each choice by itself; the last usage counts.
     """
-    reply = ModelResponse.from_events(EVERY)
+    model_response = ModelResponse.from_events(EVERY)
 
-    assert reply == ModelResponse(
+    assert model_response == ModelResponse(
         choices=(
             Choice("Hi there", "hm", "", (ToolCall("a", "f", '{"x":1}'),), ({"token": "Hi", "logprob": -0.5},), "tool_calls"),
             Choice("Ho", refusal="no", finish_reason="stop"),
@@ -54,7 +54,12 @@ def test_a_reply_is_the_sum_of_its_events() -> None:
         usage=Usage(1, 2, 3),
         metadata=ResponseMetadata("m", "c1", "fp"),
     )  # fmt: skip
-    assert ("Hi there", "hm", "", "tool_calls") == (reply.text, reply.reasoning, reply.refusal, reply.finish_reason)
+    assert ("Hi there", "hm", "", "tool_calls") == (
+        model_response.text,
+        model_response.reasoning,
+        model_response.refusal,
+        model_response.finish_reason,
+    )
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -72,7 +77,7 @@ def test_a_sum_can_be_looked_at_at_any_time(seed: int) -> None:
     assert ModelResponse.from_events(EVERY) == total.response()
 
 
-def test_nothing_is_an_empty_reply() -> None:
+def test_nothing_is_an_empty_response() -> None:
     """
     No events are one empty choice, so that the reply's fields can be read.
     """
@@ -87,7 +92,7 @@ def test_nothing_is_an_empty_reply() -> None:
     assert not ResponseAccumulator()
 
 
-def test_a_reply_is_plain_json() -> None:
+def test_a_response_is_plain_json() -> None:
     """
     What goes into an error's response are JSON values.
     """
@@ -128,7 +133,7 @@ def test_arguments_of_a_call() -> None:
 
 
 @pytest.mark.parametrize("word", _LIMITS)
-def test_an_answer_that_a_limit_ended_is_not_whole(word: str) -> None:
+def test_a_response_that_a_limit_ended_is_not_whole(word: str) -> None:
     """
     Whatever the server calls the limit: it is a known ending, OpenAI's `length`, and in each spelling incomplete.
     """

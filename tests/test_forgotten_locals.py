@@ -31,22 +31,22 @@ def service(auth: Signer | None = None) -> Service:
     return Service(OCIModelDeployment("http://127.0.0.1:1/ocid1.x"), auth=auth, retry=Retry(0))
 
 
-def call(asked: Service) -> Call:
-    return asked.call(OpenAIChat(), {"messages": [{"role": "user", "content": "Hello"}]}, stream=False)
+def call(requested: Service) -> Call:
+    return requested.call(OpenAIChat(), {"messages": [{"role": "user", "content": "Hello"}]}, stream=False)
 
 
 async def test_tasks_that_wait_after_a_shared_error_go_on() -> None:
     """Each task handles the error and waits meanwhile; what the others do to the error does not end it."""
-    asked = service(Unreadable())
+    requested = service(Unreadable())
 
-    async def ask(number: int) -> int:
+    async def send_request(number: int) -> int:
         try:
-            await asked.async_client.complete(call(asked))
+            await requested.async_client.complete(call(requested))
         except OSError:
             await asyncio.sleep(0.05)
         return number
 
-    assert [0, 1, 2, 3] == await asyncio.wait_for(asyncio.gather(*(ask(number) for number in range(4))), 20)
+    assert [0, 1, 2, 3] == await asyncio.wait_for(asyncio.gather(*(send_request(number) for number in range(4))), 20)
 
 
 def test_a_generator_that_waits_goes_on() -> None:
@@ -60,11 +60,11 @@ def test_a_generator_that_waits_goes_on() -> None:
             yield "first"
             yield "second"
 
-    answers = fallback()
-    assert next(answers) == "first"
+    responses = fallback()
+    assert next(responses) == "first"
     remove_credentials(shared)
 
-    assert list(answers) == ["second"]
+    assert list(responses) == ["second"]
 
 
 def fail() -> None:
@@ -74,12 +74,12 @@ def fail() -> None:
 
 def test_an_error_that_is_being_handled_keeps_its_locals() -> None:
     """A caller asks while it handles an error of its own."""
-    asked = service()
+    requested = service()
     try:
         fail()
     except KeyError as error:
         with pytest.raises(ConnectionFailed):
-            asked.client.complete(call(asked))
+            requested.client.complete(call(requested))
         at = error.__traceback__
     assert at is not None
     assert at.tb_next is not None
@@ -88,12 +88,12 @@ def test_an_error_that_is_being_handled_keeps_its_locals() -> None:
 
 async def test_the_same_while_awaited() -> None:
     """… and in a task."""
-    asked = service()
+    requested = service()
     try:
         fail()
     except KeyError as error:
         with pytest.raises(ConnectionFailed):
-            await asked.async_client.complete(call(asked))
+            await requested.async_client.complete(call(requested))
         at = error.__traceback__
     assert at is not None
     assert at.tb_next is not None

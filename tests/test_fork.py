@@ -37,7 +37,7 @@ pytestmark = [
 #: Seconds after which a child that hangs is killed. It would hang for ever.
 LIMIT = 30
 
-ASKED = Request("POST", "https://h.example/x", {"date": "Mon, 21 Sep 2026 14:13:20 GMT"}, b"{}")
+PROMPT = Request("POST", "https://h.example/x", {"date": "Mon, 21 Sep 2026 14:13:20 GMT"}, b"{}")
 KEY = rsa.generate_private_key(65537, 2048)
 
 
@@ -68,7 +68,7 @@ def fork_by_multiprocessing(work: Callable[[], object]) -> int:
     return child.exitcode if child.exitcode is not None else -1
 
 
-ways = pytest.mark.parametrize("forked", [fork, fork_by_multiprocessing])
+methods = pytest.mark.parametrize("forked", [fork, fork_by_multiprocessing])
 
 
 class Slow:
@@ -94,7 +94,7 @@ def password(slow: Slow) -> Signer:
 
 def source(slow: Slow) -> Signer:
     class Source:
-        cure = ""
+        hint = ""
         loads = 0
 
         def load(self) -> Credential:
@@ -162,7 +162,7 @@ def refreshing(made: Signer, slow: Slow) -> Iterator[threading.Thread]:
         thread.join(LIMIT)
 
 
-@ways
+@methods
 @pytest.mark.parametrize("kind", SIGNERS)
 def test_a_child_signs_while_its_parent_fetches_the_key(
     kind: Callable[[Slow], Signer], forked: Callable[[Callable[[], object]], int]
@@ -175,12 +175,12 @@ def test_a_child_signs_while_its_parent_fetches_the_key(
 
     def work() -> None:
         made.refresh(made.generation, LIMIT / 2)
-        assert made.sign(ASKED).headers
+        assert made.sign(PROMPT).headers
 
     with refreshing(made, slow):
         assert 0 == forked(work)
     assert 1 == made.generation
-    assert made.sign(ASKED).headers
+    assert made.sign(PROMPT).headers
 
 
 def test_a_principal_of_the_sdk_is_built_anew_in_the_child() -> None:
@@ -205,7 +205,7 @@ WHOLE = HEAD + HI + STOP + END
 
 
 @pytest.mark.parametrize("waits", ["thread", "task"])
-def test_a_child_asks_while_its_parent_waits_for_the_key(waits: str) -> None:
+def test_a_child_requests_while_its_parent_waits_for_the_key(waits: str) -> None:
     """
     The clients of both kinds, whose question waited for the key when the process was forked.
     """
@@ -213,17 +213,17 @@ def test_a_child_asks_while_its_parent_waits_for_the_key(waits: str) -> None:
     made = password(slow)
     plain, tasks = Client(made, trust_env=False), AsyncClient(made, trust_env=False)
 
-    async def asked(server: RawServer) -> str:
-        reply = await tasks.complete(call(server))
+    async def requested(server: RawServer) -> str:
+        model_response = await tasks.complete(call(server))
         await tasks.aclose()
-        return reply.text
+        return model_response.text
 
     def work() -> None:
         assert "Hi" == plain.complete(call(server)).text
-        assert "Hi" == asyncio.run(asked(server))
+        assert "Hi" == asyncio.run(requested(server))
 
     with serving(answer(WHOLE)) as server:
-        targets = {"thread": lambda: plain.complete(call(server)), "task": lambda: asyncio.run(asked(server))}
+        targets = {"thread": lambda: plain.complete(call(server)), "task": lambda: asyncio.run(requested(server))}
         waiting = threading.Thread(target=targets[waits])
         waiting.start()
         assert slow.entered.wait(LIMIT)
@@ -248,9 +248,9 @@ def vectors(server: Any, peer: Any) -> None:
     body = b'{"data":[{"index":0,"embedding":[1.0,2.0]}],"usage":{"prompt_tokens":1,"total_tokens":1}}'
     whole = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
     chat = b'{"choices":[{"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}'
-    said = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(chat), chat)
+    output = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(chat), chat)
     while request := peer.request():
-        peer.send(whole if b"/embeddings" in request else said)
+        peer.send(whole if b"/embeddings" in request else output)
 
 
 def test_every_lock_of_ours_is_free_in_the_child() -> None:
@@ -258,9 +258,14 @@ def test_every_lock_of_ours_is_free_in_the_child() -> None:
     All are held when the process forks, also those of modules; models of both frameworks work in the child.
     """
     with serving(vectors) as server:
-        place: dict[str, Any] = {"endpoint": f"{server.url}/v1", "model": "m", "api_key": "k", "trust_env": False}
-        chat, llm = ChatModelArts(**place), ModelArts(**place)
-        embeddings, embedding = ModelArtsEmbeddings(**place), ModelArtsEmbedding(**place)
+        platform_case: dict[str, Any] = {
+            "endpoint": f"{server.url}/v1",
+            "model": "m",
+            "api_key": "k",
+            "trust_env": False,
+        }
+        chat, llm = ChatModelArts(**platform_case), ModelArts(**platform_case)
+        embeddings, embedding = ModelArtsEmbeddings(**platform_case), ModelArtsEmbedding(**platform_case)
 
         def work() -> None:
             assert "Hi" == chat.invoke("x").text
@@ -269,7 +274,7 @@ def test_every_lock_of_ours_is_free_in_the_child() -> None:
             assert "Hi" == asyncio.run(llm.acomplete("x")).text
             assert [1.0, 2.0] == embeddings.embed_query("x")
             assert [1.0, 2.0] == embedding.get_text_embedding("x")
-            assert "Hi" == ChatModelArts(**place).invoke("x").text
+            assert "Hi" == ChatModelArts(**platform_case).invoke("x").text
 
         work()
         locks = held_locks()
@@ -319,7 +324,7 @@ def test_a_fork_inside_a_lock_lets_the_child_leave_it() -> None:
     assert 10 == quota.tokens
 
 
-@ways
+@methods
 def test_a_client_of_ones_own_opens_a_connection_in_the_child(forked: Callable[[Callable[[], object]], int]) -> None:
     """
     Also where all connections that its pool may have are in use in the parent, which goes on with its own.
@@ -329,15 +334,15 @@ def test_a_client_of_ones_own_opens_a_connection_in_the_child(forked: Callable[[
     limits = httpx.Limits(max_connections=1)
     with serving(script) as server, http_client(limits=limits, timeout=5) as client:
 
-        def ask() -> None:
+        def send_request() -> None:
             assert body == client.get(server.url).content
 
-        ask()
-        assert 0 == forked(ask)
+        send_request()
+        assert 0 == forked(send_request)
         with client.stream("GET", server.url) as response:
-            assert 0 == forked(ask)
+            assert 0 == forked(send_request)
             assert body == response.read()
-        ask()
+        send_request()
 
         assert 3 == server.connections
 

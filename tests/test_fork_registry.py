@@ -128,7 +128,7 @@ def loose(things: list[Any]) -> set[str]:
     }
 
 
-async def _asks(chat: Any, llm: Any) -> None:
+async def _requests(chat: Any, llm: Any) -> None:
     stream = chat.astream("x")
     await anext(stream)
     assert set() == loose(gc.get_objects())  # while a response is read, too
@@ -143,18 +143,21 @@ def test_the_objects_that_are_alive() -> None:
     instrument()
     try:
         with serving(vectors) as server:
-            place: dict[str, Any] = {"endpoint": f"{server.url}/v1", "model": "m", "trust_env": False}
+            platform_case: dict[str, Any] = {"endpoint": f"{server.url}/v1", "model": "m", "trust_env": False}
             login = {"user": "u", "password": "p", "domain": "d", "project": "x", "iam_endpoint": server.url}
-            chat, llm = ChatModelArts(**place, api_key="k"), ModelArts(**place, api_key="k")
-            signed = ChatModelArts(**place, **login)
-            embeddings, embedding = ModelArtsEmbeddings(**place, api_key="k"), ModelArtsEmbedding(**place, api_key="k")
+            chat, llm = ChatModelArts(**platform_case, api_key="k"), ModelArts(**platform_case, api_key="k")
+            signed = ChatModelArts(**platform_case, **login)
+            embeddings, embedding = (
+                ModelArtsEmbeddings(**platform_case, api_key="k"),
+                ModelArtsEmbedding(**platform_case, api_key="k"),
+            )
             chat.invoke("x")
             llm.complete("x")
             embeddings.embed_documents(["x"])
             embedding.get_text_embedding("x")
             assert signed.service.client
             assert set() == loose(gc.get_objects())
-            asyncio.run(_asks(chat, llm))
+            asyncio.run(_requests(chat, llm))
             for model in (chat, llm, embeddings, embedding):
                 model.close()
     finally:

@@ -37,7 +37,7 @@ def test_every_target_has_an_input_and_reads_bent_ones(family: str) -> None:
             examine(FAMILIES[family][target], bent(chance.choice(inputs), chance, inputs))
 
 
-def test_the_harness_tells_what_is_wrong() -> None:
+def test_the_harness_reports_what_is_wrong() -> None:
     """
     A foreign exception comes out of `examine` as it is; an error that is no copy of itself is a finding.
     """

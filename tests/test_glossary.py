@@ -40,7 +40,9 @@ def retired_word(identifier: str) -> str | None:
 
 def headings(page: str) -> Iterator[str]:
     """The headings of a Markdown page, without its code blocks."""
-    yield from re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page, flags=re.M | re.S), flags=re.M)
+    yield from re.findall(
+        r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL), flags=re.MULTILINE
+    )
 
 
 def retired_phrase(heading: str) -> str | None:
@@ -63,13 +65,21 @@ def test_identifiers_use_the_terms_of_the_field(path: Path) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_headings_use_the_words_that_people_search_for(path: Path) -> None:
     """Of every page of the documentation."""
-    retired = [f"{text}: {found}" for text in headings(path.read_text(encoding="utf-8")) if (found := retired_phrase(text))]
+    retired = [
+        f"{text}: {found}" for text in headings(path.read_text(encoding="utf-8")) if (found := retired_phrase(text))
+    ]
     assert not retired, "\n".join(retired)
 
 
 @pytest.mark.parametrize(
     ("identifier", "word"),
-    [("read_answer", "answer"), ("AnswerReader", "answer"), ("_told", "told"), ("kept", "kept"), ("MAX_ANSWERS", "answers")],
+    [
+        ("read_answer", "answer"),
+        ("AnswerReader", "answer"),
+        ("_told", "told"),
+        ("kept", "kept"),
+        ("MAX_ANSWERS", "answers"),
+    ],
 )
 def test_a_retired_word_is_found_in_every_case(identifier: str, word: str) -> None:
     """In functions, classes, constants and private names."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _both_frameworks import AWS, COMPARTMENT, HI, PLATFORMS, WAYS, completion, scripted
+from _both_frameworks import AWS, COMPARTMENT, HI, METHODS, PLATFORMS, completion, scripted
 from _planted import leaks
 from _raw_server import serving
 from pydantic import SecretStr, ValidationError
@@ -108,24 +108,24 @@ def test_a_service_checks_its_headers(headers: Any, words: str) -> None:
     assert [] == leaks("error", repr(caught.value), repr(called.value))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("call_method", METHODS)
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_headers_of_a_call_are_checked(platform: str, way: str) -> None:
+def test_headers_of_a_call_are_checked(platform: str, call_method: str) -> None:
     """
     An error of ours under every way to ask, in LlamaIndex no `ValueError`: its engines take that for an empty answer.
     """
-    build, _, _ = WAYS[way]
+    build, _, _ = METHODS[call_method]
     with serving(scripted(completion)) as server:
         model = build(platform, server)
         for headers, words in list(HEADERS.values())[:: 1 if platform == "oci-model-deployment" else 9]:
             with pytest.raises(MDStreamError, match=f"(?s)headers.*{words}") as caught:
-                _with_headers(model, way, headers)
+                _with_headers(model, call_method, headers)
             assert [] == leaks("error", str(caught.value), repr(caught.value))
-            assert way.startswith("langchain") == isinstance(caught.value, ValueError)
+            assert call_method.startswith("langchain") == isinstance(caught.value, ValueError)
         assert [] == server.requests
 
 
-def _with_headers(model: Any, way: str, headers: Any) -> Any:
+def _with_headers(model: Any, call_method: str, headers: Any) -> Any:
     async def every(stream: Any) -> list[Any]:
         return [piece async for piece in stream]
 
@@ -142,7 +142,7 @@ def _with_headers(model: Any, way: str, headers: Any) -> Any:
         "stream_chat": lambda: list(model.stream_chat(HI, extra_headers=headers)),
         "astream_chat": lambda: asyncio.run(awaited(model.astream_chat(HI, headers=headers))),
     }
-    return calls[way.split()[1]]()
+    return calls[call_method.split()[1]]()
 
 
 #: Fields that go into a header or an address.
@@ -238,16 +238,16 @@ def test_a_proxys_password_is_not_in_the_error(kind: Any, proxy: str) -> None:
     _shows_nothing(caught.value)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_proxy_of_the_environment_is_not_in_the_error(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("call_method", METHODS)
+def test_a_proxy_of_the_environment_is_not_in_the_error(call_method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     `HTTP_PROXY` with a password, whose port cannot be read.
     """
     monkeypatch.setenv("HTTP_PROXY", f"http://bob:{PLANTED}/x@127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "")
-    build, ask, _ = WAYS[way]
+    build, send_request, _ = METHODS[call_method]
     with serving(scripted(completion)) as server, pytest.raises((ValueError, MDStreamError)) as caught:
-        ask(build("oci-model-deployment", server, endpoint="http://model.example/ocid1.x"))
+        send_request(build("oci-model-deployment", server, endpoint="http://model.example/ocid1.x"))
 
     _shows_nothing(caught.value)
     assert "HTTP_PROXY" in str(caught.value)
@@ -267,7 +267,9 @@ def test_numbers_and_secrets_are_taken() -> None:
     ("header", "words"),
     [("x-a: ä", "outside ASCII"), ("x b: 1", "a name that cannot be sent"), ("x-a: a\u200b", "U+200B")],
 )
-def test_the_command_line_says_what_cannot_be_sent(header: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_states_what_cannot_be_sent(
+    header: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """
     As a mistake of the command line.
     """

@@ -23,7 +23,7 @@ from mdstream_core.hooks import (
 )
 from mdstream_core.http import Request
 
-QUESTION = {"messages": [{"role": "user", "content": "Name three rivers."}]}
+REQUEST = {"messages": [{"role": "user", "content": "Name three rivers."}]}
 
 
 class Each:
@@ -87,7 +87,7 @@ reading = pytest.mark.parametrize("read", [read_sync, read_async])
 
 
 @reading
-def test_a_reader_who_goes_is_told_once(read: Callable[..., None]) -> None:
+def test_a_reader_who_goes_is_reported_once(read: Callable[..., None]) -> None:
     """With what he had received; nothing is told of a stream that nobody began to read."""
     moments: list[CallEvent] = []
     with serving(answer(HEAD, HI, HI, STOP, DONE, END)) as server:
@@ -99,7 +99,7 @@ def test_a_reader_who_goes_is_told_once(read: Callable[..., None]) -> None:
     assert moments[-1].error is None
     assert moments[-1].partial is not None
     assert moments[-1].partial.text.startswith("Hi")
-    assert 1 == sum(isinstance(moment, Abandoned | Failed | Completed) for moment in moments)
+    assert 1 == sum(isinstance(call_event, Abandoned | Failed | Completed) for call_event in moments)
 
 
 @reading
@@ -110,11 +110,11 @@ def test_a_reader_who_has_it_all_left_nothing(read: Callable[..., None]) -> None
         read(server, 99, hooks=(moments.append,))
 
     assert isinstance(moments[-1], Completed)
-    assert 1 == sum(isinstance(moment, Abandoned | Failed | Completed) for moment in moments)
+    assert 1 == sum(isinstance(call_event, Abandoned | Failed | Completed) for call_event in moments)
 
 
 @reading
-def test_what_is_no_failure_of_the_service_is_told_too(read: Callable[..., None]) -> None:
+def test_what_is_no_failure_of_the_service_is_reported_too(read: Callable[..., None]) -> None:
     """A signer's own exception reaches the caller, and the hooks as what ended the call."""
     moments: list[CallEvent] = []
     with serving(answer(WHOLE)) as server, pytest.raises(LookupError, match="no such profile"):
@@ -125,21 +125,21 @@ def test_what_is_no_failure_of_the_service_is_told_too(read: Callable[..., None]
     assert moments[-1].partial is None
 
 
-async def test_a_task_that_is_cancelled_is_told(emulator: Emulator) -> None:
+async def test_a_task_that_is_cancelled_is_reported(emulator: Emulator) -> None:
     """While it waits for a token, and while it waits to ask again."""
     steps = {"token": Fault("stall", after=3), "pause": Fault("refuse", "lb_bandwidth", retry_after="30")}
     for name, step in steps.items():
         moments: list[CallEvent] = []
         there = asyncio.Event()
 
-        def watch(moment: CallEvent, told: Any = moments.append, there: asyncio.Event = there) -> None:
-            told(moment)
-            if isinstance(moment, ResponseStarted | RetryScheduled):
+        def watch(call_event: CallEvent, reported: Any = moments.append, there: asyncio.Event = there) -> None:
+            reported(call_event)
+            if isinstance(call_event, ResponseStarted | RetryScheduled):
                 there.set()
 
         emulator.script(step)
         service = Service(OCIModelDeployment(emulator.endpoint), retry=Retry(2), hooks=(watch,))
-        task = asyncio.create_task(service.async_client.complete(service.call(OpenAIChat(), QUESTION)))
+        task = asyncio.create_task(service.async_client.complete(service.call(OpenAIChat(), REQUEST)))
         await there.wait()
         await asyncio.sleep(0.1)
         task.cancel()
@@ -152,7 +152,7 @@ async def test_a_task_that_is_cancelled_is_told(emulator: Emulator) -> None:
         assert ("The Nile" if name == "token" else None) == (moments[-1].partial and moments[-1].partial.text)
 
 
-def test_a_question_that_is_refused_before_it_is_sent_has_failed() -> None:
+def test_a_request_that_is_refused_before_it_is_sent_has_failed() -> None:
     """No request was made, and the hooks know how it ended."""
     moments: list[CallEvent] = []
     service = Service(OCIModelDeployment("http://127.0.0.1:1/ocid1.x"), hooks=(moments.append,))
@@ -160,39 +160,41 @@ def test_a_question_that_is_refused_before_it_is_sent_has_failed() -> None:
     with pytest.raises(InvalidRequest):
         service.client.complete(service.call(OpenAIChat(), too_long))
 
-    assert [Failed] == [type(moment) for moment in moments]
+    assert [Failed] == [type(call_event) for call_event in moments]
 
 
-async def test_a_hook_can_tell_calls_apart(emulator: Emulator) -> None:
+async def test_a_hook_can_report_calls_apart(emulator: Emulator) -> None:
     """Each call begins once, with its question, and is told its own moments in order."""
     each = Each()
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(each,))
-    asked = [{"messages": [{"role": "user", "content": f"echo {number}"}]} for number in range(20)]
+    requested = [{"messages": [{"role": "user", "content": f"echo {number}"}]} for number in range(20)]
     replies = await asyncio.gather(
-        *(service.async_client.complete(service.call(OpenAIChat(), question)) for question in asked)
+        *(service.async_client.complete(service.call(OpenAIChat(), question)) for question in requested)
     )
     await service.aclose()
 
     by_words = {question.params["messages"][0]["content"]: moments for question, moments in each.calls}
     assert 20 == len(by_words)
     assert {("oci-model-deployment", "openai-chat", True)} == {(q.platform, q.dialect, q.stream) for q, _ in each.calls}
-    for question, reply in zip(asked, replies, strict=True):
+    for question, model_response in zip(requested, replies, strict=True):
         moments = by_words[question["messages"][0]["content"]]
-        assert ["Asked", "ResponseStarted", "FirstEvent", "Ended"] == [type(moment).__name__ for moment in moments]
-        assert reply.text == moments[-1].response.text  # type: ignore[union-attr]
+        assert ["Asked", "ResponseStarted", "FirstEvent", "Ended"] == [
+            type(call_event).__name__ for call_event in moments
+        ]
+        assert model_response.text == moments[-1].response.text  # type: ignore[union-attr]
     assert "echo" not in repr(each.calls[0][0])
 
 
-def test_the_services_name_of_the_request_comes_with_its_answer(emulator: Emulator) -> None:
+def test_the_services_name_of_the_request_comes_with_its_response(emulator: Emulator) -> None:
     """As soon as the headers are there, not only in errors."""
     each = Each()
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(each,))
-    service.client.complete(service.call(OpenAIChat(), QUESTION))
+    service.client.complete(service.call(OpenAIChat(), REQUEST))
     service.close()
 
-    (answered,) = [moment for moment in each.calls[0][1] if isinstance(moment, ResponseStarted)]
-    assert answered.request_id
-    assert answered.request_id in dict(answered.head.headers).values()
+    (responded,) = [call_event for call_event in each.calls[0][1] if isinstance(call_event, ResponseStarted)]
+    assert responded.request_id
+    assert responded.request_id in dict(responded.head.headers).values()
 
 
 def test_a_hook_may_decline_a_call(emulator: Emulator) -> None:
@@ -204,7 +206,7 @@ def test_a_hook_may_decline_a_call(emulator: Emulator) -> None:
 
     moments: list[CallEvent] = []
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(Declining(), moments.append))
-    service.client.complete(service.call(OpenAIChat(), QUESTION))
+    service.client.complete(service.call(OpenAIChat(), REQUEST))
     service.close()
 
     assert isinstance(moments[-1], Completed)
@@ -219,11 +221,11 @@ def test_a_hook_for_every_call_can_be_taken_back(emulator: Emulator) -> None:
     off = add_global_hook(everybody)
     try:
         for one in (service, with_own):
-            one.client.complete(one.call(OpenAIChat(), QUESTION))
+            one.client.complete(one.call(OpenAIChat(), REQUEST))
     finally:
         off()
         off()  # twice does no harm
-    service.client.complete(service.call(OpenAIChat(), QUESTION))
+    service.client.complete(service.call(OpenAIChat(), REQUEST))
     service.close()
     with_own.close()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
-from _client_requests import Ask, both
+from _client_requests import Send, both
 from _raw_server import Peer, RawServer, Script, serving
 from _sagemaker import part
 from test_transport_websocket import agreed, frame, message
@@ -178,13 +178,13 @@ def test_a_burst_of_tokens_ends_with_the_time(platform: Callable[[str], Any], sc
 
 @both
 @pytest.mark.parametrize("name", ["comments", "empty payloads", "pings", "empty parts"])
-def test_threads_have_deadlines_too(ask: Ask, name: str) -> None:
+def test_threads_have_deadlines_too(send_request: Send, name: str) -> None:
     """
     The whole time, for both clients.
     """
     platform, script = NOTHING[name]
     with serving(script) as server, pytest.raises(StreamStalled, match=r"timeout\.total"):
-        ask(server, platform=platform, timeout=Timeout(read=60, total=0.15))
+        send_request(server, platform=platform, timeout=Timeout(read=60, total=0.15))
 
 
 # A large read is decoded in portions
@@ -289,10 +289,10 @@ def lines_as_written() -> RawDecoder:
 
 
 def conversation() -> Any:
-    talk = WebSocketProtocol(client=True)
-    feed = talk.feed
-    talk.feed = lambda data: (feed(data), talk.bytes_to_send())[0]  # type: ignore[method-assign]
-    return talk
+    dialog = WebSocketProtocol(client=True)
+    feed = dialog.feed
+    dialog.feed = lambda data: (feed(data), dialog.bytes_to_send())[0]  # type: ignore[method-assign]
+    return dialog
 
 
 #: A decoder, and a body of about so many bytes.
@@ -356,7 +356,7 @@ def test_an_event_without_an_end_has_a_limit(unit: bytes) -> None:
 
 
 @both
-def test_a_line_without_an_end_ends_the_stream(ask: Ask) -> None:
+def test_a_line_without_an_end_ends_the_stream(send_request: Send) -> None:
     """
     At 16 MiB, in both clients.
     """
@@ -364,5 +364,5 @@ def test_a_line_without_an_end_ends_the_stream(ask: Ask) -> None:
         serving(bursting(EVENTS, b"x" * 65_536, TINY + b"data: ")) as server,
         pytest.raises(MalformedStream, match="16777216 bytes") as caught,
     ):
-        ask(server, timeout=Timeout(read=60, total=60))
+        send_request(server, timeout=Timeout(read=60, total=60))
     assert "x" == caught.value.partial.text

@@ -10,7 +10,7 @@ import langchain_mdstream as lc
 import llamaindex_mdstream as li
 from mdstream_core import dialect
 
-SAYS = [{"role": "user", "content": "Hi"}]
+STATES = [{"role": "user", "content": "Hi"}]
 
 #: name: (what is given, what is sent beside the messages)
 TRANSLATED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -66,12 +66,12 @@ TRANSLATED["the lower limit in parameters"] = (
 @pytest.mark.parametrize("name", ["openai-chat", "openai-completions"])
 def test_what_has_a_counterpart(name: str, given: dict[str, Any], sent: dict[str, Any]) -> None:
     """It is sent under OpenAI's name, without a warning; the caller's dictionary stays as it is."""
-    asked = {"prompt": "Hi"} if name == "openai-completions" else {"messages": SAYS}
-    question = {**asked, **given}
+    requested = {"prompt": "Hi"} if name == "openai-completions" else {"messages": STATES}
+    question = {**requested, **given}
     before = repr(question)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert {**asked, **sent} == dialect(name).build_payload(question, stream=False)
+        assert {**requested, **sent} == dialect(name).build_payload(question, stream=False)
     assert before == repr(question)
 
 
@@ -95,20 +95,20 @@ WARNED: list[tuple[dict[str, Any], str]] = [
 def test_what_has_none(name: str, given: dict[str, Any], named: str) -> None:
     """It is sent as it is, and a warning names it; what the caller has set in OpenAI's words stays."""
     with pytest.warns(RuntimeWarning, match=rf"^{named}: servers of OpenAI's API"):
-        body = dialect(name).build_payload({"messages": SAYS, **given}, stream=False)
+        body = dialect(name).build_payload({"messages": STATES, **given}, stream=False)
     assert {name: value for name, value in given.items() if name in {"max_tokens", "stop", "n"}}.items() <= body.items()
 
 
 def test_the_native_dialects_take_them_as_they_are() -> None:
     """Also in `parameters`, and also where the form is found out: nothing is lost on the way."""
     given = {"parameters": {"max_new_tokens": 50, "do_sample": True, "typical_p": 0.9, "stop_sequences": ["a"]}}
-    asked = {"messages": SAYS, **given}
+    requested = {"messages": STATES, **given}
     expected = {"max_new_tokens": 50, "do_sample": True, "typical_p": 0.9}
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        tgi = dialect("tgi").build_payload(asked, stream=False)["parameters"]
-        lmi = dialect("lmi").build_payload(asked, stream=False)["parameters"]
+        tgi = dialect("tgi").build_payload(requested, stream=False)["parameters"]
+        lmi = dialect("lmi").build_payload(requested, stream=False)["parameters"]
         raw = dialect("tgi").build_payload({"inputs": "Hi", **given}, stream=False)["parameters"]
     assert {**expected, "stop": ["a"], "details": True, "return_full_text": False} == tgi == raw
     assert {**expected, "stop_sequences": ["a"], "details": True} == lmi
@@ -116,9 +116,12 @@ def test_the_native_dialects_take_them_as_they_are() -> None:
 
 def test_an_explicit_do_sample_stays() -> None:
     """The temperature decides only where nothing is said."""
-    asked = {"messages": SAYS, "temperature": 0.7}
-    assert True is dialect("tgi").build_payload(asked, stream=False)["parameters"]["do_sample"]
-    assert False is dialect("tgi").build_payload({**asked, "do_sample": False}, stream=False)["parameters"]["do_sample"]
+    requested = {"messages": STATES, "temperature": 0.7}
+    assert True is dialect("tgi").build_payload(requested, stream=False)["parameters"]["do_sample"]
+    assert (
+        False
+        is dialect("tgi").build_payload({**requested, "do_sample": False}, stream=False)["parameters"]["do_sample"]
+    )
 
 
 _CHAT: dict[str, dict[str, Any]] = {
@@ -140,11 +143,11 @@ async def test_every_class(framework: str, platform: str) -> None:
     with responding(lambda body: (200, WHOLE)) as server:
         if framework == "LangChain":
             chat: Any = _CHAT[framework][platform](**FIELDS[platform](server), model_kwargs=GIVEN)
-            said = [chat.invoke("Hi").text, (await chat.ainvoke("Hi")).text]
+            content = [chat.invoke("Hi").text, (await chat.ainvoke("Hi")).text]
         else:
             llm: Any = _CHAT[framework][platform](**FIELDS[platform](server), additional_kwargs=GIVEN)
-            said = [llm.complete("Hi").text, (await llm.acomplete("Hi")).text]
-        assert ["Hi", "Hi"] == said
+            content = [llm.complete("Hi").text, (await llm.acomplete("Hi")).text]
+        assert ["Hi", "Hi"] == content
         for body in server.notes:
             sent = {name: body.get(name) for name in ("max_tokens", "temperature", "repetition_penalty")}  # type: ignore[attr-defined]
             assert {"max_tokens": 50, "temperature": 0, "repetition_penalty": 1.1} == sent
@@ -163,6 +166,6 @@ def test_a_container_that_takes_inputs_gets_the_native_names_back() -> None:
     with responding(respond) as server:
         chat = lc.ChatSagemakerEndpoint(**FIELDS["SageMaker"](server), model_kwargs=given)
         with pytest.warns(RuntimeWarning, match="takes no messages but `inputs`"):
-            said = chat.invoke("Hi").text
-        assert "Hi" == said
+            content = chat.invoke("Hi").text
+        assert "Hi" == content
         assert given.items() <= server.notes[-1]["parameters"].items()  # type: ignore[index]

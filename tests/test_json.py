@@ -66,7 +66,7 @@ FLAWED = [
 
 
 @pytest.mark.parametrize("text", FLAWED)
-def test_a_flaw_before_the_cut_does_not_hide_it(text: str) -> None:
+def test_a_flaw_before_the_truncated_does_not_hide_it(text: str) -> None:
     """
     A parser stops at the first flaw, and the text is cut all the same.
     """
@@ -83,7 +83,7 @@ def test_what_is_flawed_and_closed_is_not_unfinished(text: str) -> None:
     assert not _json.is_unfinished(text)
 
 
-def test_looking_for_the_cut_takes_linear_time() -> None:
+def test_looking_for_the_truncated_takes_linear_time() -> None:
     """
     Half a million escapes in an open string do not hang the process.
     """

@@ -3,8 +3,8 @@
 from typing import Any, TypedDict
 
 import pytest
-from _langchain_platforms import chat_at, each_place, emulator, shared_emulator
-from _platforms import PLACES, Place
+from _langchain_platforms import chat_at, each_platform, emulator, shared_emulator
+from _platforms import PLATFORM_CASES, PlatformCase
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelFallbackMiddleware, ModelRetryMiddleware, SummarizationMiddleware
 from langchain_core.callbacks import BaseCallbackHandler
@@ -22,12 +22,12 @@ from mdstream_core.errors import ContextOverflow, InvalidRequest, RateLimited, S
 
 __all__ = ["emulator", "shared_emulator"]  # fixtures
 
-QUESTION: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
+REQUEST: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
 
 
 def deployment(emulator: Emulator, **options: Any) -> Any:
     """A chat model on a deployment."""
-    return chat_at(PLACES["OCI model deployment"], emulator, **options)
+    return chat_at(PLATFORM_CASES["OCI model deployment"], emulator, **options)
 
 
 CALLED: list[str] = []
@@ -60,15 +60,15 @@ class Seen(BaseCallbackHandler):
 MODES = ["messages", "updates", "custom"]
 
 
-@each_place
-async def test_tools_a_checkpointer_and_three_modes(emulator: Emulator, place: Place) -> None:
+@each_platform
+async def test_tools_a_checkpointer_and_three_modes(emulator: Emulator, platform_case: PlatformCase) -> None:
     """Tokens, steps and the tool's own news come out; the thread goes on from its checkpoint; sync and async."""
-    agent = create_agent(chat_at(place, emulator), [get_weather], checkpointer=InMemorySaver())
+    agent = create_agent(chat_at(platform_case, emulator), [get_weather], checkpointer=InMemorySaver())
     sync, again = _thread("sync"), _thread("async")
-    told = [*agent.stream(QUESTION, sync, stream_mode=MODES)]
-    atold = [piece async for piece in agent.astream(QUESTION, again, stream_mode=MODES)]
+    reported = [*agent.stream(REQUEST, sync, stream_mode=MODES)]
+    atold = [piece async for piece in agent.astream(REQUEST, again, stream_mode=MODES)]
 
-    for pieces, config in ((told, sync), (atold, again)):
+    for pieces, config in ((reported, sync), (atold, again)):
         by_mode = {mode: [data for kind, data in pieces if kind == mode] for mode in MODES}
         assert [{"looking": "Paris"}] == by_mode["custom"]
         assert ["model", "tools", "model"] == [next(iter(step)) for step in by_mode["updates"]]
@@ -77,9 +77,9 @@ async def test_tools_a_checkpointer_and_three_modes(emulator: Emulator, place: P
         assert text == messages[-1].text
         assert "sunny in Paris" in text
         assert len([1 for chunk, _ in by_mode["messages"] if isinstance(chunk, AIMessage) and chunk.text]) > 1
-        _, asked, answered, _ = messages
-        assert isinstance(answered, ToolMessage)
-        assert asked.tool_calls[0]["id"] == answered.tool_call_id
+        _, requested, responded, _ = messages
+        assert isinstance(responded, ToolMessage)
+        assert requested.tool_calls[0]["id"] == responded.tool_call_id
     state = agent.invoke({"messages": [HumanMessage("Thank you. What is the weather in Rome?")]}, sync)
 
     assert 8 == len(state["messages"])
@@ -91,17 +91,17 @@ def _thread(name: str) -> Any:
     return {"configurable": {"thread_id": name}}
 
 
-@each_place
-async def test_a_broken_stream_inside_an_agent(emulator: Emulator, place: Place) -> None:
+@each_platform
+async def test_a_broken_stream_inside_an_agent(emulator: Emulator, platform_case: PlatformCase) -> None:
     """It raises out of the graph, callbacks get the partial, no tool runs by half; the thread can go on afterwards."""
-    agent = create_agent(chat_at(place, emulator), [get_weather], checkpointer=InMemorySaver())
+    agent = create_agent(chat_at(platform_case, emulator), [get_weather], checkpointer=InMemorySaver())
     for name, read in (("sync", _read), ("async", _aread)):
         emulator.reset()
         CALLED.clear()
         seen, config = Seen(), _thread(name)
         emulator.script(None, Fault("cut", after=4))
         with pytest.raises(MDStreamError) as caught:
-            await read(agent, QUESTION, {**config, "callbacks": [seen]})
+            await read(agent, REQUEST, {**config, "callbacks": [seen]})
 
         ((error, response),) = seen.errors
         assert caught.value is error
@@ -126,13 +126,13 @@ async def _aread(agent: Any, question: Any, config: Any) -> None:
 
 
 @pytest.mark.parametrize("after", [2, 4, 6, 8])
-def test_a_cut_call_runs_no_tool_in_any_mode(emulator: Emulator, after: int) -> None:
+def test_a_truncated_call_runs_no_tool_in_any_mode(emulator: Emulator, after: int) -> None:
     """However many pieces of the call have come."""
     agent = create_agent(deployment(emulator), [get_weather])
     for mode in ("messages", "updates", "values"):
         emulator.script(Fault("cut", after=after))
         with pytest.raises(MDStreamError):
-            list(agent.stream(QUESTION, {"callbacks": [Seen()]}, stream_mode=mode, streaming=True))
+            list(agent.stream(REQUEST, {"callbacks": [Seen()]}, stream_mode=mode, streaming=True))
     assert [] == CALLED
 
 
@@ -141,13 +141,13 @@ async def test_middleware_retries_what_may_be_retried(emulator: Emulator) -> Non
     retry = ModelRetryMiddleware(max_retries=2, initial_delay=0, jitter=False, on_failure="error")
     agent = create_agent(deployment(emulator, streaming=True), [], middleware=[retry])
     emulator.script(Fault("trailer", after=3), Fault("refuse", "lb_bandwidth"), None)
-    assert (await agent.ainvoke(QUESTION))["messages"][-1].text
+    assert (await agent.ainvoke(REQUEST))["messages"][-1].text
     assert 3 == len(emulator.requests)
 
     emulator.reset()
     emulator.always(Fault("refuse", "invalid_parameter"))
     with pytest.raises(InvalidRequest):
-        agent.invoke(QUESTION)
+        agent.invoke(REQUEST)
     assert 1 == len(emulator.requests)
 
 
@@ -158,10 +158,10 @@ async def test_middleware_falls_back(emulator: Emulator) -> None:
     for fault in (Fault("trailer", after=3), Fault("refuse", "internal")):
         emulator.reset()
         emulator.script(fault, None)
-        message = agent.invoke(QUESTION)["messages"][-1]
+        message = agent.invoke(REQUEST)["messages"][-1]
         assert "other" == message.response_metadata["model_name"]
         emulator.script(fault, None)
-        message = (await agent.ainvoke(QUESTION))["messages"][-1]
+        message = (await agent.ainvoke(REQUEST))["messages"][-1]
         assert "other" == message.response_metadata["model_name"]
 
 
@@ -170,17 +170,17 @@ def test_middleware_sums_up_what_is_too_long(emulator: Emulator) -> None:
     chat = deployment(emulator, profile={"max_input_tokens": 400})
     middleware = SummarizationMiddleware(chat, trigger=("fraction", 0.5), keep=("messages", 2))
     agent = create_agent(chat, [], middleware=[middleware])
-    talk = [message for number in range(20) for message in _turn(number)]
-    state = agent.invoke({"messages": [*talk, HumanMessage("And now?")]})
+    conversation = [message for number in range(20) for message in _turn(number)]
+    state = agent.invoke({"messages": [*conversation, HumanMessage("And now?")]})
 
-    assert len(state["messages"]) < len(talk)
+    assert len(state["messages"]) < len(conversation)
 
 
 def _turn(number: int) -> tuple[HumanMessage, AIMessage]:
     return HumanMessage(f"What is {number} plus 1? " * 5), AIMessage(f"It is {number + 1}. " * 5)
 
 
-def test_a_question_that_is_too_long_has_its_own_class() -> None:
+def test_a_request_that_is_too_long_has_its_own_class() -> None:
     """Which summarization middleware waits for."""
     with Emulator(context=50) as small, pytest.raises(ContextOverflow) as caught:
         deployment(small).invoke("word " * 200)
@@ -265,7 +265,7 @@ def test_parallel_calls_and_their_ids(emulator: Emulator) -> None:
     assert {"Paris", "Rome"} == set(CALLED)
 
 
-def test_tools_that_answer_with_pictures(emulator: Emulator) -> None:
+def test_tools_that_response_with_pictures(emulator: Emulator) -> None:
     """A tool message with an image reaches the model as a part of its own."""
     image = {"type": "image", "base64": "QQ==", "mime_type": "image/png"}
     call = {"name": "look", "args": {}, "id": "c1"}

@@ -6,7 +6,7 @@ import pickle
 from typing import Any
 
 import pytest
-from _langchain import ANSWER, QUESTION, chat_at, emulator, get_weather, shared_emulator
+from _langchain import OUTPUT, REQUEST, chat_at, emulator, get_weather, shared_emulator
 from langchain.agents import create_agent
 from langchain_core.exceptions import OutputParserException
 from langchain_core.load import dumps
@@ -37,13 +37,13 @@ def test_filled_chunks_are_what_the_constructors_build() -> None:
     assert is_equivalent()
 
 
-def test_streamed_and_whole_answers_are_the_same_message(emulator: Emulator) -> None:
+def test_streamed_and_whole_responses_are_the_same_message(emulator: Emulator) -> None:
     """The sum of the chunks says what `invoke` says, usage and metadata included."""
     chat = chat_at(emulator)
-    first, *rest = chat.stream(QUESTION)
-    streamed, whole = first + rest, chat.invoke(QUESTION)  # type: ignore[operator]
+    first, *rest = chat.stream(REQUEST)
+    streamed, whole = first + rest, chat.invoke(REQUEST)  # type: ignore[operator]
 
-    assert ANSWER == streamed.text == whole.text
+    assert OUTPUT == streamed.text == whole.text
     assert whole.usage_metadata == streamed.usage_metadata
     for name in ("finish_reason", "model_name", "model_provider"):
         assert whole.response_metadata[name] == streamed.response_metadata[name]
@@ -84,16 +84,16 @@ async def test_an_agent_loops_through_its_tools(emulator: Emulator, streaming: b
 async def test_langgraph_streams_tokens(emulator: Emulator) -> None:
     """`stream_mode="messages"` gives the tokens of a model that is only invoked in a node."""
     agent = create_agent(chat_at(emulator), [])
-    question: Any = {"messages": [HumanMessage(QUESTION)]}
+    question: Any = {"messages": [HumanMessage(REQUEST)]}
 
     sync = [chunk.text for chunk, _ in agent.stream(question, stream_mode="messages")]
     asynchronous = [chunk.text async for chunk, _ in agent.astream(question, stream_mode="messages")]
 
-    assert ANSWER == "".join(sync) == "".join(asynchronous)
+    assert OUTPUT == "".join(sync) == "".join(asynchronous)
     assert len([text for text in sync if text]) > 3
 
 
-def test_an_agent_answers_in_a_shape(emulator: Emulator) -> None:
+def test_an_agent_responses_in_a_shape(emulator: Emulator) -> None:
     """`create_agent(response_format=…)` works by the server's own schema where the profile says that it can."""
 
     class River(BaseModel):
@@ -109,7 +109,7 @@ def test_an_agent_answers_in_a_shape(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
-def test_half_an_object_is_no_answer(emulator: Emulator, method: Any) -> None:
+def test_half_an_object_is_no_response(emulator: Emulator, method: Any) -> None:
     """An answer in a shape that `max_tokens` cut off is told as such, and not mended into an object."""
     schema = {"title": "pay", "type": "object", "properties": {"note": {"type": "string"}}, "required": ["note"]}
     bound = chat_at(emulator, max_tokens=3).with_structured_output(schema, method=method)
@@ -117,8 +117,8 @@ def test_half_an_object_is_no_answer(emulator: Emulator, method: Any) -> None:
 
     with pytest.raises(OutputParserException, match="cut off by max_tokens"):
         bound.invoke("Answer as JSON: note a long story about three rivers.")
-    said: Any = raw.invoke("Answer as JSON: note a long story about three rivers.")
-    assert (None, True) == (said["parsed"], isinstance(said["parsing_error"], OutputParserException))
+    content: Any = raw.invoke("Answer as JSON: note a long story about three rivers.")
+    assert (None, True) == (content["parsed"], isinstance(content["parsing_error"], OutputParserException))
 
 
 def test_wrong_tool_choice_is_named(emulator: Emulator) -> None:
@@ -127,7 +127,7 @@ def test_wrong_tool_choice_is_named(emulator: Emulator) -> None:
         chat_at(emulator).bind_tools([get_weather], tool_choice="fly")
 
 
-def test_a_model_without_tools_says_so(emulator: Emulator) -> None:
+def test_a_model_without_tools_states_so(emulator: Emulator) -> None:
     """A server that refuses tools is quoted in its own words."""
     with pytest.raises(errors.InvalidRequest, match="enable-auto-tool-choice"):
         chat_at(emulator, model="no-tools").bind_tools([get_weather]).invoke("What is the weather in Paris?")
@@ -160,8 +160,8 @@ def test_a_tool_choice_of_a_call(emulator: Emulator, choice: Any, sent: Any) -> 
 def test_a_refusal_is_no_object(emulator: Emulator) -> None:
     """Said as such, in the model's words; and it goes back into a conversation."""
     schema = {"title": "pay", "type": "object", "properties": {"note": {"type": "string"}}}
-    said = {"index": 0, "finish_reason": "stop", "message": {"content": None, "refusal": "I cannot pay."}}
-    refused = Fault("body", data=json.dumps({"choices": [said]}).encode())
+    content = {"index": 0, "finish_reason": "stop", "message": {"content": None, "refusal": "I cannot pay."}}
+    refused = Fault("body", data=json.dumps({"choices": [content]}).encode())
     emulator.script(refused)
     with pytest.raises(Exception, match="I cannot pay") as caught:
         chat_at(emulator).with_structured_output(schema).invoke("pay")
@@ -173,7 +173,7 @@ def test_a_refusal_is_no_object(emulator: Emulator) -> None:
         assert "I cannot pay." in json.dumps(emulator.last.json["messages"][1])
 
 
-def test_an_answer_that_came_whole_and_is_no_json_was_not_cut(emulator: Emulator) -> None:
+def test_a_response_that_came_whole_and_is_no_json_was_not_truncated(emulator: Emulator) -> None:
     """A proxy's page is a wrong answer, which nobody asks for again; half an object is a broken one."""
     emulator.script(Fault("body", data=b'{"choices": oops}'), Fault("body", data=b'{"choices":[{"ind'))
     with pytest.raises(errors.MalformedStream):
@@ -182,7 +182,7 @@ def test_an_answer_that_came_whole_and_is_no_json_was_not_cut(emulator: Emulator
         chat_at(emulator, max_retries=0).invoke("hi")
 
 
-def test_n_answers(emulator: Emulator) -> None:
+def test_n_responses(emulator: Emulator) -> None:
     """`n` answers come as `n` generations; a stream gives one."""
     chat = chat_at(emulator, n=2)
 
@@ -194,12 +194,12 @@ def test_n_answers(emulator: Emulator) -> None:
 def test_logprobs(emulator: Emulator) -> None:
     """Log probabilities come in OpenAI's shape, streamed and not."""
     chat = chat_at(emulator, logprobs=True)
-    first, *rest = chat.stream(QUESTION)
+    first, *rest = chat.stream(REQUEST)
     streamed: Any = first + rest  # type: ignore[operator]
 
-    whole = chat.invoke(QUESTION).response_metadata["logprobs"]["content"]
-    assert ANSWER == "".join(entry["token"] for entry in whole)
-    assert ANSWER == "".join(entry["token"] for entry in streamed.response_metadata["logprobs"]["content"])
+    whole = chat.invoke(REQUEST).response_metadata["logprobs"]["content"]
+    assert OUTPUT == "".join(entry["token"] for entry in whole)
+    assert OUTPUT == "".join(entry["token"] for entry in streamed.response_metadata["logprobs"]["content"])
 
 
 def test_fields_and_overrides_reach_the_wire(emulator: Emulator) -> None:
@@ -230,7 +230,7 @@ def test_options_of_the_model_are_none_of_a_call(emulator: Emulator) -> None:
     assert [] == emulator.requests
 
 
-def test_streams_and_answers_use_their_doors(emulator: Emulator) -> None:
+def test_streams_and_responses_use_their_doors(emulator: Emulator) -> None:
     """`invoke` asks `/predict`, `stream` asks `/predictWithResponseStream`; the route is a header."""
     chat = chat_at(emulator)
     chat.invoke("hi")
@@ -260,16 +260,16 @@ def test_wrong_options_are_named(options: dict[str, Any], words: str) -> None:
         ChatOCIModelDeployment(**{"endpoint": "https://h/o", **options})
 
 
-async def test_completions_stream_in_events_and_when_asked(emulator: Emulator) -> None:
+async def test_completions_stream_in_events_and_when_requested(emulator: Emulator) -> None:
     """The completion class streams, reports usage and finish reason, and streams underneath `astream_events`."""
     llm = OCIModelDeploymentLLM(endpoint=emulator.endpoint, auth_type="none")
-    whole = await llm.agenerate([QUESTION])
-    streamed = [chunk async for chunk in llm.astream(QUESTION)]
-    events = [event["event"] async for event in llm.astream_events(QUESTION, version="v2")]
+    whole = await llm.agenerate([REQUEST])
+    streamed = [chunk async for chunk in llm.astream(REQUEST)]
+    events = [event["event"] async for event in llm.astream_events(REQUEST, version="v2")]
 
     assert whole.generations[0][0].text == "".join(streamed)
     assert (whole.llm_output or {})["token_usage"]["completion_tokens"] > 0
     assert "stop" == (whole.generations[0][0].generation_info or {})["finish_reason"]
     assert events.count("on_llm_stream") > 2
-    assert emulator.requests[0].json["prompt"] == QUESTION
+    assert emulator.requests[0].json["prompt"] == REQUEST
     assert "/v1/completions" == emulator.last.headers["route"]

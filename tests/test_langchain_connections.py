@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from _langchain import ANSWER, QUESTION, SECRET, chat_at, emulator, shared_emulator
+from _langchain import OUTPUT, REQUEST, SECRET, chat_at, emulator, shared_emulator
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import AIMessage
 
@@ -31,7 +31,7 @@ def test_two_hundred_streams_use_one_connection(emulator: Emulator) -> None:
     chat = chat_at(emulator)
     before = emulator.connections
     for _ in range(200):
-        assert ANSWER == "".join(chunk.text for chunk in chat.stream(QUESTION))
+        assert OUTPUT == "".join(chunk.text for chunk in chat.stream(REQUEST))
 
     assert 1 == emulator.connections - before
 
@@ -40,15 +40,15 @@ def test_a_model_outlives_its_event_loop(emulator: Emulator) -> None:
     """Two `asyncio.run` in a row work, with one request each."""
     chat = chat_at(emulator, max_retries=0)
 
-    assert ANSWER == asyncio.run(chat.ainvoke(QUESTION)).text
-    assert ANSWER == asyncio.run(chat.ainvoke(QUESTION)).text
+    assert OUTPUT == asyncio.run(chat.ainvoke(REQUEST)).text
+    assert OUTPUT == asyncio.run(chat.ainvoke(REQUEST)).text
     assert 2 == len(emulator.requests)
 
 
 def test_breaking_out_closes_the_socket(emulator: Emulator) -> None:
     """The server sees the client go at once, not when the garbage is collected."""
     emulator.script(Fault("stall", after=3))
-    stream = chat_at(emulator).stream(QUESTION)
+    stream = chat_at(emulator).stream(REQUEST)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
 
@@ -58,7 +58,7 @@ def test_breaking_out_closes_the_socket(emulator: Emulator) -> None:
 async def test_breaking_out_of_an_asynchronous_stream_closes_the_socket(emulator: Emulator) -> None:
     """`aclose` reaches the socket."""
     emulator.script(Fault("stall", after=3))
-    stream = chat_at(emulator).astream(QUESTION)
+    stream = chat_at(emulator).astream(REQUEST)
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
 
@@ -71,7 +71,7 @@ async def test_cancelling_closes_the_socket(emulator: Emulator) -> None:
     arrived = asyncio.Event()
 
     async def read() -> None:
-        async for _ in chat_at(emulator).astream(QUESTION):
+        async for _ in chat_at(emulator).astream(REQUEST):
             arrived.set()
 
     task = asyncio.create_task(read())
@@ -87,13 +87,13 @@ def test_retries_end_where_delivery_begins(emulator: Emulator) -> None:
     """Before the first token a failure is asked again; after it never."""
     chat = chat_at(emulator)
     emulator.script(Fault("refuse", "lb_bandwidth"), Fault("trailer", after=0), None)
-    assert ANSWER == "".join(chunk.text for chunk in chat.stream(QUESTION))
+    assert OUTPUT == "".join(chunk.text for chunk in chat.stream(REQUEST))
     assert 3 == len(emulator.requests)
 
     emulator.reset()
     emulator.script(Fault("trailer", after=3))
     with pytest.raises(errors.StreamTimeout):
-        list(chat.stream(QUESTION))
+        list(chat.stream(REQUEST))
     assert 1 == len(emulator.requests)
 
 
@@ -101,36 +101,36 @@ def test_fallbacks_switch_before_the_first_token(emulator: Emulator) -> None:
     """`with_fallbacks` takes the next model when the first gives nothing."""
     emulator.script(Fault("trailer", after=0))
     chain = chat_at(emulator, max_retries=0).with_fallbacks([chat_at(emulator, model="second")])
-    first, *rest = chain.stream(QUESTION)
+    first, *rest = chain.stream(REQUEST)
 
     assert "second" == rest[-1].response_metadata["model_name"]
-    assert ANSWER == (first + rest).text  # type: ignore[operator]
+    assert OUTPUT == (first + rest).text  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
 def test_a_client_of_the_users_own(emulator: Emulator, library: Any) -> None:
     """A stock client works; that it cannot show trailers is said in a warning."""
     with library.Client(trust_env=False) as http, pytest.warns(RuntimeWarning, match="cannot see HTTP trailers"):
-        assert ANSWER == "".join(chunk.text for chunk in chat_at(emulator, http_client=http).stream(QUESTION))
+        assert OUTPUT == "".join(chunk.text for chunk in chat_at(emulator, http_client=http).stream(REQUEST))
 
 
 def test_a_client_of_the_users_own_with_our_transport(emulator: Emulator) -> None:
     """Built by our factory, a client shows trailers."""
     emulator.script(Fault("trailer"))
     with transport.http_client() as http, pytest.raises(errors.StreamTimeout):
-        list(chat_at(emulator, http_client=http).stream(QUESTION))
+        list(chat_at(emulator, http_client=http).stream(REQUEST))
 
 
 def test_timeouts(emulator: Emulator) -> None:
     """Silence ends with an error that says which limit it was, with the partial."""
     emulator.script(Fault("stall", after=3))
     with pytest.raises(errors.StreamStalled, match=r"nothing came for 0.2 s \(timeout.read\)") as caught:
-        list(chat_at(emulator, timeout=0.2, max_retries=0).stream(QUESTION))
+        list(chat_at(emulator, timeout=0.2, max_retries=0).stream(REQUEST))
     assert "The Nile" == caught.value.partial.text  # type: ignore[union-attr]
 
     emulator.script(Fault("stall", after=0))
     with pytest.raises(errors.StreamStalled, match=r"no first token within 0\.2 s"):
-        list(chat_at(emulator, timeout=Timeout(first_token=0.2), max_retries=0).stream(QUESTION))
+        list(chat_at(emulator, timeout=Timeout(first_token=0.2), max_retries=0).stream(REQUEST))
 
 
 def test_a_changed_field_counts(emulator: Emulator) -> None:
@@ -161,21 +161,21 @@ def test_fifty_threads_share_one_model(emulator: Emulator) -> None:
     """Each gets its own answer."""
     chat = chat_at(emulator)
 
-    def ask(number: int) -> tuple[int, str]:
+    def send_request(number: int) -> tuple[int, str]:
         return number, "".join(chunk.text for chunk in chat.stream(f"Repeat after me: {number}"))
 
     with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(ask, range(100)))
+        responses = list(pool.map(send_request, range(100)))
 
-    assert all(str(number) in answer for number, answer in answers)
+    assert all(str(number) in answer for number, answer in responses)
 
 
 async def test_a_hundred_tasks_share_one_model(emulator: Emulator) -> None:
     """Each gets its own answer."""
     chat = chat_at(emulator)
-    answers = await asyncio.gather(*(chat.ainvoke(f"Repeat after me: {n}", stream=True) for n in range(100)))
+    responses = await asyncio.gather(*(chat.ainvoke(f"Repeat after me: {n}", stream=True) for n in range(100)))
 
-    assert all(str(n) in answer.text for n, answer in enumerate(answers))
+    assert all(str(n) in answer.text for n, answer in enumerate(responses))
 
 
 def test_streaming_leaves_the_model_as_it_was(emulator: Emulator) -> None:
@@ -190,7 +190,7 @@ def test_streaming_leaves_the_model_as_it_was(emulator: Emulator) -> None:
     assert "stream" not in emulator.last.json
 
 
-def test_the_cache_tells_models_apart(emulator: Emulator) -> None:
+def test_the_cache_reports_models_apart(emulator: Emulator) -> None:
     """Two models never share an answer; one model's second question is not asked."""
     cache = InMemoryCache()
     one, two = (chat_at(emulator, model=name, cache=cache) for name in ("one", "two"))
@@ -199,14 +199,14 @@ def test_the_cache_tells_models_apart(emulator: Emulator) -> None:
     assert 2 == len(emulator.requests)
 
 
-def test_the_cache_tells_routes_apart(emulator: Emulator) -> None:
+def test_the_cache_reports_routes_apart(emulator: Emulator) -> None:
     """A header may say which model answers; a secret in one is not written into the cache's key."""
     cache = InMemoryCache()
     one, two = (
         chat_at(emulator, cache=cache, default_headers={"x-route": name, "authorization": SECRET}) for name in "ab"
     )
 
-    assert [ANSWER] * 3 == [chat.invoke(QUESTION).text for chat in (one, two, one)]
+    assert [OUTPUT] * 3 == [chat.invoke(REQUEST).text for chat in (one, two, one)]
     assert 2 == len(emulator.requests)
     assert SECRET not in one._get_llm_string()
     assert "a" in one._get_llm_string() != two._get_llm_string()
@@ -246,14 +246,14 @@ def test_a_forked_process_has_connections_of_its_own(emulator: Emulator) -> None
     if child == 0:  # nothing of pytest's may run here
         status = 1
         try:
-            status = 0 if chat.invoke(QUESTION).text == ANSWER else 2
+            status = 0 if chat.invoke(REQUEST).text == OUTPUT else 2
         finally:
             os._exit(status)
     _, status = os.waitpid(child, 0)
 
     assert 0 == os.waitstatus_to_exitcode(status)
     assert before + 1 == emulator.connections
-    assert ANSWER == chat.invoke(QUESTION).text
+    assert OUTPUT == chat.invoke(REQUEST).text
     assert before + 1 == emulator.connections  # the parent's is still open
 
 
@@ -263,7 +263,7 @@ def test_copies_and_pickles_work(emulator: Emulator, duplicate: Any) -> None:
     chat = chat_at(emulator)
     chat.invoke("hi")
 
-    assert ANSWER == duplicate(chat).invoke(QUESTION).text
+    assert OUTPUT == duplicate(chat).invoke(REQUEST).text
 
 
 def test_import_is_light() -> None:
@@ -291,7 +291,7 @@ def test_no_threads_are_left(emulator: Emulator) -> None:
     assert before >= threading.active_count()
 
 
-def test_an_answer_is_json_all_through(emulator: Emulator) -> None:
+def test_a_response_is_json_all_through(emulator: Emulator) -> None:
     """A message can be kept by any checkpointer."""
     message: AIMessage = chat_at(emulator).invoke("hi")
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _langchain import QUESTION
+from _langchain import REQUEST
 from _migration_examples import Chat, Completions, Lines, Vectors
-from _platforms import AWS, PLACES, emulator, shared_emulator
+from _platforms import AWS, PLATFORM_CASES, emulator, shared_emulator
 from langchain_core.caches import InMemoryCache
 from langchain_core.exceptions import ModelError
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
@@ -30,12 +30,12 @@ __all__ = ["emulator", "shared_emulator"]  # fixtures
 
 def at(emulator: Emulator, model: Any, handler: Any, **options: Any) -> Any:
     """A model with a handler on the emulator."""
-    fields = {**PLACES["SageMaker vLLM"].fields(emulator), "max_retries": 0, "content_handler": handler}
+    fields = {**PLATFORM_CASES["SageMaker vLLM"].fields(emulator), "max_retries": 0, "content_handler": handler}
     return model(**{**fields, **options})
 
 
 #: A body that the emulator's container takes.
-ASKED = b'{"messages": [{"role": "user", "content": "Hi"}], "stream": true} '
+PROMPT = b'{"messages": [{"role": "user", "content": "Hi"}], "stream": true} '
 
 
 class Plain:
@@ -48,7 +48,7 @@ class Plain:
     def transform_input(self, prompt: Any, model_kwargs: dict[str, Any]) -> Any:
         """Keep what was given."""
         self.seen = (prompt, model_kwargs)
-        return ASKED
+        return PROMPT
 
     def transform_output(self, output: Any) -> Any:
         """The line."""
@@ -63,35 +63,35 @@ class Messages(Plain):
         return AIMessageChunk(**json.loads(output))
 
 
-async def both(model: Any, question: Any = QUESTION, **options: Any) -> str:
+async def both(model: Any, question: Any = REQUEST, **options: Any) -> str:
     """What is streamed, sync and async alike."""
     streamed = "".join(map(_text, model.stream(question, **options)))
     assert streamed == "".join([_text(chunk) async for chunk in model.astream(question, **options)])
     return streamed
 
 
-def _text(said: Any) -> str:
-    return said if isinstance(said, str) else str(said.text)
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else str(content.text)
 
 
-def answers(emulator: Emulator, *lines: bytes) -> None:
+def responses(emulator: Emulator, *lines: bytes) -> None:
     """What the container writes from now on."""
     emulator.always(Fault("body", data=b"".join(lines)))
 
 
 async def test_lines_are_handed_out_as_they_are(emulator: Emulator) -> None:
     """White space belongs to the text, empty lines do not, and the last line needs no line break."""
-    answers(emulator, b" The\n", b"\n", b"  Nile \r\n", b"\n ends")
+    responses(emulator, b" The\n", b"\n", b"  Nile \r\n", b"\n ends")
 
     assert " The  Nile \r ends" == await both(at(emulator, SagemakerEndpoint, Plain()))
 
 
 async def test_a_whole_body_is_handed_out_at_once(emulator: Emulator) -> None:
     """It is bytes, and a file."""
-    answers(emulator, b"one\ntwo\n")
+    responses(emulator, b"one\ntwo\n")
 
-    assert "one\ntwo\n" == at(emulator, SagemakerEndpoint, Plain()).invoke(QUESTION)
-    assert "one\ntwo\n" == await at(emulator, SagemakerEndpoint, Plain()).ainvoke(QUESTION)
+    assert "one\ntwo\n" == at(emulator, SagemakerEndpoint, Plain()).invoke(REQUEST)
+    assert "one\ntwo\n" == await at(emulator, SagemakerEndpoint, Plain()).ainvoke(REQUEST)
 
 
 def test_what_a_handler_is_given_to_read() -> None:
@@ -106,21 +106,21 @@ def test_what_a_handler_is_given_to_read() -> None:
 
 async def test_the_handler_writes_body_and_labels(emulator: Emulator) -> None:
     """Its bytes are sent as they are; `stop` is no option of the container; a call's options go over the model's."""
-    answers(emulator, b"x")
+    responses(emulator, b"x")
     handler = Plain()
     llm = at(emulator, SagemakerEndpoint, handler, temperature=0.1, model_kwargs={"a": 1, "b": 1}, stop=["END"])
     await both(llm, b=2, stop=["."])
 
-    assert (QUESTION, {"temperature": 0.1, "a": 1, "b": 2}) == handler.seen
-    assert ASKED == emulator.last.body
+    assert (REQUEST, {"temperature": 0.1, "a": 1, "b": 2}) == handler.seen
+    assert PROMPT == emulator.last.body
     assert ["text/plain"] * 2 == [emulator.last.headers[name] for name in ("content-type", "x-amzn-sagemaker-accept")]
-    llm.invoke(QUESTION)
+    llm.invoke(REQUEST)
     assert "text/plain" == emulator.last.headers["accept"]
 
 
-async def test_stops_of_model_kwargs_are_told_too(emulator: Emulator) -> None:
+async def test_stops_of_model_kwargs_are_reported_too(emulator: Emulator) -> None:
     """Whoever writes `stop` there means the container."""
-    answers(emulator, b"x")
+    responses(emulator, b"x")
     handler = Plain()
     await both(at(emulator, SagemakerEndpoint, handler, model_kwargs={"stop": "<|eot_id|>"}))
 
@@ -139,18 +139,18 @@ STOPS: dict[str, tuple[list[bytes], list[str], str]] = {
 
 
 @pytest.mark.parametrize(("lines", "stop", "expected"), STOPS.values(), ids=STOPS)
-async def test_stops_are_cut(emulator: Emulator, lines: list[bytes], stop: list[str], expected: str) -> None:
+async def test_stops_are_truncated(emulator: Emulator, lines: list[bytes], stop: list[str], expected: str) -> None:
     """The container knows nothing of them; wherever the lines are cut, the text ends before the first."""
-    answers(emulator, b"\n".join(lines))
+    responses(emulator, b"\n".join(lines))
 
     assert expected == await both(at(emulator, SagemakerEndpoint, Plain()), stop=stop)
 
 
 FORMS: dict[str, Callable[[], Any]] = {
-    "bytes": lambda: ASKED,
-    "bytearray": lambda: bytearray(ASKED),
-    "text": ASKED.decode,
-    "file": lambda: io.BytesIO(ASKED),
+    "bytes": lambda: PROMPT,
+    "bytearray": lambda: bytearray(PROMPT),
+    "text": PROMPT.decode,
+    "file": lambda: io.BytesIO(PROMPT),
 }
 
 
@@ -162,10 +162,10 @@ def test_forms_of_a_body(emulator: Emulator, make: Callable[[], Any]) -> None:
         def transform_input(self, prompt: Any, model_kwargs: dict[str, Any]) -> Any:
             return make()
 
-    answers(emulator, b"x")
-    at(emulator, SagemakerEndpoint, Form()).invoke(QUESTION)
+    responses(emulator, b"x")
+    at(emulator, SagemakerEndpoint, Form()).invoke(REQUEST)
 
-    assert ASKED == emulator.last.body
+    assert PROMPT == emulator.last.body
 
 
 ENDINGS: dict[str, tuple[Fault, type[errors.MDStreamError], str]] = {
@@ -195,10 +195,10 @@ async def test_no_broken_stream_succeeds(emulator: Emulator, fault: Fault, kind:
     emulator.always(fault)
     llm, sync, asynchronous = at(emulator, SagemakerEndpoint, Lines(), endpoint_name="lmi-dynamic"), [], []
     with pytest.raises(kind, match=words) as caught:
-        for text in llm.stream(QUESTION):
+        for text in llm.stream(REQUEST):
             sync.append(text)  # noqa: PERF402
     with pytest.raises(kind):
-        async for text in llm.astream(QUESTION):
+        async for text in llm.astream(REQUEST):
             asynchronous.append(text)  # noqa: PERF401
 
     assert "The Nile," == "".join(sync) == "".join(asynchronous) == caught.value.partial.text
@@ -212,16 +212,16 @@ async def test_an_error_is_no_empty_word(emulator: Emulator) -> None:
         def transform_output(self, output: Any) -> Any:
             return json.loads(output).get("text", "")
 
-    answers(emulator, b'{"text": "Hi"}\n{"error": {"message": "out of memory", "code": 500}}\n')
+    responses(emulator, b'{"text": "Hi"}\n{"error": {"message": "out of memory", "code": 500}}\n')
 
     with pytest.raises(errors.StreamFailure, match="out of memory"):
         await both(at(emulator, SagemakerEndpoint, Careless()))
 
 
-async def test_nothing_is_no_answer(emulator: Emulator) -> None:
+async def test_nothing_is_no_response(emulator: Emulator) -> None:
     """An empty body, or one of empty lines."""
     for body in (b"", b"\n\n"):
-        answers(emulator, body)
+        responses(emulator, body)
         with pytest.raises(errors.StreamInterrupted, match="without an answer"):
             await both(at(emulator, SagemakerEndpoint, Plain()))
 
@@ -237,25 +237,25 @@ def test_own_exceptions_pass(emulator: Emulator) -> None:
         def transform_output(self, output: Any) -> Any:
             raise Own
 
-    answers(emulator, b"x")
+    responses(emulator, b"x")
     with pytest.raises(Own):
-        list(at(emulator, SagemakerEndpoint, Strict()).stream(QUESTION))
+        list(at(emulator, SagemakerEndpoint, Strict()).stream(REQUEST))
 
 
 @pytest.mark.parametrize(("model", "handler"), [(SagemakerEndpoint, Messages()), (ChatSagemakerEndpoint, Plain())])
-def test_the_wrong_kind_of_answer_is_named(emulator: Emulator, model: Any, handler: Any) -> None:
+def test_the_wrong_kind_of_response_is_named(emulator: Emulator, model: Any, handler: Any) -> None:
     """A message for a completion, a text for a chat."""
-    answers(emulator, b'{"content": "x"}')
+    responses(emulator, b'{"content": "x"}')
 
     with pytest.raises(errors.MalformedStream, match="transform_output gave a"):
         model_at = at(emulator, model, handler)
-        model_at.invoke(QUESTION)
+        model_at.invoke(REQUEST)
 
 
 async def test_messages_keep_what_they_have(emulator: Emulator) -> None:
     """Text, reasoning, tool calls, usage and metadata of a handler's chunks reach the message."""
     call = {"index": 0, "id": "c1", "name": "get_weather", "args": '{"city": '}
-    answers(
+    responses(
         emulator,
         json.dumps({"content": "", "additional_kwargs": {"reasoning_content": "hm"}}).encode() + b"\n",
         json.dumps({"content": [{"type": "text", "text": "See"}], "id": "m1"}).encode() + b"\n",
@@ -272,7 +272,7 @@ async def test_messages_keep_what_they_have(emulator: Emulator) -> None:
             }
         ).encode(),
     )
-    first, *rest = at(emulator, ChatSagemakerEndpoint, Messages()).stream(QUESTION)
+    first, *rest = at(emulator, ChatSagemakerEndpoint, Messages()).stream(REQUEST)
     whole = first + rest
 
     assert ("See", "hm") == (whole.text, whole.additional_kwargs["reasoning_content"])
@@ -288,8 +288,8 @@ def test_whole_messages_keep_their_calls(emulator: Emulator) -> None:
         def transform_output(self, output: Any) -> Any:
             return AIMessage("", tool_calls=[{"id": "c1", "name": "f", "args": {"a": 1}}])
 
-    answers(emulator, b"x")
-    (call,) = at(emulator, ChatSagemakerEndpoint, Whole()).invoke(QUESTION).tool_calls
+    responses(emulator, b"x")
+    (call,) = at(emulator, ChatSagemakerEndpoint, Whole()).invoke(REQUEST).tool_calls
 
     assert ("f", {"a": 1}) == (call["name"], call["args"])
 
@@ -297,15 +297,15 @@ def test_whole_messages_keep_their_calls(emulator: Emulator) -> None:
 def test_half_a_call_is_an_error(emulator: Emulator) -> None:
     """An answer that ends inside the arguments of a tool call is none."""
     call = {"index": 0, "id": "c1", "name": "pay", "args": '{"amount": 1'}
-    answers(emulator, json.dumps({"content": "", "tool_call_chunks": [call]}).encode())
+    responses(emulator, json.dumps({"content": "", "tool_call_chunks": [call]}).encode())
 
     with pytest.raises(errors.IncompleteToolCall):
-        list(at(emulator, ChatSagemakerEndpoint, Messages()).stream(QUESTION))
+        list(at(emulator, ChatSagemakerEndpoint, Messages()).stream(REQUEST))
 
 
-def test_a_chat_is_asked_in_roles(emulator: Emulator) -> None:
+def test_a_chat_is_requested_in_roles(emulator: Emulator) -> None:
     """As langchain-aws has it."""
-    answers(emulator, b'{"content": "x"}')
+    responses(emulator, b'{"content": "x"}')
     handler = Messages()
     at(emulator, ChatSagemakerEndpoint, handler).invoke([("system", "Be brief."), HumanMessage("Hi")])
 
@@ -323,7 +323,7 @@ async def test_vectors(emulator: Emulator) -> None:
     assert {32, 1} == {len(one.json["inputs"]) for one in emulator.requests}
     assert embeddings.embed_query("text 64") == embeddings.embed_documents(["text\n64"], 1)[0]
     assert ({"inputs", "truncate"}, True) == (set(emulator.last.json), emulator.last.json["truncate"])
-    answers(emulator, b"[[0.5, 0.5]]")
+    responses(emulator, b"[[0.5, 0.5]]")
     with pytest.raises(errors.MalformedStream, match="2 inputs were sent"):
         embeddings.embed_documents(["a", "b"])
 
@@ -332,10 +332,10 @@ async def test_vectors(emulator: Emulator) -> None:
 async def test_each_number_of_a_vector_is_checked(emulator: Emulator, number: bytes) -> None:
     """Also where a handler reads them."""
     embeddings = at(emulator, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei")
-    answers(emulator, b"[[0.5, %s, 0.5]]" % number)
+    responses(emulator, b"[[0.5, %s, 0.5]]" % number)
     with pytest.raises(errors.MalformedStream, match="content handler cannot read"):
         embeddings.embed_documents(["a"])
-    answers(emulator, b"[[0.5, %s, 0.5]]" % number)
+    responses(emulator, b"[[0.5, %s, 0.5]]" % number)
     with pytest.raises(errors.MalformedStream, match="content handler cannot read"):
         await embeddings.aembed_documents(["a"])
 
@@ -353,10 +353,10 @@ def test_a_limit_of_the_server_is_learnt() -> None:
 
 def test_boto3s_arguments_become_headers(emulator: Emulator) -> None:
     """Each under its own; a field goes before them, and they go before the handler's labels."""
-    said = {"CustomAttributes": "a=1", "TargetVariant": "blue", "InferenceComponentName": "ic", "Accept": "text/csv"}
-    answers(emulator, b"x")
-    llm = at(emulator, SagemakerEndpoint, Plain(), endpoint_kwargs=said, inference_component_name="mine")
-    list(llm.stream(QUESTION))
+    content = {"CustomAttributes": "a=1", "TargetVariant": "blue", "InferenceComponentName": "ic", "Accept": "text/csv"}
+    responses(emulator, b"x")
+    llm = at(emulator, SagemakerEndpoint, Plain(), endpoint_kwargs=content, inference_component_name="mine")
+    list(llm.stream(REQUEST))
 
     headers = {name.removeprefix("x-amzn-sagemaker-"): value for name, value in emulator.last.headers.items()}
     assert ("a=1", "blue", "mine", "text/csv") == tuple(
@@ -398,12 +398,12 @@ def test_pickles_and_caches_apart(emulator: Emulator) -> None:
     """A handler travels with its model; two models that differ in it share no cached answer."""
     cache = InMemoryCache()
     llm = at(emulator, SagemakerEndpoint, Completions(), endpoint_name="tgi", cache=cache)
-    first = llm.invoke(QUESTION)
-    answers(emulator, b"another")
+    first = llm.invoke(REQUEST)
+    responses(emulator, b"another")
 
-    assert first == llm.invoke(QUESTION)
-    assert "another" == at(emulator, SagemakerEndpoint, Plain(), endpoint_name="tgi", cache=cache).invoke(QUESTION)
+    assert first == llm.invoke(REQUEST)
+    assert "another" == at(emulator, SagemakerEndpoint, Plain(), endpoint_name="tgi", cache=cache).invoke(REQUEST)
     fields = {name: llm.__dict__[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
     again = pickle.loads(pickle.dumps(llm)).model_copy(update={**fields, "cache": None})
     emulator.reset()
-    assert first == again.invoke(QUESTION)
+    assert first == again.invoke(REQUEST)

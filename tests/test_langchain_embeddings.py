@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from _embedding_platforms import EMBEDDING
 from _langchain import SECRET
-from _platforms import AWS, Place, emulator, shared_emulator
+from _platforms import AWS, PlatformCase, emulator, shared_emulator
 from _raw_server import Peer, RawServer, serving
 from langchain_core.embeddings import Embeddings
 from langchain_core.exceptions import ModelError
@@ -39,12 +39,14 @@ CLASSES: dict[str, Any] = {
 
 PIXEL = b"\x89PNG\r\n\x1a\n and so on"
 
-each_place = pytest.mark.parametrize("place", EMBEDDING.values(), ids=EMBEDDING)
+each_platform = pytest.mark.parametrize("platform_case", EMBEDDING.values(), ids=EMBEDDING)
 
 
-def embeddings_at(emulator: Emulator, place: Place = EMBEDDING["OCI model deployment, vLLM"], **options: Any) -> Any:
+def embeddings_at(
+    emulator: Emulator, platform_case: PlatformCase = EMBEDDING["OCI model deployment, vLLM"], **options: Any
+) -> Any:
     """Embeddings on a platform."""
-    return CLASSES[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})
+    return CLASSES[platform_case.kind](**{**platform_case.fields(emulator), "max_retries": 0, **options})
 
 
 class _Unit(EmbeddingsUnitTests):
@@ -111,12 +113,12 @@ class TestModelArtsUnit(_Unit):
 
 
 class _Integration(EmbeddingsIntegrationTests):
-    place: Place
+    platform_case: PlatformCase
     emulator: Emulator
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
-    def _cloud(cls) -> Iterator[Emulator]:
+    def _platform(cls) -> Iterator[Emulator]:
         """One emulator for the class."""
         with Emulator(aws_keys=AWS) as cls.emulator:
             yield cls.emulator
@@ -124,64 +126,64 @@ class _Integration(EmbeddingsIntegrationTests):
     @property
     def embeddings_class(self) -> type[Embeddings]:
         """The class under test."""
-        return CLASSES[self.place.kind]  # type: ignore[no-any-return]
+        return CLASSES[self.platform_case.kind]  # type: ignore[no-any-return]
 
     @property
     def embedding_model_params(self) -> dict[str, Any]:
         """What it is made with."""
-        return self.place.fields(self.emulator)
+        return self.platform_case.fields(self.emulator)
 
 
 class TestOCIModelDeploymentIntegration(_Integration):
     """vLLM on a model deployment."""
 
-    place = EMBEDDING["OCI model deployment, vLLM"]
+    platform_case = EMBEDDING["OCI model deployment, vLLM"]
 
 
 class TestOCIGenAIIntegration(_Integration):
     """OCI Generative AI."""
 
-    place = EMBEDDING["OCI GenAI"]
+    platform_case = EMBEDDING["OCI GenAI"]
 
 
 class TestSagemakerTEIIntegration(_Integration):
     """TEI on SageMaker."""
 
-    place = EMBEDDING["SageMaker TEI"]
+    platform_case = EMBEDDING["SageMaker TEI"]
 
 
 class TestSagemakerVLLMIntegration(_Integration):
     """vLLM on SageMaker, found out by asking."""
 
-    place = EMBEDDING["SageMaker vLLM"]
+    platform_case = EMBEDDING["SageMaker vLLM"]
 
 
 class TestModelArtsIntegration(_Integration):
     """A real-time service."""
 
-    place = EMBEDDING["ModelArts"]
+    platform_case = EMBEDDING["ModelArts"]
 
 
 TEXTS = [f"text number {number}" for number in range(200)]
 
 
-@each_place
-async def test_long_lists_keep_their_order(emulator: Emulator, place: Place) -> None:
+@each_platform
+async def test_long_lists_keep_their_order(emulator: Emulator, platform_case: PlatformCase) -> None:
     """More texts than one request takes: one vector each, in order, sync and async, with few connections."""
-    embeddings = embeddings_at(emulator, place)
+    embeddings = embeddings_at(emulator, platform_case)
     vectors = embeddings.embed_documents(TEXTS)
-    single = [embeddings.embed_documents([TEXTS[place]])[0] for place in (0, 1, 127, 199)]
+    single = [embeddings.embed_documents([TEXTS[platform_case]])[0] for platform_case in (0, 1, 127, 199)]
 
     assert 200 == len(vectors)
-    assert single == [vectors[place] for place in (0, 1, 127, 199)]
+    assert single == [vectors[platform_case] for platform_case in (0, 1, 127, 199)]
     assert vectors == await embeddings.aembed_documents(TEXTS)
     assert {float} == {type(number) for number in vectors[0]}
 
 
-@each_place
-async def test_queries(emulator: Emulator, place: Place) -> None:
+@each_platform
+async def test_queries(emulator: Emulator, platform_case: PlatformCase) -> None:
     """One vector; the same as a document's here, as long as the others, sync and async."""
-    embeddings = embeddings_at(emulator, place)
+    embeddings = embeddings_at(emulator, platform_case)
     vector = embeddings.embed_query("a river")
 
     assert vector == await embeddings.aembed_query("a river") == embeddings.embed_documents(["a river"])[0]
@@ -204,7 +206,7 @@ def test_batches_are_as_large_as_the_service_takes(emulator: Emulator) -> None:
     assert [1, 2] == sizes("OCI model deployment, vLLM", ["x " * 1_000_000] * 3)
 
 
-def test_queries_and_documents_are_told_apart(emulator: Emulator) -> None:
+def test_queries_and_documents_are_distinguished(emulator: Emulator) -> None:
     """OCI Generative AI is told what each text is, and which end of a long one to cut."""
     embeddings = embeddings_at(emulator, EMBEDDING["OCI GenAI"], dimensions=64)
     embeddings.embed_query("a")
@@ -248,11 +250,11 @@ ODD: dict[str, tuple[bytes, str]] = {
 async def test_what_is_no_vector_is_an_error(emulator: Emulator, body: bytes, words: str) -> None:
     """Told by its name, with the vectors of the other requests in the partial."""
     embeddings = embeddings_at(emulator, batch_size=2, max_concurrency=1)
-    for ask in (_embedded, _aembedded):
+    for send_request in (_embedded, _aembedded):
         emulator.reset()
         emulator.script(None, Fault("body", data=body))
         with pytest.raises(MalformedStream, match=words) as caught:
-            await ask(embeddings, ["a", "b", "c", "d"])
+            await send_request(embeddings, ["a", "b", "c", "d"])
         assert [0, 1] == [one.index for one in caught.value.partial.embeddings]  # type: ignore[union-attr]
 
 
@@ -264,7 +266,7 @@ async def _aembedded(embeddings: Any, texts: list[str]) -> Any:
     return await embeddings.aembed_documents(texts)
 
 
-def test_vectors_of_two_lengths_in_two_answers(emulator: Emulator) -> None:
+def test_vectors_of_two_lengths_in_two_responses(emulator: Emulator) -> None:
     """A store could not keep them side by side."""
     embeddings = embeddings_at(emulator, batch_size=1, max_concurrency=1)
     emulator.script(Fault("body", data=b"[[1.0,2.0]]"), Fault("body", data=b"[[1.0]]"))
@@ -283,8 +285,8 @@ def test_a_refusal_of_the_text_is_no_refusal_of_the_form(emulator: Emulator) -> 
 
 async def test_a_form_is_learnt_once(emulator: Emulator) -> None:
     """A container that takes another form refuses one request, not one for each batch; another container is learnt anew."""
-    place = EMBEDDING["SageMaker vLLM"]
-    embeddings = embeddings_at(emulator, place, batch_size=10, max_concurrency=1)
+    platform_case = EMBEDDING["SageMaker vLLM"]
+    embeddings = embeddings_at(emulator, platform_case, batch_size=10, max_concurrency=1)
     assert 40 == len(embeddings.embed_documents(TEXTS[:40]))
     assert 5 == len(emulator.requests)
     await embeddings.aembed_query("a")
@@ -329,7 +331,7 @@ async def test_one_failed_batch_does_not_lose_the_others(emulator: Emulator, max
         assert isinstance(error, ModelError)
 
 
-def test_each_batch_is_asked_again_on_its_own(emulator: Emulator) -> None:
+def test_each_batch_is_retried_on_its_own(emulator: Emulator) -> None:
     """A refusal that may pass costs one more request, not all of them."""
     embeddings = embeddings_at(emulator, batch_size=10, max_retries=2, max_concurrency=1)
     emulator.script(None, Fault("refuse", "lb_bandwidth"), None)
@@ -346,7 +348,7 @@ def test_a_missing_vector_is_an_error(emulator: Emulator) -> None:
         embeddings_at(emulator).embed_documents(["a", "b"])
 
 
-async def test_requests_are_under_way_at_once(emulator: Emulator) -> None:
+async def test_requests_are_under_method_at_once(emulator: Emulator) -> None:
     """As many as allowed, in threads and in tasks, over as many connections."""
     embeddings = embeddings_at(emulator, batch_size=10, max_concurrency=4)
     slow = [Fault("slow_head", seconds=0.2)] * 4  # nobody can answer everything before the others begin
@@ -365,16 +367,16 @@ async def test_requests_are_under_way_at_once(emulator: Emulator) -> None:
     assert 1 == emulator.connections - before
 
 
-def test_usage_is_told(emulator: Emulator) -> None:
+def test_usage_is_reported(emulator: Emulator) -> None:
     """`embed` gives the vectors with the usage of all requests and the model's name; hooks hear of each."""
-    told: list[Any] = []
+    reported: list[Any] = []
     apart = [embeddings_at(emulator).embed(TEXTS[at : at + 10]).usage.input for at in (0, 10, 20)]
-    reply = embeddings_at(emulator, batch_size=10, hooks=(told.append,)).embed(TEXTS[:30])
+    model_response = embeddings_at(emulator, batch_size=10, hooks=(reported.append,)).embed(TEXTS[:30])
 
-    assert 30 == len(reply.embeddings)
-    assert 0 < sum(apart) == reply.usage.input == reply.usage.total
-    assert "odsc-llm" == reply.metadata.model
-    assert 3 == sum(type(moment).__name__ == "Ended" for moment in told)
+    assert 30 == len(model_response.embeddings)
+    assert 0 < sum(apart) == model_response.usage.input == model_response.usage.total
+    assert "odsc-llm" == model_response.metadata.model
+    assert 3 == sum(type(call_event).__name__ == "Ended" for call_event in reported)
 
 
 def test_a_progress_bar_on_request(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
@@ -412,7 +414,7 @@ def test_too_long_a_text_is_a_context_overflow_by_name(emulator: Emulator) -> No
         embeddings_at(emulator, EMBEDDING["OCI GenAI"], truncate="NONE").embed_documents(["word " * 600])
 
 
-def test_rate_limits_are_told_by_name(emulator: Emulator) -> None:
+def test_rate_limits_are_reported_by_name(emulator: Emulator) -> None:
     """LangChain's error of the right kind, with the cure."""
     emulator.always(Fault("refuse", "lb_bandwidth"))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from _langchain import emulator, get_weather
-from _platforms import AWS, MATRIX, PLACES, Place
-from _stream_endings import ANSWER, ENDINGS, QUESTION, Ending
+from _platforms import AWS, MATRIX, PLATFORM_CASES, PlatformCase
+from _stream_endings import ENDINGS, OUTPUT, REQUEST, Ending
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler, get_usage_metadata_callback
 from langchain_core.exceptions import ModelError
@@ -35,7 +35,7 @@ PARIS = ToolCall("c1", "get_weather", ('{"city"', ': "Paris"}'))
 TOKYO = ToolCall("c2", "get_weather", ('{"city": "Tokyo"}',))
 
 #: What is answered to a question, and the blocks that it comes to; OCI's COHERE format has no place for reasoning.
-SAID: dict[str, tuple[ModelOutput, list[str]]] = {
+CONTENT: dict[str, tuple[ModelOutput, list[str]]] = {
     "words": (ModelOutput.from_text("The Nile."), ["text"]),
     "thoughts": (ModelOutput.from_text("The Nile.", "I think of rivers."), ["reasoning", "text"]),
     "words and two calls": (
@@ -50,7 +50,7 @@ SAID: dict[str, tuple[ModelOutput, list[str]]] = {
     "a call without arguments": (ModelOutput.from_text("", "", [ToolCall("c1", "now", ())]), ["tool_call"]),
     "nothing": (ModelOutput.from_text(""), []),
 }
-PLACE = PLACES["OCI model deployment"]
+PLATFORM = PLATFORM_CASES["OCI model deployment"]
 CHAT: dict[str, Any] = {
     "oci-model-deployment": ChatOCIModelDeployment,
     "oci-genai": ChatOCIGenAI,
@@ -60,26 +60,26 @@ CHAT: dict[str, Any] = {
     "modelarts-maas": ChatModelArts,
 }
 
-each_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-each_answer = pytest.mark.parametrize("asked", SAID)
+each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+each_response = pytest.mark.parametrize("requested", CONTENT)
 
 
-def _brain(request: dict[str, Any]) -> ModelOutput:
+def _model(request: dict[str, Any]) -> ModelOutput:
     content = request["messages"][-1]["content"]
     text = content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
-    return SAID[text][0] if text in SAID else respond(request)
+    return CONTENT[text][0] if text in CONTENT else respond(request)
 
 
 @pytest.fixture(scope="module")
 def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(aws_keys=AWS, model=_brain) as emulator:
+    with Emulator(aws_keys=AWS, model=_model) as emulator:
         yield emulator
 
 
-def chat_at(place: Place, emulator: Emulator, **options: Any) -> Any:
+def chat_at(platform_case: PlatformCase, emulator: Emulator, **options: Any) -> Any:
     """A chat model on a platform."""
-    return CHAT[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})
+    return CHAT[platform_case.kind](**{**platform_case.fields(emulator), "max_retries": 0, **options})
 
 
 class Seen(BaseCallbackHandler):
@@ -138,37 +138,43 @@ def _texts(events: list[Any]) -> str:
     return "".join(event["delta"].get("text", "") for event in events if event["event"] == "content-block-delta")
 
 
-@each_place
-@each_answer
-async def test_events_are_valid(emulator: Emulator, place: Place, asked: str) -> None:
+@each_platform
+@each_response
+async def test_events_are_valid(emulator: Emulator, platform_case: PlatformCase, requested: str) -> None:
     """Blocks begin, grow and end as the protocol says, and make the same blocks sync and async."""
-    chat = chat_at(place, emulator)
-    sync, asynchronous = chat.stream_events(asked, version="v3"), await chat.astream_events(asked, version="v3")
+    chat = chat_at(platform_case, emulator)
+    sync, asynchronous = chat.stream_events(requested, version="v3"), await chat.astream_events(requested, version="v3")
     events, awaited = list(sync), [event async for event in asynchronous]
 
     assert_valid_event_stream(events)
     assert_valid_event_stream(awaited)
     assert [event["event"] for event in events] == [event["event"] for event in awaited]
     kinds = [block["type"] for block in sync.output.content_blocks]
-    assert [kind for kind in SAID[asked][1] if kind in kinds or place != PLACES["OCI GenAI COHERE"]] == kinds
+    assert [
+        kind for kind in CONTENT[requested][1] if kind in kinds or platform_case != PLATFORM_CASES["OCI GenAI COHERE"]
+    ] == kinds
     assert kinds == [block["type"] for block in (await asynchronous).content_blocks]
     assert events[0]["id"] == sync.output.id
 
 
-@each_place
-@each_answer
-def test_they_mean_what_core_would_make_of_the_chunks(emulator: Emulator, place: Place, asked: str) -> None:
+@each_platform
+@each_response
+def test_they_mean_what_core_would_make_of_the_chunks(
+    emulator: Emulator, platform_case: PlatformCase, requested: str
+) -> None:
     """Content, calls, usage, metadata and further arguments are those of core's bridge."""
-    ours, bridged = _both(chat_at(place, emulator), asked)
+    ours, bridged = _both(chat_at(platform_case, emulator), requested)
 
     assert _bare(bridged) == _bare(ours)
     assert ours.usage_metadata
     assert {"finish_reason", "model_name", "model_provider"} <= ours.response_metadata.keys()
 
 
-def test_what_stands_beside_an_answer(emulator: Emulator) -> None:
+def test_what_stands_beside_a_response(emulator: Emulator) -> None:
     """A service's own fields are where chunks have them."""
-    chat = chat_at(PLACES["OCI GenAI COHERE"], emulator, model_kwargs={"documents": [{"id": "d", "text": "The Nile."}]})
+    chat = chat_at(
+        PLATFORM_CASES["OCI GenAI COHERE"], emulator, model_kwargs={"documents": [{"id": "d", "text": "The Nile."}]}
+    )
     ours, bridged = _both(chat, "words")
 
     assert _bare(bridged) == _bare(ours)
@@ -224,11 +230,11 @@ ODD: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
 def test_odd_streams(emulator: Emulator, deltas: list[dict[str, Any]], blocks: list[dict[str, Any]]) -> None:
     """A new block for each thing that is said, and to each call its own fragments, however they come."""
     emulator.script(_sse(*deltas))
-    stream = chat_at(PLACE, emulator).stream_events(QUESTION, version="v3")
+    stream = chat_at(PLATFORM, emulator).stream_events(REQUEST, version="v3")
 
     assert_valid_event_stream(stream)
-    told = [{name: value for name, value in block.items() if name != "error"} for block in _blocks(stream.output)]
-    assert blocks == told
+    reported = [{name: value for name, value in block.items() if name != "error"} for block in _blocks(stream.output)]
+    assert blocks == reported
     begun = [event["content"] for event in stream if event["event"] == "content-block-start"]
     calls = [block for block in begun if block["type"] == "tool_call_chunk"]
     assert [f"lc_tc_{at}" for at in range(len(calls))] == [call["index"] for call in calls]
@@ -238,8 +244,8 @@ def test_odd_streams(emulator: Emulator, deltas: list[dict[str, Any]], blocks: l
 def test_a_refusal_is_whole(emulator: Emulator) -> None:
     """A refusal in pieces is one block with all of them, as in a whole answer."""
     emulator.always(_sse({"refusal": "I "}, {"refusal": "will not."}))
-    chat = chat_at(PLACE, emulator)
-    stream, whole = chat.stream_events(QUESTION, version="v3"), AIMessage("")
+    chat = chat_at(PLATFORM, emulator)
+    stream, whole = chat.stream_events(REQUEST, version="v3"), AIMessage("")
     assert_valid_event_stream(stream)
 
     whole.additional_kwargs = {"refusal": "I will not."}
@@ -250,39 +256,39 @@ def test_a_refusal_is_whole(emulator: Emulator) -> None:
 
 def test_logprobs(emulator: Emulator) -> None:
     """All of them, as in the sum of the chunks."""
-    chat = chat_at(PLACE, emulator, logprobs=True)
-    first, *rest = chat.stream(QUESTION)
-    logprobs = chat.stream_events(QUESTION, version="v3").output.response_metadata["logprobs"]
+    chat = chat_at(PLATFORM, emulator, logprobs=True)
+    first, *rest = chat.stream(REQUEST)
+    logprobs = chat.stream_events(REQUEST, version="v3").output.response_metadata["logprobs"]
 
     assert (first + rest).response_metadata["logprobs"] == logprobs
-    assert ANSWER == "".join(entry["token"] for entry in logprobs["content"])
+    assert OUTPUT == "".join(entry["token"] for entry in logprobs["content"])
 
 
-async def test_callbacks_are_told_once(emulator: Emulator) -> None:
+async def test_callbacks_are_reported_once(emulator: Emulator) -> None:
     """Under v3 of events and not of tokens, under `stream` of tokens and not of events; of the end once."""
-    chat = chat_at(PLACE, emulator)
+    chat = chat_at(PLATFORM, emulator)
     seen, old = Seen(), Seen()
-    sync = list(chat.stream_events(QUESTION, {"callbacks": [seen]}, version="v3"))
-    stream = await chat.astream_events(QUESTION, {"callbacks": [seen]}, version="v3")
+    sync = list(chat.stream_events(REQUEST, {"callbacks": [seen]}, version="v3"))
+    stream = await chat.astream_events(REQUEST, {"callbacks": [seen]}, version="v3")
     asynchronous = [event async for event in stream]
     await stream
-    chunks = list(chat.stream(QUESTION, {"callbacks": [old]}))
+    chunks = list(chat.stream(REQUEST, {"callbacks": [old]}))
 
     assert ([], 2, []) == (seen.tokens, len(seen.ends), seen.errors)
     assert [*sync, *asynchronous] == seen.events
-    assert ANSWER == _texts(sync) == _texts(asynchronous)
+    assert OUTPUT == _texts(sync) == _texts(asynchronous)
     assert ([chunk.content for chunk in chunks], [], 1) == (old.tokens, old.events, len(old.ends))
 
 
 def test_usage_is_counted(emulator: Emulator) -> None:
     """LangChain's counter finds the usage under the model's name."""
     with get_usage_metadata_callback() as counter:
-        output = chat_at(PLACE, emulator).stream_events(QUESTION, version="v3").output
+        output = chat_at(PLATFORM, emulator).stream_events(REQUEST, version="v3").output
 
     assert {output.response_metadata["model_name"]: output.usage_metadata} == counter.usage_metadata
 
 
-async def _told(seen: Seen) -> None:
+async def _reported(seen: Seen) -> None:
     """Core hands the error to the reader first and to the callbacks in the next moment."""
     async with asyncio.timeout(10):
         while not seen.errors:  # noqa: ASYNC110  # told from another thread
@@ -293,9 +299,9 @@ def _check(ending: Ending, error: MDStreamError, seen: Seen, events: list[Any]) 
     assert isinstance(error, ending.error)
     assert isinstance(error, ModelError)
     assert ending.code in (None, error.code)
-    ((told, response),) = seen.errors
+    ((reported, response),) = seen.errors
     ((generation,),) = response.generations
-    assert error is told
+    assert error is reported
     assert [] == seen.ends
     assert error.response is not None
     assert _texts(events) == error.response.json()["partial"]["text"]
@@ -304,24 +310,24 @@ def _check(ending: Ending, error: MDStreamError, seen: Seen, events: list[Any]) 
 
 
 @pytest.mark.parametrize(
-    ("place", "ending"),
-    [*MATRIX.values(), *((PLACE, ending) for ending in ENDINGS.values())],
+    ("platform_case", "ending"),
+    [*MATRIX.values(), *((PLATFORM, ending) for ending in ENDINGS.values())],
     ids=[*MATRIX, *ENDINGS],
 )
-async def test_no_broken_stream_succeeds(emulator: Emulator, place: Place, ending: Ending) -> None:
+async def test_no_broken_stream_succeeds(emulator: Emulator, platform_case: PlatformCase, ending: Ending) -> None:
     """Every ending raises what it is, after the events that came, and tells the callbacks once, with the partial."""
     emulator.always(ending.fault)
-    chat, first, second, sync, asynchronous = chat_at(place, emulator), Seen(), Seen(), [], []
+    chat, first, second, sync, asynchronous = chat_at(platform_case, emulator), Seen(), Seen(), [], []
 
     with pytest.raises(MDStreamError) as caught:
-        for event in chat.stream_events(QUESTION, {"callbacks": [first]}, version="v3"):
+        for event in chat.stream_events(REQUEST, {"callbacks": [first]}, version="v3"):
             sync.append(event)  # noqa: PERF402  # what came before the error counts
     with pytest.raises(MDStreamError) as again:
-        async for event in await chat.astream_events(QUESTION, {"callbacks": [second]}, version="v3"):
+        async for event in await chat.astream_events(REQUEST, {"callbacks": [second]}, version="v3"):
             asynchronous.append(event)  # noqa: PERF401
 
     _check(ending, caught.value, first, sync)
-    await _told(second)
+    await _reported(second)
     _check(ending, again.value, second, asynchronous)
     assert _texts(sync)
     assert 2 == len(emulator.requests)
@@ -330,19 +336,19 @@ async def test_no_broken_stream_succeeds(emulator: Emulator, place: Place, endin
 async def test_leaving_closes_the_socket(emulator: Emulator) -> None:
     """The server sees the client go at once: when a generator is closed, and when a stream is left."""
     emulator.always(Fault("stall", after=3))
-    chat = chat_at(PLACE, emulator)
+    chat = chat_at(PLATFORM, emulator)
 
-    sync = chat._stream_chat_model_events([HumanMessage(QUESTION)])
+    sync = chat._stream_chat_model_events([HumanMessage(REQUEST)])
     next(sync)
     sync.close()
     assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)
 
-    asynchronous = chat._astream_chat_model_events([HumanMessage(QUESTION)])
+    asynchronous = chat._astream_chat_model_events([HumanMessage(REQUEST)])
     await anext(asynchronous)
     await asynchronous.aclose()
     assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)
 
-    async with await chat.astream_events(QUESTION, version="v3") as stream:
+    async with await chat.astream_events(REQUEST, version="v3") as stream:
         assert "The" == await anext(aiter(stream.text))
     assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)
     assert 3 == len(emulator.requests)
@@ -351,10 +357,10 @@ async def test_leaving_closes_the_socket(emulator: Emulator) -> None:
 WEATHER: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
 
 
-@each_place
-async def test_agents_tell_of_both_messages(emulator: Emulator, place: Place) -> None:
+@each_platform
+async def test_agents_report_of_both_messages(emulator: Emulator, platform_case: PlatformCase) -> None:
     """LangGraph's v3 streams have a call and then an answer, token by token, under the ids of the state's messages."""
-    agent = create_agent(chat_at(place, emulator), [get_weather])
+    agent = create_agent(chat_at(platform_case, emulator), [get_weather])
 
     run = agent.stream_events(WEATHER, version="v3")
     sync = [(message.message_id, list(message.text), message.tool_calls.get()) for message in run.messages]
@@ -364,13 +370,13 @@ async def test_agents_tell_of_both_messages(emulator: Emulator, place: Place) ->
         async for message in awaited.messages
     ]
 
-    for told, state in ((sync, run.output), (asynchronous, await awaited.output())):
-        (asking, _, (call,)), (answering, words, none) = told
+    for reported, state in ((sync, run.output), (asynchronous, await awaited.output())):
+        (requesting, _, (call,)), (answering, words, none) = reported
         assert (("get_weather", {"city": "Paris"}), []) == ((call["name"], call["args"]), none)
         assert "sunny in Paris" in "".join(words)
         assert len(words) > 3
         assert ["human", "ai", "tool", "ai"] == [message.type for message in state["messages"]]
-        assert [asking, answering] == [message.id for message in state["messages"] if message.type == "ai"]
+        assert [requesting, answering] == [message.id for message in state["messages"] if message.type == "ai"]
 
 
 @pytest.mark.parametrize("fault", [Fault("trailer"), Fault("trailer", after=4)], ids=["after [DONE]", "in the call"])
@@ -386,7 +392,7 @@ async def test_an_agent_does_not_call_what_was_not_vouched_for(emulator: Emulato
 
     emulator.always(fault)
     seen = Seen()
-    agent = create_agent(chat_at(PLACE, emulator), [get_weather])
+    agent = create_agent(chat_at(PLATFORM, emulator), [get_weather])
 
     with pytest.raises(MDStreamError) as caught:
         _ = agent.stream_events(WEATHER, {"callbacks": [seen]}, version="v3").output

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypedDict
 
 import pytest
-from _stream_endings import ANSWER, ENDINGS, FEW, HEALTHY, NOTHING, QUESTION, Ending
+from _stream_endings import ENDINGS, FEW, HEALTHY, NOTHING, OUTPUT, REQUEST, Ending
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ModelError
@@ -76,10 +76,10 @@ class State(TypedDict):
 
 def _graph(chat: ChatOCIModelDeployment) -> Any:
     def node(state: State) -> State:
-        return {"answer": chat.invoke(QUESTION).text}
+        return {"answer": chat.invoke(REQUEST).text}
 
     async def anode(state: State) -> State:
-        return {"answer": (await chat.ainvoke(QUESTION)).text}
+        return {"answer": (await chat.ainvoke(REQUEST)).text}
 
     graph = StateGraph(State)
     graph.add_node("ask", _runnable(node, anode))
@@ -92,7 +92,7 @@ def _runnable(node: Callable[[State], State], anode: Callable[[State], Awaitable
     return RunnableLambda(node, anode)
 
 
-async def _told(seen: Seen) -> None:
+async def _reported(seen: Seen) -> None:
     """Under v3 core hands the error to the reader first and to the callbacks in the next moment."""
     async with asyncio.timeout(10):
         while not seen.errors:  # noqa: ASYNC110  # told from another thread
@@ -110,18 +110,16 @@ async def _adrain(events: Any) -> None:
 
 
 async def _av3(chat: ChatOCIModelDeployment, config: Any) -> None:
-    stream = await chat.astream_events(QUESTION, config, version="v3")
+    stream = await chat.astream_events(REQUEST, config, version="v3")
     await _adrain(stream)
 
 
 SYNC: dict[str, Callable[[ChatOCIModelDeployment, Any], Any]] = {
-    "stream": lambda chat, config: _drain(chat.stream(QUESTION, config)),
-    "invoke, streaming": lambda chat, config: chat.invoke(QUESTION, config, stream=True),
-    "invoke, streaming field": lambda chat, config: chat.model_copy(update={"streaming": True}).invoke(
-        QUESTION, config
-    ),
-    "stream_events v3": lambda chat, config: _drain(chat.stream_events(QUESTION, config, version="v3")),
-    "chain": lambda chat, config: _drain((chat | (lambda message: message)).stream(QUESTION, config)),
+    "stream": lambda chat, config: _drain(chat.stream(REQUEST, config)),
+    "invoke, streaming": lambda chat, config: chat.invoke(REQUEST, config, stream=True),
+    "invoke, streaming field": lambda chat, config: chat.model_copy(update={"streaming": True}).invoke(REQUEST, config),
+    "stream_events v3": lambda chat, config: _drain(chat.stream_events(REQUEST, config, version="v3")),
+    "chain": lambda chat, config: _drain((chat | (lambda message: message)).stream(REQUEST, config)),
     **{
         f"LangGraph {mode}": lambda chat, config, mode=mode: _drain(  # type: ignore[misc]
             _graph(chat.model_copy(update={"streaming": True})).stream({"answer": ""}, config, stream_mode=mode)
@@ -131,12 +129,12 @@ SYNC: dict[str, Callable[[ChatOCIModelDeployment, Any], Any]] = {
 }
 
 ASYNC: dict[str, Callable[[ChatOCIModelDeployment, Any], Awaitable[Any]]] = {
-    "astream": lambda chat, config: _adrain(chat.astream(QUESTION, config)),
-    "ainvoke, streaming": lambda chat, config: chat.ainvoke(QUESTION, config, stream=True),
+    "astream": lambda chat, config: _adrain(chat.astream(REQUEST, config)),
+    "ainvoke, streaming": lambda chat, config: chat.ainvoke(REQUEST, config, stream=True),
     "ainvoke, streaming field": lambda chat, config: chat.model_copy(update={"streaming": True}).ainvoke(
-        QUESTION, config
+        REQUEST, config
     ),
-    "astream_events v2": lambda chat, config: _adrain(chat.astream_events(QUESTION, config, version="v2")),
+    "astream_events v2": lambda chat, config: _adrain(chat.astream_events(REQUEST, config, version="v2")),
     "astream_events v3": _av3,
     **{
         f"LangGraph {mode}": lambda chat, config, mode=mode: _adrain(  # type: ignore[misc]
@@ -172,7 +170,7 @@ def test_stream_never_succeeds(emulator: Emulator, ending: Ending) -> None:
     chunks: list[str] = []
 
     with pytest.raises(MDStreamError) as caught:
-        for chunk in _chat(emulator).stream(QUESTION, {"callbacks": [seen]}):
+        for chunk in _chat(emulator).stream(REQUEST, {"callbacks": [seen]}):
             chunks.append(chunk.text)  # noqa: PERF401  # what came before the error counts
 
     _check(ending, caught.value, seen, emulator)
@@ -187,7 +185,7 @@ async def test_astream_never_succeeds(emulator: Emulator, ending: Ending) -> Non
     chunks: list[str] = []
 
     with pytest.raises(MDStreamError) as caught:
-        async for chunk in _chat(emulator).astream(QUESTION, {"callbacks": [seen]}):
+        async for chunk in _chat(emulator).astream(REQUEST, {"callbacks": [seen]}):
             chunks.append(chunk.text)  # noqa: PERF401
 
     _check(ending, caught.value, seen, emulator)
@@ -199,9 +197,9 @@ async def test_nothing_is_no_success(emulator: Emulator, ending: Ending) -> None
     """A stream that brings nothing is an error too."""
     emulator.always(ending.fault)
     with pytest.raises(ending.error) as caught:
-        _drain(_chat(emulator).stream(QUESTION))
+        _drain(_chat(emulator).stream(REQUEST))
     with pytest.raises(ending.error):
-        await _adrain(_chat(emulator).astream(QUESTION))
+        await _adrain(_chat(emulator).astream(REQUEST))
 
     assert (ending.code is None or ending.code == caught.value.code, None) == (True, caught.value.partial)
     assert 2 == len(emulator.requests)
@@ -213,23 +211,23 @@ async def test_odd_streams_are_read(emulator: Emulator, fault: Fault) -> None:
     emulator.always(fault)
     chat = _chat(emulator)
 
-    assert ANSWER == "".join(chunk.text for chunk in chat.stream(QUESTION))
-    assert ANSWER == "".join([chunk.text async for chunk in chat.astream(QUESTION)])
+    assert OUTPUT == "".join(chunk.text for chunk in chat.stream(REQUEST))
+    assert OUTPUT == "".join([chunk.text async for chunk in chat.astream(REQUEST)])
 
 
 def test_long_lines(emulator: Emulator) -> None:
     """A line of 8 MB is read; one beyond the bound is an error that says so, with what came before."""
     emulator.script(Fault("huge_line", size=8 * 2**20, after=3), Fault("huge_line", size=17 * 2**20, after=3))
 
-    assert 8 * 2**20 < len("".join(chunk.text for chunk in _chat(emulator).stream(QUESTION)))
+    assert 8 * 2**20 < len("".join(chunk.text for chunk in _chat(emulator).stream(REQUEST)))
     with pytest.raises(errors.MalformedStream, match="more than 16777216 bytes") as caught:
-        _drain(_chat(emulator).stream(QUESTION))
+        _drain(_chat(emulator).stream(REQUEST))
     assert "The Nile" == caught.value.partial.text  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("read", SYNC.values(), ids=SYNC)
 @pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
-def test_no_synchronous_way_succeeds(emulator: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
+def test_no_synchronous_method_succeeds(emulator: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
     """Each way to read a stream raises and tells the callbacks, with the partial."""
     emulator.script(ending.fault)
     seen = Seen()
@@ -242,7 +240,7 @@ def test_no_synchronous_way_succeeds(emulator: Emulator, ending: Ending, read: C
 
 @pytest.mark.parametrize("read", ASYNC.values(), ids=ASYNC)
 @pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
-async def test_no_asynchronous_way_succeeds(emulator: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
+async def test_no_asynchronous_method_succeeds(emulator: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
     """Each way to read a stream raises and tells the callbacks, with the partial."""
     emulator.script(ending.fault)
     seen = Seen()
@@ -250,7 +248,7 @@ async def test_no_asynchronous_way_succeeds(emulator: Emulator, ending: Ending, 
     with pytest.raises(MDStreamError) as caught:
         await read(_chat(emulator), {"callbacks": [seen]})
 
-    await _told(seen)
+    await _reported(seen)
     _check(ending, caught.value, seen, emulator)
 
 
@@ -259,12 +257,12 @@ def _llm(emulator: Emulator) -> OCIModelDeploymentLLM:
 
 
 LLM_SYNC: dict[str, Callable[[OCIModelDeploymentLLM, Any], Any]] = {
-    "stream": lambda llm, config: _drain(llm.stream(QUESTION, config)),
-    "invoke, streaming": lambda llm, config: llm.invoke(QUESTION, config, stream=True),
+    "stream": lambda llm, config: _drain(llm.stream(REQUEST, config)),
+    "invoke, streaming": lambda llm, config: llm.invoke(REQUEST, config, stream=True),
 }
 LLM_ASYNC: dict[str, Callable[[OCIModelDeploymentLLM, Any], Awaitable[Any]]] = {
-    "astream": lambda llm, config: _adrain(llm.astream(QUESTION, config)),
-    "ainvoke, streaming": lambda llm, config: llm.ainvoke(QUESTION, config, stream=True),
+    "astream": lambda llm, config: _adrain(llm.astream(REQUEST, config)),
+    "ainvoke, streaming": lambda llm, config: llm.ainvoke(REQUEST, config, stream=True),
 }
 
 
@@ -288,14 +286,14 @@ def test_completions_never_succeed(emulator: Emulator, ending: Ending, read: Cal
 
 
 @pytest.mark.parametrize("name", ERROR_RESPONSES)
-@pytest.mark.parametrize("way", ["invoke", "stream"])
-def test_refusals_have_their_class(emulator: Emulator, name: str, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["invoke", "stream"])
+def test_refusals_have_their_class(emulator: Emulator, name: str, call_method: str) -> None:
     """Each refusal that OCI or a container can give is a `ModelError` that says whether to ask again."""
     emulator.script(Fault("refuse", name))
     seen = Seen()
 
     with pytest.raises(errors.ServiceError) as caught:
-        _read(getattr(_chat(emulator), way)(QUESTION, {"callbacks": [seen]}))
+        _read(getattr(_chat(emulator), call_method)(REQUEST, {"callbacks": [seen]}))
 
     error = caught.value
     assert isinstance(error, ModelError)
@@ -312,7 +310,7 @@ def _read(outcome: Any) -> None:
         _drain(outcome)
 
 
-def test_a_cut_tool_call_is_not_executed(emulator: Emulator) -> None:
+def test_a_truncated_tool_call_is_not_executed(emulator: Emulator) -> None:
     """An agent whose stream fails inside a tool call fails too, and the tool never runs."""
     ran: list[str] = []
 

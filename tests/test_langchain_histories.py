@@ -6,8 +6,8 @@ import warnings
 from typing import Any
 
 import pytest
-from _langchain_platforms import chat_at, each_place, emulator, shared_emulator
-from _platforms import Place
+from _langchain_platforms import chat_at, each_platform, emulator, shared_emulator
+from _platforms import PlatformCase
 from langchain_core.load import dumpd, load
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ChatMessage, HumanMessage, ToolMessage
 
@@ -89,8 +89,8 @@ def test_what_only_its_provider_reads_is_left_out(blocks: list[dict[str, Any]]) 
             assert [{"role": "assistant", "content": "It is 20 degrees."}] == openai_messages([message])
             assert before == message.model_dump()
         assert [{"role": "assistant", "content": ""}] == openai_messages([AIMessage(blocks)])  # type: ignore[arg-type]
-        told = ChatMessage([*blocks, TEXT], role="assistant")  # type: ignore[arg-type]
-        assert [{"role": "assistant", "content": "It is 20 degrees."}] == openai_messages([told])
+        reported = ChatMessage([*blocks, TEXT], role="assistant")  # type: ignore[arg-type]
+        assert [{"role": "assistant", "content": "It is 20 degrees."}] == openai_messages([reported])
 
 
 @pytest.mark.parametrize("blocks", FOREIGN.values(), ids=FOREIGN)
@@ -210,9 +210,9 @@ def test_two_calls_of_one_id_are_both_sent(block: dict[str, Any], kind: str) -> 
     lima = {"type": "tool_use", "id": "call_9", "name": "get_weather", "input": {"city": "Lima"}}
     of_lima = {**WIRE, "function": {"name": "get_weather", "arguments": '{"city": "Lima"}'}}
     for other, wire in ((lima, of_lima), (block, WIRE)):
-        assistant, *answers = openai_messages([AIMessage([TEXT, block, other]), *_results(kind, "20", "12")])
+        assistant, *responses = openai_messages([AIMessage([TEXT, block, other]), *_results(kind, "20", "12")])
         assert [WIRE, wire] == assistant["tool_calls"]
-        assert ["20", "12"] == [answer["content"] for answer in answers]
+        assert ["20", "12"] == [answer["content"] for answer in responses]
         assert [WIRE] == openai_messages([AIMessage([block, other]), *_results(kind, "20")])[0]["tool_calls"]
 
 
@@ -272,16 +272,16 @@ HISTORY: list[BaseMessage] = [
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@each_place
-def test_every_platform_takes_such_a_conversation(emulator: Emulator, place: Place) -> None:
+@each_platform
+def test_every_platform_takes_such_a_conversation(emulator: Emulator, platform_case: PlatformCase) -> None:
     """Whole and streamed, sync and async, in each format; the text and the call are in the request."""
-    chat = chat_at(place, emulator)
+    chat = chat_at(platform_case, emulator)
 
     async def main() -> list[str]:
         return [(await chat.ainvoke(HISTORY)).text, "".join([chunk.text async for chunk in chat.astream(HISTORY)])]
 
-    said = [chat.invoke(HISTORY).text, "".join(chunk.text for chunk in chat.stream(HISTORY)), *asyncio.run(main())]
-    assert all(said)
-    if "websocket" not in place.kind:  # its messages are not kept
+    output = [chat.invoke(HISTORY).text, "".join(chunk.text for chunk in chat.stream(HISTORY)), *asyncio.run(main())]
+    assert all(output)
+    if "websocket" not in platform_case.kind:  # its messages are not kept
         sent = json.dumps(emulator.last.json, ensure_ascii=False)
         assert (True, True, False) == (TEXT["text"] in sent, "get_weather" in sent, "web_search" in sent)

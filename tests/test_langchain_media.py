@@ -5,7 +5,7 @@ import json
 from typing import Any, Literal
 
 import pytest
-from _langchain import QUESTION, chat_at, emulator, shared_emulator
+from _langchain import REQUEST, chat_at, emulator, shared_emulator
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 from pydantic import BaseModel
@@ -35,7 +35,7 @@ def body(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
 
 
 TEXT = ({"role": "assistant", "content": "The Nile"}, {"content": " is long."})
-SAID: dict[str, tuple[bytes, list[dict[str, Any]]]] = {
+CONTENT: dict[str, tuple[bytes, list[dict[str, Any]]]] = {
     "a citation": (
         body(*TEXT, {"annotations": [ANNOTATION]}),
         [
@@ -79,7 +79,7 @@ SAID: dict[str, tuple[bytes, list[dict[str, Any]]]] = {
     ),
 }
 
-each = pytest.mark.parametrize(("stream", "blocks"), SAID.values(), ids=SAID)
+each = pytest.mark.parametrize(("stream", "blocks"), CONTENT.values(), ids=CONTENT)
 
 
 def bare(message: AIMessage) -> list[dict[str, Any]]:
@@ -93,32 +93,32 @@ async def test_the_same_blocks_everywhere(emulator: Emulator, stream: bytes, blo
     emulator.always(Fault("body", data=stream))
     for version in ("v0", "v1"):
         chat = chat_at(emulator, output_version=version)
-        first, *rest = chat.stream(QUESTION)
-        afirst, *arest = [chunk async for chunk in chat.astream(QUESTION)]
-        for message in (first + rest, afirst + arest, chat.invoke(QUESTION, stream=True)):
+        first, *rest = chat.stream(REQUEST)
+        afirst, *arest = [chunk async for chunk in chat.astream(REQUEST)]
+        for message in (first + rest, afirst + arest, chat.invoke(REQUEST, stream=True)):
             assert blocks == bare(message)  # type: ignore[arg-type]
-    events = list(chat_at(emulator)._stream_chat_model_events([HumanMessage(QUESTION)]))
+    events = list(chat_at(emulator)._stream_chat_model_events([HumanMessage(REQUEST)]))
     assert_valid_event_stream(events)
-    assert blocks == bare(chat_at(emulator).stream_events(QUESTION, version="v3").output)
+    assert blocks == bare(chat_at(emulator).stream_events(REQUEST, version="v3").output)
 
 
 @each
-def test_whole_answers(emulator: Emulator, stream: bytes, blocks: list[dict[str, Any]]) -> None:
+def test_whole_responses(emulator: Emulator, stream: bytes, blocks: list[dict[str, Any]]) -> None:
     """The same from an answer in one document, where sound comes in one piece."""
     emulator.script(Fault("body", data=stream))
-    streamed: Any = chat_at(emulator).invoke(QUESTION, stream=True)
+    streamed: Any = chat_at(emulator).invoke(REQUEST, stream=True)
     message = {"role": "assistant", "content": streamed.text, **streamed.additional_kwargs}
     whole = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
     emulator.script(Fault("body", data=json.dumps(whole).encode()))
 
-    assert blocks == bare(chat_at(emulator).invoke(QUESTION))
+    assert blocks == bare(chat_at(emulator).invoke(REQUEST))
 
 
-def test_sound_that_broke_off_is_in_the_partial(emulator: Emulator) -> None:
+def test_sound_that_failed_off_is_in_the_partial(emulator: Emulator) -> None:
     """What was received is not lost, though it is told at the end only."""
     emulator.script(Fault("body", data=body({"audio": {"data": FIRST, "transcript": "The"}}, finish=None)))
     with pytest.raises(StreamInterrupted) as caught:
-        list(chat_at(emulator, max_retries=0).stream(QUESTION))
+        list(chat_at(emulator, max_retries=0).stream(REQUEST))
 
     assert {"data": FIRST, "transcript": "The"} == caught.value.partial.choices[0].provider_data["audio"]  # type: ignore[union-attr]
 
@@ -167,7 +167,7 @@ def test_guides_of_ones_own(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize(("method", "words"), [("guided_decoding", "strict=False"), ("json_mode", "strict")])
-def test_what_has_no_meaning_is_told(emulator: Emulator, method: Literal["guided_decoding"], words: str) -> None:
+def test_what_has_no_meaning_is_reported(emulator: Emulator, method: Literal["guided_decoding"], words: str) -> None:
     """Instead of being passed over."""
     with pytest.raises(ValueError, match=words):
         chat_at(emulator).with_structured_output(River, method=method, strict=False)

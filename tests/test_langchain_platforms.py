@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _langchain_platforms import chat_at, each_place, emulator, shared_emulator
-from _platforms import AWS, MATRIX, PLACES, Place
-from _stream_endings import ANSWER, QUESTION, Ending
+from _langchain_platforms import chat_at, each_platform, emulator, shared_emulator
+from _platforms import AWS, MATRIX, PLATFORM_CASES, PlatformCase
+from _stream_endings import OUTPUT, REQUEST, Ending
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ModelError
@@ -53,35 +53,35 @@ def get_weather(city: str) -> str:
     return f"It is sunny in {city}."
 
 
-@each_place
-async def test_whole_answers(emulator: Emulator, place: Place) -> None:
+@each_platform
+async def test_whole_responses(emulator: Emulator, platform_case: PlatformCase) -> None:
     """Streamed and not, sync and async, the same words, with usage, finish reason and the model's name."""
-    chat = chat_at(place, emulator)
-    first, *rest = chat.stream(QUESTION)
+    chat = chat_at(platform_case, emulator)
+    first, *rest = chat.stream(REQUEST)
     streamed = first + rest
-    whole = chat.invoke(QUESTION)
-    again = "".join([chunk.text async for chunk in chat.astream(QUESTION)])
+    whole = chat.invoke(REQUEST)
+    again = "".join([chunk.text async for chunk in chat.astream(REQUEST)])
 
-    assert ANSWER == streamed.text == whole.text == again == (await chat.ainvoke(QUESTION)).text
+    assert OUTPUT == streamed.text == whole.text == again == (await chat.ainvoke(REQUEST)).text
     assert whole.usage_metadata["output_tokens"] > 0
     assert whole.usage_metadata["output_tokens"] == streamed.usage_metadata["output_tokens"]
     assert "stop" == streamed.response_metadata["finish_reason"] == whole.response_metadata["finish_reason"]
     assert streamed.response_metadata["model_name"]
 
 
-@each_place
-async def test_agents_call_tools(emulator: Emulator, place: Place) -> None:
+@each_platform
+async def test_agents_call_tools(emulator: Emulator, platform_case: PlatformCase) -> None:
     """A LangGraph agent loops through a tool, streaming, sync and async."""
     question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
-    agent = create_agent(chat_at(place, emulator, streaming=True), [get_weather])
+    agent = create_agent(chat_at(platform_case, emulator, streaming=True), [get_weather])
 
     for state in (agent.invoke(question), await agent.ainvoke(question)):
         assert ["human", "ai", "tool", "ai"] == [message.type for message in state["messages"]]
         assert "sunny in Paris" in state["messages"][-1].text
 
 
-@each_place
-def test_structured_output(emulator: Emulator, place: Place) -> None:
+@each_platform
+def test_structured_output(emulator: Emulator, platform_case: PlatformCase) -> None:
     """Answers in the shape of a schema, by the service's own means."""
 
     class River(BaseModel):
@@ -89,20 +89,20 @@ def test_structured_output(emulator: Emulator, place: Place) -> None:
 
         name: str = Field(description="its name")
 
-    assert isinstance(chat_at(place, emulator).with_structured_output(River).invoke("Name a river."), River)
+    assert isinstance(chat_at(platform_case, emulator).with_structured_output(River).invoke("Name a river."), River)
 
 
-@pytest.mark.parametrize(("place", "ending"), MATRIX.values(), ids=MATRIX)
-async def test_no_broken_stream_succeeds(emulator: Emulator, place: Place, ending: Ending) -> None:
+@pytest.mark.parametrize(("platform_case", "ending"), MATRIX.values(), ids=MATRIX)
+async def test_no_broken_stream_succeeds(emulator: Emulator, platform_case: PlatformCase, ending: Ending) -> None:
     """Every ending raises under LangChain's name, with what was delivered as the partial, and tells the callbacks."""
     emulator.always(ending.fault)
-    chat, seen, sync, asynchronous = chat_at(place, emulator), Seen(), [], []
+    chat, seen, sync, asynchronous = chat_at(platform_case, emulator), Seen(), [], []
 
     with pytest.raises(MDStreamError) as caught:
-        for chunk in chat.stream(QUESTION, {"callbacks": [seen]}):
+        for chunk in chat.stream(REQUEST, {"callbacks": [seen]}):
             sync.append(chunk.text)  # noqa: PERF401  # what came before the error counts
     with pytest.raises(MDStreamError) as again:
-        async for chunk in chat.astream(QUESTION, {"callbacks": [seen]}):
+        async for chunk in chat.astream(REQUEST, {"callbacks": [seen]}):
             asynchronous.append(chunk.text)  # noqa: PERF401
 
     for error, chunks in ((caught.value, sync), (again.value, asynchronous)):
@@ -111,33 +111,33 @@ async def test_no_broken_stream_succeeds(emulator: Emulator, place: Place, endin
         assert ending.code in (None, error.code)
         assert error.partial.text == "".join(chunks)
         assert error.partial.text
-        assert ANSWER.startswith(error.partial.text)
+        assert OUTPUT.startswith(error.partial.text)
     assert ([caught.value, again.value], 0) == (seen.errors, seen.ends)
     assert 2 == len(emulator.requests)
 
 
 LLM: dict[str, Any] = {
-    "OCI model deployment": (OCIModelDeploymentLLM, PLACES["OCI model deployment"]),
-    "OCI GenAI generateText, Cohere": (OCIGenAI, Place("oci-genai", {"model": "cohere.command"})),
-    "OCI GenAI generateText, Llama": (OCIGenAI, Place("oci-genai", {"model": "meta.llama-2-70b-chat"})),
-    "SageMaker vLLM": (SagemakerEndpoint, PLACES["SageMaker vLLM"]),
-    "SageMaker TGI": (SagemakerEndpoint, Place("sagemaker", {"endpoint_name": "tgi"})),
-    "ModelArts": (ModelArtsLLM, PLACES["ModelArts"]),
-    "ModelArts WebSocket": (ModelArtsLLM, PLACES["ModelArts WebSocket"]),
+    "OCI model deployment": (OCIModelDeploymentLLM, PLATFORM_CASES["OCI model deployment"]),
+    "OCI GenAI generateText, Cohere": (OCIGenAI, PlatformCase("oci-genai", {"model": "cohere.command"})),
+    "OCI GenAI generateText, Llama": (OCIGenAI, PlatformCase("oci-genai", {"model": "meta.llama-2-70b-chat"})),
+    "SageMaker vLLM": (SagemakerEndpoint, PLATFORM_CASES["SageMaker vLLM"]),
+    "SageMaker TGI": (SagemakerEndpoint, PlatformCase("sagemaker", {"endpoint_name": "tgi"})),
+    "ModelArts": (ModelArtsLLM, PLATFORM_CASES["ModelArts"]),
+    "ModelArts WebSocket": (ModelArtsLLM, PLATFORM_CASES["ModelArts WebSocket"]),
 }
 
 
-@pytest.mark.parametrize(("model", "place"), LLM.values(), ids=LLM)
-async def test_completions(emulator: Emulator, model: Any, place: Place) -> None:
+@pytest.mark.parametrize(("model", "platform_case"), LLM.values(), ids=LLM)
+async def test_completions(emulator: Emulator, model: Any, platform_case: PlatformCase) -> None:
     """Completion models stream, sync and async, and a broken stream raises with its partial."""
-    llm = model(**place.fields(emulator), max_retries=0)
-    whole = llm.invoke(QUESTION)
+    llm = model(**platform_case.fields(emulator), max_retries=0)
+    whole = llm.invoke(REQUEST)
 
     assert whole
-    assert whole == "".join(llm.stream(QUESTION)) == "".join([text async for text in llm.astream(QUESTION)])
+    assert whole == "".join(llm.stream(REQUEST)) == "".join([text async for text in llm.astream(REQUEST)])
     emulator.always(Fault("cut", after=3))
     with pytest.raises(StreamInterrupted) as caught:
-        list(llm.stream(QUESTION))
+        list(llm.stream(REQUEST))
     assert whole.startswith(caught.value.partial.text)
 
 
@@ -196,7 +196,7 @@ def test_wrong_options_are_named(model: Any, options: dict[str, Any], words: str
         model(**options)
 
 
-def test_missing_credentials_say_where_was_looked(
+def test_missing_credentials_state_where_was_looked(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """An error names the places that were searched for a credential."""
@@ -204,24 +204,28 @@ def test_missing_credentials_say_where_was_looked(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "HUAWEICLOUD_SDK_AK", "MODELARTS_API_KEY", "MAAS_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    sagemaker = {name: value for name, value in PLACES["SageMaker vLLM"].fields(emulator).items() if "key" not in name}
+    sagemaker = {
+        name: value for name, value in PLATFORM_CASES["SageMaker vLLM"].fields(emulator).items() if "key" not in name
+    }
 
     with pytest.raises(ValueError, match=r"AWS_ACCESS_KEY_ID.*~/\.aws/credentials"):
         ChatSagemakerEndpoint(**sagemaker, max_retries=0).invoke("hi")
     with pytest.raises(ValueError, match=r"HUAWEICLOUD_SDK_AK.*MODELARTS_API_KEY"):
         ChatModelArts(endpoint=emulator.modelarts.endpoint).invoke("hi")
     with pytest.raises(ValueError, match=r"OCI_RESOURCE_PRINCIPAL_VERSION.*config"):
-        ChatOCIGenAI(model="xai.grok-4", **_without(PLACES["OCI GenAI GENERIC"].fields(emulator))).invoke("hi")
+        ChatOCIGenAI(model="xai.grok-4", **_without(PLATFORM_CASES["OCI GenAI GENERIC"].fields(emulator))).invoke("hi")
 
 
 def _without(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in {"auth_type", "model"}}
 
 
-@each_place
-def test_pickles_before_and_after_use(emulator: Emulator, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+@each_platform
+def test_pickles_before_and_after_use(
+    emulator: Emulator, platform_case: PlatformCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A pickled model, used or not, holds no credential, and asks as the original does once it has found one."""
-    chat = chat_at(place, emulator, default_headers={"x-secret": "sesame"})
+    chat = chat_at(platform_case, emulator, default_headers={"x-secret": "sesame"})
     ((key, secret),) = AWS.items()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
@@ -230,12 +234,12 @@ def test_pickles_before_and_after_use(emulator: Emulator, place: Place, monkeypa
     used = pickle.dumps(chat)
 
     assert [] == [written for written in (fresh, used) if b"sesame" in written or secret.encode() in written]
-    assert ANSWER == pickle.loads(fresh).invoke(QUESTION).text == pickle.loads(used).invoke(QUESTION).text
+    assert OUTPUT == pickle.loads(fresh).invoke(REQUEST).text == pickle.loads(used).invoke(REQUEST).text
 
 
 def test_wrong_keys_are_refused(emulator: Emulator) -> None:
     """SageMaker's emulator verifies signatures; the refusal is an authentication error that says what to do."""
-    fields = {**PLACES["SageMaker vLLM"].fields(emulator), "aws_secret_access_key": "wrong"}
+    fields = {**PLATFORM_CASES["SageMaker vLLM"].fields(emulator), "aws_secret_access_key": "wrong"}
 
     with pytest.raises(ServiceError) as caught:
         ChatSagemakerEndpoint(**fields, max_retries=0).invoke("hi")
@@ -244,12 +248,12 @@ def test_wrong_keys_are_refused(emulator: Emulator) -> None:
     assert isinstance(caught.value, ValueError)
 
 
-def test_a_dialect_that_does_not_fit_says_which_would(emulator: Emulator) -> None:
+def test_a_dialect_that_does_not_fit_states_which_would(emulator: Emulator) -> None:
     """OpenAI's reading of TGI's own answer names TGI."""
-    place = Place("sagemaker", {"endpoint_name": "tgi", "dialect": "openai-chat"})
+    platform_case = PlatformCase("sagemaker", {"endpoint_name": "tgi", "dialect": "openai-chat"})
     emulator.always(
         Fault("body", data=b'data:{"token":{"id":1,"text":"Hi","special":false},"generated_text":null}\n\n')
     )
 
     with pytest.raises(MDStreamError, match="dialect='tgi' would fit"):
-        list(chat_at(place, emulator).stream("hi"))
+        list(chat_at(platform_case, emulator).stream("hi"))

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _corpus import CORPUS, QUESTIONS
+from _corpus import CORPUS, PARAMSS
 from _embedding_platforms import EMBEDDING, RANKING
-from _platforms import PLACES, emulator, shared_emulator
+from _platforms import PLATFORM_CASES, emulator, shared_emulator
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import BaseDocumentCompressor, Document
@@ -24,7 +24,7 @@ from mdstream_core.errors import StreamFailure, StreamInterrupted
 __all__ = ["emulator", "shared_emulator"]  # fixtures
 
 #: A platform: its embeddings, its reranker, its chat model, and where each of them is.
-CLOUDS: dict[str, tuple[Any, Any, Any, str, str, str]] = {
+PLATFORMS: dict[str, tuple[Any, Any, Any, str, str, str]] = {
     "OCI model deployment": (
         ours.OCIModelDeploymentEmbeddings,
         ours.OCIModelDeploymentRerank,
@@ -97,26 +97,27 @@ def split() -> list[Document]:
 
 def chain_at(emulator: Emulator, name: str) -> tuple[Reranked, Runnable[str, str]]:
     """A retriever, and the chain on it."""
-    embeddings, reranker, chat, *places = CLOUDS[name]
-    vectors, ranking, talk = (
-        table[place].fields(emulator) for table, place in zip((EMBEDDING, RANKING, PLACES), places, strict=True)
+    embeddings, reranker, chat, *platforms = PLATFORMS[name]
+    vectors, ranking, conversation = (
+        table[platform_case].fields(emulator)
+        for table, platform_case in zip((EMBEDDING, RANKING, PLATFORM_CASES), platforms, strict=True)
     )
     store = InMemoryVectorStore(embeddings(**vectors, max_retries=0))
     store.add_documents(split())
     retriever = Reranked(store=store, reranker=reranker(**ranking, top_n=2, max_retries=0))
-    asked = {"context": retriever | _joined, "question": RunnablePassthrough()}
-    return retriever, asked | PROMPT | chat(**talk, max_retries=0) | StrOutputParser()
+    requested = {"context": retriever | _joined, "question": RunnablePassthrough()}
+    return retriever, requested | PROMPT | chat(**conversation, max_retries=0) | StrOutputParser()
 
 
 def _joined(documents: list[Document]) -> str:
     return "\n\n".join(document.page_content for document in documents)
 
 
-@pytest.mark.parametrize("name", CLOUDS)
+@pytest.mark.parametrize("name", PLATFORMS)
 async def test_the_right_passage_is_found(emulator: Emulator, name: str) -> None:
     """For each question the amendment that answers it comes first, and the answer is out of it; sync and async."""
     retriever, chain = chain_at(emulator, name)
-    for question, amendment in QUESTIONS.items():
+    for question, amendment in PARAMSS.items():
         best = retriever.invoke(question)[0]
         assert best.page_content.startswith(amendment), question
         assert best == (await retriever.ainvoke(question))[0]
@@ -127,11 +128,11 @@ async def test_the_right_passage_is_found(emulator: Emulator, name: str) -> None
         assert answer == "".join(chain.stream(question)) == await chain.ainvoke(question)
 
 
-@pytest.mark.parametrize("name", CLOUDS)
+@pytest.mark.parametrize("name", PLATFORMS)
 async def test_a_chain_whose_stream_breaks_raises(emulator: Emulator, name: str) -> None:
     """What came before is delivered, and the error is raised; sync and async."""
     _, chain = chain_at(emulator, name)
-    question = next(iter(QUESTIONS))
+    question = next(iter(PARAMSS))
     whole = chain.invoke(question)
     found = (None,) * 2  # the question's vector, and the ranking
     for read in (_stream, _astream):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from _embedding_platforms import RANKING
-from _platforms import Place, emulator, shared_emulator
+from _platforms import PlatformCase, emulator, shared_emulator
 from langchain_core.documents import Document
 from langchain_core.exceptions import ModelError
 from pydantic import ValidationError
@@ -29,18 +29,20 @@ DOCUMENTS = [Document(f"a mountain of {number} metres", metadata={"place": numbe
 DOCUMENTS[100] = Document("the Nile is the longest river", metadata={"place": 101}, id="nile")
 DOCUMENTS[40] = Document("a river", metadata={"place": 41})
 
-each_place = pytest.mark.parametrize("place", RANKING.values(), ids=RANKING)
+each_platform = pytest.mark.parametrize("platform_case", RANKING.values(), ids=RANKING)
 
 
-def reranker_at(emulator: Emulator, place: Place = RANKING["OCI model deployment"], **options: Any) -> Any:
+def reranker_at(
+    emulator: Emulator, platform_case: PlatformCase = RANKING["OCI model deployment"], **options: Any
+) -> Any:
     """A reranker on a platform."""
-    return CLASSES[place.kind](**{**place.fields(emulator), "max_retries": 0, **options})
+    return CLASSES[platform_case.kind](**{**platform_case.fields(emulator), "max_retries": 0, **options})
 
 
-@each_place
-async def test_the_best_documents_come_first(emulator: Emulator, place: Place) -> None:
+@each_platform
+async def test_the_best_documents_come_first(emulator: Emulator, platform_case: PlatformCase) -> None:
     """More documents than TEI takes at once; the best are kept, in order, with their score; sync and async."""
-    reranker = reranker_at(emulator, place, top_n=2)
+    reranker = reranker_at(emulator, platform_case, top_n=2)
     best = reranker.compress_documents(DOCUMENTS, QUERY)
 
     assert [101, 41] == [document.metadata["place"] for document in best]
@@ -50,10 +52,10 @@ async def test_the_best_documents_come_first(emulator: Emulator, place: Place) -
     assert best == await reranker.acompress_documents(DOCUMENTS, QUERY)
 
 
-@each_place
-async def test_texts(emulator: Emulator, place: Place) -> None:
+@each_platform
+async def test_texts(emulator: Emulator, platform_case: PlatformCase) -> None:
     """Texts are ranked too; `top_n` may be said in the call, and `None` keeps all."""
-    reranker, texts = reranker_at(emulator, place, top_n=None), ["a hill", "the longest river", "a river"]
+    reranker, texts = reranker_at(emulator, platform_case, top_n=None), ["a hill", "the longest river", "a river"]
     scores = reranker.rerank(texts, QUERY)
 
     assert [1, 2, 0] == [one["index"] for one in scores]

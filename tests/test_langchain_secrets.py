@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from _langchain import ANSWER, QUESTION, SECRET, chat_at, emulator, shared_emulator
+from _langchain import OUTPUT, REQUEST, SECRET, chat_at, emulator, shared_emulator
 from langchain_core.load import dumpd, dumps, load
 from pydantic import ValidationError
 
@@ -20,7 +20,7 @@ def test_secrets_are_nowhere(emulator: Emulator) -> None:
     chat = chat_at(emulator, auth_type=None, api_key=SECRET, default_headers={"X-Token": SECRET})
     emulator.script(Fault("trailer", after=3))
     with pytest.raises(errors.StreamFailure) as caught:
-        list(chat.stream(QUESTION))
+        list(chat.stream(REQUEST))
 
     assert f"Bearer {SECRET}" == emulator.last.headers["authorization"]
     shown = [
@@ -49,7 +49,7 @@ def test_a_wrong_option_shows_no_secret() -> None:
 
 
 @pytest.mark.parametrize("auth_type", ["none", "NONE", None])
-def test_a_key_in_the_environment_counts_where_nothing_else_was_said(
+def test_a_key_in_the_environment_counts_where_nothing_else_was_stated(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, auth_type: str | None
 ) -> None:
     """`MDSTREAM_API_KEY` does not stand in the way of another `auth_type`."""
@@ -77,17 +77,17 @@ def test_versions_are_traced(emulator: Emulator) -> None:
     assert {"langchain-core", "mdstream-llm"} <= set((chat_at(emulator).metadata or {})["lc_versions"])
 
 
-def test_hooks_are_told_what_happens(emulator: Emulator) -> None:
+def test_hooks_are_reported_what_happens(emulator: Emulator) -> None:
     """Each attempt, the answer's head, the first event and the end are told, in this order, without credentials."""
-    told: list[Any] = []
+    reported: list[Any] = []
     emulator.script(Fault("refuse", "lb_bandwidth"), None)
-    list(chat_at(emulator, auth_type=None, api_key=SECRET, hooks=(told.append,)).stream(QUESTION))
+    list(chat_at(emulator, auth_type=None, api_key=SECRET, hooks=(reported.append,)).stream(REQUEST))
 
     first = [hooks.RequestSent, hooks.ResponseStarted, hooks.RetryScheduled]
     then = [hooks.RequestSent, hooks.ResponseStarted, hooks.FirstEvent, hooks.Completed]
-    assert [*first, *then] == [type(moment) for moment in told]
-    assert ANSWER == told[-1].response.text
-    assert SECRET not in repr(told)
+    assert [*first, *then] == [type(call_event) for call_event in reported]
+    assert OUTPUT == reported[-1].response.text
+    assert SECRET not in repr(reported)
 
 
 def test_the_cause_of_an_error_holds_no_secret() -> None:

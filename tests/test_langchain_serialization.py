@@ -77,7 +77,7 @@ def test_serialized_form(cls: type[Any], snapshot: SnapshotAssertion, monkeypatc
 
 
 @pytest.mark.parametrize("given", [{}, {"top_k": 5}, {"watermark": True}, {"api": "/generate", "best_of": 1}], ids=str)
-def test_a_loaded_model_of_tgi_asks_the_same(given: dict[str, Any]) -> None:
+def test_a_loaded_model_of_tgi_requests_the_same(given: dict[str, Any]) -> None:
     """Which options were given counts there: the defaults are those of the format."""
     model = OCIModelDeploymentTGI(endpoint=DEPLOYMENT["endpoint"], **given)
     again = load(dumpd(model), valid_namespaces=["langchain_mdstream"], allowed_objects="all")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from _platforms import AWS, PLACES
+from _platforms import AWS, PLATFORM_CASES
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ProviderStrategy
 from langchain.chat_models import init_chat_model
@@ -29,7 +29,7 @@ from langchain_mdstream._server_info import build_profile
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import AuthenticationError, ConnectionFailed
 
-TALK = [SystemMessage("You know rivers."), HumanMessage("Name three rivers.")]
+CONVERSATION = [SystemMessage("You know rivers."), HumanMessage("Name three rivers.")]
 
 
 @pytest.fixture(scope="module")
@@ -64,29 +64,29 @@ def test_the_server_counts_tokens(emulator: Emulator) -> None:
 
     assert 6 == len(ids) == chat.get_num_tokens("Three rivers: Nile, Amazon")
     assert "/tokenize" == emulator.last.headers["route"]
-    plain = chat.get_num_tokens_from_messages(TALK)
+    plain = chat.get_num_tokens_from_messages(CONVERSATION)
     assert "messages" in emulator.last.json
-    assert plain < chat.get_num_tokens_from_messages(TALK, tools=[get_weather])
-    assert plain == chat.invoke(TALK).usage_metadata["input_tokens"]  # type: ignore[index]
+    assert plain < chat.get_num_tokens_from_messages(CONVERSATION, tools=[get_weather])
+    assert plain == chat.invoke(CONVERSATION).usage_metadata["input_tokens"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", ["ModelArts"])
 def test_modelarts_counts_too(emulator: Emulator, name: str) -> None:
     """Behind the service's address."""
-    chat = ChatModelArts(**PLACES[name].fields(emulator), max_retries=0)
+    chat = ChatModelArts(**PLATFORM_CASES[name].fields(emulator), max_retries=0)
 
     assert 6 == chat.get_num_tokens("Three rivers: Nile, Amazon")
 
 
 def test_messages_are_trimmed_by_the_servers_count(emulator: Emulator) -> None:
     """`trim_messages(token_counter=model)` as people use it."""
-    talk = [*TALK, AIMessage("The Nile. " * 100), HumanMessage("And now?")]
-    kept = trim_messages(talk, max_tokens=50, token_counter=deployment(emulator), include_system=True)
+    conversation = [*CONVERSATION, AIMessage("The Nile. " * 100), HumanMessage("And now?")]
+    kept = trim_messages(conversation, max_tokens=50, token_counter=deployment(emulator), include_system=True)
 
     assert ["system", "human"] == [message.type for message in kept]
 
 
-def test_a_server_without_a_tokenizer_is_asked_once(emulator: Emulator) -> None:
+def test_a_server_without_a_tokenizer_is_requested_once(emulator: Emulator) -> None:
     """Then it is estimated, and a warning says so."""
     chat = deployment(emulator)
     emulator.always(Fault("refuse", "fastapi_detail"))
@@ -111,16 +111,16 @@ def test_other_failures_are_failures(emulator: Emulator) -> None:
         deployment(emulator, endpoint="http://127.0.0.1:1/ocid1.x").get_num_tokens("a")
 
 
-def test_estimates_where_nobody_can_be_asked(emulator: Emulator) -> None:
+def test_estimates_where_nobody_can_be_requested(emulator: Emulator) -> None:
     """On OCI Generative AI and SageMaker, or on request: no request is made."""
-    genai = ChatOCIGenAI(**PLACES["OCI GenAI GENERIC"].fields(emulator))
-    sagemaker = ChatSagemakerEndpoint(**PLACES["SageMaker vLLM"].fields(emulator))
+    genai = ChatOCIGenAI(**PLATFORM_CASES["OCI GenAI GENERIC"].fields(emulator))
+    sagemaker = ChatSagemakerEndpoint(**PLATFORM_CASES["SageMaker vLLM"].fields(emulator))
     approximate = deployment(emulator, count_tokens="approximate")
     for chat in (genai, sagemaker):
         with pytest.warns(RuntimeWarning, match="estimated"):
             chat.get_num_tokens("a")
     for chat in (genai, sagemaker, approximate):
-        assert chat.get_num_tokens_from_messages(TALK) > 5
+        assert chat.get_num_tokens_from_messages(CONVERSATION) > 5
         assert 0 == chat.get_num_tokens("")
     assert [3] == deployment(emulator, custom_get_token_ids=lambda text: [len(text)]).get_token_ids("abc")
     assert [] == emulator.requests
@@ -139,17 +139,17 @@ ESTIMATING: dict[str, tuple[Any, str, str]] = {
 }
 COUNTS: dict[str, Callable[[Any], int]] = {
     "text": lambda model: model.get_num_tokens("Name three rivers."),
-    "messages": lambda model: model.get_num_tokens_from_messages(TALK),
+    "messages": lambda model: model.get_num_tokens_from_messages(CONVERSATION),
 }
 
 
 @pytest.mark.parametrize("count", COUNTS.values(), ids=COUNTS)
-@pytest.mark.parametrize(("kind", "place", "why"), ESTIMATING.values(), ids=ESTIMATING)
+@pytest.mark.parametrize(("kind", "platform_case", "why"), ESTIMATING.values(), ids=ESTIMATING)
 def test_an_estimate_warns_once(
-    emulator: Emulator, kind: Any, place: str, why: str, count: Callable[[Any], int]
+    emulator: Emulator, kind: Any, platform_case: str, why: str, count: Callable[[Any], int]
 ) -> None:
     """On every platform that does not count; the warning says how to do without it."""
-    model = kind(**PLACES[place].fields(emulator), max_retries=0)
+    model = kind(**PLATFORM_CASES[platform_case].fields(emulator), max_retries=0)
     with pytest.warns(RuntimeWarning, match=f"estimated.*{why}.*custom_get_token_ids") as caught:
         estimates = {count(model) for _ in range(3)}
 
@@ -165,12 +165,12 @@ def test_an_estimate_warns_once(
     [{"count_tokens": "approximate"}, {"custom_get_token_ids": lambda text: list(range(len(text.split())))}],
     ids=["approximate", "a tokenizer"],
 )
-@pytest.mark.parametrize(("kind", "place", "why"), ESTIMATING.values(), ids=ESTIMATING)
+@pytest.mark.parametrize(("kind", "platform_case", "why"), ESTIMATING.values(), ids=ESTIMATING)
 def test_what_is_meant_does_not_warn(
-    emulator: Emulator, kind: Any, place: str, why: str, meant: dict[str, Any], count: Callable[[Any], int]
+    emulator: Emulator, kind: Any, platform_case: str, why: str, meant: dict[str, Any], count: Callable[[Any], int]
 ) -> None:
     """An estimate that was chosen, a tokenizer that was given."""
-    model = kind(**PLACES[place].fields(emulator), max_retries=0, **meant)
+    model = kind(**PLATFORM_CASES[platform_case].fields(emulator), max_retries=0, **meant)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         assert count(model) > 2
@@ -179,15 +179,15 @@ def test_what_is_meant_does_not_warn(
 def test_a_tokenizer_counts_messages_where_no_server_does(emulator: Emulator) -> None:
     """Instead of the estimate."""
     model = ChatSagemakerEndpoint(
-        **PLACES["SageMaker vLLM"].fields(emulator), custom_get_token_ids=lambda text: [7] * len(text)
+        **PLATFORM_CASES["SageMaker vLLM"].fields(emulator), custom_get_token_ids=lambda text: [7] * len(text)
     )
 
-    assert len("System: You know rivers.Human: Name three rivers.") == model.get_num_tokens_from_messages(TALK)
+    assert len("System: You know rivers.Human: Name three rivers.") == model.get_num_tokens_from_messages(CONVERSATION)
 
 
-def test_token_ids_that_nobody_tells_are_an_error_and_no_estimate(emulator: Emulator) -> None:
+def test_token_ids_that_nobody_reports_are_an_error_and_no_estimate(emulator: Emulator) -> None:
     """Nothing was estimated, so nothing is warned of."""
-    model = ChatSagemakerEndpoint(**PLACES["SageMaker vLLM"].fields(emulator))
+    model = ChatSagemakerEndpoint(**PLATFORM_CASES["SageMaker vLLM"].fields(emulator))
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         with pytest.raises(ValueError, match="custom_get_token_ids"):
@@ -202,23 +202,23 @@ async def test_the_servers_window_is_in_the_profile(emulator: Emulator, path: st
 
     assert 4096 == profile["max_input_tokens"]
     assert profile == await chat.afetch_profile()
-    asked = {(request.method, request.path.partition("/predict")[2]) for request in emulator.requests}
-    assert (("GET", "/v1/models") in asked) == bool(path)
+    requested = {(request.method, request.path.partition("/predict")[2]) for request in emulator.requests}
+    assert (("GET", "/v1/models") in requested) == bool(path)
     assert 4096 == chat.model_copy(update={"profile": profile}).profile["max_input_tokens"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", ["ModelArts", "MaaS"])
-async def test_modelarts_tells_it_too(emulator: Emulator, name: str) -> None:
+async def test_modelarts_reports_it_too(emulator: Emulator, name: str) -> None:
     """Under its own paths."""
-    chat = ChatModelArts(**PLACES[name].fields(emulator), max_retries=0)
+    chat = ChatModelArts(**PLATFORM_CASES[name].fields(emulator), max_retries=0)
 
     assert 4096 == chat.fetch_profile()["max_input_tokens"]
     assert chat.fetch_profile() == await chat.afetch_profile()
 
 
-def test_what_is_known_without_asking(emulator: Emulator) -> None:
+def test_what_is_known_without_requesting(emulator: Emulator) -> None:
     """Oracle's models by their pages; a profile of one's own wins."""
-    fields = PLACES["OCI GenAI GENERIC"].fields(emulator)
+    fields = PLATFORM_CASES["OCI GenAI GENERIC"].fields(emulator)
     grok = ChatOCIGenAI(**{**fields, "model": "xai.grok-4"})
 
     assert 128_000 == grok.profile["max_input_tokens"]  # type: ignore[index]
@@ -289,9 +289,15 @@ async def test_factories(emulator: Emulator) -> None:
     assert chat.invoke("hi").text
     assert (await chat.ainvoke("hi")).text
     assert vectors.embed_query("a")
-    genai = {name: value for name, value in PLACES["OCI GenAI GENERIC"].fields(emulator).items() if name != "model"}
+    genai = {
+        name: value for name, value in PLATFORM_CASES["OCI GenAI GENERIC"].fields(emulator).items() if name != "model"
+    }
     assert init_chat_model("xai.grok-4", model_provider="oci_generative_ai", **genai).invoke("hi").text
-    aws = {name: value for name, value in PLACES["SageMaker vLLM"].fields(emulator).items() if name != "endpoint_name"}
+    aws = {
+        name: value
+        for name, value in PLATFORM_CASES["SageMaker vLLM"].fields(emulator).items()
+        if name != "endpoint_name"
+    }
     assert init_chat_model(f"sagemaker:{emulator.sagemaker.endpoint_name}", **aws).invoke("hi").text
     configurable = init_chat_model(configurable_fields=("model", "model_provider", "endpoint", "auth_type"))
     config: Any = {"configurable": {"model": "odsc-llm", "model_provider": "oci_model_deployment", **there}}

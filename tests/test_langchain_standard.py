@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
-from _platforms import AWS, PLACES, Place
+from _platforms import AWS, PLATFORM_CASES, PlatformCase
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_tests.conftest import base_vcr_config
@@ -96,7 +96,7 @@ class TestChatModelArtsUnit(TestChatOCIModelDeploymentUnit):
 class _Integration(ChatModelIntegrationTests):
     """With the emulator as the service, and every flag on."""
 
-    place: Place
+    platform_case: PlatformCase
     model_class: type[BaseChatModel]
     emulator: Emulator
     other_model = "another-model"
@@ -104,7 +104,7 @@ class _Integration(ChatModelIntegrationTests):
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
-    def _cloud(cls) -> Iterator[Emulator]:
+    def _platform(cls) -> Iterator[Emulator]:
         """One emulator for the class."""
         with Emulator(aws_keys=AWS) as cls.emulator:
             yield cls.emulator
@@ -128,7 +128,7 @@ class _Integration(ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         """What it is made with."""
-        return self.place.fields(self.emulator)
+        return self.platform_case.fields(self.emulator)
 
     @property
     def supports_json_mode(self) -> bool:
@@ -190,15 +190,15 @@ class _Integration(ChatModelIntegrationTests):
 
     def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
         """An answer that was thought about."""
-        return self._asked("Think: what is 17 plus 25?", stream=stream, reasoning_effort="low")
+        return self._requested("Think: what is 17 plus 25?", stream=stream, reasoning_effort="low")
 
     def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
         """The same question again."""
         question = "A long question that is asked twice. " * 20
-        self._asked(question, stream=stream)
-        return self._asked(question, stream=stream)
+        self._requested(question, stream=stream)
+        return self._requested(question, stream=stream)
 
-    def _asked(self, question: str, *, stream: bool, **options: Any) -> AIMessage:
+    def _requested(self, question: str, *, stream: bool, **options: Any) -> AIMessage:
         chat = self.model_class(**self.chat_model_params, model_kwargs=options)
         if not stream:
             return chat.invoke(question)
@@ -209,7 +209,7 @@ class _Integration(ChatModelIntegrationTests):
 class TestChatOCIModelDeploymentIntegration(_Integration):
     """A model deployment."""
 
-    place = PLACES["OCI model deployment"]
+    platform_case = PLATFORM_CASES["OCI model deployment"]
     model_class = ChatOCIModelDeployment
 
 
@@ -228,7 +228,7 @@ class TestChatOCIModelDeploymentTGIIntegration(TestChatOCIModelDeploymentIntegra
 class TestChatOCIGenAIIntegration(_Integration):
     """OCI Generative AI, GENERIC."""
 
-    place = PLACES["OCI GenAI GENERIC"]
+    platform_case = PLATFORM_CASES["OCI GenAI GENERIC"]
     model_class = ChatOCIGenAI
     other_model = "meta.llama-3.3-70b-instruct"
 
@@ -236,7 +236,7 @@ class TestChatOCIGenAIIntegration(_Integration):
 class TestChatOCIGenAICohereIntegration(_Integration):
     """OCI Generative AI, COHERE: a format of text alone, that has no way to force a tool."""
 
-    place = PLACES["OCI GenAI COHERE"]
+    platform_case = PLATFORM_CASES["OCI GenAI COHERE"]
     model_class = ChatOCIGenAI
     other_model = "cohere.command-r-plus-08-2024"
     takes_media = False
@@ -250,7 +250,7 @@ class TestChatOCIGenAICohereIntegration(_Integration):
 class TestChatOCIGenAIOpenAIIntegration(_Integration):
     """OCI Generative AI, the OpenAI-compatible base."""
 
-    place = PLACES["OCI GenAI OpenAI"]
+    platform_case = PLATFORM_CASES["OCI GenAI OpenAI"]
     model_class = ChatOCIGenAI
     other_model = "xai.grok-4"
 
@@ -258,28 +258,28 @@ class TestChatOCIGenAIOpenAIIntegration(_Integration):
 class TestChatSagemakerEndpointIntegration(_Integration):
     """SageMaker with vLLM's image."""
 
-    place = PLACES["SageMaker vLLM"]
+    platform_case = PLATFORM_CASES["SageMaker vLLM"]
     model_class = ChatSagemakerEndpoint
 
 
 class TestChatSagemakerEndpointLMIIntegration(_Integration):
     """SageMaker with LMI's JSON lines."""
 
-    place = PLACES["SageMaker LMI"]
+    platform_case = PLATFORM_CASES["SageMaker LMI"]
     model_class = ChatSagemakerEndpoint
 
 
 class TestChatModelArtsIntegration(_Integration):
     """A real-time service."""
 
-    place = PLACES["ModelArts"]
+    platform_case = PLATFORM_CASES["ModelArts"]
     model_class = ChatModelArts
 
 
 class TestChatModelArtsWebSocketIntegration(_Integration):
     """A real-time service over a WebSocket."""
 
-    place = PLACES["ModelArts WebSocket"]
+    platform_case = PLATFORM_CASES["ModelArts WebSocket"]
     model_class = ChatModelArts
 
 

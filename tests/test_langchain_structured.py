@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, TypedDict
 
 import pytest
-from _langchain_platforms import chat_at, each_place, emulator, shared_emulator
-from _platforms import Place as Cloud
+from _langchain_platforms import chat_at, each_platform, emulator, shared_emulator
+from _platforms import PlatformCase as Platform
 from _raw_server import RawServer
-from _structured import CALLS, CUT, CUT_CALL, TEXT, TEXTS, Place, Scripted, answering
+from _structured import CALLS, TEXT, TEXTS, TRUNCATED, TRUNCATED_CALL, PlatformCase, Scripted, answering
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 
@@ -22,18 +22,18 @@ __all__ = ["emulator", "shared_emulator"]
 WHOLE = {"city": "São Paulo", "country": "BR"}
 
 
-class PlaceDict(TypedDict):
+class PositionDict(TypedDict):
     """A place."""
 
     city: str
     country: str
 
 
-PlaceDict.__name__ = "Place"
+PositionDict.__name__ = "Place"
 
 SCHEMAS: dict[str, Any] = {
-    "pydantic": Place,
-    "TypedDict": PlaceDict,
+    "pydantic": PlatformCase,
+    "TypedDict": PositionDict,
     "JSON schema": {
         "title": "Place",
         "description": "A place.",
@@ -68,7 +68,7 @@ def _astream(bound: Any) -> Any:
 
 
 #: The ways to ask.
-ASK: dict[str, Callable[[Any], Any]] = {
+REQUEST: dict[str, Callable[[Any], Any]] = {
     "invoke": lambda bound: bound.invoke("Where?"),
     "ainvoke": lambda bound: asyncio.run(bound.ainvoke("Where?")),
     "stream": _stream,
@@ -80,17 +80,17 @@ ASK: dict[str, Callable[[Any], Any]] = {
 
 def _fails(bound: Any, words: str, output: str) -> None:
     """Each way raises, with what came."""
-    for ask in ASK.values():
+    for send_request in REQUEST.values():
         with pytest.raises(OutputParserException) as caught:
-            ask(bound)
+            send_request(bound)
         assert words in str(caught.value)
         assert output == caught.value.llm_output
 
 
 def _reports(bound: Any, words: str) -> None:
     """Each way with `include_raw` gives the error beside the message."""
-    for ask in (ASK["invoke"], ASK["ainvoke"], ASK["batch"], ASK["abatch"]):
-        given = ask(bound)
+    for send_request in (REQUEST["invoke"], REQUEST["ainvoke"], REQUEST["batch"], REQUEST["abatch"]):
+        given = send_request(bound)
         assert isinstance(given["raw"], AIMessage)
         assert None is given["parsed"]
         assert isinstance(given["parsing_error"], OutputParserException)
@@ -120,8 +120,8 @@ def _reports_in_streams(bound: Any, words: str) -> None:
 def test_an_incomplete_text_is_an_error(response: Scripted, words: str, output: str, method: Any) -> None:
     """Sync and async, whole, streamed and in batches; with `include_raw` it stands in `parsing_error`."""
     with answering(response) as server:
-        _fails(model(server).with_structured_output(Place, method=method), words, output)
-        raw = model(server).with_structured_output(Place, method=method, include_raw=True)
+        _fails(model(server).with_structured_output(PlatformCase, method=method), words, output)
+        raw = model(server).with_structured_output(PlatformCase, method=method, include_raw=True)
         _reports(raw, words)
         _reports_in_streams(raw, words)
 
@@ -130,8 +130,8 @@ def test_an_incomplete_text_is_an_error(response: Scripted, words: str, output: 
 def test_a_missing_or_incomplete_call_is_an_error(response: Scripted, words: str, output: str) -> None:
     """Where a call was required, `None` and `[]` are no answers."""
     with answering(response) as server:
-        _fails(model(server).with_structured_output(Place, method="function_calling"), words, output)
-        raw = model(server).with_structured_output(Place, method="function_calling", include_raw=True)
+        _fails(model(server).with_structured_output(PlatformCase, method="function_calling"), words, output)
+        raw = model(server).with_structured_output(PlatformCase, method="function_calling", include_raw=True)
         _reports(raw, words)
         _reports_in_streams(raw, words)
 
@@ -140,34 +140,38 @@ def test_a_missing_or_incomplete_call_is_an_error(response: Scripted, words: str
 @pytest.mark.parametrize("method", [*TEXT_METHODS, "function_calling"])
 def test_every_schema_follows_the_rule(schema: Any, method: Any) -> None:
     """A class, a TypedDict and a JSON schema: truncated is an error, whole is an object."""
-    cut = Scripted("It is", finish="length") if method == "function_calling" else Scripted(CUT, finish="length")
-    with answering(cut) as server:
-        _fails(model(server).with_structured_output(schema, method=method), "max_tokens", cut.text)
+    truncated = (
+        Scripted("It is", finish="length") if method == "function_calling" else Scripted(TRUNCATED, finish="length")
+    )
+    with answering(truncated) as server:
+        _fails(model(server).with_structured_output(schema, method=method), "max_tokens", truncated.text)
         _reports_in_streams(model(server).with_structured_output(schema, method=method, include_raw=True), "max_tokens")
     whole = Scripted(arguments=TEXT, finish="tool_calls") if method == "function_calling" else Scripted(TEXT)
     with answering(whole) as server:
         bound = model(server).with_structured_output(schema, method=method)
-        for ask in ASK.values():
-            assert WHOLE == dict(ask(bound))
+        for send_request in REQUEST.values():
+            assert WHOLE == dict(send_request(bound))
 
 
 def test_json_mode_without_a_schema_follows_it_too() -> None:
     """Any JSON, but a whole one."""
-    with answering(Scripted(CUT, finish="length")) as server:
-        _fails(model(server).with_structured_output(None, method="json_mode"), "max_tokens", CUT)
+    with answering(Scripted(TRUNCATED, finish="length")) as server:
+        _fails(model(server).with_structured_output(None, method="json_mode"), "max_tokens", TRUNCATED)
     with answering(Scripted(TEXT)) as server:
         assert WHOLE == model(server).with_structured_output(None, method="json_mode").invoke("Where?")
 
 
-def test_a_call_that_is_cut_fails_as_everywhere() -> None:
+def test_a_call_that_is_truncated_fails_as_everywhere() -> None:
     """The arguments stop in the middle: the response itself is the error, with and without `include_raw`."""
-    with answering(CUT_CALL) as server:
+    with answering(TRUNCATED_CALL) as server:
         for include_raw in (False, True):
-            bound = model(server).with_structured_output(Place, method="function_calling", include_raw=include_raw)
-            for ask in ASK.values():
+            bound = model(server).with_structured_output(
+                PlatformCase, method="function_calling", include_raw=include_raw
+            )
+            for send_request in REQUEST.values():
                 with pytest.raises(errors.IncompleteToolCall, match="max_tokens") as caught:
-                    ask(bound)
-                assert CUT == caught.value.raw
+                    send_request(bound)
+                assert TRUNCATED == caught.value.raw
 
 
 def test_partial_objects_are_shown_before_the_error() -> None:
@@ -176,8 +180,8 @@ def test_partial_objects_are_shown_before_the_error() -> None:
     with answering(Scripted(arguments=TEXT, finish="length")) as server:
         bound = model(server).with_structured_output(SCHEMAS["JSON schema"], method="function_calling")
         with pytest.raises(OutputParserException, match="max_tokens"):
-            for place in bound.stream("Where?"):
-                seen.append(place)  # noqa: PERF402  # what came before the error is wanted
+            for platform_case in bound.stream("Where?"):
+                seen.append(platform_case)  # noqa: PERF402  # what came before the error is wanted
 
     assert {"city": "São Paulo"} in seen
 
@@ -196,10 +200,10 @@ def test_partial_objects_of_a_whole_stream_stay() -> None:
 @each_schema
 def test_json_in_a_fence_is_no_loophole(fence: str, schema: Any) -> None:
     """A parser that looks for a fence would complete what is cut inside of it."""
-    with answering(Scripted(fence.format(CUT))) as server:
-        for ask in ASK.values():
+    with answering(Scripted(fence.format(TRUNCATED))) as server:
+        for send_request in REQUEST.values():
             with pytest.raises(OutputParserException, match="cut off"):
-                ask(model(server).with_structured_output(schema))
+                send_request(model(server).with_structured_output(schema))
     with answering(Scripted(fence.format(TEXT) + "\n```\nThat is all.")) as server:
         assert WHOLE == dict(model(server).with_structured_output(schema).invoke("Where?"))
 
@@ -243,28 +247,28 @@ def test_words_behind_the_object_are_left_out(end: str, schema: Any) -> None:
 @each_schema
 def test_another_json_value_is_no_object(text: str, method: Any, schema: Any) -> None:
     """Pydantic refuses it for a class; a dictionary is required for the others."""
-    words = "validation error" if schema is Place else "instead of an object"
+    words = "validation error" if schema is PlatformCase else "instead of an object"
     with answering(Scripted(text)) as server:
         _fails(model(server).with_structured_output(schema, method=method), words, text)
 
 
-def test_json_mode_may_be_asked_for_another_value() -> None:
+def test_json_mode_may_be_requested_for_another_value() -> None:
     """Without a schema, or with one that says so."""
     for schema in (None, {"title": "Places", "type": "array", "items": {"type": "string"}}):
         with answering(Scripted('["Lima"]')) as server:
             bound = model(server).with_structured_output(schema, method="json_mode")
-            for ask in ASK.values():
-                assert ["Lima"] == ask(bound)
+            for send_request in REQUEST.values():
+                assert ["Lima"] == send_request(bound)
 
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
 def test_both_versions_of_content_are_read(version: str) -> None:
     """Content in blocks is the same answer."""
-    with answering(Scripted(CUT, finish="length")) as server:
-        _fails(model(server, output_version=version).with_structured_output(Place), "max_tokens", CUT)
+    with answering(Scripted(TRUNCATED, finish="length")) as server:
+        _fails(model(server, output_version=version).with_structured_output(PlatformCase), "max_tokens", TRUNCATED)
     with answering(Scripted(TEXT)) as server:
-        bound = model(server, output_version=version).with_structured_output(Place)
-        assert [Place(**WHOLE)] * len(ASK) == [ask(bound) for ask in ASK.values()]
+        bound = model(server, output_version=version).with_structured_output(PlatformCase)
+        assert [PlatformCase(**WHOLE)] * len(REQUEST) == [send_request(bound) for send_request in REQUEST.values()]
 
 
 def test_the_cause_is_kept() -> None:
@@ -274,10 +278,10 @@ def test_the_cause_is_kept() -> None:
         (CALLS["another object"][0], "function_calling"),
     ):
         with answering(response) as server:
-            bound: Any = model(server).with_structured_output(Place, method=method)  # type: ignore[arg-type]
-            for ask in ASK.values():
+            bound: Any = model(server).with_structured_output(PlatformCase, method=method)  # type: ignore[arg-type]
+            for send_request in REQUEST.values():
                 with pytest.raises(OutputParserException) as caught:
-                    ask(bound)
+                    send_request(bound)
                 assert "ValidationError" == type(caught.value.__cause__).__name__
 
 
@@ -285,14 +289,14 @@ def test_the_cause_is_kept() -> None:
 def test_the_bound_model_can_be_pickled(method: Any) -> None:
     """Parsers hold values and no closures, so that other processes can run them."""
     with answering(Scripted("It is", finish="length")) as server:
-        bound: Any = model(server).with_structured_output(Place, method=method)
+        bound: Any = model(server).with_structured_output(PlatformCase, method=method)
         _fails(pickle.loads(pickle.dumps(bound)), "max_tokens", "It is")
 
 
 def test_one_of_a_batch_fails_alone() -> None:
     """With `return_exceptions` the error stands in its place."""
     with answering(Scripted("It is", finish="length")) as server:
-        bound = model(server).with_structured_output(Place, method="function_calling")
+        bound = model(server).with_structured_output(PlatformCase, method="function_calling")
         for given in (
             bound.batch(["Where?", "Who?"], return_exceptions=True),
             asyncio.run(bound.abatch(["Where?", "Who?"], return_exceptions=True)),
@@ -300,11 +304,11 @@ def test_one_of_a_batch_fails_alone() -> None:
             assert [OutputParserException] * 2 == [type(one) for one in given]
 
 
-@each_place
+@each_platform
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
-def test_every_platform_follows_the_rule(emulator: Emulator, place: Cloud, method: Any) -> None:
+def test_every_platform_follows_the_rule(emulator: Emulator, platform_case: Platform, method: Any) -> None:
     """Where `max_tokens` ends an answer there is an error that says so, on each platform and in each format."""
-    bound = chat_at(place, emulator, max_tokens=2).with_structured_output(Place, method=method)
-    for ask in (ASK["invoke"], ASK["astream"]):
+    bound = chat_at(platform_case, emulator, max_tokens=2).with_structured_output(PlatformCase, method=method)
+    for send_request in (REQUEST["invoke"], REQUEST["astream"]):
         with pytest.raises((OutputParserException, errors.IncompleteToolCall), match="max_tokens"):
-            ask(bound)
+            send_request(bound)

@@ -61,12 +61,12 @@ ROOMS: dict[str, tuple[str, str]] = {
 
 #: What the framework packages may take from the core beside its public names.
 DOORS = {
-    f"mdstream_core.{door}"
-    for door in ("_fork", "auth", "auth.aws", "auth.huawei", "auth.oci", "errors", "http", "hooks")
+    f"mdstream_core.{route}"
+    for route in ("_fork", "auth", "auth.aws", "auth.huawei", "auth.oci", "errors", "http", "hooks")
 }
 
 #: And what the suites that others run may take, which ask the emulator.
-JUDGES = {"mdstream_core.emulator", "mdstream_core.emulator.model"}
+CHECKS = {"mdstream_core.emulator", "mdstream_core.emulator.model"}
 
 #: Where somebody may wait.
 WAITING = {"transport", "client", "batching", "emulator", "auth", "cli"}
@@ -75,7 +75,7 @@ FRAMEWORK_PACKAGES = {"langchain_mdstream", "llamaindex_mdstream"}
 FRAMEWORKS = {"langchain_core", "langchain", "langgraph", "llama_index", "llama_index_instrumentation"}
 
 
-def room(name: Path) -> str:
+def space(name: Path) -> str:
     return name.parts[1].removesuffix(".py")
 
 
@@ -101,18 +101,18 @@ CORE = [name for name in FILES if name.parts[0] == "mdstream_core"]
 
 
 @pytest.mark.parametrize("name", CORE, ids=str)
-def test_a_room_looks_only_into_those_it_may(name: Path) -> None:
+def test_a_space_looks_only_into_those_it_may(name: Path) -> None:
     """
     The table of §3, for each file of the core.
     """
-    assert room(name) in ROOMS, "a new room: put it into the table here and in docs/architecture.md"
-    ours, others = (set(names.split()) for names in ROOMS[room(name)])
+    assert space(name) in ROOMS, "a new room: put it into the table here and in docs/architecture.md"
+    ours, others = (set(names.split()) for names in ROOMS[space(name)])
     seen = {parts[1] for dotted in imports(TREES[name]) if (parts := dotted.split("."))[0] == "mdstream_core"}
     foreign = (
         {dotted.split(".")[0] for dotted in imports(TREES[name])} - set(sys.stdlib_module_names) - {"mdstream_core"}
     )
 
-    assert set() == seen - ours - {room(name)}
+    assert set() == seen - ours - {space(name)}
     assert set() == foreign - others
 
 
@@ -127,7 +127,7 @@ def test_a_framework_package_translates_only(name: Path) -> None:
     found = set(imports(TREES[name]))
     public = set(re.findall(r'^    "(\w+)",$', (ROOT / "mdstream_core/__init__.py").read_text(), re.MULTILINE))
     inside = {dotted for dotted in found if dotted.startswith("mdstream_core.")}
-    doors = DOORS | JUDGES if room(name) == "testing" else DOORS
+    doors = DOORS | CHECKS if space(name) == "testing" else DOORS
 
     assert set() == {dotted.split(".")[0] for dotted in found} & other[own]
     assert set() == {
@@ -159,7 +159,7 @@ def test_only_tests_are_built_on_tests() -> None:
     others = {
         name: set(imports(tree))
         for name, tree in TREES.items()
-        if room(name) != "testing" and name.parts[0] != "pytest_mdstream"
+        if space(name) != "testing" and name.parts[0] != "pytest_mdstream"
     }
 
     assert {} == {
@@ -183,7 +183,7 @@ def test_a_vendor_sdk_is_imported_in_auth_only() -> None:
         at_import = {dotted.split(".")[0] for node in tree.body for dotted in imports(ast.Module([node], [])) if not isinstance(node, ast.FunctionDef | ast.ClassDef)}  # fmt: skip
         anywhere = {dotted.split(".")[0] for dotted in imports(tree)}
         assert set() == at_import & vendors, name
-        assert set() == anywhere & vendors or room(name) == "auth", name
+        assert set() == anywhere & vendors or space(name) == "auth", name
 
 
 def test_only_two_rooms_wait() -> None:
@@ -192,7 +192,7 @@ def test_only_two_rooms_wait() -> None:
     the suites, which are tests. A framework package may gather its own coroutines.
     """
     for name, tree in TREES.items():
-        if room(name) in WAITING or room(name) in {"_add_demo_options", "testing"}:
+        if space(name) in WAITING or space(name) in {"_add_demo_options", "testing"}:
             continue
         found = set(imports(tree))
         waits = {"socket", "select"} | ({"asyncio", "anyio", "trio"} if name in CORE else set())
@@ -214,9 +214,9 @@ def test_the_emulator_writes_and_does_not_read() -> None:
         names = {
             dotted.rpartition(".")[2] for dotted in imports(TREES[name]) if dotted.startswith("mdstream_core.wire")
         }
-        if room(name) == "emulator":
+        if space(name) == "emulator":
             assert not {found for found in names if "Decoder" in found}, name
-        elif room(name) != "wire":
+        elif space(name) != "wire":
             assert not names & {"encode", "comment"}, name
 
 
@@ -268,7 +268,7 @@ def test_files_and_functions_are_small(name: Path) -> None:
     assert len(FILES[name].read_text().splitlines()) <= 400
 
 
-def test_the_house_is_livable() -> None:
+def test_the_architecture_is_livable() -> None:
     """
     The medians of §12: files of 120 lines, functions of 8, and 95 of 100 functions within 35.
     """
@@ -279,7 +279,7 @@ def test_the_house_is_livable() -> None:
     assert quantiles(functions, n=20)[-1] <= 35
 
 
-def test_the_plan_says_what_this_file_says() -> None:
+def test_the_plan_states_what_this_file_states() -> None:
     """
     The table in docs/architecture.md names each room that is held here.
     """

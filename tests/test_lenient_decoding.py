@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from _framework_methods import PLACE, WAYS, Answer, Way, ask, every_way
+from _framework_methods import METHODS, PLATFORM, Method, Response, every_method, send_request
 from _raw_server import answer, serving
 from llama_index.core.llms import ChatMessage
 
@@ -59,13 +59,13 @@ ANN = ("pay", '{"to": "Ann"}')
 NOT_YET = ["null", "None", "none", "NULL", "undefined", "nil", "", {}, {"type": None}, False]
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize("word", NOT_YET, ids=repr)
-def test_a_word_for_not_yet_is_no_ending(way: Way, word: Any) -> None:
+def test_a_word_for_not_yet_is_no_ending(call_method: Method, word: Any) -> None:
     """
     Whatever comes later wins; where nothing comes, the answer has been cut, and no call is handed out.
     """
-    assert Answer("The Nile") == ask(way, sse(*text("The ", "Nile", word=word), STOP))
+    assert Response("The Nile") == send_request(call_method, sse(*text("The ", "Nile", word=word), STOP))
 
     for pieces, done in (
         (text("The ", "Nile", word=word), False),
@@ -73,39 +73,39 @@ def test_a_word_for_not_yet_is_no_ending(way: Way, word: Any) -> None:
         ([call('{"to": "Ann"}'), chunk({}, word)], True),
     ):
         with pytest.raises(MDStreamError, match="before a finish reason") as caught:
-            ask(way, sse(*pieces, done=done))
+            send_request(call_method, sse(*pieces, done=done))
         assert caught.value.partial is not None
 
 
-UNKNOWN: dict[str, tuple[bytes, Answer | None]] = {
-    "kept, with [DONE]": (sse(*text("The Nile"), chunk({}, "Repetition")), Answer("The Nile", finish="Repetition")),
+UNKNOWN: dict[str, tuple[bytes, Response | None]] = {
+    "kept, with [DONE]": (sse(*text("The Nile"), chunk({}, "Repetition")), Response("The Nile", finish="Repetition")),
     "kept, with usage": (
         sse(*text("The Nile"), chunk({}, "repetition", usage={"prompt_tokens": 1, "completion_tokens": 2}), done=False),
-        Answer("The Nile", finish="repetition"),
+        Response("The Nile", finish="repetition"),
     ),
-    "an object": (sse(*text("The Nile"), chunk({}, {"type": "stop"})), Answer("The Nile")),
+    "an object": (sse(*text("The Nile"), chunk({}, {"type": "stop"})), Response("The Nile")),
     "another object": (
         sse(*text("The Nile"), chunk({}, {"reason": "length", "n": 1})),
-        Answer("The Nile", finish="length"),
+        Response("The Nile", finish="length"),
     ),
     "no end marker": (sse(*text("The Nile"), chunk({}, "repetition"), done=False), None),
     "in every chunk": (sse(*text("The ", "Nile", word="running")), None),
-    "in every chunk, then a known one": (sse(*text("The ", "Nile", word="running"), STOP), Answer("The Nile")),
+    "in every chunk, then a known one": (sse(*text("The ", "Nile", word="running"), STOP), Response("The Nile")),
     "a known one, then more": (sse(*text("The "), STOP, *text("Nile")), None),
 }
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize(("body", "expected"), UNKNOWN.values(), ids=UNKNOWN)
-def test_an_unknown_ending_is_kept_and_checked(way: Way, body: bytes, expected: Answer | None) -> None:
+def test_an_unknown_ending_is_kept_and_checked(call_method: Method, body: bytes, expected: Response | None) -> None:
     """
     A word that nobody knows ends an answer only where the rest of the stream agrees.
     """
     if expected is not None:
-        assert expected == ask(way, body)
+        assert expected == send_request(call_method, body)
         return
     with pytest.raises(MDStreamError, match="before a finish reason"):
-        ask(way, body)
+        send_request(call_method, body)
 
 
 def frame(message: dict[str, Any], finish: Any = "stop", **more: Any) -> dict[str, Any]:
@@ -117,16 +117,19 @@ def frame(message: dict[str, Any], finish: Any = "stop", **more: Any) -> dict[st
 
 
 WIRE_CALL = {"id": "a", "type": "function", "function": {"name": "pay", "arguments": '{"to": "Ann"}'}}
-WHOLE: dict[str, tuple[bytes, Answer]] = {
-    "in place of the last chunk": (sse(*text("The ", "Nile"), frame({"content": "The Nile"})), Answer("The Nile")),
-    "after the reason": (sse(*text("The ", "Nile"), STOP, frame({"content": "The Nile"})), Answer("The Nile")),
-    "beside an empty delta": (sse(*text("The ", "Nile"), frame({"content": "The Nile"}, delta={})), Answer("The Nile")),
-    "with more than was streamed": (sse(*text("The "), frame({"content": "The Nile"})), Answer("The Nile")),
-    "trimmed": (sse(*text(" The ", "Nile\n"), frame({"content": "The Nile"})), Answer(" The Nile\n")),
-    "without a word of it": (sse(*text("The ", "Nile"), frame({"content": None})), Answer("The Nile")),
+WHOLE: dict[str, tuple[bytes, Response]] = {
+    "in place of the last chunk": (sse(*text("The ", "Nile"), frame({"content": "The Nile"})), Response("The Nile")),
+    "after the reason": (sse(*text("The ", "Nile"), STOP, frame({"content": "The Nile"})), Response("The Nile")),
+    "beside an empty delta": (
+        sse(*text("The ", "Nile"), frame({"content": "The Nile"}, delta={})),
+        Response("The Nile"),
+    ),
+    "with more than was streamed": (sse(*text("The "), frame({"content": "The Nile"})), Response("The Nile")),
+    "trimmed": (sse(*text(" The ", "Nile\n"), frame({"content": "The Nile"})), Response(" The Nile\n")),
+    "without a word of it": (sse(*text("The ", "Nile"), frame({"content": None})), Response("The Nile")),
     "as parts": (
         sse(*text("The ", "Nile"), frame({"content": [{"type": "text", "text": "The Nile"}]})),
-        Answer("The Nile"),
+        Response("The Nile"),
     ),
     "with the reasoning": (
         sse(
@@ -134,35 +137,35 @@ WHOLE: dict[str, tuple[bytes, Answer]] = {
             *text("The Nile"),
             frame({"content": "The Nile", "reasoning_content": "hm"}),
         ),
-        Answer("The Nile", "hm"),
+        Response("The Nile", "hm"),
     ),
     "with the call": (
         sse(call('{"to": '), call('"Ann"}', name=None), frame({"content": "", "tool_calls": [WIRE_CALL]})),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
     "with the call, written otherwise": (
         sse(call('{"to":"Ann"}'), frame({"tool_calls": [WIRE_CALL]}, "tool_calls")),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
     "with a call that was not streamed": (
         sse(*text("I pay."), frame({"content": "I pay.", "tool_calls": [WIRE_CALL]})),
-        Answer("I pay.", "", (ANN,), "tool_calls"),
+        Response("I pay.", "", (ANN,), "tool_calls"),
     ),
-    "alone": (sse(frame({"content": "The Nile"})), Answer("The Nile")),
+    "alone": (sse(frame({"content": "The Nile"})), Response("The Nile")),
     "with the legacy call": (
         sse(chunk({"function_call": WIRE_CALL["function"]}), frame({"function_call": WIRE_CALL["function"]})),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
 }
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize(("body", "expected"), WHOLE.values(), ids=WHOLE)
-def test_a_whole_message_at_the_end_says_nothing_twice(way: Way, body: bytes, expected: Answer) -> None:
+def test_a_whole_message_at_the_end_states_nothing_twice(call_method: Method, body: bytes, expected: Response) -> None:
     """
     It is the sum of what was streamed: only what was not delivered is.
     """
-    assert expected == ask(way, body)
+    assert expected == send_request(call_method, body)
 
 
 CONTRADICTIONS = {
@@ -177,25 +180,25 @@ CONTRADICTIONS = {
 }
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize("body", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
-def test_a_whole_message_that_contradicts_the_stream_is_an_error(way: Way, body: bytes) -> None:
+def test_a_whole_message_that_contradicts_the_stream_is_an_error(call_method: Method, body: bytes) -> None:
     """
     Where the sum says something else than its parts, nobody can tell which is right.
     """
     with pytest.raises(MDStreamError, match="contradicts itself") as caught:
-        ask(way, body)
+        send_request(call_method, body)
     assert "InconsistentMessage" == caught.value.code
 
 
-HALVES: dict[str, tuple[bytes, Answer]] = {
-    "text": (sse(*text("Hi \ud83d", "\ude00!"), STOP), Answer("Hi 😀!")),
-    "text, with a pause": (sse(*text("Hi \ud83d"), chunk({}), *text("\ude00!"), STOP), Answer("Hi 😀!")),
-    "two in a row": (sse(*text("\ud83d", "\ude00\ud83c", "\udf0d"), STOP), Answer("😀🌍")),
-    "with the reason": (sse(*text("Hi \ud83d"), chunk({"content": "\ude00"}, "stop")), Answer("Hi 😀")),
+HALVES: dict[str, tuple[bytes, Response]] = {
+    "text": (sse(*text("Hi \ud83d", "\ude00!"), STOP), Response("Hi 😀!")),
+    "text, with a pause": (sse(*text("Hi \ud83d"), chunk({}), *text("\ude00!"), STOP), Response("Hi 😀!")),
+    "two in a row": (sse(*text("\ud83d", "\ude00\ud83c", "\udf0d"), STOP), Response("😀🌍")),
+    "with the reason": (sse(*text("Hi \ud83d"), chunk({"content": "\ude00"}, "stop")), Response("Hi 😀")),
     "reasoning": (
         sse(chunk({"reasoning_content": "\ud83d"}), chunk({"reasoning_content": "\ude00"}), *text("Hi"), STOP),
-        Answer("Hi", "😀"),
+        Response("Hi", "😀"),
     ),
     "a part": (
         sse(
@@ -203,20 +206,23 @@ HALVES: dict[str, tuple[bytes, Answer]] = {
             chunk({"content": [{"type": "text", "text": "\ude00"}]}),
             STOP,
         ),
-        Answer("😀"),
+        Response("😀"),
     ),
     "arguments": (
         sse(call('{"to": "\ud83d'), call('\ude00"}', name=None), CALLED),
-        Answer(calls=(("pay", '{"to": "😀"}'),), finish="tool_calls"),
+        Response(calls=(("pay", '{"to": "😀"}'),), finish="tool_calls"),
     ),
-    "alone at the end": (sse(*text("half \ud83d"), STOP), Answer("half \ufffd")),
-    "alone, then a letter": (sse(*text("half \ud83d", "x"), STOP), Answer("half \ufffdx")),
-    "the second half alone": (sse(*text("half ", "\ude00x"), STOP), Answer("half \ufffdx")),
-    "in the middle": (sse(*text("a\ud83db"), STOP), Answer("a\ufffdb")),
-    "and a whole message behind": (sse(*text("Hi \ud83d", "\ude00!"), frame({"content": "Hi 😀!"})), Answer("Hi 😀!")),
+    "alone at the end": (sse(*text("half \ud83d"), STOP), Response("half \ufffd")),
+    "alone, then a letter": (sse(*text("half \ud83d", "x"), STOP), Response("half \ufffdx")),
+    "the second half alone": (sse(*text("half ", "\ude00x"), STOP), Response("half \ufffdx")),
+    "in the middle": (sse(*text("a\ud83db"), STOP), Response("a\ufffdb")),
+    "and a whole message behind": (
+        sse(*text("Hi \ud83d", "\ude00!"), frame({"content": "Hi 😀!"})),
+        Response("Hi 😀!"),
+    ),
     "and a whole message in place of the second half": (
         sse(*text("Hi \ud83d"), frame({"content": "Hi 😀!"})),
-        Answer("Hi 😀!"),
+        Response("Hi 😀!"),
     ),
     "each half encoded": (
         sse(
@@ -225,18 +231,18 @@ HALVES: dict[str, tuple[bytes, Answer]] = {
             b'{"choices":[{"index":0,"delta":{"content":"\xed\xb8\x80"}}]}',
             STOP,
         ),
-        Answer("x😀"),
+        Response("x😀"),
     ),
 }
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize(("body", "expected"), HALVES.values(), ids=HALVES)
-def test_half_a_character_waits_for_the_other_half(way: Way, body: bytes, expected: Answer) -> None:
+def test_half_a_character_waits_for_the_other_half(call_method: Method, body: bytes, expected: Response) -> None:
     """
     The halves of a surrogate pair in two chunks are one character; one that stays alone is U+FFFD.
     """
-    got = ask(way, body)
+    got = send_request(call_method, body)
 
     assert expected == got
     (got.text + got.reasoning).encode()
@@ -246,9 +252,9 @@ def test_half_a_character_is_in_the_partial() -> None:
     """
     What was held back when the stream broke was received, too.
     """
-    for way in WAYS:
+    for call_method in METHODS:
         with pytest.raises(MDStreamError) as caught:
-            ask(way, sse(*text("Hi \ud83d"), done=False))
+            send_request(call_method, sse(*text("Hi \ud83d"), done=False))
         assert "Hi \ufffd" == caught.value.partial.text  # type: ignore[union-attr]
 
 
@@ -261,11 +267,11 @@ NO_OBJECT = {
 }
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize("arguments", NO_OBJECT.values(), ids=NO_OBJECT)
 @pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "whole"])
 def test_arguments_with_something_behind_them_are_never_executable(
-    way: Way, arguments: str, *, is_stream: bool
+    call_method: Method, arguments: str, *, is_stream: bool
 ) -> None:
     """
     A parser that mends JSON would run the first object and lose the rest.
@@ -276,7 +282,7 @@ def test_arguments_with_something_behind_them_are_never_executable(
         wire = {"id": "a", "type": "function", "function": {"name": "pay", "arguments": arguments}}
         body = json.dumps(frame({"tool_calls": [wire]}, "tool_calls")).encode()
     with pytest.raises(MDStreamError, match="must not be executed") as caught:
-        ask(way, body, b"text/event-stream" if is_stream else b"application/json")
+        send_request(call_method, body, b"text/event-stream" if is_stream else b"application/json")
     assert "MalformedToolCall" == caught.value.code
     assert arguments == caught.value.partial.tool_calls[0].arguments  # type: ignore[union-attr]
 
@@ -300,10 +306,10 @@ def test_arguments_that_are_no_object_are_invalid_calls(arguments: str, *, is_st
     head = b"HTTP/1.1 200 OK\r\ncontent-type: " + kind + b"\r\ncontent-length: %d\r\n\r\n" % len(body)
     with serving(answer(head, body)) as server:
         endpoint = f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x"
-        message = ChatOCIModelDeployment(endpoint=endpoint, **PLACE).invoke("Hi", stream=is_stream)
+        message = ChatOCIModelDeployment(endpoint=endpoint, **PLATFORM).invoke("Hi", stream=is_stream)
         assert ([], [arguments]) == (message.tool_calls, [one["args"] for one in message.invalid_tool_calls])
 
-        llm = OCIDataScience(endpoint=endpoint, **PLACE)
+        llm = OCIDataScience(endpoint=endpoint, **PLATFORM)
         messages = [ChatMessage(content="Hi")]
         response = [*llm.stream_chat(messages)][-1] if is_stream else llm.chat(messages)
         with pytest.raises(MDStreamError, match="not a JSON object"):
@@ -318,11 +324,11 @@ LENIENT = {
 }
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize(("arguments", "expected"), LENIENT.values(), ids=LENIENT)
 @pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "whole"])
 def test_arguments_that_all_can_read_are_read_alike(
-    way: Way, arguments: str, expected: tuple[str, str], *, is_stream: bool
+    call_method: Method, arguments: str, expected: tuple[str, str], *, is_stream: bool
 ) -> None:
     """
     A raw line break in a string and blanks around the object are no reason to differ between streamed and whole.
@@ -334,7 +340,9 @@ def test_arguments_that_all_can_read_are_read_alike(
         else json.dumps(frame({"tool_calls": [wire]}, "tool_calls")).encode()
     )
 
-    assert (expected,) == ask(way, body, b"text/event-stream" if is_stream else b"application/json").calls
+    assert (expected,) == send_request(
+        call_method, body, b"text/event-stream" if is_stream else b"application/json"
+    ).calls
 
 
 ERROR = {"message": "engine died", "code": 502}
@@ -358,14 +366,14 @@ FAILURES = {
 }
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize("payloads", FAILURES.values(), ids=FAILURES)
-def test_an_error_inside_a_choice_is_a_failure_in_the_providers_words(way: Way, payloads: list[Any]) -> None:
+def test_an_error_inside_a_choice_is_a_failure_in_the_providers_words(call_method: Method, payloads: list[Any]) -> None:
     """
     Wherever the error object stands, it is heard, and a later reason does not take it back.
     """
     with pytest.raises(MDStreamError, match="engine died") as caught:
-        ask(way, sse(*payloads))
+        send_request(call_method, sse(*payloads))
     assert "half" == caught.value.partial.text  # type: ignore[union-attr]
 
 
@@ -373,45 +381,45 @@ def thinking(value: Any, kind: str = "thinking", name: str = "thinking") -> dict
     return chunk({"content": [{"type": kind, name: value}]})
 
 
-PARTS: dict[str, tuple[bytes, Answer]] = {
+PARTS: dict[str, tuple[bytes, Response]] = {
     "Magistral": (
         sse(thinking([{"type": "text", "text": "hm "}]), thinking([{"type": "text", "text": "so"}]), *text("Hi"), STOP),
-        Answer("Hi", "hm so"),
+        Response("Hi", "hm so"),
     ),
-    "a text": (sse(thinking("hm"), *text("Hi"), STOP), Answer("Hi", "hm")),
-    "reasoning": (sse(thinking("hm", "reasoning", "reasoning"), *text("Hi"), STOP), Answer("Hi", "hm")),
+    "a text": (sse(thinking("hm"), *text("Hi"), STOP), Response("Hi", "hm")),
+    "reasoning": (sse(thinking("hm", "reasoning", "reasoning"), *text("Hi"), STOP), Response("Hi", "hm")),
     "a summary": (
         sse(thinking([{"type": "summary_text", "text": "hm"}], "reasoning", "summary"), *text("Hi"), STOP),
-        Answer("Hi", "hm"),
+        Response("Hi", "hm"),
     ),
     "Bedrock's": (
         sse(thinking({"text": "hm", "signature": "s"}, "reasoning_content", "reasoning_content"), *text("Hi"), STOP),
-        Answer("Hi", "hm"),
+        Response("Hi", "hm"),
     ),
     "one list of both": (
         sse(chunk({"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hi"}]}), STOP),
-        Answer("Hi", "hm"),
+        Response("Hi", "hm"),
     ),
-    "output_text": (sse(chunk({"content": [{"type": "output_text", "text": "Hi"}]}), STOP), Answer("Hi")),
-    "bare strings": (sse(chunk({"content": ["H", "i"]}), STOP), Answer("Hi")),
-    "a type that nobody knows": (sse(chunk({"content": [{"type": "poem", "text": "Hi"}]}), STOP), Answer("Hi")),
+    "output_text": (sse(chunk({"content": [{"type": "output_text", "text": "Hi"}]}), STOP), Response("Hi")),
+    "bare strings": (sse(chunk({"content": ["H", "i"]}), STOP), Response("Hi")),
+    "a type that nobody knows": (sse(chunk({"content": [{"type": "poem", "text": "Hi"}]}), STOP), Response("Hi")),
     "tool_use": (
         sse(chunk({"content": [{"type": "tool_use", "id": "a", "name": "pay", "input": {"to": "Ann"}}]}), CALLED),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
 }
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize(("body", "expected"), PARTS.values(), ids=PARTS)
-def test_every_part_of_a_content_is_delivered(way: Way, body: bytes, expected: Answer) -> None:
+def test_every_part_of_a_content_is_delivered(call_method: Method, body: bytes, expected: Response) -> None:
     """
     Reasoning in parts is reasoning; a part of any type has its text told.
     """
-    assert expected == ask(way, body)
+    assert expected == send_request(call_method, body)
 
 
-def test_a_part_without_text_is_told_under_its_type() -> None:
+def test_a_part_without_text_is_reported_under_its_type() -> None:
     """
     What has no text of its own is beside the message, whole.
     """
@@ -421,8 +429,8 @@ def test_a_part_without_text_is_told_under_its_type() -> None:
         answer(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(body), body)
     ) as server:
         endpoint = f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x"
-        message = ChatOCIModelDeployment(endpoint=endpoint, **PLACE).invoke("Hi", stream=True)
-        response = [*OCIDataScience(endpoint=endpoint, **PLACE).stream_chat([ChatMessage(content="Hi")])][-1]
+        message = ChatOCIModelDeployment(endpoint=endpoint, **PLATFORM).invoke("Hi", stream=True)
+        response = [*OCIDataScience(endpoint=endpoint, **PLATFORM).stream_chat([ChatMessage(content="Hi")])][-1]
 
     assert [part] == message.additional_kwargs["reference"] == response.additional_kwargs["reference"]
 
@@ -430,63 +438,66 @@ def test_a_part_without_text_is_told_under_its_type() -> None:
 BOM = b"\xef\xbb\xbf"
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize(
     "line", [b"data: ", b"data:", b"event: x\n" + BOM + b"data: "], ids=["data", "no space", "after an event's name"]
 )
-def test_a_byte_order_mark_in_mid_stream_is_no_hole(way: Way, line: bytes) -> None:
+def test_a_byte_order_mark_in_mid_stream_is_no_hole(call_method: Method, line: bytes) -> None:
     """
     At the beginning it is dropped; later it would make an event vanish, which is an error with what had come.
     """
     first, *rest = text("The ", "Nile ", "flows.")
     body = BOM + sse(first, done=False) + BOM + line + json.dumps(rest[0]).encode() + b"\n\n" + sse(rest[1], STOP)
     with pytest.raises(MDStreamError, match="byte-order mark") as caught:
-        ask(way, body)
+        send_request(call_method, body)
     assert "The " == caught.value.partial.text  # type: ignore[union-attr]
-    assert Answer("The Nile") == ask(way, BOM + sse(*text("The ", "Nile"), STOP))
+    assert Response("The Nile") == send_request(call_method, BOM + sse(*text("The ", "Nile"), STOP))
 
 
-CALLS: dict[str, tuple[bytes, Answer]] = {
+CALLS: dict[str, tuple[bytes, Response]] = {
     "'null' later": (
         sse(call('{"to": "Ann"'), call("}", id="", name="null"), CALLED),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
     "'None' and an id 'None'": (
         sse(call('{"to": "Ann"'), call("}", id="None", name="None"), CALLED),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
     "another id in each delta": (
         sse(call('{"to": ', id="x1"), call('"Ann"}', id="x2", name=None), CALLED),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
     "another id and the name in each delta": (
         sse(call('{"to": ', id="x1"), call('"Ann"}', id="x2"), CALLED),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
     "a name in two halves": (
         sse(call("", name="pa"), call("", name="y", id=None), call('{"to": "Ann"}', name=None, id=None), CALLED),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
     "a name in three pieces": (
         sse(call("", name="p"), call("", name="a", id=None), call('{"to": "Ann"}', name="y", id=None), CALLED),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
     "a name that grows": (
         sse(call("", name="pa"), call("", name="pay"), call('{"to": "Ann"}', name=None), CALLED),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
     "an index as a text": (
         sse(call('{"to": ', index="0"), call('"Ann"}', index=0, name=None), CALLED),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
-    "a choice's index as a text": (sse(chunk({"content": "Hi"}, index="0"), chunk({}, "stop", index=0)), Answer("Hi")),
+    "a choice's index as a text": (
+        sse(chunk({"content": "Hi"}, index="0"), chunk({}, "stop", index=0)),
+        Response("Hi"),
+    ),
     "gpt-oss: channel": (
         sse(call('{"to": "Ann"}', name="pay<|channel|>commentary"), CALLED),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
     "gpt-oss: constrain": (
         sse(call('{"to": "Ann"}', name="pay <|constrain|>json"), CALLED),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
     "calls that are mixed under one index": (
         sse(
@@ -496,22 +507,22 @@ CALLS: dict[str, tuple[bytes, Answer]] = {
             call('"Bob"}', id="b", name=None),
             CALLED,
         ),
-        Answer(calls=(ANN, ("pay", '{"to": "Bob"}')), finish="tool_calls"),
+        Response(calls=(ANN, ("pay", '{"to": "Bob"}')), finish="tool_calls"),
     ),
     "two calls under one index": (
         sse(call('{"to": "Ann"}', id="a"), call('{"to": "Bob"}', id="b"), CALLED),
-        Answer(calls=(ANN, ("pay", '{"to": "Bob"}')), finish="tool_calls"),
+        Response(calls=(ANN, ("pay", '{"to": "Bob"}')), finish="tool_calls"),
     ),
 }
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize(("body", "expected"), CALLS.values(), ids=CALLS)
-def test_names_and_ids_that_servers_repeat_or_vary(way: Way, body: bytes, expected: Answer) -> None:
+def test_names_and_ids_that_servers_repeat_or_vary(call_method: Method, body: bytes, expected: Response) -> None:
     """
     One call is one call, under its name, whatever the server repeats beside it.
     """
-    assert expected == ask(way, body)
+    assert expected == send_request(call_method, body)
 
 
 UNMARKED = {
@@ -524,20 +535,20 @@ UNMARKED = {
 del UNMARKED["no reason"]["choices"][0]["finish_reason"]
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize("name", UNMARKED)
-def test_a_whole_answer_needs_no_finish_reason(way: Way, name: str) -> None:
+def test_a_whole_response_needs_no_finish_reason(call_method: Method, name: str) -> None:
     """
     The body is complete by its length: the answer is what it says.
     """
-    expected = Answer("The Nile", finish="eot" if name == "unknown" else "stop")
+    expected = Response("The Nile", finish="eot" if name == "unknown" else "stop")
 
-    assert expected == ask(way, json.dumps(UNMARKED[name]).encode(), b"application/json")
+    assert expected == send_request(call_method, json.dumps(UNMARKED[name]).encode(), b"application/json")
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize("sizes", [(1,), (1, 1, 1), (2, 1), (0, 3, 0)], ids=str)
-def test_all_members_of_a_gzip_body_are_read(way: Way, sizes: tuple[int, ...]) -> None:
+def test_all_members_of_a_gzip_body_are_read(call_method: Method, sizes: tuple[int, ...]) -> None:
     """
     The answer is in all members together, and an error in the last one is heard.
     """
@@ -546,35 +557,39 @@ def test_all_members_of_a_gzip_body_are_read(way: Way, sizes: tuple[int, ...]) -
     members = [b"".join(events[start:end]) for start, end in zip(bounds, [*bounds[1:-1], len(events)], strict=False)]
     body = b"".join(map(gzip.compress, members))
 
-    assert Answer("The Nile") == ask(way, body, coding=b"gzip")
+    assert Response("The Nile") == send_request(call_method, body, coding=b"gzip")
     with pytest.raises(MDStreamError, match="engine died") as caught:
-        ask(way, body + gzip.compress(encode(b'{"error": {"message": "engine died"}}')) + bytes(20), coding=b"gzip")
+        send_request(
+            call_method,
+            body + gzip.compress(encode(b'{"error": {"message": "engine died"}}')) + bytes(20),
+            coding=b"gzip",
+        )
     assert "The Nile" == caught.value.partial.text  # type: ignore[union-attr]
 
 
-REPEATED: dict[str, tuple[bytes, Answer]] = {
+REPEATED: dict[str, tuple[bytes, Response]] = {
     "a part beside the call": (
         sse(chunk({"content": [{"type": "tool_use", "id": "a", "name": "pay", "input": {"to": "Ann"}}], "tool_calls": [{"index": 0, **WIRE_CALL}]}), CALLED),
-        Answer(calls=(ANN,), finish="tool_calls"),
+        Response(calls=(ANN,), finish="tool_calls"),
     ),
-    "the last chunk once more": (sse(call('{"to": "Ann"}'), call('{"to":"Ann"}'), CALLED), Answer(calls=(ANN,), finish="tool_calls")),
-    "arguments as parameters": (sse(chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "pay", "parameters": {"to": "Ann"}}}]}), CALLED), Answer(calls=(("pay", '{"to": "Ann"}'),), finish="tool_calls")),
-    "two tools without arguments and ids": (sse(call("", id=None, name="lock"), call("", id=None, name="unlock"), CALLED), Answer(calls=(("lock", "{}"), ("unlock", "{}")), finish="tool_calls")),
-    "no index later, the id in all": (sse(call('{"to": '), call('"Ann"}', index=None, name=None), CALLED), Answer(calls=(ANN,), finish="tool_calls")),
-    "'null' first, then the name": (sse(call("", name="null"), call('{"to": "Ann"}'), CALLED), Answer(calls=(ANN,), finish="tool_calls")),
-    "blanks and annotations behind the reason": (sse(*text("Hi"), STOP, chunk({"content": "\n"}), chunk({"annotations": [{"url": "u"}]})), Answer("Hi\n")),
-    "an error that is none": (sse(*text("Hi"), {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "error": {"code": 0, "message": "success"}}]}), Answer("Hi")),
-    "message in pieces": (sse(frame({"content": "The "}, None), frame({"content": "Nile"})), Answer("The Nile")),
+    "the last chunk once more": (sse(call('{"to": "Ann"}'), call('{"to":"Ann"}'), CALLED), Response(calls=(ANN,), finish="tool_calls")),
+    "arguments as parameters": (sse(chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "pay", "parameters": {"to": "Ann"}}}]}), CALLED), Response(calls=(("pay", '{"to": "Ann"}'),), finish="tool_calls")),
+    "two tools without arguments and ids": (sse(call("", id=None, name="lock"), call("", id=None, name="unlock"), CALLED), Response(calls=(("lock", "{}"), ("unlock", "{}")), finish="tool_calls")),
+    "no index later, the id in all": (sse(call('{"to": '), call('"Ann"}', index=None, name=None), CALLED), Response(calls=(ANN,), finish="tool_calls")),
+    "'null' first, then the name": (sse(call("", name="null"), call('{"to": "Ann"}'), CALLED), Response(calls=(ANN,), finish="tool_calls")),
+    "blanks and annotations behind the reason": (sse(*text("Hi"), STOP, chunk({"content": "\n"}), chunk({"annotations": [{"url": "u"}]})), Response("Hi\n")),
+    "an error that is none": (sse(*text("Hi"), {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "error": {"code": 0, "message": "success"}}]}), Response("Hi")),
+    "message in pieces": (sse(frame({"content": "The "}, None), frame({"content": "Nile"})), Response("The Nile")),
 }  # fmt: skip
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize(("body", "expected"), REPEATED.values(), ids=REPEATED)
-def test_what_is_said_twice_or_beside_is_taken_once(way: Way, body: bytes, expected: Answer) -> None:
+def test_what_is_stated_twice_or_beside_is_taken_once(call_method: Method, body: bytes, expected: Response) -> None:
     """
     Repetitions, other names of a field, and what says nothing new change nothing.
     """
-    assert expected == ask(way, body)
+    assert expected == send_request(call_method, body)
 
 
 NOT_WHOLE = {
@@ -583,32 +598,35 @@ NOT_WHOLE = {
 }  # fmt: skip
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize("body", NOT_WHOLE.values(), ids=NOT_WHOLE)
-def test_a_piece_is_no_whole_answer(way: Way, body: bytes) -> None:
+def test_a_piece_is_no_whole_response(call_method: Method, body: bytes) -> None:
     """
     One chunk that is labelled a document is the beginning of a stream.
     """
     with pytest.raises(MDStreamError, match="before a finish reason"):
-        ask(way, body, b"application/json")
+        send_request(call_method, body, b"application/json")
 
 
-@every_way
-def test_usage_in_every_chunk_confirms_nothing(way: Way) -> None:
+@every_method
+def test_usage_in_every_chunk_confirms_nothing(call_method: Method) -> None:
     """
     An unknown word in each chunk, and the usage beside it: a cut is a cut.
     """
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
     with pytest.raises(MDStreamError, match="before a finish reason"):
-        ask(way, sse(*(chunk({"content": piece}, "in_progress", usage=usage) for piece in ("Hel", "lo")), done=False))
+        send_request(
+            call_method,
+            sse(*(chunk({"content": piece}, "in_progress", usage=usage) for piece in ("Hel", "lo")), done=False),
+        )
 
 
-@every_way
+@every_method
 @pytest.mark.parametrize("mark", [b"\xef\xbb\xbf\xef\xbb\xbf", b"\xef\xbb\xbf ", b"\xe2\x80\x8b", b"\x00"], ids=repr)
-def test_what_nobody_sees_before_an_event_is_no_hole(way: Way, mark: bytes) -> None:
+def test_what_nobody_sees_before_an_event_is_no_hole(call_method: Method, mark: bytes) -> None:
     """
     Two byte-order marks, a zero-width space: the line would be ignored, so it is an error.
     """
     first, second = text("The ", "Nile")
     with pytest.raises(MDStreamError, match="byte-order mark"):
-        ask(way, sse(first, done=False) + mark + sse(second, STOP))
+        send_request(call_method, sse(first, done=False) + mark + sse(second, STOP))

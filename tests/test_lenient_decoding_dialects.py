@@ -24,7 +24,7 @@ def message(**fields: Any) -> dict[str, Any]:
     return {"index": 0, "message": {"role": "ASSISTANT", **fields}}
 
 
-def said(text: str) -> dict[str, Any]:
+def output(text: str) -> dict[str, Any]:
     return message(content=[{"type": "TEXT", "text": text}])
 
 
@@ -38,10 +38,10 @@ def cohere(**fields: Any) -> dict[str, Any]:
 
 
 DOCUMENTS: dict[str, tuple[str, dict[str, Any], str]] = {
-    "GENERIC": (GENERIC, generic(**said("Hi")), "stop"),
-    "GENERIC, null": (GENERIC, generic(**said("Hi"), finishReason=None), "stop"),
-    "GENERIC, 'null'": (GENERIC, generic(**said("Hi"), finishReason="null"), "stop"),
-    "GENERIC, an unknown one": (GENERIC, generic(**said("Hi"), finishReason="eot"), "eot"),
+    "GENERIC": (GENERIC, generic(**output("Hi")), "stop"),
+    "GENERIC, null": (GENERIC, generic(**output("Hi"), finishReason=None), "stop"),
+    "GENERIC, 'null'": (GENERIC, generic(**output("Hi"), finishReason="null"), "stop"),
+    "GENERIC, an unknown one": (GENERIC, generic(**output("Hi"), finishReason="eot"), "eot"),
     "COHERE": (COHERE, cohere(text="Hi"), "stop"),
     "COHERE, 'none'": (COHERE, cohere(text="Hi", finishReason="none"), "stop"),
     "COHEREV2": (V2, {"modelId": "m", "chatResponse": {"apiFormat": "COHEREV2", "message": {"content": [{"type": "TEXT", "text": "Hi"}]}}}, "stop"),
@@ -49,32 +49,32 @@ DOCUMENTS: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("name", "document", "reason"), DOCUMENTS.values(), ids=DOCUMENTS)
-def test_a_whole_answer_of_oci_needs_no_finish_reason(name: str, document: dict[str, Any], reason: str) -> None:
+def test_a_whole_response_of_oci_needs_no_finish_reason(name: str, document: dict[str, Any], reason: str) -> None:
     """
     The envelope came whole, by the body's length; a stream without a reason is cut all the same.
     """
     outcome = read_oci(name, json.dumps(document).encode(), JSON)
 
     assert outcome.error is None
-    assert ("Hi", reason) == (outcome.reply.text, outcome.reply.finish_reason)
-    pieces = [said("Hi")] if name == GENERIC else [{"apiFormat": "COHERE", "text": "Hi"}]
+    assert ("Hi", reason) == (outcome.model_response.text, outcome.model_response.finish_reason)
+    pieces = [output("Hi")] if name == GENERIC else [{"apiFormat": "COHERE", "text": "Hi"}]
     if name != V2:
         assert isinstance(read_oci(name, sse(*pieces)).error, StreamInterrupted)
 
 
 GENERIC_STREAMS: dict[str, tuple[list[Any], str | type[MDStreamError]]] = {
-    "half a character": ([said("Hi \ud83d"), said("\ude00"), {"finishReason": "stop"}], "Hi 😀"),
-    "half a character alone": ([said("Hi \ud83d"), {"finishReason": "stop"}], "Hi \ufffd"),
-    "not yet, then an end": ([{**said("Hi"), "finishReason": "null"}, {"finishReason": "stop"}], "Hi"),
-    "not yet, and no end": ([{**said("Hi"), "finishReason": "null"}], StreamInterrupted),
-    "an unknown word, and the usage": ([said("Hi"), {"finishReason": "eot"}, {"usage": {"promptTokens": 1, "completionTokens": 1}}], "Hi"),
-    "an unknown word alone": ([said("Hi"), {"finishReason": "eot"}], StreamInterrupted),
-    "an unknown word in every event": ([{**said("H"), "finishReason": "going"}, {**said("i"), "finishReason": "going"}, b"[DONE]"], StreamInterrupted),
-    "the whole answer behind its pieces": ([said("H"), said("i"), generic(**said("Hi"), finishReason="stop")], "Hi"),
-    "another answer behind its pieces": ([said("H"), said("i"), generic(**said("No"), finishReason="stop")], MalformedStream),
-    "an error in a choice": ([said("Hi"), {"index": 0, "finishReason": "stop", "error": {"message": "boom"}}], StreamFailure),
-    "an error in a list of choices": ([said("Hi"), {"choices": [{"index": 0, "error": {"message": "boom"}}]}], StreamFailure),
-    "an error with its words": ([said("Hi"), {"finishReason": "error", "errorMessage": "boom"}], StreamFailure),
+    "half a character": ([output("Hi \ud83d"), output("\ude00"), {"finishReason": "stop"}], "Hi 😀"),
+    "half a character alone": ([output("Hi \ud83d"), {"finishReason": "stop"}], "Hi \ufffd"),
+    "not yet, then an end": ([{**output("Hi"), "finishReason": "null"}, {"finishReason": "stop"}], "Hi"),
+    "not yet, and no end": ([{**output("Hi"), "finishReason": "null"}], StreamInterrupted),
+    "an unknown word, and the usage": ([output("Hi"), {"finishReason": "eot"}, {"usage": {"promptTokens": 1, "completionTokens": 1}}], "Hi"),
+    "an unknown word alone": ([output("Hi"), {"finishReason": "eot"}], StreamInterrupted),
+    "an unknown word in every event": ([{**output("H"), "finishReason": "going"}, {**output("i"), "finishReason": "going"}, b"[DONE]"], StreamInterrupted),
+    "the whole answer behind its pieces": ([output("H"), output("i"), generic(**output("Hi"), finishReason="stop")], "Hi"),
+    "another answer behind its pieces": ([output("H"), output("i"), generic(**output("No"), finishReason="stop")], MalformedStream),
+    "an error in a choice": ([output("Hi"), {"index": 0, "finishReason": "stop", "error": {"message": "boom"}}], StreamFailure),
+    "an error in a list of choices": ([output("Hi"), {"choices": [{"index": 0, "error": {"message": "boom"}}]}], StreamFailure),
+    "an error with its words": ([output("Hi"), {"finishReason": "error", "errorMessage": "boom"}], StreamFailure),
     "content as a part alone": ([message(content={"type": "TEXT", "text": "Hi"}), {"finishReason": "stop"}], "Hi"),
     "two objects in one call": (
         [message(toolCalls=[{"id": "a", "name": "pay", "arguments": '{"to": "Ann"}{"to": "Bob"}'}]), {"finishReason": "tool_calls"}],
@@ -94,7 +94,7 @@ def test_awkward_streams_of_generic(payloads: list[Any], expected: str | type[MD
 
     if isinstance(expected, str):
         assert outcome.error is None
-        assert expected == outcome.reply.text
+        assert expected == outcome.model_response.text
     else:
         assert isinstance(outcome.error, expected)
         assert expected is not StreamFailure or "boom" in str(outcome.error)
@@ -105,12 +105,14 @@ def test_reasoning_parts_of_generic_are_reasoning() -> None:
     A part is read by its type, whatever the format.
     """
     part = {"type": "THINKING", "thinking": [{"type": "text", "text": "hm"}]}
-    reply = read_oci(GENERIC, sse(message(content=[part]), said("Hi"), {"finishReason": "stop"})).reply
+    model_response = read_oci(
+        GENERIC, sse(message(content=[part]), output("Hi"), {"finishReason": "stop"})
+    ).model_response
 
-    assert ("Hi", "hm") == (reply.text, reply.reasoning)
+    assert ("Hi", "hm") == (model_response.text, model_response.reasoning)
 
 
-def test_cohere_repeats_an_answer_whose_characters_were_halved() -> None:
+def test_cohere_repeats_a_response_whose_characters_were_halved() -> None:
     """
     The repetition in the last event is whole: it is known again.
     """
@@ -118,7 +120,7 @@ def test_cohere_repeats_an_answer_whose_characters_were_halved() -> None:
     outcome = read_oci(COHERE, sse(*pieces, {"apiFormat": "COHERE", "text": "Hi 😀!", "finishReason": "COMPLETE"}))
 
     assert outcome.error is None
-    assert "Hi 😀!" == outcome.reply.text
+    assert "Hi 😀!" == outcome.model_response.text
 
 
 def tokens(*texts: str, **last: Any) -> list[dict[str, Any]]:
@@ -172,7 +174,7 @@ def test_awkward_streams_of_tgi(payloads: list[Any], expected: str | type[MDStre
 
     if isinstance(expected, str):
         assert outcome.error is None
-        assert expected == outcome.reply.text
+        assert expected == outcome.model_response.text
     else:
         assert isinstance(outcome.error, expected)
 
@@ -194,7 +196,7 @@ def over_websocket(*messages: bytes, code: int = 1000) -> Outcome:
     return finished(attempt, *(encode_frame(TEXT, one) for one in messages), encode_frame(CLOSE, close_data(code)))
 
 
-def test_an_event_may_be_cut_over_two_messages() -> None:
+def test_an_event_may_be_truncated_over_two_messages() -> None:
     """
     Wherever the cut is, inside a field's name, a character or the JSON, the answer is the same.
     """
@@ -203,11 +205,11 @@ def test_an_event_may_be_cut_over_two_messages() -> None:
         outcome = over_websocket(*(piece for piece in (body[:at], body[at:]) if piece))
 
         assert outcome.error is None, at
-        assert 'café {"a"' == outcome.reply.text
+        assert 'café {"a"' == outcome.model_response.text
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 30, 70])
-def test_an_event_may_be_cut_over_many_messages(size: int) -> None:
+def test_an_event_may_be_truncated_over_many_messages(size: int) -> None:
     """
     Up to a bound, which is there because each message is looked at together with those before it.
     """
@@ -218,7 +220,7 @@ def test_an_event_may_be_cut_over_many_messages(size: int) -> None:
         assert isinstance(outcome.error, MalformedStream)
     else:
         assert outcome.error is None
-        assert f'caf{"e" * 40}é {{"a"' == outcome.reply.text
+        assert f'caf{"e" * 40}é {{"a"' == outcome.model_response.text
 
 
 def test_events_without_their_blank_line_do_not_wait() -> None:
@@ -244,7 +246,7 @@ def test_an_event_that_nothing_goes_on_with_is_no_success() -> None:
     assert 'café {"a"' == outcome.error.partial.text  # type: ignore[union-attr]
 
 
-def test_a_whole_answer_over_a_websocket_needs_no_finish_reason() -> None:
+def test_a_whole_response_over_a_websocket_needs_no_finish_reason() -> None:
     """
     One message, and a close as it should be.
     """

@@ -205,7 +205,7 @@ def test_a_name_in_pieces_has_an_end() -> None:
             reader.feed(dumped(delta(tool_calls=[call(0, function={"name": f"{at:04}" * 8})]))[0])
 
 
-def test_a_list_that_grows_is_told_seldom_and_whole_at_the_end() -> None:
+def test_a_list_that_grows_is_reported_seldom_and_whole_at_the_end() -> None:
     """
     Short lists are told as they grow; of a long one the events together have a few times its length, and the last is whole.
     """
@@ -215,10 +215,10 @@ def test_a_list_that_grows_is_told_seldom_and_whole_at_the_end() -> None:
     done = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
     whole, broken = read(body + done), read(body)
 
-    told = [event.value for event in whole.events if isinstance(event, ProviderData)]
-    assert told[:3] == [[0], [0, 1], [0, 1, 2]]
-    assert sum(map(len, told)) < 30 * 5000
-    assert whole.reply.first.provider_data["annotations"] == [*range(5000)]
+    reported = [event.value for event in whole.events if isinstance(event, ProviderData)]
+    assert reported[:3] == [[0], [0, 1], [0, 1, 2]]
+    assert sum(map(len, reported)) < 30 * 5000
+    assert whole.model_response.first.provider_data["annotations"] == [*range(5000)]
     assert broken.error is not None
     assert broken.error.partial.first.provider_data["annotations"] == [*range(5000)]  # type: ignore[union-attr]
 
@@ -245,8 +245,10 @@ def test_a_second_half_that_is_undecided_is_read_once(events: list[Any]) -> None
     """
 
     def took(n: int) -> float:
-        joint = ResumePoint(StreamInterrupted("cut"), ModelResponse.from_events([TextDelta("The Nile is long. " * n)]))
-        half, start = joint.wrap_decoder(Same(events)), time.process_time()
+        resume_point = ResumePoint(
+            StreamInterrupted("cut"), ModelResponse.from_events([TextDelta("The Nile is long. " * n)])
+        )
+        half, start = resume_point.wrap_decoder(Same(events)), time.process_time()
         for _ in range(n):
             assert half.feed(b"") == []
         return time.process_time() - start

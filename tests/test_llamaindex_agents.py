@@ -19,7 +19,7 @@ def add(a: int, b: int) -> int:
 
 
 ADD = FunctionTool.from_defaults(add)
-QUESTION = "add(2, 3)"
+REQUEST = "add(2, 3)"
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +48,11 @@ def _agent(llm: OCIDataScience, tool: Any = add, **kwargs: Any) -> FunctionAgent
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_an_agent_calls_a_tool_and_answers(emulator: Emulator, llm: OCIDataScience, streaming: bool) -> None:
+async def test_an_agent_calls_a_tool_and_responses(emulator: Emulator, llm: OCIDataScience, streaming: bool) -> None:
     """
     The call, its result and the answer go round, with one id.
     """
-    output = await _agent(llm, streaming=streaming).run(QUESTION)
+    output = await _agent(llm, streaming=streaming).run(REQUEST)
     call, result = emulator.last.json["messages"][-2:]
 
     assert "The tool says: 5" == output.response.content
@@ -79,7 +79,7 @@ async def test_an_agent_never_executes_a_call_of_a_broken_stream(
 
     emulator.script(fault)
     with pytest.raises(MDStreamError) as caught:
-        await _agent(llm, add).run(QUESTION)
+        await _agent(llm, add).run(REQUEST)
 
     assert [] == called
     assert isinstance(caught.value, errors.StreamError)
@@ -93,7 +93,7 @@ async def test_an_agent_does_not_execute_what_is_no_json(emulator: Emulator, llm
     emulator.script(Fault("tool_arguments"))
 
     with pytest.raises(errors.MalformedStream):
-        await _agent(llm).run(QUESTION)
+        await _agent(llm).run(REQUEST)
 
 
 async def test_an_agent_shows_thoughts_and_text_while_they_come() -> None:
@@ -101,13 +101,13 @@ async def test_an_agent_shows_thoughts_and_text_while_they_come() -> None:
     AgentStream has deltas, thoughts and calls.
     """
 
-    def brain(request: dict[str, Any]) -> ModelOutput:
+    def built_in_model(request: dict[str, Any]) -> ModelOutput:
         if request["messages"][-1]["role"] == "tool":
             return ModelOutput.from_text("Five it is.", "So 5.")
         return ModelOutput.from_text("", "I add.", [ToolCall("call_1", "add", ('{"a": 2,', ' "b": 3}'))])
 
-    with Emulator(model=brain) as emulator:
-        handler = _agent(OCIDataScience(endpoint=emulator.endpoint, auth_type="none")).run(QUESTION)
+    with Emulator(model=built_in_model) as emulator:
+        handler = _agent(OCIDataScience(endpoint=emulator.endpoint, auth_type="none")).run(REQUEST)
         events = [event async for event in handler.stream_events() if isinstance(event, AgentStream)]
         await handler
 
@@ -120,15 +120,15 @@ async def test_a_react_agent_works() -> None:
     """
     Thought, action, observation, answer, over plain chat.
     """
-    said = iter(
+    message = iter(
         [
             'Thought: I need a tool.\nAction: add\nAction Input: {"a": 2, "b": 3}\n',
             "Thought: I can answer without using any more tools.\nAnswer: 5 it is",
         ]
     )
-    with Emulator(model=lambda request: next(said)) as emulator:
+    with Emulator(model=lambda request: next(message)) as emulator:
         llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
-        output = await ReActAgent(llm=llm, tools=[ADD]).run(QUESTION)
+        output = await ReActAgent(llm=llm, tools=[ADD]).run(REQUEST)
         observed = emulator.last.json["messages"][-1]["content"]
 
     assert "5 it is" == output.response.content
@@ -141,7 +141,7 @@ async def test_long_arguments_come_in_whole() -> None:
     """
     pieces = ('{"a": 2, "b": 3, "text": "', *["word "] * 5000, '"}')
 
-    def brain(request: dict[str, Any]) -> ModelOutput | str:
+    def built_in_model(request: dict[str, Any]) -> ModelOutput | str:
         done = request["messages"][-1]["role"] == "tool"
         return "Done." if done else ModelOutput.from_text("", "", [ToolCall("call_1", "add", pieces)])
 
@@ -149,7 +149,7 @@ async def test_long_arguments_come_in_whole() -> None:
         """Add two numbers."""
         return len(text)
 
-    with Emulator(model=brain) as emulator:
-        await _agent(OCIDataScience(endpoint=emulator.endpoint, auth_type="none"), add).run(QUESTION)
+    with Emulator(model=built_in_model) as emulator:
+        await _agent(OCIDataScience(endpoint=emulator.endpoint, auth_type="none"), add).run(REQUEST)
 
         assert "25000" == emulator.last.json["messages"][-1]["content"]

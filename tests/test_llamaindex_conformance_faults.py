@@ -106,8 +106,8 @@ EMBEDDINGS: dict[type[Plain], tuple[str, set[str]]] = {
     AnyOrder: (
         "by_index or another_number",
         {
-            f"test_{rule}-{way}]" if "[" in rule else f"test_{rule}[{way}]"
-            for way in ("get_text_embedding_batch", "aget_text_embedding_batch")
+            f"test_{rule}-{call_method}]" if "[" in rule else f"test_{rule}[{call_method}]"
+            for call_method in ("get_text_embedding_batch", "aget_text_embedding_batch")
             for rule in ("vectors_are_ordered_by_index", *(f"another_number_of_vectors_is_an_error[{n}" for n in (0, 1, 3)))
         },
     ),
@@ -162,7 +162,7 @@ def test_what_is_not_offered_is_skipped(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*TestIt.supports_tools is false"])
 
 
-def test_a_suite_without_a_model_says_what_is_missing(pytester: pytest.Pytester) -> None:
+def test_a_suite_without_a_model_states_what_is_missing(pytester: pytest.Pytester) -> None:
     """
     The method to write is named.
     """

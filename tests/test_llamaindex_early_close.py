@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from _stream_endings import QUESTION
+from _stream_endings import REQUEST
 from llama_index.core.callbacks import CallbackManager, EventPayload
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.llms import ChatMessage
 
 from llamaindex_mdstream import OCIDataScience
 from mdstream_core.emulator import Emulator, Fault
-from tests.test_llamaindex_failures import Listener, Told
+from tests.test_llamaindex_failures import Listener, Reported
 
-MESSAGES = [ChatMessage(QUESTION)]
+MESSAGES = [ChatMessage(REQUEST)]
 
 
 @pytest.fixture(scope="module")
@@ -101,15 +101,15 @@ def test_a_reader_who_has_enough_is_no_failure(emulator: Emulator, llm: OCIDataS
     """
     A break ends the call with what had been received; no exception is told.
     """
-    told = Told()
-    llm.callback_manager = CallbackManager([told])
+    reported = Reported()
+    llm.callback_manager = CallbackManager([reported])
     emulator.script(Fault("stall", after=6))
     stream = llm.stream_chat(MESSAGES)
     response = [next(stream), next(stream)][-1]
 
     stream.close()
 
-    ((payload),) = told.ends
+    ((payload),) = reported.ends
     assert {EventPayload.MESSAGES: MESSAGES, EventPayload.RESPONSE: response} == payload
     assert ["LLMChatStartEvent", "LLMChatEndEvent"] == listener.names()
 
@@ -118,7 +118,7 @@ async def test_an_async_completion_that_nobody_reads_is_no_failure(llm: OCIDataS
     """
     The end event of a completion needs a response: an empty one.
     """
-    stream = await llm.astream_complete(QUESTION)
+    stream = await llm.astream_complete(REQUEST)
 
     await stream.aclose()
 

@@ -12,7 +12,7 @@ import pytest
 from _embedding_platforms import EMBEDDING
 from _langchain import SECRET
 from _llamaindex_embeddings import embedding_at
-from _platforms import AWS, Place, emulator, shared_emulator
+from _platforms import AWS, PlatformCase, emulator, shared_emulator
 from llama_index.core import Document, Settings, VectorStoreIndex
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from llama_index.core.embeddings.loading import load_embed_model
@@ -30,36 +30,36 @@ __all__ = ["emulator", "shared_emulator"]  # fixtures
 TEXTS = [f"text number {number}" for number in range(200)]
 PIXEL = b"\x89PNG\r\n\x1a\n and so on"
 
-each_place = pytest.mark.parametrize("place", EMBEDDING.values(), ids=EMBEDDING)
+each_platform = pytest.mark.parametrize("platform_case", EMBEDDING.values(), ids=EMBEDDING)
 
 
-@each_place
-async def test_long_lists_keep_their_order(emulator: Emulator, place: Place) -> None:
+@each_platform
+async def test_long_lists_keep_their_order(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
     More texts than one request takes: a vector each, in order, sync and async.
     """
-    embedding = embedding_at(emulator, place)
+    embedding = embedding_at(emulator, platform_case)
     vectors = embedding.get_text_embedding_batch(TEXTS)
-    single = [embedding.get_text_embedding(TEXTS[place]) for place in (0, 127, 199)]
+    single = [embedding.get_text_embedding(TEXTS[platform_case]) for platform_case in (0, 127, 199)]
 
     assert 200 == len(vectors)
-    assert single == [vectors[place] for place in (0, 127, 199)]
+    assert single == [vectors[platform_case] for platform_case in (0, 127, 199)]
     assert vectors == await embedding.aget_text_embedding_batch(TEXTS)
     assert single[0] == await embedding.aget_text_embedding(TEXTS[0])
 
 
-@each_place
-async def test_queries(emulator: Emulator, place: Place) -> None:
+@each_platform
+async def test_queries(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
     The vector of a question, sync and async.
     """
-    embedding = embedding_at(emulator, place)
+    embedding = embedding_at(emulator, platform_case)
 
     assert embedding.get_query_embedding("a river") == await embedding.aget_query_embedding("a river")
     assert embedding.get_agg_embedding_from_queries(["a river"]) == embedding.get_query_embedding("a river")
 
 
-def test_queries_and_documents_are_told_apart(emulator: Emulator) -> None:
+def test_queries_and_documents_are_distinguished(emulator: Emulator) -> None:
     """
     OCI Generative AI is told what a text is.
     """
@@ -85,7 +85,7 @@ def test_the_services_limits_hold_whatever_core_hands_over(emulator: Emulator) -
         assert 200 == sum(sizes)
 
 
-async def test_requests_are_bounded_whoever_asks(emulator: Emulator) -> None:
+async def test_requests_are_bounded_whoever_requests(emulator: Emulator) -> None:
     """
     Core launches all its batches at once; no more than `max_concurrency` requests are under way in a loop.
     """
@@ -181,24 +181,24 @@ print(sum(pickle.loads(bytes.fromhex(sys.argv[1])).get_text_embedding("a")))
 """
 
 
-def test_another_process_asks_as_this_one(emulator: Emulator) -> None:
+def test_another_process_requests_as_this_one(emulator: Emulator) -> None:
     """
     A pickle carries no connection and no credential, and finds what it needs.
     """
     embedding = embedding_at(emulator, default_headers={"authorization": SECRET})
     pickled = pickle.dumps(embedding)
-    said = subprocess.check_output([sys.executable, "-c", _CHILD, pickled.hex()], text=True)
+    content = subprocess.check_output([sys.executable, "-c", _CHILD, pickled.hex()], text=True)
 
     assert SECRET.encode() not in pickled
-    assert sum(embedding.get_text_embedding("a")) == float(said)
+    assert sum(embedding.get_text_embedding("a")) == float(content)
 
 
-@each_place
-def test_there_and_back(emulator: Emulator, place: Place) -> None:
+@each_platform
+def test_there_and_back(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
     `to_dict` and core's loader; deep copies; no secret in any of them.
     """
-    embedding = embedding_at(emulator, place)
+    embedding = embedding_at(emulator, platform_case)
     saved = embedding.to_dict()
     again = load_embed_model(saved)
 

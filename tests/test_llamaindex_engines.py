@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from _corpus import QUESTIONS, passages
+from _corpus import PARAMSS, passages
 from _embedding_platforms import EMBEDDING, RANKING
 from _llamaindex_embeddings import embedding_at, llm_at, reranker_at
-from _platforms import AWS, PLACES, USUAL
+from _platforms import AWS, PLATFORM_CASES, USUAL
 from _stream_endings import ENDINGS, Ending
 from llama_index.core import VectorStoreIndex
 from llama_index.core.llms import ChatResponse, MessageRole
@@ -22,11 +22,11 @@ from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.model import ModelOutput, respond
 from mdstream_core.errors import AuthenticationError, NotFound, StreamFailure
 
-QUESTION, AMENDMENT = next(iter(QUESTIONS.items()))
+REQUEST, AMENDMENT = next(iter(PARAMSS.items()))
 
 
 @dataclass(frozen=True)
-class Cloud:
+class Platform:
     """A platform: where its embeddings, its reranker and its LLM are, and how its streams break in its own way."""
 
     embedding: str
@@ -40,32 +40,32 @@ class Cloud:
         return {"cut": USUAL["cut"], **self.own}
 
 
-CLOUDS = {
-    "OCI model deployment": Cloud(
+PLATFORMS = {
+    "OCI model deployment": Platform(
         "OCI model deployment, vLLM",
         "OCI model deployment",
         "OCI model deployment",
         {name: ENDINGS[name] for name in ("trailer json after [DONE]", "trailer json before [DONE]")},
     ),
-    "OCI Generative AI": Cloud(
+    "OCI Generative AI": Platform(
         "OCI GenAI", "OCI GenAI", "OCI GenAI COHERE", {"no finish reason": USUAL["no finish reason"]}
     ),
-    "SageMaker": Cloud(
+    "SageMaker": Platform(
         "SageMaker TEI",
         "SageMaker TEI",
         "SageMaker vLLM",
-        {"ModelStreamError": PLACES["SageMaker vLLM"].endings["ModelStreamError"]},
+        {"ModelStreamError": PLATFORM_CASES["SageMaker vLLM"].endings["ModelStreamError"]},
     ),
-    "ModelArts": Cloud(
+    "ModelArts": Platform(
         "ModelArts",
         "MaaS",
         "ModelArts WebSocket",
-        {"close code": PLACES["ModelArts WebSocket"].endings["close code 1011"]},
+        {"close code": PLATFORM_CASES["ModelArts WebSocket"].endings["close code 1011"]},
     ),
 }
 BROKEN = {
     f"{name}: {how}": (emulator, ending)
-    for name, emulator in CLOUDS.items()
+    for name, emulator in PLATFORMS.items()
     for how, ending in emulator.endings.items()
 }
 
@@ -73,8 +73,8 @@ BROKEN = {
 CHATS = {"condense_plus_context": 2, "context": 2, "simple": 0}
 ENGINES = {"query": 2, **CHATS}
 
-everywhere = pytest.mark.parametrize("place", CLOUDS.values(), ids=CLOUDS)
-broken = pytest.mark.parametrize(("place", "ending"), BROKEN.values(), ids=BROKEN)
+everywhere = pytest.mark.parametrize("platform_case", PLATFORMS.values(), ids=PLATFORMS)
+broken = pytest.mark.parametrize(("platform_case", "ending"), BROKEN.values(), ids=BROKEN)
 any_engine = pytest.mark.parametrize("kind", ENGINES)
 
 #: Core's writing thread dies of the error that it has handed to the reader.
@@ -83,8 +83,8 @@ threads = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExcept
 
 def condensing(request: dict[str, Any]) -> ModelOutput | str:
     """The emulator's own model, which takes a follow-up question for one that stands alone."""
-    asked = request["messages"][-1]["content"] if "messages" in request else request.get("prompt", "")
-    _, found, follow_up = str(asked).partition("Follow Up Input: ")
+    requested = request["messages"][-1]["content"] if "messages" in request else request.get("prompt", "")
+    _, found, follow_up = str(requested).partition("Follow Up Input: ")
     return follow_up.partition("\n")[0] if found else respond(request)
 
 
@@ -102,13 +102,13 @@ def emulator(shared_emulator: Emulator) -> Emulator:
     return shared_emulator
 
 
-def engine_at(emulator: Emulator, place: Cloud, kind: str, *, streaming: bool = True) -> Any:
+def engine_at(emulator: Emulator, platform_case: Platform, kind: str, *, streaming: bool = True) -> Any:
     """An engine over the corpus: a dozen candidates, the best two of them."""
-    embedding = embedding_at(emulator, EMBEDDING[place.embedding])
-    reranker = reranker_at(emulator, RANKING[place.ranking], top_n=2)
+    embedding = embedding_at(emulator, EMBEDDING[platform_case.embedding])
+    reranker = reranker_at(emulator, RANKING[platform_case.ranking], top_n=2)
     index = VectorStoreIndex([TextNode(text=text) for text in passages()], embed_model=embedding)
     given = {
-        "llm": llm_at(emulator, PLACES[place.llm]),
+        "llm": llm_at(emulator, PLATFORM_CASES[platform_case.llm]),
         "similarity_top_k": 12,
         "node_postprocessors": [reranker],
     }
@@ -118,12 +118,12 @@ def engine_at(emulator: Emulator, place: Cloud, kind: str, *, streaming: bool = 
     return index.as_chat_engine(chat_mode=kind, **given)
 
 
-def ask(engine: Any, question: str = QUESTION) -> Any:
+def send_request(engine: Any, question: str = REQUEST) -> Any:
     """A streaming response."""
     return engine.query(question) if hasattr(engine, "query") else engine.stream_chat(question)
 
 
-async def aask(engine: Any, question: str = QUESTION) -> Any:
+async def aask(engine: Any, question: str = REQUEST) -> Any:
     """The same, awaited."""
     return await (engine.aquery(question) if hasattr(engine, "aquery") else engine.astream_chat(question))
 
@@ -133,7 +133,7 @@ Read = Callable[[Any, list[str]], Any]
 
 def read(engine: Any, pieces: list[str]) -> Any:
     """Read a whole response into `pieces`."""
-    response = ask(engine)
+    response = send_request(engine)
     take(response, pieces)
     return response
 
@@ -163,10 +163,10 @@ either = pytest.mark.parametrize("reading", READS.values(), ids=READS)
 
 
 @everywhere
-async def test_the_right_passage_is_found(emulator: Emulator, place: Cloud) -> None:
+async def test_the_right_passage_is_found(emulator: Emulator, platform_case: Platform) -> None:
     """For each question the amendment that answers it comes first, and the answer is out of it, whichever way."""
-    whole, streamed = (engine_at(emulator, place, "query", streaming=streaming) for streaming in (False, True))
-    for question, amendment in QUESTIONS.items():
+    whole, streamed = (engine_at(emulator, platform_case, "query", streaming=streaming) for streaming in (False, True))
+    for question, amendment in PARAMSS.items():
         response = whole.query(question)
         best = response.source_nodes[0].text
         awaited: list[str] = []
@@ -181,10 +181,10 @@ async def test_the_right_passage_is_found(emulator: Emulator, place: Cloud) -> N
 
 @everywhere
 @pytest.mark.parametrize("kind", ["condense_plus_context", "context"])
-async def test_a_chat_finds_the_right_passages(emulator: Emulator, place: Cloud, kind: str) -> None:
+async def test_a_chat_finds_the_right_passages(emulator: Emulator, platform_case: Platform, kind: str) -> None:
     """One question after the other, whole and streamed, sync and async; history has what was read."""
-    engine = engine_at(emulator, place, kind)
-    for question, amendment in QUESTIONS.items():
+    engine = engine_at(emulator, platform_case, kind)
+    for question, amendment in PARAMSS.items():
         engine.reset()
         responses = [engine.chat(question), await engine.achat(question), engine.stream_chat(question)]
         pieces: list[str] = []
@@ -193,24 +193,24 @@ async def test_a_chat_finds_the_right_passages(emulator: Emulator, place: Cloud,
         await atake(responses[-1], pieces)
 
         assert {amendment} == {response.source_nodes[0].text[: len(amendment)] for response in responses}
-        assert 1 == len(said := {response.response for response in responses})
-        assert "".join(pieces) == 2 * said.pop()
+        assert 1 == len(output := {response.response for response in responses})
+        assert "".join(pieces) == 2 * output.pop()
         assert [message.content for message in engine.chat_history[1::2]] == [one.response for one in responses]
 
 
 @everywhere
-async def test_a_simple_chat(emulator: Emulator, place: Cloud) -> None:
+async def test_a_simple_chat(emulator: Emulator, platform_case: Platform) -> None:
     """An engine without an index says what the model says, in all four ways."""
-    engine = engine_at(emulator, place, "simple")
-    said = [engine.chat(QUESTION).response, (await engine.achat(QUESTION)).response]
+    engine = engine_at(emulator, platform_case, "simple")
+    output = [engine.chat(REQUEST).response, (await engine.achat(REQUEST)).response]
     for reading in (take, atake):
         pieces: list[str] = []
-        response = engine.stream_chat(QUESTION) if reading is take else await engine.astream_chat(QUESTION)
+        response = engine.stream_chat(REQUEST) if reading is take else await engine.astream_chat(REQUEST)
         if found := reading(response, pieces):
             await found
-        said.append("".join(pieces))
+        output.append("".join(pieces))
 
-    assert 1 == len(set(said)), said
+    assert 1 == len(set(output)), output
     assert 4 * [MessageRole.USER, MessageRole.ASSISTANT] == [message.role for message in engine.chat_history]
 
 
@@ -219,10 +219,10 @@ async def test_a_simple_chat(emulator: Emulator, place: Cloud) -> None:
 @any_engine
 @either
 def test_a_broken_stream_reaches_the_reader(
-    emulator: Emulator, place: Cloud, ending: Ending, kind: str, reading: Read
+    emulator: Emulator, platform_case: Platform, ending: Ending, kind: str, reading: Read
 ) -> None:
     """A chat engine's reader may lose tokens that core had queued before the error; the error's partial has them all."""
-    engine = engine_at(emulator, place, kind)
+    engine = engine_at(emulator, platform_case, kind)
     emulator.script(*(None,) * ENGINES[kind], ending.fault)
     pieces: list[str] = []
 
@@ -244,7 +244,7 @@ def test_a_broken_stream_reaches_the_reader(
 @either
 def test_a_refusal_reaches_the_reader(emulator: Emulator, kind: str, reading: Read) -> None:
     """With nothing read before; engines over an index ask the LLM when they are read, the simple chat at once."""
-    engine = engine_at(emulator, CLOUDS["OCI model deployment"], kind)
+    engine = engine_at(emulator, PLATFORMS["OCI model deployment"], kind)
     emulator.script(*(None,) * ENGINES[kind], Fault("refuse", "not_found"))
     pieces: list[str] = []
 
@@ -264,7 +264,7 @@ UNASKED: dict[str, tuple[Callable[[Emulator], Any], type[MDStreamError]]] = {
 
 
 @pytest.mark.parametrize(("build", "kind"), UNASKED.values(), ids=UNASKED)
-async def test_what_cannot_be_asked_is_no_empty_answer(
+async def test_what_cannot_be_requested_is_no_empty_response(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, build: Callable[[Emulator], Any], kind: type[MDStreamError]
 ) -> None:
     """Core would log a `ValueError` or a `TypeError` and answer "Empty Response"; the error that is raised is neither."""
@@ -275,9 +275,9 @@ async def test_what_cannot_be_asked_is_no_empty_answer(
     for streaming in (False, True):
         engine = index.as_query_engine(llm=build(emulator), streaming=streaming)
         with pytest.raises(kind) as caught:
-            str(engine.query(QUESTION))
+            str(engine.query(REQUEST))
         with pytest.raises(kind):
-            await atake(await engine.aquery(QUESTION), [])
+            await atake(await engine.aquery(REQUEST), [])
         assert not isinstance(caught.value, ValueError | TypeError)
 
 
@@ -285,7 +285,7 @@ async def test_what_cannot_be_asked_is_no_empty_answer(
 @either
 def test_a_reranker_that_fails_is_seen(emulator: Emulator, kind: str, reading: Read) -> None:
     """No answer is made from an unranked context."""
-    engine = engine_at(emulator, CLOUDS["OCI model deployment"], kind)
+    engine = engine_at(emulator, PLATFORMS["OCI model deployment"], kind)
     emulator.script(None, Fault("body", data=b'{"error":{"message":"the model server failed","code":500}}'))
 
     with pytest.raises(StreamFailure):
@@ -296,9 +296,9 @@ def test_a_reranker_that_fails_is_seen(emulator: Emulator, kind: str, reading: R
 
 def test_a_second_read_of_a_broken_response(emulator: Emulator) -> None:
     """Core forgets the error of a query engine's response: "None" follows, or the partial as if it were whole."""
-    engine = engine_at(emulator, CLOUDS["OCI model deployment"], "query")
+    engine = engine_at(emulator, PLATFORMS["OCI model deployment"], "query")
     emulator.script(None, None, Fault("cut", after=8))
-    response = ask(engine)
+    response = send_request(engine)
     with pytest.raises(MDStreamError):
         str(response)
     assert ("None", []) == (str(response), list(response.response_gen))
@@ -320,9 +320,9 @@ def test_a_second_read_of_a_broken_response(emulator: Emulator) -> None:
 @pytest.mark.parametrize("kind", CHATS)
 def test_a_second_read_of_a_broken_chat(emulator: Emulator, kind: str) -> None:
     """The same error again; the history has the question, and what was answered has to be put there by its owner."""
-    engine = engine_at(emulator, CLOUDS["OCI model deployment"], kind)
+    engine = engine_at(emulator, PLATFORMS["OCI model deployment"], kind)
     emulator.script(*(None,) * CHATS[kind], Fault("cut", after=8))
-    response = ask(engine)
+    response = send_request(engine)
     errors = []
     for _ in range(2):
         with pytest.raises(MDStreamError) as caught:
@@ -330,7 +330,7 @@ def test_a_second_read_of_a_broken_chat(emulator: Emulator, kind: str) -> None:
         errors.append(caught.value)
 
     assert errors[0] is errors[1]
-    assert [QUESTION] == [message.content for message in engine.chat_history]
+    assert [REQUEST] == [message.content for message in engine.chat_history]
     assert "" == str(response)
 
     async def again() -> None:
@@ -340,16 +340,16 @@ def test_a_second_read_of_a_broken_chat(emulator: Emulator, kind: str) -> None:
         for _ in range(2):
             with pytest.raises(MDStreamError):
                 await atake(response, [])
-        assert [QUESTION] == [message.content for message in engine.chat_history]
+        assert [REQUEST] == [message.content for message in engine.chat_history]
 
     asyncio.run(again())
 
 
 async def test_a_reader_who_leaves_a_query_engine_closes_the_connection(emulator: Emulator) -> None:
     """At once, sync; async when the loop comes round, because core closes its own generator alone."""
-    engine = engine_at(emulator, CLOUDS["OCI model deployment"], "query")
+    engine = engine_at(emulator, PLATFORMS["OCI model deployment"], "query")
     emulator.script(None, None, Fault("stall", after=6))
-    response = ask(engine)
+    response = send_request(engine)
     next(response.response_gen)
     response.response_gen.close()
     assert emulator.last.client_closed.wait(5)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _llamaindex_platforms import ACCOUNTS, ALL, BROKEN, FEW, PLACES, STREAMS, WHOLE, Place, Read
-from _stream_endings import ANSWER, NOTHING, QUESTION, Ending
+from _llamaindex_platforms import ACCOUNTS, ALL, BROKEN, FEW, PLATFORM_CASES, STREAMS, WHOLE, PlatformCase, Read
+from _stream_endings import NOTHING, OUTPUT, REQUEST, Ending
 from llama_index.core.callbacks import (
     CallbackManager,
     CBEventType,
@@ -43,19 +43,19 @@ def emulator(shared_emulator: Emulator) -> Emulator:
     return shared_emulator
 
 
-class Told(BaseCallbackHandler):
+class Reported(BaseCallbackHandler):
     """What the callback manager tells."""
 
     def __init__(self) -> None:
         super().__init__([], [])
         self.starts: list[CBEventType] = []
-        self.asked: list[dict[str, Any]] = []
+        self.requested: list[dict[str, Any]] = []
         self.ends: list[dict[str, Any]] = []
 
     def on_event_start(self, event_type: CBEventType, payload: Any = None, event_id: str = "", **_: Any) -> str:
         """Collect."""
         self.starts.append(event_type)
-        self.asked.append(payload)
+        self.requested.append(payload)
         return event_id
 
     def on_event_end(self, event_type: CBEventType, payload: Any = None, event_id: str = "", **_: Any) -> None:
@@ -98,39 +98,39 @@ def listener() -> Iterator[Listener]:
 
 
 @pytest.fixture
-def told() -> Told:
+def reported() -> Reported:
     """A callback handler."""
-    return Told()
+    return Reported()
 
 
 @pytest.fixture
-def place() -> Place:
+def platform_case() -> PlatformCase:
     """The platform, where a test names none."""
-    return PLACES["deployment"]
+    return PLATFORM_CASES["deployment"]
 
 
 @pytest.fixture
-def llm(emulator: Emulator, told: Told, place: Place) -> Iterator[MDStreamLLM]:
+def llm(emulator: Emulator, reported: Reported, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
     """A model that asks once."""
-    with place.build(emulator, max_retries=0, callback_manager=CallbackManager([told])) as model:
+    with platform_case.build(emulator, max_retries=0, callback_manager=CallbackManager([reported])) as model:
         yield model
 
 
-everywhere = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+everywhere = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
 streamed = pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
 whole = pytest.mark.parametrize("read", WHOLE.values(), ids=WHOLE)
 anyhow = pytest.mark.parametrize("read", ALL.values(), ids=ALL)
-few = pytest.mark.parametrize(("place", "ending"), FEW.values(), ids=FEW)
+few = pytest.mark.parametrize(("platform_case", "ending"), FEW.values(), ids=FEW)
 
 
-def _said(response: ChatResponse | CompletionResponse) -> str:
+def _stated(response: ChatResponse | CompletionResponse) -> str:
     return response.text if isinstance(response, CompletionResponse) else response.message.content or ""
 
 
 @streamed
-@pytest.mark.parametrize(("place", "ending"), BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize(("platform_case", "ending"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_stream_is_an_error_with_the_partial(
-    emulator: Emulator, llm: MDStreamLLM, told: Told, listener: Listener, ending: Ending, read: Read
+    emulator: Emulator, llm: MDStreamLLM, reported: Reported, listener: Listener, ending: Ending, read: Read
 ) -> None:
     """
     The error has class, code, request id and the partial; callbacks and dispatcher get both; nothing is said to be whole.
@@ -146,14 +146,14 @@ def test_a_broken_stream_is_an_error_with_the_partial(
     assert ending.error is type(error)
     assert ending.code in {error.code, None}
     assert error.request_id
-    assert ending.text == _said(partial) == error.partial.text  # type: ignore[union-attr]
+    assert ending.text == _stated(partial) == error.partial.text  # type: ignore[union-attr]
     assert ending.text == "".join(response.delta for response in got)
     assert "error" == partial.additional_kwargs["finish_reason"]
     assert not any(response.additional_kwargs.get("finish_reason") for response in got)
-    (payload,) = told.ends
+    (payload,) = reported.ends
     assert error is payload[EventPayload.EXCEPTION]
     assert partial is (payload.get(EventPayload.RESPONSE) or payload.get(EventPayload.COMPLETION))
-    assert [CBEventType.LLM] == told.starts
+    assert [CBEventType.LLM] == reported.starts
     assert ["Start", "ExceptionEvent"] == [
         name.replace("LLMChat", "").replace("LLMCompletion", "").replace("StartEvent", "Start")
         for name in listener.names()
@@ -163,23 +163,26 @@ def test_a_broken_stream_is_an_error_with_the_partial(
 
 
 REFUSED = {
-    **{f"deployment: {spelling}": (PLACES["deployment"], Fault("refuse", spelling)) for spelling in ERROR_RESPONSES},
     **{
-        f"sagemaker: {spelling}": (PLACES["sagemaker"], Fault("refuse_aws", spelling))
+        f"deployment: {spelling}": (PLATFORM_CASES["deployment"], Fault("refuse", spelling))
+        for spelling in ERROR_RESPONSES
+    },
+    **{
+        f"sagemaker: {spelling}": (PLATFORM_CASES["sagemaker"], Fault("refuse_aws", spelling))
         for spelling in AWS_ERROR_RESPONSES
     },
     **{
-        f"modelarts: {spelling}": (PLACES["modelarts"], Fault("refuse", spelling))
+        f"modelarts: {spelling}": (PLATFORM_CASES["modelarts"], Fault("refuse", spelling))
         for spelling in MODELARTS_ERROR_RESPONSES
     },
-    **{f"{name}: its own": (place, place.standing) for name, place in PLACES.items()},
+    **{f"{name}: its own": (platform_case, platform_case.state) for name, platform_case in PLATFORM_CASES.items()},
 }
 
 
 @anyhow
-@pytest.mark.parametrize(("place", "fault"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("platform_case", "fault"), REFUSED.values(), ids=REFUSED)
 def test_a_refusal_is_raised_by_the_call_itself(
-    emulator: Emulator, llm: MDStreamLLM, told: Told, listener: Listener, fault: Fault, read: Read
+    emulator: Emulator, llm: MDStreamLLM, reported: Reported, listener: Listener, fault: Fault, read: Read
 ) -> None:
     """
     An error status drops the span, ends the callback event with the error alone, and nothing was handed out.
@@ -192,28 +195,30 @@ def test_a_refusal_is_raised_by_the_call_itself(
 
     assert [] == got
     assert caught.value.status
-    assert [{EventPayload.EXCEPTION: caught.value}] == told.ends
+    assert [{EventPayload.EXCEPTION: caught.value}] == reported.ends
     assert "SpanDropEvent" == listener.names()[-1]
     assert "ExceptionEvent" not in listener.names()
     assert 1 == len(emulator.requests)
 
 
 @everywhere
-def test_a_refusal_comes_before_the_first_chunk_is_asked_for(
-    emulator: Emulator, llm: MDStreamLLM, place: Place
+def test_a_refusal_comes_before_the_first_chunk_is_requested_for(
+    emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase
 ) -> None:
     """
     The status is checked when `stream_chat` is called, not when it is read.
     """
-    emulator.script(place.standing)
+    emulator.script(platform_case.state)
 
     with pytest.raises(errors.NotFound):
-        llm.stream_chat([ChatMessage(QUESTION)])
+        llm.stream_chat([ChatMessage(REQUEST)])
 
 
 @whole
 @everywhere
-def test_a_whole_answer_that_is_cut_is_an_error(emulator: Emulator, llm: MDStreamLLM, told: Told, read: Read) -> None:
+def test_a_whole_response_that_is_truncated_is_an_error(
+    emulator: Emulator, llm: MDStreamLLM, reported: Reported, read: Read
+) -> None:
     """
     A body that stops in the middle is no answer; over a WebSocket it is a message with half a document.
     """
@@ -224,21 +229,21 @@ def test_a_whole_answer_that_is_cut_is_an_error(emulator: Emulator, llm: MDStrea
         read(llm, got)
 
     assert [] == got
-    assert caught.value is told.ends[0][EventPayload.EXCEPTION]
+    assert caught.value is reported.ends[0][EventPayload.EXCEPTION]
 
 
 EMPTY = {
-    f"{name}: {ending}": (place, NOTHING[ending])
-    for name, place in PLACES.items()
+    f"{name}: {ending}": (platform_case, NOTHING[ending])
+    for name, platform_case in PLATFORM_CASES.items()
     for ending in NOTHING
     if name == "deployment" or "trailer" not in ending
 }
 
 
 @streamed
-@pytest.mark.parametrize(("place", "ending"), EMPTY.values(), ids=EMPTY)
+@pytest.mark.parametrize(("platform_case", "ending"), EMPTY.values(), ids=EMPTY)
 def test_a_stream_that_brings_nothing_is_an_error(
-    emulator: Emulator, llm: MDStreamLLM, told: Told, ending: Ending, read: Read
+    emulator: Emulator, llm: MDStreamLLM, reported: Reported, ending: Ending, read: Read
 ) -> None:
     """
     200 and nothing else is not an answer, and neither is what is none.
@@ -251,17 +256,19 @@ def test_a_stream_that_brings_nothing_is_an_error(
 
     assert [] == got
     assert ending.error is type(caught.value)
-    assert [caught.value] == [end[EventPayload.EXCEPTION] for end in told.ends]
+    assert [caught.value] == [end[EventPayload.EXCEPTION] for end in reported.ends]
 
 
 @streamed
 @few
-def test_what_was_said_is_never_asked_for_again(emulator: Emulator, place: Place, ending: Ending, read: Read) -> None:
+def test_what_was_stated_is_never_requested_again(
+    emulator: Emulator, platform_case: PlatformCase, ending: Ending, read: Read
+) -> None:
     """
     After the first token there is one request only, however many retries are allowed.
     """
     emulator.script(ending.fault)
-    llm = place.build(emulator, max_retries=5)
+    llm = platform_case.build(emulator, max_retries=5)
     got: list[Any] = []
 
     with pytest.raises(MDStreamError):
@@ -273,19 +280,21 @@ def test_what_was_said_is_never_asked_for_again(emulator: Emulator, place: Place
 
 @anyhow
 @everywhere
-def test_before_the_first_token_it_is_asked_again(emulator: Emulator, told: Told, place: Place, read: Read) -> None:
+def test_before_the_first_token_it_is_retried(
+    emulator: Emulator, reported: Reported, platform_case: PlatformCase, read: Read
+) -> None:
     """
     A refusal that may pass is not seen by anybody; the call is told once.
     """
-    emulator.script(place.passing)
-    llm = place.build(emulator, max_retries=1, callback_manager=CallbackManager([told]))
+    emulator.script(platform_case.passing)
+    llm = platform_case.build(emulator, max_retries=1, callback_manager=CallbackManager([reported]))
     got: list[Any] = []
 
     read(llm, got)
 
-    assert ANSWER == _said(got[-1])
+    assert OUTPUT == _stated(got[-1])
     assert 2 == len(emulator.requests)
-    assert [CBEventType.LLM] == told.starts
+    assert [CBEventType.LLM] == reported.starts
 
 
 @streamed
@@ -309,7 +318,7 @@ def test_the_tokens_of_a_broken_stream_are_counted(emulator: Emulator, llm: MDSt
 
 @streamed
 @everywhere
-def test_the_tokens_of_a_cut_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
+def test_the_tokens_of_a_truncated_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """
     By the words that were received, as the server did not come to say its count.
     """
@@ -322,7 +331,7 @@ def test_the_tokens_of_a_cut_stream_are_counted(emulator: Emulator, llm: MDStrea
     assert counter.completion_llm_token_count in {2, 3}  # of a chat the word "assistant:" too
 
 
-def test_the_debug_handler_pairs_what_was_asked_and_what_came(emulator: Emulator, llm: MDStreamLLM) -> None:
+def test_the_debug_handler_pairs_what_was_requested_and_what_came(emulator: Emulator, llm: MDStreamLLM) -> None:
     """
     One pair for each call, broken ones too; the span is complete.
     """
@@ -331,12 +340,12 @@ def test_the_debug_handler_pairs_what_was_asked_and_what_came(emulator: Emulator
     llm.callback_manager = CallbackManager([debug])
     emulator.script(Fault("trailer"), None)
     with pytest.raises(errors.StreamTimeout):
-        list(llm.stream_chat([ChatMessage(QUESTION)]))
-    list(llm.stream_chat([ChatMessage(QUESTION)]))
+        list(llm.stream_chat([ChatMessage(REQUEST)]))
+    list(llm.stream_chat([ChatMessage(REQUEST)]))
     root.span_handlers.remove(spans)
 
     ends = [end.payload or {} for _, end in debug.get_event_pairs(CBEventType.LLM)]
-    assert [ANSWER, ANSWER] == [end[EventPayload.RESPONSE].message.content for end in ends]
+    assert [OUTPUT, OUTPUT] == [end[EventPayload.RESPONSE].message.content for end in ends]
     assert [True, False] == [EventPayload.EXCEPTION in end for end in ends]
     assert (2, 0, 0) == (len(spans.completed_spans), len(spans.open_spans), len(spans.dropped_spans))
 

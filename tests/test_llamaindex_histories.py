@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _llamaindex_platforms import ACCOUNTS, PLACES, Place
+from _llamaindex_platforms import ACCOUNTS, PLATFORM_CASES, PlatformCase
 from llama_index.core.base.llms import types
 from llama_index.core.base.llms.types import (
     AudioBlock,
@@ -64,13 +64,13 @@ def test_what_only_its_provider_reads_is_left_out(block: Any, warned: bool, role
     """
     Beside text, beside a call, and alone; a picture and the like with a warning; and the message stays as it was.
     """
-    said = {"role": "assistant", "content": TEXT.text}
+    output = {"role": "assistant", "content": TEXT.text}
     cases: list[tuple[list[Any], dict[str, Any]]] = [
-        ([block, TEXT], said),
-        ([TEXT, block], said),
-        ([block], {**said, "content": ""}),
-        ([TEXT, block, CALL], {**said, "tool_calls": [WIRE]}),
-        ([block, CALL], {**said, "content": None, "tool_calls": [WIRE]}),
+        ([block, TEXT], output),
+        ([TEXT, block], output),
+        ([block], {**output, "content": ""}),
+        ([TEXT, block, CALL], {**output, "tool_calls": [WIRE]}),
+        ([block, CALL], {**output, "content": None, "tool_calls": [WIRE]}),
     ]
     for blocks, wire in cases:
         message = ChatMessage(role=role, blocks=blocks)
@@ -149,19 +149,19 @@ HISTORY = [
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_every_platform_takes_such_a_conversation(emulator: Emulator, place: Place) -> None:
+@pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+def test_every_platform_takes_such_a_conversation(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
     Whole and streamed, sync and async, in each format; the text and the call are in the request.
     """
-    with place.build(emulator, max_retries=0) as llm:
+    with platform_case.build(emulator, max_retries=0) as llm:
 
         async def main() -> list[Any]:
             stream = await llm.astream_chat(HISTORY)
             return [await llm.achat(HISTORY), [response async for response in stream][-1]]
 
-        said = [llm.chat(HISTORY), list(llm.stream_chat(HISTORY))[-1], *asyncio.run(main())]
-        assert all(response.message.content for response in said)
+        output = [llm.chat(HISTORY), list(llm.stream_chat(HISTORY))[-1], *asyncio.run(main())]
+        assert all(response.message.content for response in output)
         if emulator.last.body:  # a WebSocket's messages are not kept
             sent = json.dumps(emulator.last.json, ensure_ascii=False)
             assert (True, True) == (TEXT.text in sent, "get_weather" in sent)

@@ -194,7 +194,7 @@ REFUSED: dict[str, tuple[ChatMessage, str]] = {
 
 
 @pytest.mark.parametrize(("message", "word"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_said_is_refused_by_name(message: ChatMessage, word: str) -> None:
+def test_what_cannot_be_stated_is_refused_by_name(message: ChatMessage, word: str) -> None:
     """
     Nothing that a person, the system or a tool says is left out; of a model's messages see `test_llamaindex_histories`.
     """
@@ -202,7 +202,7 @@ def test_what_cannot_be_said_is_refused_by_name(message: ChatMessage, word: str)
         openai_messages([message])
 
 
-def test_a_refusal_goes_back_as_what_was_said() -> None:
+def test_a_refusal_goes_back_as_what_was_stated() -> None:
     """
     The model sees that it has refused.
     """
@@ -267,7 +267,7 @@ def test_filled_values_are_the_public_constructors(fast: Any, public: Any) -> No
     assert repr(public) == repr(fast)
 
 
-def test_the_installed_versions_take_the_fast_way() -> None:
+def test_the_installed_versions_take_the_fast_method() -> None:
     """
     With the versions that are tested nothing falls back to the public constructors.
     """

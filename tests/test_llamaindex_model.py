@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from _stream_endings import ANSWER, QUESTION
+from _stream_endings import OUTPUT, REQUEST
 from llama_index.core import Settings
 from llama_index.core.async_utils import asyncio_run
 from llama_index.core.base.llms.base import BaseLLM
@@ -25,9 +25,9 @@ from llamaindex_mdstream import MDStreamLLM, OCIDataScience, RequestNotSent
 from mdstream_core import Timeout, errors
 from mdstream_core.auth import BearerSigner, UnsignedSigner
 from mdstream_core.emulator import Emulator, Fault
-from tests.test_llamaindex_failures import Told
+from tests.test_llamaindex_failures import Reported
 
-MESSAGES = [ChatMessage(QUESTION)]
+MESSAGES = [ChatMessage(REQUEST)]
 URL = "http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc"
 SECRET = "s3cr3t-value"
 
@@ -116,7 +116,7 @@ def test_what_is_sent(emulator: Emulator) -> None:
 
     assert {
         "model": "odsc-llm",
-        "messages": [{"role": "user", "content": QUESTION}],
+        "messages": [{"role": "user", "content": REQUEST}],
         "temperature": 0,
         "max_tokens": 7,
         "stop": ["END"],
@@ -132,12 +132,12 @@ def test_the_headers_of_a_call_are_shown_without_their_secrets(emulator: Emulato
     """
     The server gets them, observers do not.
     """
-    told = Told()
-    llm.callback_manager = CallbackManager([told])
+    reported = Reported()
+    llm.callback_manager = CallbackManager([reported])
     llm.chat(MESSAGES, headers={"X-Api-Key": SECRET, "x-tenant": "a"}, seed=1)
 
     assert (SECRET, "a") == (emulator.last.headers["x-api-key"], emulator.last.headers["x-tenant"])
-    shown = told.on_start[0][EventPayload.ADDITIONAL_KWARGS]
+    shown = reported.on_start[0][EventPayload.ADDITIONAL_KWARGS]
     assert ({"X-Api-Key": "…", "x-tenant": "…"}, 1) == (dict(shown["headers"]), shown["seed"])
     assert SECRET not in repr(shown)
 
@@ -165,7 +165,7 @@ def test_there_and_back(emulator: Emulator) -> None:
     A dictionary, JSON, a pickle and `load_llm` give an object that answers, also after the first was used.
     """
     llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", timeout=Timeout(read=5), stop="END")
-    assert ANSWER == llm.chat(MESSAGES).message.content
+    assert OUTPUT == llm.chat(MESSAGES).message.content
     others = [
         OCIDataScience.from_dict(llm.to_dict()),
         OCIDataScience.from_json(llm.to_json()),
@@ -175,7 +175,7 @@ def test_there_and_back(emulator: Emulator) -> None:
         llm.model_copy(),
     ]
 
-    assert [ANSWER] * len(others) == [other.chat(MESSAGES).message.content for other in others]
+    assert [OUTPUT] * len(others) == [other.chat(MESSAGES).message.content for other in others]
     assert [llm.to_dict()] * len(others) == [other.to_dict() for other in others]
     assert Timeout(read=5) == others[1].timeout  # type: ignore[attr-defined]
 
@@ -235,12 +235,12 @@ def test_closing_ends_the_connections_and_not_the_object(emulator: Emulator) -> 
         llm.chat(MESSAGES)
     llm.chat(MESSAGES)
 
-    async def ask() -> None:
+    async def send_request() -> None:
         async with llm:
             await llm.achat(MESSAGES)
         await llm.achat(MESSAGES)
 
-    asyncio.run(ask())
+    asyncio.run(send_request())
 
     assert 4 == len({received.connection for received in emulator.requests})
 
@@ -297,7 +297,7 @@ def test_a_bearer_key_of_the_environment(emulator: Emulator, monkeypatch: pytest
     assert ["Bearer k", None] == [received.headers.get("authorization") for received in emulator.requests]
 
 
-def test_hooks_are_told(emulator: Emulator) -> None:
+def test_hooks_are_reported(emulator: Emulator) -> None:
     """
     Of each attempt, the first event and the end.
     """
@@ -306,10 +306,10 @@ def test_hooks_are_told(emulator: Emulator) -> None:
     list(OCIDataScience(endpoint=emulator.endpoint, auth_type="none", hooks=(moments.append,)).stream_chat(MESSAGES))
 
     names = ["Asked", "ResponseStarted", "RetryScheduled", "Asked", "ResponseStarted", "FirstEvent", "Ended"]
-    assert names == [type(moment).__name__ for moment in moments]
+    assert names == [type(call_event).__name__ for call_event in moments]
 
 
-def test_an_unknown_way_to_sign_is_named(llm: OCIDataScience) -> None:
+def test_an_unknown_method_to_sign_is_named(llm: OCIDataScience) -> None:
     """
     With the ways there are.
     """
@@ -319,14 +319,14 @@ def test_an_unknown_way_to_sign_is_named(llm: OCIDataScience) -> None:
         llm.chat(MESSAGES)
 
 
-def test_without_llama_index_it_says_what_to_install() -> None:
+def test_without_llama_index_it_states_what_to_install() -> None:
     """
     The import fails with the command that helps.
     """
     code = "import sys; sys.modules['llama_index'] = None; import llamaindex_mdstream"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
+    reported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
 
-    assert "MissingExtra: llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'" in told
+    assert "MissingExtra: llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'" in reported
 
 
 def test_a_chat_engine_streams_and_remembers(llm: OCIDataScience) -> None:
@@ -335,8 +335,8 @@ def test_a_chat_engine_streams_and_remembers(llm: OCIDataScience) -> None:
     """
     engine = SimpleChatEngine.from_defaults(llm=llm)
 
-    assert ANSWER == "".join(engine.stream_chat(QUESTION).response_gen)
-    assert [QUESTION, ANSWER] == [message.content for message in engine.chat_history]
+    assert OUTPUT == "".join(engine.stream_chat(REQUEST).response_gen)
+    assert [REQUEST, OUTPUT] == [message.content for message in engine.chat_history]
 
 
 def test_a_chat_engine_is_refused_at_once(emulator: Emulator, llm: OCIDataScience) -> None:
@@ -346,4 +346,4 @@ def test_a_chat_engine_is_refused_at_once(emulator: Emulator, llm: OCIDataScienc
     emulator.script(Fault("refuse", "not_found"))
 
     with pytest.raises(errors.NotFound):
-        SimpleChatEngine.from_defaults(llm=llm).stream_chat(QUESTION)
+        SimpleChatEngine.from_defaults(llm=llm).stream_chat(REQUEST)

@@ -11,25 +11,25 @@ import pytest
 import llamaindex_mdstream
 
 ROOT = Path(__file__).parent.parent
-PLACES = {
+PLATFORM_CASES = {
     "llama_index.llms.mdstream": "LLM",
     "llama_index.embeddings.mdstream": "Embedding",
     "llama_index.postprocessor.mdstream": "Rerank",
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_name_there_is_the_name_here(place: str) -> None:
+@pytest.mark.parametrize("platform_case", PLATFORM_CASES)
+def test_a_name_there_is_the_name_here(platform_case: str) -> None:
     """The same classes, and no others."""
-    module = import_module(place)
+    module = import_module(platform_case)
 
-    assert f"MDStream{PLACES[place]}" in module.__all__
+    assert f"MDStream{PLATFORM_CASES[platform_case]}" in module.__all__
     assert [] == [name for name in module.__all__ if getattr(module, name) is not getattr(llamaindex_mdstream, name)]
 
 
-def test_each_name_is_at_one_place() -> None:
+def test_each_name_is_at_one_position() -> None:
     """All that the package exports is found under LlamaIndex's names too."""
-    names = [name for place in PLACES for name in import_module(place).__all__]
+    names = [name for platform_case in PLATFORM_CASES for name in import_module(platform_case).__all__]
 
     assert sorted(names) == sorted(llamaindex_mdstream.__all__)
 
@@ -39,15 +39,17 @@ def test_the_namespace_stays_everybodys() -> None:
     found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "llama_index").rglob("*") if path.is_file()}
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
 
-    assert {f"{place.replace('.', '/')}/{name}" for place in PLACES for name in ("__init__.py", "py.typed")} == {
-        path for path in found if "__pycache__" not in path
-    }
+    assert {
+        f"{platform_case.replace('.', '/')}/{name}"
+        for platform_case in PLATFORM_CASES
+        for name in ("__init__.py", "py.typed")
+    } == {path for path in found if "__pycache__" not in path}
     assert "llama_index" in wheel["packages"]
 
 
-@pytest.mark.parametrize("first", ["llama_index.core", *PLACES])
+@pytest.mark.parametrize("first", ["llama_index.core", *PLATFORM_CASES])
 def test_it_does_not_matter_what_is_imported_first(first: str) -> None:
     """Core is found beside ours, and ours beside core."""
-    code = f"import {first}, llama_index.core, {', '.join(PLACES)}; print(llama_index.core.__version__)"
+    code = f"import {first}, llama_index.core, {', '.join(PLATFORM_CASES)}; print(llama_index.core.__version__)"
 
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip()

@@ -7,11 +7,11 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from _corpus import QUESTIONS, passages
+from _corpus import PARAMSS, passages
 from _llamaindex_embeddings import embedding_at, llm_at
-from _llamaindex_platforms import ACCOUNTS, ALL, FEW, PLACES, STREAMS, Place, Read
+from _llamaindex_platforms import ACCOUNTS, ALL, FEW, PLATFORM_CASES, STREAMS, PlatformCase, Read
 from _platforms import AWS
-from _stream_endings import ANSWER, QUESTION, Ending
+from _stream_endings import OUTPUT, REQUEST, Ending
 from llama_index.core import VectorStoreIndex
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.callbacks import (
@@ -35,12 +35,12 @@ from llamaindex_mdstream import MDStreamLLM
 from mdstream_core import MDStreamError, errors
 from mdstream_core.emulator import Emulator, Fault
 
-MESSAGES = [ChatMessage(QUESTION)]
+MESSAGES = [ChatMessage(REQUEST)]
 
-everywhere = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+everywhere = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
 anyhow = pytest.mark.parametrize("read", ALL.values(), ids=ALL)
 streamed = pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
-few = pytest.mark.parametrize(("place", "ending"), FEW.values(), ids=FEW)
+few = pytest.mark.parametrize(("platform_case", "ending"), FEW.values(), ids=FEW)
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +58,15 @@ def emulator(shared_emulator: Emulator) -> Emulator:
 
 
 @pytest.fixture
-def place() -> Place:
+def platform_case() -> PlatformCase:
     """The platform, where a test names none."""
-    return PLACES["deployment"]
+    return PLATFORM_CASES["deployment"]
 
 
 @pytest.fixture
-def llm(emulator: Emulator, place: Place) -> Iterator[MDStreamLLM]:
+def llm(emulator: Emulator, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
     """A model that asks once."""
-    with place.build(emulator, max_retries=0) as model:
+    with platform_case.build(emulator, max_retries=0) as model:
         yield model
 
 
@@ -80,7 +80,7 @@ def exported() -> Iterator[InMemorySpanExporter]:
     instrumentor.uninstrument()
 
 
-def asked(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
+def requested(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
     """The spans of the questions: core makes one too where a question with tools is put together."""
     kind, llm = SpanAttributes.OPENINFERENCE_SPAN_KIND, OpenInferenceSpanKindValues.LLM.value
     spans = exporter.get_finished_spans()
@@ -97,17 +97,17 @@ def excepted(span: ReadableSpan) -> list[tuple[Any, Any]]:
 
 @anyhow
 @everywhere
-def test_a_healthy_answer_is_one_span(
+def test_a_healthy_response_is_one_span(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, read: Read
 ) -> None:
     """With the output, the server's count of the tokens, the model's name and the reason for the end."""
     got: list[Any] = []
     read(llm, got)
-    (span,) = asked(exported)
+    (span,) = requested(exported)
     seen, usage = span.attributes or {}, got[-1].raw["usage"]
 
     assert span.status.is_ok
-    assert ANSWER in str(seen[SpanAttributes.OUTPUT_VALUE])
+    assert OUTPUT in str(seen[SpanAttributes.OUTPUT_VALUE])
     assert llm.metadata.model_name == seen[SpanAttributes.LLM_MODEL_NAME]
     assert "stop" == seen[SpanAttributes.LLM_FINISH_REASON]
     assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (
@@ -126,7 +126,7 @@ def test_a_broken_stream_is_one_span_with_its_error(
     emulator.script(ending.fault)
     with pytest.raises(MDStreamError) as caught:
         read(llm, [])
-    (span,) = asked(exported)
+    (span,) = requested(exported)
     kind = type(caught.value)
 
     assert "ERROR" == span.status.status_code.name
@@ -137,13 +137,13 @@ def test_a_broken_stream_is_one_span_with_its_error(
 @anyhow
 @everywhere
 def test_a_refusal_is_one_span_with_its_error(
-    emulator: Emulator, llm: MDStreamLLM, place: Place, exported: InMemorySpanExporter, read: Read
+    emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase, exported: InMemorySpanExporter, read: Read
 ) -> None:
     """The error is recorded once."""
-    emulator.script(place.standing)
+    emulator.script(platform_case.state)
     with pytest.raises(errors.ServiceError) as caught:
         read(llm, [])
-    (span,) = asked(exported)
+    (span,) = requested(exported)
 
     assert "ERROR" == span.status.status_code.name
     assert [str(caught.value)] == [message for _, message in excepted(span)]
@@ -164,9 +164,9 @@ async def test_a_reader_who_leaves_is_no_error(
     await awaited.aclose()
 
     assert 2 * [(True, "assistant: The Nile" if count else None)] == [
-        (span.status.is_ok, (span.attributes or {}).get(SpanAttributes.OUTPUT_VALUE)) for span in asked(exported)
+        (span.status.is_ok, (span.attributes or {}).get(SpanAttributes.OUTPUT_VALUE)) for span in requested(exported)
     ]
-    assert [] == [fact for span in asked(exported) for fact in excepted(span)]
+    assert [] == [fact for span in requested(exported) for fact in excepted(span)]
     await llm.aclose()
 
 
@@ -178,10 +178,10 @@ def test_a_query_whose_stream_breaks_is_an_error_up_to_its_root(
     engine = index.as_query_engine(llm=llm_at(emulator), streaming=True)
 
     async def aread() -> None:
-        async for _ in (await engine.aquery(next(iter(QUESTIONS)))).async_response_gen():
+        async for _ in (await engine.aquery(next(iter(PARAMSS)))).async_response_gen():
             pass
 
-    for read in (lambda: str(engine.query(next(iter(QUESTIONS)))), lambda: asyncio.run(aread())):
+    for read in (lambda: str(engine.query(next(iter(PARAMSS)))), lambda: asyncio.run(aread())):
         exported.clear()
         emulator.reset()
         emulator.script(None, Fault("cut", after=4))
@@ -191,7 +191,7 @@ def test_a_query_whose_stream_breaks_is_an_error_up_to_its_root(
         (root,) = [span for span in spans if span.parent is None]
 
         assert "ERROR" == root.status.status_code.name
-        assert 1 == len([span for span in asked(exported) if not span.status.is_ok])
+        assert 1 == len([span for span in requested(exported) if not span.status.is_ok])
 
 
 def add(a: int, b: int) -> int:
@@ -205,7 +205,7 @@ async def test_an_agent_is_a_tree_of_spans(
 ) -> None:
     """Two questions and a call, with its arguments; and an error up to the root where the second question fails."""
     await FunctionAgent(llm=llm, tools=[add]).run("add(2, 3)")
-    first, second = asked(exported)
+    first, second = requested(exported)
     call = f"{SpanAttributes.LLM_OUTPUT_MESSAGES}.0.message.tool_calls.0.tool_call.function"
 
     assert "add" == (first.attributes or {})[f"{call}.name"]
@@ -217,7 +217,7 @@ async def test_an_agent_is_a_tree_of_spans(
         await FunctionAgent(llm=llm, tools=[add]).run("add(2, 3)")
     (root,) = [span for span in exported.get_finished_spans() if span.parent is None]
 
-    assert [True, False] == [span.status.is_ok for span in asked(exported)]
+    assert [True, False] == [span.status.is_ok for span in requested(exported)]
     assert "ERROR" == root.status.status_code.name
     await llm.aclose()
 
@@ -247,7 +247,7 @@ def test_cores_own_handlers(emulator: Emulator, llm: MDStreamLLM, read: Read) ->
     whole, broken, left = (end.get(EventPayload.RESPONSE) or end[EventPayload.COMPLETION] for end in ends)
 
     assert [None, caught.value, None] == [end.get(EventPayload.EXCEPTION) for end in ends]
-    assert ANSWER in str(whole)
+    assert OUTPUT in str(whole)
     assert vars(caught.value)["partial_response"] is broken
     assert "The" in str(left)
     assert 3 == len(counter.llm_token_counts)

@@ -17,7 +17,7 @@ from mdstream_core.emulator import Emulator
 COMPARTMENT = "ocid1.compartment.oc1..emulated"
 DEDICATED = "ocid1.generativeaiendpoint.oc1.us-chicago-1.aaaa"
 CHICAGO = {"region": "us-chicago-1", "compartment_id": COMPARTMENT}
-QUESTION = [ChatMessage("Name three rivers.")]
+REQUEST = [ChatMessage("Name three rivers.")]
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,9 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize(("options", "format"), FAMILIES.values(), ids=FAMILIES)
-def test_the_family_says_the_format(emulator: Emulator, options: dict[str, Any], format: str) -> None:
+def test_the_family_states_the_format(emulator: Emulator, options: dict[str, Any], format: str) -> None:
     """Where the model's name does not."""
-    hosted(emulator, **options).chat(QUESTION)
+    hosted(emulator, **options).chat(REQUEST)
 
     assert format == emulator.last.json["chatRequest"]["apiFormat"]
 
@@ -82,7 +82,7 @@ def test_an_image_needs_coheres_second_format(emulator: Emulator) -> None:
     seen = ChatMessage(blocks=[TextBlock(text="What is it?"), ImageBlock(image=b"\x89PNG", image_mimetype="image/png")])
     llm.chat([seen])
     shown = emulator.last.json["chatRequest"]["apiFormat"]
-    llm.chat(QUESTION)
+    llm.chat(REQUEST)
 
     assert ("COHEREV2", "COHERE") == (shown, emulator.last.json["chatRequest"]["apiFormat"])
 
@@ -114,19 +114,19 @@ def client_of(emulator: Emulator, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", [OCIGenAI, OCIGenAIEmbeddings, OCIGenAIRerank])
-def test_a_client_says_where_and_how_patiently(emulator: Emulator, kind: Any) -> None:
+def test_a_client_states_where_and_how_patiently(emulator: Emulator, kind: Any) -> None:
     """An `oci` client gives address and timeout; other fields go before it, and it is not saved."""
-    asked = {"model": "cohere.x", "compartment_id": COMPARTMENT, "client": client_of(emulator, timeout=(3, 7))}
+    requested = {"model": "cohere.x", "compartment_id": COMPARTMENT, "client": client_of(emulator, timeout=(3, 7))}
 
-    assert Timeout(connect=3, read=7) == kind(**asked).timeout
-    assert 9 == kind(**asked, timeout=9).timeout
-    assert emulator.url in kind(**asked)._build_platform().base_url
-    assert "client" not in kind(**asked).to_dict()
+    assert Timeout(connect=3, read=7) == kind(**requested).timeout
+    assert 9 == kind(**requested, timeout=9).timeout
+    assert emulator.url in kind(**requested)._build_platform().base_url
+    assert "client" not in kind(**requested).to_dict()
 
 
-def test_a_client_says_as_whom(emulator: Emulator) -> None:
+def test_a_client_states_as_whom(emulator: Emulator) -> None:
     """The request is signed with the client's key."""
-    OCIGenAI(model="xai.grok-4", compartment_id=COMPARTMENT, client=client_of(emulator)).chat(QUESTION)
+    OCIGenAI(model="xai.grok-4", compartment_id=COMPARTMENT, client=client_of(emulator)).chat(REQUEST)
 
     assert 'Signature algorithm="rsa-sha256"' in emulator.last.headers["authorization"]
 
@@ -143,14 +143,14 @@ def test_oracles_region_is_that_of_who_signs(tmp_path: Path, monkeypatch: pytest
         f"region=uk-london-1\nkey_file={key}\n",
         "utf-8",
     )
-    asked: dict[str, Any] = {"model": "xai.grok-4", "compartment_id": COMPARTMENT}
+    requested: dict[str, Any] = {"model": "xai.grok-4", "compartment_id": COMPARTMENT}
 
-    assert "uk-london-1" in OCIGenAI(**asked, auth_file_location=str(file))._build_platform().base_url
-    assert "uk-london-1" in OCIGenAI(**asked, auth=oci.from_config(file=str(file)))._build_platform().base_url
+    assert "uk-london-1" in OCIGenAI(**requested, auth_file_location=str(file))._build_platform().base_url
+    assert "uk-london-1" in OCIGenAI(**requested, auth=oci.from_config(file=str(file)))._build_platform().base_url
     with pytest.raises(ValidationError, match="region is missing"):
-        OCIGenAI(**asked)
+        OCIGenAI(**requested)
     monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_REGION", "us-ashburn-1")
-    assert "us-ashburn-1" in OCIGenAI(**asked)._build_platform().base_url
+    assert "us-ashburn-1" in OCIGenAI(**requested)._build_platform().base_url
 
 
 def test_amazons_region(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,9 +158,9 @@ def test_amazons_region(monkeypatch: pytest.MonkeyPatch) -> None:
     boto3 = pytest.importorskip("boto3", reason="botocore knows the regions; install mdstream-llm[aws]")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
-    asked = {"endpoint_name": "e", "aws_access_key_id": "A", "aws_secret_access_key": "S"}
+    requested = {"endpoint_name": "e", "aws_access_key_id": "A", "aws_secret_access_key": "S"}
     session = boto3.Session(aws_access_key_id="A", aws_secret_access_key="S", region_name="ca-central-1")
 
-    assert "eu-west-1" in SageMakerLLM(**asked)._connect()[0].base_url
-    assert "us-east-1" in SageMakerLLM(**asked, region_name="us-east-1")._connect()[0].base_url
+    assert "eu-west-1" in SageMakerLLM(**requested)._connect()[0].base_url
+    assert "us-east-1" in SageMakerLLM(**requested, region_name="us-east-1")._connect()[0].base_url
     assert "ca-central-1" in SageMakerLLM(endpoint_name="e", boto3_session=session)._connect()[0].base_url

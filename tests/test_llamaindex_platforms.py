@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _llamaindex_platforms import ACCOUNTS, PLACES, Place
-from _stream_endings import ANSWER, QUESTION
+from _llamaindex_platforms import ACCOUNTS, PLATFORM_CASES, PlatformCase
+from _stream_endings import OUTPUT, REQUEST
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ThinkingBlock
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
@@ -26,10 +26,10 @@ from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.model import ModelOutput, ToolCall
 from mdstream_core.errors import AuthenticationError
 
-MESSAGES = [ChatMessage(QUESTION)]
+MESSAGES = [ChatMessage(REQUEST)]
 COMPARTMENT = "ocid1.compartment.oc1..emulated"
 
-everywhere = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+everywhere = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,9 @@ def emulator(shared_emulator: Emulator) -> Emulator:
 
 
 @pytest.fixture
-def llm(emulator: Emulator, place: Place) -> Iterator[MDStreamLLM]:
+def llm(emulator: Emulator, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
     """A model that asks once."""
-    with place.build(emulator, max_retries=0) as model:
+    with platform_case.build(emulator, max_retries=0) as model:
         yield model
 
 
@@ -67,7 +67,7 @@ async def test_deltas_add_up(llm: MDStreamLLM) -> None:
     awaited = [response async for response in await llm.astream_chat(MESSAGES)]
     whole = llm.chat(MESSAGES)
 
-    assert ANSWER == "".join(response.delta or "" for response in streamed) == whole.message.content
+    assert OUTPUT == "".join(response.delta or "" for response in streamed) == whole.message.content
     assert [response.delta for response in streamed] == [response.delta for response in awaited]
     assert {"finish_reason": "stop"}.items() <= streamed[-1].additional_kwargs.items()
     assert streamed[-1].raw["usage"]["total_tokens"] == whole.raw["usage"]["total_tokens"] > 0
@@ -77,7 +77,7 @@ async def test_deltas_add_up(llm: MDStreamLLM) -> None:
 
 @everywhere
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_an_agent_calls_a_tool_and_answers(emulator: Emulator, llm: MDStreamLLM, streaming: bool) -> None:
+async def test_an_agent_calls_a_tool_and_responses(emulator: Emulator, llm: MDStreamLLM, streaming: bool) -> None:
     """
     The call, its result and the answer go round on each platform, in each of its formats.
     """
@@ -90,7 +90,7 @@ async def test_an_agent_calls_a_tool_and_answers(emulator: Emulator, llm: MDStre
 
 @everywhere
 async def test_an_agent_never_executes_a_call_of_a_broken_stream(
-    emulator: Emulator, llm: MDStreamLLM, place: Place
+    emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase
 ) -> None:
     """
     The workflow fails with our error; the tool is not called. Cohere says a call in one event.
@@ -102,7 +102,7 @@ async def test_an_agent_never_executes_a_call_of_a_broken_stream(
         called.append(a)
         return a + b
 
-    emulator.script(Fault("no_finish", after=1 if place is PLACES["cohere"] else 2))
+    emulator.script(Fault("no_finish", after=1 if platform_case is PLATFORM_CASES["cohere"] else 2))
     with pytest.raises(MDStreamError) as caught:
         await FunctionAgent(llm=llm, tools=[add]).run("add(2, 3)")
 
@@ -120,7 +120,7 @@ class River(BaseModel):
 
 RIVER = River(name="Nile", length=6650)
 PROMPT = PromptTemplate("Tell me of the river {name}.")
-WAYS = {"tool": {}, "schema": {"should_use_structured_outputs": True}, "text": {"is_function_calling_model": False}}
+METHODS = {"tool": {}, "schema": {"should_use_structured_outputs": True}, "text": {"is_function_calling_model": False}}
 
 
 def _river(request: dict[str, Any]) -> ModelOutput | str:
@@ -136,12 +136,12 @@ def rivers() -> Iterator[Emulator]:
 
 
 @everywhere
-@pytest.mark.parametrize("fields", WAYS.values(), ids=WAYS)
-def test_structured_predictions(rivers: Emulator, place: Place, fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize("fields", METHODS.values(), ids=METHODS)
+def test_structured_predictions(rivers: Emulator, platform_case: PlatformCase, fields: dict[str, Any]) -> None:
     """
     By a tool that must be called, by schema, or from the text; whole and streamed.
     """
-    with place.build(rivers, max_retries=0, **fields) as llm:
+    with platform_case.build(rivers, max_retries=0, **fields) as llm:
         assert RIVER == llm.structured_predict(River, PROMPT, name="Nile")
         assert RIVER == asyncio.run(llm.astructured_predict(River, PROMPT, name="Nile"))
         if "is_function_calling_model" not in fields:
@@ -165,10 +165,10 @@ def test_tokens_are_counted(llm: MDStreamLLM) -> None:
 
 
 #: Where models can be asked to think; Cohere's older format has no word for it.
-THINKING = {name: place for name, place in PLACES.items() if name != "cohere"}
+THINKING = {name: platform_case for name, platform_case in PLATFORM_CASES.items() if name != "cohere"}
 
 
-@pytest.mark.parametrize("place", THINKING.values(), ids=THINKING)
+@pytest.mark.parametrize("platform_case", THINKING.values(), ids=THINKING)
 def test_thoughts_are_shown(llm: MDStreamLLM) -> None:
     """
     While they come, and as a block of the whole message.
@@ -178,29 +178,29 @@ def test_thoughts_are_shown(llm: MDStreamLLM) -> None:
 
     assert "I know what to say." in thought
     assert [thought] == [block.content for block in last.message.blocks if isinstance(block, ThinkingBlock)]
-    assert ANSWER == last.message.content
+    assert OUTPUT == last.message.content
 
 
 @everywhere
-def test_completions(emulator: Emulator, place: Place) -> None:
+def test_completions(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
     A prompt goes to the platform's operation for prompts; chats are written as one.
     """
-    with place.build(emulator, is_chat_model=False, max_retries=0) as llm:
-        *_, last = llm.stream_complete(QUESTION)
+    with platform_case.build(emulator, is_chat_model=False, max_retries=0) as llm:
+        *_, last = llm.stream_complete(REQUEST)
 
-        assert ANSWER == last.text == llm.complete(QUESTION).text == asyncio.run(llm.acomplete(QUESTION)).text
+        assert OUTPUT == last.text == llm.complete(REQUEST).text == asyncio.run(llm.acomplete(REQUEST)).text
         assert llm.chat(MESSAGES).message.content
 
 
 @everywhere
-def test_there_and_back(place: Place) -> None:
+def test_there_and_back(platform_case: PlatformCase) -> None:
     """
     A dictionary, JSON, a pickle give an object of the same fields, without a credential.
     """
     with Emulator() as emulator:
-        llm = place.build(emulator, max_retries=0)
-        assert ANSWER == llm.chat(MESSAGES).message.content
+        llm = platform_case.build(emulator, max_retries=0)
+        assert OUTPUT == llm.chat(MESSAGES).message.content
         unsigned = {"auth_type": "none"}
         others: list[Any] = [
             type(llm).from_dict({**llm.to_dict(), **unsigned}),
@@ -210,7 +210,7 @@ def test_there_and_back(place: Place) -> None:
         copied = pickle.loads(pickle.dumps(llm))
 
         assert llm.to_dict() == copied.to_dict()
-        assert [ANSWER] * len(others) == [other.chat(MESSAGES).message.content for other in others]
+        assert [OUTPUT] * len(others) == [other.chat(MESSAGES).message.content for other in others]
 
 
 SECRET = "s3cr3t-value"
@@ -285,7 +285,9 @@ MISSING: dict[str, tuple[type[MDStreamLLM], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("kind", "fields", "words"), MISSING.values(), ids=MISSING)
-def test_what_is_missing_is_told_at_construction(kind: type[MDStreamLLM], fields: dict[str, Any], words: str) -> None:
+def test_what_is_missing_is_reported_at_construction(
+    kind: type[MDStreamLLM], fields: dict[str, Any], words: str
+) -> None:
     """
     By the field's name.
     """
@@ -299,7 +301,7 @@ def test_other_packages_names_are_taken(emulator: Emulator) -> None:
     """
     genai = OCIGenAI(**GENAI, context_size=128_000, auth_type="API_KEY", auth_profile="DEFAULT", max_tokens=512)
     given = {"CustomAttributes": "accept_eula=true", "InferenceComponentName": "c"}
-    llm: Any = PLACES["sagemaker"].build(emulator, endpoint_kwargs=given, model_kwargs={"seed": 1})
+    llm: Any = PLATFORM_CASES["sagemaker"].build(emulator, endpoint_kwargs=given, model_kwargs={"seed": 1})
     llm.chat(MESSAGES)
 
     assert 128_000 == genai.metadata.context_window
@@ -312,8 +314,8 @@ def test_the_name_where_there_is_none(emulator: Emulator) -> None:
     """
     The field's, the endpoint's, or nobody's; a stream that names its model is believed.
     """
-    llm = PLACES["sagemaker"].build(emulator, endpoint_name="tgi", dialect="tgi")
-    named = PLACES["sagemaker"].build(emulator, endpoint_name="tgi", dialect="tgi", model="mine")
+    llm = PLATFORM_CASES["sagemaker"].build(emulator, endpoint_name="tgi", dialect="tgi")
+    named = PLATFORM_CASES["sagemaker"].build(emulator, endpoint_name="tgi", dialect="tgi", model="mine")
 
     assert ["tgi", "mine"] == [one.metadata.model_name for one in (llm, named)]
     assert ["tgi", "mine"] == [list(one.stream_chat(MESSAGES))[-1].raw["model"] for one in (llm, named)]
@@ -325,14 +327,14 @@ def test_a_dialect_of_the_users_own(emulator: Emulator) -> None:
     """
     It decides over what the platform's models speak.
     """
-    genai = PLACES["generic"].build(emulator, dialect="openai-chat", model="xai.grok-4")
+    genai = PLATFORM_CASES["generic"].build(emulator, dialect="openai-chat", model="xai.grok-4")
 
-    assert ANSWER == genai.chat(MESSAGES).message.content
+    assert OUTPUT == genai.chat(MESSAGES).message.content
     assert "/openai/v1/chat/completions" == emulator.last.path
     assert "xai.grok-4" == emulator.last.json["model"]
 
 
-def test_botocore_is_imported_when_the_first_question_is_asked() -> None:
+def test_botocore_is_imported_when_the_first_request_is_requested() -> None:
     """
     Neither by the import nor by building a model, with or without a region.
     """
@@ -341,16 +343,16 @@ def test_botocore_is_imported_when_the_first_question_is_asked() -> None:
         "SageMakerLLM(endpoint_name='e', region_name='us-east-1'); SageMakerLLM(endpoint_name='e')\n"
         "print([name for name in sys.modules if name.partition('.')[0] in {'boto3', 'botocore', 'oci'}])"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    text_sent = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
-    assert "[]" == said.strip()
+    assert "[]" == text_sent.strip()
 
 
-def test_a_connection_is_found_once_for_each_place(emulator: Emulator) -> None:
+def test_a_connection_is_found_once_for_each_position(emulator: Emulator) -> None:
     """
     Other parameters ask over the same connection, another region is another one.
     """
-    llm: Any = PLACES["sagemaker"].build(emulator)
+    llm: Any = PLATFORM_CASES["sagemaker"].build(emulator)
     first = llm._get_service()
     llm.temperature = 0.9
     same = llm._get_service()
@@ -377,8 +379,8 @@ def test_a_bearer_key_of_the_environment(emulator: Emulator, monkeypatch: pytest
     """
     monkeypatch.setenv("MDSTREAM_API_KEY", "KEY")
     ModelArts(endpoint=emulator.modelarts.maas, model="m").chat(MESSAGES)
-    for place in PLACES.values():
-        with place.build(emulator) as llm:
+    for platform_case in PLATFORM_CASES.values():
+        with platform_case.build(emulator) as llm:
             llm.chat(MESSAGES)
 
     assert "Bearer KEY" == emulator.requests[0].headers["authorization"]

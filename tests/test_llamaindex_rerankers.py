@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from _embedding_platforms import RANKING
 from _llamaindex_embeddings import reranker_at
-from _platforms import AWS, Place, emulator, shared_emulator
+from _platforms import AWS, PlatformCase, emulator, shared_emulator
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
@@ -24,15 +24,15 @@ NODES = [NodeWithScore(node=TextNode(text=f"a mountain of {number} metres"), sco
 NODES[100] = NodeWithScore(node=TextNode(text="the Nile is the longest river", id_="nile"))
 NODES[40] = NodeWithScore(node=TextNode(text="it is long", metadata={"subject": "a river"}, id_="river"))
 
-each_place = pytest.mark.parametrize("place", RANKING.values(), ids=RANKING)
+each_platform = pytest.mark.parametrize("platform_case", RANKING.values(), ids=RANKING)
 
 
-@each_place
-async def test_the_best_nodes_come_first(emulator: Emulator, place: Place) -> None:
+@each_platform
+async def test_the_best_nodes_come_first(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
     By their text and metadata, with their new scores; the nodes that came in stay as they are; sync and async.
     """
-    reranker = reranker_at(emulator, place, top_n=2)
+    reranker = reranker_at(emulator, platform_case, top_n=2)
     best = reranker.postprocess_nodes(NODES, query_str=QUERY)
 
     assert ["nile", "river"] == [node.node_id for node in best]
@@ -43,7 +43,7 @@ async def test_the_best_nodes_come_first(emulator: Emulator, place: Place) -> No
     assert [] == reranker.postprocess_nodes([], query_str=QUERY) == await reranker.apostprocess_nodes([], query_str="x")
 
 
-def test_a_question_is_needed(emulator: Emulator) -> None:
+def test_a_request_is_needed(emulator: Emulator) -> None:
     """
     Without one it is said so.
     """
@@ -82,7 +82,7 @@ class Listener(BaseEventHandler):
         self.seen.append(type(event).__name__)
 
 
-def test_observers_are_told(emulator: Emulator) -> None:
+def test_observers_are_reported(emulator: Emulator) -> None:
     """
     One pair of events for each ranking, on both of core's ways.
     """
@@ -99,17 +99,17 @@ def test_observers_are_told(emulator: Emulator) -> None:
     assert (149, 3) == (len(start.payload["nodes"]), len(end.payload["nodes"]))  # type: ignore[index]
 
 
-@each_place
-def test_there_and_back(emulator: Emulator, place: Place) -> None:
+@each_platform
+def test_there_and_back(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
     `to_dict` without a secret; a pickle ranks.
     """
-    reranker = reranker_at(emulator, place)
+    reranker = reranker_at(emulator, platform_case)
     saved = reranker.to_dict()
 
     assert not [secret for secret in AWS.values() if secret in str(saved) + repr(reranker)]
     assert type(reranker).class_name() == saved["class_name"]
-    if place.kind != "sagemaker":  # whose credentials are not in the pickle
+    if platform_case.kind != "sagemaker":  # whose credentials are not in the pickle
         again = pickle.loads(pickle.dumps(reranker))
         assert "nile" == again.postprocess_nodes(NODES, query_str=QUERY)[0].node_id
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from _stream_endings import ANSWER, QUESTION
+from _stream_endings import OUTPUT, REQUEST
 from llama_index.core.base.llms.types import LogProb, TextBlock, ThinkingBlock
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.instrumentation import get_dispatcher
@@ -22,7 +22,7 @@ from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.model import ModelOutput
 from tests.test_llamaindex_failures import Listener
 
-MESSAGES = [ChatMessage(QUESTION)]
+MESSAGES = [ChatMessage(REQUEST)]
 THOUGHT = {"reasoning_effort": "high"}
 
 
@@ -61,7 +61,7 @@ async def _achat(llm: OCIDataScience, **kwargs: Any) -> list[Any]:
 
 
 async def _acomplete(llm: OCIDataScience) -> list[Any]:
-    return [response async for response in await llm.astream_complete(QUESTION)]
+    return [response async for response in await llm.astream_complete(REQUEST)]
 
 
 def test_deltas_add_up_and_the_text_grows(llm: OCIDataScience) -> None:
@@ -74,23 +74,23 @@ def test_deltas_add_up_and_the_text_grows(llm: OCIDataScience) -> None:
     for response in responses:
         text += response.delta or ""
         assert [TextBlock(text=text)] == response.message.blocks
-    assert ANSWER == text
+    assert OUTPUT == text
     assert [r.delta for r in responses] == [r.delta for r in asyncio.run(_achat(llm))]
 
 
-def test_completions_say_the_same(llm: OCIDataScience) -> None:
+def test_completions_state_the_same(llm: OCIDataScience) -> None:
     """
     `stream_complete` grows its text, and the whole forms have the same text, sync and async.
     """
-    responses = list(llm.stream_complete(QUESTION))
+    responses = list(llm.stream_complete(REQUEST))
 
-    assert [ANSWER] * 4 == [
+    assert [OUTPUT] * 4 == [
         responses[-1].text,
         asyncio.run(_acomplete(llm))[-1].text,
-        llm.complete(QUESTION).text,
-        asyncio.run(llm.acomplete(QUESTION)).text,
+        llm.complete(REQUEST).text,
+        asyncio.run(llm.acomplete(REQUEST)).text,
     ]
-    assert ANSWER == "".join(response.delta or "" for response in responses)
+    assert OUTPUT == "".join(response.delta or "" for response in responses)
 
 
 def test_the_last_response_has_usage_and_finish_reason(llm: OCIDataScience) -> None:
@@ -109,22 +109,22 @@ def test_the_last_response_has_usage_and_finish_reason(llm: OCIDataScience) -> N
     assert all(chunk.raw["choices"][0]["finish_reason"] is None for chunk in chunks)
 
 
-@pytest.mark.parametrize("way", ["chat", "stream", "astream", "complete", "stream_complete"])
-def test_the_token_counter_counts_what_the_server_counted(llm: OCIDataScience, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["chat", "stream", "astream", "complete", "stream_complete"])
+def test_the_token_counter_counts_what_the_server_counted(llm: OCIDataScience, call_method: str) -> None:
     """
     TokenCountingHandler finds the server's usage on every way.
     """
     counter = TokenCountingHandler(tokenizer=str.split)
     llm.callback_manager = CallbackManager([counter])
-    ways: dict[str, Any] = {
+    methods: dict[str, Any] = {
         "chat": lambda: llm.chat(MESSAGES),
         "stream": lambda: list(llm.stream_chat(MESSAGES))[-1],
         "astream": lambda: asyncio.run(_achat(llm))[-1],
-        "complete": lambda: llm.complete(QUESTION),
-        "stream_complete": lambda: list(llm.stream_complete(QUESTION))[-1],
+        "complete": lambda: llm.complete(REQUEST),
+        "stream_complete": lambda: list(llm.stream_complete(REQUEST))[-1],
     }
 
-    usage = ways[way]().raw["usage"]
+    usage = methods[call_method]().raw["usage"]
 
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (
         counter.prompt_llm_token_count,
@@ -140,8 +140,8 @@ def test_thoughts_come_in_a_block_of_their_own(llm: OCIDataScience) -> None:
     thought = "".join(response.additional_kwargs.get("thinking_delta", "") for response in responses)
 
     assert thought
-    assert [ThinkingBlock(content=thought), TextBlock(text=ANSWER)] == responses[-1].message.blocks
-    assert ANSWER == "".join(response.delta or "" for response in responses)
+    assert [ThinkingBlock(content=thought), TextBlock(text=OUTPUT)] == responses[-1].message.blocks
+    assert OUTPUT == "".join(response.delta or "" for response in responses)
     assert (
         responses[-1].message
         == asyncio.run(_achat(llm, **THOUGHT))[-1].message
@@ -221,17 +221,17 @@ class Limiter(BaseRateLimiter):
         self.count += 1
 
 
-def test_the_rate_limiter_is_asked_once_for_each_call(llm: OCIDataScience) -> None:
+def test_the_rate_limiter_is_requested_once_for_each_call(llm: OCIDataScience) -> None:
     """
     Eight calls, eight permissions.
     """
     limiter = llm.rate_limiter = Limiter()
     llm.chat(MESSAGES)
-    llm.complete(QUESTION)
+    llm.complete(REQUEST)
     list(llm.stream_chat(MESSAGES))
-    list(llm.stream_complete(QUESTION))
+    list(llm.stream_complete(REQUEST))
     asyncio.run(llm.achat(MESSAGES))
-    asyncio.run(llm.acomplete(QUESTION))
+    asyncio.run(llm.acomplete(REQUEST))
     asyncio.run(_achat(llm))
     asyncio.run(_acomplete(llm))
 
@@ -242,7 +242,7 @@ def test_one_object_serves_several_event_loops(emulator: Emulator, llm: OCIDataS
     """
     Two `asyncio.run` in a row send one request each.
     """
-    assert [ANSWER, ANSWER] == [asyncio.run(_achat(llm))[-1].message.content for _ in range(2)]
+    assert [OUTPUT, OUTPUT] == [asyncio.run(_achat(llm))[-1].message.content for _ in range(2)]
     assert 2 == len(emulator.requests)
 
 
@@ -252,7 +252,7 @@ async def test_many_tasks_share_one_object(llm: OCIDataScience) -> None:
     """
     streams = await asyncio.gather(*(_achat(llm) for _ in range(30)))
 
-    assert {ANSWER} == {stream[-1].message.content for stream in streams}
+    assert {OUTPUT} == {stream[-1].message.content for stream in streams}
 
 
 def test_many_threads_share_one_object(llm: OCIDataScience) -> None:
@@ -260,9 +260,9 @@ def test_many_threads_share_one_object(llm: OCIDataScience) -> None:
     The same with threads.
     """
     with ThreadPoolExecutor(8) as pool:
-        texts = list(pool.map(lambda _: list(llm.stream_complete(QUESTION))[-1].text, range(30)))
+        texts = list(pool.map(lambda _: list(llm.stream_complete(REQUEST))[-1].text, range(30)))
 
-    assert {ANSWER} == set(texts)
+    assert {OUTPUT} == set(texts)
 
 
 def test_streams_in_a_row_use_one_connection(emulator: Emulator, llm: OCIDataScience) -> None:
@@ -282,7 +282,7 @@ def test_how_it_is_written_makes_no_difference(emulator: Emulator, llm: OCIDataS
     """
     emulator.script(Fault(fault))
 
-    assert ANSWER == list(llm.stream_chat(MESSAGES))[-1].message.content
+    assert OUTPUT == list(llm.stream_chat(MESSAGES))[-1].message.content
 
 
 def test_characters_that_are_line_ends_elsewhere_stay_in_the_text() -> None:
@@ -297,26 +297,26 @@ def test_characters_that_are_line_ends_elsewhere_stay_in_the_text() -> None:
         assert text == list(llm.stream_chat(MESSAGES))[-1].message.content
 
 
-def test_a_model_without_chat_is_asked_for_completions(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_a_model_without_chat_is_requested_for_completions(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     `is_chat_model=False` sends prompts to the completions route, for chats too.
     """
     llm.is_chat_model = False
 
-    assert list(llm.stream_complete(QUESTION))[-1].text
-    assert QUESTION == emulator.last.json["prompt"]
+    assert list(llm.stream_complete(REQUEST))[-1].text
+    assert REQUEST == emulator.last.json["prompt"]
     assert "/v1/completions" == emulator.last.headers["route"]
     assert list(llm.stream_chat(MESSAGES))[-1].message.content
-    assert f"user: {QUESTION}\nassistant: " == emulator.last.json["prompt"]
+    assert f"user: {REQUEST}\nassistant: " == emulator.last.json["prompt"]
 
 
 def test_a_chat_model_gets_a_prompt_as_the_users_message(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     `complete` asks a chat deployment in its own way.
     """
-    llm.complete(QUESTION)
+    llm.complete(REQUEST)
 
-    assert [{"role": "user", "content": QUESTION}] == emulator.last.json["messages"]
+    assert [{"role": "user", "content": REQUEST}] == emulator.last.json["messages"]
 
 
 def test_refusals_and_log_probabilities_are_not_lost() -> None:
@@ -335,7 +335,7 @@ def test_refusals_and_log_probabilities_are_not_lost() -> None:
     assert last.logprobs == text.final_response().logprobs
 
 
-def test_other_answers_to_the_same_question_are_not_mixed_in() -> None:
+def test_other_responses_to_the_same_request_are_not_mixed_in() -> None:
     """
     Where several answers were asked for, the first is shown.
     """
@@ -346,7 +346,7 @@ def test_other_answers_to_the_same_question_are_not_mixed_in() -> None:
     assert "Paris" == answer.final_response().message.content
 
 
-def test_an_answer_without_words_is_whole_all_the_same() -> None:
+def test_a_response_without_words_is_whole_all_the_same() -> None:
     """
     A model may say nothing; that is not an error.
     """

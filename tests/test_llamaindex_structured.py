@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from _stream_endings import QUESTION
+from _stream_endings import REQUEST
 from llama_index.core.llms import ChatMessage
 from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
@@ -15,7 +15,7 @@ from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.model import ModelOutput, ToolCall
 
-MESSAGES = [ChatMessage(QUESTION)]
+MESSAGES = [ChatMessage(REQUEST)]
 
 
 class River(BaseModel):

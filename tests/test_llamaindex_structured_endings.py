@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from _raw_server import RawServer
-from _structured import CALLS, CUT, CUT_CALL, TEXT, TEXTS, Place, Scripted, answering
+from _structured import CALLS, TEXT, TEXTS, TRUNCATED, TRUNCATED_CALL, PlatformCase, Scripted, answering
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 from llama_index.core.embeddings import MockEmbedding
@@ -21,35 +21,37 @@ from llama_index.core.types import PydanticProgramMode
 from llamaindex_mdstream import OCIDataScience, RequestNotSent, StructuredOutputError
 from mdstream_core import MDStreamError, errors
 
-WHOLE = Place(city="São Paulo", country="BR")
+WHOLE = PlatformCase(city="São Paulo", country="BR")
 PROMPT = PromptTemplate("Where is {name}?")
 MESSAGES = [ChatMessage("Where?")]
 
 
 def _streamed(llm: OCIDataScience) -> Any:
-    return list(llm.stream_structured_predict(Place, PROMPT, name="it"))[-1]
+    return list(llm.stream_structured_predict(PlatformCase, PROMPT, name="it"))[-1]
 
 
 async def _astreamed(llm: OCIDataScience) -> Any:
-    return [place async for place in await llm.astream_structured_predict(Place, PROMPT, name="it")][-1]
+    return [
+        platform_case async for platform_case in await llm.astream_structured_predict(PlatformCase, PROMPT, name="it")
+    ][-1]
 
 
 async def _achatted(llm: OCIDataScience) -> Any:
-    stream = await llm.as_structured_llm(Place).astream_chat(MESSAGES)
+    stream = await llm.as_structured_llm(PlatformCase).astream_chat(MESSAGES)
     return [response.raw async for response in stream][-1]
 
 
 #: Every method that gives an object.
-ASK: dict[str, Callable[[OCIDataScience], Any]] = {
-    "structured_predict": lambda llm: llm.structured_predict(Place, PROMPT, name="it"),
-    "astructured_predict": lambda llm: asyncio.run(llm.astructured_predict(Place, PROMPT, name="it")),
+REQUEST: dict[str, Callable[[OCIDataScience], Any]] = {
+    "structured_predict": lambda llm: llm.structured_predict(PlatformCase, PROMPT, name="it"),
+    "astructured_predict": lambda llm: asyncio.run(llm.astructured_predict(PlatformCase, PROMPT, name="it")),
     "stream_structured_predict": _streamed,
     "astream_structured_predict": lambda llm: asyncio.run(_astreamed(llm)),
-    "chat": lambda llm: llm.as_structured_llm(Place).chat(MESSAGES).raw,
-    "achat": lambda llm: asyncio.run(llm.as_structured_llm(Place).achat(MESSAGES)).raw,
-    "complete": lambda llm: llm.as_structured_llm(Place).complete("Where?").raw,
-    "acomplete": lambda llm: asyncio.run(llm.as_structured_llm(Place).acomplete("Where?")).raw,
-    "stream_chat": lambda llm: list(llm.as_structured_llm(Place).stream_chat(MESSAGES))[-1].raw,
+    "chat": lambda llm: llm.as_structured_llm(PlatformCase).chat(MESSAGES).raw,
+    "achat": lambda llm: asyncio.run(llm.as_structured_llm(PlatformCase).achat(MESSAGES)).raw,
+    "complete": lambda llm: llm.as_structured_llm(PlatformCase).complete("Where?").raw,
+    "acomplete": lambda llm: asyncio.run(llm.as_structured_llm(PlatformCase).acomplete("Where?")).raw,
+    "stream_chat": lambda llm: list(llm.as_structured_llm(PlatformCase).stream_chat(MESSAGES))[-1].raw,
     "astream_chat": lambda llm: asyncio.run(_achatted(llm)),
 }
 
@@ -65,7 +67,7 @@ BY_TOOL: dict[str, dict[str, Any]] = {
     "FUNCTION": {"pydantic_program_mode": PydanticProgramMode.FUNCTION, "should_use_structured_outputs": True},
 }
 
-each_method = pytest.mark.parametrize("ask", ASK.values(), ids=ASK)
+each_method = pytest.mark.parametrize("send_request", REQUEST.values(), ids=REQUEST)
 
 
 def llm_at(server: RawServer, **options: Any) -> OCIDataScience:
@@ -73,9 +75,9 @@ def llm_at(server: RawServer, **options: Any) -> OCIDataScience:
     return OCIDataScience(endpoint=f"{server.url}/ocid1.x", auth_type="none", max_retries=0, **options)
 
 
-def _fails(llm: OCIDataScience, ask: Callable[[OCIDataScience], Any], words: str, output: str) -> None:
+def _fails(llm: OCIDataScience, send_request: Callable[[OCIDataScience], Any], words: str, output: str) -> None:
     with pytest.raises(StructuredOutputError) as caught:
-        ask(llm)
+        send_request(llm)
     error: Any = caught.value
     assert not isinstance(error, ValueError)
     assert words in str(error)
@@ -85,22 +87,22 @@ def _fails(llm: OCIDataScience, ask: Callable[[OCIDataScience], Any], words: str
 
 
 #: Each way that reads a text with each such response; a completion has no place for a refusal.
-TEXTS_BY_WAY = {
-    f"{way}: {name}": (options, *case)
-    for way, options in BY_TEXT.items()
+TEXTS_BY_METHOD = {
+    f"{call_method}: {name}": (options, *case)
+    for call_method, options in BY_TEXT.items()
     for name, case in TEXTS.items()
-    if way != "completion" or not case[0].refusal
+    if call_method != "completion" or not case[0].refusal
 }
 
 
-@pytest.mark.parametrize(("options", "response", "words", "output"), TEXTS_BY_WAY.values(), ids=TEXTS_BY_WAY)
+@pytest.mark.parametrize(("options", "response", "words", "output"), TEXTS_BY_METHOD.values(), ids=TEXTS_BY_METHOD)
 def test_an_incomplete_text_is_an_error(options: dict[str, Any], response: Scripted, words: str, output: str) -> None:
     """
     In every way that reads a text, by every method.
     """
     with answering(response) as server:
-        for ask in ASK.values():
-            _fails(llm_at(server, **options), ask, words, output)
+        for send_request in REQUEST.values():
+            _fails(llm_at(server, **options), send_request, words, output)
 
 
 @pytest.mark.parametrize("options", BY_TOOL.values(), ids=BY_TOOL)
@@ -112,30 +114,30 @@ def test_a_missing_or_incomplete_call_is_an_error(
     In every way that requires a tool call, by every method.
     """
     with answering(response) as server:
-        for ask in ASK.values():
-            _fails(llm_at(server, **options), ask, words, output)
+        for send_request in REQUEST.values():
+            _fails(llm_at(server, **options), send_request, words, output)
 
 
 @each_method
-def test_a_call_that_is_cut_fails_as_everywhere(ask: Callable[[OCIDataScience], Any]) -> None:
+def test_a_call_that_is_truncated_fails_as_everywhere(send_request: Callable[[OCIDataScience], Any]) -> None:
     """
     The arguments stop in the middle: the response itself is the error.
     """
-    with answering(CUT_CALL) as server, pytest.raises(errors.IncompleteToolCall, match="max_tokens") as caught:
-        ask(llm_at(server))
-    assert CUT == caught.value.raw
+    with answering(TRUNCATED_CALL) as server, pytest.raises(errors.IncompleteToolCall, match="max_tokens") as caught:
+        send_request(llm_at(server))
+    assert TRUNCATED == caught.value.raw
     assert isinstance(caught.value.partial_response, ChatResponse)  # type: ignore[attr-defined]
 
 
 @each_method
 @pytest.mark.parametrize("options", (BY_TEXT | BY_TOOL).values(), ids=BY_TEXT | BY_TOOL)
-def test_a_whole_answer_is_an_object(options: dict[str, Any], ask: Callable[[OCIDataScience], Any]) -> None:
+def test_a_whole_response_is_an_object(options: dict[str, Any], send_request: Callable[[OCIDataScience], Any]) -> None:
     """
     The control: the same server, and the answer is whole.
     """
     whole = Scripted(TEXT) if options in BY_TEXT.values() else Scripted(arguments=TEXT, finish="tool_calls")
     with answering(whole) as server:
-        assert WHOLE == ask(llm_at(server, **options))
+        assert WHOLE == send_request(llm_at(server, **options))
 
 
 @pytest.mark.parametrize("options", (BY_TEXT | BY_TOOL).values(), ids=BY_TEXT | BY_TOOL)
@@ -147,10 +149,10 @@ def test_partial_objects_are_shown_before_the_error(options: dict[str, Any]) -> 
     response = Scripted(TEXT, finish="length") if text else Scripted(arguments=TEXT, finish="length")
     seen: list[Any] = []
     with answering(response) as server, pytest.raises(StructuredOutputError, match="max_tokens"):
-        for place in llm_at(server, **options).stream_structured_predict(Place, PROMPT, name="it"):
-            seen.append(place)  # noqa: PERF402  # what came before the error is wanted
+        for platform_case in llm_at(server, **options).stream_structured_predict(PlatformCase, PROMPT, name="it"):
+            seen.append(platform_case)  # noqa: PERF402  # what came before the error is wanted
 
-    assert any("São Paulo" == getattr(place, "city", None) for place in seen)
+    assert any("São Paulo" == getattr(platform_case, "city", None) for platform_case in seen)
 
 
 def test_the_cause_is_kept_and_the_error_can_be_pickled() -> None:
@@ -159,9 +161,9 @@ def test_the_cause_is_kept_and_the_error_can_be_pickled() -> None:
     """
     response = TEXTS["another object"][0]
     with answering(response) as server:
-        for ask in ASK.values():
+        for send_request in REQUEST.values():
             with pytest.raises(StructuredOutputError) as caught:
-                ask(llm_at(server, should_use_structured_outputs=True))
+                send_request(llm_at(server, should_use_structured_outputs=True))
             assert "ValidationError" == type(caught.value.__cause__).__name__
     copy = pickle.loads(pickle.dumps(caught.value))  # our own
     assert ("InvalidOutput", str(caught.value), response.text) == (copy.code, str(copy), copy.partial.text)
@@ -174,7 +176,7 @@ def test_the_prompt_of_the_caller_stays_as_it_is() -> None:
     prompt = ChatPromptTemplate.from_messages([("system", "Be short."), ("user", "Where is {name}?")])
     with answering(Scripted(TEXT)) as server:
         llm = llm_at(server, is_function_calling_model=False)
-        assert WHOLE == llm.structured_predict(Place, prompt, name="it")
+        assert WHOLE == llm.structured_predict(PlatformCase, prompt, name="it")
         assert b"Output a valid JSON object" in server.requests[0]
     assert None is prompt.output_parser
 
@@ -187,26 +189,26 @@ def test_the_prompt_of_the_caller_stays_as_it_is() -> None:
     ],
     ids=["a tool for a model without tools", "a mode that core has not"],
 )
-def test_a_way_that_this_model_has_not_is_no_empty_answer(options: dict[str, Any]) -> None:
+def test_a_method_that_this_model_has_not_is_no_empty_response(options: dict[str, Any]) -> None:
     """
     Core's `ValueError` about it would be swallowed by engines.
     """
     with answering(Scripted(TEXT)) as server:
         for name in ("structured_predict", "astructured_predict", "stream_structured_predict", "astream_chat"):
             with pytest.raises(RequestNotSent):
-                ASK[name](llm_at(server, **options))
+                REQUEST[name](llm_at(server, **options))
         assert [] == server.requests
 
 
-def test_an_engine_does_not_call_it_an_empty_answer() -> None:
+def test_an_engine_does_not_call_it_an_empty_response() -> None:
     """
     Core's engines answer "Empty Response" where they catch a `ValueError`.
     """
     index = VectorStoreIndex(nodes=[TextNode(text="It is in Brazil.")], embed_model=MockEmbedding(embed_dim=3))
-    with answering(Scripted(CUT, finish="length")) as server:
+    with answering(Scripted(TRUNCATED, finish="length")) as server:
         llm = llm_at(server, should_use_structured_outputs=True)
         for mode in ("compact", "refine", "tree_summarize"):
-            engine = index.as_query_engine(llm=llm.as_structured_llm(Place), response_mode=mode)
+            engine = index.as_query_engine(llm=llm.as_structured_llm(PlatformCase), response_mode=mode)
             with pytest.raises(MDStreamError, match="max_tokens"):
                 engine.query("Where is it?")
             with pytest.raises(MDStreamError, match="max_tokens"):
@@ -216,7 +218,7 @@ def test_an_engine_does_not_call_it_an_empty_answer() -> None:
 class Listening(BaseEventHandler):
     """Keeps the names of the events about structured predictions."""
 
-    heard: list[str] = []  # noqa: RUF012  # pydantic copies it
+    results: list[str] = []  # noqa: RUF012  # pydantic copies it
 
     @classmethod
     def class_name(cls) -> str:
@@ -226,11 +228,11 @@ class Listening(BaseEventHandler):
     def handle(self, event: Any, **_: Any) -> None:
         """Take an event."""
         if isinstance(event, LLMStructuredPredictStartEvent | LLMStructuredPredictEndEvent):
-            self.heard.append(type(event).__name__)
+            self.results.append(type(event).__name__)
 
 
 @pytest.mark.parametrize("options", (BY_TEXT | BY_TOOL).values(), ids=BY_TEXT | BY_TOOL)
-def test_observers_are_told_of_predictions(options: dict[str, Any]) -> None:
+def test_observers_are_reported_of_predictions(options: dict[str, Any]) -> None:
     """
     Core's events come in every way, and no end where there is none.
     """
@@ -238,15 +240,15 @@ def test_observers_are_told_of_predictions(options: dict[str, Any]) -> None:
     root, handler = get_dispatcher(), Listening()
     root.add_event_handler(handler)
     try:
-        for response in (whole, Scripted(CUT, finish="length")):
+        for response in (whole, Scripted(TRUNCATED, finish="length")):
             with answering(response) as server:
                 for name in ("structured_predict", "astructured_predict"):
                     try:
-                        ASK[name](llm_at(server, **options))
+                        REQUEST[name](llm_at(server, **options))
                     except StructuredOutputError:
-                        handler.heard.append("error")
+                        handler.results.append("error")
     finally:
         root.event_handlers.remove(handler)
     start, end = "LLMStructuredPredictStartEvent", "LLMStructuredPredictEndEvent"
 
-    assert [start, end, start, end, start, "error", start, "error"] == handler.heard
+    assert [start, end, start, end, start, "error", start, "error"] == handler.results

@@ -89,7 +89,7 @@ def _functions(tree: ast.AST) -> dict[str, Any]:
     return {node.name: node for node in found}
 
 
-def _twins() -> dict[str, tuple[ast.AST, ast.AST]]:
+def _variants() -> dict[str, tuple[ast.AST, ast.AST]]:
     pairs = {}
     for path in sorted(PACKAGE.glob("*.py")):
         functions = _functions(ast.parse(path.read_text(encoding="utf-8")))
@@ -102,22 +102,22 @@ def _twins() -> dict[str, tuple[ast.AST, ast.AST]]:
     return pairs
 
 
-TWINS = _twins()
+VARIANTS = _variants()
 
 
-def test_there_are_twins() -> None:
+def test_there_are_variants() -> None:
     """
     The net catches something.
     """
-    assert len(TWINS) >= 18
+    assert len(VARIANTS) >= 18
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [t for n, t in TWINS.items() if "_add_demo_options" not in n],
-    ids=[n for n in TWINS if "_add_demo_options" not in n],
+    [t for n, t in VARIANTS.items() if "_add_demo_options" not in n],
+    ids=[n for n in VARIANTS if "_add_demo_options" not in n],
 )
-def test_twins_differ_only_in_waiting(one: ast.AST, other: ast.AST) -> None:
+def test_variants_differ_only_in_waiting(one: ast.AST, other: ast.AST) -> None:
     """
     Whatever one does the other does too, in the same order.
     """

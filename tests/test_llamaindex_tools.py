@@ -25,7 +25,7 @@ def add(a: int, b: int) -> int:
 
 
 ADD = FunctionTool.from_defaults(add)
-QUESTION = "add(2, 3)"
+REQUEST = "add(2, 3)"
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +70,11 @@ TWO = {"tool_calls": [_call(0, "one", '{"a": 1}'), _call(1, "two", '{"b": 2}')]}
 
 
 def _read(llm: OCIDataScience, **kwargs: Any) -> list[ChatResponse]:
-    return list(llm.stream_chat_with_tools([ADD], QUESTION, **kwargs))
+    return list(llm.stream_chat_with_tools([ADD], REQUEST, **kwargs))
 
 
 async def _aread(llm: OCIDataScience, **kwargs: Any) -> list[ChatResponse]:
-    return [response async for response in await llm.astream_chat_with_tools([ADD], QUESTION, **kwargs)]
+    return [response async for response in await llm.astream_chat_with_tools([ADD], REQUEST, **kwargs)]
 
 
 def test_a_call_comes_in_piece_by_piece(llm: OCIDataScience) -> None:
@@ -93,11 +93,11 @@ def test_a_call_comes_in_piece_by_piece(llm: OCIDataScience) -> None:
     assert {"a": 2, "b": 3} == json.loads(texts[-1]) == selected[0].tool_kwargs
     assert 1 == len({call.tool_id for chunk in [*chunks, last] for call in llm.get_tool_calls_from_response(chunk)})
     assert "tool_calls" == last.additional_kwargs["finish_reason"]
-    assert selected == llm.get_tool_calls_from_response(llm.chat_with_tools([ADD], QUESTION))
+    assert selected == llm.get_tool_calls_from_response(llm.chat_with_tools([ADD], REQUEST))
     assert selected == llm.get_tool_calls_from_response(asyncio.run(_aread(llm))[-1])
 
 
-def test_what_is_asked_for(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_what_is_requested_for(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Tools, choice and the switch for parallel calls are sent, in the server's words.
     """
@@ -124,7 +124,7 @@ def test_choices(choice: str | None, required: bool, wire: str) -> None:
     assert wire == tool_choice(choice, required=required)
 
 
-def test_without_tools_nothing_is_said_of_tools(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_without_tools_nothing_is_stated_of_tools(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Servers refuse a choice without tools.
     """
@@ -140,7 +140,7 @@ def test_the_callers_history_stays_as_it_is(llm: OCIDataScience) -> None:
     history = [ChatMessage("Hello"), ChatMessage("Hi", role="assistant")]
     before = [message.model_copy(deep=True) for message in history]
 
-    llm.chat_with_tools([ADD], QUESTION, chat_history=history)
+    llm.chat_with_tools([ADD], REQUEST, chat_history=history)
 
     assert before == history
 
@@ -182,7 +182,7 @@ def test_a_call_that_stops_in_the_middle_is_an_error(emulator: Emulator, llm: OC
         llm.get_tool_calls_from_response(partial)
 
 
-def test_a_call_that_was_cut_before_its_arguments_is_an_error(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_a_call_that_was_truncated_before_its_arguments_is_an_error(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     With finish reason `length` no arguments at all are not the same as none needed.
     """
@@ -269,14 +269,14 @@ def test_long_arguments_cost_no_more_a_piece_than_short_ones() -> None:
     """
     pieces = ['{"text": "', *["word "] * 40_000, '"}']
 
-    def brain(request: dict[str, Any]) -> ModelOutput:
+    def built_in_model(request: dict[str, Any]) -> ModelOutput:
         return ModelOutput.from_text("", "", [ToolCall("call_1", "save", tuple(pieces))])
 
-    with Emulator(model=brain, events_per_chunk=500) as emulator:
+    with Emulator(model=built_in_model, events_per_chunk=500) as emulator:
         llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_tokens=None)
         shown: list[ToolSelection] = []
         started = time.thread_time()
-        for response in llm.stream_chat_with_tools([ADD], QUESTION):
+        for response in llm.stream_chat_with_tools([ADD], REQUEST):
             shown = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
             text = response.message.blocks[-1]
         spent = time.thread_time() - started

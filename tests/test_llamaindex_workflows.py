@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from _llamaindex_platforms import ACCOUNTS, FEW, PLACES, Place
+from _llamaindex_platforms import ACCOUNTS, FEW, PLATFORM_CASES, PlatformCase
 from _stream_endings import Ending
 from llama_index.core.agent.workflow import AgentOutput, AgentWorkflow, FunctionAgent, ReActAgent, ToolCallResult
 from workflows.events import WorkflowFailedEvent
@@ -16,12 +16,12 @@ from mdstream_core import MDStreamError, errors
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.model import ModelOutput, ToolCall
 
-QUESTION = "What is 2 + 3?"
+REQUEST = "What is 2 + 3?"
 ACTION = 'Thought: I need a tool.\nAction: add\nAction Input: {"a": 2, "b": 3}\n'
-SAID = "Thought: I can answer without using any more tools.\nAnswer: 5 it is"
+CONTENT = "Thought: I can answer without using any more tools.\nAnswer: 5 it is"
 
-everywhere = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-few = pytest.mark.parametrize(("place", "ending"), FEW.values(), ids=FEW)
+everywhere = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+few = pytest.mark.parametrize(("platform_case", "ending"), FEW.values(), ids=FEW)
 
 
 def team(request: dict[str, Any]) -> ModelOutput | str:
@@ -30,7 +30,7 @@ def team(request: dict[str, Any]) -> ModelOutput | str:
     offered = {tool["function"]["name"] for tool in request.get("tools") or ()}
     results = [str(message["content"]) for message in messages if message["role"] == "tool"]
     if not offered:
-        return SAID if "Observation: 5" in str(messages[-1]["content"]) else ACTION
+        return CONTENT if "Observation: 5" in str(messages[-1]["content"]) else ACTION
     if any("5" in result for result in results):
         return "Five it is."
     if "add" in offered:
@@ -58,9 +58,9 @@ def emulator(shared_emulator: Emulator) -> Emulator:
 
 
 @pytest.fixture
-def llm(emulator: Emulator, place: Place) -> Iterator[MDStreamLLM]:
+def llm(emulator: Emulator, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
     """A model that asks once."""
-    with place.build(emulator, max_retries=0) as model:
+    with platform_case.build(emulator, max_retries=0) as model:
         yield model
 
 
@@ -104,7 +104,7 @@ async def test_an_agent_hands_over_to_another(
     emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]]
 ) -> None:
     """Three questions: the handoff, the call, the answer; the second agent says it."""
-    handler = office(llm, add).run(QUESTION)
+    handler = office(llm, add).run(REQUEST)
     events = [event async for event in handler.stream_events()]
     output = await handler
 
@@ -125,7 +125,7 @@ async def test_an_agent_reasons_in_words(
     emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]], streaming: bool
 ) -> None:
     """Thought, action, observation, answer, without the server's tools."""
-    output = await ReActAgent(llm=llm, tools=[add], streaming=streaming).run(QUESTION)
+    output = await ReActAgent(llm=llm, tools=[add], streaming=streaming).run(REQUEST)
 
     assert "5 it is" == output.response.content
     assert [(2, 3)] == called
@@ -133,22 +133,28 @@ async def test_an_agent_reasons_in_words(
     await llm.aclose()
 
 
-def _early(place: Place, ending: Ending) -> Fault:
+def _early(platform_case: PlatformCase, ending: Ending) -> Fault:
     """The same fault inside of a call: Cohere's older format says a call in one event."""
     fault = ending.fault
     if fault.after is None or fault.after < 0:
         return fault
-    return replace(fault, after=1 if place is PLACES["cohere"] else 2)
+    return replace(fault, after=1 if platform_case is PLATFORM_CASES["cohere"] else 2)
 
 
 @few
 @pytest.mark.parametrize("healthy", [0, 1], ids=["handoff", "call"])
 async def test_nothing_of_a_broken_stream_is_executed(
-    emulator: Emulator, llm: MDStreamLLM, place: Place, ending: Ending, add: Any, called: list[Any], healthy: int
+    emulator: Emulator,
+    llm: MDStreamLLM,
+    platform_case: PlatformCase,
+    ending: Ending,
+    add: Any,
+    called: list[Any],
+    healthy: int,
 ) -> None:
     """Neither a handoff nor a call, however the stream breaks; the workflow fails with our error."""
-    emulator.script(*(None,) * healthy, _early(place, ending))
-    error, events = await _failure(office(llm, add).run(QUESTION))
+    emulator.script(*(None,) * healthy, _early(platform_case, ending))
+    error, events = await _failure(office(llm, add).run(REQUEST))
 
     assert ending.error is type(error)
     assert [] == called
@@ -159,11 +165,11 @@ async def test_nothing_of_a_broken_stream_is_executed(
 
 @few
 async def test_no_action_of_a_broken_stream_is_taken(
-    emulator: Emulator, llm: MDStreamLLM, place: Place, ending: Ending, add: Any, called: list[Any]
+    emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase, ending: Ending, add: Any, called: list[Any]
 ) -> None:
     """Words that name a tool are not followed when they were cut off, nor when all of them came before the failure."""
     emulator.script(ending.fault)
-    error, _ = await _failure(ReActAgent(llm=llm, tools=[add]).run(QUESTION))
+    error, _ = await _failure(ReActAgent(llm=llm, tools=[add]).run(REQUEST))
 
     assert ending.error is type(error)
     assert error.partial is not None
@@ -179,7 +185,7 @@ async def test_a_failed_workflow_can_be_saved_and_read_again(
 ) -> None:
     """In the process the event has the error itself; of a saved one the class and the words come back."""
     emulator.script(ending.fault)
-    error, events = await _failure(ReActAgent(llm=llm, tools=[add]).run(QUESTION))
+    error, events = await _failure(ReActAgent(llm=llm, tools=[add]).run(REQUEST))
     (failed,) = [event for event in events if isinstance(event, WorkflowFailedEvent)]
     again = WorkflowFailedEvent.model_validate_json(failed.model_dump_json())
 
@@ -199,8 +205,8 @@ def _all(kind: type[MDStreamError]) -> Iterator[type[MDStreamError]]:
 @pytest.mark.parametrize("kind", sorted(set(_all(MDStreamError)), key=str), ids=lambda kind: kind.__name__)
 def test_every_error_is_rebuilt_from_its_words(kind: type[MDStreamError]) -> None:
     """Workflows save the name of the class and one string."""
-    said = {"step_name": "run", "attempts": 1, "elapsed_seconds": 0.0}
-    saved = WorkflowFailedEvent(exception=kind("why", code="c"), **said).model_dump_json()  # type: ignore[arg-type]
+    text_sent = {"step_name": "run", "attempts": 1, "elapsed_seconds": 0.0}
+    saved = WorkflowFailedEvent(exception=kind("why", code="c"), **text_sent).model_dump_json()  # type: ignore[arg-type]
     again = WorkflowFailedEvent.model_validate_json(saved).exception
 
     assert (kind, "why") == (type(again), str(again))

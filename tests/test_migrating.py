@@ -16,7 +16,7 @@ from langchain_core.messages import BaseMessage
 from langchain_mdstream.rerankers import Reranker
 from mdstream_core.emulator import Emulator
 
-QUESTION = "Name three rivers."
+REQUEST = "Name three rivers."
 FINGERPRINT = ":".join(["0a"] * 15 + ["f7"])
 
 
@@ -39,7 +39,7 @@ def emulator(shared_emulator: Emulator) -> Emulator:
 
 
 @pytest.fixture
-def places(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def platforms(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A machine as the snippets expect it: profiles of both clouds, and whatever their pages set in the environment."""
     boto3 = pytest.importorskip("boto3", reason="the snippets give boto3 clients; install mdstream-llm[aws]")
     oci, aws = tmp_path / ".oci", tmp_path / ".aws"
@@ -77,33 +77,37 @@ def places(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 async def whole(model: Any) -> list[Any]:
     """What a model, embeddings or a reranker give, sync and async."""
     if isinstance(model, Embeddings):
-        return [model.embed_documents([QUESTION, "a hill"]), await model.aembed_documents([QUESTION, "a hill"])]
+        return [model.embed_documents([REQUEST, "a hill"]), await model.aembed_documents([REQUEST, "a hill"])]
     if isinstance(model, Reranker):
         documents = [Document("a hill"), Document("the three rivers")]
-        best = [model.compress_documents(documents, QUESTION), await model.acompress_documents(documents, QUESTION)]
+        best = [model.compress_documents(documents, REQUEST), await model.acompress_documents(documents, REQUEST)]
         return [[one.page_content for one in kept] for kept in best]
-    return [_text(model.invoke(QUESTION)), _text(await model.ainvoke(QUESTION))]
+    return [_text(model.invoke(REQUEST)), _text(await model.ainvoke(REQUEST))]
 
 
 async def stream(model: Any) -> list[str]:
     """What a model streams, sync and async."""
-    asynchronous = [_text(chunk) async for chunk in model.astream(QUESTION)]
-    return ["".join(map(_text, model.stream(QUESTION))), "".join(asynchronous)]
+    asynchronous = [_text(chunk) async for chunk in model.astream(REQUEST)]
+    return ["".join(map(_text, model.stream(REQUEST))), "".join(asynchronous)]
 
 
-def _text(said: Any) -> str:
-    return str(said.text) if isinstance(said, BaseMessage) else str(said)
+def _text(content: Any) -> str:
+    return str(content.text) if isinstance(content, BaseMessage) else str(content)
 
 
-RUNS = {f"{name} {way or 'built'}": (move, way) for name, move in MOVES.items() for way in move.ways}
+RUNS = {
+    f"{name} {call_method or 'built'}": (move, call_method)
+    for name, move in MOVES.items()
+    for call_method in move.methods
+}
 
 
-@pytest.mark.parametrize(("move", "way"), RUNS.values(), ids=RUNS)
-async def test_documented_calls_work_as_they_stand(places: dict[str, Any], move: Move, way: str) -> None:
+@pytest.mark.parametrize(("move", "call_method"), RUNS.values(), ids=RUNS)
+async def test_documented_calls_work_as_they_stand(platforms: dict[str, Any], move: Move, call_method: str) -> None:
     """Each is built by our class of that name and answers, whole or streamed, sync and async."""
-    model = move.model(**move.filled(places))
-    if way:
-        first, second = await (whole if way == "whole" else stream)(model)
+    model = move.model(**move.filled(platforms))
+    if call_method:
+        first, second = await (whole if call_method == "whole" else stream)(model)
 
         assert first
         assert first == second

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from _auth_oci import PEM
-from _langchain import QUESTION, get_weather
-from _platforms import PLACES
+from _langchain import REQUEST, get_weather
+from _platforms import PLATFORM_CASES
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic import ValidationError
@@ -58,7 +58,7 @@ def deployed(emulator: Emulator, cls: Any, /, **options: Any) -> Any:
 
 def hosted(emulator: Emulator, cls: Any = ChatOCIGenAI, /, **options: Any) -> Any:
     """A model of OCI Generative AI."""
-    return cls(**{**PLACES["OCI GenAI GENERIC"].fields(emulator), **options})
+    return cls(**{**PLATFORM_CASES["OCI GenAI GENERIC"].fields(emulator), **options})
 
 
 # what is sent for the classes of one server; the first four bodies are those that langchain-oci 0.4.0 sends
@@ -105,7 +105,7 @@ BODIES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize(("model", "options", "expected"), BODIES.values(), ids=BODIES)
 def test_bodies(emulator: Emulator, model: Any, options: dict[str, Any], expected: dict[str, Any]) -> None:
     """Each server's defaults are sent as the other package sends them."""
-    deployed(emulator, model, **options).invoke(QUESTION)
+    deployed(emulator, model, **options).invoke(REQUEST)
     sent = {name: value for name, value in emulator.last.json.items() if name not in {"messages", "prompt"}}
 
     assert {"model": "odsc-llm", **expected} == sent
@@ -114,14 +114,14 @@ def test_bodies(emulator: Emulator, model: Any, options: dict[str, Any], expecte
 async def test_tgis_own_format(emulator: Emulator) -> None:
     """`/generate` whole and `/generate_stream` streamed, with its own defaults; a route that is given stays."""
     llm = deployed(emulator, OCIModelDeploymentTGI, api="/generate", k=7)
-    words = llm.invoke(QUESTION)
+    words = llm.invoke(REQUEST)
 
     assert "/generate" == emulator.last.headers["route"]
     assert {"best_of": 1, "watermark": True, "return_full_text": False, "top_k": 7, "max_new_tokens": 256}.items() <= (
         emulator.last.json["parameters"].items()
     )
     assert not {"frequency_penalty", "repetition_penalty"} & emulator.last.json["parameters"].keys()
-    assert words == "".join(llm.stream(QUESTION)) == await llm.ainvoke(QUESTION)
+    assert words == "".join(llm.stream(REQUEST)) == await llm.ainvoke(REQUEST)
     assert "/generate_stream" in {request.headers["route"] for request in emulator.requests}
     deployed(emulator, OCIModelDeploymentTGI, api="/generate", default_headers={"route": "/generate"}, seed=1).invoke(
         "x"
@@ -131,7 +131,7 @@ async def test_tgis_own_format(emulator: Emulator) -> None:
 
 def test_greedy(emulator: Emulator) -> None:
     """`do_sample=False` is without a temperature."""
-    deployed(emulator, OCIModelDeploymentTGI, api="/generate", do_sample=False).invoke(QUESTION)
+    deployed(emulator, OCIModelDeploymentTGI, api="/generate", do_sample=False).invoke(REQUEST)
 
     assert False is emulator.last.json["parameters"]["do_sample"]
     assert "temperature" not in emulator.last.json["parameters"]
@@ -140,7 +140,7 @@ def test_greedy(emulator: Emulator) -> None:
 # OCI Generative AI
 
 #: model, options, the fields of the request that come of them
-ASKED: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+PROMPT: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "SDK's names": (
         "xai.grok-4",
         {"model_kwargs": {"num_generations": 1, "is_echo": True, "log_probs": 2, "is_parallel_tool_calls": True}},
@@ -178,10 +178,10 @@ ASKED: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("model", "options", "expected"), ASKED.values(), ids=ASKED)
+@pytest.mark.parametrize(("model", "options", "expected"), PROMPT.values(), ids=PROMPT)
 def test_native_requests(emulator: Emulator, model: str, options: dict[str, Any], expected: dict[str, Any]) -> None:
     """Names of the SDK, of OpenAI and of families, as the service spells them."""
-    hosted(emulator, model=model, **options).invoke(QUESTION)
+    hosted(emulator, model=model, **options).invoke(REQUEST)
     request = emulator.last.json["chatRequest"]
 
     assert expected == {name: request[name] for name in expected}
@@ -192,7 +192,7 @@ def test_objects_of_the_sdk_are_written_as_json(emulator: Emulator) -> None:
     """In `model_kwargs` and in calls, whatever they hold."""
     models = pytest.importorskip("oci.generative_ai_inference.models", reason="the SDK's own objects")
     chat = hosted(emulator, model_kwargs={"tool_choice": None})
-    list(chat.bind(stream_options=models.StreamOptions(is_include_usage=False)).stream(QUESTION))
+    list(chat.bind(stream_options=models.StreamOptions(is_include_usage=False)).stream(REQUEST))
 
     assert {"isIncludeUsage": False} == emulator.last.json["chatRequest"]["streamOptions"]
     schema = models.ResponseJsonSchema(name="A", schema={"type": "object"}, is_strict=True)
@@ -234,12 +234,12 @@ def test_streaming_is_never_switched_off(emulator: Emulator, option: str) -> Non
     """langchain-oci's `is_stream=False` means that `invoke` does not stream; `stream` does."""
     chat = hosted(emulator, **{option: False})
 
-    assert len(list(chat.stream(QUESTION))) > 3
-    chat.invoke(QUESTION)
+    assert len(list(chat.stream(REQUEST))) > 3
+    chat.invoke(REQUEST)
     assert "isStream" not in emulator.last.json["chatRequest"]
 
 
-def test_a_client_says_where_and_as_whom(emulator: Emulator) -> None:
+def test_a_client_states_where_and_as_whom(emulator: Emulator) -> None:
     """An `oci` client gives address, signer and timeout; other fields go before it."""
     sdk = pytest.importorskip("oci", reason="the SDK's own client")
     config = {
@@ -250,7 +250,7 @@ def test_a_client_says_where_and_as_whom(emulator: Emulator) -> None:
         config, service_endpoint=emulator.url, timeout=(3, 7)
     )
     chat = ChatOCIGenAI(model_id="xai.grok-4", compartment_id=emulator.oci_generative_ai.compartment_id, client=client)
-    chat.invoke(QUESTION)
+    chat.invoke(REQUEST)
 
     assert 'Signature algorithm="rsa-sha256"' in emulator.last.headers["authorization"]
     assert Timeout(connect=3, read=7) == chat.timeout
@@ -260,11 +260,11 @@ def test_a_client_says_where_and_as_whom(emulator: Emulator) -> None:
 
 def conversation(results: int) -> list[Any]:
     """A question, and so many calls with their results."""
-    said: list[Any] = [HumanMessage("What is the weather in Paris, and in Rome?")]
+    content: list[Any] = [HumanMessage("What is the weather in Paris, and in Rome?")]
     for number in range(results):
         call = {"id": f"c{number}", "name": "get_weather", "args": {"city": "Paris"}}
-        said += [AIMessage("", tool_calls=[call]), ToolMessage("sunny", tool_call_id=f"c{number}")]
-    return said
+        content += [AIMessage("", tool_calls=[call]), ToolMessage("sunny", tool_call_id=f"c{number}")]
+    return content
 
 
 def test_tool_calls_have_a_limit(emulator: Emulator) -> None:
@@ -343,7 +343,7 @@ async def test_embeddings_of_a_deployment(emulator: Emulator) -> None:
 def test_none_is_none(emulator: Emulator) -> None:
     """`None` for dictionaries; headers of any type."""
     chat = deployed(emulator, ChatOCIModelDeployment, model_kwargs=None, default_headers={"x-count": 3})
-    chat.invoke(QUESTION)
+    chat.invoke(REQUEST)
 
     assert ("3", {}) == (emulator.last.headers["x-count"], chat.model_kwargs)
     assert {} == deployed(emulator, ChatOCIModelDeployment, default_headers=None).default_headers
@@ -353,7 +353,7 @@ def test_none_is_none(emulator: Emulator) -> None:
 def test_connection_options_are_none_of_a_call(emulator: Emulator, name: str) -> None:
     """They are told, and do not land in the body."""
     with pytest.raises(ValueError, match="an option of the model, not of a call"):
-        deployed(emulator, ChatOCIModelDeployment).invoke(QUESTION, **{name: 3})
+        deployed(emulator, ChatOCIModelDeployment).invoke(REQUEST, **{name: 3})
     with pytest.raises(ValueError, match="an option of the model, not of a call"):
         deployed(emulator, OCIModelDeploymentEndpointEmbeddings).embed_documents(["a"], **{name: 3})
     assert [] == emulator.requests
@@ -379,12 +379,12 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("model", "options", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_would_do_nothing_is_told(model: Any, options: dict[str, Any], words: str) -> None:
+def test_what_would_do_nothing_is_reported(model: Any, options: dict[str, Any], words: str) -> None:
     """No option is accepted and ignored, as some are elsewhere."""
-    place = CHICAGO if model.provider == "oci_generative_ai" else {"endpoint": "http://127.0.0.1:1/ocid1.x"}
-    named = {"model_id": "xai.grok-4"} if place is CHICAGO else {}
+    platform_case = CHICAGO if model.provider == "oci_generative_ai" else {"endpoint": "http://127.0.0.1:1/ocid1.x"}
+    named = {"model_id": "xai.grok-4"} if platform_case is CHICAGO else {}
     with pytest.raises(ValidationError, match=words):
-        model(**{**place, **named, **options})
+        model(**{**platform_case, **named, **options})
 
 
 def test_the_responses_api_may_be_declined() -> None:
@@ -452,15 +452,15 @@ def test_amazons_region(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_boto_configs() -> None:
     """Timeouts, retries, region and proxy count; a field goes first; the rest is refused by name."""
     config = pytest.importorskip("botocore.config", reason="botocore's own object").Config
-    said = config(
+    content = config(
         read_timeout=9, connect_timeout=2, retries={"total_max_attempts": 4, "mode": "standard"}, region_name="eu-west-1",
         proxies={"https": "http://127.0.0.1:3128"},
     )  # fmt: skip
-    llm = SagemakerEndpoint(endpoint_name="e", config=said, max_retries=1)
+    llm = SagemakerEndpoint(endpoint_name="e", config=content, max_retries=1)
 
     assert (Timeout(read=9, connect=2), 1, "eu-west-1") == (llm.timeout, llm.max_retries, llm.region_name)
     assert "http://127.0.0.1:3128" == llm.proxy
-    assert 3 == SagemakerEndpointEmbeddings(endpoint_name="e", config=said).max_retries
+    assert 3 == SagemakerEndpointEmbeddings(endpoint_name="e", config=content).max_retries
     assert 5 == SagemakerEndpoint(endpoint_name="e", config=config(retries={"max_attempts": 5})).max_retries
     with pytest.raises(ValidationError, match="config: max_pool_connections has no counterpart"):
         SagemakerEndpoint(endpoint_name="e", config=config(max_pool_connections=3))

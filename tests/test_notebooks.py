@@ -46,7 +46,9 @@ def test_a_notebook_is_kept_with_its_outputs(path: Path) -> None:
 
     assert len(shown(notebook)) >= 3
     assert "error" not in {output.output_type for output in outputs}
-    assert not [place for place in ("/tmp/", "/home/", "/root/", "C:\\") if place in str(outputs)]
+    assert not [
+        platform_case for platform_case in ("/tmp/", "/home/", "/root/", "C:\\") if platform_case in str(outputs)
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -25,9 +25,9 @@ from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.http import Request
 from mdstream_core.otel import create_telemetry, instrument, uninstrument
 
-ASKED = "Name three rivers."
-ANSWER = "The Nile, the Amazon and the Danube."
-QUESTION: dict[str, Any] = {"model": "odsc-llm", "messages": [{"role": "user", "content": ASKED}]}
+PROMPT = "Name three rivers."
+OUTPUT = "The Nile, the Amazon and the Danube."
+REQUEST: dict[str, Any] = {"model": "odsc-llm", "messages": [{"role": "user", "content": PROMPT}]}
 DURATION, TOKENS = "gen_ai.client.operation.duration", "gen_ai.client.token.usage"
 FIRST, PACE = "gen_ai.client.operation.time_to_first_chunk", "mdstream.client.operation.time_per_output_token"
 
@@ -49,13 +49,13 @@ def emulator(shared_emulator: Emulator) -> Emulator:
     return shared_emulator
 
 
-def ask(emulator: Emulator, backend: Backend, question: dict[str, Any] = QUESTION, **options: Any) -> Any:
+def send_request(emulator: Emulator, backend: Backend, question: dict[str, Any] = REQUEST, **options: Any) -> Any:
     """The answer to a question, or the error."""
     stream = options.pop("stream", True)
-    spoken = options.pop("spoken", OpenAIChat())
+    dialect_name = options.pop("spoken", OpenAIChat())
     service = Service(OCIModelDeployment(emulator.endpoint), **{"hooks": (backend.hook,), "retry": Retry(0), **options})
     try:
-        return service.client.complete(service.call(spoken, question, stream=stream))
+        return service.client.complete(service.call(dialect_name, question, stream=stream))
     except errors.MDStreamError as error:
         return error
     finally:
@@ -66,7 +66,7 @@ def test_a_call_is_one_span(emulator: Emulator) -> None:
     """Who was asked for what, with what, and what came of it: in the conventions' names."""
     backend = Backend()
     parameters = {"temperature": 0, "top_p": 0.5, "max_tokens": 99, "stop": ["END"], "seed": 7, "n": 1}
-    ask(emulator, backend, {**QUESTION, **parameters, "response_format": {"type": "json_object"}})
+    send_request(emulator, backend, {**REQUEST, **parameters, "response_format": {"type": "json_object"}})
 
     span, seen = backend.only, backend.seen
     assert ("chat odsc-llm", SpanKind.CLIENT, StatusCode.UNSET) == (span.name, span.kind, span.status.status_code)
@@ -99,10 +99,12 @@ def test_a_call_is_one_span(emulator: Emulator) -> None:
 def test_the_conventions_know_the_names(emulator: Emulator) -> None:
     """OpenTelemetry's own package is the judge; what it does not know bears our name."""
     backend = Backend(content=True)
-    ask(emulator, backend)
+    send_request(emulator, backend)
     emulator.script(Fault("trailer", after=3))
-    ask(emulator, backend)
-    ask(emulator, backend, {"input": ["a", "b"], "model": "m"}, spoken=dialect("openai-embeddings"), stream=False)
+    send_request(emulator, backend)
+    send_request(
+        emulator, backend, {"input": ["a", "b"], "model": "m"}, dialect_name=dialect("openai-embeddings"), stream=False
+    )
 
     known = {name for name in vars(gen_ai_attributes).values() if isinstance(name, str)} | NEWER
     stable = {"server.address", "server.port", "error.type", "http.response.status_code", "url.full"}
@@ -116,9 +118,9 @@ def test_a_refusal_that_passes_is_an_event(emulator: Emulator) -> None:
     """Asked again is the same span: when, why, and the refused attempt's own request id."""
     backend = Backend()
     emulator.script(Fault("refuse", "lb_bandwidth"), None)
-    reply = ask(emulator, backend, retry=Retry(2, base_delay=0.01))
+    model_response = send_request(emulator, backend, retry=Retry(2, base_delay=0.01))
 
-    assert ANSWER == reply.text
+    assert OUTPUT == model_response.text
     (event,) = backend.only.events
     seen = dict(event.attributes or {})
     assert ("mdstream.retry", "RateLimited", "TooManyRequests", 429) == (
@@ -144,12 +146,12 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failure_says_what_kind_with_its_code(emulator: Emulator, name: str) -> None:
+def test_a_failure_states_what_kind_with_its_code(emulator: Emulator, name: str) -> None:
     """Status ERROR with the message, the class as `error.type`, the service's code and id; and how much had come."""
     fault, kind, code, status, words = FAILURES[name]
     backend = Backend()
     emulator.script(fault)
-    error = ask(emulator, backend)
+    error = send_request(emulator, backend)
 
     seen = backend.seen
     assert (kind, code, status) == (
@@ -166,13 +168,13 @@ def test_a_failure_says_what_kind_with_its_code(emulator: Emulator, name: str) -
     assert [] == backend.points(PACE)
 
 
-def test_an_answer_that_is_gone_on_with_is_one_span(emulator: Emulator) -> None:
+def test_a_response_that_is_gone_on_with_is_one_span(emulator: Emulator) -> None:
     """The joint is an event of it; no joint is part of the time per token."""
     backend = Backend()
     emulator.script(Fault("cut", after=4), None)
-    reply = ask(emulator, backend, resume=1)
+    model_response = send_request(emulator, backend, resume=1)
 
-    assert (ANSWER, 1) == (reply.text, len(reply.resumptions))
+    assert (OUTPUT, 1) == (model_response.text, len(model_response.resumptions))
     assert ["mdstream.resume"] == [event.name for event in backend.only.events]
     assert (1, 1) == (backend.seen["mdstream.resumed"], backend.seen["http.request.resend_count"])
     assert StatusCode.UNSET == backend.only.status.status_code
@@ -185,7 +187,7 @@ def test_a_reader_who_goes_is_no_error(emulator: Emulator) -> None:
     backend = Backend()
     emulator.script(Fault("stall", after=3))
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
-    stream = service.client.stream(service.call(OpenAIChat(), QUESTION))
+    stream = service.client.stream(service.call(OpenAIChat(), REQUEST))
     next(stream)
     assert [] == backend.ours
     stream.close()
@@ -215,8 +217,8 @@ def test_somebody_elses_error_is_named_without_its_words() -> None:
 def test_what_is_measured(emulator: Emulator) -> None:
     """Four histograms with the conventions' buckets and attributes of low cardinality."""
     backend = Backend()
-    reply = ask(emulator, backend)
-    ask(emulator, backend, stream=False)
+    model_response = send_request(emulator, backend)
+    send_request(emulator, backend, stream=False)
 
     low = {"gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model"}
     low |= {"server.address", "server.port"}
@@ -226,7 +228,7 @@ def test_what_is_measured(emulator: Emulator) -> None:
     assert (0.01, 0.02, 0.04) == duration.explicit_bounds[:3] == first.explicit_bounds[:3]
     assert (0.01, 0.025, 2.5) == (*pace.explicit_bounds[:2], pace.explicit_bounds[-1])
     tokens = {dict(point.attributes)["gen_ai.token.type"]: point for point in backend.points(TOKENS)}
-    assert {"input": 2 * reply.usage.input, "output": 2 * reply.usage.output} == {
+    assert {"input": 2 * model_response.usage.input, "output": 2 * model_response.usage.output} == {
         kind: point.sum for kind, point in tokens.items()
     }
     assert (1, 4, 67108864) == (*tokens["input"].explicit_bounds[:2], tokens["input"].explicit_bounds[-1])
@@ -236,7 +238,7 @@ def test_what_is_measured(emulator: Emulator) -> None:
 def test_measurements_are_taken_of_calls_that_are_not_sampled(emulator: Emulator) -> None:
     """A sampler decides about spans alone."""
     backend = Backend(sampler=ALWAYS_OFF)
-    ask(emulator, backend)
+    send_request(emulator, backend)
 
     assert [] == backend.ours
     assert [1] == [point.count for point in backend.points(DURATION)]
@@ -246,7 +248,7 @@ def test_measurements_can_be_had_alone(emulator: Emulator) -> None:
     """For a backend that has a span of the model call from somebody else."""
     backend = Backend()
     backend.hook = create_telemetry(trace.NoOpTracerProvider(), backend.meters)
-    ask(emulator, backend)
+    send_request(emulator, backend)
 
     assert ([], [1]) == (backend.ours, [point.count for point in backend.points(DURATION)])
 
@@ -259,36 +261,36 @@ def test_a_call_that_is_over_is_kept_by_nobody(emulator: Emulator) -> None:
     gc.disable()
     try:
         for read in (1, 99):
-            asked = service.call(OpenAIChat(), QUESTION)
-            gone, stream = weakref.ref(asked), service.client.stream(asked)
+            requested = service.call(OpenAIChat(), REQUEST)
+            gone, stream = weakref.ref(requested), service.client.stream(requested)
             list(islice(stream, read))
             stream.close()
-            del asked, stream
+            del requested, stream
             assert gone() is None
     finally:
         gc.enable()
         service.close()
 
 
-def test_prompts_and_answers_are_left_out(emulator: Emulator) -> None:
+def test_prompts_and_responses_are_left_out(emulator: Emulator) -> None:
     """Not in attributes, events, descriptions or measurements; also where an error quotes them."""
     backend = Backend()
-    ask(emulator, backend)
+    send_request(emulator, backend)
     for ending in [*ENDINGS.values(), *NOTHING.values()]:
         for stream in (True, False):
             emulator.script(ending.fault)
-            ask(emulator, backend, stream=stream)
-    refused = {"detail": [{"type": "missing", "msg": f"Field required, in {QUESTION}", "input": QUESTION}]}
+            send_request(emulator, backend, stream=stream)
+    refused = {"detail": [{"type": "missing", "msg": f"Field required, in {REQUEST}", "input": REQUEST}]}
     script = answer(refusal(b"422 No", json.dumps(refused).encode()))
-    with serving(script) as server, pytest.raises(errors.InvalidRequest, match=ASKED):
+    with serving(script) as server, pytest.raises(errors.InvalidRequest, match=PROMPT):
         Client(trust_env=False).complete(call(server, hooks=(backend.hook,)))
 
     assert 2 + 2 * len(ENDINGS | NOTHING) == len(backend.ours)
-    for words in (ASKED, "rivers", "Nile", "Amazon"):
+    for words in (PROMPT, "rivers", "Nile", "Amazon"):
         assert words not in backend.everything()
 
 
-SAID = {
+CONTENT = {
     "messages": [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}}, {"type": "image_url", "image_url": {"url": "https://h/x.png?signature=sesame"}}]},
@@ -299,57 +301,57 @@ SAID = {
 }  # fmt: skip
 
 
-def test_prompts_and_answers_are_there_when_asked_for(emulator: Emulator) -> None:
+def test_prompts_and_responses_are_there_when_requested_for(emulator: Emulator) -> None:
     """In the conventions' JSON; pictures are named, and no address keeps its signature."""
     backend = Backend(content=True)
-    ask(emulator, backend, SAID)
+    send_request(emulator, backend, CONTENT)
 
-    asked = json.loads(backend.seen["gen_ai.input.messages"])
-    assert ["system", "user", "assistant", "tool"] == [message["role"] for message in asked]
-    assert [{"type": "text", "content": "Be brief."}] == asked[0]["parts"]
+    requested = json.loads(backend.seen["gen_ai.input.messages"])
+    assert ["system", "user", "assistant", "tool"] == [message["role"] for message in requested]
+    assert [{"type": "text", "content": "Be brief."}] == requested[0]["parts"]
     assert [
         {"type": "text", "content": "What is this?"},
         {"type": "blob", "modality": "image", "mime_type": "image/png", "content": ""},
         {"type": "uri", "modality": "image", "mime_type": None, "uri": "https://h/x.png"},
-    ] == asked[1]["parts"]
-    assert [{"type": "tool_call", "id": "c1", "name": "look", "arguments": {"at": "it"}}] == asked[2]["parts"]
-    assert [{"type": "tool_call_response", "id": "c1", "response": "A cat."}] == asked[3]["parts"]
+    ] == requested[1]["parts"]
+    assert [{"type": "tool_call", "id": "c1", "name": "look", "arguments": {"at": "it"}}] == requested[2]["parts"]
+    assert [{"type": "tool_call_response", "id": "c1", "response": "A cat."}] == requested[3]["parts"]
     assert [{"type": "function", "name": "look"}] == json.loads(backend.seen["gen_ai.tool.definitions"])
-    (said,) = json.loads(backend.seen["gen_ai.output.messages"])
-    assert ("assistant", "stop") == (said["role"], said["finish_reason"])
+    (text_sent,) = json.loads(backend.seen["gen_ai.output.messages"])
+    assert ("assistant", "stop") == (text_sent["role"], text_sent["finish_reason"])
     assert "sesame" not in backend.everything()
 
 
-def test_half_an_answer_is_content_too(emulator: Emulator) -> None:
+def test_half_a_response_is_content_too(emulator: Emulator) -> None:
     """What had come before the failure, and the words of the error."""
     backend = Backend(content=True)
     emulator.script(Fault("malformed_json", after=3))
-    error = ask(emulator, backend)
+    error = send_request(emulator, backend)
 
-    (said,) = json.loads(backend.seen["gen_ai.output.messages"])
-    assert ([{"type": "text", "content": "The Nile"}], "incomplete") == (said["parts"], said["finish_reason"])
+    (text_sent,) = json.loads(backend.seen["gen_ai.output.messages"])
+    assert ([{"type": "text", "content": "The Nile"}], "incomplete") == (text_sent["parts"], text_sent["finish_reason"])
     assert str(error) == backend.only.status.description
 
 
-@pytest.mark.parametrize(("value", "told"), [("true", True), ("SPAN_ONLY", True), ("span_and_event", True), ("EVENT_ONLY", False), ("NO_CONTENT", False), ("", False)])  # fmt: skip
-def test_the_environment_can_ask_for_content(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, value: str, told: bool
+@pytest.mark.parametrize(("value", "reported"), [("true", True), ("SPAN_ONLY", True), ("span_and_event", True), ("EVENT_ONLY", False), ("NO_CONTENT", False), ("", False)])  # fmt: skip
+def test_the_environment_can_request_for_content(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, value: str, reported: bool
 ) -> None:
     """By the conventions' variable, where the code does not say."""
     monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", value)
-    said, unsaid = Backend(content=False), Backend()
-    ask(emulator, said)
-    ask(emulator, unsaid)
+    text_sent, unsaid = Backend(content=False), Backend()
+    send_request(emulator, text_sent)
+    send_request(emulator, unsaid)
 
-    assert "gen_ai.input.messages" not in said.seen
-    assert told == ("gen_ai.input.messages" in unsaid.seen)
+    assert "gen_ai.input.messages" not in text_sent.seen
+    assert reported == ("gen_ai.input.messages" in unsaid.seen)
 
 
 @pytest.mark.parametrize("content", [False, True])
 def test_credentials_are_nowhere(emulator: Emulator, content: bool) -> None:
     """Neither of requests, nor what a service quotes of them in a refusal, nor a key in an address."""
     backend = Backend(content=content)
-    ask(emulator, backend, headers={"x-api-key": "sesame", "authorization": "Bearer sesame"})
+    send_request(emulator, backend, headers={"x-api-key": "sesame", "authorization": "Bearer sesame"})
     body = b'{"message": "The canonical string should have been: x-amz-security-token:sesame"}'
     for status in (b"401 No", b"403 No"):
         with serving(answer(refusal(status, body))) as server, pytest.raises(errors.ServiceError, match="sesame"):
@@ -359,11 +361,11 @@ def test_credentials_are_nowhere(emulator: Emulator, content: bool) -> None:
     assert "sesame" not in backend.everything()
 
 
-def test_questions_that_are_no_work_of_a_model_have_no_span(emulator: Emulator) -> None:
+def test_requests_that_are_no_work_of_a_model_have_no_span(emulator: Emulator) -> None:
     """Which models there are, how many tokens a text is."""
     backend = Backend()
-    ask(emulator, backend, {}, spoken=dialect("models"), stream=False)
-    ask(emulator, backend, {**QUESTION}, spoken=dialect("tokenize"), stream=False)
+    send_request(emulator, backend, {}, dialect_name=dialect("models"), stream=False)
+    send_request(emulator, backend, {**REQUEST}, dialect_name=dialect("tokenize"), stream=False)
 
     assert ([], []) == (backend.ours, backend.points(DURATION))
 
@@ -392,11 +394,11 @@ def test_batches_of_inputs_are_spans_under_the_callers(emulator: Emulator) -> No
 def test_a_ranking_has_a_name_of_ours(emulator: Emulator) -> None:
     """The conventions have none for it."""
     backend = Backend()
-    ask(
+    send_request(
         emulator,
         backend,
         {"query": "rivers", "documents": ["a", "b"], "model": "m"},
-        spoken=dialect("rerank"),
+        dialect_name=dialect("rerank"),
         stream=False,
     )
 
@@ -414,7 +416,7 @@ def test_nothing_is_recorded_where_tracing_is_suppressed(emulator: Emulator, key
     backend = Backend()
     token = context.attach(context.set_value(key, True))
     try:
-        ask(emulator, backend)
+        send_request(emulator, backend)
     finally:
         context.detach(token)
 
@@ -425,7 +427,7 @@ def test_the_span_is_not_made_current(emulator: Emulator) -> None:
     """Between two pieces of a stream the reader's own spans are the reader's."""
     backend = Backend()
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
-    for _ in service.client.stream(service.call(OpenAIChat(), QUESTION)):
+    for _ in service.client.stream(service.call(OpenAIChat(), REQUEST)):
         assert not trace.get_current_span().get_span_context().is_valid
     service.close()
 
@@ -436,12 +438,12 @@ def test_every_call_can_be_traced_and_no_more(emulator: Emulator) -> None:
     instrument(first.tracers, first.meters)
     instrument(second.tracers, second.meters)
     try:
-        ask(emulator, own, hooks=())
-        ask(emulator, own)
+        send_request(emulator, own, hooks=())
+        send_request(emulator, own)
     finally:
         uninstrument()
         uninstrument()
-    ask(emulator, own, hooks=())
+    send_request(emulator, own, hooks=())
 
     assert (0, 1, 1) == (len(first.ours), len(second.ours), len(own.ours))
 
@@ -472,5 +474,5 @@ def test_importing_the_core_does_not_import_opentelemetry() -> None:
 def test_without_an_sdk_nothing_happens(emulator: Emulator) -> None:
     """The global providers do nothing until an application sets them."""
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(create_telemetry(),))
-    assert ANSWER == service.client.complete(service.call(OpenAIChat(), QUESTION)).text
+    assert OUTPUT == service.client.complete(service.call(OpenAIChat(), REQUEST)).text
     service.close()

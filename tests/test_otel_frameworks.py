@@ -10,10 +10,10 @@ import pytest
 from _langchain import SECRET
 from _llamaindex_embeddings import embedding_at
 from _llamaindex_platforms import ACCOUNTS
-from _llamaindex_platforms import PLACES as LLAMAINDEX
-from _llamaindex_platforms import Place as LlamaPlace
-from _platforms import AWS, PLACES, Place, emulator, shared_emulator
-from _stream_endings import ANSWER, QUESTION
+from _llamaindex_platforms import PLATFORM_CASES as LLAMAINDEX
+from _llamaindex_platforms import PlatformCase as LlamaPlace
+from _platforms import AWS, PLATFORM_CASES, PlatformCase, emulator, shared_emulator
+from _stream_endings import OUTPUT, REQUEST
 from _telemetry import Backend
 from langchain_core.callbacks import BaseCallbackHandler
 from llama_index.core.llms import ChatMessage
@@ -28,7 +28,7 @@ from tests.test_langchain_platforms import chat_at
 
 __all__ = ["emulator", "shared_emulator"]  # fixtures
 
-MESSAGES = [ChatMessage(QUESTION)]
+MESSAGES = [ChatMessage(REQUEST)]
 
 #: What each platform is called.
 PROVIDERS = {
@@ -48,46 +48,46 @@ def guarded() -> Iterator[Emulator]:
         yield emulator
 
 
-async def aread(chat: Any, messages: Any = QUESTION) -> str:
+async def aread(chat: Any, messages: Any = REQUEST) -> str:
     """Read a stream of LangChain's to its end."""
     return "".join([chunk.text async for chunk in chat.astream(messages)])
 
 
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_langchain_on_every_platform(emulator: Emulator, place: Place) -> None:
+@pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+def test_langchain_on_every_platform(emulator: Emulator, platform_case: PlatformCase) -> None:
     """One span a call, sync and async, healthy and broken; no credential and no word of the answer in it."""
     backend = Backend()
-    chat = chat_at(place, emulator, hooks=(backend.hook,), default_headers={"x-token": SECRET})
-    chat.invoke(QUESTION)
-    assert ANSWER == "".join(chunk.text for chunk in chat.stream(QUESTION))
-    assert ANSWER == asyncio.run(aread(chat))
+    chat = chat_at(platform_case, emulator, hooks=(backend.hook,), default_headers={"x-token": SECRET})
+    chat.invoke(REQUEST)
+    assert OUTPUT == "".join(chunk.text for chunk in chat.stream(REQUEST))
+    assert OUTPUT == asyncio.run(aread(chat))
     whole = len(backend.ours)
-    for ending in place.endings.values():
+    for ending in platform_case.endings.values():
         emulator.script(ending.fault)
         with pytest.raises(MDStreamError) as caught:
-            list(chat.stream(QUESTION))
+            list(chat.stream(REQUEST))
         failed = dict(backend.ours[-1].attributes or {})
         assert caught.value.request_id == failed.get("mdstream.request_id")
         assert caught.value.code == failed.get("mdstream.error.code")
         assert ending.error.__name__ == failed["error.type"]
 
-    assert (3, 3 + len(place.endings)) == (whole, len(backend.ours))
+    assert (3, 3 + len(platform_case.endings)) == (whole, len(backend.ours))
     for number, span in enumerate(backend.ours):
         seen = dict(span.attributes or {})
-        assert ("chat", PROVIDERS[place.kind]) == (seen["gen_ai.operation.name"], seen["gen_ai.provider.name"])
+        assert ("chat", PROVIDERS[platform_case.kind]) == (seen["gen_ai.operation.name"], seen["gen_ai.provider.name"])
         assert (StatusCode.UNSET if number < whole else StatusCode.ERROR) == span.status.status_code
     assert ("stop",) == dict(backend.ours[1].attributes or {})["gen_ai.response.finish_reasons"]
     for words in ("Nile", "rivers", SECRET, *AWS.values()):
         assert words not in backend.everything()
 
 
-@pytest.mark.parametrize("place", LLAMAINDEX.values(), ids=LLAMAINDEX)
-def test_llamaindex_on_every_platform(guarded: Emulator, place: LlamaPlace) -> None:
+@pytest.mark.parametrize("platform_case", LLAMAINDEX.values(), ids=LLAMAINDEX)
+def test_llamaindex_on_every_platform(guarded: Emulator, platform_case: LlamaPlace) -> None:
     """The same, with a refusal that passes; signed."""
     backend = Backend()
     guarded.reset()
-    llm = place.build(guarded, hooks=(backend.hook,))
-    guarded.script(place.passing, None)
+    llm = platform_case.build(guarded, hooks=(backend.hook,))
+    guarded.script(platform_case.passing, None)
     assert str(llm.chat(MESSAGES).message.content).startswith("The Nile")
 
     async def read() -> None:
@@ -95,7 +95,7 @@ def test_llamaindex_on_every_platform(guarded: Emulator, place: LlamaPlace) -> N
             pass
 
     asyncio.run(read())
-    ending = next(iter(place.endings.values()))
+    ending = next(iter(platform_case.endings.values()))
     guarded.script(ending.fault)
     with pytest.raises(MDStreamError):
         list(llm.stream_chat(MESSAGES))
@@ -111,9 +111,9 @@ def test_llamaindex_on_every_platform(guarded: Emulator, place: LlamaPlace) -> N
 def test_completions_are_text_completions(emulator: Emulator) -> None:
     """Of either framework."""
     backend = Backend()
-    OCIModelDeploymentLLM(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,)).invoke(QUESTION)  # type: ignore[arg-type]
+    OCIModelDeploymentLLM(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,)).invoke(REQUEST)  # type: ignore[arg-type]
     chat = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,), is_chat_model=False)
-    chat.complete(QUESTION)
+    chat.complete(REQUEST)
 
     assert {"text_completion odsc-llm"} == {span.name for span in backend.ours}
     assert "rivers" not in backend.everything()
@@ -125,14 +125,14 @@ async def test_fifty_tasks_have_their_own_parents(emulator: Emulator) -> None:
     chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
     tracer = backend.tracers.get_tracer("test")
 
-    async def ask(number: int) -> tuple[int, str]:
+    async def send_request(number: int) -> tuple[int, str]:
         with tracer.start_as_current_span(f"agent {number}") as above:
             await aread(chat, f"echo {number}")
             return above.get_span_context().span_id, f"agent {number}"
 
-    asked = dict(await asyncio.gather(*(ask(number) for number in range(50))))
+    requested = dict(await asyncio.gather(*(send_request(number) for number in range(50))))
     assert 50 == len(backend.ours)
-    assert asked.keys() == {span.parent.span_id for span in backend.ours if span.parent}
+    assert requested.keys() == {span.parent.span_id for span in backend.ours if span.parent}
     assert 50 == len({span.context.trace_id for span in backend.ours if span.context})
 
 
@@ -142,18 +142,18 @@ def test_fifty_threads_have_their_own_parents(emulator: Emulator) -> None:
     chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
     tracer = backend.tracers.get_tracer("test")
 
-    def ask(number: int) -> int:
+    def send_request(number: int) -> int:
         with tracer.start_as_current_span(f"agent {number}") as above:
             list(chat.stream(f"echo {number}"))
             return above.get_span_context().span_id
 
     with ThreadPoolExecutor(10) as threads:
-        asked = set(threads.map(ask, range(50)))
-    assert asked == {span.parent.span_id for span in backend.ours if span.parent}
+        requested = set(threads.map(send_request, range(50)))
+    assert requested == {span.parent.span_id for span in backend.ours if span.parent}
 
     with tracer.start_as_current_span("batch") as above:
-        chat.batch([QUESTION] * 5)
-        ThreadPoolExecutor(1).submit(copy_context().run, chat.invoke, QUESTION).result()
+        chat.batch([REQUEST] * 5)
+        ThreadPoolExecutor(1).submit(copy_context().run, chat.invoke, REQUEST).result()
     assert {above.get_span_context().span_id} == {span.parent.span_id for span in backend.ours[50:] if span.parent}
 
 
@@ -183,7 +183,7 @@ async def test_readers_who_go_leave_no_span_open(emulator: Emulator, read: int) 
     chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
     llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
     emulator.always(Fault("stall", after=6))
-    stream, stream_chat = chat.stream(QUESTION), llm.stream_chat(MESSAGES)
+    stream, stream_chat = chat.stream(REQUEST), llm.stream_chat(MESSAGES)
     for _ in range(read):
         next(stream)
         next(stream_chat)
@@ -207,11 +207,11 @@ def test_one_switch_for_both_frameworks(emulator: Emulator) -> None:
     """Models that were made before are traced too."""
     chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none")
     llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
-    chat.invoke(QUESTION)
+    chat.invoke(REQUEST)
     backend = Backend()
     instrument(backend.tracers, backend.meters)
     try:
-        chat.invoke(QUESTION)
+        chat.invoke(REQUEST)
         llm.chat(MESSAGES)
     finally:
         uninstrument()
@@ -235,7 +235,7 @@ def test_beside_langchains_tracer(emulator: Emulator) -> None:
     """The run is LangChain's and the span is ours: one each."""
     backend, runs = Backend(), Runs()
     chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
-    list(chat.stream(QUESTION, config={"callbacks": [runs]}))
+    list(chat.stream(REQUEST, config={"callbacks": [runs]}))
 
     assert (1, 1) == (runs.starts, len(backend.ours))
 
@@ -253,7 +253,7 @@ def test_beside_openinference(emulator: Emulator, framework: str) -> None:
             if framework == "langchain":
                 list(
                     ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,)).stream(
-                        QUESTION
+                        REQUEST
                     )
                 )
             else:

@@ -73,7 +73,7 @@ else:
         ("orjson", "import langchain_mdstream, mdstream_core.client", "imported"),
     ],
 )
-def test_what_is_missing_is_said(missing: str, code: str, words: str) -> None:
+def test_what_is_missing_is_stated(missing: str, code: str, words: str) -> None:
     """An import without its extra says what to install; what is not needed is not missed."""
     assert words == _without(missing, code)
 
@@ -103,7 +103,7 @@ def test_every_extra_is_tried_on_its_own() -> None:
     assert PROJECT["optional-dependencies"].keys() - collections - {"oci", "ads"} == tried - {""}
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_stands_in_one_position() -> None:
     """Everything else asks for it."""
     version = re.search(r'= "(.+)"', (ROOT / "mdstream_core/_version.py").read_text(encoding="utf-8"))
 

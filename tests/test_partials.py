@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from _framework_methods import PLACE, WAYS, Way
+from _framework_methods import METHODS, PLATFORM, Method
 from _fuzz_inputs import bent
 from _fuzz_targets import bent_events, check_translation
 from _raw_server import answer, serving
@@ -68,7 +68,7 @@ def test_sound_behind_the_finish_reason_is_not_lost() -> None:
     outcome = read(body + sse({"audio": {"data": RIFF}}) + b"data: [DONE]\n\n")
 
     assert outcome.error is None
-    assert outcome.reply.first.provider_data["audio"] == {"data": RIFF}
+    assert outcome.model_response.first.provider_data["audio"] == {"data": RIFF}
 
 
 DELTAS: dict[str, dict[str, Any]] = {
@@ -78,9 +78,9 @@ DELTAS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("call_method", METHODS, ids=lambda call_method: call_method.__name__)
 @pytest.mark.parametrize("delta", DELTAS.values(), ids=DELTAS)
-def test_both_frameworks_raise_the_error_with_the_partial(way: Way, delta: dict[str, Any]) -> None:
+def test_both_frameworks_raise_the_error_with_the_partial(call_method: Method, delta: dict[str, Any]) -> None:
     """
     LangChain and LlamaIndex, sync and async, over a socket whose trailer says that the stream failed.
     """
@@ -88,7 +88,7 @@ def test_both_frameworks_raise_the_error_with_the_partial(way: Way, delta: dict[
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
     wire = b"%x\r\n%s\r\n0\r\nStreamFailure: ModelResponseTimeExceeded\r\n\r\n" % (len(body), body)
     with serving(answer(head, wire)) as server, pytest.raises(StreamTimeout) as caught:
-        way(f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x")
+        call_method(f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x")
 
     assert caught.value.partial is not None
     assert caught.value.partial.text == "Hi"
@@ -111,7 +111,7 @@ def test_on_llm_error_gets_the_partial_of_odd_deltas() -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(body)
     with serving(answer(head, body)) as server, pytest.raises(MDStreamError):
         url = f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x"
-        list(ChatOCIModelDeployment(endpoint=url, **PLACE).stream("x", config={"callbacks": [kept]}))
+        list(ChatOCIModelDeployment(endpoint=url, **PLATFORM).stream("x", config={"callbacks": [kept]}))
 
     message = kept.response.generations[0][0].message
     assert message.content == "Hi"
@@ -125,11 +125,11 @@ def test_events_with_wrong_types_add_up(seed: int) -> None:
     """
     chance = random.Random(seed)
     for _ in range(10):
-        reply = ModelResponse.from_events(bent_events(chance, chance.randint(1, 12)))
-        pickle.dumps(reply)
-        json.dumps(reply.to_dict()["text"])
-        [getattr(reply, name) for name in ("text", "reasoning", "refusal", "tool_calls", "finish_reason")]
-        check_translation(reply, MalformedStream("x"))
+        model_response = ModelResponse.from_events(bent_events(chance, chance.randint(1, 12)))
+        pickle.dumps(model_response)
+        json.dumps(model_response.to_dict()["text"])
+        [getattr(model_response, name) for name in ("text", "reasoning", "refusal", "tool_calls", "finish_reason")]
+        check_translation(model_response, MalformedStream("x"))
 
 
 def test_what_is_no_text_is_kept_as_json() -> None:
@@ -140,12 +140,12 @@ def test_what_is_no_text_is_kept_as_json() -> None:
         *(TextDelta("Hi "), TextDelta({"text": "x"}), TextDelta(None)),
         *(ToolCallDelta(0, 5, ["f"], {"a": 1}), Usage("3", -1, 10**400, "x"), Finish({"type": "stop"})),
     ]
-    reply = ModelResponse.from_events(events)
+    model_response = ModelResponse.from_events(events)
 
-    assert reply.text == 'Hi {"text":"x"}'
-    assert [(call.id, call.name, call.arguments) for call in reply.tool_calls] == [("5", '["f"]', '{"a":1}')]
-    assert reply.usage == Usage(3, 0, 0)
-    assert reply.finish_reason == '{"type":"stop"}'
+    assert model_response.text == 'Hi {"text":"x"}'
+    assert [(call.id, call.name, call.arguments) for call in model_response.tool_calls] == [("5", '["f"]', '{"a":1}')]
+    assert model_response.usage == Usage(3, 0, 0)
+    assert model_response.finish_reason == '{"type":"stop"}'
     assert ModelResponse.from_events([TextDelta("Hi", [])]).text == "Hi"
     assert ModelResponse(choices=()).text == ModelResponse(choices=()).to_dict()["text"] == ""
 

@@ -96,7 +96,7 @@ WRONG: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize(("endpoint", "words"), WRONG.values(), ids=WRONG)
-def test_an_address_that_is_none_is_said(endpoint: str, words: str) -> None:
+def test_an_address_that_is_none_is_stated(endpoint: str, words: str) -> None:
     """
     With what would be one, and without what may be a secret.
     """
@@ -106,7 +106,7 @@ def test_an_address_that_is_none_is_said(endpoint: str, words: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_a_question_is_a_post() -> None:
+def test_a_request_is_a_post() -> None:
     """
     With the wish for a stream, and the caller's headers over ours.
     """
@@ -124,7 +124,7 @@ def test_a_question_is_a_post() -> None:
     assert "application/json" == platform.build_request(CHAT, b"{}", stream=False, headers={}).headers["accept"]
 
 
-def test_a_websocket_is_asked_with_a_get() -> None:
+def test_a_websocket_is_requested_with_a_get() -> None:
     """
     So that what is signed is the handshake, which has no body.
     """
@@ -142,14 +142,14 @@ FRAMES = {
 
 
 @pytest.mark.parametrize(("content_type", "kind"), FRAMES.items(), ids=FRAMES)
-def test_the_content_type_says_how_the_answer_is_framed(content_type: str, kind: type) -> None:
+def test_the_content_type_states_how_the_response_is_framed(content_type: str, kind: type) -> None:
     """
     Events, a document, or the messages of a WebSocket.
     """
     assert kind is type(ModelArts(PUBLIC).create_frame_decoder(ResponseHead(200, {"content-type": content_type})))
 
 
-def test_a_page_is_no_answer() -> None:
+def test_a_page_is_no_response() -> None:
     """
     A console's login page, for example.
     """
@@ -234,14 +234,14 @@ def test_a_refusal_is_an_error_of_the_tree(
         raise error
 
 
-def test_every_code_says_what_to_do() -> None:
+def test_every_code_states_what_to_do() -> None:
     """
     A row without a cure would be a riddle.
     """
-    assert [] == [code for code, (_, cure) in CODES.items() if len(cure) < 10]
+    assert [] == [code for code, (_, hint) in CODES.items() if len(hint) < 10]
 
 
-def test_only_what_may_pass_is_asked_again() -> None:
+def test_only_what_may_pass_is_retried() -> None:
     """
     Limits and gateways pass; keys, quotas and content do not.
     """
@@ -268,8 +268,8 @@ def test_the_request_id_is_huaweis() -> None:
 ACCOUNT = HuaweiAccount(
     access_keys={"AK": "SK"}, apps={"APP": "SECRET"}, app_codes=["CODE"], api_keys=["KEY"], users={"me": "pass"}
 )
-QUESTION = {"messages": [{"role": "user", "content": "Name three rivers."}], "model": "m"}
-ANSWER = "The Nile, the Amazon and the Danube."
+REQUEST = {"messages": [{"role": "user", "content": "Name three rivers."}], "model": "m"}
+OUTPUT = "The Nile, the Amazon and the Danube."
 
 
 @pytest.fixture(scope="module")
@@ -278,8 +278,8 @@ def emulator() -> Iterator[Emulator]:
         yield emulator
 
 
-def service(emulator: Emulator, way: str, auth: Any = None, **options: Any) -> Service:
-    endpoint = getattr(emulator.modelarts, way)
+def service(emulator: Emulator, call_method: str, auth: Any = None, **options: Any) -> Service:
+    endpoint = getattr(emulator.modelarts, call_method)
     auth = resolve_signer(api_key="KEY") if auth is None else auth
     options = {"retry": Retry(0), "timeout": Timeout(read=5, total=10), "trust_env": False, **options}
     return Service(ModelArts(endpoint), auth=auth, **options)
@@ -287,7 +287,7 @@ def service(emulator: Emulator, way: str, auth: Any = None, **options: Any) -> S
 
 def sync(made: Service, *, stream: bool = True) -> ModelResponse:
     try:
-        return made.client.complete(made.call(OpenAIChat(), QUESTION, stream=stream))
+        return made.client.complete(made.call(OpenAIChat(), REQUEST, stream=stream))
     finally:
         made.close()
 
@@ -295,15 +295,15 @@ def sync(made: Service, *, stream: bool = True) -> ModelResponse:
 def asyn(made: Service, *, stream: bool = True) -> ModelResponse:
     async def main() -> ModelResponse:
         try:
-            return await made.async_client.complete(made.call(OpenAIChat(), QUESTION, stream=stream))
+            return await made.async_client.complete(made.call(OpenAIChat(), REQUEST, stream=stream))
         finally:
             await made.aclose()
 
     return asyncio.run(main())
 
 
-both = pytest.mark.parametrize("ask", [sync, asyn])
-ways = pytest.mark.parametrize("way", ["endpoint", "websocket_endpoint", "maas"])
+both = pytest.mark.parametrize("send_request", [sync, asyn])
+methods = pytest.mark.parametrize("call_method", ["endpoint", "websocket_endpoint", "maas"])
 AUTHS = {
     "password": {"user": "me", "password": "pass", "domain": "company", "project": "cn-north-4"},
     "aksk": {"ak": "AK", "sk": "SK", "security_token": "temporary", "project_id": "p1"},
@@ -315,40 +315,46 @@ AUTHS = {
 
 
 @both
-@pytest.mark.parametrize("way", ["endpoint", "websocket_endpoint"])
+@pytest.mark.parametrize("call_method", ["endpoint", "websocket_endpoint"])
 @pytest.mark.parametrize("fields", AUTHS.values(), ids=AUTHS)
-def test_every_credential_opens_both_doors(emulator: Emulator, ask: Any, way: str, fields: dict[str, Any]) -> None:
+def test_every_credential_opens_both_doors(
+    emulator: Emulator, send_request: Any, call_method: str, fields: dict[str, Any]
+) -> None:
     """
     Signatures and tokens are verified, on a POST and on a handshake.
     """
     auth = resolve_signer(**fields, iam_endpoint=emulator.modelarts.iam)
 
-    assert ANSWER == ask(service(emulator, way, auth)).text
+    assert OUTPUT == send_request(service(emulator, call_method, auth)).text
 
 
 @both
-@ways
-def test_an_answer_comes_whole(emulator: Emulator, ask: Any, way: str) -> None:
+@methods
+def test_a_response_comes_whole(emulator: Emulator, send_request: Any, call_method: str) -> None:
     """
     Streamed with its usage, and as one document.
     """
-    reply = ask(service(emulator, way))
+    model_response = send_request(service(emulator, call_method))
 
-    assert (ANSWER, "stop", 16) == (reply.text, reply.choices[0].finish_reason, reply.usage.total)
-    assert ANSWER == ask(service(emulator, way), stream=False).text
+    assert (OUTPUT, "stop", 16) == (
+        model_response.text,
+        model_response.choices[0].finish_reason,
+        model_response.usage.total,
+    )
+    assert OUTPUT == send_request(service(emulator, call_method), stream=False).text
 
 
 @both
-@pytest.mark.parametrize("way", ["endpoint", "websocket_endpoint"])
-def test_a_token_that_was_revoked_is_fetched_again(emulator: Emulator, ask: Any, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["endpoint", "websocket_endpoint"])
+def test_a_token_that_was_revoked_is_fetched_again(emulator: Emulator, send_request: Any, call_method: str) -> None:
     """
     A 401 refreshes once, and the answer comes.
     """
     auth = resolve_signer(**AUTHS["password"], iam_endpoint=emulator.modelarts.iam)
-    ask(service(emulator, way, auth))
+    send_request(service(emulator, call_method, auth))
     emulator.modelarts.expire_tokens()
 
-    assert ANSWER == ask(service(emulator, way, auth)).text
+    assert OUTPUT == send_request(service(emulator, call_method, auth)).text
     assert 2 == auth.generation
 
 
@@ -365,15 +371,20 @@ def test_a_token_that_was_revoked_is_fetched_again(emulator: Emulator, ask: Any,
         ({**AUTHS["password"], "password": "n0t-this"}, AuthenticationError, None),
     ],
 )
-@pytest.mark.parametrize("way", ["endpoint", "websocket_endpoint"])
-def test_a_wrong_credential_is_said(
-    emulator: Emulator, ask: Any, way: str, fields: dict[str, Any], kind: type[MDStreamError], code: str | None
+@pytest.mark.parametrize("call_method", ["endpoint", "websocket_endpoint"])
+def test_a_wrong_credential_is_stated(
+    emulator: Emulator,
+    send_request: Any,
+    call_method: str,
+    fields: dict[str, Any],
+    kind: type[MDStreamError],
+    code: str | None,
 ) -> None:
     """
     In the gateway's words; over a WebSocket it is the handshake that is refused.
     """
     with pytest.raises(kind) as caught:
-        ask(service(emulator, way, resolve_signer(**fields, iam_endpoint=emulator.modelarts.iam)))
+        send_request(service(emulator, call_method, resolve_signer(**fields, iam_endpoint=emulator.modelarts.iam)))
 
     assert (code, 401 if code != "ModelArts.4905" else 400) == (caught.value.code, caught.value.status)
     assert "n0t-this" not in f"{caught.value!r} {caught.value.response.json() if code else ''}"
@@ -402,17 +413,23 @@ ENDINGS: dict[str, tuple[Fault, type[MDStreamError], str, str | None]] = {
 
 
 @both
-@ways
+@methods
 @pytest.mark.parametrize(("fault", "kind", "text", "code"), ENDINGS.values(), ids=ENDINGS)
 def test_a_bad_end_is_never_a_success(
-    emulator: Emulator, ask: Any, way: str, fault: Fault, kind: type[MDStreamError], text: str, code: str | None
+    emulator: Emulator,
+    send_request: Any,
+    call_method: str,
+    fault: Fault,
+    kind: type[MDStreamError],
+    text: str,
+    code: str | None,
 ) -> None:
     """
     The error of the tree, with what was received and the request id.
     """
     emulator.script(fault)
     with pytest.raises(kind) as caught:
-        ask(service(emulator, way, timeout=Timeout(read=0.5, total=10)))
+        send_request(service(emulator, call_method, timeout=Timeout(read=0.5, total=10)))
 
     error = caught.value
     assert text == (error.partial.text if error.partial else "")
@@ -421,39 +438,41 @@ def test_a_bad_end_is_never_a_success(
 
 
 @both
-def test_a_close_code_is_a_failure(emulator: Emulator, ask: Any) -> None:
+def test_a_close_code_is_a_failure(emulator: Emulator, send_request: Any) -> None:
     """
     Even after `[DONE]`: the service said it before it said goodbye.
     """
     for after in (3, None):
         emulator.script(Fault("trailer", name="close", data=b"1011 engine died", after=after))
         with pytest.raises(StreamFailure, match="engine died") as caught:
-            ask(service(emulator, "websocket_endpoint"))
+            send_request(service(emulator, "websocket_endpoint"))
 
         assert ("1011", 500, True) == (caught.value.code, caught.value.status, caught.value.retryable)
-        assert (BEGINNING if after else ANSWER) == caught.value.partial.text
+        assert (BEGINNING if after else OUTPUT) == caught.value.partial.text
 
 
 @both
-@ways
-def test_a_refusal_that_may_pass_is_asked_again(emulator: Emulator, ask: Any, way: str) -> None:
+@methods
+def test_a_refusal_that_may_pass_is_retried(emulator: Emulator, send_request: Any, call_method: str) -> None:
     """
     The backend was not found once; the second attempt is on a connection of its own.
     """
     emulator.script(Fault("refuse", "modelarts_backend"))
 
-    assert ANSWER == ask(service(emulator, way, retry=Retry(1, base_delay=0.001))).text
+    assert OUTPUT == send_request(service(emulator, call_method, retry=Retry(1, base_delay=0.001))).text
 
 
 @both
 @pytest.mark.parametrize("fields", [AUTHS["aksk"], AUTHS["app"]], ids=["aksk", "app"])
-def test_a_body_over_12_mb_is_not_sent_with_a_signature(emulator: Emulator, ask: Any, fields: dict[str, Any]) -> None:
+def test_a_body_over_12_mb_is_not_sent_with_a_signature(
+    emulator: Emulator, send_request: Any, fields: dict[str, Any]
+) -> None:
     """
     It is told before anything leaves the house.
     """
     before = len(emulator.requests)
     made = service(emulator, "endpoint", resolve_signer(**fields))
-    long = {**QUESTION, "messages": [{"role": "user", "content": "x" * MAX_REQUEST_BYTES}]}
+    long = {**REQUEST, "messages": [{"role": "user", "content": "x" * MAX_REQUEST_BYTES}]}
     with pytest.raises(InvalidRequest, match="12582912 at most") as caught:
         made.client.complete(made.call(OpenAIChat(), long))
 
@@ -462,10 +481,10 @@ def test_a_body_over_12_mb_is_not_sent_with_a_signature(emulator: Emulator, ask:
 
 
 @both
-@pytest.mark.parametrize("way", ["endpoint", "websocket_endpoint"])
-def test_either_door_has_tls(ask: Any, way: str) -> None:
+@pytest.mark.parametrize("call_method", ["endpoint", "websocket_endpoint"])
+def test_either_route_has_tls(send_request: Any, call_method: str) -> None:
     """
     https and wss, with the certificate checked.
     """
     with Emulator(tls=True) as emulator:
-        assert ANSWER == ask(service(emulator, way, verify=emulator.ca_file)).text
+        assert OUTPUT == send_request(service(emulator, call_method, verify=emulator.ca_file)).text

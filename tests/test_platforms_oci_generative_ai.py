@@ -223,7 +223,7 @@ REFUSALS: dict[str, tuple[int, Any, type[ServiceError], str | None, str]] = {
 
 
 @pytest.mark.parametrize(("status", "body", "kind", "code", "word"), REFUSALS.values(), ids=REFUSALS)
-def test_a_refusal_says_what_to_do(
+def test_a_refusal_states_what_to_do(
     status: int, body: Any, kind: type[ServiceError], code: str | None, word: str
 ) -> None:
     """
@@ -238,7 +238,7 @@ def test_a_refusal_says_what_to_do(
     assert (status in {429, 500, 502, 503}) == error.retryable
 
 
-def test_a_page_is_no_answer() -> None:
+def test_a_page_is_no_response() -> None:
     """
     And says so; the request id is the service's.
     """
@@ -248,9 +248,9 @@ def test_a_page_is_no_answer() -> None:
 
 
 def exchange(name: str) -> Any:
-    asked = Call(PLATFORM, dialect(name), question(name), retry=Retry(0)).create_attempt()
-    asked.start(ResponseHead(200, {"content-type": "text/event-stream"}))
-    return asked
+    requested = Call(PLATFORM, dialect(name), question(name), retry=Retry(0)).create_attempt()
+    requested.start(ResponseHead(200, {"content-type": "text/event-stream"}))
+    return requested
 
 
 def test_reading_stops_at_the_finish_event() -> None:
@@ -283,12 +283,12 @@ def test_nothing_behind_the_end_is_read() -> None:
     assert isinstance(read("oci-cohere", DONE).error, StreamInterrupted)
 
 
-def test_openais_dialect_is_asked_there_too() -> None:
+def test_openais_dialect_is_requested_there_too() -> None:
     """
     The call's request is OpenAI's own.
     """
     platform = OCIGenerativeAI(COMPARTMENT, "openai.gpt-5", region="ord")
-    asked = Call(platform, OpenAIChat(), question("openai-chat")).create_attempt()
+    requested = Call(platform, OpenAIChat(), question("openai-chat")).create_attempt()
 
-    assert f"{CHICAGO}/openai/v1/chat/completions" == asked.request.url
-    assert "openai.gpt-5" == json.loads(asked.request.content)["model"]
+    assert f"{CHICAGO}/openai/v1/chat/completions" == requested.request.url
+    assert "openai.gpt-5" == json.loads(requested.request.content)["model"]

@@ -49,7 +49,7 @@ TEXTS = {
 }
 CAPITAL = "The capital of France is Paris."
 
-Ask = Callable[..., list[Event]]
+Send = Callable[..., list[Event]]
 
 
 @pytest.fixture(scope="module")
@@ -70,17 +70,17 @@ class Hasty(OCIGenerativeAI):
     drain_timeout: ClassVar[float] = 0.3
 
 
-def asking(emulator: Emulator, model: str, name: str, text: Any, *, auth: Any = None, stream: bool = True, **more: Any) -> tuple[Any, Any]:  # fmt: skip
+def requesting(emulator: Emulator, model: str, name: str, text: Any, *, auth: Any = None, stream: bool = True, **more: Any) -> tuple[Any, Any]:  # fmt: skip
     there = emulator.oci_generative_ai
     platform = Hasty(there.compartment_id, model, service_endpoint=there.endpoint)
     service = Service(platform, auth=auth, timeout=Timeout(read=5, total=20), retry=Retry(0), trust_env=False)
-    asked = {"prompt": text} if "text" in name else {"messages": text if isinstance(text, list) else [{"role": "user", "content": text}]}  # fmt: skip
+    requested = {"prompt": text} if "text" in name else {"messages": text if isinstance(text, list) else [{"role": "user", "content": text}]}  # fmt: skip
     wrapped = dialect(name)
-    return service, service.call(wrapped, {**asked, "model": model, **more}, stream=stream)
+    return service, service.call(wrapped, {**requested, "model": model, **more}, stream=stream)
 
 
 def sync(emulator: Emulator, *question: Any, **more: Any) -> list[Event]:
-    service, call = asking(emulator, *question, **more)
+    service, call = requesting(emulator, *question, **more)
     events: list[Event] = []
     with closing(service):
         try:
@@ -94,7 +94,7 @@ def sync(emulator: Emulator, *question: Any, **more: Any) -> list[Event]:
 
 def asyn(emulator: Emulator, *question: Any, **more: Any) -> list[Event]:
     async def main() -> list[Event]:
-        service, call = asking(emulator, *question, **more)
+        service, call = requesting(emulator, *question, **more)
         events: list[Event] = []
         async with aclosing(service):
             try:
@@ -108,85 +108,96 @@ def asyn(emulator: Emulator, *question: Any, **more: Any) -> list[Event]:
     return asyncio.run(main())
 
 
-both = pytest.mark.parametrize("ask", [sync, asyn])
+both = pytest.mark.parametrize("send_request", [sync, asyn])
 chats = pytest.mark.parametrize(("model", "name"), CHATS.values(), ids=CHATS)
 
 
 @both
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize(("model", "name"), [*CHATS.values(), *TEXTS.values()], ids=[*CHATS, *TEXTS])
-def test_every_format_is_spoken(emulator: Emulator, ask: Ask, model: str, name: str, stream: bool) -> None:
+def test_every_format_is_dialect(emulator: Emulator, send_request: Send, model: str, name: str, stream: bool) -> None:
     """
     Streamed and whole the same text, finish reason and usage come out.
     """
-    reply = ModelResponse.from_events(ask(emulator, model, name, "What is the capital of France?", stream=stream))
+    model_response = ModelResponse.from_events(
+        send_request(emulator, model, name, "What is the capital of France?", stream=stream)
+    )
 
-    assert (CAPITAL, "stop") == (reply.text, reply.finish_reason)
-    assert "text" in name or (reply.usage and reply.usage.output == 7)
+    assert (CAPITAL, "stop") == (model_response.text, model_response.finish_reason)
+    assert "text" in name or (model_response.usage and model_response.usage.output == 7)
 
 
 @both
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @chats
-def test_tools_are_called_and_answered(emulator: Emulator, ask: Ask, model: str, name: str, stream: bool) -> None:
+def test_tools_are_called_and_responded(
+    emulator: Emulator, send_request: Send, model: str, name: str, stream: bool
+) -> None:
     """
     Two calls at once in each family's way; their results go back and are used.
     """
-    talk: list[dict[str, Any]] = [{"role": "user", "content": "What is the weather in Paris and London?"}]
-    reply = ModelResponse.from_events(ask(emulator, model, name, talk, tools=[WEATHER], stream=stream))
+    conversation: list[dict[str, Any]] = [{"role": "user", "content": "What is the weather in Paris and London?"}]
+    model_response = ModelResponse.from_events(
+        send_request(emulator, model, name, conversation, tools=[WEATHER], stream=stream)
+    )
 
-    assert ["Paris", "London"] == [call.parse_arguments()["city"] for call in reply.tool_calls]
-    assert ("tool_calls", 2) == (reply.finish_reason, len({call.id for call in reply.tool_calls}))
+    assert ["Paris", "London"] == [call.parse_arguments()["city"] for call in model_response.tool_calls]
+    assert ("tool_calls", 2) == (model_response.finish_reason, len({call.id for call in model_response.tool_calls}))
 
-    functions = [{"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in reply.tool_calls]  # fmt: skip
+    functions = [{"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in model_response.tool_calls]  # fmt: skip
     results = [
         {"role": "tool", "tool_call_id": c.id, "content": f"sunny in {c.parse_arguments()['city']}"}
-        for c in reply.tool_calls
+        for c in model_response.tool_calls
     ]
-    talk += [{"role": "assistant", "content": "", "tool_calls": functions}, *results]
-    reply = ModelResponse.from_events(ask(emulator, model, name, talk, tools=[WEATHER], stream=stream))
+    conversation += [{"role": "assistant", "content": "", "tool_calls": functions}, *results]
+    model_response = ModelResponse.from_events(
+        send_request(emulator, model, name, conversation, tools=[WEATHER], stream=stream)
+    )
 
-    assert ("The tool says: sunny in Paris; sunny in London", "stop") == (reply.text, reply.finish_reason)
+    assert ("The tool says: sunny in Paris; sunny in London", "stop") == (
+        model_response.text,
+        model_response.finish_reason,
+    )
 
 
 @both
 @pytest.mark.parametrize("name", ["oci-generic", "oci-cohere-v2"])
-def test_reasoning_comes_before_the_answer(emulator: Emulator, ask: Ask, name: str) -> None:
+def test_reasoning_comes_before_the_response(emulator: Emulator, send_request: Send, name: str) -> None:
     """
     And is told apart from it.
     """
     model = "xai.grok-4" if name == "oci-generic" else "cohere.command-a-reasoning"
-    reply = ModelResponse.from_events(
-        ask(emulator, model, name, "What is the capital of France?", reasoning_effort="high")
+    model_response = ModelResponse.from_events(
+        send_request(emulator, model, name, "What is the capital of France?", reasoning_effort="high")
     )
 
-    assert (CAPITAL, True) == (reply.text, reply.reasoning.startswith("The user says"))
+    assert (CAPITAL, True) == (model_response.text, model_response.reasoning.startswith("The user says"))
 
 
 @both
 @chats
-def test_an_answer_follows_a_schema(emulator: Emulator, ask: Ask, model: str, name: str) -> None:
+def test_a_response_follows_a_schema(emulator: Emulator, send_request: Send, model: str, name: str) -> None:
     """
     In each format's own `responseFormat`.
     """
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     wanted = {"type": "json_schema", "json_schema": {"name": "A", "schema": schema}}
 
-    assert {"city": "Paris"} == json.loads(ModelResponse.from_events(ask(emulator, model, name, "Which city? city: Paris", response_format=wanted)).text)  # fmt: skip
+    assert {"city": "Paris"} == json.loads(ModelResponse.from_events(send_request(emulator, model, name, "Which city? city: Paris", response_format=wanted)).text)  # fmt: skip
 
 
 @both
-def test_the_limit_cuts_an_answer(emulator: Emulator, ask: Ask) -> None:
+def test_the_limit_cuts_a_response(emulator: Emulator, send_request: Send) -> None:
     """
     `length` is told; a call that it cut is an error.
     """
-    reply = ModelResponse.from_events(
-        ask(emulator, "openai.gpt-5", "oci-generic", "What is the capital of France?", max_tokens=2)
+    model_response = ModelResponse.from_events(
+        send_request(emulator, "openai.gpt-5", "oci-generic", "What is the capital of France?", max_tokens=2)
     )
 
-    assert ("The capital", "length") == (reply.text, reply.finish_reason)
+    assert ("The capital", "length") == (model_response.text, model_response.finish_reason)
     with pytest.raises(IncompleteToolCall):
-        ask(
+        send_request(
             emulator,
             "xai.grok-4",
             "oci-generic",
@@ -200,42 +211,50 @@ def test_the_limit_cuts_an_answer(emulator: Emulator, ask: Ask) -> None:
 @both
 @pytest.mark.parametrize("ending", ["eof", "done", "hang"])
 @pytest.mark.parametrize(("model", "name"), list(CHATS.values())[:7], ids=list(CHATS)[:7])
-def test_every_ending_is_an_end(ask: Ask, model: str, name: str, ending: str) -> None:
+def test_every_ending_is_an_end(send_request: Send, model: str, name: str, ending: str) -> None:
     """
     The body ends, `[DONE]` comes, or the connection stays open, which the client then closes.
     """
     with Emulator(generative_ai_ending=ending) as emulator:
-        reply = ModelResponse.from_events(ask(emulator, model, name, "What is the capital of France?"))
+        model_response = ModelResponse.from_events(
+            send_request(emulator, model, name, "What is the capital of France?")
+        )
 
-        assert (CAPITAL, "stop", True) == (reply.text, reply.finish_reason, reply.usage is not None)
+        assert (CAPITAL, "stop", True) == (
+            model_response.text,
+            model_response.finish_reason,
+            model_response.usage is not None,
+        )
         assert ending != "hang" or emulator.last.client_closed.wait(5)
 
 
 @both
 @pytest.mark.parametrize("fault", ["stall", "cut", "reset"])
-def test_usage_that_never_comes_is_no_failure(emulator: Emulator, ask: Ask, fault: str) -> None:
+def test_usage_that_never_comes_is_no_failure(emulator: Emulator, send_request: Send, fault: str) -> None:
     """
     The finish event was seen: after a short while the answer is whole without its usage.
     """
     emulator.script(Fault(fault, after=8))
-    reply = ModelResponse.from_events(ask(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?"))
+    model_response = ModelResponse.from_events(
+        send_request(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?")
+    )
 
-    assert (CAPITAL, "stop", None) == (reply.text, reply.finish_reason, reply.usage)
+    assert (CAPITAL, "stop", None) == (model_response.text, model_response.finish_reason, model_response.usage)
 
 
 @both
 @chats
-def test_usage_in_a_read_of_its_own_is_waited_for(ask: Ask, model: str, name: str) -> None:
+def test_usage_in_a_read_of_its_own_is_waited_for(send_request: Send, model: str, name: str) -> None:
     """
     A finish reason is not the last word where the tokens are counted behind it.
     """
     with Emulator(delay=0.005) as slow:
-        reply = ModelResponse.from_events(ask(slow, model, name, "Hello"))
+        model_response = ModelResponse.from_events(send_request(slow, model, name, "Hello"))
 
-    assert (True, "stop") == (reply.usage is not None, reply.finish_reason)
+    assert (True, "stop") == (model_response.usage is not None, model_response.finish_reason)
 
 
-SAID = {
+CONTENT = {
     "GENERIC": {"index": 0, "message": {"role": "ASSISTANT", "content": [{"type": "TEXT", "text": "Hi"}]}},
     "COHERE": {"apiFormat": "COHERE", "text": "Hi"},
     "COHEREV2": {"apiFormat": "COHEREV2", "message": {"content": [{"type": "TEXT", "text": "Hi"}]}},
@@ -245,15 +264,15 @@ DIED = {"code": "InternalServerError", "message": "it died"}
 
 #: name: (the fault, given a healthy event's bytes; the error's class)
 FAILURES: dict[str, tuple[Callable[[bytes], Any], type[MDStreamError]]] = {
-    "cut": (lambda said: Fault("cut", after=2), StreamInterrupted),
-    "cut in a chunk": (lambda said: Fault("cut_chunk", after=2), StreamInterrupted),
-    "reset": (lambda said: Fault("reset", after=2), StreamInterrupted),
-    "an end without a finish event": (lambda said: Fault("no_finish", after=2), StreamInterrupted),
-    "[DONE] without a finish event": (lambda said: Fault("early_done", after=2), StreamInterrupted),
-    "an error event": (lambda said: Fault("body", data=said + sse(DIED)), StreamFailure),
-    "an error event of OpenAI's": (lambda said: Fault("error_event", "vllm"), StreamFailure),
-    "a named error event": (lambda said: Fault("error_event", "named-text"), StreamFailure),
-    "nothing": (lambda said: Fault("empty"), StreamInterrupted),
+    "cut": (lambda content: Fault("cut", after=2), StreamInterrupted),
+    "cut in a chunk": (lambda content: Fault("cut_chunk", after=2), StreamInterrupted),
+    "reset": (lambda content: Fault("reset", after=2), StreamInterrupted),
+    "an end without a finish event": (lambda content: Fault("no_finish", after=2), StreamInterrupted),
+    "[DONE] without a finish event": (lambda content: Fault("early_done", after=2), StreamInterrupted),
+    "an error event": (lambda content: Fault("body", data=content + sse(DIED)), StreamFailure),
+    "an error event of OpenAI's": (lambda content: Fault("error_event", "vllm"), StreamFailure),
+    "a named error event": (lambda content: Fault("error_event", "named-text"), StreamFailure),
+    "nothing": (lambda content: Fault("empty"), StreamInterrupted),
 }  # fmt: skip
 
 
@@ -261,14 +280,14 @@ FAILURES: dict[str, tuple[Callable[[bytes], Any], type[MDStreamError]]] = {
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(("fault", "kind"), FAILURES.values(), ids=FAILURES)
 def test_a_broken_stream_is_an_error_with_its_partial(
-    emulator: Emulator, ask: Ask, fault: Callable[[bytes], Any], kind: type[MDStreamError], format: str
+    emulator: Emulator, send_request: Send, fault: Callable[[bytes], Any], kind: type[MDStreamError], format: str
 ) -> None:
     """
     Never a success; the partial is exactly what was handed out.
     """
-    emulator.script(fault(sse(SAID[format])))
+    emulator.script(fault(sse(CONTENT[format])))
     with pytest.raises(kind) as caught:
-        ask(emulator, *FORMATS[format], "What is the capital of France?")
+        send_request(emulator, *FORMATS[format], "What is the capital of France?")
 
     error: Any = caught.value
     assert (error.partial or ModelResponse()).text == ModelResponse.from_events(error.events).text
@@ -276,23 +295,23 @@ def test_a_broken_stream_is_an_error_with_its_partial(
 
 
 @both
-def test_silence_before_the_finish_event_is_a_failure(emulator: Emulator, ask: Ask) -> None:
+def test_silence_before_the_finish_event_is_a_failure(emulator: Emulator, send_request: Send) -> None:
     """
     It is only behind it that the connection may be left open.
     """
     service_timeout = Fault("stall", after=2)
     emulator.script(service_timeout)
     with pytest.raises(StreamStalled):
-        ask_quickly(ask, emulator)
+        request_quickly(send_request, emulator)
 
 
-def ask_quickly(ask: Ask, emulator: Emulator) -> None:
+def request_quickly(send_request: Send, emulator: Emulator) -> None:
     """Ask with little patience."""
     there = emulator.oci_generative_ai
     platform = OCIGenerativeAI(there.compartment_id, "xai.grok-4", service_endpoint=there.endpoint)
     service = Service(platform, timeout=Timeout(read=0.3), retry=Retry(0), trust_env=False)
     call = service.call(dialect("oci-generic"), {"messages": [{"role": "user", "content": "Hi"}]})
-    if ask is sync:
+    if send_request is sync:
         with closing(service):
             service.client.complete(call)
         return
@@ -306,30 +325,32 @@ def ask_quickly(ask: Ask, emulator: Emulator) -> None:
 
 @both
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_compressed_stream_is_read(emulator: Emulator, ask: Ask, encoding: str) -> None:
+def test_a_compressed_stream_is_read(emulator: Emulator, send_request: Send, encoding: str) -> None:
     """
     Only what can be read as a stream was offered.
     """
     emulator.script(Fault("encoded", encoding))
 
     assert (
-        ModelResponse.from_events(ask(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?")).text
+        ModelResponse.from_events(
+            send_request(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?")
+        ).text
         == CAPITAL
     )
     assert emulator.last.headers["accept-encoding"] == "gzip, deflate"
 
 
 @both
-def test_a_refused_temperature_is_left_out_with_a_warning(emulator: Emulator, ask: Ask) -> None:
+def test_a_refused_temperature_is_left_out_with_a_warning(emulator: Emulator, send_request: Send) -> None:
     """
     GPT-5 takes none; the refusal is a text inside of a text, and the question is asked again without it.
     """
     with pytest.warns(RuntimeWarning, match="temperature=0.2"):
-        reply = ModelResponse.from_events(
-            ask(emulator, "openai.gpt-5", "oci-generic", "What is the capital of France?", temperature=0.2)
+        model_response = ModelResponse.from_events(
+            send_request(emulator, "openai.gpt-5", "oci-generic", "What is the capital of France?", temperature=0.2)
         )
 
-    assert (CAPITAL, 2) == (reply.text, len(emulator.requests))
+    assert (CAPITAL, 2) == (model_response.text, len(emulator.requests))
     assert "temperature" not in emulator.last.json["chatRequest"]
 
 
@@ -343,14 +364,14 @@ REFUSED: dict[str, tuple[str, str, str, type[MDStreamError], str]] = {
 
 @both
 @pytest.mark.parametrize(("model", "name", "text", "kind", "words"), REFUSED.values(), ids=REFUSED)
-def test_a_refusal_is_told_with_its_cure(
-    emulator: Emulator, ask: Ask, model: str, name: str, text: str, kind: type[MDStreamError], words: str
+def test_a_refusal_is_reported_with_its_hint(
+    emulator: Emulator, send_request: Send, model: str, name: str, text: str, kind: type[MDStreamError], words: str
 ) -> None:
     """
     In its class, with the service's id of the request.
     """
     with pytest.raises(kind) as caught:
-        ask(emulator, model, name, text)
+        send_request(emulator, model, name, text)
 
     assert words in str(caught.value)
     assert caught.value.request_id
@@ -358,18 +379,18 @@ def test_a_refusal_is_told_with_its_cure(
 
 @both
 @pytest.mark.parametrize(("spelling", "kind"), [("not_authenticated", AuthenticationError), ("lb_bandwidth", RateLimited), ("unavailable", ServerError)])  # fmt: skip
-def test_documented_refusals(emulator: Emulator, ask: Ask, spelling: str, kind: type[MDStreamError]) -> None:
+def test_documented_refusals(emulator: Emulator, send_request: Send, spelling: str, kind: type[MDStreamError]) -> None:
     """
     By status.
     """
     emulator.script(Fault("refuse", spelling))
     with pytest.raises(kind):
-        ask(emulator, "xai.grok-4", oci_dialect_name("xai.grok-4"), "Hi")
+        send_request(emulator, "xai.grok-4", oci_dialect_name("xai.grok-4"), "Hi")
 
 
 @both
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-def test_requests_are_signed(ask: Ask, stream: bool) -> None:
+def test_requests_are_signed(send_request: Send, stream: bool) -> None:
     """
     With an API key of OCI's, which the service verifies, or with a bearer key; on the native path and on OpenAI's.
     """
@@ -379,10 +400,12 @@ def test_requests_are_signed(ask: Ask, stream: bool) -> None:
     with Emulator(verify_signatures={KEY_ID: public}, api_keys=["sk-good"]) as guarded:
         for auth in (signer, BearerSigner("sk-good")):
             for name in ("oci-generic", "openai-chat"):
-                asked = ask(guarded, "xai.grok-4", name, "What is the capital of France?", auth=auth, stream=stream)
-                assert CAPITAL == ModelResponse.from_events(asked).text
+                requested = send_request(
+                    guarded, "xai.grok-4", name, "What is the capital of France?", auth=auth, stream=stream
+                )
+                assert CAPITAL == ModelResponse.from_events(requested).text
         with pytest.raises(AuthenticationError):
-            ask(guarded, "xai.grok-4", "oci-generic", "Hi", stream=stream)
+            send_request(guarded, "xai.grok-4", "oci-generic", "Hi", stream=stream)
 
 
 def test_leaving_closes_the_connection(emulator: Emulator) -> None:
@@ -390,7 +413,7 @@ def test_leaving_closes_the_connection(emulator: Emulator) -> None:
     Whoever stops reading closes the stream.
     """
     emulator.script(Fault("stall", after=2))
-    service, call = asking(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?")
+    service, call = requesting(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?")
     with closing(service), closing(service.client.stream(call)) as events:
         next(events)
 

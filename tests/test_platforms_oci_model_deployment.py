@@ -5,7 +5,7 @@ import time
 from email.utils import formatdate
 
 import pytest
-from _samples import ANSWER, PLATFORM, read
+from _samples import OUTPUT, PLATFORM, read
 
 from mdstream_core import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
 from mdstream_core.errors import (
@@ -126,10 +126,10 @@ def test_whatever_is_known_of_a_deployment_leads_to_its_doors(
     Any form of the endpoint gives both URLs; the route goes into the header or the path, never both.
     """
     platform = OCIModelDeployment(endpoint, **options)
-    asked = [platform.build_request(CHAT, b"{}", stream=wanted, headers={}) for wanted in (True, False)]
+    requested = [platform.build_request(CHAT, b"{}", stream=wanted, headers={}) for wanted in (True, False)]
 
-    assert [stream, whole] == [request.url for request in asked]
-    assert [route, route] == [request.headers.get("route") for request in asked]
+    assert [stream, whole] == [request.url for request in requested]
+    assert [route, route] == [request.headers.get("route") for request in requested]
 
 
 WRONG: dict[str, tuple[str, dict[str, str], str]] = {
@@ -162,7 +162,7 @@ def test_an_endpoint_that_is_wrong_is_refused_at_once(endpoint: str, options: di
     assert "SECRET" not in str(caught.value)
 
 
-def test_a_request_says_what_oci_needs() -> None:
+def test_a_request_states_what_oci_needs() -> None:
     """
     Length always, trailers wanted, no zstd, an id of our own; the user's headers win.
     """
@@ -218,9 +218,9 @@ REFUSALS: dict[str, tuple[int, bytes, type[ServiceError], str | None, str, str, 
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("status", "body", "kind", "code", "said", "cure", "again"), REFUSALS.values(), ids=REFUSALS)
-def test_every_refusal_is_typed_and_says_what_to_do(
-    status: int, body: bytes, kind: type[ServiceError], code: str | None, said: str, cure: str, again: bool
+@pytest.mark.parametrize(("status", "body", "kind", "code", "output", "hint", "again"), REFUSALS.values(), ids=REFUSALS)
+def test_every_refusal_is_typed_and_states_what_to_do(
+    status: int, body: bytes, kind: type[ServiceError], code: str | None, output: str, hint: str, again: bool
 ) -> None:
     """
     Class, code and the service's own words, and what to do about it.
@@ -229,8 +229,8 @@ def test_every_refusal_is_typed_and_says_what_to_do(
 
     assert kind is type(error)
     assert (code, status, again, "req-7") == (error.code, error.status, error.retryable, error.request_id)
-    assert said in str(error)
-    assert cure in str(error)
+    assert output in str(error)
+    assert hint in str(error)
     assert body.decode() == error.raw
 
 
@@ -270,16 +270,16 @@ PLATFORMS = [
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Foo 2026"])
-def test_a_date_without_the_answers_clock_is_measured_by_ours(platform: Platform, date: str) -> None:
+def test_a_date_without_the_responses_clock_is_measured_by_ours(platform: Platform, date: str) -> None:
     """
     A proxy may leave `Date` out, or write one that nobody can read.
     """
     wish = formatdate(time.time() + 30, usegmt=True)
     head = ResponseHead(429, {"retry-after": wish, **({"date": date} if date else {})})
-    said = platform.parse_error(head, b"").retry_after
+    output = platform.parse_error(head, b"").retry_after
 
-    assert said is not None
-    assert 20 < said <= 30
+    assert output is not None
+    assert 20 < output <= 30
 
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)
@@ -303,11 +303,11 @@ def test_events_are_read_under_every_label_they_come_with(label: str) -> None:
     """
     OCI's own clients disagree on the content type; all are accepted.
     """
-    assert "Hi" == read(ANSWER, ResponseHead(200, {"content-type": label})).reply.text
-    assert "Hi" == read(ANSWER, ResponseHead(200)).reply.text
+    assert "Hi" == read(OUTPUT, ResponseHead(200, {"content-type": label})).model_response.text
+    assert "Hi" == read(OUTPUT, ResponseHead(200)).model_response.text
 
 
-def test_a_page_is_no_answer() -> None:
+def test_a_page_is_no_response() -> None:
     """
     A login page with status 200 is refused with its content type.
     """
@@ -317,7 +317,7 @@ def test_a_page_is_no_answer() -> None:
     assert "text/html" in str(error)
 
 
-def test_a_body_without_an_answer_is_shown() -> None:
+def test_a_body_without_a_response_is_shown() -> None:
     """
     What is labelled a stream and is none is an error with the body's own words.
     """

@@ -1,7 +1,7 @@
 """The trailer `StreamFailure`, in every spelling."""
 
 import pytest
-from _samples import ANSWER, read
+from _samples import OUTPUT, read
 
 from mdstream_core.errors import (
     StreamFailure,
@@ -91,19 +91,19 @@ def test_a_trailer_after_done_is_a_failure(name: str) -> None:
     """
     A stream that failed is not a success because it was finished and said [DONE].
     """
-    outcome = read(ANSWER, trailers=((name, "408 ServiceTimeout"),))
+    outcome = read(OUTPUT, trailers=((name, "408 ServiceTimeout"),))
 
     assert StreamTimeout is type(outcome.error)
-    assert "Hi" == outcome.reply.text == outcome.error.partial.text
+    assert "Hi" == outcome.model_response.text == outcome.error.partial.text
     assert "408 ServiceTimeout" == outcome.error.response.headers["streamfailure"]
 
 
-def test_trailers_that_say_nothing_end_nothing() -> None:
+def test_trailers_that_state_nothing_end_nothing() -> None:
     """
     Other trailers, and a status that is none of an error, are a normal end.
     """
-    assert read(ANSWER, trailers=(("x-checksum", "1"),)).error is None
-    assert read(ANSWER, trailers=(("HttpCode", "200"), ("ErrorCode", ""))).error is None
+    assert read(OUTPUT, trailers=(("x-checksum", "1"),)).error is None
+    assert read(OUTPUT, trailers=(("HttpCode", "200"), ("ErrorCode", ""))).error is None
 
 
 @pytest.mark.parametrize("name", ["StreamFailure", "Stream-Failure", "opc-stream-failure"])
@@ -112,17 +112,17 @@ def test_that_the_trailer_is_there_is_the_failure(name: str, value: str) -> None
     """
     With or without a value and however its name is written; announced and absent is a normal end.
     """
-    outcome = read(ANSWER, trailers=((name, value),))
+    outcome = read(OUTPUT, trailers=((name, value),))
 
     assert StreamFailure is type(outcome.error)
     assert "Hi" == outcome.error.partial.text
 
 
-def test_of_two_trailers_the_one_that_speaks_counts() -> None:
+def test_of_two_trailers_the_one_that_uses_counts() -> None:
     """
     An empty one before it does not hide the reason.
     """
-    outcome = read(ANSWER, trailers=(("StreamFailure", ""), ("StreamFailure", "ErrorCode=RequestTimeout")))
+    outcome = read(OUTPUT, trailers=(("StreamFailure", ""), ("StreamFailure", "ErrorCode=RequestTimeout")))
 
     assert StreamTimeout is type(outcome.error)
 
@@ -132,7 +132,7 @@ def test_the_facts_may_be_trailers_of_their_own() -> None:
     Oracle documents three facts and not that they stand in one field.
     """
     facts = (("ErrorCode", "RequestTimeout"), ("HttpCode", "408"), ("opc-error-reason", "ServiceTimeout"))
-    outcome = read(ANSWER, trailers=facts)
+    outcome = read(OUTPUT, trailers=facts)
 
     assert ("ServiceTimeout", 408) == (outcome.error.code, outcome.error.status)
 
@@ -147,10 +147,10 @@ def test_a_failure_among_the_headers_is_a_failure(value: str) -> None:
         OCIModelDeployment("https://h/ocid").create_frame_decoder(head)
 
 
-def test_a_trailer_tells_more_than_a_cut() -> None:
+def test_a_trailer_reports_more_than_a_truncated() -> None:
     """
     Where the last event is cut and the trailer says why, the trailer is the error.
     """
-    outcome = read(ANSWER[:60], trailers=(("StreamFailure", "500 InternalServerError"),))
+    outcome = read(OUTPUT[:60], trailers=(("StreamFailure", "500 InternalServerError"),))
 
     assert StreamFailure is type(outcome.error)

@@ -61,7 +61,7 @@ URLS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("options", "base"), URLS.values(), ids=URLS)
-def test_where_it_asks(options: dict[str, Any], base: str) -> None:
+def test_where_it_requests(options: dict[str, Any], base: str) -> None:
     """
     The two doors of an endpoint; the dialect's route leads nowhere here.
     """
@@ -170,15 +170,15 @@ def test_what_is_not_streamed() -> None:
             MODEL.build_request("", b"", stream=True, headers={header.title(): value})
 
 
-def test_a_body_over_the_limit_is_told_before_it_is_sent() -> None:
+def test_a_body_over_the_limit_is_reported_before_it_is_sent() -> None:
     """
     Its size and the limit.
     """
     MODEL.build_request("", b"x" * MAX_REQUEST_BYTES, stream=True, headers={})
-    with pytest.raises(InvalidRequest, match="6291457 bytes; SageMaker takes 6291456") as told:
+    with pytest.raises(InvalidRequest, match="6291457 bytes; SageMaker takes 6291456") as reported:
         MODEL.build_request("", b"x" * (MAX_REQUEST_BYTES + 1), stream=True, headers={})
 
-    assert ("PayloadTooLarge", 413) == (told.value.code, told.value.status)
+    assert ("PayloadTooLarge", 413) == (reported.value.code, reported.value.status)
 
 
 def test_headers_of_a_call() -> None:
@@ -205,18 +205,18 @@ def exchange() -> Attempt:
 
 
 def read(body: list[bytes], head: ResponseHead) -> tuple[ModelResponse, MDStreamError | None]:
-    asked = exchange()
+    requested = exchange()
     events: list[Event] = []
     try:
-        asked.start(head)
+        requested.start(head)
         for data in body:
-            events += asked.feed(data)
-            if asked.should_stop_reading:
+            events += requested.feed(data)
+            if requested.should_stop_reading:
                 break
-        events += asked.flush()
-        events += asked.finish()
+        events += requested.flush()
+        events += requested.finish()
     except MDStreamError as error:
-        return ModelResponse.from_events(events), asked.enrich_error(error)
+        return ModelResponse.from_events(events), requested.enrich_error(error)
     return ModelResponse.from_events(events), None
 
 
@@ -225,13 +225,13 @@ def chunk(text: str, finish: str = "null") -> str:
 
 
 WORDS = ("Grüße ", "日本 ", "\u2028\U0001f600")
-SAID = "".join(WORDS)
+CONTENT = "".join(WORDS)
 CHUNKS = [*map(chunk, WORDS), chunk("", '"stop"')]
 TOKENS = [
     *(f'{{"token":{{"id":1,"text":"{word}","special":false}},"generated_text":null,"details":null}}' for word in WORDS),
     '{"token":{"id":2,"text":"</s>","special":true},"generated_text":"x","details":{"finish_reason":"eos_token","generated_tokens":3}}',
 ]
-WHOLE = f'{{"choices":[{{"message":{{"content":"{SAID}"}},"finish_reason":"stop"}}]}}'
+WHOLE = f'{{"choices":[{{"message":{{"content":"{CONTENT}"}},"finish_reason":"stop"}}]}}'
 
 #: name: (the container's content type, what it wrote)
 INSIDE: dict[str, tuple[str, str]] = {
@@ -247,12 +247,12 @@ INSIDE: dict[str, tuple[str, str]] = {
     "chat, whole, over several lines": ("application/json", json.dumps(json.loads(WHOLE), indent=2)),
     "completions, events": ("text/event-stream", "".join(f'data: {{"choices":[{{"text":"{word}"}}]}}\n\n' for word in WORDS) + 'data: {"choices":[{"text":"","finish_reason":"stop"}]}\n\n'),
     "TGI, events": ("text/event-stream", "".join(f"data:{one}\n\n" for one in TOKENS)),
-    "TGI, whole": ("application/json", f'[{{"generated_text":"{SAID}"}}]'),
-    "TGI, whole, over several lines": ("application/json", f'[\n  {{"generated_text":"{SAID}"}}\n]\n'),
+    "TGI, whole": ("application/json", f'[{{"generated_text":"{CONTENT}"}}]'),
+    "TGI, whole, over several lines": ("application/json", f'[\n  {{"generated_text":"{CONTENT}"}}\n]\n'),
     "LMI, JSON lines": ("application/jsonlines", "".join(f"{one}\n" for one in TOKENS)),
     "LMI, dynamic batch": ("application/jsonlines", "".join(f'{{"outputs":["{word}"]}}\n' for word in WORDS)),
-    "LMI, one object": ("application/json", f'{{"generated_text":"{SAID}"}}'),
-    "JumpStart": ("application/json", f'[{{"generation":{{"role":"assistant","content":"{SAID}"}}}}]'),
+    "LMI, one object": ("application/json", f'{{"generated_text":"{CONTENT}"}}'),
+    "JumpStart": ("application/json", f'[{{"generation":{{"role":"assistant","content":"{CONTENT}"}}}}]'),
 }  # fmt: skip
 
 
@@ -263,9 +263,9 @@ def test_characters_lines_and_frames_are_split_anywhere(written: str, body: str,
     The container's bytes cut into payload parts at any place, and the event stream cut at others.
     """
     wire = b"".join(part(data) for data in pieces(body.encode(), step))
-    reply, error = read(pieces(wire, 1 + 7 * step), stream_head(written))
+    model_response, error = read(pieces(wire, 1 + 7 * step), stream_head(written))
 
-    assert (SAID, "stop", None) == (reply.text, reply.finish_reason, error)
+    assert (CONTENT, "stop", None) == (model_response.text, model_response.finish_reason, error)
 
 
 @pytest.mark.parametrize(("written", "body"), INSIDE.values(), ids=INSIDE)
@@ -273,9 +273,9 @@ def test_without_an_event_stream_the_body_is_read_alike(written: str, body: str)
     """
     `invocations` hands the container's answer out as it is.
     """
-    reply, error = read(pieces(body.encode(), 5), ResponseHead(200, {"content-type": written}))
+    model_response, error = read(pieces(body.encode(), 5), ResponseHead(200, {"content-type": written}))
 
-    assert (SAID, "stop", None) == (reply.text, reply.finish_reason, error)
+    assert (CONTENT, "stop", None) == (model_response.text, model_response.finish_reason, error)
 
 
 def test_events_come_as_soon_as_their_frame_is_whole() -> None:
@@ -283,11 +283,11 @@ def test_events_come_as_soon_as_their_frame_is_whole() -> None:
     A token does not wait for the next one, in events as in JSON lines.
     """
     for written, line in {"text/event-stream": "data: {}\n\n", "application/jsonlines": "{}\n"}.items():
-        asked = exchange()
-        asked.start(stream_head(written))
-        heard = [len(asked.feed(part(line.replace("{}", one).encode()))) > 0 for one in CHUNKS]
+        requested = exchange()
+        requested.start(stream_head(written))
+        results = [len(requested.feed(part(line.replace("{}", one).encode()))) > 0 for one in CHUNKS]
 
-        assert [True] * len(CHUNKS) == heard
+        assert [True] * len(CHUNKS) == results
 
 
 def test_frames_in_which_nothing_is_for_us() -> None:
@@ -297,27 +297,27 @@ def test_frames_in_which_nothing_is_for_us() -> None:
     later = encode({":message-type": "event", ":event-type": "Metrics"}, b"{}")
     body = [later, part(b""), part(WHOLE.encode()), later]
 
-    assert SAID == read(body, stream_head("application/json"))[0].text
+    assert CONTENT == read(body, stream_head("application/json"))[0].text
 
 
-SAID_ONE = part(f"data: {CHUNKS[0]}\n\n".encode())
+STATED_ONE = part(f"data: {CHUNKS[0]}\n\n".encode())
 TIME = b'{"Message":"too long","ErrorCode":"ModelInvocationTimeExceeded"}'
 ALL = part("".join(f"data: {one}\n\n" for one in CHUNKS).encode())
 
 #: name: (the wire, the error, its code, its status, some words)
 ENDINGS: dict[str, tuple[bytes, type[StreamError], str | None, int, str]] = {
-    "time": (SAID_ONE + exception("ModelStreamError", TIME), StreamTimeout, "ModelInvocationTimeExceeded", 408, "too long .*max_tokens"),
-    "broken": (SAID_ONE + exception("ModelStreamError", b'{"Message":"boom","ErrorCode":"StreamBroken"}'), StreamFailure, "StreamBroken", 500, "ModelStreamError StreamBroken: boom"),
-    "internal": (SAID_ONE + exception("InternalStreamFailure", b'{"Message":"oops"}'), StreamFailure, "InternalStreamFailure", 500, "oops"),
-    "an exception of its own": (SAID_ONE + exception("Novel", b"not JSON"), StreamFailure, "Novel", 500, "not JSON"),
-    "an error": (SAID_ONE + encode({":message-type": "error", ":error-code": "E1", ":error-message": "bad"}), StreamFailure, "E1", 500, "E1: bad"),
-    "another message type": (SAID_ONE + encode({":message-type": "riddle"}), MalformedStream, None, 200, "type 'riddle'"),
-    "no message type": (SAID_ONE + encode({}), MalformedStream, None, 200, "type None"),
-    "a checksum": (SAID_ONE + SAID_ONE[:-1] + b"\0", MalformedStream, "ChecksumMismatch", 200, "checksum"),
-    "a partial message": (SAID_ONE + SAID_ONE[:50], StreamInterrupted, "PartialMessage", 200, "50 bytes of"),
-    "a clean end too early": (SAID_ONE, StreamInterrupted, None, 200, "before a finish reason"),
-    "an error of the container": (SAID_ONE + part(b'data: {"error":{"message":"OOM","code":500}}\n\n'), StreamFailure, None, 500, "OOM"),
-    "half a line": (SAID_ONE + part(b'data: {"choi'), StreamInterrupted, None, 200, "stopped in the middle"),
+    "time": (STATED_ONE + exception("ModelStreamError", TIME), StreamTimeout, "ModelInvocationTimeExceeded", 408, "too long .*max_tokens"),
+    "broken": (STATED_ONE + exception("ModelStreamError", b'{"Message":"boom","ErrorCode":"StreamBroken"}'), StreamFailure, "StreamBroken", 500, "ModelStreamError StreamBroken: boom"),
+    "internal": (STATED_ONE + exception("InternalStreamFailure", b'{"Message":"oops"}'), StreamFailure, "InternalStreamFailure", 500, "oops"),
+    "an exception of its own": (STATED_ONE + exception("Novel", b"not JSON"), StreamFailure, "Novel", 500, "not JSON"),
+    "an error": (STATED_ONE + encode({":message-type": "error", ":error-code": "E1", ":error-message": "bad"}), StreamFailure, "E1", 500, "E1: bad"),
+    "another message type": (STATED_ONE + encode({":message-type": "riddle"}), MalformedStream, None, 200, "type 'riddle'"),
+    "no message type": (STATED_ONE + encode({}), MalformedStream, None, 200, "type None"),
+    "a checksum": (STATED_ONE + STATED_ONE[:-1] + b"\0", MalformedStream, "ChecksumMismatch", 200, "checksum"),
+    "a partial message": (STATED_ONE + STATED_ONE[:50], StreamInterrupted, "PartialMessage", 200, "50 bytes of"),
+    "a clean end too early": (STATED_ONE, StreamInterrupted, None, 200, "before a finish reason"),
+    "an error of the container": (STATED_ONE + part(b'data: {"error":{"message":"OOM","code":500}}\n\n'), StreamFailure, None, 500, "OOM"),
+    "half a line": (STATED_ONE + part(b'data: {"choi'), StreamInterrupted, None, 200, "stopped in the middle"),
 }  # fmt: skip
 
 
@@ -329,9 +329,9 @@ def test_every_bad_end_is_an_error_with_what_came_before(
     """
     The class, the code, the words; the partial is exactly what was handed out, in one read or in many.
     """
-    reply, error = read(pieces(wire, step), stream_head())
+    model_response, error = read(pieces(wire, step), stream_head())
 
-    assert WORDS[0] == reply.text
+    assert WORDS[0] == model_response.text
     assert error is not None
     assert (kind, code, status) == (type(error), code, error.status)
     with pytest.raises(kind, match=words):
@@ -340,17 +340,19 @@ def test_every_bad_end_is_an_error_with_what_came_before(
     assert "r-1" == error.request_id
 
 
-def test_an_exception_after_the_last_word_is_heard() -> None:
+def test_an_exception_after_the_last_word_is_received() -> None:
     """
     The finish reason and [DONE] are not the end: the last frame may say that it failed.
     """
-    reply, error = read([ALL, part(b"data: [DONE]\n\n"), exception("InternalStreamFailure", b"{}")], stream_head())
+    model_response, error = read(
+        [ALL, part(b"data: [DONE]\n\n"), exception("InternalStreamFailure", b"{}")], stream_head()
+    )
 
-    assert SAID == reply.text
+    assert CONTENT == model_response.text
     assert isinstance(error, StreamFailure)
 
 
-def test_what_an_exception_said_is_kept_as_it_stood() -> None:
+def test_what_an_exception_stated_is_kept_as_it_stood() -> None:
     """
     For logs and support tickets.
     """
@@ -363,7 +365,7 @@ def test_what_an_exception_said_is_kept_as_it_stood() -> None:
 @pytest.mark.parametrize(
     "head", [stream_head("text/html; charset=utf-8"), ResponseHead(200, {"content-type": "text/html"})]
 )
-def test_a_page_is_no_answer(head: ResponseHead) -> None:
+def test_a_page_is_no_response(head: ResponseHead) -> None:
     """
     Whether the container wrote it or something before it.
     """
@@ -384,7 +386,7 @@ def test_a_line_without_end_is_refused() -> None:
 # refusals
 
 
-def said(status: int, code: str, body: Any = "no", **headers: str) -> ServiceError:
+def output(status: int, code: str, body: Any = "no", **headers: str) -> ServiceError:
     content = body if isinstance(body, bytes) else json.dumps(body if isinstance(body, dict) else {"Message": body}).encode()  # fmt: skip
     return MODEL.parse_error(ResponseHead(status, {"x-amzn-errortype": code, **headers} if code else headers), content)
 
@@ -418,7 +420,7 @@ def test_refusals(
     """
     Each code of the service, its class, and what to do.
     """
-    error = said(status, code, message)
+    error = output(status, code, message)
 
     assert (kind, fits, retryable) == (type(error), error.status, error.retryable)
     assert words in str(error)
@@ -426,7 +428,7 @@ def test_refusals(
 
 
 def container(status: int, message: str, **more: Any) -> ServiceError:
-    return said(424, "ModelError", {"Message": "Received error", "OriginalStatusCode": status, "OriginalMessage": message, "LogStreamArn": "arn:log", **more})  # fmt: skip
+    return output(424, "ModelError", {"Message": "Received error", "OriginalStatusCode": status, "OriginalMessage": message, "LogStreamArn": "arn:log", **more})  # fmt: skip
 
 
 #: name: (status, message, the class, the error's status, whether it is worth another try, some words)
@@ -461,9 +463,9 @@ def test_refusals_that_are_no_envelope() -> None:
     """
     A page, nothing, a list, an envelope whose code is in the body.
     """
-    assert "<html>" in str(said(502, "", b"<html>"))
-    assert "no words" in str(said(500, "", b""))
-    assert type(said(500, "", b"[1]")) is ServerError
-    assert type(said(400, "", {"__type": "x#ThrottlingException", "message": "slow"})) is RateLimited
-    assert 422 == said(424, "", {"OriginalStatusCode": 422, "OriginalMessage": "x"}).status
-    assert 7.0 == said(429, "ThrottlingException", "x", **{"retry-after": "7"}).retry_after
+    assert "<html>" in str(output(502, "", b"<html>"))
+    assert "no words" in str(output(500, "", b""))
+    assert type(output(500, "", b"[1]")) is ServerError
+    assert type(output(400, "", {"__type": "x#ThrottlingException", "message": "slow"})) is RateLimited
+    assert 422 == output(424, "", {"OriginalStatusCode": 422, "OriginalMessage": "x"}).status
+    assert 7.0 == output(429, "ThrottlingException", "x", **{"retry-after": "7"}).retry_after

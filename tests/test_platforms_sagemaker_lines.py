@@ -23,7 +23,7 @@ def read(frames: FrameDecoder, data: bytes, step: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 4096])
-def test_any_cut_reads_the_same(step: int) -> None:
+def test_any_truncated_reads_the_same(step: int) -> None:
     """Where the network and SageMaker cut the bytes makes no difference; lines keep their white space."""
     parts = b"".join(part(WRITTEN[at : at + step]) for at in range(0, len(WRITTEN), step))
 
@@ -32,7 +32,7 @@ def test_any_cut_reads_the_same(step: int) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 5, 4096])
-def test_a_whole_answer_is_one(step: int) -> None:
+def test_a_whole_response_is_one(step: int) -> None:
     """Its lines are its own."""
     assert [WRITTEN] == read(
         platform().create_frame_decoder(ResponseHead(200, {"content-type": "text/plain"})), WRITTEN, step

@@ -31,7 +31,7 @@ def ran(theirs: pytest.Pytester, tests: str, *options: str) -> pytest.RunResult:
     return theirs.runpytest_subprocess("-p", "pytest_mdstream", *STRICT, *options)
 
 
-def test_a_test_has_a_cloud(theirs: pytest.Pytester) -> None:
+def test_a_test_has_a_platform(theirs: pytest.Pytester) -> None:
     """
     The fixture answers, breaks off on demand and tells what came in.
     """
@@ -117,7 +117,7 @@ def test_the_marker_scripts_and_configures(theirs: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
 
 
-def test_an_option_that_does_not_exist_is_told(theirs: pytest.Pytester) -> None:
+def test_an_option_that_does_not_exist_is_reported(theirs: pytest.Pytester) -> None:
     """
     A misspelt keyword is an error of that test, with Python's words.
     """
@@ -176,7 +176,7 @@ def test_pytest_finds_it_where_it_is_installed(theirs: pytest.Pytester, monkeypa
     """
     info = theirs.mkdir("installed") / "mdstream_elsewhere-1.dist-info"
     info.mkdir()
-    points = "".join(f"{name} = {place}\n" for name, place in ENTRY_POINTS["pytest11"].items())
+    points = "".join(f"{name} = {platform_case}\n" for name, platform_case in ENTRY_POINTS["pytest11"].items())
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mdstream-elsewhere\nVersion: 1\n")
     (info / "entry_points.txt").write_text(f"[pytest11]\n{points}")
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")

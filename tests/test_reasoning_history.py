@@ -44,12 +44,12 @@ FAMILIES = {
 
 
 def body_of(messages: list[Json], mode: Any, name: str = "openai-chat", **question: Any) -> list[Json]:
-    asked = {"messages": messages, **question}
-    sent: list[Json] = ReasoningHistory(dialect(name), mode).build_payload(asked, stream=False)["messages"]
+    requested = {"messages": messages, **question}
+    sent: list[Json] = ReasoningHistory(dialect(name), mode).build_payload(requested, stream=False)["messages"]
     return sent
 
 
-@pytest.mark.parametrize(("mode", "places"), MODES.items(), ids=MODES)
+@pytest.mark.parametrize(("mode", "platforms"), MODES.items(), ids=MODES)
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
@@ -59,7 +59,7 @@ def body_of(messages: list[Json], mode: Any, name: str = "openai-chat", **questi
         ("oci-generic-openai", {"reasoningContent"}),
     ],
 )
-def test_which_messages_have_their_reasoning(mode: Any, places: list[int], name: str, fields: set[str]) -> None:
+def test_which_messages_have_their_reasoning(mode: Any, platforms: list[int], name: str, fields: set[str]) -> None:
     """
     Under both names in the OpenAI shape, under its own in OCI's; the question is left alone.
     """
@@ -68,7 +68,7 @@ def test_which_messages_have_their_reasoning(mode: Any, places: list[int], name:
     every = {"reasoning_content", "reasoning", "reasoningContent"}
     found = {at: every & message.keys() for at, message in enumerate(sent) if every & message.keys()}
 
-    assert dict.fromkeys(places, fields) == found
+    assert dict.fromkeys(platforms, fields) == found
     assert before == json.dumps(HISTORY)
 
 
@@ -169,9 +169,9 @@ def test_a_server_that_demands_it_gets_all_of_it(words: str, mode: Any) -> None:
     """
     learned: dict[str, ReasoningRule] = {}
     question = {"model": "m", "messages": [USER, {"role": "assistant", "content": "Hi"}, *HISTORY]}
-    spoken = ReasoningHistory(dialect("openai-chat"), mode, learned)
-    body = spoken.build_payload(question, stream=True)
-    again = spoken.relax_payload(body, refusal(words))
+    dialect_name = ReasoningHistory(dialect("openai-chat"), mode, learned)
+    body = dialect_name.build_payload(question, stream=True)
+    again = dialect_name.relax_payload(body, refusal(words))
     assert again is not None
     texts = [one.get("reasoning_content") for one in again["messages"] if one["role"] == "assistant"]
 
@@ -182,7 +182,7 @@ def test_a_server_that_demands_it_gets_all_of_it(words: str, mode: Any) -> None:
         {**question, "model": "n"}, stream=True
     )
     assert "reasoning_content" not in json.dumps(other)
-    assert spoken.relax_payload(again, refusal(words)) is None
+    assert dialect_name.relax_payload(again, refusal(words)) is None
     assert not learned
 
 
@@ -203,12 +203,14 @@ WRAPPED = {
 
 @pytest.mark.parametrize("error", WRAPPED.values(), ids=WRAPPED)
 @pytest.mark.parametrize("name", ["openai-chat", "auto", "oci-generic"])
-def test_a_demand_inside_of_another_error_is_answered(name: str, error: MDStreamError) -> None:
+def test_a_demand_inside_of_another_error_is_responded(name: str, error: MDStreamError) -> None:
     """
     Containers and streams wrap the words of the model server.
     """
-    spoken = ReasoningHistory(dialect(name), None)
-    again = spoken.relax_payload(spoken.build_payload({"model": "m", "messages": HISTORY}, stream=True), error)
+    dialect_name = ReasoningHistory(dialect(name), None)
+    again = dialect_name.relax_payload(
+        dialect_name.build_payload({"model": "m", "messages": HISTORY}, stream=True), error
+    )
 
     assert again is not None
     assert "Five." in json.dumps(again["messages"])
@@ -220,17 +222,17 @@ def test_a_server_that_refuses_a_field_does_not_get_it(words: str, names: set[st
     It is said, and remembered.
     """
     learned: dict[str, ReasoningRule] = {}
-    spoken = ReasoningHistory(dialect("openai-chat"), "always", learned)
-    body = spoken.build_payload({"model": "m", "messages": HISTORY}, stream=False)
+    dialect_name = ReasoningHistory(dialect("openai-chat"), "always", learned)
+    body = dialect_name.build_payload({"model": "m", "messages": HISTORY}, stream=False)
     with pytest.warns(RuntimeWarning, match="refuses"):
-        again = spoken.relax_payload(body, refusal(words, 422))
+        again = dialect_name.relax_payload(body, refusal(words, 422))
 
     assert again is not None
     assert {"reasoning_content", "reasoning"} - names == {"reasoning_content", "reasoning"} & again["messages"][
         1
     ].keys()
     assert names == learned["m"].rejected_fields
-    assert spoken.relax_payload(again, refusal(words, 422)) is None
+    assert dialect_name.relax_payload(again, refusal(words, 422)) is None
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=str)
@@ -238,11 +240,11 @@ def test_other_errors_are_other_errors(error: MDStreamError) -> None:
     """
     The inner dialect has its say.
     """
-    spoken = ReasoningHistory(dialect("openai-chat"), None)
-    body = spoken.build_payload({"model": "m", "messages": HISTORY}, stream=True)
+    dialect_name = ReasoningHistory(dialect("openai-chat"), None)
+    body = dialect_name.build_payload({"model": "m", "messages": HISTORY}, stream=True)
 
-    assert spoken.relax_payload(body, error) is None
-    with_options = spoken.relax_payload(body, refusal("stream_options is not supported"))
+    assert dialect_name.relax_payload(body, error) is None
+    with_options = dialect_name.relax_payload(body, refusal("stream_options is not supported"))
     assert {name: value for name, value in body.items() if name != "stream_options"} == with_options
 
 
@@ -250,7 +252,7 @@ def test_never_means_never() -> None:
     """
     Also for a server that demands it.
     """
-    spoken = ReasoningHistory(dialect("openai-chat"), "never")
-    body = spoken.build_payload({"model": "deepseek-v4", "messages": HISTORY}, stream=False)
+    dialect_name = ReasoningHistory(dialect("openai-chat"), "never")
+    body = dialect_name.build_payload({"model": "deepseek-v4", "messages": HISTORY}, stream=False)
 
-    assert spoken.relax_payload(body, refusal(DEMANDS["DeepSeek"])) is None
+    assert dialect_name.relax_payload(body, refusal(DEMANDS["DeepSeek"])) is None

@@ -51,7 +51,7 @@ def of_assistants(body: Json) -> list[str | None]:
     return [one.get("reasoning_content") for one in body["messages"] if one["role"] == "assistant"]
 
 
-WAYS: dict[str, Json] = {
+METHODS: dict[str, Json] = {
     "whole": {},
     "streamed": {"streaming": True},
     "v1": {"output_version": "v1"},
@@ -60,7 +60,7 @@ WAYS: dict[str, Json] = {
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-@pytest.mark.parametrize("options", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("options", METHODS.values(), ids=METHODS)
 @pytest.mark.parametrize(("model", "refused"), [("odsc-llm", 1), ("deepseek-v4-pro", 0), ("kimi-k2.5", 0)])
 def test_a_langchain_agent_goes_on(model: str, refused: int, options: Json, asynchronous: bool) -> None:
     """
@@ -69,15 +69,15 @@ def test_a_langchain_agent_goes_on(model: str, refused: int, options: Json, asyn
     with scripted(demanding) as server:
         agent = create_agent(lc(server, model=model, **options), [tool(add)])
 
-        def ask(messages: list[Any]) -> Json:
+        def send_request(messages: list[Any]) -> Json:
             if asynchronous:
                 return dict(asyncio.run(agent.ainvoke({"messages": messages})))
             return dict(agent.invoke({"messages": messages}))
 
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
-            first = ask([HumanMessage("2+3?")])
-            second = ask([*first["messages"], HumanMessage("And again?")])
+            first = send_request([HumanMessage("2+3?")])
+            second = send_request([*first["messages"], HumanMessage("And again?")])
 
         assert "5" == first["messages"][-1].text == second["messages"][-1].text
         assert 4 + refused == len(server.bodies)
@@ -107,8 +107,8 @@ def test_a_llamaindex_agent_goes_on(model: str, refused: int, memory: Any, strea
         assert wanted == of_assistants(server.bodies[-1])
 
 
-@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
-def test_llamaindex_in_every_way(way: str) -> None:
+@pytest.mark.parametrize("call_method", ["chat", "achat", "stream_chat", "astream_chat"])
+def test_llamaindex_in_every_method(call_method: str) -> None:
     """
     Sync and async, whole and streamed.
     """
@@ -125,16 +125,16 @@ def test_llamaindex_in_every_way(way: str) -> None:
     ]
 
     async def last(model: OCIDataScience) -> Any:
-        if way == "achat":
+        if call_method == "achat":
             return await model.achat(history)
         return [one async for one in await model.astream_chat(history)][-1]
 
     with scripted(demanding) as server:
         model = li(server)
-        if way.startswith("a"):
+        if call_method.startswith("a"):
             response = asyncio.run(last(model))
         else:
-            response = model.chat(history) if way == "chat" else list(model.stream_chat(history))[-1]
+            response = model.chat(history) if call_method == "chat" else list(model.stream_chat(history))[-1]
 
         assert "5" == response.message.content
         assert ["I add."] == of_assistants(server.bodies[-1])
@@ -142,7 +142,7 @@ def test_llamaindex_in_every_way(way: str) -> None:
 
 
 SIGNED = [{"type": "thinking", "thinking": "secret", "signature": "sig"}, {"type": "text", "text": "Hi"}]
-SPOKEN: dict[str, tuple[BaseMessage, str | None]] = {
+DIALECT: dict[str, tuple[BaseMessage, str | None]] = {
     "ours": (
         AIMessage("Hi", additional_kwargs={"reasoning_content": "Hm."}, response_metadata={"model_provider": "modelarts"}),
         "Hm.",
@@ -175,7 +175,7 @@ def plain(body: Json) -> Any:
     return chat_response({"content": "Fine."}, stream=bool(body.get("stream")))
 
 
-@pytest.mark.parametrize(("message", "wanted"), SPOKEN.values(), ids=SPOKEN)
+@pytest.mark.parametrize(("message", "wanted"), DIALECT.values(), ids=DIALECT)
 def test_whose_reasoning_langchain_sends(message: BaseMessage, wanted: str | None) -> None:
     """
     Ours, or a plain text of nobody's; what another provider thought is its own.
@@ -247,7 +247,7 @@ def test_the_field_of_both_frameworks(build: Callable[..., Any], mode: str) -> N
         assert wanted[mode] == of_assistants(server.bodies[-1])
 
 
-def test_a_copy_asks_for_itself() -> None:
+def test_a_copy_requests_for_itself() -> None:
     """
     What was learnt belongs to the model object and to the name that was asked.
     """

@@ -74,7 +74,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("status", "words", "kind"), REFUSALS.values(), ids=REFUSALS)
 @pytest.mark.parametrize("platform", [DEPLOYMENT, ENDPOINT], ids=["oci", "sagemaker"])
-def test_a_busy_server_is_no_question_that_is_too_long(
+def test_a_busy_server_is_no_request_that_is_too_long(
     platform: OCIModelDeployment | SageMaker, status: int, words: str, kind: type[Exception]
 ) -> None:
     """

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _raw_client import HELLO, STREAM, ask
+from _raw_client import HELLO, STREAM, send_request
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pydantic import BaseModel
@@ -33,7 +33,7 @@ WEATHER = {
 }
 
 
-def asked(text: str) -> list[dict[str, str]]:
+def requested(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
@@ -139,7 +139,7 @@ def whole(emulator: Emulator) -> Iterator[Any]:
 
 def test_openais_sdk_streams_chat(openai: Any) -> None:
     options = {"include_usage": True}
-    stream = openai.chat.completions.create(model="m", messages=asked("Hello"), stream=True, stream_options=options)
+    stream = openai.chat.completions.create(model="m", messages=requested("Hello"), stream=True, stream_options=options)
     chunks = list(stream)
 
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "Hello! How can I help you today?"
@@ -149,7 +149,7 @@ def test_openais_sdk_streams_chat(openai: Any) -> None:
 
 
 def test_openais_sdk_adds_tool_calls_up(openai: Any) -> None:
-    question = asked("What is the weather in Paris and in Tokyo?")
+    question = requested("What is the weather in Paris and in Tokyo?")
     with openai.chat.completions.stream(model="m", messages=question, tools=[WEATHER]) as stream:
         choice = stream.get_final_completion().choices[0]
 
@@ -162,7 +162,7 @@ def test_openais_sdk_adds_tool_calls_up(openai: Any) -> None:
 
 
 def test_openais_sdk_completes_a_conversation_with_tools(whole: Any) -> None:
-    messages: list[Any] = asked("What is the weather in Paris?")
+    messages: list[Any] = requested("What is the weather in Paris?")
     first = whole.chat.completions.create(model="m", messages=messages, tools=[WEATHER]).choices[0].message
     result = {"role": "tool", "tool_call_id": first.tool_calls[0].id, "content": "17 degrees and sunny"}
     last = whole.chat.completions.create(model="m", messages=[*messages, first, result], tools=[WEATHER])
@@ -177,11 +177,13 @@ def test_openais_sdk_parses_structured_output(whole: Any) -> None:
         email: str | None
 
     form = {"type": "json_schema", "json_schema": {"name": "Person", "schema": Person.model_json_schema()}}
-    said = whole.chat.completions.create(
-        model="m", messages=asked("Alice Smith is 30 years old."), response_format=form
+    output = whole.chat.completions.create(
+        model="m", messages=requested("Alice Smith is 30 years old."), response_format=form
     )
 
-    assert Person.model_validate_json(said.choices[0].message.content) == Person(name="Alice Smith", age=30, email=None)
+    assert Person.model_validate_json(output.choices[0].message.content) == Person(
+        name="Alice Smith", age=30, email=None
+    )
 
 
 def test_openais_sdk_completes(openai: Any, whole: Any) -> None:
@@ -210,41 +212,41 @@ def test_openais_sdk_reads_the_refusals(openai: Any, emulator: Emulator) -> None
     module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
     emulator.script(Fault("refuse", "lb_bandwidth"), Fault("refuse", "vllm_too_long"), Fault("error_event", after=2))
     with pytest.raises(module.RateLimitError):
-        openai.chat.completions.create(model="m", messages=asked("Hello"), stream=True)
+        openai.chat.completions.create(model="m", messages=requested("Hello"), stream=True)
     with pytest.raises(module.BadRequestError, match="maximum context length"):
-        openai.chat.completions.create(model="m", messages=asked("Hello"), stream=True)
+        openai.chat.completions.create(model="m", messages=requested("Hello"), stream=True)
     with pytest.raises(module.APIError, match="the model server failed"):
-        list(openai.chat.completions.create(model="m", messages=asked("Hello"), stream=True))
+        list(openai.chat.completions.create(model="m", messages=requested("Hello"), stream=True))
 
 
 def test_openais_sdk_with_a_wrong_key_is_not_authenticated(emulator: Emulator) -> None:
     module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
     client = module.OpenAI(base_url=f"{emulator.endpoint}{STREAM}/v1", api_key="wrong", max_retries=0)
     with client, pytest.raises(module.AuthenticationError):
-        client.chat.completions.create(model="m", messages=asked("Hello"), stream=True)
+        client.chat.completions.create(model="m", messages=requested("Hello"), stream=True)
 
 
 # OpenAI's types
 
 
 REQUESTS: dict[str, dict[str, Any]] = {
-    "text": {"messages": asked("Name three rivers."), "stream_options": {"include_usage": True}},
+    "text": {"messages": requested("Name three rivers."), "stream_options": {"include_usage": True}},
     "usage on each": {
-        "messages": asked("Hello"),
+        "messages": requested("Hello"),
         "stream_options": {"include_usage": True, "continuous_usage_stats": True},
     },
-    "two choices": {"messages": asked("Hello"), "n": 2, "logprobs": True, "top_logprobs": 2},
-    "thinking": {"messages": asked("Hello"), "reasoning_effort": "high"},
-    "a tool": {"messages": asked("What is the weather in Paris?"), "tools": [WEATHER]},
-    "a forced tool": {"messages": asked("Hello"), "tools": [WEATHER], "tool_choice": "required"},
+    "two choices": {"messages": requested("Hello"), "n": 2, "logprobs": True, "top_logprobs": 2},
+    "thinking": {"messages": requested("Hello"), "reasoning_effort": "high"},
+    "a tool": {"messages": requested("What is the weather in Paris?"), "tools": [WEATHER]},
+    "a forced tool": {"messages": requested("Hello"), "tools": [WEATHER], "tool_choice": "required"},
     "a named tool": {
-        "messages": asked("Hi"),
+        "messages": requested("Hi"),
         "tools": [WEATHER],
         "tool_choice": {"type": "function", "function": {"name": "get_weather"}},
     },
-    "a cut tool": {"messages": asked("Hello"), "tools": [WEATHER], "tool_choice": "required", "max_tokens": 6},
-    "JSON": {"messages": asked("Alice is 30"), "response_format": {"type": "json_object"}},
-    "length": {"messages": asked("Count to 50"), "max_tokens": 5},
+    "a cut tool": {"messages": requested("Hello"), "tools": [WEATHER], "tool_choice": "required", "max_tokens": 6},
+    "JSON": {"messages": requested("Alice is 30"), "response_format": {"type": "json_object"}},
+    "length": {"messages": requested("Count to 50"), "max_tokens": 5},
 }
 
 
@@ -256,8 +258,8 @@ def test_chunks_are_openais(flavour: str, name: str) -> None:
     )
     with Emulator(flavour=flavour) as emulator:
         body = {"model": "m", "stream": True, **REQUESTS[name]}
-        events = ask(emulator.endpoint + STREAM, body).events
-        document = ask(emulator.endpoint + "/predict", {**body, "stream": False, "stream_options": None}).json
+        events = send_request(emulator.endpoint + STREAM, body).events
+        document = send_request(emulator.endpoint + "/predict", {**body, "stream": False, "stream_options": None}).json
 
     for event in events:
         types.ChatCompletionChunk.model_validate(event)

@@ -14,7 +14,7 @@ from mdstream_core.emulator.services._modelarts_authentication import HuaweiAcco
 
 AK, SK = "QTWAOYTTINDUT2QVKYUC", "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc"
 CHAT = "/v1/chat/completions"
-QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+REQUEST = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
 TEXT = "Hello! How can I help you today?"
 ACCOUNT = HuaweiAccount(access_keys={AK: SK}, api_keys=["KEY"], app_codes=["CODE"])
 
@@ -45,7 +45,7 @@ def test_websockets_in_threads(emulator: Emulator, sockets: Any) -> None:
     A question, the answer in messages, a close with 1000.
     """
     with sockets.connect(emulator.modelarts.websocket_endpoint + CHAT, additional_headers=KEY, proxy=None) as socket:
-        socket.send(json.dumps(QUESTION))
+        socket.send(json.dumps(REQUEST))
         messages = list(socket)
 
     assert (TEXT, "[DONE]", 1000) == (text(messages), messages[-1], socket.close_code)
@@ -60,7 +60,7 @@ async def test_websockets_in_tasks(emulator: Emulator, sockets: Any) -> None:
     emulator.script((Fault("keepalive_comments"),), Fault("bytewise", size=5))
     for _ in range(2):
         async with connect(emulator.modelarts.websocket_endpoint + CHAT, additional_headers=KEY, proxy=None) as socket:
-            await socket.send(json.dumps(QUESTION))
+            await socket.send(json.dumps(REQUEST))
             assert TEXT == text([message async for message in socket])
 
 
@@ -74,14 +74,14 @@ async def test_websockets_in_tasks(emulator: Emulator, sockets: Any) -> None:
     ],
     ids=["1011", "1013", "cut", "reset"],
 )
-def test_websockets_sees_how_it_broke(emulator: Emulator, sockets: Any, fault: Fault, code: int) -> None:
+def test_websockets_sees_how_it_failed(emulator: Emulator, sockets: Any, fault: Fault, code: int) -> None:
     """
     What came before it has come.
     """
     exceptions = pytest.importorskip("websockets.exceptions", reason="the same package")
     emulator.script(fault)
     with sockets.connect(emulator.modelarts.websocket_endpoint + CHAT, additional_headers=KEY, proxy=None) as socket:
-        socket.send(json.dumps(QUESTION))
+        socket.send(json.dumps(REQUEST))
         messages = []
         with pytest.raises(exceptions.ConnectionClosedError):
             for message in socket:
@@ -92,7 +92,7 @@ def test_websockets_sees_how_it_broke(emulator: Emulator, sockets: Any, fault: F
     assert 3 == len(messages)
 
 
-def test_websockets_hears_why_it_is_refused(emulator: Emulator, sockets: Any) -> None:
+def test_websockets_receives_why_it_is_refused(emulator: Emulator, sockets: Any) -> None:
     """
     An HTTP answer with Huawei's envelope.
     """
@@ -122,17 +122,17 @@ def test_huaweis_signer_is_let_in(emulator: Emulator, secret: str, status: int) 
             resource_path=parts.path,
             query_params=[("b", "2 ~"), ("a", "é")],
             header_params={"Content-Type": "application/json", "X-Project-Id": "p1"},
-            body=json.dumps(QUESTION),
+            body=json.dumps(REQUEST),
         )
     )
-    asked = urllib.request.Request(f"{emulator.url}{made.uri}", made.body, made.header_params, method="POST")
+    requested = urllib.request.Request(f"{emulator.url}{made.uri}", made.body, made.header_params, method="POST")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     if status == 200:
-        with opener.open(asked, timeout=5) as response:
+        with opener.open(requested, timeout=5) as response:
             assert response.read().endswith(b"data: [DONE]\n\n")
         return
     with pytest.raises(urllib.error.HTTPError) as caught:
-        opener.open(asked, timeout=5)
+        opener.open(requested, timeout=5)
     assert (status, "APIG.0301") == (caught.value.code, json.loads(caught.value.read())["error_code"])
 
 
@@ -141,18 +141,18 @@ def test_openais_sdk_over_the_maas_base(emulator: Emulator) -> None:
     Streams, documents, and the refusals of MaaS in OpenAI's classes.
     """
     openai = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
-    asked = {"model": "m", "messages": QUESTION["messages"]}
+    requested = {"model": "m", "messages": REQUEST["messages"]}
     with openai.OpenAI(base_url=emulator.modelarts.maas, api_key="KEY", max_retries=0) as client:
-        chunks = list(client.chat.completions.create(**asked, stream=True))
-        whole = client.chat.completions.create(**asked)
+        chunks = list(client.chat.completions.create(**requested, stream=True))
+        whole = client.chat.completions.create(**requested)
         emulator.script(Fault("refuse", "maas_risk"))
         with pytest.raises(openai.PermissionDeniedError):
-            client.chat.completions.create(**asked)
+            client.chat.completions.create(**requested)
     with (
         openai.OpenAI(base_url=emulator.modelarts.maas, api_key="wrong", max_retries=0) as client,
         pytest.raises(openai.AuthenticationError),
     ):
-        client.chat.completions.create(**asked)
+        client.chat.completions.create(**requested)
 
     assert TEXT == "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert TEXT == whole.choices[0].message.content

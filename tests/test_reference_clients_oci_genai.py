@@ -27,7 +27,7 @@ CONFIG = {
 KEY_ID = f"{CONFIG['tenancy']}/{CONFIG['user']}/{CONFIG['fingerprint']}"
 PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 CAPITAL = "The capital of France is Paris."
-QUESTION = "What is the capital of France?"
+REQUEST = "What is the capital of France?"
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +48,12 @@ def addressed(emulator: Emulator, model: str) -> dict[str, Any]:
 
 
 def generic(**more: Any) -> Any:
-    message = models.UserMessage(content=[models.TextContent(text=QUESTION)])
+    message = models.UserMessage(content=[models.TextContent(text=REQUEST)])
     return models.GenericChatRequest(messages=[message], **more)
 
 
 def v2(**more: Any) -> Any:
-    message = models.CohereUserMessageV2(content=[models.CohereTextContentV2(text=QUESTION)])
+    message = models.CohereUserMessageV2(content=[models.CohereTextContentV2(text=REQUEST)])
     return models.CohereChatRequestV2(messages=[message], **more)
 
 
@@ -65,7 +65,7 @@ REQUESTS: dict[str, tuple[str, Any, Any, Any]] = {
         lambda event: event.get("message", {"content": [{"text": ""}]})["content"][0]["text"],
     ),
     "COHERE": (
-        "cohere.command-a-03-2025", lambda **more: models.CohereChatRequest(message=QUESTION, **more),
+        "cohere.command-a-03-2025", lambda **more: models.CohereChatRequest(message=REQUEST, **more),
         lambda response: response.text,
         lambda event: "" if "finishReason" in event else event["text"],
     ),
@@ -126,12 +126,12 @@ def test_oracles_sdk_generates_text(emulator: Emulator) -> None:
     With either runtime.
     """
     details = {"COHERE": models.CohereLlmInferenceRequest, "LLAMA": models.LlamaLlmInferenceRequest}
-    answers = {
-        name: oracle(emulator).generate_text(models.GenerateTextDetails(inference_request=make(prompt=QUESTION), **addressed(emulator, "meta.llama-2"))).data.inference_response
+    responses = {
+        name: oracle(emulator).generate_text(models.GenerateTextDetails(inference_request=make(prompt=REQUEST), **addressed(emulator, "meta.llama-2"))).data.inference_response
         for name, make in details.items()
     }  # fmt: skip
 
-    assert CAPITAL == answers["COHERE"].generated_texts[0].text == answers["LLAMA"].choices[0].text
+    assert CAPITAL == responses["COHERE"].generated_texts[0].text == responses["LLAMA"].choices[0].text
 
 
 def test_oracles_sdk_embeds_and_ranks(emulator: Emulator) -> None:
@@ -185,7 +185,7 @@ def test_openais_sdk_chats(emulator: Emulator, base: str) -> None:
     openai = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
     client = openai.OpenAI(api_key="sk-good", base_url=f"{emulator.oci_generative_ai.endpoint}{base}", max_retries=0)
     stream = client.chat.completions.create(
-        model="xai.grok-4", messages=[{"role": "user", "content": QUESTION}], stream=True
+        model="xai.grok-4", messages=[{"role": "user", "content": REQUEST}], stream=True
     )
 
     assert CAPITAL == "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
@@ -208,15 +208,15 @@ def strange(value: Any, kind: Any) -> list[str]:
     return unknown + [field for name, one in value.items() if name in known for field in strange(one, known[name])]
 
 
-TALK: list[dict[str, Any]] = [
+CONVERSATION: list[dict[str, Any]] = [
     {"role": "system", "content": "Be kind."},
     {"role": "user", "content": [{"type": "text", "text": "Weather in Paris?"}], "name": "Ann"},
     {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}]},
     {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
     {"role": "user", "content": "Thanks"},
 ]  # fmt: skip
-ASKED: dict[str, Any] = {
-    "messages": TALK, "tools": [WEATHER], "temperature": 0.1, "top_p": 0.5, "top_k": 3, "max_tokens": 9, "seed": 1,
+PROMPT: dict[str, Any] = {
+    "messages": CONVERSATION, "tools": [WEATHER], "temperature": 0.1, "top_p": 0.5, "top_k": 3, "max_tokens": 9, "seed": 1,
     "stop": ["x"], "frequency_penalty": 0.1, "presence_penalty": 0.1, "tool_choice": "auto", "n": 1,
     "response_format": {"type": "json_schema", "json_schema": {"name": "A", "schema": {"type": "object"}, "strict": True}},
 }  # fmt: skip
@@ -228,18 +228,18 @@ MORE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", MORE)
-def test_what_we_ask_has_a_place_in_oracles_models(name: str) -> None:
+def test_what_we_request_has_a_position_in_oracles_models(name: str) -> None:
     """
     No field of ours is unknown to the SDK, in any format.
     """
-    body = dialect(name).build_payload({**ASKED, **MORE[name]}, stream=True)
+    body = dialect(name).build_payload({**PROMPT, **MORE[name]}, stream=True)
 
     assert [] == strange(body, models.BaseChatRequest)
     assert ["GenericChatRequest.nope"] == strange({"apiFormat": "GENERIC", "nope": 1}, models.BaseChatRequest)
 
 
 @pytest.mark.parametrize("name", ["oci-generate-text-cohere", "oci-generate-text-llama"])
-def test_the_prompts_we_send_have_a_place_in_oracles_models(name: str) -> None:
+def test_the_prompts_we_send_have_a_position_in_oracles_models(name: str) -> None:
     """
     Of either runtime.
     """

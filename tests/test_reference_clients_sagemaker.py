@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _sagemaker import HELLO, KEYS, QUESTION
+from _sagemaker import HELLO, KEYS, REQUEST
 
 from mdstream_core.emulator import Emulator, Fault
 
@@ -16,8 +16,8 @@ from botocore.eventstream import ChecksumMismatch  # noqa: E402
 from botocore.exceptions import ClientError, EventStreamError  # noqa: E402
 from urllib3.exceptions import ProtocolError  # noqa: E402
 
-ASKED = json.dumps(QUESTION).encode()
-STREAMED = json.dumps({**QUESTION, "stream": True}).encode()
+PROMPT = json.dumps(REQUEST).encode()
+STREAMED = json.dumps({**REQUEST, "stream": True}).encode()
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def stream(client: Any, **options: Any) -> Iterator[bytes]:
     return (event["PayloadPart"]["Bytes"] for event in answer["Body"])
 
 
-def said(body: bytes) -> str:
+def content(body: bytes) -> str:
     lines = [line[6:] for line in body.split(b"\n") if line.startswith(b"data: ") and line != b"data: [DONE]"]
     deltas = [choice["delta"] for line in lines for choice in json.loads(line)["choices"]]
     return "".join(delta.get("content") or "" for delta in deltas)
@@ -58,7 +58,7 @@ def test_it_invokes(client: Any) -> None:
     """
     The container's document, its type, the variant, and what the parameters brought.
     """
-    answer = client.invoke_endpoint(EndpointName="emulated", ContentType="application/json", Body=ASKED, CustomAttributes="trace=1", SessionId="NEW_SESSION")  # fmt: skip
+    answer = client.invoke_endpoint(EndpointName="emulated", ContentType="application/json", Body=PROMPT, CustomAttributes="trace=1", SessionId="NEW_SESSION")  # fmt: skip
 
     assert HELLO == json.loads(answer["Body"].read())["choices"][0]["message"]["content"]
     assert ("application/json", "AllTraffic", "trace=1") == (answer["ContentType"], answer["InvokedProductionVariant"], answer["CustomAttributes"])  # fmt: skip
@@ -73,7 +73,7 @@ def test_it_streams(client: Any) -> None:
     answer = client.invoke_endpoint_with_response_stream(EndpointName="emulated", Body=STREAMED, Accept="text/event-stream")  # fmt: skip
     parts = [event["PayloadPart"]["Bytes"] for event in answer["Body"]]
 
-    assert HELLO == said(b"".join(parts))
+    assert HELLO == content(b"".join(parts))
     assert len(parts) > 5
     assert "text/event-stream; charset=utf-8" == answer["ContentType"]
 
@@ -81,7 +81,7 @@ def test_it_streams(client: Any) -> None:
 #: name: (endpoint, question, what the parts begin with)
 IMAGES: dict[str, tuple[str, dict[str, Any], bytes]] = {
     "TGI": ("tgi", {"inputs": "Hello", "stream": True}, b'data: {"index":1,"token":{"id":'),
-    "LMI": ("lmi", {**QUESTION, "stream": True}, b'{"id":"chatcmpl-'),
+    "LMI": ("lmi", {**REQUEST, "stream": True}, b'{"id":"chatcmpl-'),
     "LMI's rolling batch": ("lmi-rolling", {"inputs": "Hello", "stream": True}, b'{"token":{"id":'),
     "LMI's dynamic batch": ("lmi-dynamic", {"inputs": "Hello", "stream": True}, b'{"outputs":["Hello"]}\n'),
     "no stream": ("tgi", {"inputs": "Hello"}, b'[{"generated_text":"Hello'),
@@ -106,7 +106,7 @@ def test_it_joins_what_is_split(emulator: Emulator, client: Any, fault: Fault) -
     """
     emulator.script(fault)
 
-    assert HELLO == said(b"".join(stream(client)))
+    assert HELLO == content(b"".join(stream(client)))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_it_raises_exception_frames(emulator: Emulator, client: Any, spelling: s
     with pytest.raises(EventStreamError) as raised:
         parts.extend(stream(client))
 
-    assert "Hello" == said(b"".join(parts))
+    assert "Hello" == content(b"".join(parts))
     assert code == raised.value.response["Error"]["Code"]
 
 
@@ -147,10 +147,10 @@ def test_it_does_not_notice_half_a_frame(emulator: Emulator, client: Any) -> Non
     """
     emulator.script(Fault("partial_frame", after=2))
 
-    assert "Hello" == said(b"".join(stream(client)))
+    assert "Hello" == content(b"".join(stream(client)))
 
 
-def test_it_notices_a_cut(emulator: Emulator, client: Any) -> None:
+def test_it_notices_a_truncated(emulator: Emulator, client: Any) -> None:
     """
     The HTTP body had no end.
     """
@@ -220,7 +220,7 @@ def test_wrong_keys(emulator: Emulator, key: str, secret: str, token: str | None
     """
     other = boto3.client("sagemaker-runtime", "us-east-1", endpoint_url=emulator.url, aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token, config=Config(proxies={}))  # fmt: skip
     with pytest.raises(ClientError) as raised:
-        other.invoke_endpoint(EndpointName="emulated", Body=ASKED)
+        other.invoke_endpoint(EndpointName="emulated", Body=PROMPT)
 
     assert code == raised.value.response["Error"]["Code"]
 
@@ -237,5 +237,5 @@ def test_its_own_client_is_a_source_for_ours(emulator: Emulator, client: Any) ->
     found = resolve_connection(client=client)
     ours = Service(SageMaker("emulated", found.region_name, found.endpoint_url), auth=found.signer, trust_env=False)
 
-    assert HELLO == ours.client.complete(ours.call(Auto(), QUESTION)).text
+    assert HELLO == ours.client.complete(ours.call(Auto(), REQUEST)).text
     ours.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _client_requests import Ask, both, call, refusal, require_second_key
+from _client_requests import Send, both, call, refusal, require_second_key
 from _raw_server import Peer, RawServer, answer, serving
 
 from langchain_mdstream import ChatModelArts
@@ -292,18 +292,18 @@ class Counting(Signer):
 
 
 @both
-def test_a_question_is_one_login_also_when_the_service_refuses_it(ask: Ask) -> None:
+def test_a_request_is_one_login_also_when_the_service_refuses_it(send_request: Send) -> None:
     """
     The fresh key was refused: another login would bring the same.
     """
     made = Counting()
     with serving(answer(refusal(b"401 No"))) as server, pytest.raises(AuthenticationError):
-        ask(server, made, retry=Retry(3, base_delay=0.01))
+        send_request(server, made, retry=Retry(3, base_delay=0.01))
     assert (1, 1) == (made.logins, len(server.requests))
 
 
 @both
-def test_a_key_that_is_stale_again_at_once_is_fetched_once_a_question(ask: Ask) -> None:
+def test_a_key_that_is_stale_again_at_once_is_fetched_once_a_request(send_request: Send) -> None:
     """
     A token that lives for less than the margin does not make a login of each retry.
     """
@@ -314,31 +314,31 @@ def test_a_key_that_is_stale_again_at_once_is_fetched_once_a_question(ask: Ask) 
 
     made = Short()
     with serving(answer(refusal(b"503 Busy"))) as server, pytest.raises(ServerError):
-        ask(server, made, retry=Retry(2, base_delay=0.01))
+        send_request(server, made, retry=Retry(2, base_delay=0.01))
     assert (1, 3) == (made.logins, len(server.requests))
 
 
 @both
-def test_a_rejected_login_is_not_repeated_in_the_same_question(ask: Ask) -> None:
+def test_a_rejected_login_is_not_repeated_in_the_same_request(send_request: Send) -> None:
     """
     The error is the first one, in its own words.
     """
     made = Own(raises := Raises(AuthenticationError("wrong password")))  # type: ignore[arg-type]
     made.needs_refresh = made.can_refresh = lambda: True  # type: ignore[method-assign]
     with serving(require_second_key) as server, pytest.raises(AuthenticationError, match=r"^wrong password$"):
-        ask(server, made, retry=Retry(3, base_delay=0.01))
+        send_request(server, made, retry=Retry(3, base_delay=0.01))
     assert (1, 0) == (raises.logins, server.connections)
 
 
 @both
-def test_a_login_without_a_connection_is_retried_as_a_question_is(ask: Ask) -> None:
+def test_a_login_without_a_connection_is_retried_as_a_request_is(send_request: Send) -> None:
     """
     By the ordinary policy.
     """
     made = Own(raises := Raises(ConnectionFailed("IAM was not reached")))  # type: ignore[arg-type]
     made.needs_refresh = made.can_refresh = lambda: True  # type: ignore[method-assign]
     with serving(require_second_key) as server, pytest.raises(ConnectionFailed, match="not reached"):
-        ask(server, made, retry=Retry(2, base_delay=0.01))
+        send_request(server, made, retry=Retry(2, base_delay=0.01))
     assert 3 == raises.logins
 
 
@@ -356,13 +356,13 @@ def test_a_crowd_with_a_wrong_password_is_one_login() -> None:
     plain, tasks = Client(made, trust_env=False), AsyncClient(made, trust_env=False)
 
     async def crowd(server: RawServer) -> list[Any]:
-        asked = [tasks.complete(call(server)) for _ in range(30)]
-        return await asyncio.gather(*asked, return_exceptions=True)
+        requested = [tasks.complete(call(server)) for _ in range(30)]
+        return await asyncio.gather(*requested, return_exceptions=True)
 
     with serving(require_second_key) as server, ThreadPoolExecutor(31) as threads:
         others = threads.submit(asyncio.run, crowd(server))
-        asked = [threads.submit(plain.complete, call(server)) for _ in range(30)]
-        errors = [each.exception(20) for each in asked] + others.result(20)
+        requested = [threads.submit(plain.complete, call(server)) for _ in range(30)]
+        errors = [each.exception(20) for each in requested] + others.result(20)
 
     assert {AuthenticationError} == {type(error) for error in errors}
     assert 60 == len({id(error) for error in errors})
@@ -370,7 +370,7 @@ def test_a_crowd_with_a_wrong_password_is_one_login() -> None:
 
 
 @both
-def test_the_cause_of_a_failed_refresh_stays(ask: Ask) -> None:
+def test_the_cause_of_a_failed_refresh_stays(send_request: Send) -> None:
     """
     Also where the refresh ran in a thread of its own.
     """
@@ -382,7 +382,7 @@ def test_the_cause_of_a_failed_refresh_stays(ask: Ask) -> None:
     made = Own(renew)
     made.needs_refresh = lambda: True  # type: ignore[method-assign]
     with serving(require_second_key) as server, pytest.raises(ConnectionFailed) as caught:
-        ask(server, made)
+        send_request(server, made)
     assert cause is caught.value.__cause__
 
 
@@ -398,24 +398,24 @@ def test_models_of_both_frameworks_log_in_once(kind: Any) -> None:
     Three questions with a wrong password, and a fourth by a task; a new model object is a new try.
     """
     with serving(rejecting) as server:
-        place = {"endpoint": "http://127.0.0.1:9/v1/infers/x", "model": "m", "iam_endpoint": server.url}
+        platform_case = {"endpoint": "http://127.0.0.1:9/v1/infers/x", "model": "m", "iam_endpoint": server.url}
         login = {"user": "u", "password": "wrong", "domain": "d", "project": "cn-north-4"}
 
         def model() -> Any:
-            return kind(**place, **login, trust_env=False)
+            return kind(**platform_case, **login, trust_env=False)
 
-        def asked(made: Any) -> str:
+        def requested(made: Any) -> str:
             with pytest.raises(MDStreamError) as caught:
                 made.invoke("x") if kind is ChatModelArts else made.complete("x")
             return str(caught.value)
 
         made = model()
-        texts = [asked(made) for _ in range(3)]
+        texts = [requested(made) for _ in range(3)]
         with pytest.raises(MDStreamError, match="no login is tried"):
             asyncio.run(made.ainvoke("x") if kind is ChatModelArts else made.acomplete("x"))
         assert 1 == len(server.requests)
         assert ["no login" in text for text in texts] == [False, True, True]
-        asked(model())
+        requested(model())
         assert 2 == len(server.requests)
 
 
@@ -435,7 +435,7 @@ class Hanging(Counting):
 
 
 @both
-def test_total_bounds_a_refresh(ask: Ask) -> None:
+def test_total_bounds_a_refresh(send_request: Send) -> None:
     """
     In threads as in tasks; the refresh goes on for whoever asks next, and is one for all.
     """
@@ -445,7 +445,7 @@ def test_total_bounds_a_refresh(ask: Ask) -> None:
             for _ in range(3):
                 begun = time.monotonic()
                 with pytest.raises(StreamStalled, match=r"within 0.2 s \(timeout.total\)"):
-                    ask(server, made, timeout=Timeout(total=0.2))
+                    send_request(server, made, timeout=Timeout(total=0.2))
                 assert time.monotonic() - begun < 10
             assert (1, 0) == (made.entries, server.connections)
             threads = [one for one in threading.enumerate() if one.name == "mdstream refresh" and one not in before]
@@ -457,7 +457,7 @@ def test_total_bounds_a_refresh(ask: Ask) -> None:
 
 
 @both
-def test_patience_bounds_a_refresh_without_total(ask: Ask) -> None:
+def test_timeout_budget_bounds_a_refresh_without_total(send_request: Send) -> None:
     """
     A hanging SDK does not hold a question for ever.
     """
@@ -468,7 +468,7 @@ def test_patience_bounds_a_refresh_without_total(ask: Ask) -> None:
             serving(require_second_key) as server,
             pytest.raises(ConnectionFailed, match=r"no new credential within 0.1 s"),
         ):
-            ask(server, made, timeout=Timeout(total=None))
+            send_request(server, made, timeout=Timeout(total=None))
     finally:
         made.open.set()
 

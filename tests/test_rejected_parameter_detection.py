@@ -141,21 +141,21 @@ def test_a_warning_shows_neither_texts_of_the_user_nor_of_the_server(name: str, 
 
 
 @pytest.mark.filterwarnings("ignore:the model", "ignore:the container")
-def test_dialogs_are_asked_also_after_a_refused_parameter() -> None:
+def test_dialogs_are_requested_also_after_a_refused_parameter() -> None:
     """
     JumpStart's Llama 2 behind `auto`; TGI's parameters by their paths.
     """
-    asked = {"messages": [{"role": "user", "content": "Hi"}], "temperature": 0.5, "top_k": 5}
-    body = Auto().relax_payload(Auto().build_payload(asked, stream=False), InvalidRequest("missing field `inputs`"))
+    requested = {"messages": [{"role": "user", "content": "Hi"}], "temperature": 0.5, "top_k": 5}
+    body = Auto().relax_payload(Auto().build_payload(requested, stream=False), InvalidRequest("missing field `inputs`"))
     assert body is not None
     simpler = Auto().relax_payload(body, InvalidRequest("unknown parameter: parameters.top_k"))
     assert simpler is not None
     assert body["parameters"].keys() - simpler["parameters"].keys() == {"top_k"}
     dialogs = Auto().relax_payload(simpler, InvalidRequest("string indices must be integers"))
     assert dialogs is not None
-    assert [asked["messages"]] == dialogs["inputs"]
+    assert [requested["messages"]] == dialogs["inputs"]
 
     located = refusal({"detail": [{"type": "extra_forbidden", "loc": ["body", "parameters", "top_k"], "msg": "no"}]})
-    assert (TGI().relax_payload(TGI().build_payload(asked, stream=False), located) or {})["parameters"].keys() >= {
+    assert (TGI().relax_payload(TGI().build_payload(requested, stream=False), located) or {})["parameters"].keys() >= {
         "temperature"
     }

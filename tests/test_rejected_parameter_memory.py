@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _both_frameworks import HI, WAYS, completion, langchain, llamaindex, response, scripted
+from _both_frameworks import HI, METHODS, completion, langchain, llamaindex, response, scripted
 from _raw_server import serving
 
 from mdstream_core import OCIModelDeployment, Retry, Service
@@ -28,18 +28,18 @@ def values(bodies: list[Any], *names: str) -> list[tuple[Any, ...]]:
     return [tuple(body.get(name) for name in names) for body in bodies]
 
 
-def ask(service: Service, dialect: Any = None, **fields: Any) -> None:
+def send_request(service: Service, dialect: Any = None, **fields: Any) -> None:
     question = {"messages": [{"role": "user", "content": "Hi"}], **fields}
     service.client.complete(service.call(dialect or OpenAIChat(), question, stream=False))
 
 
-def asked(answer: Callable[[Json], bytes], *questions: Json, dialect: Any = None) -> list[Any]:
+def requested(answer: Callable[[Json], bytes], *requests: Json, dialect: Any = None) -> list[Any]:
     """The bodies of requests to a server, asked by one service; its errors are left to it."""
     with serving(scripted(answer)) as server:
         service = Service(OCIModelDeployment(f"{server.url}/ocid1.x"), retry=Retry(0), trust_env=False)
-        for question in questions:
+        for question in requests:
             try:
-                ask(service, dialect, **question)
+                send_request(service, dialect, **question)
             except MDStreamError:
                 server.notes.append({"failed": True})
         service.close()
@@ -49,23 +49,23 @@ def asked(answer: Callable[[Json], bytes], *questions: Json, dialect: Any = None
 def newer(body: Json) -> bytes:
     """A server that knows only the new name of the limit."""
     if "max_tokens" in body:
-        told = (
+        reported = (
             "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
         )
-        return refused(told, "max_tokens", "unsupported_parameter")
+        return refused(reported, "max_tokens", "unsupported_parameter")
     return completion(body)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_limit_beside_its_other_name_is_renamed_and_never_lost(way: str) -> None:
+@pytest.mark.parametrize("call_method", METHODS)
+def test_a_limit_beside_its_other_name_is_renamed_and_never_lost(call_method: str) -> None:
     """
     The model object's limit, and one under the other name in `extra_body`.
     """
-    model, way_of_asking, _ = WAYS[way]
+    model, method_of_requesting, _ = METHODS[call_method]
     with serving(scripted(newer)) as server:
         both = model("oci-model-deployment", server, max_tokens=100, extra_body={"max_completion_tokens": 50})
-        way_of_asking(both)
-        way_of_asking(both)
+        method_of_requesting(both)
+        method_of_requesting(both)
     assert [(100, 50), (None, 50), (None, 50)] == values(server.notes, "max_tokens", "max_completion_tokens")
 
 
@@ -73,7 +73,7 @@ def test_the_limit_of_later_calls_is_sent_under_the_name_that_is_taken() -> None
     """
     Whichever of the two a call has.
     """
-    bodies = asked(
+    bodies = requested(
         newer, {"max_tokens": 100, "max_completion_tokens": 50}, {"max_tokens": 7}, {"max_completion_tokens": 9}
     )
     assert [(100, 50), (None, 50), (None, 7), (None, 9)] == values(bodies, "max_tokens", "max_completion_tokens")
@@ -109,12 +109,12 @@ def test_a_value_out_of_range_costs_no_other_value(message: str, code: str | Non
     def answer(body: Json) -> bytes:
         return refused(message, "temperature", code) if body.get("temperature", 0) > 2 else completion(body)
 
-    bodies = asked(answer, *({"temperature": value} for value in (3.0, 0.0, 3.0, 1)))
+    bodies = requested(answer, *({"temperature": value} for value in (3.0, 0.0, 3.0, 1)))
     assert [3.0, None, 0.0, None, 1] == [body.get("temperature") for body in bodies]
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way.startswith("langchain")])
-def test_a_value_out_of_range_in_each_way(way: str) -> None:
+@pytest.mark.parametrize("call_method", [call_method for call_method in METHODS if call_method.startswith("langchain")])
+def test_a_value_out_of_range_in_each_method(call_method: str) -> None:
     """
     The second model object's value is another one.
     """
@@ -123,11 +123,11 @@ def test_a_value_out_of_range_in_each_way(way: str) -> None:
     def answer(body: Json) -> bytes:
         return refused(message, "temperature", code) if body.get("temperature", 0) > 2 else completion(body)
 
-    model, way_of_asking, _ = WAYS[way]
+    model, method_of_requesting, _ = METHODS[call_method]
     with serving(scripted(answer)) as server:
         chat = model("oci-model-deployment", server, temperature=3.0)
-        way_of_asking(chat)
-        way_of_asking(chat.bind(temperature=0.0))
+        method_of_requesting(chat)
+        method_of_requesting(chat.bind(temperature=0.0))
     assert [3.0, None, 0.0] == [body.get("temperature") for body in server.notes]  # type: ignore[attr-defined]
 
 
@@ -147,7 +147,7 @@ def test_where_only_the_default_is_taken_it_is_sent_and_nothing_else(message: st
         value = body.get("temperature", 1)
         return completion(body) if value == 1 else refused(message.format(value), "temperature", "unsupported_value")
 
-    bodies = asked(answer, *({"temperature": value} for value in (0.1, 0.2, 1, 0.1)))
+    bodies = requested(answer, *({"temperature": value} for value in (0.1, 0.2, 1, 0.1)))
     assert [0.1, None, None, 1, None] == [body.get("temperature") for body in bodies]
 
 
@@ -173,7 +173,7 @@ def test_a_parameter_that_was_left_out_in_vain_is_sent_again(still: bytes) -> No
             return completion(body)
         return refused("temperature is not supported") if "temperature" in body else still
 
-    bodies = asked(answer, {"temperature": 0.0, "tools": [{"type": "function"}]}, {"temperature": 0.0})
+    bodies = requested(answer, {"temperature": 0.0, "tools": [{"type": "function"}]}, {"temperature": 0.0})
     assert [0.0, None, None, 0.0] == [body.get("temperature") for body in bodies]
     assert bodies[2] == {"failed": True}
 
@@ -212,12 +212,12 @@ def test_what_was_left_out_before_reasoning_was_taken_away_is_remembered() -> No
         {"role": "user", "content": "Hi"},
     ]
     question = {"messages": messages, "seed": 7}
-    bodies = asked(answer, question, question, dialect=ReasoningHistory(OpenAIChat(), "always"))
+    bodies = requested(answer, question, question, dialect=ReasoningHistory(OpenAIChat(), "always"))
     assert [7, None, None] == [body.get("seed") for body in bodies][:3]
     assert not any("seed" in body for body in bodies[1:])
 
 
-def test_a_server_that_changed_its_mind_is_asked_under_the_first_name() -> None:
+def test_a_server_that_changed_its_mind_is_requested_under_the_first_name() -> None:
     """
     A remembered name that is refused later gives way to the other one, once.
     """
@@ -252,7 +252,7 @@ def test_a_warning_is_given_for_each_value_and_none_for_what_is_remembered() -> 
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        asked(answer, {"temperature": 3.0}, {"temperature": 0.0}, {"temperature": 3.0})
+        requested(answer, {"temperature": 3.0}, {"temperature": 0.0}, {"temperature": 3.0})
     assert ["the model refuses temperature=3.0 (400, unsupported_value): it is asked again without it"] == [
         str(one.message) for one in caught if one.category is RuntimeWarning
     ]

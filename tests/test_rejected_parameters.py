@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import pytest
-from _both_frameworks import HI, PLATFORMS, WAYS, completion, langchain, llamaindex, response, scripted
+from _both_frameworks import HI, METHODS, PLATFORMS, completion, langchain, llamaindex, response, scripted
 from _raw_server import RawServer, Script, serving
 from langchain_core.tools import tool
 from llama_index.core.tools import FunctionTool
@@ -75,14 +75,14 @@ def refusal(body: Any, kind: type[MDStreamError] = InvalidRequest, **facts: Any)
     return kind(f"400: {raw}", **{"status": 400, "raw": raw, **facts})
 
 
-@pytest.mark.parametrize("speaks", [OpenAIChat(), Auto(), TextParsingDialect(OpenAIChat(), tool_calls="hermes")], ids=["chat", "auto", "markup"])  # fmt: skip
+@pytest.mark.parametrize("uses", [OpenAIChat(), Auto(), TextParsingDialect(OpenAIChat(), tool_calls="hermes")], ids=["chat", "auto", "markup"])  # fmt: skip
 @pytest.mark.parametrize(("body", "gone"), REFUSED.values(), ids=REFUSED)
-def test_a_refused_parameter_is_left_out_with_a_warning(speaks: Any, body: Any, gone: set[str]) -> None:
+def test_a_refused_parameter_is_left_out_with_a_warning(uses: Any, body: Any, gone: set[str]) -> None:
     """
     However the server names it, and whatever envelope its words come in.
     """
     with pytest.warns(RuntimeWarning, match="the model refuses"):
-        simpler = speaks.relax_payload(BODY, refusal(body))
+        simpler = uses.relax_payload(BODY, refusal(body))
 
     assert gone == BODY.keys() - simpler.keys()
     assert simpler == {name: value for name, value in BODY.items() if name not in gone}
@@ -134,7 +134,7 @@ KEPT: dict[str, tuple[dict[str, Any], MDStreamError]] = {
 
 
 @pytest.mark.parametrize(("fields", "error"), KEPT.values(), ids=KEPT)
-def test_what_the_answer_needs_is_never_left_out(fields: dict[str, Any], error: MDStreamError) -> None:
+def test_what_the_response_needs_is_never_left_out(fields: dict[str, Any], error: MDStreamError) -> None:
     """
     Nor is what was not refused.
     """
@@ -156,17 +156,17 @@ def test_a_refusal_may_come_under_another_class(kind: type[MDStreamError], statu
     assert "seed" not in simpler
 
 
-@pytest.mark.parametrize("speaks", [TGI(), LMI(), Auto()], ids=["tgi", "lmi", "auto"])
-def test_the_parameters_of_native_formats_too(speaks: Any) -> None:
+@pytest.mark.parametrize("uses", [TGI(), LMI(), Auto()], ids=["tgi", "lmi", "auto"])
+def test_the_parameters_of_native_formats_too(uses: Any) -> None:
     """
     They stand one level down.
     """
     body = {"inputs": "Hi", "parameters": {"temperature": 0.1, "seed": 7, "max_new_tokens": 5}, "stream": True}
     with pytest.warns(RuntimeWarning, match="seed=7"):
-        simpler = speaks.relax_payload(body, refusal({"error": "unknown field `seed`, expected `temperature`"}))
+        simpler = uses.relax_payload(body, refusal({"error": "unknown field `seed`, expected `temperature`"}))
 
     assert {**body, "parameters": {"temperature": 0.1, "max_new_tokens": 5}} == simpler
-    assert speaks.relax_payload(body, refusal({"error": "unknown field `max_new_tokens`"})) is None
+    assert uses.relax_payload(body, refusal({"error": "unknown field `max_new_tokens`"})) is None
 
 
 #: model: (the name of its limit, what of BODY it is known to refuse)
@@ -190,7 +190,7 @@ FAMILIES = {
 
 @pytest.mark.parametrize(("model", "limit", "gone"), [(model, *facts) for model, facts in FAMILIES.items()])
 @pytest.mark.filterwarnings("ignore:the model")
-def test_known_families_are_not_asked_what_they_refuse(model: str, limit: str, gone: set[str]) -> None:
+def test_known_families_are_not_requested_what_they_refuse(model: str, limit: str, gone: set[str]) -> None:
     """
     A model that reasons has no sampling to set, and counts its thoughts among its tokens.
     """
@@ -205,14 +205,14 @@ def test_known_families_are_not_asked_what_they_refuse(model: str, limit: str, g
     )
 
 
-def test_what_a_known_family_is_not_sent_is_said() -> None:
+def test_what_a_known_family_is_not_sent_is_stated() -> None:
     """
     A warning names it; a completion has no families.
     """
     with pytest.warns(RuntimeWarning, match=r"the model o3 does not take temperature=0\.1: not sent"):
         OpenAIChat().build_payload({"messages": [], "model": "o3", "temperature": 0.1}, stream=False)
-    asked = {"prompt": "Hi", "model": "o3", "temperature": 0.1, "max_tokens": 5}
-    assert asked == OpenAICompletions().build_payload(asked, stream=False)
+    requested = {"prompt": "Hi", "model": "o3", "temperature": 0.1, "max_tokens": 5}
+    assert requested == OpenAICompletions().build_payload(requested, stream=False)
 
 
 def refusing(*names: str) -> Script:
@@ -228,21 +228,21 @@ def refusing(*names: str) -> Script:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("call_method", METHODS)
 @pytest.mark.filterwarnings("ignore:the model refuses", "ignore:this http_client")
-def test_a_model_object_remembers_what_was_refused(platform: str, way: str) -> None:
+def test_a_model_object_remembers_what_was_refused(platform: str, call_method: str) -> None:
     """
     Two refusals and an answer; then an answer at once. Another object of the same class begins anew.
     """
-    model, ask, _ = WAYS[way]
+    model, send_request, _ = METHODS[call_method]
     fields = {"temperature": 0.1, "extra_body": {"seed": 7}}
     with serving(refusing("seed", "temperature")) as server:
-        asked = model(platform, server, **fields)
-        ask(asked)
+        requested = model(platform, server, **fields)
+        send_request(requested)
         assert len(server.notes) == 3
-        ask(asked)
+        send_request(requested)
         assert len(server.notes) == 4
-        ask(model(platform, server, **fields))
+        send_request(model(platform, server, **fields))
         assert len(server.notes) == 7
     assert not {"seed", "temperature"} & server.notes[3].keys()  # type: ignore[attr-defined]
 
@@ -286,20 +286,20 @@ def test_a_value_that_matters_is_not_left_out_because_another_was() -> None:
     with serving(refusing("tool_choice")) as server:
         service = Service(OCIModelDeployment(f"{server.url}/ocid1.x"), retry=Retry(0), trust_env=False)
 
-        def ask(**fields: Any) -> None:
+        def send_request(**fields: Any) -> None:
             service.client.complete(service.call(OpenAIChat(), {"messages": [], **fields}, stream=False))
 
-        ask(tool_choice="auto")
-        ask(tool_choice="auto")
+        send_request(tool_choice="auto")
+        send_request(tool_choice="auto")
         assert len(server.notes) == 3
         with pytest.raises(InvalidRequest):
-            ask(tool_choice="required")
+            send_request(tool_choice="required")
         service.close()
     assert server.notes[-1]["tool_choice"] == "required"  # type: ignore[index]
 
 
 @pytest.mark.filterwarnings("ignore:the model refuses")
-def test_a_server_that_refuses_both_names_is_asked_under_each_once() -> None:
+def test_a_server_that_refuses_both_names_is_requested_under_each_once() -> None:
     """
     There is no way back within one call.
     """
@@ -327,8 +327,8 @@ def test_a_renamed_limit_and_a_parameter_one_level_down_are_remembered() -> None
     with serving(scripted(refuse)) as server:
         service = Service(OCIModelDeployment(f"{server.url}/ocid1.x"), retry=Retry(0), trust_env=False)
         for limit in (5, 6):
-            asked = {"messages": [], "max_tokens": limit}
-            service.client.complete(service.call(OpenAIChat(), asked, stream=False))
+            requested = {"messages": [], "max_tokens": limit}
+            service.client.complete(service.call(OpenAIChat(), requested, stream=False))
         for _ in range(2):
             service.client.complete(service.call(TGI(), {"prompt": "Hi", "seed": 7}, stream=False))
         service.close()
@@ -344,12 +344,12 @@ def test_the_native_formats_of_oci_remember_too() -> None:
     """
 
     def answer(body: dict[str, Any]) -> bytes:
-        asked = body["chatRequest"]
-        if "isParallelToolCalls" in asked:
+        requested = body["chatRequest"]
+        if "isParallelToolCalls" in requested:
             inner = openai("no", "parallel_tool_calls", "unsupported_parameter")
             return response(400, json.dumps({"code": "400", "message": json.dumps(inner)}).encode())
-        said = {"role": "ASSISTANT", "content": [{"type": "TEXT", "text": "Hi"}]}
-        choice = {"index": 0, "message": said, "finishReason": "stop"}
+        content = {"role": "ASSISTANT", "content": [{"type": "TEXT", "text": "Hi"}]}
+        choice = {"index": 0, "message": content, "finishReason": "stop"}
         whole = {"modelId": "m", "chatResponse": {"apiFormat": "GENERIC", "choices": [choice]}}
         return response(200, json.dumps(whole).encode())
 
@@ -394,15 +394,15 @@ UNSAID: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("ask", "fields"), UNSAID.values(), ids=UNSAID)
-def test_none_is_the_wish_not_to_send(ask: Any, fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("send_request", "fields"), UNSAID.values(), ids=UNSAID)
+def test_none_is_the_wish_not_to_send(send_request: Any, fields: dict[str, Any]) -> None:
     """
     Also of what agents and structured output say in each call.
     """
     with serving(refusing()) as server:
-        ask(server)
+        send_request(server)
         assert server.notes[-1]["parallel_tool_calls"] is False  # type: ignore[index]
-        ask(server, **fields)
+        send_request(server, **fields)
     assert "parallel_tool_calls" not in server.notes[-1]  # type: ignore[operator]
 
 

@@ -18,7 +18,7 @@ from mdstream_core.errors import AuthenticationError, ContextOverflow, InvalidRe
 
 __all__ = ["emulator", "shared_emulator"]  # fixtures
 
-SAYS = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+STATES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
 
 #: How servers report that there is no chat template, and in which form they are asked again.
 TEMPLATES: dict[str, str] = {
@@ -34,9 +34,9 @@ TEMPLATES: dict[str, str] = {
 @pytest.mark.parametrize(("words", "form"), TEMPLATES.items(), ids=[words[:30] for words in TEMPLATES])
 def test_a_model_without_a_chat_template_is_sent_plain_text(words: str, form: str) -> None:
     """Once, with a warning, in the form that the server takes."""
-    asked = Auto().build_payload({"messages": SAYS, "max_tokens": 3, "model": "m"}, stream=False)
+    requested = Auto().build_payload({"messages": STATES, "max_tokens": 3, "model": "m"}, stream=False)
     with pytest.warns(RuntimeWarning, match="the model has no chat template"):
-        again = Auto().relax_payload(asked, InvalidRequest(words))
+        again = Auto().relax_payload(requested, InvalidRequest(words))
 
     assert again is not None
     assert "Be brief.\n\nUser: Hi\n\nAssistant:" == again[form]
@@ -84,7 +84,7 @@ _KINDS = {"OCI": "oci-model-deployment", "SageMaker": "sagemaker", "ModelArts": 
 
 @pytest.mark.parametrize("server_is", [template_error, no_template])
 @pytest.mark.filterwarnings("ignore:the model has no chat template")
-async def test_sagemaker_is_asked_again(server_is: Any) -> None:
+async def test_sagemaker_is_retried(server_is: Any) -> None:
     """Both frameworks, sync and async."""
     with responding(as_model_error(server_is)) as server:
         chat = lc.ChatSagemakerEndpoint(**FIELDS["SageMaker"](server))
@@ -101,9 +101,9 @@ async def test_other_platforms_name_what_to_set(platform: str, server_is: Any) -
         fields = FIELDS[platform](server)
         chat = CHAT[_KINDS[platform]](**fields)
         llm = _LLAMAINDEX[platform](**fields)
-        for ask in (lambda: chat.invoke("Q"), lambda: llm.complete("Q")):
+        for send_request in (lambda: chat.invoke("Q"), lambda: llm.complete("Q")):
             with pytest.raises(InvalidRequest, match=r"is_chat_model=False in LlamaIndex.*OCIModelDeploymentLLM"):
-                ask()
+                send_request()
         with pytest.raises(InvalidRequest, match=r"is_chat_model=False in LlamaIndex.*OCIModelDeploymentLLM"):
             await chat.ainvoke("Q")
         with pytest.raises(InvalidRequest, match=r"is_chat_model=False in LlamaIndex.*OCIModelDeploymentLLM"):
@@ -136,14 +136,14 @@ async def test_jumpstarts_llama_is_found_out(unsigned: Emulator) -> None:
     """Whole and streamed, both frameworks, sync and async; the dialogue arrives as it was."""
     chat = lc.ChatSagemakerEndpoint(**jumpstart(unsigned))
     question = [("system", "Be brief."), ("human", "Name three rivers.")]
-    said = [chat.invoke(question).text, (await chat.ainvoke(question)).text]
-    said.append("".join([part.text for part in chat.stream(question)]))
-    said.append("".join([part.text async for part in chat.astream(question)]))
+    content = [chat.invoke(question).text, (await chat.ainvoke(question)).text]
+    content.append("".join([part.text for part in chat.stream(question)]))
+    content.append("".join([part.text async for part in chat.astream(question)]))
     llm = li.SageMakerLLM(**jumpstart(unsigned))
-    said += [llm.complete("Name three rivers.").text, (await llm.acomplete("Name three rivers.")).text]
-    said.append([part.text for part in llm.stream_complete("Name three rivers.")][-1])
+    content += [llm.complete("Name three rivers.").text, (await llm.acomplete("Name three rivers.")).text]
+    content.append([part.text for part in llm.stream_complete("Name three rivers.")][-1])
 
-    assert {True} == {"Nile" in text for text in said}
+    assert {True} == {"Nile" in text for text in content}
     dialogues = [
         request.json["inputs"] for request in unsigned.requests if isinstance(request.json.get("inputs"), list)
     ]
@@ -169,9 +169,9 @@ async def test_another_dialect_names_the_right_one(unsigned: Emulator, name: str
     """The container's words alone would help nobody."""
     chat = lc.ChatSagemakerEndpoint(**jumpstart(unsigned), dialect=name)
     llm = li.SageMakerLLM(**jumpstart(unsigned), dialect=name)
-    for ask in (lambda: chat.invoke("Hi"), lambda: list(chat.stream("Hi")), lambda: llm.complete("Hi")):
+    for send_request in (lambda: chat.invoke("Hi"), lambda: list(chat.stream("Hi")), lambda: llm.complete("Hi")):
         with pytest.raises(ServerError, match="set dialect='jumpstart-llama'"):
-            ask()
+            send_request()
     with pytest.raises(ServerError, match="set dialect='jumpstart-llama'"):
         await chat.ainvoke("Hi")
 
@@ -194,12 +194,12 @@ HINTS: dict[str, tuple[str, MDStreamError, str]] = {
 @pytest.mark.parametrize(("name", "error", "words"), HINTS.values(), ids=HINTS)
 def test_hints(name: str, error: MDStreamError, words: str) -> None:
     """They name what is there to be set, and the error stays what it is."""
-    kind, said = type(error), str(error)
+    kind, content = type(error), str(error)
     hinted = add_hint(error, name)
 
     assert hinted is error
     assert kind is type(hinted)
-    assert str(hinted).startswith(f"{said} (hint: ")
+    assert str(hinted).startswith(f"{content} (hint: ")
     assert words in str(hinted)
     assert dialect(name).name == name
 
@@ -227,7 +227,7 @@ def test_no_hint(name: str, error: MDStreamError) -> None:
 #: name: (the request, the error): what is not asked in another form.
 STANDING: dict[str, tuple[dict[str, Any], MDStreamError]] = {
     "tools": (
-        {"messages": SAYS, "tools": [{"type": "function"}]},
+        {"messages": STATES, "tools": [{"type": "function"}]},
         InvalidRequest("Template error: template not found"),
     ),
     "pictures": (

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from _platforms import PLACES, Place, emulator, shared_emulator
-from _stream_endings import ANSWER, QUESTION
+from _platforms import PLATFORM_CASES, PlatformCase, emulator, shared_emulator
+from _stream_endings import OUTPUT, REQUEST
 from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
@@ -26,7 +26,7 @@ from mdstream_core.resume import is_resumable
 
 __all__ = ["emulator", "shared_emulator"]  # fixtures
 
-CUT, TRAILER = Fault("cut", after=4), Fault("trailer", after=4)
+TRUNCATED, TRAILER = Fault("cut", after=4), Fault("trailer", after=4)
 
 
 CHAT: dict[str, Any] = {
@@ -41,7 +41,7 @@ CHAT: dict[str, Any] = {
 
 def chat_at(emulator: Emulator, name: str = "OCI model deployment", **options: Any) -> Any:
     """A chat model that goes on."""
-    return CHAT[name](**{**PLACES[name].fields(emulator), "max_retries": 0, "resume": True, **options})
+    return CHAT[name](**{**PLATFORM_CASES[name].fields(emulator), "max_retries": 0, "resume": True, **options})
 
 
 @pytest.mark.parametrize("name", CHAT)
@@ -50,53 +50,53 @@ async def test_a_chat_goes_on(emulator: Emulator, name: str, breaks: int) -> Non
     """The answer is whole, no word twice, each joint told; streamed, awaited, and in one piece."""
     chat = chat_at(emulator, name)
     faults = [Fault("cut", after=4), Fault("cut", after=4)][:breaks]
-    for ask in (_stream, _astream, _invoke):
+    for send_request in (_stream, _astream, _invoke):
         emulator.reset()
         emulator.script(*faults, None)
-        message = await ask(chat)
+        message = await send_request(chat)
 
-        assert ANSWER == message.text
+        assert OUTPUT == message.text
         assert breaks == len(message.response_metadata["resumed"])
         assert breaks + 1 == len(emulator.requests)
         assert "stop" == message.response_metadata["finish_reason"]
-    joint = message.response_metadata["resumed"][0]
+    resume_point = message.response_metadata["resumed"][0]
     if "WebSocket" not in name:  # whose question is no request's body
-        assert ANSWER[: joint["at"]] == emulator.requests[1].json["messages"][-1]["content"]
+        assert OUTPUT[: resume_point["at"]] == emulator.requests[1].json["messages"][-1]["content"]
     json.dumps(message.response_metadata)
 
 
 async def _stream(chat: Any) -> Any:
-    first, *rest = chat.stream(QUESTION)
+    first, *rest = chat.stream(REQUEST)
     return first + rest
 
 
 async def _astream(chat: Any) -> Any:
-    first, *rest = [chunk async for chunk in chat.astream(QUESTION)]
+    first, *rest = [chunk async for chunk in chat.astream(REQUEST)]
     return first + rest
 
 
 async def _invoke(chat: Any) -> Any:
-    return await chat.ainvoke(QUESTION, stream=True)
+    return await chat.ainvoke(REQUEST, stream=True)
 
 
-LLM: dict[str, tuple[Any, Place]] = {
-    "OCI model deployment": (OCIModelDeploymentLLM, PLACES["OCI model deployment"]),
-    "SageMaker vLLM": (SagemakerEndpoint, PLACES["SageMaker vLLM"]),
-    "SageMaker TGI": (SagemakerEndpoint, Place("sagemaker", {"endpoint_name": "tgi", "dialect": "tgi"})),
+LLM: dict[str, tuple[Any, PlatformCase]] = {
+    "OCI model deployment": (OCIModelDeploymentLLM, PLATFORM_CASES["OCI model deployment"]),
+    "SageMaker vLLM": (SagemakerEndpoint, PLATFORM_CASES["SageMaker vLLM"]),
+    "SageMaker TGI": (SagemakerEndpoint, PlatformCase("sagemaker", {"endpoint_name": "tgi", "dialect": "tgi"})),
 }
 
 
-@pytest.mark.parametrize(("model", "place"), LLM.values(), ids=LLM)
-async def test_a_completion_goes_on(emulator: Emulator, model: Any, place: Place) -> None:
+@pytest.mark.parametrize(("model", "platform_case"), LLM.values(), ids=LLM)
+async def test_a_completion_goes_on(emulator: Emulator, model: Any, platform_case: PlatformCase) -> None:
     """By its prompt; the joint is in the generation's info."""
-    llm = model(**place.fields(emulator), max_retries=0, resume=1)
-    whole = llm.invoke(QUESTION)
-    emulator.script(CUT, None)
-    assert whole == "".join(llm.stream(QUESTION))
-    emulator.script(CUT, None)
-    assert whole == "".join([text async for text in llm.astream(QUESTION)])
-    emulator.script(CUT, None)
-    (generation,) = llm.generate([QUESTION], stream=True).generations[0]
+    llm = model(**platform_case.fields(emulator), max_retries=0, resume=1)
+    whole = llm.invoke(REQUEST)
+    emulator.script(TRUNCATED, None)
+    assert whole == "".join(llm.stream(REQUEST))
+    emulator.script(TRUNCATED, None)
+    assert whole == "".join([text async for text in llm.astream(REQUEST)])
+    emulator.script(TRUNCATED, None)
+    (generation,) = llm.generate([REQUEST], stream=True).generations[0]
 
     assert whole == generation.text
     assert generation.generation_info["resumed"][0]["at"] < len(whole)
@@ -105,16 +105,16 @@ async def test_a_completion_goes_on(emulator: Emulator, model: Any, place: Place
 def test_ocis_five_minutes_are_the_plain_case(emulator: Emulator) -> None:
     """The trailer that says so is the end of the first half, and its code is told."""
     emulator.script(Fault("trailer", after=6, reason="ModelResponseTimeExceeded"), None)
-    message = chat_at(emulator).invoke(QUESTION, stream=True)
+    message = chat_at(emulator).invoke(REQUEST, stream=True)
 
-    assert ANSWER == message.text
+    assert OUTPUT == message.text
     assert "ModelResponseTimeExceeded" == message.response_metadata["resumed"][0]["code"]
 
 
 def test_the_limit_of_tokens_holds_for_both_halves(emulator: Emulator) -> None:
     """What was said counts."""
-    emulator.script(CUT, None)
-    chat_at(emulator, max_tokens=100).invoke(QUESTION, stream=True)
+    emulator.script(TRUNCATED, None)
+    chat_at(emulator, max_tokens=100).invoke(REQUEST, stream=True)
 
     assert 90 < emulator.last.json["max_tokens"] < 100
 
@@ -130,11 +130,11 @@ def test_a_limit_of_times(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("resume", [False, 0, -1])
-def test_without_being_asked_nothing_is_resumed(emulator: Emulator, resume: int) -> None:
+def test_without_being_requested_nothing_is_resumed(emulator: Emulator, resume: int) -> None:
     """It is an explicit choice."""
-    emulator.script(CUT, None)
+    emulator.script(TRUNCATED, None)
     with pytest.raises(StreamInterrupted):
-        chat_at(emulator, resume=resume).invoke(QUESTION, stream=True)
+        chat_at(emulator, resume=resume).invoke(REQUEST, stream=True)
     assert 1 == len(emulator.requests)
 
 
@@ -144,17 +144,17 @@ def test_a_server_that_begins_anew_is_found_out(emulator: Emulator) -> None:
     begun = b'data: {"choices":[{"index":0,"delta":{"content":"The Nile, the Ama"}}]}\n\n'
     again = b'data: {"choices":[{"index":0,"delta":{"content":"The Nile, the Amazon and so on"}}]}\n\n'
     emulator.script(Fault("body", data=begun), Fault("body", data=again))
-    told = []
+    reported = []
     with pytest.raises(StreamInterrupted, match="said again what it had said") as caught:
-        for chunk in chat.stream(QUESTION):
-            told.append(chunk.text)  # noqa: PERF401  # what came before the error counts
+        for chunk in chat.stream(REQUEST):
+            reported.append(chunk.text)  # noqa: PERF401  # what came before the error counts
 
-    assert ["The Nile, the Ama"] == told
+    assert ["The Nile, the Ama"] == reported
     assert "The Nile, the Ama" == caught.value.partial.text  # type: ignore[union-attr]
     assert 2 == len(emulator.requests)
 
 
-def _said(*texts: str, end: bool = False) -> bytes:
+def _stated(*texts: str, end: bool = False) -> bytes:
     """A stream of these pieces."""
     pieces = [{"index": 0, "delta": {"content": text}} for text in texts]
     events = [{"choices": [piece]} for piece in pieces]
@@ -172,14 +172,14 @@ def _said(*texts: str, end: bool = False) -> bytes:
     ],
     ids=["blanks and capitals", "its end, in pieces", "its end, whole"],
 )
-async def test_a_server_that_says_something_again_is_found_out(emulator: Emulator, again: tuple[str, ...]) -> None:
+async def test_a_server_that_states_something_again_is_found_out(emulator: Emulator, again: tuple[str, ...]) -> None:
     """However it writes it: no word of it is told."""
     first = "The Nile, the Amazon"
-    for ask in (_stream, _astream):
+    for send_request in (_stream, _astream):
         emulator.reset()
-        emulator.script(Fault("body", data=_said(first)), Fault("body", data=_said(*again, end=True)))
+        emulator.script(Fault("body", data=_stated(first)), Fault("body", data=_stated(*again, end=True)))
         with pytest.raises(StreamInterrupted, match="said again") as caught:
-            await ask(chat_at(emulator))
+            await send_request(chat_at(emulator))
         assert first == caught.value.partial.text
 
 
@@ -187,25 +187,25 @@ async def test_a_server_that_says_something_again_is_found_out(emulator: Emulato
 async def test_words_that_are_alike_are_no_repetition(emulator: Emulator, more: tuple[str, ...]) -> None:
     """A few letters that were said before come by chance."""
     first = "The Nile, the Amazon"
-    for ask in (_stream, _astream):
+    for send_request in (_stream, _astream):
         emulator.reset()
-        emulator.script(Fault("body", data=_said(first)), Fault("body", data=_said(*more, end=True)))
-        message = await ask(chat_at(emulator))
+        emulator.script(Fault("body", data=_stated(first)), Fault("body", data=_stated(*more, end=True)))
+        message = await send_request(chat_at(emulator))
         assert first + "".join(more) == message.text
         assert 1 == len(message.response_metadata["resumed"])
 
 
-async def test_a_second_half_that_breaks_before_it_is_told(emulator: Emulator) -> None:
+async def test_a_second_half_that_breaks_before_it_is_reported(emulator: Emulator) -> None:
     """What was held is asked for again; where nobody goes on any more, it is in the partial."""
-    first, held = Fault("body", data=_said("The Nile, the Amazon")), Fault("body", data=_said(" Ama"))
-    for ask in (_stream, _astream):
+    first, held = Fault("body", data=_stated("The Nile, the Amazon")), Fault("body", data=_stated(" Ama"))
+    for send_request in (_stream, _astream):
         emulator.reset()
-        emulator.script(first, held, Fault("body", data=_said(" the Ganges", end=True)))
-        assert "The Nile, the Amazon the Ganges" == (await ask(chat_at(emulator))).text
+        emulator.script(first, held, Fault("body", data=_stated(" the Ganges", end=True)))
+        assert "The Nile, the Amazon the Ganges" == (await send_request(chat_at(emulator))).text
         emulator.reset()
         emulator.script(first, held)
         with pytest.raises(StreamInterrupted) as caught:
-            await ask(chat_at(emulator, resume=1))
+            await send_request(chat_at(emulator, resume=1))
         assert "The Nile, the Amazon Ama" == caught.value.partial.text
 
 
@@ -213,7 +213,7 @@ def test_a_refused_second_half_raises_the_first_error(emulator: Emulator) -> Non
     """What happened is that the stream broke; why nobody went on is its cause."""
     emulator.script(TRAILER, Fault("refuse", "invalid_parameter"))
     with pytest.raises(StreamFailure) as caught:
-        chat_at(emulator).invoke(QUESTION, stream=True)
+        chat_at(emulator).invoke(REQUEST, stream=True)
 
     assert caught.value.partial.text  # type: ignore[union-attr]
     causes = []
@@ -224,11 +224,11 @@ def test_a_refused_second_half_raises_the_first_error(emulator: Emulator) -> Non
     assert "InvalidRequest" in causes
 
 
-def test_a_second_half_is_asked_for_again_where_it_is_late(emulator: Emulator) -> None:
+def test_a_second_half_is_requested_again_where_it_is_late(emulator: Emulator) -> None:
     """Until its first word comes, it is retried as any other request."""
-    emulator.script(CUT, Fault("refuse", "lb_bandwidth"), None)
+    emulator.script(TRUNCATED, Fault("refuse", "lb_bandwidth"), None)
 
-    assert ANSWER == chat_at(emulator, max_retries=1).invoke(QUESTION, stream=True).text
+    assert OUTPUT == chat_at(emulator, max_retries=1).invoke(REQUEST, stream=True).text
     assert 3 == len(emulator.requests)
 
 
@@ -270,36 +270,36 @@ def test_what_is_never_gone_on_with(emulator: Emulator, question: str, options: 
 
 def test_native_formats_of_oci_cannot_go_on(emulator: Emulator) -> None:
     """The service has no such thing."""
-    place = PLACES["OCI GenAI GENERIC"]
-    emulator.always(CUT)
+    platform_case = PLATFORM_CASES["OCI GenAI GENERIC"]
+    emulator.always(TRUNCATED)
     with pytest.raises(StreamInterrupted):
-        ChatOCIGenAI(**place.fields(emulator), resume=True, max_retries=0).invoke(QUESTION, stream=True)
+        ChatOCIGenAI(**platform_case.fields(emulator), resume=True, max_retries=0).invoke(REQUEST, stream=True)
     assert 1 == len(emulator.requests)
 
 
 async def test_events_and_sum(emulator: Emulator) -> None:
     """In the core: the joint is an event where it happened, and part of the sum; sync and async."""
     service = Service(OCIModelDeployment(emulator.endpoint), retry=Retry(0), resume=3)
-    call = {"messages": [{"role": "user", "content": QUESTION}]}
-    emulator.script(CUT, None)
+    call = {"messages": [{"role": "user", "content": REQUEST}]}
+    emulator.script(TRUNCATED, None)
     events = list(service.client.stream(service.call(dialect("openai-chat"), call)))
-    (joint,) = (at for at, event in enumerate(events) if isinstance(event, StreamResumed))
-    before = "".join(event.text for event in events[:joint] if isinstance(event, TextDelta))
-    assert len(before) == events[joint].at  # type: ignore[union-attr]
+    (resume_point,) = (at for at, event in enumerate(events) if isinstance(event, StreamResumed))
+    before = "".join(event.text for event in events[:resume_point] if isinstance(event, TextDelta))
+    assert len(before) == events[resume_point].at  # type: ignore[union-attr]
 
-    emulator.script(CUT, None)
-    reply = await service.async_client.complete(service.call(dialect("openai-chat"), call))
-    assert ANSWER == reply.text
-    assert 1 == len(reply.resumptions)
+    emulator.script(TRUNCATED, None)
+    model_response = await service.async_client.complete(service.call(dialect("openai-chat"), call))
+    assert OUTPUT == model_response.text
+    assert 1 == len(model_response.resumptions)
 
 
 def test_the_time_begins_anew(emulator: Emulator) -> None:
     """A second half has the whole of `timeout.total` again: OCI's first one may have used it up."""
     emulator.script(Fault("stall", after=4), Fault("slow_head", seconds=0.8))
     chat = chat_at(emulator, timeout=Timeout(read=0.9, total=1.5))
-    message = chat.invoke(QUESTION, stream=True)
+    message = chat.invoke(REQUEST, stream=True)
 
-    assert ANSWER == message.text
+    assert OUTPUT == message.text
     assert "timeout.read" in message.response_metadata["resumed"][0]["error"]
 
 
@@ -307,14 +307,14 @@ def test_a_call_whose_time_is_over_is_not_gone_on_with(emulator: Emulator) -> No
     """`timeout.total` is the user's own word."""
     emulator.always(Fault("stall", after=4))
     with pytest.raises(StreamInterrupted, match=r"timeout\.total"):
-        chat_at(emulator, timeout=Timeout(read=30, total=0.5)).invoke(QUESTION, stream=True)
+        chat_at(emulator, timeout=Timeout(read=30, total=0.5)).invoke(REQUEST, stream=True)
     assert 1 == len(emulator.requests)
 
 
 def test_errors_are_those_that_were_expected() -> None:
     """A stream that timed out may be gone on with, one with a cut tool call never."""
-    said = ModelResponse.from_events([TextDelta("The Nile, the Amazon")])
-    assert is_resumable(StreamTimeout("late"), said)
-    assert not is_resumable(IncompleteToolCall("cut"), said)
-    assert not is_resumable(StreamFailure("no", retryable=False), said)
+    content = ModelResponse.from_events([TextDelta("The Nile, the Amazon")])
+    assert is_resumable(StreamTimeout("late"), content)
+    assert not is_resumable(IncompleteToolCall("cut"), content)
+    assert not is_resumable(StreamFailure("no", retryable=False), content)
     assert not is_resumable(StreamInterrupted("cut"), ModelResponse.from_events([TextDelta("The")]))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from _client_requests import WHOLE, refusal
 from _raw_server import Peer, RawServer, serving
-from _samples import QUESTION
+from _samples import REQUEST
 
 from langchain_mdstream import ChatModelArts
 from llamaindex_mdstream import ModelArts
@@ -142,9 +142,9 @@ def service(server: RawServer, budget: RetryBudget | None, most: int = 5) -> Ser
 def errors(made: Service, count: int) -> list[str]:
     """As many questions in threads and in tasks by turns, and what became of them; empty where it went well."""
 
-    def asked(_: int) -> str:
+    def requested(_: int) -> str:
         try:
-            made.client.complete(made.call(OpenAIChat(), QUESTION))
+            made.client.complete(made.call(OpenAIChat(), REQUEST))
         except MDStreamError as error:
             return str(error)
         return ""
@@ -154,7 +154,7 @@ def errors(made: Service, count: int) -> list[str]:
 
         async def one() -> None:
             try:
-                await made.async_client.complete(made.call(OpenAIChat(), QUESTION))
+                await made.async_client.complete(made.call(OpenAIChat(), REQUEST))
             except MDStreamError as error:
                 found.append(str(error))
             else:
@@ -165,7 +165,7 @@ def errors(made: Service, count: int) -> list[str]:
         return found
 
     with ThreadPoolExecutor(8) as threads:
-        plain = list(threads.map(asked, range(count - count // 2)))
+        plain = list(threads.map(requested, range(count - count // 2)))
     return plain + asyncio.run(many())
 
 
@@ -177,27 +177,27 @@ def test_a_storm_ends_the_retries_of_threads_and_tasks_together(failures: tuple[
     storm = Storm(*failures)
     with serving(storm) as server:
         made = service(server, RetryBudget(capacity=100))
-        told = errors(made, 40)
+        reported = errors(made, 40)
         made.close()
 
     assert 50 == storm.count
-    assert all(told)
-    assert sum("the retry budget of this model object is used up" in text for text in told) >= 38
-    assert all("hint: " in text for text in told if "budget" in text)
+    assert all(reported)
+    assert sum("the retry budget of this model object is used up" in text for text in reported) >= 38
+    assert all("hint: " in text for text in reported if "budget" in text)
 
 
-def test_without_a_budget_every_question_is_asked_again() -> None:
+def test_without_a_budget_every_request_is_retried() -> None:
     """
     `Retry(budget=None)`.
     """
     storm = Storm(AWAY)
     with serving(storm) as server:
         made = service(server, None, most=2)
-        told = errors(made, 10)
+        reported = errors(made, 10)
         made.close()
 
     assert (30, None) == (storm.count, made.retry_quota)
-    assert not any("budget" in text for text in told)
+    assert not any("budget" in text for text in reported)
 
 
 def test_ten_successes_pay_for_one_retry() -> None:
@@ -233,7 +233,7 @@ def test_a_retry_that_succeeds_gives_back_what_it_took() -> None:
     with serving(every_second) as server:
         made = service(server, RetryBudget(capacity=10), most=1)
         for _ in range(20):
-            made.client.complete(made.call(OpenAIChat(), QUESTION))
+            made.client.complete(made.call(OpenAIChat(), REQUEST))
         assert made.retry_quota is not None
         assert (40, 10) == (len(server.requests), made.retry_quota.tokens)
         made.close()
@@ -252,7 +252,7 @@ def test_a_refused_parameter_and_a_fresh_key_cost_nothing() -> None:
     with serving(script) as server:
         made = service(server, RetryBudget(capacity=10, refund=0))
         with pytest.warns(RuntimeWarning, match="seed"):
-            made.client.complete(made.call(OpenAIChat(), {**QUESTION, "seed": 1}))
+            made.client.complete(made.call(OpenAIChat(), {**REQUEST, "seed": 1}))
         assert made.retry_quota is not None
         assert 10 == made.retry_quota.tokens
         made.close()
@@ -270,11 +270,11 @@ def test_models_of_both_frameworks_have_one_budget_for_all_calls(kind: Any, monk
         assert 1000 == made.retry_quota.tokens
         made.retry_quota._tokens = 20
         lively = copy.copy(model)
-        whole, asked = ("invoke", "ainvoke") if kind is ChatModelArts else ("complete", "acomplete")
+        whole, requested = ("invoke", "ainvoke") if kind is ChatModelArts else ("complete", "acomplete")
         with pytest.raises(MDStreamError):
             getattr(model, whole)("x")
         with pytest.raises(MDStreamError):
-            asyncio.run(getattr(lively, asked)("x"))
+            asyncio.run(getattr(lively, requested)("x"))
         assert 0 == made.retry_quota.tokens
         begun = time.monotonic()
         with pytest.raises(MDStreamError, match="retry budget"):
@@ -291,7 +291,7 @@ def test_a_wait_that_would_end_too_late_spends_nothing() -> None:
     from mdstream_core.call import Call  # noqa: PLC0415
 
     quota = RetryQuota(RetryBudget())
-    call = Call(OCIModelDeployment("http://127.0.0.1:1/ocid1.x"), OpenAIChat(), QUESTION, quota=quota)
+    call = Call(OCIModelDeployment("http://127.0.0.1:1/ocid1.x"), OpenAIChat(), REQUEST, quota=quota)
     attempt = call.create_attempt()
     with pytest.raises(ServerError):
         call.handle_failure(attempt, ServerError("x", retry_after=5.0), remaining=1.0)

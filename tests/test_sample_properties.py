@@ -108,7 +108,7 @@ def test_a_beginning_is_an_error_that_has_what_came(name: str) -> None:
     A recording that is cut is an error whose partial the answer begins with, unless only its end marker is missing.
     """
     recorded = sample(name)
-    whole = read(recorded.body, recorded.head).reply
+    whole = read(recorded.body, recorded.head).model_response
 
     @fuzzed
     @given(st.data())
@@ -118,8 +118,8 @@ def test_a_beginning_is_an_error_that_has_what_came(name: str) -> None:
         outcome = read(body[: data.draw(st.integers(0, len(body) - 1))], recorded.head)
 
         if outcome.error is None:
-            assert [one.text for one in whole.choices] == [one.text for one in outcome.reply.choices]
-            assert all(choice.finish_reason for choice in outcome.reply.choices)
+            assert [one.text for one in whole.choices] == [one.text for one in outcome.model_response.choices]
+            assert all(choice.finish_reason for choice in outcome.model_response.choices)
         else:
             assert outcome.error.partial is None or _begins(outcome.error.partial, whole)
 

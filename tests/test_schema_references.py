@@ -127,7 +127,7 @@ def test_odd_keywords_do_not_matter(required: Any) -> None:
     assert ["a"] == made["required"]
 
 
-def test_types_that_are_cut_keep_their_kind() -> None:
+def test_types_that_are_truncated_keep_their_kind() -> None:
     """
     Where a schema has too many ways, what is behind the last reference is of the type that it was.
     """

@@ -99,7 +99,7 @@ def _broken(server: RawServer, peer: Peer) -> None:
         peer.send(STREAM % b"text/event-stream", _chunk(HI), trailer % RESPONSE_HEADER.encode())
 
 
-def _cut(server: RawServer, peer: Peer) -> None:
+def _truncated(server: RawServer, peer: Peer) -> None:
     server.requests.append(peer.request())
     peer.send(STREAM % b"text/event-stream", _chunk(HI))
     peer.reset()
@@ -141,14 +141,14 @@ FAILURES: dict[str, Failure] = {
     "429": Failure(_answering(_whole(b"429 X", _ERROR, b"retry-after: 1\r\n"))),
     "500": Failure(_answering(_whole(b"500 X", _ERROR))),
     "broken stream": Failure(_broken, streams=True),
-    "cut stream": Failure(_cut, streams=True),
+    "cut stream": Failure(_truncated, streams=True),
     "malformed": Failure(_answering(_whole(b"200 OK", b'{"choices": [{"message": '))),
     "timeout": Failure(_silent, {"timeout": 0.05}),
     "redirect": Failure(
         _answering(_whole(b"307 X", b'<a href="%b">' % _REDIRECT, b"location: %b\r\n" % _REDIRECT))
     ),
     "login": Failure(_answering(_whole(b"401 X", _ERROR)), is_login=True),
-    "login cut": Failure(_cut, is_login=True),
+    "login cut": Failure(_truncated, is_login=True),
 }  # fmt: skip
 
 #: Platform: the ways to authenticate, which take turns, and one that fails before the question is sent.
@@ -215,11 +215,11 @@ MODELS: list[tuple[Any, str, Callable[[str], dict[str, Any]], dict[str, Any]]] =
 class Handler(BaseCallbackHandler):
     """Keeps what LangChain tells a callback handler: what Langfuse and the like are told."""
 
-    def __init__(self, told: list[Any]) -> None:
-        self._told = told
+    def __init__(self, reported: list[Any]) -> None:
+        self._reported = reported
 
-    def on_chat_model_start(self, *args: Any, **told: Any) -> None:
-        self._told.append((args, told))
+    def on_chat_model_start(self, *args: Any, **reported: Any) -> None:
+        self._reported.append((args, reported))
 
     on_llm_start = on_llm_error = on_chat_model_start
 
@@ -227,16 +227,16 @@ class Handler(BaseCallbackHandler):
 class LlamaHandler(LlamaIndexHandler):
     """Keeps what LlamaIndex tells a callback handler."""
 
-    def __init__(self, told: list[Any]) -> None:
+    def __init__(self, reported: list[Any]) -> None:
         super().__init__([], [])
-        self._told = told
+        self._reported = reported
 
     def on_event_start(self, event_type: CBEventType, payload: Any = None, *_: Any, **__: Any) -> str:
-        self._told.append(payload)
+        self._reported.append(payload)
         return ""
 
     def on_event_end(self, event_type: CBEventType, payload: Any = None, *_: Any, **__: Any) -> None:
-        self._told.append(payload)
+        self._reported.append(payload)
 
     def start_trace(self, trace_id: str | None = None) -> None: ...
 
@@ -246,19 +246,19 @@ class LlamaHandler(LlamaIndexHandler):
 class Events(BaseEventHandler):
     """Keeps LlamaIndex's events, as they are written down."""
 
-    told: list[Any] = []  # noqa: RUF012  # pydantic's
+    reported: list[Any] = []  # noqa: RUF012  # pydantic's
 
     def handle(self, event: Any, **_: Any) -> None:
-        self.told.append(f"{event!r} {event.model_dump()}")
+        self.reported.append(f"{event!r} {event.model_dump()}")
 
 
 class Spans(SimpleSpanHandler):
     """Keeps the arguments that LlamaIndex's spans begin with."""
 
-    told: list[Any] = []  # noqa: RUF012  # pydantic's
+    reported: list[Any] = []  # noqa: RUF012  # pydantic's
 
     def new_span(self, id_: str, bound_args: Any, instance: Any = None, *args: Any, **more: Any) -> Any:
-        self.told.append(f"{bound_args!r} {instance!r}")
+        self.reported.append(f"{bound_args!r} {instance!r}")
         return super().new_span(id_, bound_args, instance, *args, **more)
 
 
@@ -269,11 +269,11 @@ class Outputs:
     log: Recorder
     traced: RawServer
     openinference: Backend
-    told: list[Any]
+    reported: list[Any]
     tracer: Any
 
     def clear(self) -> None:
-        for kept in (self.log.texts, self.traced.notes, self.told):
+        for kept in (self.log.texts, self.traced.notes, self.reported):
             kept.clear()
 
 
@@ -286,7 +286,7 @@ def _take_traces(server: RawServer, peer: Peer) -> None:
 @pytest.fixture(scope="module")
 def outputs() -> Iterator[Outputs]:
     """A log at DEBUG of everything, LangSmith on loopback, handlers, and OpenInference where it is installed."""
-    backend, log, told = Backend(content=True), Recorder(), []
+    backend, log, reported = Backend(content=True), Recorder(), []
     instrumentors = []
     for name, kind in (("langchain", "LangChainInstrumentor"), ("llama_index", "LlamaIndexInstrumentor")):
         with suppress(ImportError):
@@ -298,11 +298,11 @@ def outputs() -> Iterator[Outputs]:
     root.setLevel(logging.DEBUG)
     root.addHandler(log)
     events, begun = Events(), Spans()
-    events.told = begun.told = told
+    events.reported = begun.reported = reported
     dispatcher.event_handlers, dispatcher.span_handlers = [*handlers, events], [*spans, begun]
     with serving(_take_traces) as traced:
         client = langsmith.Client(traced.url, api_key="k", auto_batch_tracing=False, info={})
-        yield Outputs(log, traced, backend, told, LangChainTracer(client=client))
+        yield Outputs(log, traced, backend, reported, LangChainTracer(client=client))
     dispatcher.event_handlers, dispatcher.span_handlers = handlers, spans
     root.removeHandler(log)
     root.setLevel(level)
@@ -310,7 +310,7 @@ def outputs() -> Iterator[Outputs]:
         instrumentor.uninstrument()
 
 
-def _ways(model: Any, outputs: Outputs) -> list[tuple[bool, Callable[[], Any]]]:
+def _methods(model: Any, outputs: Outputs) -> list[tuple[bool, Callable[[], Any]]]:
     """How a model is asked: whether the answer streams, and the call."""
 
     async def every(stream: Any) -> list[Any]:
@@ -319,7 +319,7 @@ def _ways(model: Any, outputs: Outputs) -> list[tuple[bool, Callable[[], Any]]]:
     async def awaited(stream: Any) -> list[Any]:
         return [piece async for piece in await stream]
 
-    config = {"callbacks": [Handler(outputs.told), outputs.tracer]}
+    config = {"callbacks": [Handler(outputs.reported), outputs.tracer]}
     nodes = [NodeWithScore(node=TextNode(text="a"))]
     if hasattr(model, "invoke"):
         bound = model.bind(extra_headers=BOUND)
@@ -378,8 +378,8 @@ def _dumps(model: Any) -> Iterator[Any]:
 def _fields(kind: Any, failure: Failure, server: RawServer, number: int, backend: Backend) -> dict[str, Any]:
     """The fields of a model with all secrets that fit."""
     _, platform, at, more = MODELS[number]
-    ways, login = AUTH[platform]
-    auth = login if failure.is_login else ways[(number + list(FAILURES.values()).index(failure)) % len(ways)]
+    methods, login = AUTH[platform]
+    auth = login if failure.is_login else methods[(number + list(FAILURES.values()).index(failure)) % len(methods)]
     port = failure.fields.get("port", server.port)
     fields = {
         **at(failure.scheme),
@@ -398,10 +398,10 @@ def _fields(kind: Any, failure: Failure, server: RawServer, number: int, backend
     return fields
 
 
-def _ask(ask: Callable[[], Any]) -> BaseException | None:
+def _request(send_request: Callable[[], Any]) -> BaseException | None:
     """The error of a call; its frames are the only ones between pytest and us."""
     try:
-        ask()
+        send_request()
     except Exception as error:  # noqa: BLE001  # whatever it is, it is searched
         error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
         return error
@@ -421,10 +421,12 @@ def test_no_planted_secret_is_shown(outputs: Outputs, number: int, how: str) -> 
         warnings.simplefilter("always")
         model = kind(**_fields(kind, failure, server, number, backend))
         if hasattr(model, "callback_manager"):
-            model.callback_manager = CallbackManager([LlamaHandler(outputs.told)])
-        ways = [ask for streams, ask in _ways(model, outputs) if failure.streams in {None, streams}]
-        ways = ways or [ask for _, ask in _ways(model, outputs)]
-        error = _ask(ways[(number + list(FAILURES).index(how)) % len(ways)])
+            model.callback_manager = CallbackManager([LlamaHandler(outputs.reported)])
+        methods = [
+            send_request for streams, send_request in _methods(model, outputs) if failure.streams in {None, streams}
+        ]
+        methods = methods or [send_request for _, send_request in _methods(model, outputs)]
+        error = _request(methods[(number + list(FAILURES).index(how)) % len(methods)])
         sent = b"".join(server.requests)
         dumped = list(_dumps(model)) if how == "401" else []
 
@@ -434,7 +436,7 @@ def test_no_planted_secret_is_shown(outputs: Outputs, number: int, how: str) -> 
         *leaks("log", *outputs.log.texts),
         *leaks("warning", *(str(one.message) for one in warned)),
         *leaks("dump", *dumped),
-        *leaks("callbacks", *outputs.told),
+        *leaks("callbacks", *outputs.reported),
         *leaks("LangSmith", *outputs.traced.notes),
         *leaks("OpenTelemetry", backend.everything()),
         *leaks("OpenInference", *(span.to_json() for span in outputs.openinference.spans)),

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from _both_frameworks import HI, PLATFORMS, WAYS, completion, langchain, llamaindex, scripted
+from _both_frameworks import HI, METHODS, PLATFORMS, completion, langchain, llamaindex, scripted
 from _planted import (
     API_KEY,
     AWS_SECRET,
@@ -90,7 +90,7 @@ def test_values_of_the_core_show_no_header(value: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_cache_tells_headers_apart(kind: Any) -> None:
+def test_a_cache_reports_headers_apart(kind: Any) -> None:
     """
     Equal headers share an answer, others do not; the key of the cache holds no value.
     """
@@ -113,7 +113,7 @@ def test_a_cache_tells_headers_apart(kind: Any) -> None:
     assert [] == leaks("key", *keys)
 
 
-def test_a_cache_tells_headers_of_calls_apart() -> None:
+def test_a_cache_reports_headers_of_calls_apart() -> None:
     """
     In a chat also those of a call.
     """
@@ -158,12 +158,12 @@ def test_a_pickled_model_names_what_is_missing(platform: str, build: Any, monkey
     with serving(scripted(completion)) as server:
         model = build(platform, server, default_headers={"X-Amzn-SageMaker-Custom-Attributes": planted("Attributes")})
         again = pickle.loads(pickle.dumps(model))
-        ask = (lambda: again.invoke("x")) if build is langchain else (lambda: again.chat(HI))
+        send_request = (lambda: again.invoke("x")) if build is langchain else (lambda: again.chat(HI))
 
         with pytest.warns(
             RuntimeWarning, match="default_headers: the value of 'X-Amzn-SageMaker-Custom-Attributes' is"
         ):
-            ask()
+            send_request()
         assert HIDDEN.encode() not in server.requests[-1]
         assert b"custom-attributes" not in server.requests[-1].lower()
 
@@ -204,19 +204,19 @@ def test_a_binding_hides_headers(kind: Any) -> None:
     """
     with serving(scripted(completion)) as server:
         model = model_at(kind, f"{server.url}/ocid1.x")
-        ways = [
+        methods = [
             model.bind(extra_headers=BOUND),
             model.bind(stop=["x"]).bind(extra_headers=BOUND),
             model.with_config(tags=["a"]).bind(extra_headers=BOUND),
             model.with_config({"tags": ["a"]}).with_retry().bind(extra_headers=BOUND),
             model.bind(extra_headers=BOUND).with_config(tags=["a"]),
         ]
-        for bound in ways:
+        for bound in methods:
             assert [] == leaks("dump", dumps(bound), dumpd(bound), repr(bound), pickle.dumps(bound))
             if kind is ChatOCIModelDeployment:
                 bound.invoke("x")
                 assert BOUND["X-Bound"].encode() in server.requests[-1]
-        loaded = load(dumpd(ways[0]), valid_namespaces=["langchain_mdstream"], allowed_objects="all")
+        loaded = load(dumpd(methods[0]), valid_namespaces=["langchain_mdstream"], allowed_objects="all")
 
     assert isinstance(loaded, RunnableBinding)
     assert model.endpoint == loaded.bound.endpoint  # type: ignore[attr-defined]
@@ -229,27 +229,30 @@ def test_an_option_of_the_model_in_a_call_reaches_no_tracer(name: str) -> None:
     """
     from langchain_core.callbacks import BaseCallbackHandler  # noqa: PLC0415
 
-    told: list[Any] = []
+    reported: list[Any] = []
 
     class Handler(BaseCallbackHandler):
         def on_chat_model_start(self, *args: Any, **more: Any) -> None:
-            told.append((args, more))
+            reported.append((args, more))
 
-    for ask in (lambda chat, **more: chat.invoke("x", **more), lambda chat, **more: list(chat.stream("x", **more))):
+    for send_request in (
+        lambda chat, **more: chat.invoke("x", **more),
+        lambda chat, **more: list(chat.stream("x", **more)),
+    ):
         with pytest.raises(ValueError, match=f"{name}: an option of the model"):
-            ask(model_at(ChatOCIModelDeployment), config={"callbacks": [Handler()]}, **{name: API_KEY})
-    assert [] == told
+            send_request(model_at(ChatOCIModelDeployment), config={"callbacks": [Handler()]}, **{name: API_KEY})
+    assert [] == reported
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_proxy_of_the_environment_is_nowhere(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("call_method", METHODS)
+def test_a_proxy_of_the_environment_is_nowhere(call_method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Its password is in no log and no error, also where it refuses.
     """
     log = Recorder()
     logging.getLogger().addHandler(log)
     monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
-    build, ask, _ = WAYS[way]
+    build, send_request, _ = METHODS[call_method]
     try:
         with serving(answer(b"HTTP/1.1 407 X\r\ncontent-length: 0\r\n\r\n")) as proxy:
             for name in ("HTTP_PROXY", "HTTPS_PROXY"):
@@ -258,7 +261,7 @@ def test_a_proxy_of_the_environment_is_nowhere(way: str, monkeypatch: pytest.Mon
             for scheme in ("http", "https"):
                 model = build("oci-model-deployment", proxy, endpoint=f"{scheme}://model.example/ocid1.x")
                 with pytest.raises(MDStreamError) as caught:
-                    ask(model)
+                    send_request(model)
                 assert [] == list(error_leaks(caught.value))
             assert leaks("", *proxy.requests)  # it was sent
     finally:
@@ -290,7 +293,7 @@ def test_an_event_hook_of_the_users_client_takes_nothing_along(asynchronous: boo
     """
     `raise_for_status` in a hook: the cause keeps status and harmless headers, no body, no cookie, no key.
     """
-    said = (
+    content = (
         b"HTTP/1.1 401 X\r\nset-cookie: id=%b\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n"
         % planted("Cookie").encode()
     )
@@ -298,7 +301,7 @@ def test_an_event_hook_of_the_users_client_takes_nothing_along(asynchronous: boo
     async def araise(response: httpx.Response) -> None:
         response.raise_for_status()
 
-    with serving(answer(said)) as server:
+    with serving(answer(content)) as server:
         fields = {"api_key": API_KEY, "default_headers": HEADERS, "auth_type": None}
         if asynchronous:
             client: Any = httpx.AsyncClient(event_hooks={"response": [araise]})
@@ -374,7 +377,7 @@ COMMANDS = {
     "models --json": ["models", "--json"],
 }
 _COOKIE = b"set-cookie: id=%b\r\nx-next: %b\r\n" % (planted("Cookie").encode(), planted("Answer").encode())
-ANSWERS = {
+RESPONSES = {
     "401": b"HTTP/1.1 401 X\r\n%bcontent-length: 2\r\n\r\n{}" % _COOKIE,
     "an echo": b"HTTP/1.1 403 X\r\n%bcontent-length: %d\r\n\r\n%b" % (_COOKIE, len(API_KEY), API_KEY.encode()),
     "a redirect": b"HTTP/1.1 302 X\r\n%blocation: http://b:%b@h/?x=%b\r\ncontent-length: 0\r\n\r\n"
@@ -391,17 +394,17 @@ def _closing(data: bytes) -> Any:
     return script
 
 
-@pytest.mark.parametrize("said", ANSWERS)
+@pytest.mark.parametrize("content", RESPONSES)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_command_line_shows_no_secret(
-    command: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    command: str, content: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     Keys and headers from the environment, under innocent names too; also where the server repeats them.
     """
     monkeypatch.setenv("PLACE_OF_KEY", API_KEY)
     monkeypatch.setenv("PLACE_OF_HEADER", HEADERS["X-Auth"])
-    with serving(_closing(ANSWERS[said])) as server:
+    with serving(_closing(RESPONSES[content])) as server:
         code = main([*COMMANDS[command][:1], f"{server.url}/v1/infers/8e1b", "--api-key", "env:PLACE_OF_KEY", "--header", "X-Auth: env:PLACE_OF_HEADER", "--model", "m", *COMMANDS[command][1:], *(["Hi"] if command.startswith("chat") else [])])  # fmt: skip
         assert leaks("", *server.requests)
     written = capsys.readouterr()
@@ -427,8 +430,10 @@ def test_what_a_content_handler_holds_is_not_traced() -> None:
         def transform_output(self, output: Any) -> str:
             return ""
 
-    place = {"endpoint_name": "e", "region_name": "us-east-1"}
-    first, same, other = (SagemakerEndpoint(**place, content_handler=Handler(f"{API_KEY}{n}")) for n in (1, 1, 2))
+    platform_case = {"endpoint_name": "e", "region_name": "us-east-1"}
+    first, same, other = (
+        SagemakerEndpoint(**platform_case, content_handler=Handler(f"{API_KEY}{n}")) for n in (1, 1, 2)
+    )
 
     assert first._identifying_params == same._identifying_params != other._identifying_params
     assert [] == leaks("shown", repr(first), first._identifying_params, first.asdict())

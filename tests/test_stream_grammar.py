@@ -14,17 +14,17 @@ from random import Random
 from typing import Any
 
 import pytest
-from _framework_methods import WAYS, WHOLE_WAYS, ask
-from _framework_methods import Answer as Asked
+from _framework_methods import METHODS, WHOLE_METHODS, send_request
+from _framework_methods import Response as Asked
 from _samples import Outcome
 from _stream_grammar import (
     DIALECTS,
     FRAMINGS,
     PLATFORMS,
     STYLES,
-    Answer,
     Choice,
     Payloads,
+    Response,
     Style,
     compressed,
     framings_of,
@@ -54,7 +54,7 @@ fuzzed = settings(
     phases=[Phase.generate, Phase.shrink],
 )
 
-ALL = [(name, place) for name, dialect in DIALECTS.items() for place in dialect.platforms]
+ALL = [(name, platform_case) for name, dialect in DIALECTS.items() for platform_case in dialect.platforms]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Stream:
 
     dialect: str
     platform: str
-    answer: Answer
+    answer: Response
     head: ResponseHead
     pieces: tuple[bytes, ...]
     quirks: tuple[str, ...]
@@ -76,7 +76,7 @@ class Stream:
 @st.composite
 def streams(draw: st.DrawFn, dialect: str, platform: str, payloads: Any = None) -> Stream:
     """A stream with up to two quirks."""
-    answer = draw(DIALECTS[dialect].answers)
+    answer = draw(DIALECTS[dialect].responses)
     fitting = [name for name, quirk in QUIRKS.items() if dialect in quirk.dialects]
     chosen = (
         draw(st.lists(st.sampled_from(fitting), max_size=2, unique=True).filter(lambda names: can_meet(set(names))))
@@ -114,12 +114,12 @@ def chunks(draw: st.DrawFn, stream: Stream) -> list[bytes]:
 
 def read(stream: Stream, data: list[bytes], *, trailers: tuple[tuple[str, str], ...] = ()) -> Outcome:
     """What comes out of a body, as a client reads it."""
-    asked = (
+    requested = (
         {"prompt": "Hi"}
         if "completions" in stream.dialect or "generate-text" in stream.dialect
         else {"messages": [{"role": "user", "content": "Hi"}]}
     )
-    attempt = Call(PLATFORMS[stream.platform], dialect_of(stream.dialect), asked, retry=Retry(0)).create_attempt()
+    attempt = Call(PLATFORMS[stream.platform], dialect_of(stream.dialect), requested, retry=Retry(0)).create_attempt()
     events: list[Event] = []
     try:
         attempt.start(stream.head)
@@ -134,7 +134,7 @@ def read(stream: Stream, data: list[bytes], *, trailers: tuple[tuple[str, str], 
     return Outcome(events, None)
 
 
-def expected(answer: Answer) -> list[tuple[Any, ...]]:
+def expected(answer: Response) -> list[tuple[Any, ...]]:
     """What the choices of an answer have to be."""
     return [
         (
@@ -147,7 +147,7 @@ def expected(answer: Answer) -> list[tuple[Any, ...]]:
     ]
 
 
-def found(reply: ModelResponse) -> list[tuple[Any, ...]]:
+def found(model_response: ModelResponse) -> list[tuple[Any, ...]]:
     """What they are."""
     return [
         (
@@ -156,11 +156,11 @@ def found(reply: ModelResponse) -> list[tuple[Any, ...]]:
             [(call.name, call.parse_arguments()) for call in choice.tool_calls],
             choice.finish_reason,
         )
-        for choice in reply.choices
+        for choice in model_response.choices
     ]
 
 
-def is_beginning(partial: ModelResponse | None, answer: Answer) -> bool:
+def is_beginning(partial: ModelResponse | None, answer: Response) -> bool:
     """Whether everything that was received is what the answer begins with."""
     if partial is None:
         return True
@@ -194,8 +194,8 @@ def starts_arguments(whole: Any, arguments: str) -> bool:
         return starts("".join(whole.pieces), arguments)
 
 
-@pytest.mark.parametrize(("name", "place"), ALL, ids=str)
-def test_a_bent_stream_gives_the_answer(name: str, place: str) -> None:
+@pytest.mark.parametrize(("name", "platform_case"), ALL, ids=str)
+def test_a_bent_stream_gives_the_response(name: str, platform_case: str) -> None:
     """
     Whatever the server's habits and the network's cuts, the answer is the one that the model gave.
     """
@@ -203,20 +203,20 @@ def test_a_bent_stream_gives_the_answer(name: str, place: str) -> None:
     @fuzzed
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        stream = data.draw(streams(name, place))
+        stream = data.draw(streams(name, platform_case))
         outcome = read(stream, data.draw(chunks(stream)))
 
         assert outcome.error is None, outcome.error
-        assert expected(stream.answer) == found(outcome.reply)
-        usage = outcome.reply.usage
+        assert expected(stream.answer) == found(outcome.model_response)
+        usage = outcome.model_response.usage
         assert stream.answer.usage == ((usage.input, usage.output) if usage and usage.total else None)
-        "".join(choice.text + choice.reasoning for choice in outcome.reply.choices).encode()
+        "".join(choice.text + choice.reasoning for choice in outcome.model_response.choices).encode()
 
     check()
 
 
-@pytest.mark.parametrize(("name", "place"), ALL, ids=str)
-def test_a_beginning_is_an_error_or_the_answer(name: str, place: str) -> None:
+@pytest.mark.parametrize(("name", "platform_case"), ALL, ids=str)
+def test_a_beginning_is_an_error_or_the_response(name: str, platform_case: str) -> None:
     """
     A stream that is cut is an error with a partial that the answer begins with, unless only its end marker is missing.
     """
@@ -224,12 +224,12 @@ def test_a_beginning_is_an_error_or_the_answer(name: str, place: str) -> None:
     @fuzzed
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        stream = data.draw(streams(name, place))
+        stream = data.draw(streams(name, platform_case))
         at = data.draw(st.integers(0, max(0, len(stream.body) - 1)))
         outcome = read(stream, [stream.body[:at]])
 
         if outcome.error is None:
-            assert expected(stream.answer) == found(outcome.reply)
+            assert expected(stream.answer) == found(outcome.model_response)
         else:
             assert is_beginning(outcome.error.partial, stream.answer), (outcome.error, outcome.error.partial)
 
@@ -267,8 +267,8 @@ _ERRORS: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "place"), ALL, ids=str)
-def test_a_failure_anywhere_is_an_error_with_its_words(name: str, place: str) -> None:
+@pytest.mark.parametrize(("name", "platform_case"), ALL, ids=str)
+def test_a_failure_anywhere_is_an_error_with_its_words(name: str, platform_case: str) -> None:
     """
     An error before the end is a StreamFailure that quotes the server and keeps what had come.
     """
@@ -282,7 +282,7 @@ def test_a_failure_anywhere_is_an_error_with_its_words(name: str, place: str) ->
     @fuzzed
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        stream = data.draw(streams(name, place, broken))
+        stream = data.draw(streams(name, platform_case, broken))
         outcome = read(stream, data.draw(chunks(stream)))
 
         assert isinstance(outcome.error, StreamFailure), outcome
@@ -316,7 +316,7 @@ def _ends(payload: Any) -> bool:
 
 @fuzzed
 @given(st.data())
-def test_a_trailer_takes_a_whole_answer_back(data: st.DataObject) -> None:
+def test_a_trailer_takes_a_whole_response_back(data: st.DataObject) -> None:
     """
     OCI's trailer behind a whole stream is a failure, and all of the answer is in the partial.
     """
@@ -342,12 +342,12 @@ def test_a_compressed_stream_is_the_same(data: st.DataObject) -> None:
     outcome = read(stream, inflated)
 
     assert outcome.error is None
-    assert expected(stream.answer) == found(outcome.reply)
+    assert expected(stream.answer) == found(outcome.model_response)
 
 
 @settings(fuzzed, max_examples=max(10, EXAMPLES // 4))
 @given(st.data())
-def test_both_frameworks_say_the_same(data: st.DataObject) -> None:
+def test_both_frameworks_state_the_same(data: st.DataObject) -> None:
     """
     LangChain and LlamaIndex, sync and async, streamed and whole: one answer.
     """
@@ -357,9 +357,9 @@ def test_both_frameworks_say_the_same(data: st.DataObject) -> None:
     answer = Asked("".join(choice.text), "".join(choice.reasoning), calls, choice.ending)
 
     kind = stream.head.content_type.encode()
-    assert [answer] * 4 == [ask(way, stream.body, kind) for way in WAYS]
+    assert [answer] * 4 == [send_request(call_method, stream.body, kind) for call_method in METHODS]
     document = json.dumps(whole_document(DIALECTS["openai-chat"].write(stream.answer))).encode()
-    assert [answer] * 4 == [ask(way, document, b"application/json") for way in WHOLE_WAYS]
+    assert [answer] * 4 == [send_request(call_method, document, b"application/json") for call_method in WHOLE_METHODS]
 
 
 def test_every_quirk_is_met() -> None:
@@ -382,8 +382,8 @@ def _bends(name: str, dialect: str) -> bool:
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],
     )
-    @given(DIALECTS[dialect].answers, st.randoms(use_true_random=False))
-    def check(answer: Answer, random: Random) -> None:
+    @given(DIALECTS[dialect].responses, st.randoms(use_true_random=False))
+    def check(answer: Response, random: Random) -> None:
         nonlocal bent
         payloads = DIALECTS[dialect].write(answer)
         bent = bent or bend(payloads, [name], random) != payloads
@@ -398,18 +398,18 @@ def test_the_plain_grammar_is_read() -> None:
     """
     for name, dialect in DIALECTS.items():
         answer = _rich(name)
-        for place, framing in [(at, form) for at in dialect.platforms for form in framings_of(name, at)]:
+        for platform_case, framing in [(at, form) for at in dialect.platforms for form in framings_of(name, at)]:
             head, write = FRAMINGS[framing]
-            stream = Stream(name, place, answer, head, tuple(write(dialect.write(answer), Style())), ())
+            stream = Stream(name, platform_case, answer, head, tuple(write(dialect.write(answer), Style())), ())
 
-            assert expected(answer) == found(read(stream, list(stream.pieces)).reply)
+            assert expected(answer) == found(read(stream, list(stream.pieces)).model_response)
 
 
-def _rich(name: str) -> Answer:
+def _rich(name: str) -> Response:
     has_calls, has_reasoning = (
         name.startswith(("openai-chat", "oci-generic", "oci-cohere")),
         name in {"openai-chat", "oci-generic", "oci-cohere-v2"},
     )
     call = GrammarCall("pay", {"to": "Ann"}, ('{"to": ', '"Ann"}'))
     choice = Choice(("The ", "Nile 😀"), ("hm ", "so") if has_reasoning else (), (call, call) if has_calls else ())
-    return Answer((choice,), (3, 4))
+    return Response((choice,), (3, 4))

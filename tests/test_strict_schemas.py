@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import jsonschema
 import pytest
 from _langchain_platforms import chat_at
-from _platforms import PLACES, emulator, shared_emulator
+from _platforms import PLATFORM_CASES, emulator, shared_emulator
 from _tool_models import deployment, llama
 from llama_index.core.llms import ChatMessage
 from llama_index.core.prompts import PromptTemplate
@@ -35,7 +35,7 @@ class Kind(StrEnum):
     LAKE = "lake"
 
 
-class Place(BaseModel):
+class PlatformCase(BaseModel):
     """A place."""
 
     name: str
@@ -49,8 +49,8 @@ class Trip(BaseModel):
     """A trip, whose parts may be trips."""
 
     title: str = Field(description="its title")
-    stops: list[Place]
-    best: Place = Field(description="the best one")
+    stops: list[PlatformCase]
+    best: PlatformCase = Field(description="the best one")
     next: "Trip | None" = None
 
 
@@ -165,22 +165,24 @@ def of_format(body: Json) -> Json:
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-@pytest.mark.parametrize("way", ["bind_tools", "json_schema", "function_calling"])
+@pytest.mark.parametrize("call_method", ["bind_tools", "json_schema", "function_calling"])
 @pytest.mark.parametrize(("schema", "instance"), [(Trip, TRIP), (RAW, ROUTE), (Route, {"legs": [{"to": "x", "by": None}], "note": None})])  # fmt: skip
-def test_strict_in_langchain(emulator: Emulator, schema: Any, instance: Json, way: Any, asynchronous: bool) -> None:
+def test_strict_in_langchain(
+    emulator: Emulator, schema: Any, instance: Json, call_method: Any, asynchronous: bool
+) -> None:
     """
     In tools and in answers, nested objects included.
     """
     chat = deployment(emulator)
-    if way == "bind_tools":
+    if call_method == "bind_tools":
         bound: Any = chat.bind_tools([schema], strict=True)
     else:
-        bound = chat.with_structured_output(schema, method=way, strict=True, include_raw=True)
+        bound = chat.with_structured_output(schema, method=call_method, strict=True, include_raw=True)
     if asynchronous:
         asyncio.run(bound.ainvoke("Hi"))
     else:
         bound.invoke("Hi")
-    sent = of_format(emulator.last.json) if way == "json_schema" else of_tool(emulator.last.json)
+    sent = of_format(emulator.last.json) if call_method == "json_schema" else of_tool(emulator.last.json)
 
     check_strict(sent)
     jsonschema.validate(instance, sent)
@@ -201,7 +203,7 @@ def test_a_tool_s_own_strict_counts(emulator: Emulator) -> None:
     assert [open_one] == emulator.last.json["tools"]
 
 
-def trip(title: str, stops: list[Place], best: Place, next: Trip | None = None) -> str:
+def trip(title: str, stops: list[PlatformCase], best: PlatformCase, next: Trip | None = None) -> str:
     """Make a trip."""
     return title
 
@@ -209,9 +211,9 @@ def trip(title: str, stops: list[Place], best: Place, next: Trip | None = None) 
 PROMPT = PromptTemplate("Plan {x}.")
 
 
-def ask_llamaindex(llm: MDStreamLLM, way: str) -> None:
+def request_llamaindex(llm: MDStreamLLM, call_method: str) -> None:
     made = FunctionTool.from_defaults(trip)
-    match way:
+    match call_method:
         case "chat_with_tools":
             llm.chat_with_tools([made], "Hi")
         case "achat_with_tools":
@@ -225,20 +227,20 @@ def ask_llamaindex(llm: MDStreamLLM, way: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "way",
+    "call_method",
     ["chat_with_tools", "achat_with_tools", "chat", "a dictionary", "response_format"],
 )
-def test_strict_in_llamaindex(emulator: Emulator, way: str) -> None:
+def test_strict_in_llamaindex(emulator: Emulator, call_method: str) -> None:
     """
     In tools and in answers, nested objects included; without `strict` nothing changes.
     """
-    ask_llamaindex(llama(emulator, strict=True), way)
-    sent = of_format(emulator.last.json) if way == "response_format" else of_tool(emulator.last.json)
+    request_llamaindex(llama(emulator, strict=True), call_method)
+    sent = of_format(emulator.last.json) if call_method == "response_format" else of_tool(emulator.last.json)
     check_strict(sent)
-    jsonschema.validate(ROUTE if way == "a dictionary" else TRIP, sent)
+    jsonschema.validate(ROUTE if call_method == "a dictionary" else TRIP, sent)
 
-    ask_llamaindex(llama(emulator), way)
-    if way == "response_format":
+    request_llamaindex(llama(emulator), call_method)
+    if call_method == "response_format":
         assert Trip.model_json_schema() == emulator.last.json["response_format"]["json_schema"]["schema"]
     else:
         assert "strict" not in emulator.last.json["tools"][0]["function"]
@@ -250,9 +252,9 @@ def test_strict_predictions_of_llamaindex(emulator: Emulator) -> None:
     """
     for by_schema in (True, False):
         llm = llama(emulator, strict=True, should_use_structured_outputs=by_schema)
-        llm.structured_predict(Place, PROMPT, x="a place")
+        llm.structured_predict(PlatformCase, PROMPT, x="a place")
         check_strict(of_format(emulator.last.json) if by_schema else of_tool(emulator.last.json))
-        asyncio.run(llm.astructured_predict(Place, PROMPT, x="a place"))
+        asyncio.run(llm.astructured_predict(PlatformCase, PROMPT, x="a place"))
         check_strict(of_format(emulator.last.json) if by_schema else of_tool(emulator.last.json))
 
 
@@ -261,7 +263,7 @@ def test_strict_on_oci_lets_the_model_leave_out_what_may_be_null(emulator: Emula
     """
     OCI's formats have no null for "left out": what it stands for there is a field that is not required.
     """
-    chat_at(PLACES["OCI GenAI GENERIC"], emulator, model=model).bind_tools([RAW], strict=True).invoke("Hi")
+    chat_at(PLATFORM_CASES["OCI GenAI GENERIC"], emulator, model=model).bind_tools([RAW], strict=True).invoke("Hi")
     tool = emulator.last.json["chatRequest"]["tools"][0]
     parameters = (tool.get("function") or tool)["parameters"]
 

@@ -111,7 +111,7 @@ def methods(path: Path, name: str) -> dict[str, str]:
 POOLS = {"__init__", "_get_http_client", "close", "reset_after_fork"}
 
 
-def test_the_clients_are_twins() -> None:
+def test_the_clients_are_variants() -> None:
     """
     Method for method, but for those that find the pool.
     """
@@ -122,7 +122,7 @@ def test_the_clients_are_twins() -> None:
         assert plain[name] == tasks[name], name
 
 
-def test_the_transports_are_twins() -> None:
+def test_the_transports_are_variants() -> None:
     """
     The two files of the transport are one file, read with and without waiting.
     """

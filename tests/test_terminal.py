@@ -74,7 +74,7 @@ def test_no_format_character_is_forgotten() -> None:
 @pytest.mark.parametrize(
     "document", [{"a": "x\u202ey"}, ["\ud800", "\U000e0041", "\x9b"], {"é\u200b": "漢"}], ids=ascii
 )
-def test_a_json_document_keeps_what_it_says(document: Any) -> None:
+def test_a_json_document_keeps_what_it_states(document: Any) -> None:
     """
     What is not harmless is escaped.
     """

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from _samples import EVENTS, PLATFORM, QUESTION
+from _samples import EVENTS, PLATFORM, REQUEST
 
 from mdstream_core import AsyncClient, Call, Client, OCIModelDeployment, OpenAIChat, Retry, TextParsingDialect
 from mdstream_core.attempt import Attempt
@@ -46,10 +46,10 @@ def texts(*pieces: str, choice: int = 0) -> list[bytes]:
     return [payload({"content": piece}, choice=choice) for piece in pieces]
 
 
-def asking(dialect: Dialect) -> Attempt:
-    asked = Call(PLATFORM, dialect, QUESTION, retry=Retry(0)).create_attempt()
-    asked.start(EVENTS)
-    return asked
+def requesting(dialect: Dialect) -> Attempt:
+    requested = Call(PLATFORM, dialect, REQUEST, retry=Retry(0)).create_attempt()
+    requested.start(EVENTS)
+    return requested
 
 
 class Outcome(NamedTuple):
@@ -57,23 +57,23 @@ class Outcome(NamedTuple):
 
     events: list[Event]
     error: MDStreamError | None
-    reply: ModelResponse
+    model_response: ModelResponse
 
 
 def read(dialect: Dialect, payloads: list[bytes]) -> Outcome:
     """Hand an answer to an exchange, as a client would."""
-    asked = asking(dialect)
+    requested = requesting(dialect)
     events: list[Event] = []
     try:
         for data in payloads:
-            events += asked.feed(encode(data))
-            if asked.should_stop_reading:
+            events += requested.feed(encode(data))
+            if requested.should_stop_reading:
                 break
-        events += asked.flush()
-        events += asked.finish()
+        events += requested.flush()
+        events += requested.finish()
     except MDStreamError as error:
-        return Outcome(events, asked.enrich_error(error), asked.response())
-    return Outcome(events, None, asked.response())
+        return Outcome(events, requested.enrich_error(error), requested.response())
+    return Outcome(events, None, requested.response())
 
 
 def answer(options: Options, *pieces: str, reason: str = "stop") -> Outcome:
@@ -86,8 +86,14 @@ def calls(choice: Choice | ModelResponse) -> list[tuple[str, str]]:
 
 def summed(outcome: Outcome) -> tuple[str, str, list[tuple[str, str]], str | None, type[MDStreamError] | None]:
     """All of it but the ids, which are made up."""
-    reply, error = outcome.reply, outcome.error
-    return reply.text, reply.reasoning, calls(reply), reply.finish_reason, type(error) if error else None
+    model_response, error = outcome.model_response, outcome.error
+    return (
+        model_response.text,
+        model_response.reasoning,
+        calls(model_response),
+        model_response.finish_reason,
+        type(error) if error else None,
+    )
 
 
 def cuts(text: str) -> Iterator[list[str]]:
@@ -100,10 +106,10 @@ def cuts(text: str) -> Iterator[list[str]]:
         yield [text[a:b] for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]
 
 
-Said = tuple[str, str, list[tuple[str, str]]]
+Stated = tuple[str, str, list[tuple[str, str]]]
 
 #: name: (the options, what the model says, the text, the reasoning and the calls in it)
-VECTORS: dict[str, tuple[Options, str, Said]] = {
+VECTORS: dict[str, tuple[Options, str, Stated]] = {
     "hermes: a call": (HERMES, f"<tool_call>\n{F}\n</tool_call>", ("", "", [FIRST])),
     "hermes: two calls": (
         HERMES,
@@ -249,18 +255,18 @@ VECTORS: dict[str, tuple[Options, str, Said]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("options", "text", "said"), VECTORS.values(), ids=VECTORS)
-def test_what_was_passed_through_is_read(options: Options, text: str, said: Said) -> None:
+@pytest.mark.parametrize(("options", "text", "content"), VECTORS.values(), ids=VECTORS)
+def test_what_was_passed_through_is_read(options: Options, text: str, content: Stated) -> None:
     """
     Text, reasoning and calls, each in its place; an answer with calls finishes for them.
     """
     outcome = answer(options, text)
 
-    assert (*said, "tool_calls" if said[2] else "stop", None) == summed(outcome)
+    assert (*content, "tool_calls" if content[2] else "stop", None) == summed(outcome)
 
 
 @pytest.mark.parametrize(("options", "text"), [vector[:2] for vector in VECTORS.values()], ids=VECTORS)
-def test_any_cut_reads_the_same(options: Options, text: str) -> None:
+def test_any_truncated_reads_the_same(options: Options, text: str) -> None:
     """
     Where the server cuts the answer makes no difference.
     """
@@ -288,7 +294,7 @@ def test_mistrals_own_id_is_kept() -> None:
     """
     The newest of its formats has one; other ids are made up.
     """
-    (call,) = answer(MISTRAL, f"[TOOL_CALLS]f[CALL_ID]abc12345[ARGS]{PARIS}").reply.tool_calls
+    (call,) = answer(MISTRAL, f"[TOOL_CALLS]f[CALL_ID]abc12345[ARGS]{PARIS}").model_response.tool_calls
 
     assert "abc12345" == call.id
 
@@ -317,18 +323,18 @@ def test_arguments_come_as_they_are_written() -> None:
     """
     Once the name is known nothing of a call waits: a stream that breaks has all of it in its partial.
     """
-    asked = asking(TextParsingDialect(OpenAIChat(), tool_calls="hermes"))
+    requested = requesting(TextParsingDialect(OpenAIChat(), tool_calls="hermes"))
     for data in texts('Yes. <tool_call>{"name": "f", "arguments": {"a": "', "Par", "is"):
-        asked.feed(encode(data))
+        requested.feed(encode(data))
 
-    partial = asked.enrich_error(StreamInterrupted("the cable was cut")).partial
+    partial = requested.enrich_error(StreamInterrupted("the cable was cut")).partial
 
     assert ("Yes. ", [("f", '{"a": "Paris')]) == (partial.text, calls(partial))
     assert partial.tool_calls[0].is_truncated
 
 
 #: name: (the options, what the model says, the text, the reasoning and the calls that were received)
-CUT: dict[str, tuple[Options, str, Said]] = {
+TRUNCATED: dict[str, tuple[Options, str, Stated]] = {
     "hermes: after the marker": (HERMES, "Yes. <tool_call>\n", ("Yes. <tool_call>\n", "", [])),
     "hermes: in the name": (HERMES, 'Yes. <tool_call>{"name": "get', ('Yes. <tool_call>{"name": "get', "", [])),
     "hermes: in the arguments": (HERMES, 'Yes. <tool_call>{"name": "f", "arguments": {"a": "b', ("Yes. ", "", [("f", '{"a": "b')])),
@@ -352,22 +358,22 @@ CUT: dict[str, tuple[Options, str, Said]] = {
 
 
 @pytest.mark.parametrize("reason", ["stop", "length"])
-@pytest.mark.parametrize(("options", "text", "said"), CUT.values(), ids=CUT)
-def test_a_call_that_is_cut_is_an_error(options: Options, text: str, said: Said, reason: str) -> None:
+@pytest.mark.parametrize(("options", "text", "content"), TRUNCATED.values(), ids=TRUNCATED)
+def test_a_call_that_is_truncated_is_an_error(options: Options, text: str, content: Stated, reason: str) -> None:
     """
     Never a success, whatever the finish reason; and what was received of it is in the partial.
     """
     outcome = answer(options, text, reason=reason)
 
-    finished = "tool_calls" if reason == "stop" and said[2] else reason
-    assert (*said, finished, IncompleteToolCall) == summed(outcome)
-    assert outcome.reply == outcome.error.partial
+    finished = "tool_calls" if reason == "stop" and content[2] else reason
+    assert (*content, finished, IncompleteToolCall) == summed(outcome)
+    assert outcome.model_response == outcome.error.partial
     assert "must not be executed" in str(outcome.error)
     assert outcome.error.retryable is False
 
 
-@pytest.mark.parametrize(("options", "text"), [cut[:2] for cut in CUT.values()], ids=CUT)
-def test_any_cut_of_a_cut_call_reads_the_same(options: Options, text: str) -> None:
+@pytest.mark.parametrize(("options", "text"), [truncated[:2] for truncated in TRUNCATED.values()], ids=TRUNCATED)
+def test_any_truncated_of_a_truncated_call_reads_the_same(options: Options, text: str) -> None:
     """
     The same error, with the same partial.
     """
@@ -393,7 +399,7 @@ def test_no_beginning_of_a_call_is_a_success(name: str, text: str) -> None:
     assert answer({"tool_calls": name}, text, reason="length").error is None
 
 
-def test_a_whole_call_before_a_cut_is_a_call() -> None:
+def test_a_whole_call_before_a_truncated_is_a_call() -> None:
     """
     The reason stays what the server says.
     """
@@ -450,7 +456,7 @@ def test_a_decoder_that_failed_does_not_end_well() -> None:
         decoder.finish()
 
 
-def test_an_answer_without_a_finish_reason_is_an_interruption() -> None:
+def test_a_response_without_a_finish_reason_is_an_interruption() -> None:
     """
     As without the markup: a call that is whole does not stand for the end.
     """
@@ -477,10 +483,10 @@ def test_what_is_held_back_has_an_end(options: Options, text: str) -> None:
 
     assert type(outcome.error) is MalformedStream
     assert "characters" in str(outcome.error)
-    assert text.endswith(outcome.reply.text)
-    assert len(text) == len(outcome.reply.text) + sum(len(a) + len(b) for a, b in calls(outcome.reply)) + (
-        len('<tool_call>{"name": "", "arguments": ') if outcome.reply.tool_calls else 0
-    )
+    assert text.endswith(outcome.model_response.text)
+    assert len(text) == len(outcome.model_response.text) + sum(
+        len(a) + len(b) for a, b in calls(outcome.model_response)
+    ) + (len('<tool_call>{"name": "", "arguments": ') if outcome.model_response.tool_calls else 0)
 
 
 def test_arguments_of_any_length_are_passed_on() -> None:
@@ -489,7 +495,7 @@ def test_arguments_of_any_length_are_passed_on() -> None:
     """
     text = f'<tool_call>{{"name": "f", "arguments": {{"a": "{2**21 * "x"}"}}}}</tool_call>'
 
-    assert 2**21 < len(answer(HERMES, text).reply.tool_calls[0].arguments)
+    assert 2**21 < len(answer(HERMES, text).model_response.tool_calls[0].arguments)
 
 
 def test_a_long_wait_shows_that_the_stream_is_alive() -> None:
@@ -499,7 +505,7 @@ def test_a_long_wait_shows_that_the_stream_is_alive() -> None:
     outcome = answer(PYTHONIC, "[f(a='", *(1000 * ["word "]), "')]")
 
     assert 4 <= outcome.events.count(TextDelta("")) <= 6
-    assert ["f"] == [call.name for call in outcome.reply.tool_calls]
+    assert ["f"] == [call.name for call in outcome.model_response.tool_calls]
 
 
 def test_choices_are_kept_apart() -> None:
@@ -517,12 +523,12 @@ def test_choices_are_kept_apart() -> None:
 
     assert outcome.error is None
     assert [("x", "a", [FIRST]), ("y", "", [SECOND, FIRST])] == [
-        (choice.text, choice.reasoning, calls(choice)) for choice in outcome.reply.choices
+        (choice.text, choice.reasoning, calls(choice)) for choice in outcome.model_response.choices
     ]
     assert [Finish("tool_calls", 0), Finish("tool_calls", 1)] == outcome.events[-2:]
 
 
-def test_one_choice_that_is_cut_is_an_error() -> None:
+def test_one_choice_that_is_truncated_is_an_error() -> None:
     """
     Though the other one is whole.
     """
@@ -551,7 +557,7 @@ def test_a_server_that_reads_them_itself_is_left_alone() -> None:
     outcome = read(TextParsingDialect(OpenAIChat(), reasoning="open", tool_calls="hermes"), payloads)
 
     assert ("Yes. ", "Hm", [SECOND, FIRST], "tool_calls", None) == summed(outcome)
-    assert "a" == outcome.reply.tool_calls[1].id
+    assert "a" == outcome.model_response.tool_calls[1].id
 
 
 def test_other_dialects_can_carry_them_too() -> None:
@@ -564,7 +570,7 @@ def test_other_dialects_can_carry_them_too() -> None:
         assert ("", "", [FIRST], "tool_calls", None) == summed(read(TextParsingDialect(inner, **HERMES), list(line)))
 
 
-def test_the_question_is_the_inner_dialects() -> None:
+def test_the_request_is_the_inner_dialects() -> None:
     """
     The same name, route and body, and the same second question.
     """
@@ -588,18 +594,18 @@ GOES_ON: dict[str, tuple[Options, bool]] = {
 
 
 @pytest.mark.parametrize(("options", "goes_on"), GOES_ON.values(), ids=GOES_ON)
-def test_an_answer_is_gone_on_with_where_its_second_half_can_be_read(options: Options, goes_on: bool) -> None:
+def test_a_response_is_gone_on_with_where_its_second_half_can_be_read(options: Options, goes_on: bool) -> None:
     """
     As the inner dialect does, or not at all.
     """
-    inner, said = OpenAIChat(), ModelResponse.from_events([TextDelta("Let me look.")])
+    inner, content = OpenAIChat(), ModelResponse.from_events([TextDelta("Let me look.")])
 
-    assert (inner.build_continuation(QUESTION, said) if goes_on else None) == TextParsingDialect(
+    assert (inner.build_continuation(REQUEST, content) if goes_on else None) == TextParsingDialect(
         inner, **options
-    ).build_continuation(QUESTION, said)
+    ).build_continuation(REQUEST, content)
 
 
-def test_nothing_asked_for_costs_nothing() -> None:
+def test_nothing_requested_for_costs_nothing() -> None:
     """
     Without a parser the decoder is the inner one.
     """
@@ -643,7 +649,7 @@ HOSTILE: dict[str, tuple[Options, str]] = {
 
 
 @pytest.mark.parametrize(("options", "text"), HOSTILE.values(), ids=HOSTILE)
-def test_no_answer_breaks_the_reader(options: Options, text: str) -> None:
+def test_no_response_breaks_the_reader(options: Options, text: str) -> None:
     """
     Whatever a model or an attacker writes: events or an error of ours, soon.
     """
@@ -652,13 +658,13 @@ def test_no_answer_breaks_the_reader(options: Options, text: str) -> None:
     assert outcome.error is None or isinstance(outcome.error, IncompleteToolCall | MalformedStream)
 
 
-SAYS = f"<think>\nThe weather: a tool.\n</think>\n\nLet me look.\n<tool_call>\n{F}\n</tool_call>"
-SAID = ("\n\nLet me look.\n", "\nThe weather: a tool.\n", [FIRST], "tool_calls")
+STATES = f"<think>\nThe weather: a tool.\n</think>\n\nLet me look.\n<tool_call>\n{F}\n</tool_call>"
+CONTENT = ("\n\nLet me look.\n", "\nThe weather: a tool.\n", [FIRST], "tool_calls")
 
 
 def question(emulator: Emulator, *, stream: bool = True, resume: int = 0) -> Call:
     dialect = TextParsingDialect(OpenAIChat(), tool_calls="hermes", reasoning="think")
-    return Call(OCIModelDeployment(emulator.endpoint), dialect, QUESTION, stream=stream, retry=Retry(0), resume=resume)
+    return Call(OCIModelDeployment(emulator.endpoint), dialect, REQUEST, stream=stream, retry=Retry(0), resume=resume)
 
 
 def complete(call: Call) -> ModelResponse:
@@ -680,57 +686,66 @@ def acomplete(call: Call) -> ModelResponse:
     return asyncio.run(main())
 
 
-@pytest.mark.parametrize("ask", [complete, acomplete])
-def test_from_end_to_end(ask: Any) -> None:
+@pytest.mark.parametrize("send_request", [complete, acomplete])
+def test_from_end_to_end(send_request: Any) -> None:
     """
     A real client, a server without parsers: streamed and whole, and a stream that breaks inside the call.
     """
-    with Emulator(model=lambda request: SAYS) as emulator:
-        replies = [ask(question(emulator, stream=stream)) for stream in (True, False)]
+    with Emulator(model=lambda request: STATES) as emulator:
+        replies = [send_request(question(emulator, stream=stream)) for stream in (True, False)]
         emulator.script(Fault("trailer", after=-1, reason="ModelResponseTimeExceeded"))
         with pytest.raises(StreamTimeout) as caught:
-            ask(question(emulator))
+            send_request(question(emulator))
 
-    for reply in replies:
-        assert (reply.text, reply.reasoning, calls(reply), reply.finish_reason) == SAID
-        assert {"city": "Paris"} == reply.tool_calls[0].parse_arguments()
-    assert SAID[:3] == (caught.value.partial.text, caught.value.partial.reasoning, calls(caught.value.partial))
+    for model_response in replies:
+        assert (
+            model_response.text,
+            model_response.reasoning,
+            calls(model_response),
+            model_response.finish_reason,
+        ) == CONTENT
+        assert {"city": "Paris"} == model_response.tool_calls[0].parse_arguments()
+    assert CONTENT[:3] == (caught.value.partial.text, caught.value.partial.reasoning, calls(caught.value.partial))
 
 
 @pytest.mark.parametrize("after", range(4, 14))
-@pytest.mark.parametrize("ask", [complete, acomplete])
-def test_what_was_held_back_is_said_again_where_an_answer_is_gone_on_with(ask: Any, after: int) -> None:
+@pytest.mark.parametrize("send_request", [complete, acomplete])
+def test_what_was_held_back_is_stated_again_where_a_response_is_gone_on_with(send_request: Any, after: int) -> None:
     """
     Wherever it broke before the arguments: the text once, and one call. A call that has begun is not gone on with.
     """
     with Emulator(model=lambda request: f"Let me look.\n<tool_call>\n{F}\n</tool_call>") as emulator:
         emulator.script(Fault("cut", after=after), None)
-        reply = ask(question(emulator, resume=1))
+        model_response = send_request(question(emulator, resume=1))
 
-    assert ("Let me look.\n", [FIRST], 1) == (reply.text, calls(reply), len(reply.resumptions))
+    assert ("Let me look.\n", [FIRST], 1) == (
+        model_response.text,
+        calls(model_response),
+        len(model_response.resumptions),
+    )
 
 
 @pytest.mark.parametrize("after", range(4, 30))
-@pytest.mark.parametrize("ask", [complete, acomplete])
-def test_a_cut_cable_loses_nothing(ask: Any, after: int) -> None:
+@pytest.mark.parametrize("send_request", [complete, acomplete])
+def test_a_truncated_cable_loses_nothing(send_request: Any, after: int) -> None:
     """
     What could not be told as a call yet is text of the partial; of a call that has begun, its arguments.
     """
-    said = f"Let me look.\n<tool_call>\n{F}\n</tool_call>"
-    with Emulator(model=lambda request: said) as emulator:
+    content = f"Let me look.\n<tool_call>\n{F}\n</tool_call>"
+    with Emulator(model=lambda request: content) as emulator:
         emulator.always(Fault("cut", after=after))
         with pytest.raises(StreamInterrupted) as caught:
-            ask(question(emulator))
+            send_request(question(emulator))
 
     partial = caught.value.partial
     sent = partial.text + "".join(f"{call.name} {call.arguments}" for call in partial.tool_calls)
-    assert partial.tool_calls or said.startswith(partial.text)
+    assert partial.tool_calls or content.startswith(partial.text)
     assert len(sent) > 4
     if after > 8 and not partial.tool_calls:
         assert "<tool_call>" in partial.text
 
 
-def test_reasoning_of_a_thought_is_told_as_it_comes() -> None:
+def test_reasoning_of_a_thought_is_reported_as_it_comes() -> None:
     """
     Delta by delta, and in the order in which it was said.
     """

@@ -26,21 +26,21 @@ WRITTEN = {
 each = pytest.mark.parametrize("parser", WRITTEN)
 
 
-def brain(parser: str) -> Any:
+def built_in_model(parser: str) -> Any:
     """A model that calls a tool once, in its own way."""
 
-    def reply(request: dict[str, Any]) -> str:
+    def model_response(request: dict[str, Any]) -> str:
         if any(message["role"] == "tool" for message in request["messages"]):
             return "It is sunny in Paris."
         return WRITTEN[parser] if request.get("tools") else "<think>Hm.</think>Paris."
 
-    return reply
+    return model_response
 
 
 @pytest.fixture
 def emulator(parser: str) -> Iterator[Emulator]:
     """A server with such a model."""
-    with Emulator(model=brain(parser)) as shared_emulator:
+    with Emulator(model=built_in_model(parser)) as shared_emulator:
         yield shared_emulator
 
 
@@ -125,7 +125,7 @@ async def test_thoughts(emulator: Emulator, parser: str) -> None:
 
 
 @pytest.mark.parametrize("parser", ["hermes"])
-def test_unknown_names_are_told(emulator: Emulator, parser: str) -> None:
+def test_unknown_names_are_reported(emulator: Emulator, parser: str) -> None:
     """By the field."""
     with pytest.raises(ValueError, match="tool_call_parser"):
         chat_at(emulator, tool_call_parser="latin")

@@ -13,104 +13,104 @@ ROUNDING = 1e-6
 
 
 def started(**limits: float | None) -> TimeoutBudget:
-    patience = TimeoutBudget(Timeout(**{"read": None, "total": None, **limits}))
-    patience.start()
-    return patience
+    timeout_budget = TimeoutBudget(Timeout(**{"read": None, "total": None, **limits}))
+    timeout_budget.start()
+    return timeout_budget
 
 
 def test_without_limits_there_are_none() -> None:
     """
     None waits without end, also after an event and while the end is awaited.
     """
-    patience = started(connect=None, write=None, pool=None)
-    patience.record_read(progress=True, drain_timeout=None)
+    timeout_budget = started(connect=None, write=None, pool=None)
+    timeout_budget.record_read(progress=True, drain_timeout=None)
 
-    assert {None} == set(patience.limits.values())
+    assert {None} == set(timeout_budget.limits.values())
 
 
 def test_only_events_extend_the_silence() -> None:
     """
     A ping does not move the end of the wait, an event does.
     """
-    patience = started(read=0.05)
+    timeout_budget = started(read=0.05)
     time.sleep(0.02)
-    patience.record_read(progress=False, drain_timeout=None)
-    assert patience.limits["read"] < 0.035
-    patience.record_read(progress=True, drain_timeout=None)
-    assert patience.limits["read"] > 0.045
+    timeout_budget.record_read(progress=False, drain_timeout=None)
+    assert timeout_budget.limits["read"] < 0.035
+    timeout_budget.record_read(progress=True, drain_timeout=None)
+    assert timeout_budget.limits["read"] > 0.045
     time.sleep(0.06)
     with pytest.raises(StreamStalled, match=r"nothing came for 0.05 s \(timeout.read\)"):
-        patience.record_read(progress=False, drain_timeout=None)
+        timeout_budget.record_read(progress=False, drain_timeout=None)
 
 
 def test_the_first_token_has_a_limit_of_its_own() -> None:
     """
     It falls away with the first event.
     """
-    patience = started(read=60, first_token=0.02)
-    assert patience.limits["read"] <= 0.02 + ROUNDING
+    timeout_budget = started(read=60, first_token=0.02)
+    assert timeout_budget.limits["read"] <= 0.02 + ROUNDING
     time.sleep(0.03)
     with pytest.raises(StreamStalled, match=r"timeout.first_token"):
-        patience.record_read(progress=False, drain_timeout=None)
-    patience = started(read=60, first_token=0.02)
-    patience.record_read(progress=True, drain_timeout=None)
-    assert patience.limits["read"] > 59
+        timeout_budget.record_read(progress=False, drain_timeout=None)
+    timeout_budget = started(read=60, first_token=0.02)
+    timeout_budget.record_read(progress=True, drain_timeout=None)
+    assert timeout_budget.limits["read"] > 59
 
 
-def test_the_end_of_an_answer_has_a_limit_of_its_own() -> None:
+def test_the_end_of_a_response_has_a_limit_of_its_own() -> None:
     """
     Once the answer is over its end may take `drain`, and never more than a silence may.
     """
-    patience = started(read=60)
-    patience.record_read(progress=True, drain_timeout=0.02)
-    assert patience.limits["read"] <= 0.02 + ROUNDING
+    timeout_budget = started(read=60)
+    timeout_budget.record_read(progress=True, drain_timeout=0.02)
+    assert timeout_budget.limits["read"] <= 0.02 + ROUNDING
     time.sleep(0.01)
-    patience.record_read(progress=False, drain_timeout=0.02)
-    assert patience.limits["read"] <= 0.011 + ROUNDING
+    timeout_budget.record_read(progress=False, drain_timeout=0.02)
+    assert timeout_budget.limits["read"] <= 0.011 + ROUNDING
     time.sleep(0.02)
     with pytest.raises(StreamStalled, match=r"did not end it within 0.02 s"):
-        patience.record_read(progress=False, drain_timeout=0.02)
-    patience = started(read=0.5)
-    patience.record_read(progress=True, drain_timeout=10.0)
-    assert patience.limits["read"] <= 0.5
+        timeout_budget.record_read(progress=False, drain_timeout=0.02)
+    timeout_budget = started(read=0.5)
+    timeout_budget.record_read(progress=True, drain_timeout=10.0)
+    assert timeout_budget.limits["read"] <= 0.5
 
 
 def test_another_choice_after_the_end_of_the_first_has_its_time() -> None:
     """
     Where an answer goes on after it seemed over, the silence may be as long as before.
     """
-    patience = started(read=60)
-    patience.record_read(progress=True, drain_timeout=0.02)
-    patience.record_read(progress=True, drain_timeout=None)
+    timeout_budget = started(read=60)
+    timeout_budget.record_read(progress=True, drain_timeout=0.02)
+    timeout_budget.record_read(progress=True, drain_timeout=None)
 
-    assert patience.limits["read"] > 59
+    assert timeout_budget.limits["read"] > 59
 
 
 def test_what_has_arrived_is_read_when_the_time_is_over_and_no_more() -> None:
     """
     After the total time a read may still bring what is in the buffers, but a flood does not go on for ever.
     """
-    patience = started(total=0.01)
+    timeout_budget = started(total=0.01)
     time.sleep(0.02)
     for _ in range(100):
-        patience.record_read(progress=True, drain_timeout=None)
-        assert 0.001 == patience.limits["read"]
+        timeout_budget.record_read(progress=True, drain_timeout=None)
+        assert 0.001 == timeout_budget.limits["read"]
     with pytest.raises(StreamStalled, match=r"not finished within 0.01 s \(timeout.total\)"):
-        patience.record_read(progress=True, drain_timeout=None)
-    assert patience.remaining < 0
+        timeout_budget.record_read(progress=True, drain_timeout=None)
+    assert timeout_budget.remaining < 0
 
 
 def test_a_new_attempt_begins_anew_within_the_same_total() -> None:
     """
     Retries do not lengthen the call.
     """
-    patience = started(read=60, total=0.5)
-    patience.has_head = True
-    patience.start()
+    timeout_budget = started(read=60, total=0.5)
+    timeout_budget.has_head = True
+    timeout_budget.start()
 
-    assert patience.has_head is False
-    assert patience.limits["read"] <= 0.5
-    assert 0.4 < patience.remaining <= 0.5
+    assert timeout_budget.has_head is False
+    assert timeout_budget.limits["read"] <= 0.5
+    assert 0.4 < timeout_budget.remaining <= 0.5
 
 
 def test_a_timeout_is_a_positive_number() -> None:
@@ -140,21 +140,21 @@ def test_the_deadline_is_the_total_until_something_came() -> None:
     """
     The silence is counted from when the question was sent, which only the transport knows; then from the last event.
     """
-    patience = started(read=5, total=60)
-    assert patience.limits["deadline"] - time.monotonic() > 50
-    patience.record_read(progress=True, drain_timeout=None)
-    assert patience.limits["deadline"] - time.monotonic() <= 5
+    timeout_budget = started(read=5, total=60)
+    assert timeout_budget.limits["deadline"] - time.monotonic() > 50
+    timeout_budget.record_read(progress=True, drain_timeout=None)
+    assert timeout_budget.limits["deadline"] - time.monotonic() <= 5
 
 
-def test_a_call_whose_time_is_over_says_so() -> None:
+def test_a_call_whose_time_is_over_states_so() -> None:
     """
     By its own clock, or by a timer that rang a moment early.
     """
-    patience = started(total=60)
-    patience.check()
+    timeout_budget = started(total=60)
+    timeout_budget.check()
     with pytest.raises(StreamStalled, match=r"within 60 s \(timeout.total\)"):
-        patience.check(expired=True)
-    patience = started(total=0.001)
+        timeout_budget.check(expired=True)
+    timeout_budget = started(total=0.001)
     time.sleep(0.002)
     with pytest.raises(StreamStalled, match=r"timeout.total"):
-        patience.check()
+        timeout_budget.check()

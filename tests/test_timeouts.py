@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _both_frameworks import WAYS, completion, scripted
+from _both_frameworks import METHODS, completion, scripted
 from _raw_server import RawServer, Script, serving
 from pydantic import TypeAdapter
 
@@ -37,7 +37,7 @@ GATEWAY = ModelArts("https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/i
 APIG = ModelArts("wss://0a1b.apig.cn-north-4.huaweicloudapis.com/x")
 CHANNEL = ModelArts("http://192.168.0.7:8080")
 MAAS = ModelArts("https://api.modelarts-maas.com/v1")
-QUESTION = {"messages": [{"role": "user", "content": "Hello"}]}
+REQUEST = {"messages": [{"role": "user", "content": "Hello"}]}
 
 #: platform, whether it streams: (the longest silence, the whole call)
 DEFAULTS: list[tuple[Platform, bool, float, float]] = [
@@ -57,8 +57,8 @@ DEFAULTS: list[tuple[Platform, bool, float, float]] = [
 ]
 
 
-def asked(platform: Platform, stream: bool, timeout: Any = None) -> Timeout:
-    return Service(platform, timeout=timeout).call(OpenAIChat(), QUESTION, stream=stream).timeout
+def requested(platform: Platform, stream: bool, timeout: Any = None) -> Timeout:
+    return Service(platform, timeout=timeout).call(OpenAIChat(), REQUEST, stream=stream).timeout
 
 
 @pytest.mark.parametrize(("platform", "stream", "read", "total"), DEFAULTS, ids=str)
@@ -68,12 +68,12 @@ def test_each_service_has_its_own_defaults(platform: Platform, stream: bool, rea
     """
     common = {"connect": 10, "write": 30, "pool": 30, "first_token": None}
 
-    assert Timeout(read=read, total=total, **common) == asked(platform, stream)  # type: ignore[arg-type]
-    assert Timeout(read=5, total=total, **common) == asked(platform, stream, 5)  # type: ignore[arg-type]
-    assert Timeout(read=read, total=9, **common) == asked(platform, stream, Timeout(total=9))  # type: ignore[arg-type]
-    assert Timeout(read=None, total=None, **common) == asked(platform, stream, Timeout(read=None))  # type: ignore[arg-type]
-    assert 2 == asked(platform, stream, Timeout(first_token=2)).first_token
-    assert total == Call(platform, OpenAIChat(), QUESTION, stream=stream).timeout.total
+    assert Timeout(read=read, total=total, **common) == requested(platform, stream)  # type: ignore[arg-type]
+    assert Timeout(read=5, total=total, **common) == requested(platform, stream, 5)  # type: ignore[arg-type]
+    assert Timeout(read=read, total=9, **common) == requested(platform, stream, Timeout(total=9))  # type: ignore[arg-type]
+    assert Timeout(read=None, total=None, **common) == requested(platform, stream, Timeout(read=None))  # type: ignore[arg-type]
+    assert 2 == requested(platform, stream, Timeout(first_token=2)).first_token
+    assert total == Call(platform, OpenAIChat(), REQUEST, stream=stream).timeout.total
 
 
 LONGER = (
@@ -89,11 +89,11 @@ LONGER = (
 @pytest.mark.parametrize(
     ("given", "total"), [(600, 630), (300, 330), (65.5, 330), (Timeout(read=600, total=400), 400), *LONGER]
 )
-def test_a_longer_silence_is_not_cut_by_the_default_of_the_whole(given: Any, total: float | None) -> None:
+def test_a_longer_silence_is_not_truncated_by_the_default_of_the_whole(given: Any, total: float | None) -> None:
     """
     Who waits for 10 minutes would otherwise wait for 5 and a half.
     """
-    assert total == asked(DEPLOYMENT, False, given).total
+    assert total == requested(DEPLOYMENT, False, given).total
 
 
 def test_what_is_not_given_stays_open() -> None:
@@ -119,73 +119,73 @@ def silent(seconds: float) -> Script:
     return scripted(answer)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("call_method", METHODS)
 @pytest.mark.parametrize("platform", ["oci-model-deployment", "oci-generative-ai", "modelarts"])
-def test_a_whole_response_that_does_not_come_is_asked_for_once(platform: str, way: str) -> None:
+def test_a_whole_response_that_does_not_come_is_requested_for_once(platform: str, call_method: str) -> None:
     """
     The server may still be working, and bill each of the requests; a stream may be asked for again.
     """
-    model, ask, stream = WAYS[way]
+    model, send_request, stream = METHODS[call_method]
     with serving(silent(0.4)) as server, pytest.raises(StreamStalled) as caught:
-        ask(model(platform, server, timeout=0.1, max_retries=1))
+        send_request(model(platform, server, timeout=0.1, max_retries=1))
 
     assert (2 if stream else 1) == len(server.requests)
     assert stream == caught.value.retryable
     assert stream != ("not asked again" in str(caught.value))
 
 
-Ask = Callable[[RawServer, Any, Any, Retry], None]
+Send = Callable[[RawServer, Any, Any, Retry], None]
 
 
-def sync(server: RawServer, speaks: Any, question: Any, retry: Retry) -> None:
+def sync(server: RawServer, uses: Any, question: Any, retry: Retry) -> None:
     client = Client(trust_env=False)
     platform = OCIModelDeployment(f"{server.url}/ocid1.x/predict/v1")
     try:
-        client.complete(Call(platform, speaks, question, stream=False, retry=retry, timeout=Timeout(read=0.1)))
+        client.complete(Call(platform, uses, question, stream=False, retry=retry, timeout=Timeout(read=0.1)))
     finally:
         client.close()
 
 
-def asyn(server: RawServer, speaks: Any, question: Any, retry: Retry) -> None:
-    async def ask() -> None:
+def asyn(server: RawServer, uses: Any, question: Any, retry: Retry) -> None:
+    async def send_request() -> None:
         client = AsyncClient(trust_env=False)
         platform = OCIModelDeployment(f"{server.url}/ocid1.x/predict/v1")
         try:
-            call = Call(platform, speaks, question, stream=False, retry=retry, timeout=Timeout(read=0.1))
+            call = Call(platform, uses, question, stream=False, retry=retry, timeout=Timeout(read=0.1))
             await client.complete(call)
         finally:
             await client.aclose()
 
-    asyncio.run(ask())
+    asyncio.run(send_request())
 
 
 #: name: (dialect, question, retry, how many requests there are)
-ASKED: dict[str, tuple[Any, Any, Retry, int]] = {
-    "chat": (dialect("openai-chat"), QUESTION, Retry(2, base_delay=0.01), 1),
+PROMPT: dict[str, tuple[Any, Any, Retry, int]] = {
+    "chat": (dialect("openai-chat"), REQUEST, Retry(2, base_delay=0.01), 1),
     "completions": (dialect("openai-completions"), {"prompt": "Hello"}, Retry(2, base_delay=0.01), 1),
     "vectors": (embedding_dialect("openai-embeddings"), {"input": ["a"]}, Retry(2, base_delay=0.01), 1),
     "a ranking": (rerank_dialect("rerank"), {"query": "a", "documents": ["b"]}, Retry(2, base_delay=0.01), 1),
-    "as the user wants": (dialect("openai-chat"), QUESTION, Retry(2, base_delay=0.01, retry_read_timeouts=True), 3),
+    "as the user wants": (dialect("openai-chat"), REQUEST, Retry(2, base_delay=0.01, retry_read_timeouts=True), 3),
     "a list of models, which costs nothing": (dialect("models"), {}, Retry(2, base_delay=0.01), 3),
 }
 
 
-@pytest.mark.parametrize("ask", [sync, asyn])
-@pytest.mark.parametrize(("speaks", "question", "retry", "requests"), ASKED.values(), ids=ASKED)
-def test_a_read_timeout_is_final(ask: Ask, speaks: Any, question: Any, retry: Retry, requests: int) -> None:
+@pytest.mark.parametrize("send_request", [sync, asyn])
+@pytest.mark.parametrize(("uses", "question", "retry", "requests"), PROMPT.values(), ids=PROMPT)
+def test_a_read_timeout_is_final(send_request: Send, uses: Any, question: Any, retry: Retry, requests: int) -> None:
     """
     In every dialect, unless the policy says otherwise.
     """
     with serving(silent(0.4)) as server:
         with pytest.raises(StreamStalled) as caught:
-            ask(server, speaks, question, retry)
+            send_request(server, uses, question, retry)
         assert requests == len(server.requests)
     assert caught.value.response is not None
     assert str(caught.value) == caught.value.response.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("way", ["langchain invoke", "llamaindex achat"])
-def test_a_response_cut_by_silence_is_final_too(way: str) -> None:
+@pytest.mark.parametrize("call_method", ["langchain invoke", "llamaindex achat"])
+def test_a_response_truncated_by_silence_is_final_too(call_method: str) -> None:
     """
     Half of a document had come.
     """
@@ -198,7 +198,7 @@ def test_a_response_cut_by_silence_is_final_too(way: str) -> None:
             peer.send(begun)
             peer.sees_end()
 
-    model, ask, _ = WAYS[way]
+    model, send_request, _ = METHODS[call_method]
     with serving(script) as server, pytest.raises(MDStreamError):
-        ask(model("oci-model-deployment", server, timeout=0.2, max_retries=2))
+        send_request(model("oci-model-deployment", server, timeout=0.2, max_retries=2))
     assert len(server.requests) == 1

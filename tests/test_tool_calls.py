@@ -173,7 +173,7 @@ VECTORS: dict[str, tuple[bytes, list[tuple[str, str]]]] = {
 
 
 def calls_of(outcome: Outcome) -> list[tuple[str, str]]:
-    return [(call.name, call.arguments) for call in outcome.reply.tool_calls]
+    return [(call.name, call.arguments) for call in outcome.model_response.tool_calls]
 
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
@@ -186,7 +186,7 @@ def test_calls_are_whole_and_apart(wire: bytes, expected: list[tuple[str, str]],
 
     assert outcome.error is None
     assert expected == calls_of(outcome)
-    assert "tool_calls" == outcome.reply.finish_reason
+    assert "tool_calls" == outcome.model_response.finish_reason
 
 
 @pytest.mark.parametrize("wire", [wire for wire, _ in VECTORS.values()], ids=VECTORS)
@@ -203,7 +203,7 @@ def test_the_first_delta_of_a_call_introduces_it_and_the_others_do_not(wire: byt
     assert list(range(len(first))) == sorted(first)
 
 
-CUT: dict[str, bytes] = {
+TRUNCATED: dict[str, bytes] = {
     "length": streamed(fragment(0, "a", "f", '{"city": "Par'), finish="length"),
     "vLLM 0.10.0 says tool_calls all the same": streamed(fragment(0, "a", "f", '{"city": "Par')),
     "stop": streamed(fragment(0, "a", "f", "{"), finish="stop"),
@@ -223,8 +223,8 @@ CUT: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("wire", CUT.values(), ids=CUT)
-def test_a_call_that_is_cut_is_an_error(wire: bytes) -> None:
+@pytest.mark.parametrize("wire", TRUNCATED.values(), ids=TRUNCATED)
+def test_a_call_that_is_truncated_is_an_error(wire: bytes) -> None:
     """
     A call that stops in the middle is never a success, whatever the finish reason claims.
     """
@@ -255,7 +255,7 @@ def test_arguments_that_are_wrong_but_whole_are_delivered(arguments: str) -> Non
     assert [("f", arguments)] == calls_of(outcome)
 
 
-def test_every_beginning_of_a_call_is_cut() -> None:
+def test_every_beginning_of_a_call_is_truncated() -> None:
     """
     Wherever arguments stop before their last brace, the call is incomplete.
     """
@@ -272,7 +272,7 @@ def test_calls_of_two_choices_are_kept_apart() -> None:
     wire = b"".join(chunk({"tool_calls": [fragment(0, *rest)]}, choice=choice) for choice, *rest in entries)
     wire += chunk({}, "tool_calls", 0) + chunk({}, "tool_calls", 1)
 
-    choices = read(wire).reply.choices
+    choices = read(wire).model_response.choices
 
     assert [[("f", PARIS)], [("g", TOKYO)]] == [
         [(c.name, c.arguments) for c in choice.tool_calls] for choice in choices

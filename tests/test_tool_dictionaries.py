@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import pytest
 from _langchain_platforms import chat_at
-from _platforms import PLACES, emulator, shared_emulator
+from _platforms import PLATFORM_CASES, emulator, shared_emulator
 from _tool_models import USER, deployment, llama
 from langchain_core.language_models import BaseChatModel
 from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool, tool
@@ -64,13 +64,15 @@ FUNCTIONS: dict[str, Json] = {
 
 @pytest.mark.parametrize(("builtin", "name"), BUILT_IN.values(), ids=BUILT_IN)
 @pytest.mark.parametrize(
-    "place", ["OCI model deployment", "OCI GenAI GENERIC", "OCI GenAI COHERE", "OCI GenAI COHEREV2"]
+    "platform_case", ["OCI model deployment", "OCI GenAI GENERIC", "OCI GenAI COHERE", "OCI GenAI COHEREV2"]
 )
-def test_langchain_names_a_tool_that_is_not_run(emulator: Emulator, place: str, builtin: Json, name: str) -> None:
+def test_langchain_names_a_tool_that_is_not_run(
+    emulator: Emulator, platform_case: str, builtin: Json, name: str
+) -> None:
     """
     Nothing is asked.
     """
-    chat: BaseChatModel = chat_at(PLACES[place], emulator)
+    chat: BaseChatModel = chat_at(PLATFORM_CASES[platform_case], emulator)
 
     with pytest.raises(ValueError, match=name) as caught:
         chat.bind_tools([builtin, get_weather])
@@ -79,16 +81,18 @@ def test_langchain_names_a_tool_that_is_not_run(emulator: Emulator, place: str, 
 
 
 @pytest.mark.parametrize(("builtin", "name"), BUILT_IN.values(), ids=BUILT_IN)
-@pytest.mark.parametrize("way", ["chat", "achat", "chat_with_tools", "achat_with_tools"])
-def test_llamaindex_names_a_tool_that_is_not_run(emulator: Emulator, way: str, builtin: Json, name: str) -> None:
+@pytest.mark.parametrize("call_method", ["chat", "achat", "chat_with_tools", "achat_with_tools"])
+def test_llamaindex_names_a_tool_that_is_not_run(
+    emulator: Emulator, call_method: str, builtin: Json, name: str
+) -> None:
     """
     With an error that its engines do not take for an empty answer.
     """
     llm = llama(emulator)
     tools: list[Any] = [builtin, FunctionTool.from_defaults(get_weather)]
 
-    def ask() -> Any:
-        match way:
+    def send_request() -> Any:
+        match call_method:
             case "chat":
                 return llm.chat([ChatMessage("Hi")], tools=tools)
             case "achat":
@@ -99,21 +103,21 @@ def test_llamaindex_names_a_tool_that_is_not_run(emulator: Emulator, way: str, b
                 return asyncio.run(llm.achat_with_tools(tools, "Hi"))
 
     with pytest.raises(MDStreamError, match=name) as caught:
-        ask()
+        send_request()
     assert not isinstance(caught.value, ValueError)
     assert not emulator.requests
 
 
 @pytest.mark.parametrize(("builtin", "name"), BUILT_IN.values(), ids=BUILT_IN)
-@pytest.mark.parametrize("spoken", ["oci-generic", "oci-cohere", "oci-cohere-v2"])
+@pytest.mark.parametrize("dialect_name", ["oci-generic", "oci-cohere", "oci-cohere-v2"])
 @pytest.mark.parametrize("choice", [None, "auto", {"type": "function", "function": {"name": "f"}}])
-def test_oci_s_formats_name_it_too(spoken: str, builtin: Json, name: str, choice: Any) -> None:
+def test_oci_s_formats_name_it_too(dialect_name: str, builtin: Json, name: str, choice: Any) -> None:
     """
     Whoever asks the core, or binds `tools` past the frameworks' own ways.
     """
     question = {"messages": [USER], "tools": [FUNCTIONS["MCP's"], builtin], "tool_choice": choice}
     with pytest.raises(InvalidRequest, match=name):
-        dialect(spoken).build_payload(question, stream=False)
+        dialect(dialect_name).build_payload(question, stream=False)
 
 
 @pytest.mark.parametrize("described", FUNCTIONS.values(), ids=FUNCTIONS)
@@ -223,7 +227,7 @@ def test_all_that_fields_add(emulator: Emulator, name: str) -> None:
     assert {"default": 3, "minimum": 1, "type": "integer"} == properties["plain"]
 
 
-def test_a_server_that_runs_such_a_tool_can_be_asked(emulator: Emulator) -> None:
+def test_a_server_that_runs_such_a_tool_can_be_requested(emulator: Emulator) -> None:
     """
     Past the check: the OpenAI dialects send what they are given.
     """

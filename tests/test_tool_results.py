@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from _langchain_platforms import chat_at
-from _platforms import PLACES, emulator, shared_emulator
+from _platforms import PLATFORM_CASES, emulator, shared_emulator
 from _tool_models import genai
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from llama_index.core.base.llms.types import ChatMessage, TextBlock, ToolCallBlock
@@ -20,7 +20,7 @@ from mdstream_core.emulator.services.oci_genai import requests
 __all__ = ["emulator", "shared_emulator"]  # fixtures
 
 Message = dict[str, Any]
-Told = list[tuple[str | None, str]]
+Reported = list[tuple[str | None, str]]
 
 
 def user(text: str = "And now?") -> Message:
@@ -45,7 +45,7 @@ FIRST = [user(), ROME, result("call_0", "hot"), result("call_1", "cold"), {"role
 TWICE = [*FIRST, user(), OSLO, result("call_0", "mild"), result("call_1", "dry")]
 
 #: name: (a conversation, each result beside the city of its call)
-ROUNDS: dict[str, tuple[list[Message], Told]] = {
+ROUNDS: dict[str, tuple[list[Message], Reported]] = {
     "ids of another round": (TWICE, [("Rome", "hot"), ("Oslo", "cold"), ("Lima", "mild"), ("Cairo", "dry")]),
     "a round of two, a round of one": (
         [*FIRST, user(), calls(("call_0", "Lima")), result("call_0", "mild")],
@@ -120,21 +120,21 @@ ROUNDS: dict[str, tuple[list[Message], Told]] = {
 }
 
 
-def _generic(body: Message) -> Told:
+def _generic(body: Message) -> Reported:
     """The results as a reader of the wire finds them: under the id of the last message that has it."""
     cities: dict[Any, str] = {}
-    told: Told = []
+    reported: Reported = []
     for message in body["messages"]:
         for call in message.get("toolCalls") or ():
             function = call.get("function") or call
             assert call["id"] not in cities, "an id stands for one call only"
             cities[call["id"]] = json.loads(function["arguments"])["city"]
         if message["role"] == "TOOL":
-            told.append((cities.get(message["toolCallId"]), message["content"][0]["text"]))
-    return told
+            reported.append((cities.get(message["toolCallId"]), message["content"][0]["text"]))
+    return reported
 
 
-def _cohere(body: Message) -> Told:
+def _cohere(body: Message) -> Reported:
     history = [*(turn.get("toolResults") or () for turn in body["chatHistory"]), body.get("toolResults") or ()]
     return [
         (one["call"]["parameters"].get("city"), one["outputs"][0]["output"]) for results in history for one in results
@@ -142,7 +142,7 @@ def _cohere(body: Message) -> Told:
 
 
 #: name of a dialect: how its body is read
-READERS: dict[str, Callable[[Message], Told]] = {
+READERS: dict[str, Callable[[Message], Reported]] = {
     "oci-generic": _generic,
     "oci-generic-google": _generic,
     "oci-generic-openai": _generic,
@@ -153,7 +153,7 @@ READERS: dict[str, Callable[[Message], Told]] = {
 
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize(("messages", "wanted"), ROUNDS.values(), ids=ROUNDS)
-def test_a_result_belongs_to_the_call_before_it(messages: list[Message], wanted: Told, name: str) -> None:
+def test_a_result_belongs_to_the_call_before_it(messages: list[Message], wanted: Reported, name: str) -> None:
     """
     Whatever the ids are: in every format each result is beside the arguments of its own call.
     """
@@ -165,7 +165,7 @@ def test_a_result_belongs_to_the_call_before_it(messages: list[Message], wanted:
 
 
 @pytest.mark.parametrize(("messages", "wanted"), ROUNDS.values(), ids=ROUNDS)
-def test_gemini_has_each_result_behind_its_call(messages: list[Message], wanted: Told) -> None:
+def test_gemini_has_each_result_behind_its_call(messages: list[Message], wanted: Reported) -> None:
     """
     One call in each message, and its result, if there is one, is the next message.
     """
@@ -209,19 +209,19 @@ def test_an_orphan_and_a_second_result_stay() -> None:
     assert "zz" == body["messages"][-1]["toolCallId"]
 
 
-def test_reasoning_and_text_of_parallel_calls_are_said_once() -> None:
+def test_reasoning_and_text_of_parallel_calls_are_stated_once() -> None:
     """
     Where one message becomes several, only the first has its text and its reasoning.
     """
-    said = {**ROME, "content": "Let me look.", "reasoning_content": "Hm."}
-    body = dialect("oci-generic-google").build_payload({"messages": [user(), said]}, stream=False)
+    content = {**ROME, "content": "Let me look.", "reasoning_content": "Hm."}
+    body = dialect("oci-generic-google").build_payload({"messages": [user(), content]}, stream=False)
 
     assert ["Let me look.", "."] == [message["content"][0]["text"] for message in body["messages"][1:]]
     assert ["Hm.", None] == [message.get("reasoningContent") for message in body["messages"][1:]]
 
 
 GEMINI, COMMAND, VISION = "google.gemini-2.5-flash", "cohere.command-a-03-2025", "cohere.command-a-reasoning"
-SEEN: dict[str, Callable[[Message], Told]] = {GEMINI: _generic, COMMAND: _cohere, VISION: _generic}
+SEEN: dict[str, Callable[[Message], Reported]] = {GEMINI: _generic, COMMAND: _cohere, VISION: _generic}
 
 
 def _lc(messages: list[Message]) -> list[BaseMessage]:
@@ -263,16 +263,16 @@ def _li(messages: list[Message]) -> list[ChatMessage]:
 NAMED = [name for name, (messages, _) in ROUNDS.items() if all(one.get("tool_call_id", "x") for one in messages)]
 
 
-@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream"])
+@pytest.mark.parametrize("call_method", ["invoke", "ainvoke", "stream"])
 @pytest.mark.parametrize("case", ROUNDS)
 @pytest.mark.parametrize("model", SEEN)
-def test_langchain_sends_each_result_with_its_call(emulator: Emulator, model: str, case: str, way: str) -> None:
+def test_langchain_sends_each_result_with_its_call(emulator: Emulator, model: str, case: str, call_method: str) -> None:
     """
     The same from messages of LangChain.
     """
     messages, wanted = ROUNDS[case]
-    chat = chat_at(PLACES["OCI GenAI GENERIC"], emulator, model=model)
-    match way:
+    chat = chat_at(PLATFORM_CASES["OCI GenAI GENERIC"], emulator, model=model)
+    match call_method:
         case "invoke":
             chat.invoke(_lc(messages))
         case "ainvoke":
@@ -283,16 +283,18 @@ def test_langchain_sends_each_result_with_its_call(emulator: Emulator, model: st
     assert sorted(wanted, key=str) == sorted(SEEN[model](emulator.last.json["chatRequest"]), key=str)
 
 
-@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat"])
+@pytest.mark.parametrize("call_method", ["chat", "achat", "stream_chat"])
 @pytest.mark.parametrize("case", NAMED)
 @pytest.mark.parametrize("model", SEEN)
-def test_llamaindex_sends_each_result_with_its_call(emulator: Emulator, model: str, case: str, way: str) -> None:
+def test_llamaindex_sends_each_result_with_its_call(
+    emulator: Emulator, model: str, case: str, call_method: str
+) -> None:
     """
     The same from messages of LlamaIndex.
     """
     messages, wanted = ROUNDS[case]
     llm = genai(emulator, model)
-    match way:
+    match call_method:
         case "chat":
             llm.chat(_li(messages))
         case "achat":
@@ -303,7 +305,7 @@ def test_llamaindex_sends_each_result_with_its_call(emulator: Emulator, model: s
     assert sorted(wanted, key=str) == sorted(SEEN[model](emulator.last.json["chatRequest"]), key=str)
 
 
-def test_llamaindex_names_calls_without_ids_by_their_place(emulator: Emulator) -> None:
+def test_llamaindex_names_calls_without_ids_by_their_position(emulator: Emulator) -> None:
     """
     Its own names repeat in every message.
     """

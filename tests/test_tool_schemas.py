@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from _langchain_platforms import chat_at
-from _platforms import PLACES, emulator, shared_emulator
+from _platforms import PLATFORM_CASES, emulator, shared_emulator
 from _tool_models import USER, genai
 from langchain_core.tools import StructuredTool
 from llama_index.core.llms import ChatMessage
@@ -57,7 +57,7 @@ TYPES: dict[str, tuple[Json, Json, Json]] = {
 
 
 @pytest.mark.parametrize(("schema", "wanted", "without_null"), TYPES.values(), ids=TYPES)
-def test_one_type_in_each_place(schema: Json, wanted: Json, without_null: Json) -> None:
+def test_one_type_in_each_position(schema: Json, wanted: Json, without_null: Json) -> None:
     """
     A list of types means the same as alternatives; the schema that was given is left alone.
     """
@@ -107,14 +107,14 @@ def test_exclusive_bounds(schema: Json, gemini: Json, others: Json) -> None:
     wanted = {"google.gemini-2.5-pro": gemini, "openai.gpt-5": others, "xai.grok-4": others}
     form = {"type": "json_schema", "json_schema": {"name": "a", "schema": inside}}
     for model, properties in wanted.items():
-        asked = {
+        requested = {
             "messages": [USER],
             "model": model,
             "tools": [{"name": "f", "parameters": inside}],
             "response_format": form,
         }
         name = "oci-generic-google" if model.startswith("google") else "oci-generic"
-        body = dialect(name).build_payload(asked, stream=False)
+        body = dialect(name).build_payload(requested, stream=False)
 
         assert {"n": properties} == body["responseFormat"]["jsonSchema"]["schema"]["properties"]
         assert {"n": flatten_nullable(properties)} == body["tools"][0]["parameters"]["properties"]
@@ -146,7 +146,7 @@ def test_tools_of_mcp_servers(emulator: Emulator, model: str, schema: Json) -> N
     """
     described = StructuredTool(name="f", description="d", args_schema=schema, func=lambda **_: "")
     if schema:
-        chat_at(PLACES["OCI GenAI GENERIC"], emulator, model=model).bind_tools([described]).invoke("Hi")
+        chat_at(PLATFORM_CASES["OCI GenAI GENERIC"], emulator, model=model).bind_tools([described]).invoke("Hi")
     else:
         genai(emulator, model).chat(
             [ChatMessage("Hi")], tools=[{"name": "f", "description": "d", "inputSchema": schema}]

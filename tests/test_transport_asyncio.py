@@ -43,7 +43,7 @@ async def test_a_slow_reader_slows_the_server() -> None:
     assert (60_000_000, True) == (rest, sent < 30_000_000)
 
 
-async def test_a_flood_on_many_streams_leaves_the_loop_to_others() -> None:
+async def test_a_burst_on_many_streams_leaves_the_loop_to_others() -> None:
     """
     While 64 streams are flooded and each read takes time to digest, the loop is never kept for long.
     """
@@ -153,7 +153,7 @@ async def test_a_waiter_keeps_its_last_deadline(timeouts: list[float]) -> None:
     waiter.close()
 
 
-async def test_the_stream_tells_what_it_knows() -> None:
+async def test_the_stream_reports_what_it_knows() -> None:
     """
     `get_extra_info` answers as httpcore's own streams do.
     """

@@ -65,7 +65,7 @@ ROUTES = {
 
 
 @pytest.mark.parametrize(("secure", "proxied"), ROUTES.values(), ids=ROUTES)
-async def test_every_moment_of_a_request(secure: bool, proxied: bool | None, tls: Tls) -> None:
+async def test_every_event_of_a_request(secure: bool, proxied: bool | None, tls: Tls) -> None:
     """
     Connecting, the handshakes, the tunnel, sending and reading: cancelled after each number of steps.
     """
@@ -98,7 +98,7 @@ async def test_every_moment_of_a_request(secure: bool, proxied: bool | None, tls
     assert {"hello", "CancelledError", "NoneType"} == ends
 
 
-async def test_every_moment_of_a_stream_that_is_left(tls: Tls) -> None:
+async def test_every_event_of_a_stream_that_is_left(tls: Tls) -> None:
     """
     Cancelled between pieces of the body, or left with `break`.
     """
@@ -184,7 +184,7 @@ async def test_cancelled_among_several_addresses(server: RawServer, steps: int) 
         assert await settled(before) <= 0
 
 
-async def test_no_address_answers() -> None:
+async def test_no_address_responses() -> None:
     """
     The reason is told, once.
     """

@@ -30,7 +30,7 @@ def secure(request: pytest.FixtureRequest, tls: Tls) -> ssl.SSLContext | None:
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
-def test_two_hundred_answers_over_one_connection(library: str, secure: ssl.SSLContext | None, tls: Tls) -> None:
+def test_two_hundred_responses_over_one_connection(library: str, secure: ssl.SSLContext | None, tls: Tls) -> None:
     """
     A whole answer, trailers included, leaves the connection ready for the next.
     """
@@ -45,7 +45,7 @@ def test_two_hundred_answers_over_one_connection(library: str, secure: ssl.SSLCo
 
 @pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
-def test_two_hundred_answers_over_one_connection_async(
+def test_two_hundred_responses_over_one_connection_async(
     library: str, run: Callable[..., None], secure: ssl.SSLContext | None, tls: Tls
 ) -> None:
     """
@@ -293,7 +293,7 @@ def test_transports_fit_a_client_of_ones_own() -> None:
         both = [sync, asyncio.run(main())]
 
     assert [("HTTP/1.1", "OK", [(b"StreamFailure", b"x")])] * 2 == [
-        (said.http_version, said.reason_phrase, said.extensions["trailers"]) for said in both
+        (output.http_version, output.reason_phrase, output.extensions["trailers"]) for output in both
     ]
     assert (True, True) == (
         issubclass(Transport, httpx.BaseTransport),
@@ -355,22 +355,22 @@ async def test_upgrade_hands_the_socket_over(leading: bytes) -> None:
             client.stream("GET", server.url, headers=headers) as response,
         ):
             stream = response.extensions["network_stream"]
-            heard = b""
-            while len(heard) < len(leading) + 4:
-                heard += await stream.read(100, timeout=2)
+            results = b""
+            while len(results) < len(leading) + 4:
+                results += await stream.read(100, timeout=2)
             await stream.write(b"mine", timeout=2)
             await asyncio.to_thread(server.noted.wait, 2)
 
-        assert (101, leading + b"then", [b"mine"]) == (response.status_code, heard, server.notes)
+        assert (101, leading + b"then", [b"mine"]) == (response.status_code, results, server.notes)
 
 
 def test_ones_own_headers_stand_beside_ours() -> None:
     """
     Unless it is told otherwise a client accepts what httpx can decode while it streams.
     """
-    with http_client(headers={"X": "y"}) as ours, http_client(headers={"Accept-Encoding": "identity"}) as told:
+    with http_client(headers={"X": "y"}) as ours, http_client(headers={"Accept-Encoding": "identity"}) as reported:
         assert ("gzip, deflate", "y", "identity") == (
             ours.headers["accept-encoding"],
             ours.headers["x"],
-            told.headers["accept-encoding"],
+            reported.headers["accept-encoding"],
         )

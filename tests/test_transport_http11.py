@@ -15,7 +15,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 # name: (wire, status, body, trailers, may the connection be used again)
-ANSWERS = {
+RESPONSES = {
     "fixed length": (OK + b"Content-Length: 5\r\n\r\nhello", 200, b"hello", [], True),
     "no body": (OK + b"Content-Length: 0\r\n\r\n", 200, b"", [], True),
     "204": (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", [], True),
@@ -116,8 +116,8 @@ def read(wire: bytes, step: int, method: bytes = b"POST") -> tuple[ResponseParse
 
 
 @pytest.mark.parametrize("step", [1, 2, 7, 4096])
-@pytest.mark.parametrize(("wire", "status", "body", "trailers", "_reusable"), ANSWERS.values(), ids=ANSWERS)
-def test_any_cut_reads_the_same(
+@pytest.mark.parametrize(("wire", "status", "body", "trailers", "_reusable"), RESPONSES.values(), ids=RESPONSES)
+def test_any_truncated_reads_the_same(
     wire: bytes, status: int, body: bytes, trailers: list[tuple[bytes, bytes]], _reusable: bool, step: int
 ) -> None:
     """
@@ -128,7 +128,7 @@ def test_any_cut_reads_the_same(
     assert (status, body, trailers, True) == (answer.status, found, answer.trailers, answer.is_complete)
 
 
-@pytest.mark.parametrize(("wire", "_status", "_body", "_trailers", "reusable"), ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(("wire", "_status", "_body", "_trailers", "reusable"), RESPONSES.values(), ids=RESPONSES)
 def test_reusable_only_when_both_sides_agree(
     wire: bytes, _status: int, _body: bytes, _trailers: list[tuple[bytes, bytes]], reusable: bool
 ) -> None:
@@ -142,7 +142,7 @@ def test_reusable_only_when_both_sides_agree(
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
 @pytest.mark.parametrize("wire", BROKEN.values(), ids=BROKEN)
-def test_broken_answers_are_errors(wire: bytes, step: int) -> None:
+def test_broken_responses_are_errors(wire: bytes, step: int) -> None:
     """
     Bytes that stop too early or are not HTTP raise, wherever they were cut.
     """
@@ -160,7 +160,7 @@ def test_floods_are_stopped(wire: bytes, step: int) -> None:
         read(wire, step)
 
 
-def test_a_long_stream_is_no_flood() -> None:
+def test_a_long_stream_is_no_burst() -> None:
     """
     The bound is on framing between two pieces of body, not on the stream.
     """
@@ -191,7 +191,7 @@ def test_upgrade_keeps_what_follows() -> None:
     assert (101, b"", b"\x81\x01x", False) == (answer.status, body, answer.leading, answer.is_reusable)
 
 
-def test_question_with_a_length() -> None:
+def test_request_with_a_length() -> None:
     """
     A body of known length goes out as it is.
     """
@@ -202,7 +202,7 @@ def test_question_with_a_length() -> None:
     )
 
 
-def test_question_in_chunks() -> None:
+def test_request_in_chunks() -> None:
     """
     A body of unknown length goes out in chunks, and an empty piece does not end it.
     """
@@ -222,7 +222,7 @@ ILLEGAL = {
 
 
 @pytest.mark.parametrize(("method", "target", "headers"), ILLEGAL.values(), ids=ILLEGAL)
-def test_nothing_is_smuggled_into_a_question(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+def test_nothing_is_smuggled_into_a_request(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
     """
     Names, values and targets that would break the head are refused.
     """
@@ -251,7 +251,7 @@ def test_a_body_keeps_to_its_length(pieces: list[bytes]) -> None:
         [*map(question.body_chunk, pieces), question.finish()]
 
 
-def test_an_answer_leaves_no_garbage() -> None:
+def test_a_response_leaves_no_garbage() -> None:
     """
     A whole answer is free as soon as nobody wants it, without the garbage collector.
     """
@@ -279,7 +279,7 @@ def test_what_came_before_the_breakage_is_not_lost(wire: bytes) -> None:
     answer.feed(CHUNKED + b"5\r\nhello\r\n" + wire)
 
     assert (True, False, b"hello") == (answer.has_head, answer.is_complete, answer.take_body())
-    for told in (answer.raise_error, lambda: answer.feed(b"0\r\n\r\n"), lambda: answer.feed(b"")):
+    for reported in (answer.raise_error, lambda: answer.feed(b"0\r\n\r\n"), lambda: answer.feed(b"")):
         with pytest.raises(Wrong):
-            told()
+            reported()
     assert not answer.is_reusable

@@ -77,7 +77,7 @@ def test_a_new_arrival_does_not_overtake() -> None:
     assert (busy, None) == (first.connection, second.connection)
 
 
-def test_the_oldest_idle_connection_makes_room_for_another_origin() -> None:
+def test_the_oldest_idle_connection_makes_space_for_another_origin() -> None:
     """
     A pool that is full of idle connections keeps nobody waiting.
     """
@@ -109,7 +109,7 @@ def test_idle_connections_are_limited_and_expire() -> None:
 
 
 @pytest.mark.parametrize("served", [False, True], ids=["waiting", "already served"])
-def test_a_request_that_gives_up_leaves_its_place(served: bool) -> None:
+def test_a_request_that_gives_up_leaves_its_position(served: bool) -> None:
     """
     Whether it still waited or has just got a connection: the next one gets it.
     """
@@ -129,7 +129,7 @@ def test_a_request_that_gives_up_leaves_its_place(served: bool) -> None:
 
 @pytest.mark.parametrize("step", ["acquire", "replace", "withdraw", "close"])
 @pytest.mark.parametrize("reusable", [True, False])
-def test_the_garbage_collector_may_come_at_any_moment(step: str, reusable: bool) -> None:
+def test_the_garbage_collector_may_come_at_any_time(step: str, reusable: bool) -> None:
     """
     It closes responses that were abandoned, in the thread that holds the lock of the pool just then.
     """
@@ -176,7 +176,7 @@ def test_abandoned_streams_are_collected_while_requests_begin() -> None:
         next(cycle[0])
         cycle.append(cycle)
 
-    def ask_all(http: httpx.Client, url: str) -> None:
+    def request_all(http: httpx.Client, url: str) -> None:
         for step in range(1, 120):
             gc.disable()
             abandon(http, url)
@@ -191,7 +191,7 @@ def test_abandoned_streams_are_collected_while_requests_begin() -> None:
     before = gc.get_threshold()
     try:
         with serving(script) as server, http_client(limits=httpx.Limits()) as http:
-            caller = threading.Thread(target=ask_all, args=(http, server.url), daemon=True)
+            caller = threading.Thread(target=request_all, args=(http, server.url), daemon=True)
             caller.start()
             caller.join(60)
             assert not caller.is_alive()
@@ -296,14 +296,14 @@ def test_closing_a_client_ends_the_waiting_of_threads() -> None:
     """
     Who waits for a connection is told at once.
     """
-    told: list[str] = []
+    reported: list[str] = []
     with serving(slow) as server, http_client(limits=LIMITS, timeout=5) as client:
 
         def wait() -> None:
             try:
                 client.get(server.url)
             except httpx.ConnectError as error:
-                told.append(str(error))
+                reported.append(str(error))
 
         with client.stream("GET", server.url):
             thread = threading.Thread(target=wait)
@@ -313,11 +313,11 @@ def test_closing_a_client_ends_the_waiting_of_threads() -> None:
             client.close()
             thread.join(5)
 
-    assert ["the client was closed while the request waited for a connection"] == told
+    assert ["the client was closed while the request waited for a connection"] == reported
 
 
 @pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
-def test_a_cancelled_task_leaves_its_place(run: Callable[..., None]) -> None:
+def test_a_cancelled_task_leaves_its_position(run: Callable[..., None]) -> None:
     """
     Whether it waited, was just served or had begun: the others get the connection.
     """

@@ -19,32 +19,32 @@ from mdstream_core.transport import Transport, async_http_client, http_client
 from mdstream_core.transport._clients import environment_proxies
 
 LATE = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nStreamFailure: x\r\n\r\n"
-TOLD = (b"hello", [(b"StreamFailure", b"x")])
+REPORTED = (b"hello", [(b"StreamFailure", b"x")])
 
 Tls = tuple[ssl.SSLContext, ssl.SSLContext, Path]
-Told = tuple[bytes, list[tuple[bytes, bytes]]]
+Reported = tuple[bytes, list[tuple[bytes, bytes]]]
 
 
-def in_threads(url: str, times: int = 1, **options: Any) -> list[Told]:
+def in_threads(url: str, times: int = 1, **options: Any) -> list[Reported]:
     with http_client(timeout=5, **options) as client:
         responses = [client.get(url) for _ in range(times)]
         return [(response.content, response.extensions["trailers"]) for response in responses]
 
 
-async def among_tasks(url: str, times: int = 1, **options: Any) -> list[Told]:
+async def among_tasks(url: str, times: int = 1, **options: Any) -> list[Reported]:
     async with async_http_client(timeout=5, **options) as client:
         responses = [await client.get(url) for _ in range(times)]
         return [(response.content, response.extensions["trailers"]) for response in responses]
 
 
-def under_trio(url: str, times: int = 1, **options: Any) -> list[Told]:
-    async def main() -> list[Told]:
+def under_trio(url: str, times: int = 1, **options: Any) -> list[Reported]:
+    async def main() -> list[Reported]:
         return await among_tasks(url, times, **options)
 
     return trio.run(main)
 
 
-COLOURS: dict[str, Callable[..., list[Told]]] = {
+COLOURS: dict[str, Callable[..., list[Reported]]] = {
     "sync": in_threads,
     "asyncio": lambda *args, **options: asyncio.run(among_tasks(*args, **options)),
     "trio": under_trio,
@@ -69,7 +69,7 @@ def proxy(request: pytest.FixtureRequest, tls: Tls) -> Iterator[RawServer]:
 
 
 @pytest.fixture(params=COLOURS.values(), ids=COLOURS)
-def told(request: pytest.FixtureRequest) -> Callable[..., list[Told]]:
+def reported(request: pytest.FixtureRequest) -> Callable[..., list[Reported]]:
     return request.param
 
 
@@ -84,14 +84,14 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 def test_trailers_through_a_proxy(
-    library: str, told: Callable[..., list[Told]], origin: RawServer, proxy: RawServer, tls: Tls
+    library: str, reported: Callable[..., list[Reported]], origin: RawServer, proxy: RawServer, tls: Tls
 ) -> None:
     """
     Forwarded or tunnelled, over a plain proxy or a secure one: trailers arrive and the connection is kept.
     """
     own = __import__(library).Proxy(proxy.url.replace("//", "//user:secret@"), ssl_context=own_context(proxy, tls))
 
-    assert [TOLD] * 3 == told(origin.url + "/path?query", 3, proxy=own, verify=tls[1], library=library)
+    assert [REPORTED] * 3 == reported(origin.url + "/path?query", 3, proxy=own, verify=tls[1], library=library)
     assert (1, 1) == (proxy.connections, origin.connections)
 
     head = proxy.requests[0]
@@ -107,25 +107,25 @@ def own_context(proxy: RawServer, tls: Tls) -> ssl.SSLContext | None:
     return tls[1] if proxy.url.startswith("https") else None
 
 
-def test_a_refused_tunnel(told: Callable[..., list[Told]], tls: Tls) -> None:
+def test_a_refused_tunnel(reported: Callable[..., list[Reported]], tls: Tls) -> None:
     """
     A proxy that will not dig is a ProxyError in its own words.
     """
     with serving(proxying) as proxy, pytest.raises(httpx.ProxyError, match="407 Proxy Authentication Required"):
-        told("https://refused.example/", proxy=proxy.url, verify=tls[1])
+        reported("https://refused.example/", proxy=proxy.url, verify=tls[1])
 
 
-def test_a_proxy_that_hangs_up(told: Callable[..., list[Told]], tls: Tls) -> None:
+def test_a_proxy_that_hangs_up(reported: Callable[..., list[Reported]], tls: Tls) -> None:
     """
     A proxy that closes instead of an answer is a RemoteProtocolError.
     """
     with serving(answer(close=True)) as proxy, pytest.raises(httpx.RemoteProtocolError):
-        told("https://example.example/", proxy=proxy.url, verify=tls[1])
+        reported("https://example.example/", proxy=proxy.url, verify=tls[1])
 
 
 @pytest.mark.parametrize("name", ["ALL_PROXY", "specific"])
 def test_proxies_of_the_environment(
-    name: str, told: Callable[..., list[Told]], origin: RawServer, tls: Tls, environment: pytest.MonkeyPatch
+    name: str, reported: Callable[..., list[Reported]], origin: RawServer, tls: Tls, environment: pytest.MonkeyPatch
 ) -> None:
     """
     HTTP_PROXY, HTTPS_PROXY and ALL_PROXY are heeded, unless the environment is not to be trusted.
@@ -134,20 +134,20 @@ def test_proxies_of_the_environment(
     with serving(proxying) as proxy:
         environment.setenv(name.lower(), proxy.url)
 
-        assert [TOLD] == told(origin.url, verify=tls[1])
+        assert [REPORTED] == reported(origin.url, verify=tls[1])
         assert 1 == proxy.connections
-        assert [TOLD] == told(origin.url, verify=tls[1], trust_env=False)
+        assert [REPORTED] == reported(origin.url, verify=tls[1], trust_env=False)
         assert 1 == proxy.connections
 
 
-def test_no_proxy(told: Callable[..., list[Told]], environment: pytest.MonkeyPatch) -> None:
+def test_no_proxy(reported: Callable[..., list[Reported]], environment: pytest.MonkeyPatch) -> None:
     """
     NO_PROXY exempts a host.
     """
     environment.setenv("all_proxy", "http://127.0.0.1:1")
     environment.setenv("no_proxy", "example.com,127.0.0.1")
     with serving(answer(LATE)) as server:
-        assert [TOLD] == told(server.url)
+        assert [REPORTED] == reported(server.url)
 
 
 @pytest.mark.parametrize(

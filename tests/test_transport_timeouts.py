@@ -229,7 +229,7 @@ def refusing(server: RawServer, peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])
-async def test_an_early_refusal_is_heard(size: int) -> None:
+async def test_an_early_refusal_is_received(size: int) -> None:
     """
     What the server says is worth more than the broken pipe.
     """
@@ -239,7 +239,7 @@ async def test_an_early_refusal_is_heard(size: int) -> None:
         with http_client(timeout=5) as client:
             threads = client.post(server.url, content=b"x" * size)
 
-    assert [(413, b"big")] * 2 == [(said.status_code, said.content) for said in (tasks, threads)]
+    assert [(413, b"big")] * 2 == [(output.status_code, output.content) for output in (tasks, threads)]
 
 
 @pytest.mark.parametrize("script", [silent, stalled], ids=["before the head", "in the body"])
@@ -291,7 +291,7 @@ def test_cancelling_under_trio() -> None:
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
-async def test_cancelling_at_any_moment_leaks_no_place(library: str) -> None:
+async def test_cancelling_at_any_time_leaks_no_position(library: str) -> None:
     """
     Whenever requests are cancelled, the pool serves those that come after.
     """
@@ -329,7 +329,7 @@ async def test_closing_here_is_not_the_end_of_a_body() -> None:
                 await reading
 
 
-def drip(first: bytes, drop: bytes) -> Callable[[RawServer, Peer], None]:
+def slow_stream(first: bytes, drop: bytes) -> Callable[[RawServer, Peer], None]:
     """A script: the first part, and then the other for ever."""
 
     def script(server: RawServer, peer: Peer) -> None:
@@ -344,10 +344,10 @@ def drip(first: bytes, drop: bytes) -> Callable[[RawServer, Peer], None]:
 
 #: What brings no piece of a body, and goes on and on.
 DRIPS = {
-    "a head": drip(OK, b"X: y\r\n"),
-    "interim answers": drip(b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
-    "a chunk extension": drip(CHUNKED + b"5\r\nhello\r\n5;", b"x"),
-    "trailers": drip(CHUNKED + b"5\r\nhello\r\n0\r\n", b"X: y\r\n"),
+    "a head": slow_stream(OK, b"X: y\r\n"),
+    "interim answers": slow_stream(b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    "a chunk extension": slow_stream(CHUNKED + b"5\r\nhello\r\n5;", b"x"),
+    "trailers": slow_stream(CHUNKED + b"5\r\nhello\r\n0\r\n", b"X: y\r\n"),
 }
 drips = pytest.mark.parametrize("script", DRIPS.values(), ids=DRIPS)
 #: Each read alone is far from its limit; together they are not.
@@ -355,7 +355,7 @@ LIMITS = {"connect": 5.0, "write": 5.0, "pool": 5.0, "read": 0.3}
 
 
 @drips
-def test_a_drip_does_not_lengthen_a_silence(script: Callable[[RawServer, Peer], None]) -> None:
+def test_a_slow_stream_does_not_lengthen_a_silence(script: Callable[[RawServer, Peer], None]) -> None:
     """
     Reads that bring framing only share one limit: without that none of these would ever end.
     """
@@ -365,7 +365,7 @@ def test_a_drip_does_not_lengthen_a_silence(script: Callable[[RawServer, Peer], 
 
 @drips
 @pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
-def test_a_drip_does_not_lengthen_a_silence_async(
+def test_a_slow_stream_does_not_lengthen_a_silence_async(
     run: Callable[..., None], script: Callable[[RawServer, Peer], None]
 ) -> None:
     """
@@ -381,12 +381,12 @@ def test_a_drip_does_not_lengthen_a_silence_async(
         run(main)
 
 
-def test_a_proxy_may_not_drip_either() -> None:
+def test_a_proxy_may_not_slow_stream_either() -> None:
     """
     The whole way to the service has one limit, the answer to CONNECT included.
     """
     with (
-        serving(drip(OK, b"X: y\r\n")) as server,
+        serving(slow_stream(OK, b"X: y\r\n")) as server,
         http_client(proxy=server.url) as client,
         pytest.raises(httpx.TimeoutException),
     ):

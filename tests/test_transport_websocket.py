@@ -33,7 +33,7 @@ from mdstream_core.platforms import ModelArts
 from mdstream_core.transport import async_http_client, http_client
 
 TRANSPORT = Path(__file__).parent.parent / "mdstream_core/transport"
-QUESTION = {"messages": [{"role": "user", "content": "Hello"}], "model": "m"}
+REQUEST = {"messages": [{"role": "user", "content": "Hello"}], "model": "m"}
 
 
 class Hasty(ModelArts):
@@ -76,8 +76,8 @@ def message(peer: Peer) -> tuple[int, bytes]:
         data += piece
     peer._buffer = data[need:]
     at = 4 if data[1] & 127 == 126 else 2
-    mask, said = data[at : at + 4], data[at + 4 : need]
-    return data[0], bytes(byte ^ mask[n % 4] for n, byte in enumerate(said))
+    mask, content = data[at : at + 4], data[at + 4 : need]
+    return data[0], bytes(byte ^ mask[n % 4] for n, byte in enumerate(content))
 
 
 def length(data: bytes) -> int:
@@ -89,9 +89,9 @@ def length(data: bytes) -> int:
 
 def over(server: RawServer, peer: Peer) -> None:
     """Afterwards: wait for the client's goodbye, and note it."""
-    while (said := message(peer))[0] == 0x8A:
+    while (content := message(peer))[0] == 0x8A:
         pass  # a pong
-    server.note(said)
+    server.note(content)
 
 
 def saying(*parts: bytes, then: Then = over, early: bytes = b"") -> Callable[[RawServer, Peer], None]:
@@ -110,39 +110,39 @@ def saying(*parts: bytes, then: Then = over, early: bytes = b"") -> Callable[[Ra
 
 def call(url: str, *, stream: bool = True, platform: type[ModelArts] = ModelArts, **options: Any) -> Call:
     options = {"retry": Retry(0), "timeout": Timeout(read=5, total=10), **options}
-    return Call(platform(url.replace("http", "ws", 1)), OpenAIChat(), QUESTION, stream=stream, **options)
+    return Call(platform(url.replace("http", "ws", 1)), OpenAIChat(), REQUEST, stream=stream, **options)
 
 
-def sync(asked: Call, http: Any = None, **options: Any) -> list[Event]:
+def sync(requested: Call, http: Any = None, **options: Any) -> list[Event]:
     client = Client(None, http, **{"trust_env": False, **options})
     events: list[Event] = []
     try:
-        for event in client.stream(asked):
+        for event in client.stream(requested):
             events.append(event)  # noqa: PERF402
     finally:
         client.close()
     return events
 
 
-def asyn(asked: Call, http: Any = None, **options: Any) -> list[Event]:
-    return asyncio.run(awaited(asked, http, **options))
+def asyn(requested: Call, http: Any = None, **options: Any) -> list[Event]:
+    return asyncio.run(awaited(requested, http, **options))
 
 
-async def awaited(asked: Call, http: Any = None, **options: Any) -> list[Event]:
+async def awaited(requested: Call, http: Any = None, **options: Any) -> list[Event]:
     client = AsyncClient(None, http, **{"trust_env": False, **options})
     try:
-        return [event async for event in client.stream(asked)]
+        return [event async for event in client.stream(requested)]
     finally:
         await client.aclose()
 
 
-def trios(asked: Call, http: Any = None, **options: Any) -> list[Event]:
-    return trio.run(lambda: awaited(asked, http, **options))  # type: ignore[no-any-return]
+def trios(requested: Call, http: Any = None, **options: Any) -> list[Event]:
+    return trio.run(lambda: awaited(requested, http, **options))  # type: ignore[no-any-return]
 
 
-Ask = Callable[..., list[Event]]
-all_of_them = pytest.mark.parametrize("ask", [sync, asyn, trios])
-both = pytest.mark.parametrize("ask", [sync, asyn])
+Send = Callable[..., list[Event]]
+all_of_them = pytest.mark.parametrize("send_request", [sync, asyn, trios])
+both = pytest.mark.parametrize("send_request", [sync, asyn])
 
 WHOLES: dict[str, tuple[bytes, ...]] = {
     "closed by the server": (HI, STOP, BYE),
@@ -160,38 +160,38 @@ WHOLES: dict[str, tuple[bytes, ...]] = {
 
 @all_of_them
 @pytest.mark.parametrize("parts", WHOLES.values(), ids=WHOLES)
-def test_a_whole_answer_is_whole(ask: Ask, parts: tuple[bytes, ...]) -> None:
+def test_a_whole_response_is_whole(send_request: Send, parts: tuple[bytes, ...]) -> None:
     """
     However it is cut, and whether the server or we say goodbye; either way with 1000.
     """
     with serving(saying(*parts)) as server:
-        assert "Hi" == ModelResponse.from_events(ask(call(server.url))).text
+        assert "Hi" == ModelResponse.from_events(send_request(call(server.url))).text
         assert server.noted.wait(2)
 
     assert [(0x88, b"\x03\xe8" if parts[-1] != b"\x88\x00" else b"")] == server.notes
 
 
 @both
-def test_what_comes_with_the_handshake_is_not_lost(ask: Ask) -> None:
+def test_what_comes_with_the_handshake_is_not_lost(send_request: Send) -> None:
     """
     A server may speak first, in the same segment as its 101.
     """
     with serving(saying(STOP, BYE, early=HI)) as server:
-        assert "Hi" == ModelResponse.from_events(ask(call(server.url))).text
+        assert "Hi" == ModelResponse.from_events(send_request(call(server.url))).text
 
 
 @both
-def test_the_question_is_one_message_behind_a_handshake(ask: Ask) -> None:
+def test_the_request_is_one_message_behind_a_handshake(send_request: Send) -> None:
     """
     The GET has no body; the message is masked, and is the request as JSON.
     """
     with serving(saying(HI, STOP, BYE)) as server:
-        ask(call(server.url, headers={"x-auth-token": "t"}))
+        send_request(call(server.url, headers={"x-auth-token": "t"}))
         head, question = server.requests
         fields = head.lower()
 
     assert head.startswith(b"GET /v1/chat/completions HTTP/1.1\r\n")
-    assert QUESTION["model"] == json.loads(question)["model"]
+    assert REQUEST["model"] == json.loads(question)["model"]
     for wanted in (b"upgrade: websocket", b"connection: upgrade", b"sec-websocket-version: 13", b"x-auth-token: t"):
         assert 1 == fields.count(b"\r\n" + wanted + b"\r\n")
     for unwanted in (b"content-length", b"transfer-encoding", b"keep-alive", b"sec-websocket-extensions"):
@@ -199,19 +199,19 @@ def test_the_question_is_one_message_behind_a_handshake(ask: Ask) -> None:
 
 
 @both
-def test_an_answer_that_is_no_stream_is_one_message(ask: Ask) -> None:
+def test_a_response_that_is_no_stream_is_one_message(send_request: Send) -> None:
     """
     The socket may stay open: the first message was all that was asked for.
     """
     with serving(saying(WHOLE)) as server:
-        assert "Hi" == ModelResponse.from_events(ask(call(server.url, stream=False))).text
+        assert "Hi" == ModelResponse.from_events(send_request(call(server.url, stream=False))).text
         assert server.noted.wait(2)
 
     assert [(0x88, b"\x03\xe8")] == server.notes
 
 
 @both
-def test_a_server_that_does_not_answer_our_goodbye_does_not_spoil_the_answer(ask: Ask) -> None:
+def test_a_server_that_does_not_response_our_goodbye_does_not_spoil_the_response(send_request: Send) -> None:
     """
     After `[DONE]` silence is an end too, and not a long one.
     """
@@ -221,7 +221,7 @@ def test_a_server_that_does_not_answer_our_goodbye_does_not_spoil_the_answer(ask
         server.note(peer.sees_end(5))
 
     with serving(saying(HI, STOP, DONE, then=silent)) as server:
-        assert "Hi" == ModelResponse.from_events(ask(call(server.url, platform=Hasty))).text
+        assert "Hi" == ModelResponse.from_events(send_request(call(server.url, platform=Hasty))).text
         assert server.noted.wait(5)
 
     assert [True] == server.notes
@@ -271,33 +271,33 @@ ENDS: dict[str, tuple[tuple[bytes, ...], Then, type[MDStreamError], str | None, 
 @all_of_them
 @pytest.mark.parametrize(("parts", "then", "kind", "code", "words"), ENDS.values(), ids=ENDS)
 def test_a_bad_end_is_an_error_that_keeps_what_came(
-    ask: Ask, parts: tuple[bytes, ...], then: Then, kind: type[MDStreamError], code: str | None, words: str
+    send_request: Send, parts: tuple[bytes, ...], then: Then, kind: type[MDStreamError], code: str | None, words: str
 ) -> None:
     """
     Each with its class, the close code, the request id of the handshake, and the words so far.
     """
     with serving(saying(*parts, then=then)) as server, pytest.raises(kind, match=words) as caught:
-        ask(call(server.url, timeout=Timeout(read=0.4, total=10)))
+        send_request(call(server.url, timeout=Timeout(read=0.4, total=10)))
 
     error = caught.value
     assert ("Hi", code, "r-1") == (error.partial.text, error.code, error.request_id)  # type: ignore[union-attr]
 
 
 @both
-def test_the_server_is_told_what_was_wrong(ask: Ask) -> None:
+def test_the_server_is_reported_what_was_wrong(send_request: Send) -> None:
     """
     The close frame has the code for it.
     """
     with serving(saying(HI, b"\x81\x01\xff")) as server:
         with pytest.raises(MalformedStream):
-            ask(call(server.url))
+            send_request(call(server.url))
         assert server.noted.wait(2)
 
     assert [(0x88, (1007).to_bytes(2))] == server.notes
 
 
 @both
-def test_pings_are_answered_and_are_no_progress(ask: Ask) -> None:
+def test_pings_are_responded_and_are_no_progress(send_request: Send) -> None:
     """
     A server that only pings is silent: the read timeout counts from the last event.
     """
@@ -314,7 +314,7 @@ def test_pings_are_answered_and_are_no_progress(ask: Ask) -> None:
 
     with serving(saying(HI, then=pinging)) as server:
         with pytest.raises(StreamStalled, match="pings do not count"):
-            ask(call(server.url, timeout=Timeout(read=0.4, total=10)))
+            send_request(call(server.url, timeout=Timeout(read=0.4, total=10)))
         assert server.noted.wait(3)
 
     assert [{0x8A}] == server.notes
@@ -324,14 +324,14 @@ REFUSED = b'{"error_code":"APIG.0304","error_msg":"The app is not authorized"}'
 
 
 @both
-def test_a_handshake_that_is_refused_is_the_answer(ask: Ask) -> None:
+def test_a_handshake_that_is_refused_is_the_response(send_request: Send) -> None:
     """
     Its status, its body, and the connection may be used again.
     """
     head = b"HTTP/1.1 403 Forbidden\r\nX-Request-Id: r-2\r\nContent-Length: %d\r\n\r\n" % len(REFUSED)
     with serving(answer(head + REFUSED)) as server:
         with pytest.raises(PermissionDenied, match="not authorized") as caught:
-            ask(call(server.url))
+            send_request(call(server.url))
         assert 1 == server.connections
 
     assert ("APIG.0304", "r-2") == (caught.value.code, caught.value.request_id)
@@ -348,7 +348,7 @@ NO_HANDSHAKES: dict[str, Callable[[bytes], bytes]] = {
 
 @both
 @pytest.mark.parametrize("shakes", NO_HANDSHAKES.values(), ids=NO_HANDSHAKES)
-def test_a_handshake_that_is_none_reaches_nobody(ask: Ask, shakes: Callable[[bytes], bytes]) -> None:
+def test_a_handshake_that_is_none_reaches_nobody(send_request: Send, shakes: Callable[[bytes], bytes]) -> None:
     """
     The question is not sent to somebody who speaks something else, and the socket is closed.
     """
@@ -359,7 +359,7 @@ def test_a_handshake_that_is_none_reaches_nobody(ask: Ask, shakes: Callable[[byt
 
     with serving(script) as server:
         with pytest.raises(ConnectionFailed, match="no WebSocket"):
-            ask(call(server.url))
+            send_request(call(server.url))
         assert server.noted.wait(2)
 
     assert [(-1, b"")] == server.notes
@@ -386,14 +386,14 @@ async def test_cancelling_closes_the_socket_at_once() -> None:
     """
     with serving(saying(HI, then=open_)) as server:
         client = AsyncClient(trust_env=False)
-        heard = asyncio.Event()
+        results = asyncio.Event()
 
         async def listen() -> None:
             async for _ in client.stream(call(server.url)):
-                heard.set()
+                results.set()
 
         task = asyncio.create_task(listen())
-        await heard.wait()
+        await results.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -469,29 +469,29 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.S
 
 
 @all_of_them
-def test_wss_is_tls(ask: Ask, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
+def test_wss_is_tls(send_request: Send, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
     """
     The server's certificate is checked like any other's.
     """
     with serving(saying(HI, STOP, BYE), tls=tls[0]) as server:
-        assert "Hi" == ModelResponse.from_events(ask(call(server.url), verify=tls[1])).text
+        assert "Hi" == ModelResponse.from_events(send_request(call(server.url), verify=tls[1])).text
         with pytest.raises(ConnectionFailed):
-            ask(call(server.url))
+            send_request(call(server.url))
 
 
 @both
-def test_wss_goes_through_a_proxy(ask: Ask, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
+def test_wss_goes_through_a_proxy(send_request: Send, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
     """
     In a tunnel, as https does.
     """
     with serving(saying(HI, STOP, BYE), tls=tls[0]) as server, serving(proxying) as proxy:
-        assert "Hi" == ModelResponse.from_events(ask(call(server.url), verify=tls[1], proxy=proxy.url)).text
+        assert "Hi" == ModelResponse.from_events(send_request(call(server.url), verify=tls[1], proxy=proxy.url)).text
         assert proxy.requests[0].startswith(b"CONNECT 127.0.0.1:%d " % server.port)
 
 
 @both
 def test_the_proxy_of_https_is_that_of_wss(
-    ask: Ask, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
+    send_request: Send, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     As browsers and other WebSocket clients have it.
@@ -501,11 +501,11 @@ def test_the_proxy_of_https_is_that_of_wss(
         monkeypatch.delenv(name.upper(), raising=False)
     with serving(saying(HI, STOP, BYE), tls=tls[0]) as server, serving(proxying) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        assert "Hi" == ModelResponse.from_events(ask(call(server.url), verify=tls[1], trust_env=True)).text
+        assert "Hi" == ModelResponse.from_events(send_request(call(server.url), verify=tls[1], trust_env=True)).text
         assert 1 == proxy.connections
 
 
-def test_the_twins_differ_only_in_waiting() -> None:
+def test_the_variants_differ_only_in_waiting() -> None:
     """
     The two halves of the WebSocket transport are one file, read with and without waiting.
     """

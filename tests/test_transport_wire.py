@@ -21,21 +21,21 @@ FAILED = (b"StreamFailure", b'{"error": "late"}')
 LINE = FAILED[0] + b": " + FAILED[1] + b"\r\n"
 ZIPPED = gzip.compress(b"hello")
 
-Told = tuple[int, bytes, list[tuple[bytes, bytes]]]
+Reported = tuple[int, bytes, list[tuple[bytes, bytes]]]
 
 
-def ask(client: httpx.Client, url: str) -> Told:
+def send_request(client: httpx.Client, url: str) -> Reported:
     with client.stream("POST", url, content=b"?") as response:
         body = b"".join(response.iter_bytes())
         return response.status_code, body, response.extensions["trailers"]
 
 
-def in_threads(url: str, context: ssl.SSLContext, library: str = "httpx") -> Told:
+def in_threads(url: str, context: ssl.SSLContext, library: str = "httpx") -> Reported:
     with http_client(verify=context, library=library, timeout=5) as client:
-        return ask(client, url)
+        return send_request(client, url)
 
 
-async def among_tasks(url: str, context: ssl.SSLContext, library: str = "httpx") -> Told:
+async def among_tasks(url: str, context: ssl.SSLContext, library: str = "httpx") -> Reported:
     async with (
         async_http_client(verify=context, library=library, timeout=5) as client,
         client.stream("POST", url, content=b"?") as response,
@@ -44,14 +44,14 @@ async def among_tasks(url: str, context: ssl.SSLContext, library: str = "httpx")
         return response.status_code, body, response.extensions["trailers"]
 
 
-COLOURS: dict[str, Callable[..., Told]] = {
+COLOURS: dict[str, Callable[..., Reported]] = {
     "sync": in_threads,
     "asyncio": lambda *args: asyncio.run(among_tasks(*args)),
     "trio": lambda *args: trio.run(among_tasks, *args),
 }
 
 # name: (the segments, does the server close, what is told)
-WHOLE: dict[str, tuple[list[bytes], bool, Told]] = {
+WHOLE: dict[str, tuple[list[bytes], bool, Reported]] = {
     "plain": ([CHUNKED, b"5\r\nhello\r\n", b"0\r\n" + LINE + b"\r\n"], False, (200, b"hello", [FAILED])),
     "single segment": ([CHUNKED + b"5\r\nhello\r\n0\r\n" + LINE + b"\r\n"], False, (200, b"hello", [FAILED])),
     "byte by byte": (
@@ -129,16 +129,16 @@ def secure(request: pytest.FixtureRequest, tls: tuple[ssl.SSLContext, ssl.SSLCon
 
 
 @pytest.fixture(params=COLOURS.values(), ids=COLOURS)
-def told(request: pytest.FixtureRequest) -> Iterator[Callable[..., Told]]:
+def reported(request: pytest.FixtureRequest) -> Iterator[Callable[..., Reported]]:
     return request.param
 
 
 @pytest.mark.parametrize(("parts", "close", "expected"), WHOLE.values(), ids=WHOLE)
-def test_whole_answers(
+def test_whole_responses(
     parts: list[bytes],
     close: bool,
-    expected: Told,
-    told: Callable[..., Told],
+    expected: Reported,
+    reported: Callable[..., Reported],
     secure: ssl.SSLContext | None,
     tls: tuple[ssl.SSLContext, ssl.SSLContext, Path],
 ) -> None:
@@ -146,15 +146,15 @@ def test_whole_answers(
     Status, body and trailers arrive, however the server puts them on the wire.
     """
     with serving(answer(*parts, close=close, pause=0.001), tls=secure) as server:
-        assert expected == told(server.url, tls[1])
+        assert expected == reported(server.url, tls[1])
 
 
 @pytest.mark.parametrize(("parts", "leaving", "error"), BROKEN.values(), ids=BROKEN)
-def test_broken_answers(
+def test_broken_responses(
     parts: list[bytes],
     leaving: dict[str, bool],
     error: str,
-    told: Callable[..., Told],
+    reported: Callable[..., Reported],
     secure: ssl.SSLContext | None,
     tls: tuple[ssl.SSLContext, ssl.SSLContext, Path],
 ) -> None:
@@ -162,7 +162,7 @@ def test_broken_answers(
     An answer that stops too early or is not HTTP is an error of httpx's own, never a short body.
     """
     with serving(answer(*parts, **leaving), tls=secure) as server, pytest.raises(httpx.TransportError) as caught:
-        told(server.url, tls[1])
+        reported(server.url, tls[1])
 
     # A TLS layer may notice the reset in its own words, or as an end without farewell.
     allowed = {error, "RemoteProtocolError"} if leaving.get("reset") else {error}
@@ -170,12 +170,14 @@ def test_broken_answers(
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
-def test_both_pairs(library: str, told: Callable[..., Told], tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
+def test_both_pairs(
+    library: str, reported: Callable[..., Reported], tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]
+) -> None:
     """
     httpx2 over httpcore2 reads trailers as httpx over httpcore does.
     """
     with serving(answer(CHUNKED + b"2\r\nhi\r\n0\r\n" + LINE + b"\r\n"), tls=tls[0]) as server:
-        assert (200, b"hi", [FAILED]) == told(server.url, tls[1], library)
+        assert (200, b"hi", [FAILED]) == reported(server.url, tls[1], library)
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
@@ -188,14 +190,14 @@ def test_errors_are_those_of_the_face(
     library: str,
     script: Callable[[RawServer, Peer], None],
     error: str,
-    told: Callable[..., Told],
+    reported: Callable[..., Reported],
     tls: tuple[ssl.SSLContext, ssl.SSLContext, Path],
 ) -> None:
     """
     Whoever gave us the client gets errors of that library.
     """
     with serving(script) as server, pytest.raises(getattr(import_module(library), error)):
-        told(server.url, tls[1], library)
+        reported(server.url, tls[1], library)
 
 
 def test_one_piece_for_each_read() -> None:
@@ -260,8 +262,8 @@ def test_alpn_and_server_name(tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) 
         answer(OK + b"Content-Length: 0\r\n\r\n")(server, peer)
 
     with serving(script, tls=tls[0]) as server:
-        for told in COLOURS.values():
-            told(server.url.replace("127.0.0.1", "localhost"), tls[1])
+        for reported in COLOURS.values():
+            reported(server.url.replace("127.0.0.1", "localhost"), tls[1])
 
     assert ["http/1.1"] * 3 == server.notes
 
@@ -284,7 +286,9 @@ def test_chunked_uploads() -> None:
             client.post(server.url, content=iter([b"hello", b"!"]))
         asyncio.run(main())
 
-    assert [b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n"] * 2 == [asked.partition(b"\r\n\r\n")[2] for asked in server.requests]
+    assert [b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n"] * 2 == [
+        requested.partition(b"\r\n\r\n")[2] for requested in server.requests
+    ]
 
 
 def test_large_uploads() -> None:
@@ -302,4 +306,4 @@ def test_large_uploads() -> None:
             client.post(server.url, content=b"x" * size)
         asyncio.run(main())
 
-    assert [size, size] == [len(asked.partition(b"\r\n\r\n")[2]) for asked in server.requests]
+    assert [size, size] == [len(requested.partition(b"\r\n\r\n")[2]) for requested in server.requests]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pydantic_core
 import pytest
+from _both_frameworks import METHODS, response
 from _both_frameworks import PLATFORMS as MODELS
-from _both_frameworks import WAYS, response
-from _fuzz_targets import PLATFORMS, QUESTION, check_error
+from _fuzz_targets import PLATFORMS, REQUEST, check_error
 from _raw_server import answer, serving
 
 from mdstream_core import Call, Retry, _json, dialect
@@ -79,7 +79,7 @@ def test_a_payload_of_any_shape_is_an_error_of_ours(name: str, payload: bytes) -
     """
     The error has the beginning of the payload, can be pickled and copied, and its fields are texts and numbers.
     """
-    attempt = Call(PLATFORMS["oci-model-deployment"], dialect(name), QUESTION, retry=Retry(0)).create_attempt()
+    attempt = Call(PLATFORMS["oci-model-deployment"], dialect(name), REQUEST, retry=Retry(0)).create_attempt()
     attempt.start(ResponseHead(200, {"content-type": "text/event-stream"}))
     with pytest.raises(MDStreamError) as caught:
         attempt.feed(b"data: " + payload + b"\n\n")
@@ -99,7 +99,7 @@ def test_the_text_before_it_is_handed_out(bad: bytes) -> None:
     """
     In one read: first the events, then the error with the payload that could not be read.
     """
-    attempt = Call(PLATFORMS["oci-model-deployment"], dialect("openai-chat"), QUESTION, retry=Retry(0)).create_attempt()
+    attempt = Call(PLATFORMS["oci-model-deployment"], dialect("openai-chat"), REQUEST, retry=Retry(0)).create_attempt()
     attempt.start(ResponseHead(200, {"content-type": "text/event-stream"}))
     good = b'{"choices":[{"index":0,"delta":{"content":"Hi"}}]}'
     events = attempt.feed(b"data: " + good + b"\n\ndata: " + bad + b"\n\n")
@@ -131,12 +131,12 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=lambda error: type(error).__name__)
-def test_an_attempt_is_the_place_where_foreign_errors_end(foreign: Exception) -> None:
+def test_an_attempt_is_the_position_where_foreign_errors_end(foreign: Exception) -> None:
     """
     Whatever a decoder raises in `feed`, `end` or `held` is a MalformedStream with its cause, and a refusal keeps its status.
     """
     odd: Any = Odd(foreign)
-    attempt = Call(PLATFORMS["modelarts"], dialect("openai-chat"), QUESTION, retry=Retry(0)).create_attempt()
+    attempt = Call(PLATFORMS["modelarts"], dialect("openai-chat"), REQUEST, retry=Retry(0)).create_attempt()
     odd.feed = odd.finish = odd.flush = odd.fail
     attempt._decoder = odd
     attempt.start(ResponseHead(200, {"content-type": "text/event-stream"}))
@@ -162,7 +162,7 @@ def test_an_error_body_that_no_parser_reads_keeps_its_status(foreign: Exception)
         def __getattr__(self, name: str) -> Any:
             return getattr(PLATFORMS["modelarts"], name)
 
-    call = Call(OddPlatform(), dialect("openai-chat"), QUESTION, retry=Retry(0))
+    call = Call(OddPlatform(), dialect("openai-chat"), REQUEST, retry=Retry(0))
     attempt = call.create_attempt()
     attempt.start(ResponseHead(503))
     attempt.feed(b"busy")
@@ -204,18 +204,18 @@ def test_an_error_body_of_any_shape_is_the_error_of_its_status(platform: str, bo
         assert error.code is None or len(error.code) <= 200
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("call_method", METHODS)
 @pytest.mark.parametrize("platform", MODELS)
-def test_both_frameworks_raise_errors_of_ours(platform: str, way: str) -> None:
+def test_both_frameworks_raise_errors_of_ours(platform: str, call_method: str) -> None:
     """
     Through LangChain and LlamaIndex, sync and async, streamed and whole: a body whose code is an object of digits.
     """
-    make, ask, _ = WAYS[way]
+    make, send_request, _ = METHODS[call_method]
     body = BODIES["a code of 5,000 digits"]
     wire = response(500, body)
     head, _, content = wire.partition(b"\r\n\r\n")
     with serving(answer(head + b"\r\n\r\n", content)) as server, pytest.raises(MDStreamError) as caught:
-        ask(make(platform, server))
+        send_request(make(platform, server))
 
     assert caught.value.status in {500, 424}
     check_error(caught.value)
@@ -255,7 +255,7 @@ TOKENS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("body", TOKENS.values(), ids=TOKENS)
-def test_an_iam_answer_of_any_shape_is_read(body: bytes) -> None:
+def test_an_iam_response_of_any_shape_is_read(body: bytes) -> None:
     """
     The token is taken, for a day where the answer does not say how long; a refusal is an error of its status.
     """

@@ -63,14 +63,14 @@ def test_what_is_written(wire: bytes, headers: dict[str, Any], payload: bytes) -
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 4096])
 @pytest.mark.parametrize(("wire", "headers", "payload"), VECTORS.values(), ids=VECTORS)
-def test_any_cut_reads_the_same(wire: bytes, headers: dict[str, Any], payload: bytes, step: int) -> None:
+def test_any_truncated_reads_the_same(wire: bytes, headers: dict[str, Any], payload: bytes, step: int) -> None:
     """
     Where the network cuts the bytes makes no difference, also between messages.
     """
     assert [Message(headers, payload)] * 2 == read(2 * wire, step if len(wire) < 1000 else 997 * step)
 
 
-def test_the_prelude_and_the_whole_are_checked_as_the_reference_says() -> None:
+def test_the_prelude_and_the_whole_are_checked_as_the_reference_states() -> None:
     """
     The checksums of the exception of the reference.
     """
@@ -81,7 +81,7 @@ def test_the_prelude_and_the_whole_are_checked_as_the_reference_says() -> None:
     assert [Message(BROKEN, payload)] == read(wire, 4096)
 
 
-def test_two_pieces_cut_at_every_byte() -> None:
+def test_two_pieces_truncated_at_every_byte() -> None:
     """
     One cut, at every place of three messages, with an empty read in it; each message comes as soon as it is whole.
     """
@@ -96,17 +96,17 @@ def test_two_pieces_cut_at_every_byte() -> None:
         assert at // len(PAYLOAD_PART) == len(first)
 
 
-def test_a_cut_message_is_an_interruption_at_every_byte() -> None:
+def test_a_truncated_message_is_an_interruption_at_every_byte() -> None:
     """
     The stream may end on a message's border and nowhere else.
     """
     for at in range(1, len(PAYLOAD_PART)):
         decoder = EventStreamDecoder()
         decoder.feed(PAYLOAD_PART + PAYLOAD_PART[:at])
-        with pytest.raises(StreamInterrupted, match=f"in the middle of a message: {at} bytes") as cut:
+        with pytest.raises(StreamInterrupted, match=f"in the middle of a message: {at} bytes") as truncated:
             decoder.finish()
 
-        assert "PartialMessage" == cut.value.code
+        assert "PartialMessage" == truncated.value.code
 
 
 def test_any_changed_byte_is_found() -> None:
@@ -122,7 +122,7 @@ def test_any_changed_byte_is_found() -> None:
         assert "ChecksumMismatch" == found.value.code
 
 
-def test_a_checksum_error_says_both_numbers() -> None:
+def test_a_checksum_error_states_both_numbers() -> None:
     """
     What was promised, what was found.
     """

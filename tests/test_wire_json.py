@@ -37,7 +37,7 @@ VECTORS: dict[str, tuple[type[FrameDecoder], bytes, list[bytes]]] = {
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 4096])
 @pytest.mark.parametrize(("kind", "wire", "expected"), VECTORS.values(), ids=VECTORS)
-def test_any_cut_reads_the_same(kind: type[FrameDecoder], wire: bytes, expected: list[bytes], step: int) -> None:
+def test_any_truncated_reads_the_same(kind: type[FrameDecoder], wire: bytes, expected: list[bytes], step: int) -> None:
     """
     Where the network cuts the bytes makes no difference.
     """
@@ -59,7 +59,7 @@ def test_every_buffer_has_an_end(kind: type[JSONLinesDecoder], step: int) -> Non
             decoder.feed(data)
 
 
-def test_blank_lines_before_the_answer_are_not_kept() -> None:
+def test_blank_lines_before_the_response_are_not_kept() -> None:
     """
     A server that sends line breaks to keep the connection alive does not fill the memory.
     """

@@ -76,7 +76,7 @@ def decoded(body: bytes, step: int, longest: int = 1 << 20) -> list[Frame]:
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(("wire", "expected"), VECTORS.values(), ids=VECTORS)
-def test_any_cut_reads_the_same(wire: bytes, expected: list[tuple[bytes, str]], step: int) -> None:
+def test_any_truncated_reads_the_same(wire: bytes, expected: list[tuple[bytes, str]], step: int) -> None:
     """
     Where the network cuts the bytes makes no difference.
     """
@@ -84,7 +84,7 @@ def test_any_cut_reads_the_same(wire: bytes, expected: list[tuple[bytes, str]], 
 
 
 @pytest.mark.parametrize(("wire", "expected"), VECTORS.values(), ids=VECTORS)
-def test_two_pieces_cut_at_every_byte(wire: bytes, expected: list[tuple[bytes, str]]) -> None:
+def test_two_pieces_truncated_at_every_byte(wire: bytes, expected: list[tuple[bytes, str]]) -> None:
     """
     One cut, at every place it can be, with an empty read in it.
     """

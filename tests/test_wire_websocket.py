@@ -57,19 +57,19 @@ BROKEN: dict[str, tuple[bytes, int, str]] = {
 }
 
 
-def heard(end: WebSocketProtocol, data: bytes, step: int) -> list[Message]:
+def results(end: WebSocketProtocol, data: bytes, step: int) -> list[Message]:
     return [message for at in range(0, len(data), step) for message in end.feed(data[at : at + step])]
 
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(("wire", "expected"), VECTORS.values(), ids=VECTORS)
-def test_any_cut_reads_the_same(wire: bytes, expected: list[Message], step: int) -> None:
+def test_any_truncated_reads_the_same(wire: bytes, expected: list[Message], step: int) -> None:
     """
     Where the network cuts the bytes makes no difference.
     """
     client = WebSocketProtocol(client=True)
 
-    assert expected == heard(client, wire, step)
+    assert expected == results(client, wire, step)
     assert client.error is None
 
 
@@ -80,7 +80,7 @@ def test_what_breaks_the_rules_ends_the_conversation(wire: bytes, code: int, wor
     What came before it is handed out, the close frame names the reason, and nothing more is read.
     """
     client = WebSocketProtocol(client=True, max_size=1000)
-    messages = heard(client, b"\x81\x01a" + wire + b"\x81\x01z", step)
+    messages = results(client, b"\x81\x01a" + wire + b"\x81\x01z", step)
     server = WebSocketProtocol(client=False)
 
     assert [Message(TEXT, b"a")] == messages
@@ -89,7 +89,7 @@ def test_what_breaks_the_rules_ends_the_conversation(wire: bytes, code: int, wor
     assert [Message(CLOSE, close_data(code))] == server.feed(client.bytes_to_send())
 
 
-def test_a_ping_is_answered_with_its_own_words() -> None:
+def test_a_ping_is_responded_with_its_own_words() -> None:
     """
     Masked by a client, bare by a server.
     """
@@ -105,7 +105,7 @@ def test_a_ping_is_answered_with_its_own_words() -> None:
     assert encode_frame(PONG, b"you?") == server.bytes_to_send()
 
 
-def test_a_farewell_is_answered_once() -> None:
+def test_a_farewell_is_responded_once() -> None:
     """
     Both sides say goodbye once, with the same code, and send nothing after it.
     """
@@ -137,7 +137,7 @@ def test_each_end_reads_what_the_other_writes(size: int) -> None:
     assert [Message(BINARY, data)] == client.feed(server.bytes_to_send())
 
 
-def test_a_reason_is_cut_between_characters() -> None:
+def test_a_reason_is_truncated_between_characters() -> None:
     """
     A control frame has room for 125 bytes.
     """

@@ -40,11 +40,13 @@ def main() -> int:
     parser.add_argument("minutes", nargs="?", type=float, default=10, help="CPU minutes for each family")
     parser.add_argument("--family", action="append", choices=[*FAMILIES, GRAMMAR], help="which family (default: all)")
     parser.add_argument("--seed", type=int, help="of the random numbers")
-    asked = parser.parse_args()
-    seed = asked.seed if asked.seed is not None else int.from_bytes(os.urandom(4))
+    requested = parser.parse_args()
+    seed = requested.seed if requested.seed is not None else int.from_bytes(os.urandom(4))
     failed = False
-    for family in asked.family or [*FAMILIES, GRAMMAR]:
-        failed |= run_grammar(asked.minutes, seed) if family == GRAMMAR else run_family(family, asked.minutes, seed)
+    for family in requested.family or [*FAMILIES, GRAMMAR]:
+        failed |= (
+            run_grammar(requested.minutes, seed) if family == GRAMMAR else run_family(family, requested.minutes, seed)
+        )
     return int(failed)
 
 

@@ -23,7 +23,7 @@ from mdstream_core.emulator import Emulator, Fault, model
 COLUMNS, ROWS = 88, 25
 PICTURE = Path(__file__).parent.parent / "docs/pictures/demo.svg"
 
-ANSWER = (
+OUTPUT = (
     "The Nile, the Amazon and the Danube. The first ends in the Mediterranean, the second in the Atlantic, and the "
     "third, after ten countries, in the Black Sea."
 )
@@ -142,19 +142,19 @@ def drawn(shown: Sequence[tuple[float, Screen]]) -> str:
     high, wide, whole = 19, 8.43, shown[-1][0]
     known: dict[tuple[Span, ...], str] = {}
     groups, rules = [], []
-    for place, ((at, screen), (until, _)) in enumerate(zip(shown, [*shown[1:], shown[-1]], strict=True)):
+    for platform_case, ((at, screen), (until, _)) in enumerate(zip(shown, [*shown[1:], shown[-1]], strict=True)):
         uses = [
             f'<use href="#{known.setdefault(line, f"l{len(known)}")}" y="{(row + 1) * high}"/>'
             for row, line in enumerate(screen)
             if line
         ]
         begin, end = 100 * at / whole, 100 * until / whole
-        final = place == len(shown) - 1
-        groups.append(f'<g class="f f{place}{" last" if final else ""}">{"".join(uses)}</g>')
+        final = platform_case == len(shown) - 1
+        groups.append(f'<g class="f f{platform_case}{" last" if final else ""}">{"".join(uses)}</g>')
         if not final:
             rules.append(
-                f"@keyframes k{place}{{0%,{end:.3f}%{{visibility:hidden}}{begin:.3f}%{{visibility:visible}}}}"
-                f".f{place}{{animation:k{place} {whole:.1f}s step-end infinite}}"
+                f"@keyframes k{platform_case}{{0%,{end:.3f}%{{visibility:hidden}}{begin:.3f}%{{visibility:visible}}}}"
+                f".f{platform_case}{{animation:k{platform_case} {whole:.1f}s step-end infinite}}"
             )
     return _page(known, groups, rules, wide * COLUMNS + 24, high * ROWS + 24)
 
@@ -177,7 +177,7 @@ def _span(style: str, text: str) -> str:
 
 if __name__ == "__main__":
     with Emulator(
-        model=lambda asked: ANSWER if "rivers" in str(asked) else model.respond(asked), delay=0.04
+        model=lambda requested: OUTPUT if "rivers" in str(requested) else model.respond(requested), delay=0.04
     ) as emulator:
         PICTURE.write_text(drawn(list(frames(emulator))), encoding="utf-8")
     print(f"{PICTURE}: {PICTURE.stat().st_size // 1024} kB")

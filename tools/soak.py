@@ -33,7 +33,7 @@ from mdstream_core.errors import MDStreamError
 ROUND = 10.0  #: seconds of a round, or a tenth of the time
 THREADS, TASKS = 4, 8
 LIFE = 40  #: calls that a model object lives for
-QUESTION = "Name three rivers."
+REQUEST = "Name three rivers."
 
 # What counts as flat.
 MAX_SLOPES = {"blocks": 200.0, "rss": 64.0}  #: per 1,000 calls, over the second half; `rss` in KB
@@ -79,15 +79,15 @@ class Server:
     """The emulator's process, which can be killed and started again at the same port."""
 
     def __init__(self) -> None:
-        self.places: dict[str, Any] = {"port": 0}
+        self.platforms: dict[str, Any] = {"port": 0}
         self.start()
 
     def start(self) -> None:
         """Start it; it knows its addresses then."""
-        command = [sys.executable, __file__, "--serve", str(self.places["port"])]
+        command = [sys.executable, __file__, "--serve", str(self.platforms["port"])]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout
-        self.places = json.loads(self._process.stdout.readline())
+        self.platforms = json.loads(self._process.stdout.readline())
 
     def stop(self) -> None:
         """Kill it in the middle of whatever it says."""
@@ -107,20 +107,20 @@ class Server:
 # the client
 
 
-def fields_of(places: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def fields_of(platforms: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The constructors' fields, by platform."""
-    oci = {"service_endpoint": places["genai"], "compartment_id": places["compartment"], "auth_type": "none"}
+    oci = {"service_endpoint": platforms["genai"], "compartment_id": platforms["compartment"], "auth_type": "none"}
     aws = {"aws_access_key_id": "AK", "aws_secret_access_key": "SK", "region_name": "us-east-1"}
     return {
-        "oci-model-deployment": {"endpoint": places["oci"], "auth_type": "none"},
+        "oci-model-deployment": {"endpoint": platforms["oci"], "auth_type": "none"},
         "oci-generative-ai": {**oci, "model": "xai.grok-4"},
-        "sagemaker": {"endpoint_name": places["endpoint_name"], "endpoint_url": places["sagemaker"], **aws},
-        "modelarts": {"endpoint": places["modelarts"], "model": "odsc-llm", "auth_type": "none"},
-        "modelarts-websocket": {"endpoint": places["websocket"], "model": "odsc-llm", "auth_type": "none"},
+        "sagemaker": {"endpoint_name": platforms["endpoint_name"], "endpoint_url": platforms["sagemaker"], **aws},
+        "modelarts": {"endpoint": platforms["modelarts"], "model": "odsc-llm", "auth_type": "none"},
+        "modelarts-websocket": {"endpoint": platforms["websocket"], "model": "odsc-llm", "auth_type": "none"},
     }
 
 
-def build_models(places: dict[str, Any], chance: random.Random) -> tuple[Any, Any]:
+def build_models(platforms: dict[str, Any], chance: random.Random) -> tuple[Any, Any]:
     """A platform's model of LangChain and one of LlamaIndex."""
     from langchain_mdstream import (  # noqa: PLC0415
         ChatModelArts,
@@ -137,7 +137,7 @@ def build_models(places: dict[str, Any], chance: random.Random) -> tuple[Any, An
         "modelarts": (ChatModelArts, ModelArts),
         "modelarts-websocket": (ChatModelArts, ModelArts),
     }
-    platform, given = chance.choice(sorted(fields_of(places).items()))
+    platform, given = chance.choice(sorted(fields_of(platforms).items()))
     timeout = {"connect": 2, "read": 0.4, "total": 5}
     options = {**given, "timeout": timeout, "max_retries": chance.choice([0, 0, 0, 1])}
     chat, llm = kinds[platform]
@@ -172,15 +172,15 @@ def call(models: tuple[Any, Any], chance: random.Random) -> str:
     from llama_index.core.llms import ChatMessage  # noqa: PLC0415
 
     chat, llm = models
-    messages = [ChatMessage(QUESTION)]
-    way = chance.randrange(6)
-    if way == 0:
-        return "whole" if chat.invoke(QUESTION).text else "empty"
-    if way == 1:
+    messages = [ChatMessage(REQUEST)]
+    call_method = chance.randrange(6)
+    if call_method == 0:
+        return "whole" if chat.invoke(REQUEST).text else "empty"
+    if call_method == 1:
         return "whole" if llm.chat(messages).message.content else "empty"
-    with closing(chat.stream(QUESTION) if way < 4 else llm.stream_chat(messages)) as stream:
+    with closing(chat.stream(REQUEST) if call_method < 4 else llm.stream_chat(messages)) as stream:
         for number, _ in enumerate(stream):
-            if way in {3, 5} and number >= chance.randrange(4):
+            if call_method in {3, 5} and number >= chance.randrange(4):
                 return "left"
     return "streamed"
 
@@ -190,18 +190,18 @@ async def acall(models: tuple[Any, Any], chance: random.Random) -> str:
     from llama_index.core.llms import ChatMessage  # noqa: PLC0415
 
     chat, llm = models
-    messages = [ChatMessage(QUESTION)]
-    way = chance.randrange(6)
-    if way == 0:
-        return "whole" if (await chat.ainvoke(QUESTION)).text else "empty"
-    if way == 1:
+    messages = [ChatMessage(REQUEST)]
+    call_method = chance.randrange(6)
+    if call_method == 0:
+        return "whole" if (await chat.ainvoke(REQUEST)).text else "empty"
+    if call_method == 1:
         return "whole" if (await llm.achat(messages)).message.content else "empty"
-    stream: Any = chat.astream(QUESTION) if way < 4 else await llm.astream_chat(messages)
+    stream: Any = chat.astream(REQUEST) if call_method < 4 else await llm.astream_chat(messages)
     number = 0
     async with aclosing(stream):
         async for _ in stream:
             number += 1
-            if way in {3, 5} and number > chance.randrange(4):
+            if call_method in {3, 5} and number > chance.randrange(4):
                 return "left"
     return "streamed"
 
@@ -210,7 +210,7 @@ def work(server: Server, tally: Tally, until: float, seed: int) -> None:
     """A thread that asks until the time is over."""
     chance = random.Random(seed)
     while time.monotonic() < until:
-        models = build_models(server.places, chance)
+        models = build_models(server.platforms, chance)
         try:
             for _ in range(LIFE):
                 if time.monotonic() > until:
@@ -228,7 +228,7 @@ async def awork(server: Server, tally: Tally, until: float, seed: int) -> None:
     """A task that asks until the time is over, and cancels every seventh call."""
     chance = random.Random(seed)
     while time.monotonic() < until:
-        models = build_models(server.places, chance)
+        models = build_models(server.platforms, chance)
         try:
             for number in range(LIFE):
                 if time.monotonic() > until:

@@ -1,7 +1,8 @@
 """Four clouds on loopback: services that answer, refuse, break off and lie on demand.
 
     with Emulator() as emulator:
-        emulator.oci_model_deployment.endpoint     # …/ocid1.datasciencemodeldeployment.oc1.iad.emulated; emulator.endpoint
+        emulator.oci_model_deployment.endpoint     # …/ocid1.datasciencemodeldeployment.oc1.iad.emulated;
+        emulator.endpoint
         emulator.oci_generative_ai                 # .endpoint .compartment_id
         emulator.sagemaker                         # .endpoint_url .endpoint_name .region_name .endpoint_names
         emulator.modelarts                         # .endpoint .websocket_endpoint .maas .iam .expire_tokens()

@@ -28,7 +28,7 @@ from mdstream_core.events import Event, ModelResponse
 from mdstream_core.platforms import OCIGenerativeAI
 from mdstream_core.wire.eventstream import encode
 
-QUESTION = {"messages": [{"role": "user", "content": "Hello"}], "model": "m"}
+REQUEST = {"messages": [{"role": "user", "content": "Hello"}], "model": "m"}
 OK = b"HTTP/1.1 200 OK\r\n"
 STREAM = OK + b"content-type: text/event-stream\r\n"
 CHUNKED = STREAM + b"transfer-encoding: chunked\r\n\r\n"
@@ -92,13 +92,13 @@ class Outcome:
         return self.seconds < BOUND and self.peak < MEMORY
 
 
-Ask = Callable[..., Outcome]
+Send = Callable[..., Outcome]
 
 
 def _call(url: str, platform: str, *, stream: bool, **options: Any) -> Call:
     where = PLATFORMS[platform][0](url) if platform in PLATFORMS else ModelArts(url.replace("http", "ws", 1))
     options = {"retry": Retry(0), "timeout": Timeout(read=5, total=10), **options}
-    return Call(where, OpenAIChat(), QUESTION, stream=stream, **options)
+    return Call(where, OpenAIChat(), REQUEST, stream=stream, **options)
 
 
 def _measured(read: Callable[[list[Event]], None], memory: bool) -> Outcome:
@@ -114,11 +114,13 @@ def _measured(read: Callable[[list[Event]], None], memory: bool) -> Outcome:
     finally:
         peak = tracemalloc.get_traced_memory()[1]  # 0 where it was not started
         tracemalloc.stop()
-    reply = error.partial if error is not None and error.partial is not None else ModelResponse.from_events(events)
-    return Outcome(reply.text, error, time.monotonic() - begun, peak)
+    model_response = (
+        error.partial if error is not None and error.partial is not None else ModelResponse.from_events(events)
+    )
+    return Outcome(model_response.text, error, time.monotonic() - begun, peak)
 
 
-def ask_sync(
+def send_sync(
     url: str, platform: str = "oci-model-deployment", *, stream: bool = True, auth: Any = None, http: Any = None,
     memory: bool = False, **options: Any,
 ) -> Outcome:  # fmt: skip
@@ -134,7 +136,7 @@ def ask_sync(
     return _measured(read, memory)
 
 
-def ask_async(
+def send_async(
     url: str, platform: str = "oci-model-deployment", *, stream: bool = True, auth: Any = None, http: Any = None,
     memory: bool = False, **options: Any,
 ) -> Outcome:  # fmt: skip
@@ -151,11 +153,11 @@ def ask_async(
     return _measured(lambda events: asyncio.run(main(events)), memory)
 
 
-both = pytest.mark.parametrize("ask", [ask_sync, ask_async])
+both = pytest.mark.parametrize("send_request", [send_sync, send_async])
 everywhere = pytest.mark.parametrize("platform", PLATFORMS)
 
 
-def say(*parts: bytes, end: str = "close") -> Script:
+def state(*parts: bytes, end: str = "close") -> Script:
     """A script: read the question, send the parts, and then `close`, `reset`, `shut` (half) or `wait` for the client."""
 
     def script(server: RawServer, peer: Peer) -> None:
@@ -172,7 +174,7 @@ def say(*parts: bytes, end: str = "close") -> Script:
     return script
 
 
-def drip(before: bytes, pieces: Iterator[bytes] | bytes, pause: float = 0.05) -> Script:
+def slow_stream(before: bytes, pieces: Iterator[bytes] | bytes, pause: float = 0.05) -> Script:
     """A script: read the question, send something, and then a piece (or a byte) from time to time until the client goes."""
 
     def script(server: RawServer, peer: Peer) -> None:
@@ -185,7 +187,7 @@ def drip(before: bytes, pieces: Iterator[bytes] | bytes, pause: float = 0.05) ->
     return script
 
 
-def flood(before: bytes, piece: bytes, size: int = 256 * 1024 * 1024) -> Script:
+def burst(before: bytes, piece: bytes, size: int = 256 * 1024 * 1024) -> Script:
     """A script: read the question, send something, and then the piece again and again, as fast as the client reads."""
     block = piece * max(1, 65_536 // len(piece))
 

@@ -14,19 +14,19 @@ from _hostile import (
     END,
     HI,
     OK,
-    QUESTION,
+    REQUEST,
     STOP,
     STREAM,
     WHOLE,
-    Ask,
-    ask_sync,
+    Send,
     both,
+    burst,
     chunk,
-    drip,
     event,
     everywhere,
-    flood,
-    say,
+    send_sync,
+    slow_stream,
+    state,
 )
 from _raw_server import Peer, RawServer, Script
 
@@ -100,13 +100,13 @@ def two_async(url: str, pause: float) -> list[str]:
 
 def _call(url: str) -> Call:
     where = OCIModelDeployment(f"{url}/ocid1.x")
-    return Call(where, OpenAIChat(), QUESTION, stream=True, retry=Retry(0), timeout=Timeout(read=5, total=10))
+    return Call(where, OpenAIChat(), REQUEST, stream=True, retry=Retry(0), timeout=Timeout(read=5, total=10))
 
 
 @pytest.mark.parametrize("two", [two_sync, two_async])
 @pytest.mark.parametrize("late", [0.0, 0.05], ids=["behind the answer", "on the idle connection"])
 @pytest.mark.parametrize("extra", [POISON, POISON[:40], b"\r\n", b"\0" * 100, END], ids=["an answer", "half of one", "a line end", "zeros", "a last chunk"])  # fmt: skip
-def test_an_answer_that_nobody_asked_for_reaches_nobody(
+def test_a_response_that_nobody_requested_for_reaches_nobody(
     hostile: Hostile, two: Callable[[str, float], list[str]], late: float, extra: bytes
 ) -> None:
     """
@@ -121,7 +121,7 @@ def test_an_answer_that_nobody_asked_for_reaches_nobody(
 @both
 @everywhere
 @pytest.mark.parametrize("garbage", [b"HTTP/1.1 200 OK\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x28", b"\0" * 4_096, b"\x16\x03\x03\xff\xff"])  # fmt: skip
-def test_garbage_instead_of_tls(hostile: Hostile, ask: Ask, platform: str, garbage: bytes) -> None:
+def test_garbage_instead_of_tls(hostile: Hostile, send_request: Send, platform: str, garbage: bytes) -> None:
     """
     The service was not reached, whatever it was that answered.
     """
@@ -130,19 +130,19 @@ def test_garbage_instead_of_tls(hostile: Hostile, ask: Ask, platform: str, garba
         peer.sock.recv(65_536)
         peer.send(garbage)
 
-    outcome = ask(hostile(script).url.replace("http", "https"), platform, timeout=Timeout(connect=5, total=10))
+    outcome = send_request(hostile(script).url.replace("http", "https"), platform, timeout=Timeout(connect=5, total=10))
 
     assert isinstance(outcome.error, ConnectionFailed), outcome.error
     assert outcome.is_bounded()
 
 
 @both
-def test_a_handshake_that_never_comes(hostile: Hostile, ask: Ask) -> None:
+def test_a_handshake_that_never_comes(hostile: Hostile, send_request: Send) -> None:
     """
     The time to connect bounds TLS too.
     """
     url = hostile(lambda server, peer: server.note(peer.sees_end(20))).url.replace("http", "https")
-    outcome = ask(url, timeout=Timeout(connect=0.4, total=10))
+    outcome = send_request(url, timeout=Timeout(connect=0.4, total=10))
 
     assert isinstance(outcome.error, ConnectionFailed), outcome.error
     assert outcome.is_bounded()
@@ -150,12 +150,12 @@ def test_a_handshake_that_never_comes(hostile: Hostile, ask: Ask) -> None:
 
 @both
 @everywhere
-def test_a_wrong_certificate_gets_no_question(hostile: Hostile, tls: Tls, ask: Ask, platform: str) -> None:
+def test_a_wrong_certificate_gets_no_request(hostile: Hostile, tls: Tls, send_request: Send, platform: str) -> None:
     """
     The question, and the credential in it, is not sent.
     """
-    server = hostile(say(WHOLE), tls=tls[0])
-    outcome = ask(server.url, platform)
+    server = hostile(state(WHOLE), tls=tls[0])
+    outcome = send_request(server.url, platform)
 
     assert isinstance(outcome.error, ConnectionFailed), outcome.error
     assert "certificate" in str(outcome.error).lower()
@@ -171,13 +171,13 @@ TRUNCATED: dict[str, bytes] = {
 
 @both
 @pytest.mark.parametrize("wire", TRUNCATED.values(), ids=TRUNCATED)
-def test_tls_that_is_cut_is_no_end(hostile: Hostile, tls: Tls, ask: Ask, wire: bytes) -> None:
+def test_tls_that_is_truncated_is_no_end(hostile: Hostile, tls: Tls, send_request: Send, wire: bytes) -> None:
     """
     A connection that somebody cuts, without TLS' own goodbye, does not make an answer whole.
     """
-    server = hostile(say(wire), tls=tls[0])
-    make = http_client if ask is ask_sync else async_http_client
-    outcome = ask(server.url, http=make(verify=tls[1], trust_env=False))
+    server = hostile(state(wire), tls=tls[0])
+    make = http_client if send_request is send_sync else async_http_client
+    outcome = send_request(server.url, http=make(verify=tls[1], trust_env=False))
 
     assert isinstance(outcome.error, StreamInterrupted), outcome.error
     assert "Hi" == outcome.text
@@ -200,14 +200,14 @@ def refusing(status: bytes, fields: bytes = b"") -> Script:
 @both
 @everywhere
 @pytest.mark.parametrize("status", [b"301 Moved", b"302 Found", b"303 See Other", b"307 Temporary", b"308 Permanent"])
-def test_a_redirect_is_not_followed(hostile: Hostile, ask: Ask, platform: str, status: bytes) -> None:
+def test_a_redirect_is_not_followed(hostile: Hostile, send_request: Send, platform: str, status: bytes) -> None:
     """
     Neither in a circle nor to another host, which would get the credential.
     """
-    other = hostile(say(WHOLE))
+    other = hostile(state(WHOLE))
     location = f"location: {other.url}/x\r\n".encode()
     server = hostile(refusing(status, location))
-    outcome = ask(server.url, platform, auth=CountingSigner(), retry=Retry(2, base_delay=0.001))
+    outcome = send_request(server.url, platform, auth=CountingSigner(), retry=Retry(2, base_delay=0.001))
 
     assert isinstance(outcome.error, ServiceError), outcome.error
     assert (1, 0) == (len(server.requests), other.connections)
@@ -215,13 +215,13 @@ def test_a_redirect_is_not_followed(hostile: Hostile, ask: Ask, platform: str, s
 
 @both
 @everywhere
-def test_a_401_without_end_is_asked_twice(hostile: Hostile, ask: Ask, platform: str) -> None:
+def test_a_401_without_end_is_requested_twice(hostile: Hostile, send_request: Send, platform: str) -> None:
     """
     A key is renewed once.
     """
     signer = CountingSigner()
     server = hostile(refusing(b"401 Unauthorized"))
-    outcome = ask(server.url, platform, auth=signer, retry=Retry(5, base_delay=0.001))
+    outcome = send_request(server.url, platform, auth=signer, retry=Retry(5, base_delay=0.001))
 
     assert isinstance(outcome.error, AuthenticationError), outcome.error
     assert (2, 1) == (len(server.requests), signer.renewals)
@@ -230,12 +230,12 @@ def test_a_401_without_end_is_asked_twice(hostile: Hostile, ask: Ask, platform: 
 @both
 @everywhere
 @pytest.mark.parametrize("wait", [b"1000000000", b"99999999999999999999999", b"Fri, 31 Dec 9999 23:59:59 GMT", b"-5", b"nan", b"inf", b"1e9", b"\xff", b""])  # fmt: skip
-def test_no_wait_is_longer_than_a_call(hostile: Hostile, ask: Ask, platform: str, wait: bytes) -> None:
+def test_no_wait_is_longer_than_a_call(hostile: Hostile, send_request: Send, platform: str, wait: bytes) -> None:
     """
     `Retry-After` asks for an age, or for nothing that can be read.
     """
     server = hostile(refusing(b"429 Too Many Requests", b"retry-after: %b\r\n" % wait))
-    outcome = ask(server.url, platform, retry=Retry(1, base_delay=0.001), timeout=Timeout(read=5, total=3))
+    outcome = send_request(server.url, platform, retry=Retry(1, base_delay=0.001), timeout=Timeout(read=5, total=3))
 
     assert isinstance(outcome.error, RateLimited | ServerError), outcome.error
     assert len(server.requests) <= 2
@@ -245,32 +245,32 @@ def test_no_wait_is_longer_than_a_call(hostile: Hostile, ask: Ask, platform: str
 # proxies
 
 LYING: dict[str, tuple[Script, tuple[type[MDStreamError], ...]]] = {
-    "a tunnel into garbage": (say(OK + b"\r\n", b"garbage" * 100), (ConnectionFailed,)),
-    "an answer instead of a tunnel": (say(WHOLE), (ConnectionFailed,)),
-    "a tunnel that is closed": (say(OK + b"\r\n"), (ConnectionFailed,)),
-    "a head without end": (flood(OK, b"x: y\r\n"), (ConnectionFailed,)),
-    "a head, byte by byte": (drip(OK + b"x: ", b"y"), (ConnectionFailed, MDStreamError)),
-    "a switch of protocols": (say(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), (ConnectionFailed,)),
-    "a redirect": (say(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"), (ConnectionFailed, ServiceError)),
+    "a tunnel into garbage": (state(OK + b"\r\n", b"garbage" * 100), (ConnectionFailed,)),
+    "an answer instead of a tunnel": (state(WHOLE), (ConnectionFailed,)),
+    "a tunnel that is closed": (state(OK + b"\r\n"), (ConnectionFailed,)),
+    "a head without end": (burst(OK, b"x: y\r\n"), (ConnectionFailed,)),
+    "a head, byte by byte": (slow_stream(OK + b"x: ", b"y"), (ConnectionFailed, MDStreamError)),
+    "a switch of protocols": (state(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), (ConnectionFailed,)),
+    "a redirect": (state(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"), (ConnectionFailed, ServiceError)),
     "407, always": (refusing(b"407 Proxy Authentication Required"), (ConnectionFailed, ServiceError)),
-    "another protocol": (say(b"SSH-2.0-OpenSSH_9.6\r\n"), (ConnectionFailed,)),
-    "nothing": (say(end="wait"), (ConnectionFailed, MDStreamError)),
+    "another protocol": (state(b"SSH-2.0-OpenSSH_9.6\r\n"), (ConnectionFailed,)),
+    "nothing": (state(end="wait"), (ConnectionFailed, MDStreamError)),
 }  # fmt: skip
 
 
 @both
 @pytest.mark.parametrize(("script", "kinds"), LYING.values(), ids=LYING)
 def test_a_proxy_that_lies_about_its_tunnel(
-    hostile: Hostile, tls: Tls, ask: Ask, script: Script, kinds: tuple[type[MDStreamError], ...]
+    hostile: Hostile, tls: Tls, send_request: Send, script: Script, kinds: tuple[type[MDStreamError], ...]
 ) -> None:
     """
     The service is not reached; the proxy reads no question and no credential.
     """
     proxy = hostile(script)
-    make = http_client if ask is ask_sync else async_http_client
+    make = http_client if send_request is send_sync else async_http_client
     http = make(proxy=proxy.url, verify=tls[1], trust_env=False)
     limits = Timeout(connect=1, read=1, total=2)
-    outcome = ask("https://127.0.0.1:9", http=http, auth=CountingSigner(), timeout=limits)
+    outcome = send_request("https://127.0.0.1:9", http=http, auth=CountingSigner(), timeout=limits)
 
     assert isinstance(outcome.error, kinds), outcome.error
     assert all(request.startswith(b"CONNECT ") and b"key 1" not in request for request in proxy.requests)

@@ -14,13 +14,13 @@ from _hostile import (
     STOP,
     STREAM,
     WHOLE,
-    Ask,
+    Send,
     both,
+    burst,
     chunk,
-    drip,
     everywhere,
-    flood,
-    say,
+    slow_stream,
+    state,
 )
 from _raw_server import RawServer, Script
 
@@ -43,31 +43,31 @@ def headers() -> Iterator[bytes]:
 
 #: name: (what the server does, the text that is kept)
 SLOW: dict[str, tuple[Script, str]] = {
-    "nothing at all": (say(end="wait"), ""),
-    "a head, byte by byte": (drip(OK + b"x: ", b"y"), ""),
-    "a status line, byte by byte": (drip(b"HTTP/1.1 200 ", b"O"), ""),
-    "header fields without end": (drip(OK, headers()), ""),
-    "interim answers without end": (drip(b"", b"HTTP/1.1 102 Processing\r\n\r\n"), ""),
-    "a chunk, byte by byte": (drip(CHUNKED + chunk(HI) + b"ffff\r\n", b"x"), "Hi"),
-    "a chunk size, byte by byte": (drip(CHUNKED + chunk(HI), b"0"), "Hi"),
-    "a chunk extension, byte by byte": (drip(CHUNKED + chunk(HI) + b"5;", b"x"), "Hi"),
-    "trailers, byte by byte": (drip(CHUNKED + chunk(HI) + b"0\r\nx: ", b"y"), "Hi"),
-    "trailers without end": (drip(CHUNKED + chunk(HI) + b"0\r\n", headers()), "Hi"),
-    "comments": (drip(CHUNKED + chunk(HI), chunk(b": ping\n\n")), "Hi"),
-    "empty lines": (drip(CHUNKED + chunk(HI), chunk(b"\n")), "Hi"),
-    "events without data": (drip(CHUNKED + chunk(HI), chunk(b"event: ping\nid: 1\n\n")), "Hi"),
-    "a body without length, byte by byte": (drip(STREAM + b"\r\n" + HI, b":"), "Hi"),
-    "100 GB of which a byte comes now and then": (drip(STREAM + b"content-length: 100000000000\r\n\r\n" + HI, b":"), "Hi"),
+    "nothing at all": (state(end="wait"), ""),
+    "a head, byte by byte": (slow_stream(OK + b"x: ", b"y"), ""),
+    "a status line, byte by byte": (slow_stream(b"HTTP/1.1 200 ", b"O"), ""),
+    "header fields without end": (slow_stream(OK, headers()), ""),
+    "interim answers without end": (slow_stream(b"", b"HTTP/1.1 102 Processing\r\n\r\n"), ""),
+    "a chunk, byte by byte": (slow_stream(CHUNKED + chunk(HI) + b"ffff\r\n", b"x"), "Hi"),
+    "a chunk size, byte by byte": (slow_stream(CHUNKED + chunk(HI), b"0"), "Hi"),
+    "a chunk extension, byte by byte": (slow_stream(CHUNKED + chunk(HI) + b"5;", b"x"), "Hi"),
+    "trailers, byte by byte": (slow_stream(CHUNKED + chunk(HI) + b"0\r\nx: ", b"y"), "Hi"),
+    "trailers without end": (slow_stream(CHUNKED + chunk(HI) + b"0\r\n", headers()), "Hi"),
+    "comments": (slow_stream(CHUNKED + chunk(HI), chunk(b": ping\n\n")), "Hi"),
+    "empty lines": (slow_stream(CHUNKED + chunk(HI), chunk(b"\n")), "Hi"),
+    "events without data": (slow_stream(CHUNKED + chunk(HI), chunk(b"event: ping\nid: 1\n\n")), "Hi"),
+    "a body without length, byte by byte": (slow_stream(STREAM + b"\r\n" + HI, b":"), "Hi"),
+    "100 GB of which a byte comes now and then": (slow_stream(STREAM + b"content-length: 100000000000\r\n\r\n" + HI, b":"), "Hi"),
 }  # fmt: skip
 
 
 @both
 @pytest.mark.parametrize(("script", "text"), SLOW.values(), ids=SLOW)
-def test_a_slow_server_is_left(hostile: Hostile, ask: Ask, script: Script, text: str) -> None:
+def test_a_slow_server_is_left(hostile: Hostile, send_request: Send, script: Script, text: str) -> None:
     """
     Bytes that bring nothing do not count: the limits hold, and what was received is kept.
     """
-    outcome = ask(hostile(script).url, timeout=SHORT)
+    outcome = send_request(hostile(script).url, timeout=SHORT)
 
     assert isinstance(outcome.error, StreamStalled), outcome.error
     assert text == outcome.text
@@ -77,14 +77,16 @@ def test_a_slow_server_is_left(hostile: Hostile, ask: Ask, script: Script, text:
 @both
 @everywhere
 @pytest.mark.parametrize("pause", [0.002, 0.1])
-def test_an_answer_without_end_ends_with_the_time_of_the_call(
-    hostile: Hostile, ask: Ask, platform: str, pause: float
+def test_a_response_without_end_ends_with_the_time_of_the_call(
+    hostile: Hostile, send_request: Send, platform: str, pause: float
 ) -> None:
     """
     Good tokens for ever: `Timeout.total` ends them on every platform, and they are all kept.
     """
     _, head, frame = PLATFORMS[platform]
-    outcome = ask(hostile(drip(head, chunk(frame(HI)), pause)).url, platform, timeout=Timeout(read=5, total=0.6))
+    outcome = send_request(
+        hostile(slow_stream(head, chunk(frame(HI)), pause)).url, platform, timeout=Timeout(read=5, total=0.6)
+    )
 
     assert isinstance(outcome.error, StreamStalled), outcome.error
     assert outcome.text.startswith("HiHi")
@@ -101,11 +103,11 @@ ENDLESS: dict[str, bytes] = {
 
 @both
 @pytest.mark.parametrize("piece", ENDLESS.values(), ids=ENDLESS)
-def test_events_as_fast_as_they_are_read_end_in_time(hostile: Hostile, ask: Ask, piece: bytes) -> None:
+def test_events_as_fast_as_they_are_read_end_in_time(hostile: Hostile, send_request: Send, piece: bytes) -> None:
     """
     However many events stand in one read, the clock is looked at between them.
     """
-    outcome = ask(hostile(flood(CHUNKED + chunk(HI), piece, 1 << 40)).url, timeout=Timeout(read=5, total=1))
+    outcome = send_request(hostile(burst(CHUNKED + chunk(HI), piece, 1 << 40)).url, timeout=Timeout(read=5, total=1))
 
     assert isinstance(outcome.error, StreamStalled), outcome.error
     assert outcome.is_bounded()
@@ -113,27 +115,27 @@ def test_events_as_fast_as_they_are_read_end_in_time(hostile: Hostile, ask: Ask,
 
 #: name: (what the server does, the error)
 FLOODS: dict[str, tuple[Script, type[MDStreamError]]] = {
-    "one header": (flood(OK + b"x: ", b"y"), ConnectionFailed),
-    "header fields": (flood(OK, b"x: y\r\n"), ConnectionFailed),
-    "a status line": (flood(b"HTTP/1.1 200 ", b"O"), ConnectionFailed),
-    "interim answers": (flood(b"", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"), ConnectionFailed),
-    "a chunk extension": (flood(CHUNKED + chunk(HI) + b"5;", b"x"), StreamInterrupted),
-    "a chunk size": (flood(CHUNKED + chunk(HI), b"0"), StreamInterrupted),
-    "a trailer": (flood(CHUNKED + chunk(HI) + b"0\r\nx: ", b"y"), StreamInterrupted),
-    "trailers": (flood(CHUNKED + chunk(HI) + b"0\r\n", b"x: y\r\n"), StreamInterrupted),
-    "one line": (flood(CHUNKED + chunk(HI), chunk(b"data: " + b"x" * 65_536)), MalformedStream),
-    "one event": (flood(CHUNKED + chunk(HI), chunk((b"data: " + b"x" * 1_000 + b"\n") * 65)), MalformedStream),
-    "a line of a body without length": (flood(STREAM + b"\r\n" + HI, b"x" * 65_536), MalformedStream),
+    "one header": (burst(OK + b"x: ", b"y"), ConnectionFailed),
+    "header fields": (burst(OK, b"x: y\r\n"), ConnectionFailed),
+    "a status line": (burst(b"HTTP/1.1 200 ", b"O"), ConnectionFailed),
+    "interim answers": (burst(b"", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"), ConnectionFailed),
+    "a chunk extension": (burst(CHUNKED + chunk(HI) + b"5;", b"x"), StreamInterrupted),
+    "a chunk size": (burst(CHUNKED + chunk(HI), b"0"), StreamInterrupted),
+    "a trailer": (burst(CHUNKED + chunk(HI) + b"0\r\nx: ", b"y"), StreamInterrupted),
+    "trailers": (burst(CHUNKED + chunk(HI) + b"0\r\n", b"x: y\r\n"), StreamInterrupted),
+    "one line": (burst(CHUNKED + chunk(HI), chunk(b"data: " + b"x" * 65_536)), MalformedStream),
+    "one event": (burst(CHUNKED + chunk(HI), chunk((b"data: " + b"x" * 1_000 + b"\n") * 65)), MalformedStream),
+    "a line of a body without length": (burst(STREAM + b"\r\n" + HI, b"x" * 65_536), MalformedStream),
 }  # fmt: skip
 
 
 @both
 @pytest.mark.parametrize(("script", "kind"), FLOODS.values(), ids=FLOODS)
-def test_a_flood_is_stopped(hostile: Hostile, ask: Ask, script: Script, kind: type[MDStreamError]) -> None:
+def test_a_burst_is_stopped(hostile: Hostile, send_request: Send, script: Script, kind: type[MDStreamError]) -> None:
     """
     A quarter of a gigabyte is on offer; the client takes its limit of it, and says what was wrong.
     """
-    outcome = ask(hostile(script).url, memory=True, timeout=Timeout(read=10, total=15))
+    outcome = send_request(hostile(script).url, memory=True, timeout=Timeout(read=10, total=15))
 
     assert isinstance(outcome.error, kind), outcome.error
     assert outcome.text in {"", "Hi"}
@@ -170,13 +172,13 @@ LIES: dict[str, tuple[bytes, type[MDStreamError], str]] = {
 
 @both
 @pytest.mark.parametrize(("wire", "kind", "text"), LIES.values(), ids=LIES)
-def test_an_answer_that_lies_is_an_error(
-    hostile: Hostile, ask: Ask, wire: bytes, kind: type[MDStreamError], text: str
+def test_a_response_that_lies_is_an_error(
+    hostile: Hostile, send_request: Send, wire: bytes, kind: type[MDStreamError], text: str
 ) -> None:
     """
     Whatever was readable is kept, and nothing of it passes for a whole answer.
     """
-    outcome = ask(hostile(say(wire)).url)
+    outcome = send_request(hostile(state(wire)).url)
 
     assert isinstance(outcome.error, kind), outcome.error
     assert text == outcome.text
@@ -196,11 +198,11 @@ ODD: dict[str, bytes] = {
 
 @both
 @pytest.mark.parametrize("wire", ODD.values(), ids=ODD)
-def test_an_odd_answer_reads_as_it_should(hostile: Hostile, ask: Ask, wire: bytes) -> None:
+def test_an_odd_response_reads_as_it_should(hostile: Hostile, send_request: Send, wire: bytes) -> None:
     """
     Chunks go before a length, and what stands behind an answer is not a part of it.
     """
-    outcome = ask(hostile(say(wire, end="wait")).url)
+    outcome = send_request(hostile(state(wire, end="wait")).url)
 
     assert (None, "Hi") == (outcome.error, outcome.text)
 
@@ -208,12 +210,12 @@ def test_an_odd_answer_reads_as_it_should(hostile: Hostile, ask: Ask, wire: byte
 @both
 @everywhere
 @pytest.mark.parametrize("end", ["close", "reset", "shut"])
-def test_a_connection_that_ends_in_the_middle(hostile: Hostile, ask: Ask, platform: str, end: str) -> None:
+def test_a_connection_that_ends_in_the_middle(hostile: Hostile, send_request: Send, platform: str, end: str) -> None:
     """
     Closed, reset or half closed: interrupted, with the words so far, on every platform.
     """
     _, head, frame = PLATFORMS[platform]
-    outcome = ask(hostile(say(head + chunk(frame(HI)), end=end)).url, platform)
+    outcome = send_request(hostile(state(head + chunk(frame(HI)), end=end)).url, platform)
 
     assert isinstance(outcome.error, StreamInterrupted), outcome.error
     assert "Hi" == outcome.text
@@ -223,12 +225,12 @@ def test_a_connection_that_ends_in_the_middle(hostile: Hostile, ask: Ask, platfo
 @both
 @everywhere
 @pytest.mark.parametrize("reset", [False, True])
-def test_a_server_that_hangs_up_at_once(hostile: Hostile, ask: Ask, platform: str, reset: bool) -> None:
+def test_a_server_that_hangs_up_at_once(hostile: Hostile, send_request: Send, platform: str, reset: bool) -> None:
     """
     Right after it accepted, before a byte of the question was read.
     """
     server = hostile(lambda server, peer: peer.reset() if reset else None)
-    outcome = ask(server.url, platform)
+    outcome = send_request(server.url, platform)
 
     assert isinstance(outcome.error, ConnectionFailed), outcome.error
     assert server.connections <= 2, "a connection that never answered is tried once more at most"

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from itertools import repeat
 
 import pytest
-from _hostile import CHUNKED, DONE, FRAMES, HI, STOP, STREAM, Ask, body_part, both, chunk, event, flood, say
+from _hostile import CHUNKED, DONE, FRAMES, HI, STOP, STREAM, Send, body_part, both, burst, chunk, event, state
 from _raw_server import Peer, RawServer
 from test_transport_websocket import BYE, agreed, frame, message
-from test_transport_websocket import HI as SAID
+from test_transport_websocket import HI as CONTENT
 
 from mdstream_core import Timeout
 from mdstream_core.errors import (
@@ -41,11 +41,11 @@ GARBAGE: dict[str, bytes] = {
 
 @both
 @pytest.mark.parametrize("wire", GARBAGE.values(), ids=GARBAGE)
-def test_compressed_garbage_is_malformed(hostile: Hostile, ask: Ask, wire: bytes) -> None:
+def test_compressed_garbage_is_malformed(hostile: Hostile, send_request: Send, wire: bytes) -> None:
     """
     An error of ours, not zlib's.
     """
-    outcome = ask(hostile(say(wire)).url)
+    outcome = send_request(hostile(state(wire)).url)
 
     assert isinstance(outcome.error, StreamError), outcome.error
     assert outcome.is_bounded()
@@ -78,11 +78,13 @@ AWS: dict[str, bytes] = {
 
 @both
 @pytest.mark.parametrize("wire", AWS.values(), ids=AWS)
-def test_a_frame_that_lies_is_malformed(hostile: Hostile, ask: Ask, wire: bytes) -> None:
+def test_a_frame_that_lies_is_malformed(hostile: Hostile, send_request: Send, wire: bytes) -> None:
     """
     Checksums are checked, and a length is believed within limits only; the words before it are kept.
     """
-    outcome = ask(hostile(say(FRAMES + chunk(body_part(HI)), chunk(wire), end="wait")).url, "sagemaker", memory=True)
+    outcome = send_request(
+        hostile(state(FRAMES + chunk(body_part(HI)), chunk(wire), end="wait")).url, "sagemaker", memory=True
+    )
 
     assert isinstance(outcome.error, MalformedStream), outcome.error
     assert "Hi" == outcome.text
@@ -90,12 +92,12 @@ def test_a_frame_that_lies_is_malformed(hostile: Hostile, ask: Ask, wire: bytes)
 
 
 @both
-def test_frames_without_content_are_no_progress(hostile: Hostile, ask: Ask) -> None:
+def test_frames_without_content_are_no_progress(hostile: Hostile, send_request: Send) -> None:
     """
     Empty payload parts for ever: the call's time ends them.
     """
-    script = flood(FRAMES + chunk(body_part(HI)), chunk(body_part(b"")), 1 << 40)
-    outcome = ask(hostile(script).url, "sagemaker", timeout=Timeout(read=0.3, total=0.6))
+    script = burst(FRAMES + chunk(body_part(HI)), chunk(body_part(b"")), 1 << 40)
+    outcome = send_request(hostile(script).url, "sagemaker", timeout=Timeout(read=0.3, total=0.6))
 
     assert isinstance(outcome.error, StreamStalled), outcome.error
     assert "Hi" == outcome.text
@@ -145,13 +147,13 @@ SOCKETS: dict[str, tuple[tuple[bytes, ...], type[MDStreamError]]] = {
 @both
 @pytest.mark.parametrize(("parts", "kind"), SOCKETS.values(), ids=SOCKETS)
 def test_frames_that_break_the_rules(
-    hostile: Hostile, ask: Ask, parts: tuple[bytes, ...], kind: type[MDStreamError]
+    hostile: Hostile, send_request: Send, parts: tuple[bytes, ...], kind: type[MDStreamError]
 ) -> None:
     """
     A server that does not keep RFC 6455 is left, with the words so far.
     """
     limits = Timeout(read=5, total=8)
-    outcome = ask(hostile(sends(SAID, *parts)).url, "websocket", memory=True, timeout=limits)
+    outcome = send_request(hostile(sends(CONTENT, *parts)).url, "websocket", memory=True, timeout=limits)
 
     assert isinstance(outcome.error, kind), outcome.error
     assert "Hi" == outcome.text
@@ -160,12 +162,12 @@ def test_frames_that_break_the_rules(
 
 @both
 @pytest.mark.parametrize("part", [b"\x89\x00", b"\x8a\x00", b"\x89\x7d" + b"x" * 125, frame(b"{}"), frame(b"")], ids=["pings", "pongs", "long pings", "empty objects", "empty messages"])  # fmt: skip
-def test_frames_that_bring_nothing_are_bounded(hostile: Hostile, ask: Ask, part: bytes) -> None:
+def test_frames_that_bring_nothing_are_bounded(hostile: Hostile, send_request: Send, part: bytes) -> None:
     """
     A flood of them does not extend the silence that is allowed, and takes no memory.
     """
     parts = repeat(part * (65_536 // len(part)), 5_000)
-    outcome = ask(hostile(sends(SAID, *parts)).url, "websocket", timeout=Timeout(read=0.4, total=0.8))
+    outcome = send_request(hostile(sends(CONTENT, *parts)).url, "websocket", timeout=Timeout(read=0.4, total=0.8))
 
     assert isinstance(outcome.error, StreamError), outcome.error
     assert "Hi" == outcome.text
@@ -184,11 +186,13 @@ SHAKES: dict[str, Callable[[bytes], bytes]] = {
 
 @both
 @pytest.mark.parametrize("accept", SHAKES.values(), ids=SHAKES)
-def test_a_handshake_that_lies(hostile: Hostile, ask: Ask, accept: Callable[[bytes], bytes]) -> None:
+def test_a_handshake_that_lies(hostile: Hostile, send_request: Send, accept: Callable[[bytes], bytes]) -> None:
     """
     It reaches nobody, and no answer is read from it.
     """
-    outcome = ask(hostile(sends(SAID, accept=accept)).url, "websocket", timeout=Timeout(connect=2, read=1, total=3))
+    outcome = send_request(
+        hostile(sends(CONTENT, accept=accept)).url, "websocket", timeout=Timeout(connect=2, read=1, total=3)
+    )
 
     assert isinstance(outcome.error, MDStreamError), outcome.error
     assert "" == outcome.text
@@ -210,12 +214,12 @@ TEXTS: dict[str, bytes] = {
 
 @both
 @pytest.mark.parametrize("data", TEXTS.values(), ids=TEXTS)
-def test_text_is_data(hostile: Hostile, ask: Ask, data: bytes) -> None:
+def test_text_is_data(hostile: Hostile, send_request: Send, data: bytes) -> None:
     """
     Whatever characters there are, they are handed on as text, or replaced where they are none.
     """
     body = HI + data + STOP + DONE
-    outcome = ask(hostile(say(CHUNKED + chunk(body) + b"0\r\n\r\n")).url)
+    outcome = send_request(hostile(state(CHUNKED + chunk(body) + b"0\r\n\r\n")).url)
 
     assert outcome.error is None
     assert outcome.text.startswith("Hi")
