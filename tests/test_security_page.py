@@ -64,7 +64,7 @@ LIMITS: dict[str, tuple[float, ...]] = {
     "one text of a request": (emulator.MAX_STRING_CHARACTERS,),
     "all texts of a request": (emulator.MAX_TEXT_CHARACTERS,),
     "choices of a response, of all prompts together": (emulator.MAX_CHOICES,),
-    "`max_tokens`": (emulator.MAX_TOKENS_ASKED,),
+    "`max_tokens`": (emulator.MAX_TOKENS_PARAMETER,),
     "tokens of a response, `top_logprobs` included": (emulator.MAX_OUTPUT_TOKENS,),
     "texts to embed, messages of a conversation": (emulator.MAX_MESSAGES,),
     "characters to embed or to rank": (emulator.MAX_EMBEDDING_CHARACTERS,),

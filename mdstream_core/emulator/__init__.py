@@ -1,47 +1,31 @@
-"""Four clouds on loopback: services that answer, refuse, break off and lie on demand.
+"""Emulators of the four services on loopback: trailers, event-stream frames, WebSockets, signatures, and faults.
 
     with Emulator() as emulator:
-        emulator.oci_model_deployment.endpoint     # …/ocid1.datasciencemodeldeployment.oc1.iad.emulated;
-        emulator.endpoint
-        emulator.oci_generative_ai                 # .endpoint .compartment_id
-        emulator.sagemaker                         # .endpoint_url .endpoint_name .region_name .endpoint_names
-        emulator.modelarts                         # .endpoint .websocket_endpoint .maas .iam .expire_tokens()
-        emulator.openai_url                        # http://127.0.0.1:PORT/v1: the model server alone
-        emulator.script(Fault("trailer", "json", after=3), None)      # what happens to the next requests
-        emulator.always(Fault("refuse", "lb_bandwidth"))              # what happens to all others
-        emulator.script((Fault("crlf"), Fault("trailer")))            # two faults in one answer
-        emulator.requests, emulator.last, emulator.connections              # what came in: `RecordedRequest` records
-        emulator.last.closed.wait(5)                                  # the client went away while we were streaming
-        emulator.reset()                                              # forget requests and script
+        chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none")
+        emulator.script(Fault("trailer", "json", after=3), None)      # the next two requests: a fault, then none
+        emulator.always(Fault("refuse", "lb_bandwidth"))              # all other requests
+        emulator.script((Fault("crlf"), Fault("trailer")))            # two faults in one response
+        emulator.requests, emulator.last, emulator.connections        # `RecordedRequest`s, the newest, a count
+        emulator.last.client_closed.wait(5)                           # the client disconnected during the response
+        emulator.reset()                                              # clear the recorded requests and the script
 
-    Emulator(*, brain=reply, upstream=None, upstream_key=None, flavour="vllm", models=(), context=None,
-             embedding_size=256, content_type=None, idle_limit=60.0, total_limit=300.0, delay=0.0,
-             events_per_chunk=1, clock=time.time, tls=False, host="127.0.0.1", port=0, keep_alive=120.0,
-             verify_signatures=None, api_keys=(),                      # who is let in: both services of OCI
-             default_route="/v1/chat/completions", strict=True,        # OCI model deployments
-             generative_ai_ending="",                                  # OCI Generative AI: `eof`, `done`, `hang`
-             aws_keys=None,                                            # SageMaker: {access key: secret or AWSKey}
-             huawei=None)                                              # ModelArts: a HuaweiAccount
-        .url .endpoint .oci_model_deployment .oci_generative_ai .sagemaker .modelarts .openai_url .ca_file
-        .script(*steps) .always(step) .reset() .issue_token(public_pem, seconds=3600) .expire_tokens()
-        .requests .last .connections
-    await serve(port=0, ready=lambda emulator: …, **options)       # on the caller's loop, until cancelled
+Addresses:
+    emulator.endpoint, emulator.oci_model_deployment.endpoint         # OCI model deployment, without `/predict`
+    emulator.oci_generative_ai                                        # .endpoint .compartment_id
+    emulator.sagemaker                                                # .endpoint_url .endpoint_name .region_name …
+    emulator.modelarts                                                # .endpoint .websocket_endpoint .maas .iam
+    emulator.openai_url                                               # http://127.0.0.1:PORT/v1: any OpenAI client
 
-    Fault(kind, spelling="", after=None, reason="ModelResponseTimeExceeded", name="StreamFailure", announced=True,
-          status=None, code="InternalServerError", message=…, retry_after=None, seconds=0.0, until=None, size=0,
-          data=b"", path="")
+`Emulator` runs on a thread of its own, `serve` on the caller's event loop until it is cancelled.
 
-`KINDS` says what each kind of fault does; `ERROR_RESPONSES`, `TRAILERS`, `REASONS` and `ERROR_EVENTS` name their
-spellings,
-`FLAVOURS` the model servers. `after` counts events; `-1` is all but the last. A pause (`hold`, `slow_head`) lasts for
-`seconds`, or until the `threading.Event` in `until` is set, or until the client goes.
-Faults strike what the container says: in SageMaker's payload parts, in the messages of ModelArts' WebSocket (its module
-`services.modelarts` says how each comes out there). `refuse_aws` and `exception_frame` are SageMaker's own words.
-A `brain` is any function from the OpenAI-shaped request to a text or an `ModelOutput`; it refuses by raising
-`ValueError`.
-With pytest it is the fixture `mdstream_emulator` (`pytest_mdstream`).
-For a benchmark, `Fault("raw", data=…)` writes prepared bytes, head and all, at almost no cost.
-Standard clients judge its bytes in the tests; our own only shows that what a fault leaves can be read.
+`KINDS` describes each kind of fault; `ERROR_RESPONSES`, `TRAILERS`, `REASONS` and `ERROR_EVENTS` list the spellings of
+some of them, `FLAVOURS` the model servers. Faults apply to the output of the model server: inside SageMaker's payload
+parts, and in the messages of ModelArts' WebSocket (`services.modelarts` describes how each of them looks there).
+`refuse_aws` and `exception_frame` exist on SageMaker only. For a benchmark, `Fault("raw", data=…)` writes prepared
+bytes, head included, at almost no cost.
+
+The pytest fixture is `mdstream_emulator` (package `pytest_mdstream`). The tests check the emulator's bytes with the
+services' own clients (boto3, `oci`, `openai`, Huawei's signer), not only with mdstream's.
 """
 
 from mdstream_core.errors import MissingExtra

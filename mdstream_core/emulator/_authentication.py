@@ -1,4 +1,4 @@
-"""Who may come in: signatures, session tokens, bearer keys."""
+"""Authentication at the OCI services: request signatures, session tokens, API keys."""
 
 import base64
 import hashlib
@@ -15,25 +15,25 @@ from mdstream_core import _json
 from mdstream_core.emulator._oci_signatures import OCISignatureVerifier, SignatureRejected, public_key
 from mdstream_core.emulator._recorded_request import RecordedRequest
 
-# Session tokens that the emulated cloud hands out: JWTs that name a public key and expire.
+# Session tokens of the emulated OCI: JWTs that contain a public key and expire.
 
 
-def _text(data: bytes) -> str:
+def _base64url_encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _bytes(text: str) -> bytes:
+def _base64url_decode(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def _jwk(key: RSAPublicKey) -> dict[str, str]:
     numbers = key.public_numbers()
     n = numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8)
-    return {"kty": "RSA", "n": _text(n), "e": _text(numbers.e.to_bytes(3))}
+    return {"kty": "RSA", "n": _base64url_encode(n), "e": _base64url_encode(numbers.e.to_bytes(3))}
 
 
 class SessionTokenIssuer:
-    """Issues tokens and knows them again."""
+    """Issuer and verifier of session tokens."""
 
     def __init__(self, now: Callable[[], float] = time) -> None:
         self._now = now
@@ -42,53 +42,65 @@ class SessionTokenIssuer:
         self._first_valid = 1
 
     def issue(self, key: RSAPublicKey, seconds: float = 3600) -> str:
-        """A token for the holder of the private half of `key`. Its key id is `ST$` and the token."""
+        """Issue a token for the holder of the private key, valid for `seconds`; its key id is `ST$` + token."""
         serial = next(self._serial)
         now = self._now()
         claims = {"sub": "ocid1.datasciencemodeldeployment.emulated", "jti": str(serial), "iat": int(now)}
         # OCI's resource principal tokens carry their key as a JSON text.
         claims |= {"exp": int(now + seconds), "jwk": _json.dumps(_jwk(key)).decode()}
-        body = f"{_text(_json.dumps({'alg': 'HS256', 'typ': 'JWT'}))}.{_text(_json.dumps(claims))}"
-        return f"{body}.{self._sign(body)}"
+        body = (
+            f"{_base64url_encode(_json.dumps({'alg': 'HS256', 'typ': 'JWT'}))}.{_base64url_encode(_json.dumps(claims))}"
+        )
+        return f"{body}.{self._hmac(body)}"
 
     def expire_all(self) -> None:
-        """From now on refuse every token issued so far."""
+        """Reject every token that was issued so far."""
         self._first_valid = next(self._serial) + 1
 
     def key(self, token: str) -> RSAPublicKey | None:
-        """The key that a token names; `None` for a foreign token, `SignatureRejected` for an expired one."""
-        body, _, seal = token.rpartition(".")
-        if not hmac.compare_digest(seal.encode(), self._sign(body).encode()):
+        """Return the public key in a token; `None` for a token of another issuer.
+
+        Raises:
+            SignatureRejected: The token has expired.
+        """
+        body, _, signature = token.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self._hmac(body).encode()):
             return None
-        claims: dict[str, Any] = _json.loads(_bytes(body.partition(".")[2]))
+        claims: dict[str, Any] = _json.loads(_base64url_decode(body.partition(".")[2]))
         if claims["exp"] <= self._now() or int(claims["jti"]) < self._first_valid:
             raise SignatureRejected("The security token has expired")
         jwk = _json.loads(claims["jwk"])
-        e, n = (int.from_bytes(_bytes(jwk[part])) for part in "en")
+        e, n = (int.from_bytes(_base64url_decode(jwk[part])) for part in "en")
         return RSAPublicNumbers(e, n).public_key()
 
-    def _sign(self, body: str) -> str:
-        return _text(hmac.new(self._secret, body.encode(), hashlib.sha256).digest())
+    def _hmac(self, body: str) -> str:
+        return _base64url_encode(hmac.new(self._secret, body.encode(), hashlib.sha256).digest())
 
 
 Keys = str | bytes | Mapping[str, str | bytes]
 
 
 class Authenticator:
-    """Judges credentials; lets everybody in where neither keys nor bearer keys are given."""
+    """Checks credentials; accepts every request if neither signing keys nor API keys are configured."""
 
     def __init__(
-        self, signers: Keys | None, bearers: Iterable[str], tokens: SessionTokenIssuer, now: Callable[[], float] = time
+        self,
+        signing_keys: Keys | None,
+        api_keys: Iterable[str],
+        tokens: SessionTokenIssuer,
+        now: Callable[[], float] = time,
     ) -> None:
-        named = signers if isinstance(signers, Mapping) else {} if signers is None else {"": signers}
-        keys = {id: public_key(pem) for id, pem in named.items()}
-        self._bearers = frozenset(bearers)
-        self._is_open = signers is None and not self._bearers
+        pem_by_id = (
+            signing_keys if isinstance(signing_keys, Mapping) else {} if signing_keys is None else {"": signing_keys}
+        )
+        keys = {id: public_key(pem) for id, pem in pem_by_id.items()}
+        self._api_keys = frozenset(api_keys)
+        self._is_open = signing_keys is None and not self._api_keys
         self._signatures = OCISignatureVerifier(keys, tokens.key, now)
 
     def find_problem(self, http_request: RecordedRequest) -> str | None:
-        """What is wrong with the credentials, `None` if nothing."""
+        """Return what is wrong with the credentials of a request; `None` if nothing."""
         scheme, _, key = http_request.headers.get("authorization", "").partition(" ")
-        if self._is_open or (scheme.lower() == "bearer" and key in self._bearers):
+        if self._is_open or (scheme.lower() == "bearer" and key in self._api_keys):
             return None
         return self._signatures.find_problem(http_request)

@@ -1,4 +1,4 @@
-"""One TCP connection: requests are parsed by h11, answers are written as their plan says."""
+"""One TCP connection: h11 parses the requests, the response writer writes the responses."""
 
 import asyncio
 import contextlib
@@ -15,24 +15,25 @@ from mdstream_core.emulator._response_plan import Pause, ResponsePlan
 from mdstream_core.emulator._response_writer import write_response
 from mdstream_core.emulator._upgrade import UpgradePlan
 
-MAX_RECORDED_BODY = 16 * 1024 * 1024  # above every service's limit; more is read and thrown away: the client hears why
+# Above every service's limit. The rest of a longer body is read and discarded, so that the client gets the response.
+MAX_RECORDED_BODY = 16 * 1024 * 1024
 _MAX_BODY = 256 * 1024 * 1024  # a security limit
-_MAX_UNREAD = 1024 * 1024  # bytes that wait to be looked at before reading stops; a security limit
-_SLICE = 65_536  # bytes that are parsed before others have their turn
-_POLL_SECONDS = 0.002  # how often an event that another thread may set is looked at
+_MAX_UNREAD = 1024 * 1024  # bytes that are buffered before reading pauses; a security limit
+_PARSE_BYTES = 65_536  # bytes that are parsed before other tasks run
+_POLL_SECONDS = 0.002  # interval between two looks at an event that another thread may set
 
 RequestHandler = Callable[[RecordedRequest], Awaitable[ResponsePlan]]
 
 
 class Connection(asyncio.Protocol):
-    """Serve one client until it goes, the plan says so, or `stop` is called.
+    """Serves one client until it disconnects, a plan ends the connection, or `stop` is called.
 
     Args:
-        handle_request: What makes the plan for a request.
-        on_open: Counts the connection; 0 where there are too many.
-        on_close: Called once it is closed.
+        handle_request: Builds the plan for a request.
+        on_open: Called with the connection; returns its number, 0 if there are too many.
+        on_close: Called when the connection is closed.
         idle: Seconds in which a request has to be complete, counted from the end of the last one; and the longest
-            silence of a client that does not read its answer.
+            time for which a client may not read its response.
     """
 
     def __init__(
@@ -49,17 +50,17 @@ class Connection(asyncio.Protocol):
         self._number = 0
         self._buffer = bytearray()
         self._data_arrived = asyncio.Event()
-        self._gone = asyncio.Event()
+        self._disconnected = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
         self.transport: asyncio.Transport
         self.task: asyncio.Task[None] | None = None
-        self._begun = False
+        self._request_started = False
 
-    # asyncio calls these
+    # Callbacks of asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  (a statement for the type checker)
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  (for the type checker)
         self.transport = transport
         self._number = self._on_open(self)
         if not self._number:
@@ -75,7 +76,7 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """Note that the client left. Under TLS there is no half-open connection, and asyncio warns of `True`."""
+        """Record that the client disconnected. TLS has no half-open connections, and asyncio warns about `True`."""
         self._on_client_closed()
         return not self._is_encrypted
 
@@ -94,22 +95,22 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     def _on_client_closed(self) -> None:
-        self._gone.set()
+        self._disconnected.set()
         self._data_arrived.set()
         self._writable.set()
 
-    # a plan calls these
+    # The interface for response plans: `ClientConnection`
 
     @property
     def is_closed(self) -> bool:
-        return self._gone.is_set()
+        return self._disconnected.is_set()
 
     def write(self, data: bytes) -> None:
         if data and not self.transport.is_closing():
             self.transport.write(data)
 
     async def drain(self) -> None:
-        """Wait until the client takes what was sent. One that takes nothing for too long is dropped."""
+        """Wait until the client has read what was sent; close the connection if it reads nothing for too long."""
         if self._writable.is_set():
             return
         try:
@@ -120,16 +121,16 @@ class Connection(asyncio.Protocol):
             self._on_client_closed()
 
     async def read(self) -> bytes:
-        """What comes when HTTP is left behind; `b""` once the client is gone."""
+        """Read bytes after the upgrade to another protocol; `b""` when the client has disconnected."""
         while not self._buffer and not self.is_closed:
             self._data_arrived.clear()
             await self._data_arrived.wait()
-        return self._taken()
+        return self._take_bytes()
 
-    def _taken(self) -> bytes:
-        """The next slice of what arrived."""
-        data = bytes(self._buffer[:_SLICE])
-        del self._buffer[:_SLICE]
+    def _take_bytes(self) -> bytes:
+        """Take the next bytes from the buffer, at most `_PARSE_BYTES`."""
+        data = bytes(self._buffer[:_PARSE_BYTES])
+        del self._buffer[:_PARSE_BYTES]
         if len(self._buffer) <= _MAX_UNREAD:
             self.transport.resume_reading()
         return data
@@ -141,18 +142,18 @@ class Connection(asyncio.Protocol):
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause.seconds or None):
-                await self._gone.wait()
+                await self._disconnected.wait()
 
     def reset(self) -> None:
         sock: socket.socket = self.transport.get_extra_info("socket")
-        with contextlib.suppress(OSError):  # the client was faster, and the socket is closed
+        with contextlib.suppress(OSError):  # the client closed first, and the socket is closed
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
-    # the conversation
+    # The request loop
 
     async def stop(self) -> None:
-        """Drop the client."""
+        """Close the connection."""
         if self.task is not None:
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
@@ -165,28 +166,28 @@ class Connection(asyncio.Protocol):
                 if isinstance(plan, UpgradePlan):
                     await plan.serve(self, plan)
                     break
-                keep = await write_response(self, plan)
+                keep_alive = await write_response(self, plan)
                 (http_request.client_closed if self.is_closed else http_request.response_sent).set()
-                if not keep or http_request.headers.get("connection", "").lower() == "close":
+                if not keep_alive or http_request.headers.get("connection", "").lower() == "close":
                     break
         except h11.RemoteProtocolError as error:
-            self._refuse(error.error_status_hint)
+            self._send_error(error.error_status_hint)
         finally:
             self.transport.close()
 
-    def _refuse(self, status: int) -> None:
+    def _send_error(self, status: int) -> None:
         line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         self.write(line.encode())
 
     async def _receive_in_time(self) -> RecordedRequest | None:
-        """The next request; `None` where there is none in time."""
-        self._begun = False
+        """Receive the next request; `None` if there is none in time."""
+        self._request_started = False
         try:
             async with asyncio.timeout(self.idle):
                 return await self._receive()
         except TimeoutError:
-            if self._begun:
-                self._refuse(408)
+            if self._request_started:
+                self._send_error(408)
             return None
 
     async def _receive(self) -> RecordedRequest | None:
@@ -195,13 +196,13 @@ class Connection(asyncio.Protocol):
         body = bytearray()
         size = 0
         while True:
-            event = await self._next(parser)
+            event = await self._next_event(parser)
             if event is None or isinstance(event, h11.ConnectionClosed):
                 return None
             if isinstance(event, h11.Request):
                 request = event
                 if len(event.headers) > MAX_HEADERS or _head_size(event) > MAX_HEAD_BYTES:
-                    self._refuse(431)
+                    self._send_error(431)
                     return None
                 if parser.they_are_waiting_for_100_continue:
                     self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -212,19 +213,19 @@ class Connection(asyncio.Protocol):
                 if size > _MAX_BODY:
                     return None
             elif isinstance(event, h11.EndOfMessage) and request is not None:
-                self._buffer[:0] = parser.trailing_data[0]  # the next request, sent ahead
+                self._buffer[:0] = parser.trailing_data[0]  # the next request, pipelined
                 return self._record(request, bytes(body) if size <= MAX_RECORDED_BODY else b"", size)
 
-    async def _next(self, parser: h11.Connection) -> h11.Event | None:
+    async def _next_event(self, parser: h11.Connection) -> h11.Event | None:
         while (event := parser.next_event()) is h11.NEED_DATA:
             while not self._buffer:
                 if self.is_closed:
                     return None
                 self._data_arrived.clear()
                 await self._data_arrived.wait()
-            self._begun = True
-            parser.receive_data(self._taken())
-            await asyncio.sleep(0)  # others have their turn
+            self._request_started = True
+            parser.receive_data(self._take_bytes())
+            await asyncio.sleep(0)  # let other tasks run
         return event if not isinstance(event, type) else None
 
     def _record(self, request: h11.Request, body: bytes, size: int) -> RecordedRequest:
@@ -246,5 +247,5 @@ class Connection(asyncio.Protocol):
 
 
 def _head_size(request: h11.Request) -> int:
-    """About how many bytes a head has: h11 bounds only what is still incomplete."""
+    """Estimate the bytes of a head; h11 limits only incomplete ones."""
     return len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers)

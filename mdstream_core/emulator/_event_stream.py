@@ -1,11 +1,11 @@
-"""SageMaker's event stream, written: payload parts, exceptions, errors."""
+"""Encoder of SageMaker's event stream: payload parts, exceptions, errors."""
 
 from mdstream_core import _json
 from mdstream_core.wire.eventstream import encode
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 
-#: What an exception frame may be: its type and its payload.
+#: Spelling of an exception frame to its type and payload.
 EXCEPTIONS: dict[str, tuple[str, dict[str, str]]] = {
     "ModelInvocationTimeExceeded": (
         "ModelStreamError",
@@ -26,13 +26,13 @@ EXCEPTIONS: dict[str, tuple[str, dict[str, str]]] = {
 
 
 class EncodedFrame(bytes):
-    """Bytes that are framed already, or that are no frame on purpose."""
+    """Bytes that are framed already, or deliberately are no frame."""
 
     __slots__ = ()
 
 
 def encode_part(data: bytes) -> bytes:
-    """A piece of the container's answer as a payload part; what is ready goes out as it is."""
+    """Encode a chunk of the container's output as a `PayloadPart` frame; an `EncodedFrame` is returned unchanged."""
     if isinstance(data, EncodedFrame) or not data:
         return data
     names = {":event-type": "PayloadPart", ":content-type": "application/octet-stream", ":message-type": "event"}
@@ -40,7 +40,7 @@ def encode_part(data: bytes) -> bytes:
 
 
 def encode_exception(spelling: str) -> EncodedFrame:
-    """A row of `EXCEPTIONS`, or `error` for a message that is no event at all."""
+    """Encode an exception of `EXCEPTIONS`, or the message type `error`, which is no event."""
     if spelling == "error":
         names = {":message-type": "error", ":error-code": "InternalError", ":error-message": "An internal error"}
         return EncodedFrame(encode(names))

@@ -1,4 +1,4 @@
-"""The servers on one event loop: connections are accepted, requests recorded, faults taken from the script."""
+"""The listening server: accepts connections, records requests, applies the scripted faults."""
 
 import asyncio
 import ssl
@@ -19,26 +19,26 @@ from mdstream_core.emulator._upgrade import UpgradePlan
 from mdstream_core.emulator.faults import Fault, apply_fault
 
 Step = Fault | Sequence[Fault] | None
-"""What happens to one request: one fault, several one after the other, or none."""
+"""What happens to one request: a fault, several that apply one after the other, or `None`."""
 
 
-_MAX_RECORDS = 10_000  # records, and no more than `MAX_RECORD_BYTES` of them; a security limit
+_MAX_RECORDED_REQUESTS = 10_000  # and at most `MAX_RECORD_BYTES` of them; a security limit
 
 
 class Service(Protocol):
-    """One of the clouds' services."""
+    """One emulated service."""
 
     def matches(self, path: str) -> bool:
-        """Whether this path is its own."""
+        """Return whether the service serves this path."""
         ...
 
     async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
-        """Its healthy answer."""
+        """Build the healthy response to a request."""
         ...
 
 
 class Listener:
-    """Answers by asking the first service that owns the path; thread-safe to script and to look at."""
+    """Routes each request to the first service that serves its path; scripts and records are thread-safe."""
 
     def __init__(
         self,
@@ -58,57 +58,57 @@ class Listener:
         self._script: deque[Step] = deque()
         self._default_step: Step = None
         self._recorded: deque[RecordedRequest] = deque()
-        self._recorded_bytes = 0  # bytes
+        self._recorded_size = 0  # bytes
         self._connection_count = 0
         self._ids = count(1)
         self._open: set[Connection] = set()
         self._server: asyncio.Server | None = None
 
-    # what tests do, from any thread
+    # Called by tests, from any thread
 
     def script(self, steps: Iterable[Step]) -> None:
-        """Queue what happens to the coming requests."""
+        """Queue the steps for the next requests."""
         with self._lock:
             self._script.extend(steps)
 
     def always(self, step: Step) -> None:
-        """What happens to every request for which nothing is queued."""
+        """Set the step for every request for which none is queued."""
         with self._lock:
             self._default_step = step
 
     @property
     def recorded_requests(self) -> list[RecordedRequest]:
-        """The requests so far."""
+        """The recorded requests, oldest first."""
         with self._lock:
             return list(self._recorded)
 
     @property
     def connection_count(self) -> int:
-        """TCP connections accepted so far."""
+        """Number of TCP connections accepted so far."""
         with self._lock:
             return self._connection_count
 
     def reset(self) -> None:
-        """Drop records and script."""
+        """Clear the records and the script."""
         with self._lock:
             self._recorded.clear()
-            self._recorded_bytes = 0
+            self._recorded_size = 0
             self._script.clear()
             self._default_step = None
 
-    # what the loop does
+    # Called on the event loop
 
     async def open(self, host: str, port: int, context: ssl.SSLContext | None = None) -> int:
-        """Listen; the port."""
+        """Start to listen; return the port."""
         loop = asyncio.get_running_loop()
-        make: Callable[[], Connection] = lambda: Connection(  # noqa: E731
+        create_connection: Callable[[], Connection] = lambda: Connection(  # noqa: E731
             self._handle_request, self._on_open, self._open.discard, self._idle
         )
-        self._server = await loop.create_server(make, host, port, ssl=context)
+        self._server = await loop.create_server(create_connection, host, port, ssl=context)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Stop listening and drop every client."""
+        """Stop listening and close every connection."""
         if self._server is not None:
             self._server.close()
         await asyncio.gather(*(connection.stop() for connection in list(self._open)))
@@ -122,13 +122,13 @@ class Listener:
             return self._connection_count
 
     def _record(self, http_request: RecordedRequest) -> None:
-        """Keep a record, and drop the oldest ones where there are too many."""
+        """Record a request; drop the oldest records if there are too many."""
         self._recorded.append(http_request)
-        self._recorded_bytes += http_request.size
+        self._recorded_size += http_request.size
         while len(self._recorded) > 1 and (
-            len(self._recorded) > _MAX_RECORDS or self._recorded_bytes > MAX_RECORD_BYTES
+            len(self._recorded) > _MAX_RECORDED_REQUESTS or self._recorded_size > MAX_RECORD_BYTES
         ):
-            self._recorded_bytes -= self._recorded.popleft().size
+            self._recorded_size -= self._recorded.popleft().size
 
     async def _handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
         with self._lock:
@@ -146,11 +146,11 @@ class Listener:
         return merge_chunks(self._add_common_headers(plan, http_request), self._events_per_chunk)
 
     def _add_common_headers(self, plan: ResponsePlan, http_request: RecordedRequest) -> ResponsePlan:
-        """Add what every answer has: date, request id, and the pace of a stream."""
+        """Add the headers that every response has (date, request id), and the delay of a stream."""
         names = {name.lower() for name, _ in plan.headers}
         if "opc-request-id" not in names:
-            asked = http_request.headers.get("opc-request-id", "")
-            id = f"{asked}/{next(self._ids):032X}" if asked else f"{next(self._ids):032X}"
+            client_id = http_request.headers.get("opc-request-id", "")
+            id = f"{client_id}/{next(self._ids):032X}" if client_id else f"{next(self._ids):032X}"
             plan = plan.with_headers(("opc-request-id", id))
         if "date" not in names:
             plan = plan.with_headers(("date", formatdate(self._clock(), usegmt=True)))

@@ -1,4 +1,4 @@
-"""OCI's request signatures, checked: draft-cavage HTTP signatures with RSA-SHA256."""
+"""Verifier of OCI's request signatures: draft-cavage HTTP signatures with RSA-SHA256."""
 
 import base64
 import hashlib
@@ -17,31 +17,31 @@ from mdstream_core.emulator._recorded_request import RecordedRequest
 
 MAX_CLOCK_SKEW = 300  # seconds
 _PART = re.compile(r'(\w+)="([^"]*)"')
-_DATES = frozenset({"date", "x-date"})
+_DATE_HEADERS = frozenset({"date", "x-date"})
 _BASE_HEADERS = ("date", "(request-target)", "host")
 _BODY_HEADERS = (*_BASE_HEADERS, "content-length", "content-type", "x-content-sha256")
 
 
 class SignatureRejected(Exception):
-    """Why a signature is not accepted."""
+    """A signature is not accepted; the message is the service's."""
 
 
 def public_key(pem: str | bytes) -> RSAPublicKey:
-    """Read a public key."""
+    """Load an RSA public key from PEM."""
     key = load_pem_public_key(pem.encode() if isinstance(pem, str) else pem)
     if not isinstance(key, RSAPublicKey):
-        raise ValueError("OCI signs with RSA keys; this one is of another kind")
+        raise ValueError("the key is not an RSA key (hint: OCI signs requests with RSA keys)")
     return key
 
 
 class OCISignatureVerifier:
-    """Judges signatures.
+    """Verifies the signatures of requests.
 
     Args:
         keys: Public keys by key id; `""` accepts any id.
-        find_token_key: The key behind a key id of the form `ST$…`; raises `SignatureRejected` for a token that is not
-        good.
-        now: The clock.
+        find_token_key: Returns the public key in a session token (key id `ST$…`); raises `SignatureRejected` for an
+            invalid token.
+        now: The clock, in seconds since 1970.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class OCISignatureVerifier:
         self._now = now
 
     def find_problem(self, http_request: RecordedRequest) -> str | None:
-        """Why the request is refused, `None` when it is not."""
+        """Return why the request is rejected; `None` if it is accepted."""
         try:
             self._check(http_request)
-        except SignatureRejected as refused:
-            return str(refused)
+        except SignatureRejected as rejection:
+            return str(rejection)
         return None
 
     def _check(self, http_request: RecordedRequest) -> None:
@@ -68,27 +68,28 @@ class OCISignatureVerifier:
             raise SignatureRejected("The request has more than one Authorization header")
         if scheme.lower() != "signature":
             raise SignatureRejected("The required information to complete authentication was not provided")
-        found = _PART.findall(rest)
-        parts = dict(found)
-        if len(parts) < len(found):
+        parameters = _PART.findall(rest)
+        values = dict(parameters)
+        if len(values) < len(parameters):
             raise SignatureRejected("The Authorization header has a parameter twice")
-        if parts.get("algorithm") != "rsa-sha256" or parts.get("version", "1") != "1":
+        if values.get("algorithm") != "rsa-sha256" or values.get("version", "1") != "1":
             raise SignatureRejected("The signature's algorithm must be rsa-sha256, its version 1")
-        names = parts.get("headers", "").lower().split()  # Oracle's SDK for JavaScript writes `Content-Type`
-        needed = (
+        names = values.get("headers", "").lower().split()  # Oracle's SDK for JavaScript writes `Content-Type`
+        required = (
             _BODY_HEADERS if http_request.body or http_request.method in {"POST", "PUT", "PATCH"} else _BASE_HEADERS
         )
-        if missing := set(needed) - {"date" if name == "x-date" else name for name in names}:
+        # A signed `x-date` counts as `date`.
+        if missing := set(required) - {"date" if name == "x-date" else name for name in names}:
             raise SignatureRejected(f"The signature does not cover {', '.join(sorted(missing))}")
-        for name in (name for name in names if name in _DATES):
+        for name in (name for name in names if name in _DATE_HEADERS):
             self._check_date(http_request.headers.get(name, ""))
         self._check_body(http_request, names)
         self._verify(
-            self._key(parts.get("keyId", "")), parts.get("signature", ""), _signing_string(http_request, names)
+            self._key(values.get("keyId", "")), values.get("signature", ""), _signing_string(http_request, names)
         )
 
     def _check_date(self, date: str) -> None:
-        """Judge a date that is signed: what somebody added to the request on its way says nothing."""
+        """Check a signed date; date headers that the signature does not cover prove nothing."""
         try:
             age = abs(self._now() - parsedate_to_datetime(date).timestamp())
         except (ValueError, OverflowError) as error:
@@ -116,12 +117,12 @@ class OCISignatureVerifier:
     def _verify(self, key: RSAPublicKey, signature: str, text: str) -> None:
         try:
             key.verify(base64.b64decode(signature, validate=True), text.encode("latin-1"), PKCS1v15(), SHA256())
-        except (InvalidSignature, ValueError) as error:  # binascii.Error is one, and a text that is not ASCII
+        except (InvalidSignature, ValueError) as error:  # ValueError: not base64, or not ASCII
             raise SignatureRejected("Failed to verify the HTTP(S) Signature") from error
 
 
 def _signing_string(http_request: RecordedRequest, names: list[str]) -> str:
-    """The signing string, from the headers as they arrived."""
+    """Build the signing string from the headers as they arrived."""
     values = {**http_request.headers, "(request-target)": f"{http_request.method.lower()} {http_request.target}"}
     repeated = http_request.repeated(name for name in names if name in http_request.headers)
     if repeated or len(set(names)) < len(names):

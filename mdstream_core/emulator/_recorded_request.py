@@ -1,4 +1,4 @@
-"""What came in: one record for each request, kept for whoever wants to look."""
+"""`RecordedRequest`: a record of each request that the emulator received."""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from mdstream_core.emulator._bounds import read_json
 
-_OVERHEAD = 2_048  # bytes of the objects of a record
+_OVERHEAD = 2_048  # bytes of a record's Python objects, estimated
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,17 +15,17 @@ class RecordedRequest:
     """A request as it arrived.
 
     Attributes:
-        method: `POST` …
+        method: HTTP method, e.g. `POST`.
         target: Path and query exactly as they were sent.
-        headers: Names in lower case; repeated fields joined by `, `.
-        body: The body, empty when it was refused for its size.
-        length: The declared `content-length`, `None` without one.
-        connection: Which TCP connection it came on, from 1.
+        headers: Header fields by lower-case name; the values of repeated fields are joined by `, `.
+        body: Body; empty if it was rejected for its size.
+        length: Declared `content-length` in bytes; `None` without one.
+        connection: Number of the TCP connection, from 1.
         scheme: `http` or `https`.
         http_version: `1.1` or `1.0`.
-        header_fields: Names and values as they came, in order, names as they were spelled.
-        client_closed: Set when the client went away before the answer was over.
-        response_sent: Set when the answer was written to its end, faults included.
+        header_fields: Header fields in the order and spelling of the request, repeated ones included.
+        client_closed: Set when the client disconnected before the end of the response.
+        response_sent: Set when the response was written to its end, faults included.
     """
 
     method: str
@@ -42,7 +42,7 @@ class RecordedRequest:
 
     @property
     def size(self) -> int:
-        """About how many bytes the record takes."""
+        """Memory that the record takes, in bytes, estimated."""
         fields = sum(len(name) + len(value) for name, value in self.header_fields)
         return len(self.body) + len(self.target) + 2 * fields + _OVERHEAD
 
@@ -53,13 +53,13 @@ class RecordedRequest:
 
     @property
     def json(self) -> Any:
-        """The body read as JSON; `ValueError` when it is none."""
+        """The body parsed as JSON; `ValueError` if it is not JSON."""
         return read_json(self.body)
 
     def count(self, name: str) -> int:
-        """How often a header field of this name (in lower case) came."""
+        """Count the header fields with this name (in lower case)."""
         return sum(field.lower() == name for field, _ in self.header_fields)
 
     def repeated(self, names: Iterable[str]) -> list[str]:
-        """Those of the named header fields that did not come exactly once: a signature must not cover them."""
+        """Return the names that do not occur exactly once: a signature must not cover them."""
         return [name for name in names if self.count(name) != 1]

@@ -1,7 +1,7 @@
-"""An answer before it is written: a head, pieces with pauses between them, trailers, and how it ends.
+"""A response before it is written: a head, body chunks with pauses between them, trailers, and how it ends.
 
-Services make plans, faults change them, `_play` writes them. A plan is a value, so that a fault is a function from plan
-to plan and the writing half knows nothing of faults.
+Services build plans, faults change them, `_response_writer` writes them. A plan is a value, so a fault is a function
+from plan to plan, and the writer knows nothing about faults.
 """
 
 import threading
@@ -15,7 +15,7 @@ Fields = tuple[tuple[str, str], ...]
 
 
 class UpstreamInterrupted(Exception):
-    """The pieces that were still to come will not come."""
+    """The upstream fails before the end of its stream; no more chunks follow."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -24,7 +24,7 @@ class UpstreamInterrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Write nothing: for some seconds, until somebody sets the event, or (with neither) until the client goes."""
+    """A pause in the body: for some seconds, until the event is set, or (with neither) until the client disconnects."""
 
     seconds: float = 0.0
     until: threading.Event | None = None
@@ -33,37 +33,38 @@ class Pause:
 ChunkOrPause = bytes | Pause
 
 
-class TruncatedPiece(bytes):
-    """A piece of which only the first half goes out, envelope and framing included."""
+class TruncatedChunk(bytes):
+    """A chunk of which only the first half is sent, envelope and framing included."""
 
     __slots__ = ()
 
 
 def identity(data: bytes) -> bytes:
-    """The bytes as they are."""
+    """Return the bytes unchanged."""
     return data
 
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """One answer.
+    """A response that is to be written.
 
     Attributes:
-        status: The HTTP status.
-        headers: Without those of the framing.
-        chunks: Each `body_chunks` becomes one HTTP chunk. An async iterator where the words come from elsewhere.
+        status: HTTP status.
+        headers: Header fields without those of the framing.
+        chunks: Body chunks, each of which becomes an HTTP chunk, with pauses between them; an async generator for
+            chunks that are not known yet.
         trailers: Fields after the last chunk.
-        envelope: What the service makes of a piece before it is framed.
-        framing: A key of `FRAMINGS`.
-        ending: A key of `ENDINGS`.
-        pause_before: Waited for before the head goes out.
-        whole: The same answer as one JSON body, for the fault of not streaming it.
-        delay: Seconds between two pieces.
-        flush_each: Hand every piece to the socket by itself, even without a delay.
+        envelope: Encodes a body chunk in the service's own format before it is framed.
+        framing: How the body is delimited: a key of `FRAMINGS`.
+        ending: How the body ends: a key of `ENDINGS`.
+        pause_before: Pause before the head is sent.
+        whole: The same response as one JSON body, for the fault `json_body`.
+        delay: Seconds between two chunks.
+        flush_each: Write each chunk to the socket by itself, even without a delay.
         preface: Bytes before the status line.
-        trailers_if_interrupted: The trailers by reason where pieces that were still to come do not come; without it
-        the body is cut.
-        declared_length: The `content-length`, where it is not the true one.
+        trailers_if_interrupted: Builds the trailers from the reason if the upstream fails; without it the body is
+            truncated.
+        declared_length: Value of `content-length` where it is not the true length.
     """
 
     status: int = 200
@@ -83,68 +84,68 @@ class ResponsePlan:
 
     @property
     def all_chunks(self) -> list[ChunkOrPause]:
-        """The pieces, where they are all known."""
+        """The chunks and pauses as a list; `TypeError` if they are not known yet."""
         if isinstance(self.chunks, AsyncGenerator):
-            raise TypeError("the pieces of this plan are still to come")
+            raise TypeError("the chunks of this plan are not known yet (hint: call collect_chunks first)")
         return list(self.chunks)
 
     @property
     def wrapped_chunks(self) -> list[bytes]:
-        """The pieces without the pauses, in the service's envelope."""
-        return [self.envelope(piece) for piece in self.body_chunks]
+        """The chunks without the pauses, in the service's envelope."""
+        return [self.envelope(chunk) for chunk in self.body_chunks]
 
     @property
     def body_chunks(self) -> list[bytes]:
-        """The pieces without the pauses."""
-        return [piece for piece in self.all_chunks if isinstance(piece, bytes)]
+        """The chunks without the pauses."""
+        return [chunk for chunk in self.all_chunks if isinstance(chunk, bytes)]
 
     def interrupted(self, reason: str) -> "ResponsePlan":
-        """The plan as it ends where pieces that were still to come do not come."""
+        """Return the plan with the ending for an upstream that failed."""
         if self.trailers_if_interrupted is None:
             return replace(self, ending="cut")
         return replace(self, trailers=self.trailers_if_interrupted(reason))
 
     def with_headers(self, *fields: tuple[str, str]) -> "ResponsePlan":
-        """The plan with these header fields in place of those of the same names."""
+        """Return the plan with these header fields, which replace those of the same names."""
         names = {name.lower() for name, _ in fields}
         return replace(self, headers=(*(f for f in self.headers if f[0].lower() not in names), *fields))
 
 
 def json_plan(status: int, body: object, *headers: tuple[str, str]) -> ResponsePlan:
-    """An answer of one JSON document with its length."""
+    """Build a plan for one JSON document with its `content-length`."""
     data = body if isinstance(body, bytes) else _json.dumps(body)
     return ResponsePlan(status, (("content-type", "application/json"), *headers), (data,), framing="length")
 
 
 def stream_plan(
-    pieces: Sequence[ChunkOrPause] | AsyncGenerator[bytes], content_type: str, *headers: tuple[str, str]
+    chunks: Sequence[ChunkOrPause] | AsyncGenerator[bytes], content_type: str, *headers: tuple[str, str]
 ) -> ResponsePlan:
-    """An answer in pieces."""
-    return ResponsePlan(200, (("content-type", content_type), *headers), pieces)
+    """Build a plan for a stream."""
+    return ResponsePlan(200, (("content-type", content_type), *headers), chunks)
 
 
 async def collect_chunks(plan: ResponsePlan) -> ResponsePlan:
-    """The plan with every piece at hand."""
+    """Wait for the chunks of an async generator; return the plan with all of them."""
     if not isinstance(plan.chunks, AsyncGenerator):
         return plan
-    pieces: list[ChunkOrPause] = []
+    chunks: list[ChunkOrPause] = []
     try:
-        async for piece in plan.chunks:
-            pieces.append(piece)  # noqa: PERF401  (what came before it broke counts)
-    except UpstreamInterrupted as broken:
-        return replace(plan.interrupted(broken.reason), chunks=pieces)
-    return replace(plan, chunks=pieces)
+        async for chunk in plan.chunks:
+            chunks.append(chunk)  # noqa: PERF401  (those before the interruption count)
+    except UpstreamInterrupted as interruption:
+        return replace(plan.interrupted(interruption.reason), chunks=chunks)
+    return replace(plan, chunks=chunks)
 
 
 def merge_chunks(plan: ResponsePlan, count: int) -> ResponsePlan:
-    """The plan with `count` pieces in each chunk; what is no plain piece stays by itself."""
+    """Return the plan with `count` chunks merged into each one; pauses and special chunks stay separate."""
     if count == 1 or isinstance(plan.chunks, AsyncGenerator):
         return plan
-    pieces: list[ChunkOrPause] = []
-    for special, run in groupby(plan.chunks, lambda piece: type(piece) is not bytes):
-        same = list(run)
-        groups = [same[at : at + count] for at in range(0, len(same), count)]
-        pieces += (
-            same if special else [b"".join(piece for piece in group if isinstance(piece, bytes)) for group in groups]
-        )
-    return replace(plan, chunks=pieces)
+    chunks: list[ChunkOrPause] = []
+    for special, run in groupby(plan.chunks, lambda chunk: type(chunk) is not bytes):
+        if special:
+            chunks += run
+            continue
+        same = [chunk for chunk in run if isinstance(chunk, bytes)]
+        chunks += [b"".join(same[start : start + count]) for start in range(0, len(same), count)]
+    return replace(plan, chunks=chunks)

@@ -1,4 +1,4 @@
-"""How a plan is written to a connection: framing, endings, batches."""
+"""Writer of response plans: head, framing, pauses, endings."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -12,36 +12,36 @@ from mdstream_core.emulator._response_plan import (
     Fields,
     Pause,
     ResponsePlan,
-    TruncatedPiece,
+    TruncatedChunk,
     UpstreamInterrupted,
     identity,
 )
 
-_BATCH = 65_536  # bytes given to the socket at once: a long stream costs few system calls
+_MAX_WRITE_BYTES = 65_536  # bytes in one write to the socket, so that a long stream needs few system calls
 
 
 class ClientConnection(Protocol):
-    """What a plan is written to."""
+    """The connection that a plan is written to."""
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client closed."""
+        """Whether the client disconnected."""
         ...
 
     def write(self, data: bytes) -> None:
-        """Send."""
+        """Send bytes."""
         ...
 
     async def drain(self) -> None:
-        """Wait until the client takes what was sent, or goes."""
+        """Wait until the client has read what was sent, or disconnects."""
         ...
 
     async def pause(self, pause: Pause) -> None:
-        """Wait as long as the pause says, but no longer than the client."""
+        """Wait for the length of the pause, or until the client disconnects."""
         ...
 
     def reset(self) -> None:
-        """Close with RST, so that the client loses what it had not read."""
+        """Close with RST, which discards what the client has not read."""
         ...
 
 
@@ -49,27 +49,27 @@ def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
-def _size(plan: ResponsePlan) -> str:
+def _content_length(plan: ResponsePlan) -> str:
     return str(sum(map(len, plan.wrapped_chunks)) if plan.declared_length is None else plan.declared_length)
 
 
-# How a body is delimited: header fields for it, and what is made of one piece.
+# Framing to its header fields and the function that frames one chunk.
 FRAMINGS: dict[str, tuple[Callable[[ResponsePlan], Fields], Callable[[bytes], bytes]]] = {
     "chunked": (lambda plan: (("transfer-encoding", "chunked"),), _chunk),
-    "length": (lambda plan: (("content-length", _size(plan)),), identity),
-    # Oracle's own proxy is run with a lenient parser because the service was seen to send both.
-    "both": (lambda plan: (("content-length", _size(plan)), ("transfer-encoding", "chunked")), _chunk),
+    "length": (lambda plan: (("content-length", _content_length(plan)),), identity),
+    # The service was seen to send both: Oracle's own proxy uses a lenient parser because of it.
+    "both": (lambda plan: (("content-length", _content_length(plan)), ("transfer-encoding", "chunked")), _chunk),
     "eof": (lambda plan: (("connection", "close"),), identity),
-    "bare": (lambda plan: (), identity),  # the pieces bring even the head, or there is none
+    "bare": (lambda plan: (), identity),  # the chunks contain the head, or there is none
 }
 
 _LAST_CHUNK = b"0\r\n"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
-def _frame_chunk(plan: ResponsePlan, piece: bytes) -> bytes:
-    data = FRAMINGS[plan.framing][1](plan.envelope(piece))
-    return data[: len(data) // 2] if isinstance(piece, TruncatedPiece) else data
+def _frame_chunk(plan: ResponsePlan, chunk: bytes) -> bytes:
+    data = FRAMINGS[plan.framing][1](plan.envelope(chunk))
+    return data[: len(data) // 2] if isinstance(chunk, TruncatedChunk) else data
 
 
 def _encode_fields(fields: Iterable[tuple[str, str]]) -> bytes:
@@ -81,23 +81,23 @@ def _complete_body(plan: ResponsePlan) -> bytes:
     return _LAST_CHUNK + _encode_fields(plan.trailers) + b"\r\n" if chunked else b""
 
 
-def _cut_trailer(plan: ResponsePlan) -> bytes:
+def _truncated_trailer(plan: ResponsePlan) -> bytes:
     section = _LAST_CHUNK + _encode_fields(plan.trailers)
     return section[: max(len(_LAST_CHUNK), len(section) - 8)]
 
 
-# How a body ends: the last bytes, and whether the connection lives on.
+# Ending to the last bytes of the body, and whether the connection stays open.
 ENDINGS: dict[str, tuple[Callable[[ResponsePlan], bytes], bool]] = {
     "whole": (_complete_body, True),
     "close": (_complete_body, False),
     "cut": (lambda plan: b"", False),
-    "cut_trailer": (_cut_trailer, False),
+    "cut_trailer": (_truncated_trailer, False),
     "reset": (lambda plan: b"", False),
 }
 
 
-def head(plan: ResponsePlan) -> bytes:
-    """Status line and header fields."""
+def encode_head(plan: ResponsePlan) -> bytes:
+    """Encode the status line and the header fields."""
     framing = FRAMINGS[plan.framing][0](plan)
     if plan.framing == "bare":
         return b""
@@ -105,70 +105,72 @@ def head(plan: ResponsePlan) -> bytes:
     return plan.preface + line.encode() + _encode_fields((*plan.headers, *framing)) + b"\r\n"
 
 
-def _batches(frames: Iterable[ChunkOrPause], each: bool) -> Iterator[ChunkOrPause]:
-    """Join neighbours up to a size; pauses stay where they are."""
-    held: list[bytes] = []
+def _join_writes(frames: Iterable[ChunkOrPause], each: bool) -> Iterator[ChunkOrPause]:
+    """Join adjacent chunks up to a size; pauses stay where they are."""
+    buffered: list[bytes] = []
     size = 0
     for frame in frames:
         if isinstance(frame, bytes):
-            held.append(frame)
+            buffered.append(frame)
             size += len(frame)
-        if each or size >= _BATCH or isinstance(frame, Pause):
-            yield b"".join(held)
-            held, size = [], 0
+        if each or size >= _MAX_WRITE_BYTES or isinstance(frame, Pause):
+            yield b"".join(buffered)
+            buffered, size = [], 0
         if isinstance(frame, Pause):
             yield frame
-    yield b"".join(held)
+    yield b"".join(buffered)
 
 
-async def _send(link: ClientConnection, frames: Iterable[ChunkOrPause], plan: ResponsePlan) -> None:
-    between = Pause(plan.delay) if plan.delay else None
-    for batch in _batches(frames, plan.flush_each or between is not None):
-        if link.is_closed:
+async def _write_chunks(connection: ClientConnection, frames: Iterable[ChunkOrPause], plan: ResponsePlan) -> None:
+    delay = Pause(plan.delay) if plan.delay else None
+    for batch in _join_writes(frames, plan.flush_each or delay is not None):
+        if connection.is_closed:
             return
         if isinstance(batch, Pause):
-            await link.pause(batch)
+            await connection.pause(batch)
             continue
-        link.write(batch)
-        await link.drain()
-        await asyncio.sleep(0)  # others have their turn, however fast this client reads
-        if between is not None:
-            await link.pause(between)
+        connection.write(batch)
+        await connection.drain()
+        await asyncio.sleep(0)  # let other tasks run, however fast this client reads
+        if delay is not None:
+            await connection.pause(delay)
         elif plan.flush_each:
-            await link.pause(Pause(seconds=1e-9))
+            await connection.pause(Pause(seconds=1e-9))
 
 
-async def _relay_chunks(link: ClientConnection, pieces: AsyncGenerator[bytes], plan: ResponsePlan) -> ResponsePlan:
-    """Pass pieces on as they come; the plan as it has to end."""
-    link.write(head(plan))
+async def _relay_chunks(
+    connection: ClientConnection, chunks: AsyncGenerator[bytes], plan: ResponsePlan
+) -> ResponsePlan:
+    """Write chunks as they arrive; return the plan with its final ending."""
+    connection.write(encode_head(plan))
     try:
-        async with aclosing(pieces):
-            await _forward_chunks(link, pieces, plan)
-    except UpstreamInterrupted as broken:
-        return plan.interrupted(broken.reason)
+        async with aclosing(chunks):
+            await _forward_chunks(connection, chunks, plan)
+    except UpstreamInterrupted as interruption:
+        return plan.interrupted(interruption.reason)
     return plan
 
 
-async def _forward_chunks(link: ClientConnection, pieces: AsyncGenerator[bytes], plan: ResponsePlan) -> None:
-    async for piece in pieces:
-        if link.is_closed:
+async def _forward_chunks(connection: ClientConnection, chunks: AsyncGenerator[bytes], plan: ResponsePlan) -> None:
+    async for chunk in chunks:
+        if connection.is_closed:
             break
-        link.write(_frame_chunk(plan, piece))
-        await link.drain()
+        connection.write(_frame_chunk(plan, chunk))
+        await connection.drain()
 
 
-async def write_response(link: ClientConnection, plan: ResponsePlan) -> bool:
-    """Write the plan; whether the connection may be used again."""
+async def write_response(connection: ClientConnection, plan: ResponsePlan) -> bool:
+    """Write a plan to a connection; return whether the connection can be used again."""
     if plan.pause_before is not None:
-        await link.pause(plan.pause_before)
+        await connection.pause(plan.pause_before)
     if isinstance(plan.chunks, AsyncGenerator):
-        plan = await _relay_chunks(link, plan.chunks, plan)
+        plan = await _relay_chunks(connection, plan.chunks, plan)
     else:
-        body = (_frame_chunk(plan, piece) if isinstance(piece, bytes) else piece for piece in plan.chunks)
-        await _send(link, chain((head(plan),), body), plan)
-    tail, keeps = ENDINGS[plan.ending]
-    link.write(tail(plan))
-    await link.drain()
+        body = (_frame_chunk(plan, chunk) if isinstance(chunk, bytes) else chunk for chunk in plan.chunks)
+        await _write_chunks(connection, chain((encode_head(plan),), body), plan)
+    last_bytes, keep_alive = ENDINGS[plan.ending]
+    connection.write(last_bytes(plan))
+    await connection.drain()
     if plan.ending == "reset":
-        link.reset()
-    return keeps and plan.framing != "eof"
+        connection.reset()
+    return keep_alive and plan.framing != "eof"

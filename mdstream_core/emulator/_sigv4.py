@@ -1,6 +1,6 @@
-"""AWS's Signature Version 4, checked with the standard library alone.
+"""Verifier of AWS Signature Version 4, with the standard library alone.
 
-Source: the AWS General Reference, "Create a signed AWS API request"; the refusals' words are those of AWS's gateways.
+Source: the AWS General Reference, "Create a signed AWS API request"; the error messages are those of AWS's gateways.
 """
 
 import hashlib
@@ -24,7 +24,13 @@ _MISMATCH = (
 
 
 class AWSKey(NamedTuple):
-    """What belongs to an access key: its secret, its session token, and when that ends (seconds since 1970)."""
+    """The secret of an access key, with its session token and expiry.
+
+    Attributes:
+        secret: The secret access key.
+        token: The session token that requests have to send; empty for a long-term key.
+        expires: When the session token expires, in seconds since 1970; `None` for never.
+    """
 
     secret: str
     token: str = ""
@@ -32,7 +38,7 @@ class AWSKey(NamedTuple):
 
 
 class SignatureRejected(Exception):
-    """Why a signature is not accepted: AWS's code, and its words."""
+    """A signature is not accepted; `code` and `message` are AWS's."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -40,13 +46,13 @@ class SignatureRejected(Exception):
 
 
 class SigV4Verifier:
-    """Judges signatures.
+    """Verifies the signatures of requests.
 
     Args:
         keys: By access key id: the secret, or an `AWSKey`.
-        service: What must be signed for.
-        region: Where; any region without it.
-        now: The clock.
+        service: Service that requests have to be signed for.
+        region: Region that requests have to be signed for; any region if `None`.
+        now: The clock, in seconds since 1970.
     """
 
     def __init__(
@@ -61,28 +67,28 @@ class SigV4Verifier:
         self._now = now
 
     def check(self, http_request: RecordedRequest) -> None:
-        """Raise `SignatureRejected` unless the request is signed as it should be."""
+        """Raise `SignatureRejected` if the request is not signed correctly."""
         scheme, _, rest = http_request.headers.get("authorization", "").partition(" ")
         if scheme != "AWS4-HMAC-SHA256" or http_request.count("authorization") != 1:
             raise SignatureRejected("MissingAuthenticationTokenException", "Missing Authentication Token")
-        found = _PART.findall(rest)
-        parts = dict(found)
-        id, *scope = parts.get("Credential", "").split("/")
-        if len(parts) < 3 or len(scope) != 4 or len(found) > 3:
+        parameters = _PART.findall(rest)
+        values = dict(parameters)
+        id, *scope = values.get("Credential", "").split("/")
+        if len(values) < 3 or len(scope) != 4 or len(parameters) > 3:
             raise SignatureRejected("IncompleteSignatureException", "Authorization header requires three parameters")
         key = self._keys.get(id)
-        if key is None or not _same(key.token, http_request.headers.get("x-amz-security-token", "")):
+        if key is None or not _is_equal(key.token, http_request.headers.get("x-amz-security-token", "")):
             raise SignatureRejected(
                 "UnrecognizedClientException", "The security token included in the request is invalid."
             )
         if key.expires is not None and key.expires <= self._now():
             raise SignatureRejected("ExpiredTokenException", "The security token included in the request is expired")
         self._check_scope(scope)
-        names = parts["SignedHeaders"].split(";")
+        names = values["SignedHeaders"].split(";")
         self._check_headers(http_request, names)
         date = http_request.headers.get("x-amz-date", "")
         self._check_date(date, scope[0])
-        if not _same(_signature(http_request, names, date, scope, key.secret), parts["Signature"]):
+        if not _is_equal(_signature(http_request, names, date, scope, key.secret), values["Signature"]):
             raise SignatureRejected("InvalidSignatureException", _MISMATCH)
 
     def _check_scope(self, scope: list[str]) -> None:
@@ -95,11 +101,13 @@ class SigV4Verifier:
             raise SignatureRejected("InvalidSignatureException", "Credential should be scoped to a valid region.")
 
     def _check_headers(self, http_request: RecordedRequest, names: list[str]) -> None:
-        """`host` and every `x-amz…` header must be covered, and nothing that is not there, or there twice."""
-        must = {"host"} | {name for name in http_request.headers if name.startswith(("x-amz-", "x-amzn-sagemaker-"))}
-        promised = http_request.headers.get("x-amz-content-sha256")
-        wrong = promised is not None and promised != hashlib.sha256(http_request.body).hexdigest()
-        if wrong or (must - set(names)) or http_request.repeated(names) or len(set(names)) < len(names):
+        """Check that the signature covers `host` and every `x-amz…` header, and no absent or repeated header."""
+        required = {"host"} | {
+            name for name in http_request.headers if name.startswith(("x-amz-", "x-amzn-sagemaker-"))
+        }
+        declared_hash = http_request.headers.get("x-amz-content-sha256")
+        hash_differs = declared_hash is not None and declared_hash != hashlib.sha256(http_request.body).hexdigest()
+        if hash_differs or (required - set(names)) or http_request.repeated(names) or len(set(names)) < len(names):
             raise SignatureRejected("InvalidSignatureException", _MISMATCH)
 
     def _check_date(self, date: str, day: str) -> None:
@@ -120,8 +128,8 @@ class SigV4Verifier:
             )
 
 
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())
+def _is_equal(first: str, second: str) -> bool:
+    return hmac.compare_digest(first.encode(), second.encode())
 
 
 def _signature(http_request: RecordedRequest, names: list[str], date: str, scope: list[str], secret: str) -> str:

@@ -1,4 +1,4 @@
-"""Server-sent events, written."""
+"""Encoder of server-sent events."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def event(value: Any, name: str = "") -> bytes:
-    """One event that carries JSON.
+    """Encode an event that contains JSON.
 
     >>> event({"a": 1}), event({}, "error")
     (b'data: {"a":1}\\n\\n', b'event: error\\ndata: {}\\n\\n')
@@ -18,5 +18,5 @@ def event(value: Any, name: str = "") -> bytes:
 
 
 def field(name: str, value: Any) -> bytes:
-    """An event of one field that the standard does not know, as old llama-server wrote `error: {…}`."""
+    """Encode an event with one non-standard field, as old llama-server sent `error: {…}`."""
     return name.encode() + b": " + _json.dumps(value) + b"\n\n"

@@ -1,4 +1,4 @@
-"""A certificate authority for one afternoon."""
+"""Certificates for HTTPS on localhost, valid for a week."""
 
 import datetime as dt
 import ipaddress
@@ -42,7 +42,7 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
 
 
 def server_context(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """A context for 127.0.0.1 and localhost, and the file of the authority that clients have to trust."""
+    """Create a TLS context for 127.0.0.1 and localhost; return it and the file of the authority that issued it."""
     authority, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = "mdstream emulator CA"
     root = _certificate(issuer, authority.public_key(), issuer, authority)

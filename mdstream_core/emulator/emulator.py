@@ -1,4 +1,4 @@
-"""`Emulator`: the services on a thread of its own; `serve`: the same on the caller's loop."""
+"""`Emulator`: the emulated services on a thread of their own; `serve`: the same on the caller's event loop."""
 
 import asyncio
 import ipaddress
@@ -12,7 +12,7 @@ from time import time
 from types import TracebackType
 from typing import Any, Self
 
-from mdstream_core.emulator import model as _brain
+from mdstream_core.emulator import model as built_in_model
 from mdstream_core.emulator._authentication import Authenticator, Keys, SessionTokenIssuer
 from mdstream_core.emulator._listener import Listener, Step
 from mdstream_core.emulator._oci_signatures import public_key
@@ -28,38 +28,42 @@ from mdstream_core.emulator.services.sagemaker import AWSKeys, SageMakerAddress,
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where one service listens."""
+    """Address of a service."""
 
     endpoint: str
+    """Base URL of the service, e.g. `http://127.0.0.1:8080/ocid1.datasciencemodeldeployment.oc1.iad.emulated`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelArtsAddress(Address):
-    """Where ModelArts listens: a service, the base of MaaS, and IAM."""
+    """Addresses of ModelArts: a real-time service, MaaS and IAM."""
 
     maas: str
+    """Base URL of MaaS (Model as a Service), an OpenAI-compatible API."""
     iam: str
+    """Base URL of IAM, which issues tokens for a name and a password."""
     _service: ModelArtsService = field(repr=False)
 
     @property
     def websocket_endpoint(self) -> str:
-        """The service for a WebSocket."""
+        """The real-time service's URL for a WebSocket: `ws://…` or `wss://…`."""
         return self.endpoint.replace("http", "ws", 1)
 
     def expire_tokens(self) -> None:
-        """Refuse every IAM token given out so far."""
+        """Reject every IAM token that was issued so far."""
         self._service.authenticator.expire_all()
 
 
 @dataclass(frozen=True, slots=True)
 class GenerativeAIAddress(Address):
-    """Where OCI Generative AI listens, and the one compartment that it knows."""
+    """Address of OCI Generative AI, and the only compartment that exists there."""
 
     compartment_id: str = COMPARTMENT
+    """OCID of the compartment that requests have to name."""
 
 
 def exposure(host: str) -> str | None:
-    """What to say to somebody who listens on an address that other machines reach; `None` for loopback.
+    """Build the warning for an address that other machines can reach; `None` for loopback.
 
     >>> exposure("127.0.0.1"), exposure("localhost"), exposure("::1"), exposure("0.0.0.0") is None
     (None, None, None, False)
@@ -71,53 +75,69 @@ def exposure(host: str) -> str | None:
     if is_local:
         return None
     return (
-        f"the emulator listens on {host}: every machine that reaches this address can use it. It is meant for tests, "
-        "on loopback (127.0.0.1)"
+        f"the emulator listens on {host}: every machine that reaches this address can use it (hint: the emulator is "
+        "meant for tests; listen on loopback, 127.0.0.1)"
     )
 
 
 def _reachable(host: str) -> str:
-    """The host as it stands in a URL: an address for all interfaces is no address to connect to."""
+    """Format the host for a URL; the address of all interfaces becomes loopback, which clients can connect to."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104  (looked up, not bound)
     return f"[{host}]" if ":" in host else host
 
 
 class Emulator:
-    """The services on loopback, for as long as the `with` block lasts.
+    """The services on loopback, running for as long as the `with` block lasts.
+
+    All parameters are optional and keywords. `Emulator(model=lambda request: "Hello.", delay=0.05)`
 
     Args:
-        model: What answers: a function from the OpenAI-shaped request to a text or an `Answer`.
-        upstream: Base URL of an OpenAI-compatible server that answers instead of the brain.
-        upstream_key: A bearer key for it.
-        idle_limit: Seconds of silence after which its stream ends with `ServiceTimeout`.
-        total_limit: Seconds after which its stream ends with `ModelResponseTimeExceeded`.
-        flavour: Whose habits the container has: a key of `FLAVOURS`.
-        models: The names it knows; empty accepts every name.
-        context: Its context window in tokens.
-        embedding_size: How long its embeddings are.
-        max_batch_size: Texts that one request for embeddings or scores may have; by default 32 where TEI is asked, and
-            any number elsewhere.
-        content_type: Of its streams, instead of the flavour's own.
-        verify_signatures: A public key in PEM for any key id, or a dictionary from key id to PEM.
-        api_keys: Bearer keys that are let in (too).
-        aws_keys: Access keys that SageMaker lets in: the secret, or an `AWSKey`; without it everybody.
-        huawei: Whom ModelArts lets in; without it everybody.
-        generative_ai_ending: How streams of OCI Generative AI end: `eof`, `done`, `hang`; `""` is each family's way.
-        default_route: Where a bare endpoint leads without a `route` header; `auto` goes by the body.
-        strict: Whether the streaming endpoint answers 409 where the container does not stream, as documented.
-        delay: Seconds between two pieces of a stream.
-        events_per_chunk: How many events one HTTP chunk carries.
-        clock: The services' clock, in seconds since 1970: for `Date` headers, and where a signature's date is judged.
-        tls: Serve https; `ca_file` is what clients have to trust.
-        host: Where to listen. An address that other machines reach is warned of: nobody has to sign by default.
-        keep_alive: Seconds in which a request has to be complete, on a new connection or after the last response.
-        port: 0 takes any free one.
+        model: Produces the output: a function from the OpenAI-shaped request (a dictionary) to a text or a
+            `ModelOutput`; it rejects a request by raising `ValueError`. Default: the built-in rule-based model.
+        upstream: Base URL of an OpenAI-compatible server that responds instead of the model, e.g.
+            `http://127.0.0.1:11434/v1`.
+        upstream_key: API key for the upstream, sent as a bearer token.
+        idle_limit: Seconds without bytes from the upstream after which a stream ends with `ServiceTimeout`.
+        total_limit: Seconds after which a stream from the upstream ends with `ModelResponseTimeExceeded`.
+        flavour: The model server to imitate: a key of `FLAVOURS` (`vllm`, `sglang`, `tgi`, `llamacpp`, …).
+        models: Names of the models that exist; empty accepts every name.
+        context: Context window in tokens; longer prompts are rejected. Default: no limit.
+        embedding_size: Dimensions of the embeddings.
+        max_batch_size: Texts that one request for embeddings or scores may have. Default: 32 for the endpoints that
+            imitate TEI (Text Embeddings Inference), no limit for the others.
+        content_type: `content-type` of streams, instead of the flavour's.
+        verify_signatures: Verify OCI request signatures: a public key in PEM for any key id, or a dictionary from key
+            id to PEM. Default: requests without credentials are accepted.
+        api_keys: Bearer keys that both OCI services and the OpenAI-compatible server accept, in addition to
+            signatures.
+        aws_keys: Access keys that SageMaker accepts: `{access_key_id: secret}` or `{access_key_id: AWSKey(…)}`.
+            Default: requests without credentials are accepted.
+        huawei: Credentials that ModelArts accepts, a `HuaweiAccount`. Default: requests without credentials are
+            accepted.
+        generative_ai_ending: How streams of OCI Generative AI end: `eof` (the body ends), `done` (`[DONE]`), `hang`
+            (the connection stays open); `""` is `done` for Llama models and `eof` for the others.
+        default_route: Route of the model server for a request to the bare endpoint of an OCI model deployment without
+            a `route` header; `auto` infers it from the body.
+        strict: Return 409, as documented, where a streaming endpoint of an OCI model deployment is called and the model
+            server does not stream.
+        delay: Seconds between two events of a stream.
+        events_per_chunk: Number of events in each HTTP chunk.
+        clock: The services' clock, in seconds since 1970: for `Date` headers and for the dates of signatures.
+        tls: Serve HTTPS, with a certificate for localhost whose authority is in `ca_file`.
+        host: Address to listen on. An address that other machines can reach causes a `RuntimeWarning`, because requests
+            without credentials are accepted by default.
+        port: Port to listen on; 0 takes any free port.
+        keep_alive: Seconds in which a request has to be complete, counted from the start of the connection or the end
+            of the last response; then the connection is closed.
+
+    Raises:
+        ValueError: The flavour, the ending or a key is invalid.
     """
 
     def __init__(
         self,
         *,
-        model: _brain.ModelFunction = _brain.respond,
+        model: built_in_model.ModelFunction = built_in_model.respond,
         upstream: str | None = None,
         upstream_key: str | None = None,
         idle_limit: float = 60.0,
@@ -152,13 +172,15 @@ class Emulator:
             model_server = UpstreamModelServer(upstream, upstream_key, idle_limit, total_limit)
         self._model_server = model_server
         self._tokens = SessionTokenIssuer()
-        admit = Authenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
-        deployment = ModelDeploymentService(model_server, admit, default_route, strict=strict)
-        generative = GenerativeAIService(model_server, admit, generative_ai_ending, any_model=upstream is not None)
+        find_problem = Authenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
+        deployment = ModelDeploymentService(model_server, find_problem, default_route, strict=strict)
+        generative_ai = GenerativeAIService(
+            model_server, find_problem, generative_ai_ending, any_model=upstream is not None
+        )
         sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
-        plain = OpenAICompatibleService(model_server, api_keys)
+        openai_compatible = OpenAICompatibleService(model_server, api_keys)
         self._modelarts = ModelArtsService(model_server, huawei, clock)
-        services = (deployment, generative, self._modelarts, sagemaker, plain)
+        services = (deployment, generative_ai, self._modelarts, sagemaker, openai_compatible)
         self._listener = Listener(
             services, delay=delay, events_per_chunk=events_per_chunk, clock=clock, idle=keep_alive
         )
@@ -169,7 +191,7 @@ class Emulator:
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
 
-    # its life
+    # Lifecycle
 
     def __enter__(self) -> Self:
         ready = threading.Event()
@@ -199,7 +221,11 @@ class Emulator:
             ready.set()
 
     async def run(self, ready: Callable[["Emulator"], None] = lambda emulator: None) -> None:
-        """Serve on this loop until cancelled; `ready` is called once the addresses are known."""
+        """Serve on the running event loop until cancelled.
+
+        Args:
+            ready: Called with the emulator as soon as it listens and its addresses are known.
+        """
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         with tempfile.TemporaryDirectory(prefix="mdstream-") as folder:
             context = None
@@ -213,90 +239,110 @@ class Emulator:
                 await self._listener.close()
                 await self._model_server.close()
 
-    # where it is
+    # Addresses
 
     @property
     def url(self) -> str:
-        """Scheme, host and port."""
+        """Base URL of all services: scheme, host and port, e.g. `http://127.0.0.1:8080`."""
         return f"{'https' if self._tls else 'http'}://{_reachable(self._host)}:{self._port}"
 
     @property
     def endpoint(self) -> str:
-        """The model deployment's bare endpoint, without `/predict`."""
+        """URL of the OCI model deployment, without `/predict`."""
         return f"{self.url}/{OCID}"
 
     @property
     def oci_model_deployment(self) -> Address:
-        """The model deployment."""
+        """Address of the OCI model deployment."""
         return Address(self.endpoint)
 
     @property
     def modelarts(self) -> ModelArtsAddress:
-        """The real-time service, MaaS and IAM of Huawei Cloud."""
+        """Addresses of Huawei Cloud's ModelArts: the real-time service, MaaS and IAM."""
         return ModelArtsAddress(f"{self.url}/v1/infers/{SERVICE_ID}", f"{self.url}/maas/v1", self.url, self._modelarts)
 
     @property
     def oci_generative_ai(self) -> GenerativeAIAddress:
-        """OCI Generative AI: its `endpoint` is the host, its `compartment_id` the one to ask with."""
+        """Address of OCI Generative AI: the host, and the compartment that requests have to name."""
         return GenerativeAIAddress(self.url)
 
     @property
     def sagemaker(self) -> SageMakerAddress:
-        """Amazon SageMaker's runtime, with an endpoint for each image."""
+        """Address of the Amazon SageMaker runtime, which has an endpoint for each kind of container."""
         return SageMakerAddress(self.url)
 
     @property
     def openai_url(self) -> str:
-        """The model server without a cloud before it, for OpenAI clients: ends with `/v1`."""
+        """Base URL of the model server itself, for OpenAI clients: `http://127.0.0.1:PORT/v1`."""
         return f"{self.url}/v1"
 
     @property
     def ca_file(self) -> str:
-        """The certificate authority that clients have to trust; only with `tls=True`."""
+        """Path of the certificate authority's PEM file, for clients to trust; only with `tls=True`.
+
+        Raises:
+            ValueError: The emulator was not started, or not with `tls=True`.
+        """
         if self._ca_file is None:
-            raise ValueError("there is no certificate authority: start the emulator with tls=True")
+            raise ValueError("there is no certificate authority (hint: start the emulator with tls=True)")
         return str(self._ca_file)
 
-    # what it does
+    # Faults and tokens
 
     def script(self, *steps: Step) -> None:
-        """Queue what happens to the coming requests: a `Fault`, several in a tuple, or `None` for a healthy answer."""
+        """Queue the steps for the next requests, one step for each request.
+
+        Args:
+            steps: A `Fault`, a tuple of several that apply one after the other, or `None` for no fault. Example:
+                `emulator.script(Fault("trailer", after=3), None)`.
+        """
         self._listener.script(steps)
 
     def always(self, step: Step) -> None:
-        """What happens to every request for which nothing is queued."""
+        """Set the step for every request for which none is queued: a `Fault`, a tuple of several, or `None`."""
         self._listener.always(step)
 
     def reset(self) -> None:
-        """Forget requests and script."""
+        """Clear the recorded requests, the queued steps and the default step."""
         self._listener.reset()
 
     def issue_token(self, public_pem: str | bytes, seconds: float = 3600) -> str:
-        """A session token for the holder of a private key; sign with the key id `ST$` + token."""
+        """Issue an OCI session token for the holder of a private key; sign with the key id `ST$` + token.
+
+        Args:
+            public_pem: The public key in PEM.
+            seconds: Lifetime of the token in seconds.
+        """
         return self._tokens.issue(public_key(public_pem), seconds)
 
     def expire_tokens(self) -> None:
-        """Refuse every token issued so far."""
+        """Reject every session token that was issued so far."""
         self._tokens.expire_all()
 
-    # what it saw
+    # Recorded requests
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """What came in so far."""
+        """The recorded requests, oldest first: the newest 10,000, and at most 64 MiB of them."""
         return self._listener.recorded_requests
 
     @property
     def last(self) -> RecordedRequest:
-        """The newest request."""
+        """The newest recorded request; `IndexError` if there is none."""
         return self.requests[-1]
 
     @property
     def connections(self) -> int:
-        """TCP connections accepted so far."""
+        """Number of TCP connections accepted so far."""
         return self._listener.connection_count
 
 
 async def serve(port: int = 0, *, ready: Callable[[Emulator], None] = lambda emulator: None, **options: Any) -> None:
-    """Serve until cancelled. `ready` is given the running `Emulator`, which knows its addresses."""
+    """Serve until cancelled, on the caller's event loop.
+
+    Args:
+        port: Port to listen on; 0 takes any free port.
+        ready: Called with the running `Emulator` as soon as its addresses are known.
+        options: The other parameters of `Emulator`.
+    """
     await Emulator(port=port, **options).run(ready)

@@ -1,4 +1,4 @@
-"""What can go wrong, as functions from plan to plan; one table names them."""
+"""Faults: functions from a response plan to a changed plan, one for each kind, in one table."""
 
 import inspect
 from collections.abc import Callable, Collection
@@ -11,65 +11,64 @@ from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
 
 ERROR_EVENTS = tuple(_events.ERROR_EVENTS)
 
-_ALL: tuple[Callable[[ResponsePlan, Fault], ResponsePlan], ...] = (
-    _bytes.refuse,
-    _bytes.html,
-    _bytes.json_body,
-    _bytes.content_type,
-    _bytes.crlf,
-    _bytes.cr,
-    _bytes.mixed,
-    _bytes.bom,
-    _bytes.unterminated,
-    _bytes.bytewise,
-    _bytes.joined,
-    _bytes.content_length_too,
-    _bytes.fixed_length,
-    _bytes.until_eof,
-    _bytes.encoded,
-    _bytes.interim,
-    _bytes.raw,
-    _bytes.body,
-    _bytes.transcript,
-    _endings.trailer,
-    _endings.cut,
-    _endings.cut_chunk,
-    _endings.cut_trailer,
-    _endings.reset,
-    _endings.stall,
-    _endings.hold,
-    _endings.slow_head,
-    _endings.close,
-    _endings.drop,
-    _endings.drop_reset,
-    _events.error_event,
-    _events.no_finish,
-    _events.no_done,
-    _events.early_done,
-    _events.empty,
-    _events.malformed_json,
-    _events.bad_utf8,
-    _events.huge_line,
-    _events.insert,
-    _events.keepalive_comments,
-    _events.usage_missing,
-    _events.finish_reason,
-    _quirks.pending_finish_reason,
-    _quirks.whole_message,
-    _quirks.tool_arguments,
-    _quirks.choice_error,
-    _quirks.split_surrogates,
-    _quirks.reasoning_parts,
-    _frames.refuse_aws,
-    _frames.exception_frame,
-    _frames.damaged_frame,
-    _frames.partial_frame,
-    _frames.split_frames,
-)
-_TABLE: dict[str, Callable[[ResponsePlan, Fault], ResponsePlan]] = {function.__name__: function for function in _ALL}
+_TABLE: dict[str, Callable[[ResponsePlan, Fault], ResponsePlan]] = {
+    "refuse": _bytes.refuse,
+    "html": _bytes.html,
+    "json_body": _bytes.json_body,
+    "content_type": _bytes.content_type,
+    "crlf": _bytes.crlf,
+    "cr": _bytes.cr,
+    "mixed": _bytes.mixed,
+    "bom": _bytes.bom,
+    "unterminated": _bytes.unterminated,
+    "bytewise": _bytes.bytewise,
+    "joined": _bytes.joined,
+    "content_length_too": _bytes.content_length_too,
+    "fixed_length": _bytes.fixed_length,
+    "until_eof": _bytes.until_eof,
+    "encoded": _bytes.encoded,
+    "interim": _bytes.interim,
+    "raw": _bytes.raw,
+    "body": _bytes.body,
+    "transcript": _bytes.transcript,
+    "trailer": _endings.trailer,
+    "cut": _endings.truncate_body,
+    "cut_chunk": _endings.truncate_chunk,
+    "cut_trailer": _endings.truncate_trailer,
+    "reset": _endings.reset,
+    "stall": _endings.stall,
+    "hold": _endings.hold,
+    "slow_head": _endings.slow_head,
+    "close": _endings.close,
+    "drop": _endings.drop,
+    "drop_reset": _endings.drop_reset,
+    "error_event": _events.error_event,
+    "no_finish": _events.no_finish,
+    "no_done": _events.no_done,
+    "early_done": _events.early_done,
+    "empty": _events.empty,
+    "malformed_json": _events.malformed_json,
+    "bad_utf8": _events.bad_utf8,
+    "huge_line": _events.huge_line,
+    "insert": _events.insert,
+    "keepalive_comments": _events.keepalive_comments,
+    "usage_missing": _events.usage_missing,
+    "finish_reason": _events.finish_reason,
+    "pending_finish_reason": _quirks.pending_finish_reason,
+    "whole_message": _quirks.whole_message,
+    "tool_arguments": _quirks.tool_arguments,
+    "choice_error": _quirks.choice_error,
+    "split_surrogates": _quirks.split_surrogates,
+    "reasoning_parts": _quirks.reasoning_parts,
+    "refuse_aws": _frames.refuse_aws,
+    "exception_frame": _frames.exception_frame,
+    "damaged_frame": _frames.damaged_frame,
+    "partial_frame": _frames.partial_frame,
+    "split_frames": _frames.split_frames,
+}
 
 KINDS = {name: inspect.getdoc(function) or "" for name, function in _TABLE.items()}
-"""Every kind of fault, and what it does."""
+"""Every kind of fault, with its description."""
 
 _SPELLINGS: dict[str, Collection[str]] = {
     "refuse": ERROR_RESPONSES,
@@ -89,7 +88,7 @@ Fault.known.update({name: _SPELLINGS.get(name) for name in _TABLE})
 
 
 def apply_fault(fault: Fault, plan: ResponsePlan) -> ResponsePlan:
-    """The plan as the fault leaves it."""
+    """Return the plan with the fault applied."""
     return _TABLE[fault.kind](plan, fault)
 
 

@@ -1,4 +1,4 @@
-"""Faults and oddities in how an answer is written: framing, line ends, splitting, encodings, whole other bodies."""
+"""Faults and oddities in the bytes of a response: error statuses, line ends, splitting, framing, compression."""
 
 import gzip
 import zlib
@@ -13,151 +13,155 @@ from mdstream_core.emulator.faults.error_responses import ERROR_RESPONSES, oci_e
 
 
 def refuse(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """An error status: a row of `ERROR_RESPONSES`, or `status`, `code` and `message` of your own."""
+    """Send an error status: the row of `ERROR_RESPONSES` in `spelling`, or the given `status`, `code` and `message`."""
     own = oci_error(fault.status or 500, fault.code, fault.message)
-    answer = (ERROR_RESPONSES[fault.spelling] if fault.spelling else own).build_response()
+    response = (ERROR_RESPONSES[fault.spelling] if fault.spelling else own).build_response()
     if fault.status is not None:
-        answer = replace(answer, status=fault.status)
-    return answer if fault.retry_after is None else answer.with_headers(("Retry-After", fault.retry_after))
+        response = replace(response, status=fault.status)
+    return response if fault.retry_after is None else response.with_headers(("Retry-After", fault.retry_after))
 
 
 def html(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """200 and a page."""
+    """Send status 200 and an HTML page (a sign-in page) where the client expects a stream."""
     page = b"<!DOCTYPE html><html><body><h1>Sign in</h1></body></html>"
     return ResponsePlan(200, (("content-type", "text/html; charset=utf-8"),), (fault.data or page,), framing="length")
 
 
 def json_body(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """200 and the answer as one JSON document where a stream was asked for. `spelling` is its content type."""
+    """Send the response as one JSON document where a stream was requested; `spelling` is its `content-type`."""
     kind = fault.spelling or "application/json"
     return ResponsePlan(200, (("content-type", kind),), (fault.data or plan.whole,), framing="length")
 
 
 def content_type(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Another content type; an empty one leaves the header out."""
+    """Send another `content-type` (`spelling`), or none if the spelling is empty; the body is unchanged."""
     if fault.spelling:
         return plan.with_headers(("content-type", fault.spelling))
     return replace(plan, headers=tuple(field for field in plan.headers if field[0].lower() != "content-type"))
 
 
 def crlf(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Lines end with CR LF."""
-    return replace(plan, chunks=[piece.replace(b"\n", b"\r\n") for piece in plan.body_chunks])
+    """End every line of the stream with CR LF."""
+    return replace(plan, chunks=[chunk.replace(b"\n", b"\r\n") for chunk in plan.body_chunks])
 
 
 def cr(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Lines end with a lone CR."""
-    return replace(plan, chunks=[piece.replace(b"\n", b"\r") for piece in plan.body_chunks])
+    """End every line of the stream with a lone CR."""
+    return replace(plan, chunks=[chunk.replace(b"\n", b"\r") for chunk in plan.body_chunks])
 
 
 def mixed(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Each event with another kind of line end."""
+    """End the lines of each event differently: LF, CR LF, CR in turn."""
     ends = cycle((b"\n", b"\r\n", b"\r"))
-    return replace(plan, chunks=[piece.replace(b"\n", end) for piece, end in zip(plan.body_chunks, ends, strict=False)])
+    return replace(plan, chunks=[chunk.replace(b"\n", end) for chunk, end in zip(plan.body_chunks, ends, strict=False)])
 
 
 def bom(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """A byte order mark first."""
+    """Send a UTF-8 byte order mark before the first event."""
     return replace(plan, chunks=[b"\xef\xbb\xbf", *plan.body_chunks])
 
 
 def unterminated(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """No blank line after the last event."""
-    *pieces, last = plan.body_chunks
-    return replace(plan, chunks=[*pieces, last.rstrip(b"\r\n")])
+    """Leave out the blank line after the last event."""
+    *chunks, last = plan.body_chunks
+    return replace(plan, chunks=[*chunks, last.rstrip(b"\r\n")])
 
 
 def bytewise(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """`size` bytes (1) in each chunk and each write: characters and line ends are split."""
+    """Send `size` bytes (default 1) in each HTTP chunk and each write, so that characters and line ends are split."""
     return replace(plan, chunks=list(_split(b"".join(plan.body_chunks), fault.size or 1)), flush_each=True)
 
 
 def joined(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """The whole body in one chunk."""
+    """Send the whole body in one HTTP chunk."""
     return replace(plan, chunks=(b"".join(plan.body_chunks),))
 
 
 def content_length_too(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Content-Length and Transfer-Encoding, both."""
+    """Send both `Content-Length` and `Transfer-Encoding: chunked`."""
     return replace(plan, framing="both")
 
 
 def fixed_length(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Content-Length instead of chunks: no place for a trailer."""
+    """Send the body with `Content-Length` instead of chunks, which leaves no place for a trailer."""
     return replace(plan, framing="length")
 
 
 def until_eof(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Neither length nor chunks: the end of the connection ends the body."""
+    """Send the body with neither length nor chunks; the end of the connection ends it."""
     return replace(plan, framing="eof")
 
 
-def _flushed(pieces: list[bytes], wbits: int) -> list[bytes]:
-    squeeze = zlib.compressobj(wbits=wbits)
-    return [*(squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH) for piece in pieces), squeeze.flush()]
+def _compress_and_flush(chunks: list[bytes], window_bits: int) -> list[bytes]:
+    compressor = zlib.compressobj(wbits=window_bits)
+    return [*(compressor.compress(chunk) + compressor.flush(zlib.Z_SYNC_FLUSH) for chunk in chunks), compressor.flush()]
 
 
-def _members(pieces: list[bytes]) -> list[bytes]:
-    """RFC 1952 §2.2: members follow one another, and their contents are joined."""
-    return [gzip.compress(piece, mtime=0) for piece in pieces]
+def _gzip_members(chunks: list[bytes]) -> list[bytes]:
+    """Compress each chunk as a gzip member; decompressed members are concatenated (RFC 1952 §2.2)."""
+    return [gzip.compress(chunk, mtime=0) for chunk in chunks]
 
 
-def _brotli(pieces: list[bytes]) -> list[bytes]:
-    """RFC 7932 §9.2, without compressing: a window of 16 bits, uncompressed meta-blocks, an empty last one."""
-    blocks = [block for piece in pieces for block in _split(piece, _BLOCK)]
-    heads = [(len(block) - 1 << 3 | 1 << 19).to_bytes(3, "little") for block in blocks]
-    if heads:  # the stream's own bit stands before the first block's
-        heads[0] = (int.from_bytes(heads[0], "little") << 1).to_bytes(3, "little")
-    written = [head + block for head, block in zip(heads, blocks, strict=True)]
-    return [*written, b"\x03" if written else b"\x06"]
+def _brotli(chunks: list[bytes]) -> list[bytes]:
+    """Encode as Brotli without compression (RFC 7932 §9.2): uncompressed meta-blocks, an empty last one."""
+    blocks = [block for chunk in chunks for block in _split(chunk, _BLOCK)]
+    headers = [(len(block) - 1 << 3 | 1 << 19).to_bytes(3, "little") for block in blocks]
+    if headers:  # the window bits precede the first block
+        headers[0] = (int.from_bytes(headers[0], "little") << 1).to_bytes(3, "little")
+    encoded_blocks = [head + block for head, block in zip(headers, blocks, strict=True)]
+    return [*encoded_blocks, b"\x03" if encoded_blocks else b"\x06"]
 
 
 _BLOCK = 65_536
 
-#: The name of a content coding, and what writes it piece by piece.
+#: Spelling to the name of the content encoding and the function that encodes a list of chunks.
 ENCODINGS: dict[str, tuple[str, Callable[[list[bytes]], list[bytes]]]] = {
-    "gzip": ("gzip", lambda pieces: _flushed(pieces, 31)),
-    "deflate": ("deflate", lambda pieces: _flushed(pieces, 15)),
-    "gzip-members": ("gzip", _members),
+    "gzip": ("gzip", lambda chunks: _compress_and_flush(chunks, 31)),
+    "deflate": ("deflate", lambda chunks: _compress_and_flush(chunks, 15)),
+    "gzip-members": ("gzip", _gzip_members),
     "br": ("br", _brotli),
 }
 
 
 def encoded(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Compressed event by event: `gzip`, `deflate`, `gzip-members` (each event a member of its own), `br`."""
+    """Compress the stream event by event: `gzip`, `deflate`, `gzip-members` (each event is a gzip member), `br`."""
     name, write = ENCODINGS[fault.spelling or "gzip"]
-    answer = replace(plan, chunks=write(plan.wrapped_chunks), envelope=identity)
-    return answer.with_headers(("content-encoding", name))
+    response = replace(plan, chunks=write(plan.wrapped_chunks), envelope=identity)
+    return response.with_headers(("content-encoding", name))
 
 
 def interim(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """`103 Early Hints` before the answer."""
+    """Send `103 Early Hints` before the response."""
     return replace(plan, preface=b"HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n")
 
 
 def raw(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Exactly these bytes, head and all, then the connection closes."""
+    """Send exactly the bytes of `data`, status line included, then close the connection."""
     return ResponsePlan(chunks=(fault.data,), framing="bare", ending="cut")
 
 
 def body(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """A stream of exactly these bytes, in chunks of `size` (all at once without)."""
-    pieces = list(_split(fault.data, fault.size)) if fault.size else [fault.data]
-    return replace(plan, chunks=pieces)
+    """Send the bytes of `data` as the body of the stream, in chunks of `size` bytes (default: one chunk)."""
+    chunks = list(_split(fault.data, fault.size)) if fault.size else [fault.data]
+    return replace(plan, chunks=chunks)
 
 
 def transcript(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """What a real server once sent, head and body, in chunks of one event."""
+    """Send the response that is recorded in the file `path`, head and body, one event in each HTTP chunk."""
     data = Path(fault.path).read_bytes()
     head, found, body = data.partition(b"\r\n\r\n")
     if not found or not head.startswith(b"HTTP/"):
         return replace(plan, chunks=list(_events(data)))
-    line, *fields = head.decode("latin-1").split("\r\n")
-    pairs = [(name, value.strip()) for name, _, value in (field.partition(":") for field in fields)]
-    framing = "chunked" if any(name.lower() == "transfer-encoding" for name, _ in pairs) else "length"
-    kept = tuple(pair for pair in pairs if pair[0].lower() not in {"transfer-encoding", "content-length", "connection"})
-    promise = tuple(field for field in plan.headers if field[0].lower() in {"trailer", "opc-request-id"})
-    return ResponsePlan(int(line.split()[1]), (*kept, *promise), list(_events(body)), framing=framing)
+    status_line, *fields = head.decode("latin-1").split("\r\n")
+    header_fields = [(name, value.strip()) for name, _, value in (field.partition(":") for field in fields)]
+    framing = "chunked" if any(name.lower() == "transfer-encoding" for name, _ in header_fields) else "length"
+    other_fields = tuple(
+        pair for pair in header_fields if pair[0].lower() not in {"transfer-encoding", "content-length", "connection"}
+    )
+    copied_fields = tuple(field for field in plan.headers if field[0].lower() in {"trailer", "opc-request-id"})
+    return ResponsePlan(
+        int(status_line.split()[1]), (*other_fields, *copied_fields), list(_events(body)), framing=framing
+    )
 
 
 def _events(data: bytes) -> Iterator[bytes]:

@@ -1,82 +1,81 @@
-"""Faults in how a stream ends or waits: trailers, cuts, resets, silence."""
+"""Faults in how a stream ends or waits: trailers, truncation, resets, pauses."""
 
 from dataclasses import replace
 
-from mdstream_core.emulator._response_plan import Pause, ResponsePlan, TruncatedPiece, identity
+from mdstream_core.emulator._response_plan import Pause, ResponsePlan, TruncatedChunk, identity
 from mdstream_core.emulator.faults._fault import Fault
 from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
 
 
 def trailer(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """The body ends properly and `StreamFailure` follows. Without `after` everything was said, `[DONE]` too."""
+    """End the body properly, then send a `StreamFailure` trailer; by default after all events, `[DONE]` included."""
     value = fault.data.decode() or TRAILERS[fault.spelling or "json"](REASONS[fault.reason])
-    promise = tuple(field for field in plan.headers if field[0].lower() != "trailer")
-    promise += (("Trailer", fault.name),) if fault.announced else ()
-    return replace(_take_events(plan, fault), headers=promise, trailers=(*plan.trailers, (fault.name, value)))
+    headers = tuple(field for field in plan.headers if field[0].lower() != "trailer")
+    headers += (("Trailer", fault.name),) if fault.announced else ()
+    return replace(_take_events(plan, fault), headers=headers, trailers=(*plan.trailers, (fault.name, value)))
 
 
-def cut(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """The connection closes (FIN) in mid-body: no last chunk."""
+def truncate_body(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
+    """Close the connection (FIN) in the middle of the body, without the last HTTP chunk."""
     return replace(_take_events(plan, fault, 2), ending="cut")
 
 
-def cut_chunk(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """The connection closes within a chunk, and within an event (a frame, a message)."""
-    taken = _take_events(plan, fault, 2)
+def truncate_chunk(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
+    """Close the connection in the middle of an HTTP chunk, and so in the middle of an event, frame or message."""
+    sent = _take_events(plan, fault, 2)
     if plan.framing == "length":  # there are no chunks
-        return replace(taken, ending="cut")
-    rest = [piece for piece in plan.all_chunks[len(taken.all_chunks) :] if isinstance(piece, bytes)]
-    return replace(
-        taken, chunks=[*taken.all_chunks, TruncatedPiece(rest[0] if rest else b"data: {}\n\n")], ending="cut"
-    )
+        return replace(sent, ending="cut")
+    rest = [chunk for chunk in plan.all_chunks[len(sent.all_chunks) :] if isinstance(chunk, bytes)]
+    return replace(sent, chunks=[*sent.all_chunks, TruncatedChunk(rest[0] if rest else b"data: {}\n\n")], ending="cut")
 
 
-def cut_trailer(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """The connection closes within the trailer section."""
+def truncate_trailer(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
+    """Close the connection in the middle of the trailer section."""
     return replace(trailer(plan, fault), ending="cut_trailer")
 
 
 def reset(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """RST in mid-body."""
-    taken = _take_events(plan, fault, 2)
-    # What the client has not read yet is lost with a reset: give it a moment to read what was meant to arrive.
-    return replace(taken, chunks=[*taken.all_chunks, Pause(fault.seconds or 0.05, fault.until)], ending="reset")
+    """Reset the connection (RST) in the middle of the body."""
+    sent = _take_events(plan, fault, 2)
+    # A reset discards what the client has not read yet: give it time to read the events before.
+    return replace(sent, chunks=[*sent.all_chunks, Pause(fault.seconds or 0.05, fault.until)], ending="reset")
 
 
 def stall(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Silence, until the client goes."""
+    """Send nothing more in the middle of the stream, with the connection open, until the client disconnects."""
     return replace(plan, chunks=[*_take_events(plan, fault, 2).all_chunks, Pause()], ending="cut")
 
 
 def hold(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Silence for a while (`seconds` or `until`), then the rest."""
-    taken = _take_events(plan, fault, 1).all_chunks
+    """Pause in the middle of the stream for `seconds`, or until `until` is set, then send the rest."""
+    sent = _take_events(plan, fault, 1).all_chunks
     pause = Pause(fault.seconds, fault.until)
-    return replace(plan, chunks=[*taken, pause, *plan.all_chunks[len(taken) :]])
+    return replace(plan, chunks=[*sent, pause, *plan.all_chunks[len(sent) :]])
 
 
 def slow_head(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Nothing at all for a while, then a healthy answer."""
+    """Send nothing, not even the status line, for `seconds` or until `until` is set, then a healthy response."""
     return replace(plan, pause_before=Pause(fault.seconds, fault.until))
 
 
 def close(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """A healthy answer; then the server closes, though it did not say so: the next request meets a stale connection."""
+    """Send a healthy response, then close the connection unannounced, so that it is stale for the next request."""
     return replace(plan, ending="close")
 
 
 def drop(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """The connection closes before the first byte of an answer."""
+    """Close the connection before the first byte of a response."""
     return ResponsePlan(framing="bare", ending="cut")
 
 
 def drop_reset(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """RST before the first byte of an answer."""
+    """Reset the connection (RST) before the first byte of a response."""
     return ResponsePlan(framing="bare", ending="reset")
 
 
 def _take_events(plan: ResponsePlan, fault: Fault, default: int | None = None) -> ResponsePlan:
-    """The first events; of a body with a length the first half, while the whole length stays declared."""
+    """Keep the first events; of a body with `content-length` the first half, with the whole length declared."""
+
     if plan.framing == "length" and default is not None:
         body = b"".join(plan.wrapped_chunks)
         return replace(plan, chunks=(body[: len(body) // 2],), envelope=identity, declared_length=len(body))

@@ -1,4 +1,4 @@
-"""A fault: what goes wrong with one answer, as a value."""
+"""`Fault`: a deviation from the healthy response to one request, as a value."""
 
 import threading
 from collections.abc import Collection
@@ -9,24 +9,33 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong with one answer.
+    """A deviation from the healthy response to one request.
+
+    `Fault("trailer", "json", after=3)`, `Fault("refuse", status=429, retry_after="2")`, `Fault("hold", seconds=0.5)`
 
     Attributes:
-        kind: What goes wrong: a key of `KINDS`.
-        spelling: Which form it takes, where a kind has several.
-        after: How many events are delivered before it strikes; `-1` is all but the last, `None` the kind's own default.
-        reason: Of a trailer: a key of `REASONS`.
-        name: The trailer's field name as it is written.
-        announced: Whether a `Trailer` header promises it.
-        status: Of a refusal.
-        code: Of a refusal in OCI's envelope.
-        message: Of a refusal or an error event.
-        retry_after: The header of a refusal: seconds or a date.
-        seconds: How long a pause lasts.
-        until: Ends a pause when it is set (seconds do not count then).
-        size: Bytes: of a huge line, or of one piece where the body is split.
-        data: Bytes to write, where a kind writes given ones.
-        path: A transcript.
+        kind: What goes wrong: a key of `KINDS`, e.g. `trailer`, `cut`, `refuse`.
+        spelling: The variant, for the kinds that have several: a key of `TRAILERS` for `trailer`, of `ERROR_RESPONSES`
+            for `refuse`, of `ERROR_EVENTS` for `error_event`. Default: the kind's own.
+        after: Number of events that are delivered before the fault; `-1` is all but the last. Default (`None`): the
+            kind's own.
+        reason: Reason in a `StreamFailure` trailer: a key of `REASONS`.
+        name: Field name of the trailer.
+        announced: Whether a `Trailer` header announces the trailer.
+        status: HTTP status of an error response. Default: the spelling's, or 500.
+        code: Error code of an error response in OCI's format.
+        message: Message of an error response or of an error event.
+        retry_after: Value of the `Retry-After` header of an error response: seconds or an HTTP date, as text.
+        seconds: Length of a pause in seconds.
+        until: Event that ends a pause when it is set; `seconds` is ignored then.
+        size: Bytes: of a huge line, or of each chunk where the body is split.
+        data: Bytes to write, for the kinds that write given bytes.
+        path: File to send, for `transcript`.
+
+    A pause (`hold`, `slow_head`) also ends when the client disconnects.
+
+    Raises:
+        ValueError: The kind or the spelling does not exist.
     """
 
     kind: str
@@ -45,12 +54,14 @@ class Fault:
     data: bytes = b""
     path: str | Path = ""
 
-    # Kinds and their spellings, entered by the package that knows them: a typing error shows where it is made.
+    # Kinds and their spellings, filled by the package, so that a misspelt one is reported where the fault is created.
     known: ClassVar[dict[str, Collection[str] | None]] = {}
 
     def __post_init__(self) -> None:
         if self.kind not in self.known:
-            raise ValueError(f"there is no fault {self.kind!r}; the kinds are {', '.join(self.known)}")
+            raise ValueError(f"unknown fault kind {self.kind!r} (hint: use one of {', '.join(self.known)})")
         spellings = self.known[self.kind]
         if self.spelling and spellings is not None and self.spelling not in spellings:
-            raise ValueError(f"{self.kind!r} has no spelling {self.spelling!r}; there are {', '.join(spellings)}")
+            raise ValueError(
+                f"fault kind {self.kind!r} has no spelling {self.spelling!r} (hint: use one of {', '.join(spellings)})"
+            )

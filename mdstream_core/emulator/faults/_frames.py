@@ -1,4 +1,4 @@
-"""Faults of SageMaker's event stream, and its refusals. Other faults strike the container's answer inside it."""
+"""Faults of SageMaker's event stream, and its error responses; the other faults apply to the payloads inside it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,6 +7,7 @@ from mdstream_core.emulator._event_stream import EXCEPTIONS, EncodedFrame, encod
 from mdstream_core.emulator._response_plan import ResponsePlan, json_plan
 from mdstream_core.emulator.faults._fault import Fault
 
+#: Spellings of `exception_frame` and of `damaged_frame`.
 FRAMES = (*EXCEPTIONS, "error")
 DAMAGES = ("message", "prelude")
 
@@ -14,15 +15,15 @@ _LOG = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/e
 
 
 def model_error_response(status: int, message: str) -> ResponsePlan:
-    """The container's refusal as SageMaker hands it on."""
-    who = "client" if 400 <= status < 500 else "server"
-    words = f'Received {who} error ({status}) from primary with message "{message}".'
-    body = {"Message": words, "OriginalStatusCode": status, "OriginalMessage": message, "LogStreamArn": _LOG}
-    return aws_error_response(424, "ModelError", {"ErrorCode": f"{who.upper()}_ERROR_FROM_MODEL", **body})
+    """Build SageMaker's response for an error response of the container."""
+    side = "client" if 400 <= status < 500 else "server"
+    summary = f'Received {side} error ({status}) from primary with message "{message}".'
+    body = {"Message": summary, "OriginalStatusCode": status, "OriginalMessage": message, "LogStreamArn": _LOG}
+    return aws_error_response(424, "ModelError", {"ErrorCode": f"{side.upper()}_ERROR_FROM_MODEL", **body})
 
 
 def aws_error_response(status: int, code: str, body: object) -> ResponsePlan:
-    """AWS's envelope: the code in a header, `Message` in the body."""
+    """Build an AWS error response: the code in a header, `Message` in the body."""
     document = {"Message": body} if isinstance(body, str) else body
     return json_plan(status, document, ("x-amzn-ErrorType", code))
 
@@ -59,40 +60,40 @@ AWS_ERROR_RESPONSES: dict[str, ResponsePlan] = {
 
 
 def refuse_aws(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """SageMaker's refusal: a row of `AWS_ERROR_RESPONSES`."""
+    """Send an AWS error response: a row of `AWS_ERROR_RESPONSES` (default `InternalFailure`)."""
     id = next((field for field in plan.headers if field[0].lower() == "x-amzn-requestid"), ("x-amzn-RequestId", "0"))
-    answer = AWS_ERROR_RESPONSES[fault.spelling or "InternalFailure"].with_headers(id)
-    return answer if fault.retry_after is None else answer.with_headers(("Retry-After", fault.retry_after))
+    response = AWS_ERROR_RESPONSES[fault.spelling or "InternalFailure"].with_headers(id)
+    return response if fault.retry_after is None else response.with_headers(("Retry-After", fault.retry_after))
 
 
 def exception_frame(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """The event stream ends with an exception or an error (`FRAMES`), after two events or so many."""
+    """End the event stream with an exception or error frame (one of `FRAMES`), by default after two events."""
     after = 2 if fault.after is None else fault.after
     return replace(plan, chunks=[*plan.all_chunks[:after], encode_exception(fault.spelling or "StreamBroken")])
 
 
 def damaged_frame(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """The checksum of a `message` or of its `prelude` is wrong."""
+    """Send a frame with a wrong checksum: that of the `message` (default) or of its `prelude`."""
     after = 1 if fault.after is None else fault.after
-    frames = [encode_part(piece) for piece in plan.body_chunks]
-    at = 8 if fault.spelling == "prelude" else len(frames[after]) - 1
-    bent = frames[after]
-    bent = bent[:at] + bytes([bent[at] ^ 1]) + bent[at + 1 :]
-    return replace(plan, chunks=[*plan.body_chunks[:after], EncodedFrame(bent), *plan.body_chunks[after + 1 :]])
+    frames = [encode_part(chunk) for chunk in plan.body_chunks]
+    position = 8 if fault.spelling == "prelude" else len(frames[after]) - 1
+    frame = frames[after]
+    frame = frame[:position] + bytes([frame[position] ^ 1]) + frame[position + 1 :]
+    return replace(plan, chunks=[*plan.body_chunks[:after], EncodedFrame(frame), *plan.body_chunks[after + 1 :]])
 
 
 def partial_frame(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """The HTTP body ends as it should, but in the middle of a frame."""
+    """End the HTTP body properly, but in the middle of a frame."""
     after = 1 if fault.after is None else fault.after
     frame = encode_part(plan.body_chunks[after])
     return replace(plan, chunks=[*plan.body_chunks[:after], EncodedFrame(frame[: fault.size or len(frame) // 2])])
 
 
 def split_frames(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """`size` bytes (1) in each chunk and each write: frames are split and merged."""
-    body = b"".join(encode_part(piece) for piece in plan.body_chunks)
+    """Send `size` bytes (default 1) in each HTTP chunk and each write, so that frames are split and merged."""
+    body = b"".join(encode_part(chunk) for chunk in plan.body_chunks)
     return replace(plan, chunks=list(_split(body, fault.size or 1)), flush_each=True)
 
 
 def _split(body: bytes, size: int) -> Iterator[EncodedFrame]:
-    return (EncodedFrame(body[at : at + size]) for at in range(0, len(body), size))
+    return (EncodedFrame(body[position : position + size]) for position in range(0, len(body), size))

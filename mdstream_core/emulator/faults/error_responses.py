@@ -1,4 +1,4 @@
-"""Every refusal that is documented for invoking a deployment, and those of the servers behind it."""
+"""The error responses that are documented for model deployments, and those of the model servers behind them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,34 +8,34 @@ from mdstream_core.emulator._response_plan import ResponsePlan, json_plan
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """A status and a body."""
+    """An error response as a value: status, body, content type."""
 
     status: int
     body: Any
     content_type: str = "application/json"
 
     def build_response(self) -> ResponsePlan:
-        """As it is written."""
+        """Build the plan of the response."""
         body = self.body.encode() if isinstance(self.body, str) else self.body
         return json_plan(self.status, body).with_headers(("content-type", self.content_type))
 
 
 def oci_error(status: int, code: str, message: str) -> ErrorResponse:
-    """OCI's envelope."""
+    """Build an error response in OCI's format: `{"code", "message"}`."""
     return ErrorResponse(status, {"code": code, "message": message})
 
 
-def _vllm(status: int, message: str, kind: str, param: str | None = None) -> ErrorResponse:
+def _vllm_error(status: int, message: str, kind: str, param: str | None = None) -> ErrorResponse:
     return ErrorResponse(status, {"error": {"message": message, "type": kind, "param": param, "code": status}})
 
 
-_TOO_LONG = (
+_VLLM_TOO_LONG = (
     "This model's maximum context length is 2048 tokens. However, you requested 4096 tokens "
     "(4000 in the messages, 96 in the completion). Please reduce the length of the messages or completion."
 )
 _NO_TOOLS = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
 _BANDWIDTH = "LB bandwidth limit exceeded. Consider increasing the provisioned load balancer bandwidth."
-_UNKNOWN = "The required information to complete authentication was not provided or was incorrect."
+_NOT_AUTHENTICATED = "The required information to complete authentication was not provided or was incorrect."
 _TGI_LONG = "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048"
 _LLAMA_LONG = {
     "code": 400,
@@ -43,14 +43,14 @@ _LLAMA_LONG = {
     "type": "exceed_context_size_error",
 }
 _LLAMA_ERROR = {"message": "1 validation error", "type": "internal_server_error", "param": None, "code": None}
-_VLLM_OLD = {"object": "error", "message": _TOO_LONG, "type": "BadRequestError", "param": None, "code": 400}
+_VLLM_OLD = {"object": "error", "message": _VLLM_TOO_LONG, "type": "BadRequestError", "param": None, "code": 400}
 
 ERROR_RESPONSES: dict[str, ErrorResponse] = {
     # the service
     "cannot_parse": oci_error(400, "CannotParseRequest", "The request is incorrectly formatted."),
     "invalid_parameter": oci_error(400, "InvalidParameter", "A parameter is invalid."),
     "missing_parameter": oci_error(400, "MissingParameter", "A required parameter is missing."),
-    "not_authenticated": oci_error(401, "NotAuthenticated", _UNKNOWN),
+    "not_authenticated": oci_error(401, "NotAuthenticated", _NOT_AUTHENTICATED),
     "not_allowed": oci_error(403, "NotAllowed", "An attempt was made to access a resource that is not allowed."),
     "not_found": oci_error(404, "NotAuthorizedOrNotFound", "Authorization failed or requested resource not found."),
     "method_not_allowed": oci_error(405, "MethodNotAllowed", "The target resource does not support the HTTP method."),
@@ -61,14 +61,14 @@ ERROR_RESPONSES: dict[str, ErrorResponse] = {
     "tenancy_rate": oci_error(429, "TooManyRequests", "Tenancy request-rate limit exceeded."),
     "internal": oci_error(500, "InternalServerError", "Internal Server Error"),
     "unavailable": oci_error(503, "ServiceUnavailable", "The service is currently unavailable."),
-    # a load balancer that speaks HTML, or says nothing
+    # a load balancer's HTML page, or an empty body
     "bad_gateway": ErrorResponse(502, "<html><head><title>502 Bad Gateway</title></head></html>", "text/html"),
     "gateway_timeout": ErrorResponse(504, "<html><head><title>504 Gateway Time-out</title></head></html>", "text/html"),
     "empty_500": ErrorResponse(500, "", "text/plain"),
-    # the container
-    "vllm_too_long": _vllm(400, _TOO_LONG, "BadRequestError"),
-    "vllm_tools": _vllm(400, _NO_TOOLS, "BadRequestError"),
-    "vllm_model": _vllm(404, "The model `nope` does not exist.", "NotFoundError", "model"),
+    # the model server
+    "vllm_too_long": _vllm_error(400, _VLLM_TOO_LONG, "BadRequestError"),
+    "vllm_tools": _vllm_error(400, _NO_TOOLS, "BadRequestError"),
+    "vllm_model": _vllm_error(404, "The model `nope` does not exist.", "NotFoundError", "model"),
     "vllm_old": ErrorResponse(400, _VLLM_OLD),
     "tgi_validation": ErrorResponse(422, {"error": _TGI_LONG, "error_type": "validation"}),
     "tgi_overloaded": ErrorResponse(429, {"error": "Model is overloaded", "error_type": "overloaded"}),
@@ -78,4 +78,4 @@ ERROR_RESPONSES: dict[str, ErrorResponse] = {
     "fastapi_detail": ErrorResponse(422, {"detail": "Unexpected fields in the request: {'nope'}"}),
     "lmi_error": ErrorResponse(424, {"error": "prediction failure", "code": 424}),
 }
-"""Name to refusal."""
+"""Spelling of `refuse` to its error response."""

@@ -1,7 +1,7 @@
-"""Every way in which `StreamFailure` may be spelled.
+"""Spellings of the `StreamFailure` trailer.
 
 OCI documents three facts (ErrorCode, HttpCode, ErrorReason) but not their syntax: the published example is lost. So
-each plausible spelling is here, and a client has to read them all.
+each plausible spelling is here, and a client has to parse all of them.
 """
 
 import json
@@ -18,13 +18,13 @@ REASONS: dict[str, Facts] = {
 _NAMES = ("ErrorCode", "HttpCode", "ErrorReason")
 
 
-def _pairs(facts: Facts, between: str, after: str) -> str:
-    return after.join(f"{name}{between}{value}" for name, value in zip(_NAMES, facts, strict=True))
+def _join_pairs(facts: Facts, separator: str, delimiter: str) -> str:
+    return delimiter.join(f"{name}{separator}{value}" for name, value in zip(_NAMES, facts, strict=True))
 
 
-def _json(facts: Facts, *, names: tuple[str, ...] = _NAMES, text: bool = False, **more: str) -> str:
+def _json(facts: Facts, *, names: tuple[str, ...] = _NAMES, text: bool = False, **extra: str) -> str:
     values = [str(value) if text else value for value in facts]
-    return json.dumps(dict(zip(names, values, strict=True)) | more)
+    return json.dumps(dict(zip(names, values, strict=True)) | extra)
 
 
 TRAILERS: dict[str, Callable[[Facts], str]] = {
@@ -34,13 +34,13 @@ TRAILERS: dict[str, Callable[[Facts], str]] = {
     "json-snake": lambda facts: _json(facts, names=("error_code", "http_code", "error_reason")),
     "json-extra": lambda facts: _json(facts, RequestId="unknown-extra"),
     "json-list": lambda facts: f"[{_json(facts)}]",
-    "equals": lambda facts: _pairs(facts, "=", ", "),
+    "equals": lambda facts: _join_pairs(facts, "=", ", "),
     "equals-quoted": lambda facts: ", ".join(f'{n}="{v}"' for n, v in zip(_NAMES, facts, strict=True)),
-    "equals-semicolon": lambda facts: _pairs(facts, "=", ";"),
-    "equals-extra": lambda facts: _pairs(facts, "=", ", ") + ", Node=7",
-    "colon": lambda facts: _pairs(facts, ": ", "; "),
-    "colon-comma": lambda facts: _pairs(facts, ": ", ", "),
-    "dash": lambda facts: _pairs(facts, " - ", " | "),
+    "equals-semicolon": lambda facts: _join_pairs(facts, "=", ";"),
+    "equals-extra": lambda facts: _join_pairs(facts, "=", ", ") + ", Node=7",
+    "colon": lambda facts: _join_pairs(facts, ": ", "; "),
+    "colon-comma": lambda facts: _join_pairs(facts, ": ", ", "),
+    "dash": lambda facts: _join_pairs(facts, " - ", " | "),
     "bare-reason": lambda facts: facts[2],
     "bare-code": lambda facts: facts[0],
     "bare-status": lambda facts: str(facts[1]),
@@ -50,4 +50,4 @@ TRAILERS: dict[str, Callable[[Facts], str]] = {
     "sentence": lambda facts: f"stream failed: {facts[2]} ({facts[1]})",
     "unknown": lambda facts: "something nobody wrote down",
 }
-"""Name of a spelling to the function that writes it."""
+"""Spelling of `trailer` to the function that encodes it."""

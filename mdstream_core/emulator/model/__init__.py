@@ -1,4 +1,4 @@
-"""A model that needs no download: rules instead of weights, the same answer to the same question every time."""
+"""The built-in model: rules instead of weights, no download, the same output for the same request."""
 
 import json
 import re
@@ -9,51 +9,51 @@ from mdstream_core.emulator.model._embedding import embed, relevance, relevances
 from mdstream_core.emulator.model._output import ModelOutput, ToolCall, apply_limits, split_tokens
 from mdstream_core.emulator.model._request import ParsedRequest
 from mdstream_core.emulator.model._rules import (
-    answer_by_rules,
-    answer_from_context,
+    apply_rules,
     describe_attachments,
     echo,
     is_reasoning_requested,
+    quote_context,
     write_reasoning,
 )
 from mdstream_core.emulator.model._structured import fill_requested_schema
 from mdstream_core.emulator.model._tools import choose_calls
 
 ModelFunction = Callable[[dict[str, Any]], ModelOutput | str]
-"""A brain is any function from the OpenAI-shaped request to what is answered; it refuses with `ValueError`."""
+"""A model: a function from the OpenAI-shaped request to a text or a `ModelOutput`; it rejects one with `ValueError`."""
 
 
-#: What a request of a shape that no client sends ends in.
-_UNREADABLE = (AttributeError, LookupError, TypeError, OverflowError, RecursionError, re.error)
+#: Exceptions that the rules raise for a request of an unexpected shape.
+_SHAPE_ERRORS = (AttributeError, LookupError, TypeError, OverflowError, RecursionError, re.error)
 
 
 def respond(request: dict[str, Any]) -> ModelOutput:
-    """The default brain. Raises `ValueError` for a request that it cannot read."""
+    """The built-in model: generate the output for a request. Raises `ValueError` for one of an unexpected shape."""
     try:
-        return _reply(request)
-    except _UNREADABLE as error:
+        return _generate(request)
+    except _SHAPE_ERRORS as error:
         raise ValueError(f"the request cannot be read: {error}") from error
 
 
-def _reply(request: dict[str, Any]) -> ModelOutput:
-    question = ParsedRequest(request)
-    calls = choose_calls(question)
-    reasoning = write_reasoning(question, bool(calls)) if is_reasoning_requested(request) else ""
+def _generate(request: dict[str, Any]) -> ModelOutput:
+    parsed = ParsedRequest(request)
+    calls = choose_calls(parsed)
+    reasoning = write_reasoning(parsed, bool(calls)) if is_reasoning_requested(request) else ""
     if calls:
         return ModelOutput.from_text("", reasoning, calls)
-    said = _write_text(question)
-    return ModelOutput.from_text(fill_requested_schema(question, said) or said, reasoning)
+    text = _write_text(parsed)
+    return ModelOutput.from_text(fill_requested_schema(parsed, text) or text, reasoning)
 
 
-def _write_text(question: ParsedRequest) -> str:
-    if question.results:
-        return f"The tool says: {'; '.join(map(_readable, question.results))}"
-    rules = (describe_attachments, answer_from_context, answer_by_rules)
-    return next((text for rule in rules if (text := rule(question)) is not None), None) or echo(question)
+def _write_text(parsed: ParsedRequest) -> str:
+    if parsed.results:
+        return f"The tool says: {'; '.join(map(_readable, parsed.results))}"
+    rules = (describe_attachments, quote_context, apply_rules)
+    return next((text for rule in rules if (text := rule(parsed)) is not None), None) or echo(parsed)
 
 
 def _readable(result: str) -> str:
-    """A result without JSON's quotes around a plain string."""
+    """Remove the JSON quotes around a result that is a plain string."""
     try:
         value = json.loads(result)
     except ValueError:

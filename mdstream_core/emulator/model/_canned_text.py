@@ -1,8 +1,8 @@
-"""Things to say where nothing was given: jokes, titles, dates."""
+"""Canned texts for fields that the prompt has no value for: jokes, titles, dates."""
 
 from mdstream_core.emulator.model._keywords import keywords
 
-# Names of fields that a model writes rather than finds.
+# Last word of a field's name to a template for fields that a model writes rather than extracts.
 CANNED_TEXTS = {
     "setup": "Why did the {topic} sit on the computer?",
     "punchline": "To keep an eye on the mouse!",
@@ -15,11 +15,11 @@ CANNED_TEXTS = {
     "story": "Once upon a time there was a {topic} who wanted to stream.",
     "poem": "O {topic}, flowing word by word.",
     "headline": "News about {topic}",
-    "answer": "{said}",
-    "response": "{said}",
-    "reply": "{said}",
-    "output": "{said}",
-    "result": "{said}",
+    "answer": "{output}",
+    "response": "{output}",
+    "reply": "{output}",
+    "output": "{output}",
+    "result": "{output}",
     "thought": "I should look at {topic}.",
 }
 _FORMATS = {
@@ -34,22 +34,22 @@ _COMMON = {"joke", "json", "result", "key", "keys", "nothing", "other", "include
 
 
 def find_topic(text: str) -> str:
-    """What a sentence is about: its last word that carries meaning."""
-    found = [word for word in keywords(text.partition(".")[0]) if word not in _COMMON and not word.isdigit()]
-    return found[-1] if found else "stream"
+    """Find the topic of a sentence: its last word that carries meaning."""
+    topics = [word for word in keywords(text.partition(".")[0]) if word not in _COMMON and not word.isdigit()]
+    return topics[-1] if topics else "stream"
 
 
 def is_generated_field(name: str) -> bool:
-    """Whether a model makes up what stands in a field of this name, rather than finding it."""
+    """Return whether a model writes the value of a field with this name, rather than extracts it."""
     return name.lower().rpartition("_")[2] in CANNED_TEXTS
 
 
-def write_text_for(name: str, text: str, said: str, form: str | None) -> str:
-    """A text for a field of this name."""
-    if form in _FORMATS:
-        return _FORMATS[form]
-    known = CANNED_TEXTS.get(name.lower().rpartition("_")[2])
-    if known is not None:
-        return known.format(topic=find_topic(text), said=said or text.strip() or "Yes.")
-    spoken = name.replace("_", " ").strip()
-    return f"{find_topic(text)} {spoken}".strip() if spoken else find_topic(text)
+def write_text_for(name: str, text: str, output: str, format: str | None) -> str:
+    """Write a text for a field with this name and JSON Schema format."""
+    if format in _FORMATS:
+        return _FORMATS[format]
+    template = CANNED_TEXTS.get(name.lower().rpartition("_")[2])
+    if template is not None:
+        return template.format(topic=find_topic(text), output=output or text.strip() or "Yes.")
+    label = name.replace("_", " ").strip()
+    return f"{find_topic(text)} {label}".strip() if label else find_topic(text)

@@ -1,4 +1,4 @@
-"""Words of a text and of a name, reduced to what carries meaning."""
+"""Keywords of a text or of an identifier: the words that carry meaning, normalized."""
 
 import re
 
@@ -27,11 +27,11 @@ def _stem(word: str) -> str:
 
 
 def keywords(text: str) -> list[str]:
-    """The words that carry meaning, in order; signs between numbers are spoken.
+    """Return the words that carry meaning, in order; operators between numbers become words.
 
     >>> keywords("What is 3 + 4?"), keywords("get_currentWeather")
     (['3', 'add', '4'], ['current', 'weather'])
     """
-    spoken = _SIGN.sub(lambda match: f" {_SIGN_WORDS[match[1]]} ", text)
-    found = (word.lower() for word in _WORD.findall(_CAMEL.sub(" ", spoken)))
-    return [_stem(word) for word in found if word not in _STOP]
+    with_words = _SIGN.sub(lambda match: f" {_SIGN_WORDS[match[1]]} ", text)
+    words = (word.lower() for word in _WORD.findall(_CAMEL.sub(" ", with_words)))
+    return [_stem(word) for word in words if word not in _STOP]

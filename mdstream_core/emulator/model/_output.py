@@ -1,4 +1,4 @@
-"""What a brain answers, and the limits that a request puts on it."""
+"""`ModelOutput`: the output of a model for one choice, and the limits that a request sets for it."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ _TOKEN = re.compile(r"\s?\w{1,8}|\s?[^\w\s]|\s")
 
 
 def split_tokens(text: str) -> tuple[str, ...]:
-    """Cut a text into pieces of about the size of a model's tokens; joined they give the text again.
+    """Split a text into parts of about the size of a model's tokens; joined they are the text again.
 
     >>> split_tokens("Three rivers: Nile, Amazon")
     ('Three', ' rivers', ':', ' Nile', ',', ' Amazon')
@@ -19,7 +19,13 @@ def split_tokens(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call: a name, and the pieces of its arguments' JSON text."""
+    """A tool call of a model.
+
+    Attributes:
+        id: Id of the call, e.g. `chatcmpl-tool-0123456789abcdef`.
+        name: Name of the tool.
+        arguments: The arguments as JSON text, split into tokens.
+    """
 
     id: str
     name: str
@@ -28,7 +34,15 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """What one choice says, in pieces of one token each."""
+    """The output of a model for one choice, split into tokens; `ModelOutput.from_text` splits texts.
+
+    Attributes:
+        text: Tokens of the text.
+        reasoning: Tokens of the reasoning.
+        tool_calls: Tool calls.
+        finish: Finish reason: `stop`, `length`, `tool_calls` …
+        stop_reason: The stop sequence that ended the text, if any.
+    """
 
     text: tuple[str, ...] = ()
     reasoning: tuple[str, ...] = ()
@@ -38,38 +52,40 @@ class ModelOutput:
 
     @classmethod
     def from_text(cls, text: str, reasoning: str = "", tool_calls: Iterable[ToolCall] = ()) -> "ModelOutput":
-        """Cut texts into pieces."""
+        """Create an output from whole texts, which are split into tokens."""
         calls = tuple(tool_calls)
         return cls(split_tokens(text), split_tokens(reasoning), calls, "tool_calls" if calls else "stop")
 
     @property
     def token_count(self) -> int:
-        """How many tokens were said."""
+        """Number of tokens of the output."""
         return len(self.text) + len(self.reasoning) + sum(4 + len(call.arguments) for call in self.tool_calls)
 
 
 def _apply_stop(output: ModelOutput, stops: list[str]) -> ModelOutput:
-    """Cut at the first stop sequence, as servers do: it is not part of the text."""
+    """Truncate the text before the first stop sequence."""
     text = "".join(output.text)
-    found = [(at, stop) for stop in stops if stop and (at := text.find(stop)) >= 0]
-    if not found:
+    matches = [(position, stop) for stop in stops if stop and (position := text.find(stop)) >= 0]
+    if not matches:
         return output
-    at, stop = min(found)
-    return replace(output, text=_first_characters(output.text, at), tool_calls=(), finish="stop", stop_reason=stop)
+    position, stop = min(matches)
+    return replace(
+        output, text=_first_characters(output.text, position), tool_calls=(), finish="stop", stop_reason=stop
+    )
 
 
-def _first_characters(pieces: tuple[str, ...], count: int) -> tuple[str, ...]:
-    kept: list[str] = []
-    for piece in pieces:
+def _first_characters(tokens: tuple[str, ...], count: int) -> tuple[str, ...]:
+    first_tokens: list[str] = []
+    for token in tokens:
         if count <= 0:
             break
-        kept.append(piece[:count])
-        count -= len(piece)
-    return tuple(kept)
+        first_tokens.append(token[:count])
+        count -= len(token)
+    return tuple(first_tokens)
 
 
 def _truncate(output: ModelOutput, max_tokens: int) -> ModelOutput:
-    """Keep the first `max_tokens` tokens: reasoning, then text, then calls, whose arguments end in the middle."""
+    """Keep the first `max_tokens` tokens: reasoning, then text, then calls, whose arguments are truncated."""
     if output.token_count <= max_tokens:
         return output
     reasoning = output.reasoning[:max_tokens]
@@ -86,8 +102,8 @@ def _truncate(output: ModelOutput, max_tokens: int) -> ModelOutput:
 
 
 def apply_limits(output: ModelOutput, request: Mapping[str, Any]) -> ModelOutput:
-    """The answer as `stop` and `max_tokens` leave it."""
+    """Apply the `stop` and `max_tokens` of a request to an output."""
     stop = request.get("stop") or []
     output = _apply_stop(output, [stop] if isinstance(stop, str) else list(stop))
-    room = request.get("max_completion_tokens") or request.get("max_tokens")
-    return _truncate(output, room) if isinstance(room, int) else output
+    max_tokens = request.get("max_completion_tokens") or request.get("max_tokens")
+    return _truncate(output, max_tokens) if isinstance(max_tokens, int) else output

@@ -1,72 +1,72 @@
-"""JSON Schema, as far as filling one needs it: references, unions, what is required."""
+"""JSON Schema, as far as the filler needs it: references, unions, required properties."""
 
 from typing import Any
 
 Json = dict[str, Any]
 
-_MERGED = 200  # `allOf`s to one value; a security limit
+_MAX_MERGED = 200  # parts of `allOf` in one value; a security limit
 
 
 def resolve(schema: Any, root: Json, merged: list[Json] | None = None) -> Json:
-    """The schema itself: references followed, `allOf` merged, a union's first alternative that is not null.
+    """Resolve a schema: follow references, merge `allOf`, take the first alternative of a union that is not null.
 
-    Raises `ValueError` where too much would have to be merged: definitions that name each other twice double the work
-    with each level. `merged` counts.
+    `merged` counts the merged definitions. Raises `ValueError` for too many: definitions that refer to each other twice
+    double the work with each level.
     """
     merged = [] if merged is None else merged
-    for _ in range(16):  # a schema may refer to itself; filling one does not have to end with it
+    for _ in range(16):  # a schema may refer to itself without end
         if not isinstance(schema, dict):
             break
         if "$ref" in schema:
             rest = {key: value for key, value in schema.items() if key != "$ref"}
-            schema = {**_at(root, schema["$ref"]), **rest}
+            schema = {**_resolve_reference(root, schema["$ref"]), **rest}
         elif "allOf" in schema:
-            schema = _merged(schema, root, merged)
+            schema = _merge_all_of(schema, root, merged)
         elif union := schema.get("anyOf") or schema.get("oneOf"):
             rest = {key: value for key, value in schema.items() if key not in {"anyOf", "oneOf", "default"}}
-            schema = {**rest, **next((one for one in union if one.get("type") != "null"), {})}
+            schema = {**rest, **next((item for item in union if item.get("type") != "null"), {})}
         else:
             break
     return schema if isinstance(schema, dict) else {}
 
 
-def _at(root: Json, reference: str) -> Json:
+def _resolve_reference(root: Json, reference: str) -> Json:
     node: Any = root
     for step in reference.removeprefix("#").strip("/").split("/"):
         node = node.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(node, dict) else {}
     return node if isinstance(node, dict) else {}
 
 
-def _merged(schema: Json, root: Json, merged: list[Json]) -> Json:
+def _merge_all_of(schema: Json, root: Json, merged: list[Json]) -> Json:
     merged.append(schema)
-    if len(merged) > _MERGED:
-        raise ValueError(f"the schema merges more than {_MERGED} definitions")
+    if len(merged) > _MAX_MERGED:
+        raise ValueError(f"the schema merges more than {_MAX_MERGED} definitions")
     rest = {key: value for key, value in schema.items() if key != "allOf"}
     total: Json = {}
-    for one in [*schema["allOf"], rest]:
-        one = resolve(one, root, merged)
-        properties = {**total.get("properties", {}), **one.get("properties", {})}
-        required = [*total.get("required", []), *one.get("required", [])]
-        total = {**total, **one} | ({"properties": properties} if properties else {})
+    for item in [*schema["allOf"], rest]:
+        item = resolve(item, root, merged)
+        properties = {**total.get("properties", {}), **item.get("properties", {})}
+        required = [*total.get("required", []), *item.get("required", [])]
+        total = {**total, **item} | ({"properties": properties} if properties else {})
         total |= {"required": required} if required else {}
     return total
 
 
-def kind(schema: Json) -> str:
-    """The type's name, guessed where it is not given."""
-    given = schema.get("type")
-    if isinstance(given, list):
-        given = next((one for one in given if one != "null"), "null")
-    if given:
-        return str(given)
+def schema_type(schema: Json) -> str:
+    """Return the type of a schema, inferred if it is not declared."""
+    type_ = schema.get("type")
+    if isinstance(type_, list):
+        type_ = next((item for item in type_ if item != "null"), "null")
+    if type_:
+        return str(type_)
     if "enum" in schema or "const" in schema:
         return "enum"
     return "object" if "properties" in schema else "array" if "items" in schema else "string"
 
 
-def nullable(schema: Json) -> bool:
-    """Whether `null` is allowed."""
-    given = schema.get("type")
-    if given == "null" or (isinstance(given, list) and "null" in given):
+def is_nullable(schema: Json) -> bool:
+    """Return whether `null` is allowed."""
+    type_ = schema.get("type")
+    if type_ == "null" or (isinstance(type_, list) and "null" in type_):
         return True
-    return any(one.get("type") == "null" for one in schema.get("anyOf") or schema.get("oneOf") or ())
+    return any(item.get("type") == "null" for item in schema.get("anyOf") or schema.get("oneOf") or ())

@@ -1,7 +1,7 @@
-"""Fill a JSON Schema from what a sentence says.
+"""Fill a JSON Schema with values from a text.
 
-Every value comes from the sentence if it has one that fits, else from the schema (default, enum, bounds), else from a
-small stock of things to say, so that the result is always valid.
+Each value comes from the text if it has one that fits, else from the schema (default, enum, bounds), else from canned
+texts, so that the result is always valid.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any
 
 from mdstream_core.emulator.model import _canned_text
 from mdstream_core.emulator.model._keywords import keywords
-from mdstream_core.emulator.model._schema import Json, kind, nullable, resolve
+from mdstream_core.emulator.model._schema import Json, is_nullable, resolve, schema_type
 from mdstream_core.emulator.model._value_extraction import ValueExtractor
 
 _TEXT_FIELDS = {
@@ -27,7 +27,7 @@ _TEXT_FIELDS = {
     "task",
     "sentence",
 }
-_PLACE_FIELDS = {
+_LOCATION_FIELDS = {
     "city",
     "location",
     "place",
@@ -41,76 +41,76 @@ _PLACE_FIELDS = {
     "where",
 }
 _NAME_FIELDS = {"name", "person", "customer", "author", "title", "company", "recipient", "user", "username", "subject"}
-# Where a field of such a name is looked for first.
+# Kinds of extracted values that a field with such a name is filled with, best first.
 _SOURCES = (
     (_TEXT_FIELDS, ("quoted",)),
-    (_PLACE_FIELDS, ("places", "proper", "quoted")),
+    (_LOCATION_FIELDS, ("locations", "proper", "quoted")),
     (_NAME_FIELDS, ("quoted", "proper")),
 )
 _FORMATS = {"email": "email", "url": "uri", "uri": "uri", "link": "uri", "date": "date", "day": "date", "time": "time"}
-_DEPTH = 8  # a schema may contain itself
-# Security limits of what one schema may ask for.
-_VALUES = 5_000  # values, all levels together
-_LONGEST = 100_000  # characters of a text
-_LONGEST_NAME = 256  # characters
-_CHOICES = 1_000  # of an enum that are looked for
+_MAX_DEPTH = 8  # a schema may contain itself
+# Security limits of one schema.
+_MAX_VALUES = 5_000  # values, all levels together
+_MAX_LENGTH = 100_000  # characters of a text
+_MAX_NAME_LENGTH = 256  # characters
+_MAX_CHOICES = 1_000  # values of an enum that are searched
 
 _MISSING = object()
 
 
 class SchemaFiller:
-    """Fills one schema; facts of the sentence are given away once."""
+    """Fills one schema; each value of the text is used once."""
 
     def __init__(self, text: str, root: Json, written_text: str = "") -> None:
         self._values = ValueExtractor(text)
         self._root = root
         self._written_text = written_text
-        self._left = _VALUES
+        self._remaining = _MAX_VALUES
 
     def object(self, schema: Any, depth: int = 0, positional: list[str] | None = None) -> Json:
-        """A value for an object schema."""
+        """Return a value for an object schema; `positional` are arguments that the text spells out: `5`, `name=5`."""
         schema = resolve(schema, self._root)
         required = set(schema.get("required") or ())
         filled: Json = {}
-        spelled = dict(part.split("=", 1) for part in positional or () if "=" in part)
-        plain = [part for part in positional or () if "=" not in part]
-        for name, described in islice((schema.get("properties") or {}).items(), _VALUES):
-            given = spelled.get(name, plain.pop(0) if plain else None)
-            value = self._fill_field(name, described, depth, given, needed=name in required)
+        parsed = dict(part.split("=", 1) for part in positional or () if "=" in part)
+        unnamed = [part for part in positional or () if "=" not in part]
+        for name, schema_of_field in islice((schema.get("properties") or {}).items(), _MAX_VALUES):
+            argument = parsed.get(name, unnamed.pop(0) if unnamed else None)
+            value = self._fill_field(name, schema_of_field, depth, argument, required=name in required)
             if value is not _MISSING:
                 filled[name] = value
         return filled
 
-    def value(self, name: str, described: Any, depth: int = 0) -> Any:
-        """A value for any schema. Raises `ValueError` for one that asks for too much."""
-        self._left -= 1
-        if self._left < 0 or len(name) > _LONGEST_NAME:
-            raise ValueError(f"the schema asks for more than {_VALUES} values, or has a very long name")
-        schema = resolve(described, self._root)
+    def value(self, name: str, schema_of_field: Any, depth: int = 0) -> Any:
+        """Return a value for any schema. Raises `ValueError` for a schema that exceeds the limits."""
+        self._remaining -= 1
+        if self._remaining < 0 or len(name) > _MAX_NAME_LENGTH:
+            raise ValueError(f"the schema has more than {_MAX_VALUES} values, or a very long name")
+        schema = resolve(schema_of_field, self._root)
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):
             return self._enum(schema["enum"])
-        makers: dict[str, Callable[[str, Json, int], Any]] = {
-            "object": lambda name, schema, depth: self.object(schema, depth + 1) if depth < _DEPTH else {},
+        fillers: dict[str, Callable[[str, Json, int], Any]] = {
+            "object": lambda name, schema, depth: self.object(schema, depth + 1) if depth < _MAX_DEPTH else {},
             "array": self._array,
             "integer": self._number,
             "number": self._number,
             "boolean": lambda name, schema, depth: self._boolean(name),
             "null": lambda name, schema, depth: None,
         }
-        return makers.get(kind(schema), self._string)(name, schema, depth)
+        return fillers.get(schema_type(schema), self._string)(name, schema, depth)
 
-    def _fill_field(self, name: str, described: Any, depth: int, given: str | None, *, needed: bool) -> Any:
-        if given is not None:
-            spelled = _read(given.strip().strip("'\""), kind(resolve(described, self._root)))
-            return self.value(name, described, depth) if spelled is None else spelled
-        if needed and not (nullable(described) and not self._mentions(name)):
-            return self.value(name, described, depth)
-        if needed:
+    def _fill_field(self, name: str, schema_of_field: Any, depth: int, argument: str | None, *, required: bool) -> Any:
+        if argument is not None:
+            parsed = _parse_value(argument.strip().strip("'\""), schema_type(resolve(schema_of_field, self._root)))
+            return self.value(name, schema_of_field, depth) if parsed is None else parsed
+        if required and not (is_nullable(schema_of_field) and not self._mentions(name)):
+            return self.value(name, schema_of_field, depth)
+        if required:
             return None
-        if self._mentions(name) and depth < _DEPTH:
-            return self.value(name, described, depth)
+        if self._mentions(name) and depth < _MAX_DEPTH:
+            return self.value(name, schema_of_field, depth)
         return _MISSING
 
     def _mentions(self, name: str) -> bool:
@@ -119,19 +119,20 @@ class SchemaFiller:
     def _enum(self, choices: list[Any]) -> Any:
         text = self._values.text.lower()
         return next(
-            (one for one in choices[:_CHOICES] if isinstance(one, str) and one and one.lower() in text), choices[0]
+            (item for item in choices[:_MAX_CHOICES] if isinstance(item, str) and item and item.lower() in text),
+            choices[0],
         )
 
     def _boolean(self, name: str) -> bool:
-        spoken = name.replace("_", " ")
-        denied = rf"\b(?:not|no|without|isn't|don't|false)\b[\w\s]{{0,20}}{re.escape(spoken)}"
-        return not re.search(denied, self._values.text, re.IGNORECASE)
+        label = name.replace("_", " ")
+        negation = rf"\b(?:not|no|without|isn't|don't|false)\b[\w\s]{{0,20}}{re.escape(label)}"
+        return not re.search(negation, self._values.text, re.IGNORECASE)
 
     def _number(self, name: str, schema: Json, depth: int) -> Any:
-        whole = kind(schema) == "integer"
+        whole = schema_type(schema) == "integer"
         labelled = self._values.find_labelled(name)
-        found = _read(labelled, kind(schema)) if labelled else None
-        number = found if isinstance(found, int | float) else self._values.next_number(whole=whole)
+        value = _parse_value(labelled, schema_type(schema)) if labelled else None
+        number = value if isinstance(value, int | float) else self._values.next_number(whole=whole)
         if number is None:
             number = schema.get("default", 7 if whole else 0.5)
         low, high = _bounds(schema, whole)
@@ -139,46 +140,46 @@ class SchemaFiller:
 
     def _array(self, name: str, schema: Json, depth: int) -> list[Any]:
         items = schema.get("items") or schema.get("prefixItems", [{}])[0]
-        least, most = schema.get("minItems", 1), schema.get("maxItems", 100)
+        min_items, max_items = schema.get("minItems", 1), schema.get("maxItems", 100)
         item = resolve(items, self._root)
-        if kind(item) in {"integer", "number"} and self._values.numbers:
+        if schema_type(item) in {"integer", "number"} and self._values.numbers:
             numbers = list(self._values.numbers)
             self._values.numbers.clear()
-            return [int(number) if kind(item) == "integer" else number for number in numbers][:most]
-        if kind(item) == "string" and not item.get("enum"):
-            found = [*self._values.quoted] or _parse_list(self._values.text) or [*self._values.proper]
-            if len(found) >= max(least, 1):
-                return found[:most]
-        if depth >= _DEPTH:
+            return [int(number) if schema_type(item) == "integer" else number for number in numbers][:max_items]
+        if schema_type(item) == "string" and not item.get("enum"):
+            values = [*self._values.quoted] or _parse_list(self._values.text) or [*self._values.proper]
+            if len(values) >= max(min_items, 1):
+                return values[:max_items]
+        if depth >= _MAX_DEPTH:
             return []
-        return [self.value(name.removesuffix("s"), items, depth + 1) for _ in range(max(least, 1))][:most]
+        return [self.value(name.removesuffix("s"), items, depth + 1) for _ in range(max(min_items, 1))][:max_items]
 
     def _string(self, name: str, schema: Json, depth: int) -> str:
-        found = self._find_value(name, schema)
-        if found is None and isinstance(schema.get("default"), str):
-            found = schema["default"]
-        if found is None:
-            found = _canned_text.write_text_for(name, self._values.text, self._written_text, schema.get("format"))
-        if schema.get("minLength", 0) > _LONGEST:
-            raise ValueError(f"the schema asks for a text of more than {_LONGEST} characters")
-        return found.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
+        value = self._find_value(name, schema)
+        if value is None and isinstance(schema.get("default"), str):
+            value = schema["default"]
+        if value is None:
+            value = _canned_text.write_text_for(name, self._values.text, self._written_text, schema.get("format"))
+        if schema.get("minLength", 0) > _MAX_LENGTH:
+            raise ValueError(f"the schema requires a text of more than {_MAX_LENGTH} characters")
+        return value.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
 
     def _find_value(self, name: str, schema: Json) -> str | None:
-        evidence, parts = self._values, set(keywords(name)) | {name.lower()}
-        form = schema.get("format") or next((_FORMATS[part] for part in parts if part in _FORMATS), None)
-        if form:
-            return evidence.next_formatted(form)
-        if labelled := evidence.find_labelled(name):
+        values, parts = self._values, set(keywords(name)) | {name.lower()}
+        format = schema.get("format") or next((_FORMATS[part] for part in parts if part in _FORMATS), None)
+        if format:
+            return values.next_formatted(format)
+        if labelled := values.find_labelled(name):
             return labelled
         if _canned_text.is_generated_field(name):
             return None
-        sources = next((sources for names, sources in _SOURCES if parts & names), ("quoted", "proper", "places"))
-        found = next((one for one in map(evidence.next, sources) if one), None)
-        return evidence.text.strip() if found is None and parts & _TEXT_FIELDS else found
+        sources = next((sources for names, sources in _SOURCES if parts & names), ("quoted", "proper", "locations"))
+        value = next((item for item in map(values.next, sources) if item), None)
+        return values.text.strip() if value is None and parts & _TEXT_FIELDS else value
 
 
-def _read(text: str, kind: str) -> Any:
-    """A value that was spelled out, `None` when it is of another type."""
+def _parse_value(text: str, kind: str) -> Any:
+    """Parse a value that the text spells out; `None` if it has another type."""
     try:
         if kind in {"integer", "number"}:
             return int(text) if kind == "integer" else float(text)
@@ -199,7 +200,7 @@ def _bounds(schema: Json, whole: bool) -> tuple[float, float]:
 
 
 def _parse_list(text: str) -> list[str]:
-    """`… : a, b and c`."""
+    """Parse a list after a colon: `… : a, b and c`."""
     _, colon, rest = text.partition(":")
     parts = re.split(r",\s*(?:and\s+)?|\s+and\s+", rest.strip().rstrip(".?!")) if colon else []
     return [part.strip() for part in parts if part.strip()]

@@ -1,4 +1,4 @@
-"""Answers that have to be JSON: by `response_format`, by vLLM's parameters, or by a schema inside the prompt."""
+"""Structured output: JSON by `response_format`, by vLLM's parameters, or by a schema in the prompt."""
 
 import json
 import re
@@ -12,25 +12,25 @@ _JSON_REQUESTED = re.compile(r"\bJSON\b")
 
 
 def requested_schema(parsed_request: ParsedRequest) -> Any:
-    """The schema that the answer must follow; `None` where words will do."""
+    """Return the schema that the output has to follow; `None` if it is free text."""
     request = parsed_request.request
-    form = request.get("response_format") or {}
+    response_format = request.get("response_format") or {}
     vllm = request.get("structured_outputs") or {}
-    named = (form.get("json_schema") or {}).get("schema") or form.get("value")
-    schema = named or vllm.get("json") or request.get("guided_json") or request.get("json_schema")
+    openai_schema = (response_format.get("json_schema") or {}).get("schema") or response_format.get("value")
+    schema = openai_schema or vllm.get("json") or request.get("guided_json") or request.get("json_schema")
     if isinstance(schema, str):
         schema = json.loads(schema)
-    if schema is None and (form.get("type") == "json_object" or vllm.get("json_object")):
+    if schema is None and (response_format.get("type") == "json_object" or vllm.get("json_object")):
         schema = (
             _schema_in_prompt(parsed_request)
-            or _keys(parsed_request.text)
+            or _keys_in_prompt(parsed_request.text)
             or {"properties": {"answer": {"type": "string"}}}
         )
     return schema
 
 
 def fill_requested_schema(request: ParsedRequest, written_text: str) -> str | None:
-    """The JSON text, `None` where none is wanted. `written_text` is what would have been said in words."""
+    """Return the JSON text; `None` if the output is free text. `written_text` is that free text."""
     choices = (request.request.get("structured_outputs") or {}).get("choice") or request.request.get("guided_choice")
     if choices:
         return str(SchemaFiller(request.text, {}).value("choice", {"enum": choices}))
@@ -42,22 +42,22 @@ def fill_requested_schema(request: ParsedRequest, written_text: str) -> str | No
     return json.dumps(filler.value("", schema), ensure_ascii=False)
 
 
-def _schema_in_prompt(question: ParsedRequest) -> Json | None:
-    """A JSON Schema that stands in the prompt, as output parsers write it there."""
-    found = (one for text in (question.system, question.text) for one in embedded_objects(text))
-    return next((one for one in found if isinstance(one.get("properties"), dict)), None)
+def _schema_in_prompt(parsed_request: ParsedRequest) -> Json | None:
+    """Find a JSON Schema in the prompt, as output parsers write it there."""
+    objects = (item for text in (parsed_request.system, parsed_request.text) for item in embedded_objects(text))
+    return next((item for item in objects if isinstance(item.get("properties"), dict)), None)
 
 
-def _is_json_requested(question: ParsedRequest) -> Json | None:
-    if question.request.get("tools") or not _JSON_REQUESTED.search(question.system + question.text):
+def _is_json_requested(parsed_request: ParsedRequest) -> Json | None:
+    if parsed_request.request.get("tools") or not _JSON_REQUESTED.search(parsed_request.system + parsed_request.text):
         return None
-    schema = _schema_in_prompt(question)
-    # An output parser shows an example schema first and its own last.
-    found = [one for one in embedded_objects(question.text) if isinstance(one.get("properties"), dict)]
-    return found[-1] if found else schema
+    schema = _schema_in_prompt(parsed_request)
+    # An output parser's prompt has an example schema first and its own last.
+    objects = [item for item in embedded_objects(parsed_request.text) if isinstance(item.get("properties"), dict)]
+    return objects[-1] if objects else schema
 
 
-def _keys(text: str) -> Json | None:
+def _keys_in_prompt(text: str) -> Json | None:
     names = dict.fromkeys(_KEYS.findall(text))
     return (
         {"type": "object", "properties": {name: {"type": "string"} for name in names}, "required": list(names)}
@@ -67,8 +67,8 @@ def _keys(text: str) -> Json | None:
 
 
 def _without_objects(text: str) -> str:
-    """The text without the JSON in it: a schema is no evidence."""
-    for one in embedded_objects(text):
-        if "properties" in one:
+    """Remove the JSON from a text: values are not taken from a schema."""
+    for item in embedded_objects(text):
+        if "properties" in item:
             return text.partition("{")[0]
     return text

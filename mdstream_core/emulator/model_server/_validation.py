@@ -8,7 +8,7 @@ from mdstream_core.emulator._bounds import (
     MAX_DOCUMENTS,
     MAX_MESSAGES,
     MAX_STOPS,
-    MAX_TOKENS_ASKED,
+    MAX_TOKENS_PARAMETER,
     MAX_TOOLS,
 )
 from mdstream_core.emulator.model_server._errors import ModelServerError
@@ -59,9 +59,9 @@ _FIELDS: dict[str, tuple[tuple[type, ...], str]] = {
 _RANGES: dict[str, tuple[float, float]] = {
     "n": (1, MAX_CHOICES),
     "best_of": (1, MAX_CHOICES),
-    "max_tokens": (1, MAX_TOKENS_ASKED),
-    "max_completion_tokens": (1, MAX_TOKENS_ASKED),
-    "min_tokens": (0, MAX_TOKENS_ASKED),
+    "max_tokens": (1, MAX_TOKENS_PARAMETER),
+    "max_completion_tokens": (1, MAX_TOKENS_PARAMETER),
+    "min_tokens": (0, MAX_TOKENS_PARAMETER),
     "temperature": (0, 2),
     "top_p": (0, 1),
     "min_p": (0, 1),
@@ -171,8 +171,8 @@ _SWITCH = ((bool,), "must be a boolean", lambda value: True)
 #: TGI's `parameters`: the types, the rule in its words, and what keeps it.
 _TGI: dict[str, tuple[tuple[type, ...], str, Callable[[Any], bool]]] = {
     "best_of": (_WHOLE, "must be > 0 and <= 2", _between(1, 2)),
-    "max_new_tokens": (_WHOLE, f"must be > 0 and <= {MAX_TOKENS_ASKED}", _between(1, MAX_TOKENS_ASKED)),
-    "truncate": (_WHOLE, f"must be > 0 and <= {MAX_TOKENS_ASKED}", _between(1, MAX_TOKENS_ASKED)),
+    "max_new_tokens": (_WHOLE, f"must be > 0 and <= {MAX_TOKENS_PARAMETER}", _between(1, MAX_TOKENS_PARAMETER)),
+    "truncate": (_WHOLE, f"must be > 0 and <= {MAX_TOKENS_PARAMETER}", _between(1, MAX_TOKENS_PARAMETER)),
     "top_n_tokens": (_WHOLE, "must be >= 0 and <= 5", _between(0, 5)),
     "top_k": (_WHOLE, "must be strictly positive", lambda value: value > 0),
     "temperature": (_NUMBER, "must be >= 0 and <= 100", _between(0, 100)),

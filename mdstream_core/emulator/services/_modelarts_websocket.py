@@ -11,7 +11,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from mdstream_core.emulator._recorded_request import RecordedRequest
-from mdstream_core.emulator._response_plan import Pause, ResponsePlan, TruncatedPiece, collect_chunks
+from mdstream_core.emulator._response_plan import Pause, ResponsePlan, TruncatedChunk, collect_chunks
 from mdstream_core.emulator._upgrade import UpgradePlan
 from mdstream_core.emulator.faults import apply_fault
 
@@ -24,17 +24,17 @@ _BOM = b"\xef\xbb\xbf"
 
 
 async def serve_websocket(
-    link: Any, http_request: RecordedRequest, upgrade: UpgradePlan, handle_request: RequestHandler
+    connection: Any, http_request: RecordedRequest, upgrade: UpgradePlan, handle_request: RequestHandler
 ) -> None:
     """Shake hands, take one question, say the answer, close."""
     if upgrade.pause_before is not None:
-        await link.pause(upgrade.pause_before)
-    session = WebSocketSession(link, upgrade)
+        await connection.pause(upgrade.pause_before)
+    session = WebSocketSession(connection, upgrade)
     if not session.accept_handshake(http_request):
         return
     listening = asyncio.create_task(session.read_messages())
     try:
-        question = await session.first_question(link.idle)
+        question = await session.first_question(connection.idle)
         if question is None:
             http_request.client_closed.set()
             return
@@ -51,8 +51,8 @@ async def serve_websocket(
 class WebSocketSession:
     """One connection after its handshake."""
 
-    def __init__(self, link: Any, switch: UpgradePlan) -> None:
-        self._link = link
+    def __init__(self, connection: Any, switch: UpgradePlan) -> None:
+        self._connection = connection
         self._switch = switch
         self._protocol = ServerProtocol(max_size=_MAX_MESSAGE)
         self._parts: list[bytes] = []
@@ -64,7 +64,7 @@ class WebSocketSession:
         self._protocol.receive_data(f"GET {http_request.target} HTTP/1.1\r\n{fields}\r\n".encode("latin-1"))
         (request,) = self._protocol.events_received() or (None,)
         if not isinstance(request, Request):
-            self._link.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+            self._connection.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
             return False
         response = self._protocol.accept(request)
         for name, value in self._switch.headers:
@@ -76,7 +76,7 @@ class WebSocketSession:
     @property
     def is_closed(self) -> bool:
         """Whether the client left, or said goodbye."""
-        return bool(self._link.is_closed) or self._protocol.state is not State.OPEN
+        return bool(self._connection.is_closed) or self._protocol.state is not State.OPEN
 
     async def first_question(self, seconds: float) -> bytes | None:
         """What the client asks; `None` where it goes, or says nothing for so long."""
@@ -87,39 +87,39 @@ class WebSocketSession:
 
     async def read_messages(self) -> None:
         """Read what the client says, until it goes."""
-        while data := await self._link.read():
+        while data := await self._connection.read():
             self._protocol.receive_data(data)
             self._flush()
             for frame in self._protocol.events_received():
                 self._take(frame)
-            await self._link.drain()  # who asks for pongs has to read them
+            await self._connection.drain()  # who asks for pongs has to read them
             if self._protocol.close_rcvd is not None or self._protocol.parser_exc is not None:
-                self._link.transport.close()  # §7.1.1: the server closes the connection first
+                self._connection.transport.close()  # §7.1.1: the server closes the connection first
                 break
         if not self.request_body.done():
             self.request_body.set_result(None)
 
     async def send_response(self, plan: ResponsePlan) -> None:
-        """The pieces of an answer as messages."""
+        """The chunks of an answer as messages."""
         if plan.pause_before is not None:
-            await self._link.pause(plan.pause_before)
+            await self._connection.pause(plan.pause_before)
         between = Pause(self._switch.delay) if self._switch.delay else None
-        for number, piece in enumerate(_split_messages(plan), 1):
+        for number, chunk in enumerate(_split_messages(plan), 1):
             if self.is_closed:
                 return
-            if isinstance(piece, bytes):
-                self._queue_piece(piece, len(plan.body_chunks[0]) if plan.flush_each else 0)
-            if isinstance(piece, Pause) or between is not None or number % _BATCH == 0:
+            if isinstance(chunk, bytes):
+                self._queue_chunk(chunk, len(plan.body_chunks[0]) if plan.flush_each else 0)
+            if isinstance(chunk, Pause) or between is not None or number % _BATCH == 0:
                 self._flush()
-                await self._link.drain()
-                await self._link.pause(piece if isinstance(piece, Pause) else between or Pause(1e-9))
+                await self._connection.drain()
+                await self._connection.pause(chunk if isinstance(chunk, Pause) else between or Pause(1e-9))
         self._flush()
-        await self._link.drain()
+        await self._connection.drain()
 
     async def close(self, plan: ResponsePlan, listening: "asyncio.Task[None]") -> None:
         """End as the plan says."""
         if plan.ending == "reset":
-            self._link.reset()
+            self._connection.reset()
         elif plan.ending in {"whole", "close"}:
             if self._protocol.state is State.OPEN:
                 self._protocol.send_close(*_code(plan))
@@ -137,15 +137,15 @@ class WebSocketSession:
                 self.request_body.set_result(b"".join(self._parts))
             self._parts.clear()
 
-    def _queue_piece(self, piece: bytes, size: int) -> None:
-        if piece.startswith(b":"):
+    def _queue_chunk(self, chunk: bytes, size: int) -> None:
+        if chunk.startswith(b":"):
             self._protocol.send_ping(b"are you there?")
             return
-        data = _event_data(piece)
-        if isinstance(piece, TruncatedPiece):
+        data = _event_data(chunk)
+        if isinstance(chunk, TruncatedChunk):
             self._flush()
             frame = Frame(Opcode.TEXT, data).serialize(mask=False)
-            self._link.write(frame[: len(frame) // 2])
+            self._connection.write(frame[: len(frame) // 2])
             return
         first, *rest = [data[at : at + size] for at in range(0, len(data), size)] if size else [data]
         self._protocol.send_text(first, fin=not rest)
@@ -153,8 +153,8 @@ class WebSocketSession:
             self._protocol.send_continuation(part, fin=number == len(rest))
 
     def _flush(self) -> None:
-        if not self._link.is_closed:
-            self._link.write(b"".join(self._protocol.data_to_send()))
+        if not self._connection.is_closed:
+            self._connection.write(b"".join(self._protocol.data_to_send()))
 
 
 def _split_messages(plan: ResponsePlan) -> list[Any]:
@@ -162,15 +162,15 @@ def _split_messages(plan: ResponsePlan) -> list[Any]:
     kind = dict(plan.headers).get("content-type", "")
     if kind.startswith("application/json"):
         return [b"".join(plan.body_chunks)]
-    if plan.flush_each:  # cut into pieces of some bytes: the messages are whole, their fragments are of that size
-        return [piece for piece in b"".join(plan.body_chunks).split(b"\n\n") if piece]
-    return [piece for piece in plan.all_chunks if piece != _BOM]
+    if plan.flush_each:  # cut into chunks of some bytes: the messages are whole, their fragments are of that size
+        return [chunk for chunk in b"".join(plan.body_chunks).split(b"\n\n") if chunk]
+    return [chunk for chunk in plan.all_chunks if chunk != _BOM]
 
 
-def _event_data(piece: bytes) -> bytes:
+def _event_data(chunk: bytes) -> bytes:
     """The data of one event; several events stay as they are."""
-    line = piece.strip()
-    return line.removeprefix(b"data:").strip() if line.count(b"\n") + line.count(b"\r") == 0 else piece
+    line = chunk.strip()
+    return line.removeprefix(b"data:").strip() if line.count(b"\n") + line.count(b"\r") == 0 else chunk
 
 
 def _code(plan: ResponsePlan) -> tuple[int, str]:

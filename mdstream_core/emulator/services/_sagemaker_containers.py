@@ -77,7 +77,7 @@ async def lmi_rolling(server: ModelServer, http_request: RecordedRequest, reques
 
 
 async def lmi_dynamic(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
-    """LMI's dynamic batch: pieces of text, and no mark of the end."""
+    """LMI's dynamic batch: chunks of text, and no mark of the end."""
     if "inputs" not in request:
         return json_plan(424, {"error": "the request has no inputs: the key `inputs` is required", "code": 424})
     plan = await _generate(server, http_request, request, lambda value: {"outputs": [value["token"]["text"]]})
@@ -181,12 +181,12 @@ async def _generate(
     plan = await server.handle_request("POST", "/generate_stream", http_request.body)
     if plan.status != 200:
         return plan
-    pieces = (await collect_chunks(plan)).body_chunks
-    return await run_heavy(10 * sum(map(len, pieces)), lambda: _rewrite(pieces, request, write))
+    chunks = (await collect_chunks(plan)).body_chunks
+    return await run_heavy(10 * sum(map(len, chunks)), lambda: _rewrite(chunks, request, write))
 
 
-def _rewrite(pieces: list[bytes], request: Json, write: Callable[[Json], Json]) -> ResponsePlan:
-    values = [_json.loads(piece[6:]) for piece in pieces]
+def _rewrite(chunks: list[bytes], request: Json, write: Callable[[Json], Json]) -> ResponsePlan:
+    values = [_json.loads(chunk[6:]) for chunk in chunks]
     asked = (request.get("parameters") or {}).get("details")
     for value in values:
         value["details"] = {**value["details"], "input_length": _size(request)} if asked and value["details"] else None
@@ -219,5 +219,5 @@ def _as_lines(plan: ResponsePlan) -> ResponsePlan:
         return json_plan(424, {"error": message, "code": 424})
     if plan.framing != "chunked":
         return plan
-    lines = [piece[6:-1] for piece in plan.body_chunks if piece != _sse.DONE]
+    lines = [chunk[6:-1] for chunk in plan.body_chunks if chunk != _sse.DONE]
     return replace(plan, chunks=[*lines, b"\n"]).with_headers(("content-type", _LINES))

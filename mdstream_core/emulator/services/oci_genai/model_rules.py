@@ -11,14 +11,14 @@ from mdstream_core.emulator._bounds import (
     MAX_DOCUMENTS,
     MAX_MESSAGES,
     MAX_STOPS,
-    MAX_TOKENS_ASKED,
+    MAX_TOKENS_PARAMETER,
     MAX_TOOLS,
 )
 from mdstream_core.emulator.services.oci_genai.requests import Json, RequestRejected, malformed_request
 from mdstream_core.emulator.services.oci_genai.responses import model_family
 
 _SHARED: dict[str, tuple[float, float]] = {
-    "maxTokens": (1, MAX_TOKENS_ASKED),
+    "maxTokens": (1, MAX_TOKENS_PARAMETER),
     "topP": (0, 1),
     "topK": (-1, 500),
     "frequencyPenalty": (-2, 2),
@@ -28,7 +28,7 @@ _SHARED: dict[str, tuple[float, float]] = {
 #: The least and the most of each field, by format; those of `_WHOLE` are whole numbers.
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
     "GENERIC": _SHARED
-    | {"temperature": (0, 2), "numGenerations": (1, 5), "maxCompletionTokens": (1, MAX_TOKENS_ASKED)},
+    | {"temperature": (0, 2), "numGenerations": (1, 5), "maxCompletionTokens": (1, MAX_TOKENS_PARAMETER)},
     "COHERE": _SHARED | {"temperature": (0, 5), "numGenerations": (1, 5)},
     "COHEREV2": _SHARED | {"temperature": (0, 5)},
 }

@@ -208,8 +208,8 @@ class GenerativeAIService:
 
     def _stream(self, events: Iterable[Json], whole: Json, model: str) -> ResponsePlan:
         ending = _ENDINGS[self._ending or _DEFAULT_ENDINGS.get(said.model_family(model), "eof")]
-        pieces = [*(_sse.event(event) for event in events), *ending]
-        return replace(stream_plan(pieces, "text/event-stream"), whole=_json.dumps(whole))
+        chunks = [*(_sse.event(event) for event in events), *ending]
+        return replace(stream_plan(chunks, "text/event-stream"), whole=_json.dumps(whole))
 
 
 def _events(api_format: str, model: str, document: Json, request: Json) -> Iterator[Json]:
