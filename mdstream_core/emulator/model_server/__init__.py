@@ -1,4 +1,4 @@
-"""The model server behind a deployment: OpenAI's routes, answered by a brain, written after one server's fashion."""
+"""The model server behind a service: OpenAI's routes, served by a model, in the format of one real server."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -27,16 +27,16 @@ __all__ = [
 ]
 
 
-_EVENT_BYTES = 250  # about what a token costs as an event
+_EVENT_BYTES = 250  # bytes of one token's event, estimated
 
 
 @dataclass(frozen=True, slots=True)
-class _Unwritten:
-    """A response that is known, but not written yet.
+class _DeferredResponse:
+    """A response that is computed but not written yet.
 
     Attributes:
-        size: About how many bytes it will have.
-        write: Writes it; it must not touch the server's memory, as it may run on another thread.
+        size: Bytes that it will have, estimated.
+        write: Writes the response. It may run on another thread, so it must not change the server's state.
     """
 
     size: int
@@ -48,27 +48,34 @@ _SCORE = ("/score", "/v1/score")
 
 
 class ModelServer(Protocol):
-    """What stands behind a service: rules, or a real model server."""
+    """The model server behind the services: the built-in one, or an upstream."""
 
     async def handle_request(self, method: str, path: str, body: bytes) -> ResponsePlan:
-        """The plan for one request that reached it; raises `ModelServerUnreachable` where it does not run."""
+        """Build the plan for one request; raises `ModelServerUnreachable` if the server does not run."""
         ...
 
     async def check_reachable(self) -> None:
-        """Raise `ModelServerUnreachable` where it does not run."""
+        """Raise `ModelServerUnreachable` if the server does not run."""
         ...
 
     async def resolve_model(self, name: str) -> str:
-        """Its own name for a model of a service's catalogue."""
+        """Return the server's name for a model of a service's catalogue."""
         ...
 
     async def close(self) -> None:
-        """Let go of what is held open."""
+        """Close the connections."""
         ...
 
 
 class BuiltInModelServer:
-    """One model server."""
+    """A model server that runs a model function.
+
+    Args:
+        model: Produces the output for an OpenAI-shaped request.
+        flavour: The server whose format is imitated: a key of `FLAVOURS`.
+        limits: Models, context window and sizes.
+        content_type: `content-type` of streams, instead of the flavour's.
+    """
 
     def __init__(
         self,
@@ -79,14 +86,14 @@ class BuiltInModelServer:
     ) -> None:
         limits = limits or ServerLimits()
         if flavour not in FLAVOURS:
-            raise ValueError(f"flavour={flavour!r} is unknown; there are: {', '.join(FLAVOURS)}")
+            raise ValueError(f"unknown flavour {flavour!r} (hint: use one of {', '.join(FLAVOURS)})")
         self.flavour: ServerFlavour = FLAVOURS[flavour]
         self._content_type = content_type or self.flavour.content_type
         self._model = ContinuationModel(model)
         self._limits = limits
         self._ids = count(1)
         self._cache = _prompts.PrefixCache()
-        self._routes: dict[tuple[str, str], Callable[[Json], ResponsePlan | _Unwritten]] = {
+        self._routes: dict[tuple[str, str], Callable[[Json], ResponsePlan | _DeferredResponse]] = {
             ("POST", "/v1/chat/completions"): self._complete_chat,
             ("POST", "/v1/completions"): self._complete_prompt,
             ("POST", "/v1/embeddings"): _compute(lambda request: _embeddings.build_embeddings(request, limits)),
@@ -104,69 +111,69 @@ class BuiltInModelServer:
         self._routes |= dict.fromkeys([("POST", path) for path in _SCORE], _compute(_embeddings.build_score))
 
     async def handle_request(self, method: str, path: str, body: bytes) -> ResponsePlan:
-        """The plan for one request that reached the server."""
+        """Build the plan for one request."""
         route = self._routes.get((method, path.rstrip("/")))
         if route is None:
-            status = 405 if any(path == known for _, known in self._routes) else 404
+            status = 405 if any(path == other for _, other in self._routes) else 404
             return json_plan(status, {"detail": {404: "Not Found", 405: "Method Not Allowed"}[status]})
         try:
-            response = route(validate_request(_read(body)))
+            response = route(validate_request(_parse_body(body)))
             if isinstance(response, ResponsePlan):
                 return response
             return await run_heavy(max(response.size, len(body)), response.write)
-        except ModelServerError as refusal:
-            return refusal.build_response(self.flavour)
+        except ModelServerError as error:
+            return error.build_response(self.flavour)
 
     async def check_reachable(self) -> None:
-        """It always runs."""
+        """Do nothing: the built-in server always runs."""
 
     async def resolve_model(self, name: str) -> str:
-        """The name as it is."""
+        """Return the name unchanged."""
         return name
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: there are no connections."""
 
-    def _complete_chat(self, request: Json) -> _Unwritten:
+    def _complete_chat(self, request: Json) -> _DeferredResponse:
         if not isinstance(request.get("messages"), list):
             raise ModelServerError(400, "messages: Input should be a valid list", param="messages")
         return self._respond(request, _chat.CHAT, "chatcmpl", [request])
 
-    def _complete_prompt(self, request: Json) -> _Unwritten:
+    def _complete_prompt(self, request: Json) -> _DeferredResponse:
         prompt = request.get("prompt")
         if prompt is None:
             raise ModelServerError(400, "prompt: Field required", param="prompt")
         prompts = prompt if isinstance(prompt, list) and prompt and isinstance(prompt[0], str) else [prompt]
-        asked = [{**request, "messages": [{"role": "user", "content": str(one)}]} for one in prompts]
-        return self._respond(request, _chat.COMPLETION, "cmpl", asked)
+        requests = [{**request, "messages": [{"role": "user", "content": str(text)}]} for text in prompts]
+        return self._respond(request, _chat.COMPLETION, "cmpl", requests)
 
-    def _generate(self, request: Json, write: Callable[[ModelOutput], ResponsePlan]) -> _Unwritten:
+    def _generate(self, request: Json, write: Callable[[ModelOutput], ResponsePlan]) -> _DeferredResponse:
         check_generate(request)
-        question = _other_routes.to_openai_request(request)
-        answer = apply_limits(self._run_model(question), {"max_tokens": MAX_OUTPUT_TOKENS, **question})
-        return _Unwritten(answer.token_count * _EVENT_BYTES, lambda: write(answer))
+        openai_request = _other_routes.to_openai_request(request)
+        output = apply_limits(self._run_model(openai_request), {"max_tokens": MAX_OUTPUT_TOKENS, **openai_request})
+        return _DeferredResponse(output.token_count * _EVENT_BYTES, lambda: write(output))
 
-    def _run_model(self, question: Json) -> ModelOutput:
+    def _run_model(self, request: Json) -> ModelOutput:
         try:
-            answer = self._model(question)
-        except ValueError as error:  # a brain's way to refuse
+            output = self._model(request)
+        except ValueError as error:  # the model rejects the request
             raise ModelServerError(400, str(error)) from error
-        if self.flavour.has_inline_reasoning and answer.reasoning:
-            aloud = ("<think>", *answer.reasoning, "</think>", "\n\n", *answer.text)
-            answer = replace(answer, text=aloud, reasoning=())
-        return answer
+        if self.flavour.has_inline_reasoning and output.reasoning:
+            text_with_reasoning = ("<think>", *output.reasoning, "</think>", "\n\n", *output.text)
+            output = replace(output, text=text_with_reasoning, reasoning=())
+        return output
 
-    def _respond(self, request: Json, writer: _chat.Writer, prefix: str, requests: list[Json]) -> _Unwritten:
-        said = self._complete_choices(request, prefix, requests)
-        size = sum(answer.token_count for answer in said.outputs) * (1 + (request.get("top_logprobs") or 0))
-        return _Unwritten(size * _EVENT_BYTES, lambda: self._written(request, writer, said))
+    def _respond(self, request: Json, writer: _chat.Writer, prefix: str, requests: list[Json]) -> _DeferredResponse:
+        completion = self._complete_choices(request, prefix, requests)
+        size = sum(output.token_count for output in completion.outputs) * (1 + (request.get("top_logprobs") or 0))
+        return _DeferredResponse(size * _EVENT_BYTES, lambda: self._write_response(request, writer, completion))
 
-    def _written(self, request: Json, writer: _chat.Writer, said: _chat.Completion) -> ResponsePlan:
+    def _write_response(self, request: Json, writer: _chat.Writer, completion: _chat.Completion) -> ResponsePlan:
         chunks, body = writer
-        whole = _json.dumps(body(self.flavour, said))
+        whole = _json.dumps(body(self.flavour, completion))
         if not request.get("stream"):
             return json_plan(200, whole)
-        return self._stream(chunks(self.flavour, said), whole)
+        return self._stream(chunks(self.flavour, completion), whole)
 
     def _stream(self, chunks: Iterable[Json], whole: bytes) -> ResponsePlan:
         events = [_sse.event(chunk) for chunk in chunks]
@@ -176,21 +183,22 @@ class BuiltInModelServer:
 
     def _complete_choices(self, request: Json, prefix: str, requests: list[Json]) -> _chat.Completion:
         size = self._check_request(request)
-        each = max(int(request.get("n") or 1), int(request.get("best_of") or 1) if prefix == "cmpl" else 1)
-        if each * len(requests) > MAX_CHOICES:
-            text = f"n: {len(requests)} prompts with n={each} are more than {MAX_CHOICES} choices"
+        choice_count = max(int(request.get("n") or 1), int(request.get("best_of") or 1) if prefix == "cmpl" else 1)
+        if choice_count * len(requests) > MAX_CHOICES:
+            text = f"n: {len(requests)} prompts with n={choice_count} are more than {MAX_CHOICES} choices"
             raise ModelServerError(400, text, param="n")
-        room = MAX_OUTPUT_TOKENS // (each * len(requests)) // (1 + max(_top(request), 0))
-        allowed = {**request, "max_tokens": min(_most(request) or room, room), "max_completion_tokens": None}
-        answers = [
-            answer
-            for question in requests
-            for answer in [apply_limits(self._run_model(question), allowed)] * int(request.get("n") or 1)
+        limit = MAX_OUTPUT_TOKENS // (choice_count * len(requests)) // (1 + max(_requested_logprobs(request), 0))
+        max_tokens = min(_requested_tokens(request) or limit, limit)
+        limited = {**request, "max_tokens": max_tokens, "max_completion_tokens": None}
+        outputs = [
+            output
+            for one_request in requests
+            for output in [apply_limits(self._run_model(one_request), limited)] * int(request.get("n") or 1)
         ]
         return _chat.Completion(
             id=f"{prefix}-{next(self._ids):016x}",
             request=request,
-            outputs=answers,
+            outputs=outputs,
             prompt_tokens=size,
             cached_tokens=min(size, self._cache.count_cached(_prompts.build_prompt_text(request))),
             audio_tokens=_prompts.count_audio_tokens(request),
@@ -198,7 +206,7 @@ class BuiltInModelServer:
         )
 
     def _check_request(self, request: Json) -> int:
-        """Refuse what a server would refuse; the prompt's size."""
+        """Reject a request that a real server rejects; return the number of tokens of the prompt."""
         limits = self._limits
         model = str(request.get("model", ""))
         if limits.models and model not in limits.models:
@@ -208,29 +216,29 @@ class BuiltInModelServer:
         size = _prompts.count_prompt_tokens(request)
         if limits.context is not None and size > limits.context:
             raise _errors.prompt_too_long_error(size, limits.context)
-        asked = _most(request) or 0
-        if limits.context is not None and asked > limits.context:
-            raise _errors.too_many_tokens_error(asked, limits.context)
+        max_tokens = _requested_tokens(request) or 0
+        if limits.context is not None and max_tokens > limits.context:
+            raise _errors.too_many_tokens_error(max_tokens, limits.context)
         return size
 
 
-def _compute(write: Callable[[Json], ResponsePlan]) -> Callable[[Json], _Unwritten]:
-    """A route without memory: it may run on any thread where the request is large."""
-    return lambda request: _Unwritten(0, lambda: write(request))
+def _compute(write: Callable[[Json], ResponsePlan]) -> Callable[[Json], _DeferredResponse]:
+    """Build a route that uses no state of the server, so that a large request may run on a thread."""
+    return lambda request: _DeferredResponse(0, lambda: write(request))
 
 
-def _most(request: Json) -> int | None:
-    """How many tokens are asked for."""
+def _requested_tokens(request: Json) -> int | None:
+    """Return the number of output tokens that the request allows."""
     return request.get("max_completion_tokens") or request.get("max_tokens")
 
 
-def _top(request: Json) -> int:
-    """How many alternatives each token is to have."""
-    named, legacy = request.get("top_logprobs"), request.get("logprobs")
-    return int(named or 0) or int(legacy or 0)
+def _requested_logprobs(request: Json) -> int:
+    """Return the number of alternatives that the request asks for each token."""
+    top_logprobs, logprobs = request.get("top_logprobs"), request.get("logprobs")
+    return int(top_logprobs or 0) or int(logprobs or 0)
 
 
-def _read(body: bytes) -> dict[str, Any]:
+def _parse_body(body: bytes) -> dict[str, Any]:
     try:
         value = read_json(body) if body else {}
     except ValueError as error:

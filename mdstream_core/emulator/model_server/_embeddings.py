@@ -1,4 +1,4 @@
-"""Embeddings and rankings, as vLLM, TEI and LMI answer them."""
+"""Embeddings, reranking and scores, in the formats of vLLM, TEI and LMI."""
 
 import base64
 import struct
@@ -21,33 +21,34 @@ CREATED = 1_795_188_570
 TEI_MAX_BATCH_SIZE = 32
 
 
-def _inputs(given: Any) -> list[str]:
-    """Texts, or token ids, one or many."""
-    if isinstance(given, str):
-        return [given]
-    if not isinstance(given, list) or not given:
+def _inputs(value: Any) -> list[str]:
+    """Parse the input: one text or many, or token ids."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list) or not value:
         raise ModelServerError(400, "input: Input should be a valid string or list", param="input")
-    if all(isinstance(one, int) for one in given):
-        return [" ".join(map(str, given))]
-    if not all(isinstance(one, str | list) for one in given):
+    if all(isinstance(item, int) for item in value):
+        return [" ".join(map(str, value))]
+    if not all(isinstance(item, str | list) for item in value):
         raise ModelServerError(400, "input: Input should be a valid string or list", param="input")
-    return [one if isinstance(one, str) else " ".join(map(str, one)) for one in given]
+    return [item if isinstance(item, str) else " ".join(map(str, item)) for item in value]
 
 
 def build_embeddings(request: Json, limits: ServerLimits) -> ResponsePlan:
-    """`/v1/embeddings`."""
+    """Handle `/v1/embeddings`."""
     size = limits.embedding_size
-    asked = request.get("dimensions") or size
-    if not 0 < asked <= size:  # `checked` has seen that it is a whole number
-        text = f'Model "{request.get("model")}" only supports {size} matryoshka dimensions, got {asked}.'
+    dimensions = request.get("dimensions") or size
+    if not 0 < dimensions <= size:  # `validate_request` has checked that it is an integer
+        text = f'Model "{request.get("model")}" only supports {size} matryoshka dimensions, got {dimensions}.'
         raise ModelServerError(400, text, param="dimensions")
     texts = _inputs(request.get("input"))
     _check_batch(texts, limits.max_batch_size)
-    check_cost(texts, asked)
-    vectors = [embed(text, asked) for text in texts]
-    packed = request.get("encoding_format") == "base64"
+    check_cost(texts, dimensions)
+    vectors = [embed(text, dimensions) for text in texts]
+    is_base64 = request.get("encoding_format") == "base64"
     data = [
-        {"object": "embedding", "index": i, "embedding": _to_base64(v) if packed else v} for i, v in enumerate(vectors)
+        {"object": "embedding", "index": i, "embedding": _to_base64(v) if is_base64 else v}
+        for i, v in enumerate(vectors)
     ]
     count = sum(len(split_tokens(text)) for text in texts)
     usage = {"prompt_tokens": count, "total_tokens": count, "completion_tokens": 0, "prompt_tokens_details": None}
@@ -62,11 +63,14 @@ def _check_batch(texts: list[Any], limit: int | None) -> None:
         raise too_many_texts_error(len(texts), limit)
 
 
-def check_cost(texts: list[str], size: int, most: int = MAX_MESSAGES) -> None:
-    """Refuse more texts, more text or more numbers than one response may have."""
-    if len(texts) > most:
-        text = f"Invalid 'input': array too long. Expected an array with maximum length {most}, but got an array with "
-        raise ModelServerError(400, f"{text}length {len(texts)} instead.", param="input")
+def check_cost(texts: list[str], size: int, max_texts: int = MAX_MESSAGES) -> None:
+    """Reject more texts, characters or numbers than one response may have."""
+    if len(texts) > max_texts:
+        text = (
+            f"Invalid 'input': array too long. Expected an array with maximum length {max_texts}, but got an array "
+            f"with length {len(texts)} instead."
+        )
+        raise ModelServerError(400, text, param="input")
     characters = sum(map(len, texts))
     if characters > MAX_EMBEDDING_CHARACTERS:
         text = f"Invalid 'input': maximum request size is {MAX_EMBEDDING_CHARACTERS} characters, got {characters}."
@@ -77,7 +81,7 @@ def check_cost(texts: list[str], size: int, most: int = MAX_MESSAGES) -> None:
 
 
 def handle_tei(request: Json, limits: ServerLimits) -> ResponsePlan:
-    """TEI as it stands behind SageMaker's one door: `/rerank` where there is a query, else `/embed`."""
+    """Handle SageMaker's only route as TEI does: `/rerank` if there is a query, else `/embed`."""
     texts = request.get("texts") if "query" in request else request.get("inputs")
     if not texts:
         return json_plan(400, {"error": "`inputs` cannot be empty", "error_type": "empty"})
@@ -91,16 +95,16 @@ def handle_tei(request: Json, limits: ServerLimits) -> ResponsePlan:
 
 
 def build_vectors(texts: list[str], size: int) -> ResponsePlan:
-    """Vectors, and nothing around them."""
+    """Build a response of vectors alone."""
     check_cost(texts, size)
     return json_plan(200, [embed(text, size) for text in texts])
 
 
 def build_token_vectors(texts: list[str], size: int) -> list[list[list[list[float]]]]:
-    """A vector for each token of each text, as transformers' pipeline writes them: (texts, 1, tokens, size)."""
-    pieces = [split_tokens(text) for text in texts]
-    check_cost([token for text in pieces for token in text], size, MAX_EMBEDDING_FLOATS)
-    return [[[embed(token, size) for token in text]] for text in pieces]
+    """Build a vector for each token of each text, as transformers' pipeline does: (texts, 1, tokens, size)."""
+    token_lists = [split_tokens(text) for text in texts]
+    check_cost([token for text in token_lists for token in text], size, MAX_EMBEDDING_FLOATS)
+    return [[[embed(token, size) for token in text]] for text in token_lists]
 
 
 def _to_base64(vector: list[float]) -> str:
@@ -113,7 +117,7 @@ def _rank(query: str, documents: list[str]) -> list[tuple[int, float]]:
 
 
 def build_rerank(request: Json, limits: ServerLimits) -> ResponsePlan:
-    """`/rerank`: Cohere's and Jina's form as vLLM has it, or TEI's where `texts` are given."""
+    """Handle `/rerank`: the format of Cohere and Jina that vLLM uses, or TEI's for requests with `texts`."""
     _check_batch(request.get("texts") or request.get("documents") or [], limits.max_batch_size)
     if "texts" in request:
         pairs = _rank(str(request.get("query", "")), request["texts"] or [])
@@ -121,7 +125,9 @@ def build_rerank(request: Json, limits: ServerLimits) -> ResponsePlan:
         return json_plan(
             200, [{"index": i, "score": s} | ({"text": request["texts"][i]} if texts else {}) for i, s in pairs]
         )
-    documents = [one if isinstance(one, str) else str(one.get("text", one)) for one in request.get("documents") or ()]
+    documents = [
+        item if isinstance(item, str) else str(item.get("text", item)) for item in request.get("documents") or ()
+    ]
     pairs = _rank(str(request.get("query", "")), documents)[: request.get("top_n") or None]
     results = [{"index": i, "document": {"text": documents[i]}, "relevance_score": score} for i, score in pairs]
     count = sum(len(split_tokens(text)) for text in documents)
@@ -131,14 +137,14 @@ def build_rerank(request: Json, limits: ServerLimits) -> ResponsePlan:
 
 
 def build_score(request: Json) -> ResponsePlan:
-    """`/score`: pairs of texts."""
+    """Handle `/score`: scores of pairs of texts."""
     left = _inputs(request.get("text_1") or request.get("queries"))
     right = _inputs(request.get("text_2") or request.get("documents"))
     check_cost([*left, *right], 0, 2 * MAX_DOCUMENTS)
     if len(left) == 1:
         scores = relevances(left[0], right)
     else:
-        scores = [relevances(one, [other])[0] for one, other in zip(left, right, strict=False)]
+        scores = [relevances(first, [second])[0] for first, second in zip(left, right, strict=False)]
     data = [{"index": i, "object": "score", "score": value} for i, value in enumerate(scores)]
     model = request.get("model") or "odsc-llm"
     return json_plan(200, {"id": "score-1", "object": "list", "created": CREATED, "model": model, "data": data})

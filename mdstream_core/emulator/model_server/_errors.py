@@ -1,4 +1,4 @@
-"""Refusals of a model server."""
+"""Error responses of a model server."""
 
 from dataclasses import dataclass
 
@@ -7,30 +7,30 @@ from mdstream_core.emulator.model_server._flavours import ServerFlavour
 
 
 class ModelServerError(Exception):
-    """The server does not do what was asked."""
+    """The model server rejects the request."""
 
     def __init__(self, status: int, message: str, kind: str = "BadRequestError", param: str | None = None) -> None:
         super().__init__(message)
         self.status, self.message, self.kind, self.param = status, message, kind, param
 
     def build_response(self, flavour: ServerFlavour) -> ResponsePlan:
-        """The refusal as this server writes it."""
+        """Build the error response in the format of the server."""
         return json_plan(self.status, flavour.error(self.status, self.message, self.kind, self.param))
 
 
 class ModelServerUnreachable(Exception):
-    """No model server answers behind a service: each service reports it as 503 in an envelope of its own."""
+    """The upstream does not respond; each service reports it as 503 in its own format."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What the server accepts.
+    """Limits of the model server.
 
     Attributes:
-        models: Names it knows; empty accepts every name.
-        context: The context window in tokens, `None` without end.
-        embedding_size: Length of an embedding.
-        max_batch_size: Texts of one request, `None` without end.
+        models: Names of the models that exist; empty accepts every name.
+        context: Context window in tokens; `None` for no limit.
+        embedding_size: Dimensions of an embedding.
+        max_batch_size: Texts of one request; `None` for no limit.
     """
 
     models: tuple[str, ...] = ()
@@ -40,24 +40,24 @@ class ServerLimits:
 
 
 def no_tools_error() -> ModelServerError:
-    """vLLM without a tool parser."""
+    """Build the error of vLLM without a tool parser."""
     text = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
     return ModelServerError(400, text)
 
 
 def too_many_texts_error(count: int, limit: int) -> ModelServerError:
-    """TEI's words."""
+    """Build TEI's error for too many texts."""
     return ModelServerError(422, f"batch size {count} > maximum allowed batch size {limit}", "Validation")
 
 
 def unknown_model_error(name: str, known: tuple[str, ...]) -> ModelServerError:
-    """vLLM 0.32's words."""
+    """Build vLLM 0.32's error for an unknown model."""
     text = f"The model `{name}` does not exist. Valid aliases: {', '.join(known)}."
     return ModelServerError(404, text, "NotFoundError", "model")
 
 
 def prompt_too_long_error(prompt: int, context: int) -> ModelServerError:
-    """vLLM's words for a prompt longer than the context."""
+    """Build vLLM's error for a prompt that exceeds the context window."""
     text = (
         f"This model's maximum context length is {context} tokens. However, your request has {prompt} input tokens. "
         "Please reduce the length of the input messages."
@@ -66,7 +66,7 @@ def prompt_too_long_error(prompt: int, context: int) -> ModelServerError:
 
 
 def too_many_tokens_error(requested: int, context: int) -> ModelServerError:
-    """vLLM 0.32's words for more output than the context holds."""
+    """Build vLLM 0.32's error for more output than the context window."""
     text = (
         f"max_tokens={requested} cannot be greater than max_model_len={context}. Please request fewer output tokens. "
         f"(parameter=max_tokens, value={requested})"

@@ -1,6 +1,6 @@
-"""How each model server writes the same answer: one row per server, one small function per thing said.
+"""Formats of model servers for the same output: one row for each server, small functions for the parts of a response.
 
-Read off recorded streams (`samples/`) and the servers' sources; see the per-server table of the reference.
+Sources: recorded streams (`samples/`) and the servers' code; see the table of servers in the reference.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,27 +14,28 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ServerFlavour:
-    """One server's habits.
+    """The format of one model server.
 
     Attributes:
-        name: What the option calls it.
-        opening: The first delta of a choice, `None` where the first words come at once.
-        text: The delta of a piece of text.
-        reasoning: The delta of a piece of reasoning.
-        calls: The deltas of one tool call.
-        last: The delta of the chunk that carries the finish reason; `None` puts the reason on the last words.
-        extra: Fields beside the delta, in a chunk with words and in the finishing one.
+        name: Name of the flavour: its key in `FLAVOURS`.
+        opening: First delta of a choice; `None` if the first delta has text.
+        text: Builds the delta of a text fragment.
+        reasoning: Builds the delta of a reasoning fragment.
+        calls: Builds the deltas of one tool call from its index.
+        last: Delta of the chunk with the finish reason; `None` puts the reason in the last chunk with text.
+        extra: Fields beside the delta, in a chunk with text and in the finishing one.
         top: Fields beside `choices` in every chunk.
-        finish: The finish reason, after this server's fashion.
-        usage: `asked` (a chunk of its own if asked for), `never`, or `last` (on the finishing chunk).
+        finish: Returns the finish reason from the output and the `tool_choice`.
+        usage: When usage is sent: `requested` (in a chunk of its own if requested), `never`, or `last` (in the
+            finishing chunk).
         sends_done: Whether `[DONE]` is sent.
-        error: The body of a refusal: status, message, type, parameter.
-        content_type: Of a stream.
+        error: Builds the body of an error response from status, message, type and parameter.
+        content_type: `content-type` of a stream.
         opening_top: Fields beside `choices` in the first chunk.
         last_top: Fields beside `choices` in the chunk with the finish reason.
         omits_nulls: Whether fields that are null are left out.
-        details: Whether usage is broken down.
-        has_inline_reasoning: Whether reasoning stands between tags inside the text, for want of a field.
+        details: Whether usage has details.
+        has_inline_reasoning: Whether reasoning is in the text, in `<think>` tags, because the server has no field for it.
     """
 
     name: str
@@ -46,8 +47,8 @@ class ServerFlavour:
     last: Json | None = field(default_factory=dict)
     extra: Json = field(default_factory=dict)
     top: Json = field(default_factory=dict)
-    finish: Callable[[ModelOutput, Any], str] = lambda answer, choice: answer.finish
-    usage: str = "asked"
+    finish: Callable[[ModelOutput, Any], str] = lambda output, choice: output.finish
+    usage: str = "requested"
     sends_done: bool = True
     content_type: str = "text/event-stream; charset=utf-8"
     opening_top: Json = field(default_factory=dict)
@@ -57,41 +58,41 @@ class ServerFlavour:
     details: bool = True
 
 
-def _content(piece: str) -> Json:
-    return {"content": piece}
+def _content(fragment: str) -> Json:
+    return {"content": fragment}
 
 
-def _calls_in_pieces(index: int, call: ToolCall) -> Iterator[Json]:
-    """vLLM and llama-server: a head without arguments, then arguments alone."""
+def _calls_in_fragments(index: int, call: ToolCall) -> Iterator[Json]:
+    """Deltas of vLLM and llama-server: a head without arguments, then arguments alone."""
     head = {"id": call.id, "type": "function", "index": index, "function": {"name": call.name}}
     yield {"content": None, "tool_calls": [head]}
-    for piece in call.arguments:
-        yield {"content": None, "tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+    for fragment in call.arguments:
+        yield {"content": None, "tool_calls": [{"index": index, "function": {"arguments": fragment}}]}
 
 
 def _calls_sglang(index: int, call: ToolCall) -> Iterator[Json]:
     id, name = call.id, call.name
-    for piece in ("", *call.arguments):
-        function = {"name": name or None, "arguments": piece}
+    for fragment in ("", *call.arguments):
+        function = {"name": name or None, "arguments": fragment}
         delta = {"id": id or None, "index": index, "type": "function", "function": function}
         yield {"role": None, "content": None, "reasoning_content": None, "tool_calls": [delta]}
         id = name = ""
 
 
 def _calls_tgi(index: int, call: ToolCall) -> Iterator[Json]:
-    """Every delta says index 0, parallel calls too, and every delta has the id."""
+    """Deltas of TGI: index 0 in every delta, even for parallel calls, and the id in every delta."""
     name: str | None = call.name
-    for piece in ("", *call.arguments):
-        function = {"name": name, "arguments": piece}
+    for fragment in ("", *call.arguments):
+        function = {"name": name, "arguments": fragment}
         delta = {"index": 0, "id": call.id, "type": "function", "function": function}
         yield {"role": "assistant", "tool_calls": [delta]}
         name = None
 
 
 def _calls_llamacpp(index: int, call: ToolCall) -> Iterator[Json]:
-    """llama-cpp-python: id and name in every fragment, beside the legacy `function_call`."""
-    for piece in call.arguments or ("",):
-        function = {"name": call.name, "arguments": piece}
+    """Deltas of llama-cpp-python: id and name in every fragment, beside the legacy `function_call`."""
+    for fragment in call.arguments or ("",):
+        function = {"name": call.name, "arguments": fragment}
         delta = {"index": index, "id": call.id, "type": "function", "function": function}
         yield {"role": None, "content": None, "function_call": function, "tool_calls": [delta]}
 
@@ -121,15 +122,15 @@ def _detail_error(status: int, message: str, kind: str, param: str | None) -> Js
     return {"detail": message}
 
 
-def _vllm_finish(answer: ModelOutput, choice: Any) -> str:
-    """A call that was named beforehand ends with `stop` in vLLM."""
-    return "stop" if isinstance(choice, dict) and answer.finish == "tool_calls" else answer.finish
+def _vllm_finish(output: ModelOutput, choice: Any) -> str:
+    """Return vLLM's finish reason: `stop` after a call that `tool_choice` named."""
+    return "stop" if isinstance(choice, dict) and output.finish == "tool_calls" else output.finish
 
 
-def _tgi_finish(answer: ModelOutput, choice: Any) -> str:
-    if answer.stop_reason is not None:
+def _tgi_finish(output: ModelOutput, choice: Any) -> str:
+    if output.stop_reason is not None:
         return "stop_sequence"
-    return "stop" if answer.finish == "tool_calls" else answer.finish
+    return "stop" if output.finish == "tool_calls" else output.finish
 
 
 FLAVOURS = {
@@ -137,21 +138,21 @@ FLAVOURS = {
         "vllm",
         opening={"role": "assistant", "content": ""},
         text=_content,
-        reasoning=lambda piece: {"reasoning": piece},
-        calls=_calls_in_pieces,
+        reasoning=lambda fragment: {"reasoning": fragment},
+        calls=_calls_in_fragments,
         error=_vllm_error,
         extra={"token_ids": None},
         opening_top={"prompt_token_ids": None, "prompt_text": None},
         last_top={"system_fingerprint": "vllm-0.32.0-0bdc2ded"},
         finish=_vllm_finish,
     ),
-    # 0.11 to 0.13, which OCI's containers ship: both names of the reasoning
+    # vLLM 0.11 to 0.13, which OCI's containers use: both names of the reasoning field
     "vllm-0.13": ServerFlavour(
         "vllm-0.13",
         opening={"role": "assistant", "content": "", "reasoning_content": None},
-        text=lambda piece: {"content": piece, "reasoning_content": None},
-        reasoning=lambda piece: {"reasoning": piece, "reasoning_content": piece},
-        calls=_calls_in_pieces,
+        text=lambda fragment: {"content": fragment, "reasoning_content": None},
+        reasoning=lambda fragment: {"reasoning": fragment, "reasoning_content": fragment},
+        calls=_calls_in_fragments,
         error=_vllm_error,
         last={"content": "", "reasoning_content": None},
         extra={"token_ids": None},
@@ -161,8 +162,8 @@ FLAVOURS = {
     "sglang": ServerFlavour(
         "sglang",
         opening={"role": "assistant", "content": "", "reasoning_content": None, "tool_calls": None},
-        text=lambda piece: {"role": None, "content": piece, "reasoning_content": None, "tool_calls": None},
-        reasoning=lambda piece: {"role": None, "content": None, "reasoning_content": piece, "tool_calls": None},
+        text=lambda fragment: {"role": None, "content": fragment, "reasoning_content": None, "tool_calls": None},
+        reasoning=lambda fragment: {"role": None, "content": None, "reasoning_content": fragment, "tool_calls": None},
         calls=_calls_sglang,
         error=_flat_error,
         last={"reasoning_content": None},
@@ -172,8 +173,8 @@ FLAVOURS = {
     "tgi": ServerFlavour(
         "tgi",
         opening=None,
-        text=lambda piece: {"role": "assistant", "content": piece},
-        reasoning=lambda piece: {"role": "assistant", "content": piece},
+        text=lambda fragment: {"role": "assistant", "content": fragment},
+        reasoning=lambda fragment: {"role": "assistant", "content": fragment},
         has_inline_reasoning=True,
         details=False,
         calls=_calls_tgi,
@@ -198,7 +199,7 @@ FLAVOURS = {
         "transformers",
         opening={"role": "assistant"},
         text=_content,
-        reasoning=lambda piece: {"reasoning_content": piece},
+        reasoning=lambda fragment: {"reasoning_content": fragment},
         calls=_calls_whole,
         error=_detail_error,
         top={"system_fingerprint": ""},

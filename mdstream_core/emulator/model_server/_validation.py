@@ -1,4 +1,4 @@
-"""A request's fields: their types and ranges, checked before anybody computes with them."""
+"""Validation of a request: types, ranges and lengths of its fields."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from mdstream_core.emulator._bounds import (
 from mdstream_core.emulator.model_server._errors import ModelServerError
 from mdstream_core.emulator.model_server._flavours import Json
 
-_NUMBER, _WHOLE = (int, float), (int,)
+_NUMBER, _INTEGER = (int, float), (int,)
 _FIELDS: dict[str, tuple[tuple[type, ...], str]] = {
     "model": ((str,), "string"),
     "messages": ((list,), "list"),
@@ -30,18 +30,18 @@ _FIELDS: dict[str, tuple[tuple[type, ...], str]] = {
     "presence_penalty": (_NUMBER, "number"),
     "frequency_penalty": (_NUMBER, "number"),
     "repetition_penalty": (_NUMBER, "number"),
-    "max_tokens": (_WHOLE, "integer"),
-    "max_completion_tokens": (_WHOLE, "integer"),
-    "min_tokens": (_WHOLE, "integer"),
-    "n": (_WHOLE, "integer"),
-    "best_of": (_WHOLE, "integer"),
-    "top_k": (_WHOLE, "integer"),
-    "top_n": (_WHOLE, "integer"),
-    "seed": (_WHOLE, "integer"),
+    "max_tokens": (_INTEGER, "integer"),
+    "max_completion_tokens": (_INTEGER, "integer"),
+    "min_tokens": (_INTEGER, "integer"),
+    "n": (_INTEGER, "integer"),
+    "best_of": (_INTEGER, "integer"),
+    "top_k": (_INTEGER, "integer"),
+    "top_n": (_INTEGER, "integer"),
+    "seed": (_INTEGER, "integer"),
     "logprobs": ((bool, int), "boolean or integer"),
-    "top_logprobs": (_WHOLE, "integer"),
-    "prompt_logprobs": (_WHOLE, "integer"),
-    "dimensions": (_WHOLE, "integer"),
+    "top_logprobs": (_INTEGER, "integer"),
+    "prompt_logprobs": (_INTEGER, "integer"),
+    "dimensions": (_INTEGER, "integer"),
     "stream": ((bool,), "boolean"),
     "echo": ((bool,), "boolean"),
     "stream_options": ((dict,), "dictionary"),
@@ -55,7 +55,7 @@ _FIELDS: dict[str, tuple[tuple[type, ...], str]] = {
     "reasoning_effort": ((str,), "string"),
     "guided_choice": ((list,), "list"),
 }
-#: The least and the most of each.
+#: Minimum and maximum of each number.
 _RANGES: dict[str, tuple[float, float]] = {
     "n": (1, MAX_CHOICES),
     "best_of": (1, MAX_CHOICES),
@@ -73,7 +73,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "prompt_logprobs": (-1, 20),
     "top_n": (0, MAX_DOCUMENTS),
 }
-#: How many entries a list may have.
+#: Maximum number of entries of each list.
 _LENGTHS = {
     "messages": MAX_MESSAGES,
     "tools": MAX_TOOLS,
@@ -82,7 +82,7 @@ _LENGTHS = {
     "texts": MAX_DOCUMENTS,
     "guided_choice": MAX_DOCUMENTS,
 }
-#: What a list may be made of.
+#: Types of each list's entries.
 _ENTRIES: dict[str, tuple[type, ...]] = {
     "messages": (dict,),
     "tools": (dict,),
@@ -93,18 +93,18 @@ _ENTRIES: dict[str, tuple[type, ...]] = {
 
 
 def validate_request(request: Json) -> Json:
-    """The request; refused where a field is of another type, too small, too large or too long."""
-    for name, (types, words) in _FIELDS.items():
+    """Return the request; raise `ModelServerError` if a field has a wrong type or is out of range."""
+    for name, (types, type_name) in _FIELDS.items():
         value = request.get(name)
-        if value is not None and not _is_a(value, types):
-            raise ModelServerError(400, f"{name}: Input should be a valid {words}", param=name)
-    for name, longest in _LENGTHS.items():
+        if value is not None and not _has_type(value, types):
+            raise ModelServerError(400, f"{name}: Input should be a valid {type_name}", param=name)
+    for name, max_length in _LENGTHS.items():
         value = request.get(name)
         if isinstance(value, list):
-            _check_list(name, value, longest)
-    for name, (least, most) in _RANGES.items():
-        if request.get(name) is not None and not least <= request[name] <= most:
-            raise _out_of_range(name, request[name], least, most)
+            _check_list(name, value, max_length)
+    for name, (minimum, maximum) in _RANGES.items():
+        if request.get(name) is not None and not minimum <= request[name] <= maximum:
+            raise _out_of_range(name, request[name], minimum, maximum)
     for message in request.get("messages") or ():
         _check_message(message)
     for tool in request.get("tools") or ():
@@ -112,19 +112,19 @@ def validate_request(request: Json) -> Json:
     return request
 
 
-def _is_a(value: Any, types: tuple[type, ...]) -> bool:
-    """Whether a value is of one of the types; `true` is no number."""
+def _has_type(value: Any, types: tuple[type, ...]) -> bool:
+    """Return whether a value has one of the types; `true` is no number."""
     return isinstance(value, types) and (bool in types or not isinstance(value, bool))
 
 
-def _check_list(name: str, value: list[Any], most: int) -> None:
-    if len(value) > most:
-        text = f"{name}: Input should have at most {most} items, not {len(value)}"
+def _check_list(name: str, value: list[Any], maximum: int) -> None:
+    if len(value) > maximum:
+        text = f"{name}: Input should have at most {maximum} items, not {len(value)}"
         raise ModelServerError(400, text, param=name)
     types = _ENTRIES.get(name, (object,))
-    if not all(isinstance(one, types) for one in value):
-        words = "string" if str in types else "dictionary"
-        raise ModelServerError(400, f"{name}: Input should be a valid {words}", param=name)
+    if not all(isinstance(item, types) for item in value):
+        type_name = "string" if str in types else "dictionary"
+        raise ModelServerError(400, f"{name}: Input should be a valid {type_name}", param=name)
 
 
 def _check_message(message: Json) -> None:
@@ -149,50 +149,51 @@ def _check_tool(tool: Json) -> None:
         raise ModelServerError(400, "tools: Input should be a valid function", param="tools")
 
 
-def _out_of_range(name: str, value: float, least: float, most: float) -> ModelServerError:
-    if value > most:
-        rule = f"must be at most {most:g}" if most < 1e5 else f"must be at most {most:.0f}"
+def _out_of_range(name: str, value: float, minimum: float, maximum: float) -> ModelServerError:
+    if value > maximum:
+        rule = f"must be at most {maximum:g}" if maximum < 1e5 else f"must be at most {maximum:.0f}"
     else:
-        rule = "must be non-negative" if least == 0 else f"must be at least {least:g}"
-    shown = str(float(value) if name == "temperature" and abs(value) < 1e9 else value)[:40]
-    return ModelServerError(400, f"{name} {rule}, got {shown}. (parameter={name}, value={shown})", param=name)
+        rule = "must be non-negative" if minimum == 0 else f"must be at least {minimum:g}"
+    value_text = str(float(value) if name == "temperature" and abs(value) < 1e9 else value)[:40]
+    return ModelServerError(400, f"{name} {rule}, got {value_text}. (parameter={name}, value={value_text})", param=name)
 
 
-def _between(least: float, most: float) -> Callable[[Any], bool]:
-    return lambda value: least <= value <= most
+def _between(minimum: float, maximum: float) -> Callable[[Any], bool]:
+    return lambda value: minimum <= value <= maximum
 
 
 def _are_texts(value: list[Any]) -> bool:
-    return len(value) <= MAX_STOPS and all(isinstance(one, str) for one in value)
+    return len(value) <= MAX_STOPS and all(isinstance(item, str) for item in value)
 
 
-_ANYTHING: tuple[tuple[type, ...], str, Callable[[Any], bool]] = ((), "", lambda value: True)
-_SWITCH = ((bool,), "must be a boolean", lambda value: True)
-#: TGI's `parameters`: the types, the rule in its words, and what keeps it.
-_TGI: dict[str, tuple[tuple[type, ...], str, Callable[[Any], bool]]] = {
-    "best_of": (_WHOLE, "must be > 0 and <= 2", _between(1, 2)),
-    "max_new_tokens": (_WHOLE, f"must be > 0 and <= {MAX_TOKENS_PARAMETER}", _between(1, MAX_TOKENS_PARAMETER)),
-    "truncate": (_WHOLE, f"must be > 0 and <= {MAX_TOKENS_PARAMETER}", _between(1, MAX_TOKENS_PARAMETER)),
-    "top_n_tokens": (_WHOLE, "must be >= 0 and <= 5", _between(0, 5)),
-    "top_k": (_WHOLE, "must be strictly positive", lambda value: value > 0),
+_ANY: tuple[tuple[type, ...], str, Callable[[Any], bool]] = ((), "", lambda value: True)
+_BOOLEAN = ((bool,), "must be a boolean", lambda value: True)
+#: TGI's `parameters`: types, the rule in TGI's words, and the check of it.
+_TGI_PARAMETERS: dict[str, tuple[tuple[type, ...], str, Callable[[Any], bool]]] = {
+    "best_of": (_INTEGER, "must be > 0 and <= 2", _between(1, 2)),
+    "max_new_tokens": (_INTEGER, f"must be > 0 and <= {MAX_TOKENS_PARAMETER}", _between(1, MAX_TOKENS_PARAMETER)),
+    "truncate": (_INTEGER, f"must be > 0 and <= {MAX_TOKENS_PARAMETER}", _between(1, MAX_TOKENS_PARAMETER)),
+    "top_n_tokens": (_INTEGER, "must be >= 0 and <= 5", _between(0, 5)),
+    "top_k": (_INTEGER, "must be strictly positive", lambda value: value > 0),
     "temperature": (_NUMBER, "must be >= 0 and <= 100", _between(0, 100)),
     "top_p": (_NUMBER, "must be > 0.0 and <= 1.0", lambda value: 0 < value <= 1),
     "typical_p": (_NUMBER, "must be > 0.0 and <= 1.0", lambda value: 0 < value <= 1),
     "repetition_penalty": (_NUMBER, "must be strictly positive", lambda value: value > 0),
     "frequency_penalty": (_NUMBER, "must be >= -2.0 and <= 2.0", _between(-2, 2)),
-    "seed": (_WHOLE, "must be >= 0", lambda value: value >= 0),
+    "seed": (_INTEGER, "must be >= 0", lambda value: value >= 0),
     "stop": ((list,), f"supports up to {MAX_STOPS} stop sequences", _are_texts),
-    **dict.fromkeys(("details", "decoder_input_details", "return_full_text", "do_sample", "watermark"), _SWITCH),
+    **dict.fromkeys(("details", "decoder_input_details", "return_full_text", "do_sample", "watermark"), _BOOLEAN),
 }
 
 
 def check_generate(request: Json) -> None:
-    """Refuse `parameters` of `/generate` as TGI does: 422, in its words."""
+    """Reject `parameters` of `/generate` as TGI does: status 422, with its message."""
+
     if not isinstance(request.get("inputs", ""), str):
         text = "Failed to deserialize the JSON body into the target type: inputs: expected a string"
         raise ModelServerError(422, text, "Validation", "inputs")
     for name, value in (request.get("parameters") or {}).items():
-        types, rule, is_kept = _TGI.get(name, _ANYTHING)
-        if types and value is not None and not (_is_a(value, types) and is_kept(value)):
-            given = "" if isinstance(value, list | dict) else f". Given: {str(value)[:40]}"
-            raise ModelServerError(422, f"Input validation error: `{name}` {rule}{given}", "Validation", name)
+        types, rule, is_valid = _TGI_PARAMETERS.get(name, _ANY)
+        if types and value is not None and not (_has_type(value, types) and is_valid(value)):
+            suffix = "" if isinstance(value, list | dict) else f". Given: {str(value)[:40]}"
+            raise ModelServerError(422, f"Input validation error: `{name}` {rule}{suffix}", "Validation", name)
