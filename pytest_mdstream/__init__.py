@@ -1,12 +1,15 @@
-"""A pytest plugin: the fixture `mdstream_emulator`, an emulated cloud for each test.
+"""A pytest plugin with the fixture `mdstream_emulator`: the four services, emulated on loopback.
 
-It stands in a package of its own, because pytest imports it in every run of whoever has mdstream installed: it imports
-nothing but pytest until a test asks for a cloud.
-
-    def test_a_broken_stream(mdstream_emulator):
+    def test_a_failed_stream_raises(mdstream_emulator):
         mdstream_emulator.script(Fault("trailer", after=3))
         chat = ChatOCIModelDeployment(endpoint=mdstream_emulator.endpoint, auth_type="none")
         …
+
+    @pytest.mark.mdstream(Fault("refuse", "lb_bandwidth"), None, models=["odsc-llm"])   # the same by a marker
+    def test_the_marker_scripts_faults(mdstream_emulator): …
+
+The plugin is a package of its own, because pytest imports it in every run where mdstream is installed: it imports
+nothing but pytest until a test requests the fixture.
 """
 
 from collections.abc import Iterator
@@ -21,56 +24,56 @@ if TYPE_CHECKING:
 __all__ = ["mdstream_emulator"]
 
 _MARKER = (
-    "mdstream(*steps, **options): what happens to the requests of this test, one step (a Fault, several in a tuple, or "
-    "None) after the other, and the options of the Emulator that `mdstream_emulator` is"
+    "mdstream(*steps, **options): what happens to the requests of this test, one step for each request (a Fault, a "
+    "tuple of several, or None for no fault), and parameters of the Emulator behind `mdstream_emulator`"
 )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known, also to `--strict-markers`."""
+    """Register the marker, for `--strict-markers` and `pytest --markers`."""
     config.addinivalue_line("markers", _MARKER)
 
 
 class EmulatorPool:
-    """The emulators of a session, one for each set of options that a test asks for."""
+    """The running emulators of a session, one for each set of options."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._started: list[tuple[dict[str, Any], Emulator]] = []
 
     def get(self, options: dict[str, Any]) -> "Emulator":
-        """The emulator with these options, started when first asked for."""
-        from mdstream_core.emulator import Emulator  # noqa: PLC0415  # an unused plugin costs nothing
+        """Return the emulator with these options; start it if it does not run yet."""
+        from mdstream_core.emulator import Emulator  # noqa: PLC0415  # the import is slow, and most runs do not need it
 
-        for given, emulator in self._started:
-            if given == options:
+        for emulator_options, emulator in self._started:
+            if emulator_options == options:
                 return emulator
         emulator = self._stack.enter_context(Emulator(**options))
         self._started.append((options, emulator))
         return emulator
 
     def close(self) -> None:
-        """Stop them."""
+        """Stop all emulators."""
         self._stack.close()
 
 
 @pytest.fixture(scope="session")
 def _mdstream_emulators() -> Iterator[EmulatorPool]:
-    clouds = EmulatorPool()
-    yield clouds
-    clouds.close()
+    pool = EmulatorPool()
+    yield pool
+    pool.close()
 
 
 @pytest.fixture
 def mdstream_emulator(request: pytest.FixtureRequest, _mdstream_emulators: EmulatorPool) -> "Iterator[Emulator]":
-    """The four services on loopback, without memories of other tests.
+    """The four services, emulated on loopback, with no recorded requests and no scripted faults of other tests.
 
-    Tests share an emulator; each finds no requests and no script in it but its own. `@pytest.mark.mdstream(…)` scripts
-    faults by its arguments and gives the emulator options by its keywords; a test with other options gets another
-    emulator. Of several markers, the options of the nearest count, and steps of the farthest come first.
+    `@pytest.mark.mdstream(*steps, **options)` scripts faults with its arguments and sets parameters of `Emulator` with
+    its keywords. Tests with the same options share one emulator, which runs until the end of the session. If several
+    markers apply, the options of the nearest one win, and the steps of the farthest one come first.
 
     Yields:
-        A `mdstream_core.emulator.Emulator`.
+        An `mdstream_core.emulator.Emulator`.
     """
     markers = [*request.node.iter_markers("mdstream")][::-1]
     options = {name: value for marker in markers for name, value in marker.kwargs.items()}

@@ -20,7 +20,7 @@ from mdstream_core.emulator._recorded_request import RecordedRequest
 from mdstream_core.emulator._tls import server_context
 from mdstream_core.emulator.model_server import BuiltInModelServer, ModelServer, ServerLimits, UpstreamModelServer
 from mdstream_core.emulator.services.modelarts import SERVICE_ID, HuaweiAccount, ModelArtsService
-from mdstream_core.emulator.services.oci_genai.service import COMPARTMENT, GenerativeAIService
+from mdstream_core.emulator.services.oci_genai import COMPARTMENT, GenerativeAIService
 from mdstream_core.emulator.services.oci_model_deployment import OCID, ModelDeploymentService
 from mdstream_core.emulator.services.openai_compatible import OpenAICompatibleService
 from mdstream_core.emulator.services.sagemaker import AWSKeys, SageMakerAddress, SageMakerService

@@ -25,6 +25,11 @@ def oci_error(status: int, code: str, message: str) -> ErrorResponse:
     return ErrorResponse(status, {"code": code, "message": message})
 
 
+def oci_error_response(status: int, code: str, message: str) -> ResponsePlan:
+    """Build the plan of an error response in OCI's format."""
+    return oci_error(status, code, message).build_response()
+
+
 def _vllm_error(status: int, message: str, kind: str, param: str | None = None) -> ErrorResponse:
     return ErrorResponse(status, {"error": {"message": message, "type": kind, "param": param, "code": status}})
 

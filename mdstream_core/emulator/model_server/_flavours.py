@@ -35,7 +35,7 @@ class ServerFlavour:
         last_top: Fields beside `choices` in the chunk with the finish reason.
         omits_nulls: Whether fields that are null are left out.
         details: Whether usage has details.
-        has_inline_reasoning: Whether reasoning is in the text, in `<think>` tags, because the server has no field for it.
+        has_inline_reasoning: Whether reasoning is in the text, in `<think>` tags, for servers without a field for it.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""The services of the emulated cloud, told apart by path."""
+"""The emulated services; the path of a request decides which one handles it."""

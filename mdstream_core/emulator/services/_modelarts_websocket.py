@@ -1,4 +1,4 @@
-"""The server's half of a WebSocket, by the package `websockets`: our own half must not agree with its own mistakes."""
+"""The server side of ModelArts' WebSocket, with the package `websockets`, which does not share mdstream's mistakes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,8 +17,8 @@ from mdstream_core.emulator.faults import apply_fault
 
 RequestHandler = Callable[[bytes], Awaitable[ResponsePlan]]
 
-_MAX_MESSAGE = 16 * 1024 * 1024  # bytes of a question; a security limit
-_BATCH = 200  # messages given to the socket at once, where nothing asks for a pause
+_MAX_MESSAGE = 16 * 1024 * 1024  # bytes of a request; a security limit
+_MESSAGES_PER_WRITE = 200  # messages in one write to the socket, unless there are pauses
 _CLOSE_TIMEOUT = 5.0  # seconds for the client's close frame
 _BOM = b"\xef\xbb\xbf"
 
@@ -26,40 +26,40 @@ _BOM = b"\xef\xbb\xbf"
 async def serve_websocket(
     connection: Any, http_request: RecordedRequest, upgrade: UpgradePlan, handle_request: RequestHandler
 ) -> None:
-    """Shake hands, take one question, say the answer, close."""
+    """Handle one WebSocket: accept the handshake, receive one request, send the response, close."""
     if upgrade.pause_before is not None:
         await connection.pause(upgrade.pause_before)
     session = WebSocketSession(connection, upgrade)
     if not session.accept_handshake(http_request):
         return
-    listening = asyncio.create_task(session.read_messages())
+    reader = asyncio.create_task(session.read_messages())
     try:
-        question = await session.first_question(connection.idle)
-        if question is None:
+        message = await session.receive_request(connection.idle)
+        if message is None:
             http_request.client_closed.set()
             return
-        plan = await collect_chunks(await handle_request(question))
+        plan = await collect_chunks(await handle_request(message))
         for fault in upgrade.faults:
             plan = apply_fault(fault, plan)
         await session.send_response(plan)
         (http_request.client_closed if session.is_closed else http_request.response_sent).set()
-        await session.close(plan, listening)
+        await session.close(plan, reader)
     finally:
-        listening.cancel()
+        reader.cancel()
 
 
 class WebSocketSession:
-    """One connection after its handshake."""
+    """A WebSocket connection, from the handshake on."""
 
-    def __init__(self, connection: Any, switch: UpgradePlan) -> None:
+    def __init__(self, connection: Any, upgrade: UpgradePlan) -> None:
         self._connection = connection
-        self._switch = switch
+        self._upgrade = upgrade
         self._protocol = ServerProtocol(max_size=_MAX_MESSAGE)
         self._parts: list[bytes] = []
         self.request_body: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
 
     def accept_handshake(self, http_request: RecordedRequest) -> bool:
-        """Answer the handshake; whether there is a WebSocket now."""
+        """Respond to the handshake; return whether the connection is a WebSocket now."""
         fields = "".join(f"{name}: {value}\r\n" for name, value in http_request.header_fields)
         self._protocol.receive_data(f"GET {http_request.target} HTTP/1.1\r\n{fields}\r\n".encode("latin-1"))
         (request,) = self._protocol.events_received() or (None,)
@@ -67,7 +67,7 @@ class WebSocketSession:
             self._connection.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
             return False
         response = self._protocol.accept(request)
-        for name, value in self._switch.headers:
+        for name, value in self._upgrade.headers:
             response.headers[name] = value
         self._protocol.send_response(response)
         self._flush()
@@ -75,24 +75,24 @@ class WebSocketSession:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client left, or said goodbye."""
+        """Whether the client disconnected or sent a close frame."""
         return bool(self._connection.is_closed) or self._protocol.state is not State.OPEN
 
-    async def first_question(self, seconds: float) -> bytes | None:
-        """What the client asks; `None` where it goes, or says nothing for so long."""
+    async def receive_request(self, seconds: float) -> bytes | None:
+        """Receive the request; `None` if the client disconnects or sends nothing for so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(self.request_body)
         return None
 
     async def read_messages(self) -> None:
-        """Read what the client says, until it goes."""
+        """Read and handle frames until the client disconnects."""
         while data := await self._connection.read():
             self._protocol.receive_data(data)
             self._flush()
             for frame in self._protocol.events_received():
-                self._take(frame)
-            await self._connection.drain()  # who asks for pongs has to read them
+                self._handle_frame(frame)
+            await self._connection.drain()  # a client that sends pings has to read the pongs
             if self._protocol.close_rcvd is not None or self._protocol.parser_exc is not None:
                 self._connection.transport.close()  # §7.1.1: the server closes the connection first
                 break
@@ -100,35 +100,35 @@ class WebSocketSession:
             self.request_body.set_result(None)
 
     async def send_response(self, plan: ResponsePlan) -> None:
-        """The chunks of an answer as messages."""
+        """Send the chunks of a response as messages."""
         if plan.pause_before is not None:
             await self._connection.pause(plan.pause_before)
-        between = Pause(self._switch.delay) if self._switch.delay else None
+        delay = Pause(self._upgrade.delay) if self._upgrade.delay else None
         for number, chunk in enumerate(_split_messages(plan), 1):
             if self.is_closed:
                 return
             if isinstance(chunk, bytes):
                 self._queue_chunk(chunk, len(plan.body_chunks[0]) if plan.flush_each else 0)
-            if isinstance(chunk, Pause) or between is not None or number % _BATCH == 0:
+            if isinstance(chunk, Pause) or delay is not None or number % _MESSAGES_PER_WRITE == 0:
                 self._flush()
                 await self._connection.drain()
-                await self._connection.pause(chunk if isinstance(chunk, Pause) else between or Pause(1e-9))
+                await self._connection.pause(chunk if isinstance(chunk, Pause) else delay or Pause(1e-9))
         self._flush()
         await self._connection.drain()
 
-    async def close(self, plan: ResponsePlan, listening: "asyncio.Task[None]") -> None:
-        """End as the plan says."""
+    async def close(self, plan: ResponsePlan, reader: "asyncio.Task[None]") -> None:
+        """Close the connection as the plan describes."""
         if plan.ending == "reset":
             self._connection.reset()
         elif plan.ending in {"whole", "close"}:
             if self._protocol.state is State.OPEN:
-                self._protocol.send_close(*_code(plan))
+                self._protocol.send_close(*_close_code(plan))
             self._flush()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_TIMEOUT):
-                    await listening
+                    await reader
 
-    def _take(self, frame: Any) -> None:
+    def _handle_frame(self, frame: Any) -> None:
         if frame.opcode not in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
             return
         self._parts.append(bytes(frame.data))
@@ -147,7 +147,7 @@ class WebSocketSession:
             frame = Frame(Opcode.TEXT, data).serialize(mask=False)
             self._connection.write(frame[: len(frame) // 2])
             return
-        first, *rest = [data[at : at + size] for at in range(0, len(data), size)] if size else [data]
+        first, *rest = [data[start : start + size] for start in range(0, len(data), size)] if size else [data]
         self._protocol.send_text(first, fin=not rest)
         for number, part in enumerate(rest, 1):
             self._protocol.send_continuation(part, fin=number == len(rest))
@@ -158,22 +158,22 @@ class WebSocketSession:
 
 
 def _split_messages(plan: ResponsePlan) -> list[Any]:
-    """What becomes a message each."""
+    """Split a response into messages, with the pauses between them."""
     kind = dict(plan.headers).get("content-type", "")
     if kind.startswith("application/json"):
         return [b"".join(plan.body_chunks)]
-    if plan.flush_each:  # cut into chunks of some bytes: the messages are whole, their fragments are of that size
+    if plan.flush_each:  # split into chunks of some bytes: messages stay whole, their fragments have that size
         return [chunk for chunk in b"".join(plan.body_chunks).split(b"\n\n") if chunk]
     return [chunk for chunk in plan.all_chunks if chunk != _BOM]
 
 
 def _event_data(chunk: bytes) -> bytes:
-    """The data of one event; several events stay as they are."""
+    """Extract the data of one event; several events in one chunk stay as they are."""
     line = chunk.strip()
     return line.removeprefix(b"data:").strip() if line.count(b"\n") + line.count(b"\r") == 0 else chunk
 
 
-def _code(plan: ResponsePlan) -> tuple[int, str]:
+def _close_code(plan: ResponsePlan) -> tuple[int, str]:
     for name, value in plan.trailers:
         code, _, reason = value.partition(" ")
         return (int(code), reason) if name == "close" else (1011, value[:100])

@@ -1,6 +1,6 @@
-"""Model servers as SageMaker starts them: everything comes to `/invocations`, and the body says what is meant.
+"""Containers as SageMaker starts them: every request goes to `/invocations`, and its body decides what is run.
 
-One endpoint for each image: `CONTAINERS` names them.
+There is one endpoint for each kind of container: see `CONTAINERS`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,15 +19,15 @@ from mdstream_core.emulator.model_server._errors import ModelServerError
 
 Json = dict[str, Any]
 ContainerFunction = Callable[[ModelServer, RecordedRequest, Json], Awaitable[ResponsePlan]]
-"""Answers one invocation with the help of a model server."""
+"""Handles one invocation, with a model server behind it."""
 
 _CHAT, _COMPLETIONS = "/v1/chat/completions", "/v1/completions"
-_LINES = "application/jsonlines"
-_SIZE = 256  # of an embedding
-_MOST_DIALOGUES = 32
+_JSON_LINES = "application/jsonlines"
+_EMBEDDING_SIZE = 256  # dimensions
+_MAX_DIALOGUES = 32
 
-#: Which field means which route, in the order in which vLLM tries them (serve/sagemaker/api_router.py).
-_VLLM = {
+#: Field of the body to vLLM's route, in the order in which vLLM tries them (serve/sagemaker/api_router.py).
+_VLLM_ROUTES = {
     "messages": _CHAT,
     "prompt": _COMPLETIONS,
     "input": "/v1/embeddings",
@@ -37,8 +37,8 @@ _VLLM = {
 
 
 async def vllm(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
-    """vLLM, and SGLang for chats."""
-    route = next((route for name, route in _VLLM.items() if name in request), None)
+    """vLLM, and SGLang for chat."""
+    route = next((route for name, route in _VLLM_ROUTES.items() if name in request), None)
     if route is None:
         text = "Cannot find suitable handler for request. Supported types: chat, completions, embeddings, score, rerank"
         return json_plan(400, {"error": {"message": text, "type": "BadRequestError", "param": None, "code": 400}})
@@ -57,7 +57,7 @@ async def tgi(server: ModelServer, http_request: RecordedRequest, request: Json)
 
 
 async def tgi_old(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
-    """TGI 1: its own format only."""
+    """TGI 1: its own format alone."""
     if "inputs" not in request:
         text = "Failed to deserialize the JSON body into the target type: missing field `inputs` at line 1 column 54"
         return json_plan(422, {"error": text, "error_type": "validation"})
@@ -65,19 +65,19 @@ async def tgi_old(server: ModelServer, http_request: RecordedRequest, request: J
 
 
 async def lmi(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
-    """LMI: OpenAI's chunks and its own, all as JSON lines without `[DONE]`."""
+    """LMI: OpenAI's chunks and its own format, both as JSON lines without `[DONE]`."""
     return _as_lines(await tgi(server, http_request, request))
 
 
 async def lmi_rolling(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
-    """LMI's rolling batch: `log_prob`, and the whole text on the last line."""
+    """LMI with a rolling batch: `log_prob`, and the whole text on the last line."""
     if "inputs" not in request:
         return json_plan(424, {"error": "the request has no inputs: the key `inputs` is required", "code": 424})
     return _as_lines(await _generate(server, http_request, request, _to_rolling_batch))
 
 
 async def lmi_dynamic(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
-    """LMI's dynamic batch: chunks of text, and no mark of the end."""
+    """LMI with a dynamic batch: text chunks, and nothing that marks the end."""
     if "inputs" not in request:
         return json_plan(424, {"error": "the request has no inputs: the key `inputs` is required", "code": 424})
     plan = await _generate(server, http_request, request, lambda value: {"outputs": [value["token"]["text"]]})
@@ -85,75 +85,77 @@ async def lmi_dynamic(server: ModelServer, http_request: RecordedRequest, reques
 
 
 async def tei(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
-    """TEI: bare vectors, or a ranking."""
+    """TEI: vectors alone, or a ranking."""
     return await server.handle_request("POST", "/embed", http_request.body)
 
 
 async def lmi_embeddings(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
-    """LMI with an embedding model: bare vectors, as many as were asked for; one text may stand alone."""
-    given = request.get("inputs")
-    if not given:
+    """LMI with an embedding model: vectors alone, one for each text."""
+    inputs = request.get("inputs")
+    if not inputs:
         return json_plan(424, {"error": "the request has no inputs: the key `inputs` is required", "code": 424})
-    return await _bare(given)
+    return await _build_vectors_response(inputs)
 
 
-def _texts(given: Any) -> list[str]:
-    """A text or a list of texts, as a list."""
-    texts = [given] if isinstance(given, str) else given
+def _parse_texts(inputs: Any) -> list[str]:
+    """Return a text or a list of texts as a list."""
+    texts = [inputs] if isinstance(inputs, str) else inputs
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ModelServerError(400, "the inputs must be a text or a list of texts")
     return texts
 
 
-async def _bare(given: Any) -> ResponsePlan:
-    texts = _texts(given)
-    return await run_heavy(10 * sum(map(len, texts)), lambda: build_vectors(texts, _SIZE))
+async def _build_vectors_response(inputs: Any) -> ResponsePlan:
+    texts = _parse_texts(inputs)
+    return await run_heavy(10 * sum(map(len, texts)), lambda: build_vectors(texts, _EMBEDDING_SIZE))
 
 
 async def jumpstart_embeddings(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
-    """JumpStart's text embedding models: `text_inputs`, and vectors in an object."""
+    """JumpStart's text embedding models: `text_inputs`, and an object with the vectors."""
     texts = request.get("text_inputs")
     if not texts:
         text = "'text_inputs' is required"
         return json_plan(400, {"code": 400, "type": "InternalServerException", "message": text})
-    plan = await _bare(texts)
+    plan = await _build_vectors_response(texts)
     vectors = _json.loads(b"".join(plan.body_chunks))
     return json_plan(200, {"embedding": vectors})
 
 
 async def hf_features(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
-    """Hugging Face's inference toolkit with the task feature-extraction: it does not pool."""
+    """Hugging Face's inference toolkit with the task feature-extraction, which does not pool."""
     texts = request.get("inputs")
     if not texts:
         return json_plan(400, {"code": 400, "type": "InternalServerException", "message": "'inputs' is required"})
-    given = _texts(texts)
-    return await run_heavy(1_000 * sum(map(len, given)), lambda: json_plan(200, build_token_vectors(given, _SIZE)))
+    parsed = _parse_texts(texts)
+    return await run_heavy(
+        1_000 * sum(map(len, parsed)), lambda: json_plan(200, build_token_vectors(parsed, _EMBEDDING_SIZE))
+    )
 
 
 async def jumpstart_llama(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
-    """JumpStart's Llama 2: dialogues, answered whole, once the licence is accepted."""
+    """JumpStart's Llama 2: dialogues, without streaming, if the licence is accepted."""
     if "accept_eula=true" not in http_request.headers.get("x-amzn-sagemaker-custom-attributes", ""):
         return json_plan(424, {"error": "Need to pass custom_attributes='accept_eula=true' as part of header"})
     if "inputs" not in request:
         return json_plan(424, {"error": "the key `inputs` is required", "code": 424})
-    asked = request.get("parameters") or {}
+    parameters = request.get("parameters") or {}
     dialogues = request["inputs"]
     if not isinstance(dialogues, list) or not all(isinstance(dialogue, list) for dialogue in dialogues):
         return json_plan(424, {"error": "string indices must be integers", "code": 424})
-    if len(dialogues) > _MOST_DIALOGUES or not isinstance(asked, dict):
-        return json_plan(424, {"error": f"at most {_MOST_DIALOGUES} dialogues, and parameters", "code": 424})
-    answers = []
+    if len(dialogues) > _MAX_DIALOGUES or not isinstance(parameters, dict):
+        return json_plan(424, {"error": f"at most {_MAX_DIALOGUES} dialogues, and parameters", "code": 424})
+    outputs = []
     for dialogue in request["inputs"]:
-        body = {"messages": dialogue, "max_tokens": asked.get("max_new_tokens"), "stop": asked.get("stop")}
+        body = {"messages": dialogue, "max_tokens": parameters.get("max_new_tokens"), "stop": parameters.get("stop")}
         plan = await server.handle_request("POST", _CHAT, _json.dumps(body))
         if plan.status != 200:
             return plan
         text = _json.loads(b"".join(plan.body_chunks))["choices"][0]["message"]["content"]
-        answers.append({"generation": {"role": "assistant", "content": text}})
-    return json_plan(200, answers)
+        outputs.append({"generation": {"role": "assistant", "content": text}})
+    return json_plan(200, outputs)
 
 
-#: Endpoint's name: (the image, and the habits of the server in it: a key of `FLAVOURS`).
+#: Endpoint name to the container and the format of its server: a key of `FLAVOURS`, or `""` for the emulator's.
 CONTAINERS: Mapping[str, tuple[ContainerFunction, str]] = {
     "emulated": (vllm, ""),
     "sglang": (vllm, "sglang"),
@@ -177,7 +179,7 @@ async def _generate(
     request: Json,
     write: Callable[[Json], Json] = lambda value: value,
 ) -> ResponsePlan:
-    """TGI's own format; `details` only where they are asked for."""
+    """Handle TGI's own format; `details` are sent only if they are requested."""
     plan = await server.handle_request("POST", "/generate_stream", http_request.body)
     if plan.status != 200:
         return plan
@@ -187,18 +189,19 @@ async def _generate(
 
 def _rewrite(chunks: list[bytes], request: Json, write: Callable[[Json], Json]) -> ResponsePlan:
     values = [_json.loads(chunk[6:]) for chunk in chunks]
-    asked = (request.get("parameters") or {}).get("details")
+    with_details = (request.get("parameters") or {}).get("details")
     for value in values:
-        value["details"] = {**value["details"], "input_length": _size(request)} if asked and value["details"] else None
-    end = values[-1] if values else {"generated_text": "", "details": None}
-    last = {name: end[name] for name in ("generated_text", "details") if end[name] is not None}
+        details = value["details"]
+        value["details"] = {**details, "input_length": _prompt_tokens(request)} if with_details and details else None
+    last_event = values[-1] if values else {"generated_text": "", "details": None}
+    last = {name: last_event[name] for name in ("generated_text", "details") if last_event[name] is not None}
     whole = _json.dumps([last])
     if not request.get("stream"):
         return json_plan(200, whole)
     return replace(stream_plan([_sse.event(write(value)) for value in values], "text/event-stream"), whole=whole)
 
 
-def _size(request: Json) -> int:
+def _prompt_tokens(request: Json) -> int:
     return len(split_tokens(str(request["inputs"])))
 
 
@@ -212,7 +215,7 @@ def _to_rolling_batch(value: Json) -> Json:
 
 
 def _as_lines(plan: ResponsePlan) -> ResponsePlan:
-    """Events as JSON lines: no `data:`, no `[DONE]`, an empty line at the end. Errors of TGI's parameters are 424."""
+    """Convert events to JSON lines: no `data:`, no `[DONE]`, an empty line at the end; TGI's 422 becomes 424."""
     if plan.status == 422:
         error = _json.loads(b"".join(plan.body_chunks)).get("error")
         message = error.get("message") if isinstance(error, dict) else error
@@ -220,4 +223,4 @@ def _as_lines(plan: ResponsePlan) -> ResponsePlan:
     if plan.framing != "chunked":
         return plan
     lines = [chunk[6:-1] for chunk in plan.body_chunks if chunk != _sse.DONE]
-    return replace(plan, chunks=[*lines, b"\n"]).with_headers(("content-type", _LINES))
+    return replace(plan, chunks=[*lines, b"\n"]).with_headers(("content-type", _JSON_LINES))

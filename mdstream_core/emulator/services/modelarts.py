@@ -1,13 +1,13 @@
-"""Huawei Cloud ModelArts: a real-time service over HTTPS and WebSocket, MaaS, and IAM, which gives out the tokens.
+"""Huawei Cloud ModelArts: a real-time service over HTTPS and WebSocket, MaaS, and IAM, which issues tokens.
 
-`/v1/infers/{id}` with the container's path behind it, `/maas/v1/…` (also `/v2`), `POST /v3/auth/tokens`. Each scheme of
-authentication is verified where the emulator was given a `HuaweiAccount`. Refusals are written in Huawei's envelope.
+`/v1/infers/{id}` with the container's path behind it, `/maas/v1/…` (also `/v2`), `POST /v3/auth/tokens`. With a
+`HuaweiAccount` each kind of credentials is verified. Error responses have Huawei's format.
 
-`Fault("refuse", …)` has the spellings of `MODELARTS_ERROR_RESPONSES`. Over a WebSocket a fault strikes the messages:
-`cut`,
-`reset`, `stall`, `hold`, `huge_line`, `error_event` and their kin do what they do elsewhere, `keepalive_comments` sends
-pings, `bytewise` sends fragments, `trailer` closes with 1011, `Fault("trailer", name="close", data=b"1013 later")` with
-the code in its data; `refuse`, `drop`, `slow_head` and `raw` befall the handshake.
+`Fault("refuse", …)` has the spellings of `MODELARTS_ERROR_RESPONSES`. Over a WebSocket, faults apply to the messages:
+`cut`, `reset`, `stall`, `hold`, `huge_line`, `error_event` and similar ones do the same as elsewhere,
+`keepalive_comments` sends pings, `bytewise` sends fragments, `trailer` closes with 1011,
+`Fault("trailer", name="close", data=b"1013 later")` with the code in its data; `refuse`, `drop`, `slow_head` and `raw`
+apply to the handshake.
 """
 
 from collections.abc import Callable
@@ -28,13 +28,13 @@ from mdstream_core.emulator.services._modelarts_authentication import (
 from mdstream_core.errors import MissingExtra
 
 SERVICE_ID = "8e1bb6be-1111-2222-3333-abcdefabcdef"
-MAX_REQUEST_BYTES = 12 * 1024 * 1024  # bytes that API Gateway takes
+MAX_REQUEST_BYTES = 12 * 1024 * 1024  # bytes that API Gateway accepts
 
 _INFERS, _MAAS, _IAM = "/v1/infers/", "/maas/", "/v3/auth/tokens"
 
 
 class _GatewayErrorResponse(ErrorResponse):
-    """With the gateway's request id."""
+    """An error response with the gateway's request id."""
 
     def build_response(self) -> ResponsePlan:
         return ErrorResponse.build_response(self).with_headers(("X-Request-Id", "0" * 31 + "f"))
@@ -66,13 +66,13 @@ MODELARTS_ERROR_RESPONSES: dict[str, ErrorResponse] = {
 ERROR_RESPONSES.update(MODELARTS_ERROR_RESPONSES)
 
 
-def _maas(plan: ResponsePlan) -> ResponsePlan:
-    """The container's answer; what it says of a parameter stands in MaaS's own envelope."""
+def _maas_response(plan: ResponsePlan) -> ResponsePlan:
+    """Convert the container's response: its errors about a parameter get MaaS's format."""
     if plan.status not in {400, 422}:
         return plan
     try:
         body = _json.loads(b"".join(plan.body_chunks))
-    except ValueError:  # an upstream's page
+    except ValueError:  # an upstream's HTML page
         return plan
     error = body.get("error", body) if isinstance(body, dict) else body
     message = error.get("message", error) if isinstance(error, dict) else error
@@ -84,7 +84,7 @@ def _unavailable_response(error: ModelServerUnreachable) -> ResponsePlan:
 
 
 class ModelArtsService:
-    """The gateway, MaaS and IAM before one container."""
+    """The gateway, MaaS and IAM in front of one container."""
 
     def __init__(
         self, model_server: ModelServer, account: HuaweiAccount | None = None, now: Callable[[], float] = time
@@ -94,28 +94,30 @@ class ModelArtsService:
         self.authenticator = HuaweiAuthenticator(account, now)
 
     def matches(self, path: str) -> bool:
-        """Whether a path is meant for ModelArts."""
+        """Return whether a path belongs to ModelArts."""
         return path.startswith((_INFERS, _MAAS, _IAM))
 
     async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
-        """The cloud's answer, with its request id."""
+        """Build the response, with its request id."""
         try:
             plan = await self._handle(http_request)
-        except AuthenticationRejected as refused:
-            plan = _error_response(refused.status, refused.code, refused.message).build_response()
+        except AuthenticationRejected as rejection:
+            plan = _error_response(rejection.status, rejection.code, rejection.message).build_response()
         except ModelServerUnreachable as error:
             plan = _unavailable_response(error)
         return plan.with_headers(("X-Request-Id", f"{next(self._ids):032x}"))
 
     async def _handle(self, http_request: RecordedRequest) -> ResponsePlan:
         if http_request.path == _IAM:
-            return self.authenticator.token(http_request)
+            return self.authenticator.issue_token(http_request)
         if (http_request.length or 0) > MAX_REQUEST_BYTES:
             raise AuthenticationRejected("APIG.0201", "Request entity too large", 413)
         if http_request.path.startswith(_MAAS):
             self.authenticator.check_maas(http_request)
             _, _, rest = http_request.path.removeprefix(_MAAS).partition("/")
-            return _maas(await self._model_server.handle_request(http_request.method, f"/v1/{rest}", http_request.body))
+            return _maas_response(
+                await self._model_server.handle_request(http_request.method, f"/v1/{rest}", http_request.body)
+            )
         id, _, rest = http_request.path.removeprefix(_INFERS).partition("/")
         if id != SERVICE_ID:
             raise AuthenticationRejected(
@@ -123,7 +125,7 @@ class ModelArtsService:
             )
         self.authenticator.check(http_request)
         if http_request.headers.get("upgrade", "").lower() == "websocket":
-            await self._model_server.check_reachable()  # a gateway shakes hands with the server first
+            await self._model_server.check_reachable()  # the gateway connects to the server before it accepts
             return self._upgrade(http_request, f"/{rest}")
         plan = await self._model_server.handle_request(http_request.method, f"/{rest}", http_request.body)
         if plan.framing != "chunked":
@@ -131,9 +133,9 @@ class ModelArtsService:
         return plan.with_headers(("content-type", "text/event-stream;charset=UTF-8"))
 
     def _upgrade(self, http_request: RecordedRequest, path: str) -> ResponsePlan:
-        """From here on a WebSocket, whose messages go to the container's route."""
+        """Switch to a WebSocket, whose messages go to the container's route."""
         try:
-            from mdstream_core.emulator.services._modelarts_websocket import serve_websocket  # noqa: PLC0415 (who needs it)
+            from mdstream_core.emulator.services._modelarts_websocket import serve_websocket  # noqa: PLC0415 (optional)
         except ImportError:
             raise MissingExtra("websockets", "emulator") from None
 
@@ -144,7 +146,7 @@ class ModelArtsService:
                 return _unavailable_response(error)
 
         return UpgradePlan(
-            status=101, serve=lambda link, plan: serve_websocket(link, http_request, plan, handle_message)
+            status=101, serve=lambda connection, plan: serve_websocket(connection, http_request, plan, handle_message)
         )
 
 

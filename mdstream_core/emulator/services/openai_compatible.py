@@ -1,4 +1,4 @@
-"""The model server itself, without a cloud before it: plain `/v1/…`."""
+"""The model server without a cloud service in front of it: plain `/v1/…`."""
 
 from collections.abc import Iterable
 
@@ -8,22 +8,22 @@ from mdstream_core.emulator.model_server import ModelServer, ModelServerUnreacha
 
 
 class OpenAICompatibleService:
-    """What vLLM, TGI or llama-server answer when they are asked directly."""
+    """A server such as vLLM, TGI or llama-server, called directly."""
 
     def __init__(self, model_server: ModelServer, keys: Iterable[str] = ()) -> None:
         self._model_server = model_server
         self._headers = {f"Bearer {key}" for key in keys}
 
     def matches(self, path: str) -> bool:
-        """It takes what nobody else wants."""
+        """Return whether the path belongs to the server: every path that no other service serves."""
         return True
 
     async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
-        """The server's answer."""
+        """Forward the request to the model server."""
         if self._headers and http_request.headers.get("authorization") not in self._headers:
             return json_plan(401, {"error": "Unauthorized"})
         try:
             return await self._model_server.handle_request(http_request.method, http_request.path, http_request.body)
         except ModelServerUnreachable as error:
-            facts = {"type": "ServiceUnavailableError", "param": None, "code": 503}
-            return json_plan(503, {"error": {"message": str(error), **facts}})
+            fields = {"type": "ServiceUnavailableError", "param": None, "code": 503}
+            return json_plan(503, {"error": {"message": str(error), **fields}})

@@ -1,7 +1,7 @@
 """Amazon SageMaker's runtime: `/endpoints/{name}/invocations` and `…/invocations-response-stream`.
 
-Signatures are verified, bodies limited, and the container's refusals come as `ModelError`. A stream is an event stream
-of payload parts; faults strike the container's answer inside it.
+Signatures are verified, bodies limited, and the container's error responses become `ModelError`. A stream is an event
+stream of payload parts; faults apply to the container's output inside it.
 """
 
 import uuid
@@ -35,11 +35,11 @@ class SageMakerService:
     """The endpoints of one account in one region, one for each row of `CONTAINERS`.
 
     Args:
-        server: What stands behind the endpoint `emulated`.
-        model: What answers behind the others.
-        limits: Of these.
-        keys: Access keys that are let in, with their secrets; everybody without.
-        now: The clock.
+        server: The model server behind the endpoint `emulated`.
+        model: The model behind the other endpoints.
+        limits: Limits of the other endpoints.
+        keys: Accepted access keys with their secrets; without them every request is accepted.
+        now: The clock, in seconds since 1970.
     """
 
     def __init__(
@@ -50,26 +50,28 @@ class SageMakerService:
         keys: AWSKeys | None = None,
         now: Callable[[], float] = time,
     ) -> None:
-        self._hosts = {
-            name: (host, BuiltInModelServer(model, flavour, limits) if flavour else server)
-            for name, (host, flavour) in CONTAINERS.items()
+        self._containers = {
+            name: (container, BuiltInModelServer(model, flavour, limits) if flavour else server)
+            for name, (container, flavour) in CONTAINERS.items()
         }
         self._signatures = SigV4Verifier(keys, region=REGION, now=now) if keys is not None else None
 
     def matches(self, path: str) -> bool:
-        """Whether a path is meant for an endpoint."""
+        """Return whether a path belongs to an endpoint."""
         return path.startswith("/endpoints/")
 
     async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
-        """The service's answer."""
-        _, _, name, door = [*http_request.path.split("/", 3), "", ""][:4]
+        """Build the response."""
+        _, _, name, operation = [*http_request.path.split("/", 3), "", ""][:4]
         try:
-            plan = self._error_response(http_request, name, door) or await self._invoke(http_request, name, door)
+            plan = self._find_rejection(http_request, name, operation) or await self._invoke(
+                http_request, name, operation
+            )
         except ModelServerUnreachable as error:
             plan = aws_error_response(503, "ServiceUnavailable", str(error))
         return plan.with_headers(("x-amzn-RequestId", str(uuid.uuid4())))
 
-    def _error_response(self, http_request: RecordedRequest, name: str, operation: str) -> ResponsePlan | None:
+    def _find_rejection(self, http_request: RecordedRequest, name: str, operation: str) -> ResponsePlan | None:
         if http_request.method != "POST" or operation not in {_INVOKE, _STREAM}:
             return aws_error_response(404, "UnknownOperationException", "Unknown operation")
         if (http_request.length or 0) > MAX_REQUEST_BYTES:
@@ -78,32 +80,32 @@ class SageMakerService:
         if self._signatures is not None:
             try:
                 self._signatures.check(http_request)
-            except SignatureRejected as problem:
-                return aws_error_response(403, problem.code, problem.message)
-        if name not in self._hosts:
+            except SignatureRejected as rejection:
+                return aws_error_response(403, rejection.code, rejection.message)
+        if name not in self._containers:
             return aws_error_response(400, "ValidationError", f"Endpoint {name} of account 123456789012 not found.")
         return None
 
     async def _invoke(self, http_request: RecordedRequest, name: str, operation: str) -> ResponsePlan:
-        host, server = self._hosts[name]
-        request = _read(http_request.body)
+        container, server = self._containers[name]
+        request = _parse_body(http_request.body)
         try:
-            plan = await host(server, http_request, request if isinstance(request, dict) else {})
-        except ModelServerError as refusal:
-            plan = json_plan(refusal.status, {"error": refusal.message, "error_type": "validation"})
+            plan = await container(server, http_request, request if isinstance(request, dict) else {})
+        except ModelServerError as error:
+            plan = json_plan(error.status, {"error": error.message, "error_type": "validation"})
         if plan.status >= 400:
             body = b"".join((await collect_chunks(plan)).body_chunks)
             return model_error_response(plan.status, body.decode("utf-8", "replace"))
-        written = next(value for field, value in plan.headers if field.lower() == "content-type")
+        content_type = next(value for field, value in plan.headers if field.lower() == "content-type")
         plan = _add_response_headers(plan, http_request)
         if operation == _STREAM:
-            plan = plan.with_headers(("content-type", EVENT_STREAM), (f"{_HEADER_PREFIX}content-type", written))
+            plan = plan.with_headers(("content-type", EVENT_STREAM), (f"{_HEADER_PREFIX}content-type", content_type))
             return replace(plan, envelope=encode_part, framing="chunked")
         plan = await collect_chunks(plan)
         return replace(plan, chunks=(b"".join(plan.body_chunks),), framing="length")
 
 
-def _read(body: bytes) -> Any:
+def _parse_body(body: bytes) -> Any:
     try:
         return read_json(body)
     except ValueError:
@@ -111,7 +113,7 @@ def _read(body: bytes) -> Any:
 
 
 def _add_response_headers(plan: ResponsePlan, http_request: RecordedRequest) -> ResponsePlan:
-    """The headers of an answer; a container hands its custom attributes back, and begins a session."""
+    """Add SageMaker's headers; custom attributes are returned, and a requested session is started."""
     plan = plan.with_headers(("x-Amzn-Invoked-Production-Variant", "AllTraffic"))
     if attributes := http_request.headers.get(f"{_HEADER_PREFIX}custom-attributes"):
         plan = plan.with_headers((f"{_HEADER_PREFIX}custom-attributes", attributes))
@@ -122,14 +124,18 @@ def _add_response_headers(plan: ResponsePlan, http_request: RecordedRequest) -> 
 
 @dataclass(frozen=True, slots=True)
 class SageMakerAddress:
-    """Where SageMaker's runtime listens. `endpoint_names` are the images that stand behind it, by endpoint."""
+    """Address of the SageMaker runtime, with the names of its endpoints."""
 
     endpoint_url: str
+    """URL of the runtime, e.g. `http://127.0.0.1:8080`: `endpoint_url` of boto3."""
     endpoint_name: str = ENDPOINT
+    """Name of the default endpoint, whose container has the emulator's flavour."""
     region_name: str = REGION
+    """Region that requests have to be signed for."""
     endpoint_names: tuple[str, ...] = tuple(CONTAINERS)
+    """Names of all endpoints, one for each kind of container: `emulated`, `tgi`, `lmi`, `tei` …"""
 
     @property
     def endpoint(self) -> str:
-        """The runtime's URL."""
+        """URL of the runtime."""
         return self.endpoint_url

@@ -1,1 +1,5 @@
-"""TODO: one line."""
+"""OCI Generative AI: chat, text generation, embeddings and reranking in Oracle's own formats, and OpenAI's."""
+
+from mdstream_core.emulator.services.oci_genai.service import COMPARTMENT, GenerativeAIService
+
+__all__ = ["COMPARTMENT", "GenerativeAIService"]

@@ -1,6 +1,6 @@
 """`embedText` and `rerankText` of OCI Generative AI.
 
-Sources: the models of the `oci` SDK 2.189 (fields, 512 tokens to an input); oracle/langchain-oracle (96 inputs).
+Sources: the models of the `oci` SDK 2.189 (fields, 512 tokens for each input); oracle/langchain-oracle (96 inputs).
 """
 
 import base64
@@ -14,77 +14,77 @@ from mdstream_core.emulator.services.oci_genai.responses import VERSION
 
 _MAX_INPUTS = 96
 _MAX_TOKENS = 512
-_MOST_DIMENSIONS = 1536
+_MAX_DIMENSIONS = 1536
 _SIZES = {"cohere.embed-english-light": 384, "cohere.embed-multilingual-light": 384, "cohere.embed-v4": 1536}
-_TYPES = {"float", "int8", "uint8", "binary", "ubinary", "base64"}
-_KINDS = {"SEARCH_DOCUMENT", "SEARCH_QUERY", "CLASSIFICATION", "CLUSTERING", "IMAGE"}
+_EMBEDDING_TYPES = {"float", "int8", "uint8", "binary", "ubinary", "base64"}
+_INPUT_TYPES = {"SEARCH_DOCUMENT", "SEARCH_QUERY", "CLASSIFICATION", "CLUSTERING", "IMAGE"}
 
 
 def build_embeddings(body: Json, model: str) -> Json:
-    """`embedText`."""
+    """Build the response to `embedText`."""
     texts = _inputs(body)
     size = _dimensions(body) or next((n for prefix, n in _SIZES.items() if model.startswith(prefix)), 1024)
     vectors = [embed(_truncate(text, body.get("truncate") or "NONE"), size) for text in texts]
-    counted = sum(len(split_tokens(text)) for text in texts)
-    answer: Json = {"id": "embed-1", "modelId": model, "modelVersion": VERSION}
-    answer |= {"inputs": texts} if body.get("isEcho") else {}
-    answer["usage"] = {"promptTokens": counted, "completionTokens": 0, "totalTokens": counted}
-    kinds = body.get("embeddingTypes")
-    if not kinds:
-        return {**answer, "embeddings": vectors}
+    token_count = sum(len(split_tokens(text)) for text in texts)
+    response: Json = {"id": "embed-1", "modelId": model, "modelVersion": VERSION}
+    response |= {"inputs": texts} if body.get("isEcho") else {}
+    response["usage"] = {"promptTokens": token_count, "completionTokens": 0, "totalTokens": token_count}
+    types = body.get("embeddingTypes")
+    if not types:
+        return {**response, "embeddings": vectors}
     return {
-        **answer,
+        **response,
         "embeddingsByType": {
-            kind: [_convert_vector(kind, vector) for vector in vectors] for kind in _check_kinds(kinds)
+            type_: [_convert_vector(type_, vector) for vector in vectors] for type_ in _check_types(types)
         },
     }
 
 
 def _dimensions(body: Json) -> int | None:
     size = body.get("outputDimensions")
-    if size is not None and not (type(size) is int and 0 < size <= _MOST_DIMENSIONS):
-        raise malformed_request(f"outputDimensions must be a whole number between 1 and {_MOST_DIMENSIONS}")
+    if size is not None and not (type(size) is int and 0 < size <= _MAX_DIMENSIONS):
+        raise malformed_request(f"outputDimensions must be a whole number between 1 and {_MAX_DIMENSIONS}")
     return size
 
 
 def _inputs(body: Json) -> list[str]:
-    kind = body.get("inputType")
-    if kind is not None and kind not in _KINDS:
-        raise malformed_request(f"inputType {kind} is unknown")
+    type_ = body.get("inputType")
+    if type_ is not None and type_ not in _INPUT_TYPES:
+        raise malformed_request(f"inputType {type_} is unknown")
     contents = body.get("embedContents")
-    given = [_content(one) for one in contents] if contents else body.get("inputs")
-    if not isinstance(given, list) or not given or not all(isinstance(one, str) and one for one in given):
+    inputs = [_content_text(item) for item in contents] if contents else body.get("inputs")
+    if not isinstance(inputs, list) or not inputs or not all(isinstance(item, str) and item for item in inputs):
         raise malformed_request("inputs must be a list of texts, none of them empty")
-    if len(given) > _MAX_INPUTS:
-        raise malformed_request(f"Inputs must be {_MAX_INPUTS} at most, got {len(given)}")
-    if kind == "IMAGE" and (len(given) != 1 or not given[0].startswith("data:")):
+    if len(inputs) > _MAX_INPUTS:
+        raise malformed_request(f"Inputs must be {_MAX_INPUTS} at most, got {len(inputs)}")
+    if type_ == "IMAGE" and (len(inputs) != 1 or not inputs[0].startswith("data:")):
         raise malformed_request("inputType IMAGE takes exactly one data URI")
-    return given
+    return inputs
 
 
-def _content(content: Json) -> Any:
+def _content_text(content: Json) -> Any:
     return content.get("text") if content.get("type") == "TEXT" else (content.get("imageUrl") or {}).get("url")
 
 
 def _truncate(text: str, truncate: str) -> str:
-    pieces = split_tokens(text)
-    if len(pieces) <= _MAX_TOKENS or text.startswith("data:"):
+    tokens = split_tokens(text)
+    if len(tokens) <= _MAX_TOKENS or text.startswith("data:"):
         return text
     if truncate == "NONE":
         raise malformed_request(
-            f"too many tokens: an input has {len(pieces)} tokens, {_MAX_TOKENS} at most; set truncate"
+            f"too many tokens: an input has {len(tokens)} tokens, {_MAX_TOKENS} at most; set truncate"
         )
-    return "".join(pieces[-_MAX_TOKENS:] if truncate == "START" else pieces[:_MAX_TOKENS])
+    return "".join(tokens[-_MAX_TOKENS:] if truncate == "START" else tokens[:_MAX_TOKENS])
 
 
-def _check_kinds(kinds: list[str]) -> list[str]:
-    if unknown := set(kinds) - _TYPES:
+def _check_types(types: list[str]) -> list[str]:
+    if unknown := set(types) - _EMBEDDING_TYPES:
         raise malformed_request(f"embeddingTypes {', '.join(sorted(unknown))} unknown")
-    return kinds
+    return types
 
 
-def _convert_vector(kind: str, vector: list[float]) -> Any:
-    match kind:
+def _convert_vector(type_: str, vector: list[float]) -> Any:
+    match type_:
         case "float":
             return vector
         case "base64":
@@ -93,13 +93,13 @@ def _convert_vector(kind: str, vector: list[float]) -> Any:
             return [round(value * 127) for value in vector]
         case "uint8":
             return [round(value * 127) + 128 for value in vector]
-    octets = [vector[at : at + 8] for at in range(0, len(vector), 8)]
-    packed = [sum((value > 0) << (7 - bit) for bit, value in enumerate(octet)) for octet in octets]
-    return packed if kind == "ubinary" else [value - 128 for value in packed]
+    groups = [vector[start : start + 8] for start in range(0, len(vector), 8)]
+    packed = [sum((value > 0) << (7 - bit) for bit, value in enumerate(group)) for group in groups]
+    return packed if type_ == "ubinary" else [value - 128 for value in packed]
 
 
 def build_ranking(body: Json, model: str) -> Json:
-    """`rerankText`."""
+    """Build the response to `rerankText`."""
     query, documents = body.get("input"), body.get("documents")
     if not isinstance(query, str) or not query or not isinstance(documents, list) or not documents:
         raise malformed_request("input must be a text and documents a list of texts")
@@ -110,8 +110,8 @@ def build_ranking(body: Json, model: str) -> Json:
         )
     best = sorted(enumerate(relevances(query, texts)), key=lambda pair: -pair[1])[: body.get("topN") or None]
     echo = bool(body.get("isEcho"))
-    wire = [
+    ranks = [
         {"index": index, "relevanceScore": score, "document": {"text": documents[index]} if echo else None}
         for index, score in best
     ]
-    return {"id": "rerank-1", "modelId": model, "modelVersion": VERSION, "documentRanks": wire}
+    return {"id": "rerank-1", "modelId": model, "modelVersion": VERSION, "documentRanks": ranks}

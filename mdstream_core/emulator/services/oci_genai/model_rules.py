@@ -1,4 +1,4 @@
-"""What the models behind OCI Generative AI refuse, each family in its own words.
+"""Rules of the models in OCI Generative AI: the requests that each family rejects, with its messages.
 
 Sources: oracle/langchain-oracle (`providers/`, `common/param_compat.py`).
 """
@@ -17,7 +17,7 @@ from mdstream_core.emulator._bounds import (
 from mdstream_core.emulator.services.oci_genai.requests import Json, RequestRejected, malformed_request
 from mdstream_core.emulator.services.oci_genai.responses import model_family
 
-_SHARED: dict[str, tuple[float, float]] = {
+_COMMON_RANGES: dict[str, tuple[float, float]] = {
     "maxTokens": (1, MAX_TOKENS_PARAMETER),
     "topP": (0, 1),
     "topK": (-1, 500),
@@ -25,15 +25,15 @@ _SHARED: dict[str, tuple[float, float]] = {
     "presencePenalty": (-2, 2),
     "logProbs": (0, 20),
 }
-#: The least and the most of each field, by format; those of `_WHOLE` are whole numbers.
+#: Minimum and maximum of each field, by format; those in `_INTEGERS` are integers.
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
-    "GENERIC": _SHARED
+    "GENERIC": _COMMON_RANGES
     | {"temperature": (0, 2), "numGenerations": (1, 5), "maxCompletionTokens": (1, MAX_TOKENS_PARAMETER)},
-    "COHERE": _SHARED | {"temperature": (0, 5), "numGenerations": (1, 5)},
-    "COHEREV2": _SHARED | {"temperature": (0, 5)},
+    "COHERE": _COMMON_RANGES | {"temperature": (0, 5), "numGenerations": (1, 5)},
+    "COHEREV2": _COMMON_RANGES | {"temperature": (0, 5)},
 }
-_WHOLE = {"maxTokens", "maxCompletionTokens", "topK", "logProbs", "numGenerations", "seed"}
-#: How many entries a list may have.
+_INTEGERS = {"maxTokens", "maxCompletionTokens", "topK", "logProbs", "numGenerations", "seed"}
+#: Maximum number of entries of each list.
 _LENGTHS = {
     "stop": MAX_STOPS,
     "stopSequences": MAX_STOPS,
@@ -46,72 +46,72 @@ _LENGTHS = {
 
 
 def check_ranges(request: Json, ranges: dict[str, tuple[float, float]]) -> None:
-    """Refuse numbers outside of their ranges and lists that are too long, in the service's names."""
-    for name, (least, most) in ranges.items():
+    """Reject numbers out of range and lists that are too long, with the service's names of the fields."""
+    for name, (minimum, maximum) in ranges.items():
         value = request.get(name)
         if value is None:
             continue
-        is_number = isinstance(value, int if name in _WHOLE else int | float) and not isinstance(value, bool)
+        is_number = isinstance(value, int if name in _INTEGERS else int | float) and not isinstance(value, bool)
         if not is_number:
-            raise malformed_request(f"{name} must be a{' whole' if name in _WHOLE else ''} number")
-        if not least <= value <= most:
-            raise malformed_request(f"{name} must be between {least} and {most}, got {value}")
-    for name, longest in _LENGTHS.items():
+            raise malformed_request(f"{name} must be a{' whole' if name in _INTEGERS else ''} number")
+        if not minimum <= value <= maximum:
+            raise malformed_request(f"{name} must be between {minimum} and {maximum}, got {value}")
+    for name, max_length in _LENGTHS.items():
         value = request.get(name)
-        if value is not None and not (isinstance(value, list) and len(value) <= longest):
-            raise malformed_request(f"{name} must be a list of {longest} entries at most")
+        if value is not None and not (isinstance(value, list) and len(value) <= max_length):
+            raise malformed_request(f"{name} must be a list of {max_length} entries at most")
 
 
 def check_model_rules(model: str, request: Json) -> None:
-    """Refuse what this model does not take."""
-    whose, api_format = model_family(model), request["apiFormat"]
-    if whose and not model.startswith("ocid1.") and (whose == "cohere.") == (api_format == "GENERIC"):
+    """Reject a request that the model does not accept."""
+    family, api_format = model_family(model), request["apiFormat"]
+    if family and not model.startswith("ocid1.") and (family == "cohere.") == (api_format == "GENERIC"):
         raise malformed_request("Please pass in correct format of request.")
     schemas = [tool.get("parameters") or {} for tool in request.get("tools") or () if isinstance(tool, dict)]
-    words = {word for schema in schemas for word in _words(schema)}
-    if "$ref" in words:
+    keys = {key for schema in schemas for key in _schema_keys(schema)}
+    if "$ref" in keys:
         raise malformed_request("Invalid tool parameters: $ref cannot be resolved")
-    if whose == "google.":
-        _gemini(request, words)
+    if family == "google.":
+        _check_gemini(request, keys)
     if model.startswith("openai.gpt-5"):
-        _gpt5(request)
+        _check_gpt5(request)
 
 
-def _gemini(request: Json, words: set[str]) -> None:
-    if bad := words & {"exclusiveMinimum", "exclusiveMaximum"}:
+def _check_gemini(request: Json, keys: set[str]) -> None:
+    if unsupported := keys & {"exclusiveMinimum", "exclusiveMaximum"}:
         raise malformed_request(
-            f'Invalid JSON payload received. Unknown name "{min(bad)}" at tools[0].function_declarations[0]'
+            f'Invalid JSON payload received. Unknown name "{min(unsupported)}" at tools[0].function_declarations[0]'
         )
     if any(len(message.get("toolCalls") or ()) > 1 for message in request.get("messages") or ()):
         text = "the number of function response parts is equal to the number of function call parts"
         raise malformed_request(f"Please ensure that {text} of the function call turn.")
 
 
-def _gpt5(request: Json) -> None:
-    """OpenAI's own errors come through as a text inside of OCI's."""
+def _check_gpt5(request: Json) -> None:
+    """Reject what GPT-5 rejects: OpenAI's error is a text inside OCI's error."""
     if request.get("maxTokens") is not None:
         text = (
             "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
         )
-        raise _nested(text, "max_tokens", "unsupported_parameter")
+        raise _openai_error(text, "max_tokens", "unsupported_parameter")
     for field, param in (("temperature", "temperature"), ("topP", "top_p")):
         if request.get(field) not in {None, 1}:
             text = f"Unsupported value: '{param}' does not support {request[field]} with this model."
-            raise _nested(f"{text} Only the default (1) value is supported.", param, "unsupported_value")
+            raise _openai_error(f"{text} Only the default (1) value is supported.", param, "unsupported_value")
 
 
-def _nested(message: str, param: str, code: str) -> RequestRejected:
+def _openai_error(message: str, param: str, code: str) -> RequestRejected:
     error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
     return RequestRejected(400, "400", _json.dumps({"error": error}).decode())
 
 
-def _words(schema: Any) -> Iterator[str]:
-    """Every word of a schema."""
+def _schema_keys(schema: Any) -> Iterator[str]:
+    """Yield every key of a schema."""
     match schema:
         case dict():
-            for word, value in schema.items():
-                yield word
-                yield from _words(value)
+            for key, value in schema.items():
+                yield key
+                yield from _schema_keys(value)
         case list():
-            for one in schema:
-                yield from _words(one)
+            for item in schema:
+                yield from _schema_keys(item)

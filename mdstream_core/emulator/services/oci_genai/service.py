@@ -1,8 +1,8 @@
 """OCI Generative AI: `/20231130/actions/…`, and OpenAI's paths under `/openai/v1` and `/20231130/actions/v1`.
 
-One compartment exists, `COMPARTMENT`, every on-demand model whose name begins as one of the families', and every
-dedicated endpoint; before an upstream, models of any name. Llama's streams end with `[DONE]`, the others with the end
-of the body, or as `ending` says: `eof`, `done`, `hang` (the connection stays open, as Cohere's was seen to do).
+There is one compartment, `COMPARTMENT`, every on-demand model whose name starts with a family's prefix, and every
+dedicated endpoint; with an upstream, models of any name. Llama's streams end with `[DONE]`, the others with the end of
+the body, or as `ending` selects: `eof`, `done`, `hang` (the connection stays open, as Cohere's was observed to do).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,10 +21,9 @@ from mdstream_core.emulator._response_plan import (
     json_plan,
     stream_plan,
 )
+from mdstream_core.emulator.faults.error_responses import oci_error_response
 from mdstream_core.emulator.model_server import ModelServer, ModelServerUnreachable
-from mdstream_core.emulator.services._oci_errors import error_response
-from mdstream_core.emulator.services.oci_genai import embeddings as vectors
-from mdstream_core.emulator.services.oci_genai import responses as said
+from mdstream_core.emulator.services.oci_genai import embeddings, responses
 from mdstream_core.emulator.services.oci_genai.model_rules import RANGES, check_model_rules, check_ranges
 from mdstream_core.emulator.services.oci_genai.requests import (
     PARSERS,
@@ -42,67 +41,64 @@ _NOT_FOUND_MESSAGE = "Authorization failed or requested resource not found."
 _ENDINGS: dict[str, tuple[ChunkOrPause, ...]] = {"eof": (), "done": (_sse.DONE,), "hang": (Pause(),)}
 _DEFAULT_ENDINGS = {"meta.": "done"}
 _DEDICATED_PREFIX = "ocid1.generativeaiendpoint."
-_MODEL_PREFIXES = (*said.FAMILIES, "ocid1.generativeaimodel.", _DEDICATED_PREFIX)
-#: What a list where an object belongs, and the like, ends in.
-_MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
+_MODEL_PREFIXES = (*responses.FAMILIES, "ocid1.generativeaimodel.", _DEDICATED_PREFIX)
+#: Exceptions of a request with an unexpected shape: a list where an object belongs, and similar.
+_SHAPE_ERRORS = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 
 class GenerativeAIService:
     """The service in one region.
 
     Args:
-        model_server: What answers.
-        admit: Judges the credentials: a problem in words, or `None`.
-        ending: How streams end: `eof`, `done`, `hang`; `""` is each family's own way.
-        any_model: Whether models of other names exist than those of the families.
+        model_server: The model server behind the service.
+        find_problem: Checks the credentials; returns what is wrong with them, or `None`.
+        ending: How streams end: `eof`, `done`, `hang`; `""` is the default of each family.
+        any_model: Accept models whose name has no family's prefix.
+
+    Raises:
+        ValueError: The ending does not exist.
     """
 
     def __init__(
         self,
         model_server: ModelServer,
-        admit: Callable[[RecordedRequest], str | None] = lambda http_request: None,
+        find_problem: Callable[[RecordedRequest], str | None] = lambda http_request: None,
         ending: str = "",
         *,
         any_model: bool = False,
     ) -> None:
         if ending and ending not in _ENDINGS:
-            raise ValueError(f"ending={ending!r} is unknown; there are: {', '.join(_ENDINGS)}")
+            raise ValueError(f"unknown ending {ending!r} (hint: use one of {', '.join(_ENDINGS)})")
         self._model_server = model_server
-        self._authenticate = admit
+        self._authenticate = find_problem
         self._ending = ending
         self._any_model = any_model
         self._actions = {
             "chat": self._chat,
-            "generateText": self._text,
+            "generateText": self._generate_text,
             "embedText": self._embed,
             "rerankText": self._rerank,
         }
 
     def matches(self, path: str) -> bool:
-        """Whether a path is the service's."""
+        """Return whether a path belongs to the service."""
         return path.startswith(("/20231130/", "/openai/"))
 
     async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
-        """Its answer."""
+        """Build the response."""
         problem = self._authenticate(http_request)
         if problem is not None:
-            return error_response(401, "NotAuthenticated", problem)
+            return oci_error_response(401, "NotAuthenticated", problem)
         try:
-            return await self._answer(http_request)
-        except RequestRejected as refused:
-            return error_response(refused.status, refused.code, refused.message)
+            return await self._dispatch(http_request)
+        except RequestRejected as rejection:
+            return oci_error_response(rejection.status, rejection.code, rejection.message)
         except ModelServerUnreachable as error:
-            return error_response(503, "ServiceUnavailable", str(error))
-        except (
-            AttributeError,
-            LookupError,
-            TypeError,
-            ValueError,
-            RecursionError,
-        ) as error:  # a list where an object belongs, and the like
-            return error_response(400, "CannotParseRequest", f"Unable to process the request: {error}")
+            return oci_error_response(503, "ServiceUnavailable", str(error))
+        except _SHAPE_ERRORS as error:
+            return oci_error_response(400, "CannotParseRequest", f"Unable to process the request: {error}")
 
-    async def _answer(self, http_request: RecordedRequest) -> ResponsePlan:
+    async def _dispatch(self, http_request: RecordedRequest) -> ResponsePlan:
         for base in _OPENAI:
             if http_request.path.startswith(base):
                 return await self._openai(http_request, http_request.path.removeprefix(base))
@@ -111,30 +107,30 @@ class GenerativeAIService:
             raise RequestRejected(404, "NotAuthorizedOrNotFound", _NOT_FOUND_MESSAGE)
         if http_request.method != "POST":
             raise RequestRejected(405, "MethodNotAllowed", f"Method {http_request.method} is not allowed")
-        body = _read(http_request)
+        body = _parse_body(http_request)
         if not body.get("compartmentId"):
             raise RequestRejected(400, "MissingParameter", "compartmentId may not be null")
         if body["compartmentId"] != COMPARTMENT:
             raise RequestRejected(404, "NotAuthorizedOrNotFound", _NOT_FOUND_MESSAGE)
-        return await action(body, self._check_model(_model(body.get("servingMode"))))
+        return await action(body, self._check_model(_requested_model(body.get("servingMode"))))
 
     async def _openai(self, http_request: RecordedRequest, path: str) -> ResponsePlan:
-        """OpenAI's own requests; the compartment is in a header, unless an API key stands for one."""
+        """Handle OpenAI's own requests; the compartment is in a header, unless an API key implies it."""
         headers = http_request.headers
         compartment = headers.get("opc-compartment-id") or headers.get("compartmentid")
-        keyed = headers.get("authorization", "").lower().startswith("bearer ")
-        if compartment is None and not keyed:
+        has_api_key = headers.get("authorization", "").lower().startswith("bearer ")
+        if compartment is None and not has_api_key:
             raise RequestRejected(400, "MissingParameter", "opc-compartment-id header is missing")
         if compartment not in {None, COMPARTMENT}:
             raise RequestRejected(404, "NotAuthorizedOrNotFound", _NOT_FOUND_MESSAGE)
         if http_request.method == "POST":
-            body = _read(http_request)
+            body = _parse_body(http_request)
             if "store" in body and path == "chat/completions":
                 raise malformed_request("store is not supported")
             model = self._check_model(str(body.get("model") or ""))
-            if (metadata := await self._server_model_name(model)) != model:
+            if (server_name := await self._server_model_name(model)) != model:
                 return await self._model_server.handle_request(
-                    "POST", f"/v1/{path}", _json.dumps({**body, "model": metadata})
+                    "POST", f"/v1/{path}", _json.dumps({**body, "model": server_name})
                 )
         return await self._model_server.handle_request(http_request.method, f"/v1/{path}", http_request.body)
 
@@ -144,14 +140,14 @@ class GenerativeAIService:
         return model
 
     async def _server_model_name(self, model: str) -> str:
-        """What the model server calls a model; only names of the service's own need a translation."""
+        """Return the model server's name for a model; only the service's own names are translated."""
         return await self._model_server.resolve_model(model) if model.startswith(_MODEL_PREFIXES) else model
 
-    async def _complete(self, path: str, question: Json, model: str) -> Json:
-        """The model's whole answer, in OpenAI's shape."""
-        body = _json.dumps({**question, "model": await self._server_model_name(model)})
+    async def _complete(self, path: str, params: Json, model: str) -> Json:
+        """Return the model's response, without a stream, in OpenAI's format."""
+        body = _json.dumps({**params, "model": await self._server_model_name(model)})
         plan = await collect_chunks(await self._model_server.handle_request("POST", path, body))
-        document = _document(b"".join(plan.body_chunks))
+        document = _parse_document(b"".join(plan.body_chunks))
         if plan.status >= 400:
             error = document.get("error") or document
             code = "NotAuthorizedOrNotFound" if plan.status == 404 else str(plan.status)
@@ -170,59 +166,63 @@ class GenerativeAIService:
         check_model_rules(model, request)
         check_ranges(request, RANGES[api_format])
         document = await self._complete("/v1/chat/completions", PARSERS[api_format](request), model)
-        make = {
-            "GENERIC": said.build_generic_body,
-            "COHERE": said.build_cohere_body,
-            "COHEREV2": said.build_cohere_v2_body,
+        build_body = {
+            "GENERIC": responses.build_generic_body,
+            "COHERE": responses.build_cohere_body,
+            "COHEREV2": responses.build_cohere_v2_body,
         }[api_format]
 
         def write() -> ResponsePlan:
-            whole = {"modelId": model, "modelVersion": said.VERSION, "chatResponse": make(model, document, request)}
+            whole = {
+                "modelId": model,
+                "modelVersion": responses.VERSION,
+                "chatResponse": build_body(model, document, request),
+            }
             if not request.get("isStream"):
                 return json_plan(200, whole)
             return self._stream(_events(api_format, model, document, request), whole, model)
 
-        return await run_heavy(10 * _length(document), write)
+        return await run_heavy(10 * _character_count(document), write)
 
-    async def _text(self, body: Json, model: str) -> ResponsePlan:
+    async def _generate_text(self, body: Json, model: str) -> ResponsePlan:
         request = body.get("inferenceRequest") or {}
         runtime = str(request.get("runtimeType"))
-        asked = parse_generate_text(request)
+        params = parse_generate_text(request)
         check_ranges(request, RANGES["COHERE" if request.get("runtimeType") == "COHERE" else "GENERIC"])
-        document = await self._complete("/v1/completions", asked, model)
-        inside = said.build_generate_text_body(document, runtime, request["prompt"])
-        whole = {"modelId": model, "modelVersion": said.VERSION, "inferenceResponse": inside}
+        document = await self._complete("/v1/completions", params, model)
+        inference_response = responses.build_generate_text_body(document, runtime, request["prompt"])
+        whole = {"modelId": model, "modelVersion": responses.VERSION, "inferenceResponse": inference_response}
         if not request.get("isStream"):
             return json_plan(200, whole)
-        return self._stream(said.build_generate_text_events(document, runtime), whole, model)
+        return self._stream(responses.build_generate_text_events(document, runtime), whole, model)
 
     async def _embed(self, body: Json, model: str) -> ResponsePlan:
         return await run_heavy(
-            len(str(body.get("inputs"))), lambda: json_plan(200, vectors.build_embeddings(body, model))
+            len(str(body.get("inputs"))), lambda: json_plan(200, embeddings.build_embeddings(body, model))
         )
 
     async def _rerank(self, body: Json, model: str) -> ResponsePlan:
         return await run_heavy(
-            len(str(body.get("documents"))), lambda: json_plan(200, vectors.build_ranking(body, model))
+            len(str(body.get("documents"))), lambda: json_plan(200, embeddings.build_ranking(body, model))
         )
 
     def _stream(self, events: Iterable[Json], whole: Json, model: str) -> ResponsePlan:
-        ending = _ENDINGS[self._ending or _DEFAULT_ENDINGS.get(said.model_family(model), "eof")]
+        ending = _ENDINGS[self._ending or _DEFAULT_ENDINGS.get(responses.model_family(model), "eof")]
         chunks = [*(_sse.event(event) for event in events), *ending]
         return replace(stream_plan(chunks, "text/event-stream"), whole=_json.dumps(whole))
 
 
 def _events(api_format: str, model: str, document: Json, request: Json) -> Iterator[Json]:
-    counted = bool((request.get("streamOptions") or {}).get("isIncludeUsage"))
+    include_usage = bool((request.get("streamOptions") or {}).get("isIncludeUsage"))
     match api_format:
         case "COHERE":
-            return said.build_cohere_events(model, document, request, counted=counted)
+            return responses.build_cohere_events(model, document, request, include_usage=include_usage)
         case "COHEREV2":
-            return said.build_cohere_v2_events(model, document, request, counted=counted)
-    return said.build_generic_events(model, document, counted=counted)
+            return responses.build_cohere_v2_events(model, document, request, include_usage=include_usage)
+    return responses.build_generic_events(model, document, include_usage=include_usage)
 
 
-def _read(http_request: RecordedRequest) -> Json:
+def _parse_body(http_request: RecordedRequest) -> Json:
     try:
         body: Any = http_request.json
     except ValueError:
@@ -232,8 +232,8 @@ def _read(http_request: RecordedRequest) -> Json:
     return body
 
 
-def _document(data: bytes) -> Json:
-    """What the model server returned; text that is no JSON object counts as its message."""
+def _parse_document(data: bytes) -> Json:
+    """Parse the model server's response; a text that is no JSON object becomes its message."""
     try:
         document: Any = _json.loads(data)
     except ValueError:
@@ -241,8 +241,8 @@ def _document(data: bytes) -> Json:
     return document if isinstance(document, dict) else {"message": data.decode("utf-8", "replace")}
 
 
-def _length(document: Json) -> int:
-    """About how many characters the choices have."""
+def _character_count(document: Json) -> int:
+    """Estimate the number of characters of the choices."""
     return sum(len(str(choice)) for choice in document["choices"])
 
 
@@ -250,8 +250,9 @@ def _not_found(model: str) -> RequestRejected:
     return RequestRejected(404, "404", f"Entity with key {model} not found")
 
 
-def _model(mode: Any) -> str:
-    """Who is to answer."""
+def _requested_model(mode: Any) -> str:
+    """Return the model that `servingMode` selects."""
+
     match mode:
         case {"servingType": "ON_DEMAND", "modelId": str(model)}:
             if model.startswith(_DEDICATED_PREFIX):
