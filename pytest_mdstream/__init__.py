@@ -66,7 +66,7 @@ def _mdstream_emulators() -> Iterator[EmulatorPool]:
 
 @pytest.fixture
 def mdstream_emulator(request: pytest.FixtureRequest, _mdstream_emulators: EmulatorPool) -> "Iterator[Emulator]":
-    """The four services, emulated on loopback, with no recorded requests and no scripted faults of other tests.
+    """The four services on loopback, with no recorded requests and no scripted faults of other tests.
 
     `@pytest.mark.mdstream(*steps, **options)` scripts faults with its arguments and sets parameters of `Emulator` with
     its keywords. Tests with the same options share one emulator, which runs until the end of the session. If several

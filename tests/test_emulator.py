@@ -1,4 +1,4 @@
-"""The emulator's routes, limits and records, looked at byte by byte."""
+"""Routes, limits and recorded requests of the emulator, tested with a raw client."""
 
 import asyncio
 import contextlib
@@ -24,15 +24,15 @@ def emulator() -> Iterator[Emulator]:
 
 
 def test_a_stream_has_the_headers_that_oci_documents(emulator: Emulator) -> None:
-    results = send_request(emulator.endpoint + STREAM, HELLO)
+    response = send_request(emulator.endpoint + STREAM, HELLO)
 
-    assert results.status == 200
-    assert results.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert results.headers["transfer-encoding"] == "chunked"
-    assert results.headers["trailer"] == "StreamFailure"
-    assert results.headers["opc-request-id"]
-    assert results.trailers == {}
-    assert results.whole
+    assert response.status == 200
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["transfer-encoding"] == "chunked"
+    assert response.headers["trailer"] == "StreamFailure"
+    assert response.headers["opc-request-id"]
+    assert response.trailers == {}
+    assert response.whole
 
 
 def test_one_event_is_one_chunk(emulator: Emulator) -> None:
@@ -42,12 +42,12 @@ def test_one_event_is_one_chunk(emulator: Emulator) -> None:
     assert chunks[-1] == b"data: [DONE]\n\n"
 
 
-def test_events_may_share_a_chunk() -> None:
+def test_events_per_chunk_merges_events() -> None:
     with Emulator(events_per_chunk=4) as emulator:
-        results = send_request(emulator.endpoint + STREAM, HELLO)
+        response = send_request(emulator.endpoint + STREAM, HELLO)
 
-    assert results.chunks[0].count(b"data: ") == 4
-    assert results.text == "Hello! How can I help you today?"
+    assert response.chunks[0].count(b"data: ") == 4
+    assert response.text == "Hello! How can I help you today?"
 
 
 @pytest.mark.parametrize(
@@ -59,29 +59,29 @@ def test_events_may_share_a_chunk() -> None:
         (STREAM + "/v1/completions", "", "text_completion"),
     ],
 )
-def test_routes_lead_to_the_container(emulator: Emulator, path: str, route: str, kind: str) -> None:
-    results = send_request(emulator.endpoint + path, {**HELLO, "prompt": "Hello"}, route=route)
+def test_requests_are_routed_to_the_container(emulator: Emulator, path: str, route: str, kind: str) -> None:
+    response = send_request(emulator.endpoint + path, {**HELLO, "prompt": "Hello"}, route=route)
 
-    assert {event["object"] for event in results.events} == {kind}
+    assert {event["object"] for event in response.events} == {kind}
 
 
-def test_the_deployment_chooses_the_default_route() -> None:
+def test_the_default_route_is_configurable() -> None:
     with Emulator(default_route="/v1/completions") as emulator:
-        results = send_request(emulator.endpoint + "/predict", {"prompt": "Hello"})
+        response = send_request(emulator.endpoint + "/predict", {"prompt": "Hello"})
 
-    assert results.json["object"] == "text_completion"
+    assert response.json["object"] == "text_completion"
 
 
 @pytest.mark.parametrize(
     ("body", "kind"),
     [({"messages": []}, "chat.completion"), ({"prompt": "Hi"}, "text_completion"), ({"input": "Hi"}, "list")],
 )
-def test_a_playground_goes_by_the_body(body: dict, kind: str) -> None:
+def test_the_auto_route_is_inferred_from_the_body(body: dict, kind: str) -> None:
     with Emulator(default_route="auto") as emulator:
         assert send_request(emulator.endpoint + "/predict", body).json["object"] == kind
 
 
-def test_predict_streams_the_old_format(emulator: Emulator) -> None:
+def test_predict_streams_with_the_enable_streaming_header(emulator: Emulator) -> None:
     old = send_request(emulator.endpoint + "/predict", HELLO, enable_streaming="true")
     plain = send_request(emulator.endpoint + "/predict", HELLO)
 
@@ -90,18 +90,18 @@ def test_predict_streams_the_old_format(emulator: Emulator) -> None:
     assert plain.text == old.text
 
 
-def test_a_response_that_is_no_stream_is_a_conflict_on_the_streaming_endpoint(emulator: Emulator) -> None:
-    results = send_request(emulator.endpoint + STREAM, {**HELLO, "stream": False})
+def test_the_streaming_endpoint_returns_409_without_a_stream(emulator: Emulator) -> None:
+    response = send_request(emulator.endpoint + STREAM, {**HELLO, "stream": False})
 
-    assert results.status == 409
-    assert results.json["code"] == "ExternalServerIncorrectState"
+    assert response.status == 409
+    assert response.json["code"] == "ExternalServerIncorrectState"
 
 
-def test_a_lenient_deployment_passes_it_on() -> None:
+def test_without_strict_a_response_without_a_stream_is_returned() -> None:
     with Emulator(strict=False) as emulator:
-        results = send_request(emulator.endpoint + STREAM, {**HELLO, "stream": False})
+        response = send_request(emulator.endpoint + STREAM, {**HELLO, "stream": False})
 
-    assert results.json["object"] == "chat.completion"
+    assert response.json["object"] == "chat.completion"
 
 
 @pytest.mark.parametrize(
@@ -113,43 +113,43 @@ def test_a_lenient_deployment_passes_it_on() -> None:
         ("/predict", "GET", 405, "MethodNotAllowed"),
     ],
 )
-def test_wrong_routes_are_refused_in_ocis_words(
+def test_wrong_routes_return_errors_in_ocis_format(
     emulator: Emulator, path: str, method: str, status: int, code: str
 ) -> None:
-    results = send_request(emulator.endpoint + path, HELLO, method)
+    response = send_request(emulator.endpoint + path, HELLO, method)
 
-    assert (results.status, results.json["code"]) == (status, code)
-    assert results.headers["opc-request-id"]
+    assert (response.status, response.json["code"]) == (status, code)
+    assert response.headers["opc-request-id"]
 
 
 @pytest.mark.parametrize(("path", "method", "status"), [("/v1/nope", "POST", 404), ("/v1/models", "POST", 405)])
-def test_wrong_routes_of_the_container_are_refused_in_its_words(
+def test_wrong_routes_of_the_container_return_its_errors(
     emulator: Emulator, path: str, method: str, status: int
 ) -> None:
-    results = send_request(emulator.endpoint + "/predict" + path, HELLO, method)
+    response = send_request(emulator.endpoint + "/predict" + path, HELLO, method)
 
-    assert results.status == status
-    assert list(results.json) == ["detail"]
+    assert response.status == status
+    assert list(response.json) == ["detail"]
 
 
-def test_a_body_without_its_length_is_refused(emulator: Emulator) -> None:
+def test_a_body_without_content_length_is_rejected(emulator: Emulator) -> None:
     with connect(emulator.url) as sock:
         path = urlsplit(emulator.endpoint).path
         sock.sendall(
             f"POST {path}/predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode()
         )
-        results = read_response(sock)
+        response = read_response(sock)
 
-    assert (results.status, results.json["code"]) == (411, "LengthRequired")
-
-
-def test_a_body_of_more_than_ten_megabytes_is_refused(emulator: Emulator) -> None:
-    results = send_request(emulator.endpoint + "/predict", b" " * (10 * 1024 * 1024 + 1))
-
-    assert (results.status, results.json["code"]) == (413, "PayloadTooLarge")
+    assert (response.status, response.json["code"]) == (411, "LengthRequired")
 
 
-def test_a_client_that_requests_first_is_reported_to_go_on(emulator: Emulator) -> None:
+def test_a_body_of_more_than_ten_megabytes_is_rejected(emulator: Emulator) -> None:
+    response = send_request(emulator.endpoint + "/predict", b" " * (10 * 1024 * 1024 + 1))
+
+    assert (response.status, response.json["code"]) == (413, "PayloadTooLarge")
+
+
+def test_expect_100_continue_is_supported(emulator: Emulator) -> None:
     head, _, body = request(emulator.endpoint + STREAM, HELLO, expect="100-continue").partition(b"\r\n\r\n")
     with connect(emulator.url) as sock:
         sock.sendall(head + b"\r\n\r\n")
@@ -159,14 +159,14 @@ def test_a_client_that_requests_first_is_reported_to_go_on(emulator: Emulator) -
         assert read_response(sock).text == "Hello! How can I help you today?"
 
 
-def test_bytes_that_are_no_request_are_refused(emulator: Emulator) -> None:
+def test_bytes_that_are_no_request_are_rejected(emulator: Emulator) -> None:
     with connect(emulator.url) as sock:
         sock.sendall(b"nonsense\r\n\r\n")
 
         assert read_response(sock).status == 400
 
 
-def test_a_connection_is_used_again_and_counted(emulator: Emulator) -> None:
+def test_connections_are_reused_and_counted(emulator: Emulator) -> None:
     parts = urlsplit(emulator.endpoint)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
     for _ in range(3):
@@ -178,16 +178,16 @@ def test_a_connection_is_used_again_and_counted(emulator: Emulator) -> None:
     assert [received.connection for received in emulator.requests] == [1, 1, 1]
 
 
-def test_requests_sent_ahead_are_responded_in_order(emulator: Emulator) -> None:
+def test_pipelined_requests_are_handled_in_order(emulator: Emulator) -> None:
     url = emulator.endpoint + "/predict"
     with connect(url) as sock:
         sock.sendall(request(url, {**HELLO, "stream": False}, connection="") + request(url, {**HELLO, "stream": False}))
-        results = read_response(sock)
+        response = read_response(sock)
 
-    assert results.data.count(b"HTTP/1.1 200 OK") == 2
+    assert response.data.count(b"HTTP/1.1 200 OK") == 2
 
 
-def test_what_came_in_is_recorded(emulator: Emulator) -> None:
+def test_requests_are_recorded(emulator: Emulator) -> None:
     send_request(emulator.endpoint + STREAM + "?a=1", HELLO, opc_request_id="ABC", authorization="Bearer hidden")
 
     assert emulator.last.json == HELLO
@@ -196,7 +196,7 @@ def test_what_came_in_is_recorded(emulator: Emulator) -> None:
     assert "hidden" not in repr(emulator.last)
 
 
-def test_a_client_that_goes_is_noticed(emulator: Emulator) -> None:
+def test_a_disconnected_client_is_recorded(emulator: Emulator) -> None:
     emulator.script(Fault("stall", after=2))
     url = emulator.endpoint + STREAM
     with connect(url) as sock:
@@ -208,23 +208,23 @@ def test_a_client_that_goes_is_noticed(emulator: Emulator) -> None:
     assert not emulator.last.response_sent.is_set()
 
 
-def test_tokens_come_one_by_one_with_a_delay() -> None:
+def test_a_stream_with_a_delay_is_complete() -> None:
     with Emulator(delay=0.001) as emulator:
-        results = send_request(emulator.endpoint + STREAM, HELLO)
+        response = send_request(emulator.endpoint + STREAM, HELLO)
 
-    assert results.text == "Hello! How can I help you today?"
+    assert response.text == "Hello! How can I help you today?"
 
 
-def test_tls_is_trusted_through_the_authoritys_file() -> None:
+def test_the_tls_certificate_is_signed_by_the_ca_file() -> None:
     with Emulator(tls=True) as emulator:
-        results = send_request(emulator.endpoint + STREAM, HELLO, ca_file=emulator.ca_file)
+        response = send_request(emulator.endpoint + STREAM, HELLO, ca_file=emulator.ca_file)
         assert emulator.last.scheme == "https"
 
-    assert results.whole
+    assert response.whole
 
 
 async def _no_reader(emulator: Emulator) -> None:
-    """Connect, close the TLS session, go."""
+    """Connect and close the TLS session without reading."""
     context = ssl.create_default_context(cafile=emulator.ca_file)
     address = urlsplit(emulator.url)
     _, writer = await asyncio.open_connection(address.hostname, address.port, ssl=context)
@@ -233,8 +233,10 @@ async def _no_reader(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("fault", [None, Fault("cut"), Fault("stall"), Fault("drop")])
-def test_a_client_that_leaves_is_no_warning_under_tls(caplog: pytest.LogCaptureFixture, fault: Fault | None) -> None:
-    """asyncio has nothing to say, whoever closes first."""
+def test_a_client_that_disconnects_causes_no_warning_under_tls(
+    caplog: pytest.LogCaptureFixture, fault: Fault | None
+) -> None:
+    """asyncio logs no warning, whichever side closes first."""
     with caplog.at_level(logging.WARNING, "asyncio"), Emulator(tls=True) as emulator:
         emulator.script(fault)
         send_request(emulator.endpoint + STREAM, HELLO, silence=0.2, ca_file=emulator.ca_file)
@@ -246,19 +248,19 @@ def test_a_client_that_leaves_is_no_warning_under_tls(caplog: pytest.LogCaptureF
     assert [record.getMessage() for record in caplog.records] == []
 
 
-def test_there_is_no_authority_without_tls(emulator: Emulator) -> None:
+def test_there_is_no_ca_file_without_tls(emulator: Emulator) -> None:
     with pytest.raises(ValueError, match="tls=True"):
         emulator.ca_file  # noqa: B018
 
 
-def test_a_taken_port_is_reported(emulator: Emulator) -> None:
+def test_a_port_in_use_raises_an_error(emulator: Emulator) -> None:
     port = urlsplit(emulator.url).port
     assert port
     with pytest.raises(OSError, match="in use"), Emulator(port=port):
         pass
 
 
-def test_nothing_is_left_behind() -> None:
+def test_the_thread_ends_with_the_context() -> None:
     with Emulator() as emulator:
         emulator.script(Fault("stall"))
         sock = connect(emulator.url)
@@ -271,19 +273,19 @@ def test_nothing_is_left_behind() -> None:
 
 async def test_serve_runs_until_it_is_cancelled() -> None:
     found: asyncio.Future[Emulator] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(serve(ready=found.set_result, built_in_model=lambda request: "Served."))
+    task = asyncio.create_task(serve(ready=found.set_result, model=lambda request: "Served."))
     emulator = await asyncio.wait_for(found, 5)
-    results = await asyncio.to_thread(send_request, emulator.endpoint + STREAM, HELLO)
+    response = await asyncio.to_thread(send_request, emulator.endpoint + STREAM, HELLO)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
 
-    assert results.text == "Served."
+    assert response.text == "Served."
 
 
-def test_a_model_may_be_any_function() -> None:
-    built_in_model = lambda request: ModelOutput(text=("a", "b"), reasoning=("hm",))  # noqa: E731
-    with Emulator(model=built_in_model) as emulator:
+def test_the_model_is_any_function() -> None:
+    model = lambda request: ModelOutput(text=("a", "b"), reasoning=("hm",))  # noqa: E731
+    with Emulator(model=model) as emulator:
         events = send_request(emulator.endpoint + STREAM, HELLO).events
 
     assert [event["choices"][0]["delta"] for event in events[1:4]] == [
@@ -312,15 +314,15 @@ def test_a_model_may_be_any_function() -> None:
         ({}, {"guided_json": "{"}, "Expecting property name"),
     ],
 )
-def test_the_container_refuses_as_vllm_does(options: dict, body: dict, words: str) -> None:
+def test_the_container_rejects_requests_as_vllm_does(options: dict, body: dict, words: str) -> None:
     with Emulator(**options) as emulator:
-        results = send_request(emulator.endpoint + "/predict", {**HELLO, **body})
+        response = send_request(emulator.endpoint + "/predict", {**HELLO, **body})
 
-    assert results.status in {400, 404}
-    assert words in results.json["error"]["message"]
+    assert response.status in {400, 404}
+    assert words in response.json["error"]["message"]
 
 
-def test_the_refusals_have_each_servers_form() -> None:
+def test_errors_have_the_format_of_the_flavour() -> None:
     forms = {}
     for flavour in FLAVOURS:
         with Emulator(flavour=flavour) as emulator:
@@ -332,7 +334,7 @@ def test_the_refusals_have_each_servers_form() -> None:
     assert forms["transformers"] == {"detail"}
 
 
-def test_a_known_prompt_is_served_from_the_cache(emulator: Emulator) -> None:
+def test_a_repeated_prompt_has_cached_tokens(emulator: Emulator) -> None:
     body = {**HELLO, "stream": False, "messages": [{"role": "user", "content": "word " * 100}]}
     usages = [send_request(emulator.endpoint + "/predict", body).json["usage"] for _ in range(2)]
 
@@ -340,7 +342,7 @@ def test_a_known_prompt_is_served_from_the_cache(emulator: Emulator) -> None:
     assert usages[1]["prompt_tokens_details"]["cached_tokens"] > 90
 
 
-def test_embeddings_bring_related_texts_together(emulator: Emulator) -> None:
+def test_embeddings_of_related_texts_are_similar(emulator: Emulator) -> None:
     texts = ["The river flows to the sea", "A river flowing into the sea", "Taxes are due in April"]
     data = send_request(emulator.endpoint + "/predict/v1/embeddings", {"input": texts, "dimensions": 64}).json["data"]
     one, two, other = (entry["embedding"] for entry in data)
@@ -360,7 +362,7 @@ def test_documents_are_ranked(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/version"])
-def test_what_is_requested_with_get(emulator: Emulator, path: str) -> None:
+def test_get_routes(emulator: Emulator, path: str) -> None:
     assert send_request(emulator.endpoint + "/predict" + path, method="GET").status == 200
 
 
@@ -372,42 +374,42 @@ def test_tgi_generates_in_its_own_format(emulator: Emulator) -> None:
     assert events[-1]["details"]["finish_reason"] == "eos_token"
 
 
-def test_another_server_may_stand_behind_it() -> None:
-    with Emulator(model=lambda request: "From afar.") as far, Emulator(upstream=far.openai_url) as near:
-        stream = send_request(near.endpoint + STREAM, HELLO)
-        whole = send_request(near.endpoint + "/predict", {**HELLO, "stream": False})
-        models = send_request(near.endpoint + "/predict/v1/models", method="GET")
-        near.script(Fault("trailer", after=2))
-        broken = send_request(near.endpoint + STREAM, HELLO)
+def test_requests_are_forwarded_to_an_upstream() -> None:
+    with Emulator(model=lambda request: "From afar.") as upstream, Emulator(upstream=upstream.openai_url) as emulator:
+        stream = send_request(emulator.endpoint + STREAM, HELLO)
+        whole = send_request(emulator.endpoint + "/predict", {**HELLO, "stream": False})
+        models = send_request(emulator.endpoint + "/predict/v1/models", method="GET")
+        emulator.script(Fault("trailer", after=2))
+        interrupted = send_request(emulator.endpoint + STREAM, HELLO)
 
     assert stream.text == "From afar."
     assert stream.headers["trailer"] == "StreamFailure"
     assert whole.json["choices"][0]["message"]["content"] == "From afar."
     assert models.status == 200
-    assert len(broken.events) == 2
-    assert "StreamFailure" in broken.trailers
+    assert len(interrupted.events) == 2
+    assert "StreamFailure" in interrupted.trailers
 
 
-def test_an_upstream_that_breaks_off_is_reported_in_the_trailer() -> None:
-    with Emulator() as far, Emulator(upstream=far.openai_url) as near:
-        far.script(Fault("cut", after=3))
-        results = send_request(near.endpoint + STREAM, HELLO)
+def test_an_interrupted_upstream_is_reported_in_the_trailer() -> None:
+    with Emulator() as upstream, Emulator(upstream=upstream.openai_url) as emulator:
+        upstream.script(Fault("cut", after=3))
+        response = send_request(emulator.endpoint + STREAM, HELLO)
 
-    assert len(results.events) == 3
-    assert "InternalServerError" in results.trailers["StreamFailure"]
+    assert len(response.events) == 3
+    assert "InternalServerError" in response.trailers["StreamFailure"]
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_an_upstream_that_is_not_there_is_unavailable(strict: bool) -> None:
-    with Emulator(upstream="http://127.0.0.1:9/v1", strict=strict) as near:
-        results = send_request(near.endpoint + STREAM, HELLO)
+def test_an_unreachable_upstream_is_unavailable(strict: bool) -> None:
+    with Emulator(upstream="http://127.0.0.1:9/v1", strict=strict) as emulator:
+        response = send_request(emulator.endpoint + STREAM, HELLO)
 
-    assert (results.status, results.json["code"]) == (503, "ServiceUnavailable")
+    assert (response.status, response.json["code"]) == (503, "ServiceUnavailable")
 
 
 @pytest.mark.parametrize("name", ["vlm", "VLLM", "", "ollama"])
-def test_an_unknown_flavour_is_named_with_those_that_exist(name: str) -> None:
-    with pytest.raises(ValueError, match=f"flavour='{name}' is unknown") as caught:
+def test_an_unknown_flavour_raises_an_error_with_the_known_ones(name: str) -> None:
+    with pytest.raises(ValueError, match=f"unknown flavour '{name}'") as caught:
         Emulator(flavour=name)
 
     assert all(flavour in str(caught.value) for flavour in FLAVOURS)
@@ -422,18 +424,18 @@ def test_an_upstream_needs_a_url() -> None:
     ("limits", "reason"),
     [({"idle_limit": 0.5}, "ServiceTimeout"), ({"total_limit": 0.5}, "ModelResponseTimeExceeded")],
 )
-def test_an_upstream_that_takes_too_long_is_given_up(limits: dict, reason: str) -> None:
-    with Emulator() as far, Emulator(upstream=far.openai_url, **limits) as near:
-        far.script(Fault("stall", after=3))
-        results = send_request(near.endpoint + STREAM, HELLO)
+def test_an_upstream_that_is_too_slow_is_interrupted(limits: dict, reason: str) -> None:
+    with Emulator() as upstream, Emulator(upstream=upstream.openai_url, **limits) as emulator:
+        upstream.script(Fault("stall", after=3))
+        response = send_request(emulator.endpoint + STREAM, HELLO)
 
-        assert far.last.client_closed.wait(5)
+        assert upstream.last.client_closed.wait(5)
 
-    assert len(results.events) == 3
-    assert reason in results.trailers["StreamFailure"]
+    assert len(response.events) == 3
+    assert reason in response.trailers["StreamFailure"]
 
 
-def test_the_bare_model_server_has_keys_too() -> None:
+def test_the_openai_compatible_server_checks_api_keys() -> None:
     with Emulator(api_keys=["sk"]) as emulator:
         statuses = [
             send_request(emulator.openai_url + "/models", method="GET", authorization=a).status
@@ -443,20 +445,20 @@ def test_the_bare_model_server_has_keys_too() -> None:
     assert statuses == [401, 200]
 
 
-def test_a_server_without_a_field_for_it_thinks_aloud() -> None:
+def test_reasoning_is_inline_for_servers_without_a_field() -> None:
     with Emulator(flavour="tgi") as emulator:
-        results = send_request(emulator.endpoint + STREAM, {**HELLO, "model": "think"})
+        response = send_request(emulator.endpoint + STREAM, {**HELLO, "model": "think"})
 
-    assert results.text.startswith("<think>The user says: Hello")
-    assert results.text.endswith("</think>\n\nHello! How can I help you today?")
+    assert response.text.startswith("<think>The user says: Hello")
+    assert response.text.endswith("</think>\n\nHello! How can I help you today?")
 
 
-def test_a_body_with_a_length_is_truncated_in_the_middle() -> None:
+def test_a_body_with_content_length_is_truncated_in_the_middle() -> None:
     with Emulator() as emulator:
         emulator.script(Fault("cut"))
-        results = send_request(emulator.endpoint + "/predict", {**HELLO, "stream": False})
+        response = send_request(emulator.endpoint + "/predict", {**HELLO, "stream": False})
 
-    assert 0 < len(results.rest) < int(results.headers["content-length"])
+    assert 0 < len(response.rest) < int(response.headers["content-length"])
 
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -464,18 +466,18 @@ TOOL = {
     "type": "function",
     "function": {"name": "get_weather", "parameters": {"properties": {"city": {"type": "string"}}}},
 }
-PROMPT = {
+PARAMS = {
     "chat-stream-usage": {"stream_options": {"include_usage": True}},
     "tools-named": {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "get_weather"}}},
     "think": {"chat_template_kwargs": {"enable_thinking": True}},
     "length": {"max_tokens": 4},
 }
-# vLLM breaks a prompt down only with --enable-prompt-tokens-details, which the recorded server did not have.
+# vLLM sends these only with --enable-prompt-tokens-details, which the recorded server did not have.
 OPTIONAL = {".usage.prompt_tokens_details", ".usage.prompt_tokens_details.cached_tokens"}
 
 
 def paths(value: object, path: str = "") -> Iterator[str]:
-    """The name of every field."""
+    """Yield the path of every field."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield f"{path}.{name}"
@@ -485,19 +487,19 @@ def paths(value: object, path: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("flavour", ["vllm", "transformers", "llamacpp"])
-@pytest.mark.parametrize("case", PROMPT)
-def test_chunks_have_the_fields_of_the_recorded_ones(flavour: str, case: str) -> None:
+@pytest.mark.parametrize("case", PARAMS)
+def test_chunks_have_the_fields_of_recorded_chunks(flavour: str, case: str) -> None:
     recorded = RawResponse(
         b"HTTP/1.1 200 OK\r\n\r\n" + (SAMPLES / f"{flavour}-{case}.txt").read_bytes().partition(b"\r\n\r\n")[2], ""
     )
     with Emulator(flavour=flavour) as emulator:
-        results = send_request(emulator.openai_url + "/chat/completions", {**HELLO, **PROMPT[case]})
-    ours, theirs = ({path for event in source.events for path in paths(event)} for source in (results, recorded))
+        response = send_request(emulator.openai_url + "/chat/completions", {**HELLO, **PARAMS[case]})
+    sent, expected = ({path for event in source.events for path in paths(event)} for source in (response, recorded))
     ends = [
         [c["finish_reason"] for e in s.events for c in e["choices"] if c.get("finish_reason")]
-        for s in (results, recorded)
+        for s in (response, recorded)
     ]
 
-    assert ours - OPTIONAL == theirs - OPTIONAL
+    assert sent - OPTIONAL == expected - OPTIONAL
     assert ends[0] == ends[1]
-    assert (b"[DONE]" in results.body) == (b"[DONE]" in recorded.body)
+    assert (b"[DONE]" in response.body) == (b"[DONE]" in recorded.body)

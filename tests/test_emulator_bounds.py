@@ -1,4 +1,4 @@
-"""Small requests that ask for much: the emulator refuses them as a service would, and goes on serving others."""
+"""Security limits: the emulator rejects expensive requests as a service would, and stays available."""
 
 import json
 import socket
@@ -28,13 +28,13 @@ def emulator() -> Iterator[Emulator]:
 
 
 def is_alive(emulator: Emulator) -> bool:
-    """Whether the next client is served."""
+    """Return whether another client is served."""
     return send_request(emulator.openai_url + "/models", method="GET").status == 200
 
 
-# fields
+# Fields of requests
 
-#: A field, a value that no service takes.
+#: A field, and a value that no service accepts.
 CHAT: list[tuple[str, Any]] = [
     ("n", HUGE), ("n", 129), ("n", 0), ("n", -1), ("n", 1.5), ("n", "3"), ("n", True), ("n", []), ("n", 10**30),
     ("max_tokens", -1), ("max_tokens", 10**12), ("max_tokens", 2.5), ("max_tokens", "many"),
@@ -52,21 +52,21 @@ CHAT: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), CHAT, ids=[f"{name}={str(value)[:20]}" for name, value in CHAT])
-def test_a_chat_that_requests_for_too_much_is_refused(emulator: Emulator, name: str, value: Any) -> None:
+def test_a_chat_request_beyond_the_limits_is_rejected(emulator: Emulator, name: str, value: Any) -> None:
     """
-    400 in the server's envelope, and at once.
+    The response is 400 in the server's format.
     """
-    results = send_request(
+    response = send_request(
         emulator.openai_url + "/chat/completions", json.dumps({**HELLO, "stream": False, name: value}).encode()
     )
 
-    assert 400 == results.status
-    assert results.json["error"]["message"]
+    assert 400 == response.status
+    assert response.json["error"]["message"]
 
 
-def test_the_refusal_names_the_parameter(emulator: Emulator) -> None:
+def test_the_error_names_the_parameter(emulator: Emulator) -> None:
     """
-    In `param`, as OpenAI's.
+    In `param`, as in OpenAI's format.
     """
     error = send_request(emulator.openai_url + "/chat/completions", {**HELLO, "n": HUGE}).json["error"]
 
@@ -74,8 +74,8 @@ def test_the_refusal_names_the_parameter(emulator: Emulator) -> None:
     assert ("n", 400) == (error["param"], error["code"])
 
 
-#: route: (a healthy body, what is wrong with it)
-OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
+#: route: (path, body)
+OTHER_ROUTES: dict[str, tuple[str, dict[str, Any]]] = {
     "completions, best_of": ("/completions", {"prompt": "Hi", "best_of": HUGE}),
     "completions, n": ("/completions", {"prompt": "Hi", "n": HUGE}),
     "completions, prompts and n": ("/completions", {"prompt": ["Hi"] * 100, "n": 2}),
@@ -92,21 +92,21 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("route", "body"), OTHERS.values(), ids=OTHERS)
-def test_the_other_routes_are_bounded_too(emulator: Emulator, route: str, body: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("route", "body"), OTHER_ROUTES.values(), ids=OTHER_ROUTES)
+def test_the_other_routes_have_limits(emulator: Emulator, route: str, body: dict[str, Any]) -> None:
     """
-    Prompts, vectors, documents.
+    Prompts, embeddings, documents.
     """
-    results = send_request(emulator.openai_url + route, body)
+    response = send_request(emulator.openai_url + route, body)
 
-    assert 400 == results.status
-    assert results.json["error"]["message"]
+    assert 400 == response.status
+    assert response.json["error"]["message"]
 
 
 def genai(emulator: Emulator, action: str, model: str, **body: Any) -> RawResponse:
     mode = {"servingType": "ON_DEMAND", "modelId": model}
-    whole = {"compartmentId": emulator.oci_generative_ai.compartment_id, "servingMode": mode, **body}
-    return send_request(f"{emulator.oci_generative_ai.endpoint}/20231130/actions/{action}", whole)
+    payload = {"compartmentId": emulator.oci_generative_ai.compartment_id, "servingMode": mode, **body}
+    return send_request(f"{emulator.oci_generative_ai.endpoint}/20231130/actions/{action}", payload)
 
 
 GENERIC: dict[str, Any] = {
@@ -123,27 +123,27 @@ NATIVE: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), NATIVE, ids=[f"{name}={str(value)[:20]}" for name, value in NATIVE])
-def test_oci_generative_ai_refuses_in_its_own_names(emulator: Emulator, name: str, value: Any) -> None:
+def test_oci_generative_ai_rejects_generic_fields(emulator: Emulator, name: str, value: Any) -> None:
     """
-    In OCI's envelope, with the name of OCI's field.
+    The response has OCI's error format.
     """
-    results = genai(emulator, "chat", "xai.grok-4", chatRequest={**GENERIC, name: value})
+    response = genai(emulator, "chat", "xai.grok-4", chatRequest={**GENERIC, name: value})
 
-    assert results.status == (200 if (name, value) == ("messages", []) else 400)
-    assert results.status == 200 or set(results.json) == {"code", "message"}
+    assert response.status == (200 if (name, value) == ("messages", []) else 400)
+    assert response.status == 200 or set(response.json) == {"code", "message"}
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("maxTokens", HUGE), ("temperature", 6), ("topK", 501), ("stopSequences", ["a"] * 65), ("documents", [{}] * 1_001), ("chatHistory", {}), ("chatHistory", [5]), ("tools", 5)],
 )  # fmt: skip
-def test_so_does_the_format_of_cohere(emulator: Emulator, name: str, value: Any) -> None:
+def test_oci_generative_ai_rejects_cohere_fields(emulator: Emulator, name: str, value: Any) -> None:
     """
-    The same; its temperature may go up to 5.
+    The temperature of this format may be up to 5.
     """
-    refused = genai(emulator, "chat", "cohere.command-a-03-2025", chatRequest={**COHERE, name: value})
+    rejected = genai(emulator, "chat", "cohere.command-a-03-2025", chatRequest={**COHERE, name: value})
 
-    assert (400, {"code", "message"}) == (refused.status, set(refused.json))
+    assert (400, {"code", "message"}) == (rejected.status, set(rejected.json))
     assert 200 == genai(emulator, "chat", "cohere.command-a-03-2025", chatRequest={**COHERE, "temperature": 5}).status
 
 
@@ -162,13 +162,15 @@ def test_so_does_the_format_of_cohere(emulator: Emulator, name: str, value: Any)
         ("chat", {"chatRequest": []}),
     ],
 )
-def test_its_other_actions_too(emulator: Emulator, action: str, body: dict[str, Any]) -> None:
+def test_the_other_actions_of_oci_generative_ai_have_limits(
+    emulator: Emulator, action: str, body: dict[str, Any]
+) -> None:
     """
-    400, in OCI's envelope.
+    The response is 400 in OCI's format.
     """
-    results = genai(emulator, action, "cohere.embed-v4.0" if "embed" in action else "meta.llama-3", **body)
+    response = genai(emulator, action, "cohere.embed-v4.0" if "embed" in action else "meta.llama-3", **body)
 
-    assert (400, {"code", "message"}) == (results.status, set(results.json))
+    assert (400, {"code", "message"}) == (response.status, set(response.json))
 
 
 PARAMETERS: list[tuple[str, Any]] = [
@@ -182,30 +184,30 @@ PARAMETERS: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(
     ("endpoint", "status"), [("tgi", 422), ("lmi", 424), ("lmi-rolling", 424), ("lmi-dynamic", 424)]
 )
-def test_tgi_and_lmi_refuse_their_own_parameters(
+def test_tgi_and_lmi_reject_their_parameters(
     emulator: Emulator, endpoint: str, status: int, name: str, value: Any
 ) -> None:
     """
-    In the container's words, within SageMaker's `ModelError`.
+    The container's error is inside SageMaker's `ModelError`.
     """
     url = f"{emulator.sagemaker.endpoint_url}/endpoints/{endpoint}/invocations"
-    results = send_request(url, {"inputs": "Hello", "parameters": {name: value}})
+    response = send_request(url, {"inputs": "Hello", "parameters": {name: value}})
 
-    assert (424, status) == (results.status, results.json["OriginalStatusCode"])
-    assert name in results.json["OriginalMessage"]
+    assert (424, status) == (response.status, response.json["OriginalStatusCode"])
+    assert name in response.json["OriginalMessage"]
 
 
-def test_maas_has_huaweis_envelope(emulator: Emulator) -> None:
+def test_maas_errors_have_huaweis_format(emulator: Emulator) -> None:
     """
     `ModelArts.81001`.
     """
-    results = send_request(f"{emulator.modelarts.maas}/chat/completions", {**HELLO, "n": HUGE})
+    response = send_request(f"{emulator.modelarts.maas}/chat/completions", {**HELLO, "n": HUGE})
 
-    assert (400, "ModelArts.81001") == (results.status, results.json["error_code"])
-    assert "n must be at most 128" in results.json["error_msg"]
+    assert (400, "ModelArts.81001") == (response.status, response.json["error_code"])
+    assert "n must be at most 128" in response.json["error_msg"]
 
 
-# documents
+# JSON documents
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
@@ -225,7 +227,7 @@ SHAPES: dict[str, bytes] = {
     "no UTF-8": b'{"messages": "\xff\xfe',
     "nothing": b"null",
 }  # fmt: skip
-PLATFORM_CASES: dict[str, Callable[[Emulator], str]] = {
+ROUTES: dict[str, Callable[[Emulator], str]] = {
     "model server": lambda emulator: emulator.openai_url + "/chat/completions",
     "OCI model deployment": lambda emulator: emulator.endpoint + "/predict",
     "OCI Generative AI": lambda emulator: emulator.oci_generative_ai.endpoint + "/20231130/actions/chat",
@@ -236,21 +238,21 @@ PLATFORM_CASES: dict[str, Callable[[Emulator], str]] = {
 
 
 @pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
-def test_a_document_beyond_the_limits_is_refused(
-    emulator: Emulator, platform_case: Callable[[Emulator], str], body: bytes
+@pytest.mark.parametrize("url", ROUTES.values(), ids=ROUTES)
+def test_a_document_beyond_the_limits_is_rejected(
+    emulator: Emulator, url: Callable[[Emulator], str], body: bytes
 ) -> None:
     """
-    Too deep, too full or too long: refused before anybody computes with it, at every service.
+    Too deep, too many values or too long: every service rejects it before it is processed.
     """
-    results = send_request(platform_case(emulator), body)
+    response = send_request(url(emulator), body)
 
-    assert results.status in {400, 413, 422, 424}
+    assert response.status in {400, 413, 422, 424}
     assert is_alive(emulator)
 
 
-#: What the rules of the built-in model would chew on for long.
-CHEWY = {
+#: Texts that are expensive for the rules of the built-in model.
+SLOW_TEXTS = {
     "digits": "1" * 1_000_000, "a word": "a" * 1_000_000, "spaces": "Query" + " " * 1_000_000 + "x", "lines": "x" + "\n" * 1_000_000 + "x",
     "braces": "JSON " + '{"a":' * 150_000, "count": "count " * 160_000, "sums": "1+" * 400_000, "ands": "x and " * 160_000,
     "names": "In A, B, " * 100_000, "mail": "a.b@" * 250_000, "quotes": "“x " * 300_000, "haikus": "999999999999 haikus",
@@ -258,18 +260,20 @@ CHEWY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("text", CHEWY.values(), ids=CHEWY)
-def test_the_built_in_model_reads_any_text_in_no_time(text: str) -> None:
+@pytest.mark.parametrize("text", SLOW_TEXTS.values(), ids=SLOW_TEXTS)
+def test_the_built_in_model_handles_any_text_quickly(text: str) -> None:
     """
-    The cost does not grow with the square of a text, and the answer has a bound.
+    The cost does not grow with the square of the text's length, and the output is limited.
     """
-    described = {"type": "object", "properties": {name: {"type": "string"} for name in ("city", "mail", "a")}}
-    tool = {"type": "function", "function": {"name": "find", "description": "Find a city", "parameters": described}}
-    begun = time.process_time()
-    responses = [respond({"messages": [{"role": "user", "content": text}], **more}) for more in ({}, {"tools": [tool]})]
+    schema = {"type": "object", "properties": {name: {"type": "string"} for name in ("city", "mail", "a")}}
+    tool = {"type": "function", "function": {"name": "find", "description": "Find a city", "parameters": schema}}
+    started = time.process_time()
+    responses = [
+        respond({"messages": [{"role": "user", "content": text}], **extra}) for extra in ({}, {"tools": [tool]})
+    ]
 
-    assert time.process_time() - begun < 8  # it takes a tenth of that
-    assert max(answer.token_count for answer in responses) < bounds.MAX_OUTPUT_TOKENS
+    assert time.process_time() - started < 8  # it takes a tenth of that
+    assert max(output.token_count for output in responses) < bounds.MAX_OUTPUT_TOKENS
 
 
 SCHEMAS: dict[str, Any] = {
@@ -277,43 +281,43 @@ SCHEMAS: dict[str, Any] = {
     "a long text": {"type": "string", "minLength": 10**9},
     "definitions that double": {"allOf": [{"$ref": "#/d0"}], **{f"d{n}": {"allOf": [{"$ref": f"#/d{n + 1}"}] * 2} for n in range(40)}},
 }  # fmt: skip
-#: What can be answered in spite of it.
-ODD_SCHEMAS: dict[str, Any] = {
+#: Schemas without end that can be filled.
+RECURSIVE_SCHEMAS: dict[str, Any] = {
     "itself": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]},
     "itself, as a property": {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
 }
 
 
 @pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
-def test_a_schema_that_requests_for_too_much_is_refused(schema: Any) -> None:
+def test_a_schema_beyond_the_limits_is_rejected(schema: Any) -> None:
     """
-    A brain refuses with `ValueError`, which is a 400.
+    The model raises `ValueError`, which becomes a 400.
     """
-    begun = time.process_time()
+    started = time.process_time()
     with pytest.raises(ValueError, match=r"schema|cannot be read"):
         respond({"messages": [{"role": "user", "content": "Hi"}], "guided_json": schema})
 
-    assert time.process_time() - begun < 8
+    assert time.process_time() - started < 8
 
 
-@pytest.mark.parametrize("schema", ODD_SCHEMAS.values(), ids=ODD_SCHEMAS)
-def test_a_schema_that_contains_itself_ends(schema: Any) -> None:
+@pytest.mark.parametrize("schema", RECURSIVE_SCHEMAS.values(), ids=RECURSIVE_SCHEMAS)
+def test_a_schema_that_contains_itself_is_filled(schema: Any) -> None:
     """
-    At some depth.
+    To a limited depth.
     """
     assert respond({"messages": [{"role": "user", "content": "Hi"}], "guided_json": schema}).text
 
 
-# responses, connections, records
+# Responses, connections, records
 
 
-def test_a_response_has_a_bound_of_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_has_a_token_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    All choices and alternatives together; it ends with `length`.
+    It counts all choices and alternatives together; the finish reason is `length`.
     """
     monkeypatch.setattr("mdstream_core.emulator.model_server.MAX_OUTPUT_TOKENS", 8_000)
-    words = "word " * 10_000
-    with Emulator(model=lambda request: words) as emulator:
+    output_text = "word " * 10_000
+    with Emulator(model=lambda request: output_text) as emulator:
         body = {**HELLO, "stream": False, "n": 128, "logprobs": True, "top_logprobs": 20}
         choices = send_request(emulator.openai_url + "/chat/completions", body, silence=60).json["choices"]
 
@@ -321,9 +325,9 @@ def test_a_response_has_a_bound_of_tokens(monkeypatch: pytest.MonkeyPatch) -> No
     assert sum(len(choice["logprobs"]["content"]) for choice in choices) * 21 <= 8_000
 
 
-def test_a_large_response_does_not_hold_the_others_up() -> None:
+def test_a_large_response_does_not_block_others() -> None:
     """
-    It is written on a thread; a small one that is asked for meanwhile comes first.
+    It is written on a thread; a small response that is requested meanwhile arrives first.
     """
     responses = {"large": "word " * 20_000, "small": "Hi."}
     with Emulator(model=lambda request: responses[request["model"]]) as emulator:
@@ -339,9 +343,9 @@ def test_a_large_response_does_not_hold_the_others_up() -> None:
     assert time.monotonic() >= arrived
 
 
-def test_records_keep_to_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recorded_requests_have_a_byte_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The oldest go; the newest stays, however large it is.
+    The oldest are dropped; the newest one stays, whatever its size.
     """
     monkeypatch.setattr("mdstream_core.emulator._listener.MAX_RECORD_BYTES", 100_000)
     with Emulator() as emulator:
@@ -370,20 +374,20 @@ HEADS: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize(("head", "status"), HEADS.values(), ids=HEADS)
-def test_a_head_beyond_the_limits_is_refused(emulator: Emulator, head: bytes, status: int) -> None:
+def test_a_head_beyond_the_limits_is_rejected(emulator: Emulator, head: bytes, status: int) -> None:
     """
-    And the connection is closed.
+    The connection is closed.
     """
     with connect(emulator.url) as sock:
         sock.sendall(head)
-        results = read_response(sock)
+        response = read_response(sock)
 
-    assert status == results.status
+    assert status == response.status
     assert is_alive(emulator)
 
 
 @pytest.mark.parametrize(
-    ("begun", "status"),
+    ("started", "status"),
     [
         (b"", b""),
         (b"POST / HTTP/1.1\r\nhost:", b"408"),
@@ -391,34 +395,34 @@ def test_a_head_beyond_the_limits_is_refused(emulator: Emulator, head: bytes, st
     ],
     ids=["nothing", "half a head", "half a body"],
 )
-def test_a_client_that_requests_for_nothing_is_left(begun: bytes, status: bytes) -> None:
+def test_an_idle_client_is_disconnected(started: bytes, status: bytes) -> None:
     """
-    Slowly or not at all; a byte now and then changes nothing.
+    A client that sends no complete request, even if it sends a byte now and then.
     """
     with Emulator(keep_alive=0.5) as emulator, connect(emulator.url) as sock:
-        sock.sendall(begun)
-        with_bytes = threading.Event()
+        sock.sendall(started)
+        stopped = threading.Event()
 
-        def slow_stream() -> None:
-            while begun and not with_bytes.wait(0.1):
+        def send_slowly() -> None:
+            while started and not stopped.wait(0.1):
                 try:
                     sock.sendall(b"x")
                 except OSError:
                     return
 
-        thread = threading.Thread(target=slow_stream)
+        thread = threading.Thread(target=send_slowly)
         thread.start()
-        results = read_response(sock, timeout=10)
-        with_bytes.set()
+        response = read_response(sock, timeout=10)
+        stopped.set()
         thread.join()
 
-    assert results.ended in {"closed", "reset"}
-    assert status in results.data
+    assert response.ended in {"closed", "reset"}
+    assert status in response.data
 
 
-def test_there_is_a_most_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    One more is refused with 503; a place that becomes free is given away again.
+    One more is rejected with 503; after a connection is closed, a new one is accepted.
     """
     monkeypatch.setattr("mdstream_core.emulator._listener.MAX_CONNECTIONS", 3)
     with Emulator() as emulator:
@@ -426,7 +430,7 @@ def test_there_is_a_most_of_connections(monkeypatch: pytest.MonkeyPatch) -> None
         for sock in socks:
             sock.sendall(request(emulator.openai_url + "/models", method="GET", connection=""))
             assert sock.recv(100).startswith(b"HTTP/1.1 200")
-        refused = send_request(emulator.openai_url + "/models", method="GET")
+        rejected = send_request(emulator.openai_url + "/models", method="GET")
         socks.pop().close()
         end = time.monotonic() + 10
         while send_request(emulator.openai_url + "/models", method="GET").status != 200:
@@ -434,54 +438,54 @@ def test_there_is_a_most_of_connections(monkeypatch: pytest.MonkeyPatch) -> None
         for sock in socks:
             sock.close()
 
-    assert 503 == refused.status
+    assert 503 == rejected.status
 
 
-def test_a_websocket_without_a_request_is_left() -> None:
+def test_an_idle_websocket_is_closed() -> None:
     """
-    After the handshake too.
+    After the handshake.
     """
     client = pytest.importorskip("websockets.sync.client", reason="websockets comes with mdstream-llm[emulator]")
     with Emulator(keep_alive=0.5) as emulator:
         url = f"{emulator.modelarts.websocket_endpoint}/v1/chat/completions"
-        with client.connect(url, proxy=None) as link:
-            begun = time.monotonic()
+        with client.connect(url, proxy=None) as socket_:
+            started = time.monotonic()
             with pytest.raises(Exception, match="close"):
-                link.recv(timeout=10)
+                socket_.recv(timeout=10)
 
-    assert time.monotonic() - begun < 9
+    assert time.monotonic() - started < 9
 
 
 @pytest.mark.parametrize("size", [16 * 1024 * 1024 + 1])
-def test_a_websocket_message_has_a_most(emulator: Emulator, size: int) -> None:
+def test_a_websocket_message_has_a_size_limit(emulator: Emulator, size: int) -> None:
     """
-    1009, message too big.
+    Close code 1009: message too big.
     """
     client = pytest.importorskip("websockets.sync.client", reason="websockets comes with mdstream-llm[emulator]")
     url = f"{emulator.modelarts.websocket_endpoint}/v1/chat/completions"
-    with client.connect(url, proxy=None, max_size=None) as link, pytest.raises(Exception, match=r"1009|close"):
-        link.send("x" * size)
-        link.recv(timeout=10)
+    with client.connect(url, proxy=None, max_size=None) as socket_, pytest.raises(Exception, match=r"1009|close"):
+        socket_.send("x" * size)
+        socket_.recv(timeout=10)
 
     assert is_alive(emulator)
 
 
-# where it listens
+# Addresses
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "example.invalid"])
-def test_an_address_that_others_reach_is_warned_of(host: str) -> None:
+def test_a_reachable_address_causes_a_warning(host: str) -> None:
     """
-    When it is made, before anybody can connect.
+    The warning is issued at construction, before clients can connect.
     """
     with pytest.warns(RuntimeWarning, match="every machine that reaches this address"):
         Emulator(host=host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
-def test_loopback_is_not(host: str) -> None:
+def test_loopback_causes_no_warning(host: str) -> None:
     """
-    The default is one of them.
+    The default address is on loopback.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -489,21 +493,21 @@ def test_loopback_is_not(host: str) -> None:
         Emulator(host=host)
 
 
-@pytest.mark.parametrize(("arguments", "warned"), [([], False), (["--host", "0.0.0.0"], True)])
-def test_the_command_states_where_it_listens(arguments: list[str], warned: bool) -> None:
+@pytest.mark.parametrize(("arguments", "has_warning"), [([], False), (["--host", "0.0.0.0"], True)])
+def test_the_command_prints_its_address(arguments: list[str], has_warning: bool) -> None:
     """
-    On standard error, in one line; it listens on loopback unless it is told otherwise.
+    The warning is one line on standard error; the default address is on loopback.
     """
     command = [sys.executable, "-m", "mdstream_core.cli", "emulate", "--port", "0", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     assert process.stderr
     line = process.stdout.readline()
-    platform_case = urlsplit(line[line.index("http") :].split()[0])
-    with socket.create_connection((platform_case.hostname or "", platform_case.port or 0), timeout=5):
+    url = urlsplit(line[line.index("http") :].split()[0])
+    with socket.create_connection((url.hostname or "", url.port or 0), timeout=5):
         pass
     process.terminate()
-    reported = process.communicate(timeout=20)[1]
+    stderr = process.communicate(timeout=20)[1]
 
-    assert "127.0.0.1" == platform_case.hostname
-    assert warned is ("mdstream: warning: the emulator listens on 0.0.0.0" in reported)
+    assert "127.0.0.1" == url.hostname
+    assert has_warning is ("mdstream: warning: the emulator listens on 0.0.0.0" in stderr)

@@ -1,4 +1,4 @@
-"""The rule-based brain: what it says, which tools it calls, which schemas it fills."""
+"""The built-in model: its texts, its tool calls, its structured output."""
 
 import json
 from typing import Any
@@ -21,22 +21,22 @@ MULTIPLY = tool("multiply", "Multiply two integers.", TWO)
 STOP = tool("turn_off_lights", "Switch the lights off.")
 
 
-def send_request(text: str, *tools: dict[str, Any], **more: Any) -> ModelOutput:
-    return respond({"messages": [{"role": "user", "content": text}], "tools": list(tools), **more})
+def send_request(text: str, *tools: dict[str, Any], **params: Any) -> ModelOutput:
+    return respond({"messages": [{"role": "user", "content": text}], "tools": list(tools), **params})
 
 
-def calls(answer: ModelOutput) -> list[tuple[str, Any]]:
-    return [(call.name, json.loads("".join(call.arguments))) for call in answer.tool_calls]
+def calls(output: ModelOutput) -> list[tuple[str, Any]]:
+    return [(call.name, json.loads("".join(call.arguments))) for call in output.tool_calls]
 
 
-def filled(text: str, properties: dict[str, Any], **schema: Any) -> Any:
+def fill_schema(text: str, properties: dict[str, Any], **schema: Any) -> Any:
     whole = {"type": "object", "properties": properties, "required": list(properties), **schema}
-    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": whole}}
-    return json.loads("".join(send_request(text, response_format=form).text))
+    response_format = {"type": "json_schema", "json_schema": {"name": "x", "schema": whole}}
+    return json.loads("".join(send_request(text, response_format=response_format).text))
 
 
 @pytest.mark.parametrize(
-    ("question", "output"),
+    ("prompt", "expected"),
     [
         ("Hello", "Hello! How can I help you today?"),
         ("Name three rivers.", "The Nile, the Amazon and the Danube."),
@@ -50,11 +50,11 @@ def filled(text: str, properties: dict[str, Any], **schema: Any) -> Any:
         ("", "I am listening."),
     ],
 )
-def test_it_responses_in_words(question: str, output: str) -> None:
-    assert "".join(send_request(question).text) == output
+def test_texts(prompt: str, expected: str) -> None:
+    assert "".join(send_request(prompt).text) == expected
 
 
-def test_the_same_request_has_the_same_response() -> None:
+def test_the_output_is_deterministic() -> None:
     assert send_request("What is the weather in Paris?", WEATHER) == send_request(
         "What is the weather in Paris?", WEATHER
     )
@@ -63,19 +63,19 @@ def test_the_same_request_has_the_same_response() -> None:
 @pytest.mark.parametrize(
     "text", ["", "a", "two  spaces", "naïve 你好 🙂‍↔️\n\n\ttabs", "supercalifragilistic", "\u2028\x85\ud83d"]
 )
-def test_tokens_give_the_text_again(text: str) -> None:
+def test_joined_tokens_are_the_text(text: str) -> None:
     assert "".join(split_tokens(text)) == text
 
 
-def test_it_remembers_what_it_was_reported() -> None:
-    reported = [{"role": "user", "content": "My name is Ada."}, {"role": "assistant", "content": "Hi"}]
-    answer = respond({"messages": [*reported, {"role": "user", "content": "What is my name?"}]})
+def test_a_name_from_an_earlier_message_is_used() -> None:
+    earlier = [{"role": "user", "content": "My name is Ada."}, {"role": "assistant", "content": "Hi"}]
+    output = respond({"messages": [*earlier, {"role": "user", "content": "What is my name?"}]})
 
-    assert "".join(answer.text) == "Your name is Ada."
+    assert "".join(output.text) == "Your name is Ada."
 
 
 @pytest.mark.parametrize(
-    ("question", "called"),
+    ("prompt", "expected_calls"),
     [
         ("What is the weather in San Francisco, CA?", [("get_weather", {"city": "San Francisco, CA"})]),
         ("Weather in 東京 please", [("get_weather", {"city": "東京"})]),
@@ -95,8 +95,8 @@ def test_it_remembers_what_it_was_reported() -> None:
         ("Name three rivers.", []),
     ],
 )
-def test_it_chooses_tools(question: str, called: list[Any]) -> None:
-    assert calls(send_request(question, WEATHER, ADD, MULTIPLY, STOP)) == called
+def test_tools_are_chosen(prompt: str, expected_calls: list[Any]) -> None:
+    assert calls(send_request(prompt, WEATHER, ADD, MULTIPLY, STOP)) == expected_calls
 
 
 @pytest.mark.parametrize(
@@ -109,35 +109,35 @@ def test_it_chooses_tools(question: str, called: list[Any]) -> None:
         ({"type": "any"}, ["get_weather"]),
     ],
 )
-def test_it_does_what_tool_choice_demands(choice: Any, names: list[str]) -> None:
-    question = "What is the weather in Paris?"
+def test_tool_choice_is_followed(choice: Any, names: list[str]) -> None:
+    prompt = "What is the weather in Paris?"
 
-    assert [name for name, _ in calls(send_request(question, WEATHER, ADD, tool_choice=choice))] == names
+    assert [name for name, _ in calls(send_request(prompt, WEATHER, ADD, tool_choice=choice))] == names
 
 
 def test_a_forced_tool_has_all_its_arguments() -> None:
     assert set(calls(send_request("Hello!", ADD, tool_choice="required"))[0][1]) == {"a", "b"}
 
 
-def test_one_call_at_a_time_until_all_is_known() -> None:
+def test_sequential_calls_until_all_results_are_there() -> None:
     messages: list[dict[str, Any]] = [{"role": "user", "content": "What is the weather in Paris and London?"}]
-    seen = []
-    while calls_now := respond({"messages": messages, "tools": [WEATHER], "parallel_tool_calls": False}).tool_calls:
-        (call,) = calls_now
+    cities = []
+    while tool_calls := respond({"messages": messages, "tools": [WEATHER], "parallel_tool_calls": False}).tool_calls:
+        (call,) = tool_calls
         arguments = "".join(call.arguments)
-        seen.append(json.loads(arguments)["city"])
+        cities.append(json.loads(arguments)["city"])
         function = {"name": call.name, "arguments": arguments}
         messages.append(
             {"role": "assistant", "tool_calls": [{"id": call.id, "type": "function", "function": function}]}
         )
-        messages.append({"role": "tool", "tool_call_id": call.id, "content": f"sunny in {seen[-1]}"})
-    answer = respond({"messages": messages, "tools": [WEATHER]})
+        messages.append({"role": "tool", "tool_call_id": call.id, "content": f"sunny in {cities[-1]}"})
+    output = respond({"messages": messages, "tools": [WEATHER]})
 
-    assert seen == ["Paris", "London"]
-    assert "".join(answer.text) == "The tool says: sunny in Paris; sunny in London"
+    assert cities == ["Paris", "London"]
+    assert "".join(output.text) == "The tool says: sunny in Paris; sunny in London"
 
 
-def test_a_schema_is_filled_from_the_sentence() -> None:
+def test_a_schema_is_filled_from_the_text() -> None:
     properties = {
         "name": {"type": "string"},
         "age": {"type": "integer"},
@@ -151,7 +151,7 @@ def test_a_schema_is_filled_from_the_sentence() -> None:
         "Alice Smith is 30 years old, lives in Paris, was born on 1996-02-29, writes to a@b.org and likes fahrenheit."
     )
 
-    assert filled(text, properties) == {
+    assert fill_schema(text, properties) == {
         "name": "Alice Smith",
         "age": 30,
         "city": "Paris",
@@ -162,7 +162,7 @@ def test_a_schema_is_filled_from_the_sentence() -> None:
     }
 
 
-def test_a_schema_is_filled_although_the_sentence_states_nothing() -> None:
+def test_a_schema_is_filled_without_values_in_the_text() -> None:
     properties = {
         "title": {"type": "string"},
         "count": {"type": "integer", "minimum": 10, "maximum": 12},
@@ -174,7 +174,7 @@ def test_a_schema_is_filled_although_the_sentence_states_nothing() -> None:
         "when": {"type": "string", "format": "date-time"},
     }
     owner = {"type": "object", "properties": {"id": {"type": "integer", "default": 1}}, "required": ["id"]}
-    value = filled("Go", properties, **{"$defs": {"Owner": owner}})
+    value = fill_schema("Go", properties, **{"$defs": {"Owner": owner}})
 
     assert 10 <= value["count"] <= 12
     assert value["ratio"] < 0.2
@@ -184,14 +184,14 @@ def test_a_schema_is_filled_although_the_sentence_states_nothing() -> None:
     assert value["when"].endswith("Z")
 
 
-def test_a_schema_that_contains_itself_comes_to_an_end() -> None:
+def test_a_recursive_schema_is_filled() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}, "required": ["next"]}
 
-    assert "next" in filled("Go", {"node": {"$ref": "#/$defs/Node"}}, **{"$defs": {"Node": node}})["node"]
+    assert "next" in fill_schema("Go", {"node": {"$ref": "#/$defs/Node"}}, **{"$defs": {"Node": node}})["node"]
 
 
 @pytest.mark.parametrize(
-    "more",
+    "params",
     [
         {"response_format": {"type": "json_object"}},
         {"guided_json": CITY},
@@ -199,25 +199,25 @@ def test_a_schema_that_contains_itself_comes_to_an_end() -> None:
         {"structured_outputs": {"json": CITY}},
     ],
 )
-def test_every_method_to_request_for_json(more: dict[str, Any]) -> None:
-    answer = send_request("Give me JSON with the key 'city': Rome", **more)
+def test_json_output_is_requested_in_several_forms(params: dict[str, Any]) -> None:
+    output = send_request("Give me JSON with the key 'city': Rome", **params)
 
-    assert set(json.loads("".join(answer.text))) == {"city"}
+    assert set(json.loads("".join(output.text))) == {"city"}
 
 
-def test_a_schema_inside_the_prompt_is_followed() -> None:
+def test_a_schema_in_the_prompt_is_followed() -> None:
     text = f"Where does Ada live in London? The output should be a JSON instance that conforms to this schema: {json.dumps(CITY)}"
 
     assert json.loads("".join(send_request(text).text)) == {"city": "London"}
 
 
-def test_a_choice_is_one_of_those_that_are_allowed() -> None:
+def test_the_output_is_one_of_the_allowed_choices() -> None:
     choices = {"choice": ["positive", "negative"]}
 
     assert "".join(send_request("I feel rather negative", structured_outputs=choices).text) == "negative"
 
 
-def test_it_responses_out_of_a_given_text() -> None:
+def test_the_output_quotes_the_context() -> None:
     text = (
         "Context information is below.\n---------------------\nThe Danube is long. Bees make honey.\n---------------------\n"
         "Given the context information and not prior knowledge, answer the query.\nQuery: Who makes honey?\nAnswer: "
@@ -227,7 +227,7 @@ def test_it_responses_out_of_a_given_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "thinks"),
+    ("params", "has_reasoning"),
     [
         ({"reasoning_effort": "high"}, True),
         ({"reasoning_effort": "none"}, False),
@@ -237,31 +237,31 @@ def test_it_responses_out_of_a_given_text() -> None:
         ({}, False),
     ],
 )
-def test_it_thinks_when_requested(more: dict[str, Any], thinks: bool) -> None:
-    assert bool(send_request("Hello", **more).reasoning) is thinks
+def test_reasoning_is_generated_when_requested(params: dict[str, Any], has_reasoning: bool) -> None:
+    assert bool(send_request("Hello", **params).reasoning) is has_reasoning
 
 
 @pytest.mark.parametrize("kind", ["image_url", "input_audio", "file"])
-def test_it_acknowledges_what_it_is_shown(kind: str) -> None:
+def test_attachments_are_listed(kind: str) -> None:
     content = [{"type": "text", "text": "Look"}, {"type": kind, kind: {}}]
-    output = "".join(respond({"messages": [{"role": "user", "content": content}]}).text)
+    expected = "".join(respond({"messages": [{"role": "user", "content": content}]}).text)
 
-    assert output.startswith("I see a")
-    assert output.endswith("Look")
+    assert expected.startswith("I see a")
+    assert expected.endswith("Look")
 
 
 @pytest.mark.parametrize(
     ("stop", "text"), [("you", "Hello! How can I help "), (["today", "help"], "Hello! How can I ")]
 )
 def test_stop_sequences_are_not_part_of_the_text(stop: Any, text: str) -> None:
-    answer = apply_limits(send_request("Hello"), {"stop": stop})
+    output = apply_limits(send_request("Hello"), {"stop": stop})
 
-    assert ("".join(answer.text), answer.finish) == (text, "stop")
-    assert answer.stop_reason in stop
+    assert ("".join(output.text), output.finish) == (text, "stop")
+    assert output.stop_reason in stop
 
 
 @pytest.mark.parametrize("space", range(1, 12))
-def test_a_call_is_truncated_where_the_space_ends(space: int) -> None:
+def test_a_tool_call_is_truncated_at_max_tokens(space: int) -> None:
     whole = send_request("What is 3 + 4?", ADD)
     truncated = apply_limits(whole, {"max_tokens": space})
 
@@ -270,7 +270,7 @@ def test_a_call_is_truncated_where_the_space_ends(space: int) -> None:
     assert [call.name for call in truncated.tool_calls] == ["add"][: space // 4]
 
 
-def test_enough_space_changes_nothing() -> None:
+def test_a_sufficient_limit_changes_nothing() -> None:
     whole = send_request("Hello")
 
     assert apply_limits(whole, {"max_completion_tokens": whole.token_count}) == whole

@@ -1,4 +1,4 @@
-"""The emulated ModelArts, asked by a client that hides nothing: who is let in, what is refused and how."""
+"""The emulated ModelArts, tested with a raw client: authentication and error responses."""
 
 import hashlib
 import hmac
@@ -31,7 +31,7 @@ TEXT = "Hello! How can I help you today?"
 
 
 @pytest.fixture(scope="module")
-def guarded() -> Iterator[Emulator]:
+def secured_emulator() -> Iterator[Emulator]:
     with Emulator(huawei=ACCOUNT) as emulator:
         yield emulator
 
@@ -43,15 +43,19 @@ def emulator() -> Iterator[Emulator]:
 
 
 def login(emulator: Emulator, **changes: str) -> Any:
-    given = {"user": "me", "password": "pass", "domain": "company", "project": "cn-north-4", **changes}
-    user = {"name": given["user"], "password": given["password"], "domain": {"name": given["domain"]}}
+    login_response = {"user": "me", "password": "pass", "domain": "company", "project": "cn-north-4", **changes}
+    user = {
+        "name": login_response["user"],
+        "password": login_response["password"],
+        "domain": {"name": login_response["domain"]},
+    }
     identity = {"methods": ["password"], "password": {"user": user}}
-    scope = {"project": {"name": given["project"]}}
+    scope = {"project": {"name": login_response["project"]}}
     return send_request(f"{emulator.modelarts.iam}/v3/auth/tokens", {"auth": {"identity": identity, "scope": scope}})
 
 
-def signed(url: str, key: str, secret: str, body: bytes, date: str | None = None) -> dict[str, str]:
-    """A signature written down from the reference's own words, for a URL without anything odd in it."""
+def sign(url: str, key: str, secret: str, body: bytes, date: str | None = None) -> dict[str, str]:
+    """Sign a request as Huawei's reference describes, for a URL without special characters."""
     date = date or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     host, _, path = url.removeprefix("http://").partition("/")
     digest = hashlib.sha256(body).hexdigest()
@@ -62,44 +66,44 @@ def signed(url: str, key: str, secret: str, body: bytes, date: str | None = None
     return {"authorization": header, "x-sdk-date": date}
 
 
-def test_iam_gives_out_tokens_that_open_the_service(guarded: Emulator) -> None:
+def test_iam_issues_tokens_for_the_service(secured_emulator: Emulator) -> None:
     """
-    The token is a header, its life stands in the body; it is refused once it is expired.
+    The token is in a header, its lifetime in the body; it is rejected when it has expired.
     """
-    given = login(guarded)
-    token = given.headers["x-subject-token"]
-    opened = send_request(guarded.modelarts.endpoint + CHAT, REQUEST, x_auth_token=token)
-    guarded.modelarts.expire_tokens()
-    refused = send_request(guarded.modelarts.endpoint + CHAT, REQUEST, x_auth_token=token)
+    login_response = login(secured_emulator)
+    token = login_response.headers["x-subject-token"]
+    accepted = send_request(secured_emulator.modelarts.endpoint + CHAT, REQUEST, x_auth_token=token)
+    secured_emulator.modelarts.expire_tokens()
+    rejected = send_request(secured_emulator.modelarts.endpoint + CHAT, REQUEST, x_auth_token=token)
 
-    assert (201, 200, 401) == (given.status, opened.status, refused.status)
-    assert {"issued_at", "expires_at"} <= given.json["token"].keys()
-    assert "text/event-stream;charset=UTF-8" == opened.headers["content-type"]
-    assert (TEXT, "APIG.0301") == (opened.text, refused.json["error_code"])
+    assert (201, 200, 401) == (login_response.status, accepted.status, rejected.status)
+    assert {"issued_at", "expires_at"} <= login_response.json["token"].keys()
+    assert "text/event-stream;charset=UTF-8" == accepted.headers["content-type"]
+    assert (TEXT, "APIG.0301") == (accepted.text, rejected.json["error_code"])
 
 
 @pytest.mark.parametrize("wrong", ["user", "password", "domain", "project"])
-def test_iam_refuses_a_login_that_is_wrong(guarded: Emulator, wrong: str) -> None:
+def test_iam_rejects_wrong_credentials(secured_emulator: Emulator, wrong: str) -> None:
     """
-    In Keystone's envelope.
+    The response has Keystone's error format.
     """
-    refused = login(guarded, **{wrong: "nobody"})
+    rejected = login(secured_emulator, **{wrong: "nobody"})
 
-    assert (401, "Unauthorized") == (refused.status, refused.json["error"]["title"])
-    assert 400 == send_request(f"{guarded.modelarts.iam}/v3/auth/tokens", {"auth": {}}).status
+    assert (401, "Unauthorized") == (rejected.status, rejected.json["error"]["title"])
+    assert 400 == send_request(f"{secured_emulator.modelarts.iam}/v3/auth/tokens", {"auth": {}}).status
 
 
-def test_a_token_has_an_end() -> None:
+def test_a_token_expires() -> None:
     """
     By the emulator's clock.
     """
     now = [0.0]
-    gate = HuaweiAuthenticator(ACCOUNT, now=lambda: now[0])
-    gate._tokens["t"] = 86_400.0
-    gate._check_token("t")
+    authenticator = HuaweiAuthenticator(ACCOUNT, now=lambda: now[0])
+    authenticator._tokens["t"] = 86_400.0
+    authenticator._check_token("t")
     now[0] = 86_400.0
     with pytest.raises(AuthenticationRejected, match="decrypt token fail"):
-        gate._check_token("t")
+        authenticator._check_token("t")
 
 
 BODY = json.dumps(REQUEST).encode()
@@ -119,26 +123,26 @@ OLD = "20200101T000000Z"
     ],
 )
 def test_a_signature_is_verified(
-    guarded: Emulator, key: str, secret: str, date: str | None, status: int, code: str | None
+    secured_emulator: Emulator, key: str, secret: str, date: str | None, status: int, code: str | None
 ) -> None:
     """
-    A wrong secret, an unknown key, an old date: the gateway's own refusal.
+    A wrong secret, an unknown key or an old date returns the gateway's error.
     """
-    url = guarded.modelarts.endpoint + CHAT
-    results = send_request(url, BODY, **signed(url, key, secret, BODY, date))
+    url = secured_emulator.modelarts.endpoint + CHAT
+    response = send_request(url, BODY, **sign(url, key, secret, BODY, date))
 
-    assert status == results.status
-    assert code is None or code == results.json["error_code"]
+    assert status == response.status
+    assert code is None or code == response.json["error_code"]
 
 
-def test_a_body_that_was_changed_is_refused(guarded: Emulator) -> None:
+def test_a_changed_body_is_rejected(secured_emulator: Emulator) -> None:
     """
-    Its hash is part of what is signed.
+    The signature covers the hash of the body.
     """
-    url = guarded.modelarts.endpoint + CHAT
-    results = send_request(url, BODY + b" ", **signed(url, "AK", "SK", BODY))
+    url = secured_emulator.modelarts.endpoint + CHAT
+    response = send_request(url, BODY + b" ", **sign(url, "AK", "SK", BODY))
 
-    assert (401, "APIG.0301") == (results.status, results.json["error_code"])
+    assert (401, "APIG.0301") == (response.status, response.json["error_code"])
 
 
 @pytest.mark.parametrize(
@@ -153,17 +157,17 @@ def test_a_body_that_was_changed_is_refused(guarded: Emulator) -> None:
         ({}, 401, "APIG.0301"),
     ],
 )
-def test_a_key_is_verified(guarded: Emulator, headers: dict[str, str], status: int, code: str | None) -> None:
+def test_a_key_is_verified(secured_emulator: Emulator, headers: dict[str, str], status: int, code: str | None) -> None:
     """
-    AppCodes and API keys, on HTTPS and on the handshake of a WebSocket alike.
+    AppCodes and API keys, for HTTPS and for the handshake of a WebSocket.
     """
-    results = send_request(guarded.modelarts.endpoint + CHAT, REQUEST, **headers)
+    response = send_request(secured_emulator.modelarts.endpoint + CHAT, REQUEST, **headers)
     fields = {"connection": "Upgrade", "upgrade": "websocket", "sec_websocket_version": "13"}
-    shaken = send_request(guarded.modelarts.endpoint + CHAT, b"", "GET", silence=0.3, sec_websocket_key="dGhlIHNhbXBsZSBub25jZQ==", **fields, **headers)  # fmt: skip
+    handshake = send_request(secured_emulator.modelarts.endpoint + CHAT, b"", "GET", silence=0.3, sec_websocket_key="dGhlIHNhbXBsZSBub25jZQ==", **fields, **headers)  # fmt: skip
 
-    assert (status, 101 if status == 200 else status) == (results.status, shaken.status)
-    assert code is None or {code} == {results.json["error_code"], shaken.json["error_code"]}
-    assert results.headers["x-request-id"]
+    assert (status, 101 if status == 200 else status) == (response.status, handshake.status)
+    assert code is None or {code} == {response.json["error_code"], handshake.json["error_code"]}
+    assert response.headers["x-request-id"]
 
 
 @pytest.mark.parametrize(
@@ -171,22 +175,22 @@ def test_a_key_is_verified(guarded: Emulator, headers: dict[str, str], status: i
     [("Bearer KEY", 200, None), ("KEY", 400, "ModelArts.81002"), ("Bearer wrong", 401, "ModelArts.81003")],
 )
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_maas_wants_a_bearer_key(
-    guarded: Emulator, authorization: str, status: int, code: str | None, version: str
+def test_maas_requires_a_bearer_key(
+    secured_emulator: Emulator, authorization: str, status: int, code: str | None, version: str
 ) -> None:
     """
-    And says so in codes of its own.
+    The errors have MaaS's codes.
     """
-    base = guarded.modelarts.maas.removesuffix("v1") + version
-    results = send_request(f"{base}/chat/completions", REQUEST, authorization=authorization)
+    base = secured_emulator.modelarts.maas.removesuffix("v1") + version
+    response = send_request(f"{base}/chat/completions", REQUEST, authorization=authorization)
 
-    assert status == results.status
-    assert code is None or code == results.json["error_code"]
+    assert status == response.status
+    assert code is None or code == response.json["error_code"]
 
 
-def test_the_container_stands_behind_the_service(emulator: Emulator) -> None:
+def test_requests_reach_the_container(emulator: Emulator) -> None:
     """
-    Streams, documents, other routes; its own errors pass through.
+    Streams, documents and other routes work; the container's errors are forwarded.
     """
     url = emulator.modelarts.endpoint
 
@@ -198,40 +202,40 @@ def test_the_container_stands_behind_the_service(emulator: Emulator) -> None:
 
 def test_an_unknown_service_is_not_found(emulator: Emulator) -> None:
     """
-    API Gateway's own code.
+    The error has API Gateway's code.
     """
-    results = send_request(f"{emulator.url}/v1/infers/other{CHAT}", REQUEST)
+    response = send_request(f"{emulator.url}/v1/infers/other{CHAT}", REQUEST)
 
-    assert (404, "APIG.0101") == (results.status, results.json["error_code"])
+    assert (404, "APIG.0101") == (response.status, response.json["error_code"])
 
 
-def test_a_body_over_12_mb_is_refused(emulator: Emulator) -> None:
+def test_a_body_over_12_mb_is_rejected(emulator: Emulator) -> None:
     """
-    It is read nevertheless, so that the client hears why.
+    It is read nevertheless, so that the client receives the error.
     """
-    results = send_request(emulator.modelarts.endpoint + CHAT, bytes(12 * 1024 * 1024 + 1))
+    response = send_request(emulator.modelarts.endpoint + CHAT, bytes(12 * 1024 * 1024 + 1))
 
-    assert (413, "APIG.0201") == (results.status, results.json["error_code"])
+    assert (413, "APIG.0201") == (response.status, response.json["error_code"])
 
 
 @pytest.mark.parametrize("name", MODELARTS_ERROR_RESPONSES)
-def test_refusals_have_huaweis_envelope(emulator: Emulator, name: str) -> None:
+def test_error_responses_have_huaweis_format(emulator: Emulator, name: str) -> None:
     """
-    A row each for what the gateway and MaaS are known to say.
+    One row for each known error of the gateway and of MaaS.
     """
     emulator.script(Fault("refuse", name))
-    results = send_request(emulator.modelarts.endpoint + CHAT, REQUEST)
-    body = results.json.get("error", results.json)
+    response = send_request(emulator.modelarts.endpoint + CHAT, REQUEST)
+    body = response.json.get("error", response.json)
 
-    assert MODELARTS_ERROR_RESPONSES[name].status == results.status
+    assert MODELARTS_ERROR_RESPONSES[name].status == response.status
     assert body.get("error_code", body.get("errorCode")).startswith(("ModelArts.", "APIG."))
-    assert results.headers["x-request-id"]
+    assert response.headers["x-request-id"]
 
 
-def test_a_handshake_that_is_none_is_refused(emulator: Emulator) -> None:
+def test_an_invalid_handshake_is_rejected(emulator: Emulator) -> None:
     """
-    By the package `websockets`, which is the emulator's half.
+    The package `websockets`, the emulator's side, rejects it.
     """
-    results = send_request(emulator.modelarts.endpoint + CHAT, b"", "GET", upgrade="websocket", connection="Upgrade")
+    response = send_request(emulator.modelarts.endpoint + CHAT, b"", "GET", upgrade="websocket", connection="Upgrade")
 
-    assert 400 == results.status
+    assert 400 == response.status

@@ -1,4 +1,4 @@
-"""The emulated OCI Generative AI, byte for byte: what stands on the wire, what is refused, how streams end."""
+"""The emulated OCI Generative AI: bytes of streams, rejected requests, endings."""
 
 import json
 from collections.abc import Iterator
@@ -20,15 +20,15 @@ WEATHER = {
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Emulator]:
+def shared_emulator() -> Iterator[Emulator]:
     with Emulator(generative_ai_ending="eof") as emulator:
         yield emulator
 
 
 @pytest.fixture
-def emulator(shared: Emulator) -> Emulator:
-    shared.reset()
-    return shared
+def emulator(shared_emulator: Emulator) -> Emulator:
+    shared_emulator.reset()
+    return shared_emulator
 
 
 def post(emulator: Emulator, path: str, body: Any, **headers: str) -> httpx.Response:
@@ -36,28 +36,28 @@ def post(emulator: Emulator, path: str, body: Any, **headers: str) -> httpx.Resp
     return httpx.post(f"{emulator.oci_generative_ai.endpoint}{path}", content=content, headers=headers, trust_env=False)
 
 
-def addressed(emulator: Emulator, model: str = GROK, **more: Any) -> dict[str, Any]:
+def build_payload(emulator: Emulator, model: str = GROK, **params: Any) -> dict[str, Any]:
     mode = {"servingType": "ON_DEMAND", "modelId": model}
-    return {"compartmentId": emulator.oci_generative_ai.compartment_id, "servingMode": mode, **more}
+    return {"compartmentId": emulator.oci_generative_ai.compartment_id, "servingMode": mode, **params}
 
 
 def chat(emulator: Emulator, model: str = GROK, **request: Any) -> httpx.Response:
-    return post(emulator, "/20231130/actions/chat", addressed(emulator, model, chatRequest=request))
+    return post(emulator, "/20231130/actions/chat", build_payload(emulator, model, chatRequest=request))
 
 
-def generic(text: str = CAPITAL, **more: Any) -> dict[str, Any]:
+def generic(text: str = CAPITAL, **params: Any) -> dict[str, Any]:
     messages = [{"role": "USER", "content": [{"type": "TEXT", "text": text}]}]
     return {
         "apiFormat": "GENERIC",
         "messages": messages,
         "isStream": True,
         "streamOptions": {"isIncludeUsage": True},
-        **more,
+        **params,
     }
 
 
 def events(response: httpx.Response) -> list[Any]:
-    """The data of each event, read by hand."""
+    """Parse the data of each event without mdstream."""
     assert (200, "text/event-stream") == (response.status_code, response.headers["content-type"])
     blocks = response.content.decode().split("\n\n")
     assert "" == blocks.pop()
@@ -67,35 +67,35 @@ def events(response: httpx.Response) -> list[Any]:
 
 def test_a_generic_stream(emulator: Emulator) -> None:
     """
-    Tokens with filler, then the finish event alone, then the usage alone.
+    Tokens with padding, then the finish event alone, then the usage alone.
     """
     *output, finish, usage = events(chat(emulator, **generic()))
 
-    assert "The capital of France is Paris." == "".join(one["message"]["content"][0]["text"] for one in output)
-    assert all({"index", "message", "pad"} == set(one) and set(one["pad"]) == {"a"} for one in output)
+    assert "The capital of France is Paris." == "".join(item["message"]["content"][0]["text"] for item in output)
+    assert all({"index", "message", "pad"} == set(item) and set(item["pad"]) == {"a"} for item in output)
     assert ({"finishReason", "pad"}, "stop") == (set(finish), finish["finishReason"])
     assert {"usage"} == set(usage)
     assert usage["usage"]["totalTokens"] == usage["usage"]["promptTokens"] + usage["usage"]["completionTokens"]
 
 
-def test_usage_comes_only_when_it_is_requested_for(emulator: Emulator) -> None:
+def test_usage_is_sent_only_if_requested(emulator: Emulator) -> None:
     """
-    In every format.
+    In each format.
     """
     assert "usage" not in events(chat(emulator, **generic(streamOptions=None)))[-1]
     assert "usage" not in events(chat(emulator, COHERE, apiFormat="COHERE", message="Hi", isStream=True))[-1]
 
 
-def test_a_cohere_stream_states_everything_again(emulator: Emulator) -> None:
+def test_the_last_event_of_a_cohere_stream_repeats_the_response(emulator: Emulator) -> None:
     """
-    In its last event, with the history, the usage and what it cites.
+    With the history, the usage and the citations.
     """
     request = {"apiFormat": "COHERE", "message": CAPITAL, "isStream": True, "streamOptions": {"isIncludeUsage": True}}
     *output, last = events(
         chat(emulator, COHERE, **request, documents=[{"id": "d", "text": "The capital of France is Paris."}])
     )
 
-    assert last["text"] == "".join(one["text"] for one in output)
+    assert last["text"] == "".join(item["text"] for item in output)
     assert ("COMPLETE", True) == (last["finishReason"], "usage" in last)
     assert [["d"]] == [citation["documentIds"] for citation in last["citations"]]
     assert ["USER", "CHATBOT"] == [turn["role"] for turn in last["chatHistory"]]
@@ -110,11 +110,11 @@ def test_a_cohere_v2_stream(emulator: Emulator) -> None:
     *output, last = events(chat(emulator, "cohere.command-a-reasoning", **request))
 
     assert {"apiFormat": "COHEREV2", "message": {"role": "ASSISTANT"}, "finishReason": "COMPLETE"} == last
-    assert ["THINKING", "TEXT"] == list(dict.fromkeys(one["message"]["content"][0]["type"] for one in output))
+    assert ["THINKING", "TEXT"] == list(dict.fromkeys(item["message"]["content"][0]["type"] for item in output))
 
 
 #: How each family streams two calls: which of id, name and arguments each entry has, and the finish reason.
-METHODS = {
+CALL_FORMATS = {
     "xai.grok-4": ({"id name arguments"}, "tool_calls"),
     "openai.gpt-4.1": ({"id name", "arguments"}, "tool_calls"),
     "meta.llama-3.3-70b-instruct": ({"id name", "arguments"}, "stop"),
@@ -122,32 +122,32 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize(("model", "call_method"), METHODS.items(), ids=METHODS)
+@pytest.mark.parametrize(("model", "call_format"), CALL_FORMATS.items(), ids=CALL_FORMATS)
 def test_each_family_streams_its_calls_in_its_own_format(
-    emulator: Emulator, model: str, call_method: tuple[set[str], str]
+    emulator: Emulator, model: str, call_format: tuple[set[str], str]
 ) -> None:
     """
-    Whole or in pieces, with ids or without, always at position 0.
+    Complete or in fragments, with ids or without, always at position 0.
     """
     output = events(chat(emulator, model, **generic("What is the weather in Paris and London?", tools=[WEATHER])))
-    entries = [one["message"]["toolCalls"] for one in output if one.get("message", {}).get("toolCalls")]
-    finish = next(one["finishReason"] for one in output if "finishReason" in one)
+    entries = [item["message"]["toolCalls"] for item in output if item.get("message", {}).get("toolCalls")]
+    finish = next(item["finishReason"] for item in output if "finishReason" in item)
 
-    assert all(1 == len(one) and "index" not in one[0] for one in entries)
-    assert call_method == (
-        {" ".join(n for n in ("id", "name", "arguments") if one[0].get(n)) for one in entries},
+    assert all(1 == len(item) and "index" not in item[0] for item in entries)
+    assert call_format == (
+        {" ".join(n for n in ("id", "name", "arguments") if item[0].get(n)) for item in entries},
         finish,
     )
 
 
-def test_generate_text_is_as_it_was_seen(emulator: Emulator) -> None:
+def test_a_generate_text_stream(emulator: Emulator) -> None:
     """
-    An id and a piece of text in each event.
+    Each event has an id and a text fragment.
     """
     request = {"runtimeType": "COHERE", "isStream": True, "prompt": CAPITAL, "maxTokens": 500, "numGenerations": 1}
-    *output, last = events(post(emulator, "/20231130/actions/generateText", addressed(emulator, "cohere.command", inferenceRequest=request)))  # fmt: skip
+    *output, last = events(post(emulator, "/20231130/actions/generateText", build_payload(emulator, "cohere.command", inferenceRequest=request)))  # fmt: skip
 
-    assert all({"id", "text"} == set(one) for one in output)
+    assert all({"id", "text"} == set(item) for item in output)
     assert "COMPLETE" == last["finishReason"]
 
 
@@ -155,38 +155,38 @@ def test_generate_text_is_as_it_was_seen(emulator: Emulator) -> None:
     ("ending", "model", "last"),
     [("done", GROK, "[DONE]"), ("eof", GROK, "usage"), ("", "meta.llama-3.3-70b-instruct", "[DONE]"), ("", "google.gemini-2.5-pro", "usage")],
 )  # fmt: skip
-def test_a_stream_ends_as_it_is_reported_or_as_its_family_does(ending: str, model: str, last: str) -> None:
+def test_a_stream_ends_as_configured_or_as_its_family_does(ending: str, model: str, last: str) -> None:
     """
-    `[DONE]` or the end of the body.
+    With `[DONE]` or the end of the body.
     """
     with Emulator(generative_ai_ending=ending) as emulator:
         assert last in events(chat(emulator, model, **generic()))[-1]
 
 
 @pytest.mark.parametrize(("ending", "model"), [("hang", GROK), ("hang", COHERE)])
-def test_a_connection_may_stay_open_behind_the_last_event(ending: str, model: str) -> None:
+def test_a_connection_may_stay_open_after_the_last_event(ending: str, model: str) -> None:
     """
-    Nothing more comes, until the client goes.
+    Nothing more is sent until the client disconnects.
     """
     request = generic() if model == GROK else {"apiFormat": "COHERE", "message": CAPITAL, "isStream": True}
     last = b'"usage"' if model == GROK else b'"finishReason"'
     with Emulator(generative_ai_ending=ending) as emulator:
         url = f"{emulator.oci_generative_ai.endpoint}/20231130/actions/chat"
-        body = addressed(emulator, model, chatRequest=request)
+        body = build_payload(emulator, model, chatRequest=request)
         with httpx.stream("POST", url, json=body, timeout=0.5, trust_env=False) as response:
-            seen = b""
+            received = b""
             with pytest.raises(httpx.ReadTimeout):
                 for data in response.iter_bytes():
-                    seen += data
-        assert last in seen
+                    received += data
+        assert last in received
         assert emulator.last.client_closed.wait(5)
 
 
-def test_an_unknown_ending_is_named() -> None:
+def test_an_unknown_ending_raises_an_error() -> None:
     """
-    With those that exist.
+    The message lists the known ones.
     """
-    with pytest.raises(ValueError, match=r"ending='never'.*eof, done, hang"):
+    with pytest.raises(ValueError, match=r"unknown ending 'never'.*eof, done, hang"):
         Emulator(generative_ai_ending="never")
 
 
@@ -200,7 +200,7 @@ LIMITED = {**WEATHER, "parameters": {"type": "object", "properties": {"n": {"typ
 REFERRING = {**WEATHER, "parameters": {"$ref": "#/$defs/A", "$defs": {"A": {"type": "object"}}}}
 
 #: name: (model, chatRequest, status, words)
-REFUSED: dict[str, tuple[str, dict[str, Any], int, str]] = {
+REJECTED: dict[str, tuple[str, dict[str, Any], int, str]] = {
     "unknown format": (GROK, {"apiFormat": "COHERE3"}, 400, "apiFormat COHERE3 is unknown"),
     "another format": (COHERE, generic(), 400, "Please pass in correct format of request."),
     "the other way round": (GROK, {"apiFormat": "COHERE", "message": "Hi"}, 400, "Please pass in correct format of request."),
@@ -222,22 +222,20 @@ REFUSED: dict[str, tuple[str, dict[str, Any], int, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("model", "request_", "status", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_the_service_refuses(
-    emulator: Emulator, model: str, request_: dict[str, Any], status: int, words: str
-) -> None:
+@pytest.mark.parametrize(("model", "request_", "status", "message"), REJECTED.values(), ids=REJECTED)
+def test_rejected_requests(emulator: Emulator, model: str, request_: dict[str, Any], status: int, message: str) -> None:
     """
-    In OCI's envelope, with an id.
+    The response has OCI's error format and an id.
     """
     response = chat(emulator, model, **request_)
 
     assert status == response.status_code
-    assert words in response.json()["message"]
+    assert message in response.json()["message"]
     assert response.json()["code"]
     assert response.headers["opc-request-id"]
 
 
-#: name: (path, what changes in the envelope, status, code)
+#: name: (path, change of the payload, status, code)
 ADDRESSES: dict[str, tuple[str, dict[str, Any], int, str]] = {
     "no compartment": ("chat", {"compartmentId": None}, 400, "MissingParameter"),
     "another compartment": ("chat", {"compartmentId": "ocid1.compartment.oc1..other"}, 404, "NotAuthorizedOrNotFound"),
@@ -248,19 +246,19 @@ ADDRESSES: dict[str, tuple[str, dict[str, Any], int, str]] = {
 
 
 @pytest.mark.parametrize(("path", "change", "status", "code"), ADDRESSES.values(), ids=ADDRESSES)
-def test_a_wrong_address_is_refused(
+def test_a_wrong_address_is_rejected(
     emulator: Emulator, path: str, change: dict[str, Any], status: int, code: str
 ) -> None:
     """
     Compartment, serving mode, operation.
     """
-    body = addressed(emulator, chatRequest=generic()) | change
+    body = build_payload(emulator, chatRequest=generic()) | change
     response = post(emulator, f"/20231130/actions/{path}", body)
 
     assert (status, code) == (response.status_code, response.json()["code"])
 
 
-def test_what_is_no_request_is_refused(emulator: Emulator) -> None:
+def test_invalid_requests_are_rejected(emulator: Emulator) -> None:
     """
     No JSON, no object, no POST.
     """
@@ -272,27 +270,27 @@ def test_what_is_no_request_is_refused(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("base", ["/openai/v1", "/20231130/actions/v1"])
 @pytest.mark.parametrize("header", ["opc-compartment-id", "CompartmentId"])
-def test_openais_paths_need_a_compartment(emulator: Emulator, base: str, header: str) -> None:
+def test_openais_paths_require_a_compartment(emulator: Emulator, base: str, header: str) -> None:
     """
-    Under either name of the header; an API key stands for one.
+    The header has either name; an API key implies a compartment.
     """
     body = {"model": GROK, "messages": [{"role": "user", "content": CAPITAL}]}
-    path, there = f"{base}/chat/completions", emulator.oci_generative_ai.compartment_id
+    path, compartment = f"{base}/chat/completions", emulator.oci_generative_ai.compartment_id
 
-    assert "Paris" in post(emulator, path, body, **{header: there}).json()["choices"][0]["message"]["content"]
+    assert "Paris" in post(emulator, path, body, **{header: compartment}).json()["choices"][0]["message"]["content"]
     assert 200 == post(emulator, path, body, authorization="Bearer sk-1").status_code
     assert "MissingParameter" == post(emulator, path, body).json()["code"]
     assert 404 == post(emulator, path, body, **{header: "ocid1.compartment.oc1..other"}).status_code
-    assert 400 == post(emulator, path, {**body, "store": True}, **{header: there}).status_code
-    assert 404 == post(emulator, path, {**body, "model": "nobody"}, **{header: there}).status_code
+    assert 400 == post(emulator, path, {**body, "store": True}, **{header: compartment}).status_code
+    assert 404 == post(emulator, path, {**body, "model": "nobody"}, **{header: compartment}).status_code
 
 
-def test_credentials_are_requested_for() -> None:
+def test_credentials_are_checked() -> None:
     """
-    An unsigned request and an unknown key are refused, a known key is let in.
+    An unsigned request and an unknown key are rejected, a known key is accepted.
     """
     with Emulator(api_keys=["sk-good"]) as emulator:
-        body = addressed(emulator, chatRequest=generic())
+        body = build_payload(emulator, chatRequest=generic())
         path = "/20231130/actions/chat"
 
         assert "NotAuthenticated" == post(emulator, path, body).json()["code"]
@@ -301,12 +299,12 @@ def test_credentials_are_requested_for() -> None:
 
 
 def embed(emulator: Emulator, model: str = "cohere.embed-english-v3.0", **body: Any) -> httpx.Response:
-    return post(emulator, "/20231130/actions/embedText", addressed(emulator, model, **body))
+    return post(emulator, "/20231130/actions/embedText", build_payload(emulator, model, **body))
 
 
 def test_embeddings(emulator: Emulator) -> None:
     """
-    One vector to an input, as long as the model's are or as is asked; other types beside floats.
+    One vector for each input, with the model's or the requested size, in all types.
     """
     vectors = embed(emulator, inputs=["one", "two"], inputType="SEARCH_QUERY").json()["embeddings"]
     short = embed(
@@ -316,45 +314,46 @@ def test_embeddings(emulator: Emulator) -> None:
         emulator, inputs=["one"], embeddingTypes=["float", "int8", "uint8", "binary", "ubinary", "base64"]
     ).json()
 
-    assert ([1024, 1024], 256) == ([len(one) for one in vectors], len(short["embeddings"][0]))
+    assert ([1024, 1024], 256) == ([len(item) for item in vectors], len(short["embeddings"][0]))
     assert {"float": 1024, "int8": 1024, "uint8": 1024, "binary": 128, "ubinary": 128, "base64": 5464} == {
-        kind: len(one[0]) for kind, one in typed["embeddingsByType"].items()
+        kind: len(item[0]) for kind, item in typed["embeddingsByType"].items()
     }
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [({"inputs": []}, "list of texts"), ({"inputs": ["x"] * 97}, "96 at most"), ({"inputs": ["word " * 600]}, "too many tokens"), ({"inputs": ["x"], "inputType": "POEM"}, "POEM"), ({"inputs": ["x"], "inputType": "IMAGE"}, "data URI"), ({"inputs": ["x"], "embeddingTypes": ["octal"]}, "octal")],
 )  # fmt: skip
-def test_what_cannot_be_embedded(emulator: Emulator, body: dict[str, Any], words: str) -> None:
+def test_rejected_embedding_requests(emulator: Emulator, body: dict[str, Any], message: str) -> None:
     """
-    Too many inputs, too long ones, unknown kinds; a long one is cut where it is asked for.
+    Too many inputs, too long inputs, unknown types; a long input is truncated if requested.
     """
     response = embed(emulator, **body)
 
-    assert (400, True) == (response.status_code, words in response.json()["message"])
+    assert (400, True) == (response.status_code, message in response.json()["message"])
     assert 200 == embed(emulator, inputs=["word " * 600], truncate="END").status_code
 
 
 def test_ranks(emulator: Emulator) -> None:
     """
-    The best first, with their texts where they are asked for.
+    The best first, with the texts if requested.
     """
     documents = ["Bread is baked.", "Paris is the capital of France."]
     body = {"input": "capital of France", "documents": documents, "topN": 1}
     ranks = post(
-        emulator, "/20231130/actions/rerankText", addressed(emulator, "cohere.rerank-v3.5", **body, isEcho=True)
+        emulator, "/20231130/actions/rerankText", build_payload(emulator, "cohere.rerank-v3.5", **body, isEcho=True)
     ).json()
 
-    assert [(1, {"text": documents[1]})] == [(one["index"], one["document"]) for one in ranks["documentRanks"]]
+    assert [(1, {"text": documents[1]})] == [(item["index"], item["document"]) for item in ranks["documentRanks"]]
     assert (
-        400 == post(emulator, "/20231130/actions/rerankText", addressed(emulator, input="x", documents=[])).status_code
+        400
+        == post(emulator, "/20231130/actions/rerankText", build_payload(emulator, input="x", documents=[])).status_code
     )
 
 
-def test_faults_strike_here_too(emulator: Emulator) -> None:
+def test_faults_apply_to_oci_generative_ai(emulator: Emulator) -> None:
     """
-    A refusal, an answer that is one document where a stream was asked for, and comments between events.
+    An error response, a document where a stream was requested, and comments between events.
     """
     emulator.script(Fault("refuse", "unavailable"), Fault("json_body"), Fault("keepalive_comments"))
 

@@ -1,4 +1,4 @@
-"""The emulated SageMaker, asked by our own clients: every image, every way to end, signatures that must be right."""
+"""The emulated SageMaker, tested with mdstream's clients: containers, endings, signatures."""
 
 import asyncio
 import datetime as dt
@@ -49,21 +49,21 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(autouse=True)
-def forgotten(emulator: Emulator) -> None:
+def reset_emulator(emulator: Emulator) -> None:
     emulator.reset()
 
 
-#: name: (endpoint, dialect, the question if it is another one)
+#: name: (endpoint, dialect, changed params)
 FORMATS: dict[str, tuple[str, Dialect, dict[str, Any]]] = {
     "vLLM": ("emulated", OpenAIChat(), {}),
-    "vLLM, found out": ("emulated", Auto(), {}),
+    "vLLM, detected": ("emulated", Auto(), {}),
     "vLLM, completions": ("emulated", OpenAICompletions(), {"messages": None, "prompt": "Hello"}),
-    "vLLM, completions, found out": ("emulated", Auto(), {"messages": None, "prompt": "Hello"}),
+    "vLLM, completions, detected": ("emulated", Auto(), {"messages": None, "prompt": "Hello"}),
     "SGLang": ("sglang", Auto(), {}),
     "TGI's chat": ("tgi", Auto(), {}),
     "TGI's own": ("tgi", TGI(), {}),
     "LMI's chat, JSON lines": ("lmi", OpenAIChat(), {}),
-    "LMI's chat, found out": ("lmi", Auto(), {}),
+    "LMI's chat, detected": ("lmi", Auto(), {}),
     "LMI's new handler": ("lmi", LMI(), {}),
     "LMI's rolling batch": ("lmi-rolling", LMI(), {}),
     "LMI's dynamic batch": ("lmi-dynamic", LMI(), {}),
@@ -74,13 +74,13 @@ FORMATS: dict[str, tuple[str, Dialect, dict[str, Any]]] = {
 
 @both
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-@pytest.mark.parametrize(("name", "dialect", "question"), FORMATS.values(), ids=FORMATS)
-def test_every_image_responses(emulator: Emulator, name: str, dialect: Dialect, question: dict[str, Any], stream: bool, send_request: Send) -> None:  # fmt: skip
+@pytest.mark.parametrize(("name", "dialect", "params"), FORMATS.values(), ids=FORMATS)
+def test_every_container_responds(emulator: Emulator, name: str, dialect: Dialect, params: dict[str, Any], stream: bool, send_request: Send) -> None:  # fmt: skip
     """
-    Signed, streamed or whole, in each payload format; the words are all there, and the end was said.
+    Signed, with and without a stream, in each payload format; text and finish reason are complete.
     """
     model_response, error = send_request(
-        service(emulator, name, custom_attributes="accept_eula=true"), dialect, stream=stream, **question
+        service(emulator, name, custom_attributes="accept_eula=true"), dialect, stream=stream, **params
     )
 
     assert error is None
@@ -89,9 +89,9 @@ def test_every_image_responses(emulator: Emulator, name: str, dialect: Dialect, 
 
 @both
 @pytest.mark.parametrize("name", ["tgi-old", "lmi-rolling"])
-def test_a_container_that_takes_no_messages(emulator: Emulator, name: str, send_request: Send) -> None:
+def test_a_container_that_rejects_messages(emulator: Emulator, name: str, send_request: Send) -> None:
     """
-    The refusal says that it wants `inputs`; it gets them, and a warning says so.
+    Its error names `inputs`; the request is sent again with them, and a warning is issued.
     """
     with pytest.warns(RuntimeWarning, match="chat template"):
         model_response, error = send_request(service(emulator, name))
@@ -103,7 +103,7 @@ def test_a_container_that_takes_no_messages(emulator: Emulator, name: str, send_
 @pytest.mark.parametrize("name", ["emulated", "sglang", "tgi", "lmi"])
 def test_tools(emulator: Emulator, name: str, send_request: Send) -> None:
     """
-    A call with its name, its arguments and one id, whatever the image does with them.
+    A call has its name, its arguments and one id, whatever the container's format.
     """
     messages = [{"role": "user", "content": "What is the weather in Paris?"}]
     model_response, error = send_request(service(emulator, name), messages=messages, tools=[WEATHER])
@@ -112,7 +112,7 @@ def test_tools(emulator: Emulator, name: str, send_request: Send) -> None:
     assert ("tool_calls", [("get_weather", {"city": "Paris"})]) == (model_response.finish_reason, [(call.name, call.parse_arguments()) for call in model_response.tool_calls])  # fmt: skip
 
 
-SAME = {
+HARMLESS_FAULTS = {
     "split into bytes": Fault("bytewise"),
     "split into parts of 7 bytes": Fault("bytewise", size=7),
     "frames split into bytes": Fault("split_frames"),
@@ -128,10 +128,10 @@ SAME = {
 
 
 @both
-@pytest.mark.parametrize("fault", SAME.values(), ids=SAME)
-def test_what_makes_no_difference(emulator: Emulator, fault: Fault, send_request: Send) -> None:
+@pytest.mark.parametrize("fault", HARMLESS_FAULTS.values(), ids=HARMLESS_FAULTS)
+def test_harmless_faults(emulator: Emulator, fault: Fault, send_request: Send) -> None:
     """
-    However the bytes come, the answer is the same.
+    The response is the same for any splitting of the bytes.
     """
     emulator.script(fault)
     model_response, error = send_request(service(emulator))
@@ -164,7 +164,7 @@ ENDINGS: dict[str, tuple[Fault, type[MDStreamError], str | None, int, str]] = {
 
 @both
 @pytest.mark.parametrize(("fault", "kind", "code", "status", "text"), ENDINGS.values(), ids=ENDINGS)
-def test_every_ending_is_received(
+def test_failed_streams_raise_errors(
     emulator: Emulator,
     fault: Fault,
     kind: type[MDStreamError],
@@ -174,7 +174,7 @@ def test_every_ending_is_received(
     send_request: Send,
 ) -> None:
     """
-    A stream that failed is no success; what came before it was handed out and is in the error.
+    The text before the failure was delivered, and is in the error.
     """
     emulator.script(fault)
     model_response, error = send_request(service(emulator))
@@ -185,7 +185,7 @@ def test_every_ending_is_received(
 
 
 #: spelling: (the error, its status)
-REFUSED: dict[str, tuple[type[MDStreamError], int]] = {
+ERROR_RESPONSES: dict[str, tuple[type[MDStreamError], int]] = {
     "not_found": (NotFound, 404),
     "ThrottlingException": (RateLimited, 429),
     "ModelNotReadyException": (ServerError, 429),
@@ -198,12 +198,12 @@ REFUSED: dict[str, tuple[type[MDStreamError], int]] = {
 
 
 @both
-@pytest.mark.parametrize(("spelling", "kind", "status"), [(name, *row) for name, row in REFUSED.items()])
-def test_refusals(
+@pytest.mark.parametrize(("spelling", "kind", "status"), [(name, *row) for name, row in ERROR_RESPONSES.items()])
+def test_error_responses(
     emulator: Emulator, spelling: str, kind: type[MDStreamError], status: int, send_request: Send
 ) -> None:
     """
-    The service's and the container's; each with its request id.
+    Of the service and of the container, each with its request id.
     """
     emulator.script(Fault("refuse_aws", spelling))
     _, error = send_request(service(emulator))
@@ -215,22 +215,22 @@ def test_refusals(
 
 
 @pytest.mark.parametrize("spelling", ["ModelNotReadyException", "ThrottlingException", "model_500"])
-def test_what_passes_is_retried(emulator: Emulator, spelling: str) -> None:
+def test_temporary_errors_are_retried(emulator: Emulator, spelling: str) -> None:
     """
-    A model that loads, a limit, a failure: the second question is answered.
+    A loading model, a rate limit, a failure: the second request succeeds.
     """
     emulator.script(Fault("refuse_aws", spelling), None)
     platform = SageMaker("emulated", endpoint_url=emulator.sagemaker.endpoint_url)
-    requested = Service(platform, auth=signer(), retry=Retry(1, base_delay=0.001), trust_env=False)
+    service_ = Service(platform, auth=signer(), retry=Retry(1, base_delay=0.001), trust_env=False)
 
-    assert HELLO == requested.client.complete(requested.call(Auto(), REQUEST)).text
+    assert HELLO == service_.client.complete(service_.call(Auto(), REQUEST)).text
     assert 2 == len(emulator.requests)
 
 
 @both
 def test_an_unknown_endpoint(emulator: Emulator, send_request: Send) -> None:
     """
-    SageMaker calls it a validation error; ours says what to check.
+    SageMaker returns a validation error; mdstream's error says what to check.
     """
     _, error = send_request(service(emulator, "nope"))
 
@@ -238,23 +238,23 @@ def test_an_unknown_endpoint(emulator: Emulator, send_request: Send) -> None:
     assert "each region has its own endpoints" in str(error)
 
 
-def test_a_body_over_the_limit_is_the_services_refusal_too(emulator: Emulator) -> None:
+def test_a_body_over_the_limit_is_rejected_by_both_sides(emulator: Emulator) -> None:
     """
-    Ours never leaves the house; a client that sends it is told.
+    mdstream does not send it; the service rejects it from another client.
     """
-    requested = service(emulator)
+    service_ = service(emulator)
     with pytest.raises(InvalidRequest, match="6291456"):
-        requested.client.complete(requested.call(Auto(), {"messages": [{"role": "user", "content": "x" * 7_000_000}]}))
+        service_.client.complete(service_.call(Auto(), {"messages": [{"role": "user", "content": "x" * 7_000_000}]}))
     assert [] == emulator.requests
-    status, body = send(emulator, signed(emulator, b"x" * 6_291_457))
+    status, body = send(emulator, sign(emulator, b"x" * 6_291_457))
 
     assert (400, True) == (status, "6291456" in body["Message"])
 
 
-# signatures
+# Signatures
 
 
-def signed(emulator: Emulator, body: bytes, **options: Any) -> Request:
+def sign(emulator: Emulator, body: bytes, **options: Any) -> Request:
     url = f"{emulator.sagemaker.endpoint_url}/endpoints/emulated/invocations"
     return signer(**options).sign(Request("POST", url, {"content-type": "application/json"}, body))
 
@@ -263,8 +263,8 @@ def send(emulator: Emulator, request: Request, **changed: str) -> tuple[int, Any
     parts = urlsplit(request.url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=10)
     connection.request("POST", parts.path, request.content, {**request.headers, **changed})
-    answer = connection.getresponse()
-    status, body = answer.status, json.loads(answer.read())
+    response = connection.getresponse()
+    status, body = response.status, json.loads(response.read())
     connection.close()
     return status, body
 
@@ -272,15 +272,15 @@ def send(emulator: Emulator, request: Request, **changed: str) -> tuple[int, Any
 BODY = json.dumps(REQUEST).encode()
 
 
-def test_a_right_signature_is_let_in(emulator: Emulator) -> None:
+def test_a_correct_signature_is_accepted(emulator: Emulator) -> None:
     """
-    With another client than ours.
+    Sent by another HTTP client.
     """
-    assert 200 == send(emulator, signed(emulator, BODY))[0]
+    assert 200 == send(emulator, sign(emulator, BODY))[0]
 
 
-#: name: (headers that are changed after signing, some words)
-SPOILT: dict[str, tuple[dict[str, str], str]] = {
+#: name: (headers that are changed after signing, part of the message)
+CHANGED_HEADERS: dict[str, tuple[dict[str, str], str]] = {
     "another date": ({"x-amz-date": "20200101T000000Z"}, "Date in Credential scope does not match"),
     "no date": ({"x-amz-date": "yesterday"}, "ISO-8601"),
     "no signature": ({"authorization": ""}, "Missing Authentication Token"),
@@ -291,21 +291,21 @@ SPOILT: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize(("changed", "words"), SPOILT.values(), ids=SPOILT)
-def test_a_spoilt_request_is_refused(emulator: Emulator, changed: dict[str, str], words: str) -> None:
+@pytest.mark.parametrize(("changed", "message"), CHANGED_HEADERS.values(), ids=CHANGED_HEADERS)
+def test_a_request_with_changed_headers_is_rejected(emulator: Emulator, changed: dict[str, str], message: str) -> None:
     """
-    403, in the service's own words.
+    The response is 403 with the service's message.
     """
-    status, body = send(emulator, signed(emulator, BODY), **changed)
+    status, body = send(emulator, sign(emulator, BODY), **changed)
 
-    assert (403, True) == (status, words in body["Message"])
+    assert (403, True) == (status, message in body["Message"])
 
 
-def test_a_changed_body_is_refused(emulator: Emulator) -> None:
+def test_a_body_changed_after_signing_is_rejected(emulator: Emulator) -> None:
     """
-    One letter of it.
+    By one letter.
     """
-    request = signed(emulator, BODY)
+    request = sign(emulator, BODY)
     status, body = send(
         emulator, Request(request.method, request.url, request.headers, BODY.replace(b"Hello", b"Hullo"))
     )
@@ -313,13 +313,13 @@ def test_a_changed_body_is_refused(emulator: Emulator) -> None:
     assert (403, True) == (status, "does not match" in body["Message"])
 
 
-def test_an_old_date_is_refused(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_date_is_rejected(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Rightly signed, an hour ago (botocore's clock is set).
+    The signature is correct, but an hour old (botocore's clock is changed).
     """
     past = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(hours=1)
     monkeypatch.setattr(botocore_auth, "get_current_datetime", lambda *_: past)
-    status, body = send(emulator, signed(emulator, BODY))
+    status, body = send(emulator, sign(emulator, BODY))
 
     assert (403, True) == (status, "Signature expired" in body["Message"])
 
@@ -327,7 +327,7 @@ def test_an_old_date_is_refused(emulator: Emulator, monkeypatch: pytest.MonkeyPa
 @both
 def test_a_signature_for_another_region(emulator: Emulator, send_request: Send) -> None:
     """
-    Told with what to check.
+    The error says what to check.
     """
     _, error = send_request(service(emulator, auth=signer(region_name="eu-west-1")))
 
@@ -336,26 +336,26 @@ def test_a_signature_for_another_region(emulator: Emulator, send_request: Send) 
 
 
 @both
-def test_keys_that_are_not_the_accounts(send_request: Send) -> None:
+def test_unknown_keys_are_rejected(send_request: Send) -> None:
     """
-    A wrong id, a wrong secret, a token that is over: the service's own refusals, none of them asked again.
+    A wrong id, a wrong secret, an expired token: the service's errors, without a retry.
     """
     keys = {"AKOTHER": "s3cret", "AKEMULATED": "another", "AKOVER": AWSKey("s3cret", "token", 0.0)}
     with Emulator(aws_keys={"AKOTHER": "s3cret"}) as emulator:
         _, unknown = send_request(service(emulator))
     with Emulator(aws_keys=keys) as emulator:
-        _, wrong = send_request(service(emulator))
+        _, mismatched = send_request(service(emulator))
         auth = type(signer()).from_keys("AKOVER", "s3cret", "token", region_name="us-east-1")
-        _, over = send_request(service(emulator, auth=auth))
-        requested = len(emulator.requests)
+        _, expired = send_request(service(emulator, auth=auth))
+        service_ = len(emulator.requests)
 
-    assert ["UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException"] == [unknown.code, wrong.code, over.code]  # fmt: skip
-    assert {AuthenticationError} == {type(error) for error in (unknown, wrong, over)}
-    assert 2 == requested
+    assert ["UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException"] == [unknown.code, mismatched.code, expired.code]  # fmt: skip
+    assert {AuthenticationError} == {type(error) for error in (unknown, mismatched, expired)}
+    assert 2 == service_
 
 
 class Role:
-    """A role whose first keys the service calls expired, as its clock runs ahead of ours."""
+    """A role whose first keys are expired for the service, whose clock is ahead of the client's."""
 
     def __init__(self) -> None:
         self.requested = 0
@@ -364,13 +364,13 @@ class Role:
         from botocore.credentials import Credentials  # noqa: PLC0415
 
         self.requested += 1
-        return Credentials(f"AK{self.asked}", "s3cret", "token")
+        return Credentials(f"AK{self.requested}", "s3cret", "token")
 
 
 @both
 def test_an_expired_token_is_renewed_once(send_request: Send) -> None:
     """
-    The refusal leads to other keys, and the question is asked again with them.
+    The credentials are reloaded, and the request is sent again with them.
     """
     from mdstream_core.auth.aws import AWSSigner  # noqa: PLC0415
 
@@ -384,50 +384,50 @@ def test_an_expired_token_is_renewed_once(send_request: Send) -> None:
     assert (HELLO, None, 2) == (model_response.text, error, role.requested)
 
 
-# what arrives
+# Requests as they arrive
 
 
-def test_what_arrives(emulator: Emulator) -> None:
+def test_headers_of_the_request(emulator: Emulator) -> None:
     """
-    The headers of the parameters, and the container's custom attributes in the answer.
+    Parameters become headers.
     """
     platform = {"custom_attributes": "trace=1", "inference_component": "ic-1", "accept": "text/event-stream"}
-    requested = service(emulator, **platform)
-    requested.client.complete(requested.call(Auto(), REQUEST))
+    service_ = service(emulator, **platform)
+    service_.client.complete(service_.call(Auto(), REQUEST))
     headers = emulator.last.headers
 
     assert "/endpoints/emulated/invocations-response-stream" == emulator.last.path
     assert ("trace=1", "ic-1", "text/event-stream") == tuple(headers[f"x-amzn-sagemaker-{name}"] for name in ("custom-attributes", "inference-component", "accept"))  # fmt: skip
 
 
-def test_connections_are_kept(emulator: Emulator) -> None:
+def test_connections_are_reused(emulator: Emulator) -> None:
     """
-    The body is read to its end, so the next question goes over the same connection.
+    The body is read to its end, so the next request uses the same connection.
     """
-    requested = service(emulator)
+    service_ = service(emulator)
     for _ in range(5):
-        requested.client.complete(requested.call(Auto(), REQUEST))
+        service_.client.complete(service_.call(Auto(), REQUEST))
 
     assert 1 == len({received.connection for received in emulator.requests})
 
 
-def test_many_at_once(emulator: Emulator) -> None:
+def test_concurrent_requests(emulator: Emulator) -> None:
     """
-    One signer, one platform, many tasks.
+    One signer and one platform in many tasks.
     """
-    requested = service(emulator)
+    service_ = service(emulator)
 
     async def main() -> list[ModelResponse]:
         return await asyncio.gather(
-            *(requested.async_client.complete(requested.call(Auto(), REQUEST)) for _ in range(20))
+            *(service_.async_client.complete(service_.call(Auto(), REQUEST)) for _ in range(20))
         )
 
     assert [HELLO] * 20 == [model_response.text for model_response in asyncio.run(main())]
 
 
-def test_the_vectors_of_tei(emulator: Emulator) -> None:
+def test_embeddings_of_tei(emulator: Emulator) -> None:
     """
-    A bare list of vectors, and TEI's own refusals inside a model error.
+    A list of vectors alone, and TEI's errors inside a model error.
     """
     url = f"{emulator.sagemaker.endpoint_url}/endpoints/tei/invocations"
 
@@ -442,12 +442,12 @@ def test_the_vectors_of_tei(emulator: Emulator) -> None:
     assert 400 == embedded([])[1]["OriginalStatusCode"]
 
 
-def test_without_keys_everybody_is_let_in() -> None:
+def test_without_keys_unsigned_requests_are_accepted() -> None:
     """
-    And an endpoint that is not asked for a signature needs no botocore.
+    An unsigned request needs no botocore.
     """
     with Emulator() as emulator:
         platform = SageMaker(emulator.sagemaker.endpoint_name, endpoint_url=emulator.sagemaker.endpoint_url)
-        requested = Service(platform, retry=Retry(0), trust_env=False)
+        service_ = Service(platform, retry=Retry(0), trust_env=False)
 
-        assert HELLO == requested.client.complete(requested.call(OpenAIChat(), REQUEST)).text
+        assert HELLO == service_.client.complete(service_.call(OpenAIChat(), REQUEST)).text

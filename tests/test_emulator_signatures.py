@@ -1,4 +1,4 @@
-"""The emulator verifies OCI's signatures: Oracle's own signer is let in, everything else is not."""
+"""The emulator verifies OCI's signatures: those of Oracle's signer are accepted, changed ones are rejected."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ from mdstream_core.emulator import Emulator
 
 requests = pytest.importorskip("requests", reason="Oracle's signer signs requests of the package requests")
 signer = pytest.importorskip(
-    "oci.signer", reason="Oracle's own signer judges the emulator; install mdstream-llm[judges]"
+    "oci.signer", reason="Oracle's own signer signs the requests; install mdstream-llm[judges]"
 )
 
 KEY, OTHER = (rsa.generate_private_key(65537, 2048) for _ in range(2))
@@ -40,10 +40,10 @@ def emulator() -> Iterator[Emulator]:
         yield emulator
 
 
-def signed(
+def sign_request(
     emulator: Emulator, key: rsa.RSAPrivateKey = KEY, method: str = "POST", path: str = STREAM, date: str = ""
 ) -> Headers:
-    """The header fields that Oracle's signer adds."""
+    """Return the header fields that Oracle's signer adds."""
     url = emulator.endpoint + path
     body = json.dumps(HELLO).encode() if method == "POST" else None
     headers = {"content-type": "application/json"} | ({"date": date} if date else {})
@@ -66,7 +66,7 @@ def send(
 
 
 def test_oracles_signature_is_accepted(emulator: Emulator) -> None:
-    assert send(emulator, signed(emulator)).status == 200
+    assert send(emulator, sign_request(emulator)).status == 200
 
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
@@ -78,8 +78,8 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
 def test_names_in_a_signature_have_any_case(emulator: Emulator, spell: Callable[[str], str]) -> None:
-    """The names are listed as they were spelled; the signed text has them in lower case."""
-    headers = signed(emulator)
+    """The signature lists the names as they were written; the signing string has them in lower case."""
+    headers = sign_request(emulator)
     listed = re.search(r'headers="([^"]*)"', headers["authorization"])
     assert listed
     names = " ".join(spell(name) for name in listed[1].split())
@@ -100,11 +100,11 @@ def test_a_get_is_signed_without_a_body(emulator: Emulator) -> None:
     connection.request(
         "GET", f"{target.path}?{target.query}", headers={n.replace("_", "-"): v for n, v in headers.items()}
     )
-    answer = connection.getresponse()
-    answer.read()
+    response = connection.getresponse()
+    response.read()
     connection.close()
 
-    assert answer.status == 200
+    assert response.status == 200
 
 
 def without(name: str) -> Callable[[Headers], Headers]:
@@ -116,7 +116,7 @@ def authorization(old: str, new: str) -> Callable[[Headers], Headers]:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         (without("authorization"), "was not provided"),
         (without("x-content-sha256"), "hash of the body"),
@@ -129,32 +129,32 @@ def authorization(old: str, new: str) -> Callable[[Headers], Headers]:
         (lambda headers: headers | {"date": "yesterday"}, "cannot be read"),
     ],
 )
-def test_what_was_changed_in_transit_is_refused(
-    emulator: Emulator, change: Callable[[Headers], Headers], words: str
+def test_a_request_changed_in_transit_is_rejected(
+    emulator: Emulator, change: Callable[[Headers], Headers], message: str
 ) -> None:
-    results = send(emulator, change(signed(emulator)))
+    response = send(emulator, change(sign_request(emulator)))
 
-    assert (results.status, results.json["code"]) == (401, "NotAuthenticated")
-    assert words in results.json["message"]
-
-
-def test_another_body_is_refused(emulator: Emulator) -> None:
-    assert send(emulator, signed(emulator), body={**HELLO, "stream": None}).status == 401
+    assert (response.status, response.json["code"]) == (401, "NotAuthenticated")
+    assert message in response.json["message"]
 
 
-def test_another_path_is_refused(emulator: Emulator) -> None:
-    assert send(emulator, signed(emulator), "/predict").status == 401
+def test_another_body_is_rejected(emulator: Emulator) -> None:
+    assert send(emulator, sign_request(emulator), body={**HELLO, "stream": None}).status == 401
 
 
-def test_another_key_is_refused(emulator: Emulator) -> None:
-    assert send(emulator, signed(emulator, OTHER)).status == 401
+def test_another_path_is_rejected(emulator: Emulator) -> None:
+    assert send(emulator, sign_request(emulator), "/predict").status == 401
+
+
+def test_another_key_is_rejected(emulator: Emulator) -> None:
+    assert send(emulator, sign_request(emulator, OTHER)).status == 401
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(-6, 401), (-4, 200), (4, 200), (6, 401)])
-def test_the_clock_may_be_five_minutes_wrong(emulator: Emulator, minutes: int, status: int) -> None:
+def test_the_clock_skew_may_be_five_minutes(emulator: Emulator, minutes: int, status: int) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), usegmt=True)
 
-    assert send(emulator, signed(emulator, date=date)).status == status
+    assert send(emulator, sign_request(emulator, date=date)).status == status
 
 
 def test_bearer_keys(emulator: Emulator) -> None:
@@ -164,21 +164,21 @@ def test_bearer_keys(emulator: Emulator) -> None:
 
 def test_one_public_key_for_every_key_id() -> None:
     with Emulator(verify_signatures=public(KEY)) as emulator:
-        assert send(emulator, signed(emulator)).status == 200
-        assert send(emulator, signed(emulator, OTHER)).status == 401
+        assert send(emulator, sign_request(emulator)).status == 200
+        assert send(emulator, sign_request(emulator, OTHER)).status == 401
 
 
 def with_token(emulator: Emulator, token: str) -> int:
-    """Sign as Oracle's security token signer does."""
-    tokened = pytest.importorskip("oci.auth.signers", reason="Oracle's token signer; install mdstream-llm[judges]")
+    """Send a request that Oracle's security token signer signed; return the status."""
+    signers = pytest.importorskip("oci.auth.signers", reason="Oracle's token signer; install mdstream-llm[judges]")
     prepared = requests.Request("POST", emulator.endpoint + STREAM, json=HELLO).prepare()
-    oracle = tokened.SecurityTokenSigner(token, KEY)
+    oracle = signers.SecurityTokenSigner(token, KEY)
     oracle.do_request_sign(prepared)
     with requests.Session() as session:
         return session.send(prepared, timeout=5).status_code
 
 
-def test_a_session_token_is_good_until_it_expires(emulator: Emulator) -> None:
+def test_a_session_token_is_accepted_until_it_expires(emulator: Emulator) -> None:
     token = emulator.issue_token(public(KEY))
     before = with_token(emulator, token)
     emulator.expire_tokens()
@@ -187,11 +187,11 @@ def test_a_session_token_is_good_until_it_expires(emulator: Emulator) -> None:
     assert with_token(emulator, emulator.issue_token(public(KEY))) == 200
 
 
-@pytest.mark.parametrize("spoil", [lambda token: token[:-4] + "AAAA", lambda token: "x." + token])
-def test_a_token_that_was_not_issued_here_is_refused(emulator: Emulator, spoil: Callable[[str], str]) -> None:
-    assert with_token(emulator, spoil(emulator.issue_token(public(KEY)))) == 401
+@pytest.mark.parametrize("damage", [lambda token: token[:-4] + "AAAA", lambda token: "x." + token])
+def test_a_token_of_another_issuer_is_rejected(emulator: Emulator, damage: Callable[[str], str]) -> None:
+    assert with_token(emulator, damage(emulator.issue_token(public(KEY)))) == 401
 
 
-def test_a_token_is_refused_after_its_time_and_for_another_key(emulator: Emulator) -> None:
+def test_an_expired_token_and_a_token_of_another_key_are_rejected(emulator: Emulator) -> None:
     assert with_token(emulator, emulator.issue_token(public(KEY), seconds=0)) == 401
     assert with_token(emulator, emulator.issue_token(public(OTHER))) == 401

@@ -1,4 +1,4 @@
-"""Signatures that are old, doubled or about another body: the signed header is the one that is judged."""
+"""Signatures with old dates, repeated headers or another body: only signed headers count."""
 
 import base64
 import hashlib
@@ -28,12 +28,12 @@ Fields = list[tuple[str, str]]
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
     account = HuaweiAccount(access_keys={"AK": "SK"}, api_keys=["sk-good"])
-    with Emulator(verify_signatures=PEM, aws_keys={"AK": "SK"}, huawei=account, clock=lambda: STARTED) as emulator:
+    with Emulator(verify_signatures=PEM, aws_keys={"AK": "SK"}, sign_huawei=account, clock=lambda: STARTED) as emulator:
         yield emulator
 
 
 def post(url: str, fields: Fields, body: bytes = BODY, method: str = "POST") -> RawResponse:
-    """Send header fields as they are, repeated ones too."""
+    """Send header fields unchanged, repeated ones included."""
     parts = urlsplit(url)
     lines = "".join(f"{name}: {value}\r\n" for name, value in [*fields, ("connection", "close")])
     with connect(url) as sock:
@@ -44,10 +44,10 @@ def post(url: str, fields: Fields, body: bytes = BODY, method: str = "POST") -> 
 # OCI
 
 
-def oci(
+def sign_oci(
     emulator: Emulator, names: Sequence[str] = ("date",), *, body: bytes = BODY, method: str = "POST", **values: str
 ) -> Fields:
-    """Sign the named date headers and all that a request with a body needs; `values` are header fields."""
+    """Sign the given date headers and what a request with a body requires; `values` are header fields."""
     parts = urlsplit(emulator.endpoint + "/predict")
     fields = {
         "host": parts.netloc,
@@ -59,10 +59,10 @@ def oci(
     covered = [*names, "(request-target)", "host"]
     covered += ["content-length", "content-type", "x-content-sha256"] if body else []
     target = {"(request-target)": f"{method.lower()} {parts.path}"}
-    text = "\n".join(f"{name}: {ours}" for name in covered if (ours := {**fields, **target}.get(name)) is not None)
+    text = "\n".join(f"{name}: {value}" for name in covered if (value := {**fields, **target}.get(name)) is not None)
     signature = base64.b64encode(KEY.sign(text.encode("latin-1"), PKCS1v15(), SHA256())).decode()
-    listed = " ".join(covered)
-    header = f'Signature algorithm="rsa-sha256",headers="{listed}",keyId="k",signature="{signature}",version="1"'
+    names_text = " ".join(covered)
+    header = f'Signature algorithm="rsa-sha256",headers="{names_text}",keyId="k",signature="{signature}",version="1"'
     return [*fields.items(), ("authorization", header)]
 
 
@@ -77,7 +77,7 @@ NOW, OLD = formatdate(STARTED, usegmt=True), formatdate(STARTED - DAY, usegmt=Tr
         (["date"], {"date": NOW}, 200),
         (["x-date"], {"x_date": NOW}, 200),
         (["date", "x-date"], {"date": NOW, "x_date": NOW}, 200),
-        (["date"], {"date": NOW, "x_date": OLD}, 200),  # what is not signed says nothing
+        (["date"], {"date": NOW, "x_date": OLD}, 200),  # an unsigned date does not count
         (["date"], {"date": OLD}, 401),
         (["date"], {"date": OLD, "x_date": NOW}, 401),
         (["date"], {"date": OLD, "x_oci_date": NOW}, 401),
@@ -96,32 +96,32 @@ def test_oci_checks_the_date_that_is_signed(
     emulator: Emulator, names: list[str], values: dict[str, str], status: int
 ) -> None:
     """
-    Whatever other date somebody adds to an old request, it stays an old one.
+    An additional date does not make an old request valid.
     """
-    assert status == post(emulator.endpoint + "/predict", oci(emulator, names, **values)).status
+    assert status == post(emulator.endpoint + "/predict", sign_oci(emulator, names, **values)).status
 
 
 @pytest.mark.parametrize("extra", ["date", "x-content-sha256", "content-type", "authorization"])
 @pytest.mark.parametrize("first", [False, True])
-def test_oci_wants_a_signed_header_once(emulator: Emulator, extra: str, first: bool) -> None:
+def test_oci_rejects_a_repeated_signed_header(emulator: Emulator, extra: str, first: bool) -> None:
     """
-    A second one, in front of it or behind it, could be the one that somebody else reads.
+    Another server might read the other one of the two.
     """
-    fields = oci(emulator, date=NOW)
+    fields = sign_oci(emulator, date=NOW)
     again = (extra, dict(fields)[extra])
 
     assert 401 == post(emulator.endpoint + "/predict", [again, *fields] if first else [*fields, again]).status
 
 
-def test_oci_wants_the_body_that_is_signed(emulator: Emulator) -> None:
+def test_oci_rejects_a_body_that_is_not_signed(emulator: Emulator) -> None:
     """
-    Another one of the same length, and one that a signature without a body carries.
+    Another body of the same length, and a body with the signature of a request without one.
     """
     url = emulator.endpoint + "/predict"
-    bare = oci(emulator, body=b"", method="GET", date=NOW)
+    bare = sign_oci(emulator, body=b"", method="GET", date=NOW)
     carrying = [(name, str(len(BODY)) if name == "content-length" else value) for name, value in bare]
 
-    assert 401 == post(url, oci(emulator, date=NOW), BODY.replace(b"Hello", b"Hallo")).status
+    assert 401 == post(url, sign_oci(emulator, date=NOW), BODY.replace(b"Hello", b"Hallo")).status
     assert 401 == post(url, carrying, BODY, "GET").status
 
 
@@ -130,17 +130,18 @@ def test_oci_wants_the_body_that_is_signed(emulator: Emulator) -> None:
     [
         ('signature="', 'signature="\xe9', 401),
         ('keyId="', 'keyId="k",keyId="', 401),
-        ('keyId="', 'keyId="ST$\xe9.\xe9.\xe9', 200),  # no token of ours: one public key stands for every id
+        ('keyId="', 'keyId="ST$\xe9.\xe9.\xe9', 200),  # no issued token: the one public key is for every id
         ("Signature ", "Signature", 401),
         ("rsa-sha256", "none", 401),
     ],
 )
-def test_oci_refuses_an_odd_authorization(emulator: Emulator, old: str, new: str, status: int) -> None:
+def test_oci_rejects_a_malformed_authorization(emulator: Emulator, old: str, new: str, status: int) -> None:
     """
-    With a status, not by hanging up.
+    With a status, not by closing the connection.
     """
     fields = [
-        (name, value.replace(old, new) if name == "authorization" else value) for name, value in oci(emulator, date=NOW)
+        (name, value.replace(old, new) if name == "authorization" else value)
+        for name, value in sign_oci(emulator, date=NOW)
     ]
 
     assert status == post(emulator.endpoint + "/predict", fields).status
@@ -149,25 +150,31 @@ def test_oci_refuses_an_odd_authorization(emulator: Emulator, old: str, new: str
 # AWS and Huawei
 
 
-def aws(emulator: Emulator, stamp: str, names: Sequence[str] = ("host", "x-amz-date"), body: bytes = BODY) -> Fields:
+def sign_aws(
+    emulator: Emulator, stamp: str, names: Sequence[str] = ("host", "x-amz-date"), body: bytes = BODY
+) -> Fields:
     parts = urlsplit(f"{emulator.sagemaker.endpoint_url}/endpoints/emulated/invocations")
     fields = {"host": parts.netloc, "x-amz-date": stamp, "date": NOW}
     lines = "".join(f"{name}:{fields[name]}\n" for name in names)
-    listed = ";".join(names)
-    canonical = f"POST\n{parts.path}\n\n{lines}\n{listed}\n{hashlib.sha256(body).hexdigest()}"
+    names_text = ";".join(names)
+    canonical = f"POST\n{parts.path}\n\n{lines}\n{names_text}\n{hashlib.sha256(body).hexdigest()}"
     scope = f"{stamp[:8]}/us-east-1/sagemaker/aws4_request"
     key = b"AWS4SK"
     for step in scope.split("/"):
         key = hmac.digest(key, step.encode(), "sha256")
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = hmac.digest(key, text.encode(), "sha256").hex()
-    header = f"AWS4-HMAC-SHA256 Credential=AK/{scope}, SignedHeaders={listed}, Signature={signature}"
+    header = f"AWS4-HMAC-SHA256 Credential=AK/{scope}, SignedHeaders={names_text}, Signature={signature}"
     return [*fields.items(), ("content-length", str(len(BODY))), ("authorization", header)]
 
 
-def huawei(emulator: Emulator, stamp: str, body: bytes = BODY, **more: str) -> Fields:
+def sign_huawei(emulator: Emulator, stamp: str, body: bytes = BODY, **more: str) -> Fields:
     parts = urlsplit(emulator.modelarts.endpoint + "/v1/chat/completions")
-    fields = {"host": parts.netloc, "x-sdk-date": stamp, **{name.replace("_", "-"): one for name, one in more.items()}}
+    fields = {
+        "host": parts.netloc,
+        "x-sdk-date": stamp,
+        **{name.replace("_", "-"): field for name, field in more.items()},
+    }
     names = ["host", "x-sdk-date"]
     lines = "".join(f"{name}:{fields[name]}\n" for name in names)
     digest = fields.get("x-sdk-content-sha256") or hashlib.sha256(body).hexdigest()
@@ -178,19 +185,19 @@ def huawei(emulator: Emulator, stamp: str, body: bytes = BODY, **more: str) -> F
     return [*fields.items(), ("date", NOW), ("content-length", str(len(BODY))), ("authorization", header)]
 
 
-def stamped(seconds: float) -> str:
+def format_stamp(seconds: float) -> str:
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(STARTED + seconds))
 
 
 SIGNERS = {
     "SigV4Verifier": (
-        aws,
+        sign_aws,
         lambda emulator: f"{emulator.sagemaker.endpoint_url}/endpoints/emulated/invocations",
         "x-amz-date",
         403,
     ),
     "SDK-HMAC-SHA256": (
-        huawei,
+        sign_huawei,
         lambda emulator: emulator.modelarts.endpoint + "/v1/chat/completions",
         "x-sdk-date",
         401,
@@ -198,58 +205,58 @@ SIGNERS = {
 }
 
 
-@pytest.mark.parametrize(("sign", "platform_case", "dated", "refused"), SIGNERS.values(), ids=SIGNERS)
-def test_the_others_judge_the_date_that_is_signed(
-    emulator: Emulator, sign: object, platform_case: object, dated: str, refused: int
+@pytest.mark.parametrize(("sign", "build_url", "date_header", "rejected_status"), SIGNERS.values(), ids=SIGNERS)
+def test_aws_and_huawei_check_the_date_that_is_signed(
+    emulator: Emulator, sign: object, build_url: object, date_header: str, rejected_status: int
 ) -> None:
     """
-    Beside a fresh `date`, beside a second date of their own, and twice.
+    With a current `date` header, with a second date of the same name, and without one.
     """
-    url = platform_case(emulator)  # type: ignore[operator]
-    fresh, old = sign(emulator, stamped(0)), sign(emulator, stamped(-DAY))  # type: ignore[operator]
+    url = build_url(emulator)  # type: ignore[operator]
+    fresh, old = sign(emulator, format_stamp(0)), sign(emulator, format_stamp(-DAY))  # type: ignore[operator]
 
     assert 200 == post(url, fresh).status
-    assert refused == post(url, old).status
-    assert refused == post(url, [*old, (dated, stamped(0))]).status
-    assert refused == post(url, [(dated, stamped(0)), *old]).status
-    assert refused == post(url, [*fresh, (dated, dict(fresh)[dated])]).status
-    assert refused == post(url, [one for one in fresh if one[0] != dated]).status
+    assert rejected_status == post(url, old).status
+    assert rejected_status == post(url, [*old, (date_header, format_stamp(0))]).status
+    assert rejected_status == post(url, [(date_header, format_stamp(0)), *old]).status
+    assert rejected_status == post(url, [*fresh, (date_header, dict(fresh)[date_header])]).status
+    assert rejected_status == post(url, [field for field in fresh if field[0] != date_header]).status
 
 
-@pytest.mark.parametrize(("sign", "platform_case", "dated", "refused"), SIGNERS.values(), ids=SIGNERS)
-def test_the_others_want_one_authorization_and_their_body(
-    emulator: Emulator, sign: object, platform_case: object, dated: str, refused: int
+@pytest.mark.parametrize(("sign", "build_url", "date_header", "rejected_status"), SIGNERS.values(), ids=SIGNERS)
+def test_aws_and_huawei_require_one_authorization_and_the_signed_body(
+    emulator: Emulator, sign: object, build_url: object, date_header: str, rejected_status: int
 ) -> None:
     """
-    A second `authorization`, another body, a digest that is not the body's, letters that are not ASCII.
+    A second `authorization`, another body, characters that are not ASCII.
     """
-    url = platform_case(emulator)  # type: ignore[operator]
-    fresh: Fields = sign(emulator, stamped(0))  # type: ignore[operator]
+    url = build_url(emulator)  # type: ignore[operator]
+    fresh: Fields = sign(emulator, format_stamp(0))  # type: ignore[operator]
     authorization = dict(fresh)["authorization"]
     odd = [(name, value[:-2] + "\xe9\xe9" if name == "authorization" else value) for name, value in fresh]
 
-    assert refused == post(url, [*fresh, ("authorization", authorization)]).status
-    assert refused == post(url, [("authorization", "Bearer x"), *fresh]).status
-    assert refused == post(url, fresh, BODY.replace(b"Hello", b"Hallo")).status
-    assert refused == post(url, odd).status
+    assert rejected_status == post(url, [*fresh, ("authorization", authorization)]).status
+    assert rejected_status == post(url, [("authorization", "Bearer x"), *fresh]).status
+    assert rejected_status == post(url, fresh, BODY.replace(b"Hello", b"Hallo")).status
+    assert rejected_status == post(url, odd).status
 
 
-def test_a_promised_digest_must_be_the_bodys(emulator: Emulator) -> None:
+def test_a_declared_digest_has_to_match_the_body(emulator: Emulator) -> None:
     """
     `x-sdk-content-sha256` and `x-amz-content-sha256` do not replace the body; a payload may be declared as unsigned.
     """
     url = emulator.modelarts.endpoint + "/v1/chat/completions"
     other = hashlib.sha256(b"other").hexdigest()
-    unsigned = huawei(emulator, stamped(0), x_sdk_content_sha256="UNSIGNED-PAYLOAD")
+    unsigned = sign_huawei(emulator, format_stamp(0), x_sdk_content_sha256="UNSIGNED-PAYLOAD")
 
-    assert 401 == post(url, huawei(emulator, stamped(0), x_sdk_content_sha256=other)).status
+    assert 401 == post(url, sign_huawei(emulator, format_stamp(0), x_sdk_content_sha256=other)).status
     assert 200 == post(url, unsigned).status
 
 
 @pytest.mark.parametrize("name", ["authorization", "x-auth-token", "x-apig-appcode"])
-def test_huawei_wants_a_credential_once(emulator: Emulator, name: str) -> None:
+def test_huawei_rejects_repeated_credentials(emulator: Emulator, name: str) -> None:
     """
-    Of each kind.
+    Of each kind of credentials.
     """
     url = emulator.modelarts.endpoint + "/v1/chat/completions"
     fields = [("host", urlsplit(url).netloc), ("content-length", str(len(BODY))), (name, "sk-good"), (name, "sk-good")]

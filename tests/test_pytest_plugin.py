@@ -1,4 +1,4 @@
-"""The pytest plugin, as other people's projects meet it: in pytest runs of their own."""
+"""The pytest plugin, tested in separate pytest runs, as another project uses it."""
 
 import os
 import re
@@ -17,8 +17,8 @@ STRICT = ("--strict-markers", "--strict-config", "-Werror")
 
 
 @pytest.fixture
-def theirs(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A project with no plugin but ours, whatever else is installed here."""
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A project with no other plugin, whatever is installed."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -26,31 +26,31 @@ def theirs(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest
     return pytester
 
 
-def ran(theirs: pytest.Pytester, tests: str, *options: str) -> pytest.RunResult:
-    theirs.makepyfile(tests)
-    return theirs.runpytest_subprocess("-p", "pytest_mdstream", *STRICT, *options)
+def run_pytest(project: pytest.Pytester, tests: str, *options: str) -> pytest.RunResult:
+    project.makepyfile(tests)
+    return project.runpytest_subprocess("-p", "pytest_mdstream", *STRICT, *options)
 
 
-def test_a_test_has_a_platform(theirs: pytest.Pytester) -> None:
+def test_the_fixture_is_an_emulator(project: pytest.Pytester) -> None:
     """
-    The fixture answers, breaks off on demand and tells what came in.
+    It responds, injects faults and records requests.
     """
-    result = ran(
-        theirs,
+    result = run_pytest(
+        project,
         """
         import httpx
         from mdstream_core.emulator import Fault
 
-        QUESTION = {"messages": [{"role": "user", "content": "Name three rivers."}], "stream": True}
+        PARAMS = {"messages": [{"role": "user", "content": "Name three rivers."}], "stream": True}
 
-        def test_an_answer(mdstream_emulator):
-            answer = httpx.post(f"{mdstream_emulator.openai_url}/chat/completions", json=QUESTION)
+        def test_a_response(mdstream_emulator):
+            answer = httpx.post(f"{mdstream_emulator.openai_url}/chat/completions", json=PARAMS)
             assert "[DONE]" in answer.text
             assert 1 == len(mdstream_emulator.requests)
 
         def test_a_fault(mdstream_emulator):
             mdstream_emulator.script(Fault("refuse", "unavailable"))
-            answer = httpx.post(f"{mdstream_emulator.openai_url}/chat/completions", json=QUESTION)
+            answer = httpx.post(f"{mdstream_emulator.openai_url}/chat/completions", json=PARAMS)
             assert 503 == answer.status_code
         """,
     )
@@ -58,12 +58,12 @@ def test_a_test_has_a_platform(theirs: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
 
 
-def test_tests_share_an_emulator_and_no_memories(theirs: pytest.Pytester) -> None:
+def test_tests_share_an_emulator_without_its_state(project: pytest.Pytester) -> None:
     """
-    What one test scripted and asked is gone for the next; the emulator is the same, unless its options are others.
+    Requests and script of one test are cleared for the next; other options get another emulator.
     """
-    result = ran(
-        theirs,
+    result = run_pytest(
+        project,
         """
         import httpx, pytest
         from mdstream_core.emulator import Fault
@@ -90,12 +90,12 @@ def test_tests_share_an_emulator_and_no_memories(theirs: pytest.Pytester) -> Non
     result.assert_outcomes(passed=3)
 
 
-def test_the_marker_scripts_and_configures(theirs: pytest.Pytester) -> None:
+def test_the_marker_scripts_and_configures(project: pytest.Pytester) -> None:
     """
-    Its arguments are steps, its keywords options; a marker on the class counts less than one on the test.
+    Its arguments are steps, its keywords options; the options of a marker on the test win over those of the class.
     """
-    result = ran(
-        theirs,
+    result = run_pytest(
+        project,
         """
         import httpx, pytest
         from mdstream_core.emulator import Fault
@@ -117,33 +117,33 @@ def test_the_marker_scripts_and_configures(theirs: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
 
 
-def test_an_option_that_does_not_exist_is_reported(theirs: pytest.Pytester) -> None:
+def test_an_unknown_option_is_an_error(project: pytest.Pytester) -> None:
     """
-    A misspelt keyword is an error of that test, with Python's words.
+    A misspelt keyword is an error of that test, with Python's message.
     """
-    result = ran(theirs, "import pytest\n@pytest.mark.mdstream(dealy=1)\ndef test_it(mdstream_emulator): pass")
+    result = run_pytest(project, "import pytest\n@pytest.mark.mdstream(dealy=1)\ndef test_it(mdstream_emulator): pass")
 
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*unexpected keyword argument 'dealy'*"])
 
 
-def test_the_fixture_and_the_marker_are_described(theirs: pytest.Pytester) -> None:
+def test_the_fixture_and_the_marker_are_described(project: pytest.Pytester) -> None:
     """
     `pytest --fixtures` and `pytest --markers` list them.
     """
-    fixtures = theirs.runpytest_subprocess("-p", "pytest_mdstream", "--fixtures")
-    markers = theirs.runpytest_subprocess("-p", "pytest_mdstream", "--markers")
+    fixtures = project.runpytest_subprocess("-p", "pytest_mdstream", "--fixtures")
+    markers = project.runpytest_subprocess("-p", "pytest_mdstream", "--markers")
 
     fixtures.stdout.fnmatch_lines(["mdstream_emulator *", "*The four services on loopback*"])
     markers.stdout.fnmatch_lines(["@pytest.mark.mdstream(?steps, ??options): *"])
 
 
-def test_installed_but_unused_it_imports_nothing(theirs: pytest.Pytester) -> None:
+def test_an_unused_plugin_imports_nothing(project: pytest.Pytester) -> None:
     """
-    Whoever has mdstream for other reasons pays for one small file: neither our core nor what it needs is imported.
+    Neither mdstream's core nor its dependencies are imported.
     """
-    result = ran(
-        theirs,
+    result = run_pytest(
+        project,
         """
         import sys
 
@@ -158,31 +158,31 @@ def test_installed_but_unused_it_imports_nothing(theirs: pytest.Pytester) -> Non
     result.assert_outcomes(passed=1)
 
 
-def test_importing_it_takes_no_time() -> None:
+def test_importing_the_plugin_imports_nothing_else() -> None:
     """
-    Beside pytest itself it brings no module at all.
+    No module besides pytest's.
     """
     script = "import sys, pytest; had = set(sys.modules); import pytest_mdstream; print(sorted(set(sys.modules) - had))"
-    words = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
     )
 
-    assert "['pytest_mdstream']" == words.stdout.strip()
+    assert "['pytest_mdstream']" == result.stdout.strip()
 
 
-def test_pytest_finds_it_where_it_is_installed(theirs: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pytest_finds_the_plugin_by_its_entry_point(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    By the entry point of the distribution, here of one that has nothing else.
+    Tested with a distribution that has nothing but the entry point.
     """
-    info = theirs.mkdir("installed") / "mdstream_elsewhere-1.dist-info"
+    info = project.mkdir("installed") / "mdstream_elsewhere-1.dist-info"
     info.mkdir()
-    points = "".join(f"{name} = {platform_case}\n" for name, platform_case in ENTRY_POINTS["pytest11"].items())
+    points = "".join(f"{name} = {module}\n" for name, module in ENTRY_POINTS["pytest11"].items())
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mdstream-elsewhere\nVersion: 1\n")
     (info / "entry_points.txt").write_text(f"[pytest11]\n{points}")
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(info.parent), os.environ["PYTHONPATH"]]))
-    theirs.makepyfile("def test_it(mdstream_emulator): assert mdstream_emulator.endpoint")
-    result = theirs.runpytest_subprocess("--strict-markers", "-p", "no:asyncio", "-p", "no:socket")
+    project.makepyfile("def test_it(mdstream_emulator): assert mdstream_emulator.endpoint")
+    result = project.runpytest_subprocess("--strict-markers", "-p", "no:asyncio", "-p", "no:socket")
 
     result.assert_outcomes(passed=1)
     assert re.search(r"plugins:.*mdstream-elsewhere-1", result.stdout.str())

@@ -1,4 +1,4 @@
-"""Clients that are not ours read the emulator: Oracle's SDK and OpenAI's. What they accept is what the services send."""
+"""Reference clients for the emulator: Oracle's SDK and OpenAI's, which accept what the services send."""
 
 import json
 from collections.abc import Iterator
@@ -33,15 +33,15 @@ WEATHER = {
 }
 
 
-def requested(text: str) -> list[dict[str, str]]:
+def user_message(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
 # Oracle's SDK
 
 
-def oracle(emulator: Emulator) -> Any:
-    oci = pytest.importorskip("oci", reason="Oracle's SDK judges the emulator; install mdstream-llm[judges]")
+def create_client(emulator: Emulator) -> Any:
+    oci = pytest.importorskip("oci", reason="Oracle's SDK is a reference client; install mdstream-llm[judges]")
     module = pytest.importorskip("oci.model_deployment", reason="the SDK's part for model deployments")
     return module.ModelDeploymentClient(
         CONFIG, service_endpoint=emulator.url, retry_strategy=oci.retry.NoneRetryStrategy()
@@ -59,27 +59,27 @@ def ocid(emulator: Emulator) -> str:
 
 
 def test_oracles_sdk_predicts(signed: Emulator) -> None:
-    answer = oracle(signed).predict(ocid(signed), json.dumps({**HELLO, "stream": False}).encode())
+    response = create_client(signed).predict(ocid(signed), json.dumps({**HELLO, "stream": False}).encode())
 
-    assert answer.status == 200
-    assert answer.request_id
-    assert json.loads(answer.data)["choices"][0]["message"]["content"] == "Hello! How can I help you today?"
+    assert response.status == 200
+    assert response.request_id
+    assert json.loads(response.data)["choices"][0]["message"]["content"] == "Hello! How can I help you today?"
 
 
 def test_oracles_sdk_streams_events(signed: Emulator) -> None:
-    answer = oracle(signed).predict_with_response_stream(ocid(signed), json.dumps(HELLO).encode())
-    events = [event.data for event in answer.data.events()]
+    response = create_client(signed).predict_with_response_stream(ocid(signed), json.dumps(HELLO).encode())
+    events = [event.data for event in response.data.events()]
     deltas = [json.loads(event)["choices"][0]["delta"] for event in events[:-1]]
 
     assert events[-1] == "[DONE]"
     assert "".join(delta.get("content", "") for delta in deltas) == "Hello! How can I help you today?"
 
 
-def test_oracles_sdk_hands_out_bytes_when_the_content_type_has_a_parameter(signed: Emulator) -> None:
+def test_oracles_sdk_returns_bytes_when_the_content_type_has_a_parameter(signed: Emulator) -> None:
     signed.script(Fault("content_type", "text/event-stream; charset=utf-8"))
-    answer = oracle(signed).predict_with_response_stream(ocid(signed), json.dumps(HELLO).encode())
+    response = create_client(signed).predict_with_response_stream(ocid(signed), json.dumps(HELLO).encode())
 
-    assert b"".join(answer.data.raw.stream(1024, decode_content=False)).endswith(b"data: [DONE]\n\n")
+    assert b"".join(response.data.raw.stream(1024, decode_content=False)).endswith(b"data: [DONE]\n\n")
 
 
 @pytest.mark.parametrize(
@@ -91,26 +91,26 @@ def test_oracles_sdk_hands_out_bytes_when_the_content_type_has_a_parameter(signe
     ],
     ids=lambda value: str(value) if not isinstance(value, Fault) else value.spelling,
 )
-def test_oracles_sdk_reads_the_refusals(signed: Emulator, fault: Fault, status: int, code: str) -> None:
-    oci = pytest.importorskip("oci", reason="Oracle's SDK judges the emulator; install mdstream-llm[judges]")
-    client = oracle(signed)
+def test_oracles_sdk_raises_service_errors(signed: Emulator, fault: Fault, status: int, code: str) -> None:
+    oci = pytest.importorskip("oci", reason="Oracle's SDK is a reference client; install mdstream-llm[judges]")
+    client = create_client(signed)
     signed.script(fault)
-    with pytest.raises(oci.exceptions.ServiceError) as refused:
+    with pytest.raises(oci.exceptions.ServiceError) as caught:
         client.predict_with_response_stream(ocid(signed), json.dumps(HELLO).encode())
 
-    assert (refused.value.status, refused.value.code) == (status, code)
-    assert refused.value.request_id
+    assert (caught.value.status, caught.value.code) == (status, code)
+    assert caught.value.request_id
 
 
 def test_oracles_sdk_with_an_unknown_key_is_not_authenticated() -> None:
-    oci = pytest.importorskip("oci", reason="Oracle's SDK judges the emulator; install mdstream-llm[judges]")
+    oci = pytest.importorskip("oci", reason="Oracle's SDK is a reference client; install mdstream-llm[judges]")
     with (
         Emulator(verify_signatures={"another/key/id": PUBLIC}) as emulator,
-        pytest.raises(oci.exceptions.ServiceError) as refused,
+        pytest.raises(oci.exceptions.ServiceError) as caught,
     ):
-        oracle(emulator).predict(ocid(emulator), json.dumps(HELLO).encode())
+        create_client(emulator).predict(ocid(emulator), json.dumps(HELLO).encode())
 
-    assert (refused.value.status, refused.value.code) == (401, "NotAuthenticated")
+    assert (caught.value.status, caught.value.code) == (401, "NotAuthenticated")
 
 
 # OpenAI's SDK
@@ -124,22 +124,24 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def openai(emulator: Emulator) -> Iterator[Any]:
-    module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
+    module = pytest.importorskip("openai", reason="OpenAI's SDK is a reference client; install mdstream-llm[judges]")
     with module.OpenAI(base_url=f"{emulator.endpoint}{STREAM}/v1", api_key="sk-emulated", max_retries=0) as client:
         yield client
 
 
 @pytest.fixture
 def whole(emulator: Emulator) -> Iterator[Any]:
-    """A client of `/predict`, for answers that are no streams."""
-    module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
+    """A client of `/predict`, for requests without streaming."""
+    module = pytest.importorskip("openai", reason="OpenAI's SDK is a reference client; install mdstream-llm[judges]")
     with module.OpenAI(base_url=f"{emulator.endpoint}/predict/v1", api_key="sk-emulated", max_retries=0) as client:
         yield client
 
 
 def test_openais_sdk_streams_chat(openai: Any) -> None:
     options = {"include_usage": True}
-    stream = openai.chat.completions.create(model="m", messages=requested("Hello"), stream=True, stream_options=options)
+    stream = openai.chat.completions.create(
+        model="m", messages=user_message("Hello"), stream=True, stream_options=options
+    )
     chunks = list(stream)
 
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "Hello! How can I help you today?"
@@ -148,9 +150,9 @@ def test_openais_sdk_streams_chat(openai: Any) -> None:
     assert {chunk.model for chunk in chunks} == {"m"}
 
 
-def test_openais_sdk_adds_tool_calls_up(openai: Any) -> None:
-    question = requested("What is the weather in Paris and in Tokyo?")
-    with openai.chat.completions.stream(model="m", messages=question, tools=[WEATHER]) as stream:
+def test_openais_sdk_accumulates_tool_calls(openai: Any) -> None:
+    messages = user_message("What is the weather in Paris and in Tokyo?")
+    with openai.chat.completions.stream(model="m", messages=messages, tools=[WEATHER]) as stream:
         choice = stream.get_final_completion().choices[0]
 
     assert choice.finish_reason == "tool_calls"
@@ -162,7 +164,7 @@ def test_openais_sdk_adds_tool_calls_up(openai: Any) -> None:
 
 
 def test_openais_sdk_completes_a_conversation_with_tools(whole: Any) -> None:
-    messages: list[Any] = requested("What is the weather in Paris?")
+    messages: list[Any] = user_message("What is the weather in Paris?")
     first = whole.chat.completions.create(model="m", messages=messages, tools=[WEATHER]).choices[0].message
     result = {"role": "tool", "tool_call_id": first.tool_calls[0].id, "content": "17 degrees and sunny"}
     last = whole.chat.completions.create(model="m", messages=[*messages, first, result], tools=[WEATHER])
@@ -176,9 +178,9 @@ def test_openais_sdk_parses_structured_output(whole: Any) -> None:
         age: int
         email: str | None
 
-    form = {"type": "json_schema", "json_schema": {"name": "Person", "schema": Person.model_json_schema()}}
+    response_format = {"type": "json_schema", "json_schema": {"name": "Person", "schema": Person.model_json_schema()}}
     output = whole.chat.completions.create(
-        model="m", messages=requested("Alice Smith is 30 years old."), response_format=form
+        model="m", messages=user_message("Alice Smith is 30 years old."), response_format=response_format
     )
 
     assert Person.model_validate_json(output.choices[0].message.content) == Person(
@@ -196,65 +198,70 @@ def test_openais_sdk_completes(openai: Any, whole: Any) -> None:
     assert len(two.choices[1].logprobs.tokens) == len(two.choices[1].logprobs.token_logprobs)
 
 
-def test_openais_sdk_embeds_by_default_in_base64(whole: Any, emulator: Emulator) -> None:
-    packed = whole.embeddings.create(model="m", input=["a river", "a sea"])
+def test_openais_sdk_requests_base64_embeddings_by_default(whole: Any, emulator: Emulator) -> None:
+    base64_encoded = whole.embeddings.create(model="m", input=["a river", "a sea"])
     assert emulator.last.json["encoding_format"] == "base64"
-    plain = whole.embeddings.create(model="m", input="a river", encoding_format="float", dimensions=256)
+    floats = whole.embeddings.create(model="m", input="a river", encoding_format="float", dimensions=256)
 
-    assert packed.data[0].embedding == pytest.approx(plain.data[0].embedding, abs=1e-6)
+    assert base64_encoded.data[0].embedding == pytest.approx(floats.data[0].embedding, abs=1e-6)
 
 
 def test_openais_sdk_lists_models(whole: Any) -> None:
     assert [model.id for model in whole.models.list()] == ["odsc-llm"]
 
 
-def test_openais_sdk_reads_the_refusals(openai: Any, emulator: Emulator) -> None:
-    module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
+def test_openais_sdk_raises_api_errors(openai: Any, emulator: Emulator) -> None:
+    module = pytest.importorskip("openai", reason="OpenAI's SDK is a reference client; install mdstream-llm[judges]")
     emulator.script(Fault("refuse", "lb_bandwidth"), Fault("refuse", "vllm_too_long"), Fault("error_event", after=2))
     with pytest.raises(module.RateLimitError):
-        openai.chat.completions.create(model="m", messages=requested("Hello"), stream=True)
+        openai.chat.completions.create(model="m", messages=user_message("Hello"), stream=True)
     with pytest.raises(module.BadRequestError, match="maximum context length"):
-        openai.chat.completions.create(model="m", messages=requested("Hello"), stream=True)
+        openai.chat.completions.create(model="m", messages=user_message("Hello"), stream=True)
     with pytest.raises(module.APIError, match="the model server failed"):
-        list(openai.chat.completions.create(model="m", messages=requested("Hello"), stream=True))
+        list(openai.chat.completions.create(model="m", messages=user_message("Hello"), stream=True))
 
 
 def test_openais_sdk_with_a_wrong_key_is_not_authenticated(emulator: Emulator) -> None:
-    module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
+    module = pytest.importorskip("openai", reason="OpenAI's SDK is a reference client; install mdstream-llm[judges]")
     client = module.OpenAI(base_url=f"{emulator.endpoint}{STREAM}/v1", api_key="wrong", max_retries=0)
     with client, pytest.raises(module.AuthenticationError):
-        client.chat.completions.create(model="m", messages=requested("Hello"), stream=True)
+        client.chat.completions.create(model="m", messages=user_message("Hello"), stream=True)
 
 
 # OpenAI's types
 
 
 REQUESTS: dict[str, dict[str, Any]] = {
-    "text": {"messages": requested("Name three rivers."), "stream_options": {"include_usage": True}},
+    "text": {"messages": user_message("Name three rivers."), "stream_options": {"include_usage": True}},
     "usage on each": {
-        "messages": requested("Hello"),
+        "messages": user_message("Hello"),
         "stream_options": {"include_usage": True, "continuous_usage_stats": True},
     },
-    "two choices": {"messages": requested("Hello"), "n": 2, "logprobs": True, "top_logprobs": 2},
-    "thinking": {"messages": requested("Hello"), "reasoning_effort": "high"},
-    "a tool": {"messages": requested("What is the weather in Paris?"), "tools": [WEATHER]},
-    "a forced tool": {"messages": requested("Hello"), "tools": [WEATHER], "tool_choice": "required"},
+    "two choices": {"messages": user_message("Hello"), "n": 2, "logprobs": True, "top_logprobs": 2},
+    "thinking": {"messages": user_message("Hello"), "reasoning_effort": "high"},
+    "a tool": {"messages": user_message("What is the weather in Paris?"), "tools": [WEATHER]},
+    "a forced tool": {"messages": user_message("Hello"), "tools": [WEATHER], "tool_choice": "required"},
     "a named tool": {
-        "messages": requested("Hi"),
+        "messages": user_message("Hi"),
         "tools": [WEATHER],
         "tool_choice": {"type": "function", "function": {"name": "get_weather"}},
     },
-    "a cut tool": {"messages": requested("Hello"), "tools": [WEATHER], "tool_choice": "required", "max_tokens": 6},
-    "JSON": {"messages": requested("Alice is 30"), "response_format": {"type": "json_object"}},
-    "length": {"messages": requested("Count to 50"), "max_tokens": 5},
+    "a truncated tool call": {
+        "messages": user_message("Hello"),
+        "tools": [WEATHER],
+        "tool_choice": "required",
+        "max_tokens": 6,
+    },
+    "JSON": {"messages": user_message("Alice is 30"), "response_format": {"type": "json_object"}},
+    "length": {"messages": user_message("Count to 50"), "max_tokens": 5},
 }
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("name", REQUESTS)
-def test_chunks_are_openais(flavour: str, name: str) -> None:
+def test_chunks_validate_as_openais_types(flavour: str, name: str) -> None:
     types = pytest.importorskip(
-        "openai.types.chat", reason="OpenAI's types judge the chunks; install mdstream-llm[judges]"
+        "openai.types.chat", reason="OpenAI's types validate the chunks; install mdstream-llm[judges]"
     )
     with Emulator(flavour=flavour) as emulator:
         body = {"model": "m", "stream": True, **REQUESTS[name]}

@@ -1,4 +1,4 @@
-"""Clients that are not ours ask the emulated ModelArts: `websockets`, Huawei's signer, OpenAI's SDK."""
+"""Reference clients for the emulated ModelArts: `websockets`, Huawei's signer, OpenAI's SDK."""
 
 import json
 import urllib.error
@@ -27,7 +27,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def sockets() -> Any:
-    reason = "websockets judges the emulator; install mdstream-llm[emulator]"
+    reason = "websockets is a reference client; install mdstream-llm[emulator]"
     pytest.importorskip("websockets.asyncio.client", reason=reason)
     return pytest.importorskip("websockets.sync.client", reason=reason)
 
@@ -40,9 +40,9 @@ def text(messages: list[str]) -> str:
 KEY = {"X-Apig-AppCode": "CODE"}
 
 
-def test_websockets_in_threads(emulator: Emulator, sockets: Any) -> None:
+def test_the_sync_websocket_client(emulator: Emulator, sockets: Any) -> None:
     """
-    A question, the answer in messages, a close with 1000.
+    One request, the response in messages, close code 1000.
     """
     with sockets.connect(emulator.modelarts.websocket_endpoint + CHAT, additional_headers=KEY, proxy=None) as socket:
         socket.send(json.dumps(REQUEST))
@@ -52,9 +52,9 @@ def test_websockets_in_threads(emulator: Emulator, sockets: Any) -> None:
     assert socket.response.headers["X-Request-Id"]
 
 
-async def test_websockets_in_tasks(emulator: Emulator, sockets: Any) -> None:
+async def test_the_async_websocket_client(emulator: Emulator, sockets: Any) -> None:
     """
-    The same, awaited; fragments and pings on the way.
+    With fragments and pings.
     """
     connect = pytest.importorskip("websockets.asyncio.client", reason="the same package").connect
     emulator.script((Fault("keepalive_comments"),), Fault("bytewise", size=5))
@@ -74,9 +74,11 @@ async def test_websockets_in_tasks(emulator: Emulator, sockets: Any) -> None:
     ],
     ids=["1011", "1013", "cut", "reset"],
 )
-def test_websockets_sees_how_it_failed(emulator: Emulator, sockets: Any, fault: Fault, code: int) -> None:
+def test_the_websocket_client_receives_the_close_code(
+    emulator: Emulator, sockets: Any, fault: Fault, code: int
+) -> None:
     """
-    What came before it has come.
+    The messages before the failure are delivered.
     """
     exceptions = pytest.importorskip("websockets.exceptions", reason="the same package")
     emulator.script(fault)
@@ -92,9 +94,9 @@ def test_websockets_sees_how_it_failed(emulator: Emulator, sockets: Any, fault: 
     assert 3 == len(messages)
 
 
-def test_websockets_receives_why_it_is_refused(emulator: Emulator, sockets: Any) -> None:
+def test_the_websocket_client_receives_a_rejected_handshake(emulator: Emulator, sockets: Any) -> None:
     """
-    An HTTP answer with Huawei's envelope.
+    As an HTTP response in Huawei's format.
     """
     exceptions = pytest.importorskip("websockets.exceptions", reason="the same package")
     with pytest.raises(exceptions.InvalidStatus) as caught:
@@ -105,16 +107,16 @@ def test_websockets_receives_why_it_is_refused(emulator: Emulator, sockets: Any)
 
 
 @pytest.mark.parametrize(("secret", "status"), [(SK, 200), ("another", 401)])
-def test_huaweis_signer_is_let_in(emulator: Emulator, secret: str, status: int) -> None:
+def test_huaweis_signature_is_accepted(emulator: Emulator, secret: str, status: int) -> None:
     """
-    `huaweicloudsdkcore` signs, with a path, a query and a project of its own; the wrong secret is refused.
+    `huaweicloudsdkcore` signs path, query and project; a wrong secret is rejected.
     """
-    reason = "Huawei's SDK judges the emulator; install huaweicloudsdkcore"
+    reason = "Huawei's SDK is a reference client; install huaweicloudsdkcore"
     signer = pytest.importorskip("huaweicloudsdkcore.signer.signer", reason=reason)
     requests = pytest.importorskip("huaweicloudsdkcore.sdk_request", reason=reason)
     auth = pytest.importorskip("huaweicloudsdkcore.auth.credentials", reason=reason)
     parts = urlsplit(emulator.modelarts.endpoint + CHAT)
-    made = signer.Signer(auth.BasicCredentials(AK, secret)).sign(
+    signed = signer.Signer(auth.BasicCredentials(AK, secret)).sign(
         requests.SdkRequest(
             method="POST",
             schema="http",
@@ -125,34 +127,34 @@ def test_huaweis_signer_is_let_in(emulator: Emulator, secret: str, status: int) 
             body=json.dumps(REQUEST),
         )
     )
-    requested = urllib.request.Request(f"{emulator.url}{made.uri}", made.body, made.header_params, method="POST")
+    request = urllib.request.Request(f"{emulator.url}{signed.uri}", signed.body, signed.header_params, method="POST")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     if status == 200:
-        with opener.open(requested, timeout=5) as response:
+        with opener.open(request, timeout=5) as response:
             assert response.read().endswith(b"data: [DONE]\n\n")
         return
     with pytest.raises(urllib.error.HTTPError) as caught:
-        opener.open(requested, timeout=5)
+        opener.open(request, timeout=5)
     assert (status, "APIG.0301") == (caught.value.code, json.loads(caught.value.read())["error_code"])
 
 
 def test_openais_sdk_over_the_maas_base(emulator: Emulator) -> None:
     """
-    Streams, documents, and the refusals of MaaS in OpenAI's classes.
+    Streams, documents, and MaaS's errors as OpenAI's exceptions.
     """
-    openai = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
-    requested = {"model": "m", "messages": REQUEST["messages"]}
+    openai = pytest.importorskip("openai", reason="OpenAI's SDK is a reference client; install mdstream-llm[judges]")
+    request = {"model": "m", "messages": REQUEST["messages"]}
     with openai.OpenAI(base_url=emulator.modelarts.maas, api_key="KEY", max_retries=0) as client:
-        chunks = list(client.chat.completions.create(**requested, stream=True))
-        whole = client.chat.completions.create(**requested)
+        chunks = list(client.chat.completions.create(**request, stream=True))
+        whole = client.chat.completions.create(**request)
         emulator.script(Fault("refuse", "maas_risk"))
         with pytest.raises(openai.PermissionDeniedError):
-            client.chat.completions.create(**requested)
+            client.chat.completions.create(**request)
     with (
         openai.OpenAI(base_url=emulator.modelarts.maas, api_key="wrong", max_retries=0) as client,
         pytest.raises(openai.AuthenticationError),
     ):
-        client.chat.completions.create(**requested)
+        client.chat.completions.create(**request)
 
     assert TEXT == "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert TEXT == whole.choices[0].message.content

@@ -1,4 +1,4 @@
-"""Oracle's SDK and OpenAI's talk to the emulated OCI Generative AI; and Oracle's models judge what our dialects ask."""
+"""Reference clients for the emulated OCI Generative AI, and Oracle's models as a check of mdstream's payloads."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from mdstream_core.dialects import dialect
 from mdstream_core.emulator import Emulator, Fault
 
-oci = pytest.importorskip("oci", reason="Oracle's SDK judges the emulator; install mdstream-llm[judges]")
+oci = pytest.importorskip("oci", reason="Oracle's SDK is a reference client; install mdstream-llm[judges]")
 genai = pytest.importorskip("oci.generative_ai_inference", reason="the SDK's part for generative AI")
 models = genai.models
 
@@ -36,28 +36,28 @@ def emulator() -> Iterator[Emulator]:
         yield emulator
 
 
-def oracle(emulator: Emulator) -> Any:
+def create_client(emulator: Emulator) -> Any:
     return genai.GenerativeAiInferenceClient(
         CONFIG, service_endpoint=emulator.oci_generative_ai.endpoint, retry_strategy=oci.retry.NoneRetryStrategy()
     )
 
 
-def addressed(emulator: Emulator, model: str) -> dict[str, Any]:
+def target(emulator: Emulator, model: str) -> dict[str, Any]:
     mode = models.OnDemandServingMode(model_id=model)
     return {"compartment_id": emulator.oci_generative_ai.compartment_id, "serving_mode": mode}
 
 
-def generic(**more: Any) -> Any:
+def generic(**params: Any) -> Any:
     message = models.UserMessage(content=[models.TextContent(text=REQUEST)])
-    return models.GenericChatRequest(messages=[message], **more)
+    return models.GenericChatRequest(messages=[message], **params)
 
 
-def v2(**more: Any) -> Any:
+def v2(**params: Any) -> Any:
     message = models.CohereUserMessageV2(content=[models.CohereTextContentV2(text=REQUEST)])
-    return models.CohereChatRequestV2(messages=[message], **more)
+    return models.CohereChatRequestV2(messages=[message], **params)
 
 
-#: name: (model, its request, how its text is found in a response and in an event)
+#: name: (model, builds its request, reads the text of a response, reads the text of an event)
 REQUESTS: dict[str, tuple[str, Any, Any, Any]] = {
     "GENERIC": (
         "xai.grok-4", generic,
@@ -65,7 +65,7 @@ REQUESTS: dict[str, tuple[str, Any, Any, Any]] = {
         lambda event: event.get("message", {"content": [{"text": ""}]})["content"][0]["text"],
     ),
     "COHERE": (
-        "cohere.command-a-03-2025", lambda **more: models.CohereChatRequest(message=REQUEST, **more),
+        "cohere.command-a-03-2025", lambda **params: models.CohereChatRequest(message=REQUEST, **params),
         lambda response: response.text,
         lambda event: "" if "finishReason" in event else event["text"],
     ),
@@ -75,31 +75,31 @@ REQUESTS: dict[str, tuple[str, Any, Any, Any]] = {
         lambda event: event["message"].get("content", [{"text": ""}])[0]["text"],
     ),
 }  # fmt: skip
-formats = pytest.mark.parametrize(("model", "request_", "whole", "piece"), REQUESTS.values(), ids=REQUESTS)
+formats = pytest.mark.parametrize(("model", "request_", "whole_text", "chunk_text"), REQUESTS.values(), ids=REQUESTS)
 
 
 @formats
-def test_oracles_sdk_chats(emulator: Emulator, model: str, request_: Any, whole: Any, piece: Any) -> None:
+def test_oracles_sdk_chats(emulator: Emulator, model: str, request_: Any, whole_text: Any, chunk_text: Any) -> None:
     """
-    The SDK's own models can be made of the answer; its signature was verified.
+    The SDK parses the response into its models; its signature is verified.
     """
-    answer = oracle(emulator).chat(models.ChatDetails(chat_request=request_(), **addressed(emulator, model)))
+    response = create_client(emulator).chat(models.ChatDetails(chat_request=request_(), **target(emulator, model)))
 
-    assert (200, CAPITAL, model) == (answer.status, whole(answer.data.chat_response), answer.data.model_id)
-    assert answer.data.chat_response.usage.total_tokens > 0
-    assert answer.request_id
+    assert (200, CAPITAL, model) == (response.status, whole_text(response.data.chat_response), response.data.model_id)
+    assert response.data.chat_response.usage.total_tokens > 0
+    assert response.request_id
 
 
 @formats
-def test_oracles_sdk_streams(emulator: Emulator, model: str, request_: Any, whole: Any, piece: Any) -> None:
+def test_oracles_sdk_streams(emulator: Emulator, model: str, request_: Any, whole_text: Any, chunk_text: Any) -> None:
     """
-    Up to the finish event: behind it Cohere's connection stays open.
+    Up to the finish event, after which Cohere's connection stays open.
     """
-    details = models.ChatDetails(chat_request=request_(is_stream=True), **addressed(emulator, model))
+    details = models.ChatDetails(chat_request=request_(is_stream=True), **target(emulator, model))
     text = ""
-    for event in oracle(emulator).chat(details).data.events():
+    for event in create_client(emulator).chat(details).data.events():
         payload = json.loads(event.data)
-        text += piece(payload)
+        text += chunk_text(payload)
         if "finishReason" in payload:
             break
 
@@ -114,7 +114,7 @@ def test_oracles_sdk_reads_tool_calls(emulator: Emulator) -> None:
     function = WEATHER["function"]
     tool = models.FunctionDefinition(**function)  # type: ignore[arg-type]
     request = models.GenericChatRequest(messages=[message], tools=[tool], tool_choice=models.ToolChoiceRequired())
-    choice = oracle(emulator).chat(models.ChatDetails(chat_request=request, **addressed(emulator, "xai.grok-4"))).data.chat_response.choices[0]  # fmt: skip
+    choice = create_client(emulator).chat(models.ChatDetails(chat_request=request, **target(emulator, "xai.grok-4"))).data.chat_response.choices[0]  # fmt: skip
     call = choice.message.tool_calls[0]
 
     assert (models.FunctionCall, "get_weather", '{"city": "Paris"}') == (type(call), call.name, call.arguments)
@@ -127,8 +127,8 @@ def test_oracles_sdk_generates_text(emulator: Emulator) -> None:
     """
     details = {"COHERE": models.CohereLlmInferenceRequest, "LLAMA": models.LlamaLlmInferenceRequest}
     responses = {
-        name: oracle(emulator).generate_text(models.GenerateTextDetails(inference_request=make(prompt=REQUEST), **addressed(emulator, "meta.llama-2"))).data.inference_response
-        for name, make in details.items()
+        name: create_client(emulator).generate_text(models.GenerateTextDetails(inference_request=create_request(prompt=REQUEST), **target(emulator, "meta.llama-2"))).data.inference_response
+        for name, create_request in details.items()
     }  # fmt: skip
 
     assert CAPITAL == responses["COHERE"].generated_texts[0].text == responses["LLAMA"].choices[0].text
@@ -136,11 +136,11 @@ def test_oracles_sdk_generates_text(emulator: Emulator) -> None:
 
 def test_oracles_sdk_embeds_and_ranks(emulator: Emulator) -> None:
     """
-    Into its own results.
+    Into its own models.
     """
-    embedded = oracle(emulator).embed_text(models.EmbedTextDetails(inputs=["one", "two"], **addressed(emulator, "cohere.embed-english-v3.0")))  # fmt: skip
+    embedded = create_client(emulator).embed_text(models.EmbedTextDetails(inputs=["one", "two"], **target(emulator, "cohere.embed-english-v3.0")))  # fmt: skip
     documents = ["Bread is baked.", "Paris is the capital of France."]
-    ranked = oracle(emulator).rerank_text(models.RerankTextDetails(input="capital of France", documents=documents, **addressed(emulator, "cohere.rerank-v3.5")))  # fmt: skip
+    ranked = create_client(emulator).rerank_text(models.RerankTextDetails(input="capital of France", documents=documents, **target(emulator, "cohere.rerank-v3.5")))  # fmt: skip
 
     assert [1024, 1024] == [len(vector) for vector in embedded.data.embeddings]
     assert [1, 0] == [rank.index for rank in ranked.data.document_ranks]
@@ -150,18 +150,18 @@ def test_oracles_sdk_embeds_and_ranks(emulator: Emulator) -> None:
     ("model", "fault", "status", "code"),
     [("nobody.model", None, 404, "404"), ("cohere.command-a-03-2025", None, 400, "400"), ("xai.grok-4", Fault("refuse", "tenancy_rate"), 429, "TooManyRequests")],
 )  # fmt: skip
-def test_oracles_sdk_reads_the_refusals(
+def test_oracles_sdk_raises_service_errors(
     emulator: Emulator, model: str, fault: Fault | None, status: int, code: str
 ) -> None:
     """
     As its `ServiceError`.
     """
     emulator.script(fault)
-    with pytest.raises(oci.exceptions.ServiceError) as refused:
-        oracle(emulator).chat(models.ChatDetails(chat_request=generic(), **addressed(emulator, model)))
+    with pytest.raises(oci.exceptions.ServiceError) as caught:
+        create_client(emulator).chat(models.ChatDetails(chat_request=generic(), **target(emulator, model)))
 
-    assert (status, code) == (refused.value.status, refused.value.code)
-    assert refused.value.request_id
+    assert (status, code) == (caught.value.status, caught.value.code)
+    assert caught.value.request_id
 
 
 def test_oracles_sdk_with_another_key_is_not_authenticated() -> None:
@@ -170,11 +170,11 @@ def test_oracles_sdk_with_another_key_is_not_authenticated() -> None:
     """
     with (
         Emulator(verify_signatures={"another/key/id": PUBLIC}) as other,
-        pytest.raises(oci.exceptions.ServiceError) as refused,
+        pytest.raises(oci.exceptions.ServiceError) as caught,
     ):
-        oracle(other).chat(models.ChatDetails(chat_request=generic(), **addressed(other, "xai.grok-4")))
+        create_client(other).chat(models.ChatDetails(chat_request=generic(), **target(other, "xai.grok-4")))
 
-    assert (401, "NotAuthenticated") == (refused.value.status, refused.value.code)
+    assert (401, "NotAuthenticated") == (caught.value.status, caught.value.code)
 
 
 @pytest.mark.parametrize("base", ["/openai/v1", "/20231130/actions/v1"])
@@ -182,7 +182,7 @@ def test_openais_sdk_chats(emulator: Emulator, base: str) -> None:
     """
     With an API key, streamed.
     """
-    openai = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
+    openai = pytest.importorskip("openai", reason="OpenAI's SDK is a reference client; install mdstream-llm[judges]")
     client = openai.OpenAI(api_key="sk-good", base_url=f"{emulator.oci_generative_ai.endpoint}{base}", max_retries=0)
     stream = client.chat.completions.create(
         model="xai.grok-4", messages=[{"role": "user", "content": REQUEST}], stream=True
@@ -191,21 +191,23 @@ def test_openais_sdk_chats(emulator: Emulator, base: str) -> None:
     assert CAPITAL == "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
 
 
-# Oracle's models judge our requests
+# mdstream's payloads, checked with Oracle's models
 
 
-def strange(value: Any, kind: Any) -> list[str]:
-    """Fields that a model of the SDK does not have, all the way down."""
+def unknown_fields(value: Any, kind: Any) -> list[str]:
+    """Return the fields, at any depth, that a model of the SDK does not have."""
     if isinstance(value, list):
         inner = kind.removeprefix("list[").removesuffix("]") if isinstance(kind, str) else kind
-        return [field for one in value for field in strange(one, inner)]
+        return [field for item in value for field in unknown_fields(item, inner)]
     model = getattr(models, kind, None) if isinstance(kind, str) else kind
     if not isinstance(value, dict) or model is None:
         return []
     model = getattr(models, model.get_subtype(value)) if hasattr(model, "get_subtype") else model
     known = {wire: model().swagger_types[name] for name, wire in model().attribute_map.items()}
     unknown = [f"{model.__name__}.{field}" for field in value if field not in known]
-    return unknown + [field for name, one in value.items() if name in known for field in strange(one, known[name])]
+    return unknown + [
+        field for name, item in value.items() if name in known for field in unknown_fields(item, known[name])
+    ]
 
 
 CONVERSATION: list[dict[str, Any]] = [
@@ -215,34 +217,34 @@ CONVERSATION: list[dict[str, Any]] = [
     {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
     {"role": "user", "content": "Thanks"},
 ]  # fmt: skip
-PROMPT: dict[str, Any] = {
+PARAMS: dict[str, Any] = {
     "messages": CONVERSATION, "tools": [WEATHER], "temperature": 0.1, "top_p": 0.5, "top_k": 3, "max_tokens": 9, "seed": 1,
     "stop": ["x"], "frequency_penalty": 0.1, "presence_penalty": 0.1, "tool_choice": "auto", "n": 1,
     "response_format": {"type": "json_schema", "json_schema": {"name": "A", "schema": {"type": "object"}, "strict": True}},
 }  # fmt: skip
-MORE: dict[str, dict[str, Any]] = {
+FORMAT_PARAMS: dict[str, dict[str, Any]] = {
     "oci-generic": {"reasoning_effort": "low", "logprobs": True, "logit_bias": {}, "parallel_tool_calls": True, "verbosity": "low"},
     "oci-cohere": {"documents": [{"text": "x"}]},
     "oci-cohere-v2": {"reasoning_effort": "low", "logprobs": True},
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MORE)
-def test_what_we_request_has_a_position_in_oracles_models(name: str) -> None:
+@pytest.mark.parametrize("name", FORMAT_PARAMS)
+def test_oracles_models_have_every_field_of_chat_payloads(name: str) -> None:
     """
-    No field of ours is unknown to the SDK, in any format.
+    In each format.
     """
-    body = dialect(name).build_payload({**PROMPT, **MORE[name]}, stream=True)
+    body = dialect(name).build_payload({**PARAMS, **FORMAT_PARAMS[name]}, stream=True)
 
-    assert [] == strange(body, models.BaseChatRequest)
-    assert ["GenericChatRequest.nope"] == strange({"apiFormat": "GENERIC", "nope": 1}, models.BaseChatRequest)
+    assert [] == unknown_fields(body, models.BaseChatRequest)
+    assert ["GenericChatRequest.nope"] == unknown_fields({"apiFormat": "GENERIC", "nope": 1}, models.BaseChatRequest)
 
 
 @pytest.mark.parametrize("name", ["oci-generate-text-cohere", "oci-generate-text-llama"])
-def test_the_prompts_we_send_have_a_position_in_oracles_models(name: str) -> None:
+def test_oracles_models_have_every_field_of_generate_text_payloads(name: str) -> None:
     """
     Of either runtime.
     """
     body = dialect(name).build_payload({"prompt": "x", "max_tokens": 5, "stop": ["a"], "temperature": 0.1, "logprobs": 1, "n": 1}, stream=True)  # fmt: skip
 
-    assert [] == strange(body, models.LlmInferenceRequest)
+    assert [] == unknown_fields(body, models.LlmInferenceRequest)

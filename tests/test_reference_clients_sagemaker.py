@@ -1,4 +1,4 @@
-"""boto3 reads the emulated SageMaker: what it accepts, raises and returns is what the service sends."""
+"""boto3 as the reference client for the emulated SageMaker."""
 
 import json
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from _sagemaker import HELLO, KEYS, REQUEST
 
 from mdstream_core.emulator import Emulator, Fault
 
-boto3 = pytest.importorskip("boto3", reason="boto3 judges the emulator; install mdstream-llm[aws]")
+boto3 = pytest.importorskip("boto3", reason="boto3 is a reference client; install mdstream-llm[aws]")
 
 from botocore.config import Config  # noqa: E402
 from botocore.eventstream import ChecksumMismatch  # noqa: E402
 from botocore.exceptions import ClientError, EventStreamError  # noqa: E402
 from urllib3.exceptions import ProtocolError  # noqa: E402
 
-PROMPT = json.dumps(REQUEST).encode()
-STREAMED = json.dumps({**REQUEST, "stream": True}).encode()
+BODY = json.dumps(REQUEST).encode()
+STREAM_BODY = json.dumps({**REQUEST, "stream": True}).encode()
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(autouse=True)
-def forgotten(emulator: Emulator) -> None:
+def reset_emulator(emulator: Emulator) -> None:
     emulator.reset()
 
 
@@ -44,8 +44,8 @@ def client(emulator: Emulator) -> Any:
 
 
 def stream(client: Any, **options: Any) -> Iterator[bytes]:
-    answer = client.invoke_endpoint_with_response_stream(**{"EndpointName": "emulated", "ContentType": "application/json", "Body": STREAMED, **options})  # fmt: skip
-    return (event["PayloadPart"]["Bytes"] for event in answer["Body"])
+    response = client.invoke_endpoint_with_response_stream(**{"EndpointName": "emulated", "ContentType": "application/json", "Body": STREAM_BODY, **options})  # fmt: skip
+    return (event["PayloadPart"]["Bytes"] for event in response["Body"])
 
 
 def content(body: bytes) -> str:
@@ -54,31 +54,31 @@ def content(body: bytes) -> str:
     return "".join(delta.get("content") or "" for delta in deltas)
 
 
-def test_it_invokes(client: Any) -> None:
+def test_boto3_invokes(client: Any) -> None:
     """
-    The container's document, its type, the variant, and what the parameters brought.
+    The response has the container's document, its type, the variant and the session.
     """
-    answer = client.invoke_endpoint(EndpointName="emulated", ContentType="application/json", Body=PROMPT, CustomAttributes="trace=1", SessionId="NEW_SESSION")  # fmt: skip
+    response = client.invoke_endpoint(EndpointName="emulated", ContentType="application/json", Body=BODY, CustomAttributes="trace=1", SessionId="NEW_SESSION")  # fmt: skip
 
-    assert HELLO == json.loads(answer["Body"].read())["choices"][0]["message"]["content"]
-    assert ("application/json", "AllTraffic", "trace=1") == (answer["ContentType"], answer["InvokedProductionVariant"], answer["CustomAttributes"])  # fmt: skip
-    assert answer["NewSessionId"].startswith("session-1")
-    assert answer["ResponseMetadata"]["RequestId"]
+    assert HELLO == json.loads(response["Body"].read())["choices"][0]["message"]["content"]
+    assert ("application/json", "AllTraffic", "trace=1") == (response["ContentType"], response["InvokedProductionVariant"], response["CustomAttributes"])  # fmt: skip
+    assert response["NewSessionId"].startswith("session-1")
+    assert response["ResponseMetadata"]["RequestId"]
 
 
-def test_it_streams(client: Any) -> None:
+def test_boto3_streams(client: Any) -> None:
     """
-    Payload parts of events.
+    Payload parts with SSE events.
     """
-    answer = client.invoke_endpoint_with_response_stream(EndpointName="emulated", Body=STREAMED, Accept="text/event-stream")  # fmt: skip
-    parts = [event["PayloadPart"]["Bytes"] for event in answer["Body"]]
+    response = client.invoke_endpoint_with_response_stream(EndpointName="emulated", Body=STREAM_BODY, Accept="text/event-stream")  # fmt: skip
+    parts = [event["PayloadPart"]["Bytes"] for event in response["Body"]]
 
     assert HELLO == content(b"".join(parts))
     assert len(parts) > 5
-    assert "text/event-stream; charset=utf-8" == answer["ContentType"]
+    assert "text/event-stream; charset=utf-8" == response["ContentType"]
 
 
-#: name: (endpoint, question, what the parts begin with)
+#: name: (endpoint, payload, start of the body)
 IMAGES: dict[str, tuple[str, dict[str, Any], bytes]] = {
     "TGI": ("tgi", {"inputs": "Hello", "stream": True}, b'data: {"index":1,"token":{"id":'),
     "LMI": ("lmi", {**REQUEST, "stream": True}, b'{"id":"chatcmpl-'),
@@ -89,20 +89,20 @@ IMAGES: dict[str, tuple[str, dict[str, Any], bytes]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "question", "begins"), IMAGES.values(), ids=IMAGES)
-def test_every_image_streams(client: Any, name: str, question: dict[str, Any], begins: bytes) -> None:
+@pytest.mark.parametrize(("name", "payload", "begins"), IMAGES.values(), ids=IMAGES)
+def test_every_container_streams(client: Any, name: str, payload: dict[str, Any], begins: bytes) -> None:
     """
     Each in its own format.
     """
-    body = b"".join(stream(client, EndpointName=name, Body=json.dumps(question).encode()))
+    body = b"".join(stream(client, EndpointName=name, Body=json.dumps(payload).encode()))
 
     assert begins == body[: len(begins)]
 
 
 @pytest.mark.parametrize("fault", [Fault("bytewise", size=3), Fault("split_frames", size=1), Fault("split_frames", size=50)])  # fmt: skip
-def test_it_joins_what_is_split(emulator: Emulator, client: Any, fault: Fault) -> None:
+def test_boto3_joins_split_frames(emulator: Emulator, client: Any, fault: Fault) -> None:
     """
-    Frames cut anywhere are frames to boto3 too.
+    Frames may be split anywhere.
     """
     emulator.script(fault)
 
@@ -118,41 +118,41 @@ def test_it_joins_what_is_split(emulator: Emulator, client: Any, fault: Fault) -
         ("error", "InternalError"),
     ],
 )
-def test_it_raises_exception_frames(emulator: Emulator, client: Any, spelling: str, code: str) -> None:
+def test_boto3_raises_exception_frames(emulator: Emulator, client: Any, spelling: str, code: str) -> None:
     """
-    As an EventStreamError of the frame's type, after the parts that came before it.
+    As an `EventStreamError` with the frame's type, after the parts before it.
     """
     emulator.script(Fault("exception_frame", spelling))
     parts: list[bytes] = []
-    with pytest.raises(EventStreamError) as raised:
+    with pytest.raises(EventStreamError) as caught:
         parts.extend(stream(client))
 
     assert "Hello" == content(b"".join(parts))
-    assert code == raised.value.response["Error"]["Code"]
+    assert code == caught.value.response["Error"]["Code"]
 
 
 @pytest.mark.parametrize("spelling", ["message", "prelude"])
-def test_it_finds_damage(emulator: Emulator, client: Any, spelling: str) -> None:
+def test_boto3_detects_a_wrong_checksum(emulator: Emulator, client: Any, spelling: str) -> None:
     """
-    A wrong checksum.
+    Of the message or of its prelude.
     """
     emulator.script(Fault("damaged_frame", spelling))
     with pytest.raises(ChecksumMismatch):
         list(stream(client))
 
 
-def test_it_does_not_notice_half_a_frame(emulator: Emulator, client: Any) -> None:
+def test_boto3_ignores_a_partial_frame(emulator: Emulator, client: Any) -> None:
     """
-    boto3 ends as if all were well: here ours differs on purpose.
+    boto3 reports no error; mdstream deliberately does.
     """
     emulator.script(Fault("partial_frame", after=2))
 
     assert "Hello" == content(b"".join(stream(client)))
 
 
-def test_it_notices_a_truncated(emulator: Emulator, client: Any) -> None:
+def test_boto3_detects_a_truncated_body(emulator: Emulator, client: Any) -> None:
     """
-    The HTTP body had no end.
+    The HTTP body has no end.
     """
     emulator.script(Fault("cut"))
     with pytest.raises(ProtocolError):
@@ -172,35 +172,38 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("spelling", "status", "code"), [(name, *row) for name, row in REFUSALS.items()])
-def test_it_reads_refusals(emulator: Emulator, client: Any, spelling: str, status: int, code: str) -> None:
+def test_boto3_raises_client_errors(emulator: Emulator, client: Any, spelling: str, status: int, code: str) -> None:
     """
     Status, code, message, request id.
     """
     emulator.script(Fault("refuse_aws", spelling))
-    with pytest.raises(ClientError) as raised:
+    with pytest.raises(ClientError) as caught:
         list(stream(client))
 
-    answer = raised.value.response
-    assert (status, code) == (answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"])
-    assert answer["Error"]["Message"]
-    assert answer["ResponseMetadata"]["RequestId"]
+    response = caught.value.response
+    assert (status, code) == (response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"])
+    assert response["Error"]["Message"]
+    assert response["ResponseMetadata"]["RequestId"]
 
 
-def test_it_reads_a_model_error(client: Any) -> None:
+def test_boto3_raises_model_errors(client: Any) -> None:
     """
-    As its own class, with the container's status, words and log.
+    As its own class, with the container's status, message and log.
     """
-    with pytest.raises(client.exceptions.ModelError) as raised:
+    with pytest.raises(client.exceptions.ModelError) as caught:
         client.invoke_endpoint(EndpointName="tgi", ContentType="application/json", Body=b'{"question":1}')
 
-    answer = raised.value.response
-    assert (422, "validation") == (answer["OriginalStatusCode"], json.loads(answer["OriginalMessage"])["error_type"])
-    assert answer["LogStreamArn"].startswith("arn:aws:logs:")
+    response = caught.value.response
+    assert (422, "validation") == (
+        response["OriginalStatusCode"],
+        json.loads(response["OriginalMessage"])["error_type"],
+    )
+    assert response["LogStreamArn"].startswith("arn:aws:logs:")
 
 
-def test_an_endpoint_that_is_not_there(client: Any) -> None:
+def test_an_unknown_endpoint(client: Any) -> None:
     """
-    A validation error.
+    A validation error is raised.
     """
     with pytest.raises(ClientError, match="Endpoint nope of account 123456789012 not found"):
         list(stream(client, EndpointName="nope"))
@@ -214,28 +217,30 @@ def test_an_endpoint_that_is_not_there(client: Any) -> None:
         ("AKEMULATED", "s3cret", "token", "UnrecognizedClientException"),
     ],
 )
-def test_wrong_keys(emulator: Emulator, key: str, secret: str, token: str | None, code: str) -> None:
+def test_wrong_keys_are_rejected(emulator: Emulator, key: str, secret: str, token: str | None, code: str) -> None:
     """
-    The refusal names what is wrong.
+    The error code names what is wrong.
     """
     other = boto3.client("sagemaker-runtime", "us-east-1", endpoint_url=emulator.url, aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token, config=Config(proxies={}))  # fmt: skip
-    with pytest.raises(ClientError) as raised:
-        other.invoke_endpoint(EndpointName="emulated", Body=PROMPT)
+    with pytest.raises(ClientError) as caught:
+        other.invoke_endpoint(EndpointName="emulated", Body=BODY)
 
-    assert code == raised.value.response["Error"]["Code"]
+    assert code == caught.value.response["Error"]["Code"]
 
 
-def test_its_own_client_is_a_source_for_ours(emulator: Emulator, client: Any) -> None:
+def test_a_boto3_client_configures_mdstream(emulator: Emulator, client: Any) -> None:
     """
-    Region, endpoint and credentials of a boto3 client are enough to ask with ours.
+    With its region, endpoint and credentials.
     """
     from mdstream_core import Service  # noqa: PLC0415
     from mdstream_core.auth.aws import resolve_connection  # noqa: PLC0415
     from mdstream_core.dialects import Auto  # noqa: PLC0415
     from mdstream_core.platforms import SageMaker  # noqa: PLC0415
 
-    found = resolve_connection(client=client)
-    ours = Service(SageMaker("emulated", found.region_name, found.endpoint_url), auth=found.signer, trust_env=False)
+    connection = resolve_connection(client=client)
+    own_service = Service(
+        SageMaker("emulated", connection.region_name, connection.endpoint_url), auth=connection.signer, trust_env=False
+    )
 
-    assert HELLO == ours.client.complete(ours.call(Auto(), REQUEST)).text
-    ours.close()
+    assert HELLO == own_service.client.complete(own_service.call(Auto(), REQUEST)).text
+    own_service.close()

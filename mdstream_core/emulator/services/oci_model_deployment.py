@@ -46,7 +46,7 @@ class ModelDeploymentService:
     Args:
         model_server: The model server in the container.
         find_problem: Checks the credentials; returns what is wrong with them, or `None`.
-        default_route: The container's path for a bare endpoint without a `route` header; `auto`: inferred from the body.
+        default_route: The container's path for a bare endpoint without a `route` header; `auto` infers it.
         strict: Return 409 from the streaming endpoint, as documented, if the container does not stream.
     """
 
