@@ -145,7 +145,7 @@ def stream_sagemaker(emulator: Emulator, fault: Fault) -> RawResponse:
 def decode_frames(frames: bytes) -> bytes:
     """Extract the container's bytes from frames with botocore."""
     eventstream = pytest.importorskip(
-        "botocore.eventstream", reason="botocore decodes the frames; install mdstream-llm[aws]"
+        "botocore.eventstream", reason="checks the frames with botocore; install mdstream-llm[aws]"
     )
     buffer = eventstream.EventStreamBuffer()
     buffer.add_data(frames)

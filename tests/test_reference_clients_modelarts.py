@@ -27,7 +27,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def sockets() -> Any:
-    reason = "websockets is a reference client; install mdstream-llm[emulator]"
+    reason = "checks the emulator with websockets; install mdstream-llm[emulator]"
     pytest.importorskip("websockets.asyncio.client", reason=reason)
     return pytest.importorskip("websockets.sync.client", reason=reason)
 
@@ -111,7 +111,7 @@ def test_huaweis_signature_is_accepted(emulator: Emulator, secret: str, status: 
     """
     `huaweicloudsdkcore` signs path, query and project; a wrong secret is rejected.
     """
-    reason = "Huawei's SDK is a reference client; install huaweicloudsdkcore"
+    reason = "checks the emulator with Huawei's SDK; install huaweicloudsdkcore"
     signer = pytest.importorskip("huaweicloudsdkcore.signer.signer", reason=reason)
     requests = pytest.importorskip("huaweicloudsdkcore.sdk_request", reason=reason)
     auth = pytest.importorskip("huaweicloudsdkcore.auth.credentials", reason=reason)
@@ -142,7 +142,9 @@ def test_openais_sdk_over_the_maas_base(emulator: Emulator) -> None:
     """
     Streams, documents, and MaaS's errors as OpenAI's exceptions.
     """
-    openai = pytest.importorskip("openai", reason="OpenAI's SDK is a reference client; install mdstream-llm[judges]")
+    openai = pytest.importorskip(
+        "openai", reason="checks the emulator with OpenAI's SDK; install mdstream-llm[reference-clients]"
+    )
     request = {"model": "m", "messages": REQUEST["messages"]}
     with openai.OpenAI(base_url=emulator.modelarts.maas, api_key="KEY", max_retries=0) as client:
         chunks = list(client.chat.completions.create(**request, stream=True))

@@ -12,7 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 
 from mdstream_core import _json
-from mdstream_core.emulator._oci_signatures import OCISignatureVerifier, SignatureRejected, public_key
+from mdstream_core.emulator._oci_signatures import OCISignatureVerifier, SignatureRejected, load_public_key
 from mdstream_core.emulator._recorded_request import RecordedRequest
 
 # Session tokens of the emulated OCI: JWTs that contain a public key and expire.
@@ -93,7 +93,7 @@ class Authenticator:
         pem_by_id = (
             signing_keys if isinstance(signing_keys, Mapping) else {} if signing_keys is None else {"": signing_keys}
         )
-        keys = {id: public_key(pem) for id, pem in pem_by_id.items()}
+        keys = {id: load_public_key(pem) for id, pem in pem_by_id.items()}
         self._api_keys = frozenset(api_keys)
         self._is_open = signing_keys is None and not self._api_keys
         self._signatures = OCISignatureVerifier(keys, tokens.key, now)

@@ -26,7 +26,7 @@ class SignatureRejected(Exception):
     """A signature is not accepted; the message is the service's."""
 
 
-def public_key(pem: str | bytes) -> RSAPublicKey:
+def load_public_key(pem: str | bytes) -> RSAPublicKey:
     """Load an RSA public key from PEM."""
     key = load_pem_public_key(pem.encode() if isinstance(pem, str) else pem)
     if not isinstance(key, RSAPublicKey):

@@ -15,7 +15,7 @@ from typing import Any, Self
 from mdstream_core.emulator import model as built_in_model
 from mdstream_core.emulator._authentication import Authenticator, Keys, SessionTokenIssuer
 from mdstream_core.emulator._listener import Listener, Step
-from mdstream_core.emulator._oci_signatures import public_key
+from mdstream_core.emulator._oci_signatures import load_public_key
 from mdstream_core.emulator._recorded_request import RecordedRequest
 from mdstream_core.emulator._tls import server_context
 from mdstream_core.emulator.model_server import BuiltInModelServer, ModelServer, ServerLimits, UpstreamModelServer
@@ -313,7 +313,7 @@ class Emulator:
             public_pem: The public key in PEM.
             seconds: Lifetime of the token in seconds.
         """
-        return self._tokens.issue(public_key(public_pem), seconds)
+        return self._tokens.issue(load_public_key(public_pem), seconds)
 
     def expire_tokens(self) -> None:
         """Reject every session token that was issued so far."""

@@ -22,7 +22,7 @@ def refuse(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
 
 
 def html(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Send status 200 and an HTML page (a sign-in page) where the client expects a stream."""
+    """Send status 200 and an HTML page (by default a sign-in page) where the client expects a stream."""
     page = b"<!DOCTYPE html><html><body><h1>Sign in</h1></body></html>"
     return ResponsePlan(200, (("content-type", "text/html; charset=utf-8"),), (fault.data or page,), framing="length")
 

@@ -16,7 +16,7 @@ def trailer(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
 
 
 def truncate_body(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Close the connection (FIN) in the middle of the body, without the last HTTP chunk."""
+    """Close the connection (FIN) in the middle of the body; the client sees it end without the last HTTP chunk."""
     return replace(_take_events(plan, fault, 2), ending="cut")
 
 
@@ -30,19 +30,19 @@ def truncate_chunk(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
 
 
 def truncate_trailer(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Close the connection in the middle of the trailer section."""
+    """Close the connection in the middle of the trailer section; the client sees all events, but no trailer."""
     return replace(trailer(plan, fault), ending="cut_trailer")
 
 
 def reset(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Reset the connection (RST) in the middle of the body."""
+    """Reset the connection (RST) in the middle of the body; the client sees a connection error after some events."""
     sent = _take_events(plan, fault, 2)
     # A reset discards what the client has not read yet: give it time to read the events before.
     return replace(sent, chunks=[*sent.all_chunks, Pause(fault.seconds or 0.05, fault.until)], ending="reset")
 
 
 def stall(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Send nothing more in the middle of the stream, with the connection open, until the client disconnects."""
+    """Stop sending in the middle of the stream with the connection open; the client waits until its own timeout."""
     return replace(plan, chunks=[*_take_events(plan, fault, 2).all_chunks, Pause()], ending="cut")
 
 
@@ -64,12 +64,12 @@ def close(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
 
 
 def drop(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Close the connection before the first byte of a response."""
+    """Close the connection (FIN) before the first byte of a response; the client sees no status."""
     return ResponsePlan(framing="bare", ending="cut")
 
 
 def drop_reset(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Reset the connection (RST) before the first byte of a response."""
+    """Reset the connection (RST) before the first byte of a response; the client sees a connection error."""
     return ResponsePlan(framing="bare", ending="reset")
 
 

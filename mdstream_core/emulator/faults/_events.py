@@ -77,7 +77,7 @@ def _remove_finish_reason(documents: list[Json]) -> None:
 
 
 def no_done(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Send everything but `[DONE]`."""
+    """Send the whole stream without `[DONE]`; the client sees a finish reason and a proper end of the body."""
     return replace(plan, chunks=[chunk for chunk in plan.all_chunks if chunk != _sse.DONE])
 
 

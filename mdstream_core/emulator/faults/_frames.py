@@ -73,7 +73,7 @@ def exception_frame(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
 
 
 def damaged_frame(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """Send a frame with a wrong checksum: that of the `message` (default) or of its `prelude`."""
+    """Send a frame with a wrong checksum, that of the `message` (default) or of its `prelude`, then the rest."""
     after = 1 if fault.after is None else fault.after
     frames = [encode_part(chunk) for chunk in plan.body_chunks]
     position = 8 if fault.spelling == "prelude" else len(frames[after]) - 1
@@ -83,7 +83,7 @@ def damaged_frame(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
 
 
 def partial_frame(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
-    """End the HTTP body properly, but in the middle of a frame."""
+    """End the HTTP body properly in the middle of a frame; the client sees a complete body with an incomplete frame."""
     after = 1 if fault.after is None else fault.after
     frame = encode_part(plan.body_chunks[after])
     return replace(plan, chunks=[*plan.body_chunks[:after], EncodedFrame(frame[: fault.size or len(frame) // 2])])

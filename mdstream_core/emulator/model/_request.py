@@ -40,10 +40,10 @@ _MAX_RUN = 2_048  # characters of a run without a space, or of nothing but space
 _LONG_RUNS = re.compile(rf"(?<!\S)(\S{{{_MAX_RUN}}})\S++|(?<!\s)(\s{{{_MAX_RUN}}})\s++")
 
 
-def legible(text: str) -> str:
+def limit_text(text: str) -> str:
     """Shorten a text to the part that the rules use.
 
-    >>> legible("short"), len(legible("a" * 1_000_000)), len(legible("word " * 100_000))
+    >>> limit_text("short"), len(limit_text("a" * 1_000_000)), len(limit_text("word " * 100_000))
     ('short', 2048, 32769)
     """
     if len(text) <= _MAX_RUN:
@@ -64,18 +64,18 @@ class ParsedRequest:
     def text(self) -> str:
         """The last message of the user that has a text."""
         texts = (content_text(m.get("content")) for m in reversed(self.messages) if m.get("role") == "user")
-        return legible(next((text for text in texts if text.strip()), ""))
+        return limit_text(next((text for text in texts if text.strip()), ""))
 
     @cached_property
     def system(self) -> str:
         """The system and developer messages."""
         roles = {"system", "developer"}
-        return legible("\n".join(content_text(m.get("content")) for m in self.messages if m.get("role") in roles))
+        return limit_text("\n".join(content_text(m.get("content")) for m in self.messages if m.get("role") in roles))
 
     @cached_property
     def earlier_messages(self) -> list[str]:
         """The earlier messages of the user, oldest first."""
-        texts = [legible(content_text(m.get("content"))) for m in self.messages if m.get("role") == "user"]
+        texts = [limit_text(content_text(m.get("content"))) for m in self.messages if m.get("role") == "user"]
         return texts[:-1]
 
     @cached_property
@@ -88,7 +88,7 @@ class ParsedRequest:
     def results(self) -> list[str]:
         """The results of the tools since the user's last message."""
         return [
-            legible(content_text(m.get("content")))
+            limit_text(content_text(m.get("content")))
             for m in self.messages_since
             if m.get("role") in {"tool", "function"}
         ]
@@ -97,7 +97,7 @@ class ParsedRequest:
     def called_tools(self) -> set[tuple[str, str]]:
         """The tools that were called since the user's last message, with their arguments."""
         calls = (call.get("function") or {} for m in self.messages_since for call in m.get("tool_calls") or ())
-        return {(str(call.get("name")), canonical(call.get("arguments"))) for call in calls}
+        return {(str(call.get("name")), normalize_arguments(call.get("arguments"))) for call in calls}
 
     @cached_property
     def tools(self) -> list[ToolSpec]:
@@ -134,7 +134,7 @@ def _parse_tool(definition: Any) -> ToolSpec | None:
     return ToolSpec(str(function.get("name", "")), str(function.get("description") or ""), schema)
 
 
-def canonical(arguments: Any) -> str:
+def normalize_arguments(arguments: Any) -> str:
     """Normalize arguments, so that two calls can be compared."""
     if isinstance(arguments, str):
         try:
@@ -144,7 +144,7 @@ def canonical(arguments: Any) -> str:
     return json.dumps(arguments, sort_keys=True, ensure_ascii=False)
 
 
-def embedded_objects(text: str) -> Iterator[Json]:
+def find_objects(text: str) -> Iterator[Json]:
     """Find the JSON objects inside a text."""
     decoder, start = json.JSONDecoder(), text.find("{")
     while start >= 0:

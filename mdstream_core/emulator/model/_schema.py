@@ -7,7 +7,7 @@ Json = dict[str, Any]
 _MAX_MERGED = 200  # parts of `allOf` in one value; a security limit
 
 
-def resolve(schema: Any, root: Json, merged: list[Json] | None = None) -> Json:
+def resolve_schema(schema: Any, root: Json, merged: list[Json] | None = None) -> Json:
     """Resolve a schema: follow references, merge `allOf`, take the first alternative of a union that is not null.
 
     `merged` counts the merged definitions. Raises `ValueError` for too many: definitions that refer to each other twice
@@ -44,7 +44,7 @@ def _merge_all_of(schema: Json, root: Json, merged: list[Json]) -> Json:
     rest = {key: value for key, value in schema.items() if key != "allOf"}
     total: Json = {}
     for item in [*schema["allOf"], rest]:
-        item = resolve(item, root, merged)
+        item = resolve_schema(item, root, merged)
         properties = {**total.get("properties", {}), **item.get("properties", {})}
         required = [*total.get("required", []), *item.get("required", [])]
         total = {**total, **item} | ({"properties": properties} if properties else {})

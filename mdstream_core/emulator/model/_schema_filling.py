@@ -11,7 +11,7 @@ from typing import Any
 
 from mdstream_core.emulator.model import _canned_text
 from mdstream_core.emulator.model._keywords import keywords
-from mdstream_core.emulator.model._schema import Json, is_nullable, resolve, schema_type
+from mdstream_core.emulator.model._schema import Json, is_nullable, resolve_schema, schema_type
 from mdstream_core.emulator.model._value_extraction import ValueExtractor
 
 _TEXT_FIELDS = {
@@ -69,7 +69,7 @@ class SchemaFiller:
 
     def object(self, schema: Any, depth: int = 0, positional: list[str] | None = None) -> Json:
         """Return a value for an object schema; `positional` are arguments that the text spells out: `5`, `name=5`."""
-        schema = resolve(schema, self._root)
+        schema = resolve_schema(schema, self._root)
         required = set(schema.get("required") or ())
         filled: Json = {}
         parsed = dict(part.split("=", 1) for part in positional or () if "=" in part)
@@ -86,7 +86,7 @@ class SchemaFiller:
         self._remaining -= 1
         if self._remaining < 0 or len(name) > _MAX_NAME_LENGTH:
             raise ValueError(f"the schema has more than {_MAX_VALUES} values, or a very long name")
-        schema = resolve(schema_of_field, self._root)
+        schema = resolve_schema(schema_of_field, self._root)
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):
@@ -103,7 +103,9 @@ class SchemaFiller:
 
     def _fill_field(self, name: str, schema_of_field: Any, depth: int, argument: str | None, *, required: bool) -> Any:
         if argument is not None:
-            parsed = _parse_value(argument.strip().strip("'\""), schema_type(resolve(schema_of_field, self._root)))
+            parsed = _parse_value(
+                argument.strip().strip("'\""), schema_type(resolve_schema(schema_of_field, self._root))
+            )
             return self.value(name, schema_of_field, depth) if parsed is None else parsed
         if required and not (is_nullable(schema_of_field) and not self._mentions(name)):
             return self.value(name, schema_of_field, depth)
@@ -141,7 +143,7 @@ class SchemaFiller:
     def _array(self, name: str, schema: Json, depth: int) -> list[Any]:
         items = schema.get("items") or schema.get("prefixItems", [{}])[0]
         min_items, max_items = schema.get("minItems", 1), schema.get("maxItems", 100)
-        item = resolve(items, self._root)
+        item = resolve_schema(items, self._root)
         if schema_type(item) in {"integer", "number"} and self._values.numbers:
             numbers = list(self._values.numbers)
             self._values.numbers.clear()
@@ -178,14 +180,14 @@ class SchemaFiller:
         return values.text.strip() if value is None and parts & _TEXT_FIELDS else value
 
 
-def _parse_value(text: str, kind: str) -> Any:
+def _parse_value(text: str, type_: str) -> Any:
     """Parse a value that the text spells out; `None` if it has another type."""
     try:
-        if kind in {"integer", "number"}:
-            return int(text) if kind == "integer" else float(text)
+        if type_ in {"integer", "number"}:
+            return int(text) if type_ == "integer" else float(text)
     except ValueError:
         return None
-    return text.lower() in {"true", "yes", "1"} if kind == "boolean" else text
+    return text.lower() in {"true", "yes", "1"} if type_ == "boolean" else text
 
 
 def _bounds(schema: Json, whole: bool) -> tuple[float, float]:

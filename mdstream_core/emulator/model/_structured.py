@@ -4,14 +4,14 @@ import json
 import re
 from typing import Any
 
-from mdstream_core.emulator.model._request import Json, ParsedRequest, embedded_objects
+from mdstream_core.emulator.model._request import Json, ParsedRequest, find_objects
 from mdstream_core.emulator.model._schema_filling import SchemaFiller
 
 _KEYS = re.compile(r"['\"`](\w+)['\"`]")
 _JSON_REQUESTED = re.compile(r"\bJSON\b")
 
 
-def requested_schema(parsed_request: ParsedRequest) -> Any:
+def find_requested_schema(parsed_request: ParsedRequest) -> Any:
     """Return the schema that the output has to follow; `None` if it is free text."""
     request = parsed_request.request
     response_format = request.get("response_format") or {}
@@ -34,7 +34,7 @@ def fill_requested_schema(request: ParsedRequest, written_text: str) -> str | No
     choices = (request.request.get("structured_outputs") or {}).get("choice") or request.request.get("guided_choice")
     if choices:
         return str(SchemaFiller(request.text, {}).value("choice", {"enum": choices}))
-    schema = requested_schema(request) or _is_json_requested(request)
+    schema = find_requested_schema(request) or _schema_for_json_prompt(request)
     if schema is None:
         return None
     text = "\n".join([request.text, *request.results])
@@ -44,16 +44,16 @@ def fill_requested_schema(request: ParsedRequest, written_text: str) -> str | No
 
 def _schema_in_prompt(parsed_request: ParsedRequest) -> Json | None:
     """Find a JSON Schema in the prompt, as output parsers write it there."""
-    objects = (item for text in (parsed_request.system, parsed_request.text) for item in embedded_objects(text))
+    objects = (item for text in (parsed_request.system, parsed_request.text) for item in find_objects(text))
     return next((item for item in objects if isinstance(item.get("properties"), dict)), None)
 
 
-def _is_json_requested(parsed_request: ParsedRequest) -> Json | None:
+def _schema_for_json_prompt(parsed_request: ParsedRequest) -> Json | None:
     if parsed_request.request.get("tools") or not _JSON_REQUESTED.search(parsed_request.system + parsed_request.text):
         return None
     schema = _schema_in_prompt(parsed_request)
     # An output parser's prompt has an example schema first and its own last.
-    objects = [item for item in embedded_objects(parsed_request.text) if isinstance(item.get("properties"), dict)]
+    objects = [item for item in find_objects(parsed_request.text) if isinstance(item.get("properties"), dict)]
     return objects[-1] if objects else schema
 
 
@@ -68,7 +68,7 @@ def _keys_in_prompt(text: str) -> Json | None:
 
 def _without_objects(text: str) -> str:
     """Remove the JSON from a text: values are not taken from a schema."""
-    for item in embedded_objects(text):
+    for item in find_objects(text):
         if "properties" in item:
             return text.partition("{")[0]
     return text

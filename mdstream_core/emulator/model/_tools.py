@@ -8,8 +8,8 @@ from itertools import islice
 
 from mdstream_core.emulator.model._keywords import keywords
 from mdstream_core.emulator.model._output import ToolCall, split_tokens
-from mdstream_core.emulator.model._request import ParsedRequest, ToolSpec, canonical
-from mdstream_core.emulator.model._schema import Json, resolve
+from mdstream_core.emulator.model._request import ParsedRequest, ToolSpec, normalize_arguments
+from mdstream_core.emulator.model._schema import Json, resolve_schema
 from mdstream_core.emulator.model._schema_filling import SchemaFiller
 
 # Security limits of what is compared.
@@ -33,7 +33,7 @@ def _score_tool(text: str, tool: ToolSpec) -> int:
     """Score how well a tool fits a text: its name counts more than its description."""
     words = _keyword_set(text)
     name_score = 10 * bool(re.search(rf"\b{re.escape(tool.name)}\b", text)) if tool.name else 0
-    properties = resolve(tool.schema, tool.schema).get("properties") or {}
+    properties = resolve_schema(tool.schema, tool.schema).get("properties") or {}
     description = keywords(tool.description[:_MAX_DESCRIPTION].partition("\n")[0])
     property_words = {*description, *(word for name in islice(properties, _MAX_PROPERTIES) for word in keywords(name))}
     return name_score + 3 * len(words & set(keywords(tool.name))) + len(words & property_words)
@@ -61,21 +61,19 @@ def _preposition(part: str) -> str:
 def choose_calls(request: ParsedRequest) -> list[ToolCall]:
     """Choose the calls to make now; none if the output is to be a text."""
     tools = {tool.name: tool for tool in request.tools}
-    choices = {"none": _no_calls, "auto": _match_tools, "required": _at_least_one}
+    choices = {"none": _no_calls, "auto": _match_tools, "required": _match_at_least_one}
     if request.tool_choice in choices:
         calls = choices[request.tool_choice](request)
     else:
         calls = [(tools[request.tool_choice], request.text)] if request.tool_choice in tools else []
-    selected = [(tool, _arguments(request, tool, text)) for tool, text in calls]
+    selected = ((tool, _arguments(request, tool, text)) for tool, text in calls)
+    unique = {(tool.name, normalize_arguments(arguments)): (tool, arguments) for tool, arguments in selected}
     if request.tool_choice == "auto":
-        selected = [
-            (tool, arguments)
-            for tool, arguments in selected
-            if (tool.name, canonical(arguments)) not in request.called_tools
-        ]
-    selected = list({(tool.name, canonical(arguments)): (tool, arguments) for tool, arguments in selected}.values())
-    selected = selected if request.allows_parallel else selected[:1]
-    return [_build_call(request, number, tool, arguments) for number, (tool, arguments) in enumerate(selected)]
+        unique = {key: call for key, call in unique.items() if key not in request.called_tools}
+    chosen = list(unique.values())
+    chosen = chosen if request.allows_parallel else chosen[:1]
+    return [_build_call(request, number, tool, arguments) for number, (tool, arguments) in enumerate(chosen)]
+
 
 
 def _no_calls(request: ParsedRequest) -> list[tuple[ToolSpec, str]]:
@@ -95,7 +93,7 @@ def _match_tools(request: ParsedRequest) -> list[tuple[ToolSpec, str]]:
     return [(matches[0][0], request.text)] if whole else matches
 
 
-def _at_least_one(request: ParsedRequest) -> list[tuple[ToolSpec, str]]:
+def _match_at_least_one(request: ParsedRequest) -> list[tuple[ToolSpec, str]]:
     if fitting := _match_tools(request):
         return fitting
     uncalled = [tool for tool in request.tools if tool.name not in {name for name, _ in request.called_tools}]
@@ -112,6 +110,6 @@ def _arguments(request: ParsedRequest, tool: ToolSpec, text: str) -> Json:
 
 
 def _build_call(request: ParsedRequest, number: int, tool: ToolSpec, arguments: Json) -> ToolCall:
-    seed = f"{len(request.messages)}/{number}/{tool.name}/{canonical(arguments)}"
+    seed = f"{len(request.messages)}/{number}/{tool.name}/{normalize_arguments(arguments)}"
     id = f"chatcmpl-tool-{hashlib.sha256(seed.encode()).hexdigest()[:16]}"
     return ToolCall(id, tool.name, split_tokens(json.dumps(arguments, ensure_ascii=False)))

@@ -233,7 +233,7 @@ def _requested_tokens(request: Json) -> int | None:
 
 
 def _requested_logprobs(request: Json) -> int:
-    """Return the number of alternatives that the request asks for each token."""
+    """Return the requested number of alternatives for each token."""
     top_logprobs, logprobs = request.get("top_logprobs"), request.get("logprobs")
     return int(top_logprobs or 0) or int(logprobs or 0)
 

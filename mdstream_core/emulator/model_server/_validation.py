@@ -168,7 +168,7 @@ def _are_texts(value: list[Any]) -> bool:
 
 _ANY: tuple[tuple[type, ...], str, Callable[[Any], bool]] = ((), "", lambda value: True)
 _BOOLEAN = ((bool,), "must be a boolean", lambda value: True)
-#: TGI's `parameters`: types, the rule in TGI's words, and the check of it.
+#: TGI's `parameters`: types, the rule as in TGI's messages, and the check of it.
 _TGI_PARAMETERS: dict[str, tuple[tuple[type, ...], str, Callable[[Any], bool]]] = {
     "best_of": (_INTEGER, "must be > 0 and <= 2", _between(1, 2)),
     "max_new_tokens": (_INTEGER, f"must be > 0 and <= {MAX_TOKENS_PARAMETER}", _between(1, MAX_TOKENS_PARAMETER)),

@@ -66,14 +66,14 @@ async def tgi_old(server: ModelServer, http_request: RecordedRequest, request: J
 
 async def lmi(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """LMI: OpenAI's chunks and its own format, both as JSON lines without `[DONE]`."""
-    return _as_lines(await tgi(server, http_request, request))
+    return _to_json_lines(await tgi(server, http_request, request))
 
 
 async def lmi_rolling(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """LMI with a rolling batch: `log_prob`, and the whole text on the last line."""
     if "inputs" not in request:
         return json_plan(424, {"error": "the request has no inputs: the key `inputs` is required", "code": 424})
-    return _as_lines(await _generate(server, http_request, request, _to_rolling_batch))
+    return _to_json_lines(await _generate(server, http_request, request, _to_rolling_batch))
 
 
 async def lmi_dynamic(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
@@ -81,7 +81,7 @@ async def lmi_dynamic(server: ModelServer, http_request: RecordedRequest, reques
     if "inputs" not in request:
         return json_plan(424, {"error": "the request has no inputs: the key `inputs` is required", "code": 424})
     plan = await _generate(server, http_request, request, lambda value: {"outputs": [value["token"]["text"]]})
-    return _as_lines(plan)
+    return _to_json_lines(plan)
 
 
 async def tei(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
@@ -184,10 +184,10 @@ async def _generate(
     if plan.status != 200:
         return plan
     chunks = (await collect_chunks(plan)).body_chunks
-    return await run_heavy(10 * sum(map(len, chunks)), lambda: _rewrite(chunks, request, write))
+    return await run_heavy(10 * sum(map(len, chunks)), lambda: _convert_events(chunks, request, write))
 
 
-def _rewrite(chunks: list[bytes], request: Json, write: Callable[[Json], Json]) -> ResponsePlan:
+def _convert_events(chunks: list[bytes], request: Json, write: Callable[[Json], Json]) -> ResponsePlan:
     values = [_json.loads(chunk[6:]) for chunk in chunks]
     with_details = (request.get("parameters") or {}).get("details")
     for value in values:
@@ -214,7 +214,7 @@ def _to_rolling_batch(value: Json) -> Json:
     return line
 
 
-def _as_lines(plan: ResponsePlan) -> ResponsePlan:
+def _to_json_lines(plan: ResponsePlan) -> ResponsePlan:
     """Convert events to JSON lines: no `data:`, no `[DONE]`, an empty line at the end; TGI's 422 becomes 424."""
     if plan.status == 422:
         error = _json.loads(b"".join(plan.body_chunks)).get("error")
