@@ -160,7 +160,7 @@ def test_another_http_framing_does_not_change_the_frames(emulator: Emulator, kin
     assert "content-length" not in response.headers or int(response.headers["content-length"]) == len(response.body)
 
 
-def test_cut_chunk_truncates_a_frame(emulator: Emulator) -> None:
+def test_a_truncated_chunk_ends_within_a_frame(emulator: Emulator) -> None:
     response = stream_sagemaker(emulator, Fault("cut_chunk", after=3))
     whole = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in response.chunks)
     size, _, rest_of_frame = response.rest.removeprefix(whole).partition(b"\r\n")

@@ -28,7 +28,7 @@ Fields = list[tuple[str, str]]
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
     account = HuaweiAccount(access_keys={"AK": "SK"}, api_keys=["sk-good"])
-    with Emulator(verify_signatures=PEM, aws_keys={"AK": "SK"}, sign_huawei=account, clock=lambda: STARTED) as emulator:
+    with Emulator(verify_signatures=PEM, aws_keys={"AK": "SK"}, huawei=account, clock=lambda: STARTED) as emulator:
         yield emulator
 
 
