@@ -145,8 +145,8 @@ def test_help_is_light() -> None:
     [
         (["--port", "99999"], "--port 99999"),
         (["--upstream", "here"], "--upstream here is no http://"),
-        (["--flavour", "vlm"], "--flavour='vlm' is unknown; there are: vllm, "),
-        (["--flavour", ""], "--flavour='' is unknown; there are: vllm, "),
+        (["--flavour", "vlm"], "--flavour='vlm' is unknown (hint: use one of vllm, "),
+        (["--flavour", ""], "--flavour='' is unknown (hint: use one of vllm, "),
     ],
 )
 def test_what_cannot_be_served_is_reported_in_a_line(

@@ -409,7 +409,7 @@ def test_an_unreachable_upstream_is_unavailable(strict: bool) -> None:
 
 @pytest.mark.parametrize("name", ["vlm", "VLLM", "", "ollama"])
 def test_an_unknown_flavour_raises_an_error_with_the_known_ones(name: str) -> None:
-    with pytest.raises(ValueError, match=f"unknown flavour '{name}'") as caught:
+    with pytest.raises(ValueError, match=f"flavour='{name}' is unknown") as caught:
         Emulator(flavour=name)
 
     assert all(flavour in str(caught.value) for flavour in FLAVOURS)

@@ -22,7 +22,7 @@ Step = Fault | Sequence[Fault] | None
 """What happens to one request: a fault, several that apply one after the other, or `None`."""
 
 
-_MAX_RECORDED_REQUESTS = 10_000  # and at most `MAX_RECORD_BYTES` of them; a security limit
+_MAX_RECORDS = 10_000  # and at most `MAX_RECORD_BYTES` of them; a security limit
 
 
 class Service(Protocol):
@@ -126,7 +126,7 @@ class Listener:
         self._recorded.append(http_request)
         self._recorded_size += http_request.size
         while len(self._recorded) > 1 and (
-            len(self._recorded) > _MAX_RECORDED_REQUESTS or self._recorded_size > MAX_RECORD_BYTES
+            len(self._recorded) > _MAX_RECORDS or self._recorded_size > MAX_RECORD_BYTES
         ):
             self._recorded_size -= self._recorded.popleft().size
 

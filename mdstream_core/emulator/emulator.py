@@ -108,8 +108,8 @@ class Emulator:
         content_type: `content-type` of streams, instead of the flavour's.
         verify_signatures: Verify OCI request signatures: a public key in PEM for any key id, or a dictionary from key
             id to PEM. Default: requests without credentials are accepted.
-        api_keys: Bearer keys that both OCI services and the OpenAI-compatible server accept, beside signatures. If there
-            are any, requests without credentials are rejected.
+        api_keys: Bearer keys that both OCI services and the OpenAI-compatible server accept, beside signatures; with
+            any key, requests without credentials are rejected.
         aws_keys: Access keys that SageMaker accepts: `{access_key_id: secret}` or `{access_key_id: AWSKey(…)}`.
             Default: requests without credentials are accepted.
         huawei: Credentials that ModelArts accepts, a `HuaweiAccount`. Default: requests without credentials are

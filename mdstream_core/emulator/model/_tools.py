@@ -75,7 +75,6 @@ def choose_calls(request: ParsedRequest) -> list[ToolCall]:
     return [_build_call(request, number, tool, arguments) for number, (tool, arguments) in enumerate(chosen)]
 
 
-
 def _no_calls(request: ParsedRequest) -> list[tuple[ToolSpec, str]]:
     return []
 

@@ -86,7 +86,7 @@ class BuiltInModelServer:
     ) -> None:
         limits = limits or ServerLimits()
         if flavour not in FLAVOURS:
-            raise ValueError(f"unknown flavour {flavour!r} (hint: use one of {', '.join(FLAVOURS)})")
+            raise ValueError(f"flavour={flavour!r} is unknown (hint: use one of {', '.join(FLAVOURS)})")
         self.flavour: ServerFlavour = FLAVOURS[flavour]
         self._content_type = content_type or self.flavour.content_type
         self._model = ContinuationModel(model)
