@@ -14,7 +14,7 @@ import pytest
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import LLM
 
-from mdstream_core.emulator.services.oci_genai.service import COMPARTMENT
+from mdstream_core.emulator.services.oci_genai import COMPARTMENT
 from mdstream_core.testing import EmbeddingConformance, LLMConformance
 from tests.test_llamaindex_conformance import (  # noqa: F401  # they run here too
     TestModelArts,

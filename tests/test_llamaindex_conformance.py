@@ -16,7 +16,7 @@ from llamaindex_mdstream import (
     SageMakerLLM,
 )
 from mdstream_core.emulator.services.modelarts import HuaweiAccount
-from mdstream_core.emulator.services.oci_genai.service import COMPARTMENT
+from mdstream_core.emulator.services.oci_genai import COMPARTMENT
 from mdstream_core.testing import EmbeddingConformance, LLMConformance
 
 

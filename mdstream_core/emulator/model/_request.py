@@ -44,7 +44,7 @@ def limit_text(text: str) -> str:
     """Shorten a text to the part that the rules use.
 
     >>> limit_text("short"), len(limit_text("a" * 1_000_000)), len(limit_text("word " * 100_000))
-    ('short', 2048, 32769)
+    ('short', 4097, 32769)
     """
     if len(text) <= _MAX_RUN:
         return text
