@@ -274,7 +274,8 @@ def _parameter_table(title: str, parameters: list[Parameter]) -> str:
         f"| {_cell(one.description)} |"
         for one in parameters
     ]
-    return "\n".join([f"**{title}**", "", "| parameter | type | default | description |", "|---|---|---|---|", *rows])
+    table = ["| parameter | type | default | description |", "|---|---|---|---|", *rows]
+    return "\n".join([f"**{title}**", "", '<div class="parameters" markdown="1">', "", *table, "", "</div>"])
 
 
 def _cell(text: str) -> str:
