@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -294,6 +295,17 @@ def test_the_reference_has_every_public_class() -> None:
     documented = {HOOK.load(path) for text in PAGES.values() for path in HOOK.named_classes(text)}
 
     assert [] == [path for path in PUBLIC_CLASSES if HOOK.load(path) not in documented]
+
+
+def test_the_names_in_the_reference_exist() -> None:
+    """
+    Modules and functions that mkdocstrings documents, by their public path.
+    """
+    paths = [path for text in REFERENCE.values() for path in re.findall(r"^::: (\S+)$", text, re.MULTILINE)]
+
+    assert paths
+    assert [] == [path for path in paths if not pkgutil.resolve_name(path).__doc__]
+    assert [] == [path for path in paths if "._" in path]
 
 
 def test_the_reference_shows_no_private_module() -> None:
