@@ -10,13 +10,13 @@ help:  ## Show the targets
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
-install: $(BIN)/python  ## Make the environment
+install: $(BIN)/python  ## Create the environment
 	$(BIN)/pip install -q -c constraints.txt -e ".[test,judges,notebooks,lint]"
 
 test:  ## Run the tests
 	$(BIN)/pytest -n auto --dist loadfile
 
-lint:  ## Look for mistakes and for formatting
+lint:  ## Check the code and its formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
@@ -27,31 +27,31 @@ format:  ## Format the code
 type:  ## Check the types
 	$(BIN)/mypy
 
-fuzz:  ## Read bent input with every decoder and parser, MINUTES=10 of CPU time a family; FAMILY=wire for one
+fuzz:  ## Fuzz every decoder and parser, MINUTES=10 of CPU time per family; FAMILY=wire for one
 	$(BIN)/python -W ignore tools/fuzz.py $(or $(MINUTES),10) $(addprefix --family ,$(FAMILY))
 
-soak:  ## Ask well and badly for MINUTES=20 and see that nothing grows
+soak:  ## Mix successful and failing calls for MINUTES=20 and check for leaks
 	$(BIN)/python tools/soak.py $(or $(MINUTES),20)
 
-audit:  ## Look for known vulnerabilities in the locked versions, in an environment of its own
+audit:  ## Look for known vulnerabilities in the locked versions, in a separate environment
 	test -x .audit/bin/python || $(PYTHON) -m venv .audit
 	.audit/bin/pip install -q pip-audit
 	.audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
 
-bench:  ## Measure, beside the floor and the peers, in an environment of its own
+bench:  ## Measure performance beside other packages, in a separate environment
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
 	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,emulator,bench]"
 	.bench/bin/python -m benchmarks
 
-conformance:  ## Ask which LlamaIndex package keeps which rule, in an environment of its own
+conformance:  ## Run the conformance suite on LlamaIndex packages, in a separate environment
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
 	.bench/bin/pip install -q -e ".[conformance]"
 	.bench/bin/python -m benchmarks.conformance
 
-demo:  ## Stream an answer, and a broken one
+demo:  ## Stream a response, and an interrupted one
 	$(BIN)/mdstream demo
 
-picture:  ## Draw the README's picture anew
+picture:  ## Draw the README's picture
 	$(BIN)/python tools/picture.py
 
 docs:  ## Build the documentation into build/site, strictly
@@ -59,7 +59,7 @@ docs:  ## Build the documentation into build/site, strictly
 	.docs/bin/pip install -q -c constraints.txt -e ".[docs]"
 	NO_MKDOCS_2_WARNING=1 .docs/bin/mkdocs build --strict
 
-dist:  ## Build wheel and sdist into dist/, and try both in empty environments with each extra
+dist:  ## Build wheel and sdist into dist/, and test both in empty environments with each extra
 	$(BIN)/pip install -q build
 	rm -rf dist
 	$(BIN)/python -m build -q

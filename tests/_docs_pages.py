@@ -1,4 +1,4 @@
-"""Pages of documentation as tests read them: their code, and the addresses in it that the emulator stands for."""
+"""Pages of documentation for tests: their code blocks, and the endpoints in them that the emulator replaces."""
 
 import contextlib
 import io
@@ -18,8 +18,8 @@ PAGES = {
 }
 
 _BLOCK = re.compile(
-    r"^(?:<!-- not run: (?P<why>[^>]+?) -->\n+)?"
-    r"```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?[^\n]*\n(?P<code>.*?)^```$(?P<behind>\n*)",
+    r"^(?:<!-- not run: (?P<skip_reason>[^>]+?) -->\n+)?"
+    r"```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?[^\n]*\n(?P<code>.*?)^```$(?P<blank_lines>\n*)",
     re.DOTALL | re.MULTILINE,
 )
 
@@ -30,66 +30,66 @@ class Block:
 
     Attributes:
         language: `python`, `sh`, `text` …
-        code: What stands in it.
-        line: Where it begins.
-        title: The file that it is.
-        why: The reason not to run it.
-        shown: The block of text right behind it: what it prints.
+        code: Its content.
+        line: The number of its first line.
+        title: The name of the file that it is; empty if it is none.
+        skip_reason: Why it is not run; empty if it is run.
+        output: The text block directly after it, which is what it prints.
     """
 
     language: str
     code: str
     line: int
     title: str = ""
-    why: str = ""
-    shown: str | None = None
+    skip_reason: str = ""
+    output: str | None = None
 
 
 def blocks(page: str, language: str) -> list[Block]:
     """The blocks of a page in one language."""
-    found = [*_BLOCK.finditer(page)]
+    matches = [*_BLOCK.finditer(page)]
     return [
         Block(
             match["language"],
             match["code"],
             page.count("\n", 0, match.start()) + 1,
             match["title"] or "",
-            match["why"] or "",
-            _shown(match, found[at + 1 :]),
+            match["skip_reason"] or "",
+            _output(match, matches[index + 1 :]),
         )
-        for at, match in enumerate(found)
+        for index, match in enumerate(matches)
         if match["language"] == language
     ]
 
 
-def _shown(block: re.Match[str], following: list[re.Match[str]]) -> str | None:
-    """A block of text with nothing between it and this one."""
+def _output(block: re.Match[str], following: list[re.Match[str]]) -> str | None:
+    """The content of the text block that follows directly; `None` if there is none."""
     if following and following[0].start() == block.end() and following[0]["language"] == "text":
         return following[0]["code"]
     return None
 
 
 def addresses(emulator: Emulator) -> dict[str, str]:
-    """What stands on the pages, as patterns, and what is asked instead."""
-    oracle, huawei = emulator.oci_generative_ai, emulator.modelarts
+    """Patterns of the endpoints on the pages, and the emulator's endpoints that replace them."""
+    generative_ai, modelarts = emulator.oci_generative_ai, emulator.modelarts
     return {
         r'"https://modeldeployment\.[^"]*"': f'"{emulator.endpoint}"',
         r'auth_type(=|": )"(resource|instance)_principal"': r'auth_type\1"none"',
-        r'(?<!")region="us-chicago-1"': f'service_endpoint="{oracle.endpoint}"',
-        r'"region": "us-chicago-1"': f'"service_endpoint": "{oracle.endpoint}"',
-        r'"https://inference\.generativeai\.[^"]*"': f'"{oracle.endpoint}"',
-        r"ocid1\.compartment\.oc1\.\.aaaa": oracle.compartment_id,
+        r'(?<!")region="us-chicago-1"': f'service_endpoint="{generative_ai.endpoint}"',
+        r'"region": "us-chicago-1"': f'"service_endpoint": "{generative_ai.endpoint}"',
+        r'"https://inference\.generativeai\.[^"]*"': f'"{generative_ai.endpoint}"',
+        r"ocid1\.compartment\.oc1\.\.aaaa": generative_ai.compartment_id,
         r'"my-endpoint"': '"emulated"',
         r'"my-(\w+)-endpoint"': r'"\1"',
-        r'"https://infer-modelarts-[^"]*"': f'"{huawei.endpoint}"',
-        r'"wss://infer-modelarts-[^"]*"': f'"{huawei.websocket_endpoint}"',
-        r'"https://api\.modelarts-maas\.com/v1"': f'"{huawei.maas}"',
-        r'"https://iam\.[^"]*"': f'"{huawei.iam}"',
+        r'"https://infer-modelarts-[^"]*"': f'"{modelarts.endpoint}"',
+        r'"wss://infer-modelarts-[^"]*"': f'"{modelarts.websocket_endpoint}"',
+        r'"https://api\.modelarts-maas\.com/v1"': f'"{modelarts.maas}"',
+        r'"https://iam\.[^"]*"': f'"{modelarts.iam}"',
     }
 
 
 def emulator_environment(emulator: Emulator) -> dict[str, str]:
-    """The environment in which the pages' code asks the emulator without a word about it."""
+    """The environment variables with which the pages' code uses the emulator."""
     return {
         "OCI_IAM_TYPE": "none",
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": emulator.url,
@@ -99,22 +99,27 @@ def emulator_environment(emulator: Emulator) -> dict[str, str]:
     }
 
 
-def run_page(page: str, emulator: Emulator, others: Mapping[str, str] | None = None) -> Iterator[tuple[Block, str]]:
-    """The blocks of a page, each run after those before it, with what it prints.
+def run_page(
+    page: str, emulator: Emulator, replacements: Mapping[str, str] | None = None
+) -> Iterator[tuple[Block, str]]:
+    """Run the Python blocks of a page, one after the other in one namespace.
 
     Args:
         page: The page's text.
-        cloud: Who answers.
-        others: Patterns, and what is put in their place, instead of those of `addresses`.
+        emulator: The emulator that receives the requests.
+        replacements: Patterns and their replacements, which take precedence over those of `addresses`.
+
+    Yields:
+        Each block, and what it printed.
     """
-    names: dict[str, Any] = {"__name__": "page"}
+    namespace: dict[str, Any] = {"__name__": "page"}
     for block in blocks(page, "python"):
-        if block.why or block.title:
+        if block.skip_reason or block.title:
             continue
         code = "\n" * block.line + block.code
-        for pattern, address in {**addresses(emulator), **(others or {})}.items():
+        for pattern, address in {**addresses(emulator), **(replacements or {})}.items():
             code = re.sub(pattern, address, code)
-        shown = io.StringIO()
-        with contextlib.redirect_stdout(shown):
-            exec(compile(code, "page", "exec"), names)
-        yield block, shown.getvalue()
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            exec(compile(code, "page", "exec"), namespace)
+        yield block, output.getvalue()

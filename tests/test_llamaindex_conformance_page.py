@@ -1,4 +1,4 @@
-"""What docs/llamaindex-conformance.md shows can be run."""
+"""What docs/llamaindex/conformance.md shows can be run."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from mdstream_core.testing import EmbeddingConformance, LLMConformance
 
 pytest_plugins = ["pytester"]
 
-PAGE = (Path(__file__).parent.parent / "docs/llamaindex-conformance.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parent.parent / "docs/llamaindex/conformance.md").read_text(encoding="utf-8")
 
 
 def test_the_pages_suite_runs(pytester: pytest.Pytester) -> None:

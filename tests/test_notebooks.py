@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, without a cloud account, and are kept with what they showed."""
+"""The notebooks run from top to bottom, without an account, and are stored with their outputs."""
 
 from pathlib import Path
 from typing import Any
@@ -12,49 +12,50 @@ for needed in ("ipykernel", "matplotlib", "openai", "botocore"):
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
+#: Paths of the machine on which a notebook was run.
+LOCAL_PATHS = ("/tmp/", "/home/", "/root/", "C:\\")
+
 
 def read(path: Path) -> Any:
-    """A notebook."""
+    """Read a notebook."""
     return nbformat.read(path, as_version=4)
 
 
-def shown(notebook: Any) -> list[str]:
-    """The cells that showed something."""
+def cells_with_output(notebook: Any) -> list[str]:
+    """The source of the code cells that have an output."""
     return [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell.outputs]
 
 
-def test_there_are_seven() -> None:
-    """One for each thing that people want to see first."""
+def test_there_are_seven_notebooks() -> None:
+    """One for each topic."""
     assert 7 == len(NOTEBOOKS)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path: Path) -> None:
-    """Every cell, in a kernel of its own; what showed something when it was kept shows something now."""
+    """Every cell, in a kernel of its own; the cells with a stored output have an output again."""
     notebook = read(path)
-    kept = shown(notebook)
+    stored = cells_with_output(notebook)
     nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
 
-    assert kept == shown(notebook)
+    assert stored == cells_with_output(notebook)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_kept_with_its_outputs(path: Path) -> None:
-    """They are there to be read on a page; no error is among them, and no place of the machine where it ran."""
+def test_a_notebook_is_stored_with_its_outputs(path: Path) -> None:
+    """So that they can be read on a page; without errors, and without paths of the machine where it ran."""
     notebook = read(path)
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
 
-    assert len(shown(notebook)) >= 3
+    assert len(cells_with_output(notebook)) >= 3
     assert "error" not in {output.output_type for output in outputs}
-    assert not [
-        platform_case for platform_case in ("/tmp/", "/home/", "/root/", "C:\\") if platform_case in str(outputs)
-    ]
+    assert not [local_path for local_path in LOCAL_PATHS if local_path in str(outputs)]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_one_cell_is_to_be_changed(path: Path) -> None:
-    """It says so, and is the only one that knows where the models are."""
+def test_only_the_first_code_cell_has_the_endpoint(path: Path) -> None:
+    """It is marked, and no other cell creates an emulator."""
     cells = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
 
-    assert [0] == [at for at, source in enumerate(cells) if source.startswith("# The one cell to change")]
+    assert [0] == [index for index, source in enumerate(cells) if source.startswith("# The one cell to change")]
     assert not [source for source in cells[1:] if "Emulator(" in source]

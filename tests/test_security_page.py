@@ -1,4 +1,4 @@
-"""The limits in docs/security.md are those of the code: every row of its tables of limits, every number."""
+"""The limits in docs/security.md match the code: every row of its tables of limits, every number."""
 
 import inspect
 import re
@@ -41,7 +41,7 @@ LIMITS: dict[str, tuple[float, ...]] = {
     "headers of one event-stream message": (eventstream.MAX_HEADERS,),
     "payload of one event-stream message": (eventstream.MAX_PAYLOAD,),
     "size of a decompressed body": (decompression.MAX_DECOMPRESSED,),
-    "compression ratio of a body, judged beyond 16 MiB of output": (decompression.MAX_RATIO, decompression.RATIO_CHECK_FROM),
+    "compression ratio of a body, checked beyond 16 MiB of output": (decompression.MAX_RATIO, decompression.RATIO_CHECK_FROM),
     "content codings on top of each other": (decompression.MAX_CODINGS,),
     "body of an error response that is read": (attempt._MAX_ERROR_BODY,),
     "response to a token request": (fetch._MAX_BODY,),

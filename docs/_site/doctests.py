@@ -1,4 +1,4 @@
-"""An extension of griffe: examples in docstrings, which begin with `>>>`, are shown as code."""
+"""An extension of griffe that renders examples in docstrings, which begin with `>>>`, as code."""
 
 import re
 from typing import Any
@@ -9,9 +9,9 @@ _EXAMPLE = re.compile(r"^(?P<indent> *)>>> .*(?:\n(?P=indent)\S.*|\n(?P=indent)\
 
 
 class Doctests(griffe.Extension):
-    """Fences them before the docstring is taken apart."""
+    """Put code fences around the examples before the docstring is parsed."""
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Each object's docstring, when it was read."""
+        """Process the docstring of an object after it was loaded."""
         if obj.docstring is not None:
             obj.docstring.value = _EXAMPLE.sub(r"\g<indent>```pycon\n\g<0>\n\g<indent>```", obj.docstring.value)

@@ -1,4 +1,4 @@
-"""Traces and metrics of each call, by OpenTelemetry's conventions for generative AI; see docs/traces.md.
+"""Traces and metrics of each call, by OpenTelemetry's conventions for generative AI; see docs/logging-and-tracing.md.
 
     from mdstream_core.otel import telemetry
 
