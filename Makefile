@@ -26,6 +26,7 @@ format:  ## Format the code
 
 type:  ## Check the types
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/type_checks/mypy.ini
 
 fuzz:  ## Fuzz every decoder and parser, MINUTES=10 of CPU time per family; FAMILY=wire for one
 	$(BIN)/python -W ignore tools/fuzz.py $(or $(MINUTES),10) $(addprefix --family ,$(FAMILY))

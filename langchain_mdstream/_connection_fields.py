@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 
+from langchain_mdstream._aliases import ConnectionAliases
 from langchain_mdstream._errors import map_errors
 from mdstream_core import Call, Dialect, Platform, Retry, Service, Timeout, __version__, dialect
 from mdstream_core._fork import Lock
@@ -23,6 +24,7 @@ from mdstream_core.http import (
     sendable_headers,
     without_inputs,
 )
+from mdstream_core.options import AsyncHTTPClient, HTTPClient, OCIAuth, changed_fields
 
 #: What an object asks its endpoint for; the platform knows what is spoken for each.
 ModelKind = Literal["chat", "completions", "embeddings", "rerank"]
@@ -43,7 +45,7 @@ _MAP_FIELDS = frozenset({"model_kwargs", "default_headers"})
 _BUILD_LOCK = Lock()
 
 
-class ConnectionFields(BaseModel):
+class ConnectionFields(ConnectionAliases, BaseModel):
     """The fields that everything of ours has. Mixed into LangChain's base classes."""
 
     model: str = ""
@@ -75,16 +77,16 @@ class ConnectionFields(BaseModel):
     api_key: SecretStr | None = None
     """A bearer key, for endpoints that take one; `MDSTREAM_API_KEY` where nothing is said of who signs."""
 
-    auth: Any = Field(default=None, exclude=True, repr=False)
+    auth: OCIAuth | None = Field(default=None, exclude=True, repr=False)
     """Who signs: an `oci` signer, an `oracle-ads` dict, an `httpx.Auth`, a `mdstream_core.auth.Signer`."""
 
     auth_type: str | None = None
     """Which way to sign, in the platform's words; `none` sends unsigned requests. See the README's table."""
 
-    http_client: Any = Field(default=None, exclude=True, repr=False)
+    http_client: HTTPClient | None = Field(default=None, exclude=True, repr=False)
     """An `httpx.Client` of your own."""
 
-    http_async_client: Any = Field(default=None, exclude=True, repr=False)
+    http_async_client: AsyncHTTPClient | None = Field(default=None, exclude=True, repr=False)
     """An `httpx.AsyncClient` of your own."""
 
     verify: bool | str = True
@@ -126,7 +128,7 @@ class ConnectionFields(BaseModel):
     }
 
     #: The platform's name, in traces and in each message's `model_provider`.
-    provider: ClassVar[str]
+    provider_name: ClassVar[str]
 
     #: The fields that say where the model is.
     address_fields: ClassVar[tuple[str, ...]] = ()
@@ -147,7 +149,7 @@ class ConnectionFields(BaseModel):
             try:
                 super().__init__(*args, **kwargs)
             except ValidationError as error:
-                wrong = without_inputs(error)
+                wrong = without_inputs(error, self._accepted_names())
             if wrong is not None:
                 kwargs.clear()  # locals are shown with tracebacks
                 raise wrong
@@ -157,13 +159,18 @@ class ConnectionFields(BaseModel):
     def _mdstream_aliases(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        names = {**cls.aliases, **cls.platform_aliases, **{name: name for name in cls.model_fields}}
+        names = cls._accepted_names()
         named = {names.get(str(name), str(name)): value for name, value in values.items()}
         named = {name: value for name, value in named.items() if value is not None or name not in _MAP_FIELDS}
         named = cls._translate_aliases(named)
         if "default_headers" in named:
             named["default_headers"] = dict(sendable_headers("default_headers", named["default_headers"]))
         return _with_env_api_key(named, enabled=cls.accepts_bearer_key)
+
+    @classmethod
+    def _accepted_names(cls) -> dict[str, str]:
+        """The names that the constructor accepts, each with the field that it sets."""
+        return {**cls.aliases, **cls.platform_aliases, **{name: name for name in cls.model_fields}}
 
     @classmethod
     def _translate_aliases(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -262,6 +269,12 @@ class ConnectionFields(BaseModel):
     def _own_fields(cls) -> set[str]:
         """The fields that are not LangChain's."""
         return {name for base in cls.__mro__ if issubclass(base, ConnectionFields) for name in base.__annotations__}
+
+    def __repr_args__(self) -> list[tuple[str, Any]]:
+        """Where the model is, its name, and what was changed: without LangChain's own fields, in one line."""
+        names = dict.fromkeys([*self.address_fields, "model", *type(self).model_fields])
+        own = self._own_fields()
+        return changed_fields(self, [name for name in names if name in own])
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

@@ -1,14 +1,16 @@
 """What chat models and completion models of every platform have in common: with what they are asked."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
+from langchain_mdstream._aliases import GenerationAliases
 from langchain_mdstream._connection_fields import ConnectionFields, reject_connection_options
 from langchain_mdstream._server_info import ServerInfoMixin
-from mdstream_core import Call, Dialect, TextParsingDialect
+from mdstream_core import Call, Dialect, TextParsingDialect, generation_dialect
 from mdstream_core.http import fingerprint
+from mdstream_core.options import GenerationDialect
 
 #: Fields that go into the question under their own names.
 _PARAMETERS = (
@@ -29,8 +31,11 @@ _PARAMETERS = (
 _NOT_SENT = frozenset({"stream", "ls_structured_output_format", "structured_output_format", "extra_headers"})
 
 
-class GenerationFields(ServerInfoMixin):
+class GenerationFields(GenerationAliases, ServerInfoMixin):
     """The fields of a model that writes text."""
+
+    dialect: GenerationDialect | None = None
+    """The API format of the endpoint; by default that of the platform's models. See `mdstream_core.dialects`."""
 
     temperature: float | None = None
     """Randomness; the server's default where it is `None`."""
@@ -94,6 +99,12 @@ class GenerationFields(ServerInfoMixin):
         "is_stream": "streaming",
     }
 
+    @model_validator(mode="after")
+    def _mdstream_dialect(self) -> Self:
+        if self.dialect is not None:
+            generation_dialect(self.dialect)
+        return self
+
     @field_validator("stop", mode="before")
     @classmethod
     def _stop_as_list(cls, value: Any) -> Any:
@@ -155,7 +166,7 @@ class GenerationFields(ServerInfoMixin):
         Of headers these are the names, and a keyed digest of the values.
         """
         return {
-            "provider": self.provider,
+            "provider": self.provider_name,
             **{name: getattr(self, name) for name in self.address_fields},
             "model_name": self.model,
             "dialect": self.dialect,

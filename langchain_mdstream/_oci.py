@@ -6,13 +6,18 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from langchain_mdstream._aliases import OCIGenerativeAIAliases
 from langchain_mdstream._connection_fields import ConnectionFields, ModelKind, reveal_secret
 from mdstream_core import Dialect, OCIGenerativeAI, OCIModelDeployment, Platform, dialect, oci_dialect_name
 from mdstream_core.auth import oci
+from mdstream_core.options import APIFormat, ModelFamily, OCIAuthType
 
 
 class _OCIAuthFields(ConnectionFields):
     """Who signs for Oracle's services."""
+
+    auth_type: OCIAuthType | None = None
+    """How requests are authenticated; by default found out from the other fields and the environment."""
 
     auth_profile: str | None = None
     """The profile of the OCI configuration file."""
@@ -45,7 +50,7 @@ class OCIModelDeploymentMixin(_OCIAuthFields):
     route: str | None = None
     """The container's path; by default the one of the dialect, `""` for the deployment's own setting."""
 
-    provider: ClassVar[str] = "oci_model_deployment"
+    provider_name: ClassVar[str] = "oci_model_deployment"
     address_fields: ClassVar[tuple[str, ...]] = ("endpoint", "region", "route")
 
     def _build_platform(self) -> Platform:
@@ -57,7 +62,7 @@ class OCIModelDeploymentMixin(_OCIAuthFields):
         return OCIModelDeployment(self.endpoint, self.region, self.route)
 
 
-class OCIGenerativeAIMixin(_OCIAuthFields):
+class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
     """Which model of OCI Generative AI, in which region and compartment."""
 
     compartment_id: str | None = None
@@ -69,7 +74,7 @@ class OCIGenerativeAIMixin(_OCIAuthFields):
     service_endpoint: str | None = None
     """The service's URL instead of the region's; also accepted as `base_url`."""
 
-    family: str | None = None
+    family: ModelFamily | None = None
     """Whose model answers under an OCID or a name of its own: `cohere`, `google`, `meta`, `openai` or `generic`; also
     accepted as `provider`. By default what the model's name says."""
 
@@ -82,14 +87,14 @@ class OCIGenerativeAIMixin(_OCIAuthFields):
     tool_result_guidance: bool = False
     """Of a chat: whether the model is told, behind tool results, to answer with them."""
 
-    api_format: str | None = None
+    api_format: APIFormat | None = None
     """`GENERIC`, `COHERE` or `COHEREV2`; by default what the model's name says. With `dialect="openai-chat"` the
     service's OpenAI-compatible base is asked instead."""
 
     openai_base: str = "/openai/v1"
     """Where OpenAI's requests go; the older base is `/20231130/actions/v1`."""
 
-    provider: ClassVar[str] = "oci_generative_ai"
+    provider_name: ClassVar[str] = "oci_generative_ai"
     default_dialects: ClassVar[Mapping[ModelKind, str]] = {
         "completions": "oci-generate-text-llama",
         "embeddings": "oci-embed-text",

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from langchain_mdstream._connection_fields import ConnectionFields, reveal_secret
 from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
 from langchain_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ModelArts, Platform
 from mdstream_core.auth import huawei
+from mdstream_core.options import Auth, HuaweiAuthType
 
 __all__ = ["ModelArtsMixin", "OCIGenerativeAIMixin", "OCIModelDeploymentMixin", "SageMakerMixin"]
 
@@ -22,6 +23,12 @@ class ModelArtsMixin(ConnectionFields):
 
     route: str | None = None
     """The image's path behind the address; by default the one of the dialect."""
+
+    auth: Auth | None = Field(default=None, exclude=True, repr=False)
+    """A signer of `mdstream_core.auth`, or an `httpx.Auth`, instead of the fields below."""
+
+    auth_type: HuaweiAuthType | None = None
+    """How requests are authenticated; by default found out from the other fields and the environment."""
 
     token: SecretStr | None = None
     """An IAM token."""
@@ -65,7 +72,7 @@ class ModelArtsMixin(ConnectionFields):
     bare_api_key: bool = False
     """Whether `api_key` is sent without the word Bearer."""
 
-    provider: ClassVar[str] = "modelarts"
+    provider_name: ClassVar[str] = "modelarts"
     address_fields: ClassVar[tuple[str, ...]] = ("endpoint", "route")
     accepts_bearer_key: ClassVar[bool] = False  # the signer looks for Huawei's own variables
     secret_variables: ClassVar[Mapping[str, str]] = {

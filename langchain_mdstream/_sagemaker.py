@@ -16,6 +16,7 @@ from langchain_mdstream._content_handlers import ContentHandlerProtocol, validat
 from mdstream_core import Dialect, Platform, SageMaker, Timeout
 from mdstream_core.auth import UnsignedSigner, aws
 from mdstream_core.http import fingerprint
+from mdstream_core.options import Auth, AWSAuthType
 
 
 class SageMakerMixin(ConnectionFields):
@@ -64,6 +65,12 @@ class SageMakerMixin(ConnectionFields):
     prefix_aware_id: str | None = None
     """A routing hint."""
 
+    auth: Auth | None = Field(default=None, exclude=True, repr=False)
+    """A signer of `mdstream_core.auth`, or an `httpx.Auth`, instead of AWS credentials."""
+
+    auth_type: AWSAuthType | None = None
+    """`none` sends unsigned requests; by default they are signed with AWS credentials."""
+
     credentials_profile_name: str | None = None
     """A profile of `~/.aws`."""
 
@@ -77,7 +84,7 @@ class SageMakerMixin(ConnectionFields):
     """The token of a temporary key."""
 
     boto3_session: Any = Field(default=None, exclude=True, repr=False)
-    """A `boto3.WebSocketSession` as the source of region and credentials."""
+    """A `boto3.Session` as the source of region and credentials."""
 
     client: Any = Field(default=None, exclude=True, repr=False)
     """A boto3 client `sagemaker-runtime` as the source of region, endpoint and credentials."""
@@ -87,7 +94,7 @@ class SageMakerMixin(ConnectionFields):
 
     _aws_connection: aws.AWSConnection | None = PrivateAttr(default=None)
 
-    provider: ClassVar[str] = "sagemaker"
+    provider_name: ClassVar[str] = "sagemaker"
     default_dialects: ClassVar[Mapping[ModelKind, str]] = {
         "chat": "auto",
         "completions": "auto",

@@ -93,7 +93,7 @@ class ServerInfoMixin(ConnectionFields):
     def _tokenize(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
         """What `/tokenize` answers; `None` where there is no such route, or it is not to be asked."""
         if (
-            self.provider not in _SUPPORTED_PROVIDERS
+            self.provider_name not in _SUPPORTED_PROVIDERS
             or self.count_tokens == "approximate"
             or self._no_count_reason is not None
         ):
@@ -112,7 +112,7 @@ class ServerInfoMixin(ConnectionFields):
         if self.count_tokens == "approximate" or self._has_warned:
             return
         self._has_warned = True
-        why = self._no_count_reason or _UNSUPPORTED_REASONS.get(self.provider, "this platform counts none")
+        why = self._no_count_reason or _UNSUPPORTED_REASONS.get(self.provider_name, "this platform counts none")
         hint = "count_tokens='approximate' accepts the estimate, custom_get_token_ids= counts with a tokenizer"
         text = f"tokens are estimated, about 4 characters each: {why} (hint: {hint})"
         warnings.warn(text, RuntimeWarning, stacklevel=3)
@@ -140,7 +140,7 @@ class ServerInfoMixin(ConnectionFields):
     @property
     def _profile_requests(self) -> list[tuple[str, dict[str, Any], Callable[[dict[str, Any]], ModelProfile]]]:
         """What to ask, one after the other, and how to read the answer."""
-        if self.provider not in _SUPPORTED_PROVIDERS:
+        if self.provider_name not in _SUPPORTED_PROVIDERS:
             return []
         return [("models", {}, partial(build_profile, self.model)), ("tokenize", {"prompt": "a"}, _context_window)]
 

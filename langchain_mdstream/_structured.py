@@ -24,7 +24,7 @@ def build_structured_output(
 ) -> Runnable[Any, Any]:
     """The model bound to a schema, and the parser behind it."""
     if method not in _METHODS:
-        raise ValueError(f"method={method!r} is unknown; there are: {', '.join(_METHODS)}")
+        raise ValueError(f"method={method!r} is unknown (hint: use one of {', '.join(_METHODS)})")
     if schema is None and method != "json_mode":
         raise ValueError(f"schema is needed for method={method!r}; only 'json_mode' goes without")
     if strict is not None and method == "json_mode":

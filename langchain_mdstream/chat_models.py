@@ -59,7 +59,7 @@ class ChatModel(GenerationFields, BaseChatModel):
         call = self._create_chat_call(messages, stop, kwargs, stream=False)
         with map_errors():
             response = self.service.client.complete(call)
-        return build_result(response, self.provider, self._model_name(kwargs))
+        return build_result(response, self.provider_name, self._model_name(kwargs))
 
     async def _agenerate(
         self,
@@ -72,7 +72,7 @@ class ChatModel(GenerationFields, BaseChatModel):
         call = self._create_chat_call(messages, stop, kwargs, stream=False)
         with map_errors():
             response = await self.service.async_client.complete(call)
-        return build_result(response, self.provider, self._model_name(kwargs))
+        return build_result(response, self.provider_name, self._model_name(kwargs))
 
     def _stream(
         self,
@@ -83,7 +83,7 @@ class ChatModel(GenerationFields, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         # LangChain itself tells the callbacks of each chunk; telling them here too would tell them twice.
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        chunks = ChunkBuilder(self.provider, self._model_name(kwargs))
+        chunks = ChunkBuilder(self.provider_name, self._model_name(kwargs))
         with map_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
                 if chunk := chunks.convert(event):
@@ -99,7 +99,7 @@ class ChatModel(GenerationFields, BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         await self._prepare_service()
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        chunks = ChunkBuilder(self.provider, self._model_name(kwargs))
+        chunks = ChunkBuilder(self.provider_name, self._model_name(kwargs))
         with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
                 async for event in events:
@@ -115,7 +115,7 @@ class ChatModel(GenerationFields, BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ContentEvent]:
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        content = ContentEventBuilder(self.provider, self._model_name(kwargs), run_manager)
+        content = ContentEventBuilder(self.provider_name, self._model_name(kwargs), run_manager)
         with map_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
                 yield from content.convert(event)
@@ -130,7 +130,7 @@ class ChatModel(GenerationFields, BaseChatModel):
     ) -> AsyncIterator[ContentEvent]:
         await self._prepare_service()
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        content = ContentEventBuilder(self.provider, self._model_name(kwargs), run_manager)
+        content = ContentEventBuilder(self.provider_name, self._model_name(kwargs), run_manager)
         with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
                 async for event in events:
@@ -256,15 +256,15 @@ class ChatModel(GenerationFields, BaseChatModel):
 
     def _resolve_model_profile(self) -> ModelProfile:
         """What is known without asking: a served model may be any. Say more of yours with `profile=`."""
-        return known_profile(self.provider, self.model)
+        return known_profile(self.provider_name, self.model)
 
     @property
     def _llm_type(self) -> str:
-        return f"{self.provider}_create_chat_call"
+        return f"{self.provider_name}_create_chat_call"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
-        params["ls_provider"] = self.provider
+        params["ls_provider"] = self.provider_name
         return params
 
 
@@ -369,5 +369,5 @@ class ChatModelArts(ModelArtsMixin, ChatModel):
 
 _ALL = (ChatOCIModelDeployment, ChatOCIGenAI, ChatSagemakerEndpoint, ChatModelArts)
 for _model in _ALL:
-    register_provider(_model.provider)
+    register_provider(_model.provider_name)
 register_loadable(*_ALL)

@@ -8,10 +8,12 @@ from typing import Any, ClassVar, Literal, Self
 from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict, model_validator
 
+from langchain_mdstream._aliases import EmbeddingAliases
 from langchain_mdstream._connection_fields import ConnectionFields, ModelKind, reject_connection_options
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, data_uri, embedding_dialect, progress_bar
+from mdstream_core.options import EmbeddingDialect
 
 InputType = Literal["document", "query"]
 
@@ -19,7 +21,7 @@ InputType = Literal["document", "query"]
 Image = str | bytes | Path
 
 
-class EmbeddingModel(ConnectionFields, Embeddings):
+class EmbeddingModel(EmbeddingAliases, ConnectionFields, Embeddings):
     """An embedding model on any platform: what differs is where it is asked.
 
     A list of any length is cut into requests that the service takes, a few of which are under way at once; the vectors
@@ -30,6 +32,9 @@ class EmbeddingModel(ConnectionFields, Embeddings):
 
     # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    dialect: EmbeddingDialect | None = None
+    """The API format of the endpoint; by default that of the platform's models. See `mdstream_core.dialects`."""
 
     dimensions: int | None = None
     """The length of the vectors, for models that can shorten them."""

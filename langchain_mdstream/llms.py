@@ -145,11 +145,11 @@ class CompletionModel(GenerationFields, BaseLLM):
 
     @property
     def _llm_type(self) -> str:
-        return f"{self.provider}_llm"
+        return f"{self.provider_name}_llm"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
-        params["ls_provider"] = self.provider
+        params["ls_provider"] = self.provider_name
         params["ls_model_name"] = kwargs.get("model", self.model)
         return params
 

@@ -12,6 +12,7 @@ from langchain_mdstream._connection_fields import ConnectionFields, ModelKind
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, rerank_dialect
+from mdstream_core.options import RerankDialect
 
 #: What can be ranked: a text, a document, or a dictionary with `text`.
 Rankable = str | Document | Mapping[str, Any]
@@ -26,6 +27,9 @@ class Reranker(ConnectionFields, BaseDocumentCompressor):
 
     # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    dialect: RerankDialect | None = None
+    """The API format of the endpoint; by default that of the platform's models. See `mdstream_core.dialects`."""
 
     top_n: int | None = Field(default=3, gt=0)
     """How many documents to keep; `None` keeps all, in their new order."""

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from llamaindex_mdstream._aliases import ConnectionAliases
 from llamaindex_mdstream._platforms import PlatformFields
 from llamaindex_mdstream._service_cache import ServiceCache, ServiceKey
 from mdstream_core import Retry, Service, Timeout
@@ -29,9 +30,10 @@ from mdstream_core.http import (
     sendable_headers,
     without_inputs,
 )
+from mdstream_core.options import AsyncHTTPClient, HTTPClient, changed_fields
 
 
-class ConnectionFields(PlatformFields):
+class ConnectionFields(ConnectionAliases, PlatformFields):
     """An object that asks a service. Mixed in before core's own base classes."""
 
     # A misspelt field is an error, and an error shows no field: it may be a credential.
@@ -49,8 +51,12 @@ class ConnectionFields(PlatformFields):
         default=None, repr=False, description="Further headers of each request; values are neither shown nor saved."
     )
     extra_body: dict[str, Any] | None = Field(default=None, description="Merged into each question as it is.")
-    http_client: Any = Field(default=None, exclude=True, repr=False, description="An httpx.Client of your own.")
-    http_async_client: Any = Field(default=None, exclude=True, repr=False, description="An httpx.AsyncClient.")
+    http_client: HTTPClient | None = Field(
+        default=None, exclude=True, repr=False, description="An httpx.Client of your own."
+    )
+    http_async_client: AsyncHTTPClient | None = Field(
+        default=None, exclude=True, repr=False, description="An httpx.AsyncClient."
+    )
     verify: bool | str = Field(default=True, description="TLS: False trusts everybody, a string names a CA file.")
     proxy: str | None = Field(default=None, exclude=True, repr=False, description="The proxy's URL.")
     trust_env: bool = Field(default=True, description="Whether HTTPS_PROXY and the like count.")
@@ -65,7 +71,7 @@ class ConnectionFields(PlatformFields):
             try:
                 super().__init__(*args, **kwargs)
             except ValidationError as error:
-                wrong = without_inputs(error)
+                wrong = without_inputs(error, self._accepted_names())
             if wrong is not None:
                 kwargs.clear()  # locals are shown with tracebacks
                 raise wrong
@@ -86,6 +92,17 @@ class ConnectionFields(PlatformFields):
             if isinstance(value, SecretStr):
                 check_sendable(name, value.get_secret_value())
         return self
+
+    def __repr_args__(self) -> list[tuple[str, Any]]:
+        """Where the model is, its name, and what was changed: without core's own fields, in one line."""
+        own = {
+            name
+            for kind in type(self).__mro__
+            if kind.__module__.startswith("llamaindex_mdstream.")
+            for name in kind.__annotations__
+        }
+        names = dict.fromkeys(["endpoint", "endpoint_name", "model", "model_name", *type(self).model_fields])
+        return changed_fields(self, [name for name in names if name in own and name in type(self).model_fields])
 
     def close(self) -> None:
         """Close the synchronous connections. The object can still be used; it opens new ones."""

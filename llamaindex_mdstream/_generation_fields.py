@@ -1,21 +1,26 @@
 """The fields of our LLMs, and what they mean for the service behind."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW, DEFAULT_TEMPERATURE
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from pydantic import Field, field_validator, model_validator
 
+from llamaindex_mdstream._aliases import GenerationAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
 from llamaindex_mdstream._requests import hide_headers
-from mdstream_core import SendReasoning, Timeout, dialect
+from mdstream_core import SendReasoning, Timeout, generation_dialect
+from mdstream_core.options import GenerationDialect
 
 
-class GenerationFields(ConnectionFields, FunctionCallingLLM):
+class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
     """A model object. A `Place` before it says where to ask and who signs."""
 
+    dialect: GenerationDialect | None = Field(
+        default=None, description="The API format of the endpoint; default: that of the platform's models."
+    )
     model: str = Field(default="", description="The model's name, as the server knows it; not sent where it is empty.")
     temperature: float | None = Field(default=DEFAULT_TEMPERATURE, ge=0, description="How freely tokens are chosen.")
     max_tokens: int | None = Field(default=None, gt=0, description="The most tokens of an answer; None: the server's.")
@@ -41,6 +46,14 @@ class GenerationFields(ConnectionFields, FunctionCallingLLM):
     should_use_structured_outputs: bool = Field(
         default=False, description="Whether structured predictions ask for JSON by schema instead of a tool call."
     )
+
+    _other_names: ClassVar[dict[str, str]] = {
+        "model_name": "model",
+        "model_id": "model",
+        "request_timeout": "timeout",
+        "max_completion_tokens": "max_tokens",
+        "stop_sequences": "stop",
+    }
 
     @classmethod
     def class_name(cls) -> str:
@@ -80,5 +93,7 @@ class GenerationFields(ConnectionFields, FunctionCallingLLM):
     def _validate(self) -> Self:
         Timeout.from_value(self.timeout)
         self._validate_fields()
-        dialect(self.dialect or self._default_dialect(self.model, "chat" if self.is_chat_model else "completions"))
+        generation_dialect(
+            self.dialect or self._default_dialect(self.model, "chat" if self.is_chat_model else "completions")
+        )
         return self

@@ -6,8 +6,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
+from llamaindex_mdstream._aliases import SageMakerAliases
 from mdstream_core import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
 from mdstream_core.auth import UnsignedSigner, aws, huawei, oci
+from mdstream_core.options import APIFormat, Auth, AWSAuthType, HuaweiAuthType, OCIAuth, OCIAuthType
 
 #: What an object asks its endpoint for.
 ModelKind = Literal["chat", "completions", "embeddings", "rerank"]
@@ -21,7 +23,7 @@ def _secret_field(description: str) -> Any:
 class PlatformFields(BaseModel):
     """Where to ask, and who signs. Mixed into a model before its other bases."""
 
-    auth: Any = _secret_field("Who signs the requests.")
+    auth: OCIAuth | None = _secret_field("Who signs the requests.")
     auth_type: str | None = Field(default=None, description="Which way to sign, in the platform's words.")
     api_key: SecretStr | None = _secret_field("A bearer key; default: MDSTREAM_API_KEY.")
 
@@ -40,7 +42,7 @@ class PlatformFields(BaseModel):
     }
 
     #: Other packages' names of our fields: of the platform's, and of the object's own.
-    _aliases: ClassVar[dict[str, str]] = {}
+    _aliases: ClassVar[dict[str, str]] = {"base_url": "endpoint"}
     _other_names: ClassVar[dict[str, str]] = {}
 
     @classmethod
@@ -55,10 +57,15 @@ class PlatformFields(BaseModel):
         return cls._translate_aliases(values) if isinstance(values, Mapping) else values
 
     @classmethod
+    def _accepted_names(cls) -> dict[str, str]:
+        """The names that the constructor accepts, each with the field that it sets."""
+        aliases = {name: own for name, own in (cls._aliases | cls._other_names).items() if own in cls.model_fields}
+        return aliases | {name: name for name in cls.model_fields}
+
+    @classmethod
     def _translate_aliases(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A name that is given twice stays, to be told as an unknown one."""
-        names = {name: own for name, own in (cls._aliases | cls._other_names).items() if own in cls.model_fields}
-        ours = {name: own for name, own in names.items() if own not in values}
+        """A name that is given twice stays, to be reported as an unknown one."""
+        ours = {name: own for name, own in cls._accepted_names().items() if own not in values}
         return {ours.get(name, name): value for name, value in values.items()}
 
     def _validate_fields(self) -> None:
@@ -90,6 +97,7 @@ class PlatformFields(BaseModel):
 class _OCIAuthFields(PlatformFields):
     """Who signs for Oracle's services."""
 
+    auth_type: OCIAuthType | None = Field(default=None, description="How requests are authenticated.")
     auth_profile: str | None = Field(default=None, description="The profile of the config file.")
     auth_file_location: str | None = Field(default=None, description="The config file.")
 
@@ -106,11 +114,15 @@ class _OCIAuthFields(PlatformFields):
 class OCIModelDeploymentMixin(_OCIAuthFields):
     """Where an OCI Data Science model deployment is."""
 
-    endpoint: str = Field(description="The deployment's URL or OCID.")
+    endpoint: str = Field(default="", description="The deployment's URL or OCID; required.")
     region: str | None = Field(default=None, description="The region of a bare OCID.")
     route: str | None = Field(default=None, description="The container's path.")
 
     def _build_platform(self) -> Platform:
+        if not self.endpoint:
+            raise ValueError(
+                "endpoint is missing (hint: give endpoint='https://modeldeployment.<region>.oci.customer-oci.com/<ocid>')"
+            )
         return OCIModelDeployment(self.endpoint, self.region, self.route)
 
 
@@ -120,7 +132,7 @@ class OCIGenerativeAIMixin(_OCIAuthFields):
     compartment_id: str | None = Field(default=None, description="OCID of the compartment that pays.")
     region: str | None = Field(default=None, description="Such as us-chicago-1; default: that of who signs.")
     service_endpoint: str | None = Field(default=None, description="The service's URL instead of the region's.")
-    api_format: str | None = Field(default=None, description="GENERIC, COHERE or COHEREV2; default: the model's.")
+    api_format: APIFormat | None = Field(default=None, description="GENERIC, COHERE or COHEREV2; default: the model's.")
     openai_base: str = Field(default="/openai/v1", description="Where OpenAI's requests go.")
     client: Any = _secret_field(
         "An oci client GenerativeAiInferenceClient as the source of address, signer and timeout."
@@ -128,7 +140,7 @@ class OCIGenerativeAIMixin(_OCIAuthFields):
 
     default_dialects: ClassVar[Mapping[ModelKind, str]] = {"embeddings": "oci-embed-text", "rerank": "oci-rerank-text"}
 
-    _aliases: ClassVar[dict[str, str]] = {"context_size": "context_window"}
+    _aliases: ClassVar[dict[str, str]] = {"context_size": "context_window", "base_url": "service_endpoint"}
 
     def _build_platform(self) -> Platform:
         return OCIGenerativeAI(
@@ -163,7 +175,7 @@ _BOTO3_NAMES = {
 }
 
 
-class SageMakerMixin(PlatformFields):
+class SageMakerMixin(SageMakerAliases, PlatformFields):
     """Which endpoint of Amazon SageMaker, and who signs for it."""
 
     connects_in_thread: ClassVar[bool] = True  # botocore loads its models
@@ -174,6 +186,8 @@ class SageMakerMixin(PlatformFields):
         "rerank": "auto-rerank",
     }
 
+    auth: Auth | None = _secret_field("A signer of mdstream_core.auth or an httpx.Auth, instead of AWS credentials.")
+    auth_type: AWSAuthType | None = Field(default=None, description="none sends unsigned requests.")
     endpoint_name: str = Field(description="The endpoint's name.")
     region_name: str | None = Field(default=None, description="Such as us-east-1; default: AWS_REGION, botocore's.")
     endpoint_url: str | None = Field(default=None, description="The runtime's URL, where it is not botocore's.")
@@ -194,6 +208,7 @@ class SageMakerMixin(PlatformFields):
     client: Any = _secret_field("A boto3 client sagemaker-runtime as the source of region, endpoint and credentials.")
 
     _aliases: ClassVar[dict[str, str]] = {
+        "base_url": "endpoint_url",
         "aws_region_name": "region_name",
         "credentials_profile_name": "profile_name",
         "model_kwargs": "additional_kwargs",
@@ -252,8 +267,12 @@ class SageMakerMixin(PlatformFields):
 class ModelArtsMixin(PlatformFields):
     """Which service of Huawei ModelArts or MaaS, and who signs for it."""
 
-    endpoint: str = Field(description="The service's address, or MaaS's base; wss:// asks over a WebSocket.")
+    endpoint: str = Field(
+        default="", description="Required: the service's address, or MaaS's base; wss:// asks over a WebSocket."
+    )
     route: str | None = Field(default=None, description="The image's path behind the address.")
+    auth: Auth | None = _secret_field("A signer of mdstream_core.auth or an httpx.Auth, instead of the fields below.")
+    auth_type: HuaweiAuthType | None = Field(default=None, description="How requests are authenticated.")
     token: SecretStr | None = _secret_field("An IAM token.")
     user: str | None = Field(default=None, description="Whose IAM token is fetched.")
     password: SecretStr | None = _secret_field("The user's password.")

@@ -11,12 +11,14 @@ from llama_index.core.embeddings.multi_modal_base import MultiModalEmbedding
 from llama_index.core.schema import ImageType
 from pydantic import Field, model_validator
 
+from llamaindex_mdstream._aliases import EmbeddingAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
 from llamaindex_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, Timeout, data_uri, embedding_dialect
+from mdstream_core.options import EmbeddingDialect
 
 
-class MDStreamEmbedding(ConnectionFields, BaseEmbedding):
+class MDStreamEmbedding(EmbeddingAliases, ConnectionFields, BaseEmbedding):
     """An embedding model that a cloud hosts: a vector for each text, in order, or an error.
 
     Core hands over `embed_batch_size` texts at a time; these are cut further into what the service takes, and at most
@@ -24,6 +26,9 @@ class MDStreamEmbedding(ConnectionFields, BaseEmbedding):
     fails for good, `error.partial.embeddings` has what the others gave, each with the `index` of its text.
     """
 
+    dialect: EmbeddingDialect | None = Field(
+        default=None, description="The API format of the endpoint; default: that of the platform's models."
+    )
     model_name: str = Field(default="", description="The model's name; not sent where it is empty.")
     embed_batch_size: int = Field(default=512, gt=0, le=2048, description="Texts that core hands over at once.")
     batch_size: int | None = Field(default=None, gt=0, description="Texts of one request; default: the service's most.")
@@ -33,7 +38,11 @@ class MDStreamEmbedding(ConnectionFields, BaseEmbedding):
     )
     additional_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further fields of each request.")
 
-    _other_names: ClassVar[dict[str, str]] = {"model": "model_name", "model_id": "model_name"}
+    _other_names: ClassVar[dict[str, str]] = {
+        "model": "model_name",
+        "model_id": "model_name",
+        "request_timeout": "timeout",
+    }
 
     def embed(self, texts: Sequence[str], input_type: str = "document") -> ModelResponse:
         """The vectors with what is known of them: `reply.embeddings`, `reply.usage`, `reply.served.model`.

@@ -6,6 +6,7 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.llms.loading import RECOGNIZED_LLMS
 from pydantic import Field
 
+from llamaindex_mdstream._aliases import OCIGenerativeAIAliases
 from llamaindex_mdstream._base import MDStreamLLM
 from llamaindex_mdstream._platforms import (
     ModelArtsMixin,
@@ -15,6 +16,7 @@ from llamaindex_mdstream._platforms import (
     SageMakerMixin,
 )
 from mdstream_core import oci_dialect_name
+from mdstream_core.options import ModelFamily
 
 
 class OCIDataScience(OCIModelDeploymentMixin, MDStreamLLM):
@@ -84,7 +86,7 @@ class OCIDataScience(OCIModelDeploymentMixin, MDStreamLLM):
         return "mdstream_oci_model_deployment_llm"
 
 
-class OCIGenAI(OCIGenerativeAIMixin, MDStreamLLM):
+class OCIGenAI(OCIGenerativeAIAliases, OCIGenerativeAIMixin, MDStreamLLM):
     """A model of OCI Generative AI, on demand or dedicated, with the names of `llama-index-llms-oci-genai`.
 
     The model's name decides which of the service's formats is spoken. With `is_chat_model=False` the older operation
@@ -117,7 +119,9 @@ class OCIGenAI(OCIGenerativeAIMixin, MDStreamLLM):
         'xai.grok-4'
     """
 
-    family: str | None = Field(default=None, description="Whose model answers under an OCID or a name of its own.")
+    family: ModelFamily | None = Field(
+        default=None, description="Whose model answers under an OCID or a name of its own."
+    )
 
     _aliases: ClassVar[dict[str, str]] = {**OCIGenerativeAIMixin._aliases, "provider": "family"}
 

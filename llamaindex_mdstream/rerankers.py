@@ -11,27 +11,32 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field, model_validator
 
+from llamaindex_mdstream._aliases import RerankAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
 from llamaindex_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, Timeout, rerank_dialect
+from mdstream_core.options import RerankDialect
 
 _dispatcher = get_dispatcher(__name__)
 
 
-class MDStreamRerank(ConnectionFields, BaseNodePostprocessor):
+class MDStreamRerank(RerankAliases, ConnectionFields, BaseNodePostprocessor):
     """A reranker that a cloud hosts: the nodes that fit the query best, the best first, or an error.
 
     More nodes than a service takes are sent in several requests, and their scores put together: each score is of one
     node alone. What is ranked is a node's text with the metadata that embeddings see.
     """
 
+    dialect: RerankDialect | None = Field(
+        default=None, description="The API format of the endpoint; default: that of the platform's models."
+    )
     model: str = Field(default="", description="The model's name; not sent where it is empty.")
     top_n: int = Field(default=3, gt=0, description="How many nodes to keep.")
     batch_size: int | None = Field(default=None, gt=0, description="Nodes of one request; default: the service's most.")
     max_concurrency: int = Field(default=4, gt=0, description="How many requests may be under way at once.")
     additional_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further fields of each request.")
 
-    _other_names: ClassVar[dict[str, str]] = {"model_name": "model", "model_id": "model"}
+    _other_names: ClassVar[dict[str, str]] = {"model_name": "model", "model_id": "model", "request_timeout": "timeout"}
 
     def rank(self, texts: Sequence[str], query: str, *, top_n: int | None = None) -> ModelResponse:
         """The ranking of texts: `reply.ranking`, each with `index` and `score`, the best first; and `reply.usage`.

@@ -9,11 +9,13 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from opcode import opmap
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from mdstream_core._choices import suggestion
 
 if TYPE_CHECKING:
     from pydantic_core import ValidationError
@@ -333,8 +335,12 @@ def _may_go_on(frame: FrameType) -> bool:
     return frame.f_code.co_code[frame.f_lasti] == _YIELD
 
 
-def without_inputs(error: "ValidationError") -> "ValidationError":
-    """The same error without the values that were given: `errors()` and `json()` would show them."""
+def without_inputs(error: "ValidationError", fields: Collection[str] = ()) -> "ValidationError":
+    """The same error without the values that were given, which `errors()` and `json()` would show.
+
+    Args:
+        fields: The names that the constructor accepts: an unknown one is reported with the nearest of them.
+    """
     from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError  # noqa: PLC0415  (who has no error needs none)
 
     details = []
@@ -342,8 +348,11 @@ def without_inputs(error: "ValidationError") -> "ValidationError":
         context = one.get("ctx", {})
         if isinstance(cause := context.get("error"), Exception):
             remove_credentials(cause)
-        words = PydanticCustomError(one["type"], "{words}", {"words": one["msg"], **context})
-        details.append(InitErrorDetails(type=words, loc=one["loc"], input=None))
+        message = one["msg"]
+        if one["type"] == "extra_forbidden":
+            message += suggestion(str(one["loc"][-1]), fields)
+        kind = PydanticCustomError(one["type"], "{message}", {"message": message, **context})
+        details.append(InitErrorDetails(type=kind, loc=one["loc"], input=None))
     return ValidationError.from_exception_data(error.title, details, hide_input=True)
 
 

@@ -120,7 +120,7 @@ def _made(events: Any) -> AIMessage:
 def _both(chat: Any, question: str) -> tuple[AIMessage, AIMessage]:
     """One and the same stream by our events, and by core's bridge from our chunks."""
     events = list(chat.service.client.stream(chat._create_chat_call([HumanMessage(question)], None, {}, stream=True)))
-    ours, chunks = ContentEventBuilder(chat.provider, chat.model), ChunkBuilder(chat.provider, chat.model)
+    ours, chunks = ContentEventBuilder(chat.provider_name, chat.model), ChunkBuilder(chat.provider_name, chat.model)
     bridged = chunks_to_events(iter([*filter(None, map(chunks.convert, events)), chunks.finish()]))
     return _made([*chain.from_iterable(map(ours.convert, events)), *ours.finish()]), _made(bridged)
 

@@ -19,6 +19,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "_json": ("", "orjson pydantic_core"),
     "_version": ("", ""),
     "_terminal": ("", ""),
+    "_choices": ("", ""),
     "_indices": ("", ""),
     "_hints": ("errors", ""),
     "_addresses": ("", ""),
@@ -27,15 +28,16 @@ ROOMS: dict[str, tuple[str, str]] = {
     "_images": ("", ""),
     "_event_fields": ("_json", ""),
     "events": ("_event_fields _json", ""),
-    "_redaction": ("", "pydantic_core"),
+    "_redaction": ("_choices", "pydantic_core"),
     "_header_validation": ("_redaction", ""),
     "http": ("_redaction _header_validation", ""),
     "_error_bodies": ("_json", ""),
     "errors": ("_error_bodies _json", ""),
     "wire": ("errors", ""),
-    "dialects": ("_fork _hints _indices _json events errors", ""),
+    "dialects": ("_choices _fork _hints _indices _json events errors", ""),
     "platforms": ("_addresses _json _version http errors wire", ""),
-    "auth": ("_addresses _fork http errors transport", "cryptography oci botocore"),
+    "auth": ("_addresses _choices _fork http errors transport", "cryptography oci botocore"),
+    "options": ("_choices auth dialects", "pydantic"),
     "retry": ("_fork errors", ""),
     "hooks": ("_fork errors events http", ""),
     "otel": ("_fork _json _version errors events http hooks", "opentelemetry"),
@@ -62,7 +64,7 @@ ROOMS: dict[str, tuple[str, str]] = {
 #: What the framework packages may take from the core beside its public names.
 DOORS = {
     f"mdstream_core.{route}"
-    for route in ("_fork", "auth", "auth.aws", "auth.huawei", "auth.oci", "errors", "http", "hooks")
+    for route in ("_fork", "auth", "auth.aws", "auth.huawei", "auth.oci", "errors", "http", "hooks", "options")
 }
 
 #: And what the suites that others run may take, which ask the emulator.

@@ -381,7 +381,9 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
 @pytest.mark.parametrize(("model", "options", "words"), REFUSED.values(), ids=REFUSED)
 def test_what_would_do_nothing_is_reported(model: Any, options: dict[str, Any], words: str) -> None:
     """No option is accepted and ignored, as some are elsewhere."""
-    platform_case = CHICAGO if model.provider == "oci_generative_ai" else {"endpoint": "http://127.0.0.1:1/ocid1.x"}
+    platform_case = (
+        CHICAGO if model.provider_name == "oci_generative_ai" else {"endpoint": "http://127.0.0.1:1/ocid1.x"}
+    )
     named = {"model_id": "xai.grok-4"} if platform_case is CHICAGO else {}
     with pytest.raises(ValidationError, match=words):
         model(**{**platform_case, **named, **options})

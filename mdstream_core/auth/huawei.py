@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypedDict, Unpack, runtime_checkable
+from typing import Any, Literal, Protocol, TypedDict, Unpack, runtime_checkable
 
+from mdstream_core._choices import find_choice
 from mdstream_core.auth._huawei_iam import FetchFunction, IAMLogin, PasswordTokenSigner, check_iam_endpoint
 from mdstream_core.auth._huawei_signature import MAX_REQUEST_BYTES, sign_headers
 from mdstream_core.auth._signer import BearerSigner, Signer, UnsignedSigner
@@ -44,6 +45,10 @@ class AuthFlow(Protocol):
     """`httpx.Auth` and `httpx2.Auth`, by their shape."""
 
     def auth_flow(self, request: Any) -> Any: ...
+
+
+#: The names of `auth_type`.
+HuaweiAuthTypeName = Literal["token", "password", "aksk", "appcode", "app", "api_key", "none"]
 
 
 class _HeaderSigner(Signer):
@@ -233,7 +238,7 @@ def _aksk(fields: Mapping[str, Any]) -> Signer:
 _LOGIN_FIELDS = ("user", "password", "domain", "project")
 
 #: The names of `auth_type`: what each needs, and what it makes.
-_BY_TYPE: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Signer]]] = {
+_BY_TYPE: dict[HuaweiAuthTypeName, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Signer]]] = {
     "token": (("token",), lambda fields: TokenSigner(fields["token"])),
     "password": (_LOGIN_FIELDS, _password),
     "aksk": (("ak", "sk"), _aksk),
@@ -247,12 +252,9 @@ _BY_TYPE: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Signer]
 }
 
 
-def _resolve_auth_type(auth_type: str | None, fields: Mapping[str, Any]) -> str | None:
+def _resolve_auth_type(auth_type: str | None, fields: Mapping[str, Any]) -> HuaweiAuthTypeName | None:
     if auth_type is not None:
-        name = auth_type.strip().lower().replace("-", "_")
-        if name not in _BY_TYPE:
-            raise ValueError(f"auth_type {auth_type!r} is unknown: use one of {', '.join(_BY_TYPE)}")
-        return name
+        return find_choice("auth_type", auth_type, _BY_TYPE)
     meant = [kind for kind, (needed, _) in _BY_TYPE.items() if any(name in fields for name in needed)]
     if len(meant) > 1:
         raise ValueError(f"the fields speak of {' and of '.join(meant)}: give those of one way, or set auth_type")

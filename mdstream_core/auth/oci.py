@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from mdstream_core._choices import find_choice
 from mdstream_core.auth._oci_sdk import SDKSigner, WrappedSigner, build_sdk_signer, delegation_signer
 from mdstream_core.auth._oci_signer import OCISigner, SourceSigner
 from mdstream_core.auth._oci_sources import (
@@ -44,6 +45,20 @@ class AuthFlow(Protocol):
 
     def auth_flow(self, request: Any) -> Any: ...
 
+
+#: The names of `auth_type`.
+OCIAuthTypeName = Literal[
+    "api_key",
+    "session_token",
+    "security_token",
+    "resource_principal",
+    "instance_principal",
+    "oke_workload",
+    "oke_workload_identity",
+    "workload_identity",
+    "bearer",
+    "none",
+]
 
 _SOURCES: dict[str, Callable[[Profile | ConfigFields], CredentialSource]] = {
     "api_key": APIKey,
@@ -138,9 +153,7 @@ def resolve_signer(
         auth_type = os.environ.get("OCI_IAM_TYPE") or None
     if auth_type is None:
         return BearerSigner(api_key) if api_key is not None else _find_signer(auth_profile, auth_file_location)
-    name = auth_type.strip().lower().replace("-", "_")
-    if name not in _BY_TYPE:
-        raise ValueError(f"auth_type {auth_type!r} is unknown: use one of {', '.join(_BY_TYPE)}")
+    name = find_choice("auth_type", auth_type, _BY_TYPE)
     if api_key is not None and name != "bearer":
         raise ValueError(f"api_key is a bearer key and auth_type {auth_type!r} another way: drop one of them")
     return _BY_TYPE[name](auth_profile, auth_file_location, api_key)
@@ -195,7 +208,7 @@ def _bearer_signer(_profile: str | None, _file: str | None, api_key: str | None)
     return BearerSigner(api_key)
 
 
-_BY_TYPE: dict[str, Callable[[str | None, str | None, str | None], Signer]] = {
+_BY_TYPE: dict[OCIAuthTypeName, Callable[[str | None, str | None, str | None], Signer]] = {
     "api_key": lambda profile, file, _: from_config(profile, file, kind="api_key"),
     "session_token": lambda profile, file, _: from_config(profile, file, kind="session_token"),
     "security_token": lambda profile, file, _: from_config(profile, file, kind="session_token"),

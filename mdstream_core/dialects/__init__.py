@@ -4,8 +4,9 @@ The core speaks the OpenAI JSON shape for questions, which both frameworks produ
 """
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
+from mdstream_core._choices import find_choice
 from mdstream_core.dialects._batch_limits import BatchLimit
 from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
 from mdstream_core.dialects._function_tools import function_tool, with_strict
@@ -45,6 +46,8 @@ __all__ = [
     "BatchLimit",
     "Decoder",
     "Dialect",
+    "EmbeddingDialectName",
+    "GenerationDialectName",
     "JumpStartEmbeddings",
     "JumpStartLlama",
     "ListDialect",
@@ -65,6 +68,7 @@ __all__ = [
     "ReasoningRule",
     "RejectedParameters",
     "Rerank",
+    "RerankDialectName",
     "Score",
     "SendReasoning",
     "TEIEmbeddings",
@@ -74,6 +78,7 @@ __all__ = [
     "dialect",
     "embedding_dialect",
     "function_tool",
+    "generation_dialect",
     "has_assistant_messages",
     "oci_dialect_name",
     "rerank_dialect",
@@ -82,6 +87,31 @@ __all__ = [
 ]
 
 D = TypeVar("D", bound=Dialect)
+
+#: The dialects of chat and completion models.
+GenerationDialectName = Literal[
+    "openai-chat",
+    "openai-completions",
+    "auto",
+    "tgi",
+    "lmi",
+    "jumpstart-llama",
+    "oci-generic",
+    "oci-generic-google",
+    "oci-generic-openai",
+    "oci-cohere",
+    "oci-cohere-v2",
+    "oci-generate-text-cohere",
+    "oci-generate-text-llama",
+]
+
+#: The dialects of embeddings.
+EmbeddingDialectName = Literal[
+    "openai-embeddings", "tei-embeddings", "jumpstart-embeddings", "auto-embeddings", "oci-embed-text"
+]
+
+#: The dialects of rerankers.
+RerankDialectName = Literal["rerank", "score", "tei-rerank", "auto-rerank", "oci-rerank-text"]
 
 _OCI_CHAT = (OCIGeneric(), OCIGeneric("google"), OCIGeneric("openai"), OCICohere(), OCICohereV2())
 _OCI = (*_OCI_CHAT, OCIGenerateTextCohere(), OCIGenerateTextLlama())
@@ -109,6 +139,11 @@ def dialect(name: str) -> Dialect:
     return _find(_TABLE, name)
 
 
+def generation_dialect(name: str) -> Dialect:
+    """The dialect of this name among those of chat and completion models."""
+    return _find({known: _TABLE[known] for known in get_args(GenerationDialectName)}, name)
+
+
 def embedding_dialect(name: str) -> ListDialect:
     """The dialect of this name among those that ask for vectors."""
     return _find(_EMBEDDINGS, name)
@@ -120,7 +155,4 @@ def rerank_dialect(name: str) -> ListDialect:
 
 
 def _find(table: Mapping[str, D], name: str) -> D:
-    try:
-        return table[name]
-    except KeyError:
-        raise ValueError(f"dialect={name!r} is unknown; there are: {', '.join(table)}") from None
+    return table[find_choice("dialect", name, table)]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mdstream_core._choices import find_choice
 from mdstream_core.dialects._parameter_fallback import OCI, relax_payload
 from mdstream_core.errors import MDStreamError
 
@@ -79,20 +80,13 @@ def oci_dialect_name(model: str, api_format: str | None = None, family: str | No
     """
     said = next((name for prefix, name in _FORMATS if model.lower().startswith(prefix)), "oci-generic")
     if api_format is not None:
-        said = _lookup(_API_FORMATS, "api_format", api_format, api_format.upper())
+        said = _API_FORMATS[find_choice("api_format", api_format, _API_FORMATS)]
     if family is None:
         return said
-    named = _lookup(FAMILIES, "family", family, family.lower())
+    named = FAMILIES[find_choice("family", family, FAMILIES)]
     if api_format is not None and not named.startswith(said):
         return said
     return said if said.startswith(named) else named  # COHEREV2 is Cohere's too
-
-
-def _lookup(table: Mapping[str, str], field: str, given: str, name: str) -> str:
-    try:
-        return table[name]
-    except KeyError:
-        raise ValueError(f"{field}={given!r} is unknown; there are: {', '.join(table)}") from None
 
 
 def relax_oci_payload(payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:

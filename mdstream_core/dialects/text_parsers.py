@@ -13,6 +13,7 @@ Sources: vllm/tool_parsers and vllm/reasoning, whose names these are.
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
+from mdstream_core._choices import find_choice
 from mdstream_core.dialects._dialect import Decoder, Dialect
 from mdstream_core.dialects._text_scanner import Reasoning, ReasoningParser, TextParser
 from mdstream_core.dialects._text_tool_calls import FORMATS
@@ -175,10 +176,10 @@ class TextParsingDialect:
     """
 
     def __init__(self, dialect: Dialect, *, tool_calls: str | None = None, reasoning: Reasoning | None = None) -> None:
-        if tool_calls is not None and tool_calls not in FORMATS:
-            raise ValueError(f"tool_calls={tool_calls!r} is unknown; there are: {', '.join(FORMATS)}")
-        if reasoning is not None and reasoning not in get_args(Reasoning):
-            raise ValueError(f"reasoning={reasoning!r} is unknown; there are: {', '.join(get_args(Reasoning))}")
+        if tool_calls is not None:
+            tool_calls = find_choice("tool_calls", tool_calls, FORMATS)
+        if reasoning is not None:
+            reasoning = find_choice("reasoning", reasoning, get_args(Reasoning))
         self.name = dialect.name
         self.route = dialect.route
         self._dialect = dialect

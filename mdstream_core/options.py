@@ -1,0 +1,104 @@
+"""Types of the options that models of both frameworks take: an editor completes the names, and a wrong one is an error.
+
+Each accepts its names in any case, with `-` or `_`:
+
+>>> from pydantic import TypeAdapter
+>>> TypeAdapter(OCIAuthType).validate_python("SESSION-TOKEN")
+'session_token'
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
+
+from pydantic import BaseModel, BeforeValidator
+
+from mdstream_core._choices import find_choice
+from mdstream_core.auth.huawei import HuaweiAuthTypeName
+from mdstream_core.auth.oci import OCIAuthTypeName
+from mdstream_core.dialects import EmbeddingDialectName, GenerationDialectName, RerankDialectName
+
+if TYPE_CHECKING:
+    import httpx
+
+    from mdstream_core.auth import Signer
+
+__all__ = [
+    "APIFormat",
+    "AWSAuthType",
+    "AsyncHTTPClient",
+    "Auth",
+    "EmbeddingDialect",
+    "GenerationDialect",
+    "HTTPClient",
+    "HuaweiAuthType",
+    "ModelFamily",
+    "OCIAuth",
+    "OCIAuthType",
+    "RerankDialect",
+    "changed_fields",
+]
+
+
+def changed_fields(model: BaseModel, names: Iterable[str]) -> list[tuple[str, Any]]:
+    """The fields of a model that are not at their defaults, for its `repr`: without those that hide their values."""
+    fields = {name: type(model).model_fields[name] for name in names}
+    values = {name: getattr(model, name) for name, field in fields.items() if field.repr}
+    return [
+        (name, value) for name, value in values.items() if value != fields[name].get_default(call_default_factory=True)
+    ]
+
+
+def _choice_of(field: str, choices: Any) -> BeforeValidator:
+    """The validator of a field that takes one of the names of a `Literal`, in any case, with `-` or `_`."""
+    return BeforeValidator(partial(find_choice, field, choices=get_args(choices)))
+
+
+_APIFormatName = Literal["GENERIC", "COHERE", "COHEREV2"]
+_FamilyName = Literal["cohere", "google", "openai", "meta", "generic"]
+
+#: `auth_type` of Oracle's services; see `mdstream_core.auth.oci.resolve_signer`.
+OCIAuthType = Annotated[OCIAuthTypeName, _choice_of("auth_type", OCIAuthTypeName)]
+
+#: `auth_type` of Huawei ModelArts; see `mdstream_core.auth.huawei.resolve_signer`.
+HuaweiAuthType = Annotated[HuaweiAuthTypeName, _choice_of("auth_type", HuaweiAuthTypeName)]
+
+#: `auth_type` of Amazon SageMaker: requests are signed with AWS credentials, or not at all.
+AWSAuthType = Annotated[Literal["none"], _choice_of("auth_type", Literal["none"])]
+
+#: `api_format` of OCI Generative AI: the format of native chat requests.
+APIFormat = Annotated[_APIFormatName, _choice_of("api_format", _APIFormatName)]
+
+#: `family` of OCI Generative AI: whose model it is, where the model's name does not show it.
+ModelFamily = Annotated[_FamilyName, _choice_of("family", _FamilyName)]
+
+#: `dialect` of chat and completion models.
+GenerationDialect = Annotated[GenerationDialectName, _choice_of("dialect", GenerationDialectName)]
+
+#: `dialect` of embeddings.
+EmbeddingDialect = Annotated[EmbeddingDialectName, _choice_of("dialect", EmbeddingDialectName)]
+
+#: `dialect` of rerankers.
+RerankDialect = Annotated[RerankDialectName, _choice_of("dialect", RerankDialectName)]
+
+if TYPE_CHECKING:
+
+    class _SDKSigner(Protocol):
+        """A signer of the `oci` SDK."""
+
+        def do_request_sign(self, request: Any, /) -> Any: ...
+
+    #: `auth` of every platform: a signer of `mdstream_core.auth`, or an `httpx.Auth`.
+    Auth = Signer | httpx.Auth
+
+    #: `auth` of Oracle's services: also a signer of the `oci` SDK, the dict of `ads.common.auth.default_signer()`, or a
+    #: function that signs a prepared request.
+    OCIAuth = Auth | _SDKSigner | Mapping[str, Any] | Callable[[Any], Any]
+
+    #: `http_client`: an `httpx.Client`, best one of `mdstream_core.transport.http_client()`, which shows trailers.
+    HTTPClient = httpx.Client
+
+    #: `http_async_client`: the same for asynchronous calls.
+    AsyncHTTPClient = httpx.AsyncClient
+else:  # the signers and clients check these objects themselves, by their shape: httpx2 and SDKs need not be installed
+    Auth = OCIAuth = HTTPClient = AsyncHTTPClient = Any
