@@ -265,8 +265,8 @@ class ConnectionFields(BaseModel):
     def _pickled_value(self, name: str, value: Any) -> Any:
         """Return what a pickle holds of a field."""
         field = type(self).model_fields.get(name)
-        ours = name in self._own_fields()
-        if field is None or not ours or isinstance(value, Signer):
+        is_own = name in self._own_fields()
+        if field is None or not is_own or isinstance(value, Signer):
             return value
         if name == "default_headers":  # the names stay, so that an error can name the missing values
             return dict.fromkeys(value, HIDDEN)

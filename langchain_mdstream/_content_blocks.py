@@ -90,8 +90,8 @@ def _citation_block(citation: Mapping[str, Any]) -> dict[str, Any]:
     nested = citation.get("url_citation") or citation.get("urlCitation")
     facts = nested if isinstance(nested, Mapping) else citation
     fields = {
-        ours: next((facts[name] for name in names if facts.get(name) is not None), None)
-        for ours, names in _CITATION_FIELDS.items()
+        field: next((facts[name] for name in names if facts.get(name) is not None), None)
+        for field, names in _CITATION_FIELDS.items()
     }
     known = {name for names in _CITATION_FIELDS.values() for name in names} | {"type"}
     extras = {name: value for name, value in facts.items() if name not in known and value is not None}

@@ -185,10 +185,10 @@ class SageMakerMixin(ConnectionFields):
         handler = self.content_handler
         if handler is not None:
             target |= {"content_type": handler.content_type, "accept": handler.accepts, "raw_output": True}
-        given = {name: value for name, value in target.items() if value is not None}
-        return SageMaker(self.endpoint_name, region, url, **{**given, **self._from_boto3_names(given)})
+        target = {name: value for name, value in target.items() if value is not None}
+        return SageMaker(self.endpoint_name, region, url, **{**target, **self._from_boto3_names(target)})
 
-    def _from_boto3_names(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _from_boto3_names(self, target: Mapping[str, Any]) -> dict[str, Any]:
         """Translate `endpoint_kwargs` to the names of the platform."""
         arguments = self.endpoint_kwargs or {}
         if unknown := arguments.keys() - _BOTO3_NAMES.keys():
@@ -197,7 +197,7 @@ class SageMakerMixin(ConnectionFields):
                 f"(hint: use {', '.join(_BOTO3_NAMES)})"
             )
         translated = {_BOTO3_NAMES[name]: value for name, value in arguments.items()}
-        return {name: value for name, value in translated.items() if name not in given or name in _HANDLER_FIELDS}
+        return {name: value for name, value in translated.items() if name not in target or name in _HANDLER_FIELDS}
 
     def _connect(self) -> aws.AWSConnection:
         if self._aws_connection is None:

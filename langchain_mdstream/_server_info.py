@@ -177,7 +177,7 @@ def _list_field(entry: Mapping[str, Any], name: str) -> Any:
 
 def _matching(names: Mapping[str, str], *lists: Any) -> dict[str, bool]:
     reported = {item for items in lists if isinstance(items, list) for item in items if isinstance(item, str)}
-    return {ours: True for theirs, ours in names.items() if theirs in reported}
+    return {field: True for name, field in names.items() if name in reported}
 
 
 def _context_window(response: Mapping[str, Any]) -> ModelProfile:
