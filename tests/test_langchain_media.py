@@ -1,4 +1,4 @@
-"""What a model says beside its text: citations, pictures, sound; the same in chunks, messages, v0, v1 and v3."""
+"""Citations, images and audio in responses: the same in chunks, messages, v0, v1 and v3."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,QQ==
 
 
 def body(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
-    """A stream that says these things."""
+    """Stream with these deltas."""
     chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
     if finish:
         chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
@@ -83,13 +83,13 @@ each = pytest.mark.parametrize(("stream", "blocks"), CONTENT.values(), ids=CONTE
 
 
 def bare(message: AIMessage) -> list[dict[str, Any]]:
-    """The blocks without what only merging needs."""
+    """Blocks without the keys that only merging needs."""
     return [{name: value for name, value in block.items() if name != "index"} for block in message.content_blocks]
 
 
 @each
-async def test_the_same_blocks_everywhere(emulator: Emulator, stream: bytes, blocks: list[dict[str, Any]]) -> None:
-    """Streamed, awaited, in both output versions, and as content-block events."""
+async def test_blocks_of_streams(emulator: Emulator, stream: bytes, blocks: list[dict[str, Any]]) -> None:
+    """Sync and async, in both output versions, and as content-block events."""
     emulator.always(Fault("body", data=stream))
     for version in ("v0", "v1"):
         chat = chat_at(emulator, output_version=version)
@@ -103,8 +103,8 @@ async def test_the_same_blocks_everywhere(emulator: Emulator, stream: bytes, blo
 
 
 @each
-def test_whole_responses(emulator: Emulator, stream: bytes, blocks: list[dict[str, Any]]) -> None:
-    """The same from an answer in one document, where sound comes in one piece."""
+def test_blocks_of_whole_responses(emulator: Emulator, stream: bytes, blocks: list[dict[str, Any]]) -> None:
+    """The same blocks of a response without streaming, where audio comes in one piece."""
     emulator.script(Fault("body", data=stream))
     streamed: Any = chat_at(emulator).invoke(REQUEST, stream=True)
     message = {"role": "assistant", "content": streamed.text, **streamed.additional_kwargs}
@@ -114,8 +114,8 @@ def test_whole_responses(emulator: Emulator, stream: bytes, blocks: list[dict[st
     assert blocks == bare(chat_at(emulator).invoke(REQUEST))
 
 
-def test_sound_that_failed_off_is_in_the_partial(emulator: Emulator) -> None:
-    """What was received is not lost, though it is told at the end only."""
+def test_interrupted_audio_is_in_the_partial(emulator: Emulator) -> None:
+    """Received audio is not lost, although it is reported at the end only."""
     emulator.script(Fault("body", data=body({"audio": {"data": FIRST, "transcript": "The"}}, finish=None)))
     with pytest.raises(StreamInterrupted) as caught:
         list(chat_at(emulator, max_retries=0).stream(REQUEST))
@@ -124,7 +124,7 @@ def test_sound_that_failed_off_is_in_the_partial(emulator: Emulator) -> None:
 
 
 def test_citations_of_cohere(emulator: Emulator) -> None:
-    """The service's own spelling becomes the standard block; what has no name there is kept."""
+    """Cohere's fields become the standard block; fields without a standard name are kept."""
     there = emulator.oci_generative_ai
     chat = ChatOCIGenAI(
         model="cohere.command-r-plus-08-2024",
@@ -150,7 +150,7 @@ class River(BaseModel):
 
 @pytest.mark.parametrize("include_raw", [False, True])
 def test_guided_decoding(emulator: Emulator, include_raw: bool) -> None:
-    """vLLM's own fields, of its older and its newer versions, hold the answer to the schema."""
+    """vLLM's fields, of older and newer versions, hold the schema."""
     model = chat_at(emulator).with_structured_output(River, method="guided_decoding", include_raw=include_raw)
     answer: Any = model.invoke("Name a river.")
 
@@ -159,15 +159,17 @@ def test_guided_decoding(emulator: Emulator, include_raw: bool) -> None:
     assert "response_format" not in emulator.last.json
 
 
-def test_guides_of_ones_own(emulator: Emulator) -> None:
-    """Choices, patterns and grammars are fields of the request."""
+def test_other_kinds_of_guided_decoding(emulator: Emulator) -> None:
+    """Choices, patterns and grammars are sent as fields of the request."""
     model = chat_at(emulator).bind(structured_outputs={"choice": ["yes", "no"]})
 
     assert model.invoke("Is the Nile long?").text in {"yes", "no"}
 
 
 @pytest.mark.parametrize(("method", "words"), [("guided_decoding", "strict=False"), ("json_mode", "strict")])
-def test_what_has_no_meaning_is_reported(emulator: Emulator, method: Literal["guided_decoding"], words: str) -> None:
-    """Instead of being passed over."""
+def test_arguments_without_effect_are_rejected(
+    emulator: Emulator, method: Literal["guided_decoding"], words: str
+) -> None:
+    """Arguments without effect raise."""
     with pytest.raises(ValueError, match=words):
         chat_at(emulator).with_structured_output(River, method=method, strict=False)

@@ -1,4 +1,4 @@
-"""Retrieval with LangChain on every platform: loader, splitter, our embeddings, a vector store, our reranker, our chat."""
+"""Retrieval with LangChain on every platform: loader, splitter, embeddings, vector store, reranker and chat model."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -68,15 +68,15 @@ PROMPT = ChatPromptTemplate.from_messages(
 
 
 class Paragraphs(BaseLoader):
-    """Loads the corpus."""
+    """Loader of the corpus."""
 
     def lazy_load(self) -> Iterator[Document]:
-        """The whole file as one document."""
+        """Yield the whole file as one document."""
         yield Document(CORPUS.read_text("utf-8"), metadata={"source": CORPUS.name})
 
 
 class Reranked(BaseRetriever):
-    """What a vector store finds, in the order of a reranker: two dozen candidates, the best two."""
+    """Retriever that reranks 24 candidates of a vector store and returns the best two."""
 
     store: Any
     reranker: BaseDocumentCompressor
@@ -89,14 +89,14 @@ class Reranked(BaseRetriever):
 
 
 def split() -> list[Document]:
-    """The corpus as a splitter cuts it: at empty lines, two short paragraphs are not put together."""
+    """Split the corpus at empty lines, without merging short paragraphs."""
     return RecursiveCharacterTextSplitter(
         chunk_size=100, chunk_overlap=0, separators=["\n\n"], keep_separator=False
     ).split_documents(Paragraphs().load())
 
 
 def chain_at(emulator: Emulator, name: str) -> tuple[Reranked, Runnable[str, str]]:
-    """A retriever, and the chain on it."""
+    """Retriever, and the chain with it."""
     embeddings, reranker, chat, *platforms = PLATFORMS[name]
     vectors, ranking, conversation = (
         table[platform_case].fields(emulator)
@@ -115,7 +115,7 @@ def _joined(documents: list[Document]) -> str:
 
 @pytest.mark.parametrize("name", PLATFORMS)
 async def test_the_right_passage_is_found(emulator: Emulator, name: str) -> None:
-    """For each question the amendment that answers it comes first, and the answer is out of it; sync and async."""
+    """The amendment that matches the query is ranked first, and the output quotes it; sync and async."""
     retriever, chain = chain_at(emulator, name)
     for question, amendment in PARAMSS.items():
         best = retriever.invoke(question)[0]
@@ -129,8 +129,8 @@ async def test_the_right_passage_is_found(emulator: Emulator, name: str) -> None
 
 
 @pytest.mark.parametrize("name", PLATFORMS)
-async def test_a_chain_whose_stream_breaks_raises(emulator: Emulator, name: str) -> None:
-    """What came before is delivered, and the error is raised; sync and async."""
+async def test_a_chain_raises_the_error_of_its_stream(emulator: Emulator, name: str) -> None:
+    """The received output is delivered, then the error is raised; sync and async."""
     _, chain = chain_at(emulator, name)
     question = next(iter(PARAMSS))
     whole = chain.invoke(question)
@@ -156,8 +156,8 @@ async def _astream(chain: Any, question: str, pieces: list[str]) -> None:
         pieces.append(piece)  # noqa: PERF401
 
 
-def test_a_reranker_that_fails_is_seen(emulator: Emulator) -> None:
-    """No answer is made from an unranked context."""
+def test_the_error_of_a_reranker_propagates(emulator: Emulator) -> None:
+    """The error of a reranker propagates; the chat model gets no request."""
     _, chain = chain_at(emulator, "OCI model deployment")
     emulator.reset()
     emulator.script(None, Fault("body", data=b'{"error":{"message":"the model server failed","code":500}}'))

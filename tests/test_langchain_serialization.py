@@ -1,4 +1,4 @@
-"""The serialized form of every LangChain model: a snapshot, which says what stored chains rely on."""
+"""Serialized form of every LangChain model, as a snapshot: stored chains depend on it."""
 
 import re
 from pathlib import Path
@@ -57,14 +57,14 @@ SERIALIZABLE = {
 each_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
 
 
-def test_every_serializable_class_is_here() -> None:
-    """A new class is put into the table, and gets its snapshot."""
+def test_every_serializable_class_has_a_snapshot() -> None:
+    """Each class is in the table, and has a snapshot."""
     assert SERIALIZABLE == MODELS.keys()
 
 
 @each_model
 def test_serialized_form(cls: type[Any], snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the snapshot says, without the secret; loading it gives an equal model."""
+    """Equal to the snapshot and without secrets; loading it returns an equal model."""
     model = cls(**MODELS[cls])
     serialized = dumpd(model)
     for variable in model.lc_secrets.values():
@@ -77,16 +77,16 @@ def test_serialized_form(cls: type[Any], snapshot: SnapshotAssertion, monkeypatc
 
 
 @pytest.mark.parametrize("given", [{}, {"top_k": 5}, {"watermark": True}, {"api": "/generate", "best_of": 1}], ids=str)
-def test_a_loaded_model_of_tgi_requests_the_same(given: dict[str, Any]) -> None:
-    """Which options were given counts there: the defaults are those of the format."""
+def test_a_loaded_model_of_tgi_sends_the_same_request(given: dict[str, Any]) -> None:
+    """It keeps which options were set, because the defaults depend on the API."""
     model = OCIModelDeploymentTGI(endpoint=DEPLOYMENT["endpoint"], **given)
     again = load(dumpd(model), valid_namespaces=["langchain_mdstream"], allowed_objects="all")
 
     assert model._parameters() == again._parameters()
 
 
-def test_every_chat_model_has_its_snapshot_of_the_standard_tests() -> None:
-    """Each class runs `test_serdes` of langchain-tests, whose snapshot is committed; a missing one fails there."""
+def test_every_chat_model_has_a_snapshot_of_the_standard_tests() -> None:
+    """Each class runs `test_serdes` of langchain-tests with a committed snapshot."""
     stored = (Path(__file__).parent / "__snapshots__/test_langchain_standard.ambr").read_text(encoding="utf-8")
     names = set(re.findall(r"^# name: Test(\w+)Unit\.test_serdes\[serialized\]$", stored, re.MULTILINE))
 

@@ -1,4 +1,4 @@
-"""What a server tells of itself (tokens, profile), and LangChain's factories."""
+"""Token counts and profiles from the model server, and LangChain's factories."""
 
 import asyncio
 import warnings
@@ -34,20 +34,20 @@ CONVERSATION = [SystemMessage("You know rivers."), HumanMessage("Name three rive
 
 @pytest.fixture(scope="module")
 def shared_emulator() -> Iterator[Emulator]:
-    """A server with a small context."""
+    """Server with a small context window."""
     with Emulator(aws_keys=AWS, context=4096) as emulator:
         yield emulator
 
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, without recorded requests."""
     shared_emulator.reset()
     return shared_emulator
 
 
 def deployment(emulator: Emulator, **options: Any) -> ChatOCIModelDeployment:
-    """A chat model on a deployment."""
+    """Chat model on a deployment."""
     return ChatOCIModelDeployment(**{"endpoint": emulator.endpoint, "auth_type": "none", "max_retries": 0, **options})
 
 
@@ -58,7 +58,7 @@ def get_weather(city: str) -> str:
 
 
 def test_the_server_counts_tokens(emulator: Emulator) -> None:
-    """Of a text, of a conversation, with tools; the ids too."""
+    """Of a text, and of a conversation with tools; also the token ids."""
     chat = deployment(emulator)
     ids = chat.get_token_ids("Three rivers: Nile, Amazon")
 
@@ -71,23 +71,23 @@ def test_the_server_counts_tokens(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("name", ["ModelArts"])
-def test_modelarts_counts_too(emulator: Emulator, name: str) -> None:
-    """Behind the service's address."""
+def test_modelarts_counts_tokens(emulator: Emulator, name: str) -> None:
+    """Under the service's URL."""
     chat = ChatModelArts(**PLATFORM_CASES[name].fields(emulator), max_retries=0)
 
     assert 6 == chat.get_num_tokens("Three rivers: Nile, Amazon")
 
 
 def test_messages_are_trimmed_by_the_servers_count(emulator: Emulator) -> None:
-    """`trim_messages(token_counter=model)` as people use it."""
+    """`trim_messages(token_counter=model)`."""
     conversation = [*CONVERSATION, AIMessage("The Nile. " * 100), HumanMessage("And now?")]
     kept = trim_messages(conversation, max_tokens=50, token_counter=deployment(emulator), include_system=True)
 
     assert ["system", "human"] == [message.type for message in kept]
 
 
-def test_a_server_without_a_tokenizer_is_requested_once(emulator: Emulator) -> None:
-    """Then it is estimated, and a warning says so."""
+def test_a_server_without_a_tokenizer_gets_one_request(emulator: Emulator) -> None:
+    """Then tokens are estimated, with a warning."""
     chat = deployment(emulator)
     emulator.always(Fault("refuse", "fastapi_detail"))
     with pytest.warns(RuntimeWarning, match="estimated"):
@@ -102,8 +102,8 @@ def test_a_server_without_a_tokenizer_is_requested_once(emulator: Emulator) -> N
         chat.get_token_ids("a")
 
 
-def test_other_failures_are_failures(emulator: Emulator) -> None:
-    """A wrong key or a dead server is no reason to guess."""
+def test_other_errors_are_raised(emulator: Emulator) -> None:
+    """A wrong key or an unreachable server raises."""
     emulator.script(Fault("refuse", "not_authenticated"))
     with pytest.raises(AuthenticationError):
         deployment(emulator).get_num_tokens("a")
@@ -111,8 +111,8 @@ def test_other_failures_are_failures(emulator: Emulator) -> None:
         deployment(emulator, endpoint="http://127.0.0.1:1/ocid1.x").get_num_tokens("a")
 
 
-def test_estimates_where_nobody_can_be_requested(emulator: Emulator) -> None:
-    """On OCI Generative AI and SageMaker, or on request: no request is made."""
+def test_estimates_without_a_request(emulator: Emulator) -> None:
+    """On OCI Generative AI and SageMaker, or if configured: no request is sent."""
     genai = ChatOCIGenAI(**PLATFORM_CASES["OCI GenAI GENERIC"].fields(emulator))
     sagemaker = ChatSagemakerEndpoint(**PLATFORM_CASES["SageMaker vLLM"].fields(emulator))
     approximate = deployment(emulator, count_tokens="approximate")
@@ -148,7 +148,7 @@ COUNTS: dict[str, Callable[[Any], int]] = {
 def test_an_estimate_warns_once(
     emulator: Emulator, kind: Any, platform_case: str, why: str, count: Callable[[Any], int]
 ) -> None:
-    """On every platform that does not count; the warning says how to do without it."""
+    """On every platform that cannot count; the warning has a hint."""
     model = kind(**PLATFORM_CASES[platform_case].fields(emulator), max_retries=0)
     with pytest.warns(RuntimeWarning, match=f"estimated.*{why}.*custom_get_token_ids") as caught:
         estimates = {count(model) for _ in range(3)}
@@ -166,10 +166,10 @@ def test_an_estimate_warns_once(
     ids=["approximate", "a tokenizer"],
 )
 @pytest.mark.parametrize(("kind", "platform_case", "why"), ESTIMATING.values(), ids=ESTIMATING)
-def test_what_is_meant_does_not_warn(
+def test_a_configured_estimate_does_not_warn(
     emulator: Emulator, kind: Any, platform_case: str, why: str, meant: dict[str, Any], count: Callable[[Any], int]
 ) -> None:
-    """An estimate that was chosen, a tokenizer that was given."""
+    """A configured estimate, or a tokenizer, does not warn."""
     model = kind(**PLATFORM_CASES[platform_case].fields(emulator), max_retries=0, **meant)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
@@ -185,8 +185,8 @@ def test_a_tokenizer_counts_messages_where_no_server_does(emulator: Emulator) ->
     assert len("System: You know rivers.Human: Name three rivers.") == model.get_num_tokens_from_messages(CONVERSATION)
 
 
-def test_token_ids_that_nobody_reports_are_an_error_and_no_estimate(emulator: Emulator) -> None:
-    """Nothing was estimated, so nothing is warned of."""
+def test_token_ids_are_never_estimated(emulator: Emulator) -> None:
+    """There is no estimate, and no warning of one."""
     model = ChatSagemakerEndpoint(**PLATFORM_CASES["SageMaker vLLM"].fields(emulator))
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
@@ -195,7 +195,7 @@ def test_token_ids_that_nobody_reports_are_an_error_and_no_estimate(emulator: Em
 
 
 @pytest.mark.parametrize("path", ["", "/predict/v1", "/predict/v1/chat/completions"])
-async def test_the_servers_window_is_in_the_profile(emulator: Emulator, path: str) -> None:
+async def test_the_context_window_is_in_the_profile(emulator: Emulator, path: str) -> None:
     """From `/v1/models` on an inference endpoint, from `/tokenize` on a bare one; sync and async."""
     chat = deployment(emulator, endpoint=emulator.endpoint + path)
     profile = await asyncio.to_thread(chat.fetch_profile)
@@ -208,7 +208,7 @@ async def test_the_servers_window_is_in_the_profile(emulator: Emulator, path: st
 
 
 @pytest.mark.parametrize("name", ["ModelArts", "MaaS"])
-async def test_modelarts_reports_it_too(emulator: Emulator, name: str) -> None:
+async def test_the_context_window_on_modelarts(emulator: Emulator, name: str) -> None:
     """Under its own paths."""
     chat = ChatModelArts(**PLATFORM_CASES[name].fields(emulator), max_retries=0)
 
@@ -216,8 +216,8 @@ async def test_modelarts_reports_it_too(emulator: Emulator, name: str) -> None:
     assert chat.fetch_profile() == await chat.afetch_profile()
 
 
-def test_what_is_known_without_requesting(emulator: Emulator) -> None:
-    """Oracle's models by their pages; a profile of one's own wins."""
+def test_the_profile_without_a_request(emulator: Emulator) -> None:
+    """Oracle's models by the table; a profile of the user overrides it."""
     fields = PLATFORM_CASES["OCI GenAI GENERIC"].fields(emulator)
     grok = ChatOCIGenAI(**{**fields, "model": "xai.grok-4"})
 
@@ -251,8 +251,8 @@ LISTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("served", "profile"), LISTS.values(), ids=LISTS)
-def test_lists_of_models(served: dict[str, Any], profile: dict[str, Any]) -> None:
-    """What each server tells, in LangChain's names."""
+def test_profiles_from_lists_of_models(served: dict[str, Any], profile: dict[str, Any]) -> None:
+    """The responses of various servers, with LangChain's names."""
     assert profile == build_profile("m", served)
 
 
@@ -263,7 +263,7 @@ class River(BaseModel):
 
 
 def test_agents_choose_by_the_profile(emulator: Emulator) -> None:
-    """`create_agent(response_format=…)` takes the server's own schema where the profile says that there is one."""
+    """`create_agent(response_format=…)` uses the server's JSON schema if the profile has it."""
     question: Any = {"messages": [HumanMessage("Name a river.")]}
     native = deployment(emulator, profile={"structured_output": True})
     state = create_agent(native, response_format=River).invoke(question)
@@ -278,7 +278,7 @@ def test_agents_choose_by_the_profile(emulator: Emulator) -> None:
 
 
 async def test_factories(emulator: Emulator) -> None:
-    """`init_chat_model` and `init_embeddings` build ours once they are registered, again and again."""
+    """`init_chat_model` and `init_embeddings` build the models once they are registered, repeatedly."""
     langchain_mdstream.register()
     langchain_mdstream.register()
     there = {"endpoint": emulator.endpoint, "auth_type": "none"}
