@@ -64,11 +64,11 @@ MODES = ["messages", "updates", "custom"]
 async def test_tools_a_checkpointer_and_three_modes(emulator: Emulator, platform_case: PlatformCase) -> None:
     """Tokens, updates and custom events are streamed, and the thread continues from its checkpoint; sync and async."""
     agent = create_agent(chat_at(platform_case, emulator), [get_weather], checkpointer=InMemorySaver())
-    sync, again = _thread("sync"), _thread("async")
-    reported = [*agent.stream(REQUEST, sync, stream_mode=MODES)]
-    atold = [piece async for piece in agent.astream(REQUEST, again, stream_mode=MODES)]
+    sync, asynchronous = _thread("sync"), _thread("async")
+    sync_pieces = [*agent.stream(REQUEST, sync, stream_mode=MODES)]
+    async_pieces = [piece async for piece in agent.astream(REQUEST, asynchronous, stream_mode=MODES)]
 
-    for pieces, config in ((reported, sync), (atold, again)):
+    for pieces, config in ((sync_pieces, sync), (async_pieces, asynchronous)):
         by_mode = {mode: [data for kind, data in pieces if kind == mode] for mode in MODES}
         assert [{"looking": "Paris"}] == by_mode["custom"]
         assert ["model", "tools", "model"] == [next(iter(step)) for step in by_mode["updates"]]
@@ -77,9 +77,9 @@ async def test_tools_a_checkpointer_and_three_modes(emulator: Emulator, platform
         assert text == messages[-1].text
         assert "sunny in Paris" in text
         assert len([1 for chunk, _ in by_mode["messages"] if isinstance(chunk, AIMessage) and chunk.text]) > 1
-        _, requested, responded, _ = messages
-        assert isinstance(responded, ToolMessage)
-        assert requested.tool_calls[0]["id"] == responded.tool_call_id
+        _, ai_message, tool_message, _ = messages
+        assert isinstance(tool_message, ToolMessage)
+        assert ai_message.tool_calls[0]["id"] == tool_message.tool_call_id
     state = agent.invoke({"messages": [HumanMessage("Thank you. What is the weather in Rome?")]}, sync)
 
     assert 8 == len(state["messages"])
@@ -115,13 +115,13 @@ async def test_an_interrupted_stream_inside_an_agent_raises(emulator: Emulator, 
         assert whole.startswith(error.partial.text)  # type: ignore[union-attr]
 
 
-async def _read(agent: Any, question: Any, config: Any) -> None:
-    for _ in agent.stream(question, config, stream_mode=MODES):
+async def _read(agent: Any, inputs: Any, config: Any) -> None:
+    for _ in agent.stream(inputs, config, stream_mode=MODES):
         pass
 
 
-async def _aread(agent: Any, question: Any, config: Any) -> None:
-    async for _ in agent.astream(question, config, stream_mode=MODES):
+async def _aread(agent: Any, inputs: Any, config: Any) -> None:
+    async for _ in agent.astream(inputs, config, stream_mode=MODES):
         pass
 
 
@@ -190,7 +190,7 @@ def test_a_context_overflow_has_its_own_class() -> None:
 class State(TypedDict):
     """State of a graph."""
 
-    answer: str
+    output: str
 
 
 @pytest.mark.parametrize(
@@ -212,20 +212,20 @@ async def test_the_default_retry_policy_of_langgraph(emulator: Emulator, fault: 
     policy = RetryPolicy(max_attempts=3, initial_interval=0.001, jitter=False)
 
     def node(state: State) -> State:
-        return {"answer": chat.invoke("Name three rivers.").text}
+        return {"output": chat.invoke("Name three rivers.").text}
 
     async def anode(state: State) -> State:
-        return {"answer": (await chat.ainvoke("Name three rivers.")).text}
+        return {"output": (await chat.ainvoke("Name three rivers.")).text}
 
     for step in (node, anode):
         emulator.reset()
         emulator.always(fault)
         graph = StateGraph(State)
-        graph.add_node("ask", step, retry_policy=policy)
-        graph.add_edge(START, "ask")
-        graph.add_edge("ask", END)
+        graph.add_node("model", step, retry_policy=policy)
+        graph.add_edge(START, "model")
+        graph.add_edge("model", END)
         with pytest.raises(MDStreamError):
-            await graph.compile().ainvoke({"answer": ""})
+            await graph.compile().ainvoke({"output": ""})
         assert requests == len(emulator.requests)
 
 
@@ -253,8 +253,8 @@ def test_parallel_calls_and_their_ids(emulator: Emulator) -> None:
     saver = InMemorySaver()
     agent = create_agent(deployment(emulator, streaming=True), [get_weather], checkpointer=saver)
     config = _thread("parallel")
-    question: Any = {"messages": [HumanMessage("What is the weather in Paris and in Rome?")]}
-    agent.invoke(question, config)
+    inputs: Any = {"messages": [HumanMessage("What is the weather in Paris and in Rome?")]}
+    agent.invoke(inputs, config)
     messages = (
         create_agent(deployment(emulator), [get_weather], checkpointer=saver).get_state(config).values["messages"]
     )

@@ -70,11 +70,11 @@ def test_reasoning_text_and_calls_are_separate_blocks(emulator: Emulator, versio
 async def test_an_agent_calls_its_tools(emulator: Emulator, streaming: bool) -> None:
     """`create_agent` calls the tool, sends the result and returns the response, with a checkpointer; sync and async."""
     agent = create_agent(chat_at(emulator, streaming=streaming), [get_weather], checkpointer=InMemorySaver())
-    question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
+    inputs: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
 
     for thread, state in (
-        ("a", agent.invoke(question, {"configurable": {"thread_id": "a"}})),
-        ("b", await agent.ainvoke(question, {"configurable": {"thread_id": "b"}})),
+        ("a", agent.invoke(inputs, {"configurable": {"thread_id": "a"}})),
+        ("b", await agent.ainvoke(inputs, {"configurable": {"thread_id": "b"}})),
     ):
         kinds = [message.type for message in state["messages"]]
         assert ["human", "ai", "tool", "ai"] == kinds, thread
@@ -84,10 +84,10 @@ async def test_an_agent_calls_its_tools(emulator: Emulator, streaming: bool) -> 
 async def test_langgraph_streams_tokens(emulator: Emulator) -> None:
     """`stream_mode="messages"` yields the tokens of a model that a node only invokes."""
     agent = create_agent(chat_at(emulator), [])
-    question: Any = {"messages": [HumanMessage(REQUEST)]}
+    inputs: Any = {"messages": [HumanMessage(REQUEST)]}
 
-    sync = [chunk.text for chunk, _ in agent.stream(question, stream_mode="messages")]
-    asynchronous = [chunk.text async for chunk, _ in agent.astream(question, stream_mode="messages")]
+    sync = [chunk.text for chunk, _ in agent.stream(inputs, stream_mode="messages")]
+    asynchronous = [chunk.text async for chunk, _ in agent.astream(inputs, stream_mode="messages")]
 
     assert OUTPUT == "".join(sync) == "".join(asynchronous)
     assert len([text for text in sync if text]) > 3
@@ -117,8 +117,8 @@ def test_truncated_json_is_an_error(emulator: Emulator, method: Any) -> None:
 
     with pytest.raises(OutputParserException, match="cut off by max_tokens"):
         bound.invoke("Answer as JSON: note a long story about three rivers.")
-    content: Any = raw.invoke("Answer as JSON: note a long story about three rivers.")
-    assert (None, True) == (content["parsed"], isinstance(content["parsing_error"], OutputParserException))
+    output: Any = raw.invoke("Answer as JSON: note a long story about three rivers.")
+    assert (None, True) == (output["parsed"], isinstance(output["parsing_error"], OutputParserException))
 
 
 def test_an_unknown_tool_choice_is_an_error(emulator: Emulator) -> None:
@@ -160,8 +160,8 @@ def test_a_tool_choice_of_a_call(emulator: Emulator, choice: Any, sent: Any) -> 
 def test_a_refusal_is_an_error_of_structured_output(emulator: Emulator) -> None:
     """A refusal raises with the model's text, and can be sent back in a conversation."""
     schema = {"title": "pay", "type": "object", "properties": {"note": {"type": "string"}}}
-    content = {"index": 0, "finish_reason": "stop", "message": {"content": None, "refusal": "I cannot pay."}}
-    refused = Fault("body", data=json.dumps({"choices": [content]}).encode())
+    choice = {"index": 0, "finish_reason": "stop", "message": {"content": None, "refusal": "I cannot pay."}}
+    refused = Fault("body", data=json.dumps({"choices": [choice]}).encode())
     emulator.script(refused)
     with pytest.raises(Exception, match="I cannot pay") as caught:
         chat_at(emulator).with_structured_output(schema).invoke("pay")
@@ -245,7 +245,7 @@ def test_streams_and_whole_responses_use_different_paths(emulator: Emulator) -> 
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"endpoint": "ftp://x"}, "endpoint='ftp://x' is neither a URL nor an OCID"),
         ({"endpoint": ""}, "endpoint is missing"),
@@ -254,9 +254,9 @@ def test_streams_and_whole_responses_use_different_paths(emulator: Emulator) -> 
         ({"timeout": 0}, "timeout"),
     ],
 )
-def test_wrong_options_are_named(options: dict[str, Any], words: str) -> None:
+def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
     """An unknown or invalid option raises at construction, with its name."""
-    with pytest.raises(ValidationError, match=words):
+    with pytest.raises(ValidationError, match=message):
         ChatOCIModelDeployment(**{"endpoint": "https://h/o", **options})
 
 

@@ -138,11 +138,11 @@ def test_a_changed_field_takes_effect(emulator: Emulator) -> None:
     chat = chat_at(emulator)
     chat.invoke("hi")
     with Emulator() as other:
-        there = chat.model_copy(update={"endpoint": other.endpoint})
-        there.invoke("hi")
+        copied = chat.model_copy(update={"endpoint": other.endpoint})
+        copied.invoke("hi")
         assert (1, 1) == (len(emulator.requests), len(other.requests))
-        there.endpoint = emulator.endpoint
-        there.invoke("hi")
+        copied.endpoint = emulator.endpoint
+        copied.invoke("hi")
         assert (2, 1) == (len(emulator.requests), len(other.requests))
 
 
@@ -167,7 +167,7 @@ def test_fifty_threads_share_one_model(emulator: Emulator) -> None:
     with ThreadPoolExecutor(50) as pool:
         responses = list(pool.map(send_request, range(100)))
 
-    assert all(str(number) in answer for number, answer in responses)
+    assert all(str(number) in response for number, response in responses)
 
 
 async def test_a_hundred_tasks_share_one_model(emulator: Emulator) -> None:
@@ -175,7 +175,7 @@ async def test_a_hundred_tasks_share_one_model(emulator: Emulator) -> None:
     chat = chat_at(emulator)
     responses = await asyncio.gather(*(chat.ainvoke(f"Repeat after me: {n}", stream=True) for n in range(100)))
 
-    assert all(str(n) in answer.text for n, answer in enumerate(responses))
+    assert all(str(n) in response.text for n, response in enumerate(responses))
 
 
 def test_streaming_does_not_change_the_model(emulator: Emulator) -> None:
@@ -270,11 +270,11 @@ def test_import_is_light() -> None:
     """The import loads no vendor SDK, not the other framework, and nothing slow."""
     heavy = ("oci", "ads", "boto3", "botocore", "openai", "llama_index", "cryptography", "requests", "aiohttp", "trio")
     code = f"import sys, langchain_mdstream; print([name for name in {heavy} if name in sys.modules])"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     core = "import sys, langchain_core.language_models; print([n for n in ('requests', 'aiohttp') if n in sys.modules])"
-    brought = subprocess.run([sys.executable, "-c", core], capture_output=True, text=True, check=True)
-    assert brought.stdout == shown.stdout
+    expected = subprocess.run([sys.executable, "-c", core], capture_output=True, text=True, check=True)
+    assert expected.stdout == loaded.stdout
 
 
 def test_no_threads_are_left(emulator: Emulator) -> None:

@@ -34,7 +34,7 @@ def model_with(emulator: Emulator, model: Any, handler: Any, **options: Any) -> 
     return model(**{**fields, **options})
 
 
-#: A body that the emulator's container takes.
+#: A payload that the emulator's container accepts.
 PROMPT = b'{"messages": [{"role": "user", "content": "Hi"}], "stream": true} '
 
 
@@ -63,10 +63,10 @@ class MessageHandler(LineHandler):
         return AIMessageChunk(**json.loads(output))
 
 
-async def stream_both(model: Any, question: Any = REQUEST, **options: Any) -> str:
+async def stream_both(model: Any, prompt: Any = REQUEST, **options: Any) -> str:
     """Stream sync and async, and compare."""
-    streamed = "".join(map(_text, model.stream(question, **options)))
-    assert streamed == "".join([_text(chunk) async for chunk in model.astream(question, **options)])
+    streamed = "".join(map(_text, model.stream(prompt, **options)))
+    assert streamed == "".join([_text(chunk) async for chunk in model.astream(prompt, **options)])
     return streamed
 
 
@@ -148,7 +148,7 @@ async def test_text_ends_before_a_stop_sequence(
     assert expected == await stream_both(model_with(emulator, SagemakerEndpoint, LineHandler()), stop=stop)
 
 
-FORMS: dict[str, Callable[[], Any]] = {
+PAYLOADS: dict[str, Callable[[], Any]] = {
     "bytes": lambda: PROMPT,
     "bytearray": lambda: bytearray(PROMPT),
     "text": PROMPT.decode,
@@ -156,16 +156,16 @@ FORMS: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
-def test_types_of_a_payload(emulator: Emulator, make: Callable[[], Any]) -> None:
+@pytest.mark.parametrize("create_payload", PAYLOADS.values(), ids=PAYLOADS)
+def test_types_of_a_payload(emulator: Emulator, create_payload: Callable[[], Any]) -> None:
     """The types that boto3 accepts."""
 
-    class Form(LineHandler):
+    class PayloadHandler(LineHandler):
         def transform_input(self, prompt: Any, model_kwargs: dict[str, Any]) -> Any:
-            return make()
+            return create_payload()
 
     responses(emulator, b"x")
-    model_with(emulator, SagemakerEndpoint, Form()).invoke(REQUEST)
+    model_with(emulator, SagemakerEndpoint, PayloadHandler()).invoke(REQUEST)
 
     assert PROMPT == emulator.last.body
 
@@ -191,12 +191,12 @@ ENDINGS: dict[str, tuple[Fault, type[errors.MDStreamError], str]] = {
 }
 
 
-@pytest.mark.parametrize(("fault", "kind", "words"), ENDINGS.values(), ids=ENDINGS)
-async def test_no_failed_stream_succeeds(emulator: Emulator, fault: Fault, kind: Any, words: str) -> None:
+@pytest.mark.parametrize(("fault", "kind", "message"), ENDINGS.values(), ids=ENDINGS)
+async def test_no_failed_stream_succeeds(emulator: Emulator, fault: Fault, kind: Any, message: str) -> None:
     """Unreadable and missing output raises, with the delivered output in the partial."""
     emulator.always(fault)
     llm, sync, asynchronous = model_with(emulator, SagemakerEndpoint, Lines(), endpoint_name="lmi-dynamic"), [], []
-    with pytest.raises(kind, match=words) as caught:
+    with pytest.raises(kind, match=message) as caught:
         for text in llm.stream(REQUEST):
             sync.append(text)  # noqa: PERF402
     with pytest.raises(kind):
@@ -210,14 +210,14 @@ async def test_no_failed_stream_succeeds(emulator: Emulator, fault: Fault, kind:
 async def test_an_error_object_is_not_empty_output(emulator: Emulator) -> None:
     """An error object raises, even if the handler returns empty text for it."""
 
-    class Careless(LineHandler):
+    class EmptyHandler(LineHandler):
         def transform_output(self, output: Any) -> Any:
             return json.loads(output).get("text", "")
 
     responses(emulator, b'{"text": "Hi"}\n{"error": {"message": "out of memory", "code": 500}}\n')
 
     with pytest.raises(errors.StreamFailure, match="out of memory"):
-        await stream_both(model_with(emulator, SagemakerEndpoint, Careless()))
+        await stream_both(model_with(emulator, SagemakerEndpoint, EmptyHandler()))
 
 
 async def test_an_empty_response_is_an_error(emulator: Emulator) -> None:
@@ -235,13 +235,13 @@ class OwnError(Exception):
 def test_other_exceptions_propagate(emulator: Emulator) -> None:
     """The handler's own exceptions propagate unchanged."""
 
-    class Strict(LineHandler):
+    class RaisingHandler(LineHandler):
         def transform_output(self, output: Any) -> Any:
             raise OwnError
 
     responses(emulator, b"x")
     with pytest.raises(OwnError):
-        list(model_with(emulator, SagemakerEndpoint, Strict()).stream(REQUEST))
+        list(model_with(emulator, SagemakerEndpoint, RaisingHandler()).stream(REQUEST))
 
 
 @pytest.mark.parametrize(
@@ -288,12 +288,12 @@ async def test_messages_keep_their_fields(emulator: Emulator) -> None:
 def test_whole_messages_keep_their_calls(emulator: Emulator) -> None:
     """Tool calls of a response without streaming."""
 
-    class Whole(LineHandler):
+    class WholeHandler(LineHandler):
         def transform_output(self, output: Any) -> Any:
             return AIMessage("", tool_calls=[{"id": "c1", "name": "f", "args": {"a": 1}}])
 
     responses(emulator, b"x")
-    (call,) = model_with(emulator, ChatSagemakerEndpoint, Whole()).invoke(REQUEST).tool_calls
+    (call,) = model_with(emulator, ChatSagemakerEndpoint, WholeHandler()).invoke(REQUEST).tool_calls
 
     assert ("f", {"a": 1}) == (call["name"], call["args"])
 
@@ -347,12 +347,12 @@ async def test_each_number_of_a_vector_is_checked(emulator: Emulator, number: by
 def test_a_limit_of_the_server_is_learnt() -> None:
     """One request is rejected; then the object keeps the limit."""
     texts = [f"text {number}" for number in range(65)]
-    with Emulator(aws_keys=AWS, max_batch_size=8) as there:
-        embeddings = model_with(there, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei", max_concurrency=1)
+    with Emulator(aws_keys=AWS, max_batch_size=8) as limited:
+        embeddings = model_with(limited, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei", max_concurrency=1)
         assert 65 == len(embeddings.embed_documents(texts))
-        there.reset()
+        limited.reset()
         embeddings.embed_documents(texts)
-        assert {8, 1} == {len(one.json["inputs"]) for one in there.requests}
+        assert {8, 1} == {len(one.json["inputs"]) for one in limited.requests}
 
 
 def test_boto3s_arguments_become_headers(emulator: Emulator) -> None:
@@ -380,10 +380,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("options", "words"), BAD.values(), ids=BAD)
-def test_wrong_options_are_named(emulator: Emulator, options: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("options", "message"), BAD.values(), ids=BAD)
+def test_wrong_options_are_named(emulator: Emulator, options: dict[str, Any], message: str) -> None:
     """Invalid options raise at construction."""
-    with pytest.raises(ValidationError, match=words):
+    with pytest.raises(ValidationError, match=message):
         model_with(emulator, SagemakerEndpoint, LineHandler(), **options)
 
 

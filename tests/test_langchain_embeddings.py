@@ -172,10 +172,10 @@ async def test_long_lists_keep_their_order(emulator: Emulator, platform_case: Pl
     """More texts than fit into one request: one vector each, in order, sync and async, with few connections."""
     embeddings = embeddings_at(emulator, platform_case)
     vectors = embeddings.embed_documents(TEXTS)
-    single = [embeddings.embed_documents([TEXTS[platform_case]])[0] for platform_case in (0, 1, 127, 199)]
+    single = [embeddings.embed_documents([TEXTS[index]])[0] for index in (0, 1, 127, 199)]
 
     assert 200 == len(vectors)
-    assert single == [vectors[platform_case] for platform_case in (0, 1, 127, 199)]
+    assert single == [vectors[index] for index in (0, 1, 127, 199)]
     assert vectors == await embeddings.aembed_documents(TEXTS)
     assert {float} == {type(number) for number in vectors[0]}
 
@@ -237,32 +237,35 @@ async def test_images(emulator: Emulator, tmp_path: Any) -> None:
 
 
 ODD: dict[str, tuple[bytes, str]] = {
-    "a chat answer": (b'{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}', "another shape"),
+    "a chat response": (
+        b'{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}',
+        "another shape",
+    ),
     "not a number": (b"[[NaN,NaN],[NaN,NaN]]", "another shape"),
     "no numbers": (b"[[],[]]", "another shape"),
-    "words": (b'[["a"],["b"]]', "another shape"),
+    "text": (b'[["a"],["b"]]', "another shape"),
     "one twice": (b'{"data":[{"index":0,"embedding":[1.0]},{"index":0,"embedding":[1.0]}]}', "another shape"),
     "unequal": (b"[[1.0,2.0],[1.0]]", "different lengths"),
 }
 
 
-@pytest.mark.parametrize(("body", "words"), ODD.values(), ids=ODD)
-async def test_malformed_vectors_are_an_error(emulator: Emulator, body: bytes, words: str) -> None:
+@pytest.mark.parametrize(("body", "message"), ODD.values(), ids=ODD)
+async def test_malformed_vectors_are_an_error(emulator: Emulator, body: bytes, message: str) -> None:
     """The error names the problem and has the vectors of the other requests in the partial."""
     embeddings = embeddings_at(emulator, batch_size=2, max_concurrency=1)
-    for send_request in (_embedded, _aembedded):
+    for send_request in (_embed, _aembed):
         emulator.reset()
         emulator.script(None, Fault("body", data=body))
-        with pytest.raises(MalformedStream, match=words) as caught:
+        with pytest.raises(MalformedStream, match=message) as caught:
             await send_request(embeddings, ["a", "b", "c", "d"])
         assert [0, 1] == [one.index for one in caught.value.partial.embeddings]  # type: ignore[union-attr]
 
 
-async def _embedded(embeddings: Any, texts: list[str]) -> Any:
+async def _embed(embeddings: Any, texts: list[str]) -> Any:
     return embeddings.embed_documents(texts)
 
 
-async def _aembedded(embeddings: Any, texts: list[str]) -> Any:
+async def _aembed(embeddings: Any, texts: list[str]) -> Any:
     return await embeddings.aembed_documents(texts)
 
 
@@ -325,9 +328,9 @@ async def test_one_failed_batch_does_not_lose_the_others(emulator: Emulator, max
         await embeddings.aembed_documents(TEXTS[:50])
 
     for error in (caught.value, again.value):
-        kept = error.partial.embeddings  # type: ignore[union-attr]
-        assert len(kept) >= 20
-        assert [whole[one.index] for one in kept] == [one.vector for one in kept]
+        partial = error.partial.embeddings  # type: ignore[union-attr]
+        assert len(partial) >= 20
+        assert [whole[one.index] for one in partial] == [one.vector for one in partial]
         assert isinstance(error, ModelError)
 
 
@@ -351,7 +354,7 @@ def test_a_missing_vector_is_an_error(emulator: Emulator) -> None:
 async def test_requests_are_concurrent(emulator: Emulator) -> None:
     """Up to `max_concurrency` requests run at once, in threads or tasks, over as many connections."""
     embeddings = embeddings_at(emulator, batch_size=10, max_concurrency=4)
-    slow = [Fault("slow_head", seconds=0.2)] * 4  # nobody can answer everything before the others begin
+    slow = [Fault("slow_head", seconds=0.2)] * 4  # so that no worker finishes all requests before the others start
     before = emulator.connections
     emulator.script(*slow)
     embeddings.embed_documents(TEXTS)
@@ -361,20 +364,20 @@ async def test_requests_are_concurrent(emulator: Emulator) -> None:
 
     assert 1 < threads <= 4
     assert 1 < emulator.connections - before - threads <= 4
-    alone = embeddings_at(emulator, batch_size=10, max_concurrency=1)
+    sequential = embeddings_at(emulator, batch_size=10, max_concurrency=1)
     before = emulator.connections
-    alone.embed_documents(TEXTS)
+    sequential.embed_documents(TEXTS)
     assert 1 == emulator.connections - before
 
 
 def test_usage_is_reported(emulator: Emulator) -> None:
     """`embed` returns the usage of all requests and the model name; hooks get the events of each request."""
     reported: list[Any] = []
-    apart = [embeddings_at(emulator).embed(TEXTS[at : at + 10]).usage.input for at in (0, 10, 20)]
+    separate = [embeddings_at(emulator).embed(TEXTS[at : at + 10]).usage.input for at in (0, 10, 20)]
     model_response = embeddings_at(emulator, batch_size=10, hooks=(reported.append,)).embed(TEXTS[:30])
 
     assert 30 == len(model_response.embeddings)
-    assert 0 < sum(apart) == model_response.usage.input == model_response.usage.total
+    assert 0 < sum(separate) == model_response.usage.input == model_response.usage.total
     assert "odsc-llm" == model_response.metadata.model
     assert 3 == sum(type(call_event).__name__ == "Completed" for call_event in reported)
 
@@ -429,19 +432,19 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("options", "words"), BAD.values(), ids=BAD)
-def test_wrong_options_are_named(options: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("options", "message"), BAD.values(), ids=BAD)
+def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
     """Invalid options raise at construction."""
-    with pytest.raises(ValidationError, match=words):
+    with pytest.raises(ValidationError, match=message):
         OCIModelDeploymentEmbeddings(endpoint="https://h/ocid1.x", **options)
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [({"batch_size": 0}, "batch_size=0"), ({"max_concurrency": 0}, "max_concurrency=0")]
+    ("options", "message"), [({"batch_size": 0}, "batch_size=0"), ({"max_concurrency": 0}, "max_concurrency=0")]
 )
-def test_invalid_batch_sizes_and_concurrency(emulator: Emulator, options: dict[str, Any], words: str) -> None:
+def test_invalid_batch_sizes_and_concurrency(emulator: Emulator, options: dict[str, Any], message: str) -> None:
     """They raise when they are used."""
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         embeddings_at(emulator, **options).embed_documents(["a"])
 
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The v3 streaming protocol on Pre
 PARIS = ToolCall("c1", "get_weather", ('{"city"', ': "Paris"}'))
 TOKYO = ToolCall("c2", "get_weather", ('{"city": "Tokyo"}',))
 
-#: What is answered to a question, and the blocks that it comes to; OCI's COHERE format has no place for reasoning.
+#: For each prompt the output and its blocks. OCI's COHERE format has no reasoning.
 CONTENT: dict[str, tuple[ModelOutput, list[str]]] = {
     "words": (ModelOutput.from_text("The Nile."), ["text"]),
     "thoughts": (ModelOutput.from_text("The Nile.", "I think of rivers."), ["reasoning", "text"]),
@@ -61,7 +61,7 @@ CHAT: dict[str, Any] = {
 }
 
 each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
-each_response = pytest.mark.parametrize("requested", CONTENT)
+each_response = pytest.mark.parametrize("prompt", CONTENT)
 
 
 def _model(request: dict[str, Any]) -> ModelOutput:
@@ -108,7 +108,7 @@ class Seen(BaseCallbackHandler):
         self.ends.append(response)
 
 
-def _made(events: Any) -> AIMessage:
+def _build_message(events: Any) -> AIMessage:
     """Message that LangChain builds from events."""
     stream = ChatModelStream()
     for event in events:
@@ -117,15 +117,15 @@ def _made(events: Any) -> AIMessage:
     return stream.output_message
 
 
-def _both(chat: Any, question: str) -> tuple[AIMessage, AIMessage]:
+def _build_both(chat: Any, prompt: str) -> tuple[AIMessage, AIMessage]:
     """The same stream by our events, and by LangChain's bridge from our chunks."""
-    events = list(chat.service.client.stream(chat._create_chat_call([HumanMessage(question)], None, {}, stream=True)))
+    events = list(chat.service.client.stream(chat._create_chat_call([HumanMessage(prompt)], None, {}, stream=True)))
     ours, chunks = ContentEventBuilder(chat.provider, chat.model), ChunkBuilder(chat.provider, chat.model)
     bridged = chunks_to_events(iter([*filter(None, map(chunks.convert, events)), chunks.finish()]))
-    return _made([*chain.from_iterable(map(ours.convert, events)), *ours.finish()]), _made(bridged)
+    return _build_message([*chain.from_iterable(map(ours.convert, events)), *ours.finish()]), _build_message(bridged)
 
 
-def _bare(message: AIMessage) -> dict[str, Any]:
+def _without_indices(message: AIMessage) -> dict[str, Any]:
     """Message without the indices of its blocks."""
     return {**message.model_dump(exclude={"content"}), "content": _blocks(message)}
 
@@ -140,10 +140,10 @@ def _texts(events: list[Any]) -> str:
 
 @each_platform
 @each_response
-async def test_events_are_valid(emulator: Emulator, platform_case: PlatformCase, requested: str) -> None:
+async def test_events_are_valid(emulator: Emulator, platform_case: PlatformCase, prompt: str) -> None:
     """Blocks start, grow and finish as the protocol requires, and build the same blocks sync and async."""
     chat = chat_at(platform_case, emulator)
-    sync, asynchronous = chat.stream_events(requested, version="v3"), await chat.astream_events(requested, version="v3")
+    sync, asynchronous = chat.stream_events(prompt, version="v3"), await chat.astream_events(prompt, version="v3")
     events, awaited = list(sync), [event async for event in asynchronous]
 
     assert_valid_event_stream(events)
@@ -151,7 +151,7 @@ async def test_events_are_valid(emulator: Emulator, platform_case: PlatformCase,
     assert [event["event"] for event in events] == [event["event"] for event in awaited]
     kinds = [block["type"] for block in sync.output.content_blocks]
     assert [
-        kind for kind in CONTENT[requested][1] if kind in kinds or platform_case != PLATFORM_CASES["OCI GenAI COHERE"]
+        kind for kind in CONTENT[prompt][1] if kind in kinds or platform_case != PLATFORM_CASES["OCI GenAI COHERE"]
     ] == kinds
     assert kinds == [block["type"] for block in (await asynchronous).content_blocks]
     assert events[0]["id"] == sync.output.id
@@ -159,13 +159,11 @@ async def test_events_are_valid(emulator: Emulator, platform_case: PlatformCase,
 
 @each_platform
 @each_response
-def test_events_equal_those_derived_from_chunks(
-    emulator: Emulator, platform_case: PlatformCase, requested: str
-) -> None:
+def test_events_equal_those_derived_from_chunks(emulator: Emulator, platform_case: PlatformCase, prompt: str) -> None:
     """Content, calls, usage, metadata and further arguments equal those of LangChain's bridge."""
-    ours, bridged = _both(chat_at(platform_case, emulator), requested)
+    ours, bridged = _build_both(chat_at(platform_case, emulator), prompt)
 
-    assert _bare(bridged) == _bare(ours)
+    assert _without_indices(bridged) == _without_indices(ours)
     assert ours.usage_metadata
     assert {"finish_reason", "model_name", "model_provider"} <= ours.response_metadata.keys()
 
@@ -175,9 +173,9 @@ def test_fields_of_the_service_are_kept(emulator: Emulator) -> None:
     chat = chat_at(
         PLATFORM_CASES["OCI GenAI COHERE"], emulator, model_kwargs={"documents": [{"id": "d", "text": "The Nile."}]}
     )
-    ours, bridged = _both(chat, "words")
+    ours, bridged = _build_both(chat, "words")
 
-    assert _bare(bridged) == _bare(ours)
+    assert _without_indices(bridged) == _without_indices(ours)
     assert ours.additional_kwargs["citations"]
 
 
@@ -201,17 +199,17 @@ def _invalid(args: str) -> dict[str, Any]:
     return {"type": "invalid_tool_call", "id": "c1", "name": "f", "args": args}
 
 
-#: Streams that are hard to tell: the deltas, and the blocks.
+#: Unusual streams: the deltas, and the blocks.
 ODD: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
     "calls in mixed fragments": (
         [_call(0, '{"x"', "c1", "f"), _call(1, '{"y"', "c2", "g"), _call(0, ":1}"), _call(1, ":2}")],
         [_tool_call("c1", "f", {"x": 1}), _tool_call("c2", "g", {"y": 2})],
     ),
-    "words after a call": (
+    "text after a call": (
         [{"content": "a"}, _call(0, "{}", "c1", "f"), {"content": "b"}],
         [{"type": "text", "text": "a"}, _tool_call("c1", "f", {}), {"type": "text", "text": "b"}],
     ),
-    "thoughts again and again": (
+    "reasoning and text in turns": (
         [{"reasoning_content": "r"}, {"content": "t"}, {"reasoning_content": "s"}, {"content": "u"}],
         [
             {"type": "reasoning", "reasoning": "r"},
@@ -220,7 +218,7 @@ ODD: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
             {"type": "text", "text": "u"},
         ],
     ),
-    "several answers": ([{"content": "a"}, {"content": "b", "choice": 1}], [{"type": "text", "text": "a"}]),
+    "several choices": ([{"content": "a"}, {"content": "b", "choice": 1}], [{"type": "text", "text": "a"}]),
     "arguments that are no JSON": ([_call(0, "{x", "c1", "f"), _call(0, "}")], [_invalid("{x}")]),
     "arguments that are no object": ([_call(0, "[1", "c1", "f"), _call(0, "]")], [_invalid("[1]")]),
 }
@@ -235,8 +233,8 @@ def test_unusual_streams(emulator: Emulator, deltas: list[dict[str, Any]], block
     assert_valid_event_stream(stream)
     reported = [{name: value for name, value in block.items() if name != "error"} for block in _blocks(stream.output)]
     assert blocks == reported
-    begun = [event["content"] for event in stream if event["event"] == "content-block-start"]
-    calls = [block for block in begun if block["type"] == "tool_call_chunk"]
+    started = [event["content"] for event in stream if event["event"] == "content-block-start"]
+    calls = [block for block in started if block["type"] == "tool_call_chunk"]
     assert [f"lc_tc_{at}" for at in range(len(calls))] == [call["index"] for call in calls]
     assert all(call["error"] for call in stream.output.invalid_tool_calls)
 
@@ -291,7 +289,7 @@ def test_usage_is_counted(emulator: Emulator) -> None:
 async def _reported(seen: Seen) -> None:
     """Wait for the callbacks, which LangChain calls after it has raised the error."""
     async with asyncio.timeout(10):
-        while not seen.errors:  # noqa: ASYNC110  # told from another thread
+        while not seen.errors:  # noqa: ASYNC110  # set by another thread
             await asyncio.sleep(0.001)
 
 
@@ -321,14 +319,14 @@ async def test_no_failed_stream_succeeds(emulator: Emulator, platform_case: Plat
 
     with pytest.raises(MDStreamError) as caught:
         for event in chat.stream_events(REQUEST, {"callbacks": [first]}, version="v3"):
-            sync.append(event)  # noqa: PERF402  # what came before the error counts
-    with pytest.raises(MDStreamError) as again:
+            sync.append(event)  # noqa: PERF402  # keeps the events before the error
+    with pytest.raises(MDStreamError) as async_caught:
         async for event in await chat.astream_events(REQUEST, {"callbacks": [second]}, version="v3"):
             asynchronous.append(event)  # noqa: PERF401
 
     _check(ending, caught.value, first, sync)
     await _reported(second)
-    _check(ending, again.value, second, asynchronous)
+    _check(ending, async_caught.value, second, asynchronous)
     assert _texts(sync)
     assert 2 == len(emulator.requests)
 

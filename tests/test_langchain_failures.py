@@ -71,20 +71,20 @@ class Seen(BaseCallbackHandler):
 class State(TypedDict):
     """State of a graph."""
 
-    answer: str
+    output: str
 
 
 def _graph(chat: ChatOCIModelDeployment) -> Any:
     def node(state: State) -> State:
-        return {"answer": chat.invoke(REQUEST).text}
+        return {"output": chat.invoke(REQUEST).text}
 
     async def anode(state: State) -> State:
-        return {"answer": (await chat.ainvoke(REQUEST)).text}
+        return {"output": (await chat.ainvoke(REQUEST)).text}
 
     graph = StateGraph(State)
-    graph.add_node("ask", _runnable(node, anode))
-    graph.add_edge(START, "ask")
-    graph.add_edge("ask", END)
+    graph.add_node("model", _runnable(node, anode))
+    graph.add_edge(START, "model")
+    graph.add_edge("model", END)
     return graph.compile()
 
 
@@ -95,7 +95,7 @@ def _runnable(node: Callable[[State], State], anode: Callable[[State], Awaitable
 async def _reported(seen: Seen) -> None:
     """Wait for the callbacks, which LangChain calls in v3 after it has raised the error."""
     async with asyncio.timeout(10):
-        while not seen.errors:  # noqa: ASYNC110  # told from another thread
+        while not seen.errors:  # noqa: ASYNC110  # set by another thread
             await asyncio.sleep(0.001)
 
 
@@ -122,7 +122,7 @@ SYNC: dict[str, Callable[[ChatOCIModelDeployment, Any], Any]] = {
     "chain": lambda chat, config: _drain((chat | (lambda message: message)).stream(REQUEST, config)),
     **{
         f"LangGraph {mode}": lambda chat, config, mode=mode: _drain(  # type: ignore[misc]
-            _graph(chat.model_copy(update={"streaming": True})).stream({"answer": ""}, config, stream_mode=mode)
+            _graph(chat.model_copy(update={"streaming": True})).stream({"output": ""}, config, stream_mode=mode)
         )
         for mode in ("messages", "updates", "values", "custom", "debug")
     },
@@ -138,7 +138,7 @@ ASYNC: dict[str, Callable[[ChatOCIModelDeployment, Any], Awaitable[Any]]] = {
     "astream_events v3": _av3,
     **{
         f"LangGraph {mode}": lambda chat, config, mode=mode: _adrain(  # type: ignore[misc]
-            _graph(chat.model_copy(update={"streaming": True})).astream({"answer": ""}, config, stream_mode=mode)
+            _graph(chat.model_copy(update={"streaming": True})).astream({"output": ""}, config, stream_mode=mode)
         )
         for mode in ("messages", "updates", "values", "custom", "debug")
     },
@@ -171,7 +171,7 @@ def test_a_failed_stream_raises(emulator: Emulator, ending: Ending) -> None:
 
     with pytest.raises(MDStreamError) as caught:
         for chunk in _chat(emulator).stream(REQUEST, {"callbacks": [seen]}):
-            chunks.append(chunk.text)  # noqa: PERF401  # what came before the error counts
+            chunks.append(chunk.text)  # noqa: PERF401  # keeps the output before the error
 
     _check(ending, caught.value, seen, emulator)
     assert ending.text == "".join(chunks)
@@ -276,9 +276,9 @@ def test_a_failed_completion_raises(emulator: Emulator, ending: Ending, read: Ca
     seen = Seen()
 
     with pytest.raises(MDStreamError) as caught:
-        outcome = read(_llm(emulator), {"callbacks": [seen]})
-        if outcome is not None:
-            asyncio.run(outcome)
+        result = read(_llm(emulator), {"callbacks": [seen]})
+        if result is not None:
+            asyncio.run(result)
 
     assert isinstance(caught.value, ending.error)
     assert isinstance(caught.value, ModelError)
@@ -307,9 +307,9 @@ def test_error_responses_have_their_class(emulator: Emulator, name: str, call_me
     assert len(emulator.requests) == 1
 
 
-def _read(outcome: Any) -> None:
-    if not isinstance(outcome, AIMessage):
-        _drain(outcome)
+def _read(result: Any) -> None:
+    if not isinstance(result, AIMessage):
+        _drain(result)
 
 
 def test_a_truncated_tool_call_is_not_executed(emulator: Emulator) -> None:

@@ -179,8 +179,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("block", "words"), BAD.values(), ids=BAD)
-def test_unsupported_blocks_are_rejected_by_name(block: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("block", "message"), BAD.values(), ids=BAD)
+def test_unsupported_blocks_are_rejected_by_name(block: dict[str, Any], message: str) -> None:
     """No block is dropped silently."""
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         openai_messages([HumanMessage([block])])

@@ -72,10 +72,10 @@ async def test_whole_responses(emulator: Emulator, platform_case: PlatformCase) 
 @each_platform
 async def test_agents_call_tools(emulator: Emulator, platform_case: PlatformCase) -> None:
     """A LangGraph agent calls a tool while streaming, sync and async."""
-    question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
+    inputs: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
     agent = create_agent(chat_at(platform_case, emulator, streaming=True), [get_weather])
 
-    for state in (agent.invoke(question), await agent.ainvoke(question)):
+    for state in (agent.invoke(inputs), await agent.ainvoke(inputs)):
         assert ["human", "ai", "tool", "ai"] == [message.type for message in state["messages"]]
         assert "sunny in Paris" in state["messages"][-1].text
 
@@ -100,7 +100,7 @@ async def test_no_failed_stream_succeeds(emulator: Emulator, platform_case: Plat
 
     with pytest.raises(MDStreamError) as caught:
         for chunk in chat.stream(REQUEST, {"callbacks": [seen]}):
-            sync.append(chunk.text)  # noqa: PERF401  # what came before the error counts
+            sync.append(chunk.text)  # noqa: PERF401  # keeps the output before the error
     with pytest.raises(MDStreamError) as again:
         async for chunk in chat.astream(REQUEST, {"callbacks": [seen]}):
             asynchronous.append(chunk.text)  # noqa: PERF401
@@ -189,10 +189,10 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("model", "options", "words"), BAD.values(), ids=BAD)
-def test_wrong_options_are_named(model: Any, options: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("model", "options", "message"), BAD.values(), ids=BAD)
+def test_wrong_options_are_named(model: Any, options: dict[str, Any], message: str) -> None:
     """Invalid options raise at construction, with the name of the field."""
-    with pytest.raises(ValidationError, match=words):
+    with pytest.raises(ValidationError, match=message):
         model(**options)
 
 

@@ -23,7 +23,7 @@ from mdstream_core.errors import StreamFailure, StreamInterrupted
 
 __all__ = ["emulator", "shared_emulator"]  # fixtures
 
-#: A platform: its embeddings, its reranker, its chat model, and where each of them is.
+#: For each platform: embedding model, reranker and chat model, and the platform case of each.
 PLATFORMS: dict[str, tuple[Any, Any, Any, str, str, str]] = {
     "OCI model deployment": (
         ours.OCIModelDeploymentEmbeddings,
@@ -105,8 +105,8 @@ def chain_at(emulator: Emulator, name: str) -> tuple[Reranked, Runnable[str, str
     store = InMemoryVectorStore(embeddings(**vectors, max_retries=0))
     store.add_documents(split())
     retriever = Reranked(store=store, reranker=reranker(**ranking, top_n=2, max_retries=0))
-    requested = {"context": retriever | _joined, "question": RunnablePassthrough()}
-    return retriever, requested | PROMPT | chat(**conversation, max_retries=0) | StrOutputParser()
+    inputs = {"context": retriever | _joined, "question": RunnablePassthrough()}
+    return retriever, inputs | PROMPT | chat(**conversation, max_retries=0) | StrOutputParser()
 
 
 def _joined(documents: list[Document]) -> str:
@@ -117,42 +117,42 @@ def _joined(documents: list[Document]) -> str:
 async def test_the_right_passage_is_found(emulator: Emulator, name: str) -> None:
     """The amendment that matches the query is ranked first, and the output quotes it; sync and async."""
     retriever, chain = chain_at(emulator, name)
-    for question, amendment in PARAMSS.items():
-        best = retriever.invoke(question)[0]
-        assert best.page_content.startswith(amendment), question
-        assert best == (await retriever.ainvoke(question))[0]
-        answer = chain.invoke(question)
+    for query, amendment in PARAMSS.items():
+        best = retriever.invoke(query)[0]
+        assert best.page_content.startswith(amendment), query
+        assert best == (await retriever.ainvoke(query))[0]
+        output = chain.invoke(query)
 
-        assert answer
-        assert answer in best.page_content
-        assert answer == "".join(chain.stream(question)) == await chain.ainvoke(question)
+        assert output
+        assert output in best.page_content
+        assert output == "".join(chain.stream(query)) == await chain.ainvoke(query)
 
 
 @pytest.mark.parametrize("name", PLATFORMS)
 async def test_a_chain_raises_the_error_of_its_stream(emulator: Emulator, name: str) -> None:
     """The received output is delivered, then the error is raised; sync and async."""
     _, chain = chain_at(emulator, name)
-    question = next(iter(PARAMSS))
-    whole = chain.invoke(question)
-    found = (None,) * 2  # the question's vector, and the ranking
+    query = next(iter(PARAMSS))
+    whole = chain.invoke(query)
+    successes = (None,) * 2  # the embedding of the query, and the ranking
     for read in (_stream, _astream):
         emulator.reset()
-        emulator.script(*found, Fault("cut", after=4))
+        emulator.script(*successes, Fault("cut", after=4))
         pieces: list[str] = []
         with pytest.raises(StreamInterrupted) as caught:
-            await read(chain, question, pieces)
+            await read(chain, query, pieces)
         assert "".join(pieces)
         assert whole.startswith("".join(pieces))
         assert "".join(pieces) == caught.value.partial.text  # type: ignore[union-attr]
 
 
-async def _stream(chain: Any, question: str, pieces: list[str]) -> None:
-    for piece in chain.stream(question):
-        pieces.append(piece)  # noqa: PERF402  # what came before the error counts
+async def _stream(chain: Any, query: str, pieces: list[str]) -> None:
+    for piece in chain.stream(query):
+        pieces.append(piece)  # noqa: PERF402  # keeps the output before the error
 
 
-async def _astream(chain: Any, question: str, pieces: list[str]) -> None:
-    async for piece in chain.astream(question):
+async def _astream(chain: Any, query: str, pieces: list[str]) -> None:
+    async for piece in chain.astream(query):
         pieces.append(piece)  # noqa: PERF401
 
 

@@ -23,7 +23,7 @@ def test_secrets_are_never_shown(emulator: Emulator) -> None:
         list(chat.stream(REQUEST))
 
     assert f"Bearer {SECRET}" == emulator.last.headers["authorization"]
-    shown = [
+    texts = [
         repr(chat),
         str(chat),
         dumps(chat),
@@ -37,7 +37,7 @@ def test_secrets_are_never_shown(emulator: Emulator) -> None:
         str(caught.value.response.headers),  # type: ignore[union-attr]
         str(vars(caught.value.__cause__)),
     ]
-    assert [] == [text for text in shown if SECRET in text]
+    assert [] == [text for text in texts if SECRET in text]
 
 
 def test_a_wrong_option_shows_no_secret() -> None:
@@ -84,8 +84,8 @@ def test_hooks_get_the_events_of_a_call(emulator: Emulator) -> None:
     list(chat_at(emulator, auth_type=None, api_key=SECRET, hooks=(reported.append,)).stream(REQUEST))
 
     first = [hooks.RequestSent, hooks.ResponseStarted, hooks.RetryScheduled]
-    then = [hooks.RequestSent, hooks.ResponseStarted, hooks.FirstEvent, hooks.Completed]
-    assert [*first, *then] == [type(call_event) for call_event in reported]
+    second = [hooks.RequestSent, hooks.ResponseStarted, hooks.FirstEvent, hooks.Completed]
+    assert [*first, *second] == [type(call_event) for call_event in reported]
     assert OUTPUT == reported[-1].response.text
     assert SECRET not in repr(reported)
 
@@ -101,9 +101,9 @@ def test_the_cause_of_an_error_has_no_secret() -> None:
     while error is not None:
         chain.append(error)
         error = error.__cause__ or error.__context__
-    shown = [f"{vars(one)} {getattr(getattr(one, '_request', None), 'headers', '')!r}" for one in chain]
+    texts = [f"{vars(one)} {getattr(getattr(one, '_request', None), 'headers', '')!r}" for one in chain]
     assert len(chain) > 1
-    assert [] == [text for text in shown if SECRET in text]
+    assert [] == [text for text in texts if SECRET in text]
 
 
 def test_headers_that_cannot_be_sent_are_named_without_their_value(emulator: Emulator) -> None:

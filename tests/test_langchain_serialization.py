@@ -31,7 +31,7 @@ GENAI = {"region": "us-chicago-1", "compartment_id": "ocid1.compartment.oc1..a",
 SAGEMAKER = {"endpoint_name": "my-endpoint", "region_name": "us-east-1", "aws_secret_access_key": "secret"}
 MODELARTS = {"endpoint": "https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1b", "token": "secret"}
 
-#: How each class is made; the variables of the environment that stand for its secrets are all "secret".
+#: Constructor arguments of each class; the environment variables of its secrets are all "secret".
 MODELS: dict[type[Any], dict[str, Any]] = {
     ChatModelArts: MODELARTS,
     ChatOCIGenAI: {**GENAI, "model": "xai.grok-4"},
@@ -49,9 +49,9 @@ MODELS: dict[type[Any], dict[str, Any]] = {
 
 PUBLIC = [getattr(langchain_mdstream, name) for name in langchain_mdstream.__all__]
 SERIALIZABLE = {
-    found
-    for found in PUBLIC
-    if isinstance(found, type) and issubclass(found, Serializable) and found.is_lc_serializable()
+    member
+    for member in PUBLIC
+    if isinstance(member, type) and issubclass(member, Serializable) and member.is_lc_serializable()
 }
 
 each_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
@@ -76,10 +76,12 @@ def test_serialized_form(cls: type[Any], snapshot: SnapshotAssertion, monkeypatc
     assert (type(model), model.dict()) == (type(again), again.dict())
 
 
-@pytest.mark.parametrize("given", [{}, {"top_k": 5}, {"watermark": True}, {"api": "/generate", "best_of": 1}], ids=str)
-def test_a_loaded_model_of_tgi_sends_the_same_request(given: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"top_k": 5}, {"watermark": True}, {"api": "/generate", "best_of": 1}], ids=str
+)
+def test_a_loaded_model_of_tgi_sends_the_same_request(options: dict[str, Any]) -> None:
     """It keeps which options were set, because the defaults depend on the API."""
-    model = OCIModelDeploymentTGI(endpoint=DEPLOYMENT["endpoint"], **given)
+    model = OCIModelDeploymentTGI(endpoint=DEPLOYMENT["endpoint"], **options)
     again = load(dumpd(model), valid_namespaces=["langchain_mdstream"], allowed_objects="all")
 
     assert model._parameters() == again._parameters()

@@ -64,10 +64,10 @@ def test_the_server_counts_tokens(emulator: Emulator) -> None:
 
     assert 6 == len(ids) == chat.get_num_tokens("Three rivers: Nile, Amazon")
     assert "/tokenize" == emulator.last.headers["route"]
-    plain = chat.get_num_tokens_from_messages(CONVERSATION)
+    count_without_tools = chat.get_num_tokens_from_messages(CONVERSATION)
     assert "messages" in emulator.last.json
-    assert plain < chat.get_num_tokens_from_messages(CONVERSATION, tools=[get_weather])
-    assert plain == chat.invoke(CONVERSATION).usage_metadata["input_tokens"]  # type: ignore[index]
+    assert count_without_tools < chat.get_num_tokens_from_messages(CONVERSATION, tools=[get_weather])
+    assert count_without_tools == chat.invoke(CONVERSATION).usage_metadata["input_tokens"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", ["ModelArts"])
@@ -81,9 +81,9 @@ def test_modelarts_counts_tokens(emulator: Emulator, name: str) -> None:
 def test_messages_are_trimmed_by_the_servers_count(emulator: Emulator) -> None:
     """`trim_messages(token_counter=model)`."""
     conversation = [*CONVERSATION, AIMessage("The Nile. " * 100), HumanMessage("And now?")]
-    kept = trim_messages(conversation, max_tokens=50, token_counter=deployment(emulator), include_system=True)
+    trimmed = trim_messages(conversation, max_tokens=50, token_counter=deployment(emulator), include_system=True)
 
-    assert ["system", "human"] == [message.type for message in kept]
+    assert ["system", "human"] == [message.type for message in trimmed]
 
 
 def test_a_server_without_a_tokenizer_gets_one_request(emulator: Emulator) -> None:
@@ -126,14 +126,14 @@ def test_estimates_without_a_request(emulator: Emulator) -> None:
     assert [] == emulator.requests
 
 
-#: name: (a class, where it asks, why nothing counts there)
+#: name: (class, platform, reason why tokens are estimated)
 ESTIMATING: dict[str, tuple[Any, str, str]] = {
     "SageMaker, chat": (ChatSagemakerEndpoint, "SageMaker vLLM", "invocations only"),
     "SageMaker LMI, chat": (ChatSagemakerEndpoint, "SageMaker LMI", "invocations only"),
     "SageMaker, completions": (SagemakerEndpoint, "SageMaker vLLM", "invocations only"),
-    "OCI Generative AI, chat": (ChatOCIGenAI, "OCI GenAI GENERIC", "OCI Generative AI counts none"),
-    "OCI Generative AI, Cohere": (ChatOCIGenAI, "OCI GenAI COHERE", "OCI Generative AI counts none"),
-    "OCI Generative AI, completions": (OCIGenAI, "OCI GenAI COHERE", "OCI Generative AI counts none"),
+    "OCI Generative AI, chat": (ChatOCIGenAI, "OCI GenAI GENERIC", "OCI Generative AI has no operation"),
+    "OCI Generative AI, Cohere": (ChatOCIGenAI, "OCI GenAI COHERE", "OCI Generative AI has no operation"),
+    "OCI Generative AI, completions": (OCIGenAI, "OCI GenAI COHERE", "OCI Generative AI has no operation"),
     "MaaS, chat": (ChatModelArts, "MaaS", "404"),
     "MaaS, completions": (ModelArtsLLM, "MaaS", "404"),
 }
@@ -144,13 +144,13 @@ COUNTS: dict[str, Callable[[Any], int]] = {
 
 
 @pytest.mark.parametrize("count", COUNTS.values(), ids=COUNTS)
-@pytest.mark.parametrize(("kind", "platform_case", "why"), ESTIMATING.values(), ids=ESTIMATING)
+@pytest.mark.parametrize(("kind", "platform_case", "reason"), ESTIMATING.values(), ids=ESTIMATING)
 def test_an_estimate_warns_once(
-    emulator: Emulator, kind: Any, platform_case: str, why: str, count: Callable[[Any], int]
+    emulator: Emulator, kind: Any, platform_case: str, reason: str, count: Callable[[Any], int]
 ) -> None:
     """On every platform that cannot count; the warning has a hint."""
     model = kind(**PLATFORM_CASES[platform_case].fields(emulator), max_retries=0)
-    with pytest.warns(RuntimeWarning, match=f"estimated.*{why}.*custom_get_token_ids") as caught:
+    with pytest.warns(RuntimeWarning, match=f"estimated.*{reason}.*custom_get_token_ids") as caught:
         estimates = {count(model) for _ in range(3)}
 
     assert 1 == len(estimates)
@@ -161,16 +161,16 @@ def test_an_estimate_warns_once(
 
 @pytest.mark.parametrize("count", COUNTS.values(), ids=COUNTS)
 @pytest.mark.parametrize(
-    "meant",
+    "options",
     [{"count_tokens": "approximate"}, {"custom_get_token_ids": lambda text: list(range(len(text.split())))}],
     ids=["approximate", "a tokenizer"],
 )
-@pytest.mark.parametrize(("kind", "platform_case", "why"), ESTIMATING.values(), ids=ESTIMATING)
+@pytest.mark.parametrize(("kind", "platform_case", "reason"), ESTIMATING.values(), ids=ESTIMATING)
 def test_a_configured_estimate_does_not_warn(
-    emulator: Emulator, kind: Any, platform_case: str, why: str, meant: dict[str, Any], count: Callable[[Any], int]
+    emulator: Emulator, kind: Any, platform_case: str, reason: str, options: dict[str, Any], count: Callable[[Any], int]
 ) -> None:
     """A configured estimate, or a tokenizer, does not warn."""
-    model = kind(**PLATFORM_CASES[platform_case].fields(emulator), max_retries=0, **meant)
+    model = kind(**PLATFORM_CASES[platform_case].fields(emulator), max_retries=0, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         assert count(model) > 2
@@ -264,16 +264,16 @@ class River(BaseModel):
 
 def test_agents_choose_by_the_profile(emulator: Emulator) -> None:
     """`create_agent(response_format=…)` uses the server's JSON schema if the profile has it."""
-    question: Any = {"messages": [HumanMessage("Name a river.")]}
+    inputs: Any = {"messages": [HumanMessage("Name a river.")]}
     native = deployment(emulator, profile={"structured_output": True})
-    state = create_agent(native, response_format=River).invoke(question)
+    state = create_agent(native, response_format=River).invoke(inputs)
     assert isinstance(state["structured_response"], River)
     assert "json_schema" == emulator.last.json["response_format"]["type"]
 
-    state = create_agent(deployment(emulator), response_format=River).invoke(question)
+    state = create_agent(deployment(emulator), response_format=River).invoke(inputs)
     assert isinstance(state["structured_response"], River)
     assert "response_format" not in emulator.last.json
-    state = create_agent(deployment(emulator), response_format=ProviderStrategy(River)).invoke(question)
+    state = create_agent(deployment(emulator), response_format=ProviderStrategy(River)).invoke(inputs)
     assert isinstance(state["structured_response"], River)
 
 
@@ -281,9 +281,9 @@ async def test_factories(emulator: Emulator) -> None:
     """`init_chat_model` and `init_embeddings` build the models once they are registered, repeatedly."""
     langchain_mdstream.register()
     langchain_mdstream.register()
-    there = {"endpoint": emulator.endpoint, "auth_type": "none"}
-    chat = init_chat_model("oci_model_deployment:odsc-llm", temperature=0, **there)
-    vectors = init_embeddings("oci_model_deployment:odsc-llm", **there)
+    connection = {"endpoint": emulator.endpoint, "auth_type": "none"}
+    chat = init_chat_model("oci_model_deployment:odsc-llm", temperature=0, **connection)
+    vectors = init_embeddings("oci_model_deployment:odsc-llm", **connection)
 
     assert isinstance(chat, ChatOCIModelDeployment)
     assert chat.invoke("hi").text
@@ -300,5 +300,5 @@ async def test_factories(emulator: Emulator) -> None:
     }
     assert init_chat_model(f"sagemaker:{emulator.sagemaker.endpoint_name}", **aws).invoke("hi").text
     configurable = init_chat_model(configurable_fields=("model", "model_provider", "endpoint", "auth_type"))
-    config: Any = {"configurable": {"model": "odsc-llm", "model_provider": "oci_model_deployment", **there}}
+    config: Any = {"configurable": {"model": "odsc-llm", "model_provider": "oci_model_deployment", **connection}}
     assert configurable.invoke("hi", config=config).text

@@ -190,19 +190,19 @@ class _Integration(ChatModelIntegrationTests):
 
     def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
         """Return a response with reasoning."""
-        return self._requested("Think: what is 17 plus 25?", stream=stream, reasoning_effort="low")
+        return self._send_request("Think: what is 17 plus 25?", stream=stream, reasoning_effort="low")
 
     def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
         """Return the response to a repeated request."""
-        question = "A long question that is asked twice. " * 20
-        self._requested(question, stream=stream)
-        return self._requested(question, stream=stream)
+        prompt = "A long prompt that is sent twice. " * 20
+        self._send_request(prompt, stream=stream)
+        return self._send_request(prompt, stream=stream)
 
-    def _requested(self, question: str, *, stream: bool, **options: Any) -> AIMessage:
+    def _send_request(self, prompt: str, *, stream: bool, **options: Any) -> AIMessage:
         chat = self.model_class(**self.chat_model_params, model_kwargs=options)
         if not stream:
-            return chat.invoke(question)
-        first, *rest = chat.stream(question)
+            return chat.invoke(prompt)
+        first, *rest = chat.stream(prompt)
         return first + rest  # type: ignore[operator,no-any-return]
 
 

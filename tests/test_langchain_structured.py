@@ -46,8 +46,8 @@ SCHEMAS: dict[str, Any] = {
 TEXT_METHODS = ("json_schema", "json_mode", "guided_decoding")
 
 each_schema = pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
-each_text = pytest.mark.parametrize(("response", "words", "output"), TEXTS.values(), ids=TEXTS)
-each_call = pytest.mark.parametrize(("response", "words", "output"), CALLS.values(), ids=CALLS)
+each_text = pytest.mark.parametrize(("response", "message", "output"), TEXTS.values(), ids=TEXTS)
+each_call = pytest.mark.parametrize(("response", "message", "output"), CALLS.values(), ids=CALLS)
 
 
 def model(server: RawServer, **options: Any) -> ChatOCIModelDeployment:
@@ -78,23 +78,23 @@ REQUEST: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _fails(bound: Any, words: str, output: str) -> None:
+def _fails(bound: Any, message: str, output: str) -> None:
     """Each call style raises, with the output."""
     for send_request in REQUEST.values():
         with pytest.raises(OutputParserException) as caught:
             send_request(bound)
-        assert words in str(caught.value)
+        assert message in str(caught.value)
         assert output == caught.value.llm_output
 
 
-def _reports(bound: Any, words: str) -> None:
+def _reports(bound: Any, message: str) -> None:
     """Each call style with `include_raw` returns the error beside the message."""
     for send_request in (REQUEST["invoke"], REQUEST["ainvoke"], REQUEST["batch"], REQUEST["abatch"]):
         given = send_request(bound)
         assert isinstance(given["raw"], AIMessage)
         assert None is given["parsed"]
         assert isinstance(given["parsing_error"], OutputParserException)
-        assert words in str(given["parsing_error"])
+        assert message in str(given["parsing_error"])
 
 
 async def _streamed(bound: Any) -> dict[str, Any]:
@@ -104,7 +104,7 @@ async def _streamed(bound: Any) -> dict[str, Any]:
     return merged
 
 
-def _reports_in_streams(bound: Any, words: str) -> None:
+def _reports_in_streams(bound: Any, message: str) -> None:
     sync: dict[str, Any] = {}
     for given in bound.stream("Where?"):
         sync |= given
@@ -112,28 +112,28 @@ def _reports_in_streams(bound: Any, words: str) -> None:
         assert {"raw", "parsed", "parsing_error"} == set(merged)
         assert None is merged["parsed"]
         assert isinstance(merged["parsing_error"], OutputParserException)
-        assert words in str(merged["parsing_error"])
+        assert message in str(merged["parsing_error"])
 
 
 @pytest.mark.parametrize("method", TEXT_METHODS)
 @each_text
-def test_an_incomplete_text_is_an_error(response: Scripted, words: str, output: str, method: Any) -> None:
+def test_an_incomplete_text_is_an_error(response: Scripted, message: str, output: str, method: Any) -> None:
     """Sync and async, whole, streamed and in batches; with `include_raw` it is in `parsing_error`."""
     with answering(response) as server:
-        _fails(model(server).with_structured_output(City, method=method), words, output)
+        _fails(model(server).with_structured_output(City, method=method), message, output)
         raw = model(server).with_structured_output(City, method=method, include_raw=True)
-        _reports(raw, words)
-        _reports_in_streams(raw, words)
+        _reports(raw, message)
+        _reports_in_streams(raw, message)
 
 
 @each_call
-def test_a_missing_or_incomplete_call_is_an_error(response: Scripted, words: str, output: str) -> None:
+def test_a_missing_or_incomplete_call_is_an_error(response: Scripted, message: str, output: str) -> None:
     """If a call is required, `None` and `[]` are errors."""
     with answering(response) as server:
-        _fails(model(server).with_structured_output(City, method="function_calling"), words, output)
+        _fails(model(server).with_structured_output(City, method="function_calling"), message, output)
         raw = model(server).with_structured_output(City, method="function_calling", include_raw=True)
-        _reports(raw, words)
-        _reports_in_streams(raw, words)
+        _reports(raw, message)
+        _reports_in_streams(raw, message)
 
 
 @each_schema
@@ -214,9 +214,9 @@ SEVERAL = {
     "the same again": TEXT + TEXT,
     "on two lines": f"{TEXT}\n{OTHER}",
     "with a comma": f"{TEXT}, {OTHER}",
-    "with words between": f"{TEXT} or rather {OTHER}",
+    "with text between": f"{TEXT} or rather {OTHER}",
     "in two fences": f"```json\n{TEXT}\n```\n```json\n{OTHER}\n```",
-    "in two fences with words": f"First:\n```json\n{TEXT}\n```\nSecond:\n```\n{OTHER}\n```\nThat is all.",
+    "in two fences with text": f"First:\n```json\n{TEXT}\n```\nSecond:\n```\n{OTHER}\n```\nThat is all.",
     "an empty one": TEXT + " {}",
     "in a list": f"{TEXT} [{OTHER}]",
 }
@@ -245,9 +245,9 @@ def test_text_behind_the_object_is_ignored(end: str, schema: Any) -> None:
 @each_schema
 def test_other_json_values_are_an_error(text: str, method: Any, schema: Any) -> None:
     """Pydantic rejects it for a class; the others require a dict."""
-    words = "validation error" if schema is City else "instead of an object"
+    message = "validation error" if schema is City else "instead of an object"
     with answering(Scripted(text)) as server:
-        _fails(model(server).with_structured_output(schema, method=method), words, text)
+        _fails(model(server).with_structured_output(schema, method=method), message, text)
 
 
 def test_json_mode_for_other_values() -> None:

@@ -114,14 +114,14 @@ def test_bodies(emulator: Emulator, model: Any, options: dict[str, Any], expecte
 async def test_tgis_own_format(emulator: Emulator) -> None:
     """`/generate` whole and `/generate_stream` streamed, with its own defaults; a route that is given stays."""
     llm = deployed(emulator, OCIModelDeploymentTGI, api="/generate", k=7)
-    words = llm.invoke(REQUEST)
+    message = llm.invoke(REQUEST)
 
     assert "/generate" == emulator.last.headers["route"]
     assert {"best_of": 1, "watermark": True, "return_full_text": False, "top_k": 7, "max_new_tokens": 256}.items() <= (
         emulator.last.json["parameters"].items()
     )
     assert not {"frequency_penalty", "repetition_penalty"} & emulator.last.json["parameters"].keys()
-    assert words == "".join(llm.stream(REQUEST)) == await llm.ainvoke(REQUEST)
+    assert message == "".join(llm.stream(REQUEST)) == await llm.ainvoke(REQUEST)
     assert "/generate_stream" in {request.headers["route"] for request in emulator.requests}
     deployed(emulator, OCIModelDeploymentTGI, api="/generate", default_headers={"route": "/generate"}, seed=1).invoke(
         "x"
@@ -140,7 +140,7 @@ def test_greedy(emulator: Emulator) -> None:
 # OCI Generative AI
 
 #: model, options, the fields of the request that come of them
-PROMPT: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+NATIVE_REQUESTS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "SDK's names": (
         "xai.grok-4",
         {"model_kwargs": {"num_generations": 1, "is_echo": True, "log_probs": 2, "is_parallel_tool_calls": True}},
@@ -178,7 +178,7 @@ PROMPT: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("model", "options", "expected"), PROMPT.values(), ids=PROMPT)
+@pytest.mark.parametrize(("model", "options", "expected"), NATIVE_REQUESTS.values(), ids=NATIVE_REQUESTS)
 def test_native_requests(emulator: Emulator, model: str, options: dict[str, Any], expected: dict[str, Any]) -> None:
     """Names of the SDK, of OpenAI and of families, as the service spells them."""
     hosted(emulator, model=model, **options).invoke(REQUEST)
@@ -378,12 +378,12 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("model", "options", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_would_do_nothing_is_reported(model: Any, options: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("model", "options", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_would_do_nothing_is_reported(model: Any, options: dict[str, Any], message: str) -> None:
     """No option is accepted and ignored, as some are elsewhere."""
     platform_case = CHICAGO if model.provider == "oci_generative_ai" else {"endpoint": "http://127.0.0.1:1/ocid1.x"}
     named = {"model_id": "xai.grok-4"} if platform_case is CHICAGO else {}
-    with pytest.raises(ValidationError, match=words):
+    with pytest.raises(ValidationError, match=message):
         model(**{**platform_case, **named, **options})
 
 
