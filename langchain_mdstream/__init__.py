@@ -1,4 +1,6 @@
-"""Models on OCI, Amazon SageMaker and Huawei ModelArts for LangChain; a stream that failed is never a success.
+"""LangChain integrations for OCI model deployments, OCI Generative AI, Amazon SageMaker and Huawei ModelArts.
+
+A stream that failed raises an error with the output so far; it is never reported as a success.
 
 >>> from langchain_mdstream import ChatOCIModelDeployment
 >>> chat = ChatOCIModelDeployment(endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.x")

@@ -1,7 +1,7 @@
-"""Headers among the arguments of a call: LangChain hands all arguments to its tracers, caches and bindings.
+"""Wrap the headers of a call, because LangChain passes the arguments of calls to tracers, caches and bindings.
 
-So headers are wrapped (`SecretHeaders`) before LangChain sees them: what it copies, prints, dumps or pickles has names
-only. The model alone takes the values out.
+Headers become `SecretHeaders` before LangChain receives them: copies, dumps, logs and pickles have their names only.
+The model alone reads the values.
 """
 
 import functools
@@ -17,10 +17,10 @@ from mdstream_core.http import SecretHeaders
 
 T = TypeVar("T", bound=type)
 
-#: Under which name a call brings headers.
+#: The argument of a call that holds headers.
 NAME = "extra_headers"
 
-#: Methods of LangChain's base classes that take the arguments of a call and hand them on.
+#: Methods of LangChain's base classes that pass on the arguments of a call.
 _METHODS = (
     "invoke ainvoke stream astream generate agenerate generate_prompt agenerate_prompt batch abatch "
     "stream_events astream_events transform atransform batch_as_completed abatch_as_completed astream_log"
@@ -28,11 +28,10 @@ _METHODS = (
 
 
 def hide_headers(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a call with wrapped headers.
+    """Wrap the headers among the arguments of a call.
 
     Raises:
-        InvalidRequest: They are no mapping.
-        ValueError: An option of the model stands there, which may be a credential.
+        InvalidRequest: The headers are not a mapping.
     """
     headers = kwargs.get(NAME)
     if headers is None or isinstance(headers, SecretHeaders):
@@ -43,24 +42,24 @@ def hide_headers(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hide_call_headers(kind: T) -> T:
-    """Decorate a model class: the methods that it has from LangChain get wrapped headers."""
+    """Decorate a model class: the methods inherited from LangChain wrap the headers of their calls."""
     for name in _METHODS:
         setattr(kind, name, _with_hidden_headers(getattr(kind, name)))
-    for binding in (bind, with_config):  # not in the class, so that checkers see LangChain's own overloads
+    for binding in (bind, with_config):  # not in the class, so that type checkers use LangChain's overloads
         setattr(kind, binding.__name__, binding)
     return kind
 
 
 def _with_hidden_headers(method: Callable[..., Any]) -> Callable[..., Any]:
-    hiding = _wrap_async if inspect.iscoroutinefunction(method) else _wrap_sync
-    return hiding(method)
+    wrap = _wrap_async if inspect.iscoroutinefunction(method) else _wrap_sync
+    return wrap(method)
 
 
 def _wrap_sync(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(model: Any, /, *args: Any, **kwargs: Any) -> Any:
-        reject_connection_options(kwargs)  # before a tracer is shown them
-        kwargs = hide_headers(kwargs)  # the plain ones are in no frame of ours any more
+        reject_connection_options(kwargs)  # before a tracer receives them
+        kwargs = hide_headers(kwargs)  # rebinding removes the plain headers from this frame
         return method(model, *args, **kwargs)
 
     return call
@@ -69,19 +68,19 @@ def _wrap_sync(method: Callable[..., Any]) -> Callable[..., Any]:
 def _wrap_async(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     async def call(model: Any, /, *args: Any, **kwargs: Any) -> Any:
-        reject_connection_options(kwargs)  # before a tracer is shown them
-        kwargs = hide_headers(kwargs)  # the plain ones are in no frame of ours any more
+        reject_connection_options(kwargs)  # before a tracer receives them
+        kwargs = hide_headers(kwargs)  # rebinding removes the plain headers from this frame
         return await method(model, *args, **kwargs)
 
     return call
 
 
 class HidingBinding(RunnableBinding[Any, Any]):  # type: ignore[no-redef]  # it has a field `kwargs`
-    """A binding whose further bindings hide headers too. Serialized as LangChain's own."""
+    """Binding that wraps headers in further bindings too. It is serialized as LangChain's own class."""
 
     @classmethod
     def lc_id(cls) -> list[str]:
-        """As LangChain's own class, which loads it."""
+        """Return the id of LangChain's class, which loads it."""
         return [*cls.get_lc_namespace(), "RunnableBinding"]
 
     def bind(self, **kwargs: Any) -> "HidingBinding":
@@ -90,10 +89,10 @@ class HidingBinding(RunnableBinding[Any, Any]):  # type: ignore[no-redef]  # it 
 
 
 def bind(self: Any, /, **kwargs: Any) -> HidingBinding:
-    """Bind arguments of calls, as LangChain's own method; values of `extra_headers` are neither shown nor dumped."""
+    """Bind arguments of calls as LangChain's method does; the values of `extra_headers` are hidden."""
     return HidingBinding(bound=self, kwargs=hide_headers(kwargs), config={})
 
 
 def with_config(self: Any, config: RunnableConfig | None = None, **kwargs: Any) -> HidingBinding:
-    """Bind a configuration, as LangChain's own method."""
+    """Bind a configuration as LangChain's method does."""
     return HidingBinding(bound=self, kwargs={}, config=cast(RunnableConfig, {**(config or {}), **kwargs}))

@@ -1,4 +1,4 @@
-"""What models, embeddings and rerankers of every platform have in common: who is asked, how, and as whom."""
+"""Fields that every chat model, completion model, embedding model and reranker has, and its `Service`."""
 
 import asyncio
 import os
@@ -26,89 +26,100 @@ from mdstream_core.http import (
 )
 from mdstream_core.options import AsyncHTTPClient, HTTPClient, OCIAuth, changed_fields
 
-#: What an object asks its endpoint for; the platform knows what is spoken for each.
+#: The kind of a model; each platform has a default dialect for it.
 ModelKind = Literal["chat", "completions", "embeddings", "rerank"]
 
 #: The environment variable of a bearer key.
 _API_KEY_VARIABLE = "MDSTREAM_API_KEY"
 
-#: What an object is made with, and cannot be told in a call; `requests_kwargs` is langchain-oci's.
+#: Options that are set at construction and not in a call; `requests_kwargs` is langchain-oci's.
 _CONNECTION_OPTIONS = frozenset(
     {"timeout", "max_retries", "endpoint", "api_key", "auth", "auth_type", "default_headers", "verify", "proxy"}
     | {"request_timeout", "requests_kwargs", "base_url", "headers"}
 )
 
-#: Fields for which other packages take `None`.
+#: Fields that other packages accept as `None`.
 _MAP_FIELDS = frozenset({"model_kwargs", "default_headers"})
 
-#: Held while a service is built: two threads that ask first must not sign in twice.
+#: Held while a service is built, so that two threads do not sign in twice.
 _BUILD_LOCK = Lock()
 
 
 class ConnectionFields(ConnectionAliases, BaseModel):
-    """The fields that everything of ours has. Mixed into LangChain's base classes."""
+    """Fields for the model, the connection and authentication. Mixed into LangChain's base classes."""
 
     model: str = ""
-    """The served model's name; also accepted as `model_name` and `model_id`. Not sent where it is empty."""
+    """Name of the model, sent with each request unless it is empty; also accepted as `model_name` and `model_id`.
+    Example: `meta.llama-3.3-70b-instruct`."""
 
     dialect: str | None = None
-    """What the endpoint speaks (see `mdstream_core.dialect`); by default what the platform's models speak."""
+    """API format of the endpoint, such as `openai-chat` or `tgi`; see `mdstream_core.dialect` for all names. `None`
+    uses the default of the platform."""
 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Further fields of the request body, such as `top_k` or `chat_template_kwargs`; `None` is none."""
+    """Additional fields of the request body. Example: `{"top_k": 40, "chat_template_kwargs": {"enable_thinking":
+    False}}`. `None` is accepted as an empty dict."""
 
     extra_body: dict[str, Any] | None = None
-    """The same, under OpenAI's name; wins over `model_kwargs`."""
+    """Additional fields of the request body, under the name that the OpenAI SDK uses. Overrides `model_kwargs` and all
+    other fields."""
 
     timeout: float | Timeout | None = None
-    """The longest silence in seconds, or a `mdstream_core.Timeout`; also accepted as `request_timeout`.
+    """Read timeout in seconds, or a `mdstream_core.Timeout` with separate limits; also accepted as `request_timeout`.
 
-    What is not given is the platform's default: a little more than the service itself allows, or 240 s of silence where
-    it documents no limit. A whole response that does not come in time is not asked for again.
+    Limits that are not set are the platform's defaults: slightly above the limit of the service, or 240 s without data
+    where the service documents none. A request without streaming that times out is not retried, because the server may
+    still be processing it. Example: `Timeout(connect=5, read=60, total=300)`.
     """
 
     max_retries: int = 2
-    """How many times to ask again before the first token; 0 means one request."""
+    """Maximum number of retries before the first event of a response. `0` sends each request once."""
 
     default_headers: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
-    """Further request headers. Their values may be secrets: they are in no dump, pickle, trace or cache, and have to be
-    given again to a model that was loaded. Values are texts of ASCII."""
+    """Headers added to each request, with ASCII values. They may hold secrets, so the values are excluded from dumps,
+    pickles, traces and cache keys, and must be set again on a model that was loaded."""
 
     api_key: SecretStr | None = None
-    """A bearer key, for endpoints that take one; `MDSTREAM_API_KEY` where nothing is said of who signs."""
+    """Bearer key, for endpoints that accept one. Default: the environment variable `MDSTREAM_API_KEY`, where the
+    platform accepts a bearer key and neither `auth` nor `auth_type` is set."""
 
     auth: OCIAuth | None = Field(default=None, exclude=True, repr=False)
-    """Who signs: an `oci` signer, an `oracle-ads` dict, an `httpx.Auth`, a `mdstream_core.auth.Signer`."""
+    """Signer for the requests: a signer of the `oci` SDK, a dict of `oracle-ads`, an `httpx.Auth`, or a
+    `mdstream_core.auth.Signer`. Overrides the other authentication fields."""
 
     auth_type: str | None = None
-    """Which way to sign, in the platform's words; `none` sends unsigned requests. See the README's table."""
+    """Authentication method. On OCI: `api_key`, `session_token`, `resource_principal`, `instance_principal`,
+    `oke_workload` or `bearer`. On ModelArts: `token`, `password`, `aksk`, `appcode`, `app` or `api_key`. On all
+    platforms: `none`, for unsigned requests. `None` detects the method from the other fields and the environment."""
 
     http_client: HTTPClient | None = Field(default=None, exclude=True, repr=False)
-    """An `httpx.Client` of your own."""
+    """`httpx.Client` to use for synchronous requests, in place of the built-in one."""
 
     http_async_client: AsyncHTTPClient | None = Field(default=None, exclude=True, repr=False)
-    """An `httpx.AsyncClient` of your own."""
+    """`httpx.AsyncClient` to use for asynchronous requests, in place of the built-in one."""
 
     verify: bool | str = True
-    """Whether to check certificates, or the file of the authorities to trust."""
+    """Whether to verify TLS certificates, or the path of a file with the certificate authorities to trust."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     proxy: str | None = Field(default=None, exclude=True, repr=False)
-    """The proxy's URL; not serialized, it may hold a password."""
+    """URL of the proxy, such as `http://proxy.example.com:3128`. It is not serialized, because it may hold a password.
+    """
 
     trust_env: bool = True
-    """Whether `HTTPS_PROXY` and the like count."""
+    """Whether to use the proxy settings of the environment (`HTTPS_PROXY`, `NO_PROXY` …)."""
 
     hooks: tuple[Hook, ...] = Field(default=(), exclude=True, repr=False)
-    """Told what happens in each call: attempts, the first event, the end; see `mdstream_core.hooks`."""
+    """Hooks that are called for the events of each request: attempts, retries, the first event, the end. See
+    `mdstream_core.hooks`."""
 
     _service: Service | None = PrivateAttr(default=None)
 
-    #: What is asked for.
+    #: The kind of the model.
     model_kind: ClassVar[ModelKind]
 
-    #: Other packages' names of our fields.
+    #: Aliases of fields: the names that other packages use.
     aliases: ClassVar[Mapping[str, str]] = {
         "model_name": "model",
         "model_id": "model",
@@ -116,10 +127,10 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         "request_timeout": "timeout",
     }
 
-    #: The same of the platform's fields.
+    #: Aliases of the platform's fields.
     platform_aliases: ClassVar[Mapping[str, str]] = {}
 
-    #: The dialect for each kind of question, where none is given.
+    #: The dialect of each kind of model, where `dialect` is not set.
     default_dialects: ClassVar[Mapping[ModelKind, str]] = {
         "chat": "openai-chat",
         "completions": "openai-completions",
@@ -127,22 +138,22 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         "rerank": "rerank",
     }
 
-    #: The platform's name, in traces and in each message's `model_provider`.
+    #: The name of the platform, in traces and in each message's `model_provider`.
     provider_name: ClassVar[str]
 
-    #: The fields that say where the model is.
+    #: The fields that identify the model's endpoint; part of the cache key.
     address_fields: ClassVar[tuple[str, ...]] = ()
 
-    #: Whether `MDSTREAM_API_KEY` is looked for.
+    #: Whether `MDSTREAM_API_KEY` is used.
     accepts_bearer_key: ClassVar[bool] = True
 
-    #: Whether it takes so long to connect that the event loop must not wait for it.
+    #: Whether building the service is too slow for the event loop.
     connects_in_thread: ClassVar[bool] = False
 
-    #: The environment variable that stands for each secret field in what is serialized.
+    #: The environment variable that replaces each secret field in serialized models.
     secret_variables: ClassVar[Mapping[str, str]] = {"api_key": _API_KEY_VARIABLE}
 
-    if not TYPE_CHECKING:  # checkers see the fields
+    if not TYPE_CHECKING:  # type checkers derive the signature from the fields
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             wrong = None
@@ -151,7 +162,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
             except ValidationError as error:
                 wrong = without_inputs(error, self._accepted_names())
             if wrong is not None:
-                kwargs.clear()  # locals are shown with tracebacks
+                kwargs.clear()  # tracebacks may show local variables
                 raise wrong
 
     @model_validator(mode="before")
@@ -174,7 +185,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
 
     @classmethod
     def _translate_aliases(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """The arguments of a platform's other packages as ours."""
+        """Translate the arguments of a platform's other packages to fields."""
         return values
 
     @model_validator(mode="after")
@@ -192,19 +203,19 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         return self
 
     def model_post_init(self, context: Any, /) -> None:
-        """LangChain's own, which private attributes would hide."""
+        """Call LangChain's method, which pydantic's private attributes would hide."""
         super().model_post_init(context)
 
     @property
     def service(self) -> Service:
-        """The endpoint, its signer and its connections; made when first needed, and anew when a field was changed."""
+        """The endpoint with its signer and connections: built on first use, and again after a field has changed."""
         with _BUILD_LOCK:
             if self._service is None:
                 self._service = self._build_service()
             return self._service
 
     async def _prepare_service(self) -> None:
-        """Build the service off the event loop, where that takes long."""
+        """Build the service outside of the event loop, where that is slow."""
         if self.connects_in_thread and self._service is None:
             await asyncio.to_thread(getattr, self, "service")
 
@@ -228,46 +239,49 @@ class ConnectionFields(ConnectionAliases, BaseModel):
 
     @property
     def _max_resumes(self) -> int:
-        """How many times an answer that broke is gone on with."""
+        """How many times an interrupted stream is resumed."""
         return 0
 
     def close(self) -> None:
-        """Close the synchronous connections; they are opened again when needed."""
+        """Close the synchronous connections. They are opened again when needed."""
         if self._service is not None:
             self._service.close()
 
     async def aclose(self) -> None:
-        """Close this event loop's connections."""
+        """Close the connections of the running event loop."""
         if self._service is not None:
             await self._service.aclose()
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Without credentials: the other side finds them as a new object does. A signer that can find its key stays."""
+        """Return the state without credentials, which the unpickled object resolves anew.
+
+        A `Signer` stays: it pickles without its key and can resolve it.
+        """
         state = super().__getstate__()
         private = {**(state.get("__pydantic_private__") or {}), **dict.fromkeys(self._cached_attributes)}
         fields = {name: self._pickled_value(name, value) for name, value in state["__dict__"].items()}
         return {**state, "__dict__": fields, "__pydantic_private__": private}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
-        """With the key of the environment, as a new object finds it."""
+        """Restore the state, with the API key of the environment as in a new object."""
         super().__setstate__(state)
         self.__dict__.update(
             _with_env_api_key({name: self.__dict__[name] for name in _CREDENTIALS}, enabled=self.accepts_bearer_key)
         )
 
     def _pickled_value(self, name: str, value: Any) -> Any:
-        """What a pickle holds of a field."""
+        """Return what a pickle holds of a field."""
         field = type(self).model_fields.get(name)
-        ours = name in self._own_fields()
-        if field is None or not ours or isinstance(value, Signer):
+        is_own = name in self._own_fields()
+        if field is None or not is_own or isinstance(value, Signer):
             return value
-        if name == "default_headers":  # what is missing is told by name when the model is used
+        if name == "default_headers":  # the names stay, so that an error can name the missing values
             return dict.fromkeys(value, HIDDEN)
         return field.get_default(call_default_factory=True) if field.exclude or isinstance(value, SecretStr) else value
 
     @classmethod
     def _own_fields(cls) -> set[str]:
-        """The fields that are not LangChain's."""
+        """Names of the fields that are not LangChain's."""
         return {name for base in cls.__mro__ if issubclass(base, ConnectionFields) for name in base.__annotations__}
 
     def __repr_args__(self) -> list[tuple[str, Any]]:
@@ -282,9 +296,9 @@ class ConnectionFields(ConnectionAliases, BaseModel):
             self._clear_cache()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy; with `update` it has connections of its own, because where or how to ask may be another."""
+        """Copy the model. A copy with `update` has connections of its own, because its endpoint may differ."""
         copied = super().model_copy(update=update)
-        if deep:  # what is shared are connections, signers and clients
+        if deep:  # connections, signers and clients are shared
             values = copied.__dict__.items()
             copied.__dict__.update({name: deepcopy(value) for name, value in values if isinstance(value, dict | list)})
         if update:
@@ -293,7 +307,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
 
     @property
     def _cached_attributes(self) -> set[str]:
-        """The private attributes that are made from the fields when first needed."""
+        """Private attributes that are derived from the fields on first use."""
         return {"_service", "_aws_connection"} & self.__private_attributes__.keys()
 
     def _clear_cache(self) -> None:
@@ -304,7 +318,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         return self.model_copy(deep=True)
 
     def _validate_fields(self) -> None:
-        """A wrong endpoint is told where it is written."""
+        """Validate the endpoint at construction."""
         self._build_platform()
 
     def _build_platform(self) -> Platform:
@@ -314,7 +328,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         raise NotImplementedError
 
     def _default_dialect(self, model: str) -> str:
-        """The dialect of a model that is asked here, where none is given."""
+        """Name of the dialect for a model, where `dialect` is not set."""
         return self.default_dialects[self.model_kind]
 
     def _build_retry(self) -> Retry:
@@ -325,42 +339,42 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     ) -> Call:
         params = self._adapt_params(params)
         with map_errors():
-            spoken = self._with_history(self._resolve_dialect(params, stream=stream), params)
-            return self.service.call(spoken, params, stream=stream, headers=headers)
+            resolved = self._with_history(self._resolve_dialect(params, stream=stream), params)
+            return self.service.call(resolved, params, stream=stream, headers=headers)
 
     def _adapt_params(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A question with what the platform's own fields add to it."""
+        """Add what the platform's own fields contribute to a request."""
         return params
 
     def _with_history(self, dialect: Dialect, params: Mapping[str, Any]) -> Dialect:
-        """The dialect with what it has to know of earlier responses."""
+        """Wrap the dialect for requests whose history depends on earlier responses."""
         return dialect
 
     def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> Dialect:
-        """What a question is asked in."""
+        """Return the dialect of a request."""
         return dialect(self.dialect or self._default_dialect(str(params.get("model") or "")))
 
 
-#: Secret fields that are no part of a header: a password is sent in a body.
+#: Secret fields that are not sent in a header: a password is sent in a body.
 _NOT_IN_HEADERS = frozenset({"password"})
 
-#: The fields of which any says who signs.
+#: Fields that set the authentication.
 _CREDENTIALS = ("api_key", "auth", "auth_type")
 
 
 def _with_env_api_key(fields: dict[str, Any], *, enabled: bool) -> dict[str, Any]:
-    """The fields, with the environment's bearer key where nothing is said of who signs."""
+    """Add the bearer key of the environment to fields that set no authentication."""
     key = os.environ.get(_API_KEY_VARIABLE) if enabled else None
     return {**fields, "api_key": SecretStr(key)} if key and not any(map(fields.get, _CREDENTIALS)) else fields
 
 
 def reject_connection_options(kwargs: Mapping[str, Any]) -> None:
-    """Refuse options of the connection among the arguments of a call: they would be sent as fields of the question."""
+    """Raise `ValueError` for connection options among the arguments of a call, which would be sent in the payload."""
     if misplaced := _CONNECTION_OPTIONS & kwargs.keys():
         names = ", ".join(sorted(misplaced))
-        raise ValueError(f"{names}: an option of the model, not of a call; make a copy with model_copy(update=…)")
+        raise ValueError(f"{names}: an option of the model, not of a call (hint: use model_copy(update=…))")
 
 
 def reveal_secret(secret: SecretStr | None) -> str | None:
-    """What a secret field holds."""
+    """Return the value of a secret field."""
     return secret.get_secret_value() if secret else None

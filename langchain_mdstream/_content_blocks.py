@@ -1,8 +1,8 @@
-"""Our messages as standard content blocks.
+"""Convert messages to LangChain's standard content blocks.
 
-Core's best effort loses a tool call's arguments when text stands beside it, and its other translators drop reasoning;
-so ours is registered under our own provider names. The string indices keep text, reasoning and each tool call apart
-when chunks are merged under `output_version="v1"`; core numbers blocks by type where there are none.
+LangChain's default translator loses the arguments of a tool call beside text, and its other translators drop reasoning,
+so this one is registered under the names of our providers. String indices keep text, reasoning and each tool call apart
+when chunks are merged under `output_version="v1"`; without them LangChain numbers blocks by type.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from langchain_core.messages.block_translators import register_translator
 
 
 def message_blocks(message: AIMessage) -> list[types.ContentBlock]:
-    """The blocks of a whole message."""
+    """Return the blocks of a whole message."""
     return cast("list[types.ContentBlock]", [*_text_blocks(message), *_tool_call_blocks(message)])
 
 
 def chunk_blocks(message: AIMessageChunk) -> list[types.ContentBlock]:
-    """The blocks of a chunk: what it adds; of the last or a merged one: what it is."""
+    """Return the blocks of a chunk: of the last or a merged chunk those of the whole message."""
     blocks = _text_blocks(message)
     if message.chunk_position == "last":
         blocks += _tool_call_blocks(message)
@@ -55,28 +55,28 @@ def _text_blocks(message: AIMessage) -> list[dict[str, Any]]:
 
 
 def refusal_block(text: str) -> dict[str, Any]:
-    """The block of a refusal, for cores that have one and for those that have none."""
+    """Return the block of a refusal, for versions of langchain-core with and without such a block."""
     if hasattr(types, "RefusalContentBlock"):
         return {"type": "refusal", "refusal": text, "index": "lc_rf_0"}
     return {"type": "non_standard", "value": {"type": "refusal", "refusal": text}, "index": "lc_rf_0"}
 
 
 def citation_blocks(provider_data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Standard citations, from Cohere's `citation_blocks` and OpenAI's `annotations`.
+    """Return standard citations from Cohere's `citations` and OpenAI's `annotations`.
 
     Args:
         provider_data: A message's `additional_kwargs`.
     """
-    told = [*_entries(provider_data.get("citations")), *_entries(provider_data.get("annotations"))]
-    return [_citation_block(one) for one in told if isinstance(one, Mapping)]
+    citations = [*_entries(provider_data.get("citations")), *_entries(provider_data.get("annotations"))]
+    return [_citation_block(citation) for citation in citations if isinstance(citation, Mapping)]
 
 
 def _entries(value: Any) -> list[Any]:
-    """The entries of a list; of anything else, which a service may have written in its place, none."""
+    """Return a list as it is, and an empty list for any other value, which a service may send in its place."""
     return value if isinstance(value, list) else []
 
 
-#: The names of a standard citation, and what services call them.
+#: Fields of a standard citation, and the names that services use.
 _CITATION_FIELDS = {
     "start_index": ("start", "start_index", "startIndex"),
     "end_index": ("end", "end_index", "endIndex"),
@@ -89,45 +89,45 @@ _CITATION_FIELDS = {
 def _citation_block(citation: Mapping[str, Any]) -> dict[str, Any]:
     nested = citation.get("url_citation") or citation.get("urlCitation")
     facts = nested if isinstance(nested, Mapping) else citation
-    named = {
-        ours: next((facts[name] for name in names if facts.get(name) is not None), None)
-        for ours, names in _CITATION_FIELDS.items()
+    fields = {
+        field: next((facts[name] for name in names if facts.get(name) is not None), None)
+        for field, names in _CITATION_FIELDS.items()
     }
     known = {name for names in _CITATION_FIELDS.values() for name in names} | {"type"}
     extras = {name: value for name, value in facts.items() if name not in known and value is not None}
-    found = {name: value for name, value in named.items() if value is not None}
-    return {"type": "citation", **found, **({"extras": extras} if extras else {})}
+    present = {name: value for name, value in fields.items() if value is not None}
+    return {"type": "citation", **present, **({"extras": extras} if extras else {})}
 
 
 def media_blocks(provider_data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Pictures and sound that the model made.
+    """Return the blocks of images and audio that the model generated.
 
     Args:
         provider_data: A message's `additional_kwargs`.
     """
-    pictures = [
-        {**_media_block("image", _media_url(one)), "index": f"lc_img_{at}"}
-        for at, one in enumerate(_entries(provider_data.get("images")))
+    images = [
+        {**_media_block("image", _media_url(image)), "index": f"lc_img_{index}"}
+        for index, image in enumerate(_entries(provider_data.get("images")))
     ]
-    sound = provider_data.get("audio")
-    if not isinstance(sound, Mapping):
-        return pictures
-    data = sound.get("data") or ""
-    extras = {name: value for name, value in sound.items() if name != "data" or not isinstance(data, str)}
+    audio = provider_data.get("audio")
+    if not isinstance(audio, Mapping):
+        return images
+    data = audio.get("data") or ""
+    extras = {name: value for name, value in audio.items() if name != "data" or not isinstance(data, str)}
     block = {
         "type": "audio",
         "base64": data if isinstance(data, str) else "",
         "mime_type": "audio/wav",
         "index": "lc_aud_0",
     }
-    return [*pictures, {**block, **({"extras": extras} if extras else {})}]
+    return [*images, {**block, **({"extras": extras} if extras else {})}]
 
 
-def _media_url(picture: Any) -> str:
-    """Where a picture is, however deep a server puts that."""
-    while isinstance(picture, Mapping):
-        picture = picture.get("image_url") or picture.get("url")
-    return picture if isinstance(picture, str) else ""
+def _media_url(image: Any) -> str:
+    """Return the URL of an image, at whatever depth a server nests it."""
+    while isinstance(image, Mapping):
+        image = image.get("image_url") or image.get("url")
+    return image if isinstance(image, str) else ""
 
 
 def _media_block(kind: str, url: str) -> dict[str, Any]:
@@ -155,11 +155,11 @@ def _tool_call_blocks(message: AIMessage) -> list[dict[str, Any]]:
     ]
 
 
-#: The names of our platforms in messages.
+#: Values of `model_provider` in messages of this package.
 PROVIDERS: set[str] = set()
 
 
 def register_provider(provider: str) -> None:
-    """Read messages of `provider` by these functions."""
+    """Register these translators for messages of `provider`."""
     PROVIDERS.add(provider)
     register_translator(provider, message_blocks, chunk_blocks)

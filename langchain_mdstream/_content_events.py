@@ -1,7 +1,7 @@
-"""Events → content-block events: what LangChain's `stream_events(version="v3")` and LangGraph's v3 streams are made of.
+"""Convert events to content-block events, for LangChain's `stream_events(version="v3")` and LangGraph's v3 streams.
 
-Core can make them from our chunks. Made here a token costs a fraction of that, and nothing is lost on the way: core's
-bridge keeps of log probabilities, and of a refusal in pieces, the last piece alone.
+LangChain can derive them from chunks. This direct conversion costs a fraction per token and is lossless: LangChain's
+bridge keeps only the last piece of the log probabilities and of a refusal.
 """
 
 from collections.abc import Iterable
@@ -17,18 +17,18 @@ from langchain_mdstream._responses import ChunkBuilder
 from mdstream_core import Event, Logprobs, ReasoningDelta, RefusalDelta, TextDelta, ToolCall, ToolCallDelta
 
 ContentEvent = dict[str, Any]
-"""A `MessagesData` of `langchain_protocol`: all of its types are dictionaries."""
+"""A `MessagesData` of `langchain_protocol`; all of its types are dictionaries."""
 
-#: What a block's delta is called. A refusal has none: its block is told when it begins and when it is whole.
+#: Types of the deltas of a block. A refusal has none: its block has a start and a finish only.
 _DELTAS = {"text": "text-delta", "reasoning": "reasoning-delta"}
 
-#: Where chunks, too, have what was said in these blocks.
+#: Keys of `additional_kwargs` that hold the text of these blocks, as in chunks.
 _ADDITIONAL_KWARGS = {"reasoning": "reasoning_content", "refusal": "refusal"}
 
 
 @dataclass(slots=True)
 class _ToolCallState:
-    """A tool call while it comes in; `index` is its block's index."""
+    """A tool call that is being received; `index` is the index of its block."""
 
     index: int
     id: str
@@ -37,26 +37,26 @@ class _ToolCallState:
 
 
 class ContentEventBuilder:
-    """Turns the events of one stream into content-block events.
+    """Convert the events of one stream to content-block events.
 
-    Text, reasoning or a refusal goes on until something else is said. Tool calls stay open to the end: servers may mix
-    the fragments of parallel calls, and a call that is told as whole may be executed, so the stream has to be known to
-    have ended well. An error is raised and not told as the protocol's `error` event, after which core would call no
-    `on_llm_error`.
+    A block of text, reasoning or refusal ends when another kind of output begins. Tool calls stay open to the end,
+    because servers may interleave the fragments of parallel calls, and because a finished call may be executed before
+    the stream is known to be complete. Errors are raised and not converted to the protocol's `error` event, after which
+    LangChain would not call `on_llm_error`.
 
     Args:
         provider: As for `ChunkBuilder`.
         model: As for `ChunkBuilder`.
-        run: Names the message, as core does where it makes the events.
+        run: Provides the id of the message, as in LangChain's own events.
     """
 
     def __init__(self, provider: str, model: str = "", run: BaseRunManager | None = None) -> None:
-        self._once = ChunkBuilder(provider, model)
+        self._chunks = ChunkBuilder(provider, model)
         self._provider = provider
         self._id = f"{LC_ID_PREFIX}-{run.run_id}" if run else ""
         self._has_started = False
         self._blocks = 0
-        self._kind = ""  # of the words that go on, which have a place and pieces
+        self._kind = ""  # of the open block, with its index and pieces
         self._index = 0
         self._pieces: list[str] = []
         self._calls: dict[int, _ToolCallState] = {}
@@ -64,8 +64,8 @@ class ContentEventBuilder:
         self._logprobs: list[dict[str, Any]] = []
 
     def convert(self, event: Event) -> Iterable[ContentEvent]:
-        """What there is to tell of an event; nothing if it has its place in the last ones."""
-        if type(event) is TextDelta and event.choice == 0:  # a token: see `ChunkBuilder.chunk`
+        """Return the content-block events of an event; none if it belongs to the final ones."""
+        if type(event) is TextDelta and event.choice == 0:  # a token: see `ChunkBuilder.convert`
             return self._add_text("text", event.text)
         match event:
             case ReasoningDelta(text, 0):
@@ -76,78 +76,78 @@ class ContentEventBuilder:
                 return self._add_tool_call(event)
             case Logprobs(content, 0):
                 self._logprobs += content
-            case _:  # has its place in the last chunk too, or is another choice's
-                self._once.convert(event)
+            case _:  # belongs to the last chunk, or to another choice
+                self._chunks.convert(event)
         return ()
 
     def finish(self) -> Iterable[ContentEvent]:
-        """What says that the answer is whole."""
-        chunk = self._once.finish()
+        """Return the final events, which mark the response as complete."""
+        chunk = self._chunks.finish()
         message = cast(AIMessageChunk, chunk.message)
-        told = self._add_citations(citation_blocks(message.additional_kwargs))
-        told += [_finish(call.index, _complete_call(call)) for call in self._calls.values()]
+        events = self._add_citations(citation_blocks(message.additional_kwargs))
+        events += [_finish(call.index, _complete_call(call)) for call in self._calls.values()]
         for block in media_blocks(message.additional_kwargs):
-            told += [_start(at := self._next_index(), block), _finish(at, block)]
+            events += [_start(index := self._next_index(), block), _finish(index, block)]
         finish: ContentEvent = {"event": "message-finish", "metadata": self._metadata(chunk.generation_info or {})}
         if message.usage_metadata:
             finish["usage"] = message.usage_metadata
-        said = {name: "".join(pieces) for name, pieces in self._provider_data.items()}
-        if beside := {**said, **message.additional_kwargs}:
-            finish["additional_kwargs"] = beside
-        return [*told, finish]
+        texts = {name: "".join(pieces) for name, pieces in self._provider_data.items()}
+        if additional_kwargs := {**texts, **message.additional_kwargs}:
+            finish["additional_kwargs"] = additional_kwargs
+        return [*events, finish]
 
     def _add_text(self, kind: str, text: str) -> list[ContentEvent]:
-        """More of the same, or the first of something else."""
-        told = [] if kind == self._kind else self._open_block(kind)
+        """Continue the open block, or start one of another kind."""
+        events = [] if kind == self._kind else self._open_block(kind)
         self._pieces.append(text)
         if delta := _DELTAS.get(kind):
-            told.append(_delta(self._index, {"type": delta, kind: text}))
-        return told
+            events.append(_delta(self._index, {"type": delta, kind: text}))
+        return events
 
     def _add_tool_call(self, delta: ToolCallDelta) -> list[ContentEvent]:
-        told = []
+        events = []
         call = self._calls.get(delta.index)
         if call is None:
-            told = self._close_block()
+            events = self._close_block()
             call = self._calls[delta.index] = _ToolCallState(self._next_index(), delta.id or "", delta.name or "")
             key = f"lc_tc_{delta.index}"  # as in a chunk's blocks
             first = {"type": "tool_call_chunk", "id": call.id, "name": call.name, "args": "", "index": key}
-            told.append(_start(call.index, first))
+            events.append(_start(call.index, first))
         elif delta.name:
             call.name += delta.name
         if text := delta.arguments:
             call.pieces.append(text)
-            told.append(_delta(call.index, {"type": "tool-call-delta", "args": text}))
-        return told
+            events.append(_delta(call.index, {"type": "tool-call-delta", "args": text}))
+        return events
 
     def _open_block(self, kind: str) -> list[ContentEvent]:
-        told = self._close_block()
+        events = self._close_block()
         self._kind, self._index = kind, self._next_index()
-        told.append(_start(self._index, _block(kind, "")))
-        return told
+        events.append(_start(self._index, _block(kind, "")))
+        return events
 
     def _close_block(self) -> list[ContentEvent]:
-        """The message's beginning, if this is it, and the end of the words that went on until now."""
-        told: list[ContentEvent] = []
+        """Start the message, if it has not started, and finish the open block."""
+        events: list[ContentEvent] = []
         if not self._has_started:
             self._has_started = True
             start = {"event": "message-start", "role": "ai", "id": self._id}
-            told.append({**start, "metadata": {"provider": self._provider}})
+            events.append({**start, "metadata": {"provider": self._provider}})
         if self._kind:
             text = "".join(self._pieces)
             if name := _ADDITIONAL_KWARGS.get(self._kind):
                 self._provider_data.setdefault(name, []).append(text)
-            told.append(_finish(self._index, _block(self._kind, text)))
+            events.append(_finish(self._index, _block(self._kind, text)))
             self._kind, self._pieces = "", []
-        return told
+        return events
 
-    def _add_citations(self, found: list[dict[str, Any]]) -> list[ContentEvent]:
-        """The end of the words, with what they cite; where they have ended before, the citations stand alone."""
-        if not found:
+    def _add_citations(self, citations: list[dict[str, Any]]) -> list[ContentEvent]:
+        """Finish the text block with its citations; if it is finished already, add a block for them."""
+        if not citations:
             return self._close_block()
-        told = [] if self._kind == "text" else self._open_block("text")
+        events = [] if self._kind == "text" else self._open_block("text")
         *others, last = self._close_block()
-        return [*told, *others, {**last, "content": {**last["content"], "annotations": found}}]
+        return [*events, *others, {**last, "content": {**last["content"], "annotations": citations}}]
 
     def _next_index(self) -> int:
         self._blocks += 1
@@ -175,9 +175,9 @@ def _block(kind: str, text: str) -> dict[str, Any]:
 
 
 def _complete_call(call: _ToolCallState) -> Any:
-    """The call, or what the model wrote in its place."""
-    written = ToolCall(call.id, call.name, "".join(call.pieces))
+    """Return the tool call, or an invalid one if its arguments cannot be parsed."""
+    received = ToolCall(call.id, call.name, "".join(call.pieces))
     try:
-        return tool_call(name=call.name, args=written.parse_arguments(), id=call.id)
+        return tool_call(name=call.name, args=received.parse_arguments(), id=call.id)
     except ValueError as error:
-        return invalid_tool_call(name=call.name, args=written.arguments, id=call.id, error=str(error))
+        return invalid_tool_call(name=call.name, args=received.arguments, id=call.id, error=str(error))

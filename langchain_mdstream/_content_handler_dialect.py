@@ -1,7 +1,7 @@
-"""Content handlers as dialects: everything else stays as it is, attempts, limits, exception frames, what was received.
+"""Dialects of SageMaker content handlers, so that limits, exception frames and partial output work with them too.
 
-A handler cannot say which of its outputs is the last, so the end of the body is the end of the answer: an exception
-frame, a cut connection and a line that the handler cannot read are failures all the same.
+A handler cannot mark its last output, so the end of the body is the end of the response. Exception frames, interrupted
+connections and lines that the handler cannot read are errors as usual.
 """
 
 import json
@@ -36,25 +36,25 @@ from mdstream_core.errors import (
     parse_error_object,
 )
 
-#: What a handler's code raises when an answer is not what it expects. An exception class of the user's own passes.
+#: Exceptions that handlers raise for unexpected output. Other exceptions propagate.
 _HANDLER_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
-#: Of a question, what is no option of the model.
+#: Parameters of a request that are not options of the model.
 _REQUEST_FIELDS = frozenset({"prompt", "messages", "input", "input_type", "stream", "stream_options", "stop"})
 
 
 class HandlerDecoder:
-    """Reads one answer of a completion model with a handler.
+    """Decoder of the output of a completion model, by a content handler.
 
     Args:
-        handler: Reads the body, or each line of a stream.
-        stop: Texts that end the answer: the container is not told of them, so the answer is cut here.
-        stream: Whether lines come, and not the whole body at once.
+        handler: Parses the body, or each line of a stream.
+        stop: Stop sequences. They are not sent to the container, so the output is truncated here.
+        stream: Whether the output arrives line by line.
     """
 
-    #: Nothing is wrong with an answer behind its events.
+    #: There are no errors after the last event.
     error: MDStreamError | None = None
-    #: Only the end of the body says that the answer is whole.
+    #: Only the end of the body marks the response as complete.
     is_finished = is_complete = False
 
     def __init__(self, handler: ContentHandlerProtocol, stop: Sequence[str], *, stream: bool) -> None:
@@ -65,49 +65,48 @@ class HandlerDecoder:
         self._parse_error: MDStreamError | None = None
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """The events of a line, or of the whole body. An empty line says nothing."""
+        """Return the events of a line, or of the whole body. Empty lines have none."""
         if data in {b"", b"\r"}:
             return []
         try:
             events = self._events(self._handler.transform_output(HandlerBody(data)))
         except _HANDLER_ERRORS as error:
-            unread = _error_in_line(data) or _parse_error(data, error)
+            failure = _error_in_line(data) or _parse_error(data, error)
             if self._stream:
-                raise unread from error
-            unread.__cause__, self._parse_error = error, unread  # a body that came whole was not cut
+                raise failure from error
+            failure.__cause__, self._parse_error = error, failure  # raised by `finish`: the body may be truncated
             return []
-        if not events and (failure := _error_in_line(data)):
-            raise failure
+        if not events and (reported := _error_in_line(data)):
+            raise reported
         self._has_read = True
         return events
 
     def finish(self, *, is_document: bool = False) -> list[Event]:
-        """What was held back because it might have become a stop, and why it ended where that is known."""
+        """Return the buffered text, which might have become a stop sequence, and the finish reason if there is one."""
         if self._parse_error:
             raise self._parse_error
         if not self._has_read:
-            raise StreamInterrupted("the stream ended without an answer", code="EmptyStream")
-        rest = self._text.flush()
-        events: list[Event] = [TextDelta(rest)] if rest else []
+            raise StreamInterrupted("the stream ended without output", code="EmptyStream")
+        events = self.flush()
         return [*events, Finish("stop")] if self._text.is_stopped else events
 
     def flush(self) -> list[Event]:
-        """What has come and was not told yet, because it might have become a stop."""
-        rest = self._text.flush()
-        return [TextDelta(rest)] if rest else []
+        """Return the buffered text, which might have become a stop sequence."""
+        text = self._text.flush()
+        return [TextDelta(text)] if text else []
 
     def _events(self, output: Any) -> list[Event]:
         if not isinstance(output, str):
-            raise TypeError(f"transform_output gave a {type(output).__name__}, not a str")
+            raise TypeError(f"transform_output returned a {type(output).__name__}, not a str")
         return self._emit_text(output)
 
     def _emit_text(self, text: str) -> list[Event]:
-        said = self._text.feed(text)
-        return [TextDelta(said)] if said else []
+        delta = self._text.feed(text)
+        return [TextDelta(delta)] if delta else []
 
 
 class HandlerChatDecoder(HandlerDecoder):
-    """Reads messages, or chunks of one."""
+    """Decoder of messages or message chunks."""
 
     def __init__(self, handler: ContentHandlerProtocol, stop: Sequence[str], *, stream: bool) -> None:
         super().__init__(handler, stop, stream=stream)
@@ -116,10 +115,10 @@ class HandlerChatDecoder(HandlerDecoder):
 
     def _events(self, output: Any) -> list[Event]:
         if not isinstance(output, BaseMessage):
-            raise TypeError(f"transform_output gave a {type(output).__name__}, not a message such as AIMessage")
-        thought = output.additional_kwargs.get("reasoning_content")
-        thoughts: list[Event] = [ReasoningDelta(thought)] if thought else []
-        return [*thoughts, *self._emit_text(str(output.text)), *self._calls(output), *self._provider_data(output)]
+            raise TypeError(f"transform_output returned a {type(output).__name__}, not a message such as AIMessage")
+        text = output.additional_kwargs.get("reasoning_content")
+        reasoning: list[Event] = [ReasoningDelta(text)] if text else []
+        return [*reasoning, *self._emit_text(str(output.text)), *self._calls(output), *self._provider_data(output)]
 
     def _calls(self, message: BaseMessage) -> list[Event]:
         calls: list[ToolCallDelta] = []
@@ -138,30 +137,29 @@ class HandlerChatDecoder(HandlerDecoder):
         return list(calls)
 
     def _provider_data(self, message: BaseMessage) -> list[Event]:
-        told = {**message.response_metadata, **message.additional_kwargs}
-        self._reason = told.get("finish_reason") or self._reason
-        events = [ProviderData(name, value) for name, value in told.items() if name not in _KNOWN_METADATA]
-        metadata = (
-            [ResponseMetadata(told.get("model_name"), message.id)] if told.get("model_name") or message.id else []
-        )
+        data = {**message.response_metadata, **message.additional_kwargs}
+        self._reason = data.get("finish_reason") or self._reason
+        events = [ProviderData(name, value) for name, value in data.items() if name not in _KNOWN_METADATA]
+        model = data.get("model_name")
+        metadata = [ResponseMetadata(model, message.id)] if model or message.id else []
         return [*metadata, *events, *_usage(message)]
 
     def finish(self, *, is_document: bool = False) -> list[Event]:
-        """The handler's own reason, if it gave one. Raises if a tool call is not whole."""
+        """Return the final events, with the handler's finish reason. Raises if a tool call is incomplete."""
         events = super().finish(is_document=is_document)
         for arguments in self._arguments.values():
             if arguments.strip() and is_unfinished(arguments):
-                raise IncompleteToolCall("the answer ended inside the arguments of a tool call", raw=arguments[:2000])
-            if surplus := ToolCall("", "", arguments).trailing_text:
+                raise IncompleteToolCall("the response ended inside the arguments of a tool call", raw=arguments[:2000])
+            if trailing := ToolCall("", "", arguments).trailing_text:
                 raise MalformedStream(
-                    f"the arguments of a tool call are not one JSON object: behind it stands {surplus[:80]!r}",
+                    f"the arguments of a tool call are more than one JSON object: {trailing[:80]!r} follows",
                     code="MalformedToolCall",
                     raw=arguments[:2000],
                 )
         return [*events, Finish(self._reason)] if self._reason and not self._text.is_stopped else events
 
 
-#: What has a place of its own in an answer.
+#: Metadata that has events of its own.
 _KNOWN_METADATA = frozenset({"finish_reason", "model_name", "model_provider", "reasoning_content"})
 
 
@@ -174,80 +172,83 @@ def _usage(message: BaseMessage) -> list[Event]:
 
 
 class HandlerEmbeddingDecoder(HandlerDecoder):
-    """Reads vectors."""
+    """Decoder of vectors."""
 
     def _events(self, output: Any) -> list[Event]:
-        return [Embedding(_vector(numbers, at), at) for at, numbers in enumerate(output)]
+        return [Embedding(_vector(numbers, index), index) for index, numbers in enumerate(output)]
 
 
-def _vector(numbers: Any, at: int) -> list[float]:
-    """Numbers of any library as floats. Raises `ValueError` for a vector that has none, and for what is no number."""
+def _vector(numbers: Any, index: int) -> list[float]:
+    """Convert the numbers of any library to floats.
+
+    Raises:
+        ValueError: The vector is empty, or a value is not a finite number.
+    """
     vector = [float("nan") if isinstance(number, bool | str) else float(number) for number in numbers]
     if not vector or not all(map(isfinite, vector)):
-        raise ValueError(f"vector {at} has {'something that is no finite number' if vector else 'no numbers'}")
+        raise ValueError(f"vector {index} has {'a value that is not a finite number' if vector else 'no numbers'}")
     return vector
 
 
 class _StopFilter:
-    """A text up to the first of some stops, also where one is spread over several pieces."""
+    """Filter that passes text up to the first stop sequence, which may be spread over several pieces."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = [stop for stop in stops if stop]
-        self._held = ""
+        self._buffer = ""
         self.is_stopped = False
 
     def feed(self, text: str) -> str:
-        """What is certain of the text with this piece."""
+        """Return the text that cannot be part of a stop sequence."""
         if self.is_stopped:
             return ""
-        self._held += text
-        found = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
-        self.is_stopped = bool(found)
-        sure = (
-            min(found)
-            if found
-            else len(self._held) - max((self._partial_match(stop) for stop in self._stops), default=0)
-        )
-        said, self._held = self._held[:sure], "" if found else self._held[sure:]
-        return said
+        self._buffer += text
+        positions = [position for stop in self._stops if (position := self._buffer.find(stop)) >= 0]
+        self.is_stopped = bool(positions)
+        if positions:
+            text, self._buffer = self._buffer[: min(positions)], ""
+            return text
+        end = len(self._buffer) - max(map(self._partial_match, self._stops), default=0)
+        text, self._buffer = self._buffer[:end], self._buffer[end:]
+        return text
 
     def flush(self) -> str:
-        """What was no stop after all."""
-        return self._held
+        """Return the buffered text."""
+        return self._buffer
 
     def _partial_match(self, stop: str) -> int:
-        """How much of a stop stands at the end."""
-        return next((size for size in range(len(stop) - 1, 0, -1) if self._held.endswith(stop[:size])), 0)
+        """Length of the beginning of a stop sequence at the end of the buffer."""
+        return next((size for size in range(len(stop) - 1, 0, -1) if self._buffer.endswith(stop[:size])), 0)
 
 
 def _parse_error(data: bytes, error: Exception) -> MalformedStream:
-    shown = data[:300].decode("utf-8", "replace")
-    why = f"{type(error).__name__}: {error}"
-    return MalformedStream(f"the content handler cannot read {shown!r}: {why}", raw=shown)
+    excerpt = data[:300].decode("utf-8", "replace")
+    reason = f"{type(error).__name__}: {error}"
+    return MalformedStream(f"the content handler cannot read {excerpt!r}: {reason}", raw=excerpt)
 
 
 def _error_in_line(data: bytes) -> StreamFailure | None:
-    """The failure that a line spells, if it is an error object: alone, or as the data of an event."""
+    """Return the failure of a line that is an error object, alone or as the data of an event."""
     text = data.strip().removeprefix(b"data:")
     try:
         document = json.loads(text)
     except ValueError:
         return None
-    if not isinstance(document, dict) or not document.get("error") or not (words := parse_error_object(document)):
+    if not isinstance(document, dict) or not document.get("error") or not (body := parse_error_object(document)):
         return None
     raw = text[:4000].decode("utf-8", "replace")
-    return StreamFailure(f"the container failed: {words.message}", code=words.code, status=words.status, raw=raw)
+    return StreamFailure(f"the container failed: {body.message}", code=body.code, status=body.status, raw=raw)
 
 
 @dataclass(frozen=True, slots=True)
 class ContentHandlerDialect:
-    """What a handler speaks, for one question.
+    """Dialect of a content handler, for one request.
 
     Args:
-        handler: Writes the body and reads the answer.
-        stop: Texts that end the answer.
-        options: What the handler is told beside the question's own options, over them.
-        stream: Whether the answer comes line by line.
+        handler: Builds the payload and parses the output.
+        stop: Stop sequences.
+        options: Options for the handler; they override those of the request.
+        stream: Whether the output arrives line by line.
     """
 
     handler: ContentHandlerProtocol
@@ -261,42 +262,45 @@ class ContentHandlerDialect:
     input_name: ClassVar[str] = "prompt"
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> Any:
-        """The bytes that the handler makes of the question."""
+        """Return the bytes that the handler builds from the request."""
         options = {name: value for name, value in params.items() if value is not None and name not in _REQUEST_FIELDS}
-        written = self.handler.transform_input(self._handler_input(params), {**options, **self.options})
-        written = written.read() if hasattr(written, "read") else written
-        return written.encode() if isinstance(written, str) else bytes(written)
+        payload = self.handler.transform_input(self._handler_input(params), {**options, **self.options})
+        payload = payload.read() if hasattr(payload, "read") else payload
+        return payload.encode() if isinstance(payload, str) else bytes(payload)
 
     def _handler_input(self, params: Mapping[str, Any]) -> Any:
         return params[self.input_name]
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """A handler's body is not changed."""
+        """Return `None`: payloads of handlers are not changed."""
         return None
 
     def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
-        """There is no way."""
+        """Return `None`: handlers cannot continue a response."""
         return None
 
     def create_decoder(self) -> HandlerDecoder:
-        """A fresh decoder."""
+        """Create a decoder."""
         return self.decoder_class(self.handler, self.stop, stream=self.stream)
 
 
 class ContentHandlerChatDialect(ContentHandlerDialect):
-    """The same for a chat."""
+    """Dialect of a content handler for chat models."""
 
     decoder_class: ClassVar[type[HandlerDecoder]] = HandlerChatDecoder
     input_name: ClassVar[str] = "messages"
 
 
 class ContentHandlerEmbeddingDialect(ContentHandlerDialect):
-    """The same for texts, as many to a request as TEI takes; langchain-community sends 64."""
+    """Dialect of a content handler for embedding models.
+
+    Batches have up to 32 texts, TEI's limit; langchain-community sends 64.
+    """
 
     input_field: ClassVar[str] = "input"
     max_batch_size: ClassVar[int] = 32
     decoder_class: ClassVar[type[HandlerDecoder]] = HandlerEmbeddingDecoder
 
     def _handler_input(self, params: Mapping[str, Any]) -> list[str]:
-        """Without line breaks, as langchain-community sends them: an index that stands already fits."""
+        """Replace line breaks by spaces, as langchain-community does, so that its vectors stay comparable."""
         return [text.replace("\n", " ") for text in params["input"]]

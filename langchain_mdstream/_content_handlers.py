@@ -1,7 +1,6 @@
-"""SageMaker content handlers: a user's own code between what is asked and what is sent, and back.
+"""SageMaker content handlers: user code that builds payloads and parses outputs.
 
-Handlers written for langchain-aws and langchain-community are taken too, by their methods: none of their classes is
-needed.
+Handlers written for langchain-aws and langchain-community work too; only their methods are used, not their classes.
 """
 
 from typing import Any, Generic, Protocol, TypeVar
@@ -13,34 +12,34 @@ OutputT = TypeVar("OutputT")
 
 
 class ContentHandlerBase(Generic[InputT, OutputT]):
-    """How a container is asked and how its answers are read; derive from one of the three below."""
+    """Base class of the content handlers, which translate between a model and the API of its container."""
 
     content_type: str | None = "text/plain"
-    """Of what `transform_input` gives, such as `application/json`."""
+    """Media type of the payload, such as `application/json`."""
 
     accepts: str | None = "text/plain"
-    """What the container is asked to answer with."""
+    """Media type of the output, sent as `Accept`."""
 
     def transform_input(self, prompt: InputT, model_kwargs: dict[str, Any]) -> bytes:
-        """The request body.
+        """Build the payload.
 
         Args:
-            prompt: What is asked.
-            model_kwargs: The model's `model_kwargs` and options such as `temperature`, and over them the call's.
+            prompt: The prompt, the messages, or the texts.
+            model_kwargs: The model's `model_kwargs` and options such as `temperature`, overridden by those of the call.
         """
         raise NotImplementedError
 
     def transform_output(self, output: Any) -> OutputT:
-        """What an answer says.
+        """Parse the output.
 
         Args:
-            output: The body, or of a stream one line without its line break: `bytes` that also have `read()`.
+            output: The body, or one line of a stream without its line break: `bytes` that also have `read()`.
         """
         raise NotImplementedError
 
 
 class LLMContentHandler(ContentHandlerBase[str, str]):
-    r"""Of `SagemakerEndpoint`: a prompt in, text out.
+    """Content handler of `SagemakerEndpoint`: a prompt in, text out.
 
     Example:
         >>> import json
@@ -58,15 +57,15 @@ class LLMContentHandler(ContentHandlerBase[str, str]):
 
 
 class ChatModelContentHandler(ContentHandlerBase[list[dict[str, Any]], BaseMessage]):
-    """Of `ChatSagemakerEndpoint`: messages in OpenAI's shape in, an `AIMessage` or `AIMessageChunk` out."""
+    """Content handler of `ChatSagemakerEndpoint`: OpenAI messages in, an `AIMessage` or `AIMessageChunk` out."""
 
 
 class EmbeddingsContentHandler(ContentHandlerBase[list[str], list[list[float]]]):
-    """Of `SagemakerEndpointEmbeddings`: texts in, one vector for each out."""
+    """Content handler of `SagemakerEndpointEmbeddings`: texts in, one vector for each out."""
 
 
 class ContentHandlerProtocol(Protocol):
-    """What is used of a handler."""
+    """The attributes and methods of a handler that are used."""
 
     content_type: Any
     accepts: Any
@@ -77,22 +76,22 @@ class ContentHandlerProtocol(Protocol):
 
 
 def validate_handler(handler: Any) -> ContentHandlerProtocol:
-    """The handler, if it is one; `ValueError` says what it lacks."""
+    """Return the handler, or raise `ValueError` if it lacks an attribute or method."""
     names = ("content_type", "accepts", "transform_input", "transform_output")
     if isinstance(handler, type) or (missing := [name for name in names if not hasattr(handler, name)]):
-        what = "is a class: give an instance of it" if isinstance(handler, type) else f"has no {', '.join(missing)}"
-        raise ValueError(f"content_handler {what}")
-    known: ContentHandlerProtocol = handler
-    return known
+        problem = "is a class (hint: pass an instance)" if isinstance(handler, type) else f"has no {', '.join(missing)}"
+        raise ValueError(f"content_handler {problem}")
+    valid: ContentHandlerProtocol = handler
+    return valid
 
 
 class HandlerBody(bytes):
-    """What a handler is given: bytes, which can be read as a file too, as botocore's bodies."""
+    """Body that a handler receives: bytes that can also be read like a file, as botocore's bodies."""
 
-    _at = 0
+    _position = 0
 
     def read(self, amt: int | None = None) -> bytes:
-        """The next `amt` bytes, or all that are left."""
-        start, end = self._at, len(self) if amt is None else self._at + amt
-        self._at = min(end, len(self))
+        """Return the next `amt` bytes, or all that remain."""
+        start, end = self._position, len(self) if amt is None else self._position + amt
+        self._position = min(end, len(self))
         return bytes(self[start:end])

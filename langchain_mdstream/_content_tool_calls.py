@@ -1,7 +1,7 @@
-"""Tool calls that stand in the content blocks of a message and not in its `tool_calls`, as in stored conversations.
+"""Find tool calls in the content blocks of a message that are not in its `tool_calls`, as in stored conversations.
 
-LangChain's core does not look for them, langchain-openai drops them, langchain-anthropic sends them. Here they are sent
-where a result follows: without its call a result is refused by servers, and so is a call without a result.
+LangChain does not look for them, langchain-openai drops them, langchain-anthropic sends them. Here they are sent if a
+result follows, because servers reject a result without its call, and a call without a result.
 """
 
 import json
@@ -12,15 +12,15 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
-#: Id, name, and arguments as JSON text.
+#: Id, name, and arguments as JSON.
 Call = tuple[Any, Any, str]
 
-#: Blocks that are a call of one of the user's tools, and not of the provider's own.
+#: Types of blocks that call a tool of the user, and not one of the provider.
 _CALLS = frozenset(
     {"tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "function_call", "custom_tool_call"}
 )
 
-#: Where the formats keep the id and the arguments.
+#: Keys of the id and of the arguments, in the various formats.
 _IDS = ("call_id", "toolUseId", "id")
 _ARGUMENTS = ("args", "input", "arguments", "partial_json")
 
@@ -35,11 +35,11 @@ def find_calls_in_content(message: AIMessage, known: set[Any], following: Iterab
     """
     if isinstance(message.content, str):
         return []
-    found = [call for block in message.content if (call := _read_call(block)) is not None and call[0] not in known]
-    if not found:
+    calls = [call for block in message.content if (call := _read_call(block)) is not None and call[0] not in known]
+    if not calls:
         return []
     results = _count_results(following)
-    return [call for call in found if _take(results, call[0])]
+    return [call for call in calls if _take(results, call[0])]
 
 
 def _count_results(following: Iterable[BaseMessage]) -> Counter[str]:
@@ -48,14 +48,14 @@ def _count_results(following: Iterable[BaseMessage]) -> Counter[str]:
     for message in takewhile(lambda message: not isinstance(message, AIMessage), following):
         if isinstance(message, ToolMessage):
             counted[message.tool_call_id] += 1
-        elif isinstance(message.content, list):  # Anthropic's results stand in a human message
+        elif isinstance(message.content, list):  # Anthropic's results are blocks of a human message
             blocks = (block for block in message.content if isinstance(block, Mapping))
             counted.update(str(id) for block in blocks if (id := block.get("tool_use_id")) is not None)
     return counted
 
 
 def _take(results: Counter[str], id: Any) -> bool:
-    """Take a result of this id away; false where there is none left."""
+    """Remove a result of this id; `False` if none remains."""
     results[id] -= 1
     return results[id] >= 0
 
@@ -67,14 +67,14 @@ def _read_call(block: Any) -> Call | None:
     kind = block.get("type")
     if kind == "non_standard":
         return _read_call(block.get("value"))
-    if isinstance(inside := block.get("toolUse"), Mapping):
-        return _read_call({**inside, "type": "tool_use"})
+    if isinstance(nested := block.get("toolUse"), Mapping):
+        return _read_call({**nested, "type": "tool_use"})
     if not isinstance(kind, str) or kind not in _CALLS:
         return None
-    given = _first(block, _ARGUMENTS) or {}
+    arguments = _first(block, _ARGUMENTS) or {}
     if kind == "custom_tool_call":
-        given = {"__arg1": given}  # as LangChain writes a call whose input is no JSON
-    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+        arguments = {"__arg1": arguments}  # as LangChain represents a call whose input is not JSON
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     id = _first(block, _IDS)
     return id if id is None else str(id), block.get("name"), text
 

@@ -1,4 +1,4 @@
-"""What `mdstream demo` shows of LangChain."""
+"""The LangChain part of `mdstream demo`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.outputs import LLMResult
 
+from langchain_mdstream._chat_model import ChatModel
 from langchain_mdstream.chat_models import (
-    ChatModel,
     ChatModelArts,
     ChatOCIGenAI,
     ChatOCIModelDeployment,
@@ -16,9 +16,9 @@ from langchain_mdstream.chat_models import (
 from mdstream_core import MDStreamError
 
 FRAMEWORK = "LangChain"
-QUESTION = "Name three rivers."
+PROMPT = "Name three rivers."
 
-#: The platforms' models on an emulated cloud.
+#: Factories of the platforms' models, which connect to an emulator.
 MODELS: dict[str, Callable[[Any], ChatModel]] = {
     "oci-model-deployment": lambda emulator: ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none"),
     "oci-genai": lambda emulator: ChatOCIGenAI(
@@ -38,40 +38,40 @@ MODELS: dict[str, Callable[[Any], ChatModel]] = {
 
 
 class _ErrorListener(BaseCallbackHandler):
-    """Keeps what `on_llm_error` is told."""
+    """Callback handler that records what `on_llm_error` receives."""
 
     def __init__(self) -> None:
-        self.kwargs = "nothing"
+        self.summary = "nothing"
 
-    def on_llm_error(self, error: BaseException, **told: Any) -> None:
-        """Keep it."""
-        response: LLMResult = told["response"]
-        self.kwargs = f"{type(error).__name__}, and the partial {response.generations[0][0].text!r}"
+    def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
+        """Record the error and the partial output."""
+        response: LLMResult = kwargs["response"]
+        self.summary = f"{type(error).__name__}, and the partial {response.generations[0][0].text!r}"
 
 
 def stream(model: ChatModel, terminal: Any) -> None:
-    """A whole answer, token by token."""
+    """Stream a response, token by token."""
     terminal.label("stream")
-    for chunk in model.stream(QUESTION):
+    for chunk in model.stream(PROMPT):
         terminal.write_token(chunk.text)
     terminal.finish()
 
 
 async def astream(model: ChatModel, terminal: Any) -> None:
-    """The same, asynchronously."""
+    """Stream a response asynchronously."""
     terminal.label("astream")
-    async for chunk in model.astream(QUESTION):
+    async for chunk in model.astream(PROMPT):
         terminal.write_token(chunk.text)
     terminal.finish()
     await model.aclose()
 
 
 def failure(model: ChatModel, terminal: Any) -> None:
-    """An answer that the service breaks off."""
+    """Stream a response that the service interrupts."""
     listener = _ErrorListener()
     terminal.label("stream")
     try:
-        for chunk in model.stream(QUESTION, {"callbacks": [listener]}):
+        for chunk in model.stream(PROMPT, {"callbacks": [listener]}):
             terminal.write_token(chunk.text)
     except MDStreamError as error:
         terminal.fail()
@@ -79,6 +79,6 @@ def failure(model: ChatModel, terminal: Any) -> None:
         terminal.line("code", str(error.code))
         terminal.line("request id", str(error.request_id))
         terminal.line("partial", repr(error.partial.text if error.partial else ""))
-        terminal.line("on_llm_error", listener.kwargs)
+        terminal.line("on_llm_error", listener.summary)
     else:
-        terminal.line("error", "the broken stream was taken for a whole one", "red")
+        terminal.line("error", "the interrupted stream was reported as complete", "red")

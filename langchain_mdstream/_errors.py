@@ -1,8 +1,8 @@
-"""The tree of errors under LangChain's names: each class of `mdstream_core.errors` that is also a `ModelError`.
+"""Errors that are LangChain errors too: each class of `mdstream_core.errors` combined with a `ModelError`.
 
-What may be retried is told in two ways, because it is read in two: LangChain's middleware asks `is_retryable`, and
-LangGraph's default policy goes by built-in bases. So what is final is a `ValueError` too, and what may be retried is
-neither a `RuntimeError` nor an `OSError`.
+Whether an error may be retried is expressed twice: LangChain's middleware reads `is_retryable`, and LangGraph's default
+policy checks built-in base classes. So errors that must not be retried inherit `ValueError`, and those that may be
+retried inherit neither `RuntimeError` nor `OSError`.
 """
 
 from collections.abc import Iterator
@@ -14,72 +14,72 @@ from mdstream_core import MDStreamError, errors
 
 
 class ConnectionFailed(errors.ConnectionFailed, langchain.ModelConnectionError):
-    """The service was not reached."""
+    """The connection to the service failed."""
 
 
 class ServiceError(errors.ServiceError, langchain.ModelError, ValueError):
-    """The service answered with an error status that has no class of its own."""
+    """The service returned an error status that has no class of its own."""
 
 
 class AuthenticationError(errors.AuthenticationError, langchain.ModelAuthenticationError, ValueError):
-    """401."""
+    """The service returned 401: the authentication was rejected."""
 
 
 class PermissionDenied(errors.PermissionDenied, langchain.ModelPermissionDeniedError, ValueError):
-    """403."""
+    """The service returned 403: the permission is missing."""
 
 
 class NotFound(errors.NotFound, langchain.ModelNotFoundError, ValueError):
-    """404."""
+    """The service returned 404: the endpoint, the route or the model does not exist."""
 
 
 class InvalidRequest(errors.InvalidRequest, langchain.ModelInvalidRequestError, ValueError):
-    """400, 405, 409, 411, 413, 422."""
+    """The service rejected the request: 400, 405, 409, 411, 413 or 422."""
 
 
 class ContextOverflow(errors.ContextOverflow, langchain.ContextOverflowError, ValueError):
-    """The question is longer than the model's context."""
+    """The prompt is longer than the model's context window."""
 
 
 class ContentFiltered(errors.ContentFiltered, langchain.ModelInvalidRequestError, ValueError):
-    """Content control stopped the question or the answer."""
+    """A content filter stopped the request or the response."""
 
 
 class RateLimited(errors.RateLimited, langchain.ModelRateLimitError):
-    """429."""
+    """The service returned 429: too many requests."""
 
 
 class ServerError(errors.ServerError, langchain.ModelAPIError):
-    """5xx."""
+    """The service returned an error status from 500 to 599."""
 
 
 class StreamFailure(errors.StreamFailure, langchain.ModelAPIError):
-    """The service said that the stream failed."""
+    """The service reported that the stream failed."""
 
 
 class StreamTimeout(errors.StreamTimeout, langchain.ModelTimeoutError):
-    """The service ended the stream because it took too long."""
+    """The service ended the stream because of a timeout."""
 
 
 class StreamInterrupted(errors.StreamInterrupted, langchain.ModelConnectionError):
-    """The bytes stopped before the end."""
+    """The stream ended before the response was complete."""
 
 
 class StreamStalled(errors.StreamStalled, langchain.ModelTimeoutError):
-    """Nothing came for too long."""
+    """No data was received within the read timeout."""
 
 
 class MalformedStream(errors.MalformedStream, langchain.ModelAPIError, ValueError):
-    """The bytes cannot be read."""
+    """The stream cannot be decoded."""
 
 
 class IncompleteToolCall(errors.IncompleteToolCall, langchain.ModelAPIError, ValueError):
-    """The answer ended inside a tool call's arguments."""
+    """The response ended inside the arguments of a tool call."""
 
 
 _LANGCHAIN_CLASSES: dict[type[MDStreamError], type[MDStreamError]] = {
-    twin.__mro__[1]: twin
-    for twin in (
+    cls.__mro__[1]: cls
+    for cls in (
         ConnectionFailed,
         ServiceError,
         AuthenticationError,
@@ -101,18 +101,18 @@ _LANGCHAIN_CLASSES: dict[type[MDStreamError], type[MDStreamError]] = {
 
 
 def to_langchain_error(error: MDStreamError) -> MDStreamError:
-    """The same error under LangChain's name."""
-    kind = next((_LANGCHAIN_CLASSES[base] for base in type(error).__mro__ if base in _LANGCHAIN_CLASSES), None)
-    if kind is None or isinstance(error, langchain.ModelError):
+    """Convert an error to its LangChain class."""
+    cls = next((_LANGCHAIN_CLASSES[base] for base in type(error).__mro__ if base in _LANGCHAIN_CLASSES), None)
+    if cls is None or isinstance(error, langchain.ModelError):
         return error
-    twin = error.convert_to(kind)
-    twin.is_retryable = twin.retryable  # type: ignore[attr-defined]  # as this very failure is, whatever its class says
-    return twin
+    converted = error.convert_to(cls)
+    converted.is_retryable = converted.retryable  # type: ignore[attr-defined]  # of this error, not of its class
+    return converted
 
 
 @contextmanager
 def map_errors() -> Iterator[None]:
-    """Raise core's errors under LangChain's names."""
+    """Convert errors of the core to their LangChain classes."""
     try:
         yield
     except MDStreamError as error:

@@ -1,4 +1,4 @@
-"""What chat models and completion models of every platform have in common: with what they are asked."""
+"""Fields that chat models and completion models of every platform share: the parameters of a request."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
@@ -12,7 +12,7 @@ from mdstream_core import Call, Dialect, TextParsingDialect, generation_dialect
 from mdstream_core.http import fingerprint
 from mdstream_core.options import GenerationDialect
 
-#: Fields that go into the question under their own names.
+#: Fields that are sent in the payload under their own names.
 _PARAMETERS = (
     "model",
     "temperature",
@@ -27,70 +27,74 @@ _PARAMETERS = (
     "top_logprobs",
 )
 
-#: Arguments of a call that steer LangChain and are no part of the question.
+#: Arguments of a call that are for LangChain and not part of the payload.
 _NOT_SENT = frozenset({"stream", "ls_structured_output_format", "structured_output_format", "extra_headers"})
 
 
 class GenerationFields(GenerationAliases, ServerInfoMixin):
-    """The fields of a model that writes text."""
+    """Fields for the parameters of text generation, for streaming, resuming and parsing."""
 
     dialect: GenerationDialect | None = None
     """The API format of the endpoint; by default that of the platform's models. See `mdstream_core.dialects`."""
 
     temperature: float | None = None
-    """Randomness; the server's default where it is `None`."""
+    """Sampling temperature; higher values give more varied output. `None` uses the server's default."""
 
     top_p: float | None = None
-    """Nucleus sampling."""
+    """Probability mass of the tokens that are sampled from (nucleus sampling), from 0 to 1. `None` uses the server's
+    default."""
 
     max_tokens: int | None = None
-    """The longest answer, in tokens; also accepted as `max_completion_tokens`."""
+    """Maximum number of tokens to generate; also accepted as `max_completion_tokens`. `None` uses the server's
+    default."""
 
     stop: list[str] | None = None
-    """Texts that end the answer; also accepted as `stop_sequences`."""
+    """Stop sequences: generation ends before the first of them; also accepted as `stop_sequences`. Example:
+    `["END"]`."""
 
     seed: int | None = None
-    """For answers that can be repeated, where the server knows how."""
+    """Random seed, for repeatable output on servers that support it."""
 
     n: int | None = None
-    """How many answers to give. `stream` gives one; `generate` and `invoke` take all."""
+    """Number of choices to generate. Streams always have one; `generate` returns all."""
 
     presence_penalty: float | None = None
-    """Against repeating what was mentioned."""
+    """Penalty for tokens that already occur in the text, usually from -2 to 2."""
 
     frequency_penalty: float | None = None
-    """Against repeating what was said often."""
+    """Penalty for tokens in proportion to how often they already occur in the text, usually from -2 to 2."""
 
     logprobs: bool | int | None = None
-    """Whether to report log probabilities (chat), or of how many tokens (completions)."""
+    """Whether to return log probabilities (chat models), or for how many tokens per position (completion models)."""
 
     top_logprobs: int | None = None
-    """Of how many candidates for each token (chat)."""
+    """Number of most likely tokens whose log probabilities are returned at each position (chat models)."""
 
     streaming: bool = False
-    """Whether `invoke` streams underneath. An explicit `False` switches streaming off."""
+    """Whether `invoke` and `generate` use a streaming request. An explicit `False` disables streaming where callbacks
+    or LangGraph would enable it."""
 
     stream_usage: bool = True
-    """Whether to ask for the token count of a stream."""
+    """Whether to request the token usage of a stream."""
 
     resume: bool | int = False
-    """Whether to go on with an answer of text that broke after it had begun: `True` up to 3 times, or how often.
+    """Whether to resume a stream of text that was interrupted: `True` up to 3 times, or the maximum number of times.
 
-    Only for servers that continue an answer when asked to: vLLM and SGLang (`continue_final_message`) in a chat, any
-    server in a completion. The joint is told in `response_metadata["resumed"]`. A tool call, a thought or an answer
-    that is held to a schema is never gone on with; nor is one of a server that begins anew.
+    Requires a server that can continue a response: for chat models vLLM or SGLang (`continue_final_message`), for
+    completion models any. `response_metadata["resumed"]` records the resume points. Responses with tool calls, with
+    reasoning or with a schema are not resumed, nor those of a server that starts over.
     """
 
     tool_call_parser: Literal["hermes", "mistral", "llama3_json", "pythonic"] | None = None
-    """How the model writes tool calls, for a server that runs without a parser and passes them on as text.
+    """Format in which the model writes tool calls, for a server that returns them as text because it has no parser.
 
-    The names are those of vLLM's `--tool-call-parser`. Tools are then offered with `tool_choice="none"`, which such a
-    server needs to take them at all.
+    The names are those of vLLM's `--tool-call-parser`. Requests with tools are sent with `tool_choice="none"`, without
+    which such a server rejects them.
     """
 
     reasoning_parser: Literal["think", "open"] | None = None
-    """For a server that passes thoughts on as text: `think` where an answer may begin with `<think>`, `open` where it
-    begins inside of the thought."""
+    """Format in which the model writes reasoning, for a server that returns it as text: `think` if the output may begin
+    with `<think>`, `open` if it begins inside of the reasoning."""
 
     aliases: ClassVar[Mapping[str, str]] = {
         **ConnectionFields.aliases,
@@ -117,11 +121,11 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
     def _build_call(
         self, inputs: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> Call:
-        """One call: the fields, then what the caller says, then `extra_body`."""
-        said = {self.aliases.get(name, name): value for name, value in kwargs.items() if name not in _NOT_SENT}
-        reject_connection_options(said)
-        params = {**self._parameters(), **self.model_kwargs, **inputs, **said}
-        if self.model_kwargs.get("parallel_tool_calls", "") is None:  # structured output and agents say it in each call
+        """Create a call from the fields, the arguments of the call, and `extra_body`; later ones override."""
+        arguments = {self.aliases.get(name, name): value for name, value in kwargs.items() if name not in _NOT_SENT}
+        reject_connection_options(arguments)
+        params = {**self._parameters(), **self.model_kwargs, **inputs, **arguments}
+        if self.model_kwargs.get("parallel_tool_calls", "") is None:  # overrides what agents and structured output set
             del params["parallel_tool_calls"]
         if stop:
             params["stop"] = stop
@@ -135,10 +139,10 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
         return self._create_call(params, kwargs.get("extra_headers"), stream=stream)
 
     def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> Dialect:
-        spoken = super()._resolve_dialect(params, stream=stream)
+        resolved = super()._resolve_dialect(params, stream=stream)
         if self.tool_call_parser is None and self.reasoning_parser is None:
-            return spoken
-        return TextParsingDialect(spoken, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)
+            return resolved
+        return TextParsingDialect(resolved, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)
 
     def _parameters(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in _PARAMETERS}
@@ -146,24 +150,24 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Yes, without secrets, headers, signers and clients."""
+        """Return `True`: models are serialized without secrets, headers, signers and clients."""
         return True
 
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
-        """Where `langchain_core.load.load` finds the class: its module."""
+        """Return the module of the class, where `langchain_core.load.load` finds it."""
         return cls.__module__.split(".")
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """The environment variables that stand for secrets in what is serialized."""
+        """Environment variables that replace the secrets in a serialized model."""
         return dict(self.secret_variables)
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """All that an answer depends on, and no secret: the cache tells models apart by it.
+        """Parameters that a response depends on, without secrets; LangChain uses them as the cache key.
 
-        Of headers these are the names, and a keyed digest of the values.
+        Headers are represented by their names and a keyed digest of their values.
         """
         return {
             "provider": self.provider_name,

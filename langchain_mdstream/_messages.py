@@ -1,9 +1,9 @@
-"""LangChain's messages → the OpenAI JSON shape that the core speaks.
+"""Convert LangChain messages to OpenAI messages, the core's format.
 
-Content comes in four dialects: LangChain's standard blocks, its older ones, OpenAI's own and Anthropic's. Each block
-is translated, left out because something else says it, or refused by its name. In a message of a model the blocks that
-only its own provider understands (server tools, code execution, signatures …) are left out: a conversation that
-began elsewhere can be continued here.
+Content blocks come in four formats: LangChain's standard blocks, its older ones, OpenAI's and Anthropic's. Each block
+is converted, omitted because another field has it, or rejected by name. In messages of a model, blocks that only its
+provider understands (server tools, code execution, signatures …) are omitted, so that a conversation with another
+provider can be continued.
 """
 
 import json
@@ -25,13 +25,11 @@ from langchain_core.messages import (
 from langchain_mdstream._content_blocks import PROVIDERS
 from langchain_mdstream._content_tool_calls import find_calls_in_content
 
-# The reasoning in a message of a model, as text that can be sent back to it.
-
 
 def read_reasoning(message: AIMessage) -> str:
-    """The reasoning of a response of ours, or of a message that names no provider; `""` for others.
+    """Return the reasoning of a message of ours, or of one without a provider, to send back; `""` for others.
 
-    Another provider's is not sent: its blocks are signed or encrypted, and mean nothing to this model.
+    Reasoning of other providers is not sent: its blocks are signed or encrypted for their own models.
     """
     provider = message.response_metadata.get("model_provider")
     if provider is not None and provider not in PROVIDERS:
@@ -47,27 +45,27 @@ Part = dict[str, Any]
 
 
 def openai_messages(messages: Iterable[BaseMessage], *, reasoning: bool = False) -> list[dict[str, Any]]:
-    """The conversation as OpenAI messages.
+    """Convert a conversation to OpenAI messages.
 
     Args:
         messages: The conversation.
-        reasoning: Whether assistant messages have their `reasoning_content`, from which `ReasoningHistory` chooses.
+        reasoning: Whether assistant messages include `reasoning_content`, from which `ReasoningHistory` selects.
 
     Raises:
-        ValueError: A content block that these servers cannot take, by its name.
+        ValueError: A content block is not supported; the message names its type.
     """
     conversation = list(messages)
-    wires = (
-        (message, wire)
-        for at, message in enumerate(conversation)
-        for wire in _message(message, islice(conversation, at + 1, None))
+    pairs = (
+        (message, converted)
+        for index, message in enumerate(conversation)
+        for converted in _message(message, islice(conversation, index + 1, None))
     )
-    return [_with_reasoning(message, wire) if reasoning else wire for message, wire in wires]
+    return [_with_reasoning(message, converted) if reasoning else converted for message, converted in pairs]
 
 
-def _with_reasoning(message: BaseMessage, wire: dict[str, Any]) -> dict[str, Any]:
+def _with_reasoning(message: BaseMessage, converted: dict[str, Any]) -> dict[str, Any]:
     text = read_reasoning(message) if isinstance(message, AIMessage) else ""
-    return {**wire, "reasoning_content": text} if text else wire
+    return {**converted, "reasoning_content": text} if text else converted
 
 
 def _message(message: BaseMessage, following: Iterable[BaseMessage]) -> list[dict[str, Any]]:
@@ -85,22 +83,22 @@ def _message(message: BaseMessage, following: Iterable[BaseMessage]) -> list[dic
         case FunctionMessage():
             return [{"role": "function", "name": message.name, "content": _content(message.content, joined="\n")}]
         case ChatMessage():
-            read = _assistant_content if message.role == "assistant" else _content
-            return [_add_name(message, {"role": message.role, "content": read(message.content, joined="\n")})]
-    raise ValueError(f"a message of type {message.type!r} cannot be sent to a model")
+            convert = _assistant_content if message.role == "assistant" else _content
+            return [_add_name(message, {"role": message.role, "content": convert(message.content, joined="\n")})]
+    raise ValueError(f"messages of type {message.type!r} cannot be sent to a model")
 
 
-def _add_name(message: BaseMessage, wire: dict[str, Any]) -> dict[str, Any]:
-    return {**wire, "name": message.name} if message.name else wire
+def _add_name(message: BaseMessage, converted: dict[str, Any]) -> dict[str, Any]:
+    return {**converted, "name": message.name} if message.name else converted
 
 
 def _human(message: HumanMessage) -> list[dict[str, Any]]:
-    """Anthropic's tool results stand inside a human message; here they are messages of their own, before it."""
+    """Convert a human message; Anthropic's tool results inside of it become messages before it."""
     if isinstance(message.content, str):
         return [_add_name(message, {"role": "user", "content": message.content})]
     results = [block for block in message.content if _type(block) == "tool_result"]
     rest = [block for block in message.content if _type(block) != "tool_result"]
-    wires: list[dict[str, Any]] = [
+    converted: list[dict[str, Any]] = [
         {
             "role": "tool",
             "tool_call_id": None if (id := block.get("tool_use_id")) is None else str(id),
@@ -110,19 +108,19 @@ def _human(message: HumanMessage) -> list[dict[str, Any]]:
         if isinstance(block, dict)
     ]
     if rest or not results:
-        wires.append(_add_name(message, {"role": "user", "content": _content(rest, joined="\n")}))
-    return wires
+        converted.append(_add_name(message, {"role": "user", "content": _content(rest, joined="\n")}))
+    return converted
 
 
 def _assistant(message: AIMessage, following: Iterable[BaseMessage]) -> dict[str, Any]:
     calls = [_call(call["id"], call["name"], _json(call["args"])) for call in message.tool_calls]
     calls += [_call(call["id"], call["name"], call["args"] or "") for call in message.invalid_tool_calls]
     calls += [_call(*call) for call in find_calls_in_content(message, {call["id"] for call in calls}, following)]
-    said = _assistant_content(message.content, joined="") or message.additional_kwargs.get("refusal")
-    wire: dict[str, Any] = {"role": "assistant", "content": said or (None if calls else "")}
+    content = _assistant_content(message.content, joined="") or message.additional_kwargs.get("refusal")
+    converted: dict[str, Any] = {"role": "assistant", "content": content or (None if calls else "")}
     if calls:
-        wire["tool_calls"] = calls
-    return wire
+        converted["tool_calls"] = calls
+    return converted
 
 
 def _call(id: str | None, name: str | None, arguments: str) -> dict[str, Any]:
@@ -134,7 +132,7 @@ def _json(value: Any) -> str:
 
 
 def _assistant_content(content: str | Sequence[str | Mapping[str, Any]], *, joined: str) -> str | list[Part]:
-    """Translate the content of a model's message, without the blocks that cannot be sent."""
+    """Convert the content of a model's message, without the blocks that cannot be sent."""
     if isinstance(content, str):
         return content
     return _join_text_parts([part for block in content if (part := _assistant_part(block)) is not None], joined)
@@ -151,12 +149,13 @@ def _assistant_part(block: str | Mapping[str, Any]) -> Part | None:
     if part is not None and (part["type"] != "text" or isinstance(part["text"], str)):
         return part
     if (kind := _type(block)) in _MEDIA:
-        warnings.warn(f"a {kind!r} of a model cannot be sent, and is left out", RuntimeWarning, stacklevel=2)
+        text = f"a content block of type {kind!r} in a model's message cannot be sent and is omitted"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
     return None
 
 
 def _content(content: str | Sequence[str | Mapping[str, Any]], *, joined: str) -> str | list[Part]:
-    """Text alone is a string, which every server takes; anything else is a list of parts."""
+    """Convert content: text alone to a string, which every server accepts, anything else to a list of parts."""
     if isinstance(content, str):
         return content
     return _join_text_parts([part for block in content if (part := _part(block)) is not None], joined)
@@ -183,11 +182,11 @@ def _part(block: str | Mapping[str, Any]) -> Part | None:
     try:
         return _PARTS[name](block)
     except KeyError as error:
-        known = name in _PARTS
-        what = f"lacks {error}" if known else f"cannot be sent: known are {', '.join(sorted(_PARTS))}"
-        raise ValueError(f"a content block of type {name!r} {what}") from None
+        is_supported = name in _PARTS
+        problem = f"lacks {error}" if is_supported else f"cannot be sent (hint: use {', '.join(sorted(_PARTS))})"
+        raise ValueError(f"a content block of type {name!r} {problem}") from None
     except (AttributeError, TypeError) as error:
-        raise ValueError(f"a content block of type {name!r} has another shape: {error}") from error
+        raise ValueError(f"a content block of type {name!r} is malformed: {error}") from error
 
 
 def _text(block: Mapping[str, Any]) -> Part:
@@ -210,9 +209,9 @@ def _image(block: Mapping[str, Any]) -> Part:
 def _audio(block: Mapping[str, Any]) -> Part:
     data, media = _inline_data(block, "audio/wav")
     if data is None:
-        return {"type": "audio_url", "audio_url": {"url": _address(block)}}  # vLLM's own, beside OpenAI's input_audio
-    form = media.partition("/")[2].removeprefix("x-")
-    return {"type": "input_audio", "input_audio": {"data": data, "format": {"mpeg": "mp3"}.get(form, form)}}
+        return {"type": "audio_url", "audio_url": {"url": _address(block)}}  # vLLM's extension of OpenAI's input_audio
+    subtype = media.partition("/")[2].removeprefix("x-")
+    return {"type": "input_audio", "input_audio": {"data": data, "format": {"mpeg": "mp3"}.get(subtype, subtype)}}
 
 
 def _video(block: Mapping[str, Any]) -> Part:
@@ -220,23 +219,22 @@ def _video(block: Mapping[str, Any]) -> Part:
 
 
 def _document(block: Mapping[str, Any]) -> Part:
-    """As OCI Generative AI takes it by its address; its data is a file."""
-    given = block.get("document")
-    if isinstance(given, Mapping) or "url" in block:
+    """Convert a document: OCI Generative AI accepts a URL; data becomes a file."""
+    if isinstance(block.get("document"), Mapping) or "url" in block:
         return {"type": "document_url", "document_url": {"url": _address(block)}}
     return _file(block)
 
 
 def _file(block: Mapping[str, Any]) -> Part:
-    if isinstance(given := block.get("file"), Mapping):
-        return _document({**block, "document": given}) if "url" in given else {"type": "file", "file": given}
+    if isinstance(file := block.get("file"), Mapping):
+        return _document({**block, "document": file}) if "url" in file else {"type": "file", "file": file}
     if file_id := block.get("file_id"):
         return {"type": "file", "file": {"file_id": file_id}}
     data, media = _inline_data(block, "application/pdf")
     if data is None:
         raise ValueError(
-            "a file by URL cannot be sent: model servers do not fetch files; send its base64 data, or, to OCI "
-            "Generative AI, {'type': 'document_url', 'document_url': {'url': …}}"
+            "a file by URL cannot be sent: model servers do not fetch files (hint: use base64 data, or, for OCI "
+            "Generative AI, {'type': 'document_url', 'document_url': {'url': …}})"
         )
     extras = block.get("extras") or block.get("metadata") or {}
     name = block.get("filename") or extras.get("filename") or extras.get("name") or "file"
@@ -244,7 +242,7 @@ def _file(block: Mapping[str, Any]) -> Part:
 
 
 def _media(block: Mapping[str, Any]) -> Part:
-    """Data of any kind, by its media type."""
+    """Convert data of any kind, according to its media type."""
     kind = str(block["mime_type"]).partition("/")[0]
     return _MEDIA_CONVERTERS.get(kind, _file)({**block, "base64": block["data"]})
 
@@ -254,7 +252,7 @@ def _refusal(block: Mapping[str, Any]) -> Part:
 
 
 def _non_standard(block: Mapping[str, Any]) -> Part | None:
-    """What core has no name for: a refusal, in older cores. Anything else is as if it stood alone."""
+    """Convert the block inside: in older versions of langchain-core, a refusal is one."""
     return _part(block["value"])
 
 
@@ -266,13 +264,13 @@ def _url(block: Mapping[str, Any], media: str) -> str:
 
 
 def _address(block: Mapping[str, Any]) -> str:
-    """The URL of a block: its own, or inside what its type, or Anthropic, names."""
-    inside = block.get("source", block.get(_type(block)))
-    return str(inside["url"] if isinstance(inside, Mapping) else block["url"])
+    """Return the URL of a block, or of the object in it under its type or Anthropic's `source`."""
+    nested = block.get("source", block.get(_type(block)))
+    return str(nested["url"] if isinstance(nested, Mapping) else block["url"])
 
 
 def _inline_data(block: Mapping[str, Any], media: str) -> tuple[str | None, str]:
-    """The base64 data of a block in any of the dialects, and its media type."""
+    """Return the base64 data of a block in any of the formats, and its media type."""
     source = block.get("source")
     if isinstance(source, Mapping):  # Anthropic
         return source.get("data"), source.get("media_type") or media
@@ -298,13 +296,13 @@ _PARTS: dict[str, Callable[[Mapping[str, Any]], Part | None]] = {
     "non_standard": _non_standard,
 }
 
-#: What data is, by the first half of its media type; anything else is a file.
+#: Converters by the type of a media type (`image` of `image/png`); anything else is a file.
 _MEDIA_CONVERTERS = {"image": _image, "audio": _audio, "video": _video}
 
-#: Media generated by a model: a warning says that it is left out.
+#: Media in messages of a model; they are omitted with a warning.
 _MEDIA = frozenset({"image", "image_url", "audio", "video", "file", "file_data", "media", "image_generation_call"})
 
-#: Tool calls stand in the message's `tool_calls`, reasoning in a field of its own, if it is sent at all.
+#: Types of blocks that are sent in other fields: tool calls, and reasoning if it is sent at all.
 _SENT_ELSEWHERE = frozenset(
     {"tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "function_call", "input_json_delta"}
     | {"reasoning", "thinking", "redacted_thinking"}

@@ -1,4 +1,4 @@
-"""Where models are on Oracle Cloud Infrastructure, and who signs: the fields that say it."""
+"""Endpoint and authentication fields of OCI model deployments and OCI Generative AI."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -14,16 +14,16 @@ from mdstream_core.options import APIFormat, ModelFamily, OCIAuthType
 
 
 class _OCIAuthFields(ConnectionFields):
-    """Who signs for Oracle's services."""
+    """Authentication fields that both OCI services share."""
 
     auth_type: OCIAuthType | None = None
     """How requests are authenticated; by default found out from the other fields and the environment."""
 
     auth_profile: str | None = None
-    """The profile of the OCI configuration file."""
+    """Profile of the OCI configuration file. `None` uses `OCI_CLI_PROFILE`, `OCI_CONFIG_PROFILE` or `DEFAULT`."""
 
     auth_file_location: str | None = None
-    """The OCI configuration file; `~/.oci/config` where it is `None`."""
+    """Path of the OCI configuration file. `None` uses `OCI_CONFIG_FILE`, `OCI_CONFIG_LOCATION` or `~/.oci/config`."""
 
     def _build_auth(self) -> Any:
         return oci.resolve_signer(
@@ -36,19 +36,22 @@ class _OCIAuthFields(ConnectionFields):
 
 
 class OCIModelDeploymentMixin(_OCIAuthFields):
-    """Where an OCI Data Science model deployment is."""
+    """Endpoint fields of an OCI Data Science model deployment."""
 
     model: str = "odsc-llm"
-    """The served model's name; also accepted as `model_name`. AQUA's containers call it `odsc-llm`."""
+    """Name of the served model; also accepted as `model_name`. Containers of AQUA serve it as `odsc-llm`."""
 
     endpoint: str = Field(default_factory=lambda: os.environ.get("OCI_LLM_ENDPOINT", ""))
-    """The deployment's URL with or without `/predict…`, or its OCID; `OCI_LLM_ENDPOINT` where it is not given."""
+    """URL of the deployment, with or without `/predict…`, or its OCID. Default: the environment variable
+    `OCI_LLM_ENDPOINT`. Example:
+    `https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.datasciencemodeldeployment.…`."""
 
     region: str | None = None
-    """For a bare OCID whose own region is not meant."""
+    """Region for an `endpoint` that is an OCID, such as `us-ashburn-1`. `None` uses the region in the OCID."""
 
     route: str | None = None
-    """The container's path; by default the one of the dialect, `""` for the deployment's own setting."""
+    """Path inside the container, such as `/v1/chat/completions`. `None` uses the path of the dialect, `""` the one that
+    the deployment is configured with."""
 
     provider_name: ClassVar[str] = "oci_model_deployment"
     address_fields: ClassVar[tuple[str, ...]] = ("endpoint", "region", "route")
@@ -56,43 +59,44 @@ class OCIModelDeploymentMixin(_OCIAuthFields):
     def _build_platform(self) -> Platform:
         if not self.endpoint:
             raise ValueError(
-                "endpoint is missing: give endpoint='https://modeldeployment.<region>.oci.customer-oci.com/<ocid>' "
-                "or set OCI_LLM_ENDPOINT"
+                "endpoint is missing (hint: set endpoint= or OCI_LLM_ENDPOINT to "
+                "'https://modeldeployment.<region>.oci.customer-oci.com/<ocid>')"
             )
         return OCIModelDeployment(self.endpoint, self.region, self.route)
 
 
 class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
-    """Which model of OCI Generative AI, in which region and compartment."""
+    """Endpoint, model and compartment fields of OCI Generative AI."""
 
     compartment_id: str | None = None
-    """OCID of the compartment that pays; needed but for bearer keys on the OpenAI-compatible base."""
+    """OCID of the compartment that is billed. Required, except with a bearer key on the OpenAI-compatible API."""
 
     region: str | None = None
-    """Such as `us-chicago-1`; by default the one of the profile, or of who signs."""
+    """Region of the service, such as `us-chicago-1`. `None` uses the region of the profile or of the signer."""
 
     service_endpoint: str | None = None
-    """The service's URL instead of the region's; also accepted as `base_url`."""
+    """URL of the service, in place of the region's; also accepted as `base_url`."""
 
     family: ModelFamily | None = None
-    """Whose model answers under an OCID or a name of its own: `cohere`, `google`, `meta`, `openai` or `generic`; also
-    accepted as `provider`. By default what the model's name says."""
+    """Model family behind an OCID or an imported model: `cohere`, `google`, `meta`, `openai` or `generic`; also
+    accepted as `provider`. `None` derives it from the model's name."""
 
     client: Any = Field(default=None, exclude=True, repr=False)
-    """An `oci` client `GenerativeAiInferenceClient` as the source of the address, the signer and the timeout."""
+    """`GenerativeAiInferenceClient` of the `oci` SDK, from which endpoint, signer and timeout are taken."""
 
     max_sequential_tool_calls: int | None = None
-    """Of a chat: after how many tool results to one question the model may call no more; `None` is no limit."""
+    """Maximum number of tool results after one user message before the model may call no more tools (chat models only).
+    `None` sets no limit."""
 
     tool_result_guidance: bool = False
-    """Of a chat: whether the model is told, behind tool results, to answer with them."""
+    """Whether a system message after tool results instructs the model to answer with them (chat models only)."""
 
     api_format: APIFormat | None = None
-    """`GENERIC`, `COHERE` or `COHEREV2`; by default what the model's name says. With `dialect="openai-chat"` the
-    service's OpenAI-compatible base is asked instead."""
+    """`apiFormat` of the requests: `GENERIC`, `COHERE` or `COHEREV2`. `None` derives it from the model's name.
+    `dialect="openai-chat"` uses the OpenAI-compatible API of the service instead."""
 
     openai_base: str = "/openai/v1"
-    """Where OpenAI's requests go; the older base is `/20231130/actions/v1`."""
+    """Base path of the OpenAI-compatible API. The older one is `/20231130/actions/v1`."""
 
     provider_name: ClassVar[str] = "oci_generative_ai"
     default_dialects: ClassVar[Mapping[ModelKind, str]] = {
@@ -112,21 +116,25 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
 
     @classmethod
     def _translate_aliases(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """As in langchain-oci, fields go before `model_kwargs`, and streaming is never switched off."""
+        """Apply the settings of `client`, and langchain-oci's precedence: fields override `model_kwargs`.
+
+        `streaming=False` is dropped, because langchain-oci does not switch streaming off.
+        """
         if values.pop("use_responses_api", False):
-            raise ValueError("use_responses_api: the Responses API is not spoken; dialect='openai-chat' is nearest")
+            raise ValueError("use_responses_api: the Responses API is not supported (hint: use dialect='openai-chat')")
         if not values.get("streaming", True):
             del values["streaming"]
         if isinstance(more := values.get("model_kwargs"), Mapping):
-            kept = {name: value for name, value in more.items() if values.get(cls.aliases.get(name, name)) is None}
-            values["model_kwargs"] = kept
-        told = oci.client_settings(values["client"]) if values.get("client") is not None else {}
-        return {**values, **{name: value for name, value in told.items() if values.get(name) is None}}
+            values["model_kwargs"] = {
+                name: value for name, value in more.items() if values.get(cls.aliases.get(name, name)) is None
+            }
+        settings = oci.client_settings(values["client"]) if values.get("client") is not None else {}
+        return {**values, **{name: value for name, value in settings.items() if values.get(name) is None}}
 
     def _build_platform(self) -> Platform:
         if not self.model:
             raise ValueError(
-                "model is missing: give a model's name such as 'xai.grok-4', or a dedicated endpoint's OCID"
+                "model is missing (hint: set a model name such as 'xai.grok-4', or the OCID of a dedicated endpoint)"
             )
         return OCIGenerativeAI(
             self.compartment_id,
@@ -142,16 +150,19 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
     def _validate_fields(self) -> None:
         for name, kinds in _FIELDS_BY_KIND.items():
             if self.model_kind not in kinds and getattr(self, name):
-                raise ValueError(f"{name}: there is nothing like it in {self.model_kind}")
+                raise ValueError(f"{name} is not supported for {self.model_kind} (hint: remove it)")
         if self.family and self.dialect:
-            raise ValueError("family and dialect both say what is spoken: drop one of them")
-        oci_dialect_name(self.model, self.api_format, self.family)  # tells unknown names
+            raise ValueError("family and dialect both set the API format (hint: remove one of them)")
+        oci_dialect_name(self.model, self.api_format, self.family)  # raises for unknown names
         if self.max_sequential_tool_calls is not None and self.max_sequential_tool_calls < 1:
-            raise ValueError("max_sequential_tool_calls must be 1 or more, or None for no limit")
-        spoken = dialect(self.dialect or self._default_dialect(self.model))
-        if self.tool_result_guidance and spoken.name == "oci-cohere":
-            raise ValueError("tool_result_guidance: apiFormat COHERE ends with the results; use COHEREV2, or a prompt")
-        self._build_platform().wrap_payload(spoken.route, {})  # tells a missing compartment
+            raise ValueError("max_sequential_tool_calls must be at least 1 (hint: None sets no limit)")
+        resolved = dialect(self.dialect or self._default_dialect(self.model))
+        if self.tool_result_guidance and resolved.name == "oci-cohere":
+            raise ValueError(
+                "tool_result_guidance: apiFormat COHERE has no message after tool results "
+                "(hint: use api_format='COHEREV2', or put the instruction into the prompt)"
+            )
+        self._build_platform().wrap_payload(resolved.route, {})  # raises for a missing compartment
 
     def _default_dialect(self, model: str) -> str:
         if self.model_kind == "chat":
@@ -162,25 +173,26 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
         return self.default_dialects[self.model_kind]
 
     def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> Dialect:
-        """Of Cohere's formats, a question with an image needs the second."""
-        spoken = super()._resolve_dialect(params, stream=stream)
-        sees = self.dialect is None and self.api_format is None and spoken.name == "oci-cohere" and _has_image(params)
-        return dialect("oci-cohere-v2") if sees else spoken
+        """Use `COHEREV2` for requests with images, which `COHERE` does not support."""
+        resolved = super()._resolve_dialect(params, stream=stream)
+        is_default = self.dialect is None and self.api_format is None
+        needs_v2 = is_default and resolved.name == "oci-cohere" and _has_image(params)
+        return dialect("oci-cohere-v2") if needs_v2 else resolved
 
     def _adapt_params(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """With the limit of tool calls and the word about their results, where tools can be called."""
+        """Add the limit on tool calls and the guidance on tool results to requests with tools."""
         if not params.get("tools"):
             return params
         results = _count_tool_results(params["messages"])
-        most = self.max_sequential_tool_calls
-        if most is not None and results >= most and not params.get("tool_choice"):
+        limit = self.max_sequential_tool_calls
+        if limit is not None and results >= limit and not params.get("tool_choice"):
             params = {**params, "tool_choice": "none"}
         if results and self.tool_result_guidance:
             params = {**params, "messages": [*params["messages"], {"role": "system", "content": _GUIDANCE}]}
         return params
 
 
-#: Which kinds of model a field is for; elsewhere it would do nothing.
+#: The kinds of model that a field applies to; for others it is rejected.
 _FIELDS_BY_KIND: Mapping[str, tuple[ModelKind, ...]] = {
     "family": ("chat", "completions"),
     "max_sequential_tool_calls": ("chat",),
@@ -191,13 +203,13 @@ _GUIDANCE = "The results of the tools are above. Answer the user with them, in p
 
 
 def _has_image(params: Mapping[str, Any]) -> bool:
-    """Whether there is an image in the conversation."""
+    """Whether a message of the conversation has an image."""
     contents = [message.get("content") for message in params.get("messages") or ()]
     parts = [part for content in contents if isinstance(content, list) for part in content]
     return any(part.get("type") == "image_url" for part in parts)
 
 
 def _count_tool_results(messages: Sequence[Mapping[str, Any]]) -> int:
-    """How many tools have answered since the user spoke."""
+    """Number of tool results since the last user message."""
     roles = [message["role"] for message in reversed(messages)]
     return roles[: roles.index("user") if "user" in roles else len(roles)].count("tool")

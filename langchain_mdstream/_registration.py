@@ -1,4 +1,4 @@
-"""`register()`: our models under LangChain's factories `init_chat_model` and `init_embeddings`."""
+"""Registration of the classes with LangChain's factories and loader."""
 
 from importlib import import_module
 from typing import Any
@@ -8,17 +8,15 @@ from langchain_core.load.serializable import Serializable
 
 from mdstream_core import MissingExtra
 
-# What `langchain_core.load.load` may build again.
-
 
 def register_loadable(*classes: type[Serializable]) -> None:
-    """Enter classes into core's table of what can be loaded."""
+    """Add classes to LangChain's table of classes that `langchain_core.load.load` may instantiate."""
     for cls in classes:
         path = tuple(cls.lc_id())
         ALL_SERIALIZABLE_MAPPINGS[path] = path
 
 
-#: A provider's name, and its classes. They are those of `ls_provider` and of a message's `model_provider`.
+#: Class names by provider, as in `ls_provider` and in a message's `model_provider`.
 _CHAT = {
     "oci_model_deployment": "ChatOCIModelDeployment",
     "oci_generative_ai": "ChatOCIGenAI",
@@ -35,12 +33,11 @@ _TABLES = {"langchain.chat_models.base": _CHAT, "langchain.embeddings.base": _EM
 
 
 def register() -> None:
-    """Let `init_chat_model("oci_model_deployment:odsc-llm", …)` and `init_embeddings` build our models.
+    """Register the models with LangChain's `init_chat_model` and `init_embeddings`.
 
-    The providers are `oci_model_deployment`, `oci_generative_ai`, `sagemaker` (what stands behind the colon is the
-    endpoint's name) and `modelarts`; further arguments are those of the class. LangChain has no other way in for
-    packages outside its repository than its own tables, so this is done on request only. Doing it again changes
-    nothing.
+    The providers are `oci_model_deployment`, `oci_generative_ai`, `sagemaker` (with the name of the endpoint behind the
+    colon) and `modelarts`. Further arguments are those of the class. LangChain has no extension point for packages
+    outside its repository, so this changes its own tables, and on request only. It can be called repeatedly.
 
     Raises:
         MissingExtra: The package `langchain` is not installed.
@@ -69,6 +66,6 @@ def _build_model(cls: Any, **options: Any) -> Any:
 
 
 def _build_endpoint_model(cls: Any, model: str, **options: Any) -> Any:
-    """An endpoint of SageMaker is what its users call a model."""
-    named = {"model": model} if "endpoint_name" in options else {"endpoint_name": model}
-    return cls(**named, **options)
+    """Build a model of a SageMaker endpoint, whose name is given as the model."""
+    name = "model" if "endpoint_name" in options else "endpoint_name"
+    return cls(**{name: model}, **options)

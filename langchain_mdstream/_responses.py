@@ -1,4 +1,4 @@
-"""Events and replies → LangChain's chunks, messages and results."""
+"""Convert events and responses to LangChain's chunks, messages and results."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, replace
@@ -29,15 +29,15 @@ from mdstream_core import ToolCall as CoreToolCall
 
 
 class ChunkBuilder:
-    """Turns the events of one stream into chunks.
+    """Convert the events of one stream to chunks.
 
-    What must be said once (who answered, why it ended, what it cost) waits for the last chunk, which is built only
-    when the stream is known to have ended well: merging chunks would join repeated strings. LangChain streams one
-    answer: where a server gives several, the first is it.
+    Metadata (model, finish reason, token usage) waits for the last chunk, which is built only when the stream is known
+    to be complete; LangChain would concatenate repeated strings when it merges chunks. LangChain streams one choice, so
+    events of further choices are ignored.
 
     Args:
-        provider: Goes into each chunk's `response_metadata["model_provider"]`.
-        model: The model that was asked, for services that do not name the one that answers.
+        provider: Value of `response_metadata["model_provider"]` in each chunk.
+        model: Name of the requested model, for services that do not report the model in the response.
     """
 
     def __init__(self, provider: str, model: str = "") -> None:
@@ -50,8 +50,8 @@ class ChunkBuilder:
         self._resumptions: list[StreamResumed] = []
 
     def convert(self, event: Event) -> ChatGenerationChunk | None:
-        """The chunk of an event, or `None` if it has its place in the last one."""
-        if type(event) is TextDelta and event.choice == 0:  # a token: a match costs a tenth of its chunk
+        """Return the chunk of an event, or `None` if it belongs to the last one."""
+        if type(event) is TextDelta and event.choice == 0:  # a token: `match` would add a tenth to its cost
             return text_chunk(event.text, {}, {"model_provider": self._provider})
         match event:
             case ReasoningDelta(text, 0):
@@ -67,7 +67,7 @@ class ChunkBuilder:
         return None
 
     def _store(self, event: Event) -> None:
-        """What has its place in the last chunk."""
+        """Store an event for the last chunk."""
         match event:
             case ResponseMetadata():
                 self._metadata = event
@@ -81,7 +81,7 @@ class ChunkBuilder:
                 self._resumptions.append(event)
 
     def finish(self) -> ChatGenerationChunk:
-        """The chunk that says that the answer is whole."""
+        """Return the last chunk, which marks the response as complete."""
         message = AIMessageChunk(
             content="",
             additional_kwargs=self._provider_data,
@@ -98,7 +98,7 @@ class ChunkBuilder:
 
 
 def build_result(response: ModelResponse, provider: str, model: str = "") -> ChatResult:
-    """A whole reply as LangChain's result, with one generation for each choice. Arguments as for `ChunkBuilder`."""
+    """Convert a response to LangChain's result, with one generation per choice. Arguments as for `ChunkBuilder`."""
     usage = usage_metadata(response.usage) if response.usage else None
     metadata = replace(response.metadata, model=response.metadata.model or model)
     generations = [_generation(choice, metadata, provider, usage) for choice in response.choices]
@@ -126,7 +126,7 @@ def _generation(
 
 
 def _calls(calls: Iterable[CoreToolCall]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
-    """The calls whose arguments can be read, and those that the model wrote wrongly."""
+    """Return the calls whose arguments can be parsed, and the invalid ones."""
     valid, invalid = [], []
     for call in calls:
         try:
@@ -139,31 +139,31 @@ def _calls(calls: Iterable[CoreToolCall]) -> tuple[list[ToolCall], list[InvalidT
 def _response_metadata(
     metadata: ResponseMetadata, reason: str | None, model: str, resumed: Iterable[StreamResumed] = ()
 ) -> dict[str, Any]:
-    # The server's id is not the message's: LangGraph overwrites messages of equal ids, and some servers repeat theirs.
-    named = {
+    # The server's id is not the message's: LangGraph overwrites messages with equal ids, and some servers repeat them.
+    values = {
         "finish_reason": reason,
         "model_name": metadata.model or model,
         "id": metadata.id,
         "system_fingerprint": metadata.fingerprint,
         "resumed": [asdict(separator) for separator in resumed],
     }
-    return {name: value for name, value in named.items() if value}
+    return {name: value for name, value in values.items() if value}
 
 
 def usage_metadata(usage: Usage) -> UsageMetadata:
-    """LangChain's count of tokens, with the standard names of the details that the server gave."""
-    of_input = {"cache_read": usage.cached, "audio": usage.input_audio}
-    of_output = {"reasoning": usage.reasoning, "audio": usage.output_audio}
-    counted = UsageMetadata(input_tokens=usage.input, output_tokens=usage.output, total_tokens=usage.total)
-    if known := {name: count for name, count in of_input.items() if count is not None}:
-        counted["input_token_details"] = InputTokenDetails(**known)  # type: ignore[typeddict-item]
-    if known := {name: count for name, count in of_output.items() if count is not None}:
-        counted["output_token_details"] = OutputTokenDetails(**known)  # type: ignore[typeddict-item]
-    return counted
+    """Return LangChain's token usage, with the details that the server reported."""
+    input_details = {"cache_read": usage.cached, "audio": usage.input_audio}
+    output_details = {"reasoning": usage.reasoning, "audio": usage.output_audio}
+    metadata = UsageMetadata(input_tokens=usage.input, output_tokens=usage.output, total_tokens=usage.total)
+    if known := {name: count for name, count in input_details.items() if count is not None}:
+        metadata["input_token_details"] = InputTokenDetails(**known)  # type: ignore[typeddict-item]
+    if known := {name: count for name, count in output_details.items() if count is not None}:
+        metadata["output_token_details"] = OutputTokenDetails(**known)  # type: ignore[typeddict-item]
+    return metadata
 
 
 def token_usage(usage: Usage | None) -> dict[str, int]:
-    """The count in OpenAI's names, as `llm_output` carries it."""
+    """Return the token usage with OpenAI's names, for `llm_output`."""
     if usage is None:
         return {}
     return {"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.total}

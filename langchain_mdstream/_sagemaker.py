@@ -1,4 +1,4 @@
-"""Where models are on Amazon SageMaker, and who signs: the fields that say it."""
+"""Endpoint and authentication fields of Amazon SageMaker."""
 
 import os
 from collections.abc import Mapping
@@ -20,50 +20,53 @@ from mdstream_core.options import Auth, AWSAuthType
 
 
 class SageMakerMixin(ConnectionFields):
-    """Which endpoint of Amazon SageMaker, and who signs for it."""
+    """Endpoint, target and authentication fields of an Amazon SageMaker endpoint."""
 
     endpoint_name: str = ""
-    """The endpoint's name."""
+    """Name of the SageMaker endpoint. Required."""
 
     region_name: str | None = None
-    """Such as `us-east-1`; by default of client, session, `AWS_REGION`, `AWS_DEFAULT_REGION` or profile."""
+    """AWS region, such as `us-east-1`. `None` uses the region of `client`, `boto3_session`, `AWS_REGION`,
+    `AWS_DEFAULT_REGION` or the profile."""
 
     endpoint_url: str | None = None
-    """The runtime's URL, where it is not the one of botocore's rules; also accepted as `base_url`."""
+    """URL of the SageMaker runtime, in place of the one that botocore derives from the region; also accepted as
+    `base_url`."""
 
     content_handler: Any = Field(default=None, repr=False)
-    """Your own code that writes the request's body and reads its answer; see `LLMContentHandler`,
-    `ChatModelContentHandler`, `EmbeddingsContentHandler`. By default the container's format is found out."""
+    """Object that builds the payload and parses the output: a `LLMContentHandler`, `ChatModelContentHandler` or
+    `EmbeddingsContentHandler`. `None` detects the format of the container."""
 
     endpoint_kwargs: dict[str, Any] | None = None
-    """Arguments of boto3's `invoke_endpoint`, such as `CustomAttributes`; fields that are given go first."""
+    """Additional arguments of boto3's `invoke_endpoint`, which fields override. Example: `{"CustomAttributes":
+    "accept_eula=true"}`."""
 
     inference_component_name: str | None = None
-    """Of several components on the endpoint, the one to ask."""
+    """Name of the inference component, on an endpoint with several."""
 
     target_model: str | None = None
-    """Of a multi-model endpoint, the model's file."""
+    """File name of the model on a multi-model endpoint, such as `model-1.tar.gz`."""
 
     target_variant: str | None = None
-    """Of several production variants, the one to ask."""
+    """Name of the production variant, on an endpoint with several."""
 
     target_container_hostname: str | None = None
-    """Of several containers, the one to ask."""
+    """Hostname of the container, on a multi-container endpoint."""
 
     session_id: str | None = None
-    """A stateful session."""
+    """Id of a stateful session. `NEW_SESSION` creates one, in requests without streaming only."""
 
     inference_id: str | None = None
-    """Your id of the requests."""
+    """Id to store with the requests, if the endpoint captures data."""
 
     custom_attributes: str | None = None
-    """Up to 1,024 characters that reach the container."""
+    """Custom attributes that are passed to the container, at most 1,024 characters."""
 
     enable_explanations: str | None = None
-    """For an endpoint with an explainer."""
+    """Expression that enables explanations, on an endpoint with an explainer."""
 
     prefix_aware_id: str | None = None
-    """A routing hint."""
+    """Routing hint for endpoints with `PREFIX_AWARE` routing."""
 
     auth: Auth | None = Field(default=None, exclude=True, repr=False)
     """A signer of `mdstream_core.auth`, or an `httpx.Auth`, instead of AWS credentials."""
@@ -72,25 +75,25 @@ class SageMakerMixin(ConnectionFields):
     """`none` sends unsigned requests; by default they are signed with AWS credentials."""
 
     credentials_profile_name: str | None = None
-    """A profile of `~/.aws`."""
+    """Profile of `~/.aws/credentials` or `~/.aws/config`."""
 
     aws_access_key_id: SecretStr | None = None
-    """A key, with its secret, and its token if it is temporary; by default botocore's chain is searched."""
+    """AWS access key id, used with `aws_secret_access_key`. `None` uses botocore's credential chain."""
 
     aws_secret_access_key: SecretStr | None = None
-    """The key's secret."""
+    """AWS secret access key that belongs to `aws_access_key_id`."""
 
     aws_session_token: SecretStr | None = None
-    """The token of a temporary key."""
+    """Session token of a temporary AWS access key."""
 
     boto3_session: Any = Field(default=None, exclude=True, repr=False)
-    """A `boto3.Session` as the source of region and credentials."""
+    """`boto3.Session` from which region and credentials are taken."""
 
     client: Any = Field(default=None, exclude=True, repr=False)
-    """A boto3 client `sagemaker-runtime` as the source of region, endpoint and credentials."""
+    """boto3 client `sagemaker-runtime` from which region, endpoint and credentials are taken."""
 
     config: Any = Field(default=None, exclude=True, repr=False)
-    """A `botocore.config.Config`: its timeouts, retries, region and HTTPS proxy apply where no field sets them."""
+    """`botocore.config.Config` whose timeouts, retries, region and HTTPS proxy apply where no field sets them."""
 
     _aws_connection: aws.AWSConnection | None = PrivateAttr(default=None)
 
@@ -127,50 +130,50 @@ class SageMakerMixin(ConnectionFields):
 
     @classmethod
     def _translate_aliases(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Options of a botocore config under our names; empty names are none."""
-        said = {name: value for name, value in values.items() if value != "" or name not in _MAY_BE_EMPTY}
-        told = fields_from_botocore_config(said["config"]) if said.get("config") is not None else {}
-        return {**said, **{name: value for name, value in told.items() if said.get(name) is None}}
+        """Translate a botocore config to fields, and drop fields that are empty strings."""
+        fields = {name: value for name, value in values.items() if value != "" or name not in _MAY_BE_EMPTY}
+        defaults = fields_from_botocore_config(fields["config"]) if fields.get("config") is not None else {}
+        return {**fields, **{name: value for name, value in defaults.items() if fields.get(name) is None}}
 
     @property
     def content_handler_name(self) -> str | None:
-        """The content handler, if there is one: its class, and a keyed digest of what it was made with."""
+        """Class of the content handler with a keyed digest of its attributes; `None` without one."""
         if self.content_handler is None:
             return None
         kind = type(self.content_handler)
-        made = fingerprint(vars(self.content_handler))  # it may hold a key
-        words = f"{', '.join(made['names'])}; {made['digest']}" if made else ""
-        return f"{kind.__module__}.{kind.__qualname__}({words})"
+        attributes = fingerprint(vars(self.content_handler))  # an attribute may be a key
+        summary = f"{', '.join(attributes['names'])}; {attributes['digest']}" if attributes else ""
+        return f"{kind.__module__}.{kind.__qualname__}({summary})"
 
     def _validate_fields(self) -> None:
         if not self.endpoint_name:
-            raise ValueError("endpoint_name is missing: give the name of the SageMaker endpoint")
+            raise ValueError("endpoint_name is missing (hint: set the name of the SageMaker endpoint)")
         if self.content_handler is not None:
             self._get_content_handler()
-        self._at(self.region_name or "us-east-1", self.endpoint_url)
+        self._create_platform(self.region_name or "us-east-1", self.endpoint_url)
 
     def _get_content_handler(self) -> ContentHandlerProtocol:
         if self.model_kind not in _HANDLER_DIALECTS:
-            raise ValueError(f"content_handler: there is none for {self.model_kind}; say its format with dialect=")
+            raise ValueError(f"content_handler is not supported for {self.model_kind} (hint: set dialect= instead)")
         if self.dialect is not None:
-            raise ValueError("content_handler and dialect both say what is spoken: drop one of them")
+            raise ValueError("content_handler and dialect both set the API format (hint: remove one of them)")
         return validate_handler(self.content_handler)
 
     def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> Dialect:
-        """The content handler's words, where there is one."""
+        """Return the dialect of the content handler, if there is one."""
         if self.content_handler is None:
             return super()._resolve_dialect(params, stream=stream)
         stop = params.get("stop") or ()
         options = {"stop": self.model_kwargs["stop"]} if "stop" in self.model_kwargs else {}
         stops = (stop,) if isinstance(stop, str) else tuple(stop)
-        handled: Dialect = _HANDLER_DIALECTS[self.model_kind](self._get_content_handler(), stops, options, stream)
-        return handled
+        resolved: Dialect = _HANDLER_DIALECTS[self.model_kind](self._get_content_handler(), stops, options, stream)
+        return resolved
 
     def _build_platform(self) -> Platform:
         if self.region_name and self.endpoint_url:
-            return self._at(self.region_name, self.endpoint_url)
-        found = self._connect()
-        return self._at(found.region_name, found.endpoint_url)
+            return self._create_platform(self.region_name, self.endpoint_url)
+        connection = self._connect()
+        return self._create_platform(connection.region_name, connection.endpoint_url)
 
     def _build_auth(self) -> Any:
         if self.auth is not None:
@@ -179,34 +182,35 @@ class SageMakerMixin(ConnectionFields):
             return UnsignedSigner()
         if self.auth_type is not None or self.api_key is not None:
             raise ValueError(
-                "SageMaker is signed for with AWS credentials: drop api_key, and auth_type unless it is 'none'"
+                "SageMaker requests are signed with AWS credentials "
+                "(hint: remove api_key, and auth_type unless it is 'none')"
             )
         return self._connect().signer
 
-    def _at(self, region: str, url: str | None) -> SageMaker:
-        said = {"inference_component" if name == _COMPONENT else name: getattr(self, name) for name in _TARGET_FIELDS}
+    def _create_platform(self, region: str, url: str | None) -> SageMaker:
+        target = {"inference_component" if name == _COMPONENT else name: getattr(self, name) for name in _TARGET_FIELDS}
         handler = self.content_handler
         if handler is not None:
-            said |= {"content_type": handler.content_type, "accept": handler.accepts, "raw_output": True}
-        given = {name: value for name, value in said.items() if value is not None}
-        return SageMaker(self.endpoint_name, region, url, **{**given, **self._from_boto3_names(given)})
+            target |= {"content_type": handler.content_type, "accept": handler.accepts, "raw_output": True}
+        target = {name: value for name, value in target.items() if value is not None}
+        return SageMaker(self.endpoint_name, region, url, **{**target, **self._from_boto3_names(target)})
 
-    def _from_boto3_names(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What `endpoint_kwargs` says, under the platform's names."""
-        asked = self.endpoint_kwargs or {}
-        if unknown := asked.keys() - _BOTO3_NAMES.keys():
+    def _from_boto3_names(self, target: Mapping[str, Any]) -> dict[str, Any]:
+        """Translate `endpoint_kwargs` to the names of the platform."""
+        arguments = self.endpoint_kwargs or {}
+        if unknown := arguments.keys() - _BOTO3_NAMES.keys():
             raise ValueError(
                 f"endpoint_kwargs: unknown arguments: {', '.join(sorted(unknown))} "
-                f"(hint: known are {', '.join(_BOTO3_NAMES)})"
+                f"(hint: use {', '.join(_BOTO3_NAMES)})"
             )
-        named = {_BOTO3_NAMES[name]: value for name, value in asked.items()}
-        return {name: value for name, value in named.items() if name not in given or name in _HANDLER_FIELDS}
+        translated = {_BOTO3_NAMES[name]: value for name, value in arguments.items()}
+        return {name: value for name, value in translated.items() if name not in target or name in _HANDLER_FIELDS}
 
     def _connect(self) -> aws.AWSConnection:
         if self._aws_connection is None:
-            alone = self.client is None and self.boto3_session is None
+            uses_environment = self.client is None and self.boto3_session is None
             self._aws_connection = aws.resolve_connection(
-                region_name=self.region_name or (os.environ.get("AWS_REGION") if alone else None),
+                region_name=self.region_name or (os.environ.get("AWS_REGION") if uses_environment else None),
                 endpoint_url=self.endpoint_url,
                 credentials_profile_name=self.credentials_profile_name,
                 aws_access_key_id=reveal_secret(self.aws_access_key_id),
@@ -218,19 +222,19 @@ class SageMakerMixin(ConnectionFields):
         return self._aws_connection
 
 
-#: The dialect of a content handler, for each kind of question.
+#: The dialect of a content handler, for each kind of model.
 _HANDLER_DIALECTS: Mapping[ModelKind, Any] = {
     "chat": ContentHandlerChatDialect,
     "completions": ContentHandlerDialect,
     "embeddings": ContentHandlerEmbeddingDialect,
 }
 
-#: Names that other packages take for absent where they are empty.
+#: Fields that other packages accept as empty strings.
 _MAY_BE_EMPTY = frozenset({"region_name", "credentials_profile_name", "endpoint_url"})
 
 _COMPONENT = "inference_component_name"
 
-#: Fields that go into each request's headers.
+#: Fields that are sent in the headers of each request.
 _TARGET_FIELDS = (
     _COMPONENT,
     "target_model",
@@ -243,10 +247,10 @@ _TARGET_FIELDS = (
     "prefix_aware_id",
 )
 
-#: What the handler says of its bodies, and boto3's arguments may say otherwise.
+#: Attributes of the handler that boto3's arguments override.
 _HANDLER_FIELDS = frozenset({"accept", "content_type"})
 
-#: boto3's arguments of `invoke_endpoint` (botocore 1.44) by our names, without the endpoint's name and the body.
+#: Arguments of boto3's `invoke_endpoint` (botocore 1.44) and the platform's names, without `EndpointName` and `Body`.
 _BOTO3_NAMES = {
     "CustomAttributes": "custom_attributes",
     "InferenceComponentName": "inference_component",
@@ -263,32 +267,36 @@ _BOTO3_NAMES = {
 
 
 def fields_from_botocore_config(config: Any) -> dict[str, Any]:
-    """What a `botocore.config.ConfigFields` says, as our fields. `ValueError` names what has no counterpart."""
-    said = dict(getattr(config, "_user_provided_options", None) or {})  # there is no public way
-    reading, connecting = said.pop("read_timeout", None), said.pop("connect_timeout", None)
+    """Translate a `botocore.config.Config` to fields.
+
+    Raises:
+        ValueError: An option has no counterpart; the message names it.
+    """
+    options = dict(getattr(config, "_user_provided_options", None) or {})  # there is no public attribute
+    read, connect = options.pop("read_timeout", None), options.pop("connect_timeout", None)
     fields: dict[str, Any] = {}
-    if reading is not None or connecting is not None:
-        limits = {"read": reading, "connect": connecting}
+    if read is not None or connect is not None:
+        limits = {"read": read, "connect": connect}
         fields["timeout"] = Timeout(**{name: float(limit) for name, limit in limits.items() if limit is not None})
-    if retries := said.pop("retries", None):
+    if retries := options.pop("retries", None):
         fields["max_retries"] = _max_retries(dict(retries))
-    if region := said.pop("region_name", None):
+    if region := options.pop("region_name", None):
         fields["region_name"] = region
-    if proxies := dict(said.pop("proxies", None) or {}):
+    if proxies := dict(options.pop("proxies", None) or {}):
         fields["proxy"] = proxies.pop("https", None)
-        said |= {f"proxies[{name!r}]": value for name, value in proxies.items()}
-    if said:
+        options |= {f"proxies[{name!r}]": value for name, value in proxies.items()}
+    if options:
         raise ValueError(
-            f"config: {', '.join(sorted(said))} has no counterpart here; known are read_timeout, connect_timeout, "
-            "retries, region_name and proxies['https']"
+            f"config: unsupported options: {', '.join(sorted(options))} (hint: use read_timeout, connect_timeout, "
+            "retries, region_name and proxies['https'])"
         )
     return fields
 
 
-def _max_retries(said: dict[str, Any]) -> int:
-    """`total_max_attempts` counts the first request, `max_attempts` does not."""
-    said.pop("mode", None)  # all modes ask again; when and how long after is ours
-    total, more = said.pop("total_max_attempts", None), said.pop("max_attempts", None)
-    if said or (total is None and more is None):
-        raise ValueError("config: retries needs max_attempts or total_max_attempts, and takes a mode")
-    return int(total) - 1 if total is not None else int(more)
+def _max_retries(retries: dict[str, Any]) -> int:
+    """Translate `retries`: `total_max_attempts` counts the first request, `max_attempts` does not."""
+    retries.pop("mode", None)  # every mode retries; `Retry` decides when
+    total, additional = retries.pop("total_max_attempts", None), retries.pop("max_attempts", None)
+    if retries or (total is None and additional is None):
+        raise ValueError("config: retries: expected max_attempts or total_max_attempts, and optionally mode")
+    return int(total) - 1 if total is not None else int(additional)

@@ -1,4 +1,4 @@
-"""What a model server tells of itself: how many tokens a question has, and what the model can do."""
+"""Token counts and model profiles, as reported by the model server."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -16,22 +16,22 @@ from langchain_mdstream._errors import map_errors
 from mdstream_core import Call, ModelResponse, dialect
 from mdstream_core.errors import InvalidRequest, MalformedStream, NotFound
 
-#: The platforms that let such questions through to the model server.
+#: The platforms that forward such requests to the model server.
 _SUPPORTED_PROVIDERS = frozenset({"oci_model_deployment", "modelarts"})
 
-#: Why nothing counts tokens on the other platforms.
+#: Why the other platforms cannot count tokens.
 _UNSUPPORTED_REASONS = {
-    "sagemaker": "a SageMaker endpoint answers invocations only",
-    "oci_generative_ai": "OCI Generative AI counts none before a request",
+    "sagemaker": "a SageMaker endpoint accepts invocations only",
+    "oci_generative_ai": "OCI Generative AI has no operation that counts them",
 }
 
-#: How it is told that a server has no such route, or one of another kind (llama.cpp's `/tokenize` counts nothing).
+#: Errors of a server without such a route, or with one of another kind (llama.cpp's `/tokenize` has no count).
 _NO_SUCH_ROUTE = (NotFound, InvalidRequest, MalformedStream)
 
-#: Under which names servers tell how many tokens question and answer may have (vLLM and SGLang; gateways).
+#: Names of the context window, prompt and response together, in tokens (vLLM and SGLang; gateways).
 _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_input_tokens")
 
-#: What gateways and llama.cpp call what a model takes, and LangChain's name for it.
+#: Input modalities as gateways and llama.cpp name them, and LangChain's names.
 _INPUTS = {
     "image": "image_inputs",
     "multimodal": "image_inputs",
@@ -49,49 +49,49 @@ _CAPABILITIES = {
 
 
 class ServerInfoMixin(ConnectionFields):
-    """What can be asked of the server about itself. Mixed into models."""
+    """Token counting and model profiles by requests to the model server."""
 
     count_tokens: Literal["server", "approximate"] = "server"
-    """Who counts tokens before a question is asked: the model server's `/tokenize` on OCI model deployments and
-    ModelArts, or an estimate of about 4 characters a token. A server without such a route is asked once. A warning says
-    once that tokens are estimated, unless `approximate` was chosen."""
+    """How `get_num_tokens` and related methods count: `server` uses the model server's `/tokenize` (OCI model
+    deployments and ModelArts), `approximate` estimates 4 characters per token. Without such a route `server` falls back
+    to the estimate, with one warning."""
 
-    _no_count_reason: str | None = PrivateAttr(default=None)  # why the server does not count, once it is known
+    _no_count_reason: str | None = PrivateAttr(default=None)  # why the server cannot count, once known
     _has_warned: bool | None = PrivateAttr(default=None)
 
     @property
     def _cached_attributes(self) -> set[str]:
-        """Whether the server counts is found out anew, too, when a field was changed."""
+        """Reset what is known of the server's routes, too, when a field changes."""
         return super()._cached_attributes | {"_no_count_reason", "_has_warned"}
 
     def get_token_ids(self, text: str) -> list[int]:
-        """The numbers of a text's tokens, from the model server.
+        """Return the token ids of a text, from the model server or `custom_get_token_ids`.
 
         Raises:
-            ValueError: There is no server that tells them.
+            ValueError: The endpoint has no such route.
         """
         custom = getattr(self, "custom_get_token_ids", None)
         if custom is not None:
             return list(custom(text))
-        answer = self._tokenize({"prompt": text, "add_special_tokens": False})
-        if answer is None or not isinstance(answer.get("tokens"), list):
+        response = self._tokenize({"prompt": text, "add_special_tokens": False})
+        if response is None or not isinstance(response.get("tokens"), list):
             raise ValueError(
-                "this endpoint tells no tokens; give custom_get_token_ids=, a function from a text to its token ids"
+                "this endpoint returns no token ids (hint: set custom_get_token_ids= to a function from text to ids)"
             )
-        return list(answer["tokens"])
+        return list(response["tokens"])
 
     def get_num_tokens(self, text: str) -> int:
-        """How many tokens a text is: counted by the model server where it does that, else an estimate."""
+        """Return the number of tokens of a text: counted by the model server where possible, else estimated."""
         if getattr(self, "custom_get_token_ids", None) is not None:
             return len(self.get_token_ids(text))
-        answer = self._tokenize({"prompt": text, "add_special_tokens": False})
-        if answer:
-            return int(answer["count"])
+        response = self._tokenize({"prompt": text, "add_special_tokens": False})
+        if response:
+            return int(response["count"])
         self._warn_about_estimates()
         return approximate_tokens(text)
 
     def _tokenize(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What `/tokenize` answers; `None` where there is no such route, or it is not to be asked."""
+        """Send a request to `/tokenize`; `None` if there is no such route or it is disabled."""
         if (
             self.provider_name not in _SUPPORTED_PROVIDERS
             or self.count_tokens == "approximate"
@@ -108,17 +108,17 @@ class ServerInfoMixin(ConnectionFields):
             return None
 
     def _warn_about_estimates(self) -> None:
-        """Say once that tokens are estimated, unless that was chosen."""
+        """Warn once that token counts are estimates, unless `count_tokens` is `approximate`."""
         if self.count_tokens == "approximate" or self._has_warned:
             return
         self._has_warned = True
-        why = self._no_count_reason or _UNSUPPORTED_REASONS.get(self.provider_name, "this platform counts none")
+        why = self._no_count_reason or _UNSUPPORTED_REASONS.get(self.provider_name, "this platform cannot count them")
         hint = "count_tokens='approximate' accepts the estimate, custom_get_token_ids= counts with a tokenizer"
         text = f"tokens are estimated, about 4 characters each: {why} (hint: {hint})"
         warnings.warn(text, RuntimeWarning, stacklevel=3)
 
     def _server_profile(self) -> ModelProfile:
-        """What the server tells of the model; of a bare endpoint on OCI, which takes no GET, its window alone."""
+        """Request the model's profile. A bare endpoint on OCI accepts no GET and reports its context window only."""
         with map_errors():
             for name, params, read in self._profile_requests:
                 with suppress(*_NO_SUCH_ROUTE):
@@ -128,7 +128,7 @@ class ServerInfoMixin(ConnectionFields):
         return ModelProfile()
 
     async def _aserver_profile(self) -> ModelProfile:
-        """The same, for asynchronous code."""
+        """Request the model's profile asynchronously."""
         await self._prepare_service()
         with map_errors():
             for name, params, read in self._profile_requests:
@@ -139,7 +139,7 @@ class ServerInfoMixin(ConnectionFields):
 
     @property
     def _profile_requests(self) -> list[tuple[str, dict[str, Any], Callable[[dict[str, Any]], ModelProfile]]]:
-        """What to ask, one after the other, and how to read the answer."""
+        """The requests to try in turn, each with the function that reads its response."""
         if self.provider_name not in _SUPPORTED_PROVIDERS:
             return []
         return [("models", {}, partial(build_profile, self.model)), ("tokenize", {"prompt": "a"}, _context_window)]
@@ -153,21 +153,21 @@ def _read_response(name: str, response: ModelResponse) -> dict[str, Any]:
 
 
 def build_profile(model: str, metadata: Mapping[str, Any]) -> ModelProfile:
-    """What `/v1/models` tells of a model.
+    """Build a profile from the response of `/v1/models`.
 
     Args:
-        model: Its name; where the server has one model only, that is it.
-        metadata: The server's answer.
+        model: The model's name. It is ignored if the server has only one model.
+        metadata: The response.
     """
-    entries = [one for one in metadata.get("data") or () if isinstance(one, dict)]
-    named = [one for one in entries if one.get("id") == model] or (entries if len(entries) == 1 else [])
-    found: dict[str, Any] = {}
-    for entry in named:
+    entries = [entry for entry in metadata.get("data") or () if isinstance(entry, dict)]
+    matches = [entry for entry in entries if entry.get("id") == model] or (entries if len(entries) == 1 else [])
+    profile: dict[str, Any] = {}
+    for entry in matches:
         window = next((entry[name] for name in _CONTEXT_FIELDS if isinstance(entry.get(name), int)), None)
-        found |= {"max_input_tokens": window} if window else {}
-        found |= _matching(_INPUTS, _list_field(entry, "input_modalities"), entry.get("capabilities"))
-        found |= _matching(_CAPABILITIES, entry.get("supported_parameters"), entry.get("capabilities"))
-    return cast(ModelProfile, found)
+        profile |= {"max_input_tokens": window} if window else {}
+        profile |= _matching(_INPUTS, _list_field(entry, "input_modalities"), entry.get("capabilities"))
+        profile |= _matching(_CAPABILITIES, entry.get("supported_parameters"), entry.get("capabilities"))
+    return cast(ModelProfile, profile)
 
 
 def _list_field(entry: Mapping[str, Any], name: str) -> Any:
@@ -176,15 +176,15 @@ def _list_field(entry: Mapping[str, Any], name: str) -> Any:
 
 
 def _matching(names: Mapping[str, str], *lists: Any) -> dict[str, bool]:
-    words = {word for words in lists if isinstance(words, list) for word in words if isinstance(word, str)}
-    return {ours: True for theirs, ours in names.items() if theirs in words}
+    reported = {item for items in lists if isinstance(items, list) for item in items if isinstance(item, str)}
+    return {field: True for name, field in names.items() if name in reported}
 
 
-def _context_window(answer: Mapping[str, Any]) -> ModelProfile:
-    window = answer.get("max_model_len")
+def _context_window(response: Mapping[str, Any]) -> ModelProfile:
+    window = response.get("max_model_len")
     return ModelProfile(max_input_tokens=window) if isinstance(window, int) else ModelProfile()
 
 
 def approximate_tokens(text: str) -> int:
-    """An estimate, of about 4 characters a token."""
+    """Estimate the number of tokens of a text, at about 4 characters each."""
     return count_tokens_approximately([HumanMessage(text)]) if text else 0

@@ -1,4 +1,4 @@
-"""`with_structured_output`: the server's JSON schema, a forced tool call, JSON mode, or vLLM's own guided decoding."""
+"""Structured output by the server's JSON schema, a forced tool call, JSON mode, or vLLM's guided decoding."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -22,37 +22,39 @@ Method = Literal["json_schema", "function_calling", "json_mode", "guided_decodin
 def build_structured_output(
     model: Any, schema: Any, *, method: Method, include_raw: bool, strict: bool | None, **kwargs: Any
 ) -> Runnable[Any, Any]:
-    """The model bound to a schema, and the parser behind it."""
+    """Bind a schema to a model and append the parser of its output."""
     if method not in _METHODS:
         raise ValueError(f"method={method!r} is unknown (hint: use one of {', '.join(_METHODS)})")
     if schema is None and method != "json_mode":
-        raise ValueError(f"schema is needed for method={method!r}; only 'json_mode' goes without")
+        raise ValueError(f"method={method!r} needs a schema (hint: only 'json_mode' works without)")
     if strict is not None and method == "json_mode":
-        raise ValueError("strict has no meaning for method='json_mode': it has no schema")
+        raise ValueError("strict is not supported for method='json_mode', which has no schema (hint: remove it)")
     if strict is False and method == "guided_decoding":
-        raise ValueError("strict=False has no meaning for method='guided_decoding', which follows the schema always")
+        raise ValueError(
+            "strict=False is not supported for method='guided_decoding', which is strict (hint: remove it)"
+        )
     bound = _METHODS[method](model, schema, strict, kwargs)
     parser = _parser(schema, method)
     if not include_raw:
         return bound | parser  # type: ignore[no-any-return]
 
-    def parse(given: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        return {**given, "parsed": parser.invoke(given["raw"], config), "parsing_error": None}
+    def parse(output: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        return {**output, "parsed": parser.invoke(output["raw"], config), "parsing_error": None}
 
-    # A stream falls back before its first chunk only, so this step has one chunk.
+    # Streams fall back before their first chunk only, so this step yields one chunk.
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
     return RunnableMap(raw=bound) | RunnableLambda(parse).with_fallbacks([failed], exception_key="parsing_error")
 
 
 def json_schema_format(schema: Any, strict: bool | None) -> dict[str, Any]:
-    """OpenAI's `response_format` for a Pydantic class, a TypedDict, a JSON schema or a tool."""
+    """Return OpenAI's `response_format` for a Pydantic class, a TypedDict, a JSON schema or a tool."""
     function = openai_tool(schema, strict=strict)["function"]
-    described = {"name": function["name"], "schema": function.get("parameters", {"type": "object"})}
+    json_schema = {"name": function["name"], "schema": function.get("parameters", {"type": "object"})}
     if text := function.get("description"):
-        described["description"] = text
+        json_schema["description"] = text
     if strict is not None:
-        described["strict"] = strict
-    return {"type": "json_schema", "json_schema": described}
+        json_schema["strict"] = strict
+    return {"type": "json_schema", "json_schema": json_schema}
 
 
 def _by_schema(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, Any]) -> Any:
@@ -64,10 +66,10 @@ def _by_schema(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, A
 
 
 def _by_guide(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, Any]) -> Any:
-    """`guided_json` until vLLM 0.11, `structured_outputs` from then on; each version passes over the other's name."""
-    form = json_schema_format(schema, None)["json_schema"]["schema"]
+    """Bind `guided_json` (up to vLLM 0.11) and `structured_outputs` (later versions); each ignores the other."""
+    json_schema = json_schema_format(schema, None)["json_schema"]["schema"]
     traced = _trace_config("guided_decoding", strict, convert_to_openai_tool(schema))
-    return model.bind(structured_outputs={"json": form}, guided_json=form, **traced, **kwargs)
+    return model.bind(structured_outputs={"json": json_schema}, guided_json=json_schema, **traced, **kwargs)
 
 
 def _by_tool(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, Any]) -> Any:
@@ -79,8 +81,8 @@ def _by_tool(model: Any, schema: Any, strict: bool | None, kwargs: dict[str, Any
 
 
 def _by_mode(model: Any, schema: Any, _strict: bool | None, kwargs: dict[str, Any]) -> Any:
-    described = convert_to_openai_tool(schema) if schema is not None else None
-    return model.bind(response_format={"type": "json_object"}, **_trace_config("json_mode", None, described), **kwargs)
+    tool = convert_to_openai_tool(schema) if schema is not None else None
+    return model.bind(response_format={"type": "json_object"}, **_trace_config("json_mode", None, tool), **kwargs)
 
 
 _METHODS = {
@@ -109,9 +111,9 @@ def _parser(schema: Any, method: Method) -> StrictOutputParser:
 
 
 def _describes_object(schema: Any) -> bool:
-    """Whether an answer must be an object: JSON mode goes without a schema, and a JSON Schema may say another type."""
+    """Whether the output must be an object: JSON mode may have no schema, and a JSON Schema may have another type."""
     return schema is not None and not (isinstance(schema, Mapping) and schema.get("type") in _OTHER_TYPES)
 
 
-#: JSON's types that are no object, as a list because a schema's `type` may be one.
+#: JSON types other than objects; a list, because a schema's `type` may be an unhashable list.
 _OTHER_TYPES = ["array", "string", "number", "integer", "boolean", "null"]

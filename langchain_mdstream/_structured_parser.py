@@ -1,7 +1,7 @@
-"""The output parser behind `with_structured_output`: an incomplete response is an error, whichever method asked for it.
+"""Output parser of `with_structured_output` that rejects incomplete responses for every method.
 
-LangChain's own parsers complete truncated JSON to an object, return `None` where the model called no tool, and do not
-check the end of a stream at all.
+LangChain's parsers complete truncated JSON to an object, return `None` if the model called no tool, and do not check
+the end of a stream.
 """
 
 import json
@@ -20,25 +20,24 @@ from mdstream_core import ToolCall, describe_incomplete, is_unfinished
 #: JSON inside a Markdown fence, which LangChain's JSON parser looks for.
 _FENCE = re.compile(r"```(?:json)?(.*)", re.DOTALL)
 
-#: What surrounds JSON in a text.
+#: Characters around JSON in a text.
 _SURROUNDING = " \n\r\t`"
 
-
-#: The beginning of a further object or array behind the first one; words behind it are no part of the answer.
+#: The beginning of another object or array behind the first one; other text behind it is ignored.
 _NEXT_VALUE = re.compile(r"""\{\s*["}]|\[\s*["\[{\]]""")
 
 _DECODER = json.JSONDecoder(strict=False)
 
 
 class StrictOutputParser(BaseTransformOutputParser[Any]):
-    """Parser that rejects a response which is truncated, refused, or not of the requested shape.
+    """Parser that rejects a response that is truncated, refused, or not of the requested type.
 
     Partial objects of a tool call are yielded while a response streams; JSON text is parsed at its end.
 
     Attributes:
         parser: LangChain's parser for this method and schema.
         tool: The name of the required tool; `None` if the object is JSON text.
-        requires_object: Whether other JSON values (`5`, `[]`) are no answer either.
+        requires_object: Whether other JSON values (`5`, `[]`) are rejected.
     """
 
     parser: Any
@@ -62,7 +61,7 @@ class StrictOutputParser(BaseTransformOutputParser[Any]):
             partial: Whether more of it may follow.
 
         Raises:
-            OutputParserException: The whole response is no answer in the requested shape.
+            OutputParserException: The complete response is not of the requested type.
         """
         if partial:
             return self._parse_partial(result)
@@ -73,14 +72,14 @@ class StrictOutputParser(BaseTransformOutputParser[Any]):
         if parsed is None:
             raise OutputParserException("the model returned null instead of an object", llm_output=message.text)
         if self.requires_object and not isinstance(parsed, dict):
-            sentence = f"the model returned {message.text.strip()!r} instead of an object"
-            raise OutputParserException(sentence, llm_output=message.text)
+            problem = f"the model returned {message.text.strip()!r} instead of an object"
+            raise OutputParserException(problem, llm_output=message.text)
         return parsed
 
     def _parse_partial(self, result: list[Generation]) -> Any:
         try:
             return self.parser.parse_result(result, partial=True)
-        except OutputParserException:  # of a tool that was not asked for; the end of the stream reports it
+        except OutputParserException:  # of a tool that was not requested; `finish` reports it
             return None
 
     def _parse(self, result: list[Generation], message: BaseMessage) -> Any:
@@ -134,17 +133,17 @@ class _StreamState:
 def _check_text(message: AIMessage) -> None:
     """Raise `OutputParserException` if the text is not the complete JSON that was requested."""
     if message.additional_kwargs.get("refusal") and hasattr(exceptions, "ModelRefusalError"):
-        return  # the parsers of newer cores raise it
+        return  # the parsers of newer versions of langchain-core raise it
     _check_ending(message)
     text = message.text
     if not text.strip():
-        raise OutputParserException("the model returned no text where JSON was asked for", llm_output=text)
-    found = _json_in(text)
-    if is_unfinished(found):
+        raise OutputParserException("the model returned no text instead of JSON", llm_output=text)
+    json_text = _json_in(text)
+    if is_unfinished(json_text):
         raise _truncated_error(text, "cut off")
-    if _NEXT_VALUE.search(behind := _text_after_first(found)):
-        sentence = f"the model returned more than one object, and none is chosen: {behind!r} is behind the first one"
-        raise OutputParserException(sentence, llm_output=text)
+    if _NEXT_VALUE.search(trailing := _text_after_first(json_text)):
+        problem = f"the model returned more than one object: {trailing!r} follows the first one"
+        raise OutputParserException(problem, llm_output=text)
 
 
 def _check_tool_call(message: AIMessage, name: str) -> None:
@@ -160,8 +159,8 @@ def _check_tool_call(message: AIMessage, name: str) -> None:
     called = [call["name"] for call in message.tool_calls]
     if name not in called:
         instead = f"it called {', '.join(called)}" if called else f"it returned {message.text!r}"
-        sentence = f"the model did not call the tool {name!r}: {instead}"
-        raise OutputParserException(sentence, llm_output=_output(message))
+        problem = f"the model did not call the tool {name!r}: {instead}"
+        raise OutputParserException(problem, llm_output=_output(message))
 
 
 def _check_ending(message: AIMessage) -> None:
@@ -185,12 +184,12 @@ def _check_arguments(message: AIMessageChunk) -> None:
 
 
 def _truncated_error(output: str, reason: str) -> OutputParserException:
-    end = f": {output[-80:]!r} is the end of what came" if output else ": nothing of it came"
-    return OutputParserException(f"the answer was {reason}{end}", llm_output=output)
+    end = f": it ends with {output[-80:]!r}" if output else ": it has no output"
+    return OutputParserException(f"the response was {reason}{end}", llm_output=output)
 
 
 def _output(message: BaseMessage) -> str:
-    """What the model wrote: its text, or else the arguments of its tool calls."""
+    """Return what the model generated: its text, or else the arguments of its tool calls."""
     if message.text or not isinstance(message, AIMessage):
         return message.text
     if isinstance(message, AIMessageChunk):
@@ -206,7 +205,7 @@ def _json_in(text: str) -> str:
 
 
 def _text_after_first(text: str) -> str:
-    """What stands behind the object or array with which a text begins; empty where it begins with none."""
+    """Return the text behind the object or array that a text begins with; empty if it begins with neither."""
     if text[:1] not in {"{", "["}:
         return ""
     try:

@@ -1,7 +1,7 @@
-"""Tools of LangChain → the OpenAI shape.
+"""Convert LangChain tools to OpenAI tools.
 
-LangChain core's own conversion rebuilds the class of a tool's arguments from their types and descriptions alone: what a
-field adds to its schema (`json_schema_extra`, `examples`) is lost there and is put back here.
+LangChain's conversion rebuilds the class of a tool's arguments from their types and descriptions only. What a field
+adds to its schema (`json_schema_extra`, `examples`) is restored here.
 """
 
 import inspect
@@ -23,73 +23,75 @@ Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 
 
 def openai_tool(tool: Tool, *, strict: bool | None = None) -> dict[str, Any]:
-    """A tool in the shape of OpenAI's chat completions.
+    """Convert a tool to OpenAI's format.
 
     Args:
-        tool: A tool, a function, a Pydantic class, a TypedDict, or a dictionary in the shape of any provider.
-        strict: Whether the server must hold the arguments to the schema, which is closed for it in all its objects.
+        tool: A tool, a function, a Pydantic class, a TypedDict, or a dict in the format of any provider.
+        strict: Whether the server must enforce the schema, whose objects are closed for it.
 
     Raises:
-        InvalidRequest: A tool that a provider runs itself, such as `{"type": "web_search"}`; the message names it.
-        ValueError: The tool says of itself the opposite of `strict`.
+        InvalidRequest: A provider runs the tool itself, such as `{"type": "web_search"}`; the message names it.
+        ValueError: The tool has the opposite `strict` of its own.
     """
     with map_errors():
-        wire = function_tool(tool if isinstance(tool, Mapping) else convert_to_openai_tool(tool))
+        converted = function_tool(tool if isinstance(tool, Mapping) else convert_to_openai_tool(tool))
     if isinstance(tool, BaseTool):
-        wire = deepcopy(wire)  # core keeps the schemas that it has made
-        _restore_keywords(tool, wire["function"].get("parameters") or {})
+        converted = deepcopy(converted)  # langchain-core caches the schemas
+        _restore_keywords(tool, converted["function"].get("parameters") or {})
     if strict is None:
-        return wire
-    own = wire["function"].get("strict")
+        return converted
+    own = converted["function"].get("strict")
     if own is not None and own != strict:
-        raise ValueError(f"the tool {wire['function']['name']!r} has strict={own} of its own, not {strict}")
+        raise ValueError(
+            f"the tool {converted['function']['name']!r} sets strict={own}, not {strict} (hint: remove one of them)"
+        )
     if strict:
         with map_errors():
-            return with_strict(wire, nullable=not _is_class(tool))
-    return {**wire, "function": {**wire["function"], "strict": False}}
+            return with_strict(converted, nullable=not _is_class(tool))
+    return {**converted, "function": {**converted["function"], "strict": False}}
 
 
 def _is_class(tool: Tool) -> bool:
-    """Whether Pydantic reads the arguments, which then says itself where `None` is allowed."""
+    """Whether Pydantic validates the arguments, and therefore handles `None` by itself."""
     if isinstance(tool, BaseTool):
         return not isinstance(tool.args_schema, dict)
     return not isinstance(tool, Mapping) and not (isinstance(tool, type) and not is_basemodel_subclass(tool))
 
 
 def _restore_keywords(tool: BaseTool, parameters: dict[str, Any]) -> None:
-    """Put back what the fields add to their schemas. Only arguments that the model is to give are looked at."""
+    """Restore what the fields add to their schemas, for the arguments that the model sets."""
     if isinstance(tool.args_schema, dict):
         return
     model = tool.get_input_schema()
-    for name, sent in (parameters.get("properties") or {}).items():
+    for name, schema in (parameters.get("properties") or {}).items():
         for field in (*_fields_of_class(model, name), *_default_of_argument(tool, name)):
-            _extend(sent, field)
+            _extend(schema, field)
 
 
 def _fields_of_class(model: Any, name: str) -> Iterator[Any]:
-    """All that a class of arguments, of Pydantic 1 too, says of a field: as its field, and in its `Annotated` type."""
+    """Yield the definitions of a field in a class of Pydantic 1 or 2, also those in `Annotated` types."""
     if issubclass(model, BaseModel):
         yield model.model_fields.get(name)
     else:
         yield getattr(model.__fields__.get(name), "field_info", None)
     for kind in model.__mro__:
-        said = get_args(inspect.get_annotations(kind).get(name))
-        yield from (one for one in said if isinstance(one, FieldInfo))
+        arguments = get_args(inspect.get_annotations(kind).get(name))
+        yield from (argument for argument in arguments if isinstance(argument, FieldInfo))
 
 
 def _default_of_argument(tool: BaseTool, name: str) -> Iterator[FieldInfo]:
-    """A `Field(…)` that is the default of the function's argument."""
+    """Yield the `Field(…)` that is the default of the function's argument."""
     function = getattr(tool, "func", None) or getattr(tool, "coroutine", None)
     argument = inspect.signature(function).parameters.get(name) if function else None
     if argument is not None and isinstance(argument.default, FieldInfo):
         yield argument.default
 
 
-def _extend(sent: dict[str, Any], field: Any) -> None:
+def _extend(schema: dict[str, Any], field: Any) -> None:
     if examples := getattr(field, "examples", None):
-        sent.setdefault("examples", to_jsonable_python(examples))
+        schema.setdefault("examples", to_jsonable_python(examples))
     extra = getattr(field, "json_schema_extra", None) or getattr(field, "extra", None)
     if callable(extra):
-        extra(sent)
+        extra(schema)
     elif isinstance(extra, Mapping):
-        sent.update(to_jsonable_python(dict(extra)))
+        schema.update(to_jsonable_python(dict(extra)))

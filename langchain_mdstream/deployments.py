@@ -1,7 +1,7 @@
-"""Models on OCI model deployments with the options and defaults of one server, vLLM or TGI.
+"""Models on OCI model deployments with the options and defaults of vLLM or TGI.
 
-They are `ChatOCIModelDeployment` and `OCIModelDeploymentLLM` with more fields, for code that comes from langchain-oci
-or langchain-community: there each field is sent, its default too, and so it is here. `None` is not sent.
+They extend `ChatOCIModelDeployment` and `OCIModelDeploymentLLM` for code that comes from langchain-oci or
+langchain-community. As there, each field is sent with its default; `None` is not sent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from langchain_mdstream.chat_models import ChatOCIModelDeployment
 from langchain_mdstream.llms import OCIModelDeploymentLLM
 from mdstream_core import Call, OCIModelDeployment
 
-#: Fields that go into the question beside those of every model.
+#: Fields that are sent in the payload besides those of every model.
 _VLLM_CHAT = (
     "logit_bias",
     "best_of",
@@ -39,118 +39,127 @@ _VLLM_TEXT = (
 )
 
 
-def _merge_parameters(model: Any, known: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """What every model sends, and the further fields of this one."""
-    return {**known, **{name: value for name in names if (value := getattr(model, name)) is not None}}
+def _merge_parameters(model: Any, params: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Add fields of a model to the parameters of its base class."""
+    return {**params, **{name: value for name in names if (value := getattr(model, name)) is not None}}
 
 
 class ChatOCIModelDeploymentVLLM(ChatOCIModelDeployment):
-    """A chat model of vLLM on an OCI model deployment, with vLLM's own options.
+    """Chat model on an OCI model deployment of vLLM, with vLLM's own options.
 
-    Example:
+    Fields that are not `None` are sent with each request, as in langchain-oci. For setup, usage and streaming errors
+    see `ChatOCIModelDeployment`.
+
+    Instantiate:
         >>> chat = ChatOCIModelDeploymentVLLM(
         ...     endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.x", repetition_penalty=1.1
         ... )
     """
 
     temperature: float | None = 0.2
-    """Randomness."""
+    """Sampling temperature."""
     top_p: float | None = 1.0
-    """Nucleus sampling."""
+    """Probability mass of the tokens that are sampled from (nucleus sampling), from 0 to 1."""
     max_tokens: int | None = 256
-    """The longest answer, in tokens."""
+    """Maximum number of tokens to generate."""
     n: int | None = 1
-    """How many answers to give."""
+    """Number of choices to generate."""
     frequency_penalty: float | None = 0.0
-    """Against repeating what was said often."""
+    """Penalty for tokens in proportion to how often they already occur in the text."""
     presence_penalty: float | None = 0.0
-    """Against repeating what was mentioned."""
+    """Penalty for tokens that already occur in the text."""
     logit_bias: dict[str, float] | None = None
-    """How much more likely a token is made, by its id."""
+    """Bias added to the logits of tokens, by token id. Example: `{"1734": -100}`."""
     best_of: int | None = None
-    """Of how many answers the best is given."""
+    """Number of sequences to generate, of which the best are returned."""
     use_beam_search: bool | None = False
-    """Whether to search by beams."""
+    """Whether to use beam search."""
     length_penalty: float | None = 1.0
-    """Against long answers, of beams."""
+    """Penalty for long sequences in beam search."""
     early_stopping: bool | None = False
-    """When the search by beams is over."""
+    """Whether beam search stops once there are enough complete sequences."""
     top_k: int | None = -1
-    """Of how many tokens the next one is drawn; -1 is all."""
+    """Number of most likely tokens that are sampled from; -1 means all."""
     min_p: float | None = 0.0
-    """The least probability of a token, as a part of the best one's."""
+    """Minimum probability of a token, relative to the most likely one, from 0 to 1."""
     repetition_penalty: float | None = 1.0
-    """Against repeating; above 1 is less."""
+    """Penalty for repeated tokens; values above 1 discourage repetition."""
     ignore_eos: bool | None = False
-    """Whether to go on behind the token that ends an answer."""
+    """Whether to continue after the end-of-sequence token."""
     min_tokens: int | None = 0
-    """The shortest answer, in tokens."""
+    """Minimum number of tokens to generate."""
     stop_token_ids: list[int] | None = None
-    """Ids of tokens that end the answer."""
+    """Ids of tokens that end the generation."""
     skip_special_tokens: bool | None = True
-    """Whether special tokens are left out of the text."""
+    """Whether to omit special tokens from the output."""
     spaces_between_special_tokens: bool | None = True
-    """Whether there are spaces between those that are not."""
+    """Whether to put spaces between special tokens in the output."""
     tool_choice: str | None = None
-    """Which tool to call, where a call says nothing of it."""
+    """Default tool choice of requests with tools: `auto`, `none`, `required` or the name of a tool."""
     chat_template: str | None = None
-    """A Jinja template in place of the model's own."""
+    """Jinja chat template, in place of the model's own."""
 
     def _parameters(self) -> dict[str, Any]:
         return _merge_parameters(self, super()._parameters(), _VLLM_CHAT)
 
 
 class ChatOCIModelDeploymentTGI(ChatOCIModelDeployment):
-    """A chat model of TGI on an OCI model deployment.
+    """Chat model on an OCI model deployment of TGI.
 
-    Example:
+    Fields that are not `None` are sent with each request, as in langchain-oci. For setup, usage and streaming errors
+    see `ChatOCIModelDeployment`.
+
+    Instantiate:
         >>> chat = ChatOCIModelDeploymentTGI(
         ...     endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.x", seed=42
         ... )
     """
 
     temperature: float | None = 0.2
-    """Randomness."""
+    """Sampling temperature."""
     max_tokens: int | None = 256
-    """The longest answer, in tokens."""
+    """Maximum number of tokens to generate."""
     n: int | None = 1
-    """How many answers to give."""
+    """Number of choices to generate."""
     logit_bias: dict[str, float] | None = None
-    """How much more likely a token is made, by its id."""
+    """Bias added to the logits of tokens, by token id. Example: `{"1734": -100}`."""
 
     def _parameters(self) -> dict[str, Any]:
         return _merge_parameters(self, super()._parameters(), _TGI_CHAT)
 
 
 class OCIModelDeploymentVLLM(OCIModelDeploymentLLM):
-    """A completion model of vLLM on an OCI model deployment, with vLLM's own options.
+    """Completion model on an OCI model deployment of vLLM, with vLLM's own options.
 
-    Example:
+    Fields that are not `None` are sent with each request, as in langchain-oci. For setup, usage and streaming errors
+    see `OCIModelDeploymentLLM`.
+
+    Instantiate:
         >>> llm = OCIModelDeploymentVLLM(
         ...     endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.x", n=3, best_of=3
         ... )
     """
 
     temperature: float | None = 0.2
-    """Randomness."""
+    """Sampling temperature."""
     top_p: float | None = 0.75
-    """Nucleus sampling; also accepted as `p`."""
+    """Probability mass of the tokens that are sampled from (nucleus sampling), from 0 to 1; also accepted as `p`."""
     max_tokens: int | None = 256
-    """The longest answer, in tokens."""
+    """Maximum number of tokens to generate."""
     n: int | None = 1
-    """How many answers to give."""
+    """Number of choices to generate."""
     frequency_penalty: float | None = 0.0
-    """Against repeating what was said often."""
+    """Penalty for tokens in proportion to how often they already occur in the text."""
     presence_penalty: float | None = 0.0
-    """Against repeating what was mentioned."""
+    """Penalty for tokens that already occur in the text."""
     best_of: int | None = 1
-    """Of how many answers the best is given."""
+    """Number of sequences to generate, of which the best are returned."""
     top_k: int | None = -1
-    """Of how many tokens the next one is drawn; -1 is all; also accepted as `k`."""
+    """Number of most likely tokens that are sampled from; -1 means all; also accepted as `k`."""
     use_beam_search: bool | None = False
-    """Whether to search by beams."""
+    """Whether to use beam search."""
     ignore_eos: bool | None = False
-    """Whether to go on behind the token that ends an answer."""
+    """Whether to continue after the end-of-sequence token."""
 
     aliases: ClassVar[Mapping[str, str]] = {**OCIModelDeploymentLLM.aliases, "p": "top_p", "k": "top_k"}
 
@@ -159,58 +168,64 @@ class OCIModelDeploymentVLLM(OCIModelDeploymentLLM):
 
 
 class OCIModelDeploymentTGI(OCIModelDeploymentLLM):
-    """A completion model of TGI on an OCI model deployment, by OpenAI's route or TGI's own.
+    """Completion model on an OCI model deployment of TGI, with OpenAI's API or TGI's own.
 
-    Example:
+    For setup, usage and streaming errors see `OCIModelDeploymentLLM`.
+
+    Instantiate:
         >>> llm = OCIModelDeploymentTGI(
         ...     endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.x", api="/v1/completions"
         ... )
     """
 
     api: Literal["/generate", "/v1/completions"] = "/v1/completions"
-    """Which of TGI's two formats is spoken. Of the defaults each sends those that it knows."""
+    """Route of the requests: TGI's own `/generate` or OpenAI's `/v1/completions`. Defaults are sent to the API that
+    accepts them."""
     temperature: float | None = 0.2
-    """Randomness."""
+    """Sampling temperature."""
     top_p: float | None = 0.75
-    """Nucleus sampling; also accepted as `p`."""
+    """Probability mass of the tokens that are sampled from (nucleus sampling), from 0 to 1; also accepted as `p`."""
     max_tokens: int | None = 256
-    """The longest answer, in tokens."""
+    """Maximum number of tokens to generate."""
     frequency_penalty: float | None = 0.0
-    """Against repeating what was said often; of `/v1/completions`."""
+    """Penalty for tokens in proportion to how often they already occur (`/v1/completions` only)."""
     top_k: int | None = -1
-    """Of how many tokens the next one is drawn, -1 is all; of `/generate`; also accepted as `k`."""
+    """Number of most likely tokens that are sampled from; -1 means all (`/generate` only); also accepted as `k`."""
     best_of: int | None = 1
-    """Of how many answers the best is given; of `/generate`."""
+    """Number of sequences to generate, of which the best is returned (`/generate` only)."""
     repetition_penalty: float | None = None
-    """Against repeating; above 1 is less; of `/v1/completions`."""
+    """Penalty for repeated tokens; values above 1 discourage repetition (`/v1/completions` only)."""
     suffix: str | None = None
-    """What comes behind the answer; of `/v1/completions`."""
+    """Text that follows the generated text (`/v1/completions` only)."""
     do_sample: bool | None = True
-    """Whether to draw tokens at all; of `/generate`."""
+    """Whether to sample tokens instead of greedy decoding (`/generate` only)."""
     watermark: bool | None = True
-    """Whether the answer is watermarked; of `/generate`."""
+    """Whether to watermark the output (`/generate` only)."""
     return_full_text: bool | None = False
-    """Whether the prompt stands before the answer; of `/generate`."""
+    """Whether the output begins with the prompt (`/generate` only)."""
 
     aliases: ClassVar[Mapping[str, str]] = {**OCIModelDeploymentLLM.aliases, "p": "top_p", "k": "top_k"}
 
     def _parameters(self) -> dict[str, Any]:
-        """What was given, and of the defaults those that the format knows. Greedy is without a temperature."""
+        """Return the fields that were set, and of the defaults those that the API accepts.
+
+        Greedy decoding is requested without a temperature.
+        """
         fields = {**super()._parameters(), **{name: getattr(self, name) for name in _FIELDS_BY_FORMAT}}
-        unsaid = _FIELDS_BY_FORMAT.keys() - self.model_fields_set
-        foreign = {name for name in unsaid if self.api not in _FIELDS_BY_FORMAT[name]}
+        unset = _FIELDS_BY_FORMAT.keys() - self.model_fields_set
+        unsupported = {name for name in unset if self.api not in _FIELDS_BY_FORMAT[name]}
         if self.top_k is not None and self.top_k < 1:
-            foreign.add("top_k")
+            unsupported.add("top_k")
         if self.do_sample is False:
-            foreign.add("temperature")
-        return {name: value for name, value in fields.items() if value is not None and name not in foreign}
+            unsupported.add("temperature")
+        return {name: value for name, value in fields.items() if value is not None and name not in unsupported}
 
     def to_json(self) -> Any:
-        """Serialize without defaults that were not set: a loaded model would send them to every format."""
+        """Serialize without the defaults, which the loaded model would send to either API."""
         serialized: dict[str, Any] = dict(super().to_json())
-        unsaid = _FIELDS_BY_FORMAT.keys() - self.model_fields_set
-        given = {name: value for name, value in serialized.get("kwargs", {}).items() if name not in unsaid}
-        return {**serialized, "kwargs": given} if given else serialized
+        unset = _FIELDS_BY_FORMAT.keys() - self.model_fields_set
+        arguments = {name: value for name, value in serialized.get("kwargs", {}).items() if name not in unset}
+        return {**serialized, "kwargs": arguments} if arguments else serialized
 
     def _default_dialect(self, model: str) -> str:
         return "tgi" if self.api == _GENERATE else super()._default_dialect(model)
@@ -218,18 +233,18 @@ class OCIModelDeploymentTGI(OCIModelDeploymentLLM):
     def _create_call(
         self, params: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, stream: bool
     ) -> Call:
-        """TGI's own format has a path for each way to answer; a bare endpoint is told which."""
-        chosen = (
+        """Add the route to requests of TGI's own API, which has separate paths for streams and whole responses."""
+        has_route = (
             self.route is not None or "route" in self.default_headers or OCIModelDeployment(self.endpoint).path_suffix
         )
-        if self.api == _GENERATE and not chosen:
+        if self.api == _GENERATE and not has_route:
             headers = {"route": "/generate_stream" if stream else _GENERATE, **(headers or {})}
         return super()._create_call(params, headers, stream=stream)
 
 
 _GENERATE, _COMPLETIONS = "/generate", "/v1/completions"
 
-#: To which of TGI's formats the default of a field belongs.
+#: The APIs of TGI that accept a field, if it has its default.
 _FIELDS_BY_FORMAT: Mapping[str, tuple[str, ...]] = {
     "frequency_penalty": (_COMPLETIONS,),
     "repetition_penalty": (_COMPLETIONS,),

@@ -1,4 +1,4 @@
-"""Embeddings: texts in, vectors out."""
+"""Embedding models: texts in, vectors out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -11,43 +11,45 @@ from pydantic import ConfigDict, model_validator
 from langchain_mdstream._aliases import EmbeddingAliases
 from langchain_mdstream._connection_fields import ConnectionFields, ModelKind, reject_connection_options
 from langchain_mdstream._errors import map_errors
-from langchain_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
+from langchain_mdstream._modelarts import ModelArtsMixin
+from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
+from langchain_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, data_uri, embedding_dialect, progress_bar
 from mdstream_core.options import EmbeddingDialect
 
 InputType = Literal["document", "query"]
 
-#: A data URI, bytes, or a file.
+#: An image: a data URI, its bytes, or the path of its file.
 Image = str | bytes | Path
 
 
 class EmbeddingModel(EmbeddingAliases, ConnectionFields, Embeddings):
-    """An embedding model on any platform: what differs is where it is asked.
+    """Base class of the embedding models: everything but the endpoint and the authentication.
 
-    A list of any length is cut into requests that the service takes, a few of which are under way at once; the vectors
-    come in the order of the texts, one for each, or an error comes. Each request is asked again on its own
-    (`max_retries`). Where one fails for good, the vectors of the others are in `error.partial.embeddings`, each with
-    the `index` of its text.
+    Texts are split into batches of `batch_size`, and up to `max_concurrency` requests run at once. The result has one
+    vector for each text, in order, or an error is raised. Each request is retried on its own (`max_retries`). If one
+    fails, `error.partial.embeddings` has the vectors of the others, each with the `index` of its text.
     """
 
-    # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret.
+    # Unknown options are errors, without their values, which may be secrets.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     dialect: EmbeddingDialect | None = None
     """The API format of the endpoint; by default that of the platform's models. See `mdstream_core.dialects`."""
 
     dimensions: int | None = None
-    """The length of the vectors, for models that can shorten them."""
+    """Length of the vectors, for models that support shorter ones; also accepted as `output_dimensions`. `None` uses
+    the model's length."""
 
     batch_size: int | None = None
-    """Texts of one request; also accepted as `chunk_size`. By default what the service takes: 96 on OCI Generative AI,
-    32 on TEI, 128 elsewhere; less where the server reports a lower limit."""
+    """Maximum number of texts per request; also accepted as `chunk_size`. `None` uses the limit of the service: 96
+    on OCI Generative AI, 32 on TEI, 128 elsewhere, or a lower limit that the server reports."""
 
     max_concurrency: int = 4
-    """How many requests may be under way, in synchronous code (threads) and asynchronous (tasks)."""
+    """Maximum number of requests at once, in threads (synchronous methods) or tasks (asynchronous methods)."""
 
     show_progress_bar: bool = False
-    """Whether `embed_documents` shows a bar, with tqdm."""
+    """Whether to show a progress bar, which requires tqdm."""
 
     model_kind: ClassVar[ModelKind] = "embeddings"
     aliases: ClassVar[Mapping[str, str]] = {
@@ -57,18 +59,18 @@ class EmbeddingModel(EmbeddingAliases, ConnectionFields, Embeddings):
     }
 
     def embed_documents(self, texts: list[str], chunk_size: int | None = None, **kwargs: Any) -> list[list[float]]:
-        """One vector for each text, in order.
+        """Embed texts.
 
         Args:
             texts: Any number of texts.
-            chunk_size: Texts of one request, this time.
-            kwargs: Further fields of the requests.
+            chunk_size: Maximum number of texts per request; overrides `batch_size`.
+            kwargs: Additional fields of the requests.
 
         Returns:
-            `len(texts)` vectors of equal length.
+            One vector for each text, in order and of equal length.
 
         Raises:
-            ModelError: A request failed for good; `partial.embeddings` has what the others gave.
+            ModelError: A request failed; `partial.embeddings` has the vectors of the others.
 
         Example:
             >>> embeddings = OCIModelDeploymentEmbeddings(endpoint="http://127.0.0.1:1/ocid1.x", auth_type="none")
@@ -78,61 +80,61 @@ class EmbeddingModel(EmbeddingAliases, ConnectionFields, Embeddings):
         return _vectors(self.embed(texts, "document", chunk_size=chunk_size, **kwargs))
 
     def embed_query(self, text: str, **kwargs: Any) -> list[float]:
-        """The vector of a question. Models that tell questions from documents are told which it is."""
+        """Embed a query, with the input type `query` for models that distinguish it from documents."""
         (vector,) = _vectors(self.embed([text], "query", **kwargs))
         return vector
 
     async def aembed_documents(
         self, texts: list[str], chunk_size: int | None = None, **kwargs: Any
     ) -> list[list[float]]:
-        """One vector for each text, in order, without a thread."""
+        """Embed texts asynchronously; see `embed_documents`."""
         return _vectors(await self.aembed(texts, "document", chunk_size=chunk_size, **kwargs))
 
     async def aembed_query(self, text: str, **kwargs: Any) -> list[float]:
-        """The vector of a question, without a thread."""
+        """Embed a query asynchronously; see `embed_query`."""
         (vector,) = _vectors(await self.aembed([text], "query", **kwargs))
         return vector
 
     def embed(
         self, texts: Sequence[str], input_type: str = "document", *, chunk_size: int | None = None, **kwargs: Any
     ) -> ModelResponse:
-        """The vectors with what is known of them: `reply.embeddings`, `reply.usage`, `reply.served.model`.
+        """Embed texts and return the whole response, with `embeddings`, `usage` and `metadata`.
 
         Args:
             texts: Any number of texts.
-            input_type: `document` or `query`; OCI also knows `CLASSIFICATION`, `CLUSTERING`.
-            chunk_size: Texts of one request, this time.
-            kwargs: Further fields of the requests.
+            input_type: `document` or `query`; OCI also supports `CLASSIFICATION` and `CLUSTERING`.
+            chunk_size: Maximum number of texts per request; overrides `batch_size`.
+            kwargs: Additional fields of the requests.
         """
         return self._gather(texts, self._build_params(input_type, kwargs), chunk_size or self.batch_size)
 
     async def aembed(
         self, texts: Sequence[str], input_type: str = "document", *, chunk_size: int | None = None, **kwargs: Any
     ) -> ModelResponse:
-        """The same, for asynchronous code."""
+        """Embed texts asynchronously and return the whole response; see `embed`."""
         return await self._agather(texts, self._build_params(input_type, kwargs), chunk_size or self.batch_size)
 
     def _gather(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> ModelResponse:
-        with map_errors(), self._progress_bar(len(inputs)) as told:
+        with map_errors(), self._progress_bar(len(inputs)) as on_progress:
             return self.service.gather(
                 self._embedding_dialect(params),
                 params,
                 inputs,
                 batch_size=batch_size,
                 max_concurrency=self.max_concurrency,
-                on_progress=told,
+                on_progress=on_progress,
             )
 
     async def _agather(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> ModelResponse:
         await self._prepare_service()
-        with map_errors(), self._progress_bar(len(inputs)) as told:
+        with map_errors(), self._progress_bar(len(inputs)) as on_progress:
             return await self.service.agather(
                 self._embedding_dialect(params),
                 params,
                 inputs,
                 batch_size=batch_size,
                 max_concurrency=self.max_concurrency,
-                on_progress=told,
+                on_progress=on_progress,
             )
 
     def _progress_bar(self, count: int) -> AbstractContextManager[Callable[[int], object]]:
@@ -141,8 +143,8 @@ class EmbeddingModel(EmbeddingAliases, ConnectionFields, Embeddings):
     def _build_params(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:
         kwargs = {self.aliases.get(name, name): value for name, value in kwargs.items()}
         reject_connection_options(kwargs)
-        said = {"model": self.model or None, "dimensions": self.dimensions, "input_type": input_type}
-        return {**said, **self.model_kwargs, **kwargs, **(self.extra_body or {})}
+        params = {"model": self.model or None, "dimensions": self.dimensions, "input_type": input_type}
+        return {**params, **self.model_kwargs, **kwargs, **(self.extra_body or {})}
 
     def _embedding_dialect(self, params: Mapping[str, Any]) -> ListDialect:
         return embedding_dialect(self.dialect or self._default_dialect(str(params.get("model") or "")))
@@ -154,85 +156,123 @@ class EmbeddingModel(EmbeddingAliases, ConnectionFields, Embeddings):
 
 
 def _vectors(response: ModelResponse) -> list[list[float]]:
-    return [one.vector for one in response.embeddings]
+    return [embedding.vector for embedding in response.embeddings]
 
 
 class OCIModelDeploymentEmbeddings(OCIModelDeploymentMixin, EmbeddingModel):
-    """Embeddings of an OCI Data Science model deployment: vLLM, llama.cpp, infinity (`/v1/embeddings`), or TEI.
+    """Embedding model on an OCI Data Science model deployment: vLLM, llama.cpp, infinity or TEI.
 
-    Numbers travel as base64 where the server knows how. TEI's own form is `dialect="tei-embeddings"`.
+    Requests use `/v1/embeddings`, and base64 for the vectors where the server supports it. `dialect="tei-embeddings"`
+    uses TEI's own API.
 
-    Example:
+    Setup:
+        ```bash
+        pip install -U "mdstream-llm[langchain,oci-lite]"
+        export OCI_LLM_ENDPOINT="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1…"  # or endpoint=
+        ```
+
+    Instantiate:
         >>> embeddings = OCIModelDeploymentEmbeddings(
         ...     endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.datasciencemodeldeployment.x",
         ...     auth_type="resource_principal",
         ... )
+
+    Embed:
+        ```python
+        vectors = embeddings.embed_documents(["Rome is in Italy.", "Paris is in France."])
+        vector = embeddings.embed_query("Where is Rome?")
+        ```
+
+    Async:
+        ```python
+        vectors = await embeddings.aembed_documents(["Rome is in Italy.", "Paris is in France."])
+        ```
     """
 
     @classmethod
     def _translate_aliases(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """langchain-oci's `endpoint_kwargs`, which go to `requests.post` there, as our fields."""
-        given = values.pop("endpoint_kwargs", None) or {}
-        if unknown := given.keys() - _REQUESTS_OPTIONS.keys():
+        """Translate langchain-oci's `endpoint_kwargs`, arguments of `requests.post`, to fields."""
+        arguments = values.pop("endpoint_kwargs", None) or {}
+        if unknown := arguments.keys() - _REQUESTS_OPTIONS.keys():
             raise ValueError(
-                f"endpoint_kwargs: {', '.join(sorted(unknown))} cannot be said there; known are "
-                f"{', '.join(_REQUESTS_OPTIONS)}: the rest are fields, such as proxy and http_client"
+                f"endpoint_kwargs: unsupported arguments: {', '.join(sorted(unknown))} "
+                f"(hint: use {', '.join(_REQUESTS_OPTIONS)}, and fields such as proxy and http_client for the rest)"
             )
-        told = {_REQUESTS_OPTIONS[name]: value for name, value in given.items()}
-        return {**values, **{name: value for name, value in told.items() if values.get(name) is None}}
+        fields = {_REQUESTS_OPTIONS[name]: value for name, value in arguments.items()}
+        return {**values, **{name: value for name, value in fields.items() if values.get(name) is None}}
 
 
-#: The same class under the name that langchain-oci has for it.
+#: Alias: langchain-oci's name of the class.
 OCIModelDeploymentEndpointEmbeddings = OCIModelDeploymentEmbeddings
 
-#: Arguments of `requests.post` by our names.
+#: Arguments of `requests.post`, and the fields that they correspond to.
 _REQUESTS_OPTIONS = {"headers": "default_headers", "timeout": "timeout", "verify": "verify"}
 
 
 class OCIGenAIEmbeddings(OCIGenerativeAIMixin, EmbeddingModel):
-    """Embeddings of OCI Generative AI, 96 texts to a request, told apart as queries and documents; and of images.
+    """Embedding model of OCI Generative AI, for texts and images.
 
-    Example:
+    Texts are sent as queries or documents, up to 96 per request.
+
+    Setup:
+        ```bash
+        pip install -U "mdstream-llm[langchain,oci-lite]"
+        oci setup config  # or auth_type=
+        ```
+
+    Instantiate:
         >>> embeddings = OCIGenAIEmbeddings(
         ...     model="cohere.embed-v4.0", region="us-chicago-1", compartment_id="ocid1.compartment.oc1..aaaa"
         ... )
+
+    Embed:
+        ```python
+        vectors = embeddings.embed_documents(["Rome is in Italy.", "Paris is in France."])
+        vector = embeddings.embed_query("Where is Rome?")
+        ```
+
+    Async:
+        ```python
+        vectors = await embeddings.aembed_documents(["Rome is in Italy.", "Paris is in France."])
+        ```
     """
 
     truncate: Literal["NONE", "START", "END"] | None = "END"
-    """Which end of a text is cut off that is longer than the model takes (512 tokens); `NONE` refuses it."""
+    """Which end of a text to truncate if it is longer than the model's limit (512 tokens): `START` or `END`. `NONE`
+    raises an error instead."""
 
     input_type: str | None = None
-    """What all inputs are, such as `CLUSTERING`; by default queries and documents are told apart."""
+    """Input type of all texts, such as `CLUSTERING`. `None` distinguishes queries and documents."""
 
     def embed_image(self, image: Image, mime_type: str | None = None) -> list[float]:
-        """The vector of an image, comparable to those of texts where the model embeds both.
+        """Embed an image. Models for both texts and images return comparable vectors.
 
         Args:
-            image: A data URI, the image's bytes, or its file.
-            mime_type: Such as `image/png`; by default what the image begins with says it.
+            image: A data URI, the image's bytes, or the path of its file.
+            mime_type: Media type, such as `image/png`. `None` detects it from the first bytes.
         """
         return self.embed_images([image], mime_type)[0]
 
     async def aembed_image(self, image: Image, mime_type: str | None = None) -> list[float]:
-        """The vector of an image, without a thread."""
+        """Embed an image asynchronously; see `embed_image`."""
         return (await self.aembed_images([image], mime_type))[0]
 
     def embed_images(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
-        """One vector for each image. The service takes one image a request."""
+        """Embed images, each in a request of its own, as the service requires."""
         uris = [data_uri(image, mime_type) for image in images]
         return _vectors(self._gather(uris, self._build_params("IMAGE", {}), 1))
 
     async def aembed_images(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
-        """One vector for each image, without a thread."""
+        """Embed images asynchronously; see `embed_images`."""
         uris = [data_uri(image, mime_type) for image in images]
         return _vectors(await self._agather(uris, self._build_params("IMAGE", {}), 1))
 
     def embed_image_batch(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
-        """The same as `embed_images`, under langchain-oci's name."""
+        """Embed images: langchain-oci's name of `embed_images`."""
         return self.embed_images(images, mime_type)
 
     async def aembed_image_batch(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
-        """The same as `aembed_images`, under langchain-oci's name."""
+        """Embed images asynchronously: langchain-oci's name of `aembed_images`."""
         return await self.aembed_images(images, mime_type)
 
     def _build_params(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -242,28 +282,62 @@ class OCIGenAIEmbeddings(OCIGenerativeAIMixin, EmbeddingModel):
 
 
 class SagemakerEndpointEmbeddings(SageMakerMixin, EmbeddingModel):
-    """Embeddings of an Amazon SageMaker endpoint: TEI, LMI, Hugging Face's toolkit, vLLM, or JumpStart.
+    """Embedding model on an Amazon SageMaker endpoint: TEI, LMI, Hugging Face's toolkit, vLLM or JumpStart.
 
-    The request has `inputs`, and, where the container rejects that, `input` (vLLM) or `text_inputs` (JumpStart);
-    `dialect="openai-embeddings"` or `"jumpstart-embeddings"` sends these at once.
+    Requests have `inputs`; if the container rejects that, `input` (vLLM) or `text_inputs` (JumpStart) is tried.
+    `dialect="openai-embeddings"` or `"jumpstart-embeddings"` uses these directly.
 
-    Example:
+    Setup:
+        ```bash
+        pip install -U "mdstream-llm[langchain,aws]"
+        export AWS_PROFILE="my-profile"  # or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …
+        ```
+
+    Instantiate:
         >>> embeddings = SagemakerEndpointEmbeddings(endpoint_name="my-endpoint", region_name="us-east-1")
+
+    Embed:
+        ```python
+        vectors = embeddings.embed_documents(["Rome is in Italy.", "Paris is in France."])
+        vector = embeddings.embed_query("Where is Rome?")
+        ```
+
+    Async:
+        ```python
+        vectors = await embeddings.aembed_documents(["Rome is in Italy.", "Paris is in France."])
+        ```
     """
 
     def _embedding_dialect(self, params: Mapping[str, Any]) -> ListDialect:
         if self.content_handler is None:
             return super()._embedding_dialect(params)
-        spoken: Any = self._resolve_dialect(params, stream=False)
-        handled: ListDialect = spoken
-        return handled
+        resolved: Any = self._resolve_dialect(params, stream=False)
+        dialect: ListDialect = resolved
+        return dialect
 
 
 class ModelArtsEmbeddings(ModelArtsMixin, EmbeddingModel):
-    """Embeddings of a Huawei ModelArts real-time service, or of MaaS.
+    """Embedding model on a Huawei ModelArts real-time service, or on MaaS.
 
-    Example:
+    Setup:
+        ```bash
+        pip install -U "mdstream-llm[langchain]"
+        export MODELARTS_API_KEY="…"  # or HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK
+        ```
+
+    Instantiate:
         >>> embeddings = ModelArtsEmbeddings(
         ...     endpoint="https://api.modelarts-maas.com/v1", model="bge-m3", api_key="..."
         ... )
+
+    Embed:
+        ```python
+        vectors = embeddings.embed_documents(["Rome is in Italy.", "Paris is in France."])
+        vector = embeddings.embed_query("Where is Rome?")
+        ```
+
+    Async:
+        ```python
+        vectors = await embeddings.aembed_documents(["Rome is in Italy.", "Paris is in France."])
+        ```
     """

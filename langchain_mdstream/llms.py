@@ -1,4 +1,4 @@
-"""Completion models: text in, text out."""
+"""Completion models: a prompt in, text out."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -17,9 +17,11 @@ from langchain_mdstream._call_headers import hide_call_headers
 from langchain_mdstream._connection_fields import ModelKind
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._generation_fields import GenerationFields
-from langchain_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
+from langchain_mdstream._modelarts import ModelArtsMixin
+from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
 from langchain_mdstream._registration import register_loadable
 from langchain_mdstream._responses import token_usage
+from langchain_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import (
     Choice,
     Event,
@@ -37,10 +39,9 @@ from mdstream_core import (
 
 @hide_call_headers
 class CompletionModel(GenerationFields, BaseLLM):
-    """A completion model on any platform: what differs is where it is asked."""
+    """Base class of the completion models: everything but the endpoint and the authentication."""
 
-    # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret. Said here because
-    # LangChain's base says otherwise.
+    # Unknown options are errors, without their values, which may be secrets. LangChain's base class ignores them.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     model_kind: ClassVar[ModelKind] = "completions"
@@ -52,8 +53,7 @@ class CompletionModel(GenerationFields, BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        replies = [self._complete(prompt, stop, run_manager, **kwargs) for prompt in prompts]
-        return _result(replies)
+        return _result([self._complete(prompt, stop, run_manager, **kwargs) for prompt in prompts])
 
     async def _agenerate(
         self,
@@ -65,7 +65,7 @@ class CompletionModel(GenerationFields, BaseLLM):
         tasks = [asyncio.ensure_future(self._acomplete(prompt, stop, run_manager, **kwargs)) for prompt in prompts]
         try:
             return _result(await asyncio.gather(*tasks))
-        finally:  # where one failed, nobody waits for the others: their streams are closed
+        finally:  # if one failed, cancel the others, so that their streams are closed
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -78,14 +78,14 @@ class CompletionModel(GenerationFields, BaseLLM):
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
         call = self._build_call({"prompt": prompt}, stop, kwargs, stream=True)
-        last = _ChunkBuilder()
+        chunks = _ChunkBuilder()
         with map_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
-                if chunk := last.convert(event):
+                if chunk := chunks.convert(event):
                     if run_manager:
                         run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
-        yield last.final_info()
+        yield chunks.finish()
 
     async def _astream(
         self,
@@ -96,26 +96,26 @@ class CompletionModel(GenerationFields, BaseLLM):
     ) -> AsyncIterator[GenerationChunk]:
         await self._prepare_service()
         call = self._build_call({"prompt": prompt}, stop, kwargs, stream=True)
-        last = _ChunkBuilder()
+        chunks = _ChunkBuilder()
         with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
                 async for event in events:
-                    if chunk := last.convert(event):
+                    if chunk := chunks.convert(event):
                         if run_manager:
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
-        yield last.final_info()
+        yield chunks.finish()
 
     def _complete(
         self, prompt: str, stop: list[str] | None, run_manager: CallbackManagerForLLMRun | None, **kwargs: Any
     ) -> ModelResponse:
-        listened = self._has_listeners(run_manager, kwargs)
-        call = self._build_call({"prompt": prompt}, stop, kwargs, stream=listened)
+        streams = self._should_stream_tokens(run_manager, kwargs)
+        call = self._build_call({"prompt": prompt}, stop, kwargs, stream=streams)
         events: list[Event] = []
         with map_errors(), closing(self.service.client.stream(call)) as stream:
             for event in stream:
                 events.append(event)
-                if listened and run_manager and isinstance(event, TextDelta):
+                if streams and run_manager and isinstance(event, TextDelta):
                     run_manager.on_llm_new_token(event.text, chunk=GenerationChunk(text=event.text))
         return ModelResponse.from_events(events)
 
@@ -123,21 +123,21 @@ class CompletionModel(GenerationFields, BaseLLM):
         self, prompt: str, stop: list[str] | None, run_manager: AsyncCallbackManagerForLLMRun | None, **kwargs: Any
     ) -> ModelResponse:
         await self._prepare_service()
-        listened = self._has_listeners(run_manager, kwargs)
-        call = self._build_call({"prompt": prompt}, stop, kwargs, stream=listened)
+        streams = self._should_stream_tokens(run_manager, kwargs)
+        call = self._build_call({"prompt": prompt}, stop, kwargs, stream=streams)
         events: list[Event] = []
         with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as stream:
                 async for event in stream:
                     events.append(event)
-                    if listened and run_manager and isinstance(event, TextDelta):
+                    if streams and run_manager and isinstance(event, TextDelta):
                         await run_manager.on_llm_new_token(event.text, chunk=GenerationChunk(text=event.text))
         return ModelResponse.from_events(events)
 
-    def _has_listeners(self, run_manager: Any, kwargs: dict[str, Any]) -> bool:
-        """Whether tokens are wanted while an answer comes: chat models have this in core, completion models do not."""
+    def _should_stream_tokens(self, run_manager: Any, kwargs: dict[str, Any]) -> bool:
+        """Whether to stream tokens to callbacks, which LangChain does for chat models but not for completion models."""
         if (kwargs.get("n") or self.n or 1) > 1:
-            return False  # several answers are not told as one stream
+            return False  # a stream has one choice
         if "stream" in kwargs or "streaming" in self.model_fields_set:
             return bool(kwargs.get("stream", self.streaming))
         handlers = run_manager.handlers if run_manager else []
@@ -155,7 +155,7 @@ class CompletionModel(GenerationFields, BaseLLM):
 
 
 class _ChunkBuilder:
-    """Turns events into chunks; what must be said once waits for the last one."""
+    """Builder of the chunks of one stream. Metadata is collected for the last chunk."""
 
     def __init__(self) -> None:
         self._info: dict[str, Any] = {}
@@ -180,27 +180,27 @@ class _ChunkBuilder:
                 self._info.setdefault("resumed", []).append(asdict(event))
         return None
 
-    def final_info(self) -> GenerationChunk:
+    def finish(self) -> GenerationChunk:
         return GenerationChunk(text="", generation_info=self._info)
 
 
-def _result(replies: list[ModelResponse]) -> LLMResult:
-    counts = [token_usage(response.usage) for response in replies]
+def _result(responses: list[ModelResponse]) -> LLMResult:
+    counts = [token_usage(response.usage) for response in responses]
     total = {name: sum(count.get(name, 0) for count in counts) for name in (counts[0] if counts else ())}
-    names = [response.metadata.model for response in replies if response.metadata.model]
+    names = [response.metadata.model for response in responses if response.metadata.model]
     return LLMResult(
         generations=[
-            [_generation(choice, response.resumptions) for choice in response.choices] for response in replies
+            [_generation(choice, response.resumptions) for choice in response.choices] for response in responses
         ],
         llm_output={"token_usage": total, "model_name": names[0] if names else None},
     )
 
 
 def _generation(choice: Choice, resumed: Sequence[StreamResumed]) -> Generation:
-    said = {"reasoning_content": choice.reasoning, "refusal": choice.refusal}
+    texts = {"reasoning_content": choice.reasoning, "refusal": choice.refusal}
     info: dict[str, Any] = {
         "finish_reason": choice.finish_reason,
-        **{name: text for name, text in said.items() if text},
+        **{name: text for name, text in texts.items() if text},
     }
     if resumed:
         info["resumed"] = [asdict(separator) for separator in resumed]
@@ -210,38 +210,120 @@ def _generation(choice: Choice, resumed: Sequence[StreamResumed]) -> Generation:
 
 
 class OCIModelDeploymentLLM(OCIModelDeploymentMixin, CompletionModel):
-    """A completion model on an OCI Data Science model deployment.
+    """Completion model on an OCI Data Science model deployment.
 
-    A broken stream raises, with what was received in `error.partial`; see `ChatOCIModelDeployment`.
+    Setup:
+        ```bash
+        pip install -U "mdstream-llm[langchain,oci-lite]"
+        export OCI_LLM_ENDPOINT="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1…"  # or endpoint=
+        ```
 
-    Example:
+    Instantiate:
         >>> llm = OCIModelDeploymentLLM(endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.x")
+
+    Invoke:
+        ```python
+        llm.invoke("The capital of France is")
+        ```
+
+    Stream:
+        ```python
+        for text in llm.stream("The capital of France is"):
+            print(text, end="", flush=True)
+        ```
+
+    Streaming errors:
+        A stream that failed or was interrupted raises, with the output so far in `error.partial`; see
+        `ChatOCIModelDeployment`.
     """
 
 
 class OCIGenAI(OCIGenerativeAIMixin, CompletionModel):
-    """A completion model of OCI Generative AI, by the service's older operation `generateText`.
+    """Completion model of OCI Generative AI.
 
-    Example:
+    It uses the older operation `generateText`; `ChatOCIGenAI` uses the current one.
+
+    Setup:
+        ```bash
+        pip install -U "mdstream-llm[langchain,oci-lite]"
+        oci setup config  # or auth_type=
+        ```
+
+    Instantiate:
         >>> llm = OCIGenAI(
         ...     model="cohere.command", region="us-chicago-1", compartment_id="ocid1.compartment.oc1..aaaa"
         ... )
+
+    Invoke:
+        ```python
+        llm.invoke("The capital of France is")
+        ```
+
+    Stream:
+        ```python
+        for text in llm.stream("The capital of France is"):
+            print(text, end="", flush=True)
+        ```
+
+    Streaming errors:
+        A stream that failed or was interrupted raises, with the output so far in `error.partial`; see `ChatOCIGenAI`.
     """
 
 
 class SagemakerEndpoint(SageMakerMixin, CompletionModel):
-    """A completion model on an Amazon SageMaker endpoint.
+    """Completion model on an Amazon SageMaker endpoint.
 
-    Example:
+    Setup:
+        ```bash
+        pip install -U "mdstream-llm[langchain,aws]"
+        export AWS_PROFILE="my-profile"  # or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …
+        ```
+
+    Instantiate:
         >>> llm = SagemakerEndpoint(endpoint_name="my-endpoint", region_name="us-east-1")
+
+    Invoke:
+        ```python
+        llm.invoke("The capital of France is")
+        ```
+
+    Stream:
+        ```python
+        for text in llm.stream("The capital of France is"):
+            print(text, end="", flush=True)
+        ```
+
+    Streaming errors:
+        A stream that failed or was interrupted raises, with the output so far in `error.partial`; see
+        `ChatSagemakerEndpoint`.
     """
 
 
 class ModelArtsLLM(ModelArtsMixin, CompletionModel):
-    """A completion model on a Huawei ModelArts real-time service, or on MaaS.
+    """Completion model on a Huawei ModelArts real-time service, or on MaaS.
 
-    Example:
+    Setup:
+        ```bash
+        pip install -U "mdstream-llm[langchain]"
+        export MODELARTS_API_KEY="…"  # or HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK
+        ```
+
+    Instantiate:
         >>> llm = ModelArtsLLM(endpoint="https://api.modelarts-maas.com/v1", api_key="...")
+
+    Invoke:
+        ```python
+        llm.invoke("The capital of France is")
+        ```
+
+    Stream:
+        ```python
+        for text in llm.stream("The capital of France is"):
+            print(text, end="", flush=True)
+        ```
+
+    Streaming errors:
+        A stream that failed or was interrupted raises, with the output so far in `error.partial`; see `ChatModelArts`.
     """
 
 

@@ -1,4 +1,4 @@
-"""Rerankers: documents and a query in, the documents that fit best out."""
+"""Rerankers: documents and a query in, the most relevant documents out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,64 +10,70 @@ from pydantic import ConfigDict, Field, model_validator
 
 from langchain_mdstream._connection_fields import ConnectionFields, ModelKind
 from langchain_mdstream._errors import map_errors
-from langchain_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
+from langchain_mdstream._modelarts import ModelArtsMixin
+from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
+from langchain_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, rerank_dialect
 from mdstream_core.options import RerankDialect
 
-#: What can be ranked: a text, a document, or a dictionary with `text`.
+#: What can be ranked: a text, a `Document`, or a mapping with `text`.
 Rankable = str | Document | Mapping[str, Any]
 
 
 class Reranker(ConnectionFields, BaseDocumentCompressor):
-    """A reranker on any platform: what differs is where it is asked.
+    """Base class of the rerankers: everything but the endpoint and the authentication.
 
-    More documents than a service takes are sent in several requests, a few at once, and their scores put together:
-    each score is of one document alone.
+    Documents are split into batches of `batch_size`, and up to `max_concurrency` requests run at once. The results are
+    merged by score, because each score depends on one document only.
     """
 
-    # A misspelt option is told, not swallowed, and no value is shown with it: it may be a secret.
+    # Unknown options are errors, without their values, which may be secrets.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     dialect: RerankDialect | None = None
     """The API format of the endpoint; by default that of the platform's models. See `mdstream_core.dialects`."""
 
     top_n: int | None = Field(default=3, gt=0)
-    """How many documents to keep; `None` keeps all, in their new order."""
+    """Maximum number of documents to return. `None` returns all, sorted by relevance."""
 
     score_threshold: float | None = None
-    """The least score of what is kept; `None` keeps any."""
+    """Minimum relevance score of the documents to return. `None` returns documents with any score."""
 
     batch_size: int | None = None
-    """Documents of one request. By default what the service takes: 32 on TEI, 1,000 on OCI, 128 elsewhere."""
+    """Maximum number of documents per request. `None` uses the limit of the service: 32 on TEI, 1,000 on OCI, 128
+    elsewhere."""
 
     max_concurrency: int = 4
-    """How many requests may be under way, in synchronous code (threads) and asynchronous (tasks)."""
+    """Maximum number of requests at once, in threads (synchronous methods) or tasks (asynchronous methods)."""
 
     model_kind: ClassVar[ModelKind] = "rerank"
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
-        """The documents that fit the query best, the best first, each a copy with `relevance_score` in its metadata.
+        """Return the most relevant documents, best first.
+
+        Returns:
+            Copies of the documents, with `relevance_score` in their metadata.
 
         Raises:
-            ModelError: The service failed; nothing is ranked by half.
+            ModelError: A request failed; there are no partial rankings.
         """
         return _rank_documents(documents, self.rank(documents, query))
 
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
-        """The same, without a thread."""
+        """Return the most relevant documents asynchronously; see `compress_documents`."""
         return _rank_documents(documents, await self.arank(documents, query))
 
     def rerank(self, documents: Sequence[Rankable], query: str, top_n: int | None = None) -> list[dict[str, Any]]:
-        """The places and scores of the documents that fit the query best, the best first.
+        """Return the indices and scores of the most relevant documents, best first.
 
         Args:
-            documents: Texts, documents, or dictionaries with `text`.
-            query: The question.
-            top_n: How many to give; the object's own number where it is `None`.
+            documents: Texts, documents, or mappings with `text`.
+            query: The query.
+            top_n: Maximum number of results. `None` uses the field `top_n`.
 
         Returns:
             `{"index": int, "relevance_score": float}` for each.
@@ -77,11 +83,11 @@ class Reranker(ConnectionFields, BaseDocumentCompressor):
     async def arerank(
         self, documents: Sequence[Rankable], query: str, top_n: int | None = None
     ) -> list[dict[str, Any]]:
-        """The same, without a thread."""
+        """Return indices and scores asynchronously; see `rerank`."""
         return _scores(await self.arank(documents, query, top_n=top_n))
 
     def rank(self, documents: Sequence[Rankable], query: str, top_n: int | None = None) -> ModelResponse:
-        """The ranking with what is known of it: `response.ranking`, `response.usage`, `response.served.model`."""
+        """Rank documents and return the whole response, with `ranking`, `usage` and `metadata`."""
         with map_errors():
             response = self.service.gather(
                 self._ranking_dialect(),
@@ -94,7 +100,7 @@ class Reranker(ConnectionFields, BaseDocumentCompressor):
         return self._filter_by_score(response)
 
     async def arank(self, documents: Sequence[Rankable], query: str, top_n: int | None = None) -> ModelResponse:
-        """The same, without a thread."""
+        """Rank documents asynchronously and return the whole response; see `rank`."""
         await self._prepare_service()
         with map_errors():
             response = await self.service.agather(
@@ -111,14 +117,14 @@ class Reranker(ConnectionFields, BaseDocumentCompressor):
         return self.top_n if top_n is None else top_n
 
     def _build_params(self, query: str, top_n: int | None) -> dict[str, Any]:
-        said = {"model": self.model or None, "query": query, "top_n": self._max_results(top_n)}
-        return {**said, **self.model_kwargs, **(self.extra_body or {})}
+        params = {"model": self.model or None, "query": query, "top_n": self._max_results(top_n)}
+        return {**params, **self.model_kwargs, **(self.extra_body or {})}
 
     def _filter_by_score(self, response: ModelResponse) -> ModelResponse:
-        """Without what fits too badly."""
+        """Remove results below `score_threshold`."""
         if self.score_threshold is None:
             return response
-        return replace(response, ranking=tuple(one for one in response.ranking if one.score >= self.score_threshold))
+        return replace(response, ranking=tuple(rank for rank in response.ranking if rank.score >= self.score_threshold))
 
     def _ranking_dialect(self) -> ListDialect:
         return rerank_dialect(self.dialect or self._default_dialect(self.model))
@@ -136,11 +142,11 @@ def _text(document: Rankable) -> str:
 
 
 def _scores(response: ModelResponse) -> list[dict[str, Any]]:
-    return [{"index": one.index, "relevance_score": one.score} for one in response.ranking]
+    return [{"index": rank.index, "relevance_score": rank.score} for rank in response.ranking]
 
 
 def _rank_documents(documents: Sequence[Document], response: ModelResponse) -> list[Document]:
-    best = [(documents[one.index], one.score) for one in response.ranking]
+    best = [(documents[rank.index], rank.score) for rank in response.ranking]
     return [
         document.model_copy(update={"metadata": {**document.metadata, "relevance_score": score}})
         for document, score in best
@@ -148,54 +154,100 @@ def _rank_documents(documents: Sequence[Document], response: ModelResponse) -> l
 
 
 class OCIModelDeploymentRerank(OCIModelDeploymentMixin, Reranker):
-    """A reranker on an OCI Data Science model deployment: vLLM or infinity (`/v1/rerank`).
+    """Reranker on an OCI Data Science model deployment: vLLM, infinity or TEI.
 
-    `dialect="score"` asks vLLM's `/v1/score`, `dialect="tei-rerank"` TEI.
+    Requests use `/v1/rerank`. `dialect="score"` uses vLLM's `/v1/score`, `dialect="tei-rerank"` TEI's own API.
 
-    Example:
+    Setup:
+        ```bash
+        pip install -U "mdstream-llm[langchain,oci-lite]"
+        export OCI_LLM_ENDPOINT="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1…"  # or endpoint=
+        ```
+
+    Instantiate:
         >>> reranker = OCIModelDeploymentRerank(
         ...     endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.datasciencemodeldeployment.x",
         ...     top_n=5,
         ... )
+
+    Rerank:
+        ```python
+        documents = reranker.compress_documents(documents, "Where is Rome?")
+        ```
     """
 
 
 class OCIGenAIRerank(OCIGenerativeAIMixin, Reranker):
-    """A reranker of OCI Generative AI (`rerankText`).
+    """Reranker of OCI Generative AI (`rerankText`).
 
-    Example:
+    Setup:
+        ```bash
+        pip install -U "mdstream-llm[langchain,oci-lite]"
+        oci setup config  # or auth_type=
+        ```
+
+    Instantiate:
         >>> reranker = OCIGenAIRerank(
         ...     model="cohere.rerank.v3.5", region="us-chicago-1", compartment_id="ocid1.compartment.oc1..aaaa"
         ... )
+
+    Rerank:
+        ```python
+        documents = reranker.compress_documents(documents, "Where is Rome?")
+        ```
     """
 
     model: str = "cohere.rerank-v4.0-fast"
-    """The model's name, or the OCID of a dedicated endpoint; by default the one of langchain-oci 0.4."""
+    """Name of the model, or the OCID of a dedicated endpoint. The default is that of langchain-oci 0.4."""
 
     max_chunks_per_document: int | None = None
-    """Into how many pieces a long document is cut at most; the service's default where it is `None`."""
+    """Maximum number of chunks that a long document is split into. `None` uses the service's default."""
 
     max_tokens_per_document: int | None = None
-    """How much of a document is read, in tokens; the service's default where it is `None`."""
+    """Maximum number of tokens of a document that are read. `None` uses the service's default."""
 
     def _build_params(self, query: str, top_n: int | None) -> dict[str, Any]:
-        cut = {name: getattr(self, name) for name in ("max_chunks_per_document", "max_tokens_per_document")}
-        return {**cut, **super()._build_params(query, top_n)}
+        limits = {name: getattr(self, name) for name in ("max_chunks_per_document", "max_tokens_per_document")}
+        return {**limits, **super()._build_params(query, top_n)}
 
 
 class SagemakerEndpointRerank(SageMakerMixin, Reranker):
-    """A reranker on an Amazon SageMaker endpoint: TEI or vLLM, found out by asking; `dialect` says it at once.
+    """Reranker on an Amazon SageMaker endpoint: TEI or vLLM.
 
-    Example:
+    The API format of the container is detected with the first request; `dialect` sets it.
+
+    Setup:
+        ```bash
+        pip install -U "mdstream-llm[langchain,aws]"
+        export AWS_PROFILE="my-profile"  # or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …
+        ```
+
+    Instantiate:
         >>> reranker = SagemakerEndpointRerank(endpoint_name="my-endpoint", region_name="us-east-1")
+
+    Rerank:
+        ```python
+        documents = reranker.compress_documents(documents, "Where is Rome?")
+        ```
     """
 
 
 class ModelArtsRerank(ModelArtsMixin, Reranker):
-    """A reranker on a Huawei ModelArts real-time service, or of MaaS (`/v1/rerank`).
+    """Reranker on a Huawei ModelArts real-time service, or on MaaS (`/v1/rerank`).
 
-    Example:
+    Setup:
+        ```bash
+        pip install -U "mdstream-llm[langchain]"
+        export MODELARTS_API_KEY="…"  # or HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK
+        ```
+
+    Instantiate:
         >>> reranker = ModelArtsRerank(
         ...     endpoint="https://api.modelarts-maas.com/v1", model="bge-reranker-v2-m3", api_key="..."
         ... )
+
+    Rerank:
+        ```python
+        documents = reranker.compress_documents(documents, "Where is Rome?")
+        ```
     """

@@ -1,4 +1,4 @@
-"""The four platforms at a server of the test's own, asked through LangChain and LlamaIndex, synchronously or not."""
+"""The four platforms on a server of the test, with LangChain and LlamaIndex, sync and async."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from llamaindex_mdstream import ModelArts, OCIDataScience, OCIGenAI, SageMakerLL
 COMPARTMENT = "ocid1.compartment.oc1..aaaa"
 AWS = {"aws_access_key_id": "AK", "aws_secret_access_key": "SK", "region_name": "us-east-1"}
 
-#: platform: (LangChain's class, LlamaIndex's, the fields of a model at a URL)
+#: platform: (LangChain class, LlamaIndex class, function from a URL to constructor arguments)
 PLATFORMS: dict[str, tuple[Any, Any, Callable[[str], dict[str, Any]]]] = {
     "oci-model-deployment": (
         ChatOCIModelDeployment,
@@ -45,33 +45,33 @@ HI = [ChatMessage(role="user", content="Hello")]
 
 
 def langchain(platform: str, server: RawServer, **fields: Any) -> Any:
-    kind, _, at = PLATFORMS[platform]
-    return kind(**{**at(server.url), "max_retries": 0, **fields})
+    cls, _, fields_at = PLATFORMS[platform]
+    return cls(**{**fields_at(server.url), "max_retries": 0, **fields})
 
 
 def llamaindex(platform: str, server: RawServer, **fields: Any) -> Any:
-    _, kind, at = PLATFORMS[platform]
-    return kind(**{**at(server.url), "max_retries": 0, **fields})
+    _, cls, fields_at = PLATFORMS[platform]
+    return cls(**{**fields_at(server.url), "max_retries": 0, **fields})
 
 
-async def _every(stream: Any) -> list[Any]:
-    return [piece async for piece in stream]
+async def _collect(stream: Any) -> list[Any]:
+    return [chunk async for chunk in stream]
 
 
-async def _awaited(stream: Any) -> list[Any]:
-    return [piece async for piece in await stream]
+async def _collect_awaited(stream: Any) -> list[Any]:
+    return [chunk async for chunk in await stream]
 
 
-#: way: (which framework's model, how it is asked, whether it streams)
+#: call style: (factory of the model, the call, whether it streams)
 METHODS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any], bool]] = {
     "langchain invoke": (langchain, lambda model: model.invoke("Hello"), False),
     "langchain ainvoke": (langchain, lambda model: asyncio.run(model.ainvoke("Hello")), False),
     "langchain stream": (langchain, lambda model: list(model.stream("Hello")), True),
-    "langchain astream": (langchain, lambda model: asyncio.run(_every(model.astream("Hello"))), True),
+    "langchain astream": (langchain, lambda model: asyncio.run(_collect(model.astream("Hello"))), True),
     "llamaindex chat": (llamaindex, lambda model: model.chat(HI), False),
     "llamaindex achat": (llamaindex, lambda model: asyncio.run(model.achat(HI)), False),
     "llamaindex stream_chat": (llamaindex, lambda model: list(model.stream_chat(HI)), True),
-    "llamaindex astream_chat": (llamaindex, lambda model: asyncio.run(_awaited(model.astream_chat(HI))), True),
+    "llamaindex astream_chat": (llamaindex, lambda model: asyncio.run(_collect_awaited(model.astream_chat(HI))), True),
 }
 
 
@@ -80,8 +80,8 @@ def response(status: int, body: bytes, fields: bytes = b"content-type: applicati
     return b"HTTP/1.1 %d X\r\n%bcontent-length: %d\r\n\r\n%b" % (status, fields, len(body), body)
 
 
-def scripted(answer: Callable[[dict[str, Any]], bytes]) -> Script:
-    """A script that answers each request by its JSON body, and notes the bodies."""
+def scripted(respond: Callable[[dict[str, Any]], bytes]) -> Script:
+    """Script that responds to each request according to its JSON body, and records the bodies."""
 
     def script(server: RawServer, peer: Peer) -> None:
         while request := peer.request():
@@ -89,13 +89,13 @@ def scripted(answer: Callable[[dict[str, Any]], bytes]) -> Script:
             server.requests.append(head)
             body = json.loads(content or b"{}")
             server.notes.append(body)
-            peer.send(answer(body))
+            peer.send(respond(body))
 
     return script
 
 
 def completion(body: dict[str, Any], text: str = "Hi") -> bytes:
-    """An OpenAI answer, streamed where that was asked for."""
+    """An OpenAI response, streamed if requested."""
     if not body.get("stream"):
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         return response(200, json.dumps({"id": "c", "object": "chat.completion", "choices": [choice]}).encode())

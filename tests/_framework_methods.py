@@ -1,4 +1,4 @@
-"""One answer asked for in every way: LangChain and LlamaIndex, sync and async, streamed and whole, over real sockets."""
+"""The same response read by every call style: LangChain and LlamaIndex, sync and async, streamed and whole."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from llamaindex_mdstream import OCIDataScience
 
 
 class Response(NamedTuple):
-    """What a reader got."""
+    """What a call style returned."""
 
     text: str = ""
     reasoning: str = ""
@@ -28,11 +28,11 @@ Method = Callable[[str], Response]
 
 
 def _langchain(chunks: list[Any]) -> Response:
-    whole = chunks[0]
-    for one in chunks[1:]:
-        whole += one
-    assert "".join(one.text for one in chunks) == whole.text
-    return _message(whole)
+    message = chunks[0]
+    for chunk in chunks[1:]:
+        message += chunk
+    assert "".join(chunk.text for chunk in chunks) == message.text
+    return _message(message)
 
 
 def _message(message: AIMessage) -> Response:
@@ -47,21 +47,21 @@ def langchain_stream(endpoint: str) -> Response:
 
 def langchain_astream(endpoint: str) -> Response:
     async def main() -> list[AIMessageChunk]:
-        return [one async for one in ChatOCIModelDeployment(endpoint=endpoint, **PLATFORM).astream("Hi")]  # type: ignore[misc]
+        return [chunk async for chunk in ChatOCIModelDeployment(endpoint=endpoint, **PLATFORM).astream("Hi")]  # type: ignore[misc]
 
     return _langchain(asyncio.run(main()))
 
 
 def _llamaindex(llm: OCIDataScience, responses: list[Any]) -> Response:
-    assert "".join(one.delta or "" for one in responses) == (responses[-1].message.content or "")
+    assert "".join(chunk.delta or "" for chunk in responses) == (responses[-1].message.content or "")
     return _response(llm, responses[-1])
 
 
 def _response(llm: OCIDataScience, response: Any) -> Response:
-    thoughts = "".join(block.content or "" for block in response.message.blocks if block.block_type == "thinking")
+    reasoning = "".join(block.content or "" for block in response.message.blocks if block.block_type == "thinking")
     selected = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
     calls = tuple((call.tool_name, json.dumps(call.tool_kwargs, ensure_ascii=False)) for call in selected)
-    return Response(response.message.content or "", thoughts, calls, response.additional_kwargs.get("finish_reason"))
+    return Response(response.message.content or "", reasoning, calls, response.additional_kwargs.get("finish_reason"))
 
 
 def llamaindex_stream(endpoint: str) -> Response:
@@ -73,7 +73,7 @@ def llamaindex_astream(endpoint: str) -> Response:
     llm = OCIDataScience(endpoint=endpoint, **PLATFORM)
 
     async def main() -> list[Any]:
-        return [one async for one in await llm.astream_chat([ChatMessage(content="Hi")])]
+        return [chunk async for chunk in await llm.astream_chat([ChatMessage(content="Hi")])]
 
     return _llamaindex(llm, asyncio.run(main()))
 

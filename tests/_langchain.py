@@ -1,4 +1,4 @@
-"""What the tests of LangChain's models share: the emulator, and a chat model on it."""
+"""Shared by tests of LangChain models: the emulator, and a chat model on it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,13 +23,13 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, without recorded requests."""
     shared_emulator.reset()
     return shared_emulator
 
 
 def chat_at(emulator: Emulator, **options: Any) -> ChatOCIModelDeployment:
-    """A chat model on the emulator."""
+    """Chat model on the emulator."""
     return ChatOCIModelDeployment(**{"endpoint": emulator.endpoint, "auth_type": "none", **options})
 
 

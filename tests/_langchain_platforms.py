@@ -1,4 +1,4 @@
-"""What the tests of LangChain's models on every platform share: the emulator, and a chat model on each."""
+"""Shared by tests of LangChain models on every platform: the emulator, and a chat model on each."""
 
 from typing import Any
 
@@ -23,5 +23,5 @@ each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values()
 
 
 def chat_at(platform_case: PlatformCase, emulator: Emulator, **options: Any) -> Any:
-    """A chat model on a platform."""
+    """Chat model on a platform."""
     return CHAT[platform_case.kind](**{**platform_case.fields(emulator), "max_retries": 0, **options})

@@ -1,7 +1,7 @@
-"""Constructor calls as other packages document them, retold: only placeholders are filled in, and hosts are loopback's.
+"""Constructor calls as other packages document them, with placeholders for loopback addresses.
 
-Where a call stands: `oci` langchain-oci 0.4.0, `community` langchain-community 0.4.2, `aws` langchain-aws 1.9.1 (their
-wheels); `docs` docs.langchain.com; `samples` oracle/langchain-oracle @b99bb1a, folder samples.
+Sources: `oci` langchain-oci 0.4.0, `community` langchain-community 0.4.2, `aws` langchain-aws 1.9.1 (their wheels);
+`docs` docs.langchain.com; `samples` oracle/langchain-oracle @b99bb1a, folder samples.
 """
 
 import json
@@ -13,13 +13,13 @@ from langchain_core.messages import AIMessageChunk
 
 import langchain_mdstream as ours
 
-#: What a snippet's placeholder stands for, by the emulator's addresses. See `filled`.
+#: Placeholders for addresses of the emulator; see `Move.filled`.
 DEPLOYMENT, SERVICE, COMPARTMENT, BOTO3 = "<deployment>/predict", "<service>", "<compartment>", "<boto3 client>"
 DEDICATED = "ocid1.generativeaiendpoint.oc1.us-chicago-1.amaaaaaa"
 
 
 class Completions:
-    """The handler of the docs (llms/sagemaker), which reads a file."""
+    """Handler of the docs (llms/sagemaker), which reads a file."""
 
     content_type = "application/json"
     accepts = "application/json"
@@ -32,7 +32,7 @@ class Completions:
 
 
 class Lines(ours.LLMContentHandler):
-    """For a stream of JSON lines (aws, its integration tests), told to stream as AWS's own article has it."""
+    """Handler of a stream of JSON lines (aws, its integration tests), with `stream` as in AWS's article."""
 
     content_type = "application/json"
     accepts = "application/json"
@@ -45,7 +45,7 @@ class Lines(ours.LLMContentHandler):
 
 
 class Dialogue(Completions):
-    """JumpStart's Llama 2 (in the wild, with accept_eula)."""
+    """Handler of JumpStart's Llama 2 (in public repositories, with accept_eula)."""
 
     def transform_input(self, prompt: str, model_kwargs: dict[str, Any]) -> bytes:
         return json.dumps({"inputs": [[{"role": "user", "content": prompt}]], **model_kwargs}).encode()
@@ -55,7 +55,7 @@ class Dialogue(Completions):
 
 
 class Chat(ours.ChatModelContentHandler):
-    """For OpenAI's events (aws, its tests): each line is a chunk of a message."""
+    """Handler of OpenAI's events (aws, its tests): each line is a message chunk."""
 
     content_type = "application/json"
     accepts = "application/json"
@@ -72,7 +72,7 @@ class Chat(ours.ChatModelContentHandler):
 
 
 class Vectors(ours.EmbeddingsContentHandler):
-    """For TEI's bare list (docs, text_embedding/sagemaker-endpoint; there with a key `vectors`)."""
+    """Handler of TEI's bare list (docs, text_embedding/sagemaker-endpoint; there with a key `vectors`)."""
 
     content_type = "application/json"
     accepts = "application/json"
@@ -90,10 +90,10 @@ class Move:
     """One documented call.
 
     Args:
-        model: Our class of the same name.
+        model: Class of this package with the same name.
         options: Its arguments, with placeholders.
         source: Where it is documented.
-        ways: How it is run: `whole`, `stream`, or `""` where it can only be built here.
+        methods: The calls to run: `whole`, `stream`, or `""` if it is only built here.
     """
 
     model: Any
@@ -102,7 +102,7 @@ class Move:
     methods: tuple[str, ...] = ("whole", "stream")
 
     def filled(self, platforms: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments with this emulator's addresses."""
+        """Return the arguments with the emulator's addresses."""
         return {name: _filled(value, platforms) for name, value in self.options.items()}
 
 
@@ -465,6 +465,6 @@ _SAGEMAKER = (
 )
 
 MOVES: dict[str, Move] = {
-    f"{move.model.__name__} {at}": move
-    for at, move in enumerate((*_DEPLOYMENTS, *_CHATS, *_GENERATIVE_AI, *_SAGEMAKER), 1)
+    f"{move.model.__name__} {number}": move
+    for number, move in enumerate((*_DEPLOYMENTS, *_CHATS, *_GENERATIVE_AI, *_SAGEMAKER), 1)
 }

@@ -1,4 +1,4 @@
-"""LangGraph agents on every platform: tools, a checkpointer, three stream modes, retries, fallbacks, failures."""
+"""LangGraph agents on every platform: tools, a checkpointer, three stream modes, retries, fallbacks and errors."""
 
 from typing import Any, TypedDict
 
@@ -26,7 +26,7 @@ REQUEST: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
 
 
 def deployment(emulator: Emulator, **options: Any) -> Any:
-    """A chat model on a deployment."""
+    """Chat model on a deployment."""
     return chat_at(PLATFORM_CASES["OCI model deployment"], emulator, **options)
 
 
@@ -47,13 +47,13 @@ def get_weather(city: str) -> str:
 
 
 class Seen(BaseCallbackHandler):
-    """What callbacks are told of a failure."""
+    """Callback handler that records errors."""
 
     def __init__(self) -> None:
         self.errors: list[tuple[BaseException, LLMResult]] = []
 
     def on_llm_error(self, error: BaseException, *, response: LLMResult, **_: Any) -> None:
-        """Collect."""
+        """Record the error."""
         self.errors.append((error, response))
 
 
@@ -62,13 +62,13 @@ MODES = ["messages", "updates", "custom"]
 
 @each_platform
 async def test_tools_a_checkpointer_and_three_modes(emulator: Emulator, platform_case: PlatformCase) -> None:
-    """Tokens, steps and the tool's own news come out; the thread goes on from its checkpoint; sync and async."""
+    """Tokens, updates and custom events are streamed, and the thread continues from its checkpoint; sync and async."""
     agent = create_agent(chat_at(platform_case, emulator), [get_weather], checkpointer=InMemorySaver())
-    sync, again = _thread("sync"), _thread("async")
-    reported = [*agent.stream(REQUEST, sync, stream_mode=MODES)]
-    atold = [piece async for piece in agent.astream(REQUEST, again, stream_mode=MODES)]
+    sync, asynchronous = _thread("sync"), _thread("async")
+    sync_pieces = [*agent.stream(REQUEST, sync, stream_mode=MODES)]
+    async_pieces = [piece async for piece in agent.astream(REQUEST, asynchronous, stream_mode=MODES)]
 
-    for pieces, config in ((reported, sync), (atold, again)):
+    for pieces, config in ((sync_pieces, sync), (async_pieces, asynchronous)):
         by_mode = {mode: [data for kind, data in pieces if kind == mode] for mode in MODES}
         assert [{"looking": "Paris"}] == by_mode["custom"]
         assert ["model", "tools", "model"] == [next(iter(step)) for step in by_mode["updates"]]
@@ -77,9 +77,9 @@ async def test_tools_a_checkpointer_and_three_modes(emulator: Emulator, platform
         assert text == messages[-1].text
         assert "sunny in Paris" in text
         assert len([1 for chunk, _ in by_mode["messages"] if isinstance(chunk, AIMessage) and chunk.text]) > 1
-        _, requested, responded, _ = messages
-        assert isinstance(responded, ToolMessage)
-        assert requested.tool_calls[0]["id"] == responded.tool_call_id
+        _, ai_message, tool_message, _ = messages
+        assert isinstance(tool_message, ToolMessage)
+        assert ai_message.tool_calls[0]["id"] == tool_message.tool_call_id
     state = agent.invoke({"messages": [HumanMessage("Thank you. What is the weather in Rome?")]}, sync)
 
     assert 8 == len(state["messages"])
@@ -92,8 +92,8 @@ def _thread(name: str) -> Any:
 
 
 @each_platform
-async def test_a_broken_stream_inside_an_agent(emulator: Emulator, platform_case: PlatformCase) -> None:
-    """It raises out of the graph, callbacks get the partial, no tool runs by half; the thread can go on afterwards."""
+async def test_an_interrupted_stream_inside_an_agent_raises(emulator: Emulator, platform_case: PlatformCase) -> None:
+    """The error propagates, callbacks get the partial output, no tool runs, and the thread can be continued."""
     agent = create_agent(chat_at(platform_case, emulator), [get_weather], checkpointer=InMemorySaver())
     for name, read in (("sync", _read), ("async", _aread)):
         emulator.reset()
@@ -115,19 +115,19 @@ async def test_a_broken_stream_inside_an_agent(emulator: Emulator, platform_case
         assert whole.startswith(error.partial.text)  # type: ignore[union-attr]
 
 
-async def _read(agent: Any, question: Any, config: Any) -> None:
-    for _ in agent.stream(question, config, stream_mode=MODES):
+async def _read(agent: Any, inputs: Any, config: Any) -> None:
+    for _ in agent.stream(inputs, config, stream_mode=MODES):
         pass
 
 
-async def _aread(agent: Any, question: Any, config: Any) -> None:
-    async for _ in agent.astream(question, config, stream_mode=MODES):
+async def _aread(agent: Any, inputs: Any, config: Any) -> None:
+    async for _ in agent.astream(inputs, config, stream_mode=MODES):
         pass
 
 
 @pytest.mark.parametrize("after", [2, 4, 6, 8])
 def test_a_truncated_call_runs_no_tool_in_any_mode(emulator: Emulator, after: int) -> None:
-    """However many pieces of the call have come."""
+    """Independent of how many fragments of the call were received."""
     agent = create_agent(deployment(emulator), [get_weather])
     for mode in ("messages", "updates", "values"):
         emulator.script(Fault("cut", after=after))
@@ -136,8 +136,8 @@ def test_a_truncated_call_runs_no_tool_in_any_mode(emulator: Emulator, after: in
     assert [] == CALLED
 
 
-async def test_middleware_retries_what_may_be_retried(emulator: Emulator) -> None:
-    """A broken stream and a full server are asked again; a wrong question is not."""
+async def test_middleware_retries_retryable_errors(emulator: Emulator) -> None:
+    """An interrupted stream and a 503 are retried; an invalid request is not."""
     retry = ModelRetryMiddleware(max_retries=2, initial_delay=0, jitter=False, on_failure="error")
     agent = create_agent(deployment(emulator, streaming=True), [], middleware=[retry])
     emulator.script(Fault("trailer", after=3), Fault("refuse", "lb_bandwidth"), None)
@@ -152,7 +152,7 @@ async def test_middleware_retries_what_may_be_retried(emulator: Emulator) -> Non
 
 
 async def test_middleware_falls_back(emulator: Emulator) -> None:
-    """To another model, when the first one's stream broke or it refused."""
+    """To another model, if the stream of the first was interrupted or its request was rejected."""
     other = deployment(emulator, model="other", streaming=True)
     agent = create_agent(deployment(emulator, streaming=True), [], middleware=[ModelFallbackMiddleware(other)])
     for fault in (Fault("trailer", after=3), Fault("refuse", "internal")):
@@ -165,8 +165,8 @@ async def test_middleware_falls_back(emulator: Emulator) -> None:
         assert "other" == message.response_metadata["model_name"]
 
 
-def test_middleware_sums_up_what_is_too_long(emulator: Emulator) -> None:
-    """Summarization by the profile's window, with the tokens that the server counted."""
+def test_middleware_summarizes_long_conversations(emulator: Emulator) -> None:
+    """Summarization by the context window of the profile, with the server's token counts."""
     chat = deployment(emulator, profile={"max_input_tokens": 400})
     middleware = SummarizationMiddleware(chat, trigger=("fraction", 0.5), keep=("messages", 2))
     agent = create_agent(chat, [], middleware=[middleware])
@@ -180,17 +180,17 @@ def _turn(number: int) -> tuple[HumanMessage, AIMessage]:
     return HumanMessage(f"What is {number} plus 1? " * 5), AIMessage(f"It is {number + 1}. " * 5)
 
 
-def test_a_request_that_is_too_long_has_its_own_class() -> None:
-    """Which summarization middleware waits for."""
+def test_a_context_overflow_has_its_own_class() -> None:
+    """The class that summarization middleware handles."""
     with Emulator(context=50) as small, pytest.raises(ContextOverflow) as caught:
         deployment(small).invoke("word " * 200)
     assert isinstance(caught.value, ValueError)
 
 
 class State(TypedDict):
-    """A graph's state."""
+    """State of a graph."""
 
-    answer: str
+    output: str
 
 
 @pytest.mark.parametrize(
@@ -206,31 +206,31 @@ class State(TypedDict):
     ],
     ids=lambda value: f"{value.kind} {value.spelling}" if isinstance(value, Fault) else str(value),
 )
-async def test_langgraphs_own_policy(emulator: Emulator, fault: Fault, requests: int) -> None:
-    """`RetryPolicy()` as it comes retries what may help, and nothing else; sync and async."""
+async def test_the_default_retry_policy_of_langgraph(emulator: Emulator, fault: Fault, requests: int) -> None:
+    """The default `RetryPolicy()` retries retryable errors only; sync and async."""
     chat = deployment(emulator, streaming=True)
     policy = RetryPolicy(max_attempts=3, initial_interval=0.001, jitter=False)
 
     def node(state: State) -> State:
-        return {"answer": chat.invoke("Name three rivers.").text}
+        return {"output": chat.invoke("Name three rivers.").text}
 
     async def anode(state: State) -> State:
-        return {"answer": (await chat.ainvoke("Name three rivers.")).text}
+        return {"output": (await chat.ainvoke("Name three rivers.")).text}
 
     for step in (node, anode):
         emulator.reset()
         emulator.always(fault)
         graph = StateGraph(State)
-        graph.add_node("ask", step, retry_policy=policy)
-        graph.add_edge(START, "ask")
-        graph.add_edge("ask", END)
+        graph.add_node("model", step, retry_policy=policy)
+        graph.add_edge(START, "model")
+        graph.add_edge("model", END)
         with pytest.raises(MDStreamError):
-            await graph.compile().ainvoke({"answer": ""})
+            await graph.compile().ainvoke({"output": ""})
         assert requests == len(emulator.requests)
 
 
 async def test_with_retry_and_with_fallbacks(emulator: Emulator) -> None:
-    """`with_retry` asks again where nothing was delivered to anybody; fallbacks switch before the first token only."""
+    """`with_retry` retries if nothing was delivered; fallbacks switch before the first token only."""
     chat = deployment(emulator)
     emulator.script(Fault("trailer", after=3), None)
     retrying = chat.with_retry(retry_if_exception_type=(StreamFailure, RateLimited), wait_exponential_jitter=False)
@@ -249,12 +249,12 @@ async def test_with_retry_and_with_fallbacks(emulator: Emulator) -> None:
 
 
 def test_parallel_calls_and_their_ids(emulator: Emulator) -> None:
-    """Two calls in one answer run both; the ids of the calls and of the results belong together, after a checkpoint too."""
+    """Two calls in one response are both run, and the ids of calls and results match, after a checkpoint too."""
     saver = InMemorySaver()
     agent = create_agent(deployment(emulator, streaming=True), [get_weather], checkpointer=saver)
     config = _thread("parallel")
-    question: Any = {"messages": [HumanMessage("What is the weather in Paris and in Rome?")]}
-    agent.invoke(question, config)
+    inputs: Any = {"messages": [HumanMessage("What is the weather in Paris and in Rome?")]}
+    agent.invoke(inputs, config)
     messages = (
         create_agent(deployment(emulator), [get_weather], checkpointer=saver).get_state(config).values["messages"]
     )
@@ -265,8 +265,8 @@ def test_parallel_calls_and_their_ids(emulator: Emulator) -> None:
     assert {"Paris", "Rome"} == set(CALLED)
 
 
-def test_tools_that_response_with_pictures(emulator: Emulator) -> None:
-    """A tool message with an image reaches the model as a part of its own."""
+def test_tools_that_return_images(emulator: Emulator) -> None:
+    """An image in a tool message is sent to the model as a part of its own."""
     image = {"type": "image", "base64": "QQ==", "mime_type": "image/png"}
     call = {"name": "look", "args": {}, "id": "c1"}
     messages = [

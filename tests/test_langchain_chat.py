@@ -1,4 +1,4 @@
-"""`ChatOCIModelDeployment` as people use it: chunks, tools, structure, what is sent."""
+"""`ChatOCIModelDeployment`: chunks, tools, structured output, and the requests that are sent."""
 
 import copy
 import json
@@ -23,7 +23,7 @@ __all__ = ["emulator", "shared_emulator"]  # fixtures
 
 
 def test_filled_chunks_are_what_the_constructors_build() -> None:
-    """The fast way gives equal objects, dumps, pickles and field sets, and merges alike."""
+    """The fast path builds equal objects, with equal dumps, pickles, field sets and merges."""
     for arguments in (("x", {}, {}), ("", {"reasoning_content": "r"}, {"model_provider": "p"})):
         ours, theirs = fill_chunk(*copy.deepcopy(arguments)), construct_chunk(*copy.deepcopy(arguments))
 
@@ -38,7 +38,7 @@ def test_filled_chunks_are_what_the_constructors_build() -> None:
 
 
 def test_streamed_and_whole_responses_are_the_same_message(emulator: Emulator) -> None:
-    """The sum of the chunks says what `invoke` says, usage and metadata included."""
+    """The merged chunks equal the message of `invoke`, with usage and metadata."""
     chat = chat_at(emulator)
     first, *rest = chat.stream(REQUEST)
     streamed, whole = first + rest, chat.invoke(REQUEST)  # type: ignore[operator]
@@ -53,8 +53,8 @@ def test_streamed_and_whole_responses_are_the_same_message(emulator: Emulator) -
 
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
-def test_reasoning_text_and_calls_keep_apart(emulator: Emulator, version: str) -> None:
-    """Under both output versions the merged blocks are reasoning, text, and each call for itself."""
+def test_reasoning_text_and_calls_are_separate_blocks(emulator: Emulator, version: str) -> None:
+    """In both output versions the merged blocks are reasoning, text, and each call."""
     chat = chat_at(emulator, output_version=version, model_kwargs={"reasoning_effort": "low"})
     bound = chat.bind_tools([get_weather])
     first, *rest = bound.stream("What is the weather in Paris and in Tokyo?")
@@ -67,14 +67,14 @@ def test_reasoning_text_and_calls_keep_apart(emulator: Emulator, version: str) -
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-async def test_an_agent_loops_through_its_tools(emulator: Emulator, streaming: bool) -> None:
-    """`create_agent` calls the tool, feeds the result back and answers, with a checkpointer, sync and async."""
+async def test_an_agent_calls_its_tools(emulator: Emulator, streaming: bool) -> None:
+    """`create_agent` calls the tool, sends the result and returns the response, with a checkpointer; sync and async."""
     agent = create_agent(chat_at(emulator, streaming=streaming), [get_weather], checkpointer=InMemorySaver())
-    question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
+    inputs: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
 
     for thread, state in (
-        ("a", agent.invoke(question, {"configurable": {"thread_id": "a"}})),
-        ("b", await agent.ainvoke(question, {"configurable": {"thread_id": "b"}})),
+        ("a", agent.invoke(inputs, {"configurable": {"thread_id": "a"}})),
+        ("b", await agent.ainvoke(inputs, {"configurable": {"thread_id": "b"}})),
     ):
         kinds = [message.type for message in state["messages"]]
         assert ["human", "ai", "tool", "ai"] == kinds, thread
@@ -82,19 +82,19 @@ async def test_an_agent_loops_through_its_tools(emulator: Emulator, streaming: b
 
 
 async def test_langgraph_streams_tokens(emulator: Emulator) -> None:
-    """`stream_mode="messages"` gives the tokens of a model that is only invoked in a node."""
+    """`stream_mode="messages"` yields the tokens of a model that a node only invokes."""
     agent = create_agent(chat_at(emulator), [])
-    question: Any = {"messages": [HumanMessage(REQUEST)]}
+    inputs: Any = {"messages": [HumanMessage(REQUEST)]}
 
-    sync = [chunk.text for chunk, _ in agent.stream(question, stream_mode="messages")]
-    asynchronous = [chunk.text async for chunk, _ in agent.astream(question, stream_mode="messages")]
+    sync = [chunk.text for chunk, _ in agent.stream(inputs, stream_mode="messages")]
+    asynchronous = [chunk.text async for chunk, _ in agent.astream(inputs, stream_mode="messages")]
 
     assert OUTPUT == "".join(sync) == "".join(asynchronous)
     assert len([text for text in sync if text]) > 3
 
 
-def test_an_agent_responses_in_a_shape(emulator: Emulator) -> None:
-    """`create_agent(response_format=…)` works by the server's own schema where the profile says that it can."""
+def test_an_agent_with_a_response_format(emulator: Emulator) -> None:
+    """`create_agent(response_format=…)` uses the server's JSON schema if the profile has it."""
 
     class River(BaseModel):
         """A river."""
@@ -109,32 +109,32 @@ def test_an_agent_responses_in_a_shape(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
-def test_half_an_object_is_no_response(emulator: Emulator, method: Any) -> None:
-    """An answer in a shape that `max_tokens` cut off is told as such, and not mended into an object."""
+def test_truncated_json_is_an_error(emulator: Emulator, method: Any) -> None:
+    """Output that `max_tokens` truncated raises and is not completed to an object."""
     schema = {"title": "pay", "type": "object", "properties": {"note": {"type": "string"}}, "required": ["note"]}
     bound = chat_at(emulator, max_tokens=3).with_structured_output(schema, method=method)
     raw = chat_at(emulator, max_tokens=3).with_structured_output(schema, method=method, include_raw=True)
 
     with pytest.raises(OutputParserException, match="cut off by max_tokens"):
         bound.invoke("Answer as JSON: note a long story about three rivers.")
-    content: Any = raw.invoke("Answer as JSON: note a long story about three rivers.")
-    assert (None, True) == (content["parsed"], isinstance(content["parsing_error"], OutputParserException))
+    output: Any = raw.invoke("Answer as JSON: note a long story about three rivers.")
+    assert (None, True) == (output["parsed"], isinstance(output["parsing_error"], OutputParserException))
 
 
-def test_wrong_tool_choice_is_named(emulator: Emulator) -> None:
-    """A tool choice that is none of the tools is told before anything is sent."""
-    with pytest.raises(ValueError, match=r"tool_choice='fly' is none of the tools: get_weather"):
+def test_an_unknown_tool_choice_is_an_error(emulator: Emulator) -> None:
+    """A tool choice that is not a bound tool raises before a request is sent."""
+    with pytest.raises(ValueError, match=r"tool_choice='fly' is not a bound tool"):
         chat_at(emulator).bind_tools([get_weather], tool_choice="fly")
 
 
-def test_a_model_without_tools_states_so(emulator: Emulator) -> None:
-    """A server that refuses tools is quoted in its own words."""
+def test_a_server_that_rejects_tools_is_quoted(emulator: Emulator) -> None:
+    """The message of a server that rejects tools is part of the error."""
     with pytest.raises(errors.InvalidRequest, match="enable-auto-tool-choice"):
         chat_at(emulator, model="no-tools").bind_tools([get_weather]).invoke("What is the weather in Paris?")
 
 
-def test_calls_that_the_model_wrote_wrongly_are_invalid_calls(emulator: Emulator) -> None:
-    """Arguments that are complete but no JSON are told as `invalid_tool_calls`, streamed and not."""
+def test_malformed_arguments_become_invalid_tool_calls(emulator: Emulator) -> None:
+    """Complete arguments that are not JSON become `invalid_tool_calls`, streamed and not."""
     emulator.always(Fault("tool_arguments"))
     first, *rest = chat_at(emulator).bind_tools([get_weather]).stream("What is the weather in Paris?")
     message: Any = first + rest  # type: ignore[operator]
@@ -151,17 +151,17 @@ NAMED = {"type": "function", "function": {"name": "get_weather"}}
     [("any", "required"), (True, "required"), ("get_weather", NAMED), ("none", "none")],
 )
 def test_a_tool_choice_of_a_call(emulator: Emulator, choice: Any, sent: Any) -> None:
-    """Means what it means to `bind_tools`."""
+    """It has the same meaning as in `bind_tools`."""
     chat_at(emulator).bind_tools([get_weather]).invoke("hi", tool_choice=choice)
 
     assert sent == emulator.last.json["tool_choice"]
 
 
-def test_a_refusal_is_no_object(emulator: Emulator) -> None:
-    """Said as such, in the model's words; and it goes back into a conversation."""
+def test_a_refusal_is_an_error_of_structured_output(emulator: Emulator) -> None:
+    """A refusal raises with the model's text, and can be sent back in a conversation."""
     schema = {"title": "pay", "type": "object", "properties": {"note": {"type": "string"}}}
-    content = {"index": 0, "finish_reason": "stop", "message": {"content": None, "refusal": "I cannot pay."}}
-    refused = Fault("body", data=json.dumps({"choices": [content]}).encode())
+    choice = {"index": 0, "finish_reason": "stop", "message": {"content": None, "refusal": "I cannot pay."}}
+    refused = Fault("body", data=json.dumps({"choices": [choice]}).encode())
     emulator.script(refused)
     with pytest.raises(Exception, match="I cannot pay") as caught:
         chat_at(emulator).with_structured_output(schema).invoke("pay")
@@ -173,8 +173,8 @@ def test_a_refusal_is_no_object(emulator: Emulator) -> None:
         assert "I cannot pay." in json.dumps(emulator.last.json["messages"][1])
 
 
-def test_a_response_that_came_whole_and_is_no_json_was_not_truncated(emulator: Emulator) -> None:
-    """A proxy's page is a wrong answer, which nobody asks for again; half an object is a broken one."""
+def test_a_complete_response_that_is_not_json_is_not_retried(emulator: Emulator) -> None:
+    """A proxy's HTML page is not retried; truncated JSON is."""
     emulator.script(Fault("body", data=b'{"choices": oops}'), Fault("body", data=b'{"choices":[{"ind'))
     with pytest.raises(errors.MalformedStream):
         chat_at(emulator, max_retries=0).invoke("hi")
@@ -182,8 +182,8 @@ def test_a_response_that_came_whole_and_is_no_json_was_not_truncated(emulator: E
         chat_at(emulator, max_retries=0).invoke("hi")
 
 
-def test_n_responses(emulator: Emulator) -> None:
-    """`n` answers come as `n` generations; a stream gives one."""
+def test_several_choices(emulator: Emulator) -> None:
+    """`n` choices become `n` generations; a stream has one."""
     chat = chat_at(emulator, n=2)
 
     assert 2 == len(chat.generate([[HumanMessage("hi")]]).generations[0])
@@ -192,7 +192,7 @@ def test_n_responses(emulator: Emulator) -> None:
 
 
 def test_logprobs(emulator: Emulator) -> None:
-    """Log probabilities come in OpenAI's shape, streamed and not."""
+    """Log probabilities have OpenAI's format, streamed and not."""
     chat = chat_at(emulator, logprobs=True)
     first, *rest = chat.stream(REQUEST)
     streamed: Any = first + rest  # type: ignore[operator]
@@ -202,8 +202,8 @@ def test_logprobs(emulator: Emulator) -> None:
     assert OUTPUT == "".join(entry["token"] for entry in streamed.response_metadata["logprobs"]["content"])
 
 
-def test_fields_and_overrides_reach_the_wire(emulator: Emulator) -> None:
-    """Fields, then `model_kwargs`, then the call's own words, then `extra_body`."""
+def test_fields_and_overrides_are_sent(emulator: Emulator) -> None:
+    """Fields, `model_kwargs`, arguments of the call and `extra_body` are sent, in this precedence."""
     chat = chat_at(
         emulator,
         model_name="m1",
@@ -223,15 +223,15 @@ def test_fields_and_overrides_reach_the_wire(emulator: Emulator) -> None:
     assert {"X-Team": "rivers"} == chat.default_headers
 
 
-def test_options_of_the_model_are_none_of_a_call(emulator: Emulator) -> None:
-    """A time limit given to a call is told, and does not end up in the question."""
+def test_connection_options_in_a_call_are_rejected(emulator: Emulator) -> None:
+    """A timeout among the arguments of a call raises and is not sent."""
     with pytest.raises(ValueError, match="max_retries, timeout: an option of the model"):
         chat_at(emulator).invoke("hi", timeout=5, max_retries=0)
     assert [] == emulator.requests
 
 
-def test_streams_and_responses_use_their_doors(emulator: Emulator) -> None:
-    """`invoke` asks `/predict`, `stream` asks `/predictWithResponseStream`; the route is a header."""
+def test_streams_and_whole_responses_use_different_paths(emulator: Emulator) -> None:
+    """`invoke` uses `/predict`, `stream` uses `/predictWithResponseStream`; the route is a header."""
     chat = chat_at(emulator)
     chat.invoke("hi")
     list(chat.stream("hi"))
@@ -245,7 +245,7 @@ def test_streams_and_responses_use_their_doors(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"endpoint": "ftp://x"}, "endpoint='ftp://x' is neither a URL nor an OCID"),
         ({"endpoint": ""}, "endpoint is missing"),
@@ -254,14 +254,14 @@ def test_streams_and_responses_use_their_doors(emulator: Emulator) -> None:
         ({"timeout": 0}, "timeout"),
     ],
 )
-def test_wrong_options_are_named(options: dict[str, Any], words: str) -> None:
-    """A wrong option is told where it is written, by its name."""
-    with pytest.raises(ValidationError, match=words):
+def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
+    """An unknown or invalid option raises at construction, with its name."""
+    with pytest.raises(ValidationError, match=message):
         ChatOCIModelDeployment(**{"endpoint": "https://h/o", **options})
 
 
 async def test_completions_stream_in_events_and_when_requested(emulator: Emulator) -> None:
-    """The completion class streams, reports usage and finish reason, and streams underneath `astream_events`."""
+    """Completion models stream, report usage and finish reason, and stream in `astream_events`."""
     llm = OCIModelDeploymentLLM(endpoint=emulator.endpoint, auth_type="none")
     whole = await llm.agenerate([REQUEST])
     streamed = [chunk async for chunk in llm.astream(REQUEST)]

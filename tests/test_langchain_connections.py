@@ -1,4 +1,4 @@
-"""`ChatOCIModelDeployment` and its connections: reuse, closing, retries, sharing, imports."""
+"""Connections of `ChatOCIModelDeployment`: reuse, closing, retries, copies, and imports."""
 
 import asyncio
 import copy
@@ -27,7 +27,7 @@ __all__ = ["emulator", "shared_emulator"]  # fixtures
 
 
 def test_two_hundred_streams_use_one_connection(emulator: Emulator) -> None:
-    """Streams are read to their end, so the connection is used again."""
+    """Streams are read to their end, so that the connection is reused."""
     chat = chat_at(emulator)
     before = emulator.connections
     for _ in range(200):
@@ -45,8 +45,8 @@ def test_a_model_outlives_its_event_loop(emulator: Emulator) -> None:
     assert 2 == len(emulator.requests)
 
 
-def test_breaking_out_closes_the_socket(emulator: Emulator) -> None:
-    """The server sees the client go at once, not when the garbage is collected."""
+def test_leaving_a_stream_closes_the_socket(emulator: Emulator) -> None:
+    """The server sees the connection close immediately, not at the next garbage collection."""
     emulator.script(Fault("stall", after=3))
     stream = chat_at(emulator).stream(REQUEST)
     next(stream)
@@ -55,8 +55,8 @@ def test_breaking_out_closes_the_socket(emulator: Emulator) -> None:
     assert emulator.last.client_closed.wait(5)
 
 
-async def test_breaking_out_of_an_asynchronous_stream_closes_the_socket(emulator: Emulator) -> None:
-    """`aclose` reaches the socket."""
+async def test_leaving_an_asynchronous_stream_closes_the_socket(emulator: Emulator) -> None:
+    """`aclose` closes the socket."""
     emulator.script(Fault("stall", after=3))
     stream = chat_at(emulator).astream(REQUEST)
     await anext(stream)
@@ -83,8 +83,8 @@ async def test_cancelling_closes_the_socket(emulator: Emulator) -> None:
     assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)
 
 
-def test_retries_end_where_delivery_begins(emulator: Emulator) -> None:
-    """Before the first token a failure is asked again; after it never."""
+def test_retries_end_with_the_first_token(emulator: Emulator) -> None:
+    """Failures are retried before the first token, and never after it."""
     chat = chat_at(emulator)
     emulator.script(Fault("refuse", "lb_bandwidth"), Fault("trailer", after=0), None)
     assert OUTPUT == "".join(chunk.text for chunk in chat.stream(REQUEST))
@@ -98,7 +98,7 @@ def test_retries_end_where_delivery_begins(emulator: Emulator) -> None:
 
 
 def test_fallbacks_switch_before_the_first_token(emulator: Emulator) -> None:
-    """`with_fallbacks` takes the next model when the first gives nothing."""
+    """`with_fallbacks` uses the next model if the first returns nothing."""
     emulator.script(Fault("trailer", after=0))
     chain = chat_at(emulator, max_retries=0).with_fallbacks([chat_at(emulator, model="second")])
     first, *rest = chain.stream(REQUEST)
@@ -108,21 +108,21 @@ def test_fallbacks_switch_before_the_first_token(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
-def test_a_client_of_the_users_own(emulator: Emulator, library: Any) -> None:
-    """A stock client works; that it cannot show trailers is said in a warning."""
+def test_a_stock_http_client(emulator: Emulator, library: Any) -> None:
+    """A stock httpx client works; a warning states that it cannot see trailers."""
     with library.Client(trust_env=False) as http, pytest.warns(RuntimeWarning, match="cannot see HTTP trailers"):
         assert OUTPUT == "".join(chunk.text for chunk in chat_at(emulator, http_client=http).stream(REQUEST))
 
 
-def test_a_client_of_the_users_own_with_our_transport(emulator: Emulator) -> None:
-    """Built by our factory, a client shows trailers."""
+def test_a_http_client_with_the_librarys_transport(emulator: Emulator) -> None:
+    """A client from the library's factory sees trailers."""
     emulator.script(Fault("trailer"))
     with transport.http_client() as http, pytest.raises(errors.StreamTimeout):
         list(chat_at(emulator, http_client=http).stream(REQUEST))
 
 
 def test_timeouts(emulator: Emulator) -> None:
-    """Silence ends with an error that says which limit it was, with the partial."""
+    """A timeout raises an error that names the limit and has the partial output."""
     emulator.script(Fault("stall", after=3))
     with pytest.raises(errors.StreamStalled, match=r"nothing came for 0.2 s \(timeout.read\)") as caught:
         list(chat_at(emulator, timeout=0.2, max_retries=0).stream(REQUEST))
@@ -133,21 +133,21 @@ def test_timeouts(emulator: Emulator) -> None:
         list(chat_at(emulator, timeout=Timeout(first_token=0.2), max_retries=0).stream(REQUEST))
 
 
-def test_a_changed_field_counts(emulator: Emulator) -> None:
-    """A copy with another endpoint asks there, and so does a model whose field was assigned."""
+def test_a_changed_field_takes_effect(emulator: Emulator) -> None:
+    """A copy with another endpoint, and a model with a reassigned field, use the new endpoint."""
     chat = chat_at(emulator)
     chat.invoke("hi")
     with Emulator() as other:
-        there = chat.model_copy(update={"endpoint": other.endpoint})
-        there.invoke("hi")
+        copied = chat.model_copy(update={"endpoint": other.endpoint})
+        copied.invoke("hi")
         assert (1, 1) == (len(emulator.requests), len(other.requests))
-        there.endpoint = emulator.endpoint
-        there.invoke("hi")
+        copied.endpoint = emulator.endpoint
+        copied.invoke("hi")
         assert (2, 1) == (len(emulator.requests), len(other.requests))
 
 
-async def test_one_failed_prompt_leaves_no_orphans(emulator: Emulator) -> None:
-    """Where one of several prompts fails, the others' streams are closed."""
+async def test_a_failed_prompt_cancels_the_others(emulator: Emulator) -> None:
+    """If one of several prompts fails, the streams of the others are closed."""
     llm = OCIModelDeploymentLLM(endpoint=emulator.endpoint, auth_type="none", max_retries=0, streaming=True)
     emulator.script(Fault("stall", after=2), (Fault("slow_head", seconds=0.2), Fault("empty")))
     with pytest.raises(errors.StreamInterrupted):
@@ -158,7 +158,7 @@ async def test_one_failed_prompt_leaves_no_orphans(emulator: Emulator) -> None:
 
 
 def test_fifty_threads_share_one_model(emulator: Emulator) -> None:
-    """Each gets its own answer."""
+    """Each thread gets its own response."""
     chat = chat_at(emulator)
 
     def send_request(number: int) -> tuple[int, str]:
@@ -167,19 +167,19 @@ def test_fifty_threads_share_one_model(emulator: Emulator) -> None:
     with ThreadPoolExecutor(50) as pool:
         responses = list(pool.map(send_request, range(100)))
 
-    assert all(str(number) in answer for number, answer in responses)
+    assert all(str(number) in response for number, response in responses)
 
 
 async def test_a_hundred_tasks_share_one_model(emulator: Emulator) -> None:
-    """Each gets its own answer."""
+    """Each task gets its own response."""
     chat = chat_at(emulator)
     responses = await asyncio.gather(*(chat.ainvoke(f"Repeat after me: {n}", stream=True) for n in range(100)))
 
-    assert all(str(n) in answer.text for n, answer in enumerate(responses))
+    assert all(str(n) in response.text for n, response in enumerate(responses))
 
 
-def test_streaming_leaves_the_model_as_it_was(emulator: Emulator) -> None:
-    """A stream sets nothing on the model: the next `invoke` does not stream."""
+def test_streaming_does_not_change_the_model(emulator: Emulator) -> None:
+    """A stream changes nothing on the model: the next `invoke` does not stream."""
     chat = chat_at(emulator)
     before = chat.model_dump()
     list(chat.stream("hi"))
@@ -190,8 +190,8 @@ def test_streaming_leaves_the_model_as_it_was(emulator: Emulator) -> None:
     assert "stream" not in emulator.last.json
 
 
-def test_the_cache_reports_models_apart(emulator: Emulator) -> None:
-    """Two models never share an answer; one model's second question is not asked."""
+def test_the_cache_distinguishes_models(emulator: Emulator) -> None:
+    """Different models never share a cached response; a repeated request to one model is not sent."""
     cache = InMemoryCache()
     one, two = (chat_at(emulator, model=name, cache=cache) for name in ("one", "two"))
 
@@ -199,8 +199,8 @@ def test_the_cache_reports_models_apart(emulator: Emulator) -> None:
     assert 2 == len(emulator.requests)
 
 
-def test_the_cache_reports_routes_apart(emulator: Emulator) -> None:
-    """A header may say which model answers; a secret in one is not written into the cache's key."""
+def test_the_cache_distinguishes_headers(emulator: Emulator) -> None:
+    """Headers are part of the cache key, because they may select a model; their values are not in it."""
     cache = InMemoryCache()
     one, two = (
         chat_at(emulator, cache=cache, default_headers={"x-route": name, "authorization": SECRET}) for name in "ab"
@@ -213,7 +213,7 @@ def test_the_cache_reports_routes_apart(emulator: Emulator) -> None:
 
 
 def test_a_deep_copy_shares_no_field(emulator: Emulator) -> None:
-    """What is changed in it is not changed in the original."""
+    """A change in the copy does not affect the original."""
     chat = chat_at(emulator, model_kwargs={"seed": 1})
     other = copy.deepcopy(chat)
     other.model_kwargs["seed"] = 2
@@ -223,7 +223,7 @@ def test_a_deep_copy_shares_no_field(emulator: Emulator) -> None:
 
 
 def test_a_pickle_finds_the_key_of_its_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a new object does; it holds none itself."""
+    """Like a new object; the pickle has no key."""
     monkeypatch.setenv("MDSTREAM_API_KEY", "one")
     chat = ChatOCIModelDeployment(endpoint=emulator.endpoint)
     written = pickle.dumps(chat)
@@ -238,7 +238,7 @@ def test_a_pickle_finds_the_key_of_its_environment(emulator: Emulator, monkeypat
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork beside the emulator's threads: it is what is tried
 def test_a_forked_process_has_connections_of_its_own(emulator: Emulator) -> None:
-    """Two that read from one socket would read each other's answers (gunicorn forks after loading the model)."""
+    """Processes that share a socket would read each other's responses (gunicorn forks after loading the model)."""
     chat = chat_at(emulator)
     chat.invoke("hi")
     before = emulator.connections
@@ -259,7 +259,7 @@ def test_a_forked_process_has_connections_of_its_own(emulator: Emulator) -> None
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda chat: pickle.loads(pickle.dumps(chat))])
 def test_copies_and_pickles_work(emulator: Emulator, duplicate: Any) -> None:
-    """A copy asks as the original does."""
+    """A copy sends the same requests as the original."""
     chat = chat_at(emulator)
     chat.invoke("hi")
 
@@ -267,18 +267,18 @@ def test_copies_and_pickles_work(emulator: Emulator, duplicate: Any) -> None:
 
 
 def test_import_is_light() -> None:
-    """Importing the package loads no vendor SDK, not the other framework, and nothing heavy."""
+    """The import loads no vendor SDK, not the other framework, and nothing slow."""
     heavy = ("oci", "ads", "boto3", "botocore", "openai", "llama_index", "cryptography", "requests", "aiohttp", "trio")
     code = f"import sys, langchain_mdstream; print([name for name in {heavy} if name in sys.modules])"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     core = "import sys, langchain_core.language_models; print([n for n in ('requests', 'aiohttp') if n in sys.modules])"
-    brought = subprocess.run([sys.executable, "-c", core], capture_output=True, text=True, check=True)
-    assert brought.stdout == shown.stdout
+    expected = subprocess.run([sys.executable, "-c", core], capture_output=True, text=True, check=True)
+    assert expected.stdout == loaded.stdout
 
 
 def test_no_threads_are_left(emulator: Emulator) -> None:
-    """Neither streaming nor closing leaves threads behind."""
+    """Neither streaming nor closing leaves threads running."""
     before = threading.active_count()
     chat = chat_at(emulator)
     list(chat.stream("hi"))
@@ -291,8 +291,8 @@ def test_no_threads_are_left(emulator: Emulator) -> None:
     assert before >= threading.active_count()
 
 
-def test_a_response_is_json_all_through(emulator: Emulator) -> None:
-    """A message can be kept by any checkpointer."""
+def test_messages_are_json_serializable(emulator: Emulator) -> None:
+    """Any checkpointer can store a message."""
     message: AIMessage = chat_at(emulator).invoke("hi")
 
     json.dumps(message.response_metadata)

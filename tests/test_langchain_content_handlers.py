@@ -1,4 +1,4 @@
-"""SageMaker's content handlers: what they are given, what is made of their words, and how their answers can fail."""
+"""SageMaker content handlers: their input, their output, and how responses can fail."""
 
 import io
 import json
@@ -28,45 +28,45 @@ from mdstream_core.emulator import Emulator, Fault
 __all__ = ["emulator", "shared_emulator"]  # fixtures
 
 
-def at(emulator: Emulator, model: Any, handler: Any, **options: Any) -> Any:
-    """A model with a handler on the emulator."""
+def model_with(emulator: Emulator, model: Any, handler: Any, **options: Any) -> Any:
+    """Model with a handler on the emulator."""
     fields = {**PLATFORM_CASES["SageMaker vLLM"].fields(emulator), "max_retries": 0, "content_handler": handler}
     return model(**{**fields, **options})
 
 
-#: A body that the emulator's container takes.
+#: A payload that the emulator's container accepts.
 PROMPT = b'{"messages": [{"role": "user", "content": "Hi"}], "stream": true} '
 
 
-class Plain:
-    """A handler of nobody's class: text in lines."""
+class LineHandler:
+    """Handler without a base class: text in lines."""
 
     content_type = "text/plain"
     accepts = "text/plain"
     seen: Any = None
 
     def transform_input(self, prompt: Any, model_kwargs: dict[str, Any]) -> Any:
-        """Keep what was given."""
+        """Record the arguments."""
         self.seen = (prompt, model_kwargs)
         return PROMPT
 
     def transform_output(self, output: Any) -> Any:
-        """The line."""
+        """Return the line."""
         return output.decode()
 
 
-class Messages(Plain):
-    """A line is a message in LangChain's own JSON, without its type."""
+class MessageHandler(LineHandler):
+    """Handler whose lines are messages in LangChain's JSON, without the type."""
 
     def transform_output(self, output: Any) -> Any:
-        """A chunk."""
+        """Return a chunk."""
         return AIMessageChunk(**json.loads(output))
 
 
-async def both(model: Any, question: Any = REQUEST, **options: Any) -> str:
-    """What is streamed, sync and async alike."""
-    streamed = "".join(map(_text, model.stream(question, **options)))
-    assert streamed == "".join([_text(chunk) async for chunk in model.astream(question, **options)])
+async def stream_both(model: Any, prompt: Any = REQUEST, **options: Any) -> str:
+    """Stream sync and async, and compare."""
+    streamed = "".join(map(_text, model.stream(prompt, **options)))
+    assert streamed == "".join([_text(chunk) async for chunk in model.astream(prompt, **options)])
     return streamed
 
 
@@ -75,27 +75,27 @@ def _text(content: Any) -> str:
 
 
 def responses(emulator: Emulator, *lines: bytes) -> None:
-    """What the container writes from now on."""
+    """Set the lines of the container."""
     emulator.always(Fault("body", data=b"".join(lines)))
 
 
-async def test_lines_are_handed_out_as_they_are(emulator: Emulator) -> None:
-    """White space belongs to the text, empty lines do not, and the last line needs no line break."""
+async def test_lines_are_passed_unchanged(emulator: Emulator) -> None:
+    """White space is kept, empty lines are skipped, and the last line needs no line break."""
     responses(emulator, b" The\n", b"\n", b"  Nile \r\n", b"\n ends")
 
-    assert " The  Nile \r ends" == await both(at(emulator, SagemakerEndpoint, Plain()))
+    assert " The  Nile \r ends" == await stream_both(model_with(emulator, SagemakerEndpoint, LineHandler()))
 
 
-async def test_a_whole_body_is_handed_out_at_once(emulator: Emulator) -> None:
-    """It is bytes, and a file."""
+async def test_a_whole_body_is_passed_at_once(emulator: Emulator) -> None:
+    """As bytes that can be read like a file."""
     responses(emulator, b"one\ntwo\n")
 
-    assert "one\ntwo\n" == at(emulator, SagemakerEndpoint, Plain()).invoke(REQUEST)
-    assert "one\ntwo\n" == await at(emulator, SagemakerEndpoint, Plain()).ainvoke(REQUEST)
+    assert "one\ntwo\n" == model_with(emulator, SagemakerEndpoint, LineHandler()).invoke(REQUEST)
+    assert "one\ntwo\n" == await model_with(emulator, SagemakerEndpoint, LineHandler()).ainvoke(REQUEST)
 
 
-def test_what_a_handler_is_given_to_read() -> None:
-    """It is read once to its end, in pieces too, and stays bytes."""
+def test_a_body_can_be_read_like_a_file() -> None:
+    """The body can be read once, in pieces too, and is still bytes."""
     from langchain_mdstream._content_handlers import HandlerBody  # noqa: PLC0415
 
     body = HandlerBody(b'{"a": 1}')
@@ -104,12 +104,12 @@ def test_what_a_handler_is_given_to_read() -> None:
     assert {"a": 1} == json.loads(body) == json.load(io.BytesIO(body))
 
 
-async def test_the_handler_writes_body_and_labels(emulator: Emulator) -> None:
-    """Its bytes are sent as they are; `stop` is no option of the container; a call's options go over the model's."""
+async def test_the_handler_builds_body_and_content_types(emulator: Emulator) -> None:
+    """Its bytes are sent unchanged; `stop` is not sent; options of a call override those of the model."""
     responses(emulator, b"x")
-    handler = Plain()
-    llm = at(emulator, SagemakerEndpoint, handler, temperature=0.1, model_kwargs={"a": 1, "b": 1}, stop=["END"])
-    await both(llm, b=2, stop=["."])
+    handler = LineHandler()
+    llm = model_with(emulator, SagemakerEndpoint, handler, temperature=0.1, model_kwargs={"a": 1, "b": 1}, stop=["END"])
+    await stream_both(llm, b=2, stop=["."])
 
     assert (REQUEST, {"temperature": 0.1, "a": 1, "b": 2}) == handler.seen
     assert PROMPT == emulator.last.body
@@ -118,11 +118,11 @@ async def test_the_handler_writes_body_and_labels(emulator: Emulator) -> None:
     assert "text/plain" == emulator.last.headers["accept"]
 
 
-async def test_stops_of_model_kwargs_are_reported_too(emulator: Emulator) -> None:
-    """Whoever writes `stop` there means the container."""
+async def test_stop_in_model_kwargs_is_sent(emulator: Emulator) -> None:
+    """`stop` in `model_kwargs` is sent to the container."""
     responses(emulator, b"x")
-    handler = Plain()
-    await both(at(emulator, SagemakerEndpoint, handler, model_kwargs={"stop": "<|eot_id|>"}))
+    handler = LineHandler()
+    await stream_both(model_with(emulator, SagemakerEndpoint, handler, model_kwargs={"stop": "<|eot_id|>"}))
 
     assert {"stop": "<|eot_id|>"} == handler.seen[1]
 
@@ -139,14 +139,16 @@ STOPS: dict[str, tuple[list[bytes], list[str], str]] = {
 
 
 @pytest.mark.parametrize(("lines", "stop", "expected"), STOPS.values(), ids=STOPS)
-async def test_stops_are_truncated(emulator: Emulator, lines: list[bytes], stop: list[str], expected: str) -> None:
-    """The container knows nothing of them; wherever the lines are cut, the text ends before the first."""
+async def test_text_ends_before_a_stop_sequence(
+    emulator: Emulator, lines: list[bytes], stop: list[str], expected: str
+) -> None:
+    """The text ends before the first stop sequence, wherever the lines are split."""
     responses(emulator, b"\n".join(lines))
 
-    assert expected == await both(at(emulator, SagemakerEndpoint, Plain()), stop=stop)
+    assert expected == await stream_both(model_with(emulator, SagemakerEndpoint, LineHandler()), stop=stop)
 
 
-FORMS: dict[str, Callable[[], Any]] = {
+PAYLOADS: dict[str, Callable[[], Any]] = {
     "bytes": lambda: PROMPT,
     "bytearray": lambda: bytearray(PROMPT),
     "text": PROMPT.decode,
@@ -154,16 +156,16 @@ FORMS: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
-def test_forms_of_a_body(emulator: Emulator, make: Callable[[], Any]) -> None:
-    """As boto3 takes them."""
+@pytest.mark.parametrize("create_payload", PAYLOADS.values(), ids=PAYLOADS)
+def test_types_of_a_payload(emulator: Emulator, create_payload: Callable[[], Any]) -> None:
+    """The types that boto3 accepts."""
 
-    class Form(Plain):
+    class PayloadHandler(LineHandler):
         def transform_input(self, prompt: Any, model_kwargs: dict[str, Any]) -> Any:
-            return make()
+            return create_payload()
 
     responses(emulator, b"x")
-    at(emulator, SagemakerEndpoint, Form()).invoke(REQUEST)
+    model_with(emulator, SagemakerEndpoint, PayloadHandler()).invoke(REQUEST)
 
     assert PROMPT == emulator.last.body
 
@@ -189,12 +191,12 @@ ENDINGS: dict[str, tuple[Fault, type[errors.MDStreamError], str]] = {
 }
 
 
-@pytest.mark.parametrize(("fault", "kind", "words"), ENDINGS.values(), ids=ENDINGS)
-async def test_no_broken_stream_succeeds(emulator: Emulator, fault: Fault, kind: Any, words: str) -> None:
-    """What the handler cannot read and what it never sees fails, with what was delivered as the partial."""
+@pytest.mark.parametrize(("fault", "kind", "message"), ENDINGS.values(), ids=ENDINGS)
+async def test_no_failed_stream_succeeds(emulator: Emulator, fault: Fault, kind: Any, message: str) -> None:
+    """Unreadable and missing output raises, with the delivered output in the partial."""
     emulator.always(fault)
-    llm, sync, asynchronous = at(emulator, SagemakerEndpoint, Lines(), endpoint_name="lmi-dynamic"), [], []
-    with pytest.raises(kind, match=words) as caught:
+    llm, sync, asynchronous = model_with(emulator, SagemakerEndpoint, Lines(), endpoint_name="lmi-dynamic"), [], []
+    with pytest.raises(kind, match=message) as caught:
         for text in llm.stream(REQUEST):
             sync.append(text)  # noqa: PERF402
     with pytest.raises(kind):
@@ -205,55 +207,57 @@ async def test_no_broken_stream_succeeds(emulator: Emulator, fault: Fault, kind:
     assert isinstance(caught.value, ModelError)
 
 
-async def test_an_error_is_no_empty_word(emulator: Emulator) -> None:
-    """A handler that finds nothing in a line that is an error did not see it."""
+async def test_an_error_object_is_not_empty_output(emulator: Emulator) -> None:
+    """An error object raises, even if the handler returns empty text for it."""
 
-    class Careless(Plain):
+    class EmptyHandler(LineHandler):
         def transform_output(self, output: Any) -> Any:
             return json.loads(output).get("text", "")
 
     responses(emulator, b'{"text": "Hi"}\n{"error": {"message": "out of memory", "code": 500}}\n')
 
     with pytest.raises(errors.StreamFailure, match="out of memory"):
-        await both(at(emulator, SagemakerEndpoint, Careless()))
+        await stream_both(model_with(emulator, SagemakerEndpoint, EmptyHandler()))
 
 
-async def test_nothing_is_no_response(emulator: Emulator) -> None:
-    """An empty body, or one of empty lines."""
+async def test_an_empty_response_is_an_error(emulator: Emulator) -> None:
+    """An empty body, or one of empty lines, raises."""
     for body in (b"", b"\n\n"):
         responses(emulator, body)
-        with pytest.raises(errors.StreamInterrupted, match="without an answer"):
-            await both(at(emulator, SagemakerEndpoint, Plain()))
+        with pytest.raises(errors.StreamInterrupted, match="without output"):
+            await stream_both(model_with(emulator, SagemakerEndpoint, LineHandler()))
 
 
-class Own(Exception):
-    """Somebody's own."""
+class OwnError(Exception):
+    """Exception of the handler's author."""
 
 
-def test_own_exceptions_pass(emulator: Emulator) -> None:
-    """An exception class of the handler's author is not translated."""
+def test_other_exceptions_propagate(emulator: Emulator) -> None:
+    """The handler's own exceptions propagate unchanged."""
 
-    class Strict(Plain):
+    class RaisingHandler(LineHandler):
         def transform_output(self, output: Any) -> Any:
-            raise Own
+            raise OwnError
 
     responses(emulator, b"x")
-    with pytest.raises(Own):
-        list(at(emulator, SagemakerEndpoint, Strict()).stream(REQUEST))
+    with pytest.raises(OwnError):
+        list(model_with(emulator, SagemakerEndpoint, RaisingHandler()).stream(REQUEST))
 
 
-@pytest.mark.parametrize(("model", "handler"), [(SagemakerEndpoint, Messages()), (ChatSagemakerEndpoint, Plain())])
-def test_the_wrong_kind_of_response_is_named(emulator: Emulator, model: Any, handler: Any) -> None:
-    """A message for a completion, a text for a chat."""
+@pytest.mark.parametrize(
+    ("model", "handler"), [(SagemakerEndpoint, MessageHandler()), (ChatSagemakerEndpoint, LineHandler())]
+)
+def test_a_wrong_output_type_is_an_error(emulator: Emulator, model: Any, handler: Any) -> None:
+    """A message for a completion model, or a text for a chat model, raises."""
     responses(emulator, b'{"content": "x"}')
 
-    with pytest.raises(errors.MalformedStream, match="transform_output gave a"):
-        model_at = at(emulator, model, handler)
-        model_at.invoke(REQUEST)
+    with pytest.raises(errors.MalformedStream, match="transform_output returned a"):
+        llm = model_with(emulator, model, handler)
+        llm.invoke(REQUEST)
 
 
-async def test_messages_keep_what_they_have(emulator: Emulator) -> None:
-    """Text, reasoning, tool calls, usage and metadata of a handler's chunks reach the message."""
+async def test_messages_keep_their_fields(emulator: Emulator) -> None:
+    """Text, reasoning, tool calls, usage and metadata of the handler's chunks are in the message."""
     call = {"index": 0, "id": "c1", "name": "get_weather", "args": '{"city": '}
     responses(
         emulator,
@@ -272,7 +276,7 @@ async def test_messages_keep_what_they_have(emulator: Emulator) -> None:
             }
         ).encode(),
     )
-    first, *rest = at(emulator, ChatSagemakerEndpoint, Messages()).stream(REQUEST)
+    first, *rest = model_with(emulator, ChatSagemakerEndpoint, MessageHandler()).stream(REQUEST)
     whole = first + rest
 
     assert ("See", "hm") == (whole.text, whole.additional_kwargs["reasoning_content"])
@@ -282,39 +286,39 @@ async def test_messages_keep_what_they_have(emulator: Emulator) -> None:
 
 
 def test_whole_messages_keep_their_calls(emulator: Emulator) -> None:
-    """Of an answer that comes whole."""
+    """Tool calls of a response without streaming."""
 
-    class Whole(Plain):
+    class WholeHandler(LineHandler):
         def transform_output(self, output: Any) -> Any:
             return AIMessage("", tool_calls=[{"id": "c1", "name": "f", "args": {"a": 1}}])
 
     responses(emulator, b"x")
-    (call,) = at(emulator, ChatSagemakerEndpoint, Whole()).invoke(REQUEST).tool_calls
+    (call,) = model_with(emulator, ChatSagemakerEndpoint, WholeHandler()).invoke(REQUEST).tool_calls
 
     assert ("f", {"a": 1}) == (call["name"], call["args"])
 
 
-def test_half_a_call_is_an_error(emulator: Emulator) -> None:
-    """An answer that ends inside the arguments of a tool call is none."""
+def test_a_truncated_tool_call_is_an_error(emulator: Emulator) -> None:
+    """A response that ends inside the arguments of a tool call raises."""
     call = {"index": 0, "id": "c1", "name": "pay", "args": '{"amount": 1'}
     responses(emulator, json.dumps({"content": "", "tool_call_chunks": [call]}).encode())
 
     with pytest.raises(errors.IncompleteToolCall):
-        list(at(emulator, ChatSagemakerEndpoint, Messages()).stream(REQUEST))
+        list(model_with(emulator, ChatSagemakerEndpoint, MessageHandler()).stream(REQUEST))
 
 
-def test_a_chat_is_requested_in_roles(emulator: Emulator) -> None:
-    """As langchain-aws has it."""
+def test_messages_have_roles(emulator: Emulator) -> None:
+    """Messages are passed to the handler as in langchain-aws."""
     responses(emulator, b'{"content": "x"}')
-    handler = Messages()
-    at(emulator, ChatSagemakerEndpoint, handler).invoke([("system", "Be brief."), HumanMessage("Hi")])
+    handler = MessageHandler()
+    model_with(emulator, ChatSagemakerEndpoint, handler).invoke([("system", "Be brief."), HumanMessage("Hi")])
 
     assert [("system", "Be brief."), ("user", "Hi")] == [(one["role"], one["content"]) for one in handler.seen[0]]
 
 
 async def test_vectors(emulator: Emulator) -> None:
-    """32 texts to a request, without line breaks, in order; a vector too few is an error."""
-    embeddings = at(
+    """32 texts per request, without line breaks, in order; a missing vector raises."""
+    embeddings = model_with(
         emulator, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei", model_kwargs={"truncate": True}
     )
     texts = [f"text\n{number}" for number in range(65)]
@@ -330,8 +334,8 @@ async def test_vectors(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e999", b"true", b'"0.5"', b"null"])
 async def test_each_number_of_a_vector_is_checked(emulator: Emulator, number: bytes) -> None:
-    """Also where a handler reads them."""
-    embeddings = at(emulator, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei")
+    """Also of vectors from a handler."""
+    embeddings = model_with(emulator, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei")
     responses(emulator, b"[[0.5, %s, 0.5]]" % number)
     with pytest.raises(errors.MalformedStream, match="content handler cannot read"):
         embeddings.embed_documents(["a"])
@@ -341,21 +345,23 @@ async def test_each_number_of_a_vector_is_checked(emulator: Emulator, number: by
 
 
 def test_a_limit_of_the_server_is_learnt() -> None:
-    """One request is rejected; the object keeps the limit."""
+    """One request is rejected; then the object keeps the limit."""
     texts = [f"text {number}" for number in range(65)]
-    with Emulator(aws_keys=AWS, max_batch_size=8) as there:
-        embeddings = at(there, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei", max_concurrency=1)
+    with Emulator(aws_keys=AWS, max_batch_size=8) as limited:
+        embeddings = model_with(limited, SagemakerEndpointEmbeddings, Vectors(), endpoint_name="tei", max_concurrency=1)
         assert 65 == len(embeddings.embed_documents(texts))
-        there.reset()
+        limited.reset()
         embeddings.embed_documents(texts)
-        assert {8, 1} == {len(one.json["inputs"]) for one in there.requests}
+        assert {8, 1} == {len(one.json["inputs"]) for one in limited.requests}
 
 
 def test_boto3s_arguments_become_headers(emulator: Emulator) -> None:
-    """Each under its own; a field goes before them, and they go before the handler's labels."""
+    """Fields override them, and they override the attributes of the handler."""
     content = {"CustomAttributes": "a=1", "TargetVariant": "blue", "InferenceComponentName": "ic", "Accept": "text/csv"}
     responses(emulator, b"x")
-    llm = at(emulator, SagemakerEndpoint, Plain(), endpoint_kwargs=content, inference_component_name="mine")
+    llm = model_with(
+        emulator, SagemakerEndpoint, LineHandler(), endpoint_kwargs=content, inference_component_name="mine"
+    )
     list(llm.stream(REQUEST))
 
     headers = {name.removeprefix("x-amzn-sagemaker-"): value for name, value in emulator.last.headers.items()}
@@ -365,44 +371,46 @@ def test_boto3s_arguments_become_headers(emulator: Emulator) -> None:
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "a class": ({"content_handler": Completions}, "is a class: give an instance"),
+    "a class": ({"content_handler": Completions}, "is a class \\(hint: pass an instance"),
     "something else": ({"content_handler": object()}, "has no content_type, accepts, transform_input"),
-    "a dialect too": ({"dialect": "tgi"}, "drop one of them"),
-    "an unknown argument": ({"endpoint_kwargs": {"Foo": 1}}, "endpoint_kwargs: Foo cannot be said there"),
-    "the body": ({"endpoint_kwargs": {"Body": b""}}, "endpoint_kwargs: Body"),
+    "a dialect too": ({"dialect": "tgi"}, "remove one of them"),
+    "an unknown argument": ({"endpoint_kwargs": {"Foo": 1}}, "endpoint_kwargs: unknown arguments: Foo"),
+    "the body": ({"endpoint_kwargs": {"Body": b""}}, "endpoint_kwargs: unknown arguments: Body"),
     "a long attribute": ({"endpoint_kwargs": {"CustomAttributes": "x" * 1025}}, "custom_attributes has 1025"),
 }
 
 
-@pytest.mark.parametrize(("options", "words"), BAD.values(), ids=BAD)
-def test_wrong_options_are_named(emulator: Emulator, options: dict[str, Any], words: str) -> None:
-    """What is wrong is told where it is written."""
-    with pytest.raises(ValidationError, match=words):
-        at(emulator, SagemakerEndpoint, Plain(), **options)
+@pytest.mark.parametrize(("options", "message"), BAD.values(), ids=BAD)
+def test_wrong_options_are_named(emulator: Emulator, options: dict[str, Any], message: str) -> None:
+    """Invalid options raise at construction."""
+    with pytest.raises(ValidationError, match=message):
+        model_with(emulator, SagemakerEndpoint, LineHandler(), **options)
 
 
-def test_rerankers_have_none(emulator: Emulator) -> None:
-    """No package has handlers for them: they are told, not ignored."""
-    with pytest.raises(ValidationError, match="content_handler: there is none for rerank"):
-        at(emulator, SagemakerEndpointRerank, Plain())
+def test_rerankers_reject_content_handlers(emulator: Emulator) -> None:
+    """A content handler for a reranker raises."""
+    with pytest.raises(ValidationError, match="content_handler is not supported for rerank"):
+        model_with(emulator, SagemakerEndpointRerank, LineHandler())
 
 
-def test_without_bodies_of_its_own() -> None:
-    """The base classes have nothing to say."""
+def test_base_classes_are_abstract() -> None:
+    """The methods of the base classes raise `NotImplementedError`."""
     for method in (LLMContentHandler().transform_output, Chat().__class__.__mro__[1]().transform_output):
         with pytest.raises(NotImplementedError):
             method(b"")
 
 
-def test_pickles_and_caches_apart(emulator: Emulator) -> None:
-    """A handler travels with its model; two models that differ in it share no cached answer."""
+def test_pickles_and_cache_keys(emulator: Emulator) -> None:
+    """A handler is pickled with its model; models with different handlers share no cached response."""
     cache = InMemoryCache()
-    llm = at(emulator, SagemakerEndpoint, Completions(), endpoint_name="tgi", cache=cache)
+    llm = model_with(emulator, SagemakerEndpoint, Completions(), endpoint_name="tgi", cache=cache)
     first = llm.invoke(REQUEST)
     responses(emulator, b"another")
 
     assert first == llm.invoke(REQUEST)
-    assert "another" == at(emulator, SagemakerEndpoint, Plain(), endpoint_name="tgi", cache=cache).invoke(REQUEST)
+    assert "another" == model_with(emulator, SagemakerEndpoint, LineHandler(), endpoint_name="tgi", cache=cache).invoke(
+        REQUEST
+    )
     fields = {name: llm.__dict__[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
     again = pickle.loads(pickle.dumps(llm)).model_copy(update={**fields, "cache": None})
     emulator.reset()

@@ -1,4 +1,4 @@
-"""LangChain's embeddings on every platform: order, batches, concurrency, failures, usage."""
+"""LangChain embedding models on every platform: order, batches, concurrency, errors, usage."""
 
 import asyncio
 import copy
@@ -45,7 +45,7 @@ each_platform = pytest.mark.parametrize("platform_case", EMBEDDING.values(), ids
 def embeddings_at(
     emulator: Emulator, platform_case: PlatformCase = EMBEDDING["OCI model deployment, vLLM"], **options: Any
 ) -> Any:
-    """Embeddings on a platform."""
+    """Embedding model on a platform."""
     return CLASSES[platform_case.kind](**{**platform_case.fields(emulator), "max_retries": 0, **options})
 
 
@@ -56,17 +56,17 @@ class _Unit(EmbeddingsUnitTests):
 
     @property
     def embeddings_class(self) -> type[Embeddings]:
-        """The class under test."""
+        """Return the class under test."""
         return self.model_class
 
     @property
     def embedding_model_params(self) -> dict[str, Any]:
-        """What it is made with."""
+        """Return its constructor arguments."""
         return self.params
 
     @property
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
-        """What it takes from the environment."""
+        """Return the environment and the expected fields."""
         return self.environment
 
 
@@ -125,12 +125,12 @@ class _Integration(EmbeddingsIntegrationTests):
 
     @property
     def embeddings_class(self) -> type[Embeddings]:
-        """The class under test."""
+        """Return the class under test."""
         return CLASSES[self.platform_case.kind]  # type: ignore[no-any-return]
 
     @property
     def embedding_model_params(self) -> dict[str, Any]:
-        """What it is made with."""
+        """Return its constructor arguments."""
         return self.platform_case.fields(self.emulator)
 
 
@@ -153,7 +153,7 @@ class TestSagemakerTEIIntegration(_Integration):
 
 
 class TestSagemakerVLLMIntegration(_Integration):
-    """vLLM on SageMaker, found out by asking."""
+    """vLLM on SageMaker, detected with the first request."""
 
     platform_case = EMBEDDING["SageMaker vLLM"]
 
@@ -169,20 +169,20 @@ TEXTS = [f"text number {number}" for number in range(200)]
 
 @each_platform
 async def test_long_lists_keep_their_order(emulator: Emulator, platform_case: PlatformCase) -> None:
-    """More texts than one request takes: one vector each, in order, sync and async, with few connections."""
+    """More texts than fit into one request: one vector each, in order, sync and async, with few connections."""
     embeddings = embeddings_at(emulator, platform_case)
     vectors = embeddings.embed_documents(TEXTS)
-    single = [embeddings.embed_documents([TEXTS[platform_case]])[0] for platform_case in (0, 1, 127, 199)]
+    single = [embeddings.embed_documents([TEXTS[index]])[0] for index in (0, 1, 127, 199)]
 
     assert 200 == len(vectors)
-    assert single == [vectors[platform_case] for platform_case in (0, 1, 127, 199)]
+    assert single == [vectors[index] for index in (0, 1, 127, 199)]
     assert vectors == await embeddings.aembed_documents(TEXTS)
     assert {float} == {type(number) for number in vectors[0]}
 
 
 @each_platform
 async def test_queries(emulator: Emulator, platform_case: PlatformCase) -> None:
-    """One vector; the same as a document's here, as long as the others, sync and async."""
+    """One vector, equal to that of a document here, of the same length, sync and async."""
     embeddings = embeddings_at(emulator, platform_case)
     vector = embeddings.embed_query("a river")
 
@@ -190,8 +190,8 @@ async def test_queries(emulator: Emulator, platform_case: PlatformCase) -> None:
     assert [] == embeddings.embed_documents([]) == await embeddings.aembed_documents([])
 
 
-def test_batches_are_as_large_as_the_service_takes(emulator: Emulator) -> None:
-    """96 texts on OCI Generative AI, 32 on TEI, 128 elsewhere, and never more bytes than a request may have."""
+def test_batch_sizes_of_the_services(emulator: Emulator) -> None:
+    """96 texts on OCI Generative AI, 32 on TEI, 128 elsewhere, and never more bytes than the service accepts."""
 
     def sizes(name: str, texts: list[str], **options: Any) -> list[int]:
         emulator.reset()
@@ -207,7 +207,7 @@ def test_batches_are_as_large_as_the_service_takes(emulator: Emulator) -> None:
 
 
 def test_queries_and_documents_are_distinguished(emulator: Emulator) -> None:
-    """OCI Generative AI is told what each text is, and which end of a long one to cut."""
+    """OCI Generative AI gets the input type and `truncate` with each request."""
     embeddings = embeddings_at(emulator, EMBEDDING["OCI GenAI"], dimensions=64)
     embeddings.embed_query("a")
     query = emulator.last.json
@@ -222,7 +222,7 @@ def test_queries_and_documents_are_distinguished(emulator: Emulator) -> None:
 
 
 async def test_images(emulator: Emulator, tmp_path: Any) -> None:
-    """An image is sent as a data URI, one to a request, from bytes, a file or a URI; what is none is refused."""
+    """Images are sent as data URIs, one per request, from bytes, a file or a URI; other data is rejected."""
     embeddings = embeddings_at(emulator, EMBEDDING["OCI GenAI"])
     file = tmp_path / "pixel.png"
     file.write_bytes(PIXEL)
@@ -237,37 +237,40 @@ async def test_images(emulator: Emulator, tmp_path: Any) -> None:
 
 
 ODD: dict[str, tuple[bytes, str]] = {
-    "a chat answer": (b'{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}', "another shape"),
+    "a chat response": (
+        b'{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}',
+        "another shape",
+    ),
     "not a number": (b"[[NaN,NaN],[NaN,NaN]]", "another shape"),
     "no numbers": (b"[[],[]]", "another shape"),
-    "words": (b'[["a"],["b"]]', "another shape"),
+    "text": (b'[["a"],["b"]]', "another shape"),
     "one twice": (b'{"data":[{"index":0,"embedding":[1.0]},{"index":0,"embedding":[1.0]}]}', "another shape"),
     "unequal": (b"[[1.0,2.0],[1.0]]", "different lengths"),
 }
 
 
-@pytest.mark.parametrize(("body", "words"), ODD.values(), ids=ODD)
-async def test_what_is_no_vector_is_an_error(emulator: Emulator, body: bytes, words: str) -> None:
-    """Told by its name, with the vectors of the other requests in the partial."""
+@pytest.mark.parametrize(("body", "message"), ODD.values(), ids=ODD)
+async def test_malformed_vectors_are_an_error(emulator: Emulator, body: bytes, message: str) -> None:
+    """The error names the problem and has the vectors of the other requests in the partial."""
     embeddings = embeddings_at(emulator, batch_size=2, max_concurrency=1)
-    for send_request in (_embedded, _aembedded):
+    for send_request in (_embed, _aembed):
         emulator.reset()
         emulator.script(None, Fault("body", data=body))
-        with pytest.raises(MalformedStream, match=words) as caught:
+        with pytest.raises(MalformedStream, match=message) as caught:
             await send_request(embeddings, ["a", "b", "c", "d"])
         assert [0, 1] == [one.index for one in caught.value.partial.embeddings]  # type: ignore[union-attr]
 
 
-async def _embedded(embeddings: Any, texts: list[str]) -> Any:
+async def _embed(embeddings: Any, texts: list[str]) -> Any:
     return embeddings.embed_documents(texts)
 
 
-async def _aembedded(embeddings: Any, texts: list[str]) -> Any:
+async def _aembed(embeddings: Any, texts: list[str]) -> Any:
     return await embeddings.aembed_documents(texts)
 
 
-def test_vectors_of_two_lengths_in_two_responses(emulator: Emulator) -> None:
-    """A store could not keep them side by side."""
+def test_vectors_of_different_lengths_are_an_error(emulator: Emulator) -> None:
+    """A vector store could not hold both."""
     embeddings = embeddings_at(emulator, batch_size=1, max_concurrency=1)
     emulator.script(Fault("body", data=b"[[1.0,2.0]]"), Fault("body", data=b"[[1.0]]"))
 
@@ -275,16 +278,16 @@ def test_vectors_of_two_lengths_in_two_responses(emulator: Emulator) -> None:
         embeddings.embed_documents(["a", "b"])
 
 
-def test_a_refusal_of_the_text_is_no_refusal_of_the_form(emulator: Emulator) -> None:
-    """A container that was understood is not asked in other forms: its own words count."""
+def test_a_rejected_text_does_not_change_the_format(emulator: Emulator) -> None:
+    """A container that accepts the format but rejects the text gets no other formats."""
     emulator.script(Fault("refuse", "invalid_parameter"))
     with pytest.raises(InvalidRequest):
         embeddings_at(emulator, EMBEDDING["SageMaker TEI"], dialect=None).embed_documents(["a"])
     assert 1 == len(emulator.requests)
 
 
-async def test_a_form_is_learnt_once(emulator: Emulator) -> None:
-    """A container that takes another form refuses one request, not one for each batch; another container is learnt anew."""
+async def test_a_format_is_detected_once(emulator: Emulator) -> None:
+    """A container with another format rejects one request, not one per batch; another container is detected anew."""
     platform_case = EMBEDDING["SageMaker vLLM"]
     embeddings = embeddings_at(emulator, platform_case, batch_size=10, max_concurrency=1)
     assert 40 == len(embeddings.embed_documents(TEXTS[:40]))
@@ -312,7 +315,7 @@ def test_names_of_other_packages_in_a_call(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("max_concurrency", [1, 4])
 async def test_one_failed_batch_does_not_lose_the_others(emulator: Emulator, max_concurrency: int) -> None:
-    """The error is raised, and what came before and beside it is in the partial, by the texts' places."""
+    """The error has the vectors of the other batches in the partial, by the indices of their texts."""
     embeddings = embeddings_at(emulator, batch_size=10, max_concurrency=max_concurrency)
     whole = embeddings.embed_documents(TEXTS[:50])
     steps = (None, None, Fault("refuse", "internal"), None, None)
@@ -325,14 +328,14 @@ async def test_one_failed_batch_does_not_lose_the_others(emulator: Emulator, max
         await embeddings.aembed_documents(TEXTS[:50])
 
     for error in (caught.value, again.value):
-        kept = error.partial.embeddings  # type: ignore[union-attr]
-        assert len(kept) >= 20
-        assert [whole[one.index] for one in kept] == [one.vector for one in kept]
+        partial = error.partial.embeddings  # type: ignore[union-attr]
+        assert len(partial) >= 20
+        assert [whole[one.index] for one in partial] == [one.vector for one in partial]
         assert isinstance(error, ModelError)
 
 
 def test_each_batch_is_retried_on_its_own(emulator: Emulator) -> None:
-    """A refusal that may pass costs one more request, not all of them."""
+    """A retryable error costs one more request, not all of them."""
     embeddings = embeddings_at(emulator, batch_size=10, max_retries=2, max_concurrency=1)
     emulator.script(None, Fault("refuse", "lb_bandwidth"), None)
 
@@ -341,17 +344,17 @@ def test_each_batch_is_retried_on_its_own(emulator: Emulator) -> None:
 
 
 def test_a_missing_vector_is_an_error(emulator: Emulator) -> None:
-    """Fewer vectors than texts are no answer."""
+    """Fewer vectors than texts raise."""
     emulator.script(Fault("body", data=b'{"data":[{"index":0,"embedding":[1.0]}]}'))
 
     with pytest.raises(MDStreamError, match="2 inputs were sent, and answers came for 1"):
         embeddings_at(emulator).embed_documents(["a", "b"])
 
 
-async def test_requests_are_under_method_at_once(emulator: Emulator) -> None:
-    """As many as allowed, in threads and in tasks, over as many connections."""
+async def test_requests_are_concurrent(emulator: Emulator) -> None:
+    """Up to `max_concurrency` requests run at once, in threads or tasks, over as many connections."""
     embeddings = embeddings_at(emulator, batch_size=10, max_concurrency=4)
-    slow = [Fault("slow_head", seconds=0.2)] * 4  # nobody can answer everything before the others begin
+    slow = [Fault("slow_head", seconds=0.2)] * 4  # so that no worker finishes all requests before the others start
     before = emulator.connections
     emulator.script(*slow)
     embeddings.embed_documents(TEXTS)
@@ -361,26 +364,26 @@ async def test_requests_are_under_method_at_once(emulator: Emulator) -> None:
 
     assert 1 < threads <= 4
     assert 1 < emulator.connections - before - threads <= 4
-    alone = embeddings_at(emulator, batch_size=10, max_concurrency=1)
+    sequential = embeddings_at(emulator, batch_size=10, max_concurrency=1)
     before = emulator.connections
-    alone.embed_documents(TEXTS)
+    sequential.embed_documents(TEXTS)
     assert 1 == emulator.connections - before
 
 
 def test_usage_is_reported(emulator: Emulator) -> None:
-    """`embed` gives the vectors with the usage of all requests and the model's name; hooks hear of each."""
+    """`embed` returns the usage of all requests and the model name; hooks get the events of each request."""
     reported: list[Any] = []
-    apart = [embeddings_at(emulator).embed(TEXTS[at : at + 10]).usage.input for at in (0, 10, 20)]
+    separate = [embeddings_at(emulator).embed(TEXTS[at : at + 10]).usage.input for at in (0, 10, 20)]
     model_response = embeddings_at(emulator, batch_size=10, hooks=(reported.append,)).embed(TEXTS[:30])
 
     assert 30 == len(model_response.embeddings)
-    assert 0 < sum(apart) == model_response.usage.input == model_response.usage.total
+    assert 0 < sum(separate) == model_response.usage.input == model_response.usage.total
     assert "odsc-llm" == model_response.metadata.model
-    assert 3 == sum(type(call_event).__name__ == "Ended" for call_event in reported)
+    assert 3 == sum(type(call_event).__name__ == "Completed" for call_event in reported)
 
 
 def test_a_progress_bar_on_request(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """tqdm's, on the terminal's error stream."""
+    """tqdm's, on standard error."""
     embeddings_at(emulator, batch_size=10).embed_documents(TEXTS[:30])
     assert "" == capsys.readouterr().err
     embeddings_at(emulator, batch_size=10, show_progress_bar=True).embed_documents(TEXTS[:30])
@@ -388,7 +391,7 @@ def test_a_progress_bar_on_request(emulator: Emulator, capsys: pytest.CaptureFix
 
 
 def test_a_server_without_base64() -> None:
-    """A server that does not know `encoding_format` is asked without it."""
+    """A server that rejects `encoding_format` gets the request without it."""
     refused = b'{"detail":[{"type":"extra_forbidden","loc":["body","encoding_format"],"msg":"Extra inputs"}]}'
     vector = b'{"data":[{"index":0,"embedding":[0.5,-1]}]}'
 
@@ -408,14 +411,14 @@ def test_a_server_without_base64() -> None:
         assert 2 == len(server.requests)
 
 
-def test_too_long_a_text_is_a_context_overflow_by_name(emulator: Emulator) -> None:
-    """OCI's 512 tokens, where nothing may be cut."""
+def test_a_text_that_is_too_long_is_a_context_overflow(emulator: Emulator) -> None:
+    """OCI's limit of 512 tokens, with `truncate="NONE"`."""
     with pytest.raises(InvalidRequest, match="512"):
         embeddings_at(emulator, EMBEDDING["OCI GenAI"], truncate="NONE").embed_documents(["word " * 600])
 
 
-def test_rate_limits_are_reported_by_name(emulator: Emulator) -> None:
-    """LangChain's error of the right kind, with the cure."""
+def test_rate_limits_have_their_own_class(emulator: Emulator) -> None:
+    """The LangChain error for 429, with a hint."""
     emulator.always(Fault("refuse", "lb_bandwidth"))
 
     with pytest.raises(RateLimited, match="bandwidth") as caught:
@@ -429,24 +432,24 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("options", "words"), BAD.values(), ids=BAD)
-def test_wrong_options_are_named(options: dict[str, Any], words: str) -> None:
-    """What is wrong is told where it is written."""
-    with pytest.raises(ValidationError, match=words):
+@pytest.mark.parametrize(("options", "message"), BAD.values(), ids=BAD)
+def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
+    """Invalid options raise at construction."""
+    with pytest.raises(ValidationError, match=message):
         OCIModelDeploymentEmbeddings(endpoint="https://h/ocid1.x", **options)
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [({"batch_size": 0}, "batch_size=0"), ({"max_concurrency": 0}, "max_concurrency=0")]
+    ("options", "message"), [({"batch_size": 0}, "batch_size=0"), ({"max_concurrency": 0}, "max_concurrency=0")]
 )
-def test_numbers_that_make_no_sense(emulator: Emulator, options: dict[str, Any], words: str) -> None:
-    """They are named when they are used."""
-    with pytest.raises(ValueError, match=words):
+def test_invalid_batch_sizes_and_concurrency(emulator: Emulator, options: dict[str, Any], message: str) -> None:
+    """They raise when they are used."""
+    with pytest.raises(ValueError, match=message):
         embeddings_at(emulator, **options).embed_documents(["a"])
 
 
 def test_copies_and_secrets(emulator: Emulator) -> None:
-    """Copies and pickles ask as the original does; no key is shown or pickled."""
+    """Copies and pickles send the same requests; no key is shown or pickled."""
     embeddings = embeddings_at(emulator, auth_type=None, api_key=SECRET)
     vector = embeddings.embed_query("a")
 
@@ -458,8 +461,8 @@ def test_copies_and_secrets(emulator: Emulator) -> None:
     assert vector == pickle.loads(pickle.dumps(unsigned)).embed_query("a")
 
 
-def test_loops_come_and_go(emulator: Emulator) -> None:
-    """The same object in one event loop after another."""
+def test_several_event_loops(emulator: Emulator) -> None:
+    """One object in several event loops, one after the other."""
     embeddings = embeddings_at(emulator)
 
     assert asyncio.run(embeddings.aembed_query("a")) == asyncio.run(embeddings.aembed_query("a"))

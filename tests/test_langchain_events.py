@@ -1,4 +1,4 @@
-"""Content-block events, as `stream_events(version="v3")` and LangGraph tell them: what core would make of our chunks."""
+"""Content-block events of `stream_events(version="v3")` and LangGraph, compared with LangChain's own."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The v3 streaming protocol on Pre
 PARIS = ToolCall("c1", "get_weather", ('{"city"', ': "Paris"}'))
 TOKYO = ToolCall("c2", "get_weather", ('{"city": "Tokyo"}',))
 
-#: What is answered to a question, and the blocks that it comes to; OCI's COHERE format has no place for reasoning.
+#: For each prompt the output and its blocks. OCI's COHERE format has no reasoning.
 CONTENT: dict[str, tuple[ModelOutput, list[str]]] = {
     "words": (ModelOutput.from_text("The Nile."), ["text"]),
     "thoughts": (ModelOutput.from_text("The Nile.", "I think of rivers."), ["reasoning", "text"]),
@@ -61,7 +61,7 @@ CHAT: dict[str, Any] = {
 }
 
 each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
-each_response = pytest.mark.parametrize("requested", CONTENT)
+each_response = pytest.mark.parametrize("prompt", CONTENT)
 
 
 def _model(request: dict[str, Any]) -> ModelOutput:
@@ -78,12 +78,12 @@ def shared_emulator() -> Iterator[Emulator]:
 
 
 def chat_at(platform_case: PlatformCase, emulator: Emulator, **options: Any) -> Any:
-    """A chat model on a platform."""
+    """Chat model on a platform."""
     return CHAT[platform_case.kind](**{**platform_case.fields(emulator), "max_retries": 0, **options})
 
 
 class Seen(BaseCallbackHandler):
-    """What callbacks are told."""
+    """Callback handler that records all events."""
 
     def __init__(self) -> None:
         self.errors: list[tuple[BaseException, LLMResult]] = []
@@ -92,24 +92,24 @@ class Seen(BaseCallbackHandler):
         self.events: list[Any] = []
 
     def on_llm_new_token(self, token: Any, **_: Any) -> None:
-        """Collect."""
+        """Record the event."""
         self.tokens.append(token)
 
     def on_stream_event(self, event: Any, **_: Any) -> None:
-        """Collect."""
+        """Record the event."""
         self.events.append(event)
 
     def on_llm_error(self, error: BaseException, *, response: LLMResult, **_: Any) -> None:
-        """Collect."""
+        """Record the event."""
         self.errors.append((error, response))
 
     def on_llm_end(self, response: LLMResult, **_: Any) -> None:
-        """Collect."""
+        """Record the event."""
         self.ends.append(response)
 
 
-def _made(events: Any) -> AIMessage:
-    """The message that core makes of events."""
+def _build_message(events: Any) -> AIMessage:
+    """Message that LangChain builds from events."""
     stream = ChatModelStream()
     for event in events:
         stream.dispatch(event)
@@ -117,16 +117,16 @@ def _made(events: Any) -> AIMessage:
     return stream.output_message
 
 
-def _both(chat: Any, question: str) -> tuple[AIMessage, AIMessage]:
-    """One and the same stream by our events, and by core's bridge from our chunks."""
-    events = list(chat.service.client.stream(chat._create_chat_call([HumanMessage(question)], None, {}, stream=True)))
+def _build_both(chat: Any, prompt: str) -> tuple[AIMessage, AIMessage]:
+    """The same stream by our events, and by LangChain's bridge from our chunks."""
+    events = list(chat.service.client.stream(chat._create_chat_call([HumanMessage(prompt)], None, {}, stream=True)))
     ours, chunks = ContentEventBuilder(chat.provider_name, chat.model), ChunkBuilder(chat.provider_name, chat.model)
     bridged = chunks_to_events(iter([*filter(None, map(chunks.convert, events)), chunks.finish()]))
-    return _made([*chain.from_iterable(map(ours.convert, events)), *ours.finish()]), _made(bridged)
+    return _build_message([*chain.from_iterable(map(ours.convert, events)), *ours.finish()]), _build_message(bridged)
 
 
-def _bare(message: AIMessage) -> dict[str, Any]:
-    """A message without the indices of its blocks."""
+def _without_indices(message: AIMessage) -> dict[str, Any]:
+    """Message without the indices of its blocks."""
     return {**message.model_dump(exclude={"content"}), "content": _blocks(message)}
 
 
@@ -140,10 +140,10 @@ def _texts(events: list[Any]) -> str:
 
 @each_platform
 @each_response
-async def test_events_are_valid(emulator: Emulator, platform_case: PlatformCase, requested: str) -> None:
-    """Blocks begin, grow and end as the protocol says, and make the same blocks sync and async."""
+async def test_events_are_valid(emulator: Emulator, platform_case: PlatformCase, prompt: str) -> None:
+    """Blocks start, grow and finish as the protocol requires, and build the same blocks sync and async."""
     chat = chat_at(platform_case, emulator)
-    sync, asynchronous = chat.stream_events(requested, version="v3"), await chat.astream_events(requested, version="v3")
+    sync, asynchronous = chat.stream_events(prompt, version="v3"), await chat.astream_events(prompt, version="v3")
     events, awaited = list(sync), [event async for event in asynchronous]
 
     assert_valid_event_stream(events)
@@ -151,7 +151,7 @@ async def test_events_are_valid(emulator: Emulator, platform_case: PlatformCase,
     assert [event["event"] for event in events] == [event["event"] for event in awaited]
     kinds = [block["type"] for block in sync.output.content_blocks]
     assert [
-        kind for kind in CONTENT[requested][1] if kind in kinds or platform_case != PLATFORM_CASES["OCI GenAI COHERE"]
+        kind for kind in CONTENT[prompt][1] if kind in kinds or platform_case != PLATFORM_CASES["OCI GenAI COHERE"]
     ] == kinds
     assert kinds == [block["type"] for block in (await asynchronous).content_blocks]
     assert events[0]["id"] == sync.output.id
@@ -159,30 +159,28 @@ async def test_events_are_valid(emulator: Emulator, platform_case: PlatformCase,
 
 @each_platform
 @each_response
-def test_they_mean_what_core_would_make_of_the_chunks(
-    emulator: Emulator, platform_case: PlatformCase, requested: str
-) -> None:
-    """Content, calls, usage, metadata and further arguments are those of core's bridge."""
-    ours, bridged = _both(chat_at(platform_case, emulator), requested)
+def test_events_equal_those_derived_from_chunks(emulator: Emulator, platform_case: PlatformCase, prompt: str) -> None:
+    """Content, calls, usage, metadata and further arguments equal those of LangChain's bridge."""
+    ours, bridged = _build_both(chat_at(platform_case, emulator), prompt)
 
-    assert _bare(bridged) == _bare(ours)
+    assert _without_indices(bridged) == _without_indices(ours)
     assert ours.usage_metadata
     assert {"finish_reason", "model_name", "model_provider"} <= ours.response_metadata.keys()
 
 
-def test_what_stands_beside_a_response(emulator: Emulator) -> None:
-    """A service's own fields are where chunks have them."""
+def test_fields_of_the_service_are_kept(emulator: Emulator) -> None:
+    """A service's own fields are in `additional_kwargs`, as in chunks."""
     chat = chat_at(
         PLATFORM_CASES["OCI GenAI COHERE"], emulator, model_kwargs={"documents": [{"id": "d", "text": "The Nile."}]}
     )
-    ours, bridged = _both(chat, "words")
+    ours, bridged = _build_both(chat, "words")
 
-    assert _bare(bridged) == _bare(ours)
+    assert _without_indices(bridged) == _without_indices(ours)
     assert ours.additional_kwargs["citations"]
 
 
 def _sse(*deltas: dict[str, Any]) -> Fault:
-    """A stream of these deltas, of the first choice if they do not say of which."""
+    """Stream of deltas, of the first choice unless they have an index."""
     choices: list[dict[str, Any]] = [{"index": delta.get("choice", 0), "delta": delta} for delta in deltas]
     ends = [{"index": index, "finish_reason": "stop"} for index in sorted({choice["index"] for choice in choices})]
     events = [json.dumps({"choices": [choice]}) for choice in [*choices, *ends]]
@@ -201,17 +199,17 @@ def _invalid(args: str) -> dict[str, Any]:
     return {"type": "invalid_tool_call", "id": "c1", "name": "f", "args": args}
 
 
-#: Streams that are hard to tell: the deltas, and the blocks.
+#: Unusual streams: the deltas, and the blocks.
 ODD: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
     "calls in mixed fragments": (
         [_call(0, '{"x"', "c1", "f"), _call(1, '{"y"', "c2", "g"), _call(0, ":1}"), _call(1, ":2}")],
         [_tool_call("c1", "f", {"x": 1}), _tool_call("c2", "g", {"y": 2})],
     ),
-    "words after a call": (
+    "text after a call": (
         [{"content": "a"}, _call(0, "{}", "c1", "f"), {"content": "b"}],
         [{"type": "text", "text": "a"}, _tool_call("c1", "f", {}), {"type": "text", "text": "b"}],
     ),
-    "thoughts again and again": (
+    "reasoning and text in turns": (
         [{"reasoning_content": "r"}, {"content": "t"}, {"reasoning_content": "s"}, {"content": "u"}],
         [
             {"type": "reasoning", "reasoning": "r"},
@@ -220,42 +218,42 @@ ODD: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
             {"type": "text", "text": "u"},
         ],
     ),
-    "several answers": ([{"content": "a"}, {"content": "b", "choice": 1}], [{"type": "text", "text": "a"}]),
+    "several choices": ([{"content": "a"}, {"content": "b", "choice": 1}], [{"type": "text", "text": "a"}]),
     "arguments that are no JSON": ([_call(0, "{x", "c1", "f"), _call(0, "}")], [_invalid("{x}")]),
     "arguments that are no object": ([_call(0, "[1", "c1", "f"), _call(0, "]")], [_invalid("[1]")]),
 }
 
 
 @pytest.mark.parametrize(("deltas", "blocks"), ODD.values(), ids=ODD)
-def test_odd_streams(emulator: Emulator, deltas: list[dict[str, Any]], blocks: list[dict[str, Any]]) -> None:
-    """A new block for each thing that is said, and to each call its own fragments, however they come."""
+def test_unusual_streams(emulator: Emulator, deltas: list[dict[str, Any]], blocks: list[dict[str, Any]]) -> None:
+    """Each kind of output has a block of its own, and each call its own fragments, in any order."""
     emulator.script(_sse(*deltas))
     stream = chat_at(PLATFORM, emulator).stream_events(REQUEST, version="v3")
 
     assert_valid_event_stream(stream)
     reported = [{name: value for name, value in block.items() if name != "error"} for block in _blocks(stream.output)]
     assert blocks == reported
-    begun = [event["content"] for event in stream if event["event"] == "content-block-start"]
-    calls = [block for block in begun if block["type"] == "tool_call_chunk"]
+    started = [event["content"] for event in stream if event["event"] == "content-block-start"]
+    calls = [block for block in started if block["type"] == "tool_call_chunk"]
     assert [f"lc_tc_{at}" for at in range(len(calls))] == [call["index"] for call in calls]
     assert all(call["error"] for call in stream.output.invalid_tool_calls)
 
 
-def test_a_refusal_is_whole(emulator: Emulator) -> None:
-    """A refusal in pieces is one block with all of them, as in a whole answer."""
+def test_a_refusal_is_one_block(emulator: Emulator) -> None:
+    """A refusal in several pieces is one block, as in a response without streaming."""
     emulator.always(_sse({"refusal": "I "}, {"refusal": "will not."}))
     chat = chat_at(PLATFORM, emulator)
     stream, whole = chat.stream_events(REQUEST, version="v3"), AIMessage("")
     assert_valid_event_stream(stream)
 
     whole.additional_kwargs = {"refusal": "I will not."}
-    whole.response_metadata = {"model_provider": chat.provider}
+    whole.response_metadata = {"model_provider": chat.provider_name}
     assert _blocks(whole) == _blocks(stream.output)
     assert whole.additional_kwargs == stream.output.additional_kwargs
 
 
 def test_logprobs(emulator: Emulator) -> None:
-    """All of them, as in the sum of the chunks."""
+    """All log probabilities are kept, as in merged chunks."""
     chat = chat_at(PLATFORM, emulator, logprobs=True)
     first, *rest = chat.stream(REQUEST)
     logprobs = chat.stream_events(REQUEST, version="v3").output.response_metadata["logprobs"]
@@ -264,8 +262,8 @@ def test_logprobs(emulator: Emulator) -> None:
     assert OUTPUT == "".join(entry["token"] for entry in logprobs["content"])
 
 
-async def test_callbacks_are_reported_once(emulator: Emulator) -> None:
-    """Under v3 of events and not of tokens, under `stream` of tokens and not of events; of the end once."""
+async def test_callbacks_are_called_once(emulator: Emulator) -> None:
+    """v3 streams report events and no tokens, `stream` reports tokens and no events, both report the end once."""
     chat = chat_at(PLATFORM, emulator)
     seen, old = Seen(), Seen()
     sync = list(chat.stream_events(REQUEST, {"callbacks": [seen]}, version="v3"))
@@ -281,7 +279,7 @@ async def test_callbacks_are_reported_once(emulator: Emulator) -> None:
 
 
 def test_usage_is_counted(emulator: Emulator) -> None:
-    """LangChain's counter finds the usage under the model's name."""
+    """LangChain's usage callback finds the usage under the model's name."""
     with get_usage_metadata_callback() as counter:
         output = chat_at(PLATFORM, emulator).stream_events(REQUEST, version="v3").output
 
@@ -289,9 +287,9 @@ def test_usage_is_counted(emulator: Emulator) -> None:
 
 
 async def _reported(seen: Seen) -> None:
-    """Core hands the error to the reader first and to the callbacks in the next moment."""
+    """Wait for the callbacks, which LangChain calls after it has raised the error."""
     async with asyncio.timeout(10):
-        while not seen.errors:  # noqa: ASYNC110  # told from another thread
+        while not seen.errors:  # noqa: ASYNC110  # set by another thread
             await asyncio.sleep(0.001)
 
 
@@ -314,27 +312,27 @@ def _check(ending: Ending, error: MDStreamError, seen: Seen, events: list[Any]) 
     [*MATRIX.values(), *((PLATFORM, ending) for ending in ENDINGS.values())],
     ids=[*MATRIX, *ENDINGS],
 )
-async def test_no_broken_stream_succeeds(emulator: Emulator, platform_case: PlatformCase, ending: Ending) -> None:
-    """Every ending raises what it is, after the events that came, and tells the callbacks once, with the partial."""
+async def test_no_failed_stream_succeeds(emulator: Emulator, platform_case: PlatformCase, ending: Ending) -> None:
+    """Each failure raises after the events that were received, and calls `on_llm_error` once, with the partial output."""
     emulator.always(ending.fault)
     chat, first, second, sync, asynchronous = chat_at(platform_case, emulator), Seen(), Seen(), [], []
 
     with pytest.raises(MDStreamError) as caught:
         for event in chat.stream_events(REQUEST, {"callbacks": [first]}, version="v3"):
-            sync.append(event)  # noqa: PERF402  # what came before the error counts
-    with pytest.raises(MDStreamError) as again:
+            sync.append(event)  # noqa: PERF402  # keeps the events before the error
+    with pytest.raises(MDStreamError) as async_caught:
         async for event in await chat.astream_events(REQUEST, {"callbacks": [second]}, version="v3"):
             asynchronous.append(event)  # noqa: PERF401
 
     _check(ending, caught.value, first, sync)
     await _reported(second)
-    _check(ending, again.value, second, asynchronous)
+    _check(ending, async_caught.value, second, asynchronous)
     assert _texts(sync)
     assert 2 == len(emulator.requests)
 
 
-async def test_leaving_closes_the_socket(emulator: Emulator) -> None:
-    """The server sees the client go at once: when a generator is closed, and when a stream is left."""
+async def test_leaving_a_stream_closes_the_socket(emulator: Emulator) -> None:
+    """The server sees the connection close immediately, when a generator is closed and when a stream is left."""
     emulator.always(Fault("stall", after=3))
     chat = chat_at(PLATFORM, emulator)
 
@@ -358,8 +356,8 @@ WEATHER: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
 
 
 @each_platform
-async def test_agents_report_of_both_messages(emulator: Emulator, platform_case: PlatformCase) -> None:
-    """LangGraph's v3 streams have a call and then an answer, token by token, under the ids of the state's messages."""
+async def test_agents_stream_both_messages(emulator: Emulator, platform_case: PlatformCase) -> None:
+    """LangGraph's v3 streams have the call and the response, token by token, with the ids of the messages in the state."""
     agent = create_agent(chat_at(platform_case, emulator), [get_weather])
 
     run = agent.stream_events(WEATHER, version="v3")
@@ -380,8 +378,8 @@ async def test_agents_report_of_both_messages(emulator: Emulator, platform_case:
 
 
 @pytest.mark.parametrize("fault", [Fault("trailer"), Fault("trailer", after=4)], ids=["after [DONE]", "in the call"])
-async def test_an_agent_does_not_call_what_was_not_vouched_for(emulator: Emulator, fault: Fault) -> None:
-    """A call of a stream that failed, whole or not, is neither told as whole nor executed, and the agent fails."""
+async def test_an_agent_runs_no_tool_of_a_failed_stream(emulator: Emulator, fault: Fault) -> None:
+    """A tool call of a failed stream, complete or not, is neither finished nor executed, and the agent raises."""
     ran: list[str] = []
 
     @tool

@@ -1,4 +1,4 @@
-"""However a stream breaks and however it is read: never a success, always the partial."""
+"""Failed streams raise for each call style, with the partial output."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -29,13 +29,13 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, without recorded requests."""
     shared_emulator.reset()
     return shared_emulator
 
 
 class Seen(BaseCallbackHandler):
-    """What callbacks are told."""
+    """Callback handler that records all events."""
 
     def __init__(self) -> None:
         self.errors: list[tuple[BaseException, LLMResult]] = []
@@ -43,19 +43,19 @@ class Seen(BaseCallbackHandler):
         self.tokens: list[str] = []
 
     def on_llm_new_token(self, token: Any, **_: Any) -> None:
-        """Collect."""
+        """Record the event."""
         self.tokens.append(token)
 
     def on_llm_error(self, error: BaseException, *, response: LLMResult, **_: Any) -> None:
-        """Collect."""
+        """Record the event."""
         self.errors.append((error, response))
 
     def on_llm_end(self, response: LLMResult, **_: Any) -> None:
-        """Collect."""
+        """Record the event."""
         self.ends.append(response)
 
     def partial(self) -> dict[str, Any]:
-        """The partial that the response carries, wherever core put it."""
+        """Partial output in the response of `on_llm_error`, in either of its fields."""
         ((_, response),) = self.errors
         bodies = [
             generation.message.response_metadata["body"]  # type: ignore[union-attr]
@@ -69,22 +69,22 @@ class Seen(BaseCallbackHandler):
 
 
 class State(TypedDict):
-    """A graph's state."""
+    """State of a graph."""
 
-    answer: str
+    output: str
 
 
 def _graph(chat: ChatOCIModelDeployment) -> Any:
     def node(state: State) -> State:
-        return {"answer": chat.invoke(REQUEST).text}
+        return {"output": chat.invoke(REQUEST).text}
 
     async def anode(state: State) -> State:
-        return {"answer": (await chat.ainvoke(REQUEST)).text}
+        return {"output": (await chat.ainvoke(REQUEST)).text}
 
     graph = StateGraph(State)
-    graph.add_node("ask", _runnable(node, anode))
-    graph.add_edge(START, "ask")
-    graph.add_edge("ask", END)
+    graph.add_node("model", _runnable(node, anode))
+    graph.add_edge(START, "model")
+    graph.add_edge("model", END)
     return graph.compile()
 
 
@@ -93,9 +93,9 @@ def _runnable(node: Callable[[State], State], anode: Callable[[State], Awaitable
 
 
 async def _reported(seen: Seen) -> None:
-    """Under v3 core hands the error to the reader first and to the callbacks in the next moment."""
+    """Wait for the callbacks, which LangChain calls in v3 after it has raised the error."""
     async with asyncio.timeout(10):
-        while not seen.errors:  # noqa: ASYNC110  # told from another thread
+        while not seen.errors:  # noqa: ASYNC110  # set by another thread
             await asyncio.sleep(0.001)
 
 
@@ -122,7 +122,7 @@ SYNC: dict[str, Callable[[ChatOCIModelDeployment, Any], Any]] = {
     "chain": lambda chat, config: _drain((chat | (lambda message: message)).stream(REQUEST, config)),
     **{
         f"LangGraph {mode}": lambda chat, config, mode=mode: _drain(  # type: ignore[misc]
-            _graph(chat.model_copy(update={"streaming": True})).stream({"answer": ""}, config, stream_mode=mode)
+            _graph(chat.model_copy(update={"streaming": True})).stream({"output": ""}, config, stream_mode=mode)
         )
         for mode in ("messages", "updates", "values", "custom", "debug")
     },
@@ -138,7 +138,7 @@ ASYNC: dict[str, Callable[[ChatOCIModelDeployment, Any], Awaitable[Any]]] = {
     "astream_events v3": _av3,
     **{
         f"LangGraph {mode}": lambda chat, config, mode=mode: _adrain(  # type: ignore[misc]
-            _graph(chat.model_copy(update={"streaming": True})).astream({"answer": ""}, config, stream_mode=mode)
+            _graph(chat.model_copy(update={"streaming": True})).astream({"output": ""}, config, stream_mode=mode)
         )
         for mode in ("messages", "updates", "values", "custom", "debug")
     },
@@ -163,23 +163,23 @@ def _check(ending: Ending, error: MDStreamError, seen: Seen, emulator: Emulator)
 
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
-def test_stream_never_succeeds(emulator: Emulator, ending: Ending) -> None:
-    """Every ending raises from `stream`, after the text that came was delivered."""
+def test_a_failed_stream_raises(emulator: Emulator, ending: Ending) -> None:
+    """Each failure raises from `stream`, after the received text was delivered."""
     emulator.script(ending.fault)
     seen = Seen()
     chunks: list[str] = []
 
     with pytest.raises(MDStreamError) as caught:
         for chunk in _chat(emulator).stream(REQUEST, {"callbacks": [seen]}):
-            chunks.append(chunk.text)  # noqa: PERF401  # what came before the error counts
+            chunks.append(chunk.text)  # noqa: PERF401  # keeps the output before the error
 
     _check(ending, caught.value, seen, emulator)
     assert ending.text == "".join(chunks)
 
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
-async def test_astream_never_succeeds(emulator: Emulator, ending: Ending) -> None:
-    """Every ending raises from `astream`, after the text that came was delivered."""
+async def test_a_failed_asynchronous_stream_raises(emulator: Emulator, ending: Ending) -> None:
+    """Each failure raises from `astream`, after the received text was delivered."""
     emulator.script(ending.fault)
     seen = Seen()
     chunks: list[str] = []
@@ -193,8 +193,8 @@ async def test_astream_never_succeeds(emulator: Emulator, ending: Ending) -> Non
 
 
 @pytest.mark.parametrize("ending", NOTHING.values(), ids=NOTHING)
-async def test_nothing_is_no_success(emulator: Emulator, ending: Ending) -> None:
-    """A stream that brings nothing is an error too."""
+async def test_an_empty_stream_is_an_error(emulator: Emulator, ending: Ending) -> None:
+    """An empty stream raises too."""
     emulator.always(ending.fault)
     with pytest.raises(ending.error) as caught:
         _drain(_chat(emulator).stream(REQUEST))
@@ -206,8 +206,8 @@ async def test_nothing_is_no_success(emulator: Emulator, ending: Ending) -> None
 
 
 @pytest.mark.parametrize("fault", HEALTHY.values(), ids=HEALTHY)
-async def test_odd_streams_are_read(emulator: Emulator, fault: Fault) -> None:
-    """What is odd but whole is read to the letter, sync and async."""
+async def test_unusual_streams_are_read(emulator: Emulator, fault: Fault) -> None:
+    """Unusual but complete streams are read completely, sync and async."""
     emulator.always(fault)
     chat = _chat(emulator)
 
@@ -216,7 +216,7 @@ async def test_odd_streams_are_read(emulator: Emulator, fault: Fault) -> None:
 
 
 def test_long_lines(emulator: Emulator) -> None:
-    """A line of 8 MB is read; one beyond the bound is an error that says so, with what came before."""
+    """A line of 8 MB is read; one beyond the limit raises, with the output so far."""
     emulator.script(Fault("huge_line", size=8 * 2**20, after=3), Fault("huge_line", size=17 * 2**20, after=3))
 
     assert 8 * 2**20 < len("".join(chunk.text for chunk in _chat(emulator).stream(REQUEST)))
@@ -227,8 +227,8 @@ def test_long_lines(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("read", SYNC.values(), ids=SYNC)
 @pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
-def test_no_synchronous_method_succeeds(emulator: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
-    """Each way to read a stream raises and tells the callbacks, with the partial."""
+def test_each_synchronous_call_style_raises(emulator: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
+    """Each synchronous call style raises and calls `on_llm_error` with the partial output."""
     emulator.script(ending.fault)
     seen = Seen()
 
@@ -240,8 +240,10 @@ def test_no_synchronous_method_succeeds(emulator: Emulator, ending: Ending, read
 
 @pytest.mark.parametrize("read", ASYNC.values(), ids=ASYNC)
 @pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
-async def test_no_asynchronous_method_succeeds(emulator: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
-    """Each way to read a stream raises and tells the callbacks, with the partial."""
+async def test_each_asynchronous_call_style_raises(
+    emulator: Emulator, ending: Ending, read: Callable[..., Any]
+) -> None:
+    """Each asynchronous call style raises and calls `on_llm_error` with the partial output."""
     emulator.script(ending.fault)
     seen = Seen()
 
@@ -268,15 +270,15 @@ LLM_ASYNC: dict[str, Callable[[OCIModelDeploymentLLM, Any], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize("read", [*LLM_SYNC.values(), *LLM_ASYNC.values()], ids=[*LLM_SYNC, *LLM_ASYNC])
 @pytest.mark.parametrize("ending", FEW.values(), ids=FEW)
-def test_completions_never_succeed(emulator: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
-    """A completion model's broken stream raises too, tells the callbacks once, and carries the partial."""
+def test_a_failed_completion_raises(emulator: Emulator, ending: Ending, read: Callable[..., Any]) -> None:
+    """A failed stream of a completion model raises, calls `on_llm_error` once, and has the partial output."""
     emulator.script(ending.fault)
     seen = Seen()
 
     with pytest.raises(MDStreamError) as caught:
-        outcome = read(_llm(emulator), {"callbacks": [seen]})
-        if outcome is not None:
-            asyncio.run(outcome)
+        result = read(_llm(emulator), {"callbacks": [seen]})
+        if result is not None:
+            asyncio.run(result)
 
     assert isinstance(caught.value, ending.error)
     assert isinstance(caught.value, ModelError)
@@ -287,8 +289,8 @@ def test_completions_never_succeed(emulator: Emulator, ending: Ending, read: Cal
 
 @pytest.mark.parametrize("name", ERROR_RESPONSES)
 @pytest.mark.parametrize("call_method", ["invoke", "stream"])
-def test_refusals_have_their_class(emulator: Emulator, name: str, call_method: str) -> None:
-    """Each refusal that OCI or a container can give is a `ModelError` that says whether to ask again."""
+def test_error_responses_have_their_class(emulator: Emulator, name: str, call_method: str) -> None:
+    """Each error response of OCI or a container is a `ModelError` that states whether it can be retried."""
     emulator.script(Fault("refuse", name))
     seen = Seen()
 
@@ -305,13 +307,13 @@ def test_refusals_have_their_class(emulator: Emulator, name: str, call_method: s
     assert len(emulator.requests) == 1
 
 
-def _read(outcome: Any) -> None:
-    if not isinstance(outcome, AIMessage):
-        _drain(outcome)
+def _read(result: Any) -> None:
+    if not isinstance(result, AIMessage):
+        _drain(result)
 
 
 def test_a_truncated_tool_call_is_not_executed(emulator: Emulator) -> None:
-    """An agent whose stream fails inside a tool call fails too, and the tool never runs."""
+    """An agent whose stream fails inside a tool call raises, and the tool never runs."""
     ran: list[str] = []
 
     @tool

@@ -1,4 +1,4 @@
-"""Conversations that began with another provider: a model's text and calls are sent, what only its provider reads is not."""
+"""Conversations that began with another provider: text and calls are sent, blocks for that provider are not."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ __all__ = ["emulator", "shared_emulator"]
 
 TEXT = {"type": "text", "text": "It is 20 degrees."}
 
-#: What integrations put into a model's content beside its text and its calls.
+#: Blocks that integrations put into a model's content besides text and calls.
 FOREIGN: dict[str, list[dict[str, Any]]] = {
     "OpenAI web search": [
         {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "x"}}
@@ -79,8 +79,8 @@ FOREIGN: dict[str, list[dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("blocks", FOREIGN.values(), ids=FOREIGN)
-def test_what_only_its_provider_reads_is_left_out(blocks: list[dict[str, Any]]) -> None:
-    """Before the text, behind it, and alone; silently, for nobody can use it here; and the message stays as it was."""
+def test_blocks_for_another_provider_are_omitted(blocks: list[dict[str, Any]]) -> None:
+    """Before the text, behind it, and alone, without a warning; and the message is not changed."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for content in ([*blocks, TEXT], [TEXT, *blocks], [*blocks, {"type": "output_text", "text": TEXT["text"]}]):
@@ -89,18 +89,18 @@ def test_what_only_its_provider_reads_is_left_out(blocks: list[dict[str, Any]]) 
             assert [{"role": "assistant", "content": "It is 20 degrees."}] == openai_messages([message])
             assert before == message.model_dump()
         assert [{"role": "assistant", "content": ""}] == openai_messages([AIMessage(blocks)])  # type: ignore[arg-type]
-        reported = ChatMessage([*blocks, TEXT], role="assistant")  # type: ignore[arg-type]
-        assert [{"role": "assistant", "content": "It is 20 degrees."}] == openai_messages([reported])
+        message = ChatMessage([*blocks, TEXT], role="assistant")  # type: ignore[arg-type]
+        assert [{"role": "assistant", "content": "It is 20 degrees."}] == openai_messages([message])
 
 
 @pytest.mark.parametrize("blocks", FOREIGN.values(), ids=FOREIGN)
-def test_calls_beside_them_are_kept(blocks: list[dict[str, Any]]) -> None:
-    """The calls of the message's own list, with text and without."""
+def test_calls_beside_such_blocks_are_kept(blocks: list[dict[str, Any]]) -> None:
+    """Calls in `tool_calls`, with text and without."""
     call = {"name": "get_weather", "args": {"city": "Rome"}, "id": "call_9", "type": "tool_call"}
     for content in ([*blocks, TEXT], blocks):
-        (wire,) = openai_messages([AIMessage(content, tool_calls=[call])])  # type: ignore[arg-type]
-        assert ["call_9"] == [one["id"] for one in wire["tool_calls"]]
-        assert (TEXT["text"] if TEXT in content else None) == wire["content"]
+        (converted,) = openai_messages([AIMessage(content, tool_calls=[call])])  # type: ignore[arg-type]
+        assert ["call_9"] == [one["id"] for one in converted["tool_calls"]]
+        assert (TEXT["text"] if TEXT in content else None) == converted["content"]
 
 
 STRICT: dict[str, BaseMessage] = {
@@ -112,8 +112,8 @@ STRICT: dict[str, BaseMessage] = {
 
 
 @pytest.mark.parametrize("message", STRICT.values(), ids=STRICT)
-def test_everybody_else_is_taken_at_their_word(message: BaseMessage) -> None:
-    """What a person, the system or a tool says is sent or refused."""
+def test_blocks_of_other_roles_are_sent_or_rejected(message: BaseMessage) -> None:
+    """Blocks of users, the system and tools are sent, or rejected."""
     with pytest.raises(ValueError, match="cannot be sent"):
         openai_messages([message])
 
@@ -132,31 +132,31 @@ MEDIA: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("block", MEDIA.values(), ids=MEDIA)
-def test_media_that_cannot_be_sent_is_left_out_with_a_warning(block: dict[str, Any]) -> None:
-    """Somebody may miss what a model made."""
-    with pytest.warns(RuntimeWarning, match="cannot be sent, and is left out"):
+def test_media_that_cannot_be_sent_are_omitted_with_a_warning(block: dict[str, Any]) -> None:
+    """Media that a model generated are omitted with a warning."""
+    with pytest.warns(RuntimeWarning, match="cannot be sent and is omitted"):
         assert [{"role": "assistant", "content": "It is 20 degrees."}] == openai_messages([AIMessage([TEXT, block])])
 
 
-def test_media_that_can_be_sent_is_sent() -> None:
-    """A picture that a model made, by its data, as before."""
+def test_media_that_can_be_sent_are_sent() -> None:
+    """An image that a model generated is sent by its data."""
     block = {"type": "image", "base64": "QQ==", "mime_type": "image/png"}
 
     assert [{"role": "assistant", "content": [TEXT, PIXEL]}] == openai_messages([AIMessage([TEXT, block])])
 
 
 ARGUMENTS = {"city": "東京"}
-WRITTEN = json.dumps(ARGUMENTS, ensure_ascii=False)
+ARGUMENTS_JSON = json.dumps(ARGUMENTS, ensure_ascii=False)
 
-#: A call as content blocks spell it; its id is call_9.
+#: A call in the formats of content blocks; its id is call_9.
 CALLS: dict[str, dict[str, Any]] = {
     "LangChain": {"type": "tool_call", "id": "call_9", "name": "get_weather", "args": ARGUMENTS},
-    "LangChain, a piece": {"type": "tool_call_chunk", "id": "call_9", "name": "get_weather", "args": WRITTEN},
+    "LangChain, a piece": {"type": "tool_call_chunk", "id": "call_9", "name": "get_weather", "args": ARGUMENTS_JSON},
     "Anthropic": {"type": "tool_use", "id": "call_9", "name": "get_weather", "input": ARGUMENTS},
     "Anthropic, streamed": {
-        "type": "tool_use", "id": "call_9", "name": "get_weather", "input": {}, "partial_json": WRITTEN,
+        "type": "tool_use", "id": "call_9", "name": "get_weather", "input": {}, "partial_json": ARGUMENTS_JSON,
     },
-    "OpenAI": {"type": "function_call", "id": "fc", "call_id": "call_9", "name": "get_weather", "arguments": WRITTEN},
+    "OpenAI": {"type": "function_call", "id": "fc", "call_id": "call_9", "name": "get_weather", "arguments": ARGUMENTS_JSON},
     "Google": {"type": "function_call", "id": "call_9", "name": "get_weather", "args": ARGUMENTS},
     "Bedrock": {"toolUse": {"toolUseId": "call_9", "name": "get_weather", "input": ARGUMENTS}},
     "wrapped": {
@@ -165,7 +165,7 @@ CALLS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-WIRE = {"id": "call_9", "type": "function", "function": {"name": "get_weather", "arguments": WRITTEN}}
+CONVERTED = {"id": "call_9", "type": "function", "function": {"name": "get_weather", "arguments": ARGUMENTS_JSON}}
 
 RESULTS: dict[str, BaseMessage] = {
     "LangChain": ToolMessage("20", tool_call_id="call_9"),
@@ -175,26 +175,26 @@ RESULTS: dict[str, BaseMessage] = {
 
 @pytest.mark.parametrize("result", RESULTS.values(), ids=RESULTS)
 @pytest.mark.parametrize("block", CALLS.values(), ids=CALLS)
-def test_a_call_in_the_content_alone_is_not_lost(block: dict[str, Any], result: BaseMessage) -> None:
-    """Stored conversations have it there only; its result would answer nothing without it."""
+def test_calls_in_the_content_are_sent(block: dict[str, Any], result: BaseMessage) -> None:
+    """Stored conversations may have calls in the content only; their results need them."""
     message = AIMessage([TEXT, block])
     stored = load(dumpd(message), allowed_objects="all")
     for one in (message, stored):
-        assistant, answer, _ = openai_messages([one, result, HumanMessage("and now?")])
-        assert {"role": "assistant", "content": TEXT["text"], "tool_calls": [WIRE]} == assistant
-        assert {"role": "tool", "tool_call_id": "call_9", "content": "20"} == answer
+        assistant, tool_message, _ = openai_messages([one, result, HumanMessage("and now?")])
+        assert {"role": "assistant", "content": TEXT["text"], "tool_calls": [CONVERTED]} == assistant
+        assert {"role": "tool", "tool_call_id": "call_9", "content": "20"} == tool_message
 
 
 @pytest.mark.parametrize("block", CALLS.values(), ids=CALLS)
 def test_a_call_is_sent_once(block: dict[str, Any]) -> None:
-    """Whether the message's list has it, or the content twice."""
+    """Even if it is in `tool_calls` too, or twice in the content."""
     call = {"name": "get_weather", "args": ARGUMENTS, "id": "call_9", "type": "tool_call"}
     for message in (
         AIMessage([TEXT, block], tool_calls=[call]),
         AIMessage([TEXT, block, CALLS["Anthropic"]]),
         AIMessageChunk([TEXT, block, block]),
     ):
-        assert [WIRE] == openai_messages([message, RESULTS["LangChain"]])[0]["tool_calls"]
+        assert [CONVERTED] == openai_messages([message, RESULTS["LangChain"]])[0]["tool_calls"]
 
 
 def _results(kind: str, *texts: str) -> list[BaseMessage]:
@@ -206,29 +206,29 @@ def _results(kind: str, *texts: str) -> list[BaseMessage]:
 @pytest.mark.parametrize("kind", RESULTS)
 @pytest.mark.parametrize("block", CALLS.values(), ids=CALLS)
 def test_two_calls_of_one_id_are_both_sent(block: dict[str, Any], kind: str) -> None:
-    """As many as there are results; also two calls that say the same."""
+    """As many as there are results, even if the calls are equal."""
     lima = {"type": "tool_use", "id": "call_9", "name": "get_weather", "input": {"city": "Lima"}}
-    of_lima = {**WIRE, "function": {"name": "get_weather", "arguments": '{"city": "Lima"}'}}
-    for other, wire in ((lima, of_lima), (block, WIRE)):
+    converted_lima = {**CONVERTED, "function": {"name": "get_weather", "arguments": '{"city": "Lima"}'}}
+    for other, converted in ((lima, converted_lima), (block, CONVERTED)):
         assistant, *responses = openai_messages([AIMessage([TEXT, block, other]), *_results(kind, "20", "12")])
-        assert [WIRE, wire] == assistant["tool_calls"]
-        assert ["20", "12"] == [answer["content"] for answer in responses]
-        assert [WIRE] == openai_messages([AIMessage([block, other]), *_results(kind, "20")])[0]["tool_calls"]
+        assert [CONVERTED, converted] == assistant["tool_calls"]
+        assert ["20", "12"] == [tool_message["content"] for tool_message in responses]
+        assert [CONVERTED] == openai_messages([AIMessage([block, other]), *_results(kind, "20")])[0]["tool_calls"]
 
 
-#: Content that LangChain's messages take and that no format has.
+#: Malformed content that LangChain's messages accept.
 ODD: dict[str, dict[str, Any]] = {
     "a list as the type": {"type": ["x"], "text": "q"},
     "an object as the type": {"type": {"x": 1}},
     "a list as the id": {"type": "tool_use", "id": ["x"], "name": "f", "input": {}},
-    "a number in the place of a file": {"type": "file", "base64": "QQ==", "extras": 5},
+    "a number instead of the extras": {"type": "file", "base64": "QQ==", "extras": 5},
     "a text that is a number": {"type": "text", "text": 5},
 }
 
 
 @pytest.mark.parametrize("block", ODD.values(), ids=ODD)
-def test_blocks_of_another_shape(block: dict[str, Any]) -> None:
-    """A model's is left out, with a warning where it is a picture or the like; a person's is a `ValueError`."""
+def test_malformed_blocks(block: dict[str, Any]) -> None:
+    """Malformed blocks of a model are omitted, media with a warning; those of a user raise `ValueError`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         assert [{"role": "assistant", "content": TEXT["text"]}] == openai_messages([AIMessage([TEXT, block])])
@@ -238,26 +238,26 @@ def test_blocks_of_another_shape(block: dict[str, Any]) -> None:
 
 
 def test_a_result_without_an_id_is_sent() -> None:
-    """It belongs to the next open call, and the formats give both an id."""
+    """It belongs to the next open call, and both get an id."""
     result, _ = openai_messages([HumanMessage([{"type": "tool_result", "content": "20"}, TEXT])])
 
     assert {"role": "tool", "tool_call_id": None, "content": "20"} == result
 
 
 @pytest.mark.parametrize("block", CALLS.values(), ids=CALLS)
-def test_a_call_without_a_result_is_left_out(block: dict[str, Any]) -> None:
-    """Servers refuse a call that nothing answers; a result behind the model's next message is another one's."""
+def test_a_call_without_a_result_is_omitted(block: dict[str, Any]) -> None:
+    """Servers reject a call without a result; a result behind the model's next message belongs to another call."""
     later: list[BaseMessage] = [HumanMessage("?"), AIMessage("hm"), RESULTS["LangChain"]]
     for following in ([], later):
         assert "tool_calls" not in openai_messages([AIMessage([TEXT, block]), *following])[0]
 
 
 def test_a_custom_call_is_kept() -> None:
-    """Its input is a text: LangChain calls that argument `__arg1`."""
+    """Its input is a text, which LangChain names `__arg1`."""
     block = {"type": "custom_tool_call", "id": "ctc", "call_id": "c", "name": "run", "input": "print(1)"}
-    wire = openai_messages([AIMessage([block]), ToolMessage("1", tool_call_id="c")])[0]
+    converted = openai_messages([AIMessage([block]), ToolMessage("1", tool_call_id="c")])[0]
 
-    assert {"name": "run", "arguments": '{"__arg1": "print(1)"}'} == wire["tool_calls"][0]["function"]
+    assert {"name": "run", "arguments": '{"__arg1": "print(1)"}'} == converted["tool_calls"][0]["function"]
 
 
 HISTORY: list[BaseMessage] = [
@@ -273,8 +273,8 @@ HISTORY: list[BaseMessage] = [
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @each_platform
-def test_every_platform_takes_such_a_conversation(emulator: Emulator, platform_case: PlatformCase) -> None:
-    """Whole and streamed, sync and async, in each format; the text and the call are in the request."""
+def test_such_a_conversation_on_every_platform(emulator: Emulator, platform_case: PlatformCase) -> None:
+    """Whole and streamed, sync and async, in each format; text and call are in the request."""
     chat = chat_at(platform_case, emulator)
 
     async def main() -> list[str]:
@@ -282,6 +282,6 @@ def test_every_platform_takes_such_a_conversation(emulator: Emulator, platform_c
 
     output = [chat.invoke(HISTORY).text, "".join(chunk.text for chunk in chat.stream(HISTORY)), *asyncio.run(main())]
     assert all(output)
-    if "websocket" not in platform_case.kind:  # its messages are not kept
+    if "websocket" not in platform_case.kind:  # the emulator does not record its messages
         sent = json.dumps(emulator.last.json, ensure_ascii=False)
         assert (True, True, False) == (TEXT["text"] in sent, "get_weather" in sent, "web_search" in sent)

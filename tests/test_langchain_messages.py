@@ -1,4 +1,4 @@
-"""LangChain's messages as the servers read them: every block is translated, said elsewhere, or refused by name."""
+"""Conversion of LangChain messages to OpenAI messages: each block is converted, omitted, or rejected by name."""
 
 import json
 from typing import Any
@@ -154,7 +154,7 @@ BLOCKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("message", "expected"), MESSAGES.values(), ids=MESSAGES)
 def test_messages(message: BaseMessage, expected: list[dict[str, Any]]) -> None:
-    """Each kind of message has its form on the wire."""
+    """Each type of message."""
     before = message.model_dump()
 
     assert expected == openai_messages([message])
@@ -163,7 +163,7 @@ def test_messages(message: BaseMessage, expected: list[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize(("block", "expected"), BLOCKS.values(), ids=BLOCKS)
 def test_blocks(block: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Each kind of content block has its form on the wire, and the user's own is not touched."""
+    """Each type of content block; the message itself is not changed."""
     before = json.dumps(block)
 
     (message,) = openai_messages([HumanMessage([{"type": "text", "text": "see"}, block])])
@@ -179,8 +179,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("block", "words"), BAD.values(), ids=BAD)
-def test_what_cannot_be_sent_is_refused_by_name(block: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("block", "message"), BAD.values(), ids=BAD)
+def test_unsupported_blocks_are_rejected_by_name(block: dict[str, Any], message: str) -> None:
     """No block is dropped silently."""
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         openai_messages([HumanMessage([block])])

@@ -1,4 +1,4 @@
-"""LangChain on every platform: whole answers, tools, usage, and every way in which a stream breaks."""
+"""LangChain models on every platform: whole responses, tools, usage, and failed streams."""
 
 import pickle
 from pathlib import Path
@@ -32,18 +32,18 @@ __all__ = ["emulator", "shared_emulator"]  # fixtures
 
 
 class Seen(BaseCallbackHandler):
-    """What callbacks are told."""
+    """Callback handler that records errors."""
 
     def __init__(self) -> None:
         self.errors: list[BaseException] = []
         self.ends = 0
 
     def on_llm_error(self, error: BaseException, **_: Any) -> None:
-        """Collect."""
+        """Record the error."""
         self.errors.append(error)
 
     def on_llm_end(self, *_: Any, **__: Any) -> None:
-        """Count."""
+        """Count the call."""
         self.ends += 1
 
 
@@ -55,7 +55,7 @@ def get_weather(city: str) -> str:
 
 @each_platform
 async def test_whole_responses(emulator: Emulator, platform_case: PlatformCase) -> None:
-    """Streamed and not, sync and async, the same words, with usage, finish reason and the model's name."""
+    """The same text, usage, finish reason and model, streamed and not, sync and async."""
     chat = chat_at(platform_case, emulator)
     first, *rest = chat.stream(REQUEST)
     streamed = first + rest
@@ -71,18 +71,18 @@ async def test_whole_responses(emulator: Emulator, platform_case: PlatformCase) 
 
 @each_platform
 async def test_agents_call_tools(emulator: Emulator, platform_case: PlatformCase) -> None:
-    """A LangGraph agent loops through a tool, streaming, sync and async."""
-    question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
+    """A LangGraph agent calls a tool while streaming, sync and async."""
+    inputs: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
     agent = create_agent(chat_at(platform_case, emulator, streaming=True), [get_weather])
 
-    for state in (agent.invoke(question), await agent.ainvoke(question)):
+    for state in (agent.invoke(inputs), await agent.ainvoke(inputs)):
         assert ["human", "ai", "tool", "ai"] == [message.type for message in state["messages"]]
         assert "sunny in Paris" in state["messages"][-1].text
 
 
 @each_platform
 def test_structured_output(emulator: Emulator, platform_case: PlatformCase) -> None:
-    """Answers in the shape of a schema, by the service's own means."""
+    """Output that follows a schema, with the methods of the service."""
 
     class River(BaseModel):
         """A river."""
@@ -93,14 +93,14 @@ def test_structured_output(emulator: Emulator, platform_case: PlatformCase) -> N
 
 
 @pytest.mark.parametrize(("platform_case", "ending"), MATRIX.values(), ids=MATRIX)
-async def test_no_broken_stream_succeeds(emulator: Emulator, platform_case: PlatformCase, ending: Ending) -> None:
-    """Every ending raises under LangChain's name, with what was delivered as the partial, and tells the callbacks."""
+async def test_no_failed_stream_succeeds(emulator: Emulator, platform_case: PlatformCase, ending: Ending) -> None:
+    """Each failure raises a LangChain error with the delivered output in the partial, and calls `on_llm_error`."""
     emulator.always(ending.fault)
     chat, seen, sync, asynchronous = chat_at(platform_case, emulator), Seen(), [], []
 
     with pytest.raises(MDStreamError) as caught:
         for chunk in chat.stream(REQUEST, {"callbacks": [seen]}):
-            sync.append(chunk.text)  # noqa: PERF401  # what came before the error counts
+            sync.append(chunk.text)  # noqa: PERF401  # keeps the output before the error
     with pytest.raises(MDStreamError) as again:
         async for chunk in chat.astream(REQUEST, {"callbacks": [seen]}):
             asynchronous.append(chunk.text)  # noqa: PERF401
@@ -129,7 +129,7 @@ LLM: dict[str, Any] = {
 
 @pytest.mark.parametrize(("model", "platform_case"), LLM.values(), ids=LLM)
 async def test_completions(emulator: Emulator, model: Any, platform_case: PlatformCase) -> None:
-    """Completion models stream, sync and async, and a broken stream raises with its partial."""
+    """Completion models stream, sync and async, and a failed stream raises with the partial output."""
     llm = model(**platform_case.fields(emulator), max_retries=0)
     whole = llm.invoke(REQUEST)
 
@@ -189,17 +189,17 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("model", "options", "words"), BAD.values(), ids=BAD)
-def test_wrong_options_are_named(model: Any, options: dict[str, Any], words: str) -> None:
-    """What is wrong is told where it is written, by its field."""
-    with pytest.raises(ValidationError, match=words):
+@pytest.mark.parametrize(("model", "options", "message"), BAD.values(), ids=BAD)
+def test_wrong_options_are_named(model: Any, options: dict[str, Any], message: str) -> None:
+    """Invalid options raise at construction, with the name of the field."""
+    with pytest.raises(ValidationError, match=message):
         model(**options)
 
 
-def test_missing_credentials_state_where_was_looked(
+def test_missing_credentials_list_the_sources(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """An error names the places that were searched for a credential."""
+    """The error lists where credentials were searched."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "HUAWEICLOUD_SDK_AK", "MODELARTS_API_KEY", "MAAS_API_KEY"):
@@ -224,7 +224,7 @@ def _without(fields: dict[str, Any]) -> dict[str, Any]:
 def test_pickles_before_and_after_use(
     emulator: Emulator, platform_case: PlatformCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pickled model, used or not, holds no credential, and asks as the original does once it has found one."""
+    """A pickled model has no credential, and sends the same requests once it has found one."""
     chat = chat_at(platform_case, emulator, default_headers={"x-secret": "sesame"})
     ((key, secret),) = AWS.items()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
@@ -237,8 +237,8 @@ def test_pickles_before_and_after_use(
     assert OUTPUT == pickle.loads(fresh).invoke(REQUEST).text == pickle.loads(used).invoke(REQUEST).text
 
 
-def test_wrong_keys_are_refused(emulator: Emulator) -> None:
-    """SageMaker's emulator verifies signatures; the refusal is an authentication error that says what to do."""
+def test_wrong_keys_are_rejected(emulator: Emulator) -> None:
+    """SageMaker's emulator verifies signatures; a wrong key raises an authentication error with a hint."""
     fields = {**PLATFORM_CASES["SageMaker vLLM"].fields(emulator), "aws_secret_access_key": "wrong"}
 
     with pytest.raises(ServiceError) as caught:
@@ -248,8 +248,8 @@ def test_wrong_keys_are_refused(emulator: Emulator) -> None:
     assert isinstance(caught.value, ValueError)
 
 
-def test_a_dialect_that_does_not_fit_states_which_would(emulator: Emulator) -> None:
-    """OpenAI's reading of TGI's own answer names TGI."""
+def test_a_wrong_dialect_names_the_right_one(emulator: Emulator) -> None:
+    """OpenAI's decoder recognizes a response of TGI and names its dialect."""
     platform_case = PlatformCase("sagemaker", {"endpoint_name": "tgi", "dialect": "openai-chat"})
     emulator.always(
         Fault("body", data=b'data:{"token":{"id":1,"text":"Hi","special":false},"generated_text":null}\n\n')

@@ -1,4 +1,4 @@
-"""Retrieval with LangChain on every platform: loader, splitter, our embeddings, a vector store, our reranker, our chat."""
+"""Retrieval with LangChain on every platform: loader, splitter, embeddings, vector store, reranker and chat model."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +23,7 @@ from mdstream_core.errors import StreamFailure, StreamInterrupted
 
 __all__ = ["emulator", "shared_emulator"]  # fixtures
 
-#: A platform: its embeddings, its reranker, its chat model, and where each of them is.
+#: For each platform: embedding model, reranker and chat model, and the platform case of each.
 PLATFORMS: dict[str, tuple[Any, Any, Any, str, str, str]] = {
     "OCI model deployment": (
         ours.OCIModelDeploymentEmbeddings,
@@ -68,15 +68,15 @@ PROMPT = ChatPromptTemplate.from_messages(
 
 
 class Paragraphs(BaseLoader):
-    """Loads the corpus."""
+    """Loader of the corpus."""
 
     def lazy_load(self) -> Iterator[Document]:
-        """The whole file as one document."""
+        """Yield the whole file as one document."""
         yield Document(CORPUS.read_text("utf-8"), metadata={"source": CORPUS.name})
 
 
 class Reranked(BaseRetriever):
-    """What a vector store finds, in the order of a reranker: two dozen candidates, the best two."""
+    """Retriever that reranks 24 candidates of a vector store and returns the best two."""
 
     store: Any
     reranker: BaseDocumentCompressor
@@ -89,14 +89,14 @@ class Reranked(BaseRetriever):
 
 
 def split() -> list[Document]:
-    """The corpus as a splitter cuts it: at empty lines, two short paragraphs are not put together."""
+    """Split the corpus at empty lines, without merging short paragraphs."""
     return RecursiveCharacterTextSplitter(
         chunk_size=100, chunk_overlap=0, separators=["\n\n"], keep_separator=False
     ).split_documents(Paragraphs().load())
 
 
 def chain_at(emulator: Emulator, name: str) -> tuple[Reranked, Runnable[str, str]]:
-    """A retriever, and the chain on it."""
+    """Retriever, and the chain with it."""
     embeddings, reranker, chat, *platforms = PLATFORMS[name]
     vectors, ranking, conversation = (
         table[platform_case].fields(emulator)
@@ -105,8 +105,8 @@ def chain_at(emulator: Emulator, name: str) -> tuple[Reranked, Runnable[str, str
     store = InMemoryVectorStore(embeddings(**vectors, max_retries=0))
     store.add_documents(split())
     retriever = Reranked(store=store, reranker=reranker(**ranking, top_n=2, max_retries=0))
-    requested = {"context": retriever | _joined, "question": RunnablePassthrough()}
-    return retriever, requested | PROMPT | chat(**conversation, max_retries=0) | StrOutputParser()
+    inputs = {"context": retriever | _joined, "question": RunnablePassthrough()}
+    return retriever, inputs | PROMPT | chat(**conversation, max_retries=0) | StrOutputParser()
 
 
 def _joined(documents: list[Document]) -> str:
@@ -115,49 +115,49 @@ def _joined(documents: list[Document]) -> str:
 
 @pytest.mark.parametrize("name", PLATFORMS)
 async def test_the_right_passage_is_found(emulator: Emulator, name: str) -> None:
-    """For each question the amendment that answers it comes first, and the answer is out of it; sync and async."""
+    """The amendment that matches the query is ranked first, and the output quotes it; sync and async."""
     retriever, chain = chain_at(emulator, name)
-    for question, amendment in PARAMSS.items():
-        best = retriever.invoke(question)[0]
-        assert best.page_content.startswith(amendment), question
-        assert best == (await retriever.ainvoke(question))[0]
-        answer = chain.invoke(question)
+    for query, amendment in PARAMSS.items():
+        best = retriever.invoke(query)[0]
+        assert best.page_content.startswith(amendment), query
+        assert best == (await retriever.ainvoke(query))[0]
+        output = chain.invoke(query)
 
-        assert answer
-        assert answer in best.page_content
-        assert answer == "".join(chain.stream(question)) == await chain.ainvoke(question)
+        assert output
+        assert output in best.page_content
+        assert output == "".join(chain.stream(query)) == await chain.ainvoke(query)
 
 
 @pytest.mark.parametrize("name", PLATFORMS)
-async def test_a_chain_whose_stream_breaks_raises(emulator: Emulator, name: str) -> None:
-    """What came before is delivered, and the error is raised; sync and async."""
+async def test_a_chain_raises_the_error_of_its_stream(emulator: Emulator, name: str) -> None:
+    """The received output is delivered, then the error is raised; sync and async."""
     _, chain = chain_at(emulator, name)
-    question = next(iter(PARAMSS))
-    whole = chain.invoke(question)
-    found = (None,) * 2  # the question's vector, and the ranking
+    query = next(iter(PARAMSS))
+    whole = chain.invoke(query)
+    successes = (None,) * 2  # the embedding of the query, and the ranking
     for read in (_stream, _astream):
         emulator.reset()
-        emulator.script(*found, Fault("cut", after=4))
+        emulator.script(*successes, Fault("cut", after=4))
         pieces: list[str] = []
         with pytest.raises(StreamInterrupted) as caught:
-            await read(chain, question, pieces)
+            await read(chain, query, pieces)
         assert "".join(pieces)
         assert whole.startswith("".join(pieces))
         assert "".join(pieces) == caught.value.partial.text  # type: ignore[union-attr]
 
 
-async def _stream(chain: Any, question: str, pieces: list[str]) -> None:
-    for piece in chain.stream(question):
-        pieces.append(piece)  # noqa: PERF402  # what came before the error counts
+async def _stream(chain: Any, query: str, pieces: list[str]) -> None:
+    for piece in chain.stream(query):
+        pieces.append(piece)  # noqa: PERF402  # keeps the output before the error
 
 
-async def _astream(chain: Any, question: str, pieces: list[str]) -> None:
-    async for piece in chain.astream(question):
+async def _astream(chain: Any, query: str, pieces: list[str]) -> None:
+    async for piece in chain.astream(query):
         pieces.append(piece)  # noqa: PERF401
 
 
-def test_a_reranker_that_fails_is_seen(emulator: Emulator) -> None:
-    """No answer is made from an unranked context."""
+def test_the_error_of_a_reranker_propagates(emulator: Emulator) -> None:
+    """The error of a reranker propagates; the chat model gets no request."""
     _, chain = chain_at(emulator, "OCI model deployment")
     emulator.reset()
     emulator.script(None, Fault("body", data=b'{"error":{"message":"the model server failed","code":500}}'))

@@ -1,4 +1,4 @@
-"""LangChain's rerankers on every platform."""
+"""LangChain rerankers on every platform."""
 
 import pickle
 from typing import Any
@@ -35,13 +35,13 @@ each_platform = pytest.mark.parametrize("platform_case", RANKING.values(), ids=R
 def reranker_at(
     emulator: Emulator, platform_case: PlatformCase = RANKING["OCI model deployment"], **options: Any
 ) -> Any:
-    """A reranker on a platform."""
+    """Reranker on a platform."""
     return CLASSES[platform_case.kind](**{**platform_case.fields(emulator), "max_retries": 0, **options})
 
 
 @each_platform
 async def test_the_best_documents_come_first(emulator: Emulator, platform_case: PlatformCase) -> None:
-    """More documents than TEI takes at once; the best are kept, in order, with their score; sync and async."""
+    """The best of more documents than fit into one request are returned, in order; sync and async."""
     reranker = reranker_at(emulator, platform_case, top_n=2)
     best = reranker.compress_documents(DOCUMENTS, QUERY)
 
@@ -54,7 +54,7 @@ async def test_the_best_documents_come_first(emulator: Emulator, platform_case: 
 
 @each_platform
 async def test_texts(emulator: Emulator, platform_case: PlatformCase) -> None:
-    """Texts are ranked too; `top_n` may be said in the call, and `None` keeps all."""
+    """Texts are ranked too; `top_n` may be an argument of the call, and `None` returns all."""
     reranker, texts = reranker_at(emulator, platform_case, top_n=None), ["a hill", "the longest river", "a river"]
     scores = reranker.rerank(texts, QUERY)
 
@@ -63,13 +63,13 @@ async def test_texts(emulator: Emulator, platform_case: PlatformCase) -> None:
     assert [] == list(reranker.compress_documents([], QUERY))
 
 
-def test_three_by_default(emulator: Emulator) -> None:
-    """As LangChain's other rerankers."""
+def test_top_n_is_three_by_default(emulator: Emulator) -> None:
+    """As in LangChain's other rerankers."""
     assert 3 == len(reranker_at(emulator).compress_documents(DOCUMENTS, QUERY))
 
 
 def test_a_failure_ranks_nothing(emulator: Emulator) -> None:
-    """One batch of several fails: an error, no half ranking."""
+    """If one of several batches fails, the error is raised, without a partial ranking."""
     emulator.script(None, Fault("refuse", "internal"))
 
     with pytest.raises(ServerError) as caught:
@@ -79,7 +79,7 @@ def test_a_failure_ranks_nothing(emulator: Emulator) -> None:
 
 
 def test_a_document_without_a_score_is_an_error(emulator: Emulator) -> None:
-    """Fewer scores than were asked for, or one for a document that was not sent, are no answer."""
+    """Missing scores, or a score of a document that was not sent, raise."""
     for body in (
         b'{"results":[{"index":0,"relevance_score":0.5}]}',
         b'{"results":[{"index":0,"relevance_score":0.5},{"index":9,"relevance_score":0.5}]}',
@@ -99,8 +99,8 @@ ODD: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("body", ODD.values(), ids=ODD)
-async def test_what_is_no_ranking_is_an_error(emulator: Emulator, body: bytes) -> None:
-    """Told by its name."""
+async def test_a_malformed_ranking_is_an_error(emulator: Emulator, body: bytes) -> None:
+    """The error names the problem."""
     reranker = reranker_at(emulator)
     emulator.script(Fault("body", data=body), Fault("body", data=body))
     with pytest.raises(MalformedStream):
@@ -110,8 +110,8 @@ async def test_what_is_no_ranking_is_an_error(emulator: Emulator, body: bytes) -
 
 
 @pytest.mark.parametrize("top_n", [0, -1])
-def test_no_documents_are_no_number(emulator: Emulator, top_n: int) -> None:
-    """In the constructor and in a call."""
+def test_top_n_must_be_positive(emulator: Emulator, top_n: int) -> None:
+    """`top_n=0` raises, in the constructor and in a call."""
     with pytest.raises(ValidationError, match="top_n"):
         reranker_at(emulator, top_n=top_n)
     with pytest.raises(ValueError, match="top_n"):
@@ -119,13 +119,13 @@ def test_no_documents_are_no_number(emulator: Emulator, top_n: int) -> None:
     assert [] == emulator.requests
 
 
-def test_a_chat_dialect_is_refused() -> None:
-    """What is wrong is told where it is written."""
+def test_a_chat_dialect_is_rejected() -> None:
+    """At construction."""
     with pytest.raises(ValidationError, match="dialect='openai-chat' is unknown; there are: rerank, score"):
         OCIModelDeploymentRerank(endpoint="https://h/ocid1.x", dialect="openai-chat")
 
 
 def test_pickles(emulator: Emulator) -> None:
-    """A pickled reranker ranks."""
+    """A pickled reranker works."""
     again = pickle.loads(pickle.dumps(reranker_at(emulator)))
     assert 1 == again.rerank(["a hill", "a river"], QUERY)[0]["index"]

@@ -1,4 +1,4 @@
-"""Secrets, serialization and tracing of LangChain's models."""
+"""Secrets, serialization and tracing of LangChain models."""
 
 import json
 from typing import Any
@@ -15,15 +15,15 @@ from mdstream_core.emulator import Emulator, Fault
 __all__ = ["emulator", "shared_emulator"]  # fixtures
 
 
-def test_secrets_are_nowhere(emulator: Emulator) -> None:
-    """A key is in no repr, dump, serialization, trace, error, or metadata."""
+def test_secrets_are_never_shown(emulator: Emulator) -> None:
+    """A key is in no repr, dump, serialization, trace, error or metadata."""
     chat = chat_at(emulator, auth_type=None, api_key=SECRET, default_headers={"X-Token": SECRET})
     emulator.script(Fault("trailer", after=3))
     with pytest.raises(errors.StreamFailure) as caught:
         list(chat.stream(REQUEST))
 
     assert f"Bearer {SECRET}" == emulator.last.headers["authorization"]
-    shown = [
+    texts = [
         repr(chat),
         str(chat),
         dumps(chat),
@@ -37,11 +37,11 @@ def test_secrets_are_nowhere(emulator: Emulator) -> None:
         str(caught.value.response.headers),  # type: ignore[union-attr]
         str(vars(caught.value.__cause__)),
     ]
-    assert [] == [text for text in shown if SECRET in text]
+    assert [] == [text for text in texts if SECRET in text]
 
 
 def test_a_wrong_option_shows_no_secret() -> None:
-    """What is wrong is named; what else was given is not shown."""
+    """The error names the wrong option, and shows no values."""
     with pytest.raises(ValidationError) as caught:
         ChatOCIModelDeployment(endpoint="nowhere", auth={"key": SECRET}, default_headers={"authorization": SECRET})
 
@@ -49,18 +49,18 @@ def test_a_wrong_option_shows_no_secret() -> None:
 
 
 @pytest.mark.parametrize("auth_type", ["none", "NONE", None])
-def test_a_key_in_the_environment_counts_where_nothing_else_was_stated(
+def test_a_key_in_the_environment_is_used_without_other_authentication(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, auth_type: str | None
 ) -> None:
-    """`MDSTREAM_API_KEY` does not stand in the way of another `auth_type`."""
+    """`MDSTREAM_API_KEY` does not override another `auth_type`."""
     monkeypatch.setenv("MDSTREAM_API_KEY", SECRET)
     chat_at(emulator, auth_type=auth_type).invoke("hi")
 
     assert (auth_type is None) == ("authorization" in emulator.last.headers)
 
 
-def test_loading_what_was_dumped(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`load(dumpd(model))` gives the model again; the key comes from the environment."""
+def test_dump_and_load(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`load(dumpd(model))` returns an equal model, with the key of the environment."""
     monkeypatch.setenv("MDSTREAM_API_KEY", SECRET)
     for model in (
         chat_at(emulator, auth_type=None, api_key=SECRET, temperature=0.3),
@@ -73,25 +73,25 @@ def test_loading_what_was_dumped(emulator: Emulator, monkeypatch: pytest.MonkeyP
 
 
 def test_versions_are_traced(emulator: Emulator) -> None:
-    """A trace says which packages made it."""
+    """A trace has the versions of the packages."""
     assert {"langchain-core", "mdstream-llm"} <= set((chat_at(emulator).metadata or {})["lc_versions"])
 
 
-def test_hooks_are_reported_what_happens(emulator: Emulator) -> None:
-    """Each attempt, the answer's head, the first event and the end are told, in this order, without credentials."""
+def test_hooks_get_the_events_of_a_call(emulator: Emulator) -> None:
+    """Hooks get each attempt, the response head, the first event and the end, in this order, without credentials."""
     reported: list[Any] = []
     emulator.script(Fault("refuse", "lb_bandwidth"), None)
     list(chat_at(emulator, auth_type=None, api_key=SECRET, hooks=(reported.append,)).stream(REQUEST))
 
     first = [hooks.RequestSent, hooks.ResponseStarted, hooks.RetryScheduled]
-    then = [hooks.RequestSent, hooks.ResponseStarted, hooks.FirstEvent, hooks.Completed]
-    assert [*first, *then] == [type(call_event) for call_event in reported]
+    second = [hooks.RequestSent, hooks.ResponseStarted, hooks.FirstEvent, hooks.Completed]
+    assert [*first, *second] == [type(call_event) for call_event in reported]
     assert OUTPUT == reported[-1].response.text
     assert SECRET not in repr(reported)
 
 
-def test_the_cause_of_an_error_holds_no_secret() -> None:
-    """What the HTTP library raised stays as the cause, without the credentials that its request carried."""
+def test_the_cause_of_an_error_has_no_secret() -> None:
+    """The HTTP library's exception stays as the cause, without the credentials of its request."""
     chat = ChatModelArts(endpoint="http://127.0.0.1:1/v1", token=SECRET, max_retries=0)
     with pytest.raises(errors.ConnectionFailed) as caught:
         chat.invoke("hi")
@@ -101,20 +101,20 @@ def test_the_cause_of_an_error_holds_no_secret() -> None:
     while error is not None:
         chain.append(error)
         error = error.__cause__ or error.__context__
-    shown = [f"{vars(one)} {getattr(getattr(one, '_request', None), 'headers', '')!r}" for one in chain]
+    texts = [f"{vars(one)} {getattr(getattr(one, '_request', None), 'headers', '')!r}" for one in chain]
     assert len(chain) > 1
-    assert [] == [text for text in shown if SECRET in text]
+    assert [] == [text for text in texts if SECRET in text]
 
 
 def test_headers_that_cannot_be_sent_are_named_without_their_value(emulator: Emulator) -> None:
-    """A key with a stray character is told by its header's name alone."""
+    """The error for a key with an invalid character names its header only."""
     with pytest.raises(ValueError, match="'x-api-key' has a value that cannot be sent") as caught:
         chat_at(emulator, default_headers={"x-api-key": f"{SECRET}é"}).invoke("hi")
     assert SECRET not in str(caught.value)
 
 
-def test_a_credential_in_an_address_is_refused() -> None:
-    """Addresses are shown in traces; a key does not belong there."""
+def test_a_credential_in_a_url_is_rejected() -> None:
+    """A URL with a credential raises, because traces show URLs."""
     with pytest.raises(ValueError, match=r"credential in its query \(apikey=…\)") as caught:
         ChatModelArts(endpoint=f"https://h/v1?apikey={SECRET}")
     assert SECRET not in str(caught.value)

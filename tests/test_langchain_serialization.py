@@ -1,4 +1,4 @@
-"""The serialized form of every LangChain model: a snapshot, which says what stored chains rely on."""
+"""Serialized form of every LangChain model, as a snapshot: stored chains depend on it."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ GENAI = {"region": "us-chicago-1", "compartment_id": "ocid1.compartment.oc1..a",
 SAGEMAKER = {"endpoint_name": "my-endpoint", "region_name": "us-east-1", "aws_secret_access_key": "secret"}
 MODELARTS = {"endpoint": "https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1b", "token": "secret"}
 
-#: How each class is made; the variables of the environment that stand for its secrets are all "secret".
+#: Constructor arguments of each class; the environment variables of its secrets are all "secret".
 MODELS: dict[type[Any], dict[str, Any]] = {
     ChatModelArts: MODELARTS,
     ChatOCIGenAI: {**GENAI, "model": "xai.grok-4"},
@@ -49,22 +49,22 @@ MODELS: dict[type[Any], dict[str, Any]] = {
 
 PUBLIC = [getattr(langchain_mdstream, name) for name in langchain_mdstream.__all__]
 SERIALIZABLE = {
-    found
-    for found in PUBLIC
-    if isinstance(found, type) and issubclass(found, Serializable) and found.is_lc_serializable()
+    member
+    for member in PUBLIC
+    if isinstance(member, type) and issubclass(member, Serializable) and member.is_lc_serializable()
 }
 
 each_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
 
 
-def test_every_serializable_class_is_here() -> None:
-    """A new class is put into the table, and gets its snapshot."""
+def test_every_serializable_class_has_a_snapshot() -> None:
+    """Each class is in the table, and has a snapshot."""
     assert SERIALIZABLE == MODELS.keys()
 
 
 @each_model
 def test_serialized_form(cls: type[Any], snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the snapshot says, without the secret; loading it gives an equal model."""
+    """Equal to the snapshot and without secrets; loading it returns an equal model."""
     model = cls(**MODELS[cls])
     serialized = dumpd(model)
     for variable in model.lc_secrets.values():
@@ -76,17 +76,19 @@ def test_serialized_form(cls: type[Any], snapshot: SnapshotAssertion, monkeypatc
     assert (type(model), model.dict()) == (type(again), again.dict())
 
 
-@pytest.mark.parametrize("given", [{}, {"top_k": 5}, {"watermark": True}, {"api": "/generate", "best_of": 1}], ids=str)
-def test_a_loaded_model_of_tgi_requests_the_same(given: dict[str, Any]) -> None:
-    """Which options were given counts there: the defaults are those of the format."""
-    model = OCIModelDeploymentTGI(endpoint=DEPLOYMENT["endpoint"], **given)
+@pytest.mark.parametrize(
+    "options", [{}, {"top_k": 5}, {"watermark": True}, {"api": "/generate", "best_of": 1}], ids=str
+)
+def test_a_loaded_model_of_tgi_sends_the_same_request(options: dict[str, Any]) -> None:
+    """It keeps which options were set, because the defaults depend on the API."""
+    model = OCIModelDeploymentTGI(endpoint=DEPLOYMENT["endpoint"], **options)
     again = load(dumpd(model), valid_namespaces=["langchain_mdstream"], allowed_objects="all")
 
     assert model._parameters() == again._parameters()
 
 
-def test_every_chat_model_has_its_snapshot_of_the_standard_tests() -> None:
-    """Each class runs `test_serdes` of langchain-tests, whose snapshot is committed; a missing one fails there."""
+def test_every_chat_model_has_a_snapshot_of_the_standard_tests() -> None:
+    """Each class runs `test_serdes` of langchain-tests with a committed snapshot."""
     stored = (Path(__file__).parent / "__snapshots__/test_langchain_standard.ambr").read_text(encoding="utf-8")
     names = set(re.findall(r"^# name: Test(\w+)Unit\.test_serdes\[serialized\]$", stored, re.MULTILINE))
 

@@ -1,4 +1,4 @@
-"""What a server tells of itself (tokens, profile), and LangChain's factories."""
+"""Token counts and profiles from the model server, and LangChain's factories."""
 
 import asyncio
 import warnings
@@ -34,20 +34,20 @@ CONVERSATION = [SystemMessage("You know rivers."), HumanMessage("Name three rive
 
 @pytest.fixture(scope="module")
 def shared_emulator() -> Iterator[Emulator]:
-    """A server with a small context."""
+    """Server with a small context window."""
     with Emulator(aws_keys=AWS, context=4096) as emulator:
         yield emulator
 
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, without recorded requests."""
     shared_emulator.reset()
     return shared_emulator
 
 
 def deployment(emulator: Emulator, **options: Any) -> ChatOCIModelDeployment:
-    """A chat model on a deployment."""
+    """Chat model on a deployment."""
     return ChatOCIModelDeployment(**{"endpoint": emulator.endpoint, "auth_type": "none", "max_retries": 0, **options})
 
 
@@ -58,36 +58,36 @@ def get_weather(city: str) -> str:
 
 
 def test_the_server_counts_tokens(emulator: Emulator) -> None:
-    """Of a text, of a conversation, with tools; the ids too."""
+    """Of a text, and of a conversation with tools; also the token ids."""
     chat = deployment(emulator)
     ids = chat.get_token_ids("Three rivers: Nile, Amazon")
 
     assert 6 == len(ids) == chat.get_num_tokens("Three rivers: Nile, Amazon")
     assert "/tokenize" == emulator.last.headers["route"]
-    plain = chat.get_num_tokens_from_messages(CONVERSATION)
+    count_without_tools = chat.get_num_tokens_from_messages(CONVERSATION)
     assert "messages" in emulator.last.json
-    assert plain < chat.get_num_tokens_from_messages(CONVERSATION, tools=[get_weather])
-    assert plain == chat.invoke(CONVERSATION).usage_metadata["input_tokens"]  # type: ignore[index]
+    assert count_without_tools < chat.get_num_tokens_from_messages(CONVERSATION, tools=[get_weather])
+    assert count_without_tools == chat.invoke(CONVERSATION).usage_metadata["input_tokens"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", ["ModelArts"])
-def test_modelarts_counts_too(emulator: Emulator, name: str) -> None:
-    """Behind the service's address."""
+def test_modelarts_counts_tokens(emulator: Emulator, name: str) -> None:
+    """Under the service's URL."""
     chat = ChatModelArts(**PLATFORM_CASES[name].fields(emulator), max_retries=0)
 
     assert 6 == chat.get_num_tokens("Three rivers: Nile, Amazon")
 
 
 def test_messages_are_trimmed_by_the_servers_count(emulator: Emulator) -> None:
-    """`trim_messages(token_counter=model)` as people use it."""
+    """`trim_messages(token_counter=model)`."""
     conversation = [*CONVERSATION, AIMessage("The Nile. " * 100), HumanMessage("And now?")]
-    kept = trim_messages(conversation, max_tokens=50, token_counter=deployment(emulator), include_system=True)
+    trimmed = trim_messages(conversation, max_tokens=50, token_counter=deployment(emulator), include_system=True)
 
-    assert ["system", "human"] == [message.type for message in kept]
+    assert ["system", "human"] == [message.type for message in trimmed]
 
 
-def test_a_server_without_a_tokenizer_is_requested_once(emulator: Emulator) -> None:
-    """Then it is estimated, and a warning says so."""
+def test_a_server_without_a_tokenizer_gets_one_request(emulator: Emulator) -> None:
+    """Then tokens are estimated, with a warning."""
     chat = deployment(emulator)
     emulator.always(Fault("refuse", "fastapi_detail"))
     with pytest.warns(RuntimeWarning, match="estimated"):
@@ -102,8 +102,8 @@ def test_a_server_without_a_tokenizer_is_requested_once(emulator: Emulator) -> N
         chat.get_token_ids("a")
 
 
-def test_other_failures_are_failures(emulator: Emulator) -> None:
-    """A wrong key or a dead server is no reason to guess."""
+def test_other_errors_are_raised(emulator: Emulator) -> None:
+    """A wrong key or an unreachable server raises."""
     emulator.script(Fault("refuse", "not_authenticated"))
     with pytest.raises(AuthenticationError):
         deployment(emulator).get_num_tokens("a")
@@ -111,8 +111,8 @@ def test_other_failures_are_failures(emulator: Emulator) -> None:
         deployment(emulator, endpoint="http://127.0.0.1:1/ocid1.x").get_num_tokens("a")
 
 
-def test_estimates_where_nobody_can_be_requested(emulator: Emulator) -> None:
-    """On OCI Generative AI and SageMaker, or on request: no request is made."""
+def test_estimates_without_a_request(emulator: Emulator) -> None:
+    """On OCI Generative AI and SageMaker, or if configured: no request is sent."""
     genai = ChatOCIGenAI(**PLATFORM_CASES["OCI GenAI GENERIC"].fields(emulator))
     sagemaker = ChatSagemakerEndpoint(**PLATFORM_CASES["SageMaker vLLM"].fields(emulator))
     approximate = deployment(emulator, count_tokens="approximate")
@@ -126,14 +126,14 @@ def test_estimates_where_nobody_can_be_requested(emulator: Emulator) -> None:
     assert [] == emulator.requests
 
 
-#: name: (a class, where it asks, why nothing counts there)
+#: name: (class, platform, reason why tokens are estimated)
 ESTIMATING: dict[str, tuple[Any, str, str]] = {
     "SageMaker, chat": (ChatSagemakerEndpoint, "SageMaker vLLM", "invocations only"),
     "SageMaker LMI, chat": (ChatSagemakerEndpoint, "SageMaker LMI", "invocations only"),
     "SageMaker, completions": (SagemakerEndpoint, "SageMaker vLLM", "invocations only"),
-    "OCI Generative AI, chat": (ChatOCIGenAI, "OCI GenAI GENERIC", "OCI Generative AI counts none"),
-    "OCI Generative AI, Cohere": (ChatOCIGenAI, "OCI GenAI COHERE", "OCI Generative AI counts none"),
-    "OCI Generative AI, completions": (OCIGenAI, "OCI GenAI COHERE", "OCI Generative AI counts none"),
+    "OCI Generative AI, chat": (ChatOCIGenAI, "OCI GenAI GENERIC", "OCI Generative AI has no operation"),
+    "OCI Generative AI, Cohere": (ChatOCIGenAI, "OCI GenAI COHERE", "OCI Generative AI has no operation"),
+    "OCI Generative AI, completions": (OCIGenAI, "OCI GenAI COHERE", "OCI Generative AI has no operation"),
     "MaaS, chat": (ChatModelArts, "MaaS", "404"),
     "MaaS, completions": (ModelArtsLLM, "MaaS", "404"),
 }
@@ -144,13 +144,13 @@ COUNTS: dict[str, Callable[[Any], int]] = {
 
 
 @pytest.mark.parametrize("count", COUNTS.values(), ids=COUNTS)
-@pytest.mark.parametrize(("kind", "platform_case", "why"), ESTIMATING.values(), ids=ESTIMATING)
+@pytest.mark.parametrize(("kind", "platform_case", "reason"), ESTIMATING.values(), ids=ESTIMATING)
 def test_an_estimate_warns_once(
-    emulator: Emulator, kind: Any, platform_case: str, why: str, count: Callable[[Any], int]
+    emulator: Emulator, kind: Any, platform_case: str, reason: str, count: Callable[[Any], int]
 ) -> None:
-    """On every platform that does not count; the warning says how to do without it."""
+    """On every platform that cannot count; the warning has a hint."""
     model = kind(**PLATFORM_CASES[platform_case].fields(emulator), max_retries=0)
-    with pytest.warns(RuntimeWarning, match=f"estimated.*{why}.*custom_get_token_ids") as caught:
+    with pytest.warns(RuntimeWarning, match=f"estimated.*{reason}.*custom_get_token_ids") as caught:
         estimates = {count(model) for _ in range(3)}
 
     assert 1 == len(estimates)
@@ -161,16 +161,16 @@ def test_an_estimate_warns_once(
 
 @pytest.mark.parametrize("count", COUNTS.values(), ids=COUNTS)
 @pytest.mark.parametrize(
-    "meant",
+    "options",
     [{"count_tokens": "approximate"}, {"custom_get_token_ids": lambda text: list(range(len(text.split())))}],
     ids=["approximate", "a tokenizer"],
 )
-@pytest.mark.parametrize(("kind", "platform_case", "why"), ESTIMATING.values(), ids=ESTIMATING)
-def test_what_is_meant_does_not_warn(
-    emulator: Emulator, kind: Any, platform_case: str, why: str, meant: dict[str, Any], count: Callable[[Any], int]
+@pytest.mark.parametrize(("kind", "platform_case", "reason"), ESTIMATING.values(), ids=ESTIMATING)
+def test_a_configured_estimate_does_not_warn(
+    emulator: Emulator, kind: Any, platform_case: str, reason: str, options: dict[str, Any], count: Callable[[Any], int]
 ) -> None:
-    """An estimate that was chosen, a tokenizer that was given."""
-    model = kind(**PLATFORM_CASES[platform_case].fields(emulator), max_retries=0, **meant)
+    """A configured estimate, or a tokenizer, does not warn."""
+    model = kind(**PLATFORM_CASES[platform_case].fields(emulator), max_retries=0, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         assert count(model) > 2
@@ -185,8 +185,8 @@ def test_a_tokenizer_counts_messages_where_no_server_does(emulator: Emulator) ->
     assert len("System: You know rivers.Human: Name three rivers.") == model.get_num_tokens_from_messages(CONVERSATION)
 
 
-def test_token_ids_that_nobody_reports_are_an_error_and_no_estimate(emulator: Emulator) -> None:
-    """Nothing was estimated, so nothing is warned of."""
+def test_token_ids_are_never_estimated(emulator: Emulator) -> None:
+    """There is no estimate, and no warning of one."""
     model = ChatSagemakerEndpoint(**PLATFORM_CASES["SageMaker vLLM"].fields(emulator))
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
@@ -195,7 +195,7 @@ def test_token_ids_that_nobody_reports_are_an_error_and_no_estimate(emulator: Em
 
 
 @pytest.mark.parametrize("path", ["", "/predict/v1", "/predict/v1/chat/completions"])
-async def test_the_servers_window_is_in_the_profile(emulator: Emulator, path: str) -> None:
+async def test_the_context_window_is_in_the_profile(emulator: Emulator, path: str) -> None:
     """From `/v1/models` on an inference endpoint, from `/tokenize` on a bare one; sync and async."""
     chat = deployment(emulator, endpoint=emulator.endpoint + path)
     profile = await asyncio.to_thread(chat.fetch_profile)
@@ -208,7 +208,7 @@ async def test_the_servers_window_is_in_the_profile(emulator: Emulator, path: st
 
 
 @pytest.mark.parametrize("name", ["ModelArts", "MaaS"])
-async def test_modelarts_reports_it_too(emulator: Emulator, name: str) -> None:
+async def test_the_context_window_on_modelarts(emulator: Emulator, name: str) -> None:
     """Under its own paths."""
     chat = ChatModelArts(**PLATFORM_CASES[name].fields(emulator), max_retries=0)
 
@@ -216,8 +216,8 @@ async def test_modelarts_reports_it_too(emulator: Emulator, name: str) -> None:
     assert chat.fetch_profile() == await chat.afetch_profile()
 
 
-def test_what_is_known_without_requesting(emulator: Emulator) -> None:
-    """Oracle's models by their pages; a profile of one's own wins."""
+def test_the_profile_without_a_request(emulator: Emulator) -> None:
+    """Oracle's models by the table; a profile of the user overrides it."""
     fields = PLATFORM_CASES["OCI GenAI GENERIC"].fields(emulator)
     grok = ChatOCIGenAI(**{**fields, "model": "xai.grok-4"})
 
@@ -251,8 +251,8 @@ LISTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("served", "profile"), LISTS.values(), ids=LISTS)
-def test_lists_of_models(served: dict[str, Any], profile: dict[str, Any]) -> None:
-    """What each server tells, in LangChain's names."""
+def test_profiles_from_lists_of_models(served: dict[str, Any], profile: dict[str, Any]) -> None:
+    """The responses of various servers, with LangChain's names."""
     assert profile == build_profile("m", served)
 
 
@@ -263,27 +263,27 @@ class River(BaseModel):
 
 
 def test_agents_choose_by_the_profile(emulator: Emulator) -> None:
-    """`create_agent(response_format=…)` takes the server's own schema where the profile says that there is one."""
-    question: Any = {"messages": [HumanMessage("Name a river.")]}
+    """`create_agent(response_format=…)` uses the server's JSON schema if the profile has it."""
+    inputs: Any = {"messages": [HumanMessage("Name a river.")]}
     native = deployment(emulator, profile={"structured_output": True})
-    state = create_agent(native, response_format=River).invoke(question)
+    state = create_agent(native, response_format=River).invoke(inputs)
     assert isinstance(state["structured_response"], River)
     assert "json_schema" == emulator.last.json["response_format"]["type"]
 
-    state = create_agent(deployment(emulator), response_format=River).invoke(question)
+    state = create_agent(deployment(emulator), response_format=River).invoke(inputs)
     assert isinstance(state["structured_response"], River)
     assert "response_format" not in emulator.last.json
-    state = create_agent(deployment(emulator), response_format=ProviderStrategy(River)).invoke(question)
+    state = create_agent(deployment(emulator), response_format=ProviderStrategy(River)).invoke(inputs)
     assert isinstance(state["structured_response"], River)
 
 
 async def test_factories(emulator: Emulator) -> None:
-    """`init_chat_model` and `init_embeddings` build ours once they are registered, again and again."""
+    """`init_chat_model` and `init_embeddings` build the models once they are registered, repeatedly."""
     langchain_mdstream.register()
     langchain_mdstream.register()
-    there = {"endpoint": emulator.endpoint, "auth_type": "none"}
-    chat = init_chat_model("oci_model_deployment:odsc-llm", temperature=0, **there)
-    vectors = init_embeddings("oci_model_deployment:odsc-llm", **there)
+    connection = {"endpoint": emulator.endpoint, "auth_type": "none"}
+    chat = init_chat_model("oci_model_deployment:odsc-llm", temperature=0, **connection)
+    vectors = init_embeddings("oci_model_deployment:odsc-llm", **connection)
 
     assert isinstance(chat, ChatOCIModelDeployment)
     assert chat.invoke("hi").text
@@ -300,5 +300,5 @@ async def test_factories(emulator: Emulator) -> None:
     }
     assert init_chat_model(f"sagemaker:{emulator.sagemaker.endpoint_name}", **aws).invoke("hi").text
     configurable = init_chat_model(configurable_fields=("model", "model_provider", "endpoint", "auth_type"))
-    config: Any = {"configurable": {"model": "odsc-llm", "model_provider": "oci_model_deployment", **there}}
+    config: Any = {"configurable": {"model": "odsc-llm", "model_provider": "oci_model_deployment", **connection}}
     assert configurable.invoke("hi", config=config).text

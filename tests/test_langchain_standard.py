@@ -1,4 +1,4 @@
-"""LangChain's own standard tests, unit and integration, with every flag on, against the emulator."""
+"""LangChain's standard tests, unit and integration, with every flag enabled, against the emulator."""
 
 import base64
 from collections.abc import Iterator
@@ -39,17 +39,17 @@ class TestChatOCIModelDeploymentUnit(ChatModelUnitTests):
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
-        """The class under test."""
+        """Return the class under test."""
         return self.model_class
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        """What it is made with."""
+        """Return its constructor arguments."""
         return self.params
 
     @property
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
-        """What it takes from the environment; what it cannot is given."""
+        """Return the environment, further arguments, and the expected fields."""
         given = {} if "OCI_LLM_ENDPOINT" in self.environment else self.params
         return self.environment, given, self.expected
 
@@ -76,7 +76,7 @@ class TestChatOCIGenAIUnit(TestChatOCIModelDeploymentUnit):
 
 
 class TestChatSagemakerEndpointUnit(TestChatOCIModelDeploymentUnit):
-    """Without a service; credentials and region are found by botocore's chain when first needed."""
+    """Without a service; botocore's chain resolves credentials and region on first use."""
 
     model_class = ChatSagemakerEndpoint
     params: ClassVar = {"endpoint_name": "my-endpoint", "region_name": "us-east-1"}
@@ -94,7 +94,7 @@ class TestChatModelArtsUnit(TestChatOCIModelDeploymentUnit):
 
 
 class _Integration(ChatModelIntegrationTests):
-    """With the emulator as the service, and every flag on."""
+    """With the emulator as the service, and every flag enabled."""
 
     platform_case: PlatformCase
     model_class: type[BaseChatModel]
@@ -111,98 +111,98 @@ class _Integration(ChatModelIntegrationTests):
 
     @pytest.fixture(autouse=True)
     def agent(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The tests warn where nobody says who asks for a sound file."""
+        """Set a user agent, which a download of an audio file requires."""
         monkeypatch.setenv("LANGCHAIN_TESTS_USER_AGENT", "mdstream tests")
 
     @pytest.fixture(autouse=True)
     def files(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The tests fetch pictures and documents from the web; here is no web."""
+        """Replace downloads of images and documents; the tests have no network access."""
         request = httpx.Request("GET", "http://127.0.0.1")
         monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(200, content=PIXEL, request=request))
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
-        """The class under test."""
+        """Return the class under test."""
         return self.model_class
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        """What it is made with."""
+        """Return its constructor arguments."""
         return self.platform_case.fields(self.emulator)
 
     @property
     def supports_json_mode(self) -> bool:
-        """Yes."""
+        """Return `True`."""
         return True
 
     @property
     def supports_image_inputs(self) -> bool:
-        """What the format takes."""
+        """Whether the API format supports it."""
         return self.takes_media
 
     @property
     def supports_image_urls(self) -> bool:
-        """What the format takes."""
+        """Whether the API format supports it."""
         return self.takes_media
 
     @property
     def supports_pdf_inputs(self) -> bool:
-        """What the format takes."""
+        """Whether the API format supports it."""
         return self.takes_media
 
     @property
     def supports_audio_inputs(self) -> bool:
-        """What the format takes."""
+        """Whether the API format supports it."""
         return self.takes_media
 
     @property
     def supports_video_inputs(self) -> bool:
-        """What the format takes."""
+        """Whether the API format supports it."""
         return self.takes_media
 
     @property
     def supports_image_tool_message(self) -> bool:
-        """What the format takes."""
+        """Whether the API format supports it."""
         return self.takes_media
 
     @property
     def supports_pdf_tool_message(self) -> bool:
-        """What the format takes."""
+        """Whether the API format supports it."""
         return self.takes_media
 
     @property
     def supports_anthropic_inputs(self) -> bool:
-        """Yes."""
+        """Return `True`."""
         return True
 
     @property
     def model_override_value(self) -> str:
-        """Another served model's name."""
+        """Return the name of another served model."""
         return self.other_model
 
     @property
     def supported_usage_metadata_details(self) -> dict[str, list[str]]:
-        """What the server counts."""
+        """Return the usage details that the server reports."""
         return {
             "invoke": ["reasoning_output", "cache_read_input"],
             "stream": ["reasoning_output", "cache_read_input"],
         }
 
     def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
-        """An answer that was thought about."""
-        return self._requested("Think: what is 17 plus 25?", stream=stream, reasoning_effort="low")
+        """Return a response with reasoning."""
+        return self._send_request("Think: what is 17 plus 25?", stream=stream, reasoning_effort="low")
 
     def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
-        """The same question again."""
-        question = "A long question that is asked twice. " * 20
-        self._requested(question, stream=stream)
-        return self._requested(question, stream=stream)
+        """Return the response to a repeated request."""
+        prompt = "A long prompt that is sent twice. " * 20
+        self._send_request(prompt, stream=stream)
+        return self._send_request(prompt, stream=stream)
 
-    def _requested(self, question: str, *, stream: bool, **options: Any) -> AIMessage:
+    def _send_request(self, prompt: str, *, stream: bool, **options: Any) -> AIMessage:
         chat = self.model_class(**self.chat_model_params, model_kwargs=options)
         if not stream:
-            return chat.invoke(question)
-        first, *rest = chat.stream(question)
+            return chat.invoke(prompt)
+        first, *rest = chat.stream(prompt)
         return first + rest  # type: ignore[operator,no-any-return]
 
 
@@ -234,7 +234,7 @@ class TestChatOCIGenAIIntegration(_Integration):
 
 
 class TestChatOCIGenAICohereIntegration(_Integration):
-    """OCI Generative AI, COHERE: a format of text alone, that has no way to force a tool."""
+    """OCI Generative AI, COHERE: text only, without forced tool calls."""
 
     platform_case = PLATFORM_CASES["OCI GenAI COHERE"]
     model_class = ChatOCIGenAI
@@ -243,12 +243,12 @@ class TestChatOCIGenAICohereIntegration(_Integration):
 
     @property
     def has_tool_choice(self) -> bool:
-        """COHERE has no such field."""
+        """Return `False`: COHERE has no such field."""
         return False
 
 
 class TestChatOCIGenAIOpenAIIntegration(_Integration):
-    """OCI Generative AI, the OpenAI-compatible base."""
+    """OCI Generative AI, the OpenAI-compatible API."""
 
     platform_case = PLATFORM_CASES["OCI GenAI OpenAI"]
     model_class = ChatOCIGenAI
@@ -285,17 +285,17 @@ class TestChatModelArtsWebSocketIntegration(_Integration):
 
 @pytest.fixture(scope="session")
 def vcr_config() -> dict[str, Any]:
-    """Cassettes are matched without the address: the emulator's port is another each time."""
+    """Match cassettes without the address, because the emulator's port varies."""
     return {**base_vcr_config(), "match_on": ["method", "path", "body"]}
 
 
 @pytest.mark.filterwarnings("ignore:this http_client cannot see HTTP trailers:RuntimeWarning")
 class TestChatOCIModelDeploymentWithStockClients(TestChatOCIModelDeploymentIntegration):
-    """The same through a user's own httpx clients, which cassettes know."""
+    """With the user's httpx clients, which cassettes support."""
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        """What it is made with."""
+        """Return its constructor arguments."""
         return {
             **super().chat_model_params,
             "http_client": httpx.Client(trust_env=False),
@@ -304,5 +304,5 @@ class TestChatOCIModelDeploymentWithStockClients(TestChatOCIModelDeploymentInteg
 
     @property
     def enable_vcr_tests(self) -> bool:
-        """Yes."""
+        """Return `True`."""
         return True

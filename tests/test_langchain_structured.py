@@ -1,4 +1,4 @@
-"""`with_structured_output`: whatever the method and the schema, an incomplete response is an error, whole and streamed."""
+"""`with_structured_output`: incomplete responses raise for every method and schema, whole and streamed."""
 
 import asyncio
 import pickle
@@ -7,9 +7,9 @@ from typing import Any, TypedDict
 
 import pytest
 from _langchain_platforms import chat_at, each_platform, emulator, shared_emulator
-from _platforms import PlatformCase as Platform
+from _platforms import PlatformCase
 from _raw_server import RawServer
-from _structured import CALLS, TEXT, TEXTS, TRUNCATED, TRUNCATED_CALL, PlatformCase, Scripted, answering
+from _structured import CALLS, TEXT, TEXTS, TRUNCATED, TRUNCATED_CALL, City, Scripted, answering
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 
@@ -22,21 +22,21 @@ __all__ = ["emulator", "shared_emulator"]
 WHOLE = {"city": "São Paulo", "country": "BR"}
 
 
-class PositionDict(TypedDict):
-    """A place."""
+class CityDict(TypedDict):
+    """A city and its country."""
 
     city: str
     country: str
 
 
-PositionDict.__name__ = "Place"
+CityDict.__name__ = "City"
 
 SCHEMAS: dict[str, Any] = {
-    "pydantic": PlatformCase,
-    "TypedDict": PositionDict,
+    "pydantic": City,
+    "TypedDict": CityDict,
     "JSON schema": {
-        "title": "Place",
-        "description": "A place.",
+        "title": "City",
+        "description": "A city and its country.",
         "type": "object",
         "properties": {"city": {"type": "string"}, "country": {"type": "string"}},
         "required": ["city", "country"],
@@ -46,12 +46,12 @@ SCHEMAS: dict[str, Any] = {
 TEXT_METHODS = ("json_schema", "json_mode", "guided_decoding")
 
 each_schema = pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
-each_text = pytest.mark.parametrize(("response", "words", "output"), TEXTS.values(), ids=TEXTS)
-each_call = pytest.mark.parametrize(("response", "words", "output"), CALLS.values(), ids=CALLS)
+each_text = pytest.mark.parametrize(("response", "message", "output"), TEXTS.values(), ids=TEXTS)
+each_call = pytest.mark.parametrize(("response", "message", "output"), CALLS.values(), ids=CALLS)
 
 
 def model(server: RawServer, **options: Any) -> ChatOCIModelDeployment:
-    """A chat model on the server."""
+    """Chat model on the server."""
     return ChatOCIModelDeployment(endpoint=f"{server.url}/ocid1.x", auth_type="none", max_retries=0, **options)
 
 
@@ -78,23 +78,23 @@ REQUEST: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _fails(bound: Any, words: str, output: str) -> None:
-    """Each way raises, with what came."""
+def _fails(bound: Any, message: str, output: str) -> None:
+    """Each call style raises, with the output."""
     for send_request in REQUEST.values():
         with pytest.raises(OutputParserException) as caught:
             send_request(bound)
-        assert words in str(caught.value)
+        assert message in str(caught.value)
         assert output == caught.value.llm_output
 
 
-def _reports(bound: Any, words: str) -> None:
-    """Each way with `include_raw` gives the error beside the message."""
+def _reports(bound: Any, message: str) -> None:
+    """Each call style with `include_raw` returns the error beside the message."""
     for send_request in (REQUEST["invoke"], REQUEST["ainvoke"], REQUEST["batch"], REQUEST["abatch"]):
         given = send_request(bound)
         assert isinstance(given["raw"], AIMessage)
         assert None is given["parsed"]
         assert isinstance(given["parsing_error"], OutputParserException)
-        assert words in str(given["parsing_error"])
+        assert message in str(given["parsing_error"])
 
 
 async def _streamed(bound: Any) -> dict[str, Any]:
@@ -104,7 +104,7 @@ async def _streamed(bound: Any) -> dict[str, Any]:
     return merged
 
 
-def _reports_in_streams(bound: Any, words: str) -> None:
+def _reports_in_streams(bound: Any, message: str) -> None:
     sync: dict[str, Any] = {}
     for given in bound.stream("Where?"):
         sync |= given
@@ -112,34 +112,34 @@ def _reports_in_streams(bound: Any, words: str) -> None:
         assert {"raw", "parsed", "parsing_error"} == set(merged)
         assert None is merged["parsed"]
         assert isinstance(merged["parsing_error"], OutputParserException)
-        assert words in str(merged["parsing_error"])
+        assert message in str(merged["parsing_error"])
 
 
 @pytest.mark.parametrize("method", TEXT_METHODS)
 @each_text
-def test_an_incomplete_text_is_an_error(response: Scripted, words: str, output: str, method: Any) -> None:
-    """Sync and async, whole, streamed and in batches; with `include_raw` it stands in `parsing_error`."""
+def test_an_incomplete_text_is_an_error(response: Scripted, message: str, output: str, method: Any) -> None:
+    """Sync and async, whole, streamed and in batches; with `include_raw` it is in `parsing_error`."""
     with answering(response) as server:
-        _fails(model(server).with_structured_output(PlatformCase, method=method), words, output)
-        raw = model(server).with_structured_output(PlatformCase, method=method, include_raw=True)
-        _reports(raw, words)
-        _reports_in_streams(raw, words)
+        _fails(model(server).with_structured_output(City, method=method), message, output)
+        raw = model(server).with_structured_output(City, method=method, include_raw=True)
+        _reports(raw, message)
+        _reports_in_streams(raw, message)
 
 
 @each_call
-def test_a_missing_or_incomplete_call_is_an_error(response: Scripted, words: str, output: str) -> None:
-    """Where a call was required, `None` and `[]` are no answers."""
+def test_a_missing_or_incomplete_call_is_an_error(response: Scripted, message: str, output: str) -> None:
+    """If a call is required, `None` and `[]` are errors."""
     with answering(response) as server:
-        _fails(model(server).with_structured_output(PlatformCase, method="function_calling"), words, output)
-        raw = model(server).with_structured_output(PlatformCase, method="function_calling", include_raw=True)
-        _reports(raw, words)
-        _reports_in_streams(raw, words)
+        _fails(model(server).with_structured_output(City, method="function_calling"), message, output)
+        raw = model(server).with_structured_output(City, method="function_calling", include_raw=True)
+        _reports(raw, message)
+        _reports_in_streams(raw, message)
 
 
 @each_schema
 @pytest.mark.parametrize("method", [*TEXT_METHODS, "function_calling"])
-def test_every_schema_follows_the_rule(schema: Any, method: Any) -> None:
-    """A class, a TypedDict and a JSON schema: truncated is an error, whole is an object."""
+def test_every_kind_of_schema(schema: Any, method: Any) -> None:
+    """A class, a TypedDict and a JSON schema: truncated output raises, complete output is an object."""
     truncated = (
         Scripted("It is", finish="length") if method == "function_calling" else Scripted(TRUNCATED, finish="length")
     )
@@ -153,29 +153,27 @@ def test_every_schema_follows_the_rule(schema: Any, method: Any) -> None:
             assert WHOLE == dict(send_request(bound))
 
 
-def test_json_mode_without_a_schema_follows_it_too() -> None:
-    """Any JSON, but a whole one."""
+def test_json_mode_without_a_schema() -> None:
+    """Any JSON, but complete."""
     with answering(Scripted(TRUNCATED, finish="length")) as server:
         _fails(model(server).with_structured_output(None, method="json_mode"), "max_tokens", TRUNCATED)
     with answering(Scripted(TEXT)) as server:
         assert WHOLE == model(server).with_structured_output(None, method="json_mode").invoke("Where?")
 
 
-def test_a_call_that_is_truncated_fails_as_everywhere() -> None:
-    """The arguments stop in the middle: the response itself is the error, with and without `include_raw`."""
+def test_a_truncated_call_is_an_error_of_the_response() -> None:
+    """If the arguments are interrupted, the response itself raises, with and without `include_raw`."""
     with answering(TRUNCATED_CALL) as server:
         for include_raw in (False, True):
-            bound = model(server).with_structured_output(
-                PlatformCase, method="function_calling", include_raw=include_raw
-            )
+            bound = model(server).with_structured_output(City, method="function_calling", include_raw=include_raw)
             for send_request in REQUEST.values():
                 with pytest.raises(errors.IncompleteToolCall, match="max_tokens") as caught:
                     send_request(bound)
                 assert TRUNCATED == caught.value.raw
 
 
-def test_partial_objects_are_shown_before_the_error() -> None:
-    """A stream of a tool's arguments shows what can be read so far, and then says that it was cut."""
+def test_partial_objects_are_yielded_before_the_error() -> None:
+    """A stream of a tool's arguments yields partial objects, and then raises."""
     seen: list[Any] = []
     with answering(Scripted(arguments=TEXT, finish="length")) as server:
         bound = model(server).with_structured_output(SCHEMAS["JSON schema"], method="function_calling")
@@ -186,8 +184,8 @@ def test_partial_objects_are_shown_before_the_error() -> None:
     assert {"city": "São Paulo"} in seen
 
 
-def test_partial_objects_of_a_whole_stream_stay() -> None:
-    """Dictionaries grow while the arguments come; a JSON text gives one object, at its end."""
+def test_partial_objects_of_a_complete_stream() -> None:
+    """Dicts grow with the arguments; JSON text yields one object, at its end."""
     with answering(Scripted(arguments=TEXT, finish="tool_calls")) as server:
         bound = model(server).with_structured_output(SCHEMAS["JSON schema"], method="function_calling")
         *partial, last = bound.stream("Where?")
@@ -198,8 +196,8 @@ def test_partial_objects_of_a_whole_stream_stay() -> None:
 
 @pytest.mark.parametrize("fence", ["```json\n{}", "```\n{}", "Here it is:\n```json\n{}"])
 @each_schema
-def test_json_in_a_fence_is_no_loophole(fence: str, schema: Any) -> None:
-    """A parser that looks for a fence would complete what is cut inside of it."""
+def test_truncated_json_in_a_fence_is_an_error(fence: str, schema: Any) -> None:
+    """LangChain's parser completes truncated JSON inside of a Markdown fence."""
     with answering(Scripted(fence.format(TRUNCATED))) as server:
         for send_request in REQUEST.values():
             with pytest.raises(OutputParserException, match="cut off"):
@@ -216,9 +214,9 @@ SEVERAL = {
     "the same again": TEXT + TEXT,
     "on two lines": f"{TEXT}\n{OTHER}",
     "with a comma": f"{TEXT}, {OTHER}",
-    "with words between": f"{TEXT} or rather {OTHER}",
+    "with text between": f"{TEXT} or rather {OTHER}",
     "in two fences": f"```json\n{TEXT}\n```\n```json\n{OTHER}\n```",
-    "in two fences with words": f"First:\n```json\n{TEXT}\n```\nSecond:\n```\n{OTHER}\n```\nThat is all.",
+    "in two fences with text": f"First:\n```json\n{TEXT}\n```\nSecond:\n```\n{OTHER}\n```\nThat is all.",
     "an empty one": TEXT + " {}",
     "in a list": f"{TEXT} [{OTHER}]",
 }
@@ -227,8 +225,8 @@ SEVERAL = {
 @each_schema
 @pytest.mark.parametrize("method", TEXT_METHODS)
 @pytest.mark.parametrize("text", SEVERAL.values(), ids=SEVERAL)
-def test_one_object_is_not_chosen_from_several(text: str, method: Any, schema: Any) -> None:
-    """The first one alone would be a success that loses the others."""
+def test_several_objects_are_an_error(text: str, method: Any, schema: Any) -> None:
+    """The first one alone would lose the others."""
     with answering(Scripted(text)) as server:
         _fails(model(server).with_structured_output(schema, method=method), "more than one object", text)
         _reports(model(server).with_structured_output(schema, method=method, include_raw=True), "more than one object")
@@ -236,8 +234,8 @@ def test_one_object_is_not_chosen_from_several(text: str, method: Any, schema: A
 
 @pytest.mark.parametrize("end", [" Enjoy!", "\n```\nHope this `helps` {really} [1].", "\n\n"])
 @each_schema
-def test_words_behind_the_object_are_left_out(end: str, schema: Any) -> None:
-    """They are no part of the answer."""
+def test_text_behind_the_object_is_ignored(end: str, schema: Any) -> None:
+    """Text behind the object is ignored."""
     with answering(Scripted(TEXT + end)) as server:
         assert WHOLE == dict(model(server).with_structured_output(schema).invoke("Where?"))
 
@@ -245,16 +243,16 @@ def test_words_behind_the_object_are_left_out(end: str, schema: Any) -> None:
 @pytest.mark.parametrize("text", ["5", '"x"', "[]", "true", "-0.5", f"[{TEXT}]"])
 @pytest.mark.parametrize("method", TEXT_METHODS)
 @each_schema
-def test_another_json_value_is_no_object(text: str, method: Any, schema: Any) -> None:
-    """Pydantic refuses it for a class; a dictionary is required for the others."""
-    words = "validation error" if schema is PlatformCase else "instead of an object"
+def test_other_json_values_are_an_error(text: str, method: Any, schema: Any) -> None:
+    """Pydantic rejects it for a class; the others require a dict."""
+    message = "validation error" if schema is City else "instead of an object"
     with answering(Scripted(text)) as server:
-        _fails(model(server).with_structured_output(schema, method=method), words, text)
+        _fails(model(server).with_structured_output(schema, method=method), message, text)
 
 
-def test_json_mode_may_be_requested_for_another_value() -> None:
-    """Without a schema, or with one that says so."""
-    for schema in (None, {"title": "Places", "type": "array", "items": {"type": "string"}}):
+def test_json_mode_for_other_values() -> None:
+    """Without a schema, or with one of another type."""
+    for schema in (None, {"title": "Cities", "type": "array", "items": {"type": "string"}}):
         with answering(Scripted('["Lima"]')) as server:
             bound = model(server).with_structured_output(schema, method="json_mode")
             for send_request in REQUEST.values():
@@ -262,23 +260,23 @@ def test_json_mode_may_be_requested_for_another_value() -> None:
 
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
-def test_both_versions_of_content_are_read(version: str) -> None:
-    """Content in blocks is the same answer."""
+def test_both_output_versions(version: str) -> None:
+    """Content in blocks has the same result."""
     with answering(Scripted(TRUNCATED, finish="length")) as server:
-        _fails(model(server, output_version=version).with_structured_output(PlatformCase), "max_tokens", TRUNCATED)
+        _fails(model(server, output_version=version).with_structured_output(City), "max_tokens", TRUNCATED)
     with answering(Scripted(TEXT)) as server:
-        bound = model(server, output_version=version).with_structured_output(PlatformCase)
-        assert [PlatformCase(**WHOLE)] * len(REQUEST) == [send_request(bound) for send_request in REQUEST.values()]
+        bound = model(server, output_version=version).with_structured_output(City)
+        assert [City(**WHOLE)] * len(REQUEST) == [send_request(bound) for send_request in REQUEST.values()]
 
 
 def test_the_cause_is_kept() -> None:
-    """Pydantic's own error stands behind ours."""
+    """Pydantic's error is the cause."""
     for response, method in (
         (TEXTS["another object"][0], "json_schema"),
         (CALLS["another object"][0], "function_calling"),
     ):
         with answering(response) as server:
-            bound: Any = model(server).with_structured_output(PlatformCase, method=method)  # type: ignore[arg-type]
+            bound: Any = model(server).with_structured_output(City, method=method)  # type: ignore[arg-type]
             for send_request in REQUEST.values():
                 with pytest.raises(OutputParserException) as caught:
                     send_request(bound)
@@ -289,14 +287,14 @@ def test_the_cause_is_kept() -> None:
 def test_the_bound_model_can_be_pickled(method: Any) -> None:
     """Parsers hold values and no closures, so that other processes can run them."""
     with answering(Scripted("It is", finish="length")) as server:
-        bound: Any = model(server).with_structured_output(PlatformCase, method=method)
+        bound: Any = model(server).with_structured_output(City, method=method)
         _fails(pickle.loads(pickle.dumps(bound)), "max_tokens", "It is")
 
 
-def test_one_of_a_batch_fails_alone() -> None:
-    """With `return_exceptions` the error stands in its place."""
+def test_one_failure_in_a_batch() -> None:
+    """With `return_exceptions` the error is at its index."""
     with answering(Scripted("It is", finish="length")) as server:
-        bound = model(server).with_structured_output(PlatformCase, method="function_calling")
+        bound = model(server).with_structured_output(City, method="function_calling")
         for given in (
             bound.batch(["Where?", "Who?"], return_exceptions=True),
             asyncio.run(bound.abatch(["Where?", "Who?"], return_exceptions=True)),
@@ -306,9 +304,9 @@ def test_one_of_a_batch_fails_alone() -> None:
 
 @each_platform
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
-def test_every_platform_follows_the_rule(emulator: Emulator, platform_case: Platform, method: Any) -> None:
-    """Where `max_tokens` ends an answer there is an error that says so, on each platform and in each format."""
-    bound = chat_at(platform_case, emulator, max_tokens=2).with_structured_output(PlatformCase, method=method)
+def test_truncated_output_on_every_platform(emulator: Emulator, platform_case: PlatformCase, method: Any) -> None:
+    """Output that `max_tokens` truncated raises on each platform and in each format."""
+    bound = chat_at(platform_case, emulator, max_tokens=2).with_structured_output(City, method=method)
     for send_request in (REQUEST["invoke"], REQUEST["astream"]):
         with pytest.raises((OutputParserException, errors.IncompleteToolCall), match="max_tokens"):
             send_request(bound)

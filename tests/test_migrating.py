@@ -1,4 +1,4 @@
-"""Moving from langchain-oci, langchain-community and langchain-aws by changing the import alone."""
+"""Migration from langchain-oci, langchain-community and langchain-aws by changing the import only."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,15 +33,15 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, without recorded requests."""
     shared_emulator.reset()
     return shared_emulator
 
 
 @pytest.fixture
 def platforms(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A machine as the snippets expect it: profiles of both clouds, and whatever their pages set in the environment."""
-    boto3 = pytest.importorskip("boto3", reason="the snippets give boto3 clients; install mdstream-llm[aws]")
+    """A machine as the examples expect it: profiles of both clouds, and environment variables from their documentation."""
+    boto3 = pytest.importorskip("boto3", reason="the examples use boto3 clients; install mdstream-llm[aws]")
     oci, aws = tmp_path / ".oci", tmp_path / ".aws"
     oci.mkdir()
     aws.mkdir()
@@ -65,28 +65,28 @@ def platforms(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     client = boto3.client("sagemaker-runtime", region_name="us-west-2", endpoint_url=emulator.url)
-    there = emulator.oci_generative_ai
+    service = emulator.oci_generative_ai
     return {
         "<deployment>": emulator.endpoint,
-        SERVICE: there.endpoint,
-        COMPARTMENT: there.compartment_id,
+        SERVICE: service.endpoint,
+        COMPARTMENT: service.compartment_id,
         BOTO3: client,
     }
 
 
 async def whole(model: Any) -> list[Any]:
-    """What a model, embeddings or a reranker give, sync and async."""
+    """Outputs of a model, an embedding model or a reranker, sync and async."""
     if isinstance(model, Embeddings):
         return [model.embed_documents([REQUEST, "a hill"]), await model.aembed_documents([REQUEST, "a hill"])]
     if isinstance(model, Reranker):
         documents = [Document("a hill"), Document("the three rivers")]
         best = [model.compress_documents(documents, REQUEST), await model.acompress_documents(documents, REQUEST)]
-        return [[one.page_content for one in kept] for kept in best]
+        return [[document.page_content for document in documents] for documents in best]
     return [_text(model.invoke(REQUEST)), _text(await model.ainvoke(REQUEST))]
 
 
 async def stream(model: Any) -> list[str]:
-    """What a model streams, sync and async."""
+    """Streamed outputs of a model, sync and async."""
     asynchronous = [_text(chunk) async for chunk in model.astream(REQUEST)]
     return ["".join(map(_text, model.stream(REQUEST))), "".join(asynchronous)]
 
@@ -103,8 +103,8 @@ RUNS = {
 
 
 @pytest.mark.parametrize(("move", "call_method"), RUNS.values(), ids=RUNS)
-async def test_documented_calls_work_as_they_stand(platforms: dict[str, Any], move: Move, call_method: str) -> None:
-    """Each is built by our class of that name and answers, whole or streamed, sync and async."""
+async def test_documented_calls(platforms: dict[str, Any], move: Move, call_method: str) -> None:
+    """Each class of the same name accepts the arguments and responds, whole or streamed, sync and async."""
     model = move.model(**move.filled(platforms))
     if call_method:
         first, second = await (whole if call_method == "whole" else stream)(model)

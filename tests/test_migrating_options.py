@@ -1,4 +1,4 @@
-"""Options of langchain-oci, langchain-community and langchain-aws: what is sent for them, and what is refused by name."""
+"""Options of langchain-oci, langchain-community and langchain-aws: requests, and rejected options."""
 
 import json
 from collections.abc import Iterator
@@ -46,22 +46,22 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, without recorded requests."""
     shared_emulator.reset()
     return shared_emulator
 
 
 def deployed(emulator: Emulator, cls: Any, /, **options: Any) -> Any:
-    """A model on the deployment."""
+    """Model on the deployment."""
     return cls(**{"endpoint": f"{emulator.endpoint}/predict", "auth_type": "none", **options})
 
 
 def hosted(emulator: Emulator, cls: Any = ChatOCIGenAI, /, **options: Any) -> Any:
-    """A model of OCI Generative AI."""
+    """Model of OCI Generative AI."""
     return cls(**{**PLATFORM_CASES["OCI GenAI GENERIC"].fields(emulator), **options})
 
 
-# what is sent for the classes of one server; the first four bodies are those that langchain-oci 0.4.0 sends
+# Payloads of the classes of one server. The first four are those that langchain-oci 0.4.0 sends.
 
 BODIES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "vLLM's chat": (
@@ -88,7 +88,7 @@ BODIES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
         {"seed": 42, "p": 0.5},
         {"max_tokens": 256, "temperature": 0.2, "top_p": 0.5, "frequency_penalty": 0.0, "seed": 42},
     ),
-    "what is given": (
+    "explicit options": (
         ChatOCIModelDeploymentVLLM,
         {"top_k": 5, "logit_bias": {"1": 2.0}, "min_p": None, "model_kwargs": {"temperature": 0.9}},
         {
@@ -111,17 +111,17 @@ def test_bodies(emulator: Emulator, model: Any, options: dict[str, Any], expecte
     assert {"model": "odsc-llm", **expected} == sent
 
 
-async def test_tgis_own_format(emulator: Emulator) -> None:
-    """`/generate` whole and `/generate_stream` streamed, with its own defaults; a route that is given stays."""
+async def test_the_api_of_tgi(emulator: Emulator) -> None:
+    """`/generate` for whole responses, `/generate_stream` for streams, with own defaults; an explicit route is kept."""
     llm = deployed(emulator, OCIModelDeploymentTGI, api="/generate", k=7)
-    words = llm.invoke(REQUEST)
+    text = llm.invoke(REQUEST)
 
     assert "/generate" == emulator.last.headers["route"]
     assert {"best_of": 1, "watermark": True, "return_full_text": False, "top_k": 7, "max_new_tokens": 256}.items() <= (
         emulator.last.json["parameters"].items()
     )
     assert not {"frequency_penalty", "repetition_penalty"} & emulator.last.json["parameters"].keys()
-    assert words == "".join(llm.stream(REQUEST)) == await llm.ainvoke(REQUEST)
+    assert text == "".join(llm.stream(REQUEST)) == await llm.ainvoke(REQUEST)
     assert "/generate_stream" in {request.headers["route"] for request in emulator.requests}
     deployed(emulator, OCIModelDeploymentTGI, api="/generate", default_headers={"route": "/generate"}, seed=1).invoke(
         "x"
@@ -129,8 +129,8 @@ async def test_tgis_own_format(emulator: Emulator) -> None:
     assert ("/generate", 1) == (emulator.last.headers["route"], emulator.last.json["parameters"]["seed"])
 
 
-def test_greedy(emulator: Emulator) -> None:
-    """`do_sample=False` is without a temperature."""
+def test_greedy_decoding(emulator: Emulator) -> None:
+    """`do_sample=False` is sent without a temperature."""
     deployed(emulator, OCIModelDeploymentTGI, api="/generate", do_sample=False).invoke(REQUEST)
 
     assert False is emulator.last.json["parameters"]["do_sample"]
@@ -139,8 +139,8 @@ def test_greedy(emulator: Emulator) -> None:
 
 # OCI Generative AI
 
-#: model, options, the fields of the request that come of them
-PROMPT: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+#: model, options, and the resulting fields of the request
+NATIVE_REQUESTS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "SDK's names": (
         "xai.grok-4",
         {"model_kwargs": {"num_generations": 1, "is_echo": True, "log_probs": 2, "is_parallel_tool_calls": True}},
@@ -170,7 +170,7 @@ PROMPT: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "GPT behind an OCID": (DEDICATED, {"provider": "openai", "max_tokens": 7}, {"maxCompletionTokens": 7}),
     "Llama behind an OCID": (DEDICATED, {"provider": "meta", "max_tokens": 7}, {"maxTokens": 7}),
     "Cohere behind an OCID": (DEDICATED, {"provider": "cohere"}, {"apiFormat": "COHERE"}),
-    "Cohere's own word goes first": (
+    "a Cohere name goes first": (
         "cohere.command-a-vision",
         {"provider": "cohere"},
         {"apiFormat": "COHEREV2"},
@@ -178,9 +178,9 @@ PROMPT: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("model", "options", "expected"), PROMPT.values(), ids=PROMPT)
+@pytest.mark.parametrize(("model", "options", "expected"), NATIVE_REQUESTS.values(), ids=NATIVE_REQUESTS)
 def test_native_requests(emulator: Emulator, model: str, options: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Names of the SDK, of OpenAI and of families, as the service spells them."""
+    """Names of the SDK, of OpenAI and of families become the service's names."""
     hosted(emulator, model=model, **options).invoke(REQUEST)
     request = emulator.last.json["chatRequest"]
 
@@ -188,8 +188,8 @@ def test_native_requests(emulator: Emulator, model: str, options: dict[str, Any]
     assert not [name for name in request if "_" in name]
 
 
-def test_objects_of_the_sdk_are_written_as_json(emulator: Emulator) -> None:
-    """In `model_kwargs` and in calls, whatever they hold."""
+def test_objects_of_the_sdk_are_sent_as_json(emulator: Emulator) -> None:
+    """In `model_kwargs` and in calls."""
     models = pytest.importorskip("oci.generative_ai_inference.models", reason="the SDK's own objects")
     chat = hosted(emulator, model_kwargs={"tool_choice": None})
     list(chat.bind(stream_options=models.StreamOptions(is_include_usage=False)).stream(REQUEST))
@@ -203,8 +203,8 @@ def test_objects_of_the_sdk_are_written_as_json(emulator: Emulator) -> None:
     )
 
 
-def test_an_image_needs_coheres_second_format(emulator: Emulator) -> None:
-    """A family that is given takes images, as in langchain-oci."""
+def test_an_image_needs_coherev2(emulator: Emulator) -> None:
+    """A family that is set supports images, as in langchain-oci."""
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     chat = hosted(emulator, model=DEDICATED, provider="cohere")
     chat.invoke([HumanMessage([{"type": "text", "text": "What is it?"}, image])])
@@ -239,8 +239,8 @@ def test_streaming_is_never_switched_off(emulator: Emulator, option: str) -> Non
     assert "isStream" not in emulator.last.json["chatRequest"]
 
 
-def test_a_client_states_where_and_as_whom(emulator: Emulator) -> None:
-    """An `oci` client gives address, signer and timeout; other fields go before it."""
+def test_an_oci_client(emulator: Emulator) -> None:
+    """An `oci` client provides address, signer and timeout; other fields override it."""
     sdk = pytest.importorskip("oci", reason="the SDK's own client")
     config = {
         "user": "ocid1.user.oc1..bbbb", "tenancy": "ocid1.tenancy.oc1..aaaa", "region": "us-chicago-1",
@@ -259,7 +259,7 @@ def test_a_client_states_where_and_as_whom(emulator: Emulator) -> None:
 
 
 def conversation(results: int) -> list[Any]:
-    """A question, and so many calls with their results."""
+    """A prompt, and this many tool calls with their results."""
     content: list[Any] = [HumanMessage("What is the weather in Paris, and in Rome?")]
     for number in range(results):
         call = {"id": f"c{number}", "name": "get_weather", "args": {"city": "Paris"}}
@@ -268,17 +268,17 @@ def conversation(results: int) -> list[Any]:
 
 
 def test_tool_calls_have_a_limit(emulator: Emulator) -> None:
-    """After so many results to one question no more are called; a choice that is made stays."""
+    """After the limit of results to one prompt the model may call no more tools; an explicit tool choice is kept."""
     chat = hosted(emulator, max_sequential_tool_calls=2).bind_tools([get_weather])
-    chosen = [emulator.last.json["chatRequest"].get("toolChoice") for n in (1, 2, 3) if chat.invoke(conversation(n))]
+    choices = [emulator.last.json["chatRequest"].get("toolChoice") for n in (1, 2, 3) if chat.invoke(conversation(n))]
 
-    assert [None, {"type": "NONE"}, {"type": "NONE"}] == chosen
+    assert [None, {"type": "NONE"}, {"type": "NONE"}] == choices
     chat.invoke([*conversation(2), HumanMessage("And in Rome?")])
     assert "toolChoice" not in emulator.last.json["chatRequest"]
 
 
-def test_results_are_pointed_out(emulator: Emulator) -> None:
-    """Behind results, with tools at hand, and only then."""
+def test_guidance_on_tool_results(emulator: Emulator) -> None:
+    """The guidance is sent after tool results, if tools are bound, and only then."""
     chat = hosted(emulator, tool_result_guidance=True)
     roles = []
     for model, number in ((chat.bind_tools([get_weather]), 1), (chat.bind_tools([get_weather]), 0), (chat, 1)):
@@ -289,7 +289,7 @@ def test_results_are_pointed_out(emulator: Emulator) -> None:
 
 
 def test_rerankers(emulator: Emulator) -> None:
-    """Limits of documents under their native names, dictionaries as documents, `top_n` by place, a least score."""
+    """Limits of documents under their native names, dicts as documents, positional `top_n`, a minimum score."""
     reranker = hosted(
         emulator, OCIGenAIRerank, model="cohere.rerank.v3.5", max_chunks_per_document=3, max_tokens_per_document=9
     )
@@ -304,8 +304,8 @@ def test_rerankers(emulator: Emulator) -> None:
     assert "cohere.rerank-v4.0-fast" == OCIGenAIRerank(**CHICAGO).model
 
 
-async def test_images_have_vectors(emulator: Emulator) -> None:
-    """Under langchain-oci's names, with a media type where the bytes do not show it."""
+async def test_embeddings_of_images(emulator: Emulator) -> None:
+    """Under langchain-oci's names, with a media type for bytes that do not show it."""
     embeddings = hosted(emulator, OCIGenAIEmbeddings, model="cohere.embed-v4.0")
     (one,) = embeddings.embed_image_batch([b"what is it"], mime_type="image/png")
 
@@ -314,8 +314,8 @@ async def test_images_have_vectors(emulator: Emulator) -> None:
     assert one == embeddings.embed_image(b"what is it", "image/png")
 
 
-def test_inputs_need_no_kind(emulator: Emulator) -> None:
-    """An index of langchain-oci's, whose inputs have none, is asked as it was filled."""
+def test_inputs_without_a_type(emulator: Emulator) -> None:
+    """Queries to an index of langchain-oci have no input type, as its documents had none."""
     embeddings = hosted(emulator, OCIGenAIEmbeddings, model="cohere.embed-v4.0", model_kwargs={"input_type": None})
     embeddings.embed_query("a river")
 
@@ -326,7 +326,7 @@ def test_inputs_need_no_kind(emulator: Emulator) -> None:
 
 
 async def test_embeddings_of_a_deployment(emulator: Emulator) -> None:
-    """`chunk_size` in the call; vectors all in one entry, as langchain-oci reads them; its `endpoint_kwargs`."""
+    """`chunk_size` in the call; all vectors in one entry, as langchain-oci reads them; its `endpoint_kwargs`."""
     embeddings = deployed(
         emulator, OCIModelDeploymentEndpointEmbeddings, endpoint_kwargs={"headers": {"x-a": 1}, "timeout": 9}
     )
@@ -336,12 +336,12 @@ async def test_embeddings_of_a_deployment(emulator: Emulator) -> None:
     assert ("1", 9) == (emulator.last.headers["x-a"], embeddings.timeout)
     emulator.always(Fault("body", data=b'{"data": [{"embedding": [[1, 2], [3, 4]]}]}'))
     assert [[1, 2], [3, 4]] == embeddings.embed_documents(["a", "b"])
-    with pytest.raises(ValidationError, match="endpoint_kwargs: cert cannot be said there"):
+    with pytest.raises(ValidationError, match="endpoint_kwargs: unsupported arguments: cert"):
         deployed(emulator, OCIModelDeploymentEndpointEmbeddings, endpoint_kwargs={"cert": "x"})
 
 
-def test_none_is_none(emulator: Emulator) -> None:
-    """`None` for dictionaries; headers of any type."""
+def test_none_is_accepted_for_dicts(emulator: Emulator) -> None:
+    """`None` for dicts; headers of any type."""
     chat = deployed(emulator, ChatOCIModelDeployment, model_kwargs=None, default_headers={"x-count": 3})
     chat.invoke(REQUEST)
 
@@ -350,8 +350,8 @@ def test_none_is_none(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("name", ["request_timeout", "requests_kwargs", "timeout", "headers"])
-def test_connection_options_are_none_of_a_call(emulator: Emulator, name: str) -> None:
-    """They are told, and do not land in the body."""
+def test_connection_options_in_a_call_are_rejected(emulator: Emulator, name: str) -> None:
+    """They raise, and are not sent."""
     with pytest.raises(ValueError, match="an option of the model, not of a call"):
         deployed(emulator, ChatOCIModelDeployment).invoke(REQUEST, **{name: 3})
     with pytest.raises(ValueError, match="an option of the model, not of a call"):
@@ -359,17 +359,17 @@ def test_connection_options_are_none_of_a_call(emulator: Emulator, name: str) ->
     assert [] == emulator.requests
 
 
-REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
+REJECTED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "headers": (OCIModelDeploymentLLM, {"headers": {"route": "/v1/completions"}}, "headers"),
     "max_token": (ChatOCIModelDeploymentTGI, {"max_token": 512}, "max_token"),
     "context_size": (OCIGenAI, {"context_size": "128000"}, "context_size"),
     "the Responses API": (ChatOCIGenAI, {"use_responses_api": True}, "use_responses_api: the Responses API"),
     "an unknown family": (ChatOCIGenAI, {"provider": "mistral"}, "family='mistral' is unknown; there are: cohere"),
     "an unknown family of completions": (OCIGenAI, {"provider": "mistral"}, "family='mistral' is unknown"),
-    "a family and a dialect": (ChatOCIGenAI, {"provider": "openai", "dialect": "openai-chat"}, "drop one of them"),
-    "no limit": (ChatOCIGenAI, {"max_sequential_tool_calls": 0}, "must be 1 or more"),
-    "a limit for completions": (OCIGenAI, {"max_sequential_tool_calls": 3}, "nothing like it in completions"),
-    "a family of vectors": (OCIGenAIEmbeddings, {"provider": "cohere"}, "nothing like it in embeddings"),
+    "a family and a dialect": (ChatOCIGenAI, {"provider": "openai", "dialect": "openai-chat"}, "remove one of them"),
+    "no limit": (ChatOCIGenAI, {"max_sequential_tool_calls": 0}, "must be at least 1"),
+    "a limit for completions": (OCIGenAI, {"max_sequential_tool_calls": 3}, "not supported for completions"),
+    "a family of vectors": (OCIGenAIEmbeddings, {"provider": "cohere"}, "not supported for embeddings"),
     "guidance in COHERE": (
         ChatOCIGenAI,
         {"model_id": "cohere.command-r-plus", "tool_result_guidance": True},
@@ -378,40 +378,40 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("model", "options", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_would_do_nothing_is_reported(model: Any, options: dict[str, Any], words: str) -> None:
-    """No option is accepted and ignored, as some are elsewhere."""
+@pytest.mark.parametrize(("model", "options", "message"), REJECTED.values(), ids=REJECTED)
+def test_options_without_effect_are_rejected(model: Any, options: dict[str, Any], message: str) -> None:
+    """No option is accepted and ignored, as in some packages."""
     platform_case = (
         CHICAGO if model.provider_name == "oci_generative_ai" else {"endpoint": "http://127.0.0.1:1/ocid1.x"}
     )
     named = {"model_id": "xai.grok-4"} if platform_case is CHICAGO else {}
-    with pytest.raises(ValidationError, match=words):
+    with pytest.raises(ValidationError, match=message):
         model(**{**platform_case, **named, **options})
 
 
-def test_the_responses_api_may_be_declined() -> None:
-    """`False` is what is done anyway."""
+def test_use_responses_api_false_is_accepted() -> None:
+    """`False` is accepted, because it is the behavior anyway."""
     assert ChatOCIGenAI(model_id="xai.grok-4", use_responses_api=False, **CHICAGO)
 
 
-# who signs, and where, when nothing is said
+# Authentication and region from the environment
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home with a profile, and an environment that says nothing."""
+    """A home directory with a profile, and an environment without OCI variables."""
     for name in ("OCI_CONFIG_FILE", "OCI_CLI_PROFILE", "OCI_RESOURCE_PRINCIPAL_VERSION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "key.pem").write_text(PEM)
     ids = "tenancy=ocid1.tenancy.oc1..aaaa\nuser=ocid1.user.oc1..bbbb\nfingerprint=" + ":".join(["0a"] * 16)
-    (tmp_path / "there").write_text(f"[DEFAULT]\n{ids}\nkey_file={tmp_path}/key.pem\nregion=uk-london-1\n")
+    (tmp_path / "oci-config").write_text(f"[DEFAULT]\n{ids}\nkey_file={tmp_path}/key.pem\nregion=uk-london-1\n")
     return tmp_path
 
 
 def test_ads_environment(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`OCI_IAM_TYPE` and `OCI_CONFIG_LOCATION`, as oracle-ads reads them; what a field says goes first."""
-    monkeypatch.setenv("OCI_CONFIG_LOCATION", str(machine / "there"))
+    """`OCI_IAM_TYPE` and `OCI_CONFIG_LOCATION`, as oracle-ads reads them; fields override them."""
+    monkeypatch.setenv("OCI_CONFIG_LOCATION", str(machine / "oci-config"))
 
     assert "uk-london-1" == oci.resolve_signer().region  # type: ignore[union-attr]
     monkeypatch.setenv("OCI_IAM_TYPE", "resource_principal")
@@ -424,23 +424,23 @@ def test_ads_environment(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None
         oci.resolve_signer()
 
 
-def test_the_region_of_who_signs(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the profile, of a resource principal, of a signer, of an oracle-ads dictionary; or it is missing."""
-    here = {"model_id": "xai.grok-4", "compartment_id": CHICAGO["compartment_id"]}
-    file = str(machine / "there")
+def test_the_region_of_the_signer(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the profile, a resource principal, a signer, an oracle-ads dict; or it is missing."""
+    fields = {"model_id": "xai.grok-4", "compartment_id": CHICAGO["compartment_id"]}
+    file = str(machine / "oci-config")
     config = {"config": {"region": "eu-frankfurt-1"}, "signer": None}
 
-    assert "uk-london-1" in ChatOCIGenAI(**here, auth_file_location=file).service.platform.base_url
-    assert "uk-london-1" in ChatOCIGenAI(**here, auth=oci.from_config(file=file)).service.platform.base_url
+    assert "uk-london-1" in ChatOCIGenAI(**fields, auth_file_location=file).service.platform.base_url
+    assert "uk-london-1" in ChatOCIGenAI(**fields, auth=oci.from_config(file=file)).service.platform.base_url
     assert "eu-frankfurt-1" == oci.resolve_region(config)
     with pytest.raises(ValidationError, match="region is missing"):
-        ChatOCIGenAI(**here)
+        ChatOCIGenAI(**fields)
     monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_REGION", "us-ashburn-1")
     assert "us-ashburn-1" == oci.resolve_region()
 
 
-def test_amazons_region(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`AWS_REGION` too; empty names are none; `base_url` is langchain-aws's word for the address."""
+def test_the_aws_region(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`AWS_REGION` is used too; empty names are ignored; `base_url` is langchain-aws's name of the address."""
     pytest.importorskip("botocore", reason="botocore knows the regions")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     chat = ChatSagemakerEndpoint(endpoint_name="e", region_name="", credentials_profile_name="")
@@ -451,8 +451,8 @@ def test_amazons_region(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_boto_configs() -> None:
-    """Timeouts, retries, region and proxy count; a field goes first; the rest is refused by name."""
+def test_botocore_configs() -> None:
+    """Timeouts, retries, region and proxy are used; fields override them; other options raise."""
     config = pytest.importorskip("botocore.config", reason="botocore's own object").Config
     content = config(
         read_timeout=9, connect_timeout=2, retries={"total_max_attempts": 4, "mode": "standard"}, region_name="eu-west-1",
@@ -464,9 +464,9 @@ def test_boto_configs() -> None:
     assert "http://127.0.0.1:3128" == llm.proxy
     assert 3 == SagemakerEndpointEmbeddings(endpoint_name="e", config=content).max_retries
     assert 5 == SagemakerEndpoint(endpoint_name="e", config=config(retries={"max_attempts": 5})).max_retries
-    with pytest.raises(ValidationError, match="config: max_pool_connections has no counterpart"):
+    with pytest.raises(ValidationError, match="config: unsupported options: max_pool_connections"):
         SagemakerEndpoint(endpoint_name="e", config=config(max_pool_connections=3))
-    with pytest.raises(ValidationError, match="retries needs max_attempts"):
+    with pytest.raises(ValidationError, match="retries: expected max_attempts"):
         SagemakerEndpoint(endpoint_name="e", config=config(retries={"mode": "adaptive"}))
 
 
@@ -501,7 +501,7 @@ BLOCKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("block", "expected"), BLOCKS.values(), ids=BLOCKS)
 def test_content_blocks(emulator: Emulator, block: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Each block of the pages reaches the service in its own spelling."""
+    """Each block of the documentation is sent in the service's format."""
     before = json.dumps(block)
     hosted(emulator, model="google.gemini-2.5-flash").invoke([HumanMessage([{"type": "text", "text": "What?"}, block])])
 

@@ -1,4 +1,4 @@
-"""Where models are: one mixin for each platform, with the fields that say where to ask and who signs."""
+"""Endpoint and authentication fields of Huawei ModelArts."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -6,23 +6,20 @@ from typing import Any, ClassVar
 from pydantic import Field, SecretStr
 
 from langchain_mdstream._connection_fields import ConnectionFields, reveal_secret
-from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
-from langchain_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ModelArts, Platform
 from mdstream_core.auth import huawei
 from mdstream_core.options import Auth, HuaweiAuthType
 
-__all__ = ["ModelArtsMixin", "OCIGenerativeAIMixin", "OCIModelDeploymentMixin", "SageMakerMixin"]
-
 
 class ModelArtsMixin(ConnectionFields):
-    """Which service of Huawei ModelArts or MaaS, and who signs for it."""
+    """Endpoint and authentication fields of ModelArts real-time services and MaaS."""
 
     endpoint: str = ""
-    """The service's address as the console shows it, or MaaS's base; with `wss://` it is asked over a WebSocket."""
+    """URL of the service as the console shows it, or the base URL of MaaS. With a `wss://` URL requests use a
+    WebSocket. Example: `https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1bb6be`."""
 
     route: str | None = None
-    """The image's path behind the address; by default the one of the dialect."""
+    """Path behind `endpoint`, such as `/v1/chat/completions`. `None` uses the path of the dialect."""
 
     auth: Auth | None = Field(default=None, exclude=True, repr=False)
     """A signer of `mdstream_core.auth`, or an `httpx.Auth`, instead of the fields below."""
@@ -31,46 +28,46 @@ class ModelArtsMixin(ConnectionFields):
     """How requests are authenticated; by default found out from the other fields and the environment."""
 
     token: SecretStr | None = None
-    """An IAM token."""
+    """IAM token, sent in `X-Auth-Token`. It is not renewed; use `user` and `password` for that."""
 
     user: str | None = None
-    """With `password`, `domain` and `project`: fetches an IAM token, and fetches it again before it expires."""
+    """IAM user name. With `password`, `domain` and `project` an IAM token is fetched, and renewed before it expires."""
 
     password: SecretStr | None = None
-    """The user's password."""
+    """Password of `user`."""
 
     domain: str | None = None
-    """The account's name."""
+    """Name of the Huawei Cloud account that `user` belongs to."""
 
     project: str | None = None
-    """The project's name, such as `cn-north-4`."""
+    """Project name, such as `cn-north-4`."""
 
     iam_endpoint: str | None = None
-    """IAM's address, where it is not that of the project's region."""
+    """URL of IAM. `None` uses the one of the project's region."""
 
     ak: SecretStr | None = None
-    """An access key, with `sk`."""
+    """Access key id (AK), used with `sk` to sign requests."""
 
     sk: SecretStr | None = None
-    """The access key's secret."""
+    """Secret access key (SK) that belongs to `ak`."""
 
     security_token: SecretStr | None = None
-    """The token of a temporary access key."""
+    """Security token of a temporary access key."""
 
     project_id: str | None = None
-    """The project's id, sent beside an access key's signature."""
+    """Project id, sent with requests that are signed with an access key."""
 
     app_code: SecretStr | None = None
-    """The AppCode of App authentication."""
+    """AppCode of App authentication, sent in `X-Apig-AppCode`."""
 
     app_key: SecretStr | None = None
-    """The key of App authentication, with `app_secret`."""
+    """App key of App authentication, used with `app_secret` to sign requests."""
 
     app_secret: SecretStr | None = None
-    """The key's secret."""
+    """App secret that belongs to `app_key`."""
 
     bare_api_key: bool = False
-    """Whether `api_key` is sent without the word Bearer."""
+    """Whether `api_key` is sent without the prefix `Bearer`."""
 
     provider_name: ClassVar[str] = "modelarts"
     address_fields: ClassVar[tuple[str, ...]] = ("endpoint", "route")
@@ -94,7 +91,7 @@ class ModelArtsMixin(ConnectionFields):
 
     def _build_platform(self) -> Platform:
         if not self.endpoint:
-            raise ValueError("endpoint is missing: give the service's address as the console shows it")
+            raise ValueError("endpoint is missing (hint: set the service's URL as the console shows it)")
         return ModelArts(self.endpoint, self.route)
 
     def _build_auth(self) -> Any:
