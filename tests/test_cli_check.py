@@ -275,7 +275,7 @@ def test_a_failure_has_its_cause_and_a_hint(failure: Failure, check: Check, monk
     assert f"Some checks failed: {len(failing)} failed" in text
 
 
-def test_a_region_that_nobody_with_state(check: Check, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_region(check: Check, capsys: pytest.CaptureFixture[str]) -> None:
     """The finding names the option."""
     code, findings, text = check(["my-endpoint"])
 
