@@ -191,7 +191,7 @@ def test_the_picture_is_whole_and_small() -> None:
     assert len(picture) < 300_000
     assert [] == re.findall(r'(?:href|src)="[^#]', picture)
     assert "The service said that the answer failed." in words
-    assert "All is well." in words
+    assert "All checks passed" in words
 
 
 @pytest.mark.parametrize(
