@@ -51,8 +51,9 @@ _HINTS = (
     _Hint(
         _CHAT,
         NO_CHAT_TEMPLATE,
-        "send completions, because the model has no chat template: set is_chat_model=False in LlamaIndex, use a completion "
-        "class in LangChain (OCIModelDeploymentLLM, SagemakerEndpoint, ModelArtsLLM), or set dialect='tgi' to send `inputs`",
+        "send completions, because the model has no chat template: set is_chat_model=False in LlamaIndex, use a "
+        "completion class in LangChain (OCIModelDeploymentLLM, SagemakerEndpoint, ModelArtsLLM), or set dialect='tgi' "
+        "to send `inputs`",
     ),
     _Hint(
         _NATIVE,

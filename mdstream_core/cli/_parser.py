@@ -181,7 +181,8 @@ def _add_emulate_command(commands: Any) -> None:
         help="Model server to imitate, such as vllm, sglang or tgi (default: vllm).",
     )
     model.add_argument(
-        "--generative-ai-ending",
+        "--oci-genai-ending",
+        dest="generative_ai_ending",
         choices=("eof", "done", "hang"),
         default="",
         help="End of oci-genai streams: eof closes the body, done sends [DONE], hang keeps the connection open "
