@@ -485,7 +485,8 @@ def test_an_expired_session(home: Path, emulator: Emulator, check: Check) -> Non
     _, findings, _ = check([*with_ca_file(emulator, PLATFORM_CASES["OCI model deployment"]), "--profile", "SESSION"])
 
     assert "FAIL" == findings["authentication"]["state"]
-    assert "oci session refresh --profile SESSION" in findings["authentication"]["text"]
+    finding = findings["authentication"]
+    assert "oci session refresh --profile SESSION" in finding["text"] + finding["hint"]
 
 
 def test_an_unknown_endpoint_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,7 +86,8 @@ def _authentication_finding(check_context: CheckContext, probe: ProbeResult) -> 
                 Status.FAIL, *_authentication_failure(check_context, error, unsigned=unsigned), error_facts(error)
             )
         case PermissionDenied():
-            text = f"the credential is valid, but the request is not allowed: {text_and_hint(str(error))[0]}"
+            text = f"the request is not allowed: {text_and_hint(str(error))[0]}"
+            text = text if unsigned else f"the credential is valid, but {text}"
             return Finding(
                 Status.FAIL, text, _PERMISSION_HINTS[check_context.endpoint_info.platform], error_facts(error)
             )
