@@ -1,4 +1,4 @@
-"""Hints for error responses whose cause is the form of the request: which dialect or class fits the server."""
+"""Hints for error responses to a request in the wrong API format: the dialect or class that fits the server."""
 
 import re
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ NO_CHAT_TEMPLATE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
-#: How servers report that they take `inputs` where something else was sent (serde, pydantic, LMI's input parser).
+#: How servers report that the request lacks `inputs` (serde, pydantic, LMI's input parser).
 REQUIRES_INPUTS = re.compile(
     r"(missing|required|expected|must (have|contain)|no)\b.{0,40}\binputs\b"
     r"|\binputs\b.{0,60}\b(missing|required|not found|not provided|field required)",
     re.IGNORECASE | re.DOTALL,
 )
 
-#: How JumpStart's Llama 2 reports that `inputs` is a text and no list of dialogs: Python's words for it, or pydantic's.
+#: How JumpStart's Llama 2 reports that `inputs` is a text instead of a list of dialogs: Python's errors, or pydantic's.
 REQUIRES_DIALOGS = re.compile(
     r"string indices must be integers|list indices must be integers|'str' object has no attribute '(get|keys|items)'"
     r"|\binputs?\b.{0,40}\b(list of (dialogs?|dialogues?|messages|lists)|valid list)",
@@ -34,7 +34,13 @@ _NATIVE = frozenset({"auto", "lmi", "tgi"})
 
 @dataclass(frozen=True, slots=True)
 class _Hint:
-    """A hint, for requests in some dialects whose error has some words."""
+    """A hint for an error message.
+
+    Attributes:
+        dialects: Names of the dialects of the request.
+        pattern: Pattern that the message or the body of the error contains.
+        text: The hint.
+    """
 
     dialects: frozenset[str]
     pattern: re.Pattern[str]
@@ -45,34 +51,39 @@ _HINTS = (
     _Hint(
         _CHAT,
         NO_CHAT_TEMPLATE,
-        "the model has no chat template: send completions, with is_chat_model=False in LlamaIndex or with a completion "
-        "class in LangChain (OCIModelDeploymentLLM, SagemakerEndpoint, ModelArtsLLM); dialect='tgi' sends `inputs`",
+        "send completions, because the model has no chat template: set is_chat_model=False in LlamaIndex, use a "
+        "completion class in LangChain (OCIModelDeploymentLLM, SagemakerEndpoint, ModelArtsLLM), or set dialect='tgi' "
+        "to send `inputs`",
     ),
     _Hint(
         _NATIVE,
         REQUIRES_DIALOGS,
-        "JumpStart's Llama 2 takes dialogs: set dialect='jumpstart-llama'",
+        "set dialect='jumpstart-llama': JumpStart's Llama 2 takes dialogs",
     ),
     _Hint(
         _OPENAI,
         REQUIRES_INPUTS,
-        "the server takes `inputs`: set dialect='auto', 'tgi', 'lmi' or 'jumpstart-llama'",
+        "set dialect='auto', 'tgi', 'lmi' or 'jumpstart-llama': the server takes `inputs`",
     ),
     _Hint(
         frozenset({"openai-embeddings", "tei-embeddings"}),
         re.compile(r"\btext_inputs\b"),
-        "JumpStart's models take `text_inputs`: set dialect='jumpstart-embeddings'",
+        "set dialect='jumpstart-embeddings': JumpStart's models take `text_inputs`",
     ),
     _Hint(
         frozenset({"openai-embeddings"}),
         REQUIRES_INPUTS,
-        "the server takes `inputs`: set dialect='tei-embeddings', or 'auto-embeddings'",
+        "set dialect='tei-embeddings' or 'auto-embeddings': the server takes `inputs`",
     ),
 )
 
 
 def add_hint(error: MDStreamError, dialect: str) -> MDStreamError:
-    """The error of a rejected request, with what to set instead where its words tell that.
+    """Append a hint to the message of an error if its cause is the API format of the request.
+
+    Args:
+        error: The error of a rejected request; it is changed and returned.
+        dialect: Name of the request's dialect.
 
     >>> error = InvalidRequest("422: Template error: template not found")
     >>> "is_chat_model=False" in str(add_hint(error, "openai-chat"))
@@ -80,8 +91,8 @@ def add_hint(error: MDStreamError, dialect: str) -> MDStreamError:
     """
     if not isinstance(error, InvalidRequest | ServerError) or isinstance(error, ContextOverflow):
         return error
-    words = f"{error} {error.raw or ''}"
-    found = (hint.text for hint in _HINTS if dialect in hint.dialects and hint.pattern.search(words))
-    if (hint := next(found, None)) is not None:
+    message = f"{error} {error.raw or ''}"
+    hints = (hint.text for hint in _HINTS if dialect in hint.dialects and hint.pattern.search(message))
+    if (hint := next(hints, None)) is not None:
         error.args = (f"{error} (hint: {hint})",)
     return error

@@ -21,7 +21,7 @@ PLATFORMS: dict[str, tuple[Any, Any, Callable[[str], dict[str, Any]]]] = {
         OCIDataScience,
         lambda url: {"endpoint": f"{url}/ocid1.datasciencemodeldeployment.oc1.iad.x", "auth_type": "none"},
     ),
-    "oci-generative-ai": (
+    "oci-genai": (
         ChatOCIGenAI,
         OCIGenAI,
         lambda url: {

@@ -86,7 +86,7 @@ Target = Callable[[bytes], None]
 
 PLATFORMS: dict[str, Platform] = {
     "oci-model-deployment": OCIModelDeployment("http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc"),
-    "oci-generative-ai": OCIGenerativeAI("ocid1.compartment.oc1..aaaa", "m", region="us-chicago-1"),
+    "oci-genai": OCIGenerativeAI("ocid1.compartment.oc1..aaaa", "m", region="us-chicago-1"),
     "sagemaker": SageMaker("emulated", "us-east-1"),
     "modelarts": ModelArts("https://127.0.0.1:1/v1/infers/x"),
 }
@@ -432,7 +432,7 @@ FAMILIES: dict[str, dict[str, Target]] = {
         f"{platform_case}-{name}-{short}": partial(_attempt, PLATFORMS[platform_case], name, kind)
         for platform_case, name, short, kind in [
             *(("oci-model-deployment", name, "sse", _TYPES["sse"]) for name in _CHATS),
-            ("oci-generative-ai", "openai-chat", "json", _TYPES["json"]),
+            ("oci-genai", "openai-chat", "json", _TYPES["json"]),
             ("modelarts", "openai-chat", "socket", _TYPES["socket"]),
             ("modelarts", "openai-chat", "lines", _TYPES["lines"]),
             ("sagemaker", "auto", "sse", "application/vnd.amazon.eventstream"),

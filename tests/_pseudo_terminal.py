@@ -1,4 +1,4 @@
-"""A program in a terminal that nobody looks at: what it writes is kept, what is typed is sent."""
+"""Run `mdstream` in a pseudo-terminal, to test its interactive output."""
 
 import os
 import pty
@@ -12,10 +12,11 @@ from fcntl import ioctl
 from types import TracebackType
 from typing import Self
 
-LIMIT = 30.0
+#: Seconds after which a test gives up.
+TIMEOUT = 30.0
 
-#: Makes the terminal its own before it becomes `mdstream`, so that Ctrl-C is a signal.
-_TAKES_IT = """
+#: Makes the pseudo-terminal the controlling terminal, so that Ctrl-C sends SIGINT, and then runs `mdstream`.
+_LAUNCHER = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, "-m", "mdstream_core.cli", *sys.argv[1:]])
@@ -23,22 +24,22 @@ os.execv(sys.executable, [sys.executable, "-m", "mdstream_core.cli", *sys.argv[1
 
 
 class PseudoTerminal:
-    """Runs `mdstream` in a terminal of so many columns."""
+    """Runs `mdstream` in a terminal with this number of columns. `output` is everything that it has written."""
 
     def __init__(self, *arguments: str, columns: int = 80, **environment: str) -> None:
-        self._ours, theirs = pty.openpty()
-        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-        kept = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
+        self._controller, terminal = pty.openpty()
+        ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        inherited = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _TAKES_IT, *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={**kept, "TERM": "xterm-256color", **environment},
+            [sys.executable, "-c", _LAUNCHER, *arguments],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env={**inherited, "TERM": "xterm-256color", **environment},
             start_new_session=True,
         )
-        os.close(theirs)
-        self.written = ""
+        os.close(terminal)
+        self.output = ""
 
     def __enter__(self) -> Self:
         return self
@@ -47,39 +48,43 @@ class PseudoTerminal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.process.kill()
-        self.process.wait(LIMIT)
-        os.close(self._ours)
+        self.process.wait(TIMEOUT)
+        os.close(self._controller)
 
-    def until(self, words: str, *, times: int = 1) -> str:
-        """What was written when `words` have come."""
-        end = time.monotonic() + LIMIT
-        while self.written.count(words) < times:
-            assert time.monotonic() < end, f"{words!r} did not come: {self.written!r}"
+    def wait_for(self, text: str, *, times: int = 1) -> str:
+        """Wait until the text was written `times` times. Returns the output."""
+        deadline = time.monotonic() + TIMEOUT
+        while self.output.count(text) < times:
+            assert time.monotonic() < deadline, f"{text!r} was not written: {self.output!r}"
             self._read(0.1)
-        return self.written
+        return self.output
 
     def type(self, keys: str) -> None:
-        """Press keys."""
-        os.write(self._ours, keys.encode())
+        """Send key presses."""
+        os.write(self._controller, keys.encode())
 
-    def ended(self, *, pressing: str = "") -> int:
-        """The exit code. A key may be pressed again: readline does not see a signal that comes just before it waits."""
-        end = time.monotonic() + LIMIT
+    def wait(self, *, keys: str = "") -> int:
+        """Wait for the end and return the exit code.
+
+        Args:
+            keys: Keys to press until then: readline misses a signal that arrives just before it waits.
+        """
+        deadline = time.monotonic() + TIMEOUT
         while self.process.poll() is None:
-            assert time.monotonic() < end, f"it does not end: {self.written!r}"
-            if pressing:
-                self.type(pressing)
-            self._read(0.5 if pressing else 0.1)
+            assert time.monotonic() < deadline, f"the program did not end: {self.output!r}"
+            if keys:
+                self.type(keys)
+            self._read(0.5 if keys else 0.1)
         self._read(0.1)
         return self.process.returncode
 
     def _read(self, seconds: float) -> None:
-        while select.select([self._ours], [], [], seconds)[0]:
+        while select.select([self._controller], [], [], seconds)[0]:
             try:
-                data = os.read(self._ours, 65536)
-            except OSError:  # the other side is closed
+                data = os.read(self._controller, 65536)
+            except OSError:  # the program closed the terminal
                 return
             if not data:
                 return
-            self.written += data.decode("utf-8", "replace")
+            self.output += data.decode("utf-8", "replace")
             seconds = 0.0

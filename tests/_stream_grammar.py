@@ -289,19 +289,19 @@ class Dialect:
 _PLAIN = responses(reasoning=False, tools=False)
 _CONTAINERS = ("sse", "payload parts", "json lines in payload parts")
 DIALECTS: dict[str, Dialect] = {
-    "openai-chat": Dialect(openai_chat, responses(most_choices=3), ("oci-model-deployment", "sagemaker", "modelarts", "oci-generative-ai"), ("sse", "payload parts", "json lines", "json lines in payload parts", "websocket", "sse in websocket")),
+    "openai-chat": Dialect(openai_chat, responses(most_choices=3), ("oci-model-deployment", "sagemaker", "modelarts", "oci-genai"), ("sse", "payload parts", "json lines", "json lines in payload parts", "websocket", "sse in websocket")),
     "openai-completions": Dialect(openai_completions, responses(most_choices=2, reasoning=False, tools=False), ("oci-model-deployment", "sagemaker", "modelarts"), ("sse", "payload parts", "websocket")),
-    "oci-generic": Dialect(oci_generic, responses(), ("oci-generative-ai",)),
-    "oci-cohere": Dialect(oci_cohere, responses(reasoning=False), ("oci-generative-ai",)),
-    "oci-cohere-v2": Dialect(oci_cohere_v2, responses(), ("oci-generative-ai",)),
-    "oci-generate-text-llama": Dialect(oci_generate_text, _PLAIN, ("oci-generative-ai",)),
+    "oci-generic": Dialect(oci_generic, responses(), ("oci-genai",)),
+    "oci-cohere": Dialect(oci_cohere, responses(reasoning=False), ("oci-genai",)),
+    "oci-cohere-v2": Dialect(oci_cohere_v2, responses(), ("oci-genai",)),
+    "oci-generate-text-llama": Dialect(oci_generate_text, _PLAIN, ("oci-genai",)),
     "tgi": Dialect(tgi, _PLAIN, ("oci-model-deployment", "sagemaker"), ("sse", "payload parts", "json lines")),
     "auto": Dialect(tgi, _PLAIN, ("sagemaker",), ("payload parts", "json lines in payload parts")),
 }  # fmt: skip
 
 PLATFORMS: dict[str, Platform] = {
     "oci-model-deployment": OCIModelDeployment("http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc"),
-    "oci-generative-ai": OCIGenerativeAI("ocid1.compartment.oc1..aaaa", "m", region="us-chicago-1"),
+    "oci-genai": OCIGenerativeAI("ocid1.compartment.oc1..aaaa", "m", region="us-chicago-1"),
     "sagemaker": SageMaker("emulated", "us-east-1"),
     "modelarts": ModelArts("https://127.0.0.1:1/v1/infers/x"),
 }
@@ -309,7 +309,7 @@ PLATFORMS: dict[str, Platform] = {
 #: Which framings a platform has.
 _OF_PLATFORM = {
     "oci-model-deployment": {"sse", "json lines"},
-    "oci-generative-ai": {"sse"},
+    "oci-genai": {"sse"},
     "sagemaker": {"payload parts", "json lines in payload parts"},
     "modelarts": {"sse", "json lines", "websocket", "sse in websocket"},
 }

@@ -1,4 +1,4 @@
-"""The command line, run as people run it."""
+"""The command line: demo, emulate, usage errors, help and platform names."""
 
 import json
 import re
@@ -13,13 +13,15 @@ from _raw_client import HELLO, STREAM, send_request
 
 from mdstream_core import __version__
 from mdstream_core.cli import main
+from mdstream_core.cli._platform_names import PLATFORM_NAMES, parse_platform_name
 from mdstream_core.emulator import Emulator
+from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, SageMaker
 
 MDSTREAM = [sys.executable, "-m", "mdstream_core.cli"]
 
 
-def test_the_demonstration_shows_all_and_no_color_codes_in_a_pipe() -> None:
-    """On each platform both frameworks stream twice, then show the broken stream with its code and partial."""
+def test_the_demo_shows_each_platform_and_no_color_codes_in_a_pipe() -> None:
+    """On each platform both frameworks stream twice, then show a failing stream with its code and partial."""
     shown = subprocess.run([*MDSTREAM, "demo", "--fast"], capture_output=True, text=True, timeout=60, check=True).stdout
 
     assert "\x1b" not in shown
@@ -31,18 +33,20 @@ def test_the_demonstration_shows_all_and_no_color_codes_in_a_pipe() -> None:
     assert "taken for a whole one" not in shown
 
 
-def test_the_demonstration_of_one_platform() -> None:
-    """`--platform` chooses."""
-    requested = [*MDSTREAM, "demo", "--fast", "--platform", "sagemaker"]
-    shown = subprocess.run(requested, capture_output=True, text=True, timeout=60, check=True).stdout
+def test_the_demo_of_one_platform() -> None:
+    """`--platform` selects it."""
+    command = [*MDSTREAM, "demo", "--fast", "--platform", "sagemaker"]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
-    assert ["LangChain · ChatSagemakerEndpoint", "LlamaIndex · SageMakerLLM"] == re.findall(r".* · .*", shown)
+    assert ["LangChain · ChatSagemakerEndpoint · sagemaker", "LlamaIndex · SageMakerLLM · sagemaker"] == re.findall(
+        r".* · .*", shown
+    )
 
 
-def test_color_can_be_requested_for() -> None:
-    """`FORCE_COLOR` colours a pipe, `NO_COLOR` wins."""
+def test_color_is_forced_by_force_color_and_disabled_by_no_color() -> None:
+    """`NO_COLOR` has priority."""
     environment = {"PATH": "/usr/bin", "PYTHONIOENCODING": "utf-8"}
-    forced, refused = (
+    forced, disabled = (
         subprocess.run(
             [*MDSTREAM, "demo", "--fast"],
             capture_output=True,
@@ -55,31 +59,31 @@ def test_color_can_be_requested_for() -> None:
     )
 
     assert "\x1b[1m" in forced
-    assert "\x1b" not in refused
+    assert "\x1b" not in disabled
 
 
-def _url(output: IO[str], label: str) -> str:
+def _read_url(output: IO[str], label: str) -> str:
     for line in output:
-        if line.startswith(label):
+        if line.startswith(f"{label} "):
             return line.split()[1]
     raise AssertionError(f"no line begins with {label}")
 
 
 def test_the_emulator_serves_until_ctrl_c() -> None:
-    """`mdstream emulate` prints its addresses, answers any client, and ends on SIGINT."""
+    """`mdstream emulate` prints its addresses, serves any client, and ends on SIGINT with exit code 130."""
     process = subprocess.Popen([*MDSTREAM, "emulate"], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        endpoint = _url(process.stdout, "OCI")
-        question = json.dumps({"model": "odsc-llm", "messages": [{"role": "user", "content": "Name three rivers."}]})
+        endpoint = _read_url(process.stdout, "oci-model-deployment")
+        payload = json.dumps({"model": "odsc-llm", "messages": [{"role": "user", "content": "Name three rivers."}]})
         request = urllib.request.Request(
             f"{endpoint}/predict",
-            question.encode(),
+            payload.encode(),
             {"content-type": "application/json", "route": "/v1/chat/completions"},
         )
         with urllib.request.urlopen(request, timeout=30) as response:
-            answer = json.load(response)
-        assert "The Nile, the Amazon and the Danube." == answer["choices"][0]["message"]["content"]
+            document = json.load(response)
+        assert "The Nile, the Amazon and the Danube." == document["choices"][0]["message"]["content"]
     finally:
         process.send_signal(signal.SIGINT)
         code = process.wait(30)
@@ -89,49 +93,49 @@ def test_the_emulator_serves_until_ctrl_c() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "content_type", "done"),
+    ("options", "content_type", "done"),
     [
         (["--flavour", "sglang"], "text/event-stream", True),
         (["--flavour", "transformers"], "text/event-stream; charset=utf-8", False),
     ],
 )
-def test_the_emulator_imitates_another_server(words: list[str], content_type: str, done: bool) -> None:
-    """`--flavour` chooses which."""
-    process = subprocess.Popen([*MDSTREAM, "emulate", *words, "--delay", "0"], stdout=subprocess.PIPE, text=True)
+def test_the_emulator_imitates_another_model_server(options: list[str], content_type: str, done: bool) -> None:
+    """`--flavour` selects it."""
+    process = subprocess.Popen([*MDSTREAM, "emulate", *options, "--delay", "0"], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        results = send_request(_url(process.stdout, "OCI") + STREAM, HELLO)
+        response = send_request(_read_url(process.stdout, "oci-model-deployment") + STREAM, HELLO)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)
         process.stdout.close()  # type: ignore[union-attr]
 
-    assert content_type == results.headers["content-type"]
-    assert done is results.body.endswith(b"data: [DONE]\n\n")
+    assert content_type == response.headers["content-type"]
+    assert done is response.body.endswith(b"data: [DONE]\n\n")
 
 
-def test_the_version_is_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--version` says what the package says."""
-    with pytest.raises(SystemExit) as left:
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints it."""
+    with pytest.raises(SystemExit) as exit_info:
         main(["--version"])
 
-    assert 0 == left.value.code
+    assert 0 == exit_info.value.code
     assert f"mdstream {__version__}\n" == capsys.readouterr().out
 
 
-def test_wrong_words_end_with_two(capsys: pytest.CaptureFixture[str]) -> None:
-    """An unknown command is told, with those that exist."""
-    with pytest.raises(SystemExit) as left:
+def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2 and the commands that exist."""
+    with pytest.raises(SystemExit) as exit_info:
         main(["sing"])
 
-    assert 2 == left.value.code
+    assert 2 == exit_info.value.code
     assert "demo" in capsys.readouterr().err
 
 
-def test_help_is_light() -> None:
+def test_help_imports_nothing_slow() -> None:
     """`--help` loads neither framework, nor the emulator, an HTTP library, rich or a vendor's SDK."""
     code = (
-        "import sys; from mdstream_core.cli._parser import parser; parser().format_help(); "
+        "import sys; from mdstream_core.cli._parser import build_parser; build_parser().format_help(); "
         "heavy = 'langchain_core llama_index h11 httpx httpcore rich IPython cryptography botocore oci'.split(); "
         "print([n for n in (*heavy, 'mdstream_core.emulator', 'mdstream_core.display') if n in sys.modules])"
     )
@@ -141,25 +145,95 @@ def test_help_is_light() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "content"),
+    ("arguments", "message"),
     [
-        (["--port", "99999"], "--port 99999"),
+        (["--port", "1", "--host", "203.0.113.1"], "cannot listen on --host 203.0.113.1 --port 1: "),
         (["--upstream", "here"], "--upstream here is no http://"),
         (["--flavour", "vlm"], "--flavour='vlm' is unknown (hint: use one of vllm, "),
         (["--flavour", ""], "--flavour='' is unknown (hint: use one of vllm, "),
     ],
 )
-def test_what_cannot_be_served_is_reported_in_a_line(
-    words: list[str], content: str, capsys: pytest.CaptureFixture[str]
+def test_an_invalid_option_of_the_emulator_is_a_usage_error(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Not in a traceback."""
-    assert 2 == main(["emulate", *words])
-    assert content in capsys.readouterr().err
+    """It is reported in one line, without a traceback."""
+    assert 2 == main(["emulate", *arguments])
+    assert message in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
-    """By whom is not known; that it is, is told."""
+def test_a_port_in_use_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """The error names the port."""
     with Emulator() as emulator:
         port = emulator.url.rpartition(":")[2]
         assert 2 == main(["emulate", "--port", port])
     assert f"--port {port}" in capsys.readouterr().err
+
+
+def test_a_number_that_is_no_port(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, the option and a hint."""
+    with pytest.raises(SystemExit) as exit_info:
+        main(["emulate", "--port", "99999"])
+    message = capsys.readouterr().err
+
+    assert 2 == exit_info.value.code
+    assert "argument --port: '99999' is not a port\nhint: pass 0 to 65535" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["chek"], "did you mean check?"),
+        (["check", "--profle", "TEAM", "my-endpoint"], "did you mean --profile?"),
+        (["check", "my-endpoint", "--platform", "sagmaker"], "did you mean sagemaker?"),
+        (["check", "my-endpoint", "--platform", "oci"], "did you mean oci-model-deployment or oci-genai?"),
+        (["check", "my-endpoint", "--platform", "azure"], "use one of oci-model-deployment, oci-genai, "),
+        (["check"], "run 'mdstream check --help' for the options"),
+        (["check", "my-endpoint", "--timeout", "soon"], "pass seconds, more than 0"),
+    ],
+)
+def test_a_usage_error_has_a_hint(arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a line of its own."""
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+
+    assert 2 == exit_info.value.code
+    assert f"\nhint: {hint}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        ("oci-generative-ai", "oci-genai"),
+        ("oci_genai", "oci-genai"),
+        ("OCI GenAI", "oci-genai"),
+        ("oci-ods", "oci-model-deployment"),
+        ("odsc", "oci-model-deployment"),
+        ("model-deployment", "oci-model-deployment"),
+        ("aws", "sagemaker"),
+        ("Amazon-SageMaker", "sagemaker"),
+        ("huawei", "modelarts"),
+        ("huawei-modelarts", "modelarts"),
+        *((name, name) for name in PLATFORM_NAMES),
+    ],
+)
+def test_a_platform_has_several_spellings(spelling: str, name: str) -> None:
+    """`--platform` accepts them."""
+    assert name == parse_platform_name(spelling)
+
+
+def test_platform_names_are_those_of_the_platforms() -> None:
+    """The command line and `Platform.name` use the same names."""
+    assert PLATFORM_NAMES == tuple(
+        platform.name for platform in (OCIModelDeployment, OCIGenerativeAI, SageMaker, ModelArts)
+    )
+
+
+@pytest.mark.parametrize("command", ["chat", "check", "models"])
+def test_help_has_groups(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Endpoint, Authentication, Connection and Output, in this order."""
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    headings = re.findall(r"^([A-Z][a-z]+):$", capsys.readouterr().out, re.MULTILINE)
+
+    groups = ["Endpoint", "Authentication", "Connection", "Output"]
+    assert groups == [heading for heading in headings if heading in groups]

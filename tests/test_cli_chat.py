@@ -1,4 +1,4 @@
-"""`mdstream chat`, `models` and `completion`, run as people run them: in a pipe, and at a terminal."""
+"""`mdstream chat`, `models` and `completion`, in a pipe and in a terminal."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def emulator(served: Emulator) -> Emulator:
 
 
 def run(*arguments: str, content: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`mdstream` with its standard streams in pipes."""
+    """Run `mdstream` with its standard streams in pipes."""
     return subprocess.run(
         [sys.executable, "-m", "mdstream_core.cli", *arguments],
         capture_output=True,
@@ -51,7 +51,7 @@ def run(*arguments: str, content: str | None = None, **environment: str) -> subp
     )
 
 
-#: How each platform is asked.
+#: ENDPOINT and options of each platform.
 PLATFORM_CASES: dict[str, Callable[[Emulator], list[str]]] = {
     "OCI model deployment": lambda emulator: [emulator.endpoint],
     "OCI GenAI": lambda emulator: [
@@ -69,7 +69,7 @@ PLATFORM_CASES: dict[str, Callable[[Emulator], list[str]]] = {
 def test_one_request(
     emulator: Emulator, platform_case: Callable[[Emulator], list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The answer alone is on standard output; time and usage beside it."""
+    """The response is on standard output; times and usage are on standard error."""
     assert 0 == main(["chat", *platform_case(emulator), "--auth-type", "none", "Name", "three", "rivers."])
     out, notes = capsys.readouterr()
 
@@ -79,15 +79,15 @@ def test_one_request(
 
 
 def test_a_request_from_standard_input(emulator: Emulator) -> None:
-    """So it stands in a pipe of a shell."""
-    done = run("chat", emulator.endpoint, "--auth-type", "none", said="Name three rivers.\n")
+    """Without colours in a pipe."""
+    done = run("chat", emulator.endpoint, "--auth-type", "none", content="Name three rivers.\n")
 
     assert (0, f"{RIVERS}\n") == (done.returncode, done.stdout)
     assert "\x1b" not in done.stdout + done.stderr
 
 
 def test_a_request_as_json(emulator: Emulator) -> None:
-    """One document, with times and usage."""
+    """One document with times and usage."""
     done = run("chat", emulator.endpoint, "--auth-type", "none", "--json", "Name three rivers.")
     document = json.loads(done.stdout)
 
@@ -98,17 +98,17 @@ def test_a_request_as_json(emulator: Emulator) -> None:
     assert "" == done.stderr
 
 
-def test_a_stopped_response_is_a_document_too(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """Ctrl-C while `--json` waits: exit code 130, and what had come."""
+def test_an_interrupted_response_is_json_too(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C with `--json`: exit code 130 and the partial response."""
     emulator.script(Fault("stall", after=6))
 
-    def presses() -> None:
+    def press_ctrl_c() -> None:
         while not emulator.requests:
             time.sleep(0.01)
-        time.sleep(0.3)  # the more of the answer there is, the better
+        time.sleep(0.3)  # some of the response has arrived
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    presser = threading.Thread(target=presses)
+    presser = threading.Thread(target=press_ctrl_c)
     presser.start()
     code = main(["chat", emulator.endpoint, "--auth-type", "none", "--json", "Name three rivers."])
     presser.join()
@@ -119,8 +119,8 @@ def test_a_stopped_response_is_a_document_too(emulator: Emulator, capsys: pytest
     assert RIVERS.startswith(document["partial"]["text"])
 
 
-def test_a_broken_response_is_shown_and_reported(emulator: Emulator) -> None:
-    """Half on standard output, the reason beside it, and exit code 1; as JSON the same."""
+def test_a_failed_response_is_shown_with_its_reason(emulator: Emulator) -> None:
+    """The partial is on standard output, the reason on standard error, and the exit code is 1; `--json` has both."""
     emulator.always(Fault("trailer", after=6))
     done = run("chat", emulator.endpoint, "--auth-type", "none", "Name three rivers.")
     document = json.loads(run("chat", emulator.endpoint, "--auth-type", "none", "--json", "Name three rivers.").stdout)
@@ -133,24 +133,24 @@ def test_a_broken_response_is_shown_and_reported(emulator: Emulator) -> None:
     assert "The Nile, the Amazon" == document["partial"]["text"]
 
 
-def test_what_the_model_is_reported(emulator: Emulator) -> None:
-    """Options become fields of the question, wherever the question's words stand."""
+def test_options_become_parameters_of_the_request(emulator: Emulator) -> None:
+    """In any order of options and prompt."""
     main(["chat", emulator.endpoint, "--auth-type", "none", "--system", "Be brief.", "--max-tokens", "9", "--temperature", "0.5", "--header", "x-team: blue", "Hello!"])  # fmt: skip
-    requested = emulator.last.json
+    sent = emulator.last.json
 
-    assert ["Be brief.", "Hello!"] == [message["content"] for message in requested["messages"]]
-    assert (9, 0.5, "odsc-llm") == (requested["max_tokens"], requested["temperature"], requested["model"])
+    assert ["Be brief.", "Hello!"] == [message["content"] for message in sent["messages"]]
+    assert (9, 0.5, "odsc-llm") == (sent["max_tokens"], sent["temperature"], sent["model"])
     assert "blue" == emulator.last.headers["x-team"]
 
 
-def test_the_servers_first_model_is_requested(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where none is said, on platforms whose models have no usual name."""
+def test_the_first_listed_model_is_used_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    """On platforms without a default model name."""
     with Emulator(models=["qwen-3"]) as emulator:
         assert 0 == main(["chat", emulator.modelarts.endpoint, "--auth-type", "none", "Hello!"])
         assert "qwen-3" == emulator.last.json["model"]
 
 
-#: How a server answers that does not list its models.
+#: Responses of servers that do not list their models.
 NO_LISTS = {
     "404 of a gateway": Fault("refuse", "not_found"),
     "404 of Huawei's": Fault("refuse", "maas_model"),
@@ -167,46 +167,44 @@ NO_LISTS = {
 
 @pytest.mark.parametrize("platform_case", ["ModelArts", "MaaS", "ModelArts over HTTP"])
 @pytest.mark.parametrize("fault", NO_LISTS.values(), ids=NO_LISTS)
-def test_a_server_without_a_list_is_requested_without_a_name(
+def test_without_a_list_the_request_names_no_model(
     emulator: Emulator, fault: Fault, platform_case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Many have one model only, and answer."""
-    where = {**PLATFORM_CASES, "ModelArts over HTTP": lambda emulator: [emulator.modelarts.endpoint]}[platform_case](
-        emulator
-    )
+    """Many servers have one model and need no name."""
+    arguments = {**PLATFORM_CASES, "ModelArts over HTTP": lambda emulator: [emulator.modelarts.endpoint]}[
+        platform_case
+    ](emulator)
     emulator.script(fault)
 
-    assert 0 == main(["chat", *where, "--auth-type", "none", "Name three rivers."])
+    assert 0 == main(["chat", *arguments, "--auth-type", "none", "Name three rivers."])
     assert f"{RIVERS}\n" == capsys.readouterr().out
     emulator.reset()
     emulator.script(fault)
-    assert 0 == main(["chat", *where, "--auth-type", "none", "--json", "Name three rivers."])
+    assert 0 == main(["chat", *arguments, "--auth-type", "none", "--json", "Name three rivers."])
     assert RIVERS == json.loads(capsys.readouterr().out)["text"]
 
 
-def test_a_request_that_is_rejected_for_want_of_a_name_states_how_to_give_one(
-    emulator: Emulator, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Where nobody knows the name, the hint is that it was not sent."""
+def test_a_rejected_request_without_a_model_has_a_hint(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """The hint names `--model`."""
     for more in ([], ["--json"]):
         emulator.script(Fault("refuse", "not_found"), Fault("refuse", "vllm_model"))
         assert 1 == main(["chat", emulator.modelarts.endpoint, "--auth-type", "none", *more, "Hello!"])
-        assert "name one with --model" in "".join(capsys.readouterr())
+        assert "set --model" in "".join(capsys.readouterr())
         emulator.reset()
 
 
-def test_a_name_that_was_given_is_no_hint(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """A server that knows another is believed."""
+def test_a_rejected_request_with_a_model_has_no_hint_about_it(
+    emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The name was sent, so it is wrong rather than missing."""
     emulator.script(Fault("refuse", "vllm_model"))
 
     assert 1 == main(["chat", emulator.modelarts.endpoint, "--auth-type", "none", "--model", "nope", "Hello!"])
     assert "hint" not in capsys.readouterr().err
 
 
-def test_a_credential_that_is_refused_is_not_tried_again(
-    emulator: Emulator, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Who may not see the list may not ask either."""
+def test_a_rejected_credential_is_not_sent_again(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """A chat would fail like the list of models."""
     emulator.script(Fault("refuse", "not_authenticated"))
 
     assert 1 == main(["chat", emulator.modelarts.endpoint, "--auth-type", "none", "Hello!"])
@@ -214,69 +212,69 @@ def test_a_credential_that_is_refused_is_not_tried_again(
     assert "NotAuthenticated" in capsys.readouterr().err
 
 
-def test_a_conversation_without_a_name(emulator: Emulator) -> None:
-    """It begins all the same."""
+def test_a_conversation_without_a_model_name(emulator: Emulator) -> None:
+    """The server needs none."""
     emulator.script(Fault("refuse", "not_found"))
     with PseudoTerminal("chat", emulator.modelarts.endpoint, "--auth-type", "none") as terminal:
-        terminal.until("the model listens")
-        terminal.until("> ")
+        terminal.wait_for("Chatting with the model")
+        terminal.wait_for("> ")
         terminal.type("Name three rivers.\n")
-        terminal.until("Danube")
+        terminal.wait_for("Danube")
 
 
 def test_a_conversation(emulator: Emulator) -> None:
-    """A prompt; what was said before is known; Ctrl-D ends it."""
+    """Each request has the earlier turns; Ctrl-D ends the conversation."""
     with PseudoTerminal("chat", emulator.endpoint, "--auth-type", "none") as terminal:
-        terminal.until("> ")
+        terminal.wait_for("> ")
         terminal.type("Name three rivers.\n")
-        terminal.until("✓")
-        terminal.until("> ", times=2)
+        terminal.wait_for("✓")
+        terminal.wait_for("> ", times=2)
         terminal.type("My name is Ada.\n")
-        terminal.until("✓", times=2)
-        terminal.until("> ", times=3)
+        terminal.wait_for("✓", times=2)
+        terminal.wait_for("> ", times=3)
         terminal.type("\x04")
 
-        assert 0 == terminal.ended()
-        assert RIVERS in terminal.written
+        assert 0 == terminal.wait()
+        assert RIVERS in terminal.output
     assert ["user", "assistant", "user"] == [message["role"] for message in emulator.last.json["messages"]]
 
 
-def test_a_broken_response_does_not_stay_in_the_conversation(emulator: Emulator) -> None:
-    """Nor its question: asked again it is asked as if for the first time."""
+def test_a_failed_turn_is_not_added_to_the_conversation(emulator: Emulator) -> None:
+    """Neither the prompt nor the partial response."""
     emulator.script(Fault("trailer", after=6))
     with PseudoTerminal("chat", emulator.endpoint, "--auth-type", "none") as terminal:
-        terminal.until("> ")
+        terminal.wait_for("> ")
         terminal.type("Name three rivers.\n")
-        terminal.until("ask again.")
-        terminal.until("> ", times=2)
+        terminal.wait_for("Send the prompt again")
+        terminal.wait_for("> ", times=2)
         terminal.type("Name three rivers.\n")
-        terminal.until("✓")
-        terminal.until("> ", times=3)
+        terminal.wait_for("✓")
+        terminal.wait_for("> ", times=3)
         terminal.type("\x04")
 
-        assert 0 == terminal.ended()
-        assert "took too long" in terminal.written
+        assert 0 == terminal.wait()
+        assert "took too long" in terminal.output
     assert 1 == len(emulator.last.json["messages"])
 
 
-def test_ctrl_c_stops_a_response_and_then_us(emulator: Emulator) -> None:
-    """The first stops waiting for the answer, one at the prompt ends the conversation."""
+def test_ctrl_c_stops_a_response_and_at_the_prompt_the_command(emulator: Emulator) -> None:
+    """The connection of the response is closed."""
     emulator.script(Fault("hold", after=4, seconds=60))
     with PseudoTerminal("chat", emulator.endpoint, "--auth-type", "none") as terminal:
-        terminal.until("> ")
+        terminal.wait_for("> ")
         terminal.type("Name three rivers.\n")
-        terminal.until("The Nile")
+        terminal.wait_for("The Nile")
         terminal.type("\x03")
-        terminal.until("stopped")
+        terminal.wait_for("stopped")
         assert emulator.last.client_closed.wait(5)
-        terminal.until("> ", times=2)
+        terminal.wait_for("> ", times=2)
 
-        assert 130 == terminal.ended(pressing="\x03")
-        assert "Traceback" not in terminal.written
+        assert 130 == terminal.wait(keys="\x03")
+        assert "Traceback" not in terminal.output
 
 
 def test_ctrl_c_in_a_pipe(emulator: Emulator) -> None:
-    """What came was written; the exit code says that it was stopped."""
+    """The partial response is written, and the exit code is 130."""
     emulator.script(Fault("hold", after=4, seconds=60))
     process = subprocess.Popen(
         [
@@ -294,9 +292,9 @@ def test_ctrl_c_in_a_pipe(emulator: Emulator) -> None:
         stdin=subprocess.DEVNULL,
     )
     assert process.stdout is not None
-    read = b""
-    while b"Nile" not in read:
-        read += os.read(process.stdout.fileno(), 100)
+    received = b""
+    while b"Nile" not in received:
+        received += os.read(process.stdout.fileno(), 100)
     process.send_signal(signal.SIGINT)
     _, notes = process.communicate(timeout=30)
 
@@ -305,32 +303,32 @@ def test_ctrl_c_in_a_pipe(emulator: Emulator) -> None:
     assert "Traceback" not in notes.decode()
 
 
-def test_a_reader_who_has_seen_enough(emulator: Emulator) -> None:
-    """`| head` is no failure to write home about."""
+def test_a_closed_pipe_is_no_error(emulator: Emulator) -> None:
+    """As with `| head`."""
     command = f"{sys.executable} -m mdstream_core.cli completion fish | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30, check=True)
 
     assert "" == done.stderr
 
 
-def test_without_rich_it_is_plain(emulator: Emulator, tmp_path: Path) -> None:
-    """A terminal without rich shows the same words."""
+def test_a_terminal_without_rich_shows_plain_text(emulator: Emulator, tmp_path: Path) -> None:
+    """With the same words."""
     (tmp_path / "rich.py").write_text("raise ImportError('hidden')\n")
     hidden = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     with PseudoTerminal(
         "chat", emulator.endpoint, "--auth-type", "none", "Name three rivers.", PYTHONPATH=hidden
     ) as terminal:
-        assert 0 == terminal.ended()
+        assert 0 == terminal.wait()
 
-        assert RIVERS in terminal.written
-        assert "✓" in terminal.written
+        assert RIVERS in terminal.output
+        assert "✓" in terminal.output
 
 
 # --- secrets
 
 
-def test_a_secret_on_the_command_line_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without repeating it, and with the places that are right."""
+def test_a_secret_on_the_command_line_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
+    """The error does not repeat it, and names the allowed sources."""
     code = main(["models", "https://api.modelarts-maas.com/v1", "--api-key", KEY])
     content = "".join(capsys.readouterr())
 
@@ -343,27 +341,27 @@ def test_a_secret_on_the_command_line_is_refused(capsys: pytest.CaptureFixture[s
     assert KEY not in "".join(capsys.readouterr())
 
 
-def test_keys_from_each_position(tmp_path: Path) -> None:
-    """A variable, a file, standard input; and the variable that is looked for."""
+def test_api_keys_from_each_source(tmp_path: Path) -> None:
+    """A variable, a file, standard input, and MDSTREAM_API_KEY."""
     (tmp_path / "key").write_text(f"{KEY}\n")
     with Emulator(api_keys=[KEY]) as emulator:
         send_request = lambda *more, **how: run("chat", emulator.endpoint, *more, "Name three rivers.", **how)  # noqa: E731
         responses = [
             send_request("--api-key", "env:ANY", ANY=KEY),
             send_request("--api-key", f"file:{tmp_path / 'key'}"),
-            send_request("--api-key", "-", said=f"{KEY}\n"),
+            send_request("--api-key", "-", content=f"{KEY}\n"),
             send_request(MDSTREAM_API_KEY=KEY),
         ]
-        refused = send_request("--api-key", "env:ANY", ANY="sk-another-key")
+        rejected = send_request("--api-key", "env:ANY", ANY="sk-another-key")
 
     assert [(0, f"{RIVERS}\n")] * 4 == [(done.returncode, done.stdout) for done in responses]
-    assert 1 == refused.returncode
-    assert "The credential was not accepted." in refused.stderr
+    assert 1 == rejected.returncode
+    assert "The credential was not accepted." in rejected.stderr
     assert not [done for done in responses if KEY in done.stdout + done.stderr]
 
 
-def test_what_is_missing_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
-    """3, in words and as JSON."""
+def test_a_missing_credential_has_exit_code_3(tmp_path: Path) -> None:
+    """As text and as JSON."""
     bare = {name: "" for name in os.environ if name.startswith(("OCI_", "MDSTREAM_"))}
     done = run("models", "ocid1.datasciencemodeldeployment.oc1.iad.x", HOME=str(tmp_path), **bare)
     document = run("models", "ocid1.datasciencemodeldeployment.oc1.iad.x", "--json", HOME=str(tmp_path), **bare)
@@ -373,7 +371,7 @@ def test_what_is_missing_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
     assert "MissingCredential" == json.loads(document.stdout)["error"]["type"]
 
 
-# --- where
+# --- endpoints and platforms
 
 
 FORMS = {
@@ -392,43 +390,43 @@ FORMS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("endpoint", "meant"), FORMS.items(), ids=FORMS)
-def test_an_endpoint_states_whose_it_is(endpoint: str, meant: tuple[str, dict[str, str]]) -> None:
+@pytest.mark.parametrize(("endpoint", "expected"), FORMS.items(), ids=FORMS)
+def test_the_platform_is_detected_from_the_endpoint(endpoint: str, expected: tuple[str, dict[str, str]]) -> None:
     """By its form alone."""
-    platform_case = parse_endpoint(endpoint)
+    endpoint_info = parse_endpoint(endpoint)
 
-    assert meant == (platform_case.platform, platform_case.fields)
+    assert expected == (endpoint_info.platform, endpoint_info.fields)
 
 
 UNKNOWN = ["https://example.com/v1", "my endpoint", "", "http://127.0.0.1:8000"]
 
 
 @pytest.mark.parametrize("endpoint", UNKNOWN)
-def test_an_endpoint_that_does_not_state_it(endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2, and what it could be."""
+def test_an_unknown_endpoint_is_a_usage_error(endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2 and a hint with the possible forms."""
     assert 2 == main(["models", endpoint])
     assert "--platform" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("more", "words"),
+    ("more", "message"),
     [
         (["--platform", "oci-genai"], "--compartment is missing"),
         (["--platform", "oci-genai", "--compartment", "ocid1.compartment.oc1..x"], "--model is missing"),
-        (["--platform", "sagemaker"], "none of sagemaker"),
+        (["--platform", "sagemaker"], "is no address on sagemaker"),
     ],
 )
-def test_what_an_option_lacks(more: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2, and the option's name."""
+def test_a_missing_option_is_named(more: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2 and the name of the option."""
     assert 2 == main(["chat", "http://127.0.0.1:1", "--auth-type", "none", *more, "Hello!"])
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 # --- models, completion, help
 
 
 def test_the_models_of_a_server(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line for each, or a document; on OCI's bare endpoint, which takes no GET, by its inference endpoint."""
+    """As lines or as JSON. OCI's bare endpoint has no GET, so the list comes from its inference endpoint."""
     with Emulator(models=["llama-4", "qwen-3"]) as emulator:
         assert 0 == main(["models", emulator.endpoint, "--auth-type", "none"])
         lines = capsys.readouterr().out.splitlines()
@@ -441,8 +439,8 @@ def test_the_models_of_a_server(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_knows_every_option(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Because it is written from the options."""
+def test_completion_has_every_option(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is generated from the parser."""
     assert 0 == main(["completion", shell])
     script = capsys.readouterr().out
 
@@ -456,41 +454,41 @@ COMPLETIONS = {
 }
 
 
-@pytest.mark.parametrize(("shell", "asks"), COMPLETIONS.items(), ids=COMPLETIONS)
-def test_a_shell_completes(shell: str, asks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The shell itself judges the script."""
+@pytest.mark.parametrize(("shell", "command"), COMPLETIONS.items(), ids=COMPLETIONS)
+def test_a_shell_completes(shell: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The shell itself runs the script."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     main(["completion", shell])
     script = tmp_path / "script"
     script.write_text(capsys.readouterr().out)
     done = subprocess.run(
-        [shell, "-c", asks.format(script=script)], capture_output=True, text=True, timeout=30, check=True
+        [shell, "-c", command.format(script=script)], capture_output=True, text=True, timeout=30, check=True
     )
 
-    assert "sagemaker" == done.stdout.strip().partition("\t")[0]  # fish says what it is for, too
+    assert "sagemaker" == done.stdout.strip().partition("\t")[0]  # fish adds a description
     assert "" == done.stderr
 
 
 @pytest.mark.parametrize("width", [60, 120])
-def test_findings_fit_the_terminal(emulator: Emulator, width: int) -> None:
+def test_the_findings_are_wrapped_to_the_terminal(emulator: Emulator, width: int) -> None:
     """No line of `check` is wider than the terminal."""
     with PseudoTerminal("check", emulator.endpoint, "--auth-type", "none", columns=width) as terminal:
-        assert 0 == terminal.ended()
-        shown = re.sub(r"\x1b\[[\d;]*m", "", terminal.written)
+        assert 0 == terminal.wait()
+        shown = re.sub(r"\x1b\[[\d;]*m", "", terminal.output)
 
-    assert "All is well." in shown
+    assert "All checks passed" in shown
     assert max(map(len, shown.splitlines())) <= width
 
 
 @pytest.mark.parametrize("command", ["chat", "check", "models", "completion"])
 def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """And the exit codes."""
-    with pytest.raises(SystemExit) as left:
+    """It has the exit codes too."""
+    with pytest.raises(SystemExit) as exit_info:
         main([command, "--help"])
     shown = capsys.readouterr().out
 
-    assert 0 == left.value.code
-    assert "examples:" in shown
-    assert "exit codes:" in shown
+    assert 0 == exit_info.value.code
+    assert "Examples:" in shown
+    assert "Exit codes:" in shown
     assert f"mdstream {command} " in shown

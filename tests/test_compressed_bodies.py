@@ -75,7 +75,7 @@ def chunked(body: bytes, step: int = 65_536, trailer: bytes = b"") -> bytes:
 #: How the four services are asked at an address of the test's own, and how each writes a stream.
 SERVICES: dict[str, tuple[Callable[[str], Any], str, bytes]] = {
     "oci-model-deployment": (OCIModelDeployment, EVENTS, STREAM),
-    "oci-generative-ai": (
+    "oci-genai": (
         lambda url: OCIGenerativeAI(COMPARTMENT, "m", service_endpoint=url.rpartition("/")[0]),
         EVENTS,
         STREAM,

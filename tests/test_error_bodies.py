@@ -176,7 +176,7 @@ def enveloped(platform: str, words: str) -> tuple[Any, ResponseHead, bytes]:
             message = f'Received client error (400) from primary with message "{json.dumps(djl)}". See https://x.'
             body = {"Message": message, "OriginalStatusCode": 400}
             return SageMaker("e", "us-east-1"), ResponseHead(424, json_head), json.dumps(body).encode()
-        case "oci-generative-ai":
+        case "oci-genai":
             body = {"code": "400", "message": json.dumps({"error": {"message": words, "param": None}})}
             return (
                 OCIGenerativeAI("ocid1.compartment.oc1..a", region="ord"),
@@ -193,7 +193,7 @@ def enveloped(platform: str, words: str) -> tuple[Any, ResponseHead, bytes]:
             return OCIModelDeployment("http://h/ocid1.x"), ResponseHead(424), json.dumps(djl).encode()
 
 
-ENVELOPES = ["sagemaker", "sagemaker without an original", "oci-generative-ai", "modelarts", "modelarts, one level down", "oci-model-deployment"]  # fmt: skip
+ENVELOPES = ["sagemaker", "sagemaker without an original", "oci-genai", "modelarts", "modelarts, one level down", "oci-model-deployment"]  # fmt: skip
 
 
 @pytest.mark.parametrize("platform", ENVELOPES)

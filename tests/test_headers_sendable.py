@@ -179,7 +179,7 @@ def test_fields_that_go_into_headers_are_checked(kind: Any, fields: dict[str, An
 
 ADDRESSES = {
     "endpoint": (ChatOCIModelDeployment, {}),
-    "service_endpoint": (PLATFORMS["oci-generative-ai"][0], {"compartment_id": COMPARTMENT, "model": "xai.grok-4"}),
+    "service_endpoint": (PLATFORMS["oci-genai"][0], {"compartment_id": COMPARTMENT, "model": "xai.grok-4"}),
     "endpoint_url": (ChatSagemakerEndpoint, {"endpoint_name": "e", **AWS}),
     "base_url": (ChatModelArts, {}),
     "iam_endpoint": (ChatModelArts, {"endpoint": f"{URL}/v1"}),

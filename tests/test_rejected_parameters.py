@@ -354,9 +354,7 @@ def test_the_native_formats_of_oci_remember_too() -> None:
         return response(200, json.dumps(whole).encode())
 
     with serving(scripted(answer)) as server:
-        chat = langchain(
-            "oci-generative-ai", server, dialect="oci-generic", model_kwargs={"parallel_tool_calls": False}
-        )
+        chat = langchain("oci-genai", server, dialect="oci-generic", model_kwargs={"parallel_tool_calls": False})
         chat.invoke("Hello")
         chat.invoke("Hello")
     assert len(server.notes) == 3

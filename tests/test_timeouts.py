@@ -120,7 +120,7 @@ def silent(seconds: float) -> Script:
 
 
 @pytest.mark.parametrize("call_method", METHODS)
-@pytest.mark.parametrize("platform", ["oci-model-deployment", "oci-generative-ai", "modelarts"])
+@pytest.mark.parametrize("platform", ["oci-model-deployment", "oci-genai", "modelarts"])
 def test_a_whole_response_that_does_not_come_is_requested_for_once(platform: str, call_method: str) -> None:
     """
     The server may still be working, and bill each of the requests; a stream may be asked for again.

@@ -49,12 +49,14 @@ class Paper:
         self._lines: list[list[Span]] = [[]]
         self._row = 0
         self._style = ""
+        self._is_at_start = False  # after a carriage return the next text replaces the line
 
     def write(self, text: str) -> None:
         """Take in what a program writes."""
         for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|\n|\r|[^\x1b\n\r]+", text):
             match f"ESC {part[-1]}" if part.startswith("\x1b") else part:
                 case "\n":
+                    self._is_at_start = False
                     self._row += 1
                     self._lines += [[] for _ in range(self._row + 1 - len(self._lines))]
                 case "ESC A":
@@ -63,9 +65,14 @@ class Paper:
                     self._lines[self._row] = []
                 case "ESC m":
                     self._style = " ".join(f"s{code}" for code in re.findall(r"\d+", part) if code != "0")
-                case "\r" | "ESC h" | "ESC l":
+                case "\r":
+                    self._is_at_start = True
+                case "ESC h" | "ESC l":
                     pass
                 case _:
+                    if self._is_at_start:
+                        self._lines[self._row] = []
+                    self._is_at_start = False
                     self._add(self._lines[self._row], part)
 
     def _add(self, line: list[Span], text: str) -> None:
@@ -164,8 +171,8 @@ def _page(known: dict[tuple[Span, ...], str], groups: list[str], rules: list[str
     still = "@media(prefers-reduced-motion:reduce){.f{animation:none!important}.last{visibility:visible}}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
-        'aria-label="mdstream chat streams an answer, shows one that breaks with its reason, and mdstream check finds '
-        f'all well"><style>{STYLE}{"".join(rules)}{still}</style><defs>{"".join(lines)}</defs>'
+        'aria-label="mdstream chat streams an answer, shows one that breaks with its reason, and mdstream check passes '
+        f'all checks"><style>{STYLE}{"".join(rules)}{still}</style><defs>{"".join(lines)}</defs>'
         '<rect x=".5" y=".5" width="99.9%" height="99.8%" rx="8" fill="var(--paper)" stroke="var(--edge)"/>'
         f'<g transform="translate(12 8)">{"".join(groups)}</g></svg>\n'
     )

@@ -113,7 +113,7 @@ def fields_of(platforms: dict[str, Any]) -> dict[str, dict[str, Any]]:
     aws = {"aws_access_key_id": "AK", "aws_secret_access_key": "SK", "region_name": "us-east-1"}
     return {
         "oci-model-deployment": {"endpoint": platforms["oci"], "auth_type": "none"},
-        "oci-generative-ai": {**oci, "model": "xai.grok-4"},
+        "oci-genai": {**oci, "model": "xai.grok-4"},
         "sagemaker": {"endpoint_name": platforms["endpoint_name"], "endpoint_url": platforms["sagemaker"], **aws},
         "modelarts": {"endpoint": platforms["modelarts"], "model": "odsc-llm", "auth_type": "none"},
         "modelarts-websocket": {"endpoint": platforms["websocket"], "model": "odsc-llm", "auth_type": "none"},
@@ -132,7 +132,7 @@ def build_models(platforms: dict[str, Any], chance: random.Random) -> tuple[Any,
 
     kinds: dict[str, tuple[Any, Any]] = {
         "oci-model-deployment": (ChatOCIModelDeployment, OCIDataScience),
-        "oci-generative-ai": (ChatOCIGenAI, OCIGenAI),
+        "oci-genai": (ChatOCIGenAI, OCIGenAI),
         "sagemaker": (ChatSagemakerEndpoint, SageMakerLLM),
         "modelarts": (ChatModelArts, ModelArts),
         "modelarts-websocket": (ChatModelArts, ModelArts),

@@ -1,7 +1,8 @@
-"""The command `mdstream`.
+"""The command line, `mdstream`.
 
-One file for each command, loaded when it is called for: `--help` costs no more than reading the options. `_parser` has
-the options, `_places` reads an ENDPOINT, `_signing` finds out who signs, `doctor` is what `mdstream check` looks at.
+Each command is a module that is imported when the command runs, so that `mdstream --help` stays fast. `_parser` defines
+the options, `_endpoints` parses ENDPOINT, `_credentials` finds the credentials, and `check` holds the checks of
+`mdstream check`.
 """
 
 import os
@@ -11,75 +12,79 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from mdstream_core._terminal import Terminal, json_text
-from mdstream_core.cli._parser import (
-    FAILED,
-    INTERRUPTED,
-    MISSING,
-    USAGE,
+from mdstream_core.cli._options import (
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_MISSING,
+    EXIT_USAGE,
     MissingCredential,
     Options,
     UsageError,
-    build_parser,
+    split_hint,
 )
+from mdstream_core.cli._parser import build_parser, unknown_arguments_error
 from mdstream_core.errors import MDStreamError, MissingExtra
 
 __all__ = ["main"]
 
 
-#: What may go wrong, and the exit code that says so. The first that fits counts.
+#: Exit codes by exception. The first match counts.
 _EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
-    (UsageError, USAGE),
-    (MissingCredential, MISSING),
-    (MissingExtra, MISSING),
-    (MDStreamError, FAILED),
+    (UsageError, EXIT_USAGE),
+    (MissingCredential, EXIT_MISSING),
+    (MissingExtra, EXIT_MISSING),
+    (MDStreamError, EXIT_FAILURE),
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
+    Args:
+        arguments: The arguments without the program's name; by default those of the process.
+
     Returns:
-        The exit code: 0 all went well, 1 the service failed (or a check did), 2 wrong words, 3 a credential or a
-        package is missing here, 130 stopped by Ctrl-C.
+        The exit code: 0 success, 1 the service or a check failed, 2 invalid command line, 3 missing credential or
+        package, 130 interrupted with Ctrl-C.
 
     Example:
         >>> main(["check", "my-endpoint", "--region", "us-east-1"])
     """
     options = _parse_arguments(arguments)
-    terminal = Terminal(sys.stderr)
     try:
         run: Callable[[Options], int] = import_module(f"mdstream_core.cli.{options.module}").run
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: Terminal(sys.stderr).write(  # whoever stands there then
-                f"mdstream: {options.redact(message)}\n"
+            # `sys.stderr` is looked up for each warning: tests and notebooks replace it.
+            warnings.showwarning = lambda message, *_, **__: Terminal(sys.stderr).write(
+                f"mdstream: warning: {options.redact(message)}\n"
             )
             return run(options)
     except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:  # whoever read us has seen enough (`| head`); Python would say so once more at its end
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader closed the pipe (`| head`); Python would report it again when it flushes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return EXIT_FAILURE
     except tuple(kind for kind, _ in _EXIT_CODES) as error:
-        _report_error(error, options, terminal)
+        _report_error(error, options)
         return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
 
 
 def _parse_arguments(arguments: Sequence[str] | None) -> Options:
-    """The options. argparse takes no words behind an option for a list that was empty before it; a question may be."""
-    whole = build_parser()
-    options, words = whole.parse_known_args(arguments, Options())
-    if words and (options.module != "_chat" or any(word.startswith("-") for word in words)):
-        whole.error(f"unrecognized arguments: {options.redact(' '.join(words))}")
-    if words:
-        options.question += words
+    """Parse the arguments. argparse leaves words of PROMPT that follow an option unparsed; they are added here."""
+    options, unparsed = build_parser().parse_known_args(arguments, Options())
+    if unparsed and (options.module != "_chat" or any(word.startswith("-") for word in unparsed)):
+        unknown_arguments_error(options, [options.redact(word) for word in unparsed])
+    if unparsed:
+        options.prompt += unparsed
     return options
 
 
-def _report_error(error: Exception, options: Options, terminal: Terminal) -> None:
-    """Say what is wrong, as the document that was asked for or in words."""
-    said = options.redact(error)
+def _report_error(error: Exception, options: Options) -> None:
+    """Print an error: as a JSON document with `--json`, else on standard error with its hint on a line of its own."""
+    message = options.redact(error)
     if getattr(options, "json", False):
-        facts = {"type": type(error).__name__, "message": said}
+        facts = {"type": type(error).__name__, "message": message}
         Terminal().write(json_text({"ok": False, "error": facts}) + "\n")
-    else:
-        terminal.write(f"mdstream: {said}\n")
+        return
+    text, hint = split_hint(message)
+    Terminal(sys.stderr).write(f"mdstream: error: {text}\n" + (f"hint: {hint}\n" if hint else ""))

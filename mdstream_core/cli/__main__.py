@@ -1,4 +1,4 @@
-"""`python -m mdstream_core.cli`: the same as `mdstream`."""
+"""Run the command line with `python -m mdstream_core.cli`."""
 
 import sys
 

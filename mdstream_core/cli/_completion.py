@@ -1,10 +1,11 @@
-"""`mdstream completion`: what makes a shell complete our words. Written from the options, so it knows them all."""
+"""`mdstream completion`: print a shell completion script. It is generated from the parser, so it has every option."""
 
 import argparse
 from collections.abc import Iterator, Mapping
 
 from mdstream_core._terminal import Terminal
-from mdstream_core.cli._parser import Options, build_parser
+from mdstream_core.cli._options import Options
+from mdstream_core.cli._parser import build_parser
 
 _BASH = """\
 _mdstream() {{
@@ -26,13 +27,13 @@ _ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
 
 
 def run(options: Options) -> int:
-    """Print it."""
+    """Run `mdstream completion`."""
     Terminal().write({"bash": _bash, "zsh": lambda: _ZSH + _bash(), "fish": _fish}[options.shell]())
     return 0
 
 
 def _commands() -> Mapping[str, argparse.ArgumentParser]:
-    actions = build_parser()._actions  # argparse has no public way to ask
+    actions = build_parser()._actions  # argparse has no public access to its commands
     return next(action.choices for action in actions if isinstance(action, argparse._SubParsersAction))
 
 
@@ -43,14 +44,16 @@ def _options(command: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.A
 
 def _bash() -> str:
     commands = _commands()
-    chosen = {name: action.choices for one in commands.values() for name, action in _options(one) if action.choices}
-    words = {name: " ".join(option for option, _ in _options(one)) for name, one in commands.items()}
-    shells = next(action for action in commands["completion"]._actions if action.choices)
-    words["completion"] += " " + " ".join(shells.choices or ())
+    choices = {
+        name: action.choices for command in commands.values() for name, action in _options(command) if action.choices
+    }
+    words = {name: " ".join(option for option, _ in _options(command)) for name, command in commands.items()}
+    shell = next(action for action in commands["completion"]._actions if action.choices)
+    words["completion"] += " " + " ".join(shell.choices or ())
     return _BASH.format(
         values="\n".join(
-            f'        {name}) COMPREPLY=($(compgen -W "{" ".join(map(str, choices))}" -- "$word")); return ;;'
-            for name, choices in chosen.items()
+            f'        {name}) COMPREPLY=($(compgen -W "{" ".join(map(str, values))}" -- "$word")); return ;;'
+            for name, values in choices.items()
         ),
         options="\n".join(f'        {name}) words="{options}" ;;' for name, options in words.items()),
         commands=" ".join(commands),
@@ -61,19 +64,19 @@ def _fish() -> str:
     commands = _commands()
     lines = ["complete -c mdstream -f"]
     lines += [f"complete -c mdstream -n __fish_use_subcommand -a {name}" for name in commands]
-    for command, one in commands.items():
-        seen = f"'__fish_seen_subcommand_from {command}'"
-        lines += [_fish_option(seen, name, action) for name, action in _options(one)]
+    for name, command in commands.items():
+        condition = f"'__fish_seen_subcommand_from {name}'"
+        lines += [_fish_option(condition, option, action) for option, action in _options(command)]
         lines += [
-            f"complete -c mdstream -n {seen} -a '{' '.join(map(str, action.choices))}'"
-            for action in one._actions
+            f"complete -c mdstream -n {condition} -a '{' '.join(map(str, action.choices))}'"
+            for action in command._actions
             if action.choices and not action.option_strings
         ]
     return "\n".join(lines) + "\n"
 
 
-def _fish_option(seen: str, name: str, action: argparse.Action) -> str:
-    told = (action.help or "").replace("'", "’")
-    takes = "" if action.nargs == 0 else " -r -F" if name.endswith("-file") else " -x"
-    takes += f" -a '{' '.join(map(str, action.choices))}'" if action.choices else ""
-    return f"complete -c mdstream -n {seen} -l {name[2:]}{takes} -d '{told}'"
+def _fish_option(condition: str, name: str, action: argparse.Action) -> str:
+    description = (action.help or "").replace("'", "’")
+    arguments = "" if action.nargs == 0 else " -r -F" if name.endswith("-file") else " -x"
+    arguments += f" -a '{' '.join(map(str, action.choices))}'" if action.choices else ""
+    return f"complete -c mdstream -n {condition} -l {name[2:]}{arguments} -d '{description}'"

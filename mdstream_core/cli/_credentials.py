@@ -1,22 +1,22 @@
-"""Who signs what is asked from the command line: the options, and what each platform's own tools read."""
+"""Find the credentials: from the options, then from where each platform's own tools keep them."""
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mdstream_core.auth import UnsignedSigner, aws, huawei, oci
 from mdstream_core.cli._endpoints import EndpointInfo
-from mdstream_core.cli._parser import MissingCredential, Options, UsageError
+from mdstream_core.cli._options import MissingCredential, Options, UsageError, name_options
+from mdstream_core.cli._platform_names import MODELARTS, OCI_GENAI, OCI_MODEL_DEPLOYMENT, SAGEMAKER
 from mdstream_core.cli._secrets import read_secret
 from mdstream_core.errors import ConnectionFailed, MDStreamError
 
-#: The environment variable of a bearer key.
+#: Environment variable with a bearer API key.
 _API_KEY_VARIABLE = "MDSTREAM_API_KEY"
 
-#: What Huawei's ways to sign need, and the variables it is read from. The first that is there counts.
-_HUAWEI: Mapping[str, Mapping[str, str]] = {
+#: Authentication types of Huawei Cloud, with the environment variable of each field. The first complete one counts.
+_HUAWEI_VARIABLES: Mapping[str, Mapping[str, str]] = {
     "token": {"token": "MODELARTS_TOKEN"},
     "password": {
         "user": "MODELARTS_USER",
@@ -27,33 +27,23 @@ _HUAWEI: Mapping[str, Mapping[str, str]] = {
     "appcode": {"app_code": "MODELARTS_APP_CODE"},
     "app": {"app_key": "MODELARTS_APP_KEY", "app_secret": "MODELARTS_APP_SECRET"},
 }
-#: What others' tools keep there: not ours to read, but nothing that is written may repeat it.
+#: Variables of the platforms' own tools. Their values are redacted from the output.
 _SECRET_VARIABLES = (
     *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
     *("MODELARTS_API_KEY", "MAAS_API_KEY", _API_KEY_VARIABLE),
 )
-#: What fields of the classes are called here.
-_OPTION_BY_FIELD = {
-    "auth_profile": "--profile",
-    "auth_type": "--auth-type",
-    "auth_file_location": "--config-file",
-    "credentials_profile_name": "--profile",
-    "api_key": "--api-key",
-}
-_FIELDS = re.compile(rf"\b({'|'.join(_OPTION_BY_FIELD)})\b(?!=')")
-
 _NOT_SECRET = frozenset({"user", "domain", "project"})
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who signs.
+    """Credentials and where they were found.
 
     Attributes:
         auth: The signer.
-        source: What it signs with and where that was found, in words.
-        region: Where the credential belongs, if it says so.
-        url: SageMaker's runtime there, by botocore's rules.
+        source: Kind and origin of the credential, such as "an AWS key, AWS_ACCESS_KEY_ID in the environment".
+        region: The credential's region, if it has one.
+        url: URL of the SageMaker runtime as botocore resolves it; `None` on other platforms.
     """
 
     auth: Any
@@ -63,21 +53,22 @@ class Credentials:
 
 
 def resolve_credentials(endpoint_info: EndpointInfo, options: Options) -> Credentials:
-    """Who signs for a place.
+    """Find the credentials for an endpoint.
 
     Raises:
-        Unusable: The options contradict each other, or name what is not there.
-        MissingCredential: Nothing was found.
-        MissingExtra: A package is missing.
+        UsageError: The options contradict each other, or name something that does not exist.
+        MissingCredential: No credential was found.
+        MissingExtra: A Python package is missing.
+        ConnectionFailed: A service that issues credentials was not reached.
     """
     for name in _SECRET_VARIABLES:
         options.add_secret(os.environ.get(name, "").strip())
     try:
         return _RESOLVERS[endpoint_info.platform](endpoint_info, options)
-    except ConnectionFailed:  # a service that gives out credentials was not reached
+    except ConnectionFailed:
         raise
     except (MDStreamError, ValueError) as error:
-        raise MissingCredential(_FIELDS.sub(lambda name: _OPTION_BY_FIELD[name[0]], str(error))) from None
+        raise MissingCredential(name_options(str(error))) from None
 
 
 def _oci_credentials(endpoint_info: EndpointInfo, options: Options) -> Credentials:
@@ -85,20 +76,24 @@ def _oci_credentials(endpoint_info: EndpointInfo, options: Options) -> Credentia
     auth: Any = oci.resolve_signer(
         auth_type=options.auth_type, auth_profile=options.profile, auth_file_location=options.config_file, api_key=key
     )
-    found = f"{auth.origin}, {source}" if key else auth.origin
+    found = f"{auth.credential_source}, {source}" if key else auth.credential_source
     return Credentials(auth, found, None if key else getattr(auth, "region", None))
 
 
 def _aws_credentials(endpoint_info: EndpointInfo, options: Options) -> Credentials:
     if options.api_key:
         raise UsageError(
-            "--api-key: SageMaker takes AWS keys, not bearer keys; see --profile, AWS_PROFILE, AWS_ACCESS_KEY_ID"
+            "--api-key is not supported by sagemaker, which takes AWS keys "
+            "(hint: use --profile, AWS_PROFILE or AWS_ACCESS_KEY_ID)"
         )
     if _auth_type(options) == "none":
         unsigned = UnsignedSigner()
         return Credentials(unsigned, unsigned.credential_source)
     if options.auth_type:
-        raise UsageError("--auth-type: for SageMaker it is none, or left out: botocore's chain finds the credentials")
+        raise UsageError(
+            f"--auth-type {options.auth_type} is not supported by sagemaker "
+            "(hint: omit it to use botocore's credential chain, or pass none)"
+        )
     try:
         found = aws.resolve_connection(
             region_name=options.region or endpoint_info.fields.get("region"),
@@ -107,9 +102,12 @@ def _aws_credentials(endpoint_info: EndpointInfo, options: Options) -> Credentia
         )
     except ValueError as error:
         if "region_name is missing" in str(error):
-            raise UsageError("--region is missing: neither ENDPOINT nor AWS_REGION nor the profile says it") from None
+            raise UsageError(
+                "--region is missing, and neither ENDPOINT, AWS_REGION nor the profile has one "
+                "(hint: pass the endpoint's region, such as us-east-1)"
+            ) from None
         raise
-    found.signer.refresh(found.signer.generation)  # the chain says only then what it found
+    found.signer.refresh(found.signer.generation)  # the chain's source is known only afterwards
     return Credentials(found.signer, found.signer.credential_source, found.region_name, found.endpoint_url)
 
 
@@ -119,32 +117,33 @@ def _huawei_credentials(endpoint_info: EndpointInfo, options: Options) -> Creden
         key, source = _bearer_credentials(options, {None, "api_key"})
         if key:
             return Credentials(huawei.resolve_signer(api_key=key), f"an API key, {source}")
-    kind = kind or next((way for way, needs in _HUAWEI.items() if all(map(os.environ.get, needs.values()))), None)
-    variables = _HUAWEI.get(kind or "", {})
+    kind = kind or next(
+        (name for name, needed in _HUAWEI_VARIABLES.items() if all(map(os.environ.get, needed.values()))), None
+    )
+    variables = _HUAWEI_VARIABLES.get(kind or "", {})
     fields: dict[str, Any] = {name: os.environ.get(variable) for name, variable in variables.items()}
     if missing := [variables[name] for name, value in fields.items() if not value]:
-        raise MissingCredential(f"--auth-type {kind} reads {' and '.join(missing)}, which is not set")
+        raise MissingCredential(
+            f"--auth-type {kind}: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set "
+            "(hint: set the environment variable, or choose another --auth-type)"
+        )
     for name in fields.keys() - _NOT_SECRET:
         options.add_secret(fields[name])
     auth: Any = huawei.resolve_signer(auth_type=kind, **fields)
     return Credentials(
-        auth, f"{kind}, {' and '.join(variables.values())} in the environment" if fields else auth.origin
+        auth, f"{kind}, {' and '.join(variables.values())} in the environment" if fields else auth.credential_source
     )
 
 
 def _bearer_credentials(options: Options, kinds: set[str | None]) -> tuple[str | None, str]:
-    """A bearer key and where it was, if one is given or `kinds` has the way to sign that was chosen."""
+    """Return the bearer API key and its source. The environment is read only if `kinds` has the authentication type."""
     if options.api_key:
-        shown = "standard input" if options.api_key == "-" else options.api_key
-        return read_secret(options, options.api_key, "--api-key"), f"from {shown}"
-    if (
-        _auth_type(options) in kinds
-        and not (options.profile or options.config_file)
-        and os.environ.get(_API_KEY_VARIABLE)
-    ):
-        return read_secret(
-            options, f"env:{_API_KEY_VARIABLE}", _API_KEY_VARIABLE
-        ), f"{_API_KEY_VARIABLE} in the environment"
+        source = "standard input" if options.api_key == "-" else options.api_key
+        return read_secret(options, options.api_key, "--api-key"), f"from {source}"
+    is_applicable = _auth_type(options) in kinds and not (options.profile or options.config_file)
+    if is_applicable and os.environ.get(_API_KEY_VARIABLE):
+        key = read_secret(options, f"env:{_API_KEY_VARIABLE}", _API_KEY_VARIABLE)
+        return key, f"{_API_KEY_VARIABLE} in the environment"
     return None, ""
 
 
@@ -153,8 +152,8 @@ def _auth_type(options: Options) -> str | None:
 
 
 _RESOLVERS: Mapping[str, Callable[[EndpointInfo, Options], Credentials]] = {
-    "oci-model-deployment": _oci_credentials,
-    "oci-genai": _oci_credentials,
-    "sagemaker": _aws_credentials,
-    "modelarts": _huawei_credentials,
+    OCI_MODEL_DEPLOYMENT: _oci_credentials,
+    OCI_GENAI: _oci_credentials,
+    SAGEMAKER: _aws_credentials,
+    MODELARTS: _huawei_credentials,
 }

@@ -1,22 +1,23 @@
-"""`mdstream demo`: an answer that is streamed, and one that breaks, from an emulated cloud."""
+"""`mdstream demo`: a complete response and a failing one from the emulator, on each platform and framework."""
 
 import asyncio
 from importlib import import_module
 from typing import Any
 
 from mdstream_core._terminal import Terminal
-from mdstream_core.cli._parser import PLATFORMS, Options
+from mdstream_core.cli._options import EXIT_FAILURE, Options
+from mdstream_core.cli._platform_names import MODELARTS, OCI_GENAI, OCI_MODEL_DEPLOYMENT, PLATFORM_NAMES, SAGEMAKER
 from mdstream_core.emulator import Emulator, Fault
 
-#: The packages that can show something, and what is said where one is not installed.
+#: Demo modules of the framework packages, and the label of the message if one is not installed.
 _DEMO_MODULES = {"langchain_mdstream._demo": "LangChain", "llamaindex_mdstream._demo": "LlamaIndex"}
 
-#: How a stream is broken on each platform (a fault of the emulator), and what that is in words.
-_FAILING_STEPS: dict[str, tuple[dict[str, Any], str]] = {
-    "oci-model-deployment": ({"kind": "trailer"}, "OCI ends the stream after 200 OK, in the trailer StreamFailure"),
-    "oci-genai": ({"kind": "error_event"}, "OCI ends the stream with an error event"),
-    "sagemaker": ({"kind": "exception_frame"}, "SageMaker ends the stream with an exception frame"),
-    "modelarts": (
+#: The failure of each platform: the fault of the emulator, and its description.
+_FAILURES: dict[str, tuple[dict[str, Any], str]] = {
+    OCI_MODEL_DEPLOYMENT: ({"kind": "trailer"}, "OCI reports a failure after 200 OK, in the trailer StreamFailure"),
+    OCI_GENAI: ({"kind": "error_event"}, "OCI reports a failure in an error event"),
+    SAGEMAKER: ({"kind": "exception_frame"}, "SageMaker reports a failure in an exception frame"),
+    MODELARTS: (
         {"kind": "trailer", "name": "close", "data": b"1011 the engine died"},
         "ModelArts closes the WebSocket with code 1011",
     ),
@@ -24,26 +25,26 @@ _FAILING_STEPS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def run(options: Options) -> int:
-    """Both frameworks on each platform."""
+    """Run `mdstream demo`."""
     terminal = Terminal()
-    shows = [show for name, title in _DEMO_MODULES.items() if (show := _run_demo(name, title, terminal))]
+    demos = [demo for name, title in _DEMO_MODULES.items() if (demo := _import_demo(name, title, terminal))]
     with Emulator(delay=0.0 if options.fast else 0.02) as emulator:
         terminal.line("emulator", emulator.url)
-        for platform in [options.platform] if options.platform else PLATFORMS:
-            fault, words = _FAILING_STEPS[platform]
-            for show in shows:
-                model = show.MODELS[platform](emulator)
-                terminal.heading(f"{show.FRAMEWORK} · {type(model).__name__}")
-                show.stream(model, terminal)
-                asyncio.run(show.astream(model, terminal))
-                terminal.line("and then", f"{words}:")
+        for platform in [options.platform] if options.platform else PLATFORM_NAMES:
+            fault, description = _FAILURES[platform]
+            for demo in demos:
+                model = demo.MODELS[platform](emulator)
+                terminal.heading(f"{demo.FRAMEWORK} · {type(model).__name__} · {platform}")
+                demo.stream(model, terminal)
+                asyncio.run(demo.astream(model, terminal))
+                terminal.line("failure", f"{description}:")
                 emulator.script(Fault(**fault, after=6))
-                show.failure(model, terminal)
+                demo.failure(model, terminal)
                 model.close()
-    return 0 if shows else 1
+    return 0 if demos else EXIT_FAILURE
 
 
-def _run_demo(name: str, title: str, terminal: Terminal) -> Any:
+def _import_demo(name: str, title: str, terminal: Terminal) -> Any:
     try:
         return import_module(name)
     except ImportError as error:

@@ -1,48 +1,61 @@
-"""`mdstream emulate`: the emulated cloud for any client."""
+"""`mdstream emulate`: run the emulator for any client."""
 
 import asyncio
 import sys
 import warnings
 
 from mdstream_core._terminal import Terminal
-from mdstream_core.cli._parser import Options, UsageError
+from mdstream_core.cli._options import Options, UsageError
+from mdstream_core.cli._platform_names import MODELARTS, OCI_GENAI, OCI_MODEL_DEPLOYMENT, SAGEMAKER
 from mdstream_core.emulator import Emulator
 from mdstream_core.emulator.emulator import exposure
 
 _OPTIONS = ("host", "port", "upstream", "delay", "flavour", "generative_ai_ending")
 
+_LABEL_WIDTH = 22
+
 
 def run(options: Options) -> int:
-    """Serve until Ctrl-C."""
-    terminal = Terminal()
-
-    def on_ready(emulator: Emulator) -> None:
-        terminal.line("OCI", f"{emulator.endpoint}  (model deployment)")
-        terminal.line(
-            "OCI GenAI", f"{emulator.oci_generative_ai.endpoint}  ({emulator.oci_generative_ai.compartment_id})"
-        )
-        terminal.line("SageMaker", f"{emulator.sagemaker.endpoint_url}  (endpoint {emulator.sagemaker.endpoint_name})")
-        terminal.line("ModelArts", f"{emulator.modelarts.endpoint}  (also ws://, MaaS {emulator.modelarts.maas})")
-        terminal.line("OpenAI", f"{emulator.openai_url}  (the model server alone)")
-        terminal.line("try", f"mdstream check {emulator.endpoint} --auth-type none")
-        terminal.line("", "serving until Ctrl-C")
-
+    """Run `mdstream emulate`."""
     if options.upstream and not options.upstream.startswith(("http://", "https://")):
-        raise UsageError(f"--upstream {options.upstream} is no http:// or https:// URL")
-    emulator = _emulator(options)
+        raise UsageError(
+            f"--upstream {options.upstream} is no http:// or https:// URL "
+            "(hint: pass the base URL, such as http://127.0.0.1:11434/v1)"
+        )
+    emulator = _create_emulator(options)
     if (warning := exposure(options.host)) is not None:
         sys.stderr.write(f"mdstream: warning: {warning}\n")
     try:
-        asyncio.run(emulator.run(on_ready))
+        asyncio.run(emulator.run(_print_addresses))
     except (OSError, OverflowError) as error:
-        raise UsageError(f"--port {options.port}: {getattr(error, 'strerror', None) or error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"cannot listen on --host {options.host} --port {options.port}: {reason} "
+            "(hint: choose another port, or 0 for a free one)"
+        ) from None
     return 0
 
 
-def _emulator(options: Options) -> Emulator:
+def _print_addresses(emulator: Emulator) -> None:
+    oci_genai, modelarts, sagemaker = emulator.oci_generative_ai, emulator.modelarts, emulator.sagemaker
+    lines = {
+        OCI_MODEL_DEPLOYMENT: emulator.endpoint,
+        OCI_GENAI: f"{oci_genai.endpoint}  (--compartment {oci_genai.compartment_id})",
+        SAGEMAKER: f"{sagemaker.endpoint_url}  (endpoint {sagemaker.endpoint_name})",
+        MODELARTS: f"{modelarts.endpoint}  (also ws://; MaaS: {modelarts.maas})",
+        "openai-compatible": f"{emulator.openai_url}  (the model server without a platform)",
+        "try": f"mdstream check {emulator.endpoint} --auth-type none",
+    }
+    terminal = Terminal()
+    for label, text in lines.items():
+        terminal.write(f"{label:<{_LABEL_WIDTH}}{text}\n")
+    terminal.write("Press Ctrl-C to stop.\n")
+
+
+def _create_emulator(options: Options) -> Emulator:
     try:
-        with warnings.catch_warnings():  # it is said below, in one line
+        with warnings.catch_warnings():  # `run` prints the warning about --host in one line
             warnings.simplefilter("ignore", RuntimeWarning)
             return Emulator(**{name: getattr(options, name) for name in _OPTIONS})
-    except ValueError as error:  # a flavour that is unknown: the message lists those that exist
+    except ValueError as error:  # the message begins with the parameter, such as `flavour='x' is unknown`
         raise UsageError(f"--{error}") from None

@@ -1,32 +1,31 @@
-"""`mdstream models`: what the server tells at /v1/models."""
+"""`mdstream models`: the models that a server lists at `/v1/models`."""
 
 from typing import Any
 
 from mdstream_core._terminal import Terminal, json_text
-from mdstream_core.cli._parser import Options
+from mdstream_core.cli._options import Options
 from mdstream_core.cli._target import Target, list_models
 
-#: Under which names servers tell how many tokens question and answer may have.
+#: Fields in which servers report the context window, in tokens.
 _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_input_tokens")
 
 
 def run(options: Options) -> int:
-    """A line for each model."""
-    options.model = options.model or "any"  # which is asked for nothing here, but has to be said to some platforms
+    """Run `mdstream models`."""
+    options.model = options.model or "any"  # the list needs no model, but the address on oci-genai does
     target = Target.from_options(options)
     models = list_models(target)
     terminal = Terminal()
     if options.json:
-        found = {"endpoint": options.endpoint, "platform": target.endpoint_info.platform, "models": models}
-        terminal.write(options.redact(json_text(found)) + "\n")
+        document = {"endpoint": options.endpoint, "platform": target.endpoint_info.platform, "models": models}
+        terminal.write(options.redact(json_text(document)) + "\n")
         return 0
-    wide = max((len(str(one.get("id"))) for one in models), default=0)
-    for one in models:
-        terminal.write(
-            f"{options.redact(one.get('id')):<{wide}}  {options.redact(_describe_model(one))}".rstrip() + "\n"
-        )
+    width = max((len(str(model.get("id"))) for model in models), default=0)
+    for model in models:
+        name, details = options.redact(model.get("id")), options.redact(_describe_model(model))
+        terminal.write(f"{name:<{width}}  {details}".rstrip() + "\n")
     if not models:
-        terminal.write("the server names no model\n")
+        terminal.write("The server lists no models.\n")
     return 0
 
 

@@ -1,271 +1,317 @@
-"""What may stand on the command line. It imports nothing that takes time: `--help` must be quick."""
+"""The commands and their options. `mdstream --help` imports only this module, so it imports nothing slow."""
 
 import argparse
-from collections.abc import Callable
+import re
+import sys
+import textwrap
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from mdstream_core._terminal import strip_control_characters
 from mdstream_core._version import __version__
+from mdstream_core.cli import _help
+from mdstream_core.cli._options import EXIT_USAGE, split_hint
+from mdstream_core.cli._platform_names import PLATFORM_NAMES, parse_platform_name
 
-#: Exit codes.
-FAILED, USAGE, MISSING, INTERRUPTED = 1, 2, 3, 130
-
-#: What is shorter guards nothing, and would veil half of what is written.
-_MIN_SECRET_LENGTH = 6
-
-PLATFORMS = ("oci-model-deployment", "oci-genai", "sagemaker", "modelarts")
 SHELLS = ("bash", "zsh", "fish")
 
-_EXIT_CODES = """\
-exit codes:
-  0    all went well
-  1    the service failed, or a check did
-  2    the command line is wrong
-  3    a credential or a package is missing on this machine
-  130  stopped by Ctrl-C"""
-
-_ENDPOINTS = """\
-ENDPOINT says which platform is asked, or --platform does:
-  ocid1.datasciencemodeldeployment.…, or its URL      oci-model-deployment
-  https://inference.generativeai.REGION.oci.…,
-    or the OCID of a dedicated endpoint               oci-genai
-  a name, arn:aws:sagemaker:…, https://…/endpoints/X  sagemaker
-  https:// or wss://…modelarts…, …/v1/infers/ID       modelarts"""
-
-_SECRETS = """\
-Secrets never go onto a command line, where other users and the shell's history
-see them: --api-key takes env:NAME, file:PATH or - (standard input). Without it
-the environment is searched: MDSTREAM_API_KEY, and what the platforms' own tools
-read (~/.oci/config, AWS_…, HUAWEICLOUD_SDK_…, MODELARTS_…)."""
-
-_CHAT = """\
-examples:
-  mdstream chat ocid1.datasciencemodeldeployment.oc1.iad.… Name three rivers.
-  echo "Name three rivers." | mdstream chat my-endpoint --region us-east-1 > rivers.txt
-  mdstream chat https://inference.generativeai.us-chicago-1.oci.oraclecloud.com \\
-      --model xai.grok-4 --compartment ocid1.compartment.oc1..…    (Ctrl-D ends it)
-  mdstream chat https://api.modelarts-maas.com/v1 --model deepseek-v3 \\
-      --api-key env:MAAS_API_KEY Hello!"""
-
-_CHECK = """\
-examples:
-  mdstream check ocid1.datasciencemodeldeployment.oc1.iad.… --profile TEAM
-  mdstream check arn:aws:sagemaker:eu-west-1:123456789012:endpoint/llama --json
-  mdstream check wss://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1b \\
-      --auth-type aksk
-
-It looks at what lies between here and an answer, one after the other:
-credentials, DNS, TCP, TLS, the clock, the signature, the model's name,
-streaming, tools, embeddings. Up to five short questions are asked, and billed
-as any."""
-
-_MODELS = """\
-examples:
-  mdstream models https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.…
-  mdstream models https://api.modelarts-maas.com/v1 --api-key env:MAAS_API_KEY --json"""
-
-_COMPLETION = """\
-examples:
-  mdstream completion bash > ~/.local/share/bash-completion/completions/mdstream
-  mdstream completion zsh  > ~/.mdstream.zsh     (and in .zshrc: source ~/.mdstream.zsh)
-  mdstream completion fish > ~/.config/fish/completions/mdstream.fish"""
+_MAX_TIMEOUT_SECONDS = 86_400
+_MAX_PORT = 65_535
 
 
-class UsageError(Exception):
-    """What was said on the command line cannot be meant; the message says what could."""
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors end with a hint."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage, what is wrong and a hint, and exit with code 2."""
+        message, hint = split_hint(message)
+        hint = hint or self._suggestion(message) or f"run '{self.prog} --help' for the options"
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"{self.prog}: error: {message}\nhint: {hint}\n")
+
+    def _suggestion(self, message: str) -> str:
+        """Return a "did you mean" for an unknown command or option, or an empty text."""
+        if match := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            near = get_close_matches(match[1], [name.strip(" '") for name in match[2].split(",")], 1)
+        elif match := re.search(r"unrecognized arguments: (--[\w-]+)", message):
+            near = get_close_matches(match[1], self._option_string_actions, 1)
+        else:
+            near = []
+        return f"did you mean {near[0]}?" if near else ""
 
 
-class MissingCredential(Exception):
-    """There is nothing to sign with on this machine; the message says where it was looked for."""
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help with names such as `oci-model-deployment` unbroken, and with each command on one line."""
 
+    def add_argument(self, action: argparse.Action) -> None:
+        """Add an argument. Commands are indented by two columns that argparse does not count."""
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += 2
 
-class Options(argparse.Namespace):
-    """What was said on the command line; each command reads the fields of its own options."""
-
-    module: str
-    json: bool
-    # what is asked
-    endpoint: str
-    platform: str | None
-    auth_type: str | None
-    profile: str | None
-    config_file: str | None
-    api_key: str | None
-    region: str | None
-    compartment: str | None
-    model: str | None
-    dialect: str | None
-    timeout: float | None
-    header: list[str]
-    ca_file: str | None
-    # of single commands
-    question: list[str]
-    system: str | None
-    max_tokens: int | None
-    temperature: float | None
-    fast: bool
-    host: str
-    port: int
-    upstream: str | None
-    flavour: str
-    generative_ai_ending: str
-    delay: float
-    shell: str
-
-    def __init__(self, **fields: Any) -> None:
-        super().__init__(**fields)
-        self._secrets: list[str] = []
-        #: What was read already, by its source: standard input can be read once only.
-        self.found: dict[str, str] = {}
-
-    def add_secret(self, secret: str) -> str:
-        """Remember a secret, so that nothing that is written shows it."""
-        if len(secret) >= _MIN_SECRET_LENGTH:
-            self._secrets.append(secret)
-        return secret
-
-    def redact(self, text: object) -> str:
-        """A text without the secrets that were read, and without what a server may send to steer a terminal."""
-        shown = strip_control_characters(str(text))
-        for secret in self._secrets:
-            shown = shown.replace(secret, "…")
-        return shown
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
-    whole = _create_parser(
-        argparse.ArgumentParser,
+    """Create the parser of all commands."""
+    parser = _Parser(
         prog="mdstream",
-        description="Stream from models that a cloud hosts; a stream that failed is never a success.",
-        epilog=f"mdstream COMMAND --help has examples.\n\n{_EXIT_CODES}",
+        description=_help.DESCRIPTION,
+        epilog=f"{_help.EXAMPLES}\n\n{_help.EXIT_CODES}",
+        formatter_class=_HelpFormatter,
+        add_help=False,
     )
-    whole.add_argument("--version", action="version", version=f"mdstream {__version__}")
-    commands = _CommandBuilder(whole.add_subparsers(title="commands", metavar="COMMAND", required=True))
-    _add_chat_options(
-        commands.add("chat", "talk to a model: one question, or a conversation at a prompt", _CHAT, needs_endpoint=True)
+    options = parser.add_argument_group("Options")
+    options.add_argument("-h", "--help", action="help", help="Show this help and exit.")
+    options.add_argument("--version", action="version", version=f"mdstream {__version__}", help="Show the version.")
+    commands = parser.add_subparsers(title="Commands", metavar="COMMAND", required=True)
+    _add_chat_command(commands)
+    _add_check_command(commands)
+    _add_models_command(commands)
+    _add_demo_command(commands)
+    _add_emulate_command(commands)
+    _add_completion_command(commands)
+    return parser
+
+
+def _add_command(
+    commands: Any, usage: str, summary: str, *epilog: str, module: str | None = None, description: str = ""
+) -> argparse.ArgumentParser:
+    """Add a command. `usage` is its name and arguments; its module is imported when the command runs."""
+    name = usage.partition(" ")[0]
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        usage=f"mdstream {usage}",
+        help=summary,
+        description=description or summary,
+        epilog="\n\n".join((*epilog, _help.EXIT_CODES)),
+        formatter_class=_HelpFormatter,
+        add_help=False,
     )
-    commands.add("check", "find out what keeps an endpoint from answering", _CHECK, needs_endpoint=True)
-    commands.add("models", "list the models that a server names", _MODELS, needs_endpoint=True)
-    _add_demo_options(commands.add("demo", "stream an answer, and then a broken one, from an emulated cloud"))
-    _add_emulate_options(commands.add("emulate", "serve an emulated cloud on loopback until Ctrl-C"))
-    completion = commands.add("completion", "print what makes a shell complete these words", _COMPLETION)
-    completion.add_argument("shell", choices=SHELLS)
-    return whole
+    command.set_defaults(module=module or f"_{name}", command_parser=command)
+    return command
 
 
-def _create_parser(make: Callable[..., Any], **fields: Any) -> argparse.ArgumentParser:
-    built: argparse.ArgumentParser = make(formatter_class=argparse.RawDescriptionHelpFormatter, **fields)
-    return built
-
-
-class _CommandBuilder:
-    """Adds commands, each with what all have in common."""
-
-    def __init__(self, made: Any) -> None:
-        self._made = made
-
-    def add(
-        self, name: str, help_text: str, examples: str = "", *, needs_endpoint: bool = False
-    ) -> argparse.ArgumentParser:
-        """A command; one that `needs_endpoint` an endpoint has the options for it."""
-        notes = (examples, *((_ENDPOINTS, _SECRETS) if needs_endpoint else ()), _EXIT_CODES)
-        command = _create_parser(
-            lambda **fields: self._made.add_parser(name, help=help_text, **fields),
-            description=f"{help_text[0].upper()}{help_text[1:]}.",
-            epilog="\n\n".join(note for note in notes if note),
-        )
-        if needs_endpoint:
-            _add_endpoint_options(command)
-            command.add_argument("--json", action="store_true", help="write one JSON document, which holds no secrets")
-        command.set_defaults(module=f"_{name}")
-        return command
-
-
-def _add_endpoint_options(options: argparse.ArgumentParser) -> None:
-    """The options that say where to ask, and as whom."""
-    options.add_argument("endpoint", metavar="ENDPOINT", help="the model's address, OCID or name")
-    where = options.add_argument_group("where")
-    where.add_argument("--platform", choices=PLATFORMS, help="where ENDPOINT does not tell")
-    where.add_argument("--region", help="such as us-ashburn-1, where ENDPOINT and the credentials do not tell")
-    where.add_argument("--compartment", metavar="OCID", help="who pays for OCI Generative AI")
-    where.add_argument("--model", metavar="NAME", help="the model's name; by default the server's first, or none")
-    where.add_argument("--dialect", metavar="NAME", help="what is spoken there; by default what is usual")
-    who = options.add_argument_group("as whom")
-    who.add_argument(
-        "--auth-type", metavar="TYPE", help="api_key, session_token, resource_principal, bearer, aksk, none …"
+def _add_chat_command(commands: Any) -> None:
+    summary = "Send a prompt to a model, or start a conversation."
+    command = _add_command(
+        commands, "chat [OPTIONS] ENDPOINT [PROMPT ...]", summary, _help.CHAT, _help.ENDPOINT_FORMS, _help.SECRETS
     )
-    who.add_argument("--profile", metavar="NAME", help="of ~/.oci/config or ~/.aws")
-    who.add_argument("--config-file", type=_existing_file, metavar="FILE", help="instead of ~/.oci/config")
-    who.add_argument("--api-key", metavar="SOURCE", help="a bearer key: env:NAME, file:PATH, or - for standard input")
-    how = options.add_argument_group("how")
-    how.add_argument(
+    _add_endpoint_options(command)
+    request = command.add_argument_group("Request")
+    request.add_argument(
+        "prompt",
+        nargs="*",
+        metavar="PROMPT",
+        help="Prompt to send (default: standard input; on a terminal, an interactive conversation).",
+    )
+    request.add_argument("--system", metavar="TEXT", help="System message (default: none).")
+    request.add_argument(
+        "--max-tokens", type=int, metavar="N", help="Maximum length of the output, in tokens (default: the server's)."
+    )
+    request.add_argument("--temperature", type=float, metavar="T", help="Sampling temperature (default: the server's).")
+    _add_authentication_options(command)
+    _add_connection_options(command)
+    _add_output_options(command, json=True)
+
+
+def _add_check_command(commands: Any) -> None:
+    summary = "Diagnose why an endpoint does not work."
+    command = _add_command(
+        commands,
+        "check [OPTIONS] ENDPOINT",
+        summary,
+        *(_help.CHECK, _help.ENDPOINT_FORMS, _help.SECRETS),
+        module="check",
+        description=f"{summary}\n\n{_help.CHECK_DESCRIPTION}",
+    )
+    _add_endpoint_options(command)
+    _add_authentication_options(command)
+    _add_connection_options(command)
+    _add_output_options(command, json=True)
+
+
+def _add_models_command(commands: Any) -> None:
+    summary = "List the models that an endpoint serves."
+    command = _add_command(
+        commands, "models [OPTIONS] ENDPOINT", summary, _help.MODELS, _help.ENDPOINT_FORMS, _help.SECRETS
+    )
+    _add_endpoint_options(command)
+    _add_authentication_options(command)
+    _add_connection_options(command)
+    _add_output_options(command, json=True)
+
+
+def _add_demo_command(commands: Any) -> None:
+    command = _add_command(
+        commands, "demo [OPTIONS]", "Stream a response and a failing response from the emulator.", _help.DEMO
+    )
+    _add_platform_option(command.add_argument_group("Endpoint"), "Platform to show (default: all four).")
+    output = _add_output_options(command)
+    output.add_argument("--fast", action="store_true", help="Do not wait between tokens (default: wait 0.02 seconds).")
+
+
+def _add_emulate_command(commands: Any) -> None:
+    command = _add_command(
+        commands, "emulate [OPTIONS]", "Serve the emulator of the four platforms until Ctrl-C.", _help.EMULATE
+    )
+    connection = command.add_argument_group("Connection")
+    connection.add_argument(
+        "--host",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="Address to listen on (default: 127.0.0.1). Other addresses print a warning: requests need no credential.",
+    )
+    connection.add_argument(
+        "--port", type=_port, default=0, metavar="PORT", help="Port to listen on, 0 to 65535 (default: 0, a free one)."
+    )
+    model = command.add_argument_group("Model")
+    model.add_argument(
+        "--upstream",
+        metavar="URL",
+        help="Base URL of an OpenAI-compatible server that generates the responses, such as "
+        "http://127.0.0.1:11434/v1 (default: the built-in model).",
+    )
+    model.add_argument(
+        "--flavour",
+        metavar="NAME",
+        default="vllm",
+        help="Model server to imitate, such as vllm, sglang or tgi (default: vllm).",
+    )
+    model.add_argument(
+        "--oci-genai-ending",
+        dest="generative_ai_ending",
+        choices=("eof", "done", "hang"),
+        default="",
+        help="End of oci-genai streams: eof closes the body, done sends [DONE], hang keeps the connection open "
+        "(default: the behaviour of each model family).",
+    )
+    model.add_argument(
+        "--delay", type=float, default=0.02, metavar="SECONDS", help="Pause between tokens, in seconds (default: 0.02)."
+    )
+    _add_output_options(command)
+
+
+def _add_completion_command(commands: Any) -> None:
+    command = _add_command(
+        commands, "completion {bash,zsh,fish}", "Print a completion script for a shell.", _help.COMPLETION
+    )
+    command.add_argument_group("Shell").add_argument("shell", choices=SHELLS, help="Shell to complete for.")
+    _add_output_options(command)
+
+
+def _add_platform_option(group: Any, text: str) -> None:
+    group.add_argument("--platform", type=parse_platform_name, choices=PLATFORM_NAMES, metavar="NAME", help=text)
+
+
+def _add_endpoint_options(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("Endpoint")
+    group.add_argument(
+        "endpoint", metavar="ENDPOINT", help="OCID, URL, ARN or name of the endpoint; the forms are listed below."
+    )
+    _add_platform_option(group, f"Platform of ENDPOINT: {', '.join(PLATFORM_NAMES)} (default: detected from ENDPOINT).")
+    group.add_argument(
+        "--region", metavar="NAME", help="Region, such as us-ashburn-1 (default: from ENDPOINT or the credentials)."
+    )
+    group.add_argument("--compartment", metavar="OCID", help="Compartment to bill; required for oci-genai.")
+    group.add_argument(
+        "--model",
+        metavar="NAME",
+        help="Model name; required for oci-genai (default: odsc-llm for oci-model-deployment, the first listed model "
+        "for modelarts).",
+    )
+    group.add_argument(
+        "--dialect",
+        metavar="NAME",
+        help="API format, such as openai-chat or tgi (default: detected for sagemaker, by model for oci-genai, else "
+        "openai-chat).",
+    )
+
+
+def _add_authentication_options(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("Authentication")
+    group.add_argument(
+        "--auth-type",
+        metavar="TYPE",
+        help="Authentication method. OCI: api_key, session_token, resource_principal, instance_principal, "
+        "oke_workload, bearer. ModelArts: token, password, aksk, appcode, app, api_key. All: none sends unsigned "
+        "requests (default: the first credential that is found).",
+    )
+    group.add_argument(
+        "--profile", metavar="NAME", help="Profile of ~/.oci/config or ~/.aws/config (default: the tools' own default)."
+    )
+    group.add_argument(
+        "--config-file", type=_existing_file, metavar="FILE", help="OCI configuration file (default: ~/.oci/config)."
+    )
+    group.add_argument(
+        "--api-key",
+        metavar="SOURCE",
+        help="Where to read a bearer API key: env:NAME, file:PATH, or - for standard input (default: "
+        "MDSTREAM_API_KEY, if it is set).",
+    )
+
+
+def _add_connection_options(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("Connection")
+    group.add_argument(
         "--timeout",
-        type=_positive_seconds,
+        type=_timeout_seconds,
         metavar="SECONDS",
-        help="the longest silence (default: the service's limit)",
+        help="Longest wait for the next byte of a response, in seconds (default: the platform's own limit).",
     )
-    how.add_argument(
+    group.add_argument(
         "--header",
         action="append",
         default=[],
         metavar="'NAME: VALUE'",
-        help="a further header; a secret value is env:NAME or file:PATH, whatever the header is called",
+        help="Additional request header; can be repeated. Write a secret value as env:NAME or file:PATH (default: "
+        "none).",
     )
-    how.add_argument(
-        "--ca-file", type=_existing_file, metavar="FILE", help="the certificate authorities to trust, in PEM"
+    group.add_argument(
+        "--ca-file",
+        type=_existing_file,
+        metavar="FILE",
+        help="PEM file with the certificate authorities to trust (default: SSL_CERT_FILE, or the built-in list).",
     )
 
 
-def _add_chat_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("question", nargs="*", metavar="QUESTION", help="default: standard input, or a prompt")
-    command.add_argument("--system", metavar="TEXT", help="what the model is told beforehand")
-    command.add_argument("--max-tokens", type=int, metavar="N", help="how long an answer may be")
-    command.add_argument("--temperature", type=float, metavar="T", help="how freely the model chooses its words")
-
-
-def _add_demo_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--platform", choices=PLATFORMS, help="only this one; by default all four")
-    command.add_argument("--fast", action="store_true", help="do not pause between tokens")
-
-
-def _add_emulate_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--host",
-        metavar="ADDRESS",
-        default="127.0.0.1",
-        help="the address to listen on (default 127.0.0.1); one that other machines reach is warned of",
-    )
-    command.add_argument("--port", type=int, default=0, help="the port; 0 takes a free one (default)")
-    command.add_argument(
-        "--upstream", metavar="URL", help="an OpenAI-compatible server to answer from, e.g. …:11434/v1"
-    )
-    command.add_argument(
-        "--flavour",
-        metavar="NAME",
-        default="vllm",
-        help="the model server to imitate: vllm, sglang, tgi … (default vllm)",
-    )
-    command.add_argument(
-        "--generative-ai-ending",
-        choices=("eof", "done", "hang"),
-        default="",
-        help="how streams of OCI Generative AI end: with the body, with [DONE], or not at all, as Cohere's were seen "
-        "to do (default: the way of each model family)",
-    )
-    command.add_argument("--delay", type=float, default=0.02, metavar="SECONDS", help="between tokens (default 0.02)")
+def _add_output_options(command: argparse.ArgumentParser, *, json: bool = False) -> Any:
+    group = command.add_argument_group("Output")
+    if json:
+        group.add_argument(
+            "--json", action="store_true", help="Print one JSON document without secrets (default: text)."
+        )
+    group.add_argument("-h", "--help", action="help", help="Show this help and exit.")
+    return group
 
 
 def _existing_file(text: str) -> str:
     path = Path(text).expanduser()
     if not path.is_file():
-        raise argparse.ArgumentTypeError(f"there is no file {text!r}")
+        raise argparse.ArgumentTypeError(f"no such file: {text!r} (hint: check the path)")
     return str(path)
 
 
-def _positive_seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError("must be a positive number of seconds")
+def _timeout_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _MAX_TIMEOUT_SECONDS:
+        hint = f"pass seconds, more than 0 and at most {_MAX_TIMEOUT_SECONDS}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid timeout (hint: {hint})")
     return seconds
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) > _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (hint: pass 0 to {_MAX_PORT}; 0 takes a free one)")
+    return int(text)
+
+
+def unknown_arguments_error(options: argparse.Namespace, arguments: Sequence[str]) -> NoReturn:
+    """Exit with code 2 because of arguments that the command does not have."""
+    options.command_parser.error(f"unrecognized arguments: {' '.join(arguments)}")
+    raise AssertionError("unreachable")

@@ -1,4 +1,4 @@
-"""An endpoint that is ready to be asked: what `chat`, `check` and `models` have in common."""
+"""The endpoint of a command with its platform and credentials, as `chat`, `check` and `models` use it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,8 @@ from typing import Any
 
 from mdstream_core.cli._credentials import Credentials, resolve_credentials
 from mdstream_core.cli._endpoints import EndpointInfo, build_platform, parse_endpoint
-from mdstream_core.cli._parser import Options, UsageError
+from mdstream_core.cli._options import Options, UsageError
+from mdstream_core.cli._platform_names import OCI_GENAI, OCI_MODEL_DEPLOYMENT, SAGEMAKER
 from mdstream_core.cli._secrets import parse_headers
 from mdstream_core.dialects import Dialect, ListDialect, dialect, embedding_dialect, oci_dialect_name
 from mdstream_core.errors import (
@@ -24,17 +25,25 @@ from mdstream_core.platforms import ModelArts, OCIModelDeployment, Platform
 from mdstream_core.retry import Retry
 from mdstream_core.service import Service
 
-#: What is spoken, by platform: chats and vectors.
-_CHAT_DIALECTS = {"sagemaker": "auto"}
-_EMBEDDING_DIALECTS = {"sagemaker": "auto-embeddings", "oci-genai": "oci-embed-text"}
+#: Default dialects by platform.
+_CHAT_DIALECTS = {SAGEMAKER: "auto"}
+_EMBEDDING_DIALECTS = {SAGEMAKER: "auto-embeddings", OCI_GENAI: "oci-embed-text"}
 
-#: AQUA's containers call every model so.
-_DEFAULT_MODELS = {"oci-model-deployment": "odsc-llm"}
+#: AQUA's containers serve every model under this name.
+_DEFAULT_MODELS = {OCI_MODEL_DEPLOYMENT: "odsc-llm"}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to ask, and as whom."""
+    """An endpoint that requests can be sent to.
+
+    Attributes:
+        endpoint_info: The parsed ENDPOINT.
+        platform: The platform, with the endpoint's address.
+        credentials: The signer and where it was found.
+        options: The command line.
+        headers: Additional request headers.
+    """
 
     endpoint_info: EndpointInfo
     platform: Platform
@@ -46,21 +55,22 @@ class Target:
     def from_parts(
         cls, endpoint_info: EndpointInfo, platform: Platform, credentials: Credentials, options: Options
     ) -> "Target":
-        """Of parts that are known."""
+        """Create a target from a known platform and credentials. Reads `--header`."""
         return cls(endpoint_info, platform, credentials, options, parse_headers(options))
 
     @classmethod
     def from_options(cls, options: Options) -> "Target":
-        """What the command line says.
+        """Create the target of a command line.
 
         Raises:
-            Unusable: ENDPOINT or an option cannot be meant.
-            MissingCredential: Nothing is here to sign with.
-            MissingExtra: A package is missing.
+            UsageError: ENDPOINT or an option is invalid.
+            MissingCredential: No credential was found.
+            MissingExtra: A Python package is missing.
         """
         endpoint_info = parse_endpoint(options.endpoint, options.platform)
-        who = resolve_credentials(endpoint_info, options)
-        return cls.from_parts(endpoint_info, build_platform(endpoint_info, options, who.region, who.url), who, options)
+        credentials = resolve_credentials(endpoint_info, options)
+        platform = build_platform(endpoint_info, options, credentials.region, credentials.url)
+        return cls.from_parts(endpoint_info, platform, credentials, options)
 
     def create_service(
         self,
@@ -70,7 +80,14 @@ class Target:
         platform: Platform | None = None,
         timeout: Timeout | None = None,
     ) -> Service:
-        """Asks there. Close it. A `--timeout` goes before `timeout`."""
+        """Create a service, which the caller closes.
+
+        Args:
+            hooks: Hooks of every call.
+            retries: Maximum number of retries.
+            platform: Overrides the target's platform.
+            timeout: Timeouts, unless `--timeout` is set.
+        """
         options = self.options
         timeout = Timeout(read=options.timeout) if options.timeout else timeout
         try:
@@ -88,7 +105,7 @@ class Target:
 
     @property
     def model(self) -> str:
-        """The model's name, if it is known without asking."""
+        """The model's name, or an empty text if only the server knows it."""
         return (
             self.options.model
             or self.endpoint_info.fields.get("model")
@@ -97,64 +114,64 @@ class Target:
 
     @property
     def chat_dialect(self) -> Dialect:
-        """What a chat is spoken in."""
-        usual = _CHAT_DIALECTS.get(self.endpoint_info.platform, "openai-chat")
-        if self.endpoint_info.platform == "oci-genai":
-            usual = oci_dialect_name(self.model)
+        """The dialect of chat requests."""
+        default = _CHAT_DIALECTS.get(self.endpoint_info.platform, "openai-chat")
+        if self.endpoint_info.platform == OCI_GENAI:
+            default = oci_dialect_name(self.model)
         try:
-            return dialect(self.options.dialect or usual)
+            return dialect(self.options.dialect or default)
         except ValueError as error:
             raise UsageError(f"--{error}") from None
 
     @property
     def embedding_dialect(self) -> ListDialect:
-        """What embeddings are asked in."""
+        """The dialect of embedding requests."""
         return embedding_dialect(_EMBEDDING_DIALECTS.get(self.endpoint_info.platform, "openai-embeddings"))
 
 
 def list_models(target: Target) -> list[dict[str, Any]]:
-    """The models that the server names.
+    """List the models that the server reports.
 
     Raises:
-        MDStreamError: It does not tell, or cannot be asked there.
+        MDStreamError: The server has no list, or rejected the request.
     """
-    where = target.platform
-    if isinstance(where, OCIModelDeployment) and not where.path_suffix:
-        where = OCIModelDeployment(f"{where.base_url}/predict/v1")  # a bare endpoint takes no GET
-    if isinstance(where, ModelArts) and where.is_websocket:
-        where = ModelArts(f"http{where.base_url.removeprefix('ws')}")  # and a WebSocket no other question
-    service = target.create_service(retries=0, platform=where)
+    platform = target.platform
+    if isinstance(platform, OCIModelDeployment) and not platform.path_suffix:
+        platform = OCIModelDeployment(f"{platform.base_url}/predict/v1")  # a bare endpoint has no GET
+    if isinstance(platform, ModelArts) and platform.is_websocket:
+        platform = ModelArts(f"http{platform.base_url.removeprefix('ws')}")  # the list is served over HTTP only
+    service = target.create_service(retries=0, platform=platform)
     try:
         response = service.client.complete(service.call(dialect("models"), {}, stream=False))
     finally:
         service.close()
-    told = response.choices[0].provider_data["models"].get("data")
-    return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    entries = response.choices[0].provider_data["models"].get("data")
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
 def model_name(target: Target) -> str:
-    """The model to ask: the one that was said, or the first that the server names; empty where it names none.
+    """Return `--model`, the platform's default, or the first model that the server lists; empty if there is none.
 
     Raises:
-        AuthenticationError, PermissionDenied, ConnectionFailed: Nor would the server answer anything else.
+        AuthenticationError, PermissionDenied, ConnectionFailed: Any other request would fail in the same way.
     """
-    if target.model or target.endpoint_info.platform == "sagemaker":
+    if target.model or target.endpoint_info.platform == SAGEMAKER:
         return target.model
     try:
-        return next((str(one["id"]) for one in list_models(target) if one.get("id")), "")
+        return next((str(entry["id"]) for entry in list_models(target) if entry.get("id")), "")
     except (AuthenticationError, PermissionDenied, ConnectionFailed):
         raise
-    except MDStreamError:  # many a server without a list has one model only, and needs no name
+    except MDStreamError:  # many servers without a list have one model and need no name
         return ""
 
 
 def redact_errors(events: Iterable[Event], options: Options, hint: str = "") -> Iterator[Event]:
-    """Events; what an error among them says shows no secret, whatever a server repeats of what it was sent.
+    """Yield the events, and redact secrets from the message of an error: servers repeat what they were sent.
 
     Args:
-        events: What the model says.
-        options: The command line, which knows the secrets.
-        hint: Added to the message where the request was rejected.
+        events: Events of a stream.
+        options: The command line, which holds the secrets.
+        hint: Hint that is added if the request was rejected.
     """
     try:
         yield from events

@@ -30,7 +30,7 @@ _UNTRACED = frozenset({"models", "tokenize"})
 #: Services that the conventions do not list, named as they name others (`aws.bedrock`, `ibm.watsonx.ai`).
 _PROVIDERS = {
     "oci-model-deployment": "oci.model_deployment",
-    "oci-generative-ai": "oci.generative_ai",
+    "oci-genai": "oci.generative_ai",
     "sagemaker": "aws.sagemaker",
     "modelarts": "huawei.modelarts",
 }

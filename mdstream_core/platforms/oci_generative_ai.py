@@ -107,7 +107,7 @@ class OCIGenerativeAI:
     openai_base: str = "/openai/v1"
     base_url: str = field(init=False, default="")
 
-    name: ClassVar[str] = "oci-generative-ai"
+    name: ClassVar[str] = "oci-genai"
     reports_failure_after_body: ClassVar[bool] = False
     has_trailers: ClassVar[bool] = False
     #: Behind the finish event only the usage comes, if anything does.

@@ -68,7 +68,7 @@ FRAMES = (
 #: platform: (where it is asked at a URL, the head of a stream, what is made of an event)
 PLATFORMS: dict[str, tuple[Callable[[str], Any], bytes, Callable[[bytes], bytes]]] = {
     "oci-model-deployment": (lambda url: OCIModelDeployment(f"{url}/ocid1.x"), CHUNKED, bytes),
-    "oci-generative-ai": (
+    "oci-genai": (
         lambda url: OCIGenerativeAI("ocid1.compartment.oc1..aaaa", "xai.grok-4", service_endpoint=url),
         CHUNKED,
         bytes,

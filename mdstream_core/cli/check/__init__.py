@@ -1,10 +1,11 @@
-"""What `mdstream check` looks at: a list of small checks, each a function from what is known to a finding.
+"""`mdstream check`: a list of small checks, each a function from what is known so far to a finding.
 
-A check that needs another one is skipped where that one went wrong, so the first line that is wrong names the cause.
-A new check is a function and a row of `CHECKS`.
+A check is skipped if a check that it needs failed, so that the first failure is the cause. To add a check, write a
+function and add a row to `CHECKS`.
 """
 
 from mdstream_core.cli.check._finding import CheckContext, Finding, Status
+from mdstream_core.cli.check._report import run
 from mdstream_core.cli.check._runner import CHECKS, run_checks
 
-__all__ = ["CHECKS", "CheckContext", "Finding", "Status", "run_checks"]
+__all__ = ["CHECKS", "CheckContext", "Finding", "Status", "run", "run_checks"]

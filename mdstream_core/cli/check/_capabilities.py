@@ -1,10 +1,11 @@
-"""Checks of abilities that not every endpoint has. One that is missing is no illness."""
+"""Checks of optional features: tools, embeddings and the list of models. An endpoint without them is healthy."""
 
 from typing import Any
 
+from mdstream_core.cli._platform_names import OCI_GENAI
 from mdstream_core.cli._target import list_models
 from mdstream_core.cli.check._embeddings import probe_embeddings
-from mdstream_core.cli.check._finding import CheckContext, Finding, Status, error_facts, split_hint
+from mdstream_core.cli.check._finding import CheckContext, Finding, Status, error_facts, text_and_hint
 from mdstream_core.cli.check._probe import send_probe
 from mdstream_core.errors import MDStreamError, ServerError
 
@@ -12,7 +13,7 @@ _TOOL: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": "get_weather",
-        "description": "Tells the weather in a city.",
+        "description": "Return the weather in a city.",
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
@@ -21,43 +22,51 @@ _PARSER_HINT = "start the server with a tool parser (vLLM: --enable-auto-tool-ch
 
 
 def check_tools(check_context: CheckContext) -> Finding:
-    """Whether the model calls a tool."""
+    """Check that the model calls a tool."""
     if check_context.embedding_probe:
-        return Finding(Status.UNAVAILABLE, "an embedding model calls none")
+        return Finding(Status.SKIP, "the endpoint serves embeddings only")
     probe = send_probe(check_context.target, check_context.model, messages=_MESSAGES, tools=[_TOOL], max_tokens=512)
     if probe.error is not None:
-        text, hint = split_hint(str(probe.error), _PARSER_HINT if "tool" in str(probe.error) else "")
-        state = Status.FAIL if probe.error.retryable or isinstance(probe.error, ServerError) else Status.UNAVAILABLE
-        return Finding(state, f"none: {text}", hint, error_facts(probe.error))
+        text, hint = text_and_hint(str(probe.error), _PARSER_HINT if "tool" in str(probe.error) else "")
+        is_failure = probe.error.retryable or isinstance(probe.error, ServerError)
+        status, text = (Status.FAIL, text) if is_failure else (Status.SKIP, f"not supported: {text}")
+        return Finding(status, text, hint, error_facts(probe.error))
     if probe.response.tool_calls:
         call = probe.response.tool_calls[0]
-        return Finding(Status.OK, f"it called {call.name}({call.arguments})", "", {"called": call.name})
+        return Finding(Status.OK, f"the model called {call.name}({call.arguments})", "", {"called": call.name})
     if "get_weather" in probe.response.text:
-        text = "the model writes its calls as text, and the server does not read them"
+        text = "the model writes tool calls as text, and the server does not parse them"
         return Finding(
-            Status.WARN, text, f"{_PARSER_HINT}, or give the model object tool_call_parser=", {"called": None}
+            Status.WARN, text, f"{_PARSER_HINT}, or set tool_call_parser= in the model class", {"called": None}
         )
-    return Finding(Status.WARN, "offered one, the model did not call it", "not every model does", {"called": None})
+    return Finding(
+        Status.WARN,
+        "the model did not call the tool in the request",
+        "use a model that supports tools",
+        {"called": None},
+    )
 
 
 def check_embeddings(check_context: CheckContext) -> Finding:
-    """Whether it makes vectors."""
-    if check_context.endpoint_info.platform == "oci-genai" and "embed" not in check_context.model:
-        return Finding(Status.UNAVAILABLE, "a chat model has none", "check one that has: --model cohere.embed-v4.0")
+    """Check that the endpoint returns embeddings."""
+    if check_context.endpoint_info.platform == OCI_GENAI and "embed" not in check_context.model:
+        return Finding(Status.SKIP, f"{check_context.model} is no embedding model")
     dialect = check_context.target.embedding_dialect
     probe = check_context.embedding_probe or probe_embeddings(check_context.target, check_context.model)
     if probe.error is not None:
-        return Finding(Status.UNAVAILABLE, split_hint(str(probe.error))[0], "", error_facts(probe.error))
+        return Finding(
+            Status.SKIP, f"not supported: {text_and_hint(str(probe.error))[0]}", "", error_facts(probe.error)
+        )
     size = len(probe.response.embeddings[0].vector) if probe.response.embeddings else 0
     facts = {"size": size, "dialect": dialect.name, "only": check_context.embedding_probe is not None}
     only = "; the endpoint serves embeddings only" if check_context.embedding_probe else ""
-    return Finding(Status.OK, f"vectors of {size} numbers, in {dialect.name}{only}", "", facts)
+    return Finding(Status.OK, f"{size} dimensions, dialect {dialect.name}{only}", "", facts)
 
 
 def check_models(check_context: CheckContext) -> Finding:
-    """Which models the server names."""
+    """List the models that the server serves."""
     try:
-        names = [str(one.get("id")) for one in list_models(check_context.target)]
+        names = [str(entry.get("id")) for entry in list_models(check_context.target)]
     except MDStreamError as error:
-        return Finding(Status.UNAVAILABLE, split_hint(str(error))[0], "", error_facts(error))
-    return Finding(Status.OK, ", ".join(names) or "it names none", "", {"names": names})
+        return Finding(Status.SKIP, f"not supported: {text_and_hint(str(error))[0]}", "", error_facts(error))
+    return Finding(Status.OK, ", ".join(names) or "the server lists no models", "", {"names": names})

@@ -1,4 +1,4 @@
-"""What is known, and what was found: the values that checks take and give."""
+"""The values that checks take and return: the context, findings and probes."""
 
 import re
 from collections.abc import Mapping
@@ -8,36 +8,35 @@ from typing import Any
 
 from mdstream_core.cli._credentials import Credentials
 from mdstream_core.cli._endpoints import EndpointInfo
-from mdstream_core.cli._parser import Options
+from mdstream_core.cli._options import Options, split_hint
 from mdstream_core.cli._target import Target
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import ModelResponse
 from mdstream_core.platforms import Platform
 
-#: Seconds that a look at the network may take.
-MAX_SECONDS = 10.0
+#: Timeout of each network check, in seconds.
+NETWORK_TIMEOUT = 10.0
 
 
 class Status(StrEnum):
-    """How a check came out."""
+    """The result of a check."""
 
-    OK = "ok"
-    WARN = "note"  # it works, but somebody should know
-    FAIL = "wrong"
-    UNAVAILABLE = "none"  # an ability that is not there, which is no illness
-    SKIP = "skipped"
+    OK = "OK"
+    WARN = "WARN"  # it works, but needs attention
+    FAIL = "FAIL"
+    SKIP = "SKIP"  # not run because another check failed, or not applicable to this endpoint
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found.
+    """The result of one check.
 
     Attributes:
-        status: How it came out.
-        text: What there is, or what is wrong.
-        hint: What to do.
-        facts: The same as numbers and names, for `--json`.
-        updates: Fields of `CheckContext` that later checks go by.
+        status: The result.
+        text: What was found, or what is wrong.
+        hint: What to do, in the imperative; empty if nothing.
+        facts: The numbers and names of `text`, for `--json`.
+        updates: Fields of `CheckContext` that later checks need.
     """
 
     status: Status
@@ -49,20 +48,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """How a short question went.
+    """The result of a short request.
 
     Attributes:
-        response: The answer, whole or as far as it came.
-        error: What broke it.
-        time_to_first_token: Seconds to the first token.
-        seconds: To the end.
-        chunk_count: In how many pieces it came.
-        dialect: The dialect that was heard.
-        content_type: How the answer was labelled.
-        warnings: What our own code warned of.
-        without_streaming: How the same question went when a whole answer was asked for, where the service said that
-        what the
-            container wrote is no stream; then only the container's own words tell why.
+        response: The response, complete or as far as it was received.
+        error: The error, if the request failed.
+        time_to_first_token: Seconds from the request to the first token; `None` if there was none.
+        seconds: Seconds from the request to the end of the response.
+        chunk_count: Number of chunks with output.
+        dialect: Name of the dialect of the response.
+        content_type: Content type of the response.
+        warnings: Warnings that the library issued meanwhile.
+        without_streaming: The result of the same request without streaming. It is sent only if the service rejected
+            the model server's response as no stream, because only then does the model server's own error arrive.
     """
 
     response: ModelResponse
@@ -82,14 +80,14 @@ class CheckContext:
 
     Attributes:
         options: The command line.
-        endpoint_info: What ENDPOINT says.
-        credentials: Who signs.
-        platform: Where to ask.
-        proxy: Host and port of the proxy on the way.
-        clock_skew: How many seconds this clock is ahead of the service's.
-        model: Who is asked.
-        probe: How the first question went.
-        embedding_probe: How a word was embedded, where the endpoint embeds and does not chat; `None` elsewhere.
+        endpoint_info: The parsed ENDPOINT.
+        credentials: The credentials, once they are found.
+        platform: The platform with the endpoint's address, once it is known.
+        proxy: Host and port of the proxy; `None` for a direct connection.
+        clock_skew: Seconds that the local clock is ahead of the service's.
+        model: Name of the model in the requests.
+        probe: Result of the first request.
+        embedding_probe: Result of an embedding request, if the endpoint serves embeddings and no chat; else `None`.
     """
 
     options: Options = field(repr=False)
@@ -104,43 +102,46 @@ class CheckContext:
 
     @property
     def target(self) -> Target:
-        """Ready to be asked; only where who signs and where to ask are known."""
+        """The endpoint to send requests to; needs the checks `credentials` and `endpoint`."""
         if self.credentials is None or self.platform is None:
-            raise RuntimeError("a check that asks must need 'credentials' and 'endpoint'")
+            raise RuntimeError("a check that sends requests must need 'credentials' and 'endpoint'")
         return Target.from_parts(self.endpoint_info, self.platform, self.credentials, self.options)
 
     @property
     def probe_result(self) -> ProbeResult:
-        """How the first question went; only where it was asked."""
+        """Result of the first request; needs the check `authentication`."""
         if self.probe is None:
-            raise RuntimeError("a check of the answer must need 'accepted'")
+            raise RuntimeError("a check of the response must need 'authentication'")
         return self.probe
 
 
-#: How our messages say at their end what to do.
-_HINT_PATTERNS = (
+#: Ends of messages that are hints without being marked as such.
+_UNMARKED_HINTS = (
     r"(.+?) \(((?:[^()]|\([^()]*\))+)\)",
-    r"(.+?)[;.] ((?:check that|Run|Give) .+)",
+    r"(.+?)[;.] ((?:check that|Run|Give|Pass) .+)",
 )
 
 
 def failure_from_error(error: MDStreamError, default_hint: str = "") -> Finding:
-    """What an error says is wrong, and its cure: our messages end with it, in brackets."""
-    return Finding(Status.FAIL, *split_hint(str(error), default_hint), error_facts(error))
+    """Create the finding of a failed request. The hint is the error's own, if it has one."""
+    return Finding(Status.FAIL, *text_and_hint(str(error), default_hint), error_facts(error))
 
 
-def split_hint(message: str, default_hint: str = "") -> tuple[str, str]:
-    """A message and the cure at its end.
+def text_and_hint(message: str, default_hint: str = "") -> tuple[str, str]:
+    """Split a message into its text and the hint at its end.
 
-    >>> split_hint("404: no model (check its name)"), split_hint("a page; check that it is a model's")
-    (('404: no model', 'check its name'), ('a page', "check that it is a model's"))
+    >>> text_and_hint("404: no model (hint: check its name)"), text_and_hint("500: failed", "read the log")
+    (('404: no model', 'check its name'), ('500: failed', 'read the log'))
     """
-    found = (re.fullmatch(form, message, re.DOTALL) for form in _HINT_PATTERNS)
+    text, hint = split_hint(message)
+    if hint:
+        return text, hint
+    found = (re.fullmatch(form, message, re.DOTALL) for form in _UNMARKED_HINTS)
     match = next(filter(None, found), None)
     return (match[1], match[2]) if match else (message, default_hint)
 
 
 def error_facts(error: MDStreamError) -> dict[str, Any]:
-    """The facts of an error."""
+    """Return the error's class, code, status and request id, as far as it has them."""
     names = ("code", "status", "request_id")
     return {"error": type(error).__name__} | {name: value for name in names if (value := getattr(error, name))}

@@ -1,4 +1,4 @@
-"""A short question, and how it goes."""
+"""Send a short request and record its result."""
 
 import warnings
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from mdstream_core.http import Timeout
 
 _OUTPUT_EVENTS = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)
 
-#: The question, and how long its answer may be, so that it costs next to nothing.
+#: A short prompt and a short response, so that a check costs next to nothing.
 _REQUEST: Mapping[str, Any] = {"messages": [{"role": "user", "content": "Say OK."}], "max_tokens": 64}
 
-#: How long an answer may take. A cold start takes its time.
+#: Timeouts of a probe, in seconds. They leave time for a cold start.
 _TIMEOUT = Timeout(connect=10.0, read=60.0, total=90.0)
 
 EMPTY_RESPONSE = ModelResponse()
 
 
 class _RecordingDialect:
-    """A dialect that remembers which decoder read the answer."""
+    """Wraps a dialect to find out which dialect the response has."""
 
     def __init__(self, inner: Dialect) -> None:
         self.name, self.route = inner.name, inner.route
@@ -34,9 +34,9 @@ class _RecordingDialect:
 
     @property
     def detected_dialect(self) -> str:
-        """What the answer was written in."""
-        found = getattr(self._last_decoder, "detected_dialect", None)
-        return f"{found}, found out from its first words" if found else self.name
+        """Name of the response's dialect."""
+        detected = getattr(self._last_decoder, "detected_dialect", None)
+        return f"{detected}, detected from the response" if detected else self.name
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         return self._inner.build_payload(params, stream=stream)
@@ -55,44 +55,43 @@ class _RecordingDialect:
 def send_probe(
     target: Target, model: str, *, stream: bool = True, dialect: Dialect | None = None, **more: Any
 ) -> ProbeResult:
-    """Ask, and note how it went.
+    """Send a short request.
 
     Args:
-        target: Whom.
-        model: The model's name; empty is not sent.
-        stream: Whether the answer is to come piece by piece.
-        dialect: In what; by default as chats are asked there.
-        more: Further fields of the question, or all of it where a dialect is given.
+        target: The endpoint.
+        model: The model's name; an empty name is not sent.
+        stream: Whether to request a stream.
+        dialect: The dialect; by default that of chats.
+        more: Additional parameters; all parameters but the model if a dialect is given.
     """
-    heads: list[str] = []
+    content_types: list[str] = []
 
     def hook(call_event: CallEvent) -> None:
         if isinstance(call_event, ResponseStarted):
-            heads.append(call_event.head.content_type)
+            content_types.append(call_event.head.content_type)
 
-    heard = _RecordingDialect(dialect or target.chat_dialect)
-    named = {"model": model} if model else {}
+    recorder = _RecordingDialect(dialect or target.chat_dialect)
+    params = {**({} if dialect else _REQUEST), **({"model": model} if model else {}), **more}
     service = target.create_service(hooks=(hook,), retries=1, timeout=_TIMEOUT)
     events: list[tuple[float, Event]] = []
-    error, begun = None, monotonic()
+    error, started = None, monotonic()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            probe = {**named, **more} if dialect else {**_REQUEST, **named, **more}
-            call = service.call(heard, probe, stream=stream)
+            call = service.call(recorder, params, stream=stream)
             events += ((monotonic(), event) for event in redact_errors(service.client.stream(call), target.options))
         except MDStreamError as failure:
             error = failure
         finally:
             service.close()
-    said = [at for at, event in events if isinstance(event, _OUTPUT_EVENTS)]
+    output_times = [time for time, event in events if isinstance(event, _OUTPUT_EVENTS)]
     return ProbeResult(
         response=(error.partial if error else None) or ModelResponse.from_events(event for _, event in events),
         error=error,
-        time_to_first_token=said[0] - begun if said else None,
-        seconds=monotonic() - begun,
-        chunk_count=len(said),
-        dialect=heard.detected_dialect,
-        content_type=heads[-1] if heads else "",
-        warnings=tuple(str(one.message) for one in caught if issubclass(one.category, RuntimeWarning)),
+        time_to_first_token=output_times[0] - started if output_times else None,
+        seconds=monotonic() - started,
+        chunk_count=len(output_times),
+        dialect=recorder.detected_dialect,
+        content_type=content_types[-1] if content_types else "",
+        warnings=tuple(str(warning.message) for warning in caught if issubclass(warning.category, RuntimeWarning)),
     )
