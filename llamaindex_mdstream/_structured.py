@@ -41,22 +41,22 @@ class StructuredOutput(GenerationFields):
             with map_value_errors():
                 return super().structured_predict(output_cls, prompt, llm_kwargs=llm_kwargs, **prompt_args)
         _notify_start(output_cls, prompt, prompt_args)
-        ask = self.chat if method.is_chat else self.complete
-        result = method.parse_response(ask(**method.build_request(prompt, llm_kwargs, prompt_args)))
+        send = self.chat if method.is_chat else self.complete
+        result = method.parse_response(send(**method.build_request(prompt, llm_kwargs, prompt_args)))
         _dispatcher.event(LLMStructuredPredictEndEvent(output=result))
         return result
 
     async def astructured_predict(
         self, output_cls: type[Any], prompt: PromptTemplate, llm_kwargs: Arguments = None, **prompt_args: Any
     ) -> Any:
-        """The same, awaited."""
+        """Async variant of `structured_predict`."""
         method = self._method(output_cls)
         if method is None:
             with map_value_errors():
                 return await super().astructured_predict(output_cls, prompt, llm_kwargs=llm_kwargs, **prompt_args)
         _notify_start(output_cls, prompt, prompt_args)
-        ask = self.achat if method.is_chat else self.acomplete
-        result = method.parse_response(await ask(**method.build_request(prompt, llm_kwargs, prompt_args)))
+        send = self.achat if method.is_chat else self.acomplete
+        result = method.parse_response(await send(**method.build_request(prompt, llm_kwargs, prompt_args)))
         _dispatcher.event(LLMStructuredPredictEndEvent(output=result))
         return result
 
@@ -92,8 +92,8 @@ class StructuredOutput(GenerationFields):
 
     def _stream_objects(self, method: methods.StructuredOutputMethod, request: dict[str, Any]) -> Generator[Any]:
         so_far = None
-        ask = self.stream_chat if method.is_chat else self.stream_complete
-        with closing(ask(**request)) as stream:
+        send = self.stream_chat if method.is_chat else self.stream_complete
+        with closing(send(**request)) as stream:
             for response in stream:
                 so_far = method.parse_chunk(response, so_far)
                 yield so_far
@@ -102,8 +102,8 @@ class StructuredOutput(GenerationFields):
         self, method: methods.StructuredOutputMethod, request: dict[str, Any]
     ) -> AsyncGenerator[Any]:
         so_far = None
-        ask = self.astream_chat if method.is_chat else self.astream_complete
-        async with aclosing(await ask(**request)) as stream:
+        send = self.astream_chat if method.is_chat else self.astream_complete
+        async with aclosing(await send(**request)) as stream:
             async for response in stream:
                 so_far = method.parse_chunk(response, so_far)
                 yield so_far
