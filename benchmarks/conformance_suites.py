@@ -91,7 +91,7 @@ class TestPeerOCIGenAICohere(TestPeerOCIGenAI):
     model_name = "cohere.command-r-plus"
     supports_tools = True
     supports_tool_choice = False
-    tool_calls_in_pieces = False
+    supports_tool_call_deltas = False
 
 
 class TestPeerSageMaker(LLMConformance):

@@ -84,7 +84,7 @@ class TestOCIGenAICohere(TestOCIGenAI):
 
     model_name = "cohere.command-r-plus"
     supports_tool_choice = False
-    tool_calls_in_pieces = False
+    supports_tool_call_deltas = False
     supports_reasoning = False
 
 
