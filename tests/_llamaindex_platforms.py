@@ -30,14 +30,14 @@ class PlatformCase:
     Attributes:
         build: A model there, with fields of its own.
         endings: How its streams can end badly.
-        passing: A refusal that passes.
+        transient_error: A refusal that passes.
         standing: A refusal that stays: there is no such model.
     """
 
     build: Callable[..., MDStreamLLM]
     endings: dict[str, Ending]
-    passing: Fault
-    state: Fault
+    transient_error: Fault
+    permanent_error: Fault
 
 
 def _deployment(emulator: Emulator, **fields: Any) -> MDStreamLLM:
@@ -109,16 +109,16 @@ def _closed(code: int, kind: type[errors.MDStreamError] = errors.StreamFailure) 
 _CLOSED = {f"closed with {code}": _closed(code) for code in (1008, 1011, 1013)}
 
 _ORACLE: dict[str, Any] = {
-    "passing": Fault("refuse", "unavailable", retry_after="0"),
-    "state": Fault("refuse", "not_found"),
+    "transient_error": Fault("refuse", "unavailable", retry_after="0"),
+    "permanent_error": Fault("refuse", "not_found"),
 }
 _HUAWEI: dict[str, Any] = {
-    "passing": Fault("refuse", "modelarts_backend", retry_after="0"),
-    "state": Fault("refuse", "maas_model"),
+    "transient_error": Fault("refuse", "modelarts_backend", retry_after="0"),
+    "permanent_error": Fault("refuse", "maas_model"),
 }
 _AMAZON: dict[str, Any] = {
-    "passing": Fault("refuse_aws", "ServiceUnavailable", retry_after="0"),
-    "state": Fault("refuse_aws", "not_found"),
+    "transient_error": Fault("refuse_aws", "ServiceUnavailable", retry_after="0"),
+    "permanent_error": Fault("refuse_aws", "not_found"),
 }
 
 PLATFORM_CASES: dict[str, PlatformCase] = {

@@ -91,7 +91,7 @@ def plain() -> tuple[PlainTextView, io.StringIO, io.StringIO]:
 
 
 @each
-def test_every_stream_is_shown_and_given_back(
+def test_every_stream_is_displayed_and_returned(
     emulator: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
 ) -> None:
     """The answer goes one way, the numbers the other, and the whole is returned in its framework's words."""
@@ -114,9 +114,7 @@ ASYNC: dict[str, tuple[Callable[[Emulator], Any], Callable[[Any], str]]] = {
 
 
 @pytest.mark.parametrize(("stream", "text"), ASYNC.values(), ids=ASYNC)
-async def test_asynchronous_streams_too(
-    emulator: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
-) -> None:
+async def test_async_streams(emulator: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]) -> None:
     """A coroutine that returns a stream, as LlamaIndex's, is awaited."""
     view, out, _ = plain()
 
@@ -124,7 +122,7 @@ async def test_asynchronous_streams_too(
     assert f"{RIVERS}\n" == out.getvalue()
 
 
-def test_what_is_returned_is_the_frameworks_own(emulator: Emulator) -> None:
+def test_the_result_is_of_the_frameworks_class(emulator: Emulator) -> None:
     """With usage and finish reason, as if the chunks had been added up by hand."""
     message = show(chat(emulator).stream(REQUEST), view=plain()[0])
     model_response = show(core(emulator), view=plain()[0])
@@ -145,7 +143,7 @@ CALLS: dict[str, Callable[[Emulator], Any]] = {
 
 
 @pytest.mark.parametrize("stream", CALLS.values(), ids=CALLS)
-def test_tool_calls_are_shown(emulator: Emulator, stream: Callable[[Emulator], Any]) -> None:
+def test_tool_calls_are_displayed(emulator: Emulator, stream: Callable[[Emulator], Any]) -> None:
     """With their arguments, once."""
     view, out, _ = plain()
     show(stream(emulator), view=view)
@@ -154,7 +152,7 @@ def test_tool_calls_are_shown(emulator: Emulator, stream: Callable[[Emulator], A
 
 
 @each
-def test_a_failure_is_shown_with_what_was_received(
+def test_failures_are_displayed_with_the_partial_response(
     emulator: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
 ) -> None:
     """In plain words, with code and request id; then it is raised, with its partial."""
@@ -167,14 +165,14 @@ def test_a_failure_is_shown_with_what_was_received(
     assert broken.value.partial is not None
     assert f"{broken.value.partial.text}\n" == out.getvalue()
     assert RIVERS.startswith(broken.value.partial.text)
-    assert "✗ The service stopped, because the answer took too long.\n" in text_sent
+    assert "✗ The service stopped the response because it took too long.\n" in text_sent
     assert "408 ModelResponseTimeExceeded" in text_sent
     assert f"request id {broken.value.request_id}" in text_sent
-    assert "asking again may help" in text_sent
+    assert "a retry may succeed" in text_sent
     assert f"{len(broken.value.partial.text)} characters" in text_sent
 
 
-async def test_an_asynchronous_failure_too(emulator: Emulator) -> None:
+async def test_failures_of_async_streams(emulator: Emulator) -> None:
     """As its twin."""
     emulator.script(Fault("trailer", after=6))
     view, out, notes = plain()
@@ -185,7 +183,7 @@ async def test_an_asynchronous_failure_too(emulator: Emulator) -> None:
     assert "took too long" in notes.getvalue()
 
 
-def test_a_refusal_has_nothing_to_keep(emulator: Emulator) -> None:
+def test_error_responses_have_no_partial_response(emulator: Emulator) -> None:
     """No word of a partial where nothing came."""
     emulator.always(Fault("refuse", "not_authenticated"))
     view, out, notes = plain()
@@ -193,11 +191,11 @@ def test_a_refusal_has_nothing_to_keep(emulator: Emulator) -> None:
         show(core(emulator), view=view)
 
     assert "" == out.getvalue()
-    assert "✗ The credential was not accepted.\n" in notes.getvalue()
-    assert "kept" not in notes.getvalue()
+    assert "✗ The credentials were rejected.\n" in notes.getvalue()
+    assert "partial response" not in notes.getvalue()
 
 
-def test_who_stops_waiting_closes_the_connection(emulator: Emulator) -> None:
+def test_interrupting_closes_the_connection(emulator: Emulator) -> None:
     """Ctrl-C in a notebook or terminal: what came is shown, and the service hears that nobody listens."""
     emulator.script(Fault("hold", after=4, seconds=30))
 
@@ -216,7 +214,7 @@ def test_who_stops_waiting_closes_the_connection(emulator: Emulator) -> None:
     assert "■ stopped" in notes.getvalue()
 
 
-def test_thoughts_go_where_the_numbers_go(emulator: Emulator) -> None:
+def test_reasoning_is_written_to_the_notes(emulator: Emulator) -> None:
     """A pipe gets the answer only."""
     view, out, notes = plain()
     with Emulator(model=lambda request: ModelOutput(text=("Four.",), reasoning=("Two ", "and two."))) as thinking:
@@ -226,7 +224,7 @@ def test_thoughts_go_where_the_numbers_go(emulator: Emulator) -> None:
     assert notes.getvalue().startswith("Two and two.\n")
 
 
-def test_failures_of_others_are_shown_too() -> None:
+def test_foreign_errors_are_displayed() -> None:
     """With their own words; a programmer's mistake is no stop."""
 
     def failing() -> Iterator[Event]:
@@ -241,7 +239,7 @@ def test_failures_of_others_are_shown_too() -> None:
     assert notes.getvalue().startswith("✗ It failed.\n  KeyError: 'x'\n")
 
 
-def test_what_a_decoder_held_is_shown(emulator: Emulator) -> None:
+def test_buffered_text_is_displayed(emulator: Emulator) -> None:
     """What an error keeps beyond what was handed out stands before the failure."""
 
     def held() -> Iterator[Event]:
@@ -257,13 +255,13 @@ def test_what_a_decoder_held_is_shown(emulator: Emulator) -> None:
     assert "half <tool\n" == out.getvalue()
 
 
-def test_what_is_no_stream_is_reported() -> None:
+def test_other_objects_are_rejected() -> None:
     """With what would be one."""
-    with pytest.raises(TypeError, match=r"stream of int cannot be shown: give what Client\.stream"):
+    with pytest.raises(TypeError, match=r"stream of int cannot be displayed \(hint: pass a stream of Client\.stream"):
         show([1], view=plain()[0])
 
 
-def test_the_numbers() -> None:
+def test_summary_numbers() -> None:
     """Tokens a second count from the first token; without the server's count a piece is one."""
     assert 10.0 == Summary(3.0, 1.0, 99, Usage(5, 21, 26)).tokens_per_second
     assert 5.0 == Summary(3.0, 1.0, 11).tokens_per_second
@@ -287,7 +285,7 @@ TEXTS = {
 @pytest.mark.parametrize("width", [60, 120])
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_terminal_shows_all_and_nothing_overflows(text: str, width: int, size: int) -> None:
+def test_terminal_lines_are_wrapped(text: str, width: int, size: int) -> None:
     """Wherever a text is cut into pieces: no line is wider than the terminal, no word is lost, nothing steers it."""
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=width, highlight=False, color_system="truecolor")
@@ -317,7 +315,7 @@ def settled(written: str) -> str:
     return "\n".join(lines)
 
 
-def test_a_terminal_shows_calls_thoughts_and_failures() -> None:
+def test_terminal_shows_calls_reasoning_and_failures() -> None:
     """Each in its own lines."""
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=100, highlight=False)
@@ -338,12 +336,12 @@ def test_a_terminal_shows_calls_thoughts_and_failures() -> None:
     shown = settled(file.getvalue()).splitlines()
 
     assert ["Hm, Paris.", "I look.", '→ get_weather {"city": "Paris"}'] == [line.rstrip() for line in shown[:3]]
-    assert "✗ The service stopped, because the answer took too long." in shown
+    assert "✗ The service stopped the response because it took too long." in shown
     assert "  StreamTimeout: OCI ended the stream: 408" in shown
-    assert "  code ServiceTimeout · request id r-1 · asking again may help" in shown
+    assert "  code ServiceTimeout · request id r-1 · a retry may succeed" in shown
 
 
-def test_a_notebook_updates_one_output() -> None:
+def test_notebook_updates_one_output() -> None:
     """With real IPython: HTML in which the model's words are text, and plain text beside it."""
     shells = pytest.importorskip("IPython.core.interactiveshell", reason="pip install ipython")
     capture = pytest.importorskip("IPython.utils.capture")
@@ -359,7 +357,7 @@ def test_a_notebook_updates_one_output() -> None:
 
     assert any("&lt;b&gt;Paris&lt;/b&gt;" in page for page in pages)
     assert not [page for page in pages if "<b>" in page]
-    assert "half\n✗ The service stopped, because the answer took too long." in shown[-1]["text/plain"]
+    assert "half\n✗ The service stopped the response because it took too long." in shown[-1]["text/plain"]
 
 
 def failing() -> Iterator[Event]:

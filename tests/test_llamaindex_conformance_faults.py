@@ -84,7 +84,7 @@ LLMS: dict[type[ModelArts], tuple[str, set[str]]] = {
 @pytest.mark.parametrize(
     ("kind", "rules", "expected"), [(kind, *row) for kind, row in LLMS.items()], ids=[kind.__name__ for kind in LLMS]
 )
-def test_a_fault_of_an_llm_is_found(
+def test_faults_of_llms_are_found(
     pytester: pytest.Pytester, kind: type[ModelArts], rules: str, expected: set[str]
 ) -> None:
     """
@@ -129,7 +129,7 @@ EMBEDDINGS: dict[type[Plain], tuple[str, set[str]]] = {
     [(kind, *row) for kind, row in EMBEDDINGS.items()],
     ids=[kind.__name__ for kind in EMBEDDINGS],
 )
-def test_a_fault_of_an_embedding_is_found(
+def test_faults_of_embeddings_are_found(
     pytester: pytest.Pytester, kind: type[Plain], rules: str, expected: set[str]
 ) -> None:
     """
@@ -145,7 +145,7 @@ def test_a_fault_of_an_embedding_is_found(
     assert expected == _failed(pytester, TestIt, rules)
 
 
-def test_what_is_not_offered_is_skipped(pytester: pytest.Pytester) -> None:
+def test_rules_of_missing_features_are_skipped(pytester: pytest.Pytester) -> None:
     """
     The reason names the attribute.
     """
@@ -162,7 +162,7 @@ def test_what_is_not_offered_is_skipped(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*TestIt.supports_tools is false"])
 
 
-def test_a_suite_without_a_model_states_what_is_missing(pytester: pytest.Pytester) -> None:
+def test_a_suite_without_a_model_names_the_method(pytester: pytest.Pytester) -> None:
     """
     The method to write is named.
     """

@@ -12,7 +12,7 @@ pytest_plugins = ["pytester"]
 PAGE = (Path(__file__).parent.parent / "docs/llamaindex-conformance.md").read_text(encoding="utf-8")
 
 
-def test_the_pages_suite_runs(pytester: pytest.Pytester) -> None:
+def test_the_example_suite_runs(pytester: pytest.Pytester) -> None:
     """
     Its first block is a test file, and its rules are kept.
     """

@@ -97,7 +97,7 @@ async def test_cancelling_closes_the_connection_at_once(emulator: Emulator, llm:
     assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)
 
 
-def test_a_reader_who_has_enough_is_no_failure(emulator: Emulator, llm: OCIDataScience, listener: Listener) -> None:
+def test_closing_early_is_no_failure(emulator: Emulator, llm: OCIDataScience, listener: Listener) -> None:
     """
     A break ends the call with what had been received; no exception is told.
     """
@@ -114,7 +114,7 @@ def test_a_reader_who_has_enough_is_no_failure(emulator: Emulator, llm: OCIDataS
     assert ["LLMChatStartEvent", "LLMChatEndEvent"] == listener.names()
 
 
-async def test_an_async_completion_that_nobody_reads_is_no_failure(llm: OCIDataScience, listener: Listener) -> None:
+async def test_an_unread_async_completion_is_no_failure(llm: OCIDataScience, listener: Listener) -> None:
     """
     The end event of a completion needs a response: an empty one.
     """

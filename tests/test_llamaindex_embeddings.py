@@ -73,7 +73,7 @@ def test_queries_and_documents_are_distinguished(emulator: Emulator) -> None:
     assert 64 == len(vector)
 
 
-def test_the_services_limits_hold_whatever_core_hands_over(emulator: Emulator) -> None:
+def test_batches_do_not_exceed_the_services_limits(emulator: Emulator) -> None:
     """
     96 texts on OCI Generative AI, 32 on TEI, 128 elsewhere.
     """
@@ -85,7 +85,7 @@ def test_the_services_limits_hold_whatever_core_hands_over(emulator: Emulator) -
         assert 200 == sum(sizes)
 
 
-async def test_requests_are_bounded_whoever_requests(emulator: Emulator) -> None:
+async def test_concurrent_requests_are_limited(emulator: Emulator) -> None:
     """
     Core launches all its batches at once; no more than `max_concurrency` requests are under way in a loop.
     """
@@ -98,7 +98,7 @@ async def test_requests_are_bounded_whoever_requests(emulator: Emulator) -> None
     assert 1 < emulator.connections - before <= 3
 
 
-async def test_a_failure_keeps_what_the_others_gave(emulator: Emulator) -> None:
+async def test_a_failure_keeps_the_vectors_of_other_requests(emulator: Emulator) -> None:
     """
     The error is raised, with the vectors that came, by their texts' places; sync and async.
     """
@@ -126,7 +126,7 @@ def test_a_missing_vector_is_an_error(emulator: Emulator) -> None:
         embedding_at(emulator).get_text_embedding_batch(["a", "b"])
 
 
-def test_vectors_out_of_order_are_put_in_order(emulator: Emulator) -> None:
+def test_vectors_are_ordered_by_index(emulator: Emulator) -> None:
     """
     By the `index` that the server gives.
     """
@@ -181,7 +181,7 @@ print(sum(pickle.loads(bytes.fromhex(sys.argv[1])).get_text_embedding("a")))
 """
 
 
-def test_another_process_requests_as_this_one(emulator: Emulator) -> None:
+def test_a_pickled_embedding_sends_the_same_request(emulator: Emulator) -> None:
     """
     A pickle carries no connection and no credential, and finds what it needs.
     """
@@ -194,7 +194,7 @@ def test_another_process_requests_as_this_one(emulator: Emulator) -> None:
 
 
 @each_platform
-def test_there_and_back(emulator: Emulator, platform_case: PlatformCase) -> None:
+def test_serialization_round_trip(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
     `to_dict` and core's loader; deep copies; no secret in any of them.
     """
@@ -223,7 +223,7 @@ def test_settings_and_names(emulator: Emulator) -> None:
     assert set(llamaindex_mdstream.__all__) <= set(dir(llamaindex_mdstream))
 
 
-def test_loops_come_and_go(emulator: Emulator) -> None:
+def test_several_event_loops(emulator: Emulator) -> None:
     """
     One object in one event loop after another; and in the loops that core starts in threads.
     """

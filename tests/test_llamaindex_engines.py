@@ -163,7 +163,7 @@ either = pytest.mark.parametrize("reading", READS.values(), ids=READS)
 
 
 @everywhere
-async def test_the_right_passage_is_found(emulator: Emulator, platform_case: Platform) -> None:
+async def test_query_engine_finds_the_passage(emulator: Emulator, platform_case: Platform) -> None:
     """For each question the amendment that answers it comes first, and the answer is out of it, whichever way."""
     whole, streamed = (engine_at(emulator, platform_case, "query", streaming=streaming) for streaming in (False, True))
     for question, amendment in PARAMSS.items():
@@ -181,7 +181,7 @@ async def test_the_right_passage_is_found(emulator: Emulator, platform_case: Pla
 
 @everywhere
 @pytest.mark.parametrize("kind", ["condense_plus_context", "context"])
-async def test_a_chat_finds_the_right_passages(emulator: Emulator, platform_case: Platform, kind: str) -> None:
+async def test_chat_engine_finds_the_passages(emulator: Emulator, platform_case: Platform, kind: str) -> None:
     """One question after the other, whole and streamed, sync and async; history has what was read."""
     engine = engine_at(emulator, platform_case, kind)
     for question, amendment in PARAMSS.items():
@@ -199,7 +199,7 @@ async def test_a_chat_finds_the_right_passages(emulator: Emulator, platform_case
 
 
 @everywhere
-async def test_a_simple_chat(emulator: Emulator, platform_case: Platform) -> None:
+async def test_simple_chat_engine(emulator: Emulator, platform_case: Platform) -> None:
     """An engine without an index says what the model says, in all four ways."""
     engine = engine_at(emulator, platform_case, "simple")
     output = [engine.chat(REQUEST).response, (await engine.achat(REQUEST)).response]
@@ -218,7 +218,7 @@ async def test_a_simple_chat(emulator: Emulator, platform_case: Platform) -> Non
 @broken
 @any_engine
 @either
-def test_a_broken_stream_reaches_the_reader(
+def test_engines_raise_the_error_of_a_failed_stream(
     emulator: Emulator, platform_case: Platform, ending: Ending, kind: str, reading: Read
 ) -> None:
     """A chat engine's reader may lose tokens that core had queued before the error; the error's partial has them all."""
@@ -242,7 +242,7 @@ def test_a_broken_stream_reaches_the_reader(
 @threads
 @any_engine
 @either
-def test_a_refusal_reaches_the_reader(emulator: Emulator, kind: str, reading: Read) -> None:
+def test_engines_raise_error_responses(emulator: Emulator, kind: str, reading: Read) -> None:
     """With nothing read before; engines over an index ask the LLM when they are read, the simple chat at once."""
     engine = engine_at(emulator, PLATFORMS["OCI model deployment"], kind)
     emulator.script(*(None,) * ENGINES[kind], Fault("refuse", "not_found"))
@@ -264,7 +264,7 @@ UNASKED: dict[str, tuple[Callable[[Emulator], Any], type[MDStreamError]]] = {
 
 
 @pytest.mark.parametrize(("build", "kind"), UNASKED.values(), ids=UNASKED)
-async def test_what_cannot_be_requested_is_no_empty_response(
+async def test_unsendable_requests_are_no_empty_response(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, build: Callable[[Emulator], Any], kind: type[MDStreamError]
 ) -> None:
     """Core would log a `ValueError` or a `TypeError` and answer "Empty Response"; the error that is raised is neither."""
@@ -283,7 +283,7 @@ async def test_what_cannot_be_requested_is_no_empty_response(
 
 @pytest.mark.parametrize("kind", ["query", "context"])
 @either
-def test_a_reranker_that_fails_is_seen(emulator: Emulator, kind: str, reading: Read) -> None:
+def test_engines_raise_the_error_of_a_reranker(emulator: Emulator, kind: str, reading: Read) -> None:
     """No answer is made from an unranked context."""
     engine = engine_at(emulator, PLATFORMS["OCI model deployment"], kind)
     emulator.script(None, Fault("body", data=b'{"error":{"message":"the model server failed","code":500}}'))
@@ -294,7 +294,7 @@ def test_a_reranker_that_fails_is_seen(emulator: Emulator, kind: str, reading: R
     assert 2 == len(emulator.requests)
 
 
-def test_a_second_read_of_a_broken_response(emulator: Emulator) -> None:
+def test_rereading_a_failed_response_raises(emulator: Emulator) -> None:
     """Core forgets the error of a query engine's response: "None" follows, or the partial as if it were whole."""
     engine = engine_at(emulator, PLATFORMS["OCI model deployment"], "query")
     emulator.script(None, None, Fault("cut", after=8))
@@ -318,7 +318,7 @@ def test_a_second_read_of_a_broken_response(emulator: Emulator) -> None:
 
 @threads
 @pytest.mark.parametrize("kind", CHATS)
-def test_a_second_read_of_a_broken_chat(emulator: Emulator, kind: str) -> None:
+def test_rereading_a_failed_chat_raises(emulator: Emulator, kind: str) -> None:
     """The same error again; the history has the question, and what was answered has to be put there by its owner."""
     engine = engine_at(emulator, PLATFORMS["OCI model deployment"], kind)
     emulator.script(*(None,) * CHATS[kind], Fault("cut", after=8))
@@ -345,7 +345,7 @@ def test_a_second_read_of_a_broken_chat(emulator: Emulator, kind: str) -> None:
     asyncio.run(again())
 
 
-async def test_a_reader_who_leaves_a_query_engine_closes_the_connection(emulator: Emulator) -> None:
+async def test_closing_a_query_stream_closes_the_connection(emulator: Emulator) -> None:
     """At once, sync; async when the loop comes round, because core closes its own generator alone."""
     engine = engine_at(emulator, PLATFORMS["OCI model deployment"], "query")
     emulator.script(None, None, Fault("stall", after=6))

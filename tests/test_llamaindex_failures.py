@@ -129,7 +129,7 @@ def _stated(response: ChatResponse | CompletionResponse) -> str:
 
 @streamed
 @pytest.mark.parametrize(("platform_case", "ending"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_stream_is_an_error_with_the_partial(
+def test_failed_streams_raise_with_the_partial_response(
     emulator: Emulator, llm: MDStreamLLM, reported: Reported, listener: Listener, ending: Ending, read: Read
 ) -> None:
     """
@@ -175,13 +175,16 @@ REFUSED = {
         f"modelarts: {spelling}": (PLATFORM_CASES["modelarts"], Fault("refuse", spelling))
         for spelling in MODELARTS_ERROR_RESPONSES
     },
-    **{f"{name}: its own": (platform_case, platform_case.state) for name, platform_case in PLATFORM_CASES.items()},
+    **{
+        f"{name}: its own": (platform_case, platform_case.permanent_error)
+        for name, platform_case in PLATFORM_CASES.items()
+    },
 }
 
 
 @anyhow
 @pytest.mark.parametrize(("platform_case", "fault"), REFUSED.values(), ids=REFUSED)
-def test_a_refusal_is_raised_by_the_call_itself(
+def test_error_responses_are_raised_by_the_call(
     emulator: Emulator, llm: MDStreamLLM, reported: Reported, listener: Listener, fault: Fault, read: Read
 ) -> None:
     """
@@ -202,13 +205,13 @@ def test_a_refusal_is_raised_by_the_call_itself(
 
 
 @everywhere
-def test_a_refusal_comes_before_the_first_chunk_is_requested_for(
+def test_error_responses_are_raised_before_the_first_chunk(
     emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase
 ) -> None:
     """
     The status is checked when `stream_chat` is called, not when it is read.
     """
-    emulator.script(platform_case.state)
+    emulator.script(platform_case.permanent_error)
 
     with pytest.raises(errors.NotFound):
         llm.stream_chat([ChatMessage(REQUEST)])
@@ -216,9 +219,7 @@ def test_a_refusal_comes_before_the_first_chunk_is_requested_for(
 
 @whole
 @everywhere
-def test_a_whole_response_that_is_truncated_is_an_error(
-    emulator: Emulator, llm: MDStreamLLM, reported: Reported, read: Read
-) -> None:
+def test_truncated_responses_raise(emulator: Emulator, llm: MDStreamLLM, reported: Reported, read: Read) -> None:
     """
     A body that stops in the middle is no answer; over a WebSocket it is a message with half a document.
     """
@@ -242,7 +243,7 @@ EMPTY = {
 
 @streamed
 @pytest.mark.parametrize(("platform_case", "ending"), EMPTY.values(), ids=EMPTY)
-def test_a_stream_that_brings_nothing_is_an_error(
+def test_empty_streams_raise(
     emulator: Emulator, llm: MDStreamLLM, reported: Reported, ending: Ending, read: Read
 ) -> None:
     """
@@ -261,7 +262,7 @@ def test_a_stream_that_brings_nothing_is_an_error(
 
 @streamed
 @few
-def test_what_was_stated_is_never_requested_again(
+def test_no_retry_after_the_first_token(
     emulator: Emulator, platform_case: PlatformCase, ending: Ending, read: Read
 ) -> None:
     """
@@ -280,13 +281,13 @@ def test_what_was_stated_is_never_requested_again(
 
 @anyhow
 @everywhere
-def test_before_the_first_token_it_is_retried(
+def test_retry_before_the_first_token(
     emulator: Emulator, reported: Reported, platform_case: PlatformCase, read: Read
 ) -> None:
     """
     A refusal that may pass is not seen by anybody; the call is told once.
     """
-    emulator.script(platform_case.passing)
+    emulator.script(platform_case.transient_error)
     llm = platform_case.build(emulator, max_retries=1, callback_manager=CallbackManager([reported]))
     got: list[Any] = []
 
@@ -298,7 +299,7 @@ def test_before_the_first_token_it_is_retried(
 
 
 @streamed
-def test_the_tokens_of_a_broken_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
+def test_tokens_of_a_failed_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """
     By the server's count where it came, or else by the words that were received.
     """
@@ -318,7 +319,7 @@ def test_the_tokens_of_a_broken_stream_are_counted(emulator: Emulator, llm: MDSt
 
 @streamed
 @everywhere
-def test_the_tokens_of_a_truncated_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
+def test_tokens_of_a_truncated_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """
     By the words that were received, as the server did not come to say its count.
     """
@@ -331,7 +332,7 @@ def test_the_tokens_of_a_truncated_stream_are_counted(emulator: Emulator, llm: M
     assert counter.completion_llm_token_count in {2, 3}  # of a chat the word "assistant:" too
 
 
-def test_the_debug_handler_pairs_what_was_requested_and_what_came(emulator: Emulator, llm: MDStreamLLM) -> None:
+def test_the_debug_handler_pairs_requests_and_responses(emulator: Emulator, llm: MDStreamLLM) -> None:
     """
     One pair for each call, broken ones too; the span is complete.
     """

@@ -48,7 +48,7 @@ BLOCKS: dict[str, tuple[Any, bool]] = {
 }
 
 
-def test_the_table_has_every_block_of_core() -> None:
+def test_the_table_has_every_block_class() -> None:
     """
     A block that a newer core brings is put into it.
     """
@@ -60,7 +60,7 @@ def test_the_table_has_every_block_of_core() -> None:
 
 @pytest.mark.parametrize("role", ["assistant", "chatbot", "model"])
 @pytest.mark.parametrize(("block", "warned"), BLOCKS.values(), ids=BLOCKS)
-def test_what_only_its_provider_reads_is_left_out(block: Any, warned: bool, role: str) -> None:
+def test_provider_specific_blocks_are_left_out(block: Any, warned: bool, role: str) -> None:
     """
     Beside text, beside a call, and alone; a picture and the like with a warning; and the message stays as it was.
     """
@@ -94,7 +94,7 @@ def test_text_in_a_citable_block_is_kept() -> None:
 
 @pytest.mark.parametrize("role", ["user", "system", "tool", "developer"])
 @pytest.mark.parametrize("block", [CACHE, CITATION], ids=["cache", "citation"])
-def test_everybody_else_is_taken_at_their_word(block: Any, role: str) -> None:
+def test_blocks_of_other_roles_are_converted_or_rejected(block: Any, role: str) -> None:
     """
     What a person, the system or a tool says is sent or refused.
     """
@@ -122,7 +122,7 @@ STORED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("call", STORED.values(), ids=STORED)
-def test_calls_of_other_integrations_are_kept_whole(call: dict[str, Any]) -> None:
+def test_tool_calls_of_other_integrations_are_sent(call: dict[str, Any]) -> None:
     """
     Their id, which the result names, and their arguments.
     """
@@ -150,7 +150,7 @@ HISTORY = [
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
-def test_every_platform_takes_such_a_conversation(emulator: Emulator, platform_case: PlatformCase) -> None:
+def test_every_platform_accepts_foreign_conversations(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
     Whole and streamed, sync and async, in each format; the text and the call are in the request.
     """

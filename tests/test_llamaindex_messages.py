@@ -141,7 +141,7 @@ MESSAGES: dict[str, tuple[ChatMessage, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("message", "wire"), MESSAGES.values(), ids=MESSAGES)
-def test_a_message_on_the_wire(message: ChatMessage, wire: dict[str, Any]) -> None:
+def test_messages_in_the_openai_format(message: ChatMessage, wire: dict[str, Any]) -> None:
     """
     Each kind of message and block has its form, and the message stays as it was.
     """
@@ -151,7 +151,7 @@ def test_a_message_on_the_wire(message: ChatMessage, wire: dict[str, Any]) -> No
     assert before == message.model_dump()
 
 
-def test_an_image_of_a_file(tmp_path: Path) -> None:
+def test_image_files(tmp_path: Path) -> None:
     """
     A path is read.
     """
@@ -161,7 +161,7 @@ def test_an_image_of_a_file(tmp_path: Path) -> None:
     assert [IMAGE] == openai_messages([ChatMessage(role="user", blocks=[ImageBlock(path=path)])])[0]["content"]
 
 
-def test_pictures_from_tools_follow_the_results() -> None:
+def test_images_of_tools_follow_the_results() -> None:
     """
     Servers take text from tools: all results first, then what else they hold in a message of the user's.
     """
@@ -194,7 +194,7 @@ REFUSED: dict[str, tuple[ChatMessage, str]] = {
 
 
 @pytest.mark.parametrize(("message", "word"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_stated_is_refused_by_name(message: ChatMessage, word: str) -> None:
+def test_unsupported_blocks_are_rejected_by_name(message: ChatMessage, word: str) -> None:
     """
     Nothing that a person, the system or a tool says is left out; of a model's messages see `test_llamaindex_histories`.
     """
@@ -202,7 +202,7 @@ def test_what_cannot_be_stated_is_refused_by_name(message: ChatMessage, word: st
         openai_messages([message])
 
 
-def test_a_refusal_goes_back_as_what_was_stated() -> None:
+def test_a_refusal_is_sent_back_as_content() -> None:
     """
     The model sees that it has refused.
     """
@@ -254,7 +254,7 @@ CASES: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize(("fast", "public"), CASES.values(), ids=CASES)
-def test_filled_values_are_the_public_constructors(fast: Any, public: Any) -> None:
+def test_filled_objects_equal_constructed_ones(fast: Any, public: Any) -> None:
     """
     Equal, the same fields set, the same dumps, the same copies and pickles, and as open to change.
     """
@@ -267,7 +267,7 @@ def test_filled_values_are_the_public_constructors(fast: Any, public: Any) -> No
     assert repr(public) == repr(fast)
 
 
-def test_the_installed_versions_take_the_fast_method() -> None:
+def test_the_installed_versions_use_the_fast_path() -> None:
     """
     With the versions that are tested nothing falls back to the public constructors.
     """
@@ -283,7 +283,7 @@ def test_the_installed_versions_take_the_fast_method() -> None:
 
 
 @pytest.mark.parametrize("calls", [["x"], [5], [["f", "{}"]], "x", 5, {"x"}, [None], [{"id": "a", "function": "f"}]])
-def test_a_stored_call_of_another_shape_is_named(calls: Any) -> None:
+def test_a_stored_call_of_another_type_is_rejected(calls: Any) -> None:
     """A message from elsewhere may hold anything: the error says what was found."""
     message = ChatMessage(role="assistant", content="t", additional_kwargs={"tool_calls": calls})
 

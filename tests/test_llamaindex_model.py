@@ -53,7 +53,7 @@ def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
         yield model
 
 
-def test_what_it_is() -> None:
+def test_metadata() -> None:
     """
     A function-calling LLM for LlamaIndex, in Settings too.
     """
@@ -73,7 +73,7 @@ def test_what_it_is() -> None:
     Settings._llm = before
 
 
-def test_the_names_of_the_package_that_people_come_from() -> None:
+def test_field_names_of_the_peer_package() -> None:
     """
     Each argument of llama-index-llms-oci-data-science 1.2.0 is taken.
     """
@@ -98,7 +98,7 @@ def test_the_names_of_the_package_that_people_come_from() -> None:
     assert 10 == llm.metadata.num_output
 
 
-def test_what_is_sent(emulator: Emulator) -> None:
+def test_the_request(emulator: Emulator) -> None:
     """
     Fields, then additional_kwargs, then the call's own; extra_body last; headers as headers, LlamaIndex's words not at all.
     """
@@ -128,7 +128,7 @@ def test_what_is_sent(emulator: Emulator) -> None:
     assert {"top_p": 0.9, "seed": 1} == llm.additional_kwargs
 
 
-def test_the_headers_of_a_call_are_shown_without_their_secrets(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_headers_of_a_call_are_traced_without_values(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     The server gets them, observers do not.
     """
@@ -142,7 +142,7 @@ def test_the_headers_of_a_call_are_shown_without_their_secrets(emulator: Emulato
     assert SECRET not in repr(shown)
 
 
-def test_no_secret_is_shown() -> None:
+def test_secrets_are_hidden() -> None:
     """
     Neither dictionaries nor payloads nor representations nor pickles have a credential; of headers the names stay.
     """
@@ -160,7 +160,7 @@ def test_no_secret_is_shown() -> None:
     assert SECRET == llm.default_headers["Authorization"]  # type: ignore[index]
 
 
-def test_there_and_back(emulator: Emulator) -> None:
+def test_serialization_round_trip(emulator: Emulator) -> None:
     """
     A dictionary, JSON, a pickle and `load_llm` give an object that answers, also after the first was used.
     """
@@ -194,7 +194,7 @@ def test_a_pickle_leaves_the_object_as_it_is(emulator: Emulator) -> None:
         assert copy.deepcopy(llm).http_client is client
 
 
-def test_a_field_that_is_assigned_counts(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_an_assigned_field_takes_effect(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Also one that the connection was built from.
     """
@@ -215,7 +215,7 @@ def test_a_bearer_key_is_sent(emulator: Emulator) -> None:
     assert "Bearer k" == emulator.last.headers["authorization"]
 
 
-def test_clients_of_the_users_own_are_used(emulator: Emulator) -> None:
+def test_http_clients_of_the_user_are_used(emulator: Emulator) -> None:
     """
     With their headers; without our transport a warning says what cannot be seen.
     """
@@ -227,7 +227,7 @@ def test_clients_of_the_users_own_are_used(emulator: Emulator) -> None:
     assert "1" == emulator.last.headers["x-own"]
 
 
-def test_closing_ends_the_connections_and_not_the_object(emulator: Emulator) -> None:
+def test_a_closed_object_can_be_used_again(emulator: Emulator) -> None:
     """
     As a context manager, sync and async; the next question opens new ones.
     """
@@ -245,7 +245,7 @@ def test_closing_ends_the_connections_and_not_the_object(emulator: Emulator) -> 
     assert 4 == len({received.connection for received in emulator.requests})
 
 
-async def test_a_loop_inside_a_loop(emulator: Emulator) -> None:
+async def test_nested_event_loops(emulator: Emulator) -> None:
     """
     `asyncio_run`, by which core's synchronous methods run asynchronous ones in a thread while a loop is running.
     """
@@ -297,7 +297,7 @@ def test_a_bearer_key_of_the_environment(emulator: Emulator, monkeypatch: pytest
     assert ["Bearer k", None] == [received.headers.get("authorization") for received in emulator.requests]
 
 
-def test_hooks_are_reported(emulator: Emulator) -> None:
+def test_hooks_receive_events(emulator: Emulator) -> None:
     """
     Of each attempt, the first event and the end.
     """
@@ -309,7 +309,7 @@ def test_hooks_are_reported(emulator: Emulator) -> None:
     assert names == [type(call_event).__name__ for call_event in moments]
 
 
-def test_an_unknown_method_to_sign_is_named(llm: OCIDataScience) -> None:
+def test_an_unknown_auth_type_is_named(llm: OCIDataScience) -> None:
     """
     With the ways there are.
     """
@@ -319,7 +319,7 @@ def test_an_unknown_method_to_sign_is_named(llm: OCIDataScience) -> None:
         llm.chat(MESSAGES)
 
 
-def test_without_llama_index_it_states_what_to_install() -> None:
+def test_without_llama_index_the_error_names_the_extra() -> None:
     """
     The import fails with the command that helps.
     """
@@ -329,7 +329,7 @@ def test_without_llama_index_it_states_what_to_install() -> None:
     assert "MissingExtra: llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'" in reported
 
 
-def test_a_chat_engine_streams_and_remembers(llm: OCIDataScience) -> None:
+def test_chat_engine_streams_and_keeps_the_history(llm: OCIDataScience) -> None:
     """
     Tokens come through the engine's queue, and the answer is in its memory.
     """
@@ -339,7 +339,7 @@ def test_a_chat_engine_streams_and_remembers(llm: OCIDataScience) -> None:
     assert [REQUEST, OUTPUT] == [message.content for message in engine.chat_history]
 
 
-def test_a_chat_engine_is_refused_at_once(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_chat_engine_raises_error_responses(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     A refusal is raised where the engine is called, not in its thread.
     """

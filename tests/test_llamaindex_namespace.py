@@ -19,7 +19,7 @@ PLATFORM_CASES = {
 
 
 @pytest.mark.parametrize("platform_case", PLATFORM_CASES)
-def test_a_name_there_is_the_name_here(platform_case: str) -> None:
+def test_namespace_names_are_our_classes(platform_case: str) -> None:
     """The same classes, and no others."""
     module = import_module(platform_case)
 
@@ -27,14 +27,14 @@ def test_a_name_there_is_the_name_here(platform_case: str) -> None:
     assert [] == [name for name in module.__all__ if getattr(module, name) is not getattr(llamaindex_mdstream, name)]
 
 
-def test_each_name_is_at_one_position() -> None:
+def test_each_name_is_in_one_module() -> None:
     """All that the package exports is found under LlamaIndex's names too."""
     names = [name for platform_case in PLATFORM_CASES for name in import_module(platform_case).__all__]
 
     assert sorted(names) == sorted(llamaindex_mdstream.__all__)
 
 
-def test_the_namespace_stays_everybodys() -> None:
+def test_the_namespace_can_be_shared() -> None:
     """An `__init__.py` above of ours would hide core and all other integrations; the wheel takes what is there."""
     found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "llama_index").rglob("*") if path.is_file()}
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
@@ -48,7 +48,7 @@ def test_the_namespace_stays_everybodys() -> None:
 
 
 @pytest.mark.parametrize("first", ["llama_index.core", *PLATFORM_CASES])
-def test_it_does_not_matter_what_is_imported_first(first: str) -> None:
+def test_any_import_order_works(first: str) -> None:
     """Core is found beside ours, and ours beside core."""
     code = f"import {first}, llama_index.core, {', '.join(PLATFORM_CASES)}; print(llama_index.core.__version__)"
 

@@ -97,7 +97,7 @@ def excepted(span: ReadableSpan) -> list[tuple[Any, Any]]:
 
 @anyhow
 @everywhere
-def test_a_healthy_response_is_one_span(
+def test_a_response_is_one_span(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, read: Read
 ) -> None:
     """With the output, the server's count of the tokens, the model's name and the reason for the end."""
@@ -119,7 +119,7 @@ def test_a_healthy_response_is_one_span(
 
 @streamed
 @few
-def test_a_broken_stream_is_one_span_with_its_error(
+def test_a_failed_stream_is_one_span_with_its_error(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, ending: Ending, read: Read
 ) -> None:
     """OpenInference shows no output then, whoever streams: the partial is on the exception, for handlers that look."""
@@ -136,11 +136,11 @@ def test_a_broken_stream_is_one_span_with_its_error(
 
 @anyhow
 @everywhere
-def test_a_refusal_is_one_span_with_its_error(
+def test_an_error_response_is_one_span_with_its_error(
     emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase, exported: InMemorySpanExporter, read: Read
 ) -> None:
     """The error is recorded once."""
-    emulator.script(platform_case.state)
+    emulator.script(platform_case.permanent_error)
     with pytest.raises(errors.ServiceError) as caught:
         read(llm, [])
     (span,) = requested(exported)
@@ -150,7 +150,7 @@ def test_a_refusal_is_one_span_with_its_error(
 
 
 @pytest.mark.parametrize("count", [0, 2])
-async def test_a_reader_who_leaves_is_no_error(
+async def test_closing_early_is_no_error(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, count: int
 ) -> None:
     """The span ends well, with what was read."""
@@ -170,9 +170,7 @@ async def test_a_reader_who_leaves_is_no_error(
     await llm.aclose()
 
 
-def test_a_query_whose_stream_breaks_is_an_error_up_to_its_root(
-    emulator: Emulator, exported: InMemorySpanExporter
-) -> None:
+def test_a_failed_query_is_an_error_up_to_the_root_span(emulator: Emulator, exported: InMemorySpanExporter) -> None:
     """Sync and async; no span above the question's takes the broken answer for a whole one."""
     index = VectorStoreIndex([TextNode(text=text) for text in passages()], embed_model=embedding_at(emulator))
     engine = index.as_query_engine(llm=llm_at(emulator), streaming=True)
@@ -224,7 +222,7 @@ async def test_an_agent_is_a_tree_of_spans(
 
 @streamed
 @everywhere
-def test_cores_own_handlers(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
+def test_handlers_of_llamaindex(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """A whole answer, a broken one and one that was left: one pair, one count and one completed span for each."""
     counter, debug, spans = (
         TokenCountingHandler(str.split),

@@ -52,7 +52,7 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize(("options", "format"), FAMILIES.values(), ids=FAMILIES)
-def test_the_family_states_the_format(emulator: Emulator, options: dict[str, Any], format: str) -> None:
+def test_the_family_selects_the_format(emulator: Emulator, options: dict[str, Any], format: str) -> None:
     """Where the model's name does not."""
     hosted(emulator, **options).chat(REQUEST)
 
@@ -76,7 +76,7 @@ def test_runtimes(emulator: Emulator, model: str, options: dict[str, Any], runti
     assert runtime == emulator.last.json["inferenceRequest"]["runtimeType"]
 
 
-def test_an_image_needs_coheres_second_format(emulator: Emulator) -> None:
+def test_images_use_the_second_cohere_format(emulator: Emulator) -> None:
     """It is spoken for this question alone; a format that is said stays."""
     llm = hosted(emulator, model=DEDICATED, provider="cohere")
     seen = ChatMessage(blocks=[TextBlock(text="What is it?"), ImageBlock(image=b"\x89PNG", image_mimetype="image/png")])
@@ -114,7 +114,7 @@ def client_of(emulator: Emulator, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", [OCIGenAI, OCIGenAIEmbeddings, OCIGenAIRerank])
-def test_a_client_states_where_and_how_patiently(emulator: Emulator, kind: Any) -> None:
+def test_a_client_sets_endpoint_and_timeout(emulator: Emulator, kind: Any) -> None:
     """An `oci` client gives address and timeout; other fields go before it, and it is not saved."""
     requested = {"model": "cohere.x", "compartment_id": COMPARTMENT, "client": client_of(emulator, timeout=(3, 7))}
 
@@ -124,14 +124,14 @@ def test_a_client_states_where_and_how_patiently(emulator: Emulator, kind: Any) 
     assert "client" not in kind(**requested).to_dict()
 
 
-def test_a_client_states_as_whom(emulator: Emulator) -> None:
+def test_a_client_sets_the_signer(emulator: Emulator) -> None:
     """The request is signed with the client's key."""
     OCIGenAI(model="xai.grok-4", compartment_id=COMPARTMENT, client=client_of(emulator)).chat(REQUEST)
 
     assert 'Signature algorithm="rsa-sha256"' in emulator.last.headers["authorization"]
 
 
-def test_oracles_region_is_that_of_who_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oci_region_is_the_signers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The profile's, the signer's, the resource principal's; where nobody has one it is asked for."""
     for name in ("OCI_RESOURCE_PRINCIPAL_REGION", "OCI_REGION", "OCI_CONFIG_FILE", "OCI_CONFIG_LOCATION"):
         monkeypatch.delenv(name, raising=False)
@@ -153,7 +153,7 @@ def test_oracles_region_is_that_of_who_signs(tmp_path: Path, monkeypatch: pytest
     assert "us-ashburn-1" in OCIGenAI(**requested)._build_platform().base_url
 
 
-def test_amazons_region(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_aws_region(monkeypatch: pytest.MonkeyPatch) -> None:
     """`AWS_REGION` counts before botocore's own variable, and behind the field and a session."""
     boto3 = pytest.importorskip("boto3", reason="botocore knows the regions; install mdstream-llm[aws]")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")

@@ -77,7 +77,7 @@ async def test_deltas_add_up(llm: MDStreamLLM) -> None:
 
 @everywhere
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_an_agent_calls_a_tool_and_responses(emulator: Emulator, llm: MDStreamLLM, streaming: bool) -> None:
+async def test_agent_calls_a_tool_and_responds(emulator: Emulator, llm: MDStreamLLM, streaming: bool) -> None:
     """
     The call, its result and the answer go round on each platform, in each of its formats.
     """
@@ -89,7 +89,7 @@ async def test_an_agent_calls_a_tool_and_responses(emulator: Emulator, llm: MDSt
 
 
 @everywhere
-async def test_an_agent_never_executes_a_call_of_a_broken_stream(
+async def test_agent_executes_no_call_of_a_failed_stream(
     emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase
 ) -> None:
     """
@@ -169,7 +169,7 @@ THINKING = {name: platform_case for name, platform_case in PLATFORM_CASES.items(
 
 
 @pytest.mark.parametrize("platform_case", THINKING.values(), ids=THINKING)
-def test_thoughts_are_shown(llm: MDStreamLLM) -> None:
+def test_reasoning_is_returned(llm: MDStreamLLM) -> None:
     """
     While they come, and as a block of the whole message.
     """
@@ -194,7 +194,7 @@ def test_completions(emulator: Emulator, platform_case: PlatformCase) -> None:
 
 
 @everywhere
-def test_there_and_back(platform_case: PlatformCase) -> None:
+def test_serialization_round_trip(platform_case: PlatformCase) -> None:
     """
     A dictionary, JSON, a pickle give an object of the same fields, without a credential.
     """
@@ -243,7 +243,7 @@ KEYED: dict[str, tuple[type[MDStreamLLM], dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("kind", "fields", "_wrong"), KEYED.values(), ids=KEYED)
-def test_no_secret_is_shown(kind: type[MDStreamLLM], fields: dict[str, Any], _wrong: dict[str, Any]) -> None:
+def test_secrets_are_hidden(kind: type[MDStreamLLM], fields: dict[str, Any], _wrong: dict[str, Any]) -> None:
     """
     Neither dictionaries nor payloads nor representations nor pickles have a credential; the object keeps it.
     """
@@ -285,7 +285,7 @@ MISSING: dict[str, tuple[type[MDStreamLLM], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("kind", "fields", "words"), MISSING.values(), ids=MISSING)
-def test_what_is_missing_is_reported_at_construction(
+def test_missing_fields_are_reported_at_construction(
     kind: type[MDStreamLLM], fields: dict[str, Any], words: str
 ) -> None:
     """
@@ -295,7 +295,7 @@ def test_what_is_missing_is_reported_at_construction(
         kind(**fields)
 
 
-def test_other_packages_names_are_taken(emulator: Emulator) -> None:
+def test_aliases_of_other_packages(emulator: Emulator) -> None:
     """
     What llama-index-llms-oci-genai and llama-index-llms-sagemaker-endpoint call a field is a field here.
     """
@@ -310,7 +310,7 @@ def test_other_packages_names_are_taken(emulator: Emulator) -> None:
     assert (1, False) == (emulator.last.json["seed"], "model" in emulator.last.json)
 
 
-def test_the_name_where_there_is_none(emulator: Emulator) -> None:
+def test_the_reported_model_name_without_a_model(emulator: Emulator) -> None:
     """
     The field's, the endpoint's, or nobody's; a stream that names its model is believed.
     """
@@ -323,7 +323,7 @@ def test_the_name_where_there_is_none(emulator: Emulator) -> None:
     assert "unknown" == ModelArts(endpoint="http://h/v1").metadata.model_name
 
 
-def test_a_dialect_of_the_users_own(emulator: Emulator) -> None:
+def test_an_explicit_dialect(emulator: Emulator) -> None:
     """
     It decides over what the platform's models speak.
     """
@@ -334,7 +334,7 @@ def test_a_dialect_of_the_users_own(emulator: Emulator) -> None:
     assert "xai.grok-4" == emulator.last.json["model"]
 
 
-def test_botocore_is_imported_when_the_first_request_is_requested() -> None:
+def test_botocore_is_imported_for_the_first_request() -> None:
     """
     Neither by the import nor by building a model, with or without a region.
     """
@@ -348,7 +348,7 @@ def test_botocore_is_imported_when_the_first_request_is_requested() -> None:
     assert "[]" == text_sent.strip()
 
 
-def test_a_connection_is_found_once_for_each_position(emulator: Emulator) -> None:
+def test_credentials_are_resolved_once(emulator: Emulator) -> None:
     """
     Other parameters ask over the same connection, another region is another one.
     """

@@ -43,7 +43,7 @@ async def test_the_best_nodes_come_first(emulator: Emulator, platform_case: Plat
     assert [] == reranker.postprocess_nodes([], query_str=QUERY) == await reranker.apostprocess_nodes([], query_str="x")
 
 
-def test_a_request_is_needed(emulator: Emulator) -> None:
+def test_a_query_is_required(emulator: Emulator) -> None:
     """
     Without one it is said so.
     """
@@ -51,7 +51,7 @@ def test_a_request_is_needed(emulator: Emulator) -> None:
         reranker_at(emulator).postprocess_nodes(NODES)
 
 
-async def test_a_failure_ranks_nothing(emulator: Emulator) -> None:
+async def test_a_failure_returns_no_ranking(emulator: Emulator) -> None:
     """
     One of several requests fails: an error, sync and async.
     """
@@ -82,7 +82,7 @@ class Listener(BaseEventHandler):
         self.seen.append(type(event).__name__)
 
 
-def test_observers_are_reported(emulator: Emulator) -> None:
+def test_rerank_events(emulator: Emulator) -> None:
     """
     One pair of events for each ranking, on both of core's ways.
     """
@@ -100,7 +100,7 @@ def test_observers_are_reported(emulator: Emulator) -> None:
 
 
 @each_platform
-def test_there_and_back(emulator: Emulator, platform_case: PlatformCase) -> None:
+def test_serialization_round_trip(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
     `to_dict` without a secret; a pickle ranks.
     """
@@ -131,7 +131,7 @@ def test_wrong_options_are_named(kind: Any, options: dict[str, Any], words: str)
 
 
 @pytest.mark.parametrize("top_n", [0, -1])
-async def test_no_nodes_are_no_number(emulator: Emulator, top_n: int) -> None:
+async def test_a_top_n_that_is_no_positive_number_is_rejected(emulator: Emulator, top_n: int) -> None:
     """
     Of a call, sync and async; nothing is asked.
     """

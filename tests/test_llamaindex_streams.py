@@ -64,7 +64,7 @@ async def _acomplete(llm: OCIDataScience) -> list[Any]:
     return [response async for response in await llm.astream_complete(REQUEST)]
 
 
-def test_deltas_add_up_and_the_text_grows(llm: OCIDataScience) -> None:
+def test_deltas_add_up_to_the_text(llm: OCIDataScience) -> None:
     """
     The content of each response is the sum of the deltas so far, in one text block; async says the same.
     """
@@ -78,7 +78,7 @@ def test_deltas_add_up_and_the_text_grows(llm: OCIDataScience) -> None:
     assert [r.delta for r in responses] == [r.delta for r in asyncio.run(_achat(llm))]
 
 
-def test_completions_state_the_same(llm: OCIDataScience) -> None:
+def test_completions_return_the_same(llm: OCIDataScience) -> None:
     """
     `stream_complete` grows its text, and the whole forms have the same text, sync and async.
     """
@@ -110,7 +110,7 @@ def test_the_last_response_has_usage_and_finish_reason(llm: OCIDataScience) -> N
 
 
 @pytest.mark.parametrize("call_method", ["chat", "stream", "astream", "complete", "stream_complete"])
-def test_the_token_counter_counts_what_the_server_counted(llm: OCIDataScience, call_method: str) -> None:
+def test_the_token_counter_uses_the_servers_counts(llm: OCIDataScience, call_method: str) -> None:
     """
     TokenCountingHandler finds the server's usage on every way.
     """
@@ -132,7 +132,7 @@ def test_the_token_counter_counts_what_the_server_counted(llm: OCIDataScience, c
     )
 
 
-def test_thoughts_come_in_a_block_of_their_own(llm: OCIDataScience) -> None:
+def test_reasoning_is_in_thinking_blocks(llm: OCIDataScience) -> None:
     """
     Reasoning is a ThinkingBlock before the text, and each piece of it a `thinking_delta`, sync and async.
     """
@@ -149,7 +149,7 @@ def test_thoughts_come_in_a_block_of_their_own(llm: OCIDataScience) -> None:
     )
 
 
-def test_no_two_responses_share_anything(llm: OCIDataScience) -> None:
+def test_responses_share_no_state(llm: OCIDataScience) -> None:
     """
     Whoever changes a response changes no other one.
     """
@@ -167,7 +167,7 @@ def test_no_two_responses_share_anything(llm: OCIDataScience) -> None:
     stream.close()
 
 
-async def test_real_generators_are_handed_out(llm: OCIDataScience) -> None:
+async def test_streams_are_generators(llm: OCIDataScience) -> None:
     """
     Core tells streams by their type, and OpenInference by their frame.
     """
@@ -182,7 +182,7 @@ async def test_real_generators_are_handed_out(llm: OCIDataScience) -> None:
     await astream.aclose()
 
 
-def test_the_events_of_a_whole_stream(llm: OCIDataScience, listener: Listener) -> None:
+def test_events_of_a_complete_stream(llm: OCIDataScience, listener: Listener) -> None:
     """
     One start, one event for each response, one end with the last response.
     """
@@ -194,7 +194,7 @@ def test_the_events_of_a_whole_stream(llm: OCIDataScience, listener: Listener) -
     assert 1 == len({event.span_id for event in listener.events})
 
 
-def test_chunk_events_are_made_only_for_listeners() -> None:
+def test_chunk_events_are_built_only_for_listeners() -> None:
     """
     Core's own handler that does nothing is no listener; a real one on the root is.
     """
@@ -221,7 +221,7 @@ class Limiter(BaseRateLimiter):
         self.count += 1
 
 
-def test_the_rate_limiter_is_requested_once_for_each_call(llm: OCIDataScience) -> None:
+def test_the_rate_limiter_is_acquired_once_per_call(llm: OCIDataScience) -> None:
     """
     Eight calls, eight permissions.
     """
@@ -238,7 +238,7 @@ def test_the_rate_limiter_is_requested_once_for_each_call(llm: OCIDataScience) -
     assert 8 == limiter.count
 
 
-def test_one_object_serves_several_event_loops(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_several_event_loops(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Two `asyncio.run` in a row send one request each.
     """
@@ -246,7 +246,7 @@ def test_one_object_serves_several_event_loops(emulator: Emulator, llm: OCIDataS
     assert 2 == len(emulator.requests)
 
 
-async def test_many_tasks_share_one_object(llm: OCIDataScience) -> None:
+async def test_concurrent_tasks(llm: OCIDataScience) -> None:
     """
     Each stream has its own state.
     """
@@ -255,7 +255,7 @@ async def test_many_tasks_share_one_object(llm: OCIDataScience) -> None:
     assert {OUTPUT} == {stream[-1].message.content for stream in streams}
 
 
-def test_many_threads_share_one_object(llm: OCIDataScience) -> None:
+def test_concurrent_threads(llm: OCIDataScience) -> None:
     """
     The same with threads.
     """
@@ -265,7 +265,7 @@ def test_many_threads_share_one_object(llm: OCIDataScience) -> None:
     assert {OUTPUT} == set(texts)
 
 
-def test_streams_in_a_row_use_one_connection(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_sequential_streams_reuse_the_connection(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Reading to the end gives the connection back.
     """
@@ -276,7 +276,7 @@ def test_streams_in_a_row_use_one_connection(emulator: Emulator, llm: OCIDataSci
 
 
 @pytest.mark.parametrize("fault", ["bytewise", "crlf", "keepalive_comments", "joined", "no_done"])
-def test_how_it_is_written_makes_no_difference(emulator: Emulator, llm: OCIDataScience, fault: str) -> None:
+def test_unusual_encodings_are_read(emulator: Emulator, llm: OCIDataScience, fault: str) -> None:
     """
     Split characters, other line ends, comments: the same answer.
     """
@@ -285,7 +285,7 @@ def test_how_it_is_written_makes_no_difference(emulator: Emulator, llm: OCIDataS
     assert OUTPUT == list(llm.stream_chat(MESSAGES))[-1].message.content
 
 
-def test_characters_that_are_line_ends_elsewhere_stay_in_the_text() -> None:
+def test_unicode_line_separators_are_text() -> None:
     """
     U+2028 and U+0085 are text.
     """
@@ -297,7 +297,7 @@ def test_characters_that_are_line_ends_elsewhere_stay_in_the_text() -> None:
         assert text == list(llm.stream_chat(MESSAGES))[-1].message.content
 
 
-def test_a_model_without_chat_is_requested_for_completions(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_models_without_chat_use_completions(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     `is_chat_model=False` sends prompts to the completions route, for chats too.
     """
@@ -310,7 +310,7 @@ def test_a_model_without_chat_is_requested_for_completions(emulator: Emulator, l
     assert f"user: {REQUEST}\nassistant: " == emulator.last.json["prompt"]
 
 
-def test_a_chat_model_gets_a_prompt_as_the_users_message(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_chat_models_receive_prompts_as_user_messages(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     `complete` asks a chat deployment in its own way.
     """
@@ -319,7 +319,7 @@ def test_a_chat_model_gets_a_prompt_as_the_users_message(emulator: Emulator, llm
     assert [{"role": "user", "content": REQUEST}] == emulator.last.json["messages"]
 
 
-def test_refusals_and_log_probabilities_are_not_lost() -> None:
+def test_refusals_and_log_probabilities() -> None:
     """
     A refusal stands beside the empty text; log probabilities come with the last response.
     """
@@ -335,7 +335,7 @@ def test_refusals_and_log_probabilities_are_not_lost() -> None:
     assert last.logprobs == text.final_response().logprobs
 
 
-def test_other_responses_to_the_same_request_are_not_mixed_in() -> None:
+def test_only_the_first_choice_is_returned() -> None:
     """
     Where several answers were asked for, the first is shown.
     """
@@ -346,7 +346,7 @@ def test_other_responses_to_the_same_request_are_not_mixed_in() -> None:
     assert "Paris" == answer.final_response().message.content
 
 
-def test_a_response_without_words_is_whole_all_the_same() -> None:
+def test_a_response_without_text_is_complete() -> None:
     """
     A model may say nothing; that is not an error.
     """

@@ -62,7 +62,7 @@ async def _streamed(llm: OCIDataScience) -> list[Any]:
 
 
 @pytest.mark.parametrize("fields", STRUCTURED[:2], ids=["tool", "schema"])
-def test_structured_predictions_streamed(fields: dict[str, Any]) -> None:
+def test_streamed_structured_predictions(fields: dict[str, Any]) -> None:
     """
     The object fills while it comes; the server is told that it must answer so.
     """
@@ -77,7 +77,7 @@ def test_structured_predictions_streamed(fields: dict[str, Any]) -> None:
         assert ("tools" in sent) != ("response_format" in sent)
 
 
-def test_a_structured_stream_that_breaks_is_an_error() -> None:
+def test_failed_structured_streams_raise() -> None:
     """
     A half-filled object is never the last word.
     """

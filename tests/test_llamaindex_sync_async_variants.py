@@ -117,7 +117,7 @@ def test_there_are_variants() -> None:
     [t for n, t in VARIANTS.items() if "_demo" not in n],
     ids=[n for n in VARIANTS if "_demo" not in n],
 )
-def test_variants_differ_only_in_waiting(one: ast.AST, other: ast.AST) -> None:
+def test_variants_differ_only_in_await(one: ast.AST, other: ast.AST) -> None:
     """
     Both variants do the same, in the same order.
     """

@@ -77,7 +77,7 @@ async def _aread(llm: OCIDataScience, **kwargs: Any) -> list[ChatResponse]:
     return [response async for response in await llm.astream_chat_with_tools([ADD], REQUEST, **kwargs)]
 
 
-def test_a_call_comes_in_piece_by_piece(llm: OCIDataScience) -> None:
+def test_tool_call_deltas(llm: OCIDataScience) -> None:
     """
     Arguments grow as text, ids stay, blocks and additional_kwargs agree; the last response and the whole form have the same calls.
     """
@@ -97,7 +97,7 @@ def test_a_call_comes_in_piece_by_piece(llm: OCIDataScience) -> None:
     assert selected == llm.get_tool_calls_from_response(asyncio.run(_aread(llm))[-1])
 
 
-def test_what_is_requested_for(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_the_tools_of_a_request(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Tools, choice and the switch for parallel calls are sent, in the server's words.
     """
@@ -117,14 +117,14 @@ def test_what_is_requested_for(emulator: Emulator, llm: OCIDataScience) -> None:
     ("choice", "required", "wire"),
     [(None, False, "auto"), (None, True, "required"), ("none", True, "none"), ("any", False, "required")],
 )
-def test_choices(choice: str | None, required: bool, wire: str) -> None:
+def test_tool_choices(choice: str | None, required: bool, wire: str) -> None:
     """
     An explicit choice counts more than `tool_required`.
     """
     assert wire == tool_choice(choice, required=required)
 
 
-def test_without_tools_nothing_is_stated_of_tools(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_requests_without_tools_have_no_tool_fields(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Servers refuse a choice without tools.
     """
@@ -133,7 +133,7 @@ def test_without_tools_nothing_is_stated_of_tools(emulator: Emulator, llm: OCIDa
     assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(emulator.last.json)
 
 
-def test_the_callers_history_stays_as_it_is(llm: OCIDataScience) -> None:
+def test_the_chat_history_is_not_modified(llm: OCIDataScience) -> None:
     """
     The next message goes into a copy.
     """
@@ -155,7 +155,7 @@ def test_two_calls_in_one_delta(emulator: Emulator, llm: OCIDataScience) -> None
     assert [("one", {"a": 1}), ("two", {"b": 2})] == [(c.tool_name, c.tool_kwargs) for c in read_tool_selections(last)]
 
 
-def test_one_call_where_only_one_is_allowed(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_parallel_tool_calls_can_be_disabled(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     A server that sends two all the same is not listened to: on no chunk, nor in the raw answer.
     """
@@ -167,7 +167,7 @@ def test_one_call_where_only_one_is_allowed(emulator: Emulator, llm: OCIDataScie
 
 
 @pytest.mark.parametrize("finish", ["length", "tool_calls", "stop"])
-def test_a_call_that_stops_in_the_middle_is_an_error(emulator: Emulator, llm: OCIDataScience, finish: str) -> None:
+def test_truncated_arguments_raise(emulator: Emulator, llm: OCIDataScience, finish: str) -> None:
     """
     Whatever the server says of the end; the partial has the text of the arguments, and no call to execute.
     """
@@ -182,7 +182,7 @@ def test_a_call_that_stops_in_the_middle_is_an_error(emulator: Emulator, llm: OC
         llm.get_tool_calls_from_response(partial)
 
 
-def test_a_call_that_was_truncated_before_its_arguments_is_an_error(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_a_call_truncated_before_its_arguments_raises(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     With finish reason `length` no arguments at all are not the same as none needed.
     """
@@ -192,7 +192,7 @@ def test_a_call_that_was_truncated_before_its_arguments_is_an_error(emulator: Em
         llm.get_tool_calls_from_response(_read(llm)[-1])
 
 
-def test_a_call_without_arguments_is_whole(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_a_call_without_arguments_is_complete(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     Where the model stopped by itself.
     """
@@ -202,7 +202,7 @@ def test_a_call_without_arguments_is_whole(emulator: Emulator, llm: OCIDataScien
 
 
 @pytest.mark.parametrize("arguments", ["{city}", "[1]", '"a"', '{"a": 1}}'])
-def test_arguments_that_are_no_object_are_an_error(emulator: Emulator, llm: OCIDataScience, arguments: str) -> None:
+def test_arguments_that_are_no_object_raise(emulator: Emulator, llm: OCIDataScience, arguments: str) -> None:
     """
     They are complete, and wrong: nothing is repaired.
     """
@@ -212,7 +212,7 @@ def test_arguments_that_are_no_object_are_an_error(emulator: Emulator, llm: OCID
         llm.get_tool_calls_from_response(_read(llm)[-1])
 
 
-def test_no_call_where_one_is_expected(llm: OCIDataScience) -> None:
+def test_a_missing_call_raises(llm: OCIDataScience) -> None:
     """
     A ValueError with the model's words, or an empty list.
     """
@@ -223,7 +223,7 @@ def test_no_call_where_one_is_expected(llm: OCIDataScience) -> None:
         llm.get_tool_calls_from_response(response)
 
 
-def test_reading_along_shows_what_there_is(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_chunks_have_partial_arguments(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     In flight an unfinished string is shown as far as it came.
     """
@@ -252,7 +252,7 @@ def test_nested_arguments_are_not_shared_between_chunks(emulator: Emulator, llm:
     assert [[1, 2]] * 3 == [read_tool_selections(response)[0].tool_kwargs["all"] for response in responses]
 
 
-def test_a_response_from_elsewhere_is_read_strictly() -> None:
+def test_responses_of_other_llms_are_read_strictly() -> None:
     """
     Without our marks of a chunk in flight nothing is guessed, also in the old place of calls.
     """
@@ -263,7 +263,7 @@ def test_a_response_from_elsewhere_is_read_strictly() -> None:
         read_tool_selections(ChatResponse(message=old))
 
 
-def test_long_arguments_cost_no_more_a_piece_than_short_ones() -> None:
+def test_the_cost_of_a_delta_does_not_grow_with_the_arguments() -> None:
     """
     200 KB in 40,000 pieces, asked for at each piece as agents do: what is shown lags by a sixteenth, the end is exact.
     """

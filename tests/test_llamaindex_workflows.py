@@ -100,9 +100,7 @@ async def _failure(handler: Any) -> tuple[MDStreamError, list[Any]]:
 
 
 @everywhere
-async def test_an_agent_hands_over_to_another(
-    emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]]
-) -> None:
+async def test_agent_handoff(emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]]) -> None:
     """Three questions: the handoff, the call, the answer; the second agent says it."""
     handler = office(llm, add).run(REQUEST)
     events = [event async for event in handler.stream_events()]
@@ -121,7 +119,7 @@ async def test_an_agent_hands_over_to_another(
 
 @everywhere
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_an_agent_reasons_in_words(
+async def test_react_agent_workflow(
     emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]], streaming: bool
 ) -> None:
     """Thought, action, observation, answer, without the server's tools."""
@@ -143,7 +141,7 @@ def _early(platform_case: PlatformCase, ending: Ending) -> Fault:
 
 @few
 @pytest.mark.parametrize("healthy", [0, 1], ids=["handoff", "call"])
-async def test_nothing_of_a_broken_stream_is_executed(
+async def test_no_tool_of_a_failed_stream_is_executed(
     emulator: Emulator,
     llm: MDStreamLLM,
     platform_case: PlatformCase,
@@ -164,7 +162,7 @@ async def test_nothing_of_a_broken_stream_is_executed(
 
 
 @few
-async def test_no_action_of_a_broken_stream_is_taken(
+async def test_no_action_of_a_failed_stream_is_executed(
     emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase, ending: Ending, add: Any, called: list[Any]
 ) -> None:
     """Words that name a tool are not followed when they were cut off, nor when all of them came before the failure."""
@@ -180,7 +178,7 @@ async def test_no_action_of_a_broken_stream_is_taken(
 
 
 @few
-async def test_a_failed_workflow_can_be_saved_and_read_again(
+async def test_a_failed_workflow_can_be_serialized(
     emulator: Emulator, llm: MDStreamLLM, ending: Ending, add: Any
 ) -> None:
     """In the process the event has the error itself; of a saved one the class and the words come back."""
@@ -203,7 +201,7 @@ def _all(kind: type[MDStreamError]) -> Iterator[type[MDStreamError]]:
 
 
 @pytest.mark.parametrize("kind", sorted(set(_all(MDStreamError)), key=str), ids=lambda kind: kind.__name__)
-def test_every_error_is_rebuilt_from_its_words(kind: type[MDStreamError]) -> None:
+def test_every_error_is_rebuilt_from_its_message(kind: type[MDStreamError]) -> None:
     """Workflows save the name of the class and one string."""
     text_sent = {"step_name": "run", "attempts": 1, "elapsed_seconds": 0.0}
     saved = WorkflowFailedEvent(exception=kind("why", code="c"), **text_sent).model_dump_json()  # type: ignore[arg-type]

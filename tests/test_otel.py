@@ -96,7 +96,7 @@ def test_a_call_is_one_span(emulator: Emulator) -> None:
     assert () == span.events
 
 
-def test_the_conventions_know_the_names(emulator: Emulator) -> None:
+def test_attribute_names_are_in_the_conventions(emulator: Emulator) -> None:
     """OpenTelemetry's own package is the judge; what it does not know bears our name."""
     backend = Backend(content=True)
     send_request(emulator, backend)
@@ -114,7 +114,7 @@ def test_the_conventions_know_the_names(emulator: Emulator) -> None:
     assert {DURATION, TOKENS, FIRST} <= measured
 
 
-def test_a_refusal_that_passes_is_an_event(emulator: Emulator) -> None:
+def test_a_temporary_error_response_is_an_event(emulator: Emulator) -> None:
     """Asked again is the same span: when, why, and the refused attempt's own request id."""
     backend = Backend()
     emulator.script(Fault("refuse", "lb_bandwidth"), None)
@@ -146,7 +146,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failure_states_what_kind_with_its_code(emulator: Emulator, name: str) -> None:
+def test_a_failure_has_its_class_and_code(emulator: Emulator, name: str) -> None:
     """Status ERROR with the message, the class as `error.type`, the service's code and id; and how much had come."""
     fault, kind, code, status, words = FAILURES[name]
     backend = Backend()
@@ -168,7 +168,7 @@ def test_a_failure_states_what_kind_with_its_code(emulator: Emulator, name: str)
     assert [] == backend.points(PACE)
 
 
-def test_a_response_that_is_gone_on_with_is_one_span(emulator: Emulator) -> None:
+def test_a_resumed_response_is_one_span(emulator: Emulator) -> None:
     """The joint is an event of it; no joint is part of the time per token."""
     backend = Backend()
     emulator.script(Fault("cut", after=4), None)
@@ -182,7 +182,7 @@ def test_a_response_that_is_gone_on_with_is_one_span(emulator: Emulator) -> None
     assert [] == backend.points(PACE)
 
 
-def test_a_reader_who_goes_is_no_error(emulator: Emulator) -> None:
+def test_closing_early_is_no_error(emulator: Emulator) -> None:
     """The span ends there and then, and says so."""
     backend = Backend()
     emulator.script(Fault("stall", after=3))
@@ -198,7 +198,7 @@ def test_a_reader_who_goes_is_no_error(emulator: Emulator) -> None:
     assert [1] == [point.count for point in backend.points(DURATION)]
 
 
-def test_somebody_elses_error_is_named_without_its_words() -> None:
+def test_foreign_errors_are_recorded_without_message() -> None:
     """What a signer raises may say anything."""
 
     class Foreign(CountingSigner):
@@ -214,7 +214,7 @@ def test_somebody_elses_error_is_named_without_its_words() -> None:
     assert "sesame" not in backend.everything()
 
 
-def test_what_is_measured(emulator: Emulator) -> None:
+def test_metrics(emulator: Emulator) -> None:
     """Four histograms with the conventions' buckets and attributes of low cardinality."""
     backend = Backend()
     model_response = send_request(emulator, backend)
@@ -235,7 +235,7 @@ def test_what_is_measured(emulator: Emulator) -> None:
     assert pace.sum < duration.sum
 
 
-def test_measurements_are_taken_of_calls_that_are_not_sampled(emulator: Emulator) -> None:
+def test_unsampled_calls_are_measured(emulator: Emulator) -> None:
     """A sampler decides about spans alone."""
     backend = Backend(sampler=ALWAYS_OFF)
     send_request(emulator, backend)
@@ -244,7 +244,7 @@ def test_measurements_are_taken_of_calls_that_are_not_sampled(emulator: Emulator
     assert [1] == [point.count for point in backend.points(DURATION)]
 
 
-def test_measurements_can_be_had_alone(emulator: Emulator) -> None:
+def test_metrics_without_traces(emulator: Emulator) -> None:
     """For a backend that has a span of the model call from somebody else."""
     backend = Backend()
     backend.hook = create_telemetry(trace.NoOpTracerProvider(), backend.meters)
@@ -253,7 +253,7 @@ def test_measurements_can_be_had_alone(emulator: Emulator) -> None:
     assert ([], [1]) == (backend.ours, [point.count for point in backend.points(DURATION)])
 
 
-def test_a_call_that_is_over_is_kept_by_nobody(emulator: Emulator) -> None:
+def test_finished_calls_are_released(emulator: Emulator) -> None:
     """Neither whole nor left calls wait for the garbage collector, with their answers."""
     backend = Backend()
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
@@ -272,7 +272,7 @@ def test_a_call_that_is_over_is_kept_by_nobody(emulator: Emulator) -> None:
         service.close()
 
 
-def test_prompts_and_responses_are_left_out(emulator: Emulator) -> None:
+def test_content_is_not_recorded_by_default(emulator: Emulator) -> None:
     """Not in attributes, events, descriptions or measurements; also where an error quotes them."""
     backend = Backend()
     send_request(emulator, backend)
@@ -301,7 +301,7 @@ CONTENT = {
 }  # fmt: skip
 
 
-def test_prompts_and_responses_are_there_when_requested_for(emulator: Emulator) -> None:
+def test_content_is_recorded_on_request(emulator: Emulator) -> None:
     """In the conventions' JSON; pictures are named, and no address keeps its signature."""
     backend = Backend(content=True)
     send_request(emulator, backend, CONTENT)
@@ -322,7 +322,7 @@ def test_prompts_and_responses_are_there_when_requested_for(emulator: Emulator) 
     assert "sesame" not in backend.everything()
 
 
-def test_half_a_response_is_content_too(emulator: Emulator) -> None:
+def test_partial_responses_are_recorded(emulator: Emulator) -> None:
     """What had come before the failure, and the words of the error."""
     backend = Backend(content=True)
     emulator.script(Fault("malformed_json", after=3))
@@ -334,7 +334,7 @@ def test_half_a_response_is_content_too(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize(("value", "reported"), [("true", True), ("SPAN_ONLY", True), ("span_and_event", True), ("EVENT_ONLY", False), ("NO_CONTENT", False), ("", False)])  # fmt: skip
-def test_the_environment_can_request_for_content(
+def test_the_environment_enables_content(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, value: str, reported: bool
 ) -> None:
     """By the conventions' variable, where the code does not say."""
@@ -348,7 +348,7 @@ def test_the_environment_can_request_for_content(
 
 
 @pytest.mark.parametrize("content", [False, True])
-def test_credentials_are_nowhere(emulator: Emulator, content: bool) -> None:
+def test_credentials_are_never_recorded(emulator: Emulator, content: bool) -> None:
     """Neither of requests, nor what a service quotes of them in a refusal, nor a key in an address."""
     backend = Backend(content=content)
     send_request(emulator, backend, headers={"x-api-key": "sesame", "authorization": "Bearer sesame"})
@@ -361,7 +361,7 @@ def test_credentials_are_nowhere(emulator: Emulator, content: bool) -> None:
     assert "sesame" not in backend.everything()
 
 
-def test_requests_that_are_no_work_of_a_model_have_no_span(emulator: Emulator) -> None:
+def test_requests_without_a_model_call_have_no_span(emulator: Emulator) -> None:
     """Which models there are, how many tokens a text is."""
     backend = Backend()
     send_request(emulator, backend, {}, dialect_name=dialect("models"), stream=False)
@@ -370,7 +370,7 @@ def test_requests_that_are_no_work_of_a_model_have_no_span(emulator: Emulator) -
     assert ([], []) == (backend.ours, backend.points(DURATION))
 
 
-def test_batches_of_inputs_are_spans_under_the_callers(emulator: Emulator) -> None:
+def test_batches_are_children_of_the_callers_span(emulator: Emulator) -> None:
     """From threads too: each request has its own, with the number of its inputs and the size of the vectors."""
     backend = Backend()
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
@@ -391,7 +391,7 @@ def test_batches_of_inputs_are_spans_under_the_callers(emulator: Emulator) -> No
     assert {"input"} == {dict(point.attributes)["gen_ai.token.type"] for point in backend.points(TOKENS)}
 
 
-def test_a_ranking_has_a_name_of_ours(emulator: Emulator) -> None:
+def test_rerank_operations(emulator: Emulator) -> None:
     """The conventions have none for it."""
     backend = Backend()
     send_request(
@@ -411,7 +411,7 @@ def test_a_ranking_has_a_name_of_ours(emulator: Emulator) -> None:
     [context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_language_model_instrumentation"],
     ids=["all", "models"],
 )
-def test_nothing_is_recorded_where_tracing_is_suppressed(emulator: Emulator, key: str) -> None:
+def test_suppressed_tracing_records_nothing(emulator: Emulator, key: str) -> None:
     """By OpenTelemetry, or by a tracer that has a span of this model call already."""
     backend = Backend()
     token = context.attach(context.set_value(key, True))
@@ -432,7 +432,7 @@ def test_the_span_is_not_made_current(emulator: Emulator) -> None:
     service.close()
 
 
-def test_every_call_can_be_traced_and_no_more(emulator: Emulator) -> None:
+def test_instrument_and_uninstrument(emulator: Emulator) -> None:
     """Said again it replaces what was said before; taken back, nothing is left."""
     first, second, own = Backend(), Backend(), Backend()
     instrument(first.tracers, first.meters)
@@ -448,7 +448,7 @@ def test_every_call_can_be_traced_and_no_more(emulator: Emulator) -> None:
     assert (0, 1, 1) == (len(first.ours), len(second.ours), len(own.ours))
 
 
-def test_odd_values_break_no_call(emulator: Emulator) -> None:
+def test_unusual_parameters_do_not_fail(emulator: Emulator) -> None:
     """What a caller or a server says of the wrong kind is left out."""
     odd = {"temperature": float("nan"), "max_tokens": "many", "stop": 7, "seed": 10**30, "top_k": [1], "n": None}
     question = {**odd, "tools": ["look"]}
@@ -471,7 +471,7 @@ def test_importing_the_core_does_not_import_opentelemetry() -> None:
     )
 
 
-def test_without_an_sdk_nothing_happens(emulator: Emulator) -> None:
+def test_without_an_sdk_nothing_is_recorded(emulator: Emulator) -> None:
     """The global providers do nothing until an application sets them."""
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(create_telemetry(),))
     assert OUTPUT == service.client.complete(service.call(OpenAIChat(), REQUEST)).text

@@ -87,7 +87,7 @@ def test_llamaindex_on_every_platform(guarded: Emulator, platform_case: LlamaPla
     backend = Backend()
     guarded.reset()
     llm = platform_case.build(guarded, hooks=(backend.hook,))
-    guarded.script(platform_case.passing, None)
+    guarded.script(platform_case.transient_error, None)
     assert str(llm.chat(MESSAGES).message.content).startswith("The Nile")
 
     async def read() -> None:
@@ -177,7 +177,7 @@ def test_embeddings_of_both_frameworks(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("read", [1, 3])
-async def test_readers_who_go_leave_no_span_open(emulator: Emulator, read: int) -> None:
+async def test_closing_early_ends_the_spans(emulator: Emulator, read: int) -> None:
     """A break, a closed generator and a cancelled task, in both frameworks."""
     backend = Backend()
     chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
@@ -203,7 +203,7 @@ async def test_readers_who_go_leave_no_span_open(emulator: Emulator, read: int) 
         assert (True, StatusCode.UNSET) == ((span.attributes or {})["mdstream.left"], span.status.status_code)
 
 
-def test_one_switch_for_both_frameworks(emulator: Emulator) -> None:
+def test_instrument_covers_both_frameworks(emulator: Emulator) -> None:
     """Models that were made before are traced too."""
     chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none")
     llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
