@@ -1,4 +1,4 @@
-"""The suites find what is wrong: each of these does one thing as some package has done it, and fails the rule on it."""
+"""The conformance suites detect faults: each class has one, and fails the rule about it."""
 
 import re
 from typing import Any
@@ -14,13 +14,13 @@ from _llamaindex_faulty import (
     LeaksEmbeddingKey,
     LeaksKey,
     ManyBlocks,
+    MinimalEmbedding,
     MutatesHistory,
     NestedCallbacks,
     NoneDeltas,
     NoUsage,
     OneByOne,
     OneObject,
-    Plain,
     ReadsOn,
     RepairsCalls,
     RetriesMidStream,
@@ -36,7 +36,7 @@ from mdstream_core.testing import EmbeddingConformance, LLMConformance
 
 pytest_plugins = ["pytester"]
 
-#: What fails, and nothing else fails of these rules: by test, with its parameters if only some fail.
+#: Selected rules of each fault, and those of them that fail, with the failing parameters.
 LLMS: dict[type[ModelArts], tuple[str, set[str]]] = {
     ModelArts: ("deltas or no_retry or truncated or pickled", set()),
     ChangedStream: ("test_closing_a_stream_early or deltas", {"test_closing_a_stream_early_is_no_failure"}),
@@ -88,7 +88,7 @@ def test_faults_of_llms_are_found(
     pytester: pytest.Pytester, kind: type[ModelArts], rules: str, expected: set[str]
 ) -> None:
     """
-    The rule on it fails, and others do not.
+    The rule about the fault fails, others do not.
     """
 
     class TestIt(LLMConformance):
@@ -101,8 +101,8 @@ def test_faults_of_llms_are_found(
     assert expected == _failed(pytester, TestIt, rules)
 
 
-EMBEDDINGS: dict[type[Plain], tuple[str, set[str]]] = {
-    Plain: ("test", set()),
+EMBEDDINGS: dict[type[MinimalEmbedding], tuple[str, set[str]]] = {
+    MinimalEmbedding: ("test", set()),
     AnyOrder: (
         "by_index or wrong_number",
         {
@@ -130,10 +130,10 @@ EMBEDDINGS: dict[type[Plain], tuple[str, set[str]]] = {
     ids=[kind.__name__ for kind in EMBEDDINGS],
 )
 def test_faults_of_embeddings_are_found(
-    pytester: pytest.Pytester, kind: type[Plain], rules: str, expected: set[str]
+    pytester: pytest.Pytester, kind: type[MinimalEmbedding], rules: str, expected: set[str]
 ) -> None:
     """
-    The rule on it fails, and others do not; one without a fault keeps all.
+    The rule about the fault fails, others do not; an embedding without a fault passes all.
     """
 
     class TestIt(EmbeddingConformance):
@@ -147,7 +147,7 @@ def test_faults_of_embeddings_are_found(
 
 def test_rules_of_missing_features_are_skipped(pytester: pytest.Pytester) -> None:
     """
-    The reason names the attribute.
+    The reason of the skip names the attribute.
     """
 
     class TestIt(LLMConformance):
@@ -164,7 +164,7 @@ def test_rules_of_missing_features_are_skipped(pytester: pytest.Pytester) -> Non
 
 def test_a_suite_without_a_model_names_the_method(pytester: pytest.Pytester) -> None:
     """
-    The method to write is named.
+    The error names the method to implement.
     """
 
     class TestIt(LLMConformance):

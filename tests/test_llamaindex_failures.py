@@ -1,4 +1,4 @@
-"""However a stream breaks and however LlamaIndex reads it: never a success, always the partial, everybody is told."""
+"""Every failure of a stream in every method: an error with the partial response, reported to all handlers."""
 
 import pickle
 from collections.abc import Iterator
@@ -38,13 +38,13 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
 
 class Reported(BaseCallbackHandler):
-    """What the callback manager tells."""
+    """Records the events of the callback manager."""
 
     def __init__(self) -> None:
         super().__init__([], [])
@@ -70,7 +70,7 @@ class Reported(BaseCallbackHandler):
 
 
 class Listener(BaseEventHandler):
-    """What the dispatcher tells."""
+    """Records the events of the dispatcher."""
 
     events: list[BaseEvent] = Field(default_factory=list)
 
@@ -90,7 +90,7 @@ class Listener(BaseEventHandler):
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    """A listener on the root dispatcher."""
+    """A recorder on the root dispatcher."""
     handler, root = Listener(), get_dispatcher()
     root.event_handlers.append(handler)
     yield handler
@@ -105,13 +105,13 @@ def reported() -> Reported:
 
 @pytest.fixture
 def platform_case() -> PlatformCase:
-    """The platform, where a test names none."""
+    """The platform of tests that do not parametrize it."""
     return PLATFORM_CASES["deployment"]
 
 
 @pytest.fixture
 def llm(emulator: Emulator, reported: Reported, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
-    """A model that asks once."""
+    """A model without retries."""
     with platform_case.build(emulator, max_retries=0, callback_manager=CallbackManager([reported])) as model:
         yield model
 
@@ -133,7 +133,7 @@ def test_failed_streams_raise_with_the_partial_response(
     emulator: Emulator, llm: MDStreamLLM, reported: Reported, listener: Listener, ending: Ending, read: Read
 ) -> None:
     """
-    The error has class, code, request id and the partial; callbacks and dispatcher get both; nothing is said to be whole.
+    The error has class, code, request id and partial response; callbacks and dispatcher get both and no success.
     """
     emulator.script(ending.fault)
     got: list[Any] = []
@@ -188,7 +188,7 @@ def test_error_responses_are_raised_by_the_call(
     emulator: Emulator, llm: MDStreamLLM, reported: Reported, listener: Listener, fault: Fault, read: Read
 ) -> None:
     """
-    An error status drops the span, ends the callback event with the error alone, and nothing was handed out.
+    An error status ends span and callback event with the error, and no response was returned.
     """
     emulator.script(fault)
     got: list[Any] = []
@@ -221,7 +221,7 @@ def test_error_responses_are_raised_before_the_first_chunk(
 @everywhere
 def test_truncated_responses_raise(emulator: Emulator, llm: MDStreamLLM, reported: Reported, read: Read) -> None:
     """
-    A body that stops in the middle is no answer; over a WebSocket it is a message with half a document.
+    A truncated body raises; over a WebSocket it is a message with half a document.
     """
     emulator.script(Fault("cut", after=0))
     got: list[Any] = []
@@ -247,7 +247,7 @@ def test_empty_streams_raise(
     emulator: Emulator, llm: MDStreamLLM, reported: Reported, ending: Ending, read: Read
 ) -> None:
     """
-    200 and nothing else is not an answer, and neither is what is none.
+    An empty response with status 200 raises, and so does an unreadable one.
     """
     emulator.script(ending.fault)
     got: list[Any] = []
@@ -266,7 +266,7 @@ def test_no_retry_after_the_first_token(
     emulator: Emulator, platform_case: PlatformCase, ending: Ending, read: Read
 ) -> None:
     """
-    After the first token there is one request only, however many retries are allowed.
+    After the first token the request is not retried, even if retries are allowed.
     """
     emulator.script(ending.fault)
     llm = platform_case.build(emulator, max_retries=5)
@@ -285,7 +285,7 @@ def test_retry_before_the_first_token(
     emulator: Emulator, reported: Reported, platform_case: PlatformCase, read: Read
 ) -> None:
     """
-    A refusal that may pass is not seen by anybody; the call is told once.
+    A temporary error response is retried without an error; the call is reported once.
     """
     emulator.script(platform_case.transient_error)
     llm = platform_case.build(emulator, max_retries=1, callback_manager=CallbackManager([reported]))
@@ -301,7 +301,7 @@ def test_retry_before_the_first_token(
 @streamed
 def test_tokens_of_a_failed_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """
-    By the server's count where it came, or else by the words that were received.
+    Tokens are counted by the server's usage if received, else by the received text.
     """
     counter = TokenCountingHandler(tokenizer=str.split)
     llm.callback_manager = CallbackManager([counter])
@@ -321,7 +321,7 @@ def test_tokens_of_a_failed_stream_are_counted(emulator: Emulator, llm: MDStream
 @everywhere
 def test_tokens_of_a_truncated_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """
-    By the words that were received, as the server did not come to say its count.
+    Tokens are counted by the received text, because the usage was not received.
     """
     counter = TokenCountingHandler(tokenizer=str.split)
     llm.callback_manager = CallbackManager([counter])
@@ -334,7 +334,7 @@ def test_tokens_of_a_truncated_stream_are_counted(emulator: Emulator, llm: MDStr
 
 def test_the_debug_handler_pairs_requests_and_responses(emulator: Emulator, llm: MDStreamLLM) -> None:
     """
-    One pair for each call, broken ones too; the span is complete.
+    Each call has one pair of events, failed ones too; the span is complete.
     """
     debug, spans, root = LlamaDebugHandler(print_trace_on_end=False), SimpleSpanHandler(), get_dispatcher()
     root.span_handlers.append(spans)
@@ -356,7 +356,7 @@ def test_an_error_survives_pickling_and_rebuilding_from_its_message(
     emulator: Emulator, llm: MDStreamLLM, ending: Ending
 ) -> None:
     """
-    Other processes get the error with its facts; LlamaIndex workflows rebuild it from one string.
+    A pickled error keeps its attributes; LlamaIndex workflows rebuild it from its message.
     """
     emulator.script(ending.fault)
 

@@ -1,4 +1,4 @@
-"""The model object: its fields, what becomes of its secrets, its copies, and structured predictions."""
+"""The model object: fields, secrets, serialization, connections."""
 
 import asyncio
 import copy
@@ -41,7 +41,7 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
@@ -55,7 +55,7 @@ def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
 
 def test_metadata() -> None:
     """
-    A function-calling LLM for LlamaIndex, in Settings too.
+    The metadata describe a function-calling LLM, also in `Settings`.
     """
     llm = OCIDataScience(endpoint=URL)
     before = Settings._llm
@@ -75,7 +75,7 @@ def test_metadata() -> None:
 
 def test_field_names_of_the_peer_package() -> None:
     """
-    Each argument of llama-index-llms-oci-data-science 1.2.0 is taken.
+    Each argument of llama-index-llms-oci-data-science 1.2.0 is accepted.
     """
     llm = OCIDataScience(
         endpoint=f"{URL}/predict",
@@ -100,7 +100,7 @@ def test_field_names_of_the_peer_package() -> None:
 
 def test_the_request(emulator: Emulator) -> None:
     """
-    Fields, then additional_kwargs, then the call's own; extra_body last; headers as headers, LlamaIndex's words not at all.
+    Fields, `additional_kwargs`, options of the call and `extra_body` override each other in this order.
     """
     llm = OCIDataScience(
         endpoint=emulator.endpoint,
@@ -130,7 +130,7 @@ def test_the_request(emulator: Emulator) -> None:
 
 def test_headers_of_a_call_are_traced_without_values(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    The server gets them, observers do not.
+    The server receives the values, event handlers do not.
     """
     reported = Reported()
     llm.callback_manager = CallbackManager([reported])
@@ -144,7 +144,7 @@ def test_headers_of_a_call_are_traced_without_values(emulator: Emulator, llm: OC
 
 def test_secrets_are_hidden() -> None:
     """
-    Neither dictionaries nor payloads nor representations nor pickles have a credential; of headers the names stay.
+    Dictionaries, payloads, `repr` and pickles contain no credential; of headers they have the names.
     """
     llm = OCIDataScience(
         endpoint=URL,
@@ -162,7 +162,7 @@ def test_secrets_are_hidden() -> None:
 
 def test_serialization_round_trip(emulator: Emulator) -> None:
     """
-    A dictionary, JSON, a pickle and `load_llm` give an object that answers, also after the first was used.
+    Objects of a dictionary, JSON, a pickle and `load_llm` work, also if the first was used.
     """
     llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", timeout=Timeout(read=5), stop="END")
     assert OUTPUT == llm.chat(MESSAGES).message.content
@@ -182,7 +182,7 @@ def test_serialization_round_trip(emulator: Emulator) -> None:
 
 def test_a_pickle_leaves_the_object_as_it_is(emulator: Emulator) -> None:
     """
-    What cannot be pickled is missing from the pickle only: clients, and signers that hold their key.
+    Clients and signers that hold their key are missing only in the pickle.
     """
     with httpx.Client() as client:
         llm = OCIDataScience(endpoint=emulator.endpoint, auth=BearerSigner("k"), http_client=client)
@@ -196,7 +196,7 @@ def test_a_pickle_leaves_the_object_as_it_is(emulator: Emulator) -> None:
 
 def test_an_assigned_field_takes_effect(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Also one that the connection was built from.
+    A field of the connection takes effect too.
     """
     llm.chat(MESSAGES)
     llm.default_headers = {"x-new": "1"}
@@ -208,7 +208,7 @@ def test_an_assigned_field_takes_effect(emulator: Emulator, llm: OCIDataScience)
 
 def test_a_bearer_key_is_sent(emulator: Emulator) -> None:
     """
-    `api_key` is the credential of a gateway.
+    `api_key` is sent as a bearer token.
     """
     OCIDataScience(endpoint=emulator.endpoint, api_key="k").chat(MESSAGES)
 
@@ -217,7 +217,7 @@ def test_a_bearer_key_is_sent(emulator: Emulator) -> None:
 
 def test_http_clients_of_the_user_are_used(emulator: Emulator) -> None:
     """
-    With their headers; without our transport a warning says what cannot be seen.
+    Their headers are sent; without our transport a warning is issued.
     """
     with httpx.Client(headers={"x-own": "1"}) as client:
         llm = OCIDataScience(endpoint=emulator.endpoint, auth=httpx.Auth(), http_client=client)
@@ -229,7 +229,7 @@ def test_http_clients_of_the_user_are_used(emulator: Emulator) -> None:
 
 def test_a_closed_object_can_be_used_again(emulator: Emulator) -> None:
     """
-    As a context manager, sync and async; the next question opens new ones.
+    The context manager closes the connections, sync and async; the next request opens new ones.
     """
     with OCIDataScience(endpoint=emulator.endpoint, auth_type="none") as llm:
         llm.chat(MESSAGES)
@@ -247,7 +247,7 @@ def test_a_closed_object_can_be_used_again(emulator: Emulator) -> None:
 
 async def test_nested_event_loops(emulator: Emulator) -> None:
     """
-    `asyncio_run`, by which core's synchronous methods run asynchronous ones in a thread while a loop is running.
+    `asyncio_run`, with which LlamaIndex's sync methods run async ones in a thread, works in a running loop.
     """
     llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
     before = await llm.achat(MESSAGES)
@@ -269,7 +269,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("fields", "word"), BAD.values(), ids=BAD)
 def test_a_wrong_field_is_named(fields: dict[str, Any], word: str) -> None:
     """
-    When the object is built, not when it is used.
+    The field is rejected when the object is created.
     """
     with pytest.raises(ValidationError, match=word):
         OCIDataScience(**fields)
@@ -278,7 +278,7 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], word: str) -> None:
 @pytest.mark.parametrize(("fields", "_word"), BAD.values(), ids=BAD)
 def test_a_wrong_field_shows_no_secret(fields: dict[str, Any], _word: str) -> None:
     """
-    The error that names it does not show the others.
+    The error does not show other values.
     """
     with pytest.raises(ValidationError) as caught:
         OCIDataScience(**fields, api_key=SECRET, auth=SECRET, default_headers={"authorization": SECRET})
@@ -288,7 +288,7 @@ def test_a_wrong_field_shows_no_secret(fields: dict[str, Any], _word: str) -> No
 
 def test_a_bearer_key_of_the_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    It counts where nothing else was chosen.
+    It is used if no other authentication was selected.
     """
     monkeypatch.setenv("MDSTREAM_API_KEY", "k")
     OCIDataScience(endpoint=emulator.endpoint).chat(MESSAGES)
@@ -299,7 +299,7 @@ def test_a_bearer_key_of_the_environment(emulator: Emulator, monkeypatch: pytest
 
 def test_hooks_receive_events(emulator: Emulator) -> None:
     """
-    Of each attempt, the first event and the end.
+    Hooks receive each attempt, the first event and the end.
     """
     moments: list[Any] = []
     emulator.script(Fault("refuse", "unavailable", retry_after="0"))
@@ -311,7 +311,7 @@ def test_hooks_receive_events(emulator: Emulator) -> None:
 
 def test_an_unknown_auth_type_is_named(llm: OCIDataScience) -> None:
     """
-    With the ways there are.
+    The error lists the valid values.
     """
     llm.auth_type = "carrier_pigeon"
 
@@ -321,7 +321,7 @@ def test_an_unknown_auth_type_is_named(llm: OCIDataScience) -> None:
 
 def test_without_llama_index_the_error_names_the_extra() -> None:
     """
-    The import fails with the command that helps.
+    The import fails with the command to install the extra.
     """
     code = "import sys; sys.modules['llama_index'] = None; import llamaindex_mdstream"
     reported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
@@ -331,7 +331,7 @@ def test_without_llama_index_the_error_names_the_extra() -> None:
 
 def test_chat_engine_streams_and_keeps_the_history(llm: OCIDataScience) -> None:
     """
-    Tokens come through the engine's queue, and the answer is in its memory.
+    Tokens are streamed, and the response is in the engine's memory.
     """
     engine = SimpleChatEngine.from_defaults(llm=llm)
 
@@ -341,7 +341,7 @@ def test_chat_engine_streams_and_keeps_the_history(llm: OCIDataScience) -> None:
 
 def test_chat_engine_raises_error_responses(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    A refusal is raised where the engine is called, not in its thread.
+    An error response is raised by the call, not in the engine's thread.
     """
     emulator.script(Fault("refuse", "not_found"))
 

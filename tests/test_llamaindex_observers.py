@@ -1,4 +1,4 @@
-"""What real observers see of a call: OpenInference's spans, core's token counter, debug handler and span handler."""
+"""Events as OpenInference, the token counter, the debug handler and the span handler receive them."""
 
 import asyncio
 import json
@@ -52,27 +52,27 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
 
 @pytest.fixture
 def platform_case() -> PlatformCase:
-    """The platform, where a test names none."""
+    """The platform of tests that do not parametrize it."""
     return PLATFORM_CASES["deployment"]
 
 
 @pytest.fixture
 def llm(emulator: Emulator, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
-    """A model that asks once."""
+    """A model without retries."""
     with platform_case.build(emulator, max_retries=0) as model:
         yield model
 
 
 @pytest.fixture
 def exported() -> Iterator[InMemorySpanExporter]:
-    """OpenInference at work, and what it exports."""
+    """The spans exported by OpenInference."""
     exporter, provider, instrumentor = InMemorySpanExporter(), TracerProvider(), LlamaIndexInstrumentor()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     instrumentor.instrument(tracer_provider=provider)
@@ -81,7 +81,7 @@ def exported() -> Iterator[InMemorySpanExporter]:
 
 
 def requested(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
-    """The spans of the questions: core makes one too where a question with tools is put together."""
+    """The spans of requests, without the one that LlamaIndex creates for building a request with tools."""
     kind, llm = SpanAttributes.OPENINFERENCE_SPAN_KIND, OpenInferenceSpanKindValues.LLM.value
     spans = exporter.get_finished_spans()
     return [
@@ -90,7 +90,7 @@ def requested(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
 
 
 def excepted(span: ReadableSpan) -> list[tuple[Any, Any]]:
-    """Class and words of the exceptions that a span has recorded."""
+    """Class and message of the exceptions of a span."""
     facts = [event.attributes or {} for event in span.events if event.name == "exception"]
     return [(fact["exception.type"], fact["exception.message"]) for fact in facts]
 
@@ -100,7 +100,7 @@ def excepted(span: ReadableSpan) -> list[tuple[Any, Any]]:
 def test_a_response_is_one_span(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, read: Read
 ) -> None:
-    """With the output, the server's count of the tokens, the model's name and the reason for the end."""
+    """The span has output, token counts, model name and finish reason."""
     got: list[Any] = []
     read(llm, got)
     (span,) = requested(exported)
@@ -122,7 +122,7 @@ def test_a_response_is_one_span(
 def test_a_failed_stream_is_one_span_with_its_error(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, ending: Ending, read: Read
 ) -> None:
-    """OpenInference shows no output then, whoever streams: the partial is on the exception, for handlers that look."""
+    """OpenInference shows no output of failed streams; the partial response is on the exception."""
     emulator.script(ending.fault)
     with pytest.raises(MDStreamError) as caught:
         read(llm, [])
@@ -139,7 +139,7 @@ def test_a_failed_stream_is_one_span_with_its_error(
 def test_an_error_response_is_one_span_with_its_error(
     emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase, exported: InMemorySpanExporter, read: Read
 ) -> None:
-    """The error is recorded once."""
+    """The error is recorded once in the span."""
     emulator.script(platform_case.permanent_error)
     with pytest.raises(errors.ServiceError) as caught:
         read(llm, [])
@@ -153,7 +153,7 @@ def test_an_error_response_is_one_span_with_its_error(
 async def test_closing_early_is_no_error(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, count: int
 ) -> None:
-    """The span ends well, with what was read."""
+    """The span ends without error, with the partial response."""
     stream = llm.stream_chat(MESSAGES)
     for _ in range(count):
         next(stream)
@@ -171,7 +171,7 @@ async def test_closing_early_is_no_error(
 
 
 def test_a_failed_query_is_an_error_up_to_the_root_span(emulator: Emulator, exported: InMemorySpanExporter) -> None:
-    """Sync and async; no span above the question's takes the broken answer for a whole one."""
+    """All spans up to the root have the error, sync and async."""
     index = VectorStoreIndex([TextNode(text=text) for text in passages()], embed_model=embedding_at(emulator))
     engine = index.as_query_engine(llm=llm_at(emulator), streaming=True)
 
@@ -201,7 +201,7 @@ def add(a: int, b: int) -> int:
 async def test_an_agent_is_a_tree_of_spans(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter
 ) -> None:
-    """Two questions and a call, with its arguments; and an error up to the root where the second question fails."""
+    """The tree has two requests and a tool call, and an error up to the root if the second request fails."""
     await FunctionAgent(llm=llm, tools=[add]).run("add(2, 3)")
     first, second = requested(exported)
     call = f"{SpanAttributes.LLM_OUTPUT_MESSAGES}.0.message.tool_calls.0.tool_call.function"
@@ -223,7 +223,7 @@ async def test_an_agent_is_a_tree_of_spans(
 @streamed
 @everywhere
 def test_handlers_of_llamaindex(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
-    """A whole answer, a broken one and one that was left: one pair, one count and one completed span for each."""
+    """Complete, failed and closed streams have one event pair, one count and one completed span each."""
     counter, debug, spans = (
         TokenCountingHandler(str.split),
         LlamaDebugHandler(print_trace_on_end=False),

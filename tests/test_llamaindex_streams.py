@@ -1,4 +1,4 @@
-"""What a healthy stream looks like to LlamaIndex, and what happens when its reader goes."""
+"""Successful streams in LlamaIndex: deltas, events, concurrency, completions."""
 
 import asyncio
 import copy
@@ -35,7 +35,7 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
@@ -49,7 +49,7 @@ def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    """A listener on the root dispatcher."""
+    """A recorder on the root dispatcher."""
     handler, root = Listener(), get_dispatcher()
     root.event_handlers.append(handler)
     yield handler
@@ -66,7 +66,7 @@ async def _acomplete(llm: OCIDataScience) -> list[Any]:
 
 def test_deltas_add_up_to_the_text(llm: OCIDataScience) -> None:
     """
-    The content of each response is the sum of the deltas so far, in one text block; async says the same.
+    The content of each response is the concatenation of the deltas, in one text block, sync and async.
     """
     responses = list(llm.stream_chat(MESSAGES))
 
@@ -80,7 +80,7 @@ def test_deltas_add_up_to_the_text(llm: OCIDataScience) -> None:
 
 def test_completions_return_the_same(llm: OCIDataScience) -> None:
     """
-    `stream_complete` grows its text, and the whole forms have the same text, sync and async.
+    `stream_complete` accumulates its text; all completion methods return the same text.
     """
     responses = list(llm.stream_complete(REQUEST))
 
@@ -95,7 +95,7 @@ def test_completions_return_the_same(llm: OCIDataScience) -> None:
 
 def test_the_last_response_has_usage_and_finish_reason(llm: OCIDataScience) -> None:
     """
-    Usage and finish reason stand where LlamaIndex and OpenInference look for them, and the whole form says the same.
+    Usage and finish reason are where LlamaIndex and OpenInference read them, streamed or not.
     """
     *chunks, last = llm.stream_chat(MESSAGES)
     whole = llm.chat(MESSAGES)
@@ -112,7 +112,7 @@ def test_the_last_response_has_usage_and_finish_reason(llm: OCIDataScience) -> N
 @pytest.mark.parametrize("call_method", ["chat", "stream", "astream", "complete", "stream_complete"])
 def test_the_token_counter_uses_the_servers_counts(llm: OCIDataScience, call_method: str) -> None:
     """
-    TokenCountingHandler finds the server's usage on every way.
+    `TokenCountingHandler` finds the server's usage with every method.
     """
     counter = TokenCountingHandler(tokenizer=str.split)
     llm.callback_manager = CallbackManager([counter])
@@ -134,7 +134,7 @@ def test_the_token_counter_uses_the_servers_counts(llm: OCIDataScience, call_met
 
 def test_reasoning_is_in_thinking_blocks(llm: OCIDataScience) -> None:
     """
-    Reasoning is a ThinkingBlock before the text, and each piece of it a `thinking_delta`, sync and async.
+    Reasoning is a `ThinkingBlock` before the text, and each delta a `thinking_delta`, sync and async.
     """
     responses = list(llm.stream_chat(MESSAGES, **THOUGHT))
     thought = "".join(response.additional_kwargs.get("thinking_delta", "") for response in responses)
@@ -151,7 +151,7 @@ def test_reasoning_is_in_thinking_blocks(llm: OCIDataScience) -> None:
 
 def test_responses_share_no_state(llm: OCIDataScience) -> None:
     """
-    Whoever changes a response changes no other one.
+    Changing a response does not change others.
     """
     stream = llm.stream_chat(MESSAGES, **THOUGHT)
     first, second = next(stream), next(stream)
@@ -169,7 +169,7 @@ def test_responses_share_no_state(llm: OCIDataScience) -> None:
 
 async def test_streams_are_generators(llm: OCIDataScience) -> None:
     """
-    Core tells streams by their type, and OpenInference by their frame.
+    LlamaIndex recognizes streams by their type, OpenInference by their frame.
     """
     stream, astream = llm.stream_chat(MESSAGES), await llm.astream_chat(MESSAGES)
 
@@ -184,7 +184,7 @@ async def test_streams_are_generators(llm: OCIDataScience) -> None:
 
 def test_events_of_a_complete_stream(llm: OCIDataScience, listener: Listener) -> None:
     """
-    One start, one event for each response, one end with the last response.
+    A stream has one start event, one event per response, and one end event with the last response.
     """
     responses = list(llm.stream_chat(MESSAGES))
 
@@ -196,7 +196,7 @@ def test_events_of_a_complete_stream(llm: OCIDataScience, listener: Listener) ->
 
 def test_chunk_events_are_built_only_for_listeners() -> None:
     """
-    Core's own handler that does nothing is no listener; a real one on the root is.
+    LlamaIndex's null handler is no listener; a handler on the root is.
     """
     handler, root = Listener(), get_dispatcher()
 
@@ -223,7 +223,7 @@ class Limiter(BaseRateLimiter):
 
 def test_the_rate_limiter_is_acquired_once_per_call(llm: OCIDataScience) -> None:
     """
-    Eight calls, eight permissions.
+    Eight calls acquire the limiter eight times.
     """
     limiter = llm.rate_limiter = Limiter()
     llm.chat(MESSAGES)
@@ -240,7 +240,7 @@ def test_the_rate_limiter_is_acquired_once_per_call(llm: OCIDataScience) -> None
 
 def test_several_event_loops(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Two `asyncio.run` in a row send one request each.
+    Two calls of `asyncio.run` send one request each.
     """
     assert [OUTPUT, OUTPUT] == [asyncio.run(_achat(llm))[-1].message.content for _ in range(2)]
     assert 2 == len(emulator.requests)
@@ -248,7 +248,7 @@ def test_several_event_loops(emulator: Emulator, llm: OCIDataScience) -> None:
 
 async def test_concurrent_tasks(llm: OCIDataScience) -> None:
     """
-    Each stream has its own state.
+    Concurrent streams have their own state.
     """
     streams = await asyncio.gather(*(_achat(llm) for _ in range(30)))
 
@@ -257,7 +257,7 @@ async def test_concurrent_tasks(llm: OCIDataScience) -> None:
 
 def test_concurrent_threads(llm: OCIDataScience) -> None:
     """
-    The same with threads.
+    Streams in several threads have their own state.
     """
     with ThreadPoolExecutor(8) as pool:
         texts = list(pool.map(lambda _: list(llm.stream_complete(REQUEST))[-1].text, range(30)))
@@ -267,7 +267,7 @@ def test_concurrent_threads(llm: OCIDataScience) -> None:
 
 def test_sequential_streams_reuse_the_connection(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Reading to the end gives the connection back.
+    A stream that was read to its end returns its connection to the pool.
     """
     for _ in range(20):
         list(llm.stream_chat(MESSAGES))
@@ -278,7 +278,7 @@ def test_sequential_streams_reuse_the_connection(emulator: Emulator, llm: OCIDat
 @pytest.mark.parametrize("fault", ["bytewise", "crlf", "keepalive_comments", "joined", "no_done"])
 def test_unusual_encodings_are_read(emulator: Emulator, llm: OCIDataScience, fault: str) -> None:
     """
-    Split characters, other line ends, comments: the same answer.
+    Split characters, other line endings and comments do not change the response.
     """
     emulator.script(Fault(fault))
 
@@ -287,7 +287,7 @@ def test_unusual_encodings_are_read(emulator: Emulator, llm: OCIDataScience, fau
 
 def test_unicode_line_separators_are_text() -> None:
     """
-    U+2028 and U+0085 are text.
+    U+2028 and U+0085 are part of the text.
     """
     text = "one\u2028two\u0085three 🦙"
     with Emulator(model=lambda request: text) as emulator:
@@ -312,7 +312,7 @@ def test_models_without_chat_use_completions(emulator: Emulator, llm: OCIDataSci
 
 def test_chat_models_receive_prompts_as_user_messages(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    `complete` asks a chat deployment in its own way.
+    `complete` sends a chat request to a chat model.
     """
     llm.complete(REQUEST)
 
@@ -321,14 +321,14 @@ def test_chat_models_receive_prompts_as_user_messages(emulator: Emulator, llm: O
 
 def test_refusals_and_log_probabilities() -> None:
     """
-    A refusal stands beside the empty text; log probabilities come with the last response.
+    A refusal is returned beside the empty text; the last response has the log probabilities.
     """
-    answer, text = ChatResponseBuilder(), CompletionResponseBuilder()
+    builder, text = ChatResponseBuilder(), CompletionResponseBuilder()
     entry = {"token": "Par", "logprob": -0.5, "bytes": None, "top_logprobs": [{"token": "Lon", "logprob": -1.0}]}
     for event in (RefusalDelta("No."), Logprobs([entry, {"token": "is", "logprob": -0.1}]), Finish("stop")):
-        answer.add_event(event)
+        builder.add_event(event)
         text.add_event(event)
-    last = answer.final_response()
+    last = builder.final_response()
 
     assert "No." == last.message.additional_kwargs["refusal"]
     assert [[LogProb(token="Lon", logprob=-1.0)], [LogProb(token="is", logprob=-0.1)]] == last.logprobs
@@ -337,18 +337,18 @@ def test_refusals_and_log_probabilities() -> None:
 
 def test_only_the_first_choice_is_returned() -> None:
     """
-    Where several answers were asked for, the first is shown.
+    Of several choices the first is returned.
     """
-    answer = ChatResponseBuilder()
-    deltas = [answer.add_event(TextDelta(text, choice)) for text, choice in (("Par", 0), ("Lon", 1), ("is", 0))]
+    builder = ChatResponseBuilder()
+    deltas = [builder.add_event(TextDelta(text, choice)) for text, choice in (("Par", 0), ("Lon", 1), ("is", 0))]
 
     assert ["Par", None, "is"] == [delta and delta.delta for delta in deltas]
-    assert "Paris" == answer.final_response().message.content
+    assert "Paris" == builder.final_response().message.content
 
 
 def test_a_response_without_text_is_complete() -> None:
     """
-    A model may say nothing; that is not an error.
+    A response without text is no error.
     """
     with Emulator(model=lambda request: ModelOutput()) as emulator:
         llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")

@@ -1,4 +1,4 @@
-"""Tools: how they are asked for, which calls an agent gets to see, and that no broken one is ever executed."""
+"""Tools: requests with tools, tool calls of responses, and incomplete calls that are never executed."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
@@ -50,7 +50,7 @@ def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
 
 
 def _stream(*deltas: dict[str, Any], finish: str = "tool_calls") -> Fault:
-    """A stream of exactly these deltas."""
+    """Create a stream with exactly these deltas."""
     choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
     last = {"index": 0, "delta": {}, "finish_reason": finish}
     events = "".join(f"data: {json.dumps({'id': 'x', 'choices': [choice]})}\n\n" for choice in [*choices, last])
@@ -79,7 +79,7 @@ async def _aread(llm: OCIDataScience, **kwargs: Any) -> list[ChatResponse]:
 
 def test_tool_call_deltas(llm: OCIDataScience) -> None:
     """
-    Arguments grow as text, ids stay, blocks and additional_kwargs agree; the last response and the whole form have the same calls.
+    Arguments accumulate as text, ids stay the same; the last response and a complete one have the same calls.
     """
     *chunks, last = _read(llm)
     selected = llm.get_tool_calls_from_response(last)
@@ -99,7 +99,7 @@ def test_tool_call_deltas(llm: OCIDataScience) -> None:
 
 def test_the_tools_of_a_request(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Tools, choice and the switch for parallel calls are sent, in the server's words.
+    Tools, tool choice and `parallel_tool_calls` are sent.
     """
     _read(llm, tool_required=True)
     sent = emulator.last.json
@@ -119,14 +119,14 @@ def test_the_tools_of_a_request(emulator: Emulator, llm: OCIDataScience) -> None
 )
 def test_tool_choices(choice: str | None, required: bool, wire: str) -> None:
     """
-    An explicit choice counts more than `tool_required`.
+    An explicit choice overrides `tool_required`.
     """
     assert wire == tool_choice(choice, required=required)
 
 
 def test_requests_without_tools_have_no_tool_fields(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Servers refuse a choice without tools.
+    Servers reject a tool choice without tools.
     """
     llm.chat_with_tools([], "Hi", tool_required=True)
 
@@ -135,7 +135,7 @@ def test_requests_without_tools_have_no_tool_fields(emulator: Emulator, llm: OCI
 
 def test_the_chat_history_is_not_modified(llm: OCIDataScience) -> None:
     """
-    The next message goes into a copy.
+    The new message is appended to a copy of the history.
     """
     history = [ChatMessage("Hello"), ChatMessage("Hi", role="assistant")]
     before = [message.model_copy(deep=True) for message in history]
@@ -147,7 +147,7 @@ def test_the_chat_history_is_not_modified(llm: OCIDataScience) -> None:
 
 def test_two_calls_in_one_delta(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Both are read.
+    Both calls are returned.
     """
     emulator.script(_stream(TWO))
     last = _read(llm, allow_parallel_tool_calls=True)[-1]
@@ -157,7 +157,7 @@ def test_two_calls_in_one_delta(emulator: Emulator, llm: OCIDataScience) -> None
 
 def test_parallel_tool_calls_can_be_disabled(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    A server that sends two all the same is not listened to: on no chunk, nor in the raw answer.
+    A second call of the server is ignored in chunks and in `raw`.
     """
     emulator.script(_stream(TWO), _stream(TWO))
     responses = [*_read(llm), *asyncio.run(_aread(llm))]
@@ -169,7 +169,7 @@ def test_parallel_tool_calls_can_be_disabled(emulator: Emulator, llm: OCIDataSci
 @pytest.mark.parametrize("finish", ["length", "tool_calls", "stop"])
 def test_truncated_arguments_raise(emulator: Emulator, llm: OCIDataScience, finish: str) -> None:
     """
-    Whatever the server says of the end; the partial has the text of the arguments, and no call to execute.
+    They raise for each finish reason; the partial response has the text of the arguments.
     """
     emulator.script(_stream({"tool_calls": [_call(0, "delete", '{"path": "/tmp/fo')]}, finish=finish))
 
@@ -184,7 +184,7 @@ def test_truncated_arguments_raise(emulator: Emulator, llm: OCIDataScience, fini
 
 def test_a_call_truncated_before_its_arguments_raises(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    With finish reason `length` no arguments at all are not the same as none needed.
+    With finish reason `length` empty arguments are truncated ones.
     """
     emulator.script(_stream({"tool_calls": [_call(0, "wipe", "")]}, finish="length"))
 
@@ -194,7 +194,7 @@ def test_a_call_truncated_before_its_arguments_raises(emulator: Emulator, llm: O
 
 def test_a_call_without_arguments_is_complete(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Where the model stopped by itself.
+    With finish reason `stop` empty arguments are complete.
     """
     emulator.script(_stream({"tool_calls": [_call(0, "now", "")]}))
 
@@ -204,7 +204,7 @@ def test_a_call_without_arguments_is_complete(emulator: Emulator, llm: OCIDataSc
 @pytest.mark.parametrize("arguments", ["{city}", "[1]", '"a"', '{"a": 1}}'])
 def test_arguments_that_are_no_object_raise(emulator: Emulator, llm: OCIDataScience, arguments: str) -> None:
     """
-    They are complete, and wrong: nothing is repaired.
+    Complete but invalid arguments are not repaired.
     """
     emulator.script(_stream({"tool_calls": [_call(0, "go", arguments)]}))
 
@@ -214,7 +214,7 @@ def test_arguments_that_are_no_object_raise(emulator: Emulator, llm: OCIDataScie
 
 def test_a_missing_call_raises(llm: OCIDataScience) -> None:
     """
-    A ValueError with the model's words, or an empty list.
+    A missing call raises `ValueError` with the model's text, or returns an empty list.
     """
     response = llm.chat([ChatMessage("Name three rivers.")])
 
@@ -225,7 +225,7 @@ def test_a_missing_call_raises(llm: OCIDataScience) -> None:
 
 def test_chunks_have_partial_arguments(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    In flight an unfinished string is shown as far as it came.
+    Chunks have the beginning of an unfinished string.
     """
     pieces = ['{"text": "one', " two", ' three"', "}"]
     rest = [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces[1:]]
@@ -238,7 +238,7 @@ def test_chunks_have_partial_arguments(emulator: Emulator, llm: OCIDataScience) 
 
 def test_nested_arguments_are_not_shared_between_chunks(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Whoever changes the arguments of one chunk changes no other one.
+    Changing the arguments of one chunk does not change others.
     """
     emulator.script(
         _stream(
@@ -254,7 +254,7 @@ def test_nested_arguments_are_not_shared_between_chunks(emulator: Emulator, llm:
 
 def test_responses_of_other_llms_are_read_strictly() -> None:
     """
-    Without our marks of a chunk in flight nothing is guessed, also in the old place of calls.
+    Without the marks of our chunks no arguments are completed, also in `additional_kwargs`.
     """
     wire = {"id": "1", "type": "function", "function": {"name": "go", "arguments": '{"a": "b'}}
     old = ChatMessage(role="assistant", content="", additional_kwargs={"tool_calls": [wire]})
@@ -265,7 +265,7 @@ def test_responses_of_other_llms_are_read_strictly() -> None:
 
 def test_the_cost_of_a_delta_does_not_grow_with_the_arguments() -> None:
     """
-    200 KB in 40,000 pieces, asked for at each piece as agents do: what is shown lags by a sixteenth, the end is exact.
+    200 KB in 40,000 deltas, read at each delta as agents do: chunks lag by a sixteenth, the end is exact.
     """
     pieces = ['{"text": "', *["word "] * 40_000, '"}']
 

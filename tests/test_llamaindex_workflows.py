@@ -1,4 +1,4 @@
-"""Agents that hand over to each other, agents that reason in words, and what a workflow says of a broken stream."""
+"""Multi-agent workflows, ReAct agents, and workflows with failed streams."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ few = pytest.mark.parametrize(("platform_case", "ending"), FEW.values(), ids=FEW
 
 
 def team(request: dict[str, Any]) -> ModelOutput | str:
-    """A receptionist who hands over, an adder who adds, and somebody who is told of no tools and reasons in words."""
+    """The emulator's model for the agents: hands off, calls `add`, or reasons in text if there are no tools."""
     messages = request["messages"]
     offered = {tool["function"]["name"] for tool in request.get("tools") or ()}
     results = [str(message["content"]) for message in messages if message["role"] == "tool"]
@@ -52,27 +52,27 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
 
 @pytest.fixture
 def llm(emulator: Emulator, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
-    """A model that asks once."""
+    """A model without retries."""
     with platform_case.build(emulator, max_retries=0) as model:
         yield model
 
 
 @pytest.fixture
 def called() -> list[tuple[int, int]]:
-    """With what `add` was called."""
+    """The arguments of the calls of `add`."""
     return []
 
 
 @pytest.fixture
 def add(called: list[tuple[int, int]]) -> Callable[[int, int], int]:
-    """A tool that remembers."""
+    """A tool that records its calls."""
 
     def add(a: int, b: int) -> int:
         """Add two numbers."""
@@ -83,7 +83,7 @@ def add(called: list[tuple[int, int]]) -> Callable[[int, int], int]:
 
 
 def office(llm: MDStreamLLM, add: Any) -> AgentWorkflow:
-    """Two agents; the first can only hand over."""
+    """Two agents; the first can only hand off."""
     receptionist = FunctionAgent(
         name="receptionist", description="Hands over.", llm=llm, tools=[], can_handoff_to=["adder"]
     )
@@ -92,7 +92,7 @@ def office(llm: MDStreamLLM, add: Any) -> AgentWorkflow:
 
 
 async def _failure(handler: Any) -> tuple[MDStreamError, list[Any]]:
-    """How a workflow fails, and its events."""
+    """Return the error of a failed workflow, and its events."""
     events = [event async for event in handler.stream_events()]
     with pytest.raises(MDStreamError) as caught:
         await handler
@@ -101,7 +101,7 @@ async def _failure(handler: Any) -> tuple[MDStreamError, list[Any]]:
 
 @everywhere
 async def test_agent_handoff(emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]]) -> None:
-    """Three questions: the handoff, the call, the answer; the second agent says it."""
+    """Three requests: handoff, tool call, response of the second agent."""
     handler = office(llm, add).run(REQUEST)
     events = [event async for event in handler.stream_events()]
     output = await handler
@@ -122,7 +122,7 @@ async def test_agent_handoff(emulator: Emulator, llm: MDStreamLLM, add: Any, cal
 async def test_react_agent_workflow(
     emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]], streaming: bool
 ) -> None:
-    """Thought, action, observation, answer, without the server's tools."""
+    """Thought, action, observation and answer are exchanged without tools of the server."""
     output = await ReActAgent(llm=llm, tools=[add], streaming=streaming).run(REQUEST)
 
     assert "5 it is" == output.response.content
@@ -132,7 +132,7 @@ async def test_react_agent_workflow(
 
 
 def _early(platform_case: PlatformCase, ending: Ending) -> Fault:
-    """The same fault inside of a call: Cohere's older format says a call in one event."""
+    """Return the fault moved into a call: Cohere's older format sends a call in one event."""
     fault = ending.fault
     if fault.after is None or fault.after < 0:
         return fault
@@ -150,7 +150,7 @@ async def test_no_tool_of_a_failed_stream_is_executed(
     called: list[Any],
     healthy: int,
 ) -> None:
-    """Neither a handoff nor a call, however the stream breaks; the workflow fails with our error."""
+    """Neither a handoff nor a call is executed for any failure; the workflow fails with our error."""
     emulator.script(*(None,) * healthy, _early(platform_case, ending))
     error, events = await _failure(office(llm, add).run(REQUEST))
 
@@ -165,7 +165,7 @@ async def test_no_tool_of_a_failed_stream_is_executed(
 async def test_no_action_of_a_failed_stream_is_executed(
     emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase, ending: Ending, add: Any, called: list[Any]
 ) -> None:
-    """Words that name a tool are not followed when they were cut off, nor when all of them came before the failure."""
+    """An action in the text is not executed if the stream fails within or after it."""
     emulator.script(ending.fault)
     error, _ = await _failure(ReActAgent(llm=llm, tools=[add]).run(REQUEST))
 
@@ -181,7 +181,7 @@ async def test_no_action_of_a_failed_stream_is_executed(
 async def test_a_failed_workflow_can_be_serialized(
     emulator: Emulator, llm: MDStreamLLM, ending: Ending, add: Any
 ) -> None:
-    """In the process the event has the error itself; of a saved one the class and the words come back."""
+    """The event has the error itself; a serialized one restores its class and message."""
     emulator.script(ending.fault)
     error, events = await _failure(ReActAgent(llm=llm, tools=[add]).run(REQUEST))
     (failed,) = [event for event in events if isinstance(event, WorkflowFailedEvent)]
@@ -202,7 +202,7 @@ def _all(kind: type[MDStreamError]) -> Iterator[type[MDStreamError]]:
 
 @pytest.mark.parametrize("kind", sorted(set(_all(MDStreamError)), key=str), ids=lambda kind: kind.__name__)
 def test_every_error_is_rebuilt_from_its_message(kind: type[MDStreamError]) -> None:
-    """Workflows save the name of the class and one string."""
+    """Workflows serialize the class name and the message."""
     text_sent = {"step_name": "run", "attempts": 1, "elapsed_seconds": 0.0}
     saved = WorkflowFailedEvent(exception=kind("why", code="c"), **text_sent).model_dump_json()  # type: ignore[arg-type]
     again = WorkflowFailedEvent.model_validate_json(saved).exception

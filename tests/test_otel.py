@@ -1,4 +1,4 @@
-"""Spans and measurements of one call, as OpenTelemetry's SDK has them."""
+"""Spans and metrics of calls in the OpenTelemetry SDK."""
 
 import gc
 import json
@@ -31,7 +31,7 @@ REQUEST: dict[str, Any] = {"model": "odsc-llm", "messages": [{"role": "user", "c
 DURATION, TOKENS = "gen_ai.client.operation.duration", "gen_ai.client.token.usage"
 FIRST, PACE = "gen_ai.client.operation.time_to_first_chunk", "mdstream.client.operation.time_per_output_token"
 
-#: Names that the conventions have got since the package that judges here.
+#: Names that are newer than the installed package of the conventions.
 NEWER = {"gen_ai.usage.audio.input_tokens", "gen_ai.usage.audio.output_tokens"}
 
 
@@ -44,18 +44,18 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
 
-def send_request(emulator: Emulator, backend: Backend, question: dict[str, Any] = REQUEST, **options: Any) -> Any:
-    """The answer to a question, or the error."""
+def send_request(emulator: Emulator, backend: Backend, params: dict[str, Any] = REQUEST, **options: Any) -> Any:
+    """Send a request and return the response or the error."""
     stream = options.pop("stream", True)
-    dialect_name = options.pop("spoken", OpenAIChat())
+    dialect_name = options.pop("dialect_name", OpenAIChat())
     service = Service(OCIModelDeployment(emulator.endpoint), **{"hooks": (backend.hook,), "retry": Retry(0), **options})
     try:
-        return service.client.complete(service.call(dialect_name, question, stream=stream))
+        return service.client.complete(service.call(dialect_name, params, stream=stream))
     except errors.MDStreamError as error:
         return error
     finally:
@@ -63,7 +63,7 @@ def send_request(emulator: Emulator, backend: Backend, question: dict[str, Any] 
 
 
 def test_a_call_is_one_span(emulator: Emulator) -> None:
-    """Who was asked for what, with what, and what came of it: in the conventions' names."""
+    """A span has operation, provider, model, parameters and response, with the names of the conventions."""
     backend = Backend()
     parameters = {"temperature": 0, "top_p": 0.5, "max_tokens": 99, "stop": ["END"], "seed": 7, "n": 1}
     send_request(emulator, backend, {**REQUEST, **parameters, "response_format": {"type": "json_object"}})
@@ -97,7 +97,7 @@ def test_a_call_is_one_span(emulator: Emulator) -> None:
 
 
 def test_attribute_names_are_in_the_conventions(emulator: Emulator) -> None:
-    """OpenTelemetry's own package is the judge; what it does not know bears our name."""
+    """Names are compared with OpenTelemetry's package; others start with `mdstream`."""
     backend = Backend(content=True)
     send_request(emulator, backend)
     emulator.script(Fault("trailer", after=3))
@@ -115,7 +115,7 @@ def test_attribute_names_are_in_the_conventions(emulator: Emulator) -> None:
 
 
 def test_a_temporary_error_response_is_an_event(emulator: Emulator) -> None:
-    """Asked again is the same span: when, why, and the refused attempt's own request id."""
+    """A retry is an event of the same span, with time, error and the request id of the failed attempt."""
     backend = Backend()
     emulator.script(Fault("refuse", "lb_bandwidth"), None)
     model_response = send_request(emulator, backend, retry=Retry(2, base_delay=0.01))
@@ -147,7 +147,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_failure_has_its_class_and_code(emulator: Emulator, name: str) -> None:
-    """Status ERROR with the message, the class as `error.type`, the service's code and id; and how much had come."""
+    """The span has status ERROR with message, `error.type`, code and request id, and the size of the partial response."""
     fault, kind, code, status, words = FAILURES[name]
     backend = Backend()
     emulator.script(fault)
@@ -169,7 +169,7 @@ def test_a_failure_has_its_class_and_code(emulator: Emulator, name: str) -> None
 
 
 def test_a_resumed_response_is_one_span(emulator: Emulator) -> None:
-    """The joint is an event of it; no joint is part of the time per token."""
+    """A resumption is an event of the span, and no part of the time per token."""
     backend = Backend()
     emulator.script(Fault("cut", after=4), None)
     model_response = send_request(emulator, backend, resume=1)
@@ -183,7 +183,7 @@ def test_a_resumed_response_is_one_span(emulator: Emulator) -> None:
 
 
 def test_closing_early_is_no_error(emulator: Emulator) -> None:
-    """The span ends there and then, and says so."""
+    """The span ends at once, with `mdstream.left`."""
     backend = Backend()
     emulator.script(Fault("stall", after=3))
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
@@ -199,7 +199,7 @@ def test_closing_early_is_no_error(emulator: Emulator) -> None:
 
 
 def test_foreign_errors_are_recorded_without_message() -> None:
-    """What a signer raises may say anything."""
+    """The message of a signer's error may contain secrets."""
 
     class Foreign(CountingSigner):
         def sign(self, request: Request) -> Request:
@@ -215,7 +215,7 @@ def test_foreign_errors_are_recorded_without_message() -> None:
 
 
 def test_metrics(emulator: Emulator) -> None:
-    """Four histograms with the conventions' buckets and attributes of low cardinality."""
+    """Four histograms have the conventions' buckets and attributes of low cardinality."""
     backend = Backend()
     model_response = send_request(emulator, backend)
     send_request(emulator, backend, stream=False)
@@ -223,7 +223,7 @@ def test_metrics(emulator: Emulator) -> None:
     low = {"gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model"}
     low |= {"server.address", "server.port"}
     (duration,), (first,), (pace,) = (backend.points(name) for name in (DURATION, FIRST, PACE))
-    assert (2, 1, 1) == (duration.count, first.count, pace.count)  # the second was no stream
+    assert (2, 1, 1) == (duration.count, first.count, pace.count)  # the second call was not streamed
     assert low == set(duration.attributes)
     assert (0.01, 0.02, 0.04) == duration.explicit_bounds[:3] == first.explicit_bounds[:3]
     assert (0.01, 0.025, 2.5) == (*pace.explicit_bounds[:2], pace.explicit_bounds[-1])
@@ -236,7 +236,7 @@ def test_metrics(emulator: Emulator) -> None:
 
 
 def test_unsampled_calls_are_measured(emulator: Emulator) -> None:
-    """A sampler decides about spans alone."""
+    """A sampler affects spans only."""
     backend = Backend(sampler=ALWAYS_OFF)
     send_request(emulator, backend)
 
@@ -245,7 +245,7 @@ def test_unsampled_calls_are_measured(emulator: Emulator) -> None:
 
 
 def test_metrics_without_traces(emulator: Emulator) -> None:
-    """For a backend that has a span of the model call from somebody else."""
+    """Metrics can be recorded without spans."""
     backend = Backend()
     backend.hook = create_telemetry(trace.NoOpTracerProvider(), backend.meters)
     send_request(emulator, backend)
@@ -254,7 +254,7 @@ def test_metrics_without_traces(emulator: Emulator) -> None:
 
 
 def test_finished_calls_are_released(emulator: Emulator) -> None:
-    """Neither whole nor left calls wait for the garbage collector, with their answers."""
+    """Finished and closed calls are released without the garbage collector."""
     backend = Backend()
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
     gc.collect()
@@ -273,7 +273,7 @@ def test_finished_calls_are_released(emulator: Emulator) -> None:
 
 
 def test_content_is_not_recorded_by_default(emulator: Emulator) -> None:
-    """Not in attributes, events, descriptions or measurements; also where an error quotes them."""
+    """Content is not in attributes, events, descriptions or metrics, also if an error quotes it."""
     backend = Backend()
     send_request(emulator, backend)
     for ending in [*ENDINGS.values(), *NOTHING.values()]:
@@ -302,7 +302,7 @@ CONTENT = {
 
 
 def test_content_is_recorded_on_request(emulator: Emulator) -> None:
-    """In the conventions' JSON; pictures are named, and no address keeps its signature."""
+    """Content is recorded in the conventions' JSON, without image data and signed URLs."""
     backend = Backend(content=True)
     send_request(emulator, backend, CONTENT)
 
@@ -323,7 +323,7 @@ def test_content_is_recorded_on_request(emulator: Emulator) -> None:
 
 
 def test_partial_responses_are_recorded(emulator: Emulator) -> None:
-    """What had come before the failure, and the words of the error."""
+    """The partial response and the error message are recorded."""
     backend = Backend(content=True)
     emulator.script(Fault("malformed_json", after=3))
     error = send_request(emulator, backend)
@@ -337,7 +337,7 @@ def test_partial_responses_are_recorded(emulator: Emulator) -> None:
 def test_the_environment_enables_content(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, value: str, reported: bool
 ) -> None:
-    """By the conventions' variable, where the code does not say."""
+    """The conventions' environment variable applies if `content` is not set."""
     monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", value)
     text_sent, unsaid = Backend(content=False), Backend()
     send_request(emulator, text_sent)
@@ -349,7 +349,7 @@ def test_the_environment_enables_content(
 
 @pytest.mark.parametrize("content", [False, True])
 def test_credentials_are_never_recorded(emulator: Emulator, content: bool) -> None:
-    """Neither of requests, nor what a service quotes of them in a refusal, nor a key in an address."""
+    """Credentials of requests, in error responses and in URLs are not recorded."""
     backend = Backend(content=content)
     send_request(emulator, backend, headers={"x-api-key": "sesame", "authorization": "Bearer sesame"})
     body = b'{"message": "The canonical string should have been: x-amz-security-token:sesame"}'
@@ -362,7 +362,7 @@ def test_credentials_are_never_recorded(emulator: Emulator, content: bool) -> No
 
 
 def test_requests_without_a_model_call_have_no_span(emulator: Emulator) -> None:
-    """Which models there are, how many tokens a text is."""
+    """Requests for the model list and for tokenization have no span."""
     backend = Backend()
     send_request(emulator, backend, {}, dialect_name=dialect("models"), stream=False)
     send_request(emulator, backend, {**REQUEST}, dialect_name=dialect("tokenize"), stream=False)
@@ -371,7 +371,7 @@ def test_requests_without_a_model_call_have_no_span(emulator: Emulator) -> None:
 
 
 def test_batches_are_children_of_the_callers_span(emulator: Emulator) -> None:
-    """From threads too: each request has its own, with the number of its inputs and the size of the vectors."""
+    """Each request has a span with the number of inputs and the vector size, also from threads."""
     backend = Backend()
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
     with backend.tracers.get_tracer("test").start_as_current_span("indexing") as above:
@@ -392,7 +392,7 @@ def test_batches_are_children_of_the_callers_span(emulator: Emulator) -> None:
 
 
 def test_rerank_operations(emulator: Emulator) -> None:
-    """The conventions have none for it."""
+    """The conventions have no name for reranking."""
     backend = Backend()
     send_request(
         emulator,
@@ -412,7 +412,7 @@ def test_rerank_operations(emulator: Emulator) -> None:
     ids=["all", "models"],
 )
 def test_suppressed_tracing_records_nothing(emulator: Emulator, key: str) -> None:
-    """By OpenTelemetry, or by a tracer that has a span of this model call already."""
+    """OpenTelemetry or another tracer can suppress the span."""
     backend = Backend()
     token = context.attach(context.set_value(key, True))
     try:
@@ -424,7 +424,7 @@ def test_suppressed_tracing_records_nothing(emulator: Emulator, key: str) -> Non
 
 
 def test_the_span_is_not_made_current(emulator: Emulator) -> None:
-    """Between two pieces of a stream the reader's own spans are the reader's."""
+    """Spans of the caller between two chunks are not children of ours."""
     backend = Backend()
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
     for _ in service.client.stream(service.call(OpenAIChat(), REQUEST)):
@@ -433,7 +433,7 @@ def test_the_span_is_not_made_current(emulator: Emulator) -> None:
 
 
 def test_instrument_and_uninstrument(emulator: Emulator) -> None:
-    """Said again it replaces what was said before; taken back, nothing is left."""
+    """A second call replaces the first; `uninstrument` removes all."""
     first, second, own = Backend(), Backend(), Backend()
     instrument(first.tracers, first.meters)
     instrument(second.tracers, second.meters)
@@ -449,14 +449,14 @@ def test_instrument_and_uninstrument(emulator: Emulator) -> None:
 
 
 def test_unusual_parameters_do_not_fail(emulator: Emulator) -> None:
-    """What a caller or a server says of the wrong kind is left out."""
+    """Values of an unexpected type are left out."""
     odd = {"temperature": float("nan"), "max_tokens": "many", "stop": 7, "seed": 10**30, "top_k": [1], "n": None}
-    question = {**odd, "tools": ["look"]}
-    question["messages"] = [{"content": [{"text": "?"}, 7, "\ud800"], "tool_calls": [1, {"function": "f"}]}, "hello"]
+    params = {**odd, "tools": ["look"]}
+    params["messages"] = [{"content": [{"text": "?"}, 7, "\ud800"], "tool_calls": [1, {"function": "f"}]}, "hello"]
     backend = Backend(content=True)
     with serving(answer(WHOLE)) as server:
         platform = OCIModelDeployment(f"{server.url}/ocid1.x")
-        Client(trust_env=False).complete(Call(platform, OpenAIChat(), question, hooks=(backend.hook,)))
+        Client(trust_env=False).complete(Call(platform, OpenAIChat(), params, hooks=(backend.hook,)))
 
     assert "chat" == backend.only.name
     assert "gen_ai.request.temperature" not in backend.seen
@@ -464,7 +464,7 @@ def test_unusual_parameters_do_not_fail(emulator: Emulator) -> None:
 
 
 def test_importing_the_core_does_not_import_opentelemetry() -> None:
-    """Nor do the framework packages; without an SDK the hook costs nothing and breaks nothing."""
+    """The core and the framework packages do not import OpenTelemetry."""
     code = "import sys, mdstream_core, mdstream_core.hooks; print([name for name in sys.modules if 'opentelemetry' in name])"
     assert (
         "[]" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
@@ -472,7 +472,7 @@ def test_importing_the_core_does_not_import_opentelemetry() -> None:
 
 
 def test_without_an_sdk_nothing_is_recorded(emulator: Emulator) -> None:
-    """The global providers do nothing until an application sets them."""
+    """The global providers are no-ops until an application sets them."""
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(create_telemetry(),))
     assert OUTPUT == service.client.complete(service.call(OpenAIChat(), REQUEST)).text
     service.close()
