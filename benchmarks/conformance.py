@@ -79,8 +79,9 @@ def _rule_name(rule: str) -> str:
 
 
 def _title(name: str) -> str:
-    documented = (getattr(suites, name).__doc__ or "").rstrip(".")
-    return f"mdstream {name.removeprefix('Test')}" if documented == "Ours" else documented.removeprefix("llama-index-")
+    if "Peer" not in name:
+        return f"mdstream {name.removeprefix('Test')}"
+    return (getattr(suites, name).__doc__ or "").rstrip(".").removeprefix("llama-index-")
 
 
 def _legend(ran: Iterable[str]) -> str:

@@ -30,8 +30,8 @@ from tests.test_llamaindex_conformance import (  # noqa: F401  # collected here 
 AWS = {"aws_access_key_id": "AKEMULATED", "aws_secret_access_key": "s3cret"}
 
 NOTES = {
-    "TestPeerOCIDataScience": "requests go to `/predict`, because the path that it builds for streaming does not exist. "
-    "Agents fail on every streamed call whose arguments come in several deltas, complete or not",
+    "TestPeerOCIDataScience": "requests go to `/predict`, because the path that it builds for streaming does not "
+    "exist. Agents fail on every streamed call whose arguments come in several deltas, complete or not",
     "TestPeerOCIGenAI": "Meta models. Streams end with the body: with `[DONE]` each would fail. "
     "SDK retries are disabled in the client",
     "TestPeerOCIGenAICohere": "Cohere models. Streams end with the body, for which it waits. Their last event repeats "

@@ -165,10 +165,8 @@ class MDStreamLLM(StructuredOutput):
     def _create_call(self, params: dict[str, Any], options: dict[str, Any], *, stream: bool) -> Call:
         headers = _requests.merge_headers(self.additional_kwargs, options)
         if self.tool_call_parser and params.get("tools") and params.get("tool_choice") in {None, "auto"}:
-            params |= {
-                "tool_choice": "none",
-                "skip_special_tokens": False,
-            }  # other values make the server reject the tools
+            # A server without a tool call parser rejects tools with the choice `auto`.
+            params |= {"tool_choice": "none", "skip_special_tokens": False}
         return self._get_service().call(self._resolve_dialect(params), params, stream=stream, headers=headers)
 
     def _dialect_name(self, params: dict[str, Any]) -> str:
@@ -200,7 +198,7 @@ class MDStreamLLM(StructuredOutput):
     async def _astream(self, call: Call, builder: ResponseBuilder[R]) -> AsyncGenerator[R]:
         return await _streams.astream_responses(self._get_service().async_client.stream(call), builder)
 
-    def _prepare_chat_with_tools(  # noqa: PLR0917  # core's signature
+    def _prepare_chat_with_tools(  # noqa: PLR0917  # LlamaIndex's signature
         self,
         tools: Sequence[BaseTool],
         user_msg: str | ChatMessage | None = None,

@@ -23,7 +23,7 @@ class StructuredOutput(GenerationFields):
     """Mixin for structured predictions.
 
     `should_use_structured_outputs` requests JSON by schema. Otherwise a tool call is required, or the prompt instructs
-    a model without tools to write JSON, as `pydantic_program_mode` says. Streams yield partial objects. A response
+    a model without tools to write JSON, as `pydantic_program_mode` selects. Streams yield partial objects. A response
     that is truncated (`max_tokens`), filtered, refused or not such an object is a `StructuredOutputError`.
     """
 
@@ -79,7 +79,7 @@ class StructuredOutput(GenerationFields):
         return self._astream_objects(method, method.build_request(prompt, llm_kwargs, prompt_args))
 
     def _method(self, output_cls: type[Any]) -> methods.StructuredOutputMethod | None:
-        """The method that the fields select; `None` for modes of other models, which core's programs handle."""
+        """The method that the fields select; `None` for modes of other models, which LlamaIndex's programs handle."""
         calls = self.metadata.is_function_calling_model
         mode = self.pydantic_program_mode
         if mode == PydanticProgramMode.DEFAULT:

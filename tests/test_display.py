@@ -82,7 +82,7 @@ STREAMS: dict[str, tuple[Callable[[Emulator], Any], Callable[[Any], str]]] = {
     ),
     "LlamaIndex completions": (lambda emulator: llm(emulator).stream_complete(REQUEST), lambda one: one.text),
 }
-each = pytest.mark.parametrize(("stream", "text"), STREAMS.values(), ids=STREAMS)
+each_stream = pytest.mark.parametrize(("stream", "text"), STREAMS.values(), ids=STREAMS)
 
 
 def plain_text_view() -> tuple[PlainTextView, io.StringIO, io.StringIO]:
@@ -90,7 +90,7 @@ def plain_text_view() -> tuple[PlainTextView, io.StringIO, io.StringIO]:
     return PlainTextView(out, notes), out, notes
 
 
-@each
+@each_stream
 def test_every_stream_is_displayed_and_returned(
     emulator: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
 ) -> None:
@@ -151,7 +151,7 @@ def test_tool_calls_are_displayed(emulator: Emulator, stream: Callable[[Emulator
     assert '→ get_weather {"city": "Paris"}\n' == out.getvalue()
 
 
-@each
+@each_stream
 def test_failures_are_displayed_with_the_partial_response(
     emulator: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
 ) -> None:

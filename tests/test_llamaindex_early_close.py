@@ -11,7 +11,7 @@ from llama_index.core.llms import ChatMessage
 
 from llamaindex_mdstream import OCIDataScience
 from mdstream_core.emulator import Emulator, Fault
-from tests.test_llamaindex_failures import Listener, Reported
+from tests.test_llamaindex_failures import EventRecorder, CallbackRecorder
 
 MESSAGES = [ChatMessage(REQUEST)]
 
@@ -38,9 +38,9 @@ def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
 
 
 @pytest.fixture
-def listener() -> Iterator[Listener]:
+def listener() -> Iterator[EventRecorder]:
     """A recorder on the root dispatcher."""
-    handler, root = Listener(), get_dispatcher()
+    handler, root = EventRecorder(), get_dispatcher()
     root.event_handlers.append(handler)
     yield handler
     root.event_handlers.remove(handler)
@@ -97,24 +97,24 @@ async def test_cancelling_closes_the_connection_at_once(emulator: Emulator, llm:
     assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)
 
 
-def test_closing_early_is_no_failure(emulator: Emulator, llm: OCIDataScience, listener: Listener) -> None:
+def test_closing_early_is_no_failure(emulator: Emulator, llm: OCIDataScience, listener: EventRecorder) -> None:
     """
     Closing a stream ends the call with the partial response; no exception is reported.
     """
-    reported = Reported()
-    llm.callback_manager = CallbackManager([reported])
+    callbacks = CallbackRecorder()
+    llm.callback_manager = CallbackManager([callbacks])
     emulator.script(Fault("stall", after=6))
     stream = llm.stream_chat(MESSAGES)
     response = [next(stream), next(stream)][-1]
 
     stream.close()
 
-    ((payload),) = reported.ends
+    ((payload),) = callbacks.ends
     assert {EventPayload.MESSAGES: MESSAGES, EventPayload.RESPONSE: response} == payload
     assert ["LLMChatStartEvent", "LLMChatEndEvent"] == listener.names()
 
 
-async def test_an_unread_async_completion_is_no_failure(llm: OCIDataScience, listener: Listener) -> None:
+async def test_an_unread_async_completion_is_no_failure(llm: OCIDataScience, listener: EventRecorder) -> None:
     """
     The end event of a completion requires a response, so it has an empty one.
     """

@@ -73,7 +73,7 @@ BROKEN = {
 CHATS = {"condense_plus_context": 2, "context": 2, "simple": 0}
 ENGINES = {"query": 2, **CHATS}
 
-everywhere = pytest.mark.parametrize("platform_case", PLATFORMS.values(), ids=PLATFORMS)
+each_platform = pytest.mark.parametrize("platform_case", PLATFORMS.values(), ids=PLATFORMS)
 broken = pytest.mark.parametrize(("platform_case", "ending"), BROKEN.values(), ids=BROKEN)
 any_engine = pytest.mark.parametrize("kind", ENGINES)
 
@@ -162,7 +162,7 @@ READS: dict[str, Read] = {"sync": read, "async": lambda engine, pieces: asyncio.
 either = pytest.mark.parametrize("reading", READS.values(), ids=READS)
 
 
-@everywhere
+@each_platform
 async def test_query_engine_finds_the_passage(emulator: Emulator, platform_case: Platform) -> None:
     """For each query the right amendment ranks first, and the response is taken from it, by each method."""
     whole, streamed = (engine_at(emulator, platform_case, "query", streaming=streaming) for streaming in (False, True))
@@ -179,7 +179,7 @@ async def test_query_engine_finds_the_passage(emulator: Emulator, platform_case:
         assert response.response == "".join(streamed.query(query).response_gen)
 
 
-@everywhere
+@each_platform
 @pytest.mark.parametrize("kind", ["condense_plus_context", "context"])
 async def test_chat_engine_finds_the_passages(emulator: Emulator, platform_case: Platform, kind: str) -> None:
     """Several messages are sent, streamed or not, sync and async; the history has the responses."""
@@ -198,7 +198,7 @@ async def test_chat_engine_finds_the_passages(emulator: Emulator, platform_case:
         assert [message.content for message in engine.chat_history[1::2]] == [one.response for one in responses]
 
 
-@everywhere
+@each_platform
 async def test_simple_chat_engine(emulator: Emulator, platform_case: Platform) -> None:
     """An engine without an index returns the model's response, by all four methods."""
     engine = engine_at(emulator, platform_case, "simple")

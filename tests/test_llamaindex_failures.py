@@ -43,7 +43,7 @@ def emulator(shared_emulator: Emulator) -> Emulator:
     return shared_emulator
 
 
-class Reported(BaseCallbackHandler):
+class CallbackRecorder(BaseCallbackHandler):
     """Records the events of the callback manager."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Reported(BaseCallbackHandler):
         """Nothing."""
 
 
-class Listener(BaseEventHandler):
+class EventRecorder(BaseEventHandler):
     """Records the events of the dispatcher."""
 
     events: list[BaseEvent] = Field(default_factory=list)
@@ -89,18 +89,18 @@ class Listener(BaseEventHandler):
 
 
 @pytest.fixture
-def listener() -> Iterator[Listener]:
+def listener() -> Iterator[EventRecorder]:
     """A recorder on the root dispatcher."""
-    handler, root = Listener(), get_dispatcher()
+    handler, root = EventRecorder(), get_dispatcher()
     root.event_handlers.append(handler)
     yield handler
     root.event_handlers.remove(handler)
 
 
 @pytest.fixture
-def reported() -> Reported:
+def callbacks() -> CallbackRecorder:
     """A callback handler."""
-    return Reported()
+    return CallbackRecorder()
 
 
 @pytest.fixture
@@ -110,16 +110,16 @@ def platform_case() -> PlatformCase:
 
 
 @pytest.fixture
-def llm(emulator: Emulator, reported: Reported, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
+def llm(emulator: Emulator, callbacks: CallbackRecorder, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
     """A model without retries."""
-    with platform_case.build(emulator, max_retries=0, callback_manager=CallbackManager([reported])) as model:
+    with platform_case.build(emulator, max_retries=0, callback_manager=CallbackManager([callbacks])) as model:
         yield model
 
 
-everywhere = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
-streamed = pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
-whole = pytest.mark.parametrize("read", WHOLE.values(), ids=WHOLE)
-anyhow = pytest.mark.parametrize("read", ALL.values(), ids=ALL)
+each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+each_stream_method = pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
+each_blocking_method = pytest.mark.parametrize("read", WHOLE.values(), ids=WHOLE)
+each_method = pytest.mark.parametrize("read", ALL.values(), ids=ALL)
 few = pytest.mark.parametrize(("platform_case", "ending"), FEW.values(), ids=FEW)
 
 
@@ -127,10 +127,15 @@ def _stated(response: ChatResponse | CompletionResponse) -> str:
     return response.text if isinstance(response, CompletionResponse) else response.message.content or ""
 
 
-@streamed
+@each_stream_method
 @pytest.mark.parametrize(("platform_case", "ending"), BROKEN.values(), ids=BROKEN)
 def test_failed_streams_raise_with_the_partial_response(
-    emulator: Emulator, llm: MDStreamLLM, reported: Reported, listener: Listener, ending: Ending, read: Read
+    emulator: Emulator,
+    llm: MDStreamLLM,
+    callbacks: CallbackRecorder,
+    listener: EventRecorder,
+    ending: Ending,
+    read: Read,
 ) -> None:
     """
     The error has class, code, request id and partial response; callbacks and dispatcher get both and no success.
@@ -150,10 +155,10 @@ def test_failed_streams_raise_with_the_partial_response(
     assert ending.text == "".join(response.delta for response in got)
     assert "error" == partial.additional_kwargs["finish_reason"]
     assert not any(response.additional_kwargs.get("finish_reason") for response in got)
-    (payload,) = reported.ends
+    (payload,) = callbacks.ends
     assert error is payload[EventPayload.EXCEPTION]
     assert partial is (payload.get(EventPayload.RESPONSE) or payload.get(EventPayload.COMPLETION))
-    assert [CBEventType.LLM] == reported.starts
+    assert [CBEventType.LLM] == callbacks.starts
     assert ["Start", "ExceptionEvent"] == [
         name.replace("LLMChat", "").replace("LLMCompletion", "").replace("StartEvent", "Start")
         for name in listener.names()
@@ -182,10 +187,10 @@ REFUSED = {
 }
 
 
-@anyhow
+@each_method
 @pytest.mark.parametrize(("platform_case", "fault"), REFUSED.values(), ids=REFUSED)
 def test_error_responses_are_raised_by_the_call(
-    emulator: Emulator, llm: MDStreamLLM, reported: Reported, listener: Listener, fault: Fault, read: Read
+    emulator: Emulator, llm: MDStreamLLM, callbacks: CallbackRecorder, listener: EventRecorder, fault: Fault, read: Read
 ) -> None:
     """
     An error status ends span and callback event with the error, and no response was returned.
@@ -198,13 +203,13 @@ def test_error_responses_are_raised_by_the_call(
 
     assert [] == got
     assert caught.value.status
-    assert [{EventPayload.EXCEPTION: caught.value}] == reported.ends
+    assert [{EventPayload.EXCEPTION: caught.value}] == callbacks.ends
     assert "SpanDropEvent" == listener.names()[-1]
     assert "ExceptionEvent" not in listener.names()
     assert 1 == len(emulator.requests)
 
 
-@everywhere
+@each_platform
 def test_error_responses_are_raised_before_the_first_chunk(
     emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase
 ) -> None:
@@ -217,9 +222,11 @@ def test_error_responses_are_raised_before_the_first_chunk(
         llm.stream_chat([ChatMessage(REQUEST)])
 
 
-@whole
-@everywhere
-def test_truncated_responses_raise(emulator: Emulator, llm: MDStreamLLM, reported: Reported, read: Read) -> None:
+@each_blocking_method
+@each_platform
+def test_truncated_responses_raise(
+    emulator: Emulator, llm: MDStreamLLM, callbacks: CallbackRecorder, read: Read
+) -> None:
     """
     A truncated body raises; over a WebSocket it is a message with half a document.
     """
@@ -230,7 +237,7 @@ def test_truncated_responses_raise(emulator: Emulator, llm: MDStreamLLM, reporte
         read(llm, got)
 
     assert [] == got
-    assert caught.value is reported.ends[0][EventPayload.EXCEPTION]
+    assert caught.value is callbacks.ends[0][EventPayload.EXCEPTION]
 
 
 EMPTY = {
@@ -241,10 +248,10 @@ EMPTY = {
 }
 
 
-@streamed
+@each_stream_method
 @pytest.mark.parametrize(("platform_case", "ending"), EMPTY.values(), ids=EMPTY)
 def test_empty_streams_raise(
-    emulator: Emulator, llm: MDStreamLLM, reported: Reported, ending: Ending, read: Read
+    emulator: Emulator, llm: MDStreamLLM, callbacks: CallbackRecorder, ending: Ending, read: Read
 ) -> None:
     """
     An empty response with status 200 raises, and so does an unreadable one.
@@ -257,10 +264,10 @@ def test_empty_streams_raise(
 
     assert [] == got
     assert ending.error is type(caught.value)
-    assert [caught.value] == [end[EventPayload.EXCEPTION] for end in reported.ends]
+    assert [caught.value] == [end[EventPayload.EXCEPTION] for end in callbacks.ends]
 
 
-@streamed
+@each_stream_method
 @few
 def test_no_retry_after_the_first_token(
     emulator: Emulator, platform_case: PlatformCase, ending: Ending, read: Read
@@ -279,26 +286,26 @@ def test_no_retry_after_the_first_token(
     assert ending.text == "".join(response.delta for response in got)
 
 
-@anyhow
-@everywhere
+@each_method
+@each_platform
 def test_retry_before_the_first_token(
-    emulator: Emulator, reported: Reported, platform_case: PlatformCase, read: Read
+    emulator: Emulator, callbacks: CallbackRecorder, platform_case: PlatformCase, read: Read
 ) -> None:
     """
     A temporary error response is retried without an error; the call is reported once.
     """
     emulator.script(platform_case.transient_error)
-    llm = platform_case.build(emulator, max_retries=1, callback_manager=CallbackManager([reported]))
+    llm = platform_case.build(emulator, max_retries=1, callback_manager=CallbackManager([callbacks]))
     got: list[Any] = []
 
     read(llm, got)
 
     assert OUTPUT == _stated(got[-1])
     assert 2 == len(emulator.requests)
-    assert [CBEventType.LLM] == reported.starts
+    assert [CBEventType.LLM] == callbacks.starts
 
 
-@streamed
+@each_stream_method
 def test_tokens_of_a_failed_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """
     Tokens are counted by the server's usage if received, else by the received text.
@@ -317,8 +324,8 @@ def test_tokens_of_a_failed_stream_are_counted(emulator: Emulator, llm: MDStream
     assert 0 < counts[1] < 9
 
 
-@streamed
-@everywhere
+@each_stream_method
+@each_platform
 def test_tokens_of_a_truncated_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """
     Tokens are counted by the received text, because the usage was not received.

@@ -25,7 +25,7 @@ from llamaindex_mdstream import MDStreamLLM, OCIDataScience, RequestNotSent
 from mdstream_core import Timeout, errors
 from mdstream_core.auth import BearerSigner, UnsignedSigner
 from mdstream_core.emulator import Emulator, Fault
-from tests.test_llamaindex_failures import Reported
+from tests.test_llamaindex_failures import CallbackRecorder
 
 MESSAGES = [ChatMessage(REQUEST)]
 URL = "http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc"
@@ -132,12 +132,12 @@ def test_headers_of_a_call_are_traced_without_values(emulator: Emulator, llm: OC
     """
     The server receives the values, event handlers do not.
     """
-    reported = Reported()
-    llm.callback_manager = CallbackManager([reported])
+    callbacks = CallbackRecorder()
+    llm.callback_manager = CallbackManager([callbacks])
     llm.chat(MESSAGES, headers={"X-Api-Key": SECRET, "x-tenant": "a"}, seed=1)
 
     assert (SECRET, "a") == (emulator.last.headers["x-api-key"], emulator.last.headers["x-tenant"])
-    shown = reported.on_start[0][EventPayload.ADDITIONAL_KWARGS]
+    shown = callbacks.on_start[0][EventPayload.ADDITIONAL_KWARGS]
     assert ({"X-Api-Key": "…", "x-tenant": "…"}, 1) == (dict(shown["headers"]), shown["seed"])
     assert SECRET not in repr(shown)
 
@@ -324,9 +324,9 @@ def test_without_llama_index_the_error_names_the_extra() -> None:
     The import fails with the command to install the extra.
     """
     code = "import sys; sys.modules['llama_index'] = None; import llamaindex_mdstream"
-    reported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
+    callbacks = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
 
-    assert "MissingExtra: llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'" in reported
+    assert "MissingExtra: llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'" in callbacks
 
 
 def test_chat_engine_streams_and_keeps_the_history(llm: OCIDataScience) -> None:

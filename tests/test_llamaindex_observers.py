@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from _corpus import PARAMSS, passages
+from _corpus import QUERIES, passages
 from _llamaindex_embeddings import embedding_at, llm_at
 from _llamaindex_platforms import ACCOUNTS, ALL, FEW, PLATFORM_CASES, STREAMS, PlatformCase, Read
 from _platforms import AWS
@@ -37,9 +37,9 @@ from mdstream_core.emulator import Emulator, Fault
 
 MESSAGES = [ChatMessage(REQUEST)]
 
-everywhere = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
-anyhow = pytest.mark.parametrize("read", ALL.values(), ids=ALL)
-streamed = pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
+each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+each_method = pytest.mark.parametrize("read", ALL.values(), ids=ALL)
+each_stream_method = pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
 few = pytest.mark.parametrize(("platform_case", "ending"), FEW.values(), ids=FEW)
 
 
@@ -80,7 +80,7 @@ def exported() -> Iterator[InMemorySpanExporter]:
     instrumentor.uninstrument()
 
 
-def requested(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
+def request_spans(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
     """The spans of requests, without the one that LlamaIndex creates for building a request with tools."""
     kind, llm = SpanAttributes.OPENINFERENCE_SPAN_KIND, OpenInferenceSpanKindValues.LLM.value
     spans = exporter.get_finished_spans()
@@ -89,21 +89,21 @@ def requested(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
     ]
 
 
-def excepted(span: ReadableSpan) -> list[tuple[Any, Any]]:
+def recorded_exceptions(span: ReadableSpan) -> list[tuple[Any, Any]]:
     """Class and message of the exceptions of a span."""
     facts = [event.attributes or {} for event in span.events if event.name == "exception"]
     return [(fact["exception.type"], fact["exception.message"]) for fact in facts]
 
 
-@anyhow
-@everywhere
+@each_method
+@each_platform
 def test_a_response_is_one_span(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, read: Read
 ) -> None:
     """The span has output, token counts, model name and finish reason."""
     got: list[Any] = []
     read(llm, got)
-    (span,) = requested(exported)
+    (span,) = request_spans(exported)
     seen, usage = span.attributes or {}, got[-1].raw["usage"]
 
     assert span.status.is_ok
@@ -117,7 +117,7 @@ def test_a_response_is_one_span(
     )
 
 
-@streamed
+@each_stream_method
 @few
 def test_a_failed_stream_is_one_span_with_its_error(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, ending: Ending, read: Read
@@ -126,16 +126,16 @@ def test_a_failed_stream_is_one_span_with_its_error(
     emulator.script(ending.fault)
     with pytest.raises(MDStreamError) as caught:
         read(llm, [])
-    (span,) = requested(exported)
+    (span,) = request_spans(exported)
     kind = type(caught.value)
 
     assert "ERROR" == span.status.status_code.name
     assert f"{kind.__name__}: {caught.value}" == span.status.description
-    assert [(f"{kind.__module__}.{kind.__name__}", str(caught.value))] == excepted(span)
+    assert [(f"{kind.__module__}.{kind.__name__}", str(caught.value))] == recorded_exceptions(span)
 
 
-@anyhow
-@everywhere
+@each_method
+@each_platform
 def test_an_error_response_is_one_span_with_its_error(
     emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase, exported: InMemorySpanExporter, read: Read
 ) -> None:
@@ -143,10 +143,10 @@ def test_an_error_response_is_one_span_with_its_error(
     emulator.script(platform_case.permanent_error)
     with pytest.raises(errors.ServiceError) as caught:
         read(llm, [])
-    (span,) = requested(exported)
+    (span,) = request_spans(exported)
 
     assert "ERROR" == span.status.status_code.name
-    assert [str(caught.value)] == [message for _, message in excepted(span)]
+    assert [str(caught.value)] == [message for _, message in recorded_exceptions(span)]
 
 
 @pytest.mark.parametrize("count", [0, 2])
@@ -164,9 +164,10 @@ async def test_closing_early_is_no_error(
     await awaited.aclose()
 
     assert 2 * [(True, "assistant: The Nile" if count else None)] == [
-        (span.status.is_ok, (span.attributes or {}).get(SpanAttributes.OUTPUT_VALUE)) for span in requested(exported)
+        (span.status.is_ok, (span.attributes or {}).get(SpanAttributes.OUTPUT_VALUE))
+        for span in request_spans(exported)
     ]
-    assert [] == [fact for span in requested(exported) for fact in excepted(span)]
+    assert [] == [fact for span in request_spans(exported) for fact in recorded_exceptions(span)]
     await llm.aclose()
 
 
@@ -176,10 +177,10 @@ def test_a_failed_query_is_an_error_up_to_the_root_span(emulator: Emulator, expo
     engine = index.as_query_engine(llm=llm_at(emulator), streaming=True)
 
     async def aread() -> None:
-        async for _ in (await engine.aquery(next(iter(PARAMSS)))).async_response_gen():
+        async for _ in (await engine.aquery(next(iter(QUERIES)))).async_response_gen():
             pass
 
-    for read in (lambda: str(engine.query(next(iter(PARAMSS)))), lambda: asyncio.run(aread())):
+    for read in (lambda: str(engine.query(next(iter(QUERIES)))), lambda: asyncio.run(aread())):
         exported.clear()
         emulator.reset()
         emulator.script(None, Fault("cut", after=4))
@@ -189,7 +190,7 @@ def test_a_failed_query_is_an_error_up_to_the_root_span(emulator: Emulator, expo
         (root,) = [span for span in spans if span.parent is None]
 
         assert "ERROR" == root.status.status_code.name
-        assert 1 == len([span for span in requested(exported) if not span.status.is_ok])
+        assert 1 == len([span for span in request_spans(exported) if not span.status.is_ok])
 
 
 def add(a: int, b: int) -> int:
@@ -197,13 +198,13 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-@everywhere
+@each_platform
 async def test_an_agent_is_a_tree_of_spans(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter
 ) -> None:
     """The tree has two requests and a tool call, and an error up to the root if the second request fails."""
     await FunctionAgent(llm=llm, tools=[add]).run("add(2, 3)")
-    first, second = requested(exported)
+    first, second = request_spans(exported)
     call = f"{SpanAttributes.LLM_OUTPUT_MESSAGES}.0.message.tool_calls.0.tool_call.function"
 
     assert "add" == (first.attributes or {})[f"{call}.name"]
@@ -215,13 +216,13 @@ async def test_an_agent_is_a_tree_of_spans(
         await FunctionAgent(llm=llm, tools=[add]).run("add(2, 3)")
     (root,) = [span for span in exported.get_finished_spans() if span.parent is None]
 
-    assert [True, False] == [span.status.is_ok for span in requested(exported)]
+    assert [True, False] == [span.status.is_ok for span in request_spans(exported)]
     assert "ERROR" == root.status.status_code.name
     await llm.aclose()
 
 
-@streamed
-@everywhere
+@each_stream_method
+@each_platform
 def test_handlers_of_llamaindex(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """Complete, failed and closed streams have one event pair, one count and one completed span each."""
     counter, debug, spans = (

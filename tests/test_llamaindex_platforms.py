@@ -29,7 +29,7 @@ from mdstream_core.errors import AuthenticationError
 MESSAGES = [ChatMessage(REQUEST)]
 COMPARTMENT = "ocid1.compartment.oc1..emulated"
 
-everywhere = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-@everywhere
+@each_platform
 async def test_deltas_add_up(llm: MDStreamLLM) -> None:
     """
     All methods return the same text and usage.
@@ -75,7 +75,7 @@ async def test_deltas_add_up(llm: MDStreamLLM) -> None:
     await llm.aclose()
 
 
-@everywhere
+@each_platform
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_agent_calls_a_tool_and_responds(emulator: Emulator, llm: MDStreamLLM, streaming: bool) -> None:
     """
@@ -88,7 +88,7 @@ async def test_agent_calls_a_tool_and_responds(emulator: Emulator, llm: MDStream
     await llm.aclose()
 
 
-@everywhere
+@each_platform
 async def test_agent_executes_no_call_of_a_failed_stream(
     emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase
 ) -> None:
@@ -135,7 +135,7 @@ def rivers() -> Iterator[Emulator]:
         yield emulator
 
 
-@everywhere
+@each_platform
 @pytest.mark.parametrize("fields", METHODS.values(), ids=METHODS)
 def test_structured_predictions(rivers: Emulator, platform_case: PlatformCase, fields: dict[str, Any]) -> None:
     """
@@ -149,7 +149,7 @@ def test_structured_predictions(rivers: Emulator, platform_case: PlatformCase, f
             assert RIVER.model_dump() == last.model_dump()
 
 
-@everywhere
+@each_platform
 def test_tokens_are_counted(llm: MDStreamLLM) -> None:
     """
     Tokens are counted by the server's usage, streamed or not.
@@ -181,7 +181,7 @@ def test_reasoning_is_returned(llm: MDStreamLLM) -> None:
     assert OUTPUT == last.message.content
 
 
-@everywhere
+@each_platform
 def test_completions(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
     Prompts use the platform's completion API; chats are converted to a prompt.
@@ -193,7 +193,7 @@ def test_completions(emulator: Emulator, platform_case: PlatformCase) -> None:
         assert llm.chat(MESSAGES).message.content
 
 
-@everywhere
+@each_platform
 def test_serialization_round_trip(platform_case: PlatformCase) -> None:
     """
     Objects of a dictionary, JSON and a pickle have the same fields, without credentials.

@@ -20,7 +20,7 @@ from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionRespon
 from mdstream_core import Finish, Logprobs, RefusalDelta, TextDelta
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.model import ModelOutput
-from tests.test_llamaindex_failures import Listener
+from tests.test_llamaindex_failures import EventRecorder
 
 MESSAGES = [ChatMessage(REQUEST)]
 THOUGHT = {"reasoning_effort": "high"}
@@ -48,9 +48,9 @@ def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
 
 
 @pytest.fixture
-def listener() -> Iterator[Listener]:
+def listener() -> Iterator[EventRecorder]:
     """A recorder on the root dispatcher."""
-    handler, root = Listener(), get_dispatcher()
+    handler, root = EventRecorder(), get_dispatcher()
     root.event_handlers.append(handler)
     yield handler
     root.event_handlers.remove(handler)
@@ -182,7 +182,7 @@ async def test_streams_are_generators(llm: OCIDataScience) -> None:
     await astream.aclose()
 
 
-def test_events_of_a_complete_stream(llm: OCIDataScience, listener: Listener) -> None:
+def test_events_of_a_complete_stream(llm: OCIDataScience, listener: EventRecorder) -> None:
     """
     A stream has one start event, one event per response, and one end event with the last response.
     """
@@ -198,7 +198,7 @@ def test_chunk_events_are_built_only_for_listeners() -> None:
     """
     LlamaIndex's null handler is no listener; a handler on the root is.
     """
-    handler, root = Listener(), get_dispatcher()
+    handler, root = EventRecorder(), get_dispatcher()
 
     assert not _callbacks.has_listeners()
     root.event_handlers.append(handler)

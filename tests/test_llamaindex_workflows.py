@@ -20,7 +20,7 @@ REQUEST = "What is 2 + 3?"
 ACTION = 'Thought: I need a tool.\nAction: add\nAction Input: {"a": 2, "b": 3}\n'
 CONTENT = "Thought: I can answer without using any more tools.\nAnswer: 5 it is"
 
-everywhere = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
 few = pytest.mark.parametrize(("platform_case", "ending"), FEW.values(), ids=FEW)
 
 
@@ -99,7 +99,7 @@ async def _failure(handler: Any) -> tuple[MDStreamError, list[Any]]:
     return caught.value, events
 
 
-@everywhere
+@each_platform
 async def test_agent_handoff(emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]]) -> None:
     """Three requests: handoff, tool call, response of the second agent."""
     handler = office(llm, add).run(REQUEST)
@@ -117,7 +117,7 @@ async def test_agent_handoff(emulator: Emulator, llm: MDStreamLLM, add: Any, cal
     await llm.aclose()
 
 
-@everywhere
+@each_platform
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_react_agent_workflow(
     emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]], streaming: bool
