@@ -11,7 +11,7 @@ from llama_index.core.llms import ChatMessage
 
 from llamaindex_mdstream import OCIDataScience
 from mdstream_core.emulator import Emulator, Fault
-from tests.test_llamaindex_failures import EventRecorder, CallbackRecorder
+from tests.test_llamaindex_failures import CallbackRecorder, EventRecorder
 
 MESSAGES = [ChatMessage(REQUEST)]
 

@@ -81,7 +81,7 @@ any_engine = pytest.mark.parametrize("kind", ENGINES)
 threads = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
-def condensing(request: dict[str, Any]) -> ModelOutput | str:
+def condense(request: dict[str, Any]) -> ModelOutput | str:
     """The emulator's built-in model, which returns follow-up questions unchanged."""
     requested = request["messages"][-1]["content"] if "messages" in request else request.get("prompt", "")
     _, found, follow_up = str(requested).partition("Follow Up Input: ")
@@ -91,7 +91,7 @@ def condensing(request: dict[str, Any]) -> ModelOutput | str:
 @pytest.fixture(scope="module")
 def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(model=condensing, aws_keys=AWS) as emulator:
+    with Emulator(model=condense, aws_keys=AWS) as emulator:
         yield emulator
 
 
@@ -134,24 +134,24 @@ Read = Callable[[Any, list[str]], Any]
 def read(engine: Any, pieces: list[str]) -> Any:
     """Read a response into `pieces`."""
     response = send_request(engine)
-    take(response, pieces)
+    read_response(response, pieces)
     return response
 
 
 async def aread(engine: Any, pieces: list[str]) -> Any:
     """Async variant."""
     response = await asend_request(engine)
-    await atake(response, pieces)
+    await aread_response(response, pieces)
     return response
 
 
-def take(response: Any, pieces: list[str]) -> None:
+def read_response(response: Any, pieces: list[str]) -> None:
     """Read `response_gen`."""
     for piece in response.response_gen:
         pieces.append(piece)  # noqa: PERF402  # responses before an error must be kept
 
 
-async def atake(response: Any, pieces: list[str]) -> None:
+async def aread_response(response: Any, pieces: list[str]) -> None:
     """Read `async_response_gen()`, which must not wait for ever."""
     async with asyncio.timeout(20):
         async for piece in response.async_response_gen():
@@ -170,7 +170,7 @@ async def test_query_engine_finds_the_passage(emulator: Emulator, platform_case:
         response = whole.query(query)
         best = response.source_nodes[0].text
         awaited: list[str] = []
-        await atake(await streamed.aquery(query), awaited)
+        await aread_response(await streamed.aquery(query), awaited)
 
         assert best.startswith(amendment), query
         assert response.response
@@ -188,9 +188,9 @@ async def test_chat_engine_finds_the_passages(emulator: Emulator, platform_case:
         engine.reset()
         responses = [engine.chat(query), await engine.achat(query), engine.stream_chat(query)]
         pieces: list[str] = []
-        take(responses[-1], pieces)
+        read_response(responses[-1], pieces)
         responses.append(await engine.astream_chat(query))
-        await atake(responses[-1], pieces)
+        await aread_response(responses[-1], pieces)
 
         assert {amendment} == {response.source_nodes[0].text[: len(amendment)] for response in responses}
         assert 1 == len(output := {response.response for response in responses})
@@ -203,9 +203,9 @@ async def test_simple_chat_engine(emulator: Emulator, platform_case: Platform) -
     """An engine without an index returns the model's response, by all four methods."""
     engine = engine_at(emulator, platform_case, "simple")
     output = [engine.chat(REQUEST).response, (await engine.achat(REQUEST)).response]
-    for reading in (take, atake):
+    for reading in (read_response, aread_response):
         pieces: list[str] = []
-        response = engine.stream_chat(REQUEST) if reading is take else await engine.astream_chat(REQUEST)
+        response = engine.stream_chat(REQUEST) if reading is read_response else await engine.astream_chat(REQUEST)
         if found := reading(response, pieces):
             await found
         output.append("".join(pieces))
@@ -277,7 +277,7 @@ async def test_unsendable_requests_are_no_empty_response(
         with pytest.raises(kind) as caught:
             str(engine.query(REQUEST))
         with pytest.raises(kind):
-            await atake(await engine.aquery(REQUEST), [])
+            await aread_response(await engine.aquery(REQUEST), [])
         assert not isinstance(caught.value, ValueError | TypeError)
 
 
@@ -308,8 +308,8 @@ def test_rereading_a_failed_response_raises(emulator: Emulator) -> None:
         response = await asend_request(engine)
         pieces: tuple[list[str], list[str]] = ([], [])
         with pytest.raises(MDStreamError) as caught:
-            await atake(response, pieces[0])
-        await atake(response, pieces[1])
+            await aread_response(response, pieces[0])
+        await aread_response(response, pieces[1])
         assert caught.value.partial is not None
         assert [caught.value.partial.text] == ["".join(pieces[0])] == pieces[1]
 
@@ -326,7 +326,7 @@ def test_rereading_a_failed_chat_raises(emulator: Emulator, kind: str) -> None:
     errors = []
     for _ in range(2):
         with pytest.raises(MDStreamError) as caught:
-            take(response, [])
+            read_response(response, [])
         errors.append(caught.value)
 
     assert errors[0] is errors[1]
@@ -339,7 +339,7 @@ def test_rereading_a_failed_chat_raises(emulator: Emulator, kind: str) -> None:
         response = await asend_request(engine)
         for _ in range(2):
             with pytest.raises(MDStreamError):
-                await atake(response, [])
+                await aread_response(response, [])
         assert [REQUEST] == [message.content for message in engine.chat_history]
 
     asyncio.run(again())

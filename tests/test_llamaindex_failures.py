@@ -123,7 +123,7 @@ each_method = pytest.mark.parametrize("read", ALL.values(), ids=ALL)
 few = pytest.mark.parametrize(("platform_case", "ending"), FEW.values(), ids=FEW)
 
 
-def _stated(response: ChatResponse | CompletionResponse) -> str:
+def _response_text(response: ChatResponse | CompletionResponse) -> str:
     return response.text if isinstance(response, CompletionResponse) else response.message.content or ""
 
 
@@ -151,7 +151,7 @@ def test_failed_streams_raise_with_the_partial_response(
     assert ending.error is type(error)
     assert ending.code in {error.code, None}
     assert error.request_id
-    assert ending.text == _stated(partial) == error.partial.text  # type: ignore[union-attr]
+    assert ending.text == _response_text(partial) == error.partial.text  # type: ignore[union-attr]
     assert ending.text == "".join(response.delta for response in got)
     assert "error" == partial.additional_kwargs["finish_reason"]
     assert not any(response.additional_kwargs.get("finish_reason") for response in got)
@@ -300,7 +300,7 @@ def test_retry_before_the_first_token(
 
     read(llm, got)
 
-    assert OUTPUT == _stated(got[-1])
+    assert OUTPUT == _response_text(got[-1])
     assert 2 == len(emulator.requests)
     assert [CBEventType.LLM] == callbacks.starts
 

@@ -24,7 +24,7 @@ each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values()
 few = pytest.mark.parametrize(("platform_case", "ending"), FEW.values(), ids=FEW)
 
 
-def team(request: dict[str, Any]) -> ModelOutput | str:
+def agent_model(request: dict[str, Any]) -> ModelOutput | str:
     """The emulator's model for the agents: hands off, calls `add`, or reasons in text if there are no tools."""
     messages = request["messages"]
     offered = {tool["function"]["name"] for tool in request.get("tools") or ()}
@@ -34,11 +34,11 @@ def team(request: dict[str, Any]) -> ModelOutput | str:
     if any("5" in result for result in results):
         return "Five it is."
     if "add" in offered:
-        return _calling("add", a=2, b=3)
-    return _calling("handoff", to_agent="adder", reason="it is a sum")
+        return _tool_call_output("add", a=2, b=3)
+    return _tool_call_output("handoff", to_agent="adder", reason="it is a sum")
 
 
-def _calling(name: str, **arguments: Any) -> ModelOutput:
+def _tool_call_output(name: str, **arguments: Any) -> ModelOutput:
     pieces = json.dumps(arguments).partition(":")
     return ModelOutput.from_text("", "", [ToolCall(f"call_{name}", name, pieces)])
 
@@ -46,7 +46,7 @@ def _calling(name: str, **arguments: Any) -> ModelOutput:
 @pytest.fixture(scope="module")
 def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(model=team, **ACCOUNTS) as emulator:
+    with Emulator(model=agent_model, **ACCOUNTS) as emulator:
         yield emulator
 
 
@@ -65,24 +65,24 @@ def llm(emulator: Emulator, platform_case: PlatformCase) -> Iterator[MDStreamLLM
 
 
 @pytest.fixture
-def called() -> list[tuple[int, int]]:
+def executed_calls() -> list[tuple[int, int]]:
     """The arguments of the calls of `add`."""
     return []
 
 
 @pytest.fixture
-def add(called: list[tuple[int, int]]) -> Callable[[int, int], int]:
+def add(executed_calls: list[tuple[int, int]]) -> Callable[[int, int], int]:
     """A tool that records its calls."""
 
     def add(a: int, b: int) -> int:
         """Add two numbers."""
-        called.append((a, b))
+        executed_calls.append((a, b))
         return a + b
 
     return add
 
 
-def office(llm: MDStreamLLM, add: Any) -> AgentWorkflow:
+def workflow(llm: MDStreamLLM, add: Any) -> AgentWorkflow:
     """Two agents; the first can only hand off."""
     receptionist = FunctionAgent(
         name="receptionist", description="Hands over.", llm=llm, tools=[], can_handoff_to=["adder"]
@@ -100,9 +100,11 @@ async def _failure(handler: Any) -> tuple[MDStreamError, list[Any]]:
 
 
 @each_platform
-async def test_agent_handoff(emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]]) -> None:
+async def test_agent_handoff(
+    emulator: Emulator, llm: MDStreamLLM, add: Any, executed_calls: list[tuple[int, int]]
+) -> None:
     """Three requests: handoff, tool call, response of the second agent."""
-    handler = office(llm, add).run(REQUEST)
+    handler = workflow(llm, add).run(REQUEST)
     events = [event async for event in handler.stream_events()]
     output = await handler
 
@@ -112,7 +114,7 @@ async def test_agent_handoff(emulator: Emulator, llm: MDStreamLLM, add: Any, cal
     assert ["receptionist", "adder", "adder"] == [
         event.current_agent_name for event in events if isinstance(event, AgentOutput)
     ]
-    assert [(2, 3)] == called
+    assert [(2, 3)] == executed_calls
     assert 3 == len(emulator.requests)
     await llm.aclose()
 
@@ -120,18 +122,18 @@ async def test_agent_handoff(emulator: Emulator, llm: MDStreamLLM, add: Any, cal
 @each_platform
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_react_agent_workflow(
-    emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]], streaming: bool
+    emulator: Emulator, llm: MDStreamLLM, add: Any, executed_calls: list[tuple[int, int]], streaming: bool
 ) -> None:
     """Thought, action, observation and answer are exchanged without tools of the server."""
     output = await ReActAgent(llm=llm, tools=[add], streaming=streaming).run(REQUEST)
 
     assert "5 it is" == output.response.content
-    assert [(2, 3)] == called
+    assert [(2, 3)] == executed_calls
     assert 2 == len(emulator.requests)
     await llm.aclose()
 
 
-def _early(platform_case: PlatformCase, ending: Ending) -> Fault:
+def _within_call(platform_case: PlatformCase, ending: Ending) -> Fault:
     """Return the fault moved into a call: Cohere's older format sends a call in one event."""
     fault = ending.fault
     if fault.after is None or fault.after < 0:
@@ -147,15 +149,15 @@ async def test_no_tool_of_a_failed_stream_is_executed(
     platform_case: PlatformCase,
     ending: Ending,
     add: Any,
-    called: list[Any],
+    executed_calls: list[Any],
     healthy: int,
 ) -> None:
     """Neither a handoff nor a call is executed for any failure; the workflow fails with our error."""
-    emulator.script(*(None,) * healthy, _early(platform_case, ending))
-    error, events = await _failure(office(llm, add).run(REQUEST))
+    emulator.script(*(None,) * healthy, _within_call(platform_case, ending))
+    error, events = await _failure(workflow(llm, add).run(REQUEST))
 
     assert ending.error is type(error)
-    assert [] == called
+    assert [] == executed_calls
     assert healthy == len([event for event in events if isinstance(event, ToolCallResult)])
     assert healthy + 1 == len(emulator.requests)
     await llm.aclose()
@@ -163,7 +165,12 @@ async def test_no_tool_of_a_failed_stream_is_executed(
 
 @few
 async def test_no_action_of_a_failed_stream_is_executed(
-    emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase, ending: Ending, add: Any, called: list[Any]
+    emulator: Emulator,
+    llm: MDStreamLLM,
+    platform_case: PlatformCase,
+    ending: Ending,
+    add: Any,
+    executed_calls: list[Any],
 ) -> None:
     """An action in the text is not executed if the stream fails within or after it."""
     emulator.script(ending.fault)
@@ -172,7 +179,7 @@ async def test_no_action_of_a_failed_stream_is_executed(
     assert ending.error is type(error)
     assert error.partial is not None
     assert ACTION.startswith(error.partial.text)
-    assert [] == called
+    assert [] == executed_calls
     assert 1 == len(emulator.requests)
     await llm.aclose()
 
