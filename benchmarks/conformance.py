@@ -1,7 +1,7 @@
-"""Which package keeps which rule: `python -m benchmarks.conformance` runs every suite and writes the table.
+"""Conformance tables of LlamaIndex packages: `python -m benchmarks.conformance` runs the suites and prints the tables.
 
-A package that is not installed is left out. Each runs in a process of its own, a few at a time; `pytest-timeout` ends
-tests that hang.
+Packages that are not installed are left out. Each suite runs in a process of its own, three at a time; `pytest-timeout`
+ends tests that hang.
 """
 
 import re
@@ -22,11 +22,11 @@ ROOT = Path(__file__).parent.parent
 PYTEST = "-c /dev/null -p no:cacheprovider -q --tb=native --timeout=60".split()
 
 Cells = Mapping[str, str]
-"""What became of each rule."""
+"""Result of each rule."""
 
 
 def main() -> None:
-    """Run and write."""
+    """Run the suites and print the tables."""
     for kind, title in ((LLMConformance, "LLMs"), (EmbeddingConformance, "Embeddings")):
         names = [name for name, one in vars(suites).items() if name.startswith("Test") and issubclass(one, kind)]
         with ThreadPoolExecutor(3) as pool:
@@ -37,14 +37,14 @@ def main() -> None:
 
 
 def _run(name: str) -> Cells:
-    """One suite in a process of its own."""
+    """Run one suite in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         file = f"{ROOT / 'benchmarks/conformance_suites.py'}::{name}"
         command = [sys.executable, "-m", "pytest", *PYTEST, f"--rootdir={ROOT}", f"--junitxml={report}", file]
         ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         if ended.returncode > 1:
-            raise RuntimeError(f"{name} did not run to its end: {ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+            raise RuntimeError(f"{name} did not complete: {ended.stdout[-2000:]}{ended.stderr[-2000:]}")
         outcomes = defaultdict[str, list[str]](list)
         for case in ET.parse(report).iter("testcase"):
             outcomes[case.get("name", "").partition("[")[0]].append(_outcome(case))
@@ -56,31 +56,32 @@ def _outcome(case: ET.Element) -> str:
 
 
 def _cell(outcomes: Iterable[str]) -> str:
-    requested = [outcome for outcome in outcomes if outcome != "skipped"]
-    kept = requested.count("passed")
-    if not requested:
+    results = [outcome for outcome in outcomes if outcome != "skipped"]
+    passed = results.count("passed")
+    if not results:
         return "–"
-    return "✓" if kept == len(requested) else "✗" if not kept else f"{kept}/{len(requested)}"
+    return "✓" if passed == len(results) else "✗" if not passed else f"{passed}/{len(results)}"
 
 
 def _table(kind: type, ran: Mapping[str, Cells]) -> str:
     rules = [name for base in kind.__mro__ for name in vars(base) if name.startswith("test_")]
     heads = [_title(name) for name in ran]
     rows = [["rule", *heads], ["---", *(":-:" for _ in heads)]]
-    rows += [[_words(rule), *(cells.get(rule, "–") for cells in ran.values())] for rule in rules]
+    rows += [[_rule_name(rule), *(cells.get(rule, "–") for cells in ran.values())] for rule in rules]
     counts = [Counter(cells.values()) for cells in ran.values()]
-    kept = [f"**{count['✓']}** of {count.total() - count['–']}" for count in counts]
-    rows += [["**kept, of those it was asked**", *kept], ["not offered", *(str(count["–"]) for count in counts)]]
+    passed = [f"**{count['✓']}** of {count.total() - count['–']}" for count in counts]
+    rows += [["**passed, of the supported rules**", *passed], ["not supported", *(str(count["–"]) for count in counts)]]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _words(rule: str) -> str:
+def _rule_name(rule: str) -> str:
     return rule.removeprefix("test_").replace("_", " ").replace("llamaindex", "LlamaIndex")
 
 
 def _title(name: str) -> str:
-    documented = (getattr(suites, name).__doc__ or "").rstrip(".")
-    return f"mdstream {name.removeprefix('Test')}" if documented == "Ours" else documented.removeprefix("llama-index-")
+    if "Peer" not in name:
+        return f"mdstream {name.removeprefix('Test')}"
+    return (getattr(suites, name).__doc__ or "").rstrip(".").removeprefix("llama-index-")
 
 
 def _legend(ran: Iterable[str]) -> str:

@@ -1,9 +1,9 @@
-"""The packages that people use today, and ours, under the suites of `mdstream_core.testing`.
+"""LlamaIndex integration packages and `llamaindex_mdstream` in the suites of `mdstream_core.testing`.
 
-Each is set up as its documentation says; what stands in for a cloud's credentials signs nothing. Where a package could
-only be run with something put in its place, `NOTES` says what.
+Each package is configured as its documentation says, with a signer that signs nothing instead of cloud credentials.
+`NOTES` lists the deviations.
 """
-# ruff: noqa: PLC0415  (nobody pays for another's imports)
+# ruff: noqa: PLC0415  (a suite imports only its own package)
 
 import os
 import sys
@@ -16,7 +16,7 @@ from llama_index.core.llms import LLM
 
 from mdstream_core.emulator.services.oci_genai import COMPARTMENT
 from mdstream_core.testing import EmbeddingConformance, LLMConformance
-from tests.test_llamaindex_conformance import (  # noqa: F401  # they run here too
+from tests.test_llamaindex_conformance import (  # noqa: F401  # collected here too
     TestModelArts,
     TestModelArtsEmbedding,
     TestOCIDataScience,
@@ -30,22 +30,22 @@ from tests.test_llamaindex_conformance import (  # noqa: F401  # they run here t
 AWS = {"aws_access_key_id": "AKEMULATED", "aws_secret_access_key": "s3cret"}
 
 NOTES = {
-    "TestPeerOCIDataScience": "asked at `/predict`, as the path that it builds for streaming does not exist. "
-    "Agents fail on every streamed call whose arguments come in pieces, broken or not",
-    "TestPeerOCIGenAI": "Meta's models. Streams end with the body: after `[DONE]` each would fail. "
-    "Retries of the SDK are turned off at the client",
-    "TestPeerOCIGenAICohere": "Cohere's models. Streams end with the body, for which it waits. Their last event says "
-    "the text again; it is not left out",
-    "TestPeerSageMaker": "on TGI, with an empty module in the place of llama-cpp-python, of which it uses nothing. Its "
-    "default handler cuts as many letters off an answer as the prompt has",
-    "TestPeerOCIDataScienceEmbedding": "asked of a deployment with the one route `/v1/embeddings`; it sends no route",
-    "TestPeerOCIGenAIEmbeddings": "retries of the SDK are turned off at the client",
+    "TestPeerOCIDataScience": "requests go to `/predict`, because the path that it builds for streaming does not "
+    "exist. Agents fail on every streamed call whose arguments come in several deltas, complete or not",
+    "TestPeerOCIGenAI": "Meta models. Streams end with the body: with `[DONE]` each would fail. "
+    "SDK retries are disabled in the client",
+    "TestPeerOCIGenAICohere": "Cohere models. Streams end with the body, for which it waits. Their last event repeats "
+    "the text, which the package returns again",
+    "TestPeerSageMaker": "on TGI, with an empty module instead of llama-cpp-python, of which it uses nothing. Its "
+    "default handler removes as many characters from a response as the prompt has",
+    "TestPeerOCIDataScienceEmbedding": "a deployment with the single route `/v1/embeddings`; it sends no route",
+    "TestPeerOCIGenAIEmbeddings": "SDK retries are disabled in the client",
     "TestPeerSageMakerEmbedding": "on TEI",
 }
 
 
 class NoSigner:
-    """Takes the place of a signer and signs nothing."""
+    """A signer that signs nothing."""
 
     def __call__(self, request: Any, **_: Any) -> Any:
         return request
@@ -61,7 +61,7 @@ class TestPeerOCIDataScience(LLMConformance):
     credentials = {"auth": {"signer": NoSigner()}}
 
     def llm(self, url: str, max_retries: int) -> LLM:
-        """A model deployment."""
+        """Create a model of a deployment."""
         peer = pytest.importorskip("llama_index.llms.oci_data_science")
         return peer.OCIDataScience(endpoint=f"{url}/predict", max_retries=max_retries, **self.credentials)
 
@@ -79,10 +79,10 @@ class TestPeerOCIGenAI(LLMConformance):
     supports_retries = False
 
     def llm(self, url: str, max_retries: int) -> LLM:
-        """A model of Meta's."""
+        """Create a Meta model."""
         peer = pytest.importorskip("llama_index.llms.oci_genai")
         model = peer.OCIGenAI(model=self.model_name, **_generative(url))
-        return _retrying(model, max_retries)
+        return _with_retries(model, max_retries)
 
 
 class TestPeerOCIGenAICohere(TestPeerOCIGenAI):
@@ -91,7 +91,7 @@ class TestPeerOCIGenAICohere(TestPeerOCIGenAI):
     model_name = "cohere.command-r-plus"
     supports_tools = True
     supports_tool_choice = False
-    tool_calls_in_pieces = False
+    supports_tool_call_deltas = False
 
 
 class TestPeerSageMaker(LLMConformance):
@@ -105,12 +105,12 @@ class TestPeerSageMaker(LLMConformance):
     credentials = AWS
 
     def llm(self, url: str, max_retries: int) -> LLM:
-        """An endpoint of TGI, whose format it speaks."""
+        """Create a model of a TGI endpoint, the format that the package supports."""
         vars(sys.modules.setdefault("llama_cpp", ModuleType("llama_cpp"))).setdefault("Llama", None)
         peer = pytest.importorskip("llama_index.llms.sagemaker_endpoint")
         os.environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = url
-        where = {"endpoint_name": "tgi", "aws_region_name": "us-east-1"}
-        return peer.SageMakerLLM(max_retries=max_retries, **where, **self.credentials)
+        connection = {"endpoint_name": "tgi", "aws_region_name": "us-east-1"}
+        return peer.SageMakerLLM(max_retries=max_retries, **connection, **self.credentials)
 
 
 class TestPeerOpenAILike(LLMConformance):
@@ -119,10 +119,10 @@ class TestPeerOpenAILike(LLMConformance):
     credentials = {"api_key": "s3cret"}
 
     def llm(self, url: str, max_retries: int) -> LLM:
-        """An OpenAI-compatible server."""
+        """Create a model of an OpenAI-compatible server."""
         peer = pytest.importorskip("llama_index.llms.openai_like")
-        can = {"is_chat_model": True, "is_function_calling_model": True}
-        return peer.OpenAILike(api_base=url, model="m", max_retries=max_retries, **can, **self.credentials)
+        features = {"is_chat_model": True, "is_function_calling_model": True}
+        return peer.OpenAILike(api_base=url, model="m", max_retries=max_retries, **features, **self.credentials)
 
 
 class TestPeerOCIDataScienceEmbedding(EmbeddingConformance):
@@ -133,7 +133,7 @@ class TestPeerOCIDataScienceEmbedding(EmbeddingConformance):
     credentials = {"auth": {"signer": NoSigner()}}
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
-        """A model deployment."""
+        """Create a model of a deployment."""
         peer = pytest.importorskip("llama_index.embeddings.oci_data_science")
         return peer.OCIDataScienceEmbedding(endpoint=f"{url}/predict", max_retries=max_retries, **self.credentials)
 
@@ -146,10 +146,10 @@ class TestPeerOCIGenAIEmbeddings(EmbeddingConformance):
     supports_retries = False
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
-        """A model of Cohere's."""
+        """Create a Cohere model."""
         peer = pytest.importorskip("llama_index.embeddings.oci_genai")
         model = peer.OCIGenAIEmbeddings(model_name="cohere.embed-english-v3.0", **_generative(url))
-        return _retrying(model, max_retries)
+        return _with_retries(model, max_retries)
 
 
 class TestPeerSageMakerEmbedding(EmbeddingConformance):
@@ -160,11 +160,11 @@ class TestPeerSageMakerEmbedding(EmbeddingConformance):
     credentials = AWS
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
-        """An endpoint of TEI, whose format it speaks."""
+        """Create a model of a TEI endpoint, the format that the package supports."""
         peer = pytest.importorskip("llama_index.embeddings.sagemaker_endpoint")
         os.environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = url
-        where = {"endpoint_name": "tei", "region_name": "us-east-1"}
-        return peer.SageMakerEmbedding(max_retries=max_retries, **where, **self.credentials)
+        connection = {"endpoint_name": "tei", "region_name": "us-east-1"}
+        return peer.SageMakerEmbedding(max_retries=max_retries, **connection, **self.credentials)
 
 
 class TestPeerOpenAILikeEmbedding(EmbeddingConformance):
@@ -173,18 +173,18 @@ class TestPeerOpenAILikeEmbedding(EmbeddingConformance):
     credentials = {"api_key": "s3cret"}
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
-        """An OpenAI-compatible server."""
+        """Create a model of an OpenAI-compatible server."""
         peer = pytest.importorskip("llama_index.embeddings.openai_like")
         return peer.OpenAILikeEmbedding(api_base=url, model_name="m", max_retries=max_retries, **self.credentials)
 
 
 def _generative(url: str) -> dict[str, Any]:
-    """Where OCI Generative AI is, and a key made for this run."""
+    """Constructor arguments for OCI Generative AI, with a generated key."""
     return {"service_endpoint": url, "compartment_id": COMPARTMENT, "auth_file_location": _configuration()}
 
 
-def _retrying(model: Any, max_retries: int) -> Any:
-    """The package hands no number of retries to the SDK, whose own go on for ten minutes."""
+def _with_retries(model: Any, max_retries: int) -> Any:
+    """Disable the SDK's retries: the package does not pass `max_retries` on, and the SDK retries for ten minutes."""
     if not max_retries:
         from oci.retry import NoneRetryStrategy
 
@@ -193,7 +193,7 @@ def _retrying(model: Any, max_retries: int) -> Any:
 
 
 def _configuration() -> str:
-    """A configuration file of the `oci` SDK, written once."""
+    """Path of a config file of the `oci` SDK, written once."""
     import tempfile
     from pathlib import Path
 
@@ -207,7 +207,7 @@ def _configuration() -> str:
         private = rsa.generate_private_key(65537, 2048)
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         key.write_bytes(private.private_bytes(*form))
-        who = {"tenancy": "ocid1.tenancy.oc1..b", "user": "ocid1.user.oc1..b", "fingerprint": ":".join(["00"] * 16)}
-        lines = [f"{name}={value}" for name, value in {**who, "region": "us-ashburn-1", "key_file": key}.items()]
+        user = {"tenancy": "ocid1.tenancy.oc1..b", "user": "ocid1.user.oc1..b", "fingerprint": ":".join(["00"] * 16)}
+        lines = [f"{name}={value}" for name, value in {**user, "region": "us-ashburn-1", "key_file": key}.items()]
         config.write_text("\n".join(["[DEFAULT]", *lines]))
     return str(config)

@@ -1,4 +1,6 @@
-"""mdstream for LlamaIndex: LLMs that stream from models which a cloud hosts, and never call a broken stream a success.
+"""mdstream for LlamaIndex: LLMs, embeddings and rerankers on OCI, SageMaker and ModelArts.
+
+A stream that failed is never reported as a success.
 
 Example:
     >>> llm = OCIDataScience(endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/<ocid>")

@@ -1,4 +1,4 @@
-"""What all our LLMs do: the eight ways of asking, and tools."""
+"""Base class of the LLMs: the eight chat and completion methods, and tool calls."""
 
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from llama_index.core.tools.types import BaseTool
 from llamaindex_mdstream import _requests, _streams, _tools
 from llamaindex_mdstream._callbacks import observe_chat, observe_completion
 from llamaindex_mdstream._messages import openai_messages
-from llamaindex_mdstream._platforms import ModelKind
+from llamaindex_mdstream._platform_fields import ModelKind
 from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionResponseBuilder, ResponseBuilder
 from llamaindex_mdstream._structured import StructuredOutput
 from mdstream_core import Call, Dialect, ReasoningHistory, TextParsingDialect, dialect, has_assistant_messages
@@ -26,16 +26,16 @@ from mdstream_core import Call, Dialect, ReasoningHistory, TextParsingDialect, d
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
 
-@_requests.hides_headers
+@_requests.with_hidden_headers
 class MDStreamLLM(StructuredOutput):
-    """A model that a cloud hosts. A stream that failed is never a success, and nothing that was received is lost.
+    """Base class of the LLMs of all platforms.
 
-    Every error of a question is a `mdstream_core.MDStreamError`; core's engines would take a `ValueError` for an empty
-    answer. It keeps what was received as `partial_response`, a `ChatResponse` or `CompletionResponse`, which callback
-    handlers get too. A refusal of the service is raised by the call itself, also by the streaming ones; later failures
-    are raised while reading.
+    Use the class of a platform: `OCIDataScience`, `OCIGenAI`, `SageMakerLLM` or `ModelArts`.
 
-    Where to ask and who signs is said by the classes of the platforms.
+    Failed requests and streams raise a subclass of `mdstream_core.MDStreamError`, never a bare `ValueError`, which
+    LlamaIndex's engines turn into an empty response. Error responses of the service are raised by the call, also by
+    the streaming methods; failures of a stream are raised where it is read. `error.partial_response`, a `ChatResponse`
+    or `CompletionResponse`, holds what was received; callback handlers get it too.
 
     Example:
         >>> from llamaindex_mdstream import OCIDataScience
@@ -46,150 +46,159 @@ class MDStreamLLM(StructuredOutput):
 
     @observe_chat
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Ask, and wait for the whole answer.
+        """Send a chat request and return the complete response.
 
         Args:
             messages: The conversation.
-            kwargs: Parameters of this question alone; `headers` are sent as headers.
+            kwargs: Parameters of this request, such as `temperature` or `max_tokens`; `headers` and `extra_headers` are
+                sent as HTTP headers.
 
         Raises:
-            MDStreamError: There is no whole answer.
-            NotAsked: … because a message cannot be said to the model, or there is no credential.
+            MDStreamError: The request failed, or the response is incomplete.
+            RequestNotSent: The request was not sent: a message cannot be converted, or no credential was found.
         """
         return self._complete(*self._chat_call(messages, kwargs, stream=False))
 
     @observe_completion
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """Have a text continued, or answered by a chat model, and wait for the whole of it.
+        """Send a prompt and return the complete response. A chat model receives it as a user message.
 
         Args:
-            prompt: The text.
-            formatted: Whether `completion_to_prompt` was applied already.
+            prompt: The prompt.
+            formatted: Whether `completion_to_prompt` was already applied to the prompt.
             kwargs: As for `chat`.
+
+        Raises:
+            MDStreamError: As for `chat`.
         """
         return self._complete(*self._completion_call(prompt, formatted, kwargs, stream=False))
 
     @observe_chat
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """Ask, and read the answer while it comes. Arguments as for `chat`.
+        """Send a chat request and stream the response. Arguments as for `chat`.
 
-        Returns once the answer has begun. Each response has the news as `delta` and everything so far as `message`; the
-        last one has usage and finish reason. Closing the generator closes the connection at once.
+        Returns a generator once the first event was received. `delta` of each response is the new text, `message` all
+        of it so far; the last response has usage and finish reason. Closing the generator closes the connection.
+
+        Raises:
+            MDStreamError: The request failed, or the stream failed or ended early while it was read.
         """
         return self._stream(*self._chat_call(messages, kwargs, stream=True))
 
     @observe_completion
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        """As `complete`, but read as `stream_chat`."""
+        """Send a prompt and stream the response. Arguments as for `complete`, responses as for `stream_chat`."""
         return self._stream(*self._completion_call(prompt, formatted, kwargs, stream=True))
 
     @observe_chat
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """`chat`, awaited."""
+        """Async variant of `chat`."""
         await self._prepare_service()
         return await self._acomplete(*self._chat_call(messages, kwargs, stream=False))
 
     @observe_completion
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """`complete`, awaited."""
+        """Async variant of `complete`."""
         await self._prepare_service()
         return await self._acomplete(*self._completion_call(prompt, formatted, kwargs, stream=False))
 
     @observe_chat
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        """`stream_chat`, awaited: `async for response in await llm.astream_chat(messages)`."""
+        """Async variant of `stream_chat`: `async for response in await llm.astream_chat(messages)`."""
         await self._prepare_service()
         return await self._astream(*self._chat_call(messages, kwargs, stream=True))
 
     @observe_completion
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
-        """`stream_complete`, awaited."""
+        """Async variant of `stream_complete`."""
         await self._prepare_service()
         return await self._astream(*self._completion_call(prompt, formatted, kwargs, stream=True))
 
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> list[ToolSelection]:
-        """The tool calls of a response; those of a whole one are complete, or an error is raised.
+        """Return the tool calls of a response.
 
         Args:
-            response: What the model said.
-            error_on_no_tool_call: Whether `ValueError` is raised when there is none.
-            kwargs: Not used.
+            response: A response of `chat` or `stream_chat`. Calls of a chunk may be incomplete.
+            error_on_no_tool_call: Whether a response without tool calls raises `ValueError`.
+            kwargs: Ignored.
 
         Raises:
-            MDStreamError: A call is cut off or no JSON, and must not be executed.
+            MDStreamError: The arguments of a call in a complete response are truncated or not a JSON object.
+            ValueError: The response has no tool call.
         """
         calls = _tools.read_tool_selections(response)
         if not calls and error_on_no_tool_call:
-            raise ValueError(f"the model called no tool; it said {response.message.content!r}")
+            raise ValueError(f"the model called no tool; its response is {response.message.content!r}")
         return calls
 
     def _chat_call(
-        self, messages: Sequence[ChatMessage], given: dict[str, Any], *, stream: bool
+        self, messages: Sequence[ChatMessage], options: dict[str, Any], *, stream: bool
     ) -> tuple[Call, ResponseBuilder[ChatResponse]]:
         if self.is_chat_model:
-            asked: dict[str, Any] = {"messages": openai_messages(messages, reasoning=True)}
+            inputs: dict[str, Any] = {"messages": openai_messages(messages, reasoning=True)}
         else:
-            asked = {"prompt": self.messages_to_prompt(messages)}  # type: ignore[misc]  # a validator sets it
-        body = self._build_params(asked, given)
-        answer = ChatResponseBuilder(
-            body.get("model") or self._observed_name(), parallel=_requests.is_parallel(body, given)
+            inputs = {"prompt": self.messages_to_prompt(messages)}  # type: ignore[misc]  # a validator sets it
+        params = self._build_params(inputs, options)
+        builder = ChatResponseBuilder(
+            params.get("model") or self._reported_model_name(), parallel=_requests.is_parallel(params, options)
         )
-        return self._create_call(body, given, stream=stream), answer
+        return self._create_call(params, options, stream=stream), builder
 
     def _completion_call(
-        self, prompt: str, formatted: bool, given: dict[str, Any], *, stream: bool
+        self, prompt: str, formatted: bool, options: dict[str, Any], *, stream: bool
     ) -> tuple[Call, ResponseBuilder[CompletionResponse]]:
         if not formatted and self.completion_to_prompt is not None:
             prompt = self.completion_to_prompt(prompt)
         chat = {"messages": [{"role": "user", "content": prompt}]}
-        body = self._build_params(chat if self.is_chat_model else {"prompt": prompt}, given)
-        return self._create_call(body, given, stream=stream), CompletionResponseBuilder(
-            body.get("model") or self._observed_name()
+        params = self._build_params(chat if self.is_chat_model else {"prompt": prompt}, options)
+        return self._create_call(params, options, stream=stream), CompletionResponseBuilder(
+            params.get("model") or self._reported_model_name()
         )
 
-    def _build_params(self, inputs: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    def _build_params(self, inputs: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         names = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body")
         fields = {name: getattr(self, name) for name in names}
-        return _requests.build_params(fields, self.additional_kwargs, given, inputs, strict=self.strict)
+        return _requests.build_params(fields, self.additional_kwargs, options, inputs, strict=self.strict)
 
-    def _create_call(self, body: dict[str, Any], given: dict[str, Any], *, stream: bool) -> Call:
-        headers = _requests.merge_headers(self.additional_kwargs, given)
-        if self.tool_call_parser and body.get("tools") and body.get("tool_choice") in {None, "auto"}:
-            body |= {"tool_choice": "none", "skip_special_tokens": False}  # or the server would not take tools at all
-        return self._get_service().call(self._resolve_dialect(body), body, stream=stream, headers=headers)
+    def _create_call(self, params: dict[str, Any], options: dict[str, Any], *, stream: bool) -> Call:
+        headers = _requests.merge_headers(self.additional_kwargs, options)
+        if self.tool_call_parser and params.get("tools") and params.get("tool_choice") in {None, "auto"}:
+            # A server without a tool call parser rejects tools with the choice `auto`.
+            params |= {"tool_choice": "none", "skip_special_tokens": False}
+        return self._get_service().call(self._resolve_dialect(params), params, stream=stream, headers=headers)
 
-    def _dialect_name(self, body: dict[str, Any]) -> str:
-        """The name of the dialect in which this question is asked."""
-        kind: ModelKind = "chat" if "messages" in body else "completions"
-        return self.dialect or self._default_dialect(str(body.get("model") or ""), kind)
+    def _dialect_name(self, params: dict[str, Any]) -> str:
+        """Name of the dialect of a request."""
+        kind: ModelKind = "chat" if "messages" in params else "completions"
+        return self.dialect or self._default_dialect(str(params.get("model") or ""), kind)
 
-    def _resolve_dialect(self, body: dict[str, Any]) -> Dialect:
-        resolved_dialect = dialect(self._dialect_name(body))
+    def _resolve_dialect(self, params: dict[str, Any]) -> Dialect:
+        resolved_dialect = dialect(self._dialect_name(params))
         if self.tool_call_parser or self.reasoning_parser:
             resolved_dialect = TextParsingDialect(
                 resolved_dialect, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser
             )
-        if not has_assistant_messages(body.get("messages")):
+        if not has_assistant_messages(params.get("messages")):
             return resolved_dialect
         return ReasoningHistory(resolved_dialect, self.send_reasoning, self._get_service().reasoning_rules)
 
-    def _complete(self, call: Call, answer: ResponseBuilder[R]) -> R:
-        with _streams.attach_partial_response(answer):
-            return answer.complete_response(self._get_service().client.complete(call))
+    def _complete(self, call: Call, builder: ResponseBuilder[R]) -> R:
+        with _streams.attach_partial_response(builder):
+            return builder.complete_response(self._get_service().client.complete(call))
 
-    async def _acomplete(self, call: Call, answer: ResponseBuilder[R]) -> R:
-        with _streams.attach_partial_response(answer):
-            return answer.complete_response(await self._get_service().async_client.complete(call))
+    async def _acomplete(self, call: Call, builder: ResponseBuilder[R]) -> R:
+        with _streams.attach_partial_response(builder):
+            return builder.complete_response(await self._get_service().async_client.complete(call))
 
-    def _stream(self, call: Call, answer: ResponseBuilder[R]) -> Generator[R]:
-        return _streams.stream_responses(self._get_service().client.stream(call), answer)
+    def _stream(self, call: Call, builder: ResponseBuilder[R]) -> Generator[R]:
+        return _streams.stream_responses(self._get_service().client.stream(call), builder)
 
-    async def _astream(self, call: Call, answer: ResponseBuilder[R]) -> AsyncGenerator[R]:
-        return await _streams.astream_responses(self._get_service().async_client.stream(call), answer)
+    async def _astream(self, call: Call, builder: ResponseBuilder[R]) -> AsyncGenerator[R]:
+        return await _streams.astream_responses(self._get_service().async_client.stream(call), builder)
 
-    def _prepare_chat_with_tools(  # noqa: PLR0917  # core's signature
+    def _prepare_chat_with_tools(  # noqa: PLR0917  # LlamaIndex's signature
         self,
         tools: Sequence[BaseTool],
         user_msg: str | ChatMessage | None = None,
@@ -201,12 +210,12 @@ class MDStreamLLM(StructuredOutput):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """The arguments of `chat` for a question with tools. The caller's history stays as it is."""
-        asked = {"messages": _tools.append_message(chat_history, user_msg), **kwargs}
+        """Arguments of `chat` for a request with tools. `chat_history` is not changed."""
+        arguments = {"messages": _tools.append_message(chat_history, user_msg), **kwargs}
         if not tools:
-            return asked
+            return arguments
         return {
-            **asked,
+            **arguments,
             "tools": _tools.wire_tools(tools, strict=self.strict if strict is None else strict),
             "tool_choice": _tools.tool_choice(tool_choice, required=tool_required),
             "parallel_tool_calls": allow_parallel_tool_calls,

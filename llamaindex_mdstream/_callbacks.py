@@ -1,14 +1,16 @@
-"""What observers are told of a call: the same events as core's own decorators send, in the same order, and more truth.
+"""Callback and instrumentation events of a call.
 
-| | core | here |
+The events and their order are those of LlamaIndex's own decorators, with these differences:
+
+| event | LlamaIndex | mdstream |
 |---|---|---|
-| a call or a stream fails | the error alone | the error and what had been received |
-| the reader stops early | an exception, `GeneratorExit` | the end, with what had been received |
-| the stream behind a closed one | closed when somebody collects it | closed at once |
-| a chunk that nobody watches | an event is built | none is |
-| there is no credential | a `ValueError`, which engines take for an empty answer | `RequestNotSent`, which they raise |
+| a call or stream fails | the error only | the error and the partial response |
+| the reader stops early | an exception, `GeneratorExit` | the end event with the partial response |
+| the inner stream of a closed stream | closed by garbage collection | closed at once |
+| a chunk without listeners | an event object is built | none is built |
+| no credential | a `ValueError`, which engines turn into an empty response | `RequestNotSent`, which they raise |
 
-Core counts a call once for each decorated method that it passes through: decorate the public methods only.
+Decorate public methods only: each decorated method on the call path sends events of its own.
 """
 
 import functools
@@ -41,13 +43,13 @@ from llamaindex_mdstream._streams import astart_generator, start_generator
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: The dispatcher of core's own decorators, so that a handler on any of its parents hears of us too.
+#: The dispatcher of LlamaIndex's own decorators, so that handlers on any of its parents receive these events.
 _dispatcher = get_dispatcher("llama_index.core.llms.callbacks")
 
 
 @dataclass(frozen=True, slots=True)
 class _CallKind:
-    """A chat or a completion, in the words of the callbacks."""
+    """Names and event classes of chats or of completions."""
 
     trace: str
     input_field: str
@@ -77,12 +79,12 @@ _COMPLETION = _CallKind(
     LLMCompletionStartEvent,
     LLMCompletionInProgressEvent,
     LLMCompletionEndEvent,
-    lambda: CompletionResponse(text=""),  # this event cannot be sent without a response
+    lambda: CompletionResponse(text=""),  # LLMCompletionEndEvent requires a response
 )
 
 
 class _CallObserver:
-    """One call, and what is told of it."""
+    """Sends the events of one call."""
 
     def __init__(self, kind: _CallKind, llm: Any, inputs: Any, options: dict[str, Any]) -> None:
         if not isinstance(llm.callback_manager, CallbackManager):
@@ -97,12 +99,15 @@ class _CallObserver:
         self._event_id = ""
 
     def on_start(self) -> None:
-        """The question is about to be sent."""
-        model, more = self._llm.to_payload(), self._options
-        event = self.kind.start(**self._input_kwargs, model_dict=model, additional_kwargs=more, span_id=self.span_id)
+        """Send the start events, before the request."""
+        model, options = self._llm.to_payload(), self._options
+        event = self.kind.start(**self._input_kwargs, model_dict=model, additional_kwargs=options, span_id=self.span_id)
         _dispatcher.event(event)
-        said: dict[str, Any] = {EventPayload.ADDITIONAL_KWARGS: more, EventPayload.SERIALIZED: model}
-        payload = {self.kind.input_key: self.inputs, **said}
+        payload: dict[str, Any] = {
+            self.kind.input_key: self.inputs,
+            EventPayload.ADDITIONAL_KWARGS: options,
+            EventPayload.SERIALIZED: model,
+        }
         self._event_id = self.manager.on_event_start(CBEventType.LLM, payload=payload)
 
     @property
@@ -110,20 +115,20 @@ class _CallObserver:
         return {self.kind.input_field: self.inputs}
 
     def on_progress(self, response: Any) -> None:
-        """A chunk came."""
+        """Send the event of one chunk, if anyone listens."""
         self.last = response
         if has_listeners():
             _dispatcher.event(self.kind.progress(**self._input_kwargs, response=response, span_id=self.span_id))
 
     def on_end(self, response: Any) -> None:
-        """The answer is whole, or its reader has enough."""
-        answered = {self.kind.input_key: self.inputs, self.kind.output_key: response}
-        self.manager.on_event_end(CBEventType.LLM, payload=answered, event_id=self._event_id)
+        """Send the end events: the response is complete, or its reader stopped early."""
+        payload = {self.kind.input_key: self.inputs, self.kind.output_key: response}
+        self.manager.on_event_end(CBEventType.LLM, payload=payload, event_id=self._event_id)
         response = self.kind.empty_response() if response is None else response
         _dispatcher.event(self.kind.end(**self._input_kwargs, response=response, span_id=self.span_id))
 
     def on_error(self, error: BaseException) -> None:
-        """There is no whole answer."""
+        """Send the end event of a failed call, with the partial response."""
         payload: dict[str, Any] = {EventPayload.EXCEPTION: error}
         partial = getattr(error, "partial_response", None) or self.last
         if partial is not None:
@@ -133,7 +138,7 @@ class _CallObserver:
 
 @dataclass(frozen=True, slots=True)
 class _RequestScope:
-    """From the question until the method returns."""
+    """Covers a call until its method returns."""
 
     observer: _CallObserver
 
@@ -147,7 +152,7 @@ class _RequestScope:
 
 @dataclass(frozen=True, slots=True)
 class _StreamScope:
-    """From there until the stream has ended, one way or another."""
+    """Covers a stream until it ends, fails or is closed."""
 
     observer: _CallObserver
 
@@ -163,27 +168,27 @@ class _StreamScope:
 
 
 def has_listeners() -> bool:
-    """Whether any handler listens to the dispatcher's events. The handler that core begins with does nothing."""
-    at: Any = _dispatcher
-    while at is not None:
-        for handler in at.event_handlers:
+    """Return whether a handler listens to the dispatcher. LlamaIndex's initial handler does nothing."""
+    dispatcher: Any = _dispatcher
+    while dispatcher is not None:
+        for handler in dispatcher.event_handlers:
             if type(handler) is not NullEventHandler:
                 return True
-        at = at.parent if at.propagate else None
+        dispatcher = dispatcher.parent if dispatcher.propagate else None
     return False
 
 
 def observe_chat(method: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a public method that takes `messages`, as `llama_index.core.llms.callbacks.llm_chat_callback()` does.
+    """Decorate a public method that takes `messages`, as LlamaIndex's `llm_chat_callback()` does.
 
     Args:
-        method: A method of an LLM, with `async def` or without, which returns a response or a generator of them.
+        method: A sync or async method that returns a response or a generator of responses.
     """
     return _observe(_CHAT, method)
 
 
 def observe_completion(method: Callable[P, T]) -> Callable[P, T]:
-    """The same for a public method that takes a `prompt`, as core's `llm_completion_callback()`."""
+    """Decorate a public method that takes a `prompt`, as LlamaIndex's `llm_completion_callback()` does."""
     return _observe(_COMPLETION, method)
 
 
@@ -194,39 +199,39 @@ def _observe(kind: _CallKind, method: Callable[P, T]) -> Callable[P, T]:
 
 
 def _observe_sync(kind: _CallKind, method: Callable[..., Any]) -> Callable[..., Any]:
-    question = _input_getter(kind, method)
+    get_inputs = _input_getter(kind, method)
 
     @functools.wraps(method)
     def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
-        observer = _CallObserver(kind, llm, *question(llm, *args, **kwargs))
+        observer = _CallObserver(kind, llm, *get_inputs(llm, *args, **kwargs))
         with observer.manager.as_trace(kind.trace):
             with _RequestScope(observer), map_value_errors():
                 if llm.rate_limiter is not None:
                     llm.rate_limiter.acquire()
-                answer = method(llm, *args, **kwargs)
-            if isinstance(answer, Generator):
-                return start_generator(_observe_stream(observer, answer))
-            observer.on_end(answer)
-            return answer
+                result = method(llm, *args, **kwargs)
+            if isinstance(result, Generator):
+                return start_generator(_observe_stream(observer, result))
+            observer.on_end(result)
+            return result
 
     return call
 
 
 def _observe_async(kind: _CallKind, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    question = _input_getter(kind, method)
+    get_inputs = _input_getter(kind, method)
 
     @functools.wraps(method)
     async def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
-        observer = _CallObserver(kind, llm, *question(llm, *args, **kwargs))
+        observer = _CallObserver(kind, llm, *get_inputs(llm, *args, **kwargs))
         with observer.manager.as_trace(kind.trace):
             with _RequestScope(observer), map_value_errors():
                 if llm.rate_limiter is not None:
                     await llm.rate_limiter.async_acquire()
-                answer = await method(llm, *args, **kwargs)
-            if isinstance(answer, AsyncGenerator):
-                return await astart_generator(_observe_astream(observer, answer))
-            observer.on_end(answer)
-            return answer
+                result = await method(llm, *args, **kwargs)
+            if isinstance(result, AsyncGenerator):
+                return await astart_generator(_observe_astream(observer, result))
+            observer.on_end(result)
+            return result
 
     return call
 
@@ -249,11 +254,11 @@ async def _observe_astream(observer: _CallObserver, responses: AsyncGenerator[T]
 
 
 def _input_getter(kind: _CallKind, method: Callable[..., Any]) -> Callable[..., tuple[Any, dict[str, Any]]]:
-    """A function from a call's arguments to the question and the options beside it."""
+    """Create a function that returns the inputs (messages or prompt) and the options of a call."""
     signature = inspect.signature(method)
 
     def get_inputs(*args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        given = signature.bind(*args, **kwargs).arguments
-        return given[kind.input_field], hide_headers(given.get("kwargs", {}))
+        arguments = signature.bind(*args, **kwargs).arguments
+        return arguments[kind.input_field], hide_headers(arguments.get("kwargs", {}))
 
     return get_inputs

@@ -1,4 +1,4 @@
-"""Connections: fields of everything of ours that asks a service, its service, and its copies."""
+"""Constructor fields of every class that sends requests, and the service object behind them."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from llamaindex_mdstream._aliases import ConnectionAliases
-from llamaindex_mdstream._platforms import PlatformFields
+from llamaindex_mdstream._platform_fields import PlatformFields
 from llamaindex_mdstream._service_cache import ServiceCache, ServiceKey
 from mdstream_core import Retry, Service, Timeout
 from mdstream_core.auth import Signer
@@ -34,47 +34,85 @@ from mdstream_core.options import AsyncHTTPClient, HTTPClient, changed_fields
 
 
 class ConnectionFields(ConnectionAliases, PlatformFields):
-    """An object that asks a service. Mixed in before core's own base classes."""
+    """Fields of the connection: timeouts, retries, headers, HTTP clients, hooks.
 
-    # A misspelt field is an error, and an error shows no field: it may be a credential.
+    Stands before LlamaIndex's base classes.
+    """
+
+    # Reject misspelt fields. Errors show no values, because a value may be a credential.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
 
     dialect: str | None = Field(
-        default=None, description="What the endpoint speaks; default: what the models there do."
+        default=None,
+        description="Name of the API format that the endpoint uses, such as `openai-chat`, `tgi` or `lmi`. Default: "
+        "the usual format of the platform; SageMaker: detected from the first response.",
     )
     timeout: float | Timeout | None = Field(
         default=None,
-        description="The longest silence in seconds, or a mdstream_core.Timeout; default: the platform's own limits.",
+        description="Longest time without data, in seconds, or a `mdstream_core.Timeout` with further limits. Default: "
+        "the limits of the platform.",
     )
-    max_retries: int = Field(default=2, ge=0, description="How often to ask again, before the first token; 0: never.")
+    max_retries: int = Field(
+        default=2,
+        ge=0,
+        description="How often a failed request is retried. Requests are retried only before the first token. `0` "
+        "disables retries.",
+    )
     default_headers: dict[str, str] | None = Field(
-        default=None, repr=False, description="Further headers of each request; values are neither shown nor saved."
+        default=None,
+        repr=False,
+        description="HTTP headers that are added to each request. Values are left out of `repr` and of serialized "
+        "models.",
     )
-    extra_body: dict[str, Any] | None = Field(default=None, description="Merged into each question as it is.")
+    extra_body: dict[str, Any] | None = Field(
+        default=None,
+        description='Fields that are merged into the JSON body of each request, such as `{"top_k": 40}`. They '
+        "override all others.",
+    )
     http_client: HTTPClient | None = Field(
-        default=None, exclude=True, repr=False, description="An httpx.Client of your own."
+        default=None,
+        exclude=True,
+        repr=False,
+        description="`httpx.Client` for synchronous requests. Create it with `mdstream_core.transport.http_client()`: "
+        "other clients cannot read the HTTP trailers in which OCI reports failed streams.",
     )
     http_async_client: AsyncHTTPClient | None = Field(
-        default=None, exclude=True, repr=False, description="An httpx.AsyncClient."
+        default=None,
+        exclude=True,
+        repr=False,
+        description="`httpx.AsyncClient` for asynchronous requests. See `http_client`.",
     )
-    verify: bool | str = Field(default=True, description="TLS: False trusts everybody, a string names a CA file.")
-    proxy: str | None = Field(default=None, exclude=True, repr=False, description="The proxy's URL.")
-    trust_env: bool = Field(default=True, description="Whether HTTPS_PROXY and the like count.")
-    hooks: tuple[Hook, ...] = Field(default=(), exclude=True, repr=False, description="Told of each attempt.")
+    verify: bool | str = Field(
+        default=True,
+        description="TLS verification: `False` disables it, a string is the path of a CA bundle.",
+    )
+    proxy: str | None = Field(
+        default=None, exclude=True, repr=False, description="URL of the proxy, such as `http://proxy.example.com:8080`."
+    )
+    trust_env: bool = Field(
+        default=True, description="Whether environment variables such as `HTTPS_PROXY` and `NO_PROXY` are used."
+    )
+    hooks: tuple[Hook, ...] = Field(
+        default=(),
+        exclude=True,
+        repr=False,
+        description="Callables that receive the events of each call (request sent, retry, failure, …), see "
+        "`mdstream_core.hooks`.",
+    )
 
     _services: ServiceCache = PrivateAttr(default_factory=ServiceCache)
 
-    if not TYPE_CHECKING:  # checkers see the fields
+    if not TYPE_CHECKING:  # type checkers derive the signature from the fields
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            wrong = None
+            invalid = None
             try:
                 super().__init__(*args, **kwargs)
             except ValidationError as error:
-                wrong = without_inputs(error, self._accepted_names())
-            if wrong is not None:
-                kwargs.clear()  # locals are shown with tracebacks
-                raise wrong
+                invalid = without_inputs(error, self._accepted_names())
+            if invalid is not None:
+                kwargs.clear()  # tracebacks may show local variables
+                raise invalid
 
     @field_validator("default_headers", mode="before")
     @classmethod
@@ -83,13 +121,11 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
 
     @model_validator(mode="after")
     def _sendable(self) -> Self:
-        """A wrong character in a credential is told where it is written."""
+        """Reject credentials that cannot be sent in a header, when the object is created."""
         check_proxy("proxy", self.proxy)
-        given = {
-            name: getattr(self, name) for name in self._address_fields if name != "password"
-        }  # that is sent in a body
-        for name, value in given.items():
-            if isinstance(value, SecretStr):
+        for name in self._address_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr) and name != "password":  # the password is sent in a body
                 check_sendable(name, value.get_secret_value())
         return self
 
@@ -105,30 +141,29 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
         return changed_fields(self, [name for name in names if name in own and name in type(self).model_fields])
 
     def close(self) -> None:
-        """Close the synchronous connections. The object can still be used; it opens new ones."""
+        """Close the synchronous connections. The object stays usable and opens new ones."""
         self._services.close()
 
     async def aclose(self) -> None:
-        """Close the connections of this event loop."""
+        """Close the asynchronous connections of the running event loop."""
         await self._services.aclose()
 
     def _get_service(self) -> Service:
         proxy = self.proxy and SecretText(self.proxy)
         connection = (self.http_client, self.http_async_client, self.verify, proxy, self.trust_env)
-        manners = (self.timeout, self.max_retries, SecretHeaders(self.default_headers or {}), self.hooks)
-        place = (
-            getattr(self, name) for name in self._address_fields
-        )  # not as a list: locals are shown with tracebacks
-        return self._services.get(ServiceKey((*place, *connection, *manners)), self._build_service)
+        policy = (self.timeout, self.max_retries, SecretHeaders(self.default_headers or {}), self.hooks)
+        # A generator and no list: tracebacks may show local variables.
+        address = (getattr(self, name) for name in self._address_fields)
+        return self._services.get(ServiceKey((*address, *connection, *policy)), self._build_service)
 
     async def _prepare_service(self) -> None:
-        """Build the service off the event loop, where that takes long."""
+        """Build the service in a thread if building it blocks for long."""
         if self.connects_in_thread and not self._services:
             await asyncio.to_thread(self._get_service)
 
     @property
     def _max_resumes(self) -> int:
-        """How many times an answer that broke is gone on with."""
+        """How often an interrupted response is resumed."""
         return 0
 
     def _build_service(self) -> Service:
@@ -154,21 +189,18 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
         return headers and dict.fromkeys(headers, HIDDEN)
 
     def _hidden_fields(self) -> dict[str, Any]:
-        """The fields that are neither shown nor saved, and their defaults: credentials, clients, hooks."""
+        """Defaults of the fields that are left out of serialized models: credentials, clients, hooks."""
         fields = type(self).model_fields
-        ours = {
-            name for kind in type(self).__mro__ if issubclass(kind, PlatformFields) for name in kind.__annotations__
-        }
-        return {name: fields[name].default for name in ours & fields.keys() if fields[name].exclude}
+        own = {name for base in type(self).__mro__ if issubclass(base, PlatformFields) for name in base.__annotations__}
+        return {name: fields[name].default for name in own & fields.keys() if fields[name].exclude}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without credentials: the other side finds them as a new object does. A signer that can find its key stays."""
+        """Leave out credentials: the unpickled object resolves them anew. A signer that can do so itself is kept."""
         auth = self.auth if isinstance(self.auth, Signer) else None
         headers = self._serialize_headers(self.default_headers)
-        shown = self.model_copy(update={**self._hidden_fields(), "auth": auth, "default_headers": headers})
-        return super(
-            ConnectionFields, shown
-        ).__getstate__()  # core's own, which removes what cannot be pickled from `self`
+        redacted = self.model_copy(update={**self._hidden_fields(), "auth": auth, "default_headers": headers})
+        # LlamaIndex's `__getstate__` removes attributes that cannot be pickled from the object that it is called for.
+        return super(ConnectionFields, redacted).__getstate__()
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         shared = [getattr(self, name) for name in self._hidden_fields()]

@@ -1,4 +1,4 @@
-"""What `mdstream demo` shows of LlamaIndex."""
+"""The LlamaIndex part of `mdstream demo`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +12,9 @@ from llamaindex_mdstream.llms import ModelArts, OCIDataScience, OCIGenAI, SageMa
 from mdstream_core import MDStreamError
 
 FRAMEWORK = "LlamaIndex"
-QUESTION = [ChatMessage(content="Name three rivers.")]
+MESSAGES = [ChatMessage(content="Name three rivers.")]
 
-#: The platforms' models on an emulated cloud.
+#: A model of each platform on the emulator.
 MODELS: dict[str, Callable[[Any], MDStreamLLM]] = {
     "oci-model-deployment": lambda emulator: OCIDataScience(endpoint=emulator.endpoint, auth_type="none"),
     "oci-genai": lambda emulator: OCIGenAI(
@@ -34,18 +34,18 @@ MODELS: dict[str, Callable[[Any], MDStreamLLM]] = {
 
 
 class _EndListener(BaseCallbackHandler):
-    """Keeps what the end of an LLM event is told."""
+    """Stores the failure that is reported by the end event of an LLM call."""
 
     def __init__(self) -> None:
         super().__init__([], [])
         self.payload = "nothing"
 
     def on_event_start(self, event_type: CBEventType, *_: Any, **__: Any) -> str:
-        """Nothing to keep."""
+        """Ignore the start."""
         return ""
 
     def on_event_end(self, event_type: CBEventType, payload: dict[str, Any] | None = None, *_: Any, **__: Any) -> None:
-        """Keep it."""
+        """Store the error and the partial response of a failed call."""
         if payload and (error := payload.get(EventPayload.EXCEPTION)):
             self.payload = f"{type(error).__name__}, and the partial {payload[EventPayload.RESPONSE].message.content!r}"
 
@@ -57,29 +57,29 @@ class _EndListener(BaseCallbackHandler):
 
 
 def stream(model: MDStreamLLM, terminal: Any) -> None:
-    """A whole answer, token by token."""
+    """Stream a complete response."""
     terminal.label("stream_chat")
-    for response in model.stream_chat(QUESTION):
+    for response in model.stream_chat(MESSAGES):
         terminal.write_token(response.delta or "")
     terminal.finish()
 
 
 async def astream(model: MDStreamLLM, terminal: Any) -> None:
-    """The same, asynchronously."""
+    """Stream a complete response with the async API."""
     terminal.label("astream_chat")
-    async for response in await model.astream_chat(QUESTION):
+    async for response in await model.astream_chat(MESSAGES):
         terminal.write_token(response.delta or "")
     terminal.finish()
     await model.aclose()
 
 
 def failure(model: MDStreamLLM, terminal: Any) -> None:
-    """An answer that the service breaks off."""
+    """Stream a response that the service interrupts."""
     listener = _EndListener()
     model.callback_manager = CallbackManager([listener])
     terminal.label("stream_chat")
     try:
-        for response in model.stream_chat(QUESTION):
+        for response in model.stream_chat(MESSAGES):
             terminal.write_token(response.delta or "")
     except MDStreamError as error:
         terminal.fail()
@@ -89,4 +89,4 @@ def failure(model: MDStreamLLM, terminal: Any) -> None:
         terminal.line("partial", repr(error.partial.text if error.partial else ""))
         terminal.line("on_event_end", listener.payload)
     else:
-        terminal.line("error", "the broken stream was taken for a whole one", "red")
+        terminal.line("error", "the interrupted stream was reported as complete", "red")

@@ -1,4 +1,4 @@
-"""The errors of LlamaIndex's own: its engines log every `ValueError` and `TypeError` and say "Empty Response"."""
+"""Errors for LlamaIndex, whose engines log every `ValueError` and `TypeError` and return "Empty Response"."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,23 +7,23 @@ from mdstream_core import MDStreamError
 
 
 class RequestNotSent(MDStreamError):
-    """The question was never sent: there is no credential, or a field or a message cannot be said to the service."""
+    """The request was not sent: no credential was found, or a field or a message cannot be converted."""
 
 
 class StructuredOutputError(MDStreamError):
-    """The answer to a structured prediction is truncated or refused, or is no object of the requested class.
+    """The response to a structured prediction is truncated, refused, or not an instance of the requested class.
 
-    `partial_response` is the response, `partial` its content, `raw` the text or the arguments that were received;
-    `code` is `IncompleteOutput`, `ModelRefusal` or `InvalidOutput`. The cause is pydantic's or JSON's error, if any.
+    `code` is `IncompleteOutput`, `ModelRefusal` or `InvalidOutput`. `partial_response` is the response, `partial` its
+    content, `raw` the text or the arguments that were received. `__cause__` is the error of pydantic or JSON, if any.
     """
 
 
 @contextmanager
 def map_value_errors() -> Iterator[None]:
-    """Turn these into an error that nobody takes for an empty answer: of their own family, where they have one."""
+    """Map `ValueError` and `TypeError` to their `MDStreamError` base class, or else to `RequestNotSent`."""
     try:
         yield
     except (ValueError, TypeError) as error:
-        families = (kind for kind in type(error).__mro__ if issubclass(kind, MDStreamError))
-        kind = next((family for family in families if not issubclass(family, ValueError)), RequestNotSent)
-        raise kind(str(error)) from error
+        bases = (base for base in type(error).__mro__ if issubclass(base, MDStreamError))
+        error_class = next((base for base in bases if not issubclass(base, ValueError)), RequestNotSent)
+        raise error_class(str(error)) from error

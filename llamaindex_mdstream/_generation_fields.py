@@ -1,4 +1,4 @@
-"""The fields of our LLMs, and what they mean for the service behind."""
+"""Constructor fields of the LLM classes, and the metadata that LlamaIndex derives from them."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
@@ -16,35 +16,82 @@ from mdstream_core.options import GenerationDialect
 
 
 class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
-    """A model object. A `Place` before it says where to ask and who signs."""
+    """Fields of an LLM. A platform mixin before this class adds the endpoint and the authentication."""
 
     dialect: GenerationDialect | None = Field(
-        default=None, description="The API format of the endpoint; default: that of the platform's models."
+        default=None,
+        description="API format of the endpoint, such as `openai-chat` or `tgi`. Default: the platform's.",
     )
-    model: str = Field(default="", description="The model's name, as the server knows it; not sent where it is empty.")
-    temperature: float | None = Field(default=DEFAULT_TEMPERATURE, ge=0, description="How freely tokens are chosen.")
-    max_tokens: int | None = Field(default=None, gt=0, description="The most tokens of an answer; None: the server's.")
-    top_p: float | None = Field(default=None, ge=0, le=1, description="The share of likely tokens to choose from.")
-    stop: list[str] | str | None = Field(default=None, description="Where an answer ends.")
-    additional_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further parameters of each question.")
+    model: str = Field(
+        default="", description="Name of the model, as the server knows it. Not sent if empty. MaaS requires it."
+    )
+    temperature: float | None = Field(
+        default=DEFAULT_TEMPERATURE,
+        ge=0,
+        description="Sampling temperature; `0` is the most deterministic. `None` leaves it to the server.",
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        gt=0,
+        description="Maximum number of output tokens, such as `512`. `None` leaves it to the server.",
+    )
+    top_p: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Nucleus sampling: only the most likely tokens with this total probability are considered.",
+    )
+    stop: list[str] | str | None = Field(
+        default=None, description='Stop sequences: generation ends before the first of them, such as `["\\n\\n"]`.'
+    )
+    additional_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description='Further parameters of each request, such as `{"seed": 1}`. Keyword arguments of a call override '
+        "them.",
+    )
     resume: bool | int = Field(
-        default=False, description="Whether, or how often, to go on with an answer of text that broke."
+        default=False,
+        description="Whether, or how often, an interrupted text response is resumed; `True` means up to 3 times. "
+        "Supported by vLLM and SGLang in chats, and by every server in completions. The resume points are in "
+        '`additional_kwargs["resumed"]` of the last response.',
     )
     tool_call_parser: Literal["hermes", "mistral", "llama3_json", "pythonic"] | None = Field(
-        default=None, description="How the model writes tool calls, for a server that passes them on as text."
+        default=None,
+        description="Format in which the model writes tool calls as text, for a server without a tool call parser. The "
+        "names are vLLM's.",
     )
     reasoning_parser: Literal["think", "open"] | None = Field(
-        default=None, description="How thoughts begin, for a server that passes them on as text."
+        default=None,
+        description="Format in which the model writes reasoning as text, for a server without a reasoning parser: "
+        "`think` if the output may begin with `<think>`, `open` if it begins inside of the reasoning.",
     )
     send_reasoning: SendReasoning | None = Field(
-        default=None, description="Of which earlier responses the reasoning is sent back; None: what the model needs."
+        default=None,
+        description="Which earlier responses send their reasoning (`ThinkingBlock`s) back to the model: `never`; "
+        "`tool_turns`, those that called tools since the last user message; or `always`. Default: by model family "
+        "(DeepSeek V3.2 and V4, Kimi K2 Thinking and later: `always`; GLM 4.5 and later, MiniMax M2, gpt-oss: "
+        "`tool_turns`; others: `never`). If a server rejects a request because reasoning is missing, the request is "
+        "retried with it, and later requests send it too. Signed blocks of other providers are never sent.",
     )
-    context_window: int = Field(default=DEFAULT_CONTEXT_WINDOW, gt=0, description="Tokens of question and answer.")
-    is_chat_model: bool = Field(default=True, description="Whether the server has a chat endpoint.")
-    is_function_calling_model: bool = Field(default=True, description="Whether the model can call tools.")
-    strict: bool = Field(default=False, description="Whether the server holds tool calls and schemas to the letter.")
+    context_window: int = Field(
+        default=DEFAULT_CONTEXT_WINDOW,
+        gt=0,
+        description="Maximum number of tokens of prompt and output together. LlamaIndex splits long prompts by it.",
+    )
+    is_chat_model: bool = Field(
+        default=True,
+        description="Whether the server has a chat API. `False` sends prompts to the completions API.",
+    )
+    is_function_calling_model: bool = Field(
+        default=True, description="Whether the model can call tools. `False` keeps agents and programs from using them."
+    )
+    strict: bool = Field(
+        default=False,
+        description="Whether the server must follow the schemas of tools and of structured output exactly.",
+    )
     should_use_structured_outputs: bool = Field(
-        default=False, description="Whether structured predictions ask for JSON by schema instead of a tool call."
+        default=False,
+        description="Whether structured predictions request JSON by schema (`response_format`) instead of a tool call.",
     )
 
     _other_names: ClassVar[dict[str, str]] = {
@@ -57,26 +104,26 @@ class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialized form."""
+        """Name of the class in serialized models."""
         return "mdstream_llm"
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What core wants to know of the model."""
+        """Description of the model for LlamaIndex."""
         return LLMMetadata(
             context_window=self.context_window,
             num_output=self.max_tokens or -1,
             is_chat_model=self.is_chat_model,
             is_function_calling_model=self.is_function_calling_model,
-            model_name=self._observed_name() or "unknown",
+            model_name=self._reported_model_name() or "unknown",
         )
 
     def to_payload(self) -> dict[str, Any]:
-        """What observers are told of the model: no credential. Core has this since 0.14.23."""
+        """Description of the model in events and callbacks, without credentials. LlamaIndex has it since 0.14.23."""
         return {"class_name": self.class_name(), **self.metadata.model_dump()}
 
-    def _observed_name(self) -> str | None:
-        """The model's name for observers, where a server gives none."""
+    def _reported_model_name(self) -> str | None:
+        """Name of the model in events and callbacks, if the server reports none."""
         return self.model or None
 
     @property
@@ -86,7 +133,7 @@ class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
     @field_validator("additional_kwargs", mode="before")
     @classmethod
     def _hidden_headers(cls, options: Any) -> Any:
-        """Headers among the parameters are neither shown nor saved."""
+        """Wrap headers among the parameters, so that `repr` and serialized models do not show their values."""
         return hide_headers(options) if isinstance(options, Mapping) else options
 
     @model_validator(mode="after")

@@ -1,8 +1,8 @@
-"""Messages of LlamaIndex → messages in the OpenAI shape.
+"""Convert LlamaIndex messages to messages of the OpenAI API.
 
-What a person, the system or a tool says is translated or refused by its name. From a model's message the blocks that
-only its own provider understands (cache points, citations) are left out: a conversation that began elsewhere can be
-continued here. Pictures and the like that it made are left out with a warning: servers take only text from a model.
+Blocks of user, system and tool messages are converted, or rejected with an error that names them. In assistant messages
+the blocks of other providers (cache points, citations) are left out, so that a conversation can be continued with
+another provider. Media blocks are left out with a warning, because servers accept only text in assistant messages.
 """
 
 import base64
@@ -28,46 +28,46 @@ from pydantic import BaseModel
 
 Part = dict[str, Any]
 
-#: Names of one role in other APIs.
+#: Roles of other APIs, and their OpenAI role.
 _ROLES = {MessageRole.CHATBOT: "assistant", MessageRole.MODEL: "assistant"}
 
-#: Roles whose content servers take as text only.
-_PLAIN = frozenset({"developer", "function", "system", "tool"})
+#: Roles whose content must be text.
+_TEXT_ONLY_ROLES = frozenset({"developer", "function", "system", "tool"})
 
 
 def openai_messages(messages: Sequence[ChatMessage], *, reasoning: bool = False) -> list[dict[str, Any]]:
-    """Messages in the OpenAI shape.
+    """Convert messages to the OpenAI format.
 
-    Pictures and the like that a tool returned follow its results in a message of the user's, because servers take
-    text only from tools.
+    Media that tools returned follow the tool messages in a user message, because servers accept only text in tool
+    messages.
 
     Args:
-        messages: A conversation; it is not changed.
-        reasoning: Whether assistant messages have their `reasoning_content`, from which `ReasoningHistory` chooses.
+        messages: The conversation. It is not changed.
+        reasoning: Whether assistant messages include `reasoning_content`, from which `ReasoningHistory` selects.
 
     Raises:
-        ValueError: A block cannot be said in this shape; the message names it.
+        ValueError: A block cannot be converted. The error names its class.
 
     Example:
         >>> openai_messages([ChatMessage(role="user", content="Hello")])
         [{'role': 'user', 'content': 'Hello'}]
     """
-    sent: list[dict[str, Any]] = []
-    shown: list[Part] = []
+    converted: list[dict[str, Any]] = []
+    media: list[Part] = []
     for message in messages:
-        if shown and message.role != MessageRole.TOOL:
-            sent.append({"role": "user", "content": shown})
-            shown = []
-        sent.append(_message(message) | (_reasoning(message) if reasoning else {}))
+        if media and message.role != MessageRole.TOOL:
+            converted.append({"role": "user", "content": media})
+            media = []
+        converted.append(_message(message) | (_reasoning(message) if reasoning else {}))
         if message.role == MessageRole.TOOL:
-            shown = [*shown, *(part for part in _parts(message) if part["type"] != "text")]
-    return [*sent, {"role": "user", "content": shown}] if shown else sent
+            media = [*media, *(part for part in _parts(message) if part["type"] != "text")]
+    return [*converted, {"role": "user", "content": media}] if media else converted
 
 
 def read_tool_calls(message: ChatMessage) -> list[tuple[str, str, dict[str, Any] | str]]:
-    """Id, name and arguments of a message's tool calls, from its blocks or else from `additional_kwargs`.
+    """Return id, name and arguments of the tool calls of a message, from its blocks or else from `additional_kwargs`.
 
-    A call without an id is named after its place, so that it has the same id whoever asks.
+    The id of a call without one is derived from its index, so that it is the same each time.
     """
     found: list[tuple[str | None, str, Any]] = [
         (block.tool_call_id, block.tool_name, block.tool_kwargs)
@@ -76,13 +76,13 @@ def read_tool_calls(message: ChatMessage) -> list[tuple[str, str, dict[str, Any]
     ]
     if not found:
         calls = message.additional_kwargs.get("tool_calls") or ()
-        wire = [_as_dict(call) for call in (calls if isinstance(calls, list | tuple) else (calls,))]
-        found = [(_first(call, _IDS), *_function(call)) for call in wire]
-    return [(id or f"call_{place}", name, arguments) for place, (id, name, arguments) in enumerate(found)]
+        dicts = [_as_dict(call) for call in (calls if isinstance(calls, list | tuple) else (calls,))]
+        found = [(_first_value(call, _IDS), *_function(call)) for call in dicts]
+    return [(id or f"call_{index}", name, arguments) for index, (id, name, arguments) in enumerate(found)]
 
 
 def _reasoning(message: ChatMessage) -> dict[str, Any]:
-    """What the model thought, but for blocks that are signed: they are another provider's."""
+    """Return the reasoning of a message, without signed blocks, which belong to another provider."""
     if _ROLES.get(message.role, message.role.value) != "assistant":
         return {}
     blocks = [
@@ -94,17 +94,17 @@ def _reasoning(message: ChatMessage) -> dict[str, Any]:
 
 def _message(message: ChatMessage) -> dict[str, Any]:
     role = _ROLES.get(message.role, message.role.value)
-    sent: dict[str, Any] = {"role": role, "content": _content(role, message)}
+    converted: dict[str, Any] = {"role": role, "content": _content(role, message)}
     if refusal := message.additional_kwargs.get("refusal"):
-        sent["content"] = sent["content"] or refusal
+        converted["content"] = converted["content"] or refusal
     if role == "assistant" and (calls := read_tool_calls(message)):
-        sent["content"] = sent["content"] or None
-        sent["tool_calls"] = [_wire(*call) for call in calls]
+        converted["content"] = converted["content"] or None
+        converted["tool_calls"] = [_wire_call(*call) for call in calls]
     if role == "tool":
-        sent["tool_call_id"] = _tool_call_id(message)
+        converted["tool_call_id"] = _tool_call_id(message)
     if name := message.additional_kwargs.get("name"):
-        sent["name"] = name
-    return sent
+        converted["name"] = name
+    return converted
 
 
 def _content(role: str, message: ChatMessage) -> str | list[Part]:
@@ -114,28 +114,30 @@ def _content(role: str, message: ChatMessage) -> str | list[Part]:
     texts = [part["text"] for part in parts if part["type"] == "text"]
     if len(texts) == len(parts) or role == "tool":
         return "\n".join(texts)
-    if role in _PLAIN:
+    if role in _TEXT_ONLY_ROLES:
         others = {type(block).__name__ for block in message.blocks} - {"TextBlock", "ThinkingBlock", "ToolCallBlock"}
-        raise ValueError(f"a message of role {role!r} may hold text only, not {', '.join(sorted(others))}")
+        raise ValueError(f"a message with role {role!r} can contain only text, not {', '.join(sorted(others))}")
     return parts
 
 
 def _assistant_texts(blocks: Iterable[Any]) -> Iterator[str]:
-    """The texts of a model's message."""
+    """Yield the texts of an assistant message."""
     for block in blocks:
         if isinstance(block, TextBlock):
             yield block.text
         elif isinstance(block, CitableBlock):
             yield from _assistant_texts(block.content)
         elif isinstance(block, _MEDIA):
-            sentence = f"a {type(block).__name__} of a model cannot be sent, and is left out"
-            warnings.warn(sentence, RuntimeWarning, stacklevel=2)
+            text = f"a {type(block).__name__} in an assistant message cannot be sent and is left out"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def _tool_call_id(message: ChatMessage) -> str:
     id = message.additional_kwargs.get("tool_call_id")
     if not id:
-        raise ValueError("a message of role 'tool' needs additional_kwargs={'tool_call_id': …}: which call it answers")
+        raise ValueError(
+            "a message with role 'tool' has no tool call id (hint: set additional_kwargs={'tool_call_id': …})"
+        )
     return str(id)
 
 
@@ -150,7 +152,7 @@ def _block(block: Any) -> Iterator[Part]:
     elif not isinstance(block, _HANDLED_ELSEWHERE):
         convert = _PARTS.get(type(block))
         if convert is None:
-            raise ValueError(f"a {type(block).__name__} cannot be sent to an OpenAI-compatible model")
+            raise ValueError(f"a {type(block).__name__} cannot be converted to a message part of the OpenAI API")
         yield convert(block)
 
 
@@ -182,7 +184,7 @@ def _document(block: DocumentBlock) -> Part:
     return {"type": "file", "file": {"filename": block.title, "file_data": f"data:{kind};base64,{data}"}}
 
 
-#: What is said in a message, part by part.
+#: Converters of blocks to message parts.
 _PARTS: dict[type, Callable[[Any], Part]] = {
     TextBlock: _text,
     ImageBlock: _image,
@@ -191,10 +193,10 @@ _PARTS: dict[type, Callable[[Any], Part]] = {
     DocumentBlock: _document,
 }
 
-#: Media generated by a model: a warning says that it is left out.
+#: Media blocks, which are left out of assistant messages with a warning.
 _MEDIA = (ImageBlock, AudioBlock, VideoBlock, DocumentBlock)
 
-#: What is said beside the parts: `tool_calls`, and what the model thought, if that is sent at all.
+#: Blocks that become `tool_calls` and `reasoning_content` instead of message parts.
 _HANDLED_ELSEWHERE = (ThinkingBlock, ToolCallBlock)
 
 
@@ -203,7 +205,7 @@ def _url(data: Any, kind: str, url: Any, resolve: Callable[[], Any]) -> str:
 
 
 def _base64(data: Any, resolve: Callable[[], Any]) -> str:
-    """Blocks keep bytes as base64 already, open files and paths as they are."""
+    """Encode data as base64. Blocks store bytes encoded already, but files and paths as they are."""
     if isinstance(data, bytes) and data:
         return data.decode("ascii")
     if isinstance(data, IOBase):
@@ -222,18 +224,18 @@ def _as_dict(call: Any) -> dict[str, Any]:
 
 def _function(call: dict[str, Any]) -> tuple[str, Any]:
     function = _as_dict(call.get("function") or call)
-    return str(_first(function, ("name", "tool_name")) or ""), _first(function, _ARGUMENTS) or {}
+    return str(_first_value(function, ("name", "tool_name")) or ""), _first_value(function, _ARGUMENTS) or {}
 
 
-#: What other integrations call a call's id (OpenAI's Responses and Bedrock beside ours) and its arguments.
+#: Keys of a call's id and of its arguments in the formats of several providers (OpenAI Responses, Bedrock, …).
 _IDS = ("call_id", "toolUseId", "tool_call_id", "id")
 _ARGUMENTS = ("arguments", "input", "args", "parameters", "tool_kwargs")
 
 
-def _first(call: Mapping[str, Any], names: Sequence[str]) -> Any:
+def _first_value(call: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((call[name] for name in names if call.get(name)), None)
 
 
-def _wire(id: str, name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
+def _wire_call(id: str, name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return {"id": id, "type": "function", "function": {"name": name, "arguments": text or "{}"}}

@@ -1,4 +1,4 @@
-"""What is asked, in the OpenAI shape: a model's fields, its `additional_kwargs`, and what one call brings."""
+"""Request parameters in the OpenAI format, from the fields of a model and the arguments of a call."""
 
 import functools
 import inspect
@@ -9,93 +9,96 @@ from llamaindex_mdstream import _structured_methods, _tools
 from llamaindex_mdstream._errors import map_value_errors
 from mdstream_core.http import SecretHeaders
 
-# Headers among the options of a call: sent as headers, and shown to nobody.
-
 T = TypeVar("T", bound=type)
 
-#: Under which names options bring headers.
-_NAMES = ("headers", "extra_headers")
+#: Options that hold HTTP headers. Their values must not appear in traces.
+_HEADER_OPTIONS = ("headers", "extra_headers")
 
-#: Methods whose keyword arguments are options of a call …
+#: Methods whose keyword arguments are options of a call.
 _METHODS = (
     "chat complete stream_chat stream_complete achat acomplete astream_chat astream_complete chat_with_tools "
     "achat_with_tools stream_chat_with_tools astream_chat_with_tools predict_and_call apredict_and_call"
 ).split()
 
-#: … and those that have them in `llm_kwargs`, beside variables of a prompt.
-_PREDICTING = ("structured_predict astructured_predict stream_structured_predict astream_structured_predict").split()
+#: Methods whose keyword arguments are variables of a prompt; the options of the call are in `llm_kwargs`.
+_PREDICT_METHODS = (
+    "structured_predict astructured_predict stream_structured_predict astream_structured_predict"
+).split()
 
 
 def merge_headers(*options: Mapping[str, Any]) -> SecretHeaders:
-    """The headers that options name, as `headers` or `extra_headers`; later ones count more.
+    """Merge the headers of options, from `headers` and `extra_headers`. Later ones override earlier ones.
 
     >>> merge_headers({"headers": {"x-a": "1"}}, {"extra_headers": {"x-a": "2"}, "seed": 1}).get_secret_values()["x-a"]
     '2'
     """
-    found = [SecretHeaders(option.get(name) or {}) for option in options for name in _NAMES]
+    found = [SecretHeaders(option.get(name) or {}) for option in options for name in _HEADER_OPTIONS]
     return functools.reduce(lambda before, after: before | after, found)
 
 
 def hide_headers(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options whose headers are wrapped.
+    """Return a copy of the options whose headers are wrapped in `SecretHeaders`.
 
     Raises:
-        ValueError: Headers are no mapping.
+        ValueError: The headers are not a mapping.
     """
-    return {name: _wrapped(name, value) if name in _NAMES and value else value for name, value in options.items()}
+    return {
+        name: _wrap_headers(name, value) if name in _HEADER_OPTIONS and value else value
+        for name, value in options.items()
+    }
 
 
-def _wrapped(name: str, headers: Any) -> SecretHeaders:
+def _wrap_headers(name: str, headers: Any) -> SecretHeaders:
     if not isinstance(headers, Mapping):
         raise ValueError(f"{name} must be a mapping of names to values, not a {type(headers).__name__}")
     return SecretHeaders(headers)
 
 
-def hides_headers(kind: T) -> T:
-    """Decorate an LLM class: what its methods are given reaches LlamaIndex's spans with wrapped headers."""
+def with_hidden_headers(cls: T) -> T:
+    """Decorate an LLM class, so that LlamaIndex's spans receive the arguments of its methods with wrapped headers."""
     for name in _METHODS:
-        setattr(kind, name, _hiding(getattr(kind, name), hide_headers))
-    for name in _PREDICTING:
-        setattr(kind, name, _hiding(getattr(kind, name), _within))
-    return kind
+        setattr(cls, name, _wrap_method(getattr(cls, name), hide_headers))
+    for name in _PREDICT_METHODS:
+        setattr(cls, name, _wrap_method(getattr(cls, name), _hide_llm_kwargs_headers))
+    return cls
 
 
-def _within(options: Mapping[str, Any]) -> dict[str, Any]:
+def _hide_llm_kwargs_headers(options: Mapping[str, Any]) -> dict[str, Any]:
     inner = options.get("llm_kwargs")
     return {**options, "llm_kwargs": hide_headers(inner)} if inner else dict(options)
 
 
-def _hiding(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
-    hiding = _awaited if inspect.iscoroutinefunction(method) else _plain
-    return hiding(method, hide)
+def _wrap_method(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
+    wrap = _wrap_async if inspect.iscoroutinefunction(method) else _wrap_sync
+    return wrap(method, hide)
 
 
-def _plain(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
+def _wrap_sync(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(llm: Any, /, *args: Any, **kwargs: Any) -> Any:
         with map_value_errors():
-            args, kwargs = _positional(args), hide(kwargs)  # the plain ones are in no frame of ours any more
+            args, kwargs = _hide_positional(args), hide(kwargs)  # no frame keeps the originals
         return method(llm, *args, **kwargs)
 
     return call
 
 
-def _awaited(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
+def _wrap_async(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
     @functools.wraps(method)
     async def call(llm: Any, /, *args: Any, **kwargs: Any) -> Any:
         with map_value_errors():
-            args, kwargs = _positional(args), hide(kwargs)  # the plain ones are in no frame of ours any more
+            args, kwargs = _hide_positional(args), hide(kwargs)  # no frame keeps the originals
         return await method(llm, *args, **kwargs)
 
     return call
 
 
-def _positional(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """`llm_kwargs` may be given without its name."""
-    return tuple(hide_headers(one) if isinstance(one, dict) else one for one in args) if len(args) > 1 else args
+def _hide_positional(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Wrap headers in dictionaries among the positional arguments: `llm_kwargs` may be one."""
+    return tuple(hide_headers(arg) if isinstance(arg, dict) else arg for arg in args) if len(args) > 1 else args
 
 
-#: Words that LlamaIndex says to LLMs and that no server knows.
+#: Options that LlamaIndex passes to LLMs and that servers do not accept.
 _INTERNAL = frozenset(
     {
         "allow_parallel_tool_calls",
@@ -117,53 +120,55 @@ _INTERNAL = frozenset(
 def build_params(
     fields: Mapping[str, Any],
     additional: Mapping[str, Any],
-    given: Mapping[str, Any],
+    options: Mapping[str, Any],
     inputs: Mapping[str, Any],
     *,
     strict: bool = False,
 ) -> dict[str, Any]:
-    """The question. What stands further right counts more; `extra_body` counts most, and is sent as it is.
+    """Build the parameters of a request. Later arguments override earlier ones, and `extra_body` overrides all.
 
     Args:
-        fields: What the model object says; what is empty there is not sent.
+        fields: Fields of the model. Empty values are not sent.
         additional: Its `additional_kwargs`.
-        given: The keyword arguments of this call.
+        options: Keyword arguments of the call.
         inputs: `messages` or `prompt`.
-        strict: Whether the server shall hold tool calls and schemas to the letter.
+        strict: Whether the server must follow the schemas of tools and of structured output exactly.
     """
-    said = {name: value for name, value in fields.items() if value not in (None, "", [])}
-    merged = {**said, **additional, **_drop_suppressed(given, additional)}
-    body = {name: value for name, value in merged.items() if name not in _INTERNAL}
-    if "allow_parallel_tool_calls" in merged and body.get("tools"):
-        body.setdefault("parallel_tool_calls", merged["allow_parallel_tool_calls"])
-    if body.get("tools"):
-        body["tools"] = _tools.wire_tools(body["tools"], strict=strict)
-        body["tool_choice"] = _tools.tool_choice(body.get("tool_choice"), required=bool(given.get("tool_required")))
-        if body["tool_choice"] == "auto" and additional.get("tool_choice", "") is None:
-            del body["tool_choice"]
+    defaults = {name: value for name, value in fields.items() if value not in (None, "", [])}
+    merged = {**defaults, **additional, **_drop_suppressed(options, additional)}
+    params = {name: value for name, value in merged.items() if name not in _INTERNAL}
+    if "allow_parallel_tool_calls" in merged and params.get("tools"):
+        params.setdefault("parallel_tool_calls", merged["allow_parallel_tool_calls"])
+    if params.get("tools"):
+        params["tools"] = _tools.wire_tools(params["tools"], strict=strict)
+        params["tool_choice"] = _tools.tool_choice(
+            params.get("tool_choice"), required=bool(options.get("tool_required"))
+        )
+        if params["tool_choice"] == "auto" and additional.get("tool_choice", "") is None:
+            del params["tool_choice"]
     else:
-        body = {name: value for name, value in body.items() if name not in {"tools", "tool_choice"}}
-    if isinstance(body.get("response_format"), type):
-        body["response_format"] = _structured_methods.response_format(body["response_format"], strict=strict)
-    return {**body, **inputs, **(merged.get("extra_body") or {})}
+        params = {name: value for name, value in params.items() if name not in {"tools", "tool_choice"}}
+    if isinstance(params.get("response_format"), type):
+        params["response_format"] = _structured_methods.response_format(params["response_format"], strict=strict)
+    return {**params, **inputs, **(merged.get("extra_body") or {})}
 
 
-#: Whether several tools may be called at once: what LlamaIndex's agents say of it in each call, under two names.
+#: Options with which LlamaIndex's agents allow parallel tool calls, in each call.
 _PARALLEL = ("allow_parallel_tool_calls", "parallel_tool_calls")
 
 
-def _drop_suppressed(given: Mapping[str, Any], additional: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a call, without what agents say in each though `additional_kwargs` wants it unsaid (`None`)."""
+def _drop_suppressed(options: Mapping[str, Any], additional: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop the options for parallel tool calls if `additional_kwargs` suppresses them with `None`."""
     if additional.get("parallel_tool_calls", "") is not None:
-        return dict(given)
-    return {name: value for name, value in given.items() if name not in _PARALLEL}
+        return dict(options)
+    return {name: value for name, value in options.items() if name not in _PARALLEL}
 
 
-def is_parallel(params: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
-    """Whether the model may call several tools at once: as is sent, or else as the caller says."""
-    wishes = (
+def is_parallel(params: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+    """Return whether the model may call several tools at once, by the parameters sent or else by the options."""
+    values = (
         params.get("parallel_tool_calls"),
-        given.get("parallel_tool_calls"),
-        given.get("allow_parallel_tool_calls"),
+        options.get("parallel_tool_calls"),
+        options.get("allow_parallel_tool_calls"),
     )
-    return next((wish for wish in wishes if wish is not None), None) is not False
+    return next((value for value in values if value is not None), None) is not False

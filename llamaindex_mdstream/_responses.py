@@ -1,4 +1,4 @@
-"""Events of the core → responses of LlamaIndex: one `ResponseBuilder` for each answer, and nobody else's."""
+"""Convert events to LlamaIndex responses, with one `ResponseBuilder` per response."""
 
 import sys
 from dataclasses import asdict, replace
@@ -28,13 +28,13 @@ from mdstream_core import (
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
 
-#: Arguments of up to this many characters are shown in full by every chunk; longer ones whenever they have grown by a
-#: sixteenth, because to write them out anew each time would cost the square of their length.
+#: Maximum length, in characters, of tool call arguments that every chunk includes in full. Longer ones are updated when
+#: they have grown by a sixteenth, because joining them for each chunk takes time quadratic in their length.
 _FULL_ARGUMENTS_LENGTH = 4096
 
 
 class _ToolCallState:
-    """A tool call that is coming in."""
+    """A tool call that is being received."""
 
     __slots__ = ("_built", "_next", "_pieces", "_size", "arguments", "id", "name")
 
@@ -61,10 +61,10 @@ class _ToolCallState:
         self.name += piece
         self._built = None
 
-    def built(self) -> tuple[Any, dict[str, Any]]:
-        """The call so far as a block and as a dictionary: those of the chunk before where nothing has changed.
+    def build(self) -> tuple[Any, dict[str, Any]]:
+        """Return the call so far as a block and as a dictionary, cached until it changes.
 
-        A chunk holds every call of the answer, so that writing each of them anew would cost the square of their number.
+        Each chunk contains all calls of the response, so building them anew takes time quadratic in their number.
         """
         if self._built is None:
             call = ToolCall(self.id, self.name, self.arguments)
@@ -76,13 +76,13 @@ class _ToolCallState:
 
 
 class ResponseBuilder(Generic[R]):
-    """One answer while it comes in.
+    """Builds the responses of one request.
 
-    LlamaIndex knows one answer to a question: where several were asked for, the others are not shown.
+    LlamaIndex supports one choice per response: further choices (`n`) are ignored.
 
     Args:
-        model: Who was asked, for servers that do not say who answers.
-        parallel: Whether the model may call several tools at once; otherwise only its first call is let through.
+        model: Name of the requested model, for servers that report none.
+        parallel: Whether the model may call several tools at once. If not, only its first call is returned.
     """
 
     def __init__(self, model: str | None = None, *, parallel: bool = True) -> None:
@@ -100,7 +100,7 @@ class ResponseBuilder(Generic[R]):
         self._resumptions: list[StreamResumed] = []
 
     def add_event(self, event: Event) -> R | None:
-        """The response that this event makes; `None` for what only the last response tells."""
+        """Return the chunk of an event; `None` for events that only the last response includes."""
         match event:
             case TextDelta(text, 0):
                 self._text += text
@@ -121,7 +121,7 @@ class ResponseBuilder(Generic[R]):
         return None
 
     def _store(self, event: Event) -> None:
-        """What only the last response tells."""
+        """Store what only the last response includes."""
         match event:
             case Finish(reason, 0):
                 self._finish = reason
@@ -135,7 +135,7 @@ class ResponseBuilder(Generic[R]):
                 self._resumptions.append(event)
 
     def final_response(self) -> R:
-        """The response that closes a stream: the whole answer, usage and finish reason, with an empty delta."""
+        """Build the last response of a stream: complete content, usage and finish reason, with an empty delta."""
         calls, logprobs = tuple(call.complete() for call in self._calls), tuple(self._logprobs)
         choice = Choice(self._text, self._reasoning, self._refusal, calls, logprobs, self._finish, self._provider_data)
         return self.complete_response(
@@ -143,13 +143,13 @@ class ResponseBuilder(Generic[R]):
         )
 
     def complete_response(self, model_response: ModelResponse, *, delta: str | None = None) -> R:
-        """The response that says all of `model_response`."""
+        """Build the response of a complete `model_response`."""
         return self._build_response(
             model_response, self._allowed_calls(model_response), delta, response_kwargs(model_response)
         )
 
     def partial_response(self, model_response: ModelResponse, error: MDStreamError) -> R:
-        """The response that says what there was before `error`."""
+        """Build the response with what was received before `error`."""
         facts = {"type": type(error).__name__, "message": str(error), "code": error.code, "status": error.status}
         more = {
             **response_kwargs(model_response),
@@ -167,20 +167,20 @@ class ResponseBuilder(Generic[R]):
         raise NotImplementedError
 
     def _raw(self, wire: dict[str, Any]) -> dict[str, Any]:
-        """A chunk in flight, in the OpenAI shape."""
-        served = self._metadata
+        """Return `raw` of a chunk, in the OpenAI format."""
+        metadata = self._metadata
         return {
-            "id": served.id,
+            "id": metadata.id,
             "object": "chat.completion.chunk",
-            "model": served.model,
+            "model": metadata.model,
             "choices": [{"index": 0, "delta": wire, "finish_reason": None}],
         }
 
     def _document(self, response: ModelResponse, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
         return raw_response(replace(response, metadata=self._with_model_name(response.metadata)), calls)
 
-    def _with_model_name(self, served: ResponseMetadata) -> ResponseMetadata:
-        return served if served.model else replace(served, model=self._model)
+    def _with_model_name(self, metadata: ResponseMetadata) -> ResponseMetadata:
+        return metadata if metadata.model else replace(metadata, model=self._model)
 
     def _call(self, delta: ToolCallDelta) -> None:
         if delta.index < len(self._calls):
@@ -195,11 +195,11 @@ class ResponseBuilder(Generic[R]):
 
 
 class ChatResponseBuilder(ResponseBuilder[ChatResponse]):
-    """An answer as `ChatResponse`."""
+    """Builds `ChatResponse`s."""
 
     def _build_chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> ChatResponse:
         if self._calls or self._reasoning or self._refusal:
-            calls = [call.built() for call in self._calls]
+            calls = [call.build() for call in self._calls]
             blocks = [*_blocks(self._text, self._reasoning), *(block for block, _ in calls)]
             message = _unvalidated.chat_message(blocks, _message_kwargs([wire for _, wire in calls], self._refusal))
         else:
@@ -221,7 +221,7 @@ class ChatResponseBuilder(ResponseBuilder[ChatResponse]):
 
 
 class CompletionResponseBuilder(ResponseBuilder[CompletionResponse]):
-    """An answer as `CompletionResponse`."""
+    """Builds `CompletionResponse`s."""
 
     def _build_chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> CompletionResponse:
         return _unvalidated.completion_response(self._text, self._raw(wire), delta, more)
@@ -238,41 +238,41 @@ class CompletionResponseBuilder(ResponseBuilder[CompletionResponse]):
 
 
 def response_kwargs(response: ModelResponse) -> dict[str, Any]:
-    """`additional_kwargs` of a whole response: finish reason and usage, where LlamaIndex and OpenInference look."""
+    """Return `additional_kwargs` of a response: finish reason and usage, as LlamaIndex and OpenInference read them."""
     usage = _usage(response.usage) if response.usage else {}
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
-    resumed = {"resumed": [asdict(joint) for joint in response.resumptions]} if response.resumptions else {}
+    resumed = {"resumed": [asdict(resumption) for resumption in response.resumptions]} if response.resumptions else {}
     return {**response.first.provider_data, "finish_reason": response.finish_reason, **resumed} | {
         name: usage[name] for name in names if usage
     }
 
 
 def raw_response(response: ModelResponse, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
-    """A whole answer in the OpenAI shape, whatever shape it had on the wire."""
+    """Return `raw` of a response, in the OpenAI format for every dialect."""
     message: dict[str, Any] = {"role": "assistant", "content": response.text}
     if response.reasoning:
         message["reasoning_content"] = response.reasoning
     message |= _message_kwargs(list(map(_wire_call, calls)), response.refusal)
-    served = response.metadata
+    metadata = response.metadata
     document = {
-        "id": served.id,
+        "id": metadata.id,
         "object": "chat.completion",
-        "model": served.model,
+        "model": metadata.model,
         "choices": [{"index": 0, "message": message, "finish_reason": response.finish_reason}],
     }
-    if served.fingerprint:
-        document["system_fingerprint"] = served.fingerprint
+    if metadata.fingerprint:
+        document["system_fingerprint"] = metadata.fingerprint
     return document | ({"usage": _usage(response.usage)} if response.usage else {})
 
 
 def _blocks(text: str, reasoning: str) -> list[Any]:
-    """One text block always: `content` joins several with line ends, and must be the sum of the deltas."""
+    """Return the blocks of a message, with exactly one text block: `content` joins several with newlines."""
     blocks: list[Any] = [_unvalidated.thinking_block(reasoning)] if reasoning else []
     return [*blocks, _unvalidated.text_block(text)]
 
 
 def _message_kwargs(calls: list[dict[str, Any]], refusal: str) -> dict[str, Any]:
-    """`additional_kwargs` of a message: the calls once more, because chat engines and programs look only here."""
+    """Return `additional_kwargs` of a message, with the calls, which chat engines and programs read only from here."""
     more: dict[str, Any] = {"tool_calls": calls} if calls else {}
     return more | {"refusal": refusal} if refusal else more
 
@@ -287,7 +287,7 @@ def _wire_delta(delta: ToolCallDelta) -> dict[str, Any]:
 
 
 def _arguments(call: ToolCall) -> dict[str, Any] | str:
-    """A dictionary, or the text as it came where it is none: then nobody takes it for arguments."""
+    """Return the arguments as a dictionary, or the text as received if it is not a JSON object."""
     try:
         return call.parse_arguments()
     except ValueError:
@@ -295,7 +295,7 @@ def _arguments(call: ToolCall) -> dict[str, Any] | str:
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
-    """OpenAI's names, which TokenCountingHandler reads."""
+    """Return the usage with OpenAI's names, which `TokenCountingHandler` reads."""
     of_prompt = {"cached_tokens": usage.cached, "audio_tokens": usage.input_audio}
     of_completion = {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.output_audio}
     return {
@@ -308,7 +308,7 @@ def _usage(usage: Usage) -> dict[str, Any]:
 
 
 def _logprobs(response: ModelResponse) -> list[list[LogProb]]:
-    """For each token its candidates, or itself where the server names none."""
+    """Return the candidates of each token, or the token itself if the server reports none."""
     tokens = response.first.logprobs
     return [[_logprob(entry) for entry in _candidates(token)] for token in tokens]
 
@@ -320,11 +320,11 @@ def _candidates(token: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _logprob(entry: dict[str, Any]) -> LogProb:
-    """An entry as the server wrote it, without fields of another type than they should have."""
-    token, logprob, written = entry.get("token"), entry.get("logprob"), entry.get("bytes")
+    """Convert a log probability. Fields of an unexpected type are replaced by defaults."""
+    token, logprob, raw_bytes = entry.get("token"), entry.get("logprob"), entry.get("bytes")
     is_number = isinstance(logprob, int | float) and abs(logprob) <= sys.float_info.max
     return LogProb(
         token=token if isinstance(token, str) else "",
         logprob=float(logprob or 0.0) if is_number else 0.0,
-        bytes=[byte for byte in written if type(byte) is int] if isinstance(written, list) else [],
+        bytes=[byte for byte in raw_bytes if type(byte) is int] if isinstance(raw_bytes, list) else [],
     )

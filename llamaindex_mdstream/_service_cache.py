@@ -1,4 +1,4 @@
-"""The services behind a model object: built when first asked, shared by its shallow copies, never pickled."""
+"""Cache of the service objects of a model: created on first use, shared by shallow copies, never pickled."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -6,12 +6,12 @@ from typing import Any, Self
 from mdstream_core import Service
 from mdstream_core._fork import Lock
 
-#: How many services are kept; a field that one was built from may be assigned anew, or differ in a copy.
+#: Maximum number of services of one cache. There are several if fields are reassigned or differ between copies.
 _MAX_SERVICES = 8
 
 
 class ServiceKey(tuple[Any, ...]):
-    """What a service is built from. Its repr shows nothing: there are credentials in it."""
+    """Values that a service is built from. `repr` shows none of them, because they contain credentials."""
 
     __slots__ = ()
 
@@ -20,18 +20,18 @@ class ServiceKey(tuple[Any, ...]):
 
 
 class ServiceCache:
-    """The services of one model object and its shallow copies. A deep copy or a pickle begins with none."""
+    """Services of one model and its shallow copies. Deep copies and pickles of the cache are empty."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._services: list[tuple[tuple[Any, ...], Service]] = []
 
     def get(self, key: tuple[Any, ...], build: Callable[[], Service]) -> Service:
-        """The service that was built for `key`, or else a new one.
+        """Return the service of `key`; create it if there is none.
 
         Args:
-            key: What the service is built from. Compared with `==`.
-            build: Makes it.
+            key: Values that the service is built from, compared with `==`.
+            build: Creates the service.
         """
         with self._lock:
             for known, service in self._services:
@@ -45,12 +45,12 @@ class ServiceCache:
         return bool(self._services)
 
     def close(self) -> None:
-        """Close the synchronous connections. The next question opens new ones."""
+        """Close the synchronous connections. The next request opens new ones."""
         for _, service in self._services:
             service.close()
 
     async def aclose(self) -> None:
-        """Close this event loop's connections."""
+        """Close the asynchronous connections of the running event loop."""
         for _, service in self._services:
             await service.aclose()
 

@@ -1,4 +1,4 @@
-"""Streams that are open when they are handed out: twins line for line."""
+"""Response streams that are open when they are returned, as sync and async variants."""
 
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import aclosing, closing, contextmanager
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @contextmanager
 def attach_partial_response(builder: ResponseBuilder[R]) -> Iterator[None]:
-    """Hang what there was of an answer on the error that ended it, as `partial_response`."""
+    """Attach the partial response to an error, as `partial_response`."""
     try:
         yield
     except MDStreamError as error:
@@ -25,23 +25,23 @@ def attach_partial_response(builder: ResponseBuilder[R]) -> Iterator[None]:
 
 
 def stream_responses(events: Generator[Event], builder: ResponseBuilder[R]) -> Generator[R]:
-    """The responses of a stream whose first event has come: an error until then is raised here and now."""
+    """Return the responses of a stream once its first event was received. Errors before it are raised here."""
     return start_generator(_responses(events, builder))
 
 
 async def astream_responses(events: AsyncGenerator[Event], builder: ResponseBuilder[R]) -> AsyncGenerator[R]:
-    """The same, awaited."""
+    """Async variant of `stream_responses`."""
     return await astart_generator(_aresponses(events, builder))
 
 
 def start_generator(stream: Generator[T | None]) -> Generator[T]:
-    """Run a generator up to its first `yield`, which must say `None`: from then on closing it runs its `finally`."""
+    """Run a generator up to its first `yield`, which must yield `None`, so that closing it runs its `finally`."""
     next(stream)
     return cast(Generator[T], stream)
 
 
 async def astart_generator(stream: AsyncGenerator[T | None]) -> AsyncGenerator[T]:
-    """The same, awaited."""
+    """Async variant of `start_generator`."""
     await anext(stream)
     return cast(AsyncGenerator[T], stream)
 

@@ -23,7 +23,7 @@ class StructuredOutput(GenerationFields):
     """Mixin for structured predictions.
 
     `should_use_structured_outputs` requests JSON by schema. Otherwise a tool call is required, or the prompt instructs
-    a model without tools to write JSON, as `pydantic_program_mode` says. Streams yield partial objects. A response
+    a model without tools to write JSON, as `pydantic_program_mode` selects. Streams yield partial objects. A response
     that is truncated (`max_tokens`), filtered, refused or not such an object is a `StructuredOutputError`.
     """
 
@@ -41,22 +41,22 @@ class StructuredOutput(GenerationFields):
             with map_value_errors():
                 return super().structured_predict(output_cls, prompt, llm_kwargs=llm_kwargs, **prompt_args)
         _notify_start(output_cls, prompt, prompt_args)
-        ask = self.chat if method.is_chat else self.complete
-        result = method.parse_response(ask(**method.build_request(prompt, llm_kwargs, prompt_args)))
+        send = self.chat if method.is_chat else self.complete
+        result = method.parse_response(send(**method.build_request(prompt, llm_kwargs, prompt_args)))
         _dispatcher.event(LLMStructuredPredictEndEvent(output=result))
         return result
 
     async def astructured_predict(
         self, output_cls: type[Any], prompt: PromptTemplate, llm_kwargs: Arguments = None, **prompt_args: Any
     ) -> Any:
-        """The same, awaited."""
+        """Async variant of `structured_predict`."""
         method = self._method(output_cls)
         if method is None:
             with map_value_errors():
                 return await super().astructured_predict(output_cls, prompt, llm_kwargs=llm_kwargs, **prompt_args)
         _notify_start(output_cls, prompt, prompt_args)
-        ask = self.achat if method.is_chat else self.acomplete
-        result = method.parse_response(await ask(**method.build_request(prompt, llm_kwargs, prompt_args)))
+        send = self.achat if method.is_chat else self.acomplete
+        result = method.parse_response(await send(**method.build_request(prompt, llm_kwargs, prompt_args)))
         _dispatcher.event(LLMStructuredPredictEndEvent(output=result))
         return result
 
@@ -79,7 +79,7 @@ class StructuredOutput(GenerationFields):
         return self._astream_objects(method, method.build_request(prompt, llm_kwargs, prompt_args))
 
     def _method(self, output_cls: type[Any]) -> methods.StructuredOutputMethod | None:
-        """The method that the fields select; `None` for modes of other models, which core's programs handle."""
+        """The method that the fields select; `None` for modes of other models, which LlamaIndex's programs handle."""
         calls = self.metadata.is_function_calling_model
         mode = self.pydantic_program_mode
         if mode == PydanticProgramMode.DEFAULT:
@@ -92,8 +92,8 @@ class StructuredOutput(GenerationFields):
 
     def _stream_objects(self, method: methods.StructuredOutputMethod, request: dict[str, Any]) -> Generator[Any]:
         so_far = None
-        ask = self.stream_chat if method.is_chat else self.stream_complete
-        with closing(ask(**request)) as stream:
+        send = self.stream_chat if method.is_chat else self.stream_complete
+        with closing(send(**request)) as stream:
             for response in stream:
                 so_far = method.parse_chunk(response, so_far)
                 yield so_far
@@ -102,8 +102,8 @@ class StructuredOutput(GenerationFields):
         self, method: methods.StructuredOutputMethod, request: dict[str, Any]
     ) -> AsyncGenerator[Any]:
         so_far = None
-        ask = self.astream_chat if method.is_chat else self.astream_complete
-        async with aclosing(await ask(**request)) as stream:
+        send = self.astream_chat if method.is_chat else self.astream_complete
+        async with aclosing(await send(**request)) as stream:
             async for response in stream:
                 so_far = method.parse_chunk(response, so_far)
                 yield so_far

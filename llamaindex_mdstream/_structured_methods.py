@@ -1,7 +1,7 @@
 """Methods of structured output: JSON by schema, the arguments of a required tool, JSON that the prompt requests.
 
-Core's programs do not expose the response that they parse, and so not its finish reason. The requests are built and the
-responses parsed here, with core's functions for prompts, tools and partial objects.
+LlamaIndex's programs do not expose the response that they parse, nor its finish reason. So requests are built and
+responses are parsed here, with LlamaIndex's functions for prompts, tools and partial objects.
 """
 
 import re
@@ -28,12 +28,16 @@ def response_format(output_cls: type[BaseModel], *, strict: bool = False) -> dic
     """Build `response_format` for a Pydantic class.
 
     Args:
-        output_cls: The model of the answer.
-        strict: Whether the server must follow the schema exactly; all its objects are closed for that.
+        output_cls: The Pydantic class of the response.
+        strict: Whether the server must follow the schema exactly; that closes all its objects.
     """
     name = re.sub(r"[^a-zA-Z0-9_-]", "_", output_cls.__name__)
-    form = output_cls.model_json_schema()
-    schema = {"name": name, "schema": strict_schema(form, nullable=False) if strict else form, "strict": strict}
+    json_schema = output_cls.model_json_schema()
+    schema = {
+        "name": name,
+        "schema": strict_schema(json_schema, nullable=False) if strict else json_schema,
+        "strict": strict,
+    }
     return {"type": "json_schema", "json_schema": schema}
 
 
@@ -43,7 +47,7 @@ class StructuredOutputMethod:
 
     Args:
         llm: The model object.
-        output_cls: The model of the answer.
+        output_cls: The Pydantic class of the response.
     """
 
     llm: Any
@@ -78,12 +82,12 @@ class StructuredOutputMethod:
         if choice.refusal:
             raise self._error(f"the model refused: {choice.refusal}", "ModelRefusal", response, choice)
         if reason := describe_incomplete(choice.finish_reason):
-            raise self._error(f"the answer was {reason}", "IncompleteOutput", response, choice)
+            raise self._error(f"the response was {reason}", "IncompleteOutput", response, choice)
         try:
             return self._parse(response, choice)
         except (ValueError, TypeError, MDStreamError) as error:
-            sentence = f"the answer is no {self.output_cls.__name__}: {error}"
-            raise self._error(sentence, "InvalidOutput", response, choice) from error
+            message = f"the response is not a {self.output_cls.__name__}: {error}"
+            raise self._error(message, "InvalidOutput", response, choice) from error
 
     def _build_request(
         self, prompt: BasePromptTemplate, options: dict[str, Any], prompt_args: Mapping[str, Any]
@@ -96,11 +100,11 @@ class StructuredOutputMethod:
     def _messages(self, prompt: BasePromptTemplate, prompt_args: Mapping[str, Any]) -> Any:
         return self.llm._extend_messages(prompt.format_messages(llm=self.llm, **prompt_args))
 
-    def _error(self, sentence: str, code: str, response: Any, choice: Choice) -> StructuredOutputError:
+    def _error(self, message: str, code: str, response: Any, choice: Choice) -> StructuredOutputError:
         output = choice.text or "".join(call.arguments for call in choice.tool_calls)
-        end = f"{output[-80:]!r} is the end of what came" if output else "nothing of it came"
-        sentence = sentence if choice.refusal else f"{sentence} ({end})"
-        error = StructuredOutputError(sentence, code=code, raw=output or choice.refusal)
+        received = f"the output ends in {output[-80:]!r}" if output else "no output was received"
+        message = message if choice.refusal else f"{message} ({received})"
+        error = StructuredOutputError(message, code=code, raw=output or choice.refusal)
         error.partial = ModelResponse((choice,))
         vars(error)["partial_response"] = response
         return error

@@ -1,4 +1,4 @@
-"""Tools of LlamaIndex → the OpenAI shape; tool calls of a response → what an agent may execute."""
+"""Convert LlamaIndex tools to the OpenAI format, and the tool calls of a response to tool selections."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,25 +12,25 @@ from llama_index.core.tools.types import BaseTool
 from llamaindex_mdstream._messages import read_tool_calls
 from mdstream_core import ToolCall, errors, function_tool, with_strict
 
-#: What a model may be told about tools in one word; anything else is the name of the tool that it must call.
+#: Values of `tool_choice` other than the name of a tool.
 _CHOICES = frozenset({"auto", "none", "required"})
 
 
 def wire_tools(tools: Sequence[BaseTool | dict[str, Any]], *, strict: bool = False) -> list[dict[str, Any]]:
-    """Tools in the OpenAI shape; what has it already is kept.
+    """Convert tools to the OpenAI format. Tools in that format are kept.
 
     Args:
-        tools: Tools of LlamaIndex, or dictionaries in the shape of any provider.
-        strict: Whether the server shall hold the model to the schema, which is closed for it in all its objects.
+        tools: Tools of LlamaIndex, or dictionaries in the format of any provider.
+        strict: Whether the server must follow the schema exactly; that closes all its objects.
 
     Raises:
-        InvalidRequest: A tool that a provider runs itself, such as `{"type": "web_search"}`; the message names it.
+        InvalidRequest: A tool that a provider runs itself, such as `{"type": "web_search"}`. The error names it.
     """
     return [_wire_dict(tool, strict) if isinstance(tool, dict) else _wire_tool(tool, strict) for tool in tools]
 
 
 def tool_choice(choice: str | dict[str, Any] | None, *, required: bool) -> str | dict[str, Any]:
-    """Whether a tool must be called, and which.
+    """Return `tool_choice` in the OpenAI format.
 
     >>> tool_choice(None, required=True), tool_choice("none", required=True)
     ('required', 'none')
@@ -45,21 +45,20 @@ def tool_choice(choice: str | dict[str, Any] | None, *, required: bool) -> str |
 
 
 def append_message(chat_history: Sequence[ChatMessage] | None, user_msg: str | ChatMessage | None) -> list[ChatMessage]:
-    """A new list: the conversation and the next message."""
+    """Return a new list of the conversation and the next message."""
     if isinstance(user_msg, str):
         user_msg = ChatMessage(role=MessageRole.USER, content=user_msg)
     return [*(chat_history or ()), *((user_msg,) if user_msg is not None else ())]
 
 
 def read_tool_selections(response: ChatResponse) -> list[ToolSelection]:
-    """The tool calls of a response.
+    """Return the tool calls of a response.
 
-    While a stream is in flight, what there is of their arguments is shown for reading along. Of a whole response only
-    complete calls are returned.
+    Chunks of a stream return calls with the arguments received so far, complete responses only complete calls.
 
     Raises:
-        StreamInterrupted: The response is what was left of an answer that failed.
-        IncompleteToolCall: The arguments of a call stop in the middle.
+        StreamInterrupted: The response is the partial response of a failed stream.
+        IncompleteToolCall: The arguments of a call are truncated.
         MalformedStream: The arguments of a call are not a JSON object.
     """
     calls = read_tool_calls(response.message)
@@ -67,7 +66,9 @@ def read_tool_selections(response: ChatResponse) -> list[ToolSelection]:
         return []
     finish = response.additional_kwargs.get("finish_reason")
     if finish == "error":
-        raise errors.StreamInterrupted("this answer was cut off by a failure: its tool calls must not be executed")
+        raise errors.StreamInterrupted(
+            "the response is incomplete because of an error: its tool calls must not be executed"
+        )
     if finish is None and is_partial(response.raw):
         return [_build_selection(id, name, _parse_partial(arguments)) for id, name, arguments in calls]
     return [_build_selection(id, name, _complete_selection(id, name, arguments)) for id, name, arguments in calls]
@@ -85,7 +86,7 @@ def _wire_dict(tool: dict[str, Any], strict: bool) -> dict[str, Any]:
 
 
 def is_partial(raw: Any) -> bool:
-    """Whether this is one of our chunks, with more to come."""
+    """Return whether `raw` is that of a chunk of an unfinished stream."""
     if not isinstance(raw, dict) or raw.get("object") != "chat.completion.chunk":
         return False
     return all(choice.get("finish_reason") is None for choice in raw["choices"])
@@ -100,13 +101,13 @@ def _parse_partial(arguments: dict[str, Any] | str) -> dict[str, Any]:
 
 @lru_cache(maxsize=16)
 def _parse_flat(arguments: str) -> dict[str, Any] | None:
-    """What can be read, kept because agents ask for each chunk; `None` if it holds values that a caller may change."""
+    """Parse partial arguments, cached because agents do so for each chunk; `None` if there are mutable values."""
     value = _parse_prefix(arguments)
     return None if any(isinstance(inner, dict | list) for inner in value.values()) else value
 
 
 def _parse_prefix(arguments: str) -> dict[str, Any]:
-    """The beginning of a JSON object as far as it can be read."""
+    """Parse the beginning of a JSON object as far as possible."""
     try:
         value = pydantic_core.from_json(arguments, allow_partial="trailing-strings")
     except ValueError:
@@ -120,7 +121,7 @@ def _complete_selection(id: str, name: str, arguments: dict[str, Any] | str) -> 
     call = ToolCall(id, name, arguments)
     if call.is_truncated:
         raise errors.IncompleteToolCall(
-            f"the answer ended inside the arguments of the tool call {name!r}: it must not be executed",
+            f"the arguments of the tool call {name!r} are truncated: it must not be executed",
             code="IncompleteToolCall",
             raw=arguments,
         )
@@ -128,7 +129,7 @@ def _complete_selection(id: str, name: str, arguments: dict[str, Any] | str) -> 
         return call.parse_arguments()
     except ValueError as error:
         raise errors.MalformedStream(
-            f"the arguments of the tool call {name!r} are not a JSON object, and it must not be executed: {error}",
+            f"the arguments of the tool call {name!r} are not a JSON object: it must not be executed: {error}",
             code="MalformedToolCall",
             raw=arguments,
         ) from error

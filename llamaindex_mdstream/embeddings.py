@@ -1,4 +1,4 @@
-"""The embedding models, one class for each platform."""
+"""Embedding classes, one per platform."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -13,30 +13,48 @@ from pydantic import Field, model_validator
 
 from llamaindex_mdstream._aliases import EmbeddingAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
-from llamaindex_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
+from llamaindex_mdstream._modelarts import ModelArtsMixin
+from llamaindex_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
+from llamaindex_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, Timeout, data_uri, embedding_dialect
 from mdstream_core.options import EmbeddingDialect
 
 
 class MDStreamEmbedding(EmbeddingAliases, ConnectionFields, BaseEmbedding):
-    """An embedding model that a cloud hosts: a vector for each text, in order, or an error.
+    """Base class of the embedding models of all platforms: one vector per text, in order, or an error.
 
-    Core hands over `embed_batch_size` texts at a time; these are cut further into what the service takes, and at most
-    `max_concurrency` requests are under way, whoever asks. Each is asked again on its own (`max_retries`). Where one
-    fails for good, `error.partial.embeddings` has what the others gave, each with the `index` of its text.
+    LlamaIndex passes `embed_batch_size` texts at a time. They are split into batches of the size that the service
+    accepts, and at most `max_concurrency` requests are sent at once by all callers of the object. Each request is
+    retried on its own (`max_retries`). If one fails for good, `error.partial.embeddings` holds the vectors of the
+    others, each with the `index` of its text.
     """
 
     dialect: EmbeddingDialect | None = Field(
-        default=None, description="The API format of the endpoint; default: that of the platform's models."
+        default=None,
+        description="API format of the endpoint, such as `openai-embeddings`. Default: that of the platform's models.",
     )
-    model_name: str = Field(default="", description="The model's name; not sent where it is empty.")
-    embed_batch_size: int = Field(default=512, gt=0, le=2048, description="Texts that core hands over at once.")
-    batch_size: int | None = Field(default=None, gt=0, description="Texts of one request; default: the service's most.")
-    max_concurrency: int = Field(default=4, gt=0, description="How many requests may be under way at once.")
+    model_name: str = Field(
+        default="",
+        description="Name of the model, as the server knows it. Not sent if empty. `model` and `model_id` are aliases.",
+    )
+    embed_batch_size: int = Field(
+        default=512, gt=0, le=2048, description="Number of texts that LlamaIndex passes to one call."
+    )
+    batch_size: int | None = Field(
+        default=None,
+        gt=0,
+        description="Maximum number of texts of one request. Default: the maximum of the API, such as 96 for OCI "
+        "Generative AI.",
+    )
+    max_concurrency: int = Field(
+        default=4, gt=0, description="Maximum number of requests at the same time, for all callers of the object."
+    )
     dimensions: int | None = Field(
-        default=None, gt=0, description="The vectors' length, if the model can shorten them."
+        default=None, gt=0, description="Length of the vectors, for models that can shorten them, such as `256`."
     )
-    additional_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further fields of each request.")
+    additional_kwargs: dict[str, Any] = Field(
+        default_factory=dict, description='Further parameters of each request, such as `{"user": "indexer"}`.'
+    )
 
     _other_names: ClassVar[dict[str, str]] = {
         "model": "model_name",
@@ -45,19 +63,19 @@ class MDStreamEmbedding(EmbeddingAliases, ConnectionFields, BaseEmbedding):
     }
 
     def embed(self, texts: Sequence[str], input_type: str = "document") -> ModelResponse:
-        """The vectors with what is known of them: `reply.embeddings`, `reply.usage`, `reply.served.model`.
+        """Embed texts and return the response with its metadata: `embeddings`, `usage`, `metadata.model`.
 
         Args:
-            texts: Any number of texts.
-            input_type: `document` or `query`; OCI also knows `CLASSIFICATION`, `CLUSTERING`.
+            texts: Any number of texts; they are sent in batches.
+            input_type: `document` or `query`; OCI Generative AI also accepts `CLASSIFICATION` and `CLUSTERING`.
 
         Raises:
-            MDStreamError: A request failed for good; `partial` has what the others gave.
+            MDStreamError: A request failed for good. `error.partial` holds the vectors of the others.
         """
         return self._gather(texts, self._build_params(input_type), self.batch_size)
 
     async def aembed(self, texts: Sequence[str], input_type: str = "document") -> ModelResponse:
-        """`embed`, awaited."""
+        """Async variant of `embed`."""
         return await self._agather(texts, self._build_params(input_type), self.batch_size)
 
     def _get_query_embedding(self, query: str) -> Embedding:
@@ -82,20 +100,20 @@ class MDStreamEmbedding(EmbeddingAliases, ConnectionFields, BaseEmbedding):
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
         return _vectors(await self.aembed(texts))
 
-    def _gather(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> ModelResponse:
+    def _gather(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> ModelResponse:
         return self._get_service().gather(
-            self._resolve_dialect(), question, inputs, batch_size=batch_size, max_concurrency=self.max_concurrency
+            self._resolve_dialect(), params, inputs, batch_size=batch_size, max_concurrency=self.max_concurrency
         )
 
-    async def _agather(self, inputs: Sequence[str], question: dict[str, Any], batch_size: int | None) -> ModelResponse:
+    async def _agather(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> ModelResponse:
         await self._prepare_service()
         return await self._get_service().agather(
-            self._resolve_dialect(), question, inputs, batch_size=batch_size, max_concurrency=self.max_concurrency
+            self._resolve_dialect(), params, inputs, batch_size=batch_size, max_concurrency=self.max_concurrency
         )
 
     def _build_params(self, input_type: str) -> dict[str, Any]:
-        said = {"model": self.model_name or None, "dimensions": self.dimensions, "input_type": input_type}
-        return {**said, **self.additional_kwargs, **(self.extra_body or {})}
+        fields = {"model": self.model_name or None, "dimensions": self.dimensions, "input_type": input_type}
+        return {**fields, **self.additional_kwargs, **(self.extra_body or {})}
 
     def _resolve_dialect(self) -> ListDialect:
         return embedding_dialect(self.dialect or self._default_dialect(self.model_name, "embeddings"))
@@ -109,41 +127,34 @@ class MDStreamEmbedding(EmbeddingAliases, ConnectionFields, BaseEmbedding):
 
 
 def _vectors(response: ModelResponse) -> list[Embedding]:
-    return [one.vector for one in response.embeddings]
+    return [embedding.vector for embedding in response.embeddings]
 
 
 class OCIDataScienceEmbedding(OCIModelDeploymentMixin, MDStreamEmbedding):
-    """Embeddings of an OCI Data Science model deployment: vLLM, llama.cpp, infinity, or TEI (`dialect`).
+    """Embeddings of OCI Data Science model deployments (vLLM, llama.cpp, infinity, TEI).
 
-    Args:
-        endpoint: The deployment's URL or OCID.
-        model_name: The model's name, as the server knows it.
-
-    The fields of the connection are those of `OCIDataScience`.
+    TEI needs `dialect="tei-embeddings"`. Install, authentication and connection fields are those of `OCIDataScience`.
 
     Example:
         >>> embedding = OCIDataScienceEmbedding(endpoint="http://127.0.0.1:8080/ocid1.x", auth_type="none")
         >>> embedding.class_name()
         'mdstream_oci_model_deployment_embedding'
+        >>> vectors = embedding.get_text_embedding_batch(["The Nile", "The Alps"])  # doctest: +SKIP
     """
 
-    model_name: str = Field(default="odsc-llm", description="The model's name, as the server knows it.")
+    model_name: str = Field(default="odsc-llm", description="Name of the model, as the server knows it.")
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialized form."""
+        """Name of the class in serialized models."""
         return "mdstream_oci_model_deployment_embedding"
 
 
 class OCIGenAIEmbeddings(OCIGenerativeAIMixin, MDStreamEmbedding, MultiModalEmbedding):
-    """Embeddings of OCI Generative AI, of texts and of images; queries and documents are told apart.
+    """Embeddings of OCI Generative AI, for texts and images.
 
-    Args:
-        model_name: Such as `cohere.embed-v4.0`, or the OCID of a dedicated cluster's endpoint.
-        truncate: Which end of a text is cut off that is longer than the model takes: `START`, `END`; `NONE` refuses.
-        input_type: What all inputs are, such as `CLUSTERING`; default: queries and documents.
-
-    The fields of the connection are those of `OCIGenAI`.
+    Queries and documents are embedded with their own input type. Install, authentication and connection fields are
+    those of `OCIGenAI`.
 
     Example:
         >>> embedding = OCIGenAIEmbeddings(
@@ -151,14 +162,22 @@ class OCIGenAIEmbeddings(OCIGenerativeAIMixin, MDStreamEmbedding, MultiModalEmbe
         ... )
         >>> embedding.model_name
         'cohere.embed-v4.0'
+        >>> vector = embedding.get_query_embedding("Which river is the longest?")  # doctest: +SKIP
     """
 
-    truncate: Literal["NONE", "START", "END"] | None = Field(default="END", description="Which end may be cut off.")
-    input_type: str | None = Field(default=None, description="What all inputs are; default: queries and documents.")
+    truncate: Literal["NONE", "START", "END"] | None = Field(
+        default="END",
+        description="Which end of a text that is too long for the model is truncated: `START` or `END`. With `NONE` "
+        "the service rejects it.",
+    )
+    input_type: str | None = Field(
+        default=None,
+        description="Input type of all texts, such as `CLUSTERING`. Default: queries and documents by their use.",
+    )
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialized form."""
+        """Name of the class in serialized models."""
         return "mdstream_oci_genai_embedding"
 
     def _get_image_embedding(self, img_file_path: ImageType) -> Embedding:
@@ -170,10 +189,12 @@ class OCIGenAIEmbeddings(OCIGenerativeAIMixin, MDStreamEmbedding, MultiModalEmbe
         return vector
 
     def _get_image_embeddings(self, img_file_paths: list[ImageType]) -> list[Embedding]:
-        return _vectors(self._gather([_image(one) for one in img_file_paths], self._build_params("IMAGE"), 1))
+        return _vectors(self._gather([_image_uri(path) for path in img_file_paths], self._build_params("IMAGE"), 1))
 
     async def _aget_image_embeddings(self, img_file_paths: list[ImageType]) -> list[Embedding]:
-        return _vectors(await self._agather([_image(one) for one in img_file_paths], self._build_params("IMAGE"), 1))
+        return _vectors(
+            await self._agather([_image_uri(path) for path in img_file_paths], self._build_params("IMAGE"), 1)
+        )
 
     def _build_params(self, input_type: str) -> dict[str, Any]:
         is_text = input_type != "IMAGE"
@@ -183,38 +204,38 @@ class OCIGenAIEmbeddings(OCIGenerativeAIMixin, MDStreamEmbedding, MultiModalEmbe
     def _validate_fields(self) -> None:
         super()._validate_fields()
         if not self.model_name:
-            raise ValueError("model_name is missing: give one such as 'cohere.embed-v4.0', or an endpoint's OCID")
+            raise ValueError(
+                "model_name is missing (hint: set a name such as 'cohere.embed-v4.0', or an endpoint's OCID)"
+            )
         if not self.compartment_id:
-            raise ValueError("compartment_id is missing: the service bills a compartment, ocid1.compartment.oc1..…")
+            raise ValueError(
+                "compartment_id is missing (hint: set the OCID of the compartment to bill, ocid1.compartment.oc1..…)"
+            )
 
 
 class SageMakerEmbedding(SageMakerMixin, MDStreamEmbedding):
-    """Embeddings of an Amazon SageMaker endpoint: TEI, LMI, vLLM or JumpStart, found out; `dialect` says it at once.
+    """Embeddings of Amazon SageMaker endpoints (TEI, LMI, vLLM, JumpStart).
 
-    Args:
-        endpoint_name: The endpoint's name.
-
-    The fields of the connection are those of `SageMakerLLM`.
+    The API format of the container is detected from its first response; `dialect` sets it. Install, authentication and
+    connection fields are those of `SageMakerLLM`.
 
     Example:
-        >>> SageMakerEmbedding(endpoint_name="my-endpoint", region_name="us-east-1").endpoint_name
+        >>> embedding = SageMakerEmbedding(endpoint_name="my-endpoint", region_name="us-east-1")
+        >>> embedding.endpoint_name
         'my-endpoint'
+        >>> vector = embedding.get_query_embedding("Which river is the longest?")  # doctest: +SKIP
     """
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialized form."""
+        """Name of the class in serialized models."""
         return "mdstream_sagemaker_embedding"
 
 
 class ModelArtsEmbedding(ModelArtsMixin, MDStreamEmbedding):
-    """Embeddings of a Huawei ModelArts real-time service, or of MaaS.
+    """Embeddings of Huawei ModelArts real-time services and of MaaS.
 
-    Args:
-        endpoint: The service's address, or MaaS's base.
-        model_name: The model's name; MaaS needs it.
-
-    The fields of the connection are those of `ModelArts`.
+    MaaS requires `model_name`. Install, authentication and connection fields are those of `ModelArts`.
 
     Example:
         >>> embedding = ModelArtsEmbedding(
@@ -222,21 +243,22 @@ class ModelArtsEmbedding(ModelArtsMixin, MDStreamEmbedding):
         ... )
         >>> embedding.model_name
         'bge-m3'
+        >>> vector = embedding.get_query_embedding("Which river is the longest?")  # doctest: +SKIP
     """
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialized form."""
+        """Name of the class in serialized models."""
         return "mdstream_modelarts_embedding"
 
 
-def _image(image: ImageType) -> str:
+def _image_uri(image: ImageType) -> str:
     return data_uri(image.getvalue() if isinstance(image, BytesIO) else Path(image))
 
 
-def _register(*kinds: type[BaseEmbedding]) -> None:
-    """Make `llama_index.core.embeddings.loading.load_embed_model` know them."""
-    RECOGNIZED_EMBEDDINGS.update({kind.class_name(): kind for kind in kinds})
+def _register(*classes: type[BaseEmbedding]) -> None:
+    """Make the classes known to `llama_index.core.embeddings.loading.load_embed_model`."""
+    RECOGNIZED_EMBEDDINGS.update({cls.class_name(): cls for cls in classes})
 
 
 _register(OCIDataScienceEmbedding, OCIGenAIEmbeddings, SageMakerEmbedding, ModelArtsEmbedding)

@@ -1,4 +1,4 @@
-"""The rerankers, one class for each platform."""
+"""Reranker classes (node postprocessors), one per platform."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,9 @@ from pydantic import Field, model_validator
 
 from llamaindex_mdstream._aliases import RerankAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
-from llamaindex_mdstream._platforms import ModelArtsMixin, OCIGenerativeAIMixin, OCIModelDeploymentMixin, SageMakerMixin
+from llamaindex_mdstream._modelarts import ModelArtsMixin
+from llamaindex_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
+from llamaindex_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, Timeout, rerank_dialect
 from mdstream_core.options import RerankDialect
 
@@ -21,61 +23,70 @@ _dispatcher = get_dispatcher(__name__)
 
 
 class MDStreamRerank(RerankAliases, ConnectionFields, BaseNodePostprocessor):
-    """A reranker that a cloud hosts: the nodes that fit the query best, the best first, or an error.
+    """Base class of the rerankers of all platforms: the nodes most relevant to a query, best first, or an error.
 
-    More nodes than a service takes are sent in several requests, and their scores put together: each score is of one
-    node alone. What is ranked is a node's text with the metadata that embeddings see.
+    Nodes beyond the maximum of one request are sent in several requests, and the scores are merged, because each score
+    depends on one node alone. The text of a node is ranked with the metadata that embedding models receive.
     """
 
     dialect: RerankDialect | None = Field(
-        default=None, description="The API format of the endpoint; default: that of the platform's models."
+        default=None,
+        description="API format of the endpoint, such as `score`. Default: that of the platform's models.",
     )
-    model: str = Field(default="", description="The model's name; not sent where it is empty.")
-    top_n: int = Field(default=3, gt=0, description="How many nodes to keep.")
-    batch_size: int | None = Field(default=None, gt=0, description="Nodes of one request; default: the service's most.")
-    max_concurrency: int = Field(default=4, gt=0, description="How many requests may be under way at once.")
-    additional_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further fields of each request.")
+    model: str = Field(
+        default="",
+        description="Name of the model, as the server knows it. Not sent if empty. `model_name` and `model_id` are "
+        "aliases.",
+    )
+    top_n: int = Field(default=3, gt=0, description="Number of nodes to return.")
+    batch_size: int | None = Field(
+        default=None, gt=0, description="Maximum number of nodes of one request. Default: the maximum of the API."
+    )
+    max_concurrency: int = Field(
+        default=4, gt=0, description="Maximum number of requests at the same time, for all callers of the object."
+    )
+    additional_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further parameters of each request.")
 
     _other_names: ClassVar[dict[str, str]] = {"model_name": "model", "model_id": "model", "request_timeout": "timeout"}
 
     def rank(self, texts: Sequence[str], query: str, *, top_n: int | None = None) -> ModelResponse:
-        """The ranking of texts: `reply.ranking`, each with `index` and `score`, the best first; and `reply.usage`.
+        """Rank texts: `ranking` of the response lists `index` and `score` of each, best first.
 
         Args:
-            texts: Any number of texts.
-            query: The question.
-            top_n: How many to give; default: the object's own number.
+            texts: Any number of texts; they are sent in batches.
+            query: The query.
+            top_n: Number of results. Default: the field `top_n`.
 
         Raises:
-            MDStreamError: The service failed; nothing is ranked by half.
+            MDStreamError: A request failed for good. There is no partial ranking.
         """
-        most = self.top_n if top_n is None else top_n
+        max_results = self.top_n if top_n is None else top_n
         return self._get_service().gather(
             self._resolve_dialect(),
-            self._build_params(query, most),
+            self._build_params(query, max_results),
             texts,
             batch_size=self.batch_size,
             max_concurrency=self.max_concurrency,
-            max_results=most,
+            max_results=max_results,
         )
 
     async def arank(self, texts: Sequence[str], query: str, *, top_n: int | None = None) -> ModelResponse:
-        """`rank`, awaited."""
+        """Async variant of `rank`."""
         await self._prepare_service()
-        most = self.top_n if top_n is None else top_n
+        max_results = self.top_n if top_n is None else top_n
         return await self._get_service().agather(
             self._resolve_dialect(),
-            self._build_params(query, most),
+            self._build_params(query, max_results),
             texts,
             batch_size=self.batch_size,
             max_concurrency=self.max_concurrency,
-            max_results=most,
+            max_results=max_results,
         )
 
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        query = _query(query_bundle)
+        query = _query_text(query_bundle)
         if not nodes:
             return []
         with self._observe(nodes, query) as best:
@@ -85,7 +96,7 @@ class MDStreamRerank(RerankAliases, ConnectionFields, BaseNodePostprocessor):
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        query = _query(query_bundle)
+        query = _query_text(query_bundle)
         if not nodes:
             return []
         with self._observe(nodes, query) as best:
@@ -94,9 +105,9 @@ class MDStreamRerank(RerankAliases, ConnectionFields, BaseNodePostprocessor):
 
     @contextmanager
     def _observe(self, nodes: list[NodeWithScore], query: str) -> Iterator[list[NodeWithScore]]:
-        """What observers are told; the list that is yielded takes the best nodes."""
+        """Send start and end events. The caller adds the best nodes to the yielded list."""
         best: list[NodeWithScore] = []
-        name = self._known_as() or "unknown"
+        name = self._reported_model_name() or "unknown"
         _dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=self.top_n, model_name=name))
         payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
@@ -109,12 +120,12 @@ class MDStreamRerank(RerankAliases, ConnectionFields, BaseNodePostprocessor):
             event.on_end(payload={EventPayload.NODES: best})
         _dispatcher.event(ReRankEndEvent(nodes=best))
 
-    def _known_as(self) -> str:
+    def _reported_model_name(self) -> str:
         return self.model
 
     def _build_params(self, query: str, top_n: int) -> dict[str, Any]:
-        said = {"model": self.model or None, "query": query, "top_n": top_n}
-        return {**said, **self.additional_kwargs, **(self.extra_body or {})}
+        fields = {"model": self.model or None, "query": query, "top_n": top_n}
+        return {**fields, **self.additional_kwargs, **(self.extra_body or {})}
 
     def _resolve_dialect(self) -> ListDialect:
         return rerank_dialect(self.dialect or self._default_dialect(self.model, "rerank"))
@@ -127,9 +138,9 @@ class MDStreamRerank(RerankAliases, ConnectionFields, BaseNodePostprocessor):
         return self
 
 
-def _query(bundle: QueryBundle | None) -> str:
+def _query_text(bundle: QueryBundle | None) -> str:
     if bundle is None:
-        raise ValueError("query_bundle is missing: a reranker needs the question")
+        raise ValueError("query_bundle is missing (hint: pass the query as query_bundle or query_str)")
     return bundle.query_str
 
 
@@ -138,30 +149,32 @@ def _texts(nodes: list[NodeWithScore]) -> list[str]:
 
 
 def _to_nodes(nodes: list[NodeWithScore], response: ModelResponse) -> list[NodeWithScore]:
-    return [NodeWithScore(node=nodes[one.index].node, score=one.score) for one in response.ranking]
+    return [NodeWithScore(node=nodes[result.index].node, score=result.score) for result in response.ranking]
 
 
 class OCIDataScienceRerank(OCIModelDeploymentMixin, MDStreamRerank):
-    """A reranker on an OCI Data Science model deployment: vLLM or infinity (`/v1/rerank`).
+    """Reranker for OCI Data Science model deployments (vLLM, infinity, TEI).
 
-    `dialect="score"` asks vLLM's `/v1/score`, `dialect="tei-rerank"` TEI. The fields of the connection are those of
-    `OCIDataScience`.
+    Requests go to `/v1/rerank`; `dialect="score"` uses vLLM's `/v1/score`, `dialect="tei-rerank"` TEI's API. Install,
+    authentication and connection fields are those of `OCIDataScience`.
 
     Example:
         >>> OCIDataScienceRerank(endpoint="http://127.0.0.1:8080/ocid1.x", auth_type="none", top_n=5).top_n
         5
     """
 
-    model: str = Field(default="odsc-llm", description="The model's name, as the server knows it.")
+    model: str = Field(default="odsc-llm", description="Name of the model, as the server knows it.")
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialized form."""
+        """Name of the class in serialized models."""
         return "mdstream_oci_model_deployment_rerank"
 
 
 class OCIGenAIRerank(OCIGenerativeAIMixin, MDStreamRerank):
-    """A reranker of OCI Generative AI (`rerankText`). The fields of the connection are those of `OCIGenAI`.
+    """Reranker for OCI Generative AI (`rerankText`).
+
+    Install, authentication and connection fields are those of `OCIGenAI`.
 
     Example:
         >>> OCIGenAIRerank(
@@ -172,21 +185,24 @@ class OCIGenAIRerank(OCIGenerativeAIMixin, MDStreamRerank):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialized form."""
+        """Name of the class in serialized models."""
         return "mdstream_oci_genai_rerank"
 
     def _validate_fields(self) -> None:
         super()._validate_fields()
         if not self.model:
-            raise ValueError("model is missing: give one such as 'cohere.rerank.v3.5', or an endpoint's OCID")
+            raise ValueError("model is missing (hint: set a name such as 'cohere.rerank.v3.5', or an endpoint's OCID)")
         if not self.compartment_id:
-            raise ValueError("compartment_id is missing: the service bills a compartment, ocid1.compartment.oc1..…")
+            raise ValueError(
+                "compartment_id is missing (hint: set the OCID of the compartment to bill, ocid1.compartment.oc1..…)"
+            )
 
 
 class SageMakerRerank(SageMakerMixin, MDStreamRerank):
-    """A reranker on an Amazon SageMaker endpoint: TEI or vLLM, found out by asking; `dialect` says it at once.
+    """Reranker for Amazon SageMaker endpoints (TEI, vLLM).
 
-    The fields of the connection are those of `SageMakerLLM`.
+    The API format of the container is detected from its first response; `dialect` sets it. Install, authentication and
+    connection fields are those of `SageMakerLLM`.
 
     Example:
         >>> SageMakerRerank(endpoint_name="my-endpoint", region_name="us-east-1").endpoint_name
@@ -195,15 +211,17 @@ class SageMakerRerank(SageMakerMixin, MDStreamRerank):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialized form."""
+        """Name of the class in serialized models."""
         return "mdstream_sagemaker_rerank"
 
-    def _known_as(self) -> str:
+    def _reported_model_name(self) -> str:
         return self.model or self.endpoint_name
 
 
 class ModelArtsRerank(ModelArtsMixin, MDStreamRerank):
-    """A reranker on a Huawei ModelArts real-time service, or of MaaS. The fields of the connection are `ModelArts`'s.
+    """Reranker for Huawei ModelArts real-time services and for MaaS.
+
+    MaaS requires `model`. Install, authentication and connection fields are those of `ModelArts`.
 
     Example:
         >>> ModelArtsRerank(
@@ -214,5 +232,5 @@ class ModelArtsRerank(ModelArtsMixin, MDStreamRerank):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialized form."""
+        """Name of the class in serialized models."""
         return "mdstream_modelarts_rerank"

@@ -5,7 +5,7 @@ from pathlib import Path
 CORPUS = Path(__file__).parent / "corpus" / "amendments.txt"
 
 #: A question, and the amendment that answers it.
-PARAMSS = {
+QUERIES = {
     "May soldiers be quartered in a house in time of peace?": "Amendment III.",
     "Are cruel and unusual punishments allowed?": "Amendment VIII.",
     "At what years of age may citizens vote, eighteen or older?": "Amendment XXVI.",

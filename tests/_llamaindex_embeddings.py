@@ -1,4 +1,4 @@
-"""LlamaIndex's LLMs, embeddings and rerankers at the places of all tests."""
+"""LlamaIndex LLMs, embeddings and rerankers on the platforms of all tests."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""LLMs and embeddings that do one thing wrong each, as packages have done it, for the suites to find."""
+"""LLMs and embeddings with one fault each, as found in packages, for tests of the conformance suites."""
 
 import asyncio
 import itertools
@@ -18,14 +18,14 @@ from mdstream_core import MDStreamError
 
 
 class ChangedStream(ModelArts):
-    """Each stream through `_changed`, which a fault overrides; told by core's decorator."""
+    """Passes each stream through `_changed`, which faults override; reported by LlamaIndex's decorator."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
         return stream
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Generator[ChatResponse]:
-        """`stream_chat`, changed."""
+        """Stream through `_changed`."""
 
         def changed() -> Generator[ChatResponse]:
             yield from self._changed(self._stream(*self._chat_call(messages, kwargs, stream=True)))
@@ -34,7 +34,7 @@ class ChangedStream(ModelArts):
 
 
 class CumulativeDeltas(ChangedStream):
-    """Its deltas are all the text so far."""
+    """Deltas are all text so far."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
         for response in stream:
@@ -42,7 +42,7 @@ class CumulativeDeltas(ChangedStream):
 
 
 class NoneDeltas(ChangedStream):
-    """Its delta is `None` where there is no text."""
+    """Deltas without text are `None`."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
         for response in stream:
@@ -50,7 +50,7 @@ class NoneDeltas(ChangedStream):
 
 
 class ManyBlocks(ChangedStream):
-    """A text block for each delta."""
+    """Each delta has its own text block."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
         blocks: list[Any] = []
@@ -60,7 +60,7 @@ class ManyBlocks(ChangedStream):
 
 
 class OneObject(ChangedStream):
-    """One message that grows, in every response."""
+    """All responses share one message."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
         message = ChatMessage(role="assistant", content="")
@@ -70,7 +70,7 @@ class OneObject(ChangedStream):
 
 
 class NoUsage(ChangedStream):
-    """No usage."""
+    """Responses have no usage."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
         for response in stream:
@@ -79,7 +79,7 @@ class NoUsage(ChangedStream):
 
 
 class SwallowsErrors(ChangedStream):
-    """Whatever breaks, it was all."""
+    """Failed streams end as successful ones."""
 
     def _changed(self, stream: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
         try:
@@ -89,10 +89,10 @@ class SwallowsErrors(ChangedStream):
 
 
 class RetriesMidStream(ModelArts):
-    """A loop around `yield`."""
+    """Retries after tokens were yielded."""
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Generator[ChatResponse]:
-        """As often as it takes."""
+        """Retry up to three times."""
         for attempt in range(3):
             try:
                 yield from super().stream_chat(messages, **kwargs)
@@ -104,28 +104,28 @@ class RetriesMidStream(ModelArts):
 
 
 class Unfinished(ModelArts):
-    """Its stream is an iterator, and no generator."""
+    """Streams are iterators, not generators."""
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Any:
-        """An iterator."""
+        """Return an iterator."""
         return itertools.chain(super().stream_chat(messages, **kwargs))
 
 
 class NestedCallbacks(ModelArts):
-    """A method that is told calls another one that is."""
+    """A decorated method calls another decorated method."""
 
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """By streaming."""
+        """Call `stream_chat`."""
         *_, last = self.stream_chat(messages, **kwargs)
         return last
 
 
 class BlocksTheLoop(ModelArts):
-    """Its async is its sync."""
+    """Async methods block on sync ones."""
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse]:
-        """In the loop's own time."""
+        """Block the event loop."""
 
         async def read() -> AsyncGenerator[ChatResponse]:
             for response in self.stream_chat(messages, **kwargs):
@@ -135,10 +135,10 @@ class BlocksTheLoop(ModelArts):
 
 
 class ReadsOn(ModelArts):
-    """It fetches everything before it hands out anything, on a thread that nobody stops."""
+    """Reads the complete stream before it returns it."""
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse]:
-        """All at the end."""
+        """Read everything first."""
         stream = await super().astream_chat(messages, **kwargs)
         responses = [response async for response in stream]
 
@@ -150,17 +150,17 @@ class ReadsOn(ModelArts):
 
 
 class RepairsCalls(ModelArts):
-    """Half a call becomes a whole one."""
+    """Truncated tool calls are repaired."""
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Generator[ChatResponse]:
-        """Success, in any case."""
+        """End successfully in any case."""
         try:
             yield from super().stream_chat(messages, **kwargs)
         except MDStreamError as error:
             yield vars(error)["partial_response"]
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse]:
-        """The same."""
+        """End successfully in any case."""
         responses = await asyncio.to_thread(list, self.stream_chat(messages, **kwargs))
 
         async def read() -> AsyncGenerator[ChatResponse]:
@@ -172,7 +172,7 @@ class RepairsCalls(ModelArts):
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> list[ToolSelection]:
-        """Repaired."""
+        """Repair truncated arguments."""
         calls = response.message.additional_kwargs.get("tool_calls") or []
         return [
             ToolSelection(
@@ -185,7 +185,7 @@ class RepairsCalls(ModelArts):
 
 
 class MutatesHistory(ModelArts):
-    """The caller's list grows."""
+    """The caller's history is changed."""
 
     def _prepare_chat_with_tools(self, tools: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         if kwargs.get("chat_history") is not None:
@@ -194,7 +194,7 @@ class MutatesHistory(ModelArts):
 
 
 class LeaksKey(ModelArts):
-    """The key is a field like any other."""
+    """The key is a public field."""
 
     plain_key: str = ""
 
@@ -203,14 +203,14 @@ class LeaksKey(ModelArts):
 
 
 class CannotBePickled(ModelArts):
-    """It holds a client that was made too early."""
+    """The object cannot be pickled."""
 
     def __getstate__(self) -> Any:
         raise TypeError("cannot pickle '_thread.lock' object")
 
 
-class Plain(BaseEmbedding):
-    """An embedding as short as it can be, and right."""
+class MinimalEmbedding(BaseEmbedding):
+    """A minimal correct embedding."""
 
     url: str
     max_retries: int = 0
@@ -219,11 +219,11 @@ class Plain(BaseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialized form."""
+        """Name of the class in serialized models."""
         return "plain"
 
-    def _read(self, texts: list[str], answer: httpx.Response) -> list[list[float]]:
-        found = sorted(answer.raise_for_status().json()["data"], key=lambda one: int(one["index"]))
+    def _read(self, texts: list[str], response: httpx.Response) -> list[list[float]]:
+        found = sorted(response.raise_for_status().json()["data"], key=lambda one: int(one["index"]))
         if len(found) != len(texts):
             raise ValueError(f"{len(found)} vectors came of {len(texts)} texts")
         return [one["embedding"] for one in found]
@@ -235,18 +235,18 @@ class Plain(BaseEmbedding):
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         with httpx.Client() as client:
             for left in reversed(range(self.max_retries + 1)):
-                answer = client.post(**self._sent(texts))
-                if answer.status_code != 503 or not left:
+                response = client.post(**self._sent(texts))
+                if response.status_code != 503 or not left:
                     break
-        return self._read(texts, answer)
+        return self._read(texts, response)
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         async with httpx.AsyncClient() as client:
             for left in reversed(range(self.max_retries + 1)):
-                answer = await client.post(**self._sent(texts))
-                if answer.status_code != 503 or not left:
+                response = await client.post(**self._sent(texts))
+                if response.status_code != 503 or not left:
                     break
-        return self._read(texts, answer)
+        return self._read(texts, response)
 
     def _get_text_embedding(self, text: str) -> list[float]:
         return self._get_text_embeddings([text])[0]
@@ -261,38 +261,38 @@ class Plain(BaseEmbedding):
         return await self._aget_text_embedding(query)
 
 
-class AnyOrder(Plain):
-    """Vectors as they come, however many."""
+class AnyOrder(MinimalEmbedding):
+    """Vectors are neither ordered nor counted."""
 
-    def _read(self, texts: list[str], answer: httpx.Response) -> list[list[float]]:
-        return [one["embedding"] for one in answer.raise_for_status().json()["data"]]
+    def _read(self, texts: list[str], response: httpx.Response) -> list[list[float]]:
+        return [one["embedding"] for one in response.raise_for_status().json()["data"]]
 
 
-class OneByOne(Plain):
-    """A request for each text, in the loop's own time."""
+class OneByOne(MinimalEmbedding):
+    """Sends one request per text, and blocks the event loop."""
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         return [self._get_text_embedding(text) for text in texts]
 
 
-class Flattens(Plain):
-    """Line ends become blanks, and the first error is nobody's."""
+class Flattens(MinimalEmbedding):
+    """Replaces newlines, and swallows error responses."""
 
     def _sent(self, texts: list[str]) -> dict[str, Any]:
         return super()._sent([text.replace("\n", " ") for text in texts])
 
-    def _read(self, texts: list[str], answer: httpx.Response) -> list[list[float]]:
-        return super()._read(texts, answer) if answer.status_code == 200 else [[0.0] * 256 for _ in texts]
+    def _read(self, texts: list[str], response: httpx.Response) -> list[list[float]]:
+        return super()._read(texts, response) if response.status_code == 200 else [[0.0] * 256 for _ in texts]
 
 
-class LeaksEmbeddingKey(Plain):
-    """The key is written into files, and needed there."""
+class LeaksEmbeddingKey(MinimalEmbedding):
+    """The key is serialized."""
 
     api_key: str = ""
 
 
-class SharedClient(Plain):
-    """It keeps one client for all event loops."""
+class SharedClient(MinimalEmbedding):
+    """Shares one client between event loops."""
 
     _client: Any = None
 

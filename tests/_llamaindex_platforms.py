@@ -1,4 +1,4 @@
-"""The platforms as LlamaIndex sees them: how each is built from an emulator, and how a stream of it can end badly."""
+"""LlamaIndex models of each platform on the emulator, and the failures of their streams."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.services.modelarts import HuaweiAccount
 
-#: Who is let in: everybody at Oracle's, only these elsewhere.
+#: Accounts of the emulator. Oracle's services accept everybody.
 ACCOUNTS: dict[str, Any] = {
     "aws_keys": KEYS,
     "huawei": HuaweiAccount(access_keys={"AK": "SK"}, app_codes=["CODE"], api_keys=["KEY"]),
@@ -28,16 +28,16 @@ class PlatformCase:
     """One platform.
 
     Attributes:
-        build: A model there, with fields of its own.
-        endings: How its streams can end badly.
-        passing: A refusal that passes.
-        standing: A refusal that stays: there is no such model.
+        build: Creates a model of the platform, with further fields.
+        endings: Failures of its streams, by name.
+        transient_error: An error response that allows a retry.
+        permanent_error: An error response that does not: the model does not exist.
     """
 
     build: Callable[..., MDStreamLLM]
     endings: dict[str, Ending]
-    passing: Fault
-    state: Fault
+    transient_error: Fault
+    permanent_error: Fault
 
 
 def _deployment(emulator: Emulator, **fields: Any) -> MDStreamLLM:
@@ -71,13 +71,13 @@ def _maas(emulator: Emulator, **fields: Any) -> MDStreamLLM:
     return ModelArts(endpoint=emulator.modelarts.maas, api_key="KEY", **{"model": "m", **fields})
 
 
-#: What can happen to any stream of HTTP's.
+#: Failures of every HTTP stream.
 _ANYWHERE = {name: ending for name, ending in ENDINGS.items() if "trailer" not in name}
 
-#: What can happen to a stream inside frames: the emulator's cut within a chunk would be a cut within no frame.
+#: Failures of framed streams: a truncated HTTP chunk would not truncate a frame.
 _FRAMED = {name: ending for name, ending in _ANYWHERE.items() if name != "cut in a chunk"}
 
-#: The finish event says all; whatever happens behind it happens to nobody. No event says the role alone.
+#: Failures of streams that end with their finish event; failures after it are not seen. No event has only the role.
 _FINISHED = {
     name: replace(ending, text=f"{BEGINNING},") for name, ending in _ANYWHERE.items() if name != "cut after [DONE]"
 }
@@ -109,16 +109,16 @@ def _closed(code: int, kind: type[errors.MDStreamError] = errors.StreamFailure) 
 _CLOSED = {f"closed with {code}": _closed(code) for code in (1008, 1011, 1013)}
 
 _ORACLE: dict[str, Any] = {
-    "passing": Fault("refuse", "unavailable", retry_after="0"),
-    "state": Fault("refuse", "not_found"),
+    "transient_error": Fault("refuse", "unavailable", retry_after="0"),
+    "permanent_error": Fault("refuse", "not_found"),
 }
 _HUAWEI: dict[str, Any] = {
-    "passing": Fault("refuse", "modelarts_backend", retry_after="0"),
-    "state": Fault("refuse", "maas_model"),
+    "transient_error": Fault("refuse", "modelarts_backend", retry_after="0"),
+    "permanent_error": Fault("refuse", "maas_model"),
 }
 _AMAZON: dict[str, Any] = {
-    "passing": Fault("refuse_aws", "ServiceUnavailable", retry_after="0"),
-    "state": Fault("refuse_aws", "not_found"),
+    "transient_error": Fault("refuse_aws", "ServiceUnavailable", retry_after="0"),
+    "permanent_error": Fault("refuse_aws", "not_found"),
 }
 
 PLATFORM_CASES: dict[str, PlatformCase] = {
@@ -131,7 +131,7 @@ PLATFORM_CASES: dict[str, PlatformCase] = {
     "maas": PlatformCase(_maas, _ANYWHERE, **_HUAWEI),
 }
 
-#: Every way to end, on every platform; MaaS is the road of ModelArts with another sign.
+#: Every failure on every platform; MaaS differs from ModelArts only in authentication.
 BROKEN = {
     f"{name}: {ending}": (platform_case, platform_case.endings[ending])
     for name, platform_case in PLATFORM_CASES.items()
@@ -139,7 +139,7 @@ BROKEN = {
     if name != "maas"
 }
 
-#: One of each kind.
+#: One failure of each kind.
 FEW = {
     name: case
     for name, case in BROKEN.items()
@@ -154,18 +154,18 @@ Read = Callable[[MDStreamLLM, list[Any]], None]
 
 def _stream_chat(llm: MDStreamLLM, got: list[Any]) -> None:
     for response in llm.stream_chat([ChatMessage(REQUEST)]):
-        got.append(response)  # noqa: PERF402  # what comes before an error counts
+        got.append(response)  # noqa: PERF402  # responses before an error must be kept
 
 
 def _stream_complete(llm: MDStreamLLM, got: list[Any]) -> None:
     for response in llm.stream_complete(REQUEST):
-        got.append(response)  # noqa: PERF402  # what comes before an error counts
+        got.append(response)  # noqa: PERF402  # responses before an error must be kept
 
 
 def _astream_chat(llm: MDStreamLLM, got: list[Any]) -> None:
     async def read() -> None:
         async for response in await llm.astream_chat([ChatMessage(REQUEST)]):
-            got.append(response)  # noqa: PERF401  # what comes before an error counts
+            got.append(response)  # noqa: PERF401  # responses before an error must be kept
 
     asyncio.run(read())
 
@@ -173,7 +173,7 @@ def _astream_chat(llm: MDStreamLLM, got: list[Any]) -> None:
 def _astream_complete(llm: MDStreamLLM, got: list[Any]) -> None:
     async def read() -> None:
         async for response in await llm.astream_complete(REQUEST):
-            got.append(response)  # noqa: PERF401  # what comes before an error counts
+            got.append(response)  # noqa: PERF401  # responses before an error must be kept
 
     asyncio.run(read())
 

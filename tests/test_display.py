@@ -1,4 +1,4 @@
-"""`show` and `ashow`: the same of the core's events and of both frameworks' streams, whole and broken."""
+"""`show` and `ashow` with streams of the core and of both frameworks."""
 
 import io
 import re
@@ -36,7 +36,7 @@ def served() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(served: Emulator) -> Emulator:
-    """The same, with nothing queued."""
+    """The emulator, reset."""
     served.reset()
     return served
 
@@ -68,7 +68,7 @@ def llm(emulator: Emulator) -> OCIDataScience:
     return OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
 
 
-#: Every kind of stream, and the text of what `show` returns.
+#: Every kind of stream, and a function that returns the text of its result.
 STREAMS: dict[str, tuple[Callable[[Emulator], Any], Callable[[Any], str]]] = {
     "core": (core, lambda model_response: model_response.text),
     "LangChain": (lambda emulator: chat(emulator).stream(REQUEST), lambda message: message.text),
@@ -82,20 +82,20 @@ STREAMS: dict[str, tuple[Callable[[Emulator], Any], Callable[[Any], str]]] = {
     ),
     "LlamaIndex completions": (lambda emulator: llm(emulator).stream_complete(REQUEST), lambda one: one.text),
 }
-each = pytest.mark.parametrize(("stream", "text"), STREAMS.values(), ids=STREAMS)
+each_stream = pytest.mark.parametrize(("stream", "text"), STREAMS.values(), ids=STREAMS)
 
 
-def plain() -> tuple[PlainTextView, io.StringIO, io.StringIO]:
+def plain_text_view() -> tuple[PlainTextView, io.StringIO, io.StringIO]:
     out, notes = io.StringIO(), io.StringIO()
     return PlainTextView(out, notes), out, notes
 
 
-@each
-def test_every_stream_is_shown_and_given_back(
+@each_stream
+def test_every_stream_is_displayed_and_returned(
     emulator: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
 ) -> None:
-    """The answer goes one way, the numbers the other, and the whole is returned in its framework's words."""
-    view, out, notes = plain()
+    """Output goes to stdout, numbers to the notes, and the framework's complete response is returned."""
+    view, out, notes = plain_text_view()
     whole = show(stream(emulator), view=view)
 
     assert RIVERS == text(whole)
@@ -114,20 +114,18 @@ ASYNC: dict[str, tuple[Callable[[Emulator], Any], Callable[[Any], str]]] = {
 
 
 @pytest.mark.parametrize(("stream", "text"), ASYNC.values(), ids=ASYNC)
-async def test_asynchronous_streams_too(
-    emulator: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
-) -> None:
-    """A coroutine that returns a stream, as LlamaIndex's, is awaited."""
-    view, out, _ = plain()
+async def test_async_streams(emulator: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]) -> None:
+    """A coroutine that returns a stream, as in LlamaIndex, is awaited."""
+    view, out, _ = plain_text_view()
 
     assert RIVERS == text(await ashow(stream(emulator), view=view))
     assert f"{RIVERS}\n" == out.getvalue()
 
 
-def test_what_is_returned_is_the_frameworks_own(emulator: Emulator) -> None:
-    """With usage and finish reason, as if the chunks had been added up by hand."""
-    message = show(chat(emulator).stream(REQUEST), view=plain()[0])
-    model_response = show(core(emulator), view=plain()[0])
+def test_the_result_is_of_the_frameworks_class(emulator: Emulator) -> None:
+    """The result equals the sum of the chunks, with usage and finish reason."""
+    message = show(chat(emulator).stream(REQUEST), view=plain_text_view()[0])
+    model_response = show(core(emulator), view=plain_text_view()[0])
 
     assert isinstance(message, AIMessageChunk)
     assert isinstance(model_response, ModelResponse)
@@ -145,21 +143,21 @@ CALLS: dict[str, Callable[[Emulator], Any]] = {
 
 
 @pytest.mark.parametrize("stream", CALLS.values(), ids=CALLS)
-def test_tool_calls_are_shown(emulator: Emulator, stream: Callable[[Emulator], Any]) -> None:
-    """With their arguments, once."""
-    view, out, _ = plain()
+def test_tool_calls_are_displayed(emulator: Emulator, stream: Callable[[Emulator], Any]) -> None:
+    """Tool calls are displayed once, with their arguments."""
+    view, out, _ = plain_text_view()
     show(stream(emulator), view=view)
 
     assert '→ get_weather {"city": "Paris"}\n' == out.getvalue()
 
 
-@each
-def test_a_failure_is_shown_with_what_was_received(
+@each_stream
+def test_failures_are_displayed_with_the_partial_response(
     emulator: Emulator, stream: Callable[[Emulator], Any], text: Callable[[Any], str]
 ) -> None:
-    """In plain words, with code and request id; then it is raised, with its partial."""
+    """A failure is explained with code and request id, and raised with its partial response."""
     emulator.script(Fault("trailer", after=6))
-    view, out, notes = plain()
+    view, out, notes = plain_text_view()
     with pytest.raises(StreamTimeout) as broken:
         show(stream(emulator), view=view)
     text_sent = notes.getvalue()
@@ -167,17 +165,17 @@ def test_a_failure_is_shown_with_what_was_received(
     assert broken.value.partial is not None
     assert f"{broken.value.partial.text}\n" == out.getvalue()
     assert RIVERS.startswith(broken.value.partial.text)
-    assert "✗ The service stopped, because the answer took too long.\n" in text_sent
+    assert "✗ The service stopped the response because it took too long.\n" in text_sent
     assert "408 ModelResponseTimeExceeded" in text_sent
     assert f"request id {broken.value.request_id}" in text_sent
-    assert "asking again may help" in text_sent
+    assert "a retry may succeed" in text_sent
     assert f"{len(broken.value.partial.text)} characters" in text_sent
 
 
-async def test_an_asynchronous_failure_too(emulator: Emulator) -> None:
-    """As its twin."""
+async def test_failures_of_async_streams(emulator: Emulator) -> None:
+    """`ashow` displays a failure like `show`."""
     emulator.script(Fault("trailer", after=6))
-    view, out, notes = plain()
+    view, out, notes = plain_text_view()
     with pytest.raises(StreamTimeout):
         await ashow(chat(emulator).astream(REQUEST), view=view)
 
@@ -185,24 +183,24 @@ async def test_an_asynchronous_failure_too(emulator: Emulator) -> None:
     assert "took too long" in notes.getvalue()
 
 
-def test_a_refusal_has_nothing_to_keep(emulator: Emulator) -> None:
-    """No word of a partial where nothing came."""
+def test_error_responses_have_no_partial_response(emulator: Emulator) -> None:
+    """No partial response is mentioned if nothing was received."""
     emulator.always(Fault("refuse", "not_authenticated"))
-    view, out, notes = plain()
+    view, out, notes = plain_text_view()
     with pytest.raises(MDStreamError):
         show(core(emulator), view=view)
 
     assert "" == out.getvalue()
-    assert "✗ The credential was not accepted.\n" in notes.getvalue()
-    assert "kept" not in notes.getvalue()
+    assert "✗ The credentials were rejected.\n" in notes.getvalue()
+    assert "partial response" not in notes.getvalue()
 
 
-def test_who_stops_waiting_closes_the_connection(emulator: Emulator) -> None:
-    """Ctrl-C in a notebook or terminal: what came is shown, and the service hears that nobody listens."""
+def test_interrupting_closes_the_connection(emulator: Emulator) -> None:
+    """Ctrl-C displays the received text and closes the connection."""
     emulator.script(Fault("hold", after=4, seconds=30))
 
     class Impatient(PlainTextView):
-        def report(self, event: Event) -> None:
+        def show_event(self, event: Event) -> None:
             super().show_event(event)
             if isinstance(event, TextDelta) and "Nile" in event.text:
                 raise KeyboardInterrupt
@@ -216,9 +214,9 @@ def test_who_stops_waiting_closes_the_connection(emulator: Emulator) -> None:
     assert "■ stopped" in notes.getvalue()
 
 
-def test_thoughts_go_where_the_numbers_go(emulator: Emulator) -> None:
-    """A pipe gets the answer only."""
-    view, out, notes = plain()
+def test_reasoning_is_written_to_the_notes(emulator: Emulator) -> None:
+    """Standard output has only the text."""
+    view, out, notes = plain_text_view()
     with Emulator(model=lambda request: ModelOutput(text=("Four.",), reasoning=("Two ", "and two."))) as thinking:
         show(core(thinking), view=view)
 
@@ -226,45 +224,45 @@ def test_thoughts_go_where_the_numbers_go(emulator: Emulator) -> None:
     assert notes.getvalue().startswith("Two and two.\n")
 
 
-def test_failures_of_others_are_shown_too() -> None:
-    """With their own words; a programmer's mistake is no stop."""
+def test_foreign_errors_are_displayed() -> None:
+    """Errors of other classes are displayed with their message."""
 
     def failing() -> Iterator[Event]:
         yield TextDelta("half")
         raise KeyError("x")
 
-    view, out, notes = plain()
+    view, out, notes = plain_text_view()
     with pytest.raises(KeyError):
         show(failing(), view=view)
 
     assert "half\n" == out.getvalue()
-    assert notes.getvalue().startswith("✗ It failed.\n  KeyError: 'x'\n")
+    assert notes.getvalue().startswith("✗ The request failed.\n  KeyError: 'x'\n")
 
 
-def test_what_a_decoder_held_is_shown(emulator: Emulator) -> None:
-    """What an error keeps beyond what was handed out stands before the failure."""
+def test_buffered_text_is_displayed(emulator: Emulator) -> None:
+    """Text of `error.partial` that was not yielded is displayed before the failure."""
 
-    def held() -> Iterator[Event]:
+    def interrupted() -> Iterator[Event]:
         yield TextDelta("half ")
         error = StreamTimeout("too long")
         error.partial = ModelResponse.from_events([TextDelta("half <tool")])
         raise error
 
-    view, out, _ = plain()
+    view, out, _ = plain_text_view()
     with pytest.raises(StreamTimeout):
-        show(held(), view=view)
+        show(interrupted(), view=view)
 
     assert "half <tool\n" == out.getvalue()
 
 
-def test_what_is_no_stream_is_reported() -> None:
-    """With what would be one."""
-    with pytest.raises(TypeError, match=r"stream of int cannot be shown: give what Client\.stream"):
-        show([1], view=plain()[0])
+def test_other_objects_are_rejected() -> None:
+    """The error names the accepted streams."""
+    with pytest.raises(TypeError, match=r"stream of int cannot be displayed \(hint: pass a stream of Client\.stream"):
+        show([1], view=plain_text_view()[0])
 
 
-def test_the_numbers() -> None:
-    """Tokens a second count from the first token; without the server's count a piece is one."""
+def test_summary_numbers() -> None:
+    """The rate counts from the first token; without usage each chunk is one token."""
     assert 10.0 == Summary(3.0, 1.0, 99, Usage(5, 21, 26)).tokens_per_second
     assert 5.0 == Summary(3.0, 1.0, 11).tokens_per_second
     assert Summary(1.01, 1.0, 11).tokens_per_second is None
@@ -287,8 +285,8 @@ TEXTS = {
 @pytest.mark.parametrize("width", [60, 120])
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_terminal_shows_all_and_nothing_overflows(text: str, width: int, size: int) -> None:
-    """Wherever a text is cut into pieces: no line is wider than the terminal, no word is lost, nothing steers it."""
+def test_terminal_lines_are_wrapped(text: str, width: int, size: int) -> None:
+    """For any chunk size no line is wider than the terminal, no word is lost, and no control character is written."""
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=width, highlight=False, color_system="truecolor")
     pieces = [TextDelta(text[at : at + size]) for at in range(0, len(text), size)]
@@ -300,7 +298,7 @@ def test_a_terminal_shows_all_and_nothing_overflows(text: str, width: int, size:
 
 
 def settled(written: str) -> str:
-    """What stands on a terminal in the end: the moving line, which is taken away again, is left out."""
+    """Return the final content of a terminal, without the status line."""
     lines = [""]
     row = 0
     for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|\n|\r|[^\x1b\n\r]+", written):
@@ -317,8 +315,8 @@ def settled(written: str) -> str:
     return "\n".join(lines)
 
 
-def test_a_terminal_shows_calls_thoughts_and_failures() -> None:
-    """Each in its own lines."""
+def test_terminal_shows_calls_reasoning_and_failures() -> None:
+    """Calls, reasoning and failures have their own lines."""
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=100, highlight=False)
     events = [
@@ -338,13 +336,13 @@ def test_a_terminal_shows_calls_thoughts_and_failures() -> None:
     shown = settled(file.getvalue()).splitlines()
 
     assert ["Hm, Paris.", "I look.", '→ get_weather {"city": "Paris"}'] == [line.rstrip() for line in shown[:3]]
-    assert "✗ The service stopped, because the answer took too long." in shown
+    assert "✗ The service stopped the response because it took too long." in shown
     assert "  StreamTimeout: OCI ended the stream: 408" in shown
-    assert "  code ServiceTimeout · request id r-1 · asking again may help" in shown
+    assert "  code ServiceTimeout · request id r-1 · a retry may succeed" in shown
 
 
-def test_a_notebook_updates_one_output() -> None:
-    """With real IPython: HTML in which the model's words are text, and plain text beside it."""
+def test_notebook_updates_one_output() -> None:
+    """IPython gets HTML with escaped output, and plain text."""
     shells = pytest.importorskip("IPython.core.interactiveshell", reason="pip install ipython")
     capture = pytest.importorskip("IPython.utils.capture")
     from mdstream_core.display._notebook import NotebookView  # noqa: PLC0415
@@ -359,10 +357,10 @@ def test_a_notebook_updates_one_output() -> None:
 
     assert any("&lt;b&gt;Paris&lt;/b&gt;" in page for page in pages)
     assert not [page for page in pages if "<b>" in page]
-    assert "half\n✗ The service stopped, because the answer took too long." in shown[-1]["text/plain"]
+    assert "half\n✗ The service stopped the response because it took too long." in shown[-1]["text/plain"]
 
 
 def failing() -> Iterator[Event]:
-    """Half an answer."""
+    """A stream that fails after some text."""
     yield TextDelta("half")
     raise StreamTimeout("too long")

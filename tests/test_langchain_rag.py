@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _corpus import CORPUS, PARAMSS
+from _corpus import CORPUS, QUERIES
 from _embedding_platforms import EMBEDDING, RANKING
 from _platforms import PLATFORM_CASES, emulator, shared_emulator
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
@@ -117,7 +117,7 @@ def _joined(documents: list[Document]) -> str:
 async def test_the_right_passage_is_found(emulator: Emulator, name: str) -> None:
     """The amendment that matches the query is ranked first, and the output quotes it; sync and async."""
     retriever, chain = chain_at(emulator, name)
-    for query, amendment in PARAMSS.items():
+    for query, amendment in QUERIES.items():
         best = retriever.invoke(query)[0]
         assert best.page_content.startswith(amendment), query
         assert best == (await retriever.ainvoke(query))[0]
@@ -132,7 +132,7 @@ async def test_the_right_passage_is_found(emulator: Emulator, name: str) -> None
 async def test_a_chain_raises_the_error_of_its_stream(emulator: Emulator, name: str) -> None:
     """The received output is delivered, then the error is raised; sync and async."""
     _, chain = chain_at(emulator, name)
-    query = next(iter(PARAMSS))
+    query = next(iter(QUERIES))
     whole = chain.invoke(query)
     successes = (None,) * 2  # the embedding of the query, and the ranking
     for read in (_stream, _astream):

@@ -1,4 +1,4 @@
-"""Agents: tool loops, what they show while it comes, and that no call of a broken stream is executed."""
+"""Agents: tool loops, streamed output, and failed streams whose tool calls are not executed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -31,7 +31,7 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
@@ -48,9 +48,9 @@ def _agent(llm: OCIDataScience, tool: Any = add, **kwargs: Any) -> FunctionAgent
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_an_agent_calls_a_tool_and_responses(emulator: Emulator, llm: OCIDataScience, streaming: bool) -> None:
+async def test_agent_calls_a_tool_and_responds(emulator: Emulator, llm: OCIDataScience, streaming: bool) -> None:
     """
-    The call, its result and the answer go round, with one id.
+    The call, its result and the response are exchanged, with one call id.
     """
     output = await _agent(llm, streaming=streaming).run(REQUEST)
     call, result = emulator.last.json["messages"][-2:]
@@ -64,11 +64,9 @@ async def test_an_agent_calls_a_tool_and_responses(emulator: Emulator, llm: OCID
 @pytest.mark.parametrize(
     "fault", [Fault("trailer", after=8), Fault("cut", after=8), Fault("trailer"), Fault("no_finish", after=-3)]
 )
-async def test_an_agent_never_executes_a_call_of_a_broken_stream(
-    emulator: Emulator, llm: OCIDataScience, fault: Fault
-) -> None:
+async def test_agent_executes_no_call_of_a_failed_stream(emulator: Emulator, llm: OCIDataScience, fault: Fault) -> None:
     """
-    The workflow fails with our error, also where the call itself came in whole; the tool is not called.
+    The workflow fails with our error, also if the call was complete; the tool is not called.
     """
     called: list[int] = []
 
@@ -86,9 +84,9 @@ async def test_an_agent_never_executes_a_call_of_a_broken_stream(
     assert 1 == len(emulator.requests)
 
 
-async def test_an_agent_does_not_execute_what_is_no_json(emulator: Emulator, llm: OCIDataScience) -> None:
+async def test_agent_executes_no_call_with_invalid_json(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Arguments that cannot be read fail the workflow.
+    Invalid arguments fail the workflow.
     """
     emulator.script(Fault("tool_arguments"))
 
@@ -96,9 +94,9 @@ async def test_an_agent_does_not_execute_what_is_no_json(emulator: Emulator, llm
         await _agent(llm).run(REQUEST)
 
 
-async def test_an_agent_shows_thoughts_and_text_while_they_come() -> None:
+async def test_agent_streams_reasoning_and_text() -> None:
     """
-    AgentStream has deltas, thoughts and calls.
+    `AgentStream` events have deltas, reasoning and calls.
     """
 
     def built_in_model(request: dict[str, Any]) -> ModelOutput:
@@ -116,9 +114,9 @@ async def test_an_agent_shows_thoughts_and_text_while_they_come() -> None:
     assert {"a": 2, "b": 3} in [call.tool_kwargs for event in events for call in event.tool_calls]
 
 
-async def test_a_react_agent_works() -> None:
+async def test_react_agent() -> None:
     """
-    Thought, action, observation, answer, over plain chat.
+    Thought, action, observation and answer are exchanged in plain chat.
     """
     message = iter(
         [
@@ -135,9 +133,9 @@ async def test_a_react_agent_works() -> None:
     assert "Observation: 5" == observed
 
 
-async def test_long_arguments_come_in_whole() -> None:
+async def test_long_arguments_are_complete() -> None:
     """
-    25 KB in 5,000 pieces, of which an agent asks for the calls at each; what it costs is in the benchmarks.
+    An agent reads the calls of each of 5,000 chunks with 25 KB of arguments; the benchmarks measure the cost.
     """
     pieces = ('{"a": 2, "b": 3, "text": "', *["word "] * 5000, '"}')
 

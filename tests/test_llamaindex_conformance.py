@@ -1,4 +1,4 @@
-"""Our own classes keep the rules, on each platform."""
+"""The classes of `llamaindex_mdstream` pass the conformance suites on each platform."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from mdstream_core.testing import EmbeddingConformance, LLMConformance
 
 
 class Deployment:
-    """Who is let in at a deployment, and as whom."""
+    """Credentials for model deployments."""
 
     service = "oci_model_deployment"
     emulator_options = {"api_keys": ["s3cret"]}
@@ -30,17 +30,17 @@ class Deployment:
 
 
 class Generative(Deployment):
-    """The same at OCI Generative AI."""
+    """Credentials for OCI Generative AI."""
 
     service = "oci_generative_ai"
 
     def where(self, url: str) -> dict[str, Any]:
-        """Whom to ask."""
+        """Constructor arguments of the connection."""
         return {"service_endpoint": url, "compartment_id": COMPARTMENT, **self.credentials}
 
 
 class Endpoint:
-    """The same at SageMaker."""
+    """Credentials for SageMaker."""
 
     service = "sagemaker"
     emulator_options = {"aws_keys": {"AKEMULATED": "s3cret"}}
@@ -48,12 +48,12 @@ class Endpoint:
     environment = {"AWS_ACCESS_KEY_ID": "AKEMULATED", "AWS_SECRET_ACCESS_KEY": "s3cret"}
 
     def where(self, url: str) -> dict[str, Any]:
-        """Whom to ask."""
+        """Constructor arguments of the connection."""
         return {"endpoint_name": "emulated", "endpoint_url": url, "region_name": "us-east-1", **self.credentials}
 
 
 class Huawei:
-    """The same at ModelArts."""
+    """Credentials for ModelArts."""
 
     service = "modelarts"
     emulator_options = {"huawei": HuaweiAccount(api_keys=["s3cret"])}
@@ -62,7 +62,7 @@ class Huawei:
 
 
 class TestOCIDataScience(Deployment, LLMConformance):
-    """Ours."""
+    """Run the suite."""
 
     def llm(self, url: str, max_retries: int) -> LLM:
         """A chat model."""
@@ -70,7 +70,7 @@ class TestOCIDataScience(Deployment, LLMConformance):
 
 
 class TestOCIGenAI(Generative, LLMConformance):
-    """Ours."""
+    """Run the suite."""
 
     model_name = "meta.llama-3.3-70b-instruct"
 
@@ -80,16 +80,16 @@ class TestOCIGenAI(Generative, LLMConformance):
 
 
 class TestOCIGenAICohere(TestOCIGenAI):
-    """Ours, in the COHERE format, where a call is said in one event."""
+    """Run the suite with the COHERE format, which sends a call in one event."""
 
     model_name = "cohere.command-r-plus"
     supports_tool_choice = False
-    tool_calls_in_pieces = False
+    supports_tool_call_deltas = False
     supports_reasoning = False
 
 
 class TestSageMakerLLM(Endpoint, LLMConformance):
-    """Ours."""
+    """Run the suite."""
 
     def llm(self, url: str, max_retries: int) -> LLM:
         """A chat model."""
@@ -97,7 +97,7 @@ class TestSageMakerLLM(Endpoint, LLMConformance):
 
 
 class TestModelArts(Huawei, LLMConformance):
-    """Ours."""
+    """Run the suite."""
 
     def llm(self, url: str, max_retries: int) -> LLM:
         """A real-time service."""
@@ -105,13 +105,13 @@ class TestModelArts(Huawei, LLMConformance):
 
 
 class TestModelArtsWebSocket(TestModelArts):
-    """Ours, over a WebSocket."""
+    """Run the suite over a WebSocket."""
 
     service = "modelarts_websocket"
 
 
 class TestOCIDataScienceEmbedding(Deployment, EmbeddingConformance):
-    """Ours."""
+    """Run the suite."""
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
         """A deployment."""
@@ -119,26 +119,26 @@ class TestOCIDataScienceEmbedding(Deployment, EmbeddingConformance):
 
 
 class TestOCIGenAIEmbeddings(Generative, EmbeddingConformance):
-    """Ours."""
+    """Run the suite."""
 
     distinguishes_queries = True
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
-        """A model of Cohere's, which takes 96 texts at a time."""
+        """A Cohere model, which accepts 96 texts per request."""
         model = "cohere.embed-english-v3.0"
         return OCIGenAIEmbeddings(model_name=model, max_retries=max_retries, **self.where(url))
 
 
 class TestSageMakerEmbedding(Endpoint, EmbeddingConformance):
-    """Ours."""
+    """Run the suite."""
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
-        """An endpoint of vLLM; without its dialect each request is asked twice to find that out."""
+        """A vLLM endpoint; without its dialect a second request would detect it."""
         return SageMakerEmbedding(dialect="openai-embeddings", max_retries=max_retries, **self.where(url))
 
 
 class TestModelArtsEmbedding(Huawei, EmbeddingConformance):
-    """Ours."""
+    """Run the suite."""
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
         """A real-time service."""

@@ -1,4 +1,4 @@
-"""The suites find what is wrong: each of these does one thing as some package has done it, and fails the rule on it."""
+"""The conformance suites detect faults: each class has one, and fails the rule about it."""
 
 import re
 from typing import Any
@@ -14,13 +14,13 @@ from _llamaindex_faulty import (
     LeaksEmbeddingKey,
     LeaksKey,
     ManyBlocks,
+    MinimalEmbedding,
     MutatesHistory,
     NestedCallbacks,
     NoneDeltas,
     NoUsage,
     OneByOne,
     OneObject,
-    Plain,
     ReadsOn,
     RepairsCalls,
     RetriesMidStream,
@@ -36,59 +36,59 @@ from mdstream_core.testing import EmbeddingConformance, LLMConformance
 
 pytest_plugins = ["pytester"]
 
-#: What fails, and nothing else fails of these rules: by test, with its parameters if only some fail.
+#: Selected rules of each fault, and those of them that fail, with the failing parameters.
 LLMS: dict[type[ModelArts], tuple[str, set[str]]] = {
-    ModelArts: ("deltas or twice or cut or pickled", set()),
-    ChangedStream: ("test_a_reader_who_leaves or deltas", {"test_a_reader_who_leaves_is_no_failure"}),
-    CumulativeDeltas: ("deltas_add_up", {"test_deltas_add_up[stream_chat]"}),
-    NoneDeltas: ("test_a_delta", {"test_a_delta_is_a_text[stream_chat]"}),
-    ManyBlocks: ("one_text_block", {"test_one_text_block_grows[stream_chat]"}),
-    OneObject: ("responses_share", {"test_responses_share_nothing[stream_chat]"}),
-    NoUsage: ("tokens_are", {"test_tokens_are_the_servers[stream_chat]"}),
+    ModelArts: ("deltas or no_retry or truncated or pickled", set()),
+    ChangedStream: ("test_closing_a_stream_early or deltas", {"test_closing_a_stream_early_is_no_failure"}),
+    CumulativeDeltas: ("deltas_add_up", {"test_deltas_add_up_to_the_text[stream_chat]"}),
+    NoneDeltas: ("deltas_are_strings", {"test_deltas_are_strings[stream_chat]"}),
+    ManyBlocks: ("text_is_in_one", {"test_text_is_in_one_block[stream_chat]"}),
+    OneObject: ("responses_share", {"test_responses_share_no_state[stream_chat]"}),
+    NoUsage: ("token_counts", {"test_token_counts_come_from_the_server[stream_chat]"}),
     SwallowsErrors: (
-        "broken_stream_is and stream_chat and cut or a_failed_stream and stream_chat",
+        "interrupted_stream and stream_chat and cut or failed_stream_is and stream_chat",
         {
-            "test_a_broken_stream_is_an_error[cut-stream_chat]",
-            "test_a_broken_stream_is_an_error[cut in a chunk-stream_chat]",
-            "test_a_failed_stream_is_told[stream_chat]",
+            "test_interrupted_stream_raises[cut-stream_chat]",
+            "test_interrupted_stream_raises[cut in a chunk-stream_chat]",
+            "test_failed_stream_is_reported[stream_chat]",
         },
     ),
     RetriesMidStream: (
-        "nothing_is_said_twice",
-        {"test_nothing_is_said_twice[cut-stream_chat]", "test_nothing_is_said_twice[reset-stream_chat]"},
+        "no_retry_after_the_first_token",
+        {"test_no_retry_after_the_first_token[cut-stream_chat]", "test_no_retry_after_the_first_token[reset-stream_chat]"},
     ),
-    Unfinished: ("is_a_generator", {"test_a_stream_is_a_generator"}),
+    Unfinished: ("returns_a_generator", {"test_stream_chat_returns_a_generator"}),
     NestedCallbacks: (
-        "is_told_once or permission",
-        {f"test_{rule}[chat]" for rule in ("a_call_is_told_once", "the_dispatcher_is_told_once", "a_permission_for_each_call")},
+        "one_start_and_one_end or rate_limiter",
+        {f"test_{rule}[chat]" for rule in ("callback_manager_gets_one_start_and_one_end", "dispatcher_gets_one_start_and_one_end", "rate_limiter_is_acquired_once")},
     ),
     BlocksTheLoop: (
-        "does_not_block",
-        {f"test_async_does_not_block_the_loop[{where}]" for where in ("before the answer", "in mid-answer")},
+        "do_not_block",
+        {f"test_async_methods_do_not_block_the_event_loop[{where}]" for where in ("before the response", "within the response")},
     ),
     ReadsOn: ("an_async_stream_closes and 1", {"test_closing_an_async_stream_closes_the_connection[1]"}),
     RepairsCalls: (
-        "cut_call_is_not or executes_no_cut",
+        "truncated_tool_call_of_a_stream or executes_no_truncated",
         {
             f"test_{rule}[{finish}]"
-            for rule in ("a_cut_call_is_not_returned", "an_agent_executes_no_cut_call")
+            for rule in ("truncated_tool_call_of_a_stream_is_not_returned", "agent_executes_no_truncated_tool_call")
             for finish in ("length", "tool_calls")
         },
     ),
-    MutatesHistory: ("history", {"test_the_callers_history_stays_as_it_is"}),
-    LeaksKey: ("secrets", {"test_secrets_are_not_shown"}),
-    CannotBePickled: ("pickled", {f"test_a_pickled_model_answers[{used}]: TypeError" for used in ("new", "used")}),
+    MutatesHistory: ("history", {"test_chat_history_is_not_modified"}),
+    LeaksKey: ("secrets", {"test_secrets_are_hidden"}),
+    CannotBePickled: ("pickled", {f"test_pickled_model_works[{used}]: TypeError" for used in ("new", "used")}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("kind", "rules", "expected"), [(kind, *row) for kind, row in LLMS.items()], ids=[kind.__name__ for kind in LLMS]
 )
-def test_a_fault_of_an_llm_is_found(
+def test_faults_of_llms_are_found(
     pytester: pytest.Pytester, kind: type[ModelArts], rules: str, expected: set[str]
 ) -> None:
     """
-    The rule on it fails, and others do not.
+    The rule about the fault fails, others do not.
     """
 
     class TestIt(LLMConformance):
@@ -101,26 +101,26 @@ def test_a_fault_of_an_llm_is_found(
     assert expected == _failed(pytester, TestIt, rules)
 
 
-EMBEDDINGS: dict[type[Plain], tuple[str, set[str]]] = {
-    Plain: ("test", set()),
+EMBEDDINGS: dict[type[MinimalEmbedding], tuple[str, set[str]]] = {
+    MinimalEmbedding: ("test", set()),
     AnyOrder: (
-        "by_index or another_number",
+        "by_index or wrong_number",
         {
             f"test_{rule}-{call_method}]" if "[" in rule else f"test_{rule}[{call_method}]"
             for call_method in ("get_text_embedding_batch", "aget_text_embedding_batch")
-            for rule in ("vectors_are_ordered_by_index", *(f"another_number_of_vectors_is_an_error[{n}" for n in (0, 1, 3)))
+            for rule in ("vectors_are_ordered_by_index", *(f"wrong_number_of_vectors_raises[{n}" for n in (0, 1, 3)))
         },
     ),
     OneByOne: (
         "one_request or block",
-        {"test_a_batch_is_one_request[aget_text_embedding_batch]", "test_async_does_not_block_the_loop"},
+        {"test_batch_is_one_request[aget_text_embedding_batch]", "test_async_methods_do_not_block_the_event_loop"},
     ),
     Flattens: (
-        "as_it_is or test_a_refusal_is_an_error",
-        {"test_a_text_is_sent_as_it_is", *(f"test_a_refusal_is_an_error[{a}get_text_embedding_batch]" for a in ("", "a"))},
+        "sent_unchanged or test_error_response_raises",
+        {"test_text_is_sent_unchanged", *(f"test_error_response_raises[{a}get_text_embedding_batch]" for a in ("", "a"))},
     ),
-    LeaksEmbeddingKey: ("secrets", {"test_secrets_are_not_shown"}),
-    SharedClient: ("loops", {"test_one_model_serves_several_event_loops: RuntimeError"}),
+    LeaksEmbeddingKey: ("secrets", {"test_secrets_are_hidden"}),
+    SharedClient: ("loops", {"test_model_works_in_several_event_loops: RuntimeError"}),
 }  # fmt: skip
 
 
@@ -129,11 +129,11 @@ EMBEDDINGS: dict[type[Plain], tuple[str, set[str]]] = {
     [(kind, *row) for kind, row in EMBEDDINGS.items()],
     ids=[kind.__name__ for kind in EMBEDDINGS],
 )
-def test_a_fault_of_an_embedding_is_found(
-    pytester: pytest.Pytester, kind: type[Plain], rules: str, expected: set[str]
+def test_faults_of_embeddings_are_found(
+    pytester: pytest.Pytester, kind: type[MinimalEmbedding], rules: str, expected: set[str]
 ) -> None:
     """
-    The rule on it fails, and others do not; one without a fault keeps all.
+    The rule about the fault fails, others do not; an embedding without a fault passes all.
     """
 
     class TestIt(EmbeddingConformance):
@@ -145,9 +145,9 @@ def test_a_fault_of_an_embedding_is_found(
     assert expected == _failed(pytester, TestIt, rules)
 
 
-def test_what_is_not_offered_is_skipped(pytester: pytest.Pytester) -> None:
+def test_rules_of_missing_features_are_skipped(pytester: pytest.Pytester) -> None:
     """
-    The reason names the attribute.
+    The reason of the skip names the attribute.
     """
 
     class TestIt(LLMConformance):
@@ -156,21 +156,21 @@ def test_what_is_not_offered_is_skipped(pytester: pytest.Pytester) -> None:
         def llm(self, url: str, max_retries: int) -> LLM:
             return ModelArts(endpoint=url, auth_type="none", is_function_calling_model=False)
 
-    result = _run(pytester, TestIt, "test_a_tool_is_called or test_metadata", "-rs")
+    result = _run(pytester, TestIt, "can_be_disabled or test_metadata", "-rs")
 
     result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines(["*TestIt.supports_tools is false"])
 
 
-def test_a_suite_without_a_model_states_what_is_missing(pytester: pytest.Pytester) -> None:
+def test_a_suite_without_a_model_names_the_method(pytester: pytest.Pytester) -> None:
     """
-    The method to write is named.
+    The error names the method to implement.
     """
 
     class TestIt(LLMConformance):
         pass
 
-    _run(pytester, TestIt, "test_metadata").stdout.fnmatch_lines(["*TestIt.llm(url, max_retries) is to return*"])
+    _run(pytester, TestIt, "test_metadata").stdout.fnmatch_lines(["*TestIt.llm(url, max_retries) must return*"])
 
 
 def _failed(pytester: pytest.Pytester, suite: type[Any], rules: str) -> set[str]:

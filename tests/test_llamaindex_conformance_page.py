@@ -1,4 +1,4 @@
-"""What docs/llamaindex/conformance.md shows can be run."""
+"""The examples and tables of docs/llamaindex/conformance.md."""
 
 import re
 from pathlib import Path
@@ -12,9 +12,9 @@ pytest_plugins = ["pytester"]
 PAGE = (Path(__file__).parent.parent / "docs/llamaindex/conformance.md").read_text(encoding="utf-8")
 
 
-def test_the_pages_suite_runs(pytester: pytest.Pytester) -> None:
+def test_the_example_suite_runs(pytester: pytest.Pytester) -> None:
     """
-    Its first block is a test file, and its rules are kept.
+    The first block is a test file that passes.
     """
     pytester.makepyfile(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0])
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-k", "metadata or deltas or sent or trailer")
@@ -26,7 +26,7 @@ def test_the_pages_suite_runs(pytester: pytest.Pytester) -> None:
 
 def test_the_page_has_every_rule() -> None:
     """
-    In the tables, in words.
+    The tables name every rule.
     """
     rules = {
         name for suite in (LLMConformance, EmbeddingConformance) for name in dir(suite) if name.startswith("test_")
@@ -41,7 +41,7 @@ def test_the_page_has_every_rule() -> None:
 
 def test_the_page_has_every_attribute() -> None:
     """
-    That a suite can set.
+    The page names every attribute of the suites.
     """
     names = {
         name

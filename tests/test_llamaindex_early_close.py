@@ -1,4 +1,4 @@
-"""Readers that go before the end: the connection closes at once, and nobody calls it a failure."""
+"""Streams that are closed early: the connection closes at once, and no failure is reported."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from llama_index.core.llms import ChatMessage
 
 from llamaindex_mdstream import OCIDataScience
 from mdstream_core.emulator import Emulator, Fault
-from tests.test_llamaindex_failures import Listener, Reported
+from tests.test_llamaindex_failures import CallbackRecorder, EventRecorder
 
 MESSAGES = [ChatMessage(REQUEST)]
 
@@ -25,7 +25,7 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
@@ -38,9 +38,9 @@ def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
 
 
 @pytest.fixture
-def listener() -> Iterator[Listener]:
-    """A listener on the root dispatcher."""
-    handler, root = Listener(), get_dispatcher()
+def listener() -> Iterator[EventRecorder]:
+    """A recorder on the root dispatcher."""
+    handler, root = EventRecorder(), get_dispatcher()
     root.event_handlers.append(handler)
     yield handler
     root.event_handlers.remove(handler)
@@ -49,7 +49,7 @@ def listener() -> Iterator[Listener]:
 @pytest.mark.parametrize("read", [0, 1, 3])
 def test_closing_closes_the_connection_at_once(emulator: Emulator, llm: OCIDataScience, read: int) -> None:
     """
-    The server sees the reader go, also one that read nothing.
+    The server sees the closed connection, also if nothing was read.
     """
     emulator.script(Fault("stall", after=6))
     stream = llm.stream_chat(MESSAGES)
@@ -64,7 +64,7 @@ def test_closing_closes_the_connection_at_once(emulator: Emulator, llm: OCIDataS
 @pytest.mark.parametrize("read", [0, 1, 3])
 async def test_aclosing_closes_the_connection_at_once(emulator: Emulator, llm: OCIDataScience, read: int) -> None:
     """
-    The same for async: nothing waits for the garbage collector.
+    Async streams close without waiting for the garbage collector.
     """
     emulator.script(Fault("stall", after=6))
     stream = await llm.astream_chat(MESSAGES)
@@ -78,7 +78,7 @@ async def test_aclosing_closes_the_connection_at_once(emulator: Emulator, llm: O
 
 async def test_cancelling_closes_the_connection_at_once(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    A task that is cancelled while it waits for a token leaves no connection behind.
+    A task that is cancelled while it waits for a token closes its connection.
     """
     emulator.script(Fault("stall", after=3))
     reading = asyncio.Event()
@@ -97,26 +97,26 @@ async def test_cancelling_closes_the_connection_at_once(emulator: Emulator, llm:
     assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)
 
 
-def test_a_reader_who_has_enough_is_no_failure(emulator: Emulator, llm: OCIDataScience, listener: Listener) -> None:
+def test_closing_early_is_no_failure(emulator: Emulator, llm: OCIDataScience, listener: EventRecorder) -> None:
     """
-    A break ends the call with what had been received; no exception is told.
+    Closing a stream ends the call with the partial response; no exception is reported.
     """
-    reported = Reported()
-    llm.callback_manager = CallbackManager([reported])
+    callbacks = CallbackRecorder()
+    llm.callback_manager = CallbackManager([callbacks])
     emulator.script(Fault("stall", after=6))
     stream = llm.stream_chat(MESSAGES)
     response = [next(stream), next(stream)][-1]
 
     stream.close()
 
-    ((payload),) = reported.ends
+    ((payload),) = callbacks.ends
     assert {EventPayload.MESSAGES: MESSAGES, EventPayload.RESPONSE: response} == payload
     assert ["LLMChatStartEvent", "LLMChatEndEvent"] == listener.names()
 
 
-async def test_an_async_completion_that_nobody_reads_is_no_failure(llm: OCIDataScience, listener: Listener) -> None:
+async def test_an_unread_async_completion_is_no_failure(llm: OCIDataScience, listener: EventRecorder) -> None:
     """
-    The end event of a completion needs a response: an empty one.
+    The end event of a completion requires a response, so it has an empty one.
     """
     stream = await llm.astream_complete(REQUEST)
 

@@ -1,4 +1,4 @@
-"""LlamaIndex's embeddings on every platform: order, batches, concurrency, failures, copies."""
+"""LlamaIndex embeddings on every platform: order, batches, concurrency, failures, serialization."""
 
 import asyncio
 import copy
@@ -36,7 +36,7 @@ each_platform = pytest.mark.parametrize("platform_case", EMBEDDING.values(), ids
 @each_platform
 async def test_long_lists_keep_their_order(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
-    More texts than one request takes: a vector each, in order, sync and async.
+    More texts than one request allows return a vector each, in order, sync and async.
     """
     embedding = embedding_at(emulator, platform_case)
     vectors = embedding.get_text_embedding_batch(TEXTS)
@@ -51,7 +51,7 @@ async def test_long_lists_keep_their_order(emulator: Emulator, platform_case: Pl
 @each_platform
 async def test_queries(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
-    The vector of a question, sync and async.
+    A query is embedded, sync and async.
     """
     embedding = embedding_at(emulator, platform_case)
 
@@ -61,7 +61,7 @@ async def test_queries(emulator: Emulator, platform_case: PlatformCase) -> None:
 
 def test_queries_and_documents_are_distinguished(emulator: Emulator) -> None:
     """
-    OCI Generative AI is told what a text is.
+    OCI Generative AI receives the input type of a text.
     """
     embedding = embedding_at(emulator, EMBEDDING["OCI GenAI"], dimensions=64)
     embedding.get_query_embedding("a")
@@ -73,9 +73,9 @@ def test_queries_and_documents_are_distinguished(emulator: Emulator) -> None:
     assert 64 == len(vector)
 
 
-def test_the_services_limits_hold_whatever_core_hands_over(emulator: Emulator) -> None:
+def test_batches_do_not_exceed_the_services_limits(emulator: Emulator) -> None:
     """
-    96 texts on OCI Generative AI, 32 on TEI, 128 elsewhere.
+    Requests have at most 96 texts on OCI Generative AI, 32 on TEI, 128 elsewhere.
     """
     for name, most in (("OCI GenAI", 96), ("SageMaker TEI", 32), ("OCI model deployment, vLLM", 128)):
         emulator.reset()
@@ -85,12 +85,12 @@ def test_the_services_limits_hold_whatever_core_hands_over(emulator: Emulator) -
         assert 200 == sum(sizes)
 
 
-async def test_requests_are_bounded_whoever_requests(emulator: Emulator) -> None:
+async def test_concurrent_requests_are_limited(emulator: Emulator) -> None:
     """
-    Core launches all its batches at once; no more than `max_concurrency` requests are under way in a loop.
+    LlamaIndex starts all batches at once; at most `max_concurrency` requests are in progress in a loop.
     """
     embedding = embedding_at(emulator, embed_batch_size=5, max_concurrency=3)
-    emulator.script(*[Fault("slow_head", seconds=0.2)] * 3)  # nobody can answer everything before the others begin
+    emulator.script(*[Fault("slow_head", seconds=0.2)] * 3)  # so that all requests start before the first response
     before = emulator.connections
     await embedding.aget_text_embedding_batch(TEXTS)
 
@@ -98,9 +98,9 @@ async def test_requests_are_bounded_whoever_requests(emulator: Emulator) -> None
     assert 1 < emulator.connections - before <= 3
 
 
-async def test_a_failure_keeps_what_the_others_gave(emulator: Emulator) -> None:
+async def test_a_failure_keeps_the_vectors_of_other_requests(emulator: Emulator) -> None:
     """
-    The error is raised, with the vectors that came, by their texts' places; sync and async.
+    The error has the vectors of the other requests with the indices of their texts, sync and async.
     """
     embedding = embedding_at(emulator, batch_size=10, max_concurrency=1)
     whole = embedding.get_text_embedding_batch(TEXTS[:50])
@@ -118,7 +118,7 @@ async def test_a_failure_keeps_what_the_others_gave(emulator: Emulator) -> None:
 
 def test_a_missing_vector_is_an_error(emulator: Emulator) -> None:
     """
-    Core would leave a node without its vector.
+    LlamaIndex would leave a node without a vector.
     """
     emulator.script(Fault("body", data=b'{"data":[{"index":0,"embedding":[1.0]}]}'))
 
@@ -126,9 +126,9 @@ def test_a_missing_vector_is_an_error(emulator: Emulator) -> None:
         embedding_at(emulator).get_text_embedding_batch(["a", "b"])
 
 
-def test_vectors_out_of_order_are_put_in_order(emulator: Emulator) -> None:
+def test_vectors_are_ordered_by_index(emulator: Emulator) -> None:
     """
-    By the `index` that the server gives.
+    Vectors are ordered by the `index` of the response.
     """
     emulator.script(Fault("body", data=b'{"data":[{"index":1,"embedding":[1]},{"index":0,"embedding":[0]}]}'))
 
@@ -137,7 +137,7 @@ def test_vectors_out_of_order_are_put_in_order(emulator: Emulator) -> None:
 
 async def test_images(emulator: Emulator, tmp_path: Any) -> None:
     """
-    A multi-modal model: an image by its file or its bytes, sync and async.
+    Images are embedded from a file or bytes, sync and async.
     """
     embedding = embedding_at(emulator, EMBEDDING["OCI GenAI"])
     file = tmp_path / "pixel.png"
@@ -151,7 +151,7 @@ async def test_images(emulator: Emulator, tmp_path: Any) -> None:
 
 def test_callbacks_and_progress(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     """
-    Core's events come in pairs, and its progress bar is shown on request.
+    LlamaIndex's events come in pairs, and its progress bar is shown if enabled.
     """
     debug = LlamaDebugHandler(print_trace_on_end=False)
     embedding = embedding_at(emulator, callback_manager=CallbackManager([debug]), embed_batch_size=100)
@@ -163,7 +163,7 @@ def test_callbacks_and_progress(emulator: Emulator, capsys: pytest.CaptureFixtur
 
 def test_an_index_of_several_processes(emulator: Emulator) -> None:
     """
-    Ingestion pickles the model into its workers.
+    Ingestion pickles the model for its worker processes.
     """
     embedding = embedding_at(emulator)
     pipeline = IngestionPipeline(
@@ -181,9 +181,9 @@ print(sum(pickle.loads(bytes.fromhex(sys.argv[1])).get_text_embedding("a")))
 """
 
 
-def test_another_process_requests_as_this_one(emulator: Emulator) -> None:
+def test_a_pickled_embedding_sends_the_same_request(emulator: Emulator) -> None:
     """
-    A pickle carries no connection and no credential, and finds what it needs.
+    A pickle has no connection and no credential, and resolves them anew.
     """
     embedding = embedding_at(emulator, default_headers={"authorization": SECRET})
     pickled = pickle.dumps(embedding)
@@ -194,9 +194,9 @@ def test_another_process_requests_as_this_one(emulator: Emulator) -> None:
 
 
 @each_platform
-def test_there_and_back(emulator: Emulator, platform_case: PlatformCase) -> None:
+def test_serialization_round_trip(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
-    `to_dict` and core's loader; deep copies; no secret in any of them.
+    `to_dict`, LlamaIndex's loader and deep copies work and contain no secret.
     """
     embedding = embedding_at(emulator, platform_case)
     saved = embedding.to_dict()
@@ -210,7 +210,7 @@ def test_there_and_back(emulator: Emulator, platform_case: PlatformCase) -> None
 
 def test_settings_and_names(emulator: Emulator) -> None:
     """
-    `Settings.embed_model`, and other packages' names of the fields.
+    `Settings.embed_model` accepts the model, and aliases of other packages work.
     """
     before = Settings._embed_model
     try:
@@ -223,9 +223,9 @@ def test_settings_and_names(emulator: Emulator) -> None:
     assert set(llamaindex_mdstream.__all__) <= set(dir(llamaindex_mdstream))
 
 
-def test_loops_come_and_go(emulator: Emulator) -> None:
+def test_several_event_loops(emulator: Emulator) -> None:
     """
-    One object in one event loop after another; and in the loops that core starts in threads.
+    One object works in several event loops, and in those that LlamaIndex starts in threads.
     """
     embedding = embedding_at(emulator)
     first = asyncio.run(embedding.aget_text_embedding("a"))
@@ -258,7 +258,7 @@ BAD: dict[str, tuple[type[MDStreamEmbedding], dict[str, Any], str]] = {
 @pytest.mark.parametrize(("kind", "options", "words"), BAD.values(), ids=BAD)
 def test_wrong_options_are_named(kind: Any, options: dict[str, Any], words: str) -> None:
     """
-    What is wrong is told where it is written.
+    Invalid options are rejected when the object is created.
     """
     with pytest.raises(ValidationError, match=words):
         kind(**options)

@@ -1,4 +1,4 @@
-"""Query and chat engines on every platform: what they find, what they answer, and how a broken stream reaches readers."""
+"""Query and chat engines on every platform: retrieved passages, responses, failed streams."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from _corpus import PARAMSS, passages
+from _corpus import QUERIES, passages
 from _embedding_platforms import EMBEDDING, RANKING
 from _llamaindex_embeddings import embedding_at, llm_at, reranker_at
 from _platforms import AWS, PLATFORM_CASES, USUAL
@@ -22,12 +22,12 @@ from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.model import ModelOutput, respond
 from mdstream_core.errors import AuthenticationError, NotFound, StreamFailure
 
-REQUEST, AMENDMENT = next(iter(PARAMSS.items()))
+REQUEST, AMENDMENT = next(iter(QUERIES.items()))
 
 
 @dataclass(frozen=True)
 class Platform:
-    """A platform: where its embeddings, its reranker and its LLM are, and how its streams break in its own way."""
+    """A platform with its embeddings, reranker and LLM, and a failure of its streams."""
 
     embedding: str
     ranking: str
@@ -36,7 +36,7 @@ class Platform:
 
     @property
     def endings(self) -> dict[str, Ending]:
-        """Its own, and the one that all have."""
+        """Return the platform's own failure and the common one."""
         return {"cut": USUAL["cut"], **self.own}
 
 
@@ -69,20 +69,20 @@ BROKEN = {
     for how, ending in emulator.endings.items()
 }
 
-#: Chat engines, and how many questions an engine asks before the LLM answers: the vector and the ranking.
+#: Chat engines, and the number of requests (embedding, reranking) before that of the LLM.
 CHATS = {"condense_plus_context": 2, "context": 2, "simple": 0}
 ENGINES = {"query": 2, **CHATS}
 
-everywhere = pytest.mark.parametrize("platform_case", PLATFORMS.values(), ids=PLATFORMS)
+each_platform = pytest.mark.parametrize("platform_case", PLATFORMS.values(), ids=PLATFORMS)
 broken = pytest.mark.parametrize(("platform_case", "ending"), BROKEN.values(), ids=BROKEN)
 any_engine = pytest.mark.parametrize("kind", ENGINES)
 
-#: Core's writing thread dies of the error that it has handed to the reader.
+#: LlamaIndex's writer thread also ends with the error that it passed to the reader.
 threads = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
-def condensing(request: dict[str, Any]) -> ModelOutput | str:
-    """The emulator's own model, which takes a follow-up question for one that stands alone."""
+def condense(request: dict[str, Any]) -> ModelOutput | str:
+    """The emulator's built-in model, which returns follow-up questions unchanged."""
     requested = request["messages"][-1]["content"] if "messages" in request else request.get("prompt", "")
     _, found, follow_up = str(requested).partition("Follow Up Input: ")
     return follow_up.partition("\n")[0] if found else respond(request)
@@ -91,19 +91,19 @@ def condensing(request: dict[str, Any]) -> ModelOutput | str:
 @pytest.fixture(scope="module")
 def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(model=condensing, aws_keys=AWS) as emulator:
+    with Emulator(model=condense, aws_keys=AWS) as emulator:
         yield emulator
 
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
 
 def engine_at(emulator: Emulator, platform_case: Platform, kind: str, *, streaming: bool = True) -> Any:
-    """An engine over the corpus: a dozen candidates, the best two of them."""
+    """An engine over the corpus that retrieves twelve candidates and keeps the best two."""
     embedding = embedding_at(emulator, EMBEDDING[platform_case.embedding])
     reranker = reranker_at(emulator, RANKING[platform_case.ranking], top_n=2)
     index = VectorStoreIndex([TextNode(text=text) for text in passages()], embed_model=embedding)
@@ -118,40 +118,40 @@ def engine_at(emulator: Emulator, platform_case: Platform, kind: str, *, streami
     return index.as_chat_engine(chat_mode=kind, **given)
 
 
-def send_request(engine: Any, question: str = REQUEST) -> Any:
-    """A streaming response."""
-    return engine.query(question) if hasattr(engine, "query") else engine.stream_chat(question)
+def send_request(engine: Any, query: str = REQUEST) -> Any:
+    """Send a query and return the streaming response."""
+    return engine.query(query) if hasattr(engine, "query") else engine.stream_chat(query)
 
 
-async def aask(engine: Any, question: str = REQUEST) -> Any:
-    """The same, awaited."""
-    return await (engine.aquery(question) if hasattr(engine, "aquery") else engine.astream_chat(question))
+async def asend_request(engine: Any, query: str = REQUEST) -> Any:
+    """Async variant."""
+    return await (engine.aquery(query) if hasattr(engine, "aquery") else engine.astream_chat(query))
 
 
 Read = Callable[[Any, list[str]], Any]
 
 
 def read(engine: Any, pieces: list[str]) -> Any:
-    """Read a whole response into `pieces`."""
+    """Read a response into `pieces`."""
     response = send_request(engine)
-    take(response, pieces)
+    read_response(response, pieces)
     return response
 
 
 async def aread(engine: Any, pieces: list[str]) -> Any:
-    """The same, awaited."""
-    response = await aask(engine)
-    await atake(response, pieces)
+    """Async variant."""
+    response = await asend_request(engine)
+    await aread_response(response, pieces)
     return response
 
 
-def take(response: Any, pieces: list[str]) -> None:
+def read_response(response: Any, pieces: list[str]) -> None:
     """Read `response_gen`."""
     for piece in response.response_gen:
-        pieces.append(piece)  # noqa: PERF402  # what comes before an error counts
+        pieces.append(piece)  # noqa: PERF402  # responses before an error must be kept
 
 
-async def atake(response: Any, pieces: list[str]) -> None:
+async def aread_response(response: Any, pieces: list[str]) -> None:
     """Read `async_response_gen()`, which must not wait for ever."""
     async with asyncio.timeout(20):
         async for piece in response.async_response_gen():
@@ -162,35 +162,35 @@ READS: dict[str, Read] = {"sync": read, "async": lambda engine, pieces: asyncio.
 either = pytest.mark.parametrize("reading", READS.values(), ids=READS)
 
 
-@everywhere
-async def test_the_right_passage_is_found(emulator: Emulator, platform_case: Platform) -> None:
-    """For each question the amendment that answers it comes first, and the answer is out of it, whichever way."""
+@each_platform
+async def test_query_engine_finds_the_passage(emulator: Emulator, platform_case: Platform) -> None:
+    """For each query the right amendment ranks first, and the response is taken from it, by each method."""
     whole, streamed = (engine_at(emulator, platform_case, "query", streaming=streaming) for streaming in (False, True))
-    for question, amendment in PARAMSS.items():
-        response = whole.query(question)
+    for query, amendment in QUERIES.items():
+        response = whole.query(query)
         best = response.source_nodes[0].text
         awaited: list[str] = []
-        await atake(await streamed.aquery(question), awaited)
+        await aread_response(await streamed.aquery(query), awaited)
 
-        assert best.startswith(amendment), question
+        assert best.startswith(amendment), query
         assert response.response
         assert response.response in best
-        assert response.response == (await whole.aquery(question)).response == "".join(awaited)
-        assert response.response == "".join(streamed.query(question).response_gen)
+        assert response.response == (await whole.aquery(query)).response == "".join(awaited)
+        assert response.response == "".join(streamed.query(query).response_gen)
 
 
-@everywhere
+@each_platform
 @pytest.mark.parametrize("kind", ["condense_plus_context", "context"])
-async def test_a_chat_finds_the_right_passages(emulator: Emulator, platform_case: Platform, kind: str) -> None:
-    """One question after the other, whole and streamed, sync and async; history has what was read."""
+async def test_chat_engine_finds_the_passages(emulator: Emulator, platform_case: Platform, kind: str) -> None:
+    """Several messages are sent, streamed or not, sync and async; the history has the responses."""
     engine = engine_at(emulator, platform_case, kind)
-    for question, amendment in PARAMSS.items():
+    for query, amendment in QUERIES.items():
         engine.reset()
-        responses = [engine.chat(question), await engine.achat(question), engine.stream_chat(question)]
+        responses = [engine.chat(query), await engine.achat(query), engine.stream_chat(query)]
         pieces: list[str] = []
-        take(responses[-1], pieces)
-        responses.append(await engine.astream_chat(question))
-        await atake(responses[-1], pieces)
+        read_response(responses[-1], pieces)
+        responses.append(await engine.astream_chat(query))
+        await aread_response(responses[-1], pieces)
 
         assert {amendment} == {response.source_nodes[0].text[: len(amendment)] for response in responses}
         assert 1 == len(output := {response.response for response in responses})
@@ -198,14 +198,14 @@ async def test_a_chat_finds_the_right_passages(emulator: Emulator, platform_case
         assert [message.content for message in engine.chat_history[1::2]] == [one.response for one in responses]
 
 
-@everywhere
-async def test_a_simple_chat(emulator: Emulator, platform_case: Platform) -> None:
-    """An engine without an index says what the model says, in all four ways."""
+@each_platform
+async def test_simple_chat_engine(emulator: Emulator, platform_case: Platform) -> None:
+    """An engine without an index returns the model's response, by all four methods."""
     engine = engine_at(emulator, platform_case, "simple")
     output = [engine.chat(REQUEST).response, (await engine.achat(REQUEST)).response]
-    for reading in (take, atake):
+    for reading in (read_response, aread_response):
         pieces: list[str] = []
-        response = engine.stream_chat(REQUEST) if reading is take else await engine.astream_chat(REQUEST)
+        response = engine.stream_chat(REQUEST) if reading is read_response else await engine.astream_chat(REQUEST)
         if found := reading(response, pieces):
             await found
         output.append("".join(pieces))
@@ -218,10 +218,10 @@ async def test_a_simple_chat(emulator: Emulator, platform_case: Platform) -> Non
 @broken
 @any_engine
 @either
-def test_a_broken_stream_reaches_the_reader(
+def test_engines_raise_the_error_of_a_failed_stream(
     emulator: Emulator, platform_case: Platform, ending: Ending, kind: str, reading: Read
 ) -> None:
-    """A chat engine's reader may lose tokens that core had queued before the error; the error's partial has them all."""
+    """Readers of a chat engine may lose tokens that LlamaIndex queued before the error; the error's partial has all."""
     engine = engine_at(emulator, platform_case, kind)
     emulator.script(*(None,) * ENGINES[kind], ending.fault)
     pieces: list[str] = []
@@ -242,8 +242,8 @@ def test_a_broken_stream_reaches_the_reader(
 @threads
 @any_engine
 @either
-def test_a_refusal_reaches_the_reader(emulator: Emulator, kind: str, reading: Read) -> None:
-    """With nothing read before; engines over an index ask the LLM when they are read, the simple chat at once."""
+def test_engines_raise_error_responses(emulator: Emulator, kind: str, reading: Read) -> None:
+    """Engines over an index send the LLM request when they are read, the simple chat engine at once."""
     engine = engine_at(emulator, PLATFORMS["OCI model deployment"], kind)
     emulator.script(*(None,) * ENGINES[kind], Fault("refuse", "not_found"))
     pieces: list[str] = []
@@ -264,10 +264,10 @@ UNASKED: dict[str, tuple[Callable[[Emulator], Any], type[MDStreamError]]] = {
 
 
 @pytest.mark.parametrize(("build", "kind"), UNASKED.values(), ids=UNASKED)
-async def test_what_cannot_be_requested_is_no_empty_response(
+async def test_unsendable_requests_are_no_empty_response(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, build: Callable[[Emulator], Any], kind: type[MDStreamError]
 ) -> None:
-    """Core would log a `ValueError` or a `TypeError` and answer "Empty Response"; the error that is raised is neither."""
+    """LlamaIndex logs a `ValueError` or `TypeError` and returns "Empty Response"; the raised error is neither."""
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -277,14 +277,14 @@ async def test_what_cannot_be_requested_is_no_empty_response(
         with pytest.raises(kind) as caught:
             str(engine.query(REQUEST))
         with pytest.raises(kind):
-            await atake(await engine.aquery(REQUEST), [])
+            await aread_response(await engine.aquery(REQUEST), [])
         assert not isinstance(caught.value, ValueError | TypeError)
 
 
 @pytest.mark.parametrize("kind", ["query", "context"])
 @either
-def test_a_reranker_that_fails_is_seen(emulator: Emulator, kind: str, reading: Read) -> None:
-    """No answer is made from an unranked context."""
+def test_engines_raise_the_error_of_a_reranker(emulator: Emulator, kind: str, reading: Read) -> None:
+    """No response is generated from an unranked context."""
     engine = engine_at(emulator, PLATFORMS["OCI model deployment"], kind)
     emulator.script(None, Fault("body", data=b'{"error":{"message":"the model server failed","code":500}}'))
 
@@ -294,8 +294,8 @@ def test_a_reranker_that_fails_is_seen(emulator: Emulator, kind: str, reading: R
     assert 2 == len(emulator.requests)
 
 
-def test_a_second_read_of_a_broken_response(emulator: Emulator) -> None:
-    """Core forgets the error of a query engine's response: "None" follows, or the partial as if it were whole."""
+def test_rereading_a_failed_response_raises(emulator: Emulator) -> None:
+    """LlamaIndex forgets the error of a query response: a second read returns "None" or the partial response."""
     engine = engine_at(emulator, PLATFORMS["OCI model deployment"], "query")
     emulator.script(None, None, Fault("cut", after=8))
     response = send_request(engine)
@@ -305,11 +305,11 @@ def test_a_second_read_of_a_broken_response(emulator: Emulator) -> None:
 
     async def again() -> None:
         emulator.script(None, None, Fault("cut", after=8))
-        response = await aask(engine)
+        response = await asend_request(engine)
         pieces: tuple[list[str], list[str]] = ([], [])
         with pytest.raises(MDStreamError) as caught:
-            await atake(response, pieces[0])
-        await atake(response, pieces[1])
+            await aread_response(response, pieces[0])
+        await aread_response(response, pieces[1])
         assert caught.value.partial is not None
         assert [caught.value.partial.text] == ["".join(pieces[0])] == pieces[1]
 
@@ -318,15 +318,15 @@ def test_a_second_read_of_a_broken_response(emulator: Emulator) -> None:
 
 @threads
 @pytest.mark.parametrize("kind", CHATS)
-def test_a_second_read_of_a_broken_chat(emulator: Emulator, kind: str) -> None:
-    """The same error again; the history has the question, and what was answered has to be put there by its owner."""
+def test_rereading_a_failed_chat_raises(emulator: Emulator, kind: str) -> None:
+    """A second read raises the same error; the history has the user message but not the partial response."""
     engine = engine_at(emulator, PLATFORMS["OCI model deployment"], kind)
     emulator.script(*(None,) * CHATS[kind], Fault("cut", after=8))
     response = send_request(engine)
     errors = []
     for _ in range(2):
         with pytest.raises(MDStreamError) as caught:
-            take(response, [])
+            read_response(response, [])
         errors.append(caught.value)
 
     assert errors[0] is errors[1]
@@ -336,17 +336,17 @@ def test_a_second_read_of_a_broken_chat(emulator: Emulator, kind: str) -> None:
     async def again() -> None:
         engine.reset()
         emulator.script(*(None,) * CHATS[kind], Fault("cut", after=8))
-        response = await aask(engine)
+        response = await asend_request(engine)
         for _ in range(2):
             with pytest.raises(MDStreamError):
-                await atake(response, [])
+                await aread_response(response, [])
         assert [REQUEST] == [message.content for message in engine.chat_history]
 
     asyncio.run(again())
 
 
-async def test_a_reader_who_leaves_a_query_engine_closes_the_connection(emulator: Emulator) -> None:
-    """At once, sync; async when the loop comes round, because core closes its own generator alone."""
+async def test_closing_a_query_stream_closes_the_connection(emulator: Emulator) -> None:
+    """Sync streams close at once, async ones in the next loop iteration, because LlamaIndex closes only its own generator."""
     engine = engine_at(emulator, PLATFORMS["OCI model deployment"], "query")
     emulator.script(None, None, Fault("stall", after=6))
     response = send_request(engine)
@@ -355,7 +355,7 @@ async def test_a_reader_who_leaves_a_query_engine_closes_the_connection(emulator
     assert emulator.last.client_closed.wait(5)
 
     emulator.script(None, None, Fault("stall", after=6))
-    response = await aask(engine)
+    response = await asend_request(engine)
     await anext(response.response_gen)
     await response.response_gen.aclose()
     assert await asyncio.to_thread(emulator.last.client_closed.wait, 5)

@@ -1,4 +1,4 @@
-"""However a stream breaks and however LlamaIndex reads it: never a success, always the partial, everybody is told."""
+"""Every failure of a stream in every method: an error with the partial response, reported to all handlers."""
 
 import pickle
 from collections.abc import Iterator
@@ -38,13 +38,13 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
 
-class Reported(BaseCallbackHandler):
-    """What the callback manager tells."""
+class CallbackRecorder(BaseCallbackHandler):
+    """Records the events of the callback manager."""
 
     def __init__(self) -> None:
         super().__init__([], [])
@@ -69,8 +69,8 @@ class Reported(BaseCallbackHandler):
         """Nothing."""
 
 
-class Listener(BaseEventHandler):
-    """What the dispatcher tells."""
+class EventRecorder(BaseEventHandler):
+    """Records the events of the dispatcher."""
 
     events: list[BaseEvent] = Field(default_factory=list)
 
@@ -89,51 +89,56 @@ class Listener(BaseEventHandler):
 
 
 @pytest.fixture
-def listener() -> Iterator[Listener]:
-    """A listener on the root dispatcher."""
-    handler, root = Listener(), get_dispatcher()
+def listener() -> Iterator[EventRecorder]:
+    """A recorder on the root dispatcher."""
+    handler, root = EventRecorder(), get_dispatcher()
     root.event_handlers.append(handler)
     yield handler
     root.event_handlers.remove(handler)
 
 
 @pytest.fixture
-def reported() -> Reported:
+def callbacks() -> CallbackRecorder:
     """A callback handler."""
-    return Reported()
+    return CallbackRecorder()
 
 
 @pytest.fixture
 def platform_case() -> PlatformCase:
-    """The platform, where a test names none."""
+    """The platform of tests that do not parametrize it."""
     return PLATFORM_CASES["deployment"]
 
 
 @pytest.fixture
-def llm(emulator: Emulator, reported: Reported, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
-    """A model that asks once."""
-    with platform_case.build(emulator, max_retries=0, callback_manager=CallbackManager([reported])) as model:
+def llm(emulator: Emulator, callbacks: CallbackRecorder, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
+    """A model without retries."""
+    with platform_case.build(emulator, max_retries=0, callback_manager=CallbackManager([callbacks])) as model:
         yield model
 
 
-everywhere = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
-streamed = pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
-whole = pytest.mark.parametrize("read", WHOLE.values(), ids=WHOLE)
-anyhow = pytest.mark.parametrize("read", ALL.values(), ids=ALL)
+each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+each_stream_method = pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
+each_blocking_method = pytest.mark.parametrize("read", WHOLE.values(), ids=WHOLE)
+each_method = pytest.mark.parametrize("read", ALL.values(), ids=ALL)
 few = pytest.mark.parametrize(("platform_case", "ending"), FEW.values(), ids=FEW)
 
 
-def _stated(response: ChatResponse | CompletionResponse) -> str:
+def _response_text(response: ChatResponse | CompletionResponse) -> str:
     return response.text if isinstance(response, CompletionResponse) else response.message.content or ""
 
 
-@streamed
+@each_stream_method
 @pytest.mark.parametrize(("platform_case", "ending"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_stream_is_an_error_with_the_partial(
-    emulator: Emulator, llm: MDStreamLLM, reported: Reported, listener: Listener, ending: Ending, read: Read
+def test_failed_streams_raise_with_the_partial_response(
+    emulator: Emulator,
+    llm: MDStreamLLM,
+    callbacks: CallbackRecorder,
+    listener: EventRecorder,
+    ending: Ending,
+    read: Read,
 ) -> None:
     """
-    The error has class, code, request id and the partial; callbacks and dispatcher get both; nothing is said to be whole.
+    The error has class, code, request id and partial response; callbacks and dispatcher get both and no success.
     """
     emulator.script(ending.fault)
     got: list[Any] = []
@@ -146,14 +151,14 @@ def test_a_broken_stream_is_an_error_with_the_partial(
     assert ending.error is type(error)
     assert ending.code in {error.code, None}
     assert error.request_id
-    assert ending.text == _stated(partial) == error.partial.text  # type: ignore[union-attr]
+    assert ending.text == _response_text(partial) == error.partial.text  # type: ignore[union-attr]
     assert ending.text == "".join(response.delta for response in got)
     assert "error" == partial.additional_kwargs["finish_reason"]
     assert not any(response.additional_kwargs.get("finish_reason") for response in got)
-    (payload,) = reported.ends
+    (payload,) = callbacks.ends
     assert error is payload[EventPayload.EXCEPTION]
     assert partial is (payload.get(EventPayload.RESPONSE) or payload.get(EventPayload.COMPLETION))
-    assert [CBEventType.LLM] == reported.starts
+    assert [CBEventType.LLM] == callbacks.starts
     assert ["Start", "ExceptionEvent"] == [
         name.replace("LLMChat", "").replace("LLMCompletion", "").replace("StartEvent", "Start")
         for name in listener.names()
@@ -175,17 +180,20 @@ REFUSED = {
         f"modelarts: {spelling}": (PLATFORM_CASES["modelarts"], Fault("refuse", spelling))
         for spelling in MODELARTS_ERROR_RESPONSES
     },
-    **{f"{name}: its own": (platform_case, platform_case.state) for name, platform_case in PLATFORM_CASES.items()},
+    **{
+        f"{name}: its own": (platform_case, platform_case.permanent_error)
+        for name, platform_case in PLATFORM_CASES.items()
+    },
 }
 
 
-@anyhow
+@each_method
 @pytest.mark.parametrize(("platform_case", "fault"), REFUSED.values(), ids=REFUSED)
-def test_a_refusal_is_raised_by_the_call_itself(
-    emulator: Emulator, llm: MDStreamLLM, reported: Reported, listener: Listener, fault: Fault, read: Read
+def test_error_responses_are_raised_by_the_call(
+    emulator: Emulator, llm: MDStreamLLM, callbacks: CallbackRecorder, listener: EventRecorder, fault: Fault, read: Read
 ) -> None:
     """
-    An error status drops the span, ends the callback event with the error alone, and nothing was handed out.
+    An error status ends span and callback event with the error, and no response was returned.
     """
     emulator.script(fault)
     got: list[Any] = []
@@ -195,32 +203,32 @@ def test_a_refusal_is_raised_by_the_call_itself(
 
     assert [] == got
     assert caught.value.status
-    assert [{EventPayload.EXCEPTION: caught.value}] == reported.ends
+    assert [{EventPayload.EXCEPTION: caught.value}] == callbacks.ends
     assert "SpanDropEvent" == listener.names()[-1]
     assert "ExceptionEvent" not in listener.names()
     assert 1 == len(emulator.requests)
 
 
-@everywhere
-def test_a_refusal_comes_before_the_first_chunk_is_requested_for(
+@each_platform
+def test_error_responses_are_raised_before_the_first_chunk(
     emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase
 ) -> None:
     """
     The status is checked when `stream_chat` is called, not when it is read.
     """
-    emulator.script(platform_case.state)
+    emulator.script(platform_case.permanent_error)
 
     with pytest.raises(errors.NotFound):
         llm.stream_chat([ChatMessage(REQUEST)])
 
 
-@whole
-@everywhere
-def test_a_whole_response_that_is_truncated_is_an_error(
-    emulator: Emulator, llm: MDStreamLLM, reported: Reported, read: Read
+@each_blocking_method
+@each_platform
+def test_truncated_responses_raise(
+    emulator: Emulator, llm: MDStreamLLM, callbacks: CallbackRecorder, read: Read
 ) -> None:
     """
-    A body that stops in the middle is no answer; over a WebSocket it is a message with half a document.
+    A truncated body raises; over a WebSocket it is a message with half a document.
     """
     emulator.script(Fault("cut", after=0))
     got: list[Any] = []
@@ -229,7 +237,7 @@ def test_a_whole_response_that_is_truncated_is_an_error(
         read(llm, got)
 
     assert [] == got
-    assert caught.value is reported.ends[0][EventPayload.EXCEPTION]
+    assert caught.value is callbacks.ends[0][EventPayload.EXCEPTION]
 
 
 EMPTY = {
@@ -240,13 +248,13 @@ EMPTY = {
 }
 
 
-@streamed
+@each_stream_method
 @pytest.mark.parametrize(("platform_case", "ending"), EMPTY.values(), ids=EMPTY)
-def test_a_stream_that_brings_nothing_is_an_error(
-    emulator: Emulator, llm: MDStreamLLM, reported: Reported, ending: Ending, read: Read
+def test_empty_streams_raise(
+    emulator: Emulator, llm: MDStreamLLM, callbacks: CallbackRecorder, ending: Ending, read: Read
 ) -> None:
     """
-    200 and nothing else is not an answer, and neither is what is none.
+    An empty response with status 200 raises, and so does an unreadable one.
     """
     emulator.script(ending.fault)
     got: list[Any] = []
@@ -256,16 +264,16 @@ def test_a_stream_that_brings_nothing_is_an_error(
 
     assert [] == got
     assert ending.error is type(caught.value)
-    assert [caught.value] == [end[EventPayload.EXCEPTION] for end in reported.ends]
+    assert [caught.value] == [end[EventPayload.EXCEPTION] for end in callbacks.ends]
 
 
-@streamed
+@each_stream_method
 @few
-def test_what_was_stated_is_never_requested_again(
+def test_no_retry_after_the_first_token(
     emulator: Emulator, platform_case: PlatformCase, ending: Ending, read: Read
 ) -> None:
     """
-    After the first token there is one request only, however many retries are allowed.
+    After the first token the request is not retried, even if retries are allowed.
     """
     emulator.script(ending.fault)
     llm = platform_case.build(emulator, max_retries=5)
@@ -278,29 +286,29 @@ def test_what_was_stated_is_never_requested_again(
     assert ending.text == "".join(response.delta for response in got)
 
 
-@anyhow
-@everywhere
-def test_before_the_first_token_it_is_retried(
-    emulator: Emulator, reported: Reported, platform_case: PlatformCase, read: Read
+@each_method
+@each_platform
+def test_retry_before_the_first_token(
+    emulator: Emulator, callbacks: CallbackRecorder, platform_case: PlatformCase, read: Read
 ) -> None:
     """
-    A refusal that may pass is not seen by anybody; the call is told once.
+    A temporary error response is retried without an error; the call is reported once.
     """
-    emulator.script(platform_case.passing)
-    llm = platform_case.build(emulator, max_retries=1, callback_manager=CallbackManager([reported]))
+    emulator.script(platform_case.transient_error)
+    llm = platform_case.build(emulator, max_retries=1, callback_manager=CallbackManager([callbacks]))
     got: list[Any] = []
 
     read(llm, got)
 
-    assert OUTPUT == _stated(got[-1])
+    assert OUTPUT == _response_text(got[-1])
     assert 2 == len(emulator.requests)
-    assert [CBEventType.LLM] == reported.starts
+    assert [CBEventType.LLM] == callbacks.starts
 
 
-@streamed
-def test_the_tokens_of_a_broken_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
+@each_stream_method
+def test_tokens_of_a_failed_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """
-    By the server's count where it came, or else by the words that were received.
+    Tokens are counted by the server's usage if received, else by the received text.
     """
     counter = TokenCountingHandler(tokenizer=str.split)
     llm.callback_manager = CallbackManager([counter])
@@ -316,11 +324,11 @@ def test_the_tokens_of_a_broken_stream_are_counted(emulator: Emulator, llm: MDSt
     assert 0 < counts[1] < 9
 
 
-@streamed
-@everywhere
-def test_the_tokens_of_a_truncated_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
+@each_stream_method
+@each_platform
+def test_tokens_of_a_truncated_stream_are_counted(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
     """
-    By the words that were received, as the server did not come to say its count.
+    Tokens are counted by the received text, because the usage was not received.
     """
     counter = TokenCountingHandler(tokenizer=str.split)
     llm.callback_manager = CallbackManager([counter])
@@ -331,9 +339,9 @@ def test_the_tokens_of_a_truncated_stream_are_counted(emulator: Emulator, llm: M
     assert counter.completion_llm_token_count in {2, 3}  # of a chat the word "assistant:" too
 
 
-def test_the_debug_handler_pairs_what_was_requested_and_what_came(emulator: Emulator, llm: MDStreamLLM) -> None:
+def test_the_debug_handler_pairs_requests_and_responses(emulator: Emulator, llm: MDStreamLLM) -> None:
     """
-    One pair for each call, broken ones too; the span is complete.
+    Each call has one pair of events, failed ones too; the span is complete.
     """
     debug, spans, root = LlamaDebugHandler(print_trace_on_end=False), SimpleSpanHandler(), get_dispatcher()
     root.span_handlers.append(spans)
@@ -355,7 +363,7 @@ def test_an_error_survives_pickling_and_rebuilding_from_its_message(
     emulator: Emulator, llm: MDStreamLLM, ending: Ending
 ) -> None:
     """
-    Other processes get the error with its facts; LlamaIndex workflows rebuild it from one string.
+    A pickled error keeps its attributes; LlamaIndex workflows rebuild it from its message.
     """
     emulator.script(ending.fault)
 

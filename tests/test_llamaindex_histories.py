@@ -1,4 +1,4 @@
-"""Conversations that began with another provider: a model's text and calls are sent, what only its provider reads is not."""
+"""Conversations with other providers: text and tool calls are sent, provider-specific blocks are not."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ WIRE = {"id": "call_9", "type": "function", "function": {"name": "get_weather", 
 CACHE = CachePoint(cache_control=CacheControl(type="ephemeral"))
 CITATION = CitationBlock(cited_content="x", source="s", title="t", additional_location_info={"start": 1})
 
-#: Every block of core's that is no text and no call, and whether leaving it out is warned about.
+#: Every block class but text and calls, and whether a warning reports that it is left out.
 BLOCKS: dict[str, tuple[Any, bool]] = {
     "thinking": (ThinkingBlock(content="hm", additional_information={"signature": "…"}), False),
     "cache": (CACHE, False),
@@ -48,9 +48,9 @@ BLOCKS: dict[str, tuple[Any, bool]] = {
 }
 
 
-def test_the_table_has_every_block_of_core() -> None:
+def test_the_table_has_every_block_class() -> None:
     """
-    A block that a newer core brings is put into it.
+    New block classes of LlamaIndex must be added to the table.
     """
     (union, *_) = typing.get_args(types.ContentBlock)
     known = {kind.model_fields["block_type"].default for kind in typing.get_args(union)}
@@ -60,9 +60,9 @@ def test_the_table_has_every_block_of_core() -> None:
 
 @pytest.mark.parametrize("role", ["assistant", "chatbot", "model"])
 @pytest.mark.parametrize(("block", "warned"), BLOCKS.values(), ids=BLOCKS)
-def test_what_only_its_provider_reads_is_left_out(block: Any, warned: bool, role: str) -> None:
+def test_provider_specific_blocks_are_left_out(block: Any, warned: bool, role: str) -> None:
     """
-    Beside text, beside a call, and alone; a picture and the like with a warning; and the message stays as it was.
+    Such blocks are left out beside text, beside a call and alone, media with a warning; the message is not changed.
     """
     output = {"role": "assistant", "content": TEXT.text}
     cases: list[tuple[list[Any], dict[str, Any]]] = [
@@ -84,7 +84,7 @@ def test_what_only_its_provider_reads_is_left_out(block: Any, warned: bool, role
 
 def test_text_in_a_citable_block_is_kept() -> None:
     """
-    It is text, and pictures beside it are not.
+    The text is sent, images beside it are not.
     """
     blocks = [TEXT, ImageBlock(url="https://x/y.png")]
     message = ChatMessage(role="assistant", blocks=[CitableBlock(title="t", source="s", content=blocks)])
@@ -94,16 +94,16 @@ def test_text_in_a_citable_block_is_kept() -> None:
 
 @pytest.mark.parametrize("role", ["user", "system", "tool", "developer"])
 @pytest.mark.parametrize("block", [CACHE, CITATION], ids=["cache", "citation"])
-def test_everybody_else_is_taken_at_their_word(block: Any, role: str) -> None:
+def test_blocks_of_other_roles_are_converted_or_rejected(block: Any, role: str) -> None:
     """
-    What a person, the system or a tool says is sent or refused.
+    Blocks of user, system and tool messages are sent or rejected.
     """
     message = ChatMessage(role=role, blocks=[TEXT, block], additional_kwargs={"tool_call_id": "1"})
     with pytest.raises(ValueError, match=type(block).__name__):
         openai_messages([message])
 
 
-#: A call as other integrations keep it in `additional_kwargs`.
+#: Tool calls as other integrations store them in `additional_kwargs`.
 STORED: dict[str, dict[str, Any]] = {
     "OpenAI": WIRE,
     "OpenAI Responses": {
@@ -122,9 +122,9 @@ STORED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("call", STORED.values(), ids=STORED)
-def test_calls_of_other_integrations_are_kept_whole(call: dict[str, Any]) -> None:
+def test_tool_calls_of_other_integrations_are_sent(call: dict[str, Any]) -> None:
     """
-    Their id, which the result names, and their arguments.
+    Id and arguments of such calls are sent.
     """
     message = ChatMessage(role="assistant", blocks=[TEXT, CITATION], additional_kwargs={"tool_calls": [call]})
     (wire,) = openai_messages([ChatMessage.model_validate(message.model_dump())])
@@ -150,9 +150,9 @@ HISTORY = [
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
-def test_every_platform_takes_such_a_conversation(emulator: Emulator, platform_case: PlatformCase) -> None:
+def test_every_platform_accepts_foreign_conversations(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
-    Whole and streamed, sync and async, in each format; the text and the call are in the request.
+    By each method and in each format, text and call are in the request.
     """
     with platform_case.build(emulator, max_retries=0) as llm:
 

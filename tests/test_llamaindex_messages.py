@@ -1,4 +1,4 @@
-"""Messages and tools of LlamaIndex as they go over the wire."""
+"""Conversion of LlamaIndex messages and tools to the OpenAI format."""
 
 import base64
 import copy
@@ -141,9 +141,9 @@ MESSAGES: dict[str, tuple[ChatMessage, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("message", "wire"), MESSAGES.values(), ids=MESSAGES)
-def test_a_message_on_the_wire(message: ChatMessage, wire: dict[str, Any]) -> None:
+def test_messages_in_the_openai_format(message: ChatMessage, wire: dict[str, Any]) -> None:
     """
-    Each kind of message and block has its form, and the message stays as it was.
+    Each kind of message and block is converted, and the message is not changed.
     """
     before = message.model_dump()
 
@@ -151,9 +151,9 @@ def test_a_message_on_the_wire(message: ChatMessage, wire: dict[str, Any]) -> No
     assert before == message.model_dump()
 
 
-def test_an_image_of_a_file(tmp_path: Path) -> None:
+def test_image_files(tmp_path: Path) -> None:
     """
-    A path is read.
+    An image is read from its path.
     """
     path = tmp_path / "a.png"
     path.write_bytes(PNG)
@@ -161,9 +161,9 @@ def test_an_image_of_a_file(tmp_path: Path) -> None:
     assert [IMAGE] == openai_messages([ChatMessage(role="user", blocks=[ImageBlock(path=path)])])[0]["content"]
 
 
-def test_pictures_from_tools_follow_the_results() -> None:
+def test_images_of_tools_follow_the_results() -> None:
     """
-    Servers take text from tools: all results first, then what else they hold in a message of the user's.
+    Servers accept only text of tools: images follow the results in a user message.
     """
 
     def result(id: str) -> ChatMessage:
@@ -194,17 +194,17 @@ REFUSED: dict[str, tuple[ChatMessage, str]] = {
 
 
 @pytest.mark.parametrize(("message", "word"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_stated_is_refused_by_name(message: ChatMessage, word: str) -> None:
+def test_unsupported_blocks_are_rejected_by_name(message: ChatMessage, word: str) -> None:
     """
-    Nothing that a person, the system or a tool says is left out; of a model's messages see `test_llamaindex_histories`.
+    Blocks of user, system and tool messages are never left out; for assistant messages see `test_llamaindex_histories`.
     """
     with pytest.raises(ValueError, match=word):
         openai_messages([message])
 
 
-def test_a_refusal_goes_back_as_what_was_stated() -> None:
+def test_a_refusal_is_sent_back_as_content() -> None:
     """
-    The model sees that it has refused.
+    The model receives its refusal as content.
     """
     refusal = ChatMessage(role="assistant", blocks=[], additional_kwargs={"refusal": "I cannot pay."})
 
@@ -213,7 +213,7 @@ def test_a_refusal_goes_back_as_what_was_stated() -> None:
 
 def test_an_image_reaches_the_server() -> None:
     """
-    The bytes that the user gave are the bytes that the server gets.
+    The server receives the bytes of the user's image.
     """
     with Emulator() as emulator:
         llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
@@ -254,9 +254,9 @@ CASES: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize(("fast", "public"), CASES.values(), ids=CASES)
-def test_filled_values_are_the_public_constructors(fast: Any, public: Any) -> None:
+def test_filled_objects_equal_constructed_ones(fast: Any, public: Any) -> None:
     """
-    Equal, the same fields set, the same dumps, the same copies and pickles, and as open to change.
+    The objects have equal fields, dumps, copies and pickles, and can be changed.
     """
     assert public == fast
     assert public.model_fields_set == fast.model_fields_set
@@ -267,9 +267,9 @@ def test_filled_values_are_the_public_constructors(fast: Any, public: Any) -> No
     assert repr(public) == repr(fast)
 
 
-def test_the_installed_versions_take_the_fast_method() -> None:
+def test_the_installed_versions_use_the_fast_path() -> None:
     """
-    With the versions that are tested nothing falls back to the public constructors.
+    The tested versions do not fall back to the public constructors.
     """
     made = (
         _unvalidated.text_block,
@@ -283,8 +283,8 @@ def test_the_installed_versions_take_the_fast_method() -> None:
 
 
 @pytest.mark.parametrize("calls", [["x"], [5], [["f", "{}"]], "x", 5, {"x"}, [None], [{"id": "a", "function": "f"}]])
-def test_a_stored_call_of_another_shape_is_named(calls: Any) -> None:
-    """A message from elsewhere may hold anything: the error says what was found."""
+def test_a_stored_call_of_another_type_is_rejected(calls: Any) -> None:
+    """The error names the type of an invalid call."""
     message = ChatMessage(role="assistant", content="t", additional_kwargs={"tool_calls": calls})
 
     with pytest.raises(ValueError, match="a tool call must be a dictionary or a model, not a"):

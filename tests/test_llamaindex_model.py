@@ -1,4 +1,4 @@
-"""The model object: its fields, what becomes of its secrets, its copies, and structured predictions."""
+"""The model object: fields, secrets, serialization, connections."""
 
 import asyncio
 import copy
@@ -25,7 +25,7 @@ from llamaindex_mdstream import MDStreamLLM, OCIDataScience, RequestNotSent
 from mdstream_core import Timeout, errors
 from mdstream_core.auth import BearerSigner, UnsignedSigner
 from mdstream_core.emulator import Emulator, Fault
-from tests.test_llamaindex_failures import Reported
+from tests.test_llamaindex_failures import CallbackRecorder
 
 MESSAGES = [ChatMessage(REQUEST)]
 URL = "http://127.0.0.1:1/ocid1.datasciencemodeldeployment.oc1.iad.abc"
@@ -41,7 +41,7 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
@@ -53,9 +53,9 @@ def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
         yield model
 
 
-def test_what_it_is() -> None:
+def test_metadata() -> None:
     """
-    A function-calling LLM for LlamaIndex, in Settings too.
+    The metadata describe a function-calling LLM, also in `Settings`.
     """
     llm = OCIDataScience(endpoint=URL)
     before = Settings._llm
@@ -73,9 +73,9 @@ def test_what_it_is() -> None:
     Settings._llm = before
 
 
-def test_the_names_of_the_package_that_people_come_from() -> None:
+def test_field_names_of_the_peer_package() -> None:
     """
-    Each argument of llama-index-llms-oci-data-science 1.2.0 is taken.
+    Each argument of llama-index-llms-oci-data-science 1.2.0 is accepted.
     """
     llm = OCIDataScience(
         endpoint=f"{URL}/predict",
@@ -98,9 +98,9 @@ def test_the_names_of_the_package_that_people_come_from() -> None:
     assert 10 == llm.metadata.num_output
 
 
-def test_what_is_sent(emulator: Emulator) -> None:
+def test_the_request(emulator: Emulator) -> None:
     """
-    Fields, then additional_kwargs, then the call's own; extra_body last; headers as headers, LlamaIndex's words not at all.
+    Fields, `additional_kwargs`, options of the call and `extra_body` override each other in this order.
     """
     llm = OCIDataScience(
         endpoint=emulator.endpoint,
@@ -128,23 +128,23 @@ def test_what_is_sent(emulator: Emulator) -> None:
     assert {"top_p": 0.9, "seed": 1} == llm.additional_kwargs
 
 
-def test_the_headers_of_a_call_are_shown_without_their_secrets(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_headers_of_a_call_are_traced_without_values(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    The server gets them, observers do not.
+    The server receives the values, event handlers do not.
     """
-    reported = Reported()
-    llm.callback_manager = CallbackManager([reported])
+    callbacks = CallbackRecorder()
+    llm.callback_manager = CallbackManager([callbacks])
     llm.chat(MESSAGES, headers={"X-Api-Key": SECRET, "x-tenant": "a"}, seed=1)
 
     assert (SECRET, "a") == (emulator.last.headers["x-api-key"], emulator.last.headers["x-tenant"])
-    shown = reported.on_start[0][EventPayload.ADDITIONAL_KWARGS]
+    shown = callbacks.on_start[0][EventPayload.ADDITIONAL_KWARGS]
     assert ({"X-Api-Key": "…", "x-tenant": "…"}, 1) == (dict(shown["headers"]), shown["seed"])
     assert SECRET not in repr(shown)
 
 
-def test_no_secret_is_shown() -> None:
+def test_secrets_are_hidden() -> None:
     """
-    Neither dictionaries nor payloads nor representations nor pickles have a credential; of headers the names stay.
+    Dictionaries, payloads, `repr` and pickles contain no credential; of headers they have the names.
     """
     llm = OCIDataScience(
         endpoint=URL,
@@ -160,9 +160,9 @@ def test_no_secret_is_shown() -> None:
     assert SECRET == llm.default_headers["Authorization"]  # type: ignore[index]
 
 
-def test_there_and_back(emulator: Emulator) -> None:
+def test_serialization_round_trip(emulator: Emulator) -> None:
     """
-    A dictionary, JSON, a pickle and `load_llm` give an object that answers, also after the first was used.
+    Objects of a dictionary, JSON, a pickle and `load_llm` work, also if the first was used.
     """
     llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", timeout=Timeout(read=5), stop="END")
     assert OUTPUT == llm.chat(MESSAGES).message.content
@@ -182,7 +182,7 @@ def test_there_and_back(emulator: Emulator) -> None:
 
 def test_a_pickle_leaves_the_object_as_it_is(emulator: Emulator) -> None:
     """
-    What cannot be pickled is missing from the pickle only: clients, and signers that hold their key.
+    Clients and signers that hold their key are missing only in the pickle.
     """
     with httpx.Client() as client:
         llm = OCIDataScience(endpoint=emulator.endpoint, auth=BearerSigner("k"), http_client=client)
@@ -194,9 +194,9 @@ def test_a_pickle_leaves_the_object_as_it_is(emulator: Emulator) -> None:
         assert copy.deepcopy(llm).http_client is client
 
 
-def test_a_field_that_is_assigned_counts(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_an_assigned_field_takes_effect(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Also one that the connection was built from.
+    A field of the connection takes effect too.
     """
     llm.chat(MESSAGES)
     llm.default_headers = {"x-new": "1"}
@@ -208,16 +208,16 @@ def test_a_field_that_is_assigned_counts(emulator: Emulator, llm: OCIDataScience
 
 def test_a_bearer_key_is_sent(emulator: Emulator) -> None:
     """
-    `api_key` is the credential of a gateway.
+    `api_key` is sent as a bearer token.
     """
     OCIDataScience(endpoint=emulator.endpoint, api_key="k").chat(MESSAGES)
 
     assert "Bearer k" == emulator.last.headers["authorization"]
 
 
-def test_clients_of_the_users_own_are_used(emulator: Emulator) -> None:
+def test_http_clients_of_the_user_are_used(emulator: Emulator) -> None:
     """
-    With their headers; without our transport a warning says what cannot be seen.
+    Their headers are sent; without our transport a warning is issued.
     """
     with httpx.Client(headers={"x-own": "1"}) as client:
         llm = OCIDataScience(endpoint=emulator.endpoint, auth=httpx.Auth(), http_client=client)
@@ -227,9 +227,9 @@ def test_clients_of_the_users_own_are_used(emulator: Emulator) -> None:
     assert "1" == emulator.last.headers["x-own"]
 
 
-def test_closing_ends_the_connections_and_not_the_object(emulator: Emulator) -> None:
+def test_a_closed_object_can_be_used_again(emulator: Emulator) -> None:
     """
-    As a context manager, sync and async; the next question opens new ones.
+    The context manager closes the connections, sync and async; the next request opens new ones.
     """
     with OCIDataScience(endpoint=emulator.endpoint, auth_type="none") as llm:
         llm.chat(MESSAGES)
@@ -245,9 +245,9 @@ def test_closing_ends_the_connections_and_not_the_object(emulator: Emulator) -> 
     assert 4 == len({received.connection for received in emulator.requests})
 
 
-async def test_a_loop_inside_a_loop(emulator: Emulator) -> None:
+async def test_nested_event_loops(emulator: Emulator) -> None:
     """
-    `asyncio_run`, by which core's synchronous methods run asynchronous ones in a thread while a loop is running.
+    `asyncio_run`, with which LlamaIndex's sync methods run async ones in a thread, works in a running loop.
     """
     llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
     before = await llm.achat(MESSAGES)
@@ -269,7 +269,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("fields", "word"), BAD.values(), ids=BAD)
 def test_a_wrong_field_is_named(fields: dict[str, Any], word: str) -> None:
     """
-    When the object is built, not when it is used.
+    The field is rejected when the object is created.
     """
     with pytest.raises(ValidationError, match=word):
         OCIDataScience(**fields)
@@ -278,7 +278,7 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], word: str) -> None:
 @pytest.mark.parametrize(("fields", "_word"), BAD.values(), ids=BAD)
 def test_a_wrong_field_shows_no_secret(fields: dict[str, Any], _word: str) -> None:
     """
-    The error that names it does not show the others.
+    The error does not show other values.
     """
     with pytest.raises(ValidationError) as caught:
         OCIDataScience(**fields, api_key=SECRET, auth=SECRET, default_headers={"authorization": SECRET})
@@ -288,7 +288,7 @@ def test_a_wrong_field_shows_no_secret(fields: dict[str, Any], _word: str) -> No
 
 def test_a_bearer_key_of_the_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    It counts where nothing else was chosen.
+    It is used if no other authentication was selected.
     """
     monkeypatch.setenv("MDSTREAM_API_KEY", "k")
     OCIDataScience(endpoint=emulator.endpoint).chat(MESSAGES)
@@ -297,9 +297,9 @@ def test_a_bearer_key_of_the_environment(emulator: Emulator, monkeypatch: pytest
     assert ["Bearer k", None] == [received.headers.get("authorization") for received in emulator.requests]
 
 
-def test_hooks_are_reported(emulator: Emulator) -> None:
+def test_hooks_receive_events(emulator: Emulator) -> None:
     """
-    Of each attempt, the first event and the end.
+    Hooks receive each attempt, the first event and the end.
     """
     moments: list[Any] = []
     emulator.script(Fault("refuse", "unavailable", retry_after="0"))
@@ -309,9 +309,9 @@ def test_hooks_are_reported(emulator: Emulator) -> None:
     assert names == [type(call_event).__name__ for call_event in moments]
 
 
-def test_an_unknown_method_to_sign_is_named(llm: OCIDataScience) -> None:
+def test_an_unknown_auth_type_is_named(llm: OCIDataScience) -> None:
     """
-    With the ways there are.
+    The error lists the valid values.
     """
     llm.auth_type = "carrier_pigeon"
 
@@ -319,19 +319,19 @@ def test_an_unknown_method_to_sign_is_named(llm: OCIDataScience) -> None:
         llm.chat(MESSAGES)
 
 
-def test_without_llama_index_it_states_what_to_install() -> None:
+def test_without_llama_index_the_error_names_the_extra() -> None:
     """
-    The import fails with the command that helps.
+    The import fails with the command to install the extra.
     """
     code = "import sys; sys.modules['llama_index'] = None; import llamaindex_mdstream"
-    reported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
+    callbacks = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
 
-    assert "MissingExtra: llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'" in reported
+    assert "MissingExtra: llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'" in callbacks
 
 
-def test_a_chat_engine_streams_and_remembers(llm: OCIDataScience) -> None:
+def test_chat_engine_streams_and_keeps_the_history(llm: OCIDataScience) -> None:
     """
-    Tokens come through the engine's queue, and the answer is in its memory.
+    Tokens are streamed, and the response is in the engine's memory.
     """
     engine = SimpleChatEngine.from_defaults(llm=llm)
 
@@ -339,9 +339,9 @@ def test_a_chat_engine_streams_and_remembers(llm: OCIDataScience) -> None:
     assert [REQUEST, OUTPUT] == [message.content for message in engine.chat_history]
 
 
-def test_a_chat_engine_is_refused_at_once(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_chat_engine_raises_error_responses(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    A refusal is raised where the engine is called, not in its thread.
+    An error response is raised by the call, not in the engine's thread.
     """
     emulator.script(Fault("refuse", "not_found"))
 

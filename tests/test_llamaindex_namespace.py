@@ -1,4 +1,4 @@
-"""The classes under LlamaIndex's own names: `llama_index.llms.mdstream` and the like."""
+"""The classes in LlamaIndex's namespace: `llama_index.llms.mdstream` and others."""
 
 import subprocess
 import sys
@@ -19,23 +19,23 @@ PLATFORM_CASES = {
 
 
 @pytest.mark.parametrize("platform_case", PLATFORM_CASES)
-def test_a_name_there_is_the_name_here(platform_case: str) -> None:
-    """The same classes, and no others."""
+def test_namespace_names_are_our_classes(platform_case: str) -> None:
+    """The modules export exactly our classes."""
     module = import_module(platform_case)
 
     assert f"MDStream{PLATFORM_CASES[platform_case]}" in module.__all__
     assert [] == [name for name in module.__all__ if getattr(module, name) is not getattr(llamaindex_mdstream, name)]
 
 
-def test_each_name_is_at_one_position() -> None:
-    """All that the package exports is found under LlamaIndex's names too."""
+def test_each_name_is_in_one_module() -> None:
+    """All exports of the package are in LlamaIndex's namespace too."""
     names = [name for platform_case in PLATFORM_CASES for name in import_module(platform_case).__all__]
 
     assert sorted(names) == sorted(llamaindex_mdstream.__all__)
 
 
-def test_the_namespace_stays_everybodys() -> None:
-    """An `__init__.py` above of ours would hide core and all other integrations; the wheel takes what is there."""
+def test_the_namespace_can_be_shared() -> None:
+    """An `__init__.py` in the namespace would hide LlamaIndex and other integrations; the wheel has none."""
     found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "llama_index").rglob("*") if path.is_file()}
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
 
@@ -48,8 +48,8 @@ def test_the_namespace_stays_everybodys() -> None:
 
 
 @pytest.mark.parametrize("first", ["llama_index.core", *PLATFORM_CASES])
-def test_it_does_not_matter_what_is_imported_first(first: str) -> None:
-    """Core is found beside ours, and ours beside core."""
+def test_any_import_order_works(first: str) -> None:
+    """LlamaIndex and our modules are found in any import order."""
     code = f"import {first}, llama_index.core, {', '.join(PLATFORM_CASES)}; print(llama_index.core.__version__)"
 
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip()

@@ -1,4 +1,4 @@
-"""What real observers see of a call: OpenInference's spans, core's token counter, debug handler and span handler."""
+"""Events as OpenInference, the token counter, the debug handler and the span handler receive them."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from _corpus import PARAMSS, passages
+from _corpus import QUERIES, passages
 from _llamaindex_embeddings import embedding_at, llm_at
 from _llamaindex_platforms import ACCOUNTS, ALL, FEW, PLATFORM_CASES, STREAMS, PlatformCase, Read
 from _platforms import AWS
@@ -37,9 +37,9 @@ from mdstream_core.emulator import Emulator, Fault
 
 MESSAGES = [ChatMessage(REQUEST)]
 
-everywhere = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
-anyhow = pytest.mark.parametrize("read", ALL.values(), ids=ALL)
-streamed = pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
+each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+each_method = pytest.mark.parametrize("read", ALL.values(), ids=ALL)
+each_stream_method = pytest.mark.parametrize("read", STREAMS.values(), ids=STREAMS)
 few = pytest.mark.parametrize(("platform_case", "ending"), FEW.values(), ids=FEW)
 
 
@@ -52,27 +52,27 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
 
 @pytest.fixture
 def platform_case() -> PlatformCase:
-    """The platform, where a test names none."""
+    """The platform of tests that do not parametrize it."""
     return PLATFORM_CASES["deployment"]
 
 
 @pytest.fixture
 def llm(emulator: Emulator, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
-    """A model that asks once."""
+    """A model without retries."""
     with platform_case.build(emulator, max_retries=0) as model:
         yield model
 
 
 @pytest.fixture
 def exported() -> Iterator[InMemorySpanExporter]:
-    """OpenInference at work, and what it exports."""
+    """The spans exported by OpenInference."""
     exporter, provider, instrumentor = InMemorySpanExporter(), TracerProvider(), LlamaIndexInstrumentor()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     instrumentor.instrument(tracer_provider=provider)
@@ -80,8 +80,8 @@ def exported() -> Iterator[InMemorySpanExporter]:
     instrumentor.uninstrument()
 
 
-def requested(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
-    """The spans of the questions: core makes one too where a question with tools is put together."""
+def request_spans(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
+    """The spans of requests, without the one that LlamaIndex creates for building a request with tools."""
     kind, llm = SpanAttributes.OPENINFERENCE_SPAN_KIND, OpenInferenceSpanKindValues.LLM.value
     spans = exporter.get_finished_spans()
     return [
@@ -89,21 +89,21 @@ def requested(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
     ]
 
 
-def excepted(span: ReadableSpan) -> list[tuple[Any, Any]]:
-    """Class and words of the exceptions that a span has recorded."""
+def recorded_exceptions(span: ReadableSpan) -> list[tuple[Any, Any]]:
+    """Class and message of the exceptions of a span."""
     facts = [event.attributes or {} for event in span.events if event.name == "exception"]
     return [(fact["exception.type"], fact["exception.message"]) for fact in facts]
 
 
-@anyhow
-@everywhere
-def test_a_healthy_response_is_one_span(
+@each_method
+@each_platform
+def test_a_response_is_one_span(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, read: Read
 ) -> None:
-    """With the output, the server's count of the tokens, the model's name and the reason for the end."""
+    """The span has output, token counts, model name and finish reason."""
     got: list[Any] = []
     read(llm, got)
-    (span,) = requested(exported)
+    (span,) = request_spans(exported)
     seen, usage = span.attributes or {}, got[-1].raw["usage"]
 
     assert span.status.is_ok
@@ -117,43 +117,43 @@ def test_a_healthy_response_is_one_span(
     )
 
 
-@streamed
+@each_stream_method
 @few
-def test_a_broken_stream_is_one_span_with_its_error(
+def test_a_failed_stream_is_one_span_with_its_error(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, ending: Ending, read: Read
 ) -> None:
-    """OpenInference shows no output then, whoever streams: the partial is on the exception, for handlers that look."""
+    """OpenInference shows no output of failed streams; the partial response is on the exception."""
     emulator.script(ending.fault)
     with pytest.raises(MDStreamError) as caught:
         read(llm, [])
-    (span,) = requested(exported)
+    (span,) = request_spans(exported)
     kind = type(caught.value)
 
     assert "ERROR" == span.status.status_code.name
     assert f"{kind.__name__}: {caught.value}" == span.status.description
-    assert [(f"{kind.__module__}.{kind.__name__}", str(caught.value))] == excepted(span)
+    assert [(f"{kind.__module__}.{kind.__name__}", str(caught.value))] == recorded_exceptions(span)
 
 
-@anyhow
-@everywhere
-def test_a_refusal_is_one_span_with_its_error(
+@each_method
+@each_platform
+def test_an_error_response_is_one_span_with_its_error(
     emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase, exported: InMemorySpanExporter, read: Read
 ) -> None:
-    """The error is recorded once."""
-    emulator.script(platform_case.state)
+    """The error is recorded once in the span."""
+    emulator.script(platform_case.permanent_error)
     with pytest.raises(errors.ServiceError) as caught:
         read(llm, [])
-    (span,) = requested(exported)
+    (span,) = request_spans(exported)
 
     assert "ERROR" == span.status.status_code.name
-    assert [str(caught.value)] == [message for _, message in excepted(span)]
+    assert [str(caught.value)] == [message for _, message in recorded_exceptions(span)]
 
 
 @pytest.mark.parametrize("count", [0, 2])
-async def test_a_reader_who_leaves_is_no_error(
+async def test_closing_early_is_no_error(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter, count: int
 ) -> None:
-    """The span ends well, with what was read."""
+    """The span ends without error, with the partial response."""
     stream = llm.stream_chat(MESSAGES)
     for _ in range(count):
         next(stream)
@@ -164,24 +164,23 @@ async def test_a_reader_who_leaves_is_no_error(
     await awaited.aclose()
 
     assert 2 * [(True, "assistant: The Nile" if count else None)] == [
-        (span.status.is_ok, (span.attributes or {}).get(SpanAttributes.OUTPUT_VALUE)) for span in requested(exported)
+        (span.status.is_ok, (span.attributes or {}).get(SpanAttributes.OUTPUT_VALUE))
+        for span in request_spans(exported)
     ]
-    assert [] == [fact for span in requested(exported) for fact in excepted(span)]
+    assert [] == [fact for span in request_spans(exported) for fact in recorded_exceptions(span)]
     await llm.aclose()
 
 
-def test_a_query_whose_stream_breaks_is_an_error_up_to_its_root(
-    emulator: Emulator, exported: InMemorySpanExporter
-) -> None:
-    """Sync and async; no span above the question's takes the broken answer for a whole one."""
+def test_a_failed_query_is_an_error_up_to_the_root_span(emulator: Emulator, exported: InMemorySpanExporter) -> None:
+    """All spans up to the root have the error, sync and async."""
     index = VectorStoreIndex([TextNode(text=text) for text in passages()], embed_model=embedding_at(emulator))
     engine = index.as_query_engine(llm=llm_at(emulator), streaming=True)
 
     async def aread() -> None:
-        async for _ in (await engine.aquery(next(iter(PARAMSS)))).async_response_gen():
+        async for _ in (await engine.aquery(next(iter(QUERIES)))).async_response_gen():
             pass
 
-    for read in (lambda: str(engine.query(next(iter(PARAMSS)))), lambda: asyncio.run(aread())):
+    for read in (lambda: str(engine.query(next(iter(QUERIES)))), lambda: asyncio.run(aread())):
         exported.clear()
         emulator.reset()
         emulator.script(None, Fault("cut", after=4))
@@ -191,7 +190,7 @@ def test_a_query_whose_stream_breaks_is_an_error_up_to_its_root(
         (root,) = [span for span in spans if span.parent is None]
 
         assert "ERROR" == root.status.status_code.name
-        assert 1 == len([span for span in requested(exported) if not span.status.is_ok])
+        assert 1 == len([span for span in request_spans(exported) if not span.status.is_ok])
 
 
 def add(a: int, b: int) -> int:
@@ -199,13 +198,13 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-@everywhere
+@each_platform
 async def test_an_agent_is_a_tree_of_spans(
     emulator: Emulator, llm: MDStreamLLM, exported: InMemorySpanExporter
 ) -> None:
-    """Two questions and a call, with its arguments; and an error up to the root where the second question fails."""
+    """The tree has two requests and a tool call, and an error up to the root if the second request fails."""
     await FunctionAgent(llm=llm, tools=[add]).run("add(2, 3)")
-    first, second = requested(exported)
+    first, second = request_spans(exported)
     call = f"{SpanAttributes.LLM_OUTPUT_MESSAGES}.0.message.tool_calls.0.tool_call.function"
 
     assert "add" == (first.attributes or {})[f"{call}.name"]
@@ -217,15 +216,15 @@ async def test_an_agent_is_a_tree_of_spans(
         await FunctionAgent(llm=llm, tools=[add]).run("add(2, 3)")
     (root,) = [span for span in exported.get_finished_spans() if span.parent is None]
 
-    assert [True, False] == [span.status.is_ok for span in requested(exported)]
+    assert [True, False] == [span.status.is_ok for span in request_spans(exported)]
     assert "ERROR" == root.status.status_code.name
     await llm.aclose()
 
 
-@streamed
-@everywhere
-def test_cores_own_handlers(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
-    """A whole answer, a broken one and one that was left: one pair, one count and one completed span for each."""
+@each_stream_method
+@each_platform
+def test_handlers_of_llamaindex(emulator: Emulator, llm: MDStreamLLM, read: Read) -> None:
+    """Complete, failed and closed streams have one event pair, one count and one completed span each."""
     counter, debug, spans = (
         TokenCountingHandler(str.split),
         LlamaDebugHandler(print_trace_on_end=False),

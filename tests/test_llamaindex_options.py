@@ -1,4 +1,4 @@
-"""Options that LlamaIndex users of OCI Generative AI and SageMaker bring along: families, regions, clients."""
+"""Options of the peer packages for OCI Generative AI and SageMaker: families, regions, clients."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
@@ -52,8 +52,8 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize(("options", "format"), FAMILIES.values(), ids=FAMILIES)
-def test_the_family_states_the_format(emulator: Emulator, options: dict[str, Any], format: str) -> None:
-    """Where the model's name does not."""
+def test_the_family_selects_the_format(emulator: Emulator, options: dict[str, Any], format: str) -> None:
+    """`family` selects the format if the model's name does not."""
     hosted(emulator, **options).chat(REQUEST)
 
     assert format == emulator.last.json["chatRequest"]["apiFormat"]
@@ -70,14 +70,14 @@ RUNTIMES = {
 
 @pytest.mark.parametrize(("model", "options", "runtime"), [(name, *row) for name, row in RUNTIMES.items()])
 def test_runtimes(emulator: Emulator, model: str, options: dict[str, Any], runtime: str) -> None:
-    """`generateText` has two: Cohere's for Cohere, the other one for all others."""
+    """`generateText` has two formats: one for Cohere, one for all other models."""
     hosted(emulator, model=model, is_chat_model=False, **options).complete("Name three rivers.")
 
     assert runtime == emulator.last.json["inferenceRequest"]["runtimeType"]
 
 
-def test_an_image_needs_coheres_second_format(emulator: Emulator) -> None:
-    """It is spoken for this question alone; a format that is said stays."""
+def test_images_use_the_second_cohere_format(emulator: Emulator) -> None:
+    """The second format is used for this request only; an explicit format stays."""
     llm = hosted(emulator, model=DEDICATED, provider="cohere")
     seen = ChatMessage(blocks=[TextBlock(text="What is it?"), ImageBlock(image=b"\x89PNG", image_mimetype="image/png")])
     llm.chat([seen])
@@ -98,13 +98,13 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("kind", "options", "words"), WRONG.values(), ids=WRONG)
 def test_wrong_options_are_named(kind: Any, options: dict[str, Any], words: str) -> None:
-    """What is wrong is told where it is written."""
+    """Invalid options are rejected when the object is created."""
     with pytest.raises(ValidationError, match=words):
         kind(model="xai.grok-4", **CHICAGO, **options)
 
 
 def client_of(emulator: Emulator, **options: Any) -> Any:
-    """A client of the `oci` SDK that would ask the emulator."""
+    """An `oci` client for the emulator."""
     sdk = pytest.importorskip("oci", reason="the SDK's own client")
     config = {
         "user": "ocid1.user.oc1..bbbb", "tenancy": "ocid1.tenancy.oc1..aaaa", "region": "us-chicago-1",
@@ -114,8 +114,8 @@ def client_of(emulator: Emulator, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", [OCIGenAI, OCIGenAIEmbeddings, OCIGenAIRerank])
-def test_a_client_states_where_and_how_patiently(emulator: Emulator, kind: Any) -> None:
-    """An `oci` client gives address and timeout; other fields go before it, and it is not saved."""
+def test_a_client_sets_endpoint_and_timeout(emulator: Emulator, kind: Any) -> None:
+    """The `oci` client sets endpoint and timeout; other fields override it, and it is not saved."""
     requested = {"model": "cohere.x", "compartment_id": COMPARTMENT, "client": client_of(emulator, timeout=(3, 7))}
 
     assert Timeout(connect=3, read=7) == kind(**requested).timeout
@@ -124,15 +124,15 @@ def test_a_client_states_where_and_how_patiently(emulator: Emulator, kind: Any) 
     assert "client" not in kind(**requested).to_dict()
 
 
-def test_a_client_states_as_whom(emulator: Emulator) -> None:
+def test_a_client_sets_the_signer(emulator: Emulator) -> None:
     """The request is signed with the client's key."""
     OCIGenAI(model="xai.grok-4", compartment_id=COMPARTMENT, client=client_of(emulator)).chat(REQUEST)
 
     assert 'Signature algorithm="rsa-sha256"' in emulator.last.headers["authorization"]
 
 
-def test_oracles_region_is_that_of_who_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The profile's, the signer's, the resource principal's; where nobody has one it is asked for."""
+def test_the_oci_region_is_the_signers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The region is that of the profile, the signer or the resource principal; else an error asks for it."""
     for name in ("OCI_RESOURCE_PRINCIPAL_REGION", "OCI_REGION", "OCI_CONFIG_FILE", "OCI_CONFIG_LOCATION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -153,8 +153,8 @@ def test_oracles_region_is_that_of_who_signs(tmp_path: Path, monkeypatch: pytest
     assert "us-ashburn-1" in OCIGenAI(**requested)._build_platform().base_url
 
 
-def test_amazons_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`AWS_REGION` counts before botocore's own variable, and behind the field and a session."""
+def test_the_aws_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`AWS_REGION` overrides botocore's variable; the field and a session override `AWS_REGION`."""
     boto3 = pytest.importorskip("boto3", reason="botocore knows the regions; install mdstream-llm[aws]")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")

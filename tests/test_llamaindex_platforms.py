@@ -1,4 +1,4 @@
-"""Each platform for LlamaIndex: answers, tools, thoughts, usage, completions, what is sent, and copies."""
+"""LLMs of each platform: responses, tools, reasoning, usage, completions, serialization."""
 
 import asyncio
 import copy
@@ -29,7 +29,7 @@ from mdstream_core.errors import AuthenticationError
 MESSAGES = [ChatMessage(REQUEST)]
 COMPARTMENT = "ocid1.compartment.oc1..emulated"
 
-everywhere = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +41,14 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
 
 @pytest.fixture
 def llm(emulator: Emulator, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
-    """A model that asks once."""
+    """A model without retries."""
     with platform_case.build(emulator, max_retries=0) as model:
         yield model
 
@@ -58,10 +58,10 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-@everywhere
+@each_platform
 async def test_deltas_add_up(llm: MDStreamLLM) -> None:
     """
-    Sync and async, streamed and whole say the same, and count the same.
+    All methods return the same text and usage.
     """
     streamed = list(llm.stream_chat(MESSAGES))
     awaited = [response async for response in await llm.astream_chat(MESSAGES)]
@@ -75,11 +75,11 @@ async def test_deltas_add_up(llm: MDStreamLLM) -> None:
     await llm.aclose()
 
 
-@everywhere
+@each_platform
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_an_agent_calls_a_tool_and_responses(emulator: Emulator, llm: MDStreamLLM, streaming: bool) -> None:
+async def test_agent_calls_a_tool_and_responds(emulator: Emulator, llm: MDStreamLLM, streaming: bool) -> None:
     """
-    The call, its result and the answer go round on each platform, in each of its formats.
+    The call, its result and the response are exchanged on each platform, in each of its formats.
     """
     output = await FunctionAgent(llm=llm, tools=[add], streaming=streaming).run("add(2, 3)")
 
@@ -88,12 +88,12 @@ async def test_an_agent_calls_a_tool_and_responses(emulator: Emulator, llm: MDSt
     await llm.aclose()
 
 
-@everywhere
-async def test_an_agent_never_executes_a_call_of_a_broken_stream(
+@each_platform
+async def test_agent_executes_no_call_of_a_failed_stream(
     emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase
 ) -> None:
     """
-    The workflow fails with our error; the tool is not called. Cohere says a call in one event.
+    The workflow fails with our error; the tool is not called. Cohere sends a call in one event.
     """
     called: list[int] = []
 
@@ -130,16 +130,16 @@ def _river(request: dict[str, Any]) -> ModelOutput | str:
 
 @pytest.fixture(scope="module")
 def rivers() -> Iterator[Emulator]:
-    """An emulator that knows one river."""
+    """An emulator whose model returns one river."""
     with Emulator(model=_river, **ACCOUNTS) as emulator:
         yield emulator
 
 
-@everywhere
+@each_platform
 @pytest.mark.parametrize("fields", METHODS.values(), ids=METHODS)
 def test_structured_predictions(rivers: Emulator, platform_case: PlatformCase, fields: dict[str, Any]) -> None:
     """
-    By a tool that must be called, by schema, or from the text; whole and streamed.
+    Predictions use a required tool, a schema, or the text; streamed or not.
     """
     with platform_case.build(rivers, max_retries=0, **fields) as llm:
         assert RIVER == llm.structured_predict(River, PROMPT, name="Nile")
@@ -149,10 +149,10 @@ def test_structured_predictions(rivers: Emulator, platform_case: PlatformCase, f
             assert RIVER.model_dump() == last.model_dump()
 
 
-@everywhere
+@each_platform
 def test_tokens_are_counted(llm: MDStreamLLM) -> None:
     """
-    By the server's own count, streamed and whole.
+    Tokens are counted by the server's usage, streamed or not.
     """
     counter = TokenCountingHandler(tokenizer=lambda text: [0] * 1000)
     llm.callback_manager = CallbackManager([counter])
@@ -164,14 +164,14 @@ def test_tokens_are_counted(llm: MDStreamLLM) -> None:
     assert whole.prompt_token_count == streamed.prompt_token_count < 1000
 
 
-#: Where models can be asked to think; Cohere's older format has no word for it.
+#: Platforms with reasoning; Cohere's older format does not support it.
 THINKING = {name: platform_case for name, platform_case in PLATFORM_CASES.items() if name != "cohere"}
 
 
 @pytest.mark.parametrize("platform_case", THINKING.values(), ids=THINKING)
-def test_thoughts_are_shown(llm: MDStreamLLM) -> None:
+def test_reasoning_is_returned(llm: MDStreamLLM) -> None:
     """
-    While they come, and as a block of the whole message.
+    Reasoning is streamed, and is a block of the complete message.
     """
     *_, last = responses = list(llm.stream_chat(MESSAGES, reasoning_effort="high"))
     thought = "".join(response.additional_kwargs.get("thinking_delta") or "" for response in responses)
@@ -181,10 +181,10 @@ def test_thoughts_are_shown(llm: MDStreamLLM) -> None:
     assert OUTPUT == last.message.content
 
 
-@everywhere
+@each_platform
 def test_completions(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
-    A prompt goes to the platform's operation for prompts; chats are written as one.
+    Prompts use the platform's completion API; chats are converted to a prompt.
     """
     with platform_case.build(emulator, is_chat_model=False, max_retries=0) as llm:
         *_, last = llm.stream_complete(REQUEST)
@@ -193,10 +193,10 @@ def test_completions(emulator: Emulator, platform_case: PlatformCase) -> None:
         assert llm.chat(MESSAGES).message.content
 
 
-@everywhere
-def test_there_and_back(platform_case: PlatformCase) -> None:
+@each_platform
+def test_serialization_round_trip(platform_case: PlatformCase) -> None:
     """
-    A dictionary, JSON, a pickle give an object of the same fields, without a credential.
+    Objects of a dictionary, JSON and a pickle have the same fields, without credentials.
     """
     with Emulator() as emulator:
         llm = platform_case.build(emulator, max_retries=0)
@@ -243,9 +243,9 @@ KEYED: dict[str, tuple[type[MDStreamLLM], dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("kind", "fields", "_wrong"), KEYED.values(), ids=KEYED)
-def test_no_secret_is_shown(kind: type[MDStreamLLM], fields: dict[str, Any], _wrong: dict[str, Any]) -> None:
+def test_secrets_are_hidden(kind: type[MDStreamLLM], fields: dict[str, Any], _wrong: dict[str, Any]) -> None:
     """
-    Neither dictionaries nor payloads nor representations nor pickles have a credential; the object keeps it.
+    Dictionaries, payloads, `repr` and pickles contain no credential; the object keeps it.
     """
     llm = kind(**fields)
     shown = [llm.to_dict(), llm.to_json(), llm.to_payload(), repr(llm), str(llm), pickle.dumps(llm), llm.model_dump()]
@@ -258,7 +258,7 @@ def test_no_secret_is_shown(kind: type[MDStreamLLM], fields: dict[str, Any], _wr
 @pytest.mark.parametrize(("kind", "fields", "wrong"), KEYED.values(), ids=KEYED)
 def test_a_wrong_field_shows_no_secret(kind: type[MDStreamLLM], fields: dict[str, Any], wrong: dict[str, Any]) -> None:
     """
-    The error names the field, and does not show the others.
+    The error names the field, and shows no other value.
     """
     for bad in (wrong, {"temprature": 1}):
         with pytest.raises(ValueError, match=next(iter(bad))) as caught:
@@ -285,19 +285,19 @@ MISSING: dict[str, tuple[type[MDStreamLLM], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("kind", "fields", "words"), MISSING.values(), ids=MISSING)
-def test_what_is_missing_is_reported_at_construction(
+def test_missing_fields_are_reported_at_construction(
     kind: type[MDStreamLLM], fields: dict[str, Any], words: str
 ) -> None:
     """
-    By the field's name.
+    The error names the missing field.
     """
     with pytest.raises(ValueError, match=words):
         kind(**fields)
 
 
-def test_other_packages_names_are_taken(emulator: Emulator) -> None:
+def test_aliases_of_other_packages(emulator: Emulator) -> None:
     """
-    What llama-index-llms-oci-genai and llama-index-llms-sagemaker-endpoint call a field is a field here.
+    Field names of llama-index-llms-oci-genai and llama-index-llms-sagemaker-endpoint are accepted.
     """
     genai = OCIGenAI(**GENAI, context_size=128_000, auth_type="API_KEY", auth_profile="DEFAULT", max_tokens=512)
     given = {"CustomAttributes": "accept_eula=true", "InferenceComponentName": "c"}
@@ -310,9 +310,9 @@ def test_other_packages_names_are_taken(emulator: Emulator) -> None:
     assert (1, False) == (emulator.last.json["seed"], "model" in emulator.last.json)
 
 
-def test_the_name_where_there_is_none(emulator: Emulator) -> None:
+def test_the_reported_model_name_without_a_model(emulator: Emulator) -> None:
     """
-    The field's, the endpoint's, or nobody's; a stream that names its model is believed.
+    The name is that of the field or of the endpoint, or `unknown`; a model name in the stream overrides it.
     """
     llm = PLATFORM_CASES["sagemaker"].build(emulator, endpoint_name="tgi", dialect="tgi")
     named = PLATFORM_CASES["sagemaker"].build(emulator, endpoint_name="tgi", dialect="tgi", model="mine")
@@ -323,9 +323,9 @@ def test_the_name_where_there_is_none(emulator: Emulator) -> None:
     assert "unknown" == ModelArts(endpoint="http://h/v1").metadata.model_name
 
 
-def test_a_dialect_of_the_users_own(emulator: Emulator) -> None:
+def test_an_explicit_dialect(emulator: Emulator) -> None:
     """
-    It decides over what the platform's models speak.
+    `dialect` overrides the platform's default.
     """
     genai = PLATFORM_CASES["generic"].build(emulator, dialect="openai-chat", model="xai.grok-4")
 
@@ -334,9 +334,9 @@ def test_a_dialect_of_the_users_own(emulator: Emulator) -> None:
     assert "xai.grok-4" == emulator.last.json["model"]
 
 
-def test_botocore_is_imported_when_the_first_request_is_requested() -> None:
+def test_botocore_is_imported_for_the_first_request() -> None:
     """
-    Neither by the import nor by building a model, with or without a region.
+    Importing the package and creating a model, with or without a region, do not import botocore.
     """
     code = (
         "import sys; from llamaindex_mdstream import SageMakerLLM\n"
@@ -348,9 +348,9 @@ def test_botocore_is_imported_when_the_first_request_is_requested() -> None:
     assert "[]" == text_sent.strip()
 
 
-def test_a_connection_is_found_once_for_each_position(emulator: Emulator) -> None:
+def test_credentials_are_resolved_once(emulator: Emulator) -> None:
     """
-    Other parameters ask over the same connection, another region is another one.
+    Other parameters share the connection, another region has its own.
     """
     llm: Any = PLATFORM_CASES["sagemaker"].build(emulator)
     first = llm._get_service()
@@ -367,7 +367,7 @@ def test_a_connection_is_found_once_for_each_position(emulator: Emulator) -> Non
 @pytest.mark.parametrize("given", [{"auth": UnsignedSigner()}, {"auth_type": "none"}], ids=["auth", "auth_type"])
 def test_sagemaker_without_credentials(emulator: Emulator, given: dict[str, Any]) -> None:
     """
-    An unsigned request is sent as it is, and refused.
+    An unsigned request is sent and rejected.
     """
     with pytest.raises(AuthenticationError):
         SageMakerLLM(endpoint_name="emulated", endpoint_url=emulator.sagemaker.endpoint_url, **given).chat(MESSAGES)
@@ -375,7 +375,7 @@ def test_sagemaker_without_credentials(emulator: Emulator, given: dict[str, Any]
 
 def test_a_bearer_key_of_the_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    It counts where nothing else was given, and disturbs nobody else.
+    It is used if no other credential was given, and ignored otherwise.
     """
     monkeypatch.setenv("MDSTREAM_API_KEY", "KEY")
     ModelArts(endpoint=emulator.modelarts.maas, model="m").chat(MESSAGES)

@@ -1,4 +1,4 @@
-"""LlamaIndex's rerankers on every platform."""
+"""LlamaIndex rerankers on every platform."""
 
 import pickle
 from typing import Any
@@ -30,7 +30,7 @@ each_platform = pytest.mark.parametrize("platform_case", RANKING.values(), ids=R
 @each_platform
 async def test_the_best_nodes_come_first(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
-    By their text and metadata, with their new scores; the nodes that came in stay as they are; sync and async.
+    Nodes are ranked by text and metadata with new scores; the input nodes are not changed; sync and async.
     """
     reranker = reranker_at(emulator, platform_case, top_n=2)
     best = reranker.postprocess_nodes(NODES, query_str=QUERY)
@@ -43,17 +43,17 @@ async def test_the_best_nodes_come_first(emulator: Emulator, platform_case: Plat
     assert [] == reranker.postprocess_nodes([], query_str=QUERY) == await reranker.apostprocess_nodes([], query_str="x")
 
 
-def test_a_request_is_needed(emulator: Emulator) -> None:
+def test_a_query_is_required(emulator: Emulator) -> None:
     """
-    Without one it is said so.
+    A missing query is an error.
     """
     with pytest.raises(ValueError, match="query_bundle is missing"):
         reranker_at(emulator).postprocess_nodes(NODES)
 
 
-async def test_a_failure_ranks_nothing(emulator: Emulator) -> None:
+async def test_a_failure_returns_no_ranking(emulator: Emulator) -> None:
     """
-    One of several requests fails: an error, sync and async.
+    If one of several requests fails, an error is raised, sync and async.
     """
     reranker = reranker_at(emulator, batch_size=50, max_concurrency=1)
     for _ in range(2):
@@ -68,7 +68,7 @@ async def test_a_failure_ranks_nothing(emulator: Emulator) -> None:
 
 
 class Listener(BaseEventHandler):
-    """Collects what is told."""
+    """Records events."""
 
     seen: list[str] = []  # noqa: RUF012  # a field
 
@@ -78,13 +78,13 @@ class Listener(BaseEventHandler):
         return "Listener"
 
     def handle(self, event: Any, **_: Any) -> None:
-        """Take a note."""
+        """Record the event."""
         self.seen.append(type(event).__name__)
 
 
-def test_observers_are_reported(emulator: Emulator) -> None:
+def test_rerank_events(emulator: Emulator) -> None:
     """
-    One pair of events for each ranking, on both of core's ways.
+    Each ranking has one pair of events, in both event systems.
     """
     listener, debug = Listener(), LlamaDebugHandler(print_trace_on_end=False)
     root = get_dispatcher()
@@ -100,16 +100,16 @@ def test_observers_are_reported(emulator: Emulator) -> None:
 
 
 @each_platform
-def test_there_and_back(emulator: Emulator, platform_case: PlatformCase) -> None:
+def test_serialization_round_trip(emulator: Emulator, platform_case: PlatformCase) -> None:
     """
-    `to_dict` without a secret; a pickle ranks.
+    `to_dict` has no secret, and a pickled reranker works.
     """
     reranker = reranker_at(emulator, platform_case)
     saved = reranker.to_dict()
 
     assert not [secret for secret in AWS.values() if secret in str(saved) + repr(reranker)]
     assert type(reranker).class_name() == saved["class_name"]
-    if platform_case.kind != "sagemaker":  # whose credentials are not in the pickle
+    if platform_case.kind != "sagemaker":  # pickles have no AWS credentials
         again = pickle.loads(pickle.dumps(reranker))
         assert "nile" == again.postprocess_nodes(NODES, query_str=QUERY)[0].node_id
 
@@ -124,16 +124,16 @@ def test_there_and_back(emulator: Emulator, platform_case: PlatformCase) -> None
 )
 def test_wrong_options_are_named(kind: Any, options: dict[str, Any], words: str) -> None:
     """
-    What is wrong is told where it is written.
+    Invalid options are rejected when the object is created.
     """
     with pytest.raises(ValidationError, match=words):
         kind(**options)
 
 
 @pytest.mark.parametrize("top_n", [0, -1])
-async def test_no_nodes_are_no_number(emulator: Emulator, top_n: int) -> None:
+async def test_a_top_n_that_is_no_positive_number_is_rejected(emulator: Emulator, top_n: int) -> None:
     """
-    Of a call, sync and async; nothing is asked.
+    An invalid `top_n` of a call is rejected before a request, sync and async.
     """
     reranker = reranker_at(emulator)
     with pytest.raises(ValueError, match="top_n"):

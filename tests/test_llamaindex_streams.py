@@ -1,4 +1,4 @@
-"""What a healthy stream looks like to LlamaIndex, and what happens when its reader goes."""
+"""Successful streams in LlamaIndex: deltas, events, concurrency, completions."""
 
 import asyncio
 import copy
@@ -20,7 +20,7 @@ from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionRespon
 from mdstream_core import Finish, Logprobs, RefusalDelta, TextDelta
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.model import ModelOutput
-from tests.test_llamaindex_failures import Listener
+from tests.test_llamaindex_failures import EventRecorder
 
 MESSAGES = [ChatMessage(REQUEST)]
 THOUGHT = {"reasoning_effort": "high"}
@@ -35,7 +35,7 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
@@ -48,9 +48,9 @@ def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
 
 
 @pytest.fixture
-def listener() -> Iterator[Listener]:
-    """A listener on the root dispatcher."""
-    handler, root = Listener(), get_dispatcher()
+def listener() -> Iterator[EventRecorder]:
+    """A recorder on the root dispatcher."""
+    handler, root = EventRecorder(), get_dispatcher()
     root.event_handlers.append(handler)
     yield handler
     root.event_handlers.remove(handler)
@@ -64,9 +64,9 @@ async def _acomplete(llm: OCIDataScience) -> list[Any]:
     return [response async for response in await llm.astream_complete(REQUEST)]
 
 
-def test_deltas_add_up_and_the_text_grows(llm: OCIDataScience) -> None:
+def test_deltas_add_up_to_the_text(llm: OCIDataScience) -> None:
     """
-    The content of each response is the sum of the deltas so far, in one text block; async says the same.
+    The content of each response is the concatenation of the deltas, in one text block, sync and async.
     """
     responses = list(llm.stream_chat(MESSAGES))
 
@@ -78,9 +78,9 @@ def test_deltas_add_up_and_the_text_grows(llm: OCIDataScience) -> None:
     assert [r.delta for r in responses] == [r.delta for r in asyncio.run(_achat(llm))]
 
 
-def test_completions_state_the_same(llm: OCIDataScience) -> None:
+def test_completions_return_the_same(llm: OCIDataScience) -> None:
     """
-    `stream_complete` grows its text, and the whole forms have the same text, sync and async.
+    `stream_complete` accumulates its text; all completion methods return the same text.
     """
     responses = list(llm.stream_complete(REQUEST))
 
@@ -95,7 +95,7 @@ def test_completions_state_the_same(llm: OCIDataScience) -> None:
 
 def test_the_last_response_has_usage_and_finish_reason(llm: OCIDataScience) -> None:
     """
-    Usage and finish reason stand where LlamaIndex and OpenInference look for them, and the whole form says the same.
+    Usage and finish reason are where LlamaIndex and OpenInference read them, streamed or not.
     """
     *chunks, last = llm.stream_chat(MESSAGES)
     whole = llm.chat(MESSAGES)
@@ -110,9 +110,9 @@ def test_the_last_response_has_usage_and_finish_reason(llm: OCIDataScience) -> N
 
 
 @pytest.mark.parametrize("call_method", ["chat", "stream", "astream", "complete", "stream_complete"])
-def test_the_token_counter_counts_what_the_server_counted(llm: OCIDataScience, call_method: str) -> None:
+def test_the_token_counter_uses_the_servers_counts(llm: OCIDataScience, call_method: str) -> None:
     """
-    TokenCountingHandler finds the server's usage on every way.
+    `TokenCountingHandler` finds the server's usage with every method.
     """
     counter = TokenCountingHandler(tokenizer=str.split)
     llm.callback_manager = CallbackManager([counter])
@@ -132,9 +132,9 @@ def test_the_token_counter_counts_what_the_server_counted(llm: OCIDataScience, c
     )
 
 
-def test_thoughts_come_in_a_block_of_their_own(llm: OCIDataScience) -> None:
+def test_reasoning_is_in_thinking_blocks(llm: OCIDataScience) -> None:
     """
-    Reasoning is a ThinkingBlock before the text, and each piece of it a `thinking_delta`, sync and async.
+    Reasoning is a `ThinkingBlock` before the text, and each delta a `thinking_delta`, sync and async.
     """
     responses = list(llm.stream_chat(MESSAGES, **THOUGHT))
     thought = "".join(response.additional_kwargs.get("thinking_delta", "") for response in responses)
@@ -149,9 +149,9 @@ def test_thoughts_come_in_a_block_of_their_own(llm: OCIDataScience) -> None:
     )
 
 
-def test_no_two_responses_share_anything(llm: OCIDataScience) -> None:
+def test_responses_share_no_state(llm: OCIDataScience) -> None:
     """
-    Whoever changes a response changes no other one.
+    Changing a response does not change others.
     """
     stream = llm.stream_chat(MESSAGES, **THOUGHT)
     first, second = next(stream), next(stream)
@@ -167,9 +167,9 @@ def test_no_two_responses_share_anything(llm: OCIDataScience) -> None:
     stream.close()
 
 
-async def test_real_generators_are_handed_out(llm: OCIDataScience) -> None:
+async def test_streams_are_generators(llm: OCIDataScience) -> None:
     """
-    Core tells streams by their type, and OpenInference by their frame.
+    LlamaIndex recognizes streams by their type, OpenInference by their frame.
     """
     stream, astream = llm.stream_chat(MESSAGES), await llm.astream_chat(MESSAGES)
 
@@ -182,9 +182,9 @@ async def test_real_generators_are_handed_out(llm: OCIDataScience) -> None:
     await astream.aclose()
 
 
-def test_the_events_of_a_whole_stream(llm: OCIDataScience, listener: Listener) -> None:
+def test_events_of_a_complete_stream(llm: OCIDataScience, listener: EventRecorder) -> None:
     """
-    One start, one event for each response, one end with the last response.
+    A stream has one start event, one event per response, and one end event with the last response.
     """
     responses = list(llm.stream_chat(MESSAGES))
 
@@ -194,11 +194,11 @@ def test_the_events_of_a_whole_stream(llm: OCIDataScience, listener: Listener) -
     assert 1 == len({event.span_id for event in listener.events})
 
 
-def test_chunk_events_are_made_only_for_listeners() -> None:
+def test_chunk_events_are_built_only_for_listeners() -> None:
     """
-    Core's own handler that does nothing is no listener; a real one on the root is.
+    LlamaIndex's null handler is no listener; a handler on the root is.
     """
-    handler, root = Listener(), get_dispatcher()
+    handler, root = EventRecorder(), get_dispatcher()
 
     assert not _callbacks.has_listeners()
     root.event_handlers.append(handler)
@@ -221,9 +221,9 @@ class Limiter(BaseRateLimiter):
         self.count += 1
 
 
-def test_the_rate_limiter_is_requested_once_for_each_call(llm: OCIDataScience) -> None:
+def test_the_rate_limiter_is_acquired_once_per_call(llm: OCIDataScience) -> None:
     """
-    Eight calls, eight permissions.
+    Eight calls acquire the limiter eight times.
     """
     limiter = llm.rate_limiter = Limiter()
     llm.chat(MESSAGES)
@@ -238,26 +238,26 @@ def test_the_rate_limiter_is_requested_once_for_each_call(llm: OCIDataScience) -
     assert 8 == limiter.count
 
 
-def test_one_object_serves_several_event_loops(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_several_event_loops(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Two `asyncio.run` in a row send one request each.
+    Two calls of `asyncio.run` send one request each.
     """
     assert [OUTPUT, OUTPUT] == [asyncio.run(_achat(llm))[-1].message.content for _ in range(2)]
     assert 2 == len(emulator.requests)
 
 
-async def test_many_tasks_share_one_object(llm: OCIDataScience) -> None:
+async def test_concurrent_tasks(llm: OCIDataScience) -> None:
     """
-    Each stream has its own state.
+    Concurrent streams have their own state.
     """
     streams = await asyncio.gather(*(_achat(llm) for _ in range(30)))
 
     assert {OUTPUT} == {stream[-1].message.content for stream in streams}
 
 
-def test_many_threads_share_one_object(llm: OCIDataScience) -> None:
+def test_concurrent_threads(llm: OCIDataScience) -> None:
     """
-    The same with threads.
+    Streams in several threads have their own state.
     """
     with ThreadPoolExecutor(8) as pool:
         texts = list(pool.map(lambda _: list(llm.stream_complete(REQUEST))[-1].text, range(30)))
@@ -265,9 +265,9 @@ def test_many_threads_share_one_object(llm: OCIDataScience) -> None:
     assert {OUTPUT} == set(texts)
 
 
-def test_streams_in_a_row_use_one_connection(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_sequential_streams_reuse_the_connection(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Reading to the end gives the connection back.
+    A stream that was read to its end returns its connection to the pool.
     """
     for _ in range(20):
         list(llm.stream_chat(MESSAGES))
@@ -276,18 +276,18 @@ def test_streams_in_a_row_use_one_connection(emulator: Emulator, llm: OCIDataSci
 
 
 @pytest.mark.parametrize("fault", ["bytewise", "crlf", "keepalive_comments", "joined", "no_done"])
-def test_how_it_is_written_makes_no_difference(emulator: Emulator, llm: OCIDataScience, fault: str) -> None:
+def test_unusual_encodings_are_read(emulator: Emulator, llm: OCIDataScience, fault: str) -> None:
     """
-    Split characters, other line ends, comments: the same answer.
+    Split characters, other line endings and comments do not change the response.
     """
     emulator.script(Fault(fault))
 
     assert OUTPUT == list(llm.stream_chat(MESSAGES))[-1].message.content
 
 
-def test_characters_that_are_line_ends_elsewhere_stay_in_the_text() -> None:
+def test_unicode_line_separators_are_text() -> None:
     """
-    U+2028 and U+0085 are text.
+    U+2028 and U+0085 are part of the text.
     """
     text = "one\u2028two\u0085three 🦙"
     with Emulator(model=lambda request: text) as emulator:
@@ -297,7 +297,7 @@ def test_characters_that_are_line_ends_elsewhere_stay_in_the_text() -> None:
         assert text == list(llm.stream_chat(MESSAGES))[-1].message.content
 
 
-def test_a_model_without_chat_is_requested_for_completions(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_models_without_chat_use_completions(emulator: Emulator, llm: OCIDataScience) -> None:
     """
     `is_chat_model=False` sends prompts to the completions route, for chats too.
     """
@@ -310,45 +310,45 @@ def test_a_model_without_chat_is_requested_for_completions(emulator: Emulator, l
     assert f"user: {REQUEST}\nassistant: " == emulator.last.json["prompt"]
 
 
-def test_a_chat_model_gets_a_prompt_as_the_users_message(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_chat_models_receive_prompts_as_user_messages(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    `complete` asks a chat deployment in its own way.
+    `complete` sends a chat request to a chat model.
     """
     llm.complete(REQUEST)
 
     assert [{"role": "user", "content": REQUEST}] == emulator.last.json["messages"]
 
 
-def test_refusals_and_log_probabilities_are_not_lost() -> None:
+def test_refusals_and_log_probabilities() -> None:
     """
-    A refusal stands beside the empty text; log probabilities come with the last response.
+    A refusal is returned beside the empty text; the last response has the log probabilities.
     """
-    answer, text = ChatResponseBuilder(), CompletionResponseBuilder()
+    builder, text = ChatResponseBuilder(), CompletionResponseBuilder()
     entry = {"token": "Par", "logprob": -0.5, "bytes": None, "top_logprobs": [{"token": "Lon", "logprob": -1.0}]}
     for event in (RefusalDelta("No."), Logprobs([entry, {"token": "is", "logprob": -0.1}]), Finish("stop")):
-        answer.add_event(event)
+        builder.add_event(event)
         text.add_event(event)
-    last = answer.final_response()
+    last = builder.final_response()
 
     assert "No." == last.message.additional_kwargs["refusal"]
     assert [[LogProb(token="Lon", logprob=-1.0)], [LogProb(token="is", logprob=-0.1)]] == last.logprobs
     assert last.logprobs == text.final_response().logprobs
 
 
-def test_other_responses_to_the_same_request_are_not_mixed_in() -> None:
+def test_only_the_first_choice_is_returned() -> None:
     """
-    Where several answers were asked for, the first is shown.
+    Of several choices the first is returned.
     """
-    answer = ChatResponseBuilder()
-    deltas = [answer.add_event(TextDelta(text, choice)) for text, choice in (("Par", 0), ("Lon", 1), ("is", 0))]
+    builder = ChatResponseBuilder()
+    deltas = [builder.add_event(TextDelta(text, choice)) for text, choice in (("Par", 0), ("Lon", 1), ("is", 0))]
 
     assert ["Par", None, "is"] == [delta and delta.delta for delta in deltas]
-    assert "Paris" == answer.final_response().message.content
+    assert "Paris" == builder.final_response().message.content
 
 
-def test_a_response_without_words_is_whole_all_the_same() -> None:
+def test_a_response_without_text_is_complete() -> None:
     """
-    A model may say nothing; that is not an error.
+    A response without text is no error.
     """
     with Emulator(model=lambda request: ModelOutput()) as emulator:
         llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")

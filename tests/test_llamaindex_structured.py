@@ -1,4 +1,4 @@
-"""Structured predictions: by a tool, by schema, from the text; whole and streamed."""
+"""Structured predictions: by tool, by schema, from the text; streamed or not."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ RIVER = {"name": "Nile", "length": 6650}
 
 
 def _river(request: dict[str, Any]) -> ModelOutput | str:
-    """Fills the tool or the schema that is asked for."""
+    """Fills the requested tool or schema."""
     text = json.dumps(RIVER)
     if request.get("tools"):
         return ModelOutput.from_text(
@@ -45,7 +45,7 @@ STRUCTURED = [{}, {"should_use_structured_outputs": True}, {"is_function_calling
 @pytest.mark.parametrize("fields", STRUCTURED, ids=["tool", "schema", "text"])
 def test_structured_predictions(fields: dict[str, Any]) -> None:
     """
-    By a tool that must be called, by schema, or from the text; sync and async, whole and (where core can) streamed.
+    Predictions use a required tool, a schema, or the text; sync and async, streamed if LlamaIndex supports it.
     """
     with Emulator(model=_river) as emulator:
         llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0, **fields)
@@ -62,9 +62,9 @@ async def _streamed(llm: OCIDataScience) -> list[Any]:
 
 
 @pytest.mark.parametrize("fields", STRUCTURED[:2], ids=["tool", "schema"])
-def test_structured_predictions_streamed(fields: dict[str, Any]) -> None:
+def test_streamed_structured_predictions(fields: dict[str, Any]) -> None:
     """
-    The object fills while it comes; the server is told that it must answer so.
+    The object is filled while it is streamed; the request has the schema.
     """
     with Emulator(model=_river) as emulator:
         llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0, **fields)
@@ -77,9 +77,9 @@ def test_structured_predictions_streamed(fields: dict[str, Any]) -> None:
         assert ("tools" in sent) != ("response_format" in sent)
 
 
-def test_a_structured_stream_that_breaks_is_an_error() -> None:
+def test_failed_structured_streams_raise() -> None:
     """
-    A half-filled object is never the last word.
+    A failed stream raises after the last partial object.
     """
     with Emulator(model=_river) as emulator:
         llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0)

@@ -1,4 +1,4 @@
-"""Tools: how they are asked for, which calls an agent gets to see, and that no broken one is ever executed."""
+"""Tools: requests with tools, tool calls of responses, and incomplete calls that are never executed."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
@@ -50,7 +50,7 @@ def llm(emulator: Emulator) -> Iterator[OCIDataScience]:
 
 
 def _stream(*deltas: dict[str, Any], finish: str = "tool_calls") -> Fault:
-    """A stream of exactly these deltas."""
+    """Create a stream with exactly these deltas."""
     choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
     last = {"index": 0, "delta": {}, "finish_reason": finish}
     events = "".join(f"data: {json.dumps({'id': 'x', 'choices': [choice]})}\n\n" for choice in [*choices, last])
@@ -77,9 +77,9 @@ async def _aread(llm: OCIDataScience, **kwargs: Any) -> list[ChatResponse]:
     return [response async for response in await llm.astream_chat_with_tools([ADD], REQUEST, **kwargs)]
 
 
-def test_a_call_comes_in_piece_by_piece(llm: OCIDataScience) -> None:
+def test_tool_call_deltas(llm: OCIDataScience) -> None:
     """
-    Arguments grow as text, ids stay, blocks and additional_kwargs agree; the last response and the whole form have the same calls.
+    Arguments accumulate as text, ids stay the same; the last response and a complete one have the same calls.
     """
     *chunks, last = _read(llm)
     selected = llm.get_tool_calls_from_response(last)
@@ -97,9 +97,9 @@ def test_a_call_comes_in_piece_by_piece(llm: OCIDataScience) -> None:
     assert selected == llm.get_tool_calls_from_response(asyncio.run(_aread(llm))[-1])
 
 
-def test_what_is_requested_for(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_the_tools_of_a_request(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Tools, choice and the switch for parallel calls are sent, in the server's words.
+    Tools, tool choice and `parallel_tool_calls` are sent.
     """
     _read(llm, tool_required=True)
     sent = emulator.last.json
@@ -117,25 +117,25 @@ def test_what_is_requested_for(emulator: Emulator, llm: OCIDataScience) -> None:
     ("choice", "required", "wire"),
     [(None, False, "auto"), (None, True, "required"), ("none", True, "none"), ("any", False, "required")],
 )
-def test_choices(choice: str | None, required: bool, wire: str) -> None:
+def test_tool_choices(choice: str | None, required: bool, wire: str) -> None:
     """
-    An explicit choice counts more than `tool_required`.
+    An explicit choice overrides `tool_required`.
     """
     assert wire == tool_choice(choice, required=required)
 
 
-def test_without_tools_nothing_is_stated_of_tools(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_requests_without_tools_have_no_tool_fields(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Servers refuse a choice without tools.
+    Servers reject a tool choice without tools.
     """
     llm.chat_with_tools([], "Hi", tool_required=True)
 
     assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(emulator.last.json)
 
 
-def test_the_callers_history_stays_as_it_is(llm: OCIDataScience) -> None:
+def test_the_chat_history_is_not_modified(llm: OCIDataScience) -> None:
     """
-    The next message goes into a copy.
+    The new message is appended to a copy of the history.
     """
     history = [ChatMessage("Hello"), ChatMessage("Hi", role="assistant")]
     before = [message.model_copy(deep=True) for message in history]
@@ -147,7 +147,7 @@ def test_the_callers_history_stays_as_it_is(llm: OCIDataScience) -> None:
 
 def test_two_calls_in_one_delta(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Both are read.
+    Both calls are returned.
     """
     emulator.script(_stream(TWO))
     last = _read(llm, allow_parallel_tool_calls=True)[-1]
@@ -155,9 +155,9 @@ def test_two_calls_in_one_delta(emulator: Emulator, llm: OCIDataScience) -> None
     assert [("one", {"a": 1}), ("two", {"b": 2})] == [(c.tool_name, c.tool_kwargs) for c in read_tool_selections(last)]
 
 
-def test_one_call_where_only_one_is_allowed(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_parallel_tool_calls_can_be_disabled(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    A server that sends two all the same is not listened to: on no chunk, nor in the raw answer.
+    A second call of the server is ignored in chunks and in `raw`.
     """
     emulator.script(_stream(TWO), _stream(TWO))
     responses = [*_read(llm), *asyncio.run(_aread(llm))]
@@ -167,9 +167,9 @@ def test_one_call_where_only_one_is_allowed(emulator: Emulator, llm: OCIDataScie
 
 
 @pytest.mark.parametrize("finish", ["length", "tool_calls", "stop"])
-def test_a_call_that_stops_in_the_middle_is_an_error(emulator: Emulator, llm: OCIDataScience, finish: str) -> None:
+def test_truncated_arguments_raise(emulator: Emulator, llm: OCIDataScience, finish: str) -> None:
     """
-    Whatever the server says of the end; the partial has the text of the arguments, and no call to execute.
+    They raise for each finish reason; the partial response has the text of the arguments.
     """
     emulator.script(_stream({"tool_calls": [_call(0, "delete", '{"path": "/tmp/fo')]}, finish=finish))
 
@@ -182,9 +182,9 @@ def test_a_call_that_stops_in_the_middle_is_an_error(emulator: Emulator, llm: OC
         llm.get_tool_calls_from_response(partial)
 
 
-def test_a_call_that_was_truncated_before_its_arguments_is_an_error(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_a_call_truncated_before_its_arguments_raises(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    With finish reason `length` no arguments at all are not the same as none needed.
+    With finish reason `length` empty arguments are truncated ones.
     """
     emulator.script(_stream({"tool_calls": [_call(0, "wipe", "")]}, finish="length"))
 
@@ -192,9 +192,9 @@ def test_a_call_that_was_truncated_before_its_arguments_is_an_error(emulator: Em
         llm.get_tool_calls_from_response(_read(llm)[-1])
 
 
-def test_a_call_without_arguments_is_whole(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_a_call_without_arguments_is_complete(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Where the model stopped by itself.
+    With finish reason `stop` empty arguments are complete.
     """
     emulator.script(_stream({"tool_calls": [_call(0, "now", "")]}))
 
@@ -202,9 +202,9 @@ def test_a_call_without_arguments_is_whole(emulator: Emulator, llm: OCIDataScien
 
 
 @pytest.mark.parametrize("arguments", ["{city}", "[1]", '"a"', '{"a": 1}}'])
-def test_arguments_that_are_no_object_are_an_error(emulator: Emulator, llm: OCIDataScience, arguments: str) -> None:
+def test_arguments_that_are_no_object_raise(emulator: Emulator, llm: OCIDataScience, arguments: str) -> None:
     """
-    They are complete, and wrong: nothing is repaired.
+    Complete but invalid arguments are not repaired.
     """
     emulator.script(_stream({"tool_calls": [_call(0, "go", arguments)]}))
 
@@ -212,9 +212,9 @@ def test_arguments_that_are_no_object_are_an_error(emulator: Emulator, llm: OCID
         llm.get_tool_calls_from_response(_read(llm)[-1])
 
 
-def test_no_call_where_one_is_expected(llm: OCIDataScience) -> None:
+def test_a_missing_call_raises(llm: OCIDataScience) -> None:
     """
-    A ValueError with the model's words, or an empty list.
+    A missing call raises `ValueError` with the model's text, or returns an empty list.
     """
     response = llm.chat([ChatMessage("Name three rivers.")])
 
@@ -223,9 +223,9 @@ def test_no_call_where_one_is_expected(llm: OCIDataScience) -> None:
         llm.get_tool_calls_from_response(response)
 
 
-def test_reading_along_shows_what_there_is(emulator: Emulator, llm: OCIDataScience) -> None:
+def test_chunks_have_partial_arguments(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    In flight an unfinished string is shown as far as it came.
+    Chunks have the beginning of an unfinished string.
     """
     pieces = ['{"text": "one', " two", ' three"', "}"]
     rest = [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces[1:]]
@@ -238,7 +238,7 @@ def test_reading_along_shows_what_there_is(emulator: Emulator, llm: OCIDataScien
 
 def test_nested_arguments_are_not_shared_between_chunks(emulator: Emulator, llm: OCIDataScience) -> None:
     """
-    Whoever changes the arguments of one chunk changes no other one.
+    Changing the arguments of one chunk does not change others.
     """
     emulator.script(
         _stream(
@@ -252,9 +252,9 @@ def test_nested_arguments_are_not_shared_between_chunks(emulator: Emulator, llm:
     assert [[1, 2]] * 3 == [read_tool_selections(response)[0].tool_kwargs["all"] for response in responses]
 
 
-def test_a_response_from_elsewhere_is_read_strictly() -> None:
+def test_responses_of_other_llms_are_read_strictly() -> None:
     """
-    Without our marks of a chunk in flight nothing is guessed, also in the old place of calls.
+    Without the marks of our chunks no arguments are completed, also in `additional_kwargs`.
     """
     wire = {"id": "1", "type": "function", "function": {"name": "go", "arguments": '{"a": "b'}}
     old = ChatMessage(role="assistant", content="", additional_kwargs={"tool_calls": [wire]})
@@ -263,9 +263,9 @@ def test_a_response_from_elsewhere_is_read_strictly() -> None:
         read_tool_selections(ChatResponse(message=old))
 
 
-def test_long_arguments_cost_no_more_a_piece_than_short_ones() -> None:
+def test_the_cost_of_a_delta_does_not_grow_with_the_arguments() -> None:
     """
-    200 KB in 40,000 pieces, asked for at each piece as agents do: what is shown lags by a sixteenth, the end is exact.
+    200 KB in 40,000 deltas, read at each delta as agents do: chunks lag by a sixteenth, the end is exact.
     """
     pieces = ['{"text": "', *["word "] * 40_000, '"}']
 

@@ -1,4 +1,4 @@
-"""Agents that hand over to each other, agents that reason in words, and what a workflow says of a broken stream."""
+"""Multi-agent workflows, ReAct agents, and workflows with failed streams."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -20,12 +20,12 @@ REQUEST = "What is 2 + 3?"
 ACTION = 'Thought: I need a tool.\nAction: add\nAction Input: {"a": 2, "b": 3}\n'
 CONTENT = "Thought: I can answer without using any more tools.\nAnswer: 5 it is"
 
-everywhere = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+each_platform = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
 few = pytest.mark.parametrize(("platform_case", "ending"), FEW.values(), ids=FEW)
 
 
-def team(request: dict[str, Any]) -> ModelOutput | str:
-    """A receptionist who hands over, an adder who adds, and somebody who is told of no tools and reasons in words."""
+def agent_model(request: dict[str, Any]) -> ModelOutput | str:
+    """The emulator's model for the agents: hands off, calls `add`, or reasons in text if there are no tools."""
     messages = request["messages"]
     offered = {tool["function"]["name"] for tool in request.get("tools") or ()}
     results = [str(message["content"]) for message in messages if message["role"] == "tool"]
@@ -34,11 +34,11 @@ def team(request: dict[str, Any]) -> ModelOutput | str:
     if any("5" in result for result in results):
         return "Five it is."
     if "add" in offered:
-        return _calling("add", a=2, b=3)
-    return _calling("handoff", to_agent="adder", reason="it is a sum")
+        return _tool_call_output("add", a=2, b=3)
+    return _tool_call_output("handoff", to_agent="adder", reason="it is a sum")
 
 
-def _calling(name: str, **arguments: Any) -> ModelOutput:
+def _tool_call_output(name: str, **arguments: Any) -> ModelOutput:
     pieces = json.dumps(arguments).partition(":")
     return ModelOutput.from_text("", "", [ToolCall(f"call_{name}", name, pieces)])
 
@@ -46,44 +46,44 @@ def _calling(name: str, **arguments: Any) -> ModelOutput:
 @pytest.fixture(scope="module")
 def shared_emulator() -> Iterator[Emulator]:
     """One emulator for the module."""
-    with Emulator(model=team, **ACCOUNTS) as emulator:
+    with Emulator(model=agent_model, **ACCOUNTS) as emulator:
         yield emulator
 
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
 
 @pytest.fixture
 def llm(emulator: Emulator, platform_case: PlatformCase) -> Iterator[MDStreamLLM]:
-    """A model that asks once."""
+    """A model without retries."""
     with platform_case.build(emulator, max_retries=0) as model:
         yield model
 
 
 @pytest.fixture
-def called() -> list[tuple[int, int]]:
-    """With what `add` was called."""
+def executed_calls() -> list[tuple[int, int]]:
+    """The arguments of the calls of `add`."""
     return []
 
 
 @pytest.fixture
-def add(called: list[tuple[int, int]]) -> Callable[[int, int], int]:
-    """A tool that remembers."""
+def add(executed_calls: list[tuple[int, int]]) -> Callable[[int, int], int]:
+    """A tool that records its calls."""
 
     def add(a: int, b: int) -> int:
         """Add two numbers."""
-        called.append((a, b))
+        executed_calls.append((a, b))
         return a + b
 
     return add
 
 
-def office(llm: MDStreamLLM, add: Any) -> AgentWorkflow:
-    """Two agents; the first can only hand over."""
+def workflow(llm: MDStreamLLM, add: Any) -> AgentWorkflow:
+    """Two agents; the first can only hand off."""
     receptionist = FunctionAgent(
         name="receptionist", description="Hands over.", llm=llm, tools=[], can_handoff_to=["adder"]
     )
@@ -92,19 +92,19 @@ def office(llm: MDStreamLLM, add: Any) -> AgentWorkflow:
 
 
 async def _failure(handler: Any) -> tuple[MDStreamError, list[Any]]:
-    """How a workflow fails, and its events."""
+    """Return the error of a failed workflow, and its events."""
     events = [event async for event in handler.stream_events()]
     with pytest.raises(MDStreamError) as caught:
         await handler
     return caught.value, events
 
 
-@everywhere
-async def test_an_agent_hands_over_to_another(
-    emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]]
+@each_platform
+async def test_agent_handoff(
+    emulator: Emulator, llm: MDStreamLLM, add: Any, executed_calls: list[tuple[int, int]]
 ) -> None:
-    """Three questions: the handoff, the call, the answer; the second agent says it."""
-    handler = office(llm, add).run(REQUEST)
+    """Three requests: handoff, tool call, response of the second agent."""
+    handler = workflow(llm, add).run(REQUEST)
     events = [event async for event in handler.stream_events()]
     output = await handler
 
@@ -114,27 +114,27 @@ async def test_an_agent_hands_over_to_another(
     assert ["receptionist", "adder", "adder"] == [
         event.current_agent_name for event in events if isinstance(event, AgentOutput)
     ]
-    assert [(2, 3)] == called
+    assert [(2, 3)] == executed_calls
     assert 3 == len(emulator.requests)
     await llm.aclose()
 
 
-@everywhere
+@each_platform
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_an_agent_reasons_in_words(
-    emulator: Emulator, llm: MDStreamLLM, add: Any, called: list[tuple[int, int]], streaming: bool
+async def test_react_agent_workflow(
+    emulator: Emulator, llm: MDStreamLLM, add: Any, executed_calls: list[tuple[int, int]], streaming: bool
 ) -> None:
-    """Thought, action, observation, answer, without the server's tools."""
+    """Thought, action, observation and answer are exchanged without tools of the server."""
     output = await ReActAgent(llm=llm, tools=[add], streaming=streaming).run(REQUEST)
 
     assert "5 it is" == output.response.content
-    assert [(2, 3)] == called
+    assert [(2, 3)] == executed_calls
     assert 2 == len(emulator.requests)
     await llm.aclose()
 
 
-def _early(platform_case: PlatformCase, ending: Ending) -> Fault:
-    """The same fault inside of a call: Cohere's older format says a call in one event."""
+def _within_call(platform_case: PlatformCase, ending: Ending) -> Fault:
+    """Return the fault moved into a call: Cohere's older format sends a call in one event."""
     fault = ending.fault
     if fault.after is None or fault.after < 0:
         return fault
@@ -143,47 +143,52 @@ def _early(platform_case: PlatformCase, ending: Ending) -> Fault:
 
 @few
 @pytest.mark.parametrize("healthy", [0, 1], ids=["handoff", "call"])
-async def test_nothing_of_a_broken_stream_is_executed(
+async def test_no_tool_of_a_failed_stream_is_executed(
     emulator: Emulator,
     llm: MDStreamLLM,
     platform_case: PlatformCase,
     ending: Ending,
     add: Any,
-    called: list[Any],
+    executed_calls: list[Any],
     healthy: int,
 ) -> None:
-    """Neither a handoff nor a call, however the stream breaks; the workflow fails with our error."""
-    emulator.script(*(None,) * healthy, _early(platform_case, ending))
-    error, events = await _failure(office(llm, add).run(REQUEST))
+    """Neither a handoff nor a call is executed for any failure; the workflow fails with our error."""
+    emulator.script(*(None,) * healthy, _within_call(platform_case, ending))
+    error, events = await _failure(workflow(llm, add).run(REQUEST))
 
     assert ending.error is type(error)
-    assert [] == called
+    assert [] == executed_calls
     assert healthy == len([event for event in events if isinstance(event, ToolCallResult)])
     assert healthy + 1 == len(emulator.requests)
     await llm.aclose()
 
 
 @few
-async def test_no_action_of_a_broken_stream_is_taken(
-    emulator: Emulator, llm: MDStreamLLM, platform_case: PlatformCase, ending: Ending, add: Any, called: list[Any]
+async def test_no_action_of_a_failed_stream_is_executed(
+    emulator: Emulator,
+    llm: MDStreamLLM,
+    platform_case: PlatformCase,
+    ending: Ending,
+    add: Any,
+    executed_calls: list[Any],
 ) -> None:
-    """Words that name a tool are not followed when they were cut off, nor when all of them came before the failure."""
+    """An action in the text is not executed if the stream fails within or after it."""
     emulator.script(ending.fault)
     error, _ = await _failure(ReActAgent(llm=llm, tools=[add]).run(REQUEST))
 
     assert ending.error is type(error)
     assert error.partial is not None
     assert ACTION.startswith(error.partial.text)
-    assert [] == called
+    assert [] == executed_calls
     assert 1 == len(emulator.requests)
     await llm.aclose()
 
 
 @few
-async def test_a_failed_workflow_can_be_saved_and_read_again(
+async def test_a_failed_workflow_can_be_serialized(
     emulator: Emulator, llm: MDStreamLLM, ending: Ending, add: Any
 ) -> None:
-    """In the process the event has the error itself; of a saved one the class and the words come back."""
+    """The event has the error itself; a serialized one restores its class and message."""
     emulator.script(ending.fault)
     error, events = await _failure(ReActAgent(llm=llm, tools=[add]).run(REQUEST))
     (failed,) = [event for event in events if isinstance(event, WorkflowFailedEvent)]
@@ -203,8 +208,8 @@ def _all(kind: type[MDStreamError]) -> Iterator[type[MDStreamError]]:
 
 
 @pytest.mark.parametrize("kind", sorted(set(_all(MDStreamError)), key=str), ids=lambda kind: kind.__name__)
-def test_every_error_is_rebuilt_from_its_words(kind: type[MDStreamError]) -> None:
-    """Workflows save the name of the class and one string."""
+def test_every_error_is_rebuilt_from_its_message(kind: type[MDStreamError]) -> None:
+    """Workflows serialize the class name and the message."""
     text_sent = {"step_name": "run", "attempts": 1, "elapsed_seconds": 0.0}
     saved = WorkflowFailedEvent(exception=kind("why", code="c"), **text_sent).model_dump_json()  # type: ignore[arg-type]
     again = WorkflowFailedEvent.model_validate_json(saved).exception

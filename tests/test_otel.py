@@ -1,4 +1,4 @@
-"""Spans and measurements of one call, as OpenTelemetry's SDK has them."""
+"""Spans and metrics of calls in the OpenTelemetry SDK."""
 
 import gc
 import json
@@ -31,7 +31,7 @@ REQUEST: dict[str, Any] = {"model": "odsc-llm", "messages": [{"role": "user", "c
 DURATION, TOKENS = "gen_ai.client.operation.duration", "gen_ai.client.token.usage"
 FIRST, PACE = "gen_ai.client.operation.time_to_first_chunk", "mdstream.client.operation.time_per_output_token"
 
-#: Names that the conventions have got since the package that judges here.
+#: Names that are newer than the installed package of the conventions.
 NEWER = {"gen_ai.usage.audio.input_tokens", "gen_ai.usage.audio.output_tokens"}
 
 
@@ -44,18 +44,18 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
 
-def send_request(emulator: Emulator, backend: Backend, question: dict[str, Any] = REQUEST, **options: Any) -> Any:
-    """The answer to a question, or the error."""
+def send_request(emulator: Emulator, backend: Backend, params: dict[str, Any] = REQUEST, **options: Any) -> Any:
+    """Send a request and return the response or the error."""
     stream = options.pop("stream", True)
-    dialect_name = options.pop("spoken", OpenAIChat())
+    dialect_name = options.pop("dialect_name", OpenAIChat())
     service = Service(OCIModelDeployment(emulator.endpoint), **{"hooks": (backend.hook,), "retry": Retry(0), **options})
     try:
-        return service.client.complete(service.call(dialect_name, question, stream=stream))
+        return service.client.complete(service.call(dialect_name, params, stream=stream))
     except errors.MDStreamError as error:
         return error
     finally:
@@ -63,7 +63,7 @@ def send_request(emulator: Emulator, backend: Backend, question: dict[str, Any] 
 
 
 def test_a_call_is_one_span(emulator: Emulator) -> None:
-    """Who was asked for what, with what, and what came of it: in the conventions' names."""
+    """A span has operation, provider, model, parameters and response, with the names of the conventions."""
     backend = Backend()
     parameters = {"temperature": 0, "top_p": 0.5, "max_tokens": 99, "stop": ["END"], "seed": 7, "n": 1}
     send_request(emulator, backend, {**REQUEST, **parameters, "response_format": {"type": "json_object"}})
@@ -96,8 +96,8 @@ def test_a_call_is_one_span(emulator: Emulator) -> None:
     assert () == span.events
 
 
-def test_the_conventions_know_the_names(emulator: Emulator) -> None:
-    """OpenTelemetry's own package is the judge; what it does not know bears our name."""
+def test_attribute_names_are_in_the_conventions(emulator: Emulator) -> None:
+    """Names are compared with OpenTelemetry's package; others start with `mdstream`."""
     backend = Backend(content=True)
     send_request(emulator, backend)
     emulator.script(Fault("trailer", after=3))
@@ -114,8 +114,8 @@ def test_the_conventions_know_the_names(emulator: Emulator) -> None:
     assert {DURATION, TOKENS, FIRST} <= measured
 
 
-def test_a_refusal_that_passes_is_an_event(emulator: Emulator) -> None:
-    """Asked again is the same span: when, why, and the refused attempt's own request id."""
+def test_a_temporary_error_response_is_an_event(emulator: Emulator) -> None:
+    """A retry is an event of the same span, with time, error and the request id of the failed attempt."""
     backend = Backend()
     emulator.script(Fault("refuse", "lb_bandwidth"), None)
     model_response = send_request(emulator, backend, retry=Retry(2, base_delay=0.01))
@@ -146,8 +146,8 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failure_states_what_kind_with_its_code(emulator: Emulator, name: str) -> None:
-    """Status ERROR with the message, the class as `error.type`, the service's code and id; and how much had come."""
+def test_a_failure_has_its_class_and_code(emulator: Emulator, name: str) -> None:
+    """The span has status ERROR with message, `error.type`, code and request id, and the size of the partial response."""
     fault, kind, code, status, words = FAILURES[name]
     backend = Backend()
     emulator.script(fault)
@@ -168,8 +168,8 @@ def test_a_failure_states_what_kind_with_its_code(emulator: Emulator, name: str)
     assert [] == backend.points(PACE)
 
 
-def test_a_response_that_is_gone_on_with_is_one_span(emulator: Emulator) -> None:
-    """The joint is an event of it; no joint is part of the time per token."""
+def test_a_resumed_response_is_one_span(emulator: Emulator) -> None:
+    """A resumption is an event of the span, and no part of the time per token."""
     backend = Backend()
     emulator.script(Fault("cut", after=4), None)
     model_response = send_request(emulator, backend, resume=1)
@@ -182,8 +182,8 @@ def test_a_response_that_is_gone_on_with_is_one_span(emulator: Emulator) -> None
     assert [] == backend.points(PACE)
 
 
-def test_a_reader_who_goes_is_no_error(emulator: Emulator) -> None:
-    """The span ends there and then, and says so."""
+def test_closing_early_is_no_error(emulator: Emulator) -> None:
+    """The span ends at once, with `mdstream.left`."""
     backend = Backend()
     emulator.script(Fault("stall", after=3))
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
@@ -198,8 +198,8 @@ def test_a_reader_who_goes_is_no_error(emulator: Emulator) -> None:
     assert [1] == [point.count for point in backend.points(DURATION)]
 
 
-def test_somebody_elses_error_is_named_without_its_words() -> None:
-    """What a signer raises may say anything."""
+def test_foreign_errors_are_recorded_without_message() -> None:
+    """The message of a signer's error may contain secrets."""
 
     class Foreign(CountingSigner):
         def sign(self, request: Request) -> Request:
@@ -214,8 +214,8 @@ def test_somebody_elses_error_is_named_without_its_words() -> None:
     assert "sesame" not in backend.everything()
 
 
-def test_what_is_measured(emulator: Emulator) -> None:
-    """Four histograms with the conventions' buckets and attributes of low cardinality."""
+def test_metrics(emulator: Emulator) -> None:
+    """Four histograms have the conventions' buckets and attributes of low cardinality."""
     backend = Backend()
     model_response = send_request(emulator, backend)
     send_request(emulator, backend, stream=False)
@@ -223,7 +223,7 @@ def test_what_is_measured(emulator: Emulator) -> None:
     low = {"gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model"}
     low |= {"server.address", "server.port"}
     (duration,), (first,), (pace,) = (backend.points(name) for name in (DURATION, FIRST, PACE))
-    assert (2, 1, 1) == (duration.count, first.count, pace.count)  # the second was no stream
+    assert (2, 1, 1) == (duration.count, first.count, pace.count)  # the second call was not streamed
     assert low == set(duration.attributes)
     assert (0.01, 0.02, 0.04) == duration.explicit_bounds[:3] == first.explicit_bounds[:3]
     assert (0.01, 0.025, 2.5) == (*pace.explicit_bounds[:2], pace.explicit_bounds[-1])
@@ -235,8 +235,8 @@ def test_what_is_measured(emulator: Emulator) -> None:
     assert pace.sum < duration.sum
 
 
-def test_measurements_are_taken_of_calls_that_are_not_sampled(emulator: Emulator) -> None:
-    """A sampler decides about spans alone."""
+def test_unsampled_calls_are_measured(emulator: Emulator) -> None:
+    """A sampler affects spans only."""
     backend = Backend(sampler=ALWAYS_OFF)
     send_request(emulator, backend)
 
@@ -244,8 +244,8 @@ def test_measurements_are_taken_of_calls_that_are_not_sampled(emulator: Emulator
     assert [1] == [point.count for point in backend.points(DURATION)]
 
 
-def test_measurements_can_be_had_alone(emulator: Emulator) -> None:
-    """For a backend that has a span of the model call from somebody else."""
+def test_metrics_without_traces(emulator: Emulator) -> None:
+    """Metrics can be recorded without spans."""
     backend = Backend()
     backend.hook = create_telemetry(trace.NoOpTracerProvider(), backend.meters)
     send_request(emulator, backend)
@@ -253,8 +253,8 @@ def test_measurements_can_be_had_alone(emulator: Emulator) -> None:
     assert ([], [1]) == (backend.ours, [point.count for point in backend.points(DURATION)])
 
 
-def test_a_call_that_is_over_is_kept_by_nobody(emulator: Emulator) -> None:
-    """Neither whole nor left calls wait for the garbage collector, with their answers."""
+def test_finished_calls_are_released(emulator: Emulator) -> None:
+    """Finished and closed calls are released without the garbage collector."""
     backend = Backend()
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
     gc.collect()
@@ -272,8 +272,8 @@ def test_a_call_that_is_over_is_kept_by_nobody(emulator: Emulator) -> None:
         service.close()
 
 
-def test_prompts_and_responses_are_left_out(emulator: Emulator) -> None:
-    """Not in attributes, events, descriptions or measurements; also where an error quotes them."""
+def test_content_is_not_recorded_by_default(emulator: Emulator) -> None:
+    """Content is not in attributes, events, descriptions or metrics, also if an error quotes it."""
     backend = Backend()
     send_request(emulator, backend)
     for ending in [*ENDINGS.values(), *NOTHING.values()]:
@@ -301,8 +301,8 @@ CONTENT = {
 }  # fmt: skip
 
 
-def test_prompts_and_responses_are_there_when_requested_for(emulator: Emulator) -> None:
-    """In the conventions' JSON; pictures are named, and no address keeps its signature."""
+def test_content_is_recorded_on_request(emulator: Emulator) -> None:
+    """Content is recorded in the conventions' JSON, without image data and signed URLs."""
     backend = Backend(content=True)
     send_request(emulator, backend, CONTENT)
 
@@ -322,8 +322,8 @@ def test_prompts_and_responses_are_there_when_requested_for(emulator: Emulator) 
     assert "sesame" not in backend.everything()
 
 
-def test_half_a_response_is_content_too(emulator: Emulator) -> None:
-    """What had come before the failure, and the words of the error."""
+def test_partial_responses_are_recorded(emulator: Emulator) -> None:
+    """The partial response and the error message are recorded."""
     backend = Backend(content=True)
     emulator.script(Fault("malformed_json", after=3))
     error = send_request(emulator, backend)
@@ -334,10 +334,10 @@ def test_half_a_response_is_content_too(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize(("value", "reported"), [("true", True), ("SPAN_ONLY", True), ("span_and_event", True), ("EVENT_ONLY", False), ("NO_CONTENT", False), ("", False)])  # fmt: skip
-def test_the_environment_can_request_for_content(
+def test_the_environment_enables_content(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, value: str, reported: bool
 ) -> None:
-    """By the conventions' variable, where the code does not say."""
+    """The conventions' environment variable applies if `content` is not set."""
     monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", value)
     text_sent, unsaid = Backend(content=False), Backend()
     send_request(emulator, text_sent)
@@ -348,8 +348,8 @@ def test_the_environment_can_request_for_content(
 
 
 @pytest.mark.parametrize("content", [False, True])
-def test_credentials_are_nowhere(emulator: Emulator, content: bool) -> None:
-    """Neither of requests, nor what a service quotes of them in a refusal, nor a key in an address."""
+def test_credentials_are_never_recorded(emulator: Emulator, content: bool) -> None:
+    """Credentials of requests, in error responses and in URLs are not recorded."""
     backend = Backend(content=content)
     send_request(emulator, backend, headers={"x-api-key": "sesame", "authorization": "Bearer sesame"})
     body = b'{"message": "The canonical string should have been: x-amz-security-token:sesame"}'
@@ -361,8 +361,8 @@ def test_credentials_are_nowhere(emulator: Emulator, content: bool) -> None:
     assert "sesame" not in backend.everything()
 
 
-def test_requests_that_are_no_work_of_a_model_have_no_span(emulator: Emulator) -> None:
-    """Which models there are, how many tokens a text is."""
+def test_requests_without_a_model_call_have_no_span(emulator: Emulator) -> None:
+    """Requests for the model list and for tokenization have no span."""
     backend = Backend()
     send_request(emulator, backend, {}, dialect_name=dialect("models"), stream=False)
     send_request(emulator, backend, {**REQUEST}, dialect_name=dialect("tokenize"), stream=False)
@@ -370,8 +370,8 @@ def test_requests_that_are_no_work_of_a_model_have_no_span(emulator: Emulator) -
     assert ([], []) == (backend.ours, backend.points(DURATION))
 
 
-def test_batches_of_inputs_are_spans_under_the_callers(emulator: Emulator) -> None:
-    """From threads too: each request has its own, with the number of its inputs and the size of the vectors."""
+def test_batches_are_children_of_the_callers_span(emulator: Emulator) -> None:
+    """Each request has a span with the number of inputs and the vector size, also from threads."""
     backend = Backend()
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
     with backend.tracers.get_tracer("test").start_as_current_span("indexing") as above:
@@ -391,8 +391,8 @@ def test_batches_of_inputs_are_spans_under_the_callers(emulator: Emulator) -> No
     assert {"input"} == {dict(point.attributes)["gen_ai.token.type"] for point in backend.points(TOKENS)}
 
 
-def test_a_ranking_has_a_name_of_ours(emulator: Emulator) -> None:
-    """The conventions have none for it."""
+def test_rerank_operations(emulator: Emulator) -> None:
+    """The conventions have no name for reranking."""
     backend = Backend()
     send_request(
         emulator,
@@ -411,8 +411,8 @@ def test_a_ranking_has_a_name_of_ours(emulator: Emulator) -> None:
     [context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_language_model_instrumentation"],
     ids=["all", "models"],
 )
-def test_nothing_is_recorded_where_tracing_is_suppressed(emulator: Emulator, key: str) -> None:
-    """By OpenTelemetry, or by a tracer that has a span of this model call already."""
+def test_suppressed_tracing_records_nothing(emulator: Emulator, key: str) -> None:
+    """OpenTelemetry or another tracer can suppress the span."""
     backend = Backend()
     token = context.attach(context.set_value(key, True))
     try:
@@ -424,7 +424,7 @@ def test_nothing_is_recorded_where_tracing_is_suppressed(emulator: Emulator, key
 
 
 def test_the_span_is_not_made_current(emulator: Emulator) -> None:
-    """Between two pieces of a stream the reader's own spans are the reader's."""
+    """Spans of the caller between two chunks are not children of ours."""
     backend = Backend()
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(backend.hook,))
     for _ in service.client.stream(service.call(OpenAIChat(), REQUEST)):
@@ -432,8 +432,8 @@ def test_the_span_is_not_made_current(emulator: Emulator) -> None:
     service.close()
 
 
-def test_every_call_can_be_traced_and_no_more(emulator: Emulator) -> None:
-    """Said again it replaces what was said before; taken back, nothing is left."""
+def test_instrument_and_uninstrument(emulator: Emulator) -> None:
+    """A second call replaces the first; `uninstrument` removes all."""
     first, second, own = Backend(), Backend(), Backend()
     instrument(first.tracers, first.meters)
     instrument(second.tracers, second.meters)
@@ -448,15 +448,15 @@ def test_every_call_can_be_traced_and_no_more(emulator: Emulator) -> None:
     assert (0, 1, 1) == (len(first.ours), len(second.ours), len(own.ours))
 
 
-def test_odd_values_break_no_call(emulator: Emulator) -> None:
-    """What a caller or a server says of the wrong kind is left out."""
+def test_unusual_parameters_do_not_fail(emulator: Emulator) -> None:
+    """Values of an unexpected type are left out."""
     odd = {"temperature": float("nan"), "max_tokens": "many", "stop": 7, "seed": 10**30, "top_k": [1], "n": None}
-    question = {**odd, "tools": ["look"]}
-    question["messages"] = [{"content": [{"text": "?"}, 7, "\ud800"], "tool_calls": [1, {"function": "f"}]}, "hello"]
+    params = {**odd, "tools": ["look"]}
+    params["messages"] = [{"content": [{"text": "?"}, 7, "\ud800"], "tool_calls": [1, {"function": "f"}]}, "hello"]
     backend = Backend(content=True)
     with serving(answer(WHOLE)) as server:
         platform = OCIModelDeployment(f"{server.url}/ocid1.x")
-        Client(trust_env=False).complete(Call(platform, OpenAIChat(), question, hooks=(backend.hook,)))
+        Client(trust_env=False).complete(Call(platform, OpenAIChat(), params, hooks=(backend.hook,)))
 
     assert "chat" == backend.only.name
     assert "gen_ai.request.temperature" not in backend.seen
@@ -464,15 +464,15 @@ def test_odd_values_break_no_call(emulator: Emulator) -> None:
 
 
 def test_importing_the_core_does_not_import_opentelemetry() -> None:
-    """Nor do the framework packages; without an SDK the hook costs nothing and breaks nothing."""
+    """The core and the framework packages do not import OpenTelemetry."""
     code = "import sys, mdstream_core, mdstream_core.hooks; print([name for name in sys.modules if 'opentelemetry' in name])"
     assert (
         "[]" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     )
 
 
-def test_without_an_sdk_nothing_happens(emulator: Emulator) -> None:
-    """The global providers do nothing until an application sets them."""
+def test_without_an_sdk_nothing_is_recorded(emulator: Emulator) -> None:
+    """The global providers are no-ops until an application sets them."""
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(create_telemetry(),))
     assert OUTPUT == service.client.complete(service.call(OpenAIChat(), REQUEST)).text
     service.close()

@@ -1,4 +1,4 @@
-"""Traces of both frameworks' models, on every platform, beside the frameworks' own tracers."""
+"""Traces of LangChain and LlamaIndex models on every platform, also beside the frameworks' tracers."""
 
 import asyncio
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ __all__ = ["emulator", "shared_emulator"]  # fixtures
 
 MESSAGES = [ChatMessage(REQUEST)]
 
-#: What each platform is called.
+#: Provider name of each platform.
 PROVIDERS = {
     "oci-model-deployment": "oci.model_deployment",
     "oci-genai": "oci.generative_ai",
@@ -43,19 +43,19 @@ PROVIDERS = {
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Emulator]:
-    """The emulator with the accounts of LlamaIndex's places."""
+    """The emulator with the accounts of the LlamaIndex tests."""
     with Emulator(**ACCOUNTS) as emulator:
         yield emulator
 
 
 async def aread(chat: Any, messages: Any = REQUEST) -> str:
-    """Read a stream of LangChain's to its end."""
+    """Read a LangChain stream to its end."""
     return "".join([chunk.text async for chunk in chat.astream(messages)])
 
 
 @pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
 def test_langchain_on_every_platform(emulator: Emulator, platform_case: PlatformCase) -> None:
-    """One span a call, sync and async, healthy and broken; no credential and no word of the answer in it."""
+    """Each call is one span, sync and async, also if it fails, without credentials and content."""
     backend = Backend()
     chat = chat_at(platform_case, emulator, hooks=(backend.hook,), default_headers={"x-token": SECRET})
     chat.invoke(REQUEST)
@@ -83,11 +83,11 @@ def test_langchain_on_every_platform(emulator: Emulator, platform_case: Platform
 
 @pytest.mark.parametrize("platform_case", LLAMAINDEX.values(), ids=LLAMAINDEX)
 def test_llamaindex_on_every_platform(guarded: Emulator, platform_case: LlamaPlace) -> None:
-    """The same, with a refusal that passes; signed."""
+    """Each call is one span, with a temporary error response and authentication."""
     backend = Backend()
     guarded.reset()
     llm = platform_case.build(guarded, hooks=(backend.hook,))
-    guarded.script(platform_case.passing, None)
+    guarded.script(platform_case.transient_error, None)
     assert str(llm.chat(MESSAGES).message.content).startswith("The Nile")
 
     async def read() -> None:
@@ -109,7 +109,7 @@ def test_llamaindex_on_every_platform(guarded: Emulator, platform_case: LlamaPla
 
 
 def test_completions_are_text_completions(emulator: Emulator) -> None:
-    """Of either framework."""
+    """Completions of both frameworks have this operation name."""
     backend = Backend()
     OCIModelDeploymentLLM(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,)).invoke(REQUEST)  # type: ignore[arg-type]
     chat = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,), is_chat_model=False)
@@ -120,7 +120,7 @@ def test_completions_are_text_completions(emulator: Emulator) -> None:
 
 
 async def test_fifty_tasks_have_their_own_parents(emulator: Emulator) -> None:
-    """One hook, one model, fifty calls at once: each span is under the span that was current where it was asked."""
+    """Of fifty concurrent calls each span is a child of its caller's span."""
     backend = Backend()
     chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
     tracer = backend.tracers.get_tracer("test")
@@ -137,7 +137,7 @@ async def test_fifty_tasks_have_their_own_parents(emulator: Emulator) -> None:
 
 
 def test_fifty_threads_have_their_own_parents(emulator: Emulator) -> None:
-    """The same for threads, where each was given a context."""
+    """Spans of threads with a context are children of their caller's span."""
     backend = Backend()
     chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
     tracer = backend.tracers.get_tracer("test")
@@ -158,7 +158,7 @@ def test_fifty_threads_have_their_own_parents(emulator: Emulator) -> None:
 
 
 def test_embeddings_of_both_frameworks(emulator: Emulator) -> None:
-    """A span for each request, under the caller's, from threads and from tasks; no text in them."""
+    """Each request has a span below the caller's, from threads and tasks, without content."""
     backend = Backend()
     texts = [f"river number {number}" for number in range(40)]
     langchain = OCIModelDeploymentEmbeddings(
@@ -177,8 +177,8 @@ def test_embeddings_of_both_frameworks(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("read", [1, 3])
-async def test_readers_who_go_leave_no_span_open(emulator: Emulator, read: int) -> None:
-    """A break, a closed generator and a cancelled task, in both frameworks."""
+async def test_closing_early_ends_the_spans(emulator: Emulator, read: int) -> None:
+    """Breaks, closed generators and cancelled tasks end their spans."""
     backend = Backend()
     chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
     llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
@@ -203,8 +203,8 @@ async def test_readers_who_go_leave_no_span_open(emulator: Emulator, read: int) 
         assert (True, StatusCode.UNSET) == ((span.attributes or {})["mdstream.left"], span.status.status_code)
 
 
-def test_one_switch_for_both_frameworks(emulator: Emulator) -> None:
-    """Models that were made before are traced too."""
+def test_instrument_covers_both_frameworks(emulator: Emulator) -> None:
+    """Models that were created before are traced too."""
     chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none")
     llm = OCIDataScience(endpoint=emulator.endpoint, auth_type="none")
     chat.invoke(REQUEST)
@@ -221,7 +221,7 @@ def test_one_switch_for_both_frameworks(emulator: Emulator) -> None:
 
 
 class Runs(BaseCallbackHandler):
-    """LangChain's tracers hear what this one hears."""
+    """Counts runs like LangChain's tracers."""
 
     def __init__(self) -> None:
         self.starts = 0
@@ -232,7 +232,7 @@ class Runs(BaseCallbackHandler):
 
 
 def test_beside_langchains_tracer(emulator: Emulator) -> None:
-    """The run is LangChain's and the span is ours: one each."""
+    """LangChain records one run, we record one span."""
     backend, runs = Backend(), Runs()
     chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", hooks=(backend.hook,))
     list(chat.stream(REQUEST, config={"callbacks": [runs]}))
@@ -242,7 +242,7 @@ def test_beside_langchains_tracer(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("framework", ["langchain", "llama_index"])
 def test_beside_openinference(emulator: Emulator, framework: str) -> None:
-    """There is one span of the kind LLM, OpenInference's, with the words; ours is in the same trace, without."""
+    """OpenInference's span has the kind LLM and the content; ours is in the same trace without content."""
     package = pytest.importorskip(f"openinference.instrumentation.{framework}", reason="OpenInference is not installed")
     kind = {"langchain": "LangChainInstrumentor", "llama_index": "LlamaIndexInstrumentor"}[framework]
     backend = Backend()

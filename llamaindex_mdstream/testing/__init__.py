@@ -1,4 +1,6 @@
-"""What LlamaIndex expects of an LLM and of an embedding, as pytest classes; imported as `mdstream_core.testing`.
+"""Conformance suites for LlamaIndex LLMs and embeddings, as pytest classes.
+
+Import them from `mdstream_core.testing`:
 
     from mdstream_core.testing import LLMConformance
 
@@ -6,12 +8,12 @@
         def llm(self, url, max_retries):
             return OpenAILike(api_base=url, api_key="none", model="m", is_chat_model=True, max_retries=max_retries)
 
-    LLMConformance         .llm(url, max_retries)         what an LLM is asked, streamed, broken and left for
-    EmbeddingConformance   .embedding(url, max_retries)   the same for an embedding
+    LLMConformance         requires llm(url, max_retries)
+    EmbeddingConformance   requires embedding(url, max_retries)
 
-Each test is one rule, and its docstring says what is expected. The server is the emulator on loopback: no network, no
-key. `service` says which of its services is asked, a key of `SERVICES`; what a package does not offer is said by a
-class attribute (`supports_tools = False` …), and its rules are skipped with this reason.
+Each test is one rule; its docstring describes the expected behaviour. The server is the emulator on loopback, so no
+network and no key is needed. `service` selects the emulated service, a key of `SERVICES`. Features that a package
+lacks are declared with class attributes (`supports_tools = False` …), and their rules are skipped.
 """
 
 from mdstream_core.errors import MissingExtra
@@ -33,7 +35,7 @@ _RULES = (
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in _RULES))
 
-from llamaindex_mdstream.testing._services import SERVICES, Service  # noqa: E402  # asserts are rewritten at import
+from llamaindex_mdstream.testing._services import SERVICES, Service  # noqa: E402  # pytest rewrites asserts at import
 from llamaindex_mdstream.testing.embeddings import EmbeddingConformance  # noqa: E402
 from llamaindex_mdstream.testing.llms import LLMConformance  # noqa: E402
 

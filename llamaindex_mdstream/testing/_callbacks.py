@@ -1,4 +1,4 @@
-"""Rules of observers: they are told of each call once, of its end, and of how it failed."""
+"""Rules of callbacks and events: each call is reported once, with its end and its failure."""
 
 from typing import Any
 
@@ -8,99 +8,104 @@ from llama_index.core.llms import LLM
 
 from llamaindex_mdstream.testing._conformance import requires
 from llamaindex_mdstream.testing._llm_rules import LLMRules
-from llamaindex_mdstream.testing._methods import CallMethod, by_all, by_stream, by_whole, response_text, sum_deltas
+from llamaindex_mdstream.testing._methods import (
+    CallMethod,
+    each_blocking_method,
+    each_method,
+    each_stream_method,
+    response_text,
+    sum_deltas,
+)
 from llamaindex_mdstream.testing._observers import CountingRateLimiter, RecordingCallbackHandler, record_events
-from llamaindex_mdstream.testing._services import ANSWER, QUESTION
+from llamaindex_mdstream.testing._services import OUTPUT, PROMPT
 from mdstream_core.emulator import Emulator
 
 
 class CallbackRules(LLMRules):
-    """Rules of observers."""
+    """Rules of callbacks and events."""
 
-    @by_all
-    def test_a_call_is_told_once(self, model: LLM, way: CallMethod) -> None:
+    @each_method
+    def test_callback_manager_gets_one_start_and_one_end(self, model: LLM, method: CallMethod) -> None:
         """
-        The callback manager hears one start, and one end with the answer.
+        The callback manager gets one start event, and one end event with the response.
         """
         observer = self._observe(model)
-        self.read_responses(way, model)
+        self.read_responses(method, model)
         end = observer.ends[-1]
 
         assert (1, 1) == (len(observer.starts), len(observer.ends))
-        assert ANSWER == response_text(_response(end))
+        assert OUTPUT == response_text(_response(end))
 
-    @by_all
-    def test_the_dispatcher_is_told_once(self, model: LLM, way: CallMethod) -> None:
+    @each_method
+    def test_dispatcher_gets_one_start_and_one_end(self, model: LLM, method: CallMethod) -> None:
         """
-        One start event, one end event, and between them one for each chunk.
+        The dispatcher gets one start event, one event per chunk, and one end event.
         """
         with record_events() as listener:
-            got = self.read_responses(way, model)
+            responses = self.read_responses(method, model)
         kinds = ("StartEvent", "InProgressEvent", "EndEvent", "ExceptionEvent")
 
-        assert [1, len(got) if len(got) > 1 else 0, 1, 0] == [listener.count(kind) for kind in kinds]
+        assert [1, len(responses) if len(responses) > 1 else 0, 1, 0] == [listener.count(kind) for kind in kinds]
 
-    @by_all
-    def test_a_permission_for_each_call(self, model: LLM, way: CallMethod) -> None:
+    @each_method
+    def test_rate_limiter_is_acquired_once(self, model: LLM, method: CallMethod) -> None:
         """
-        The rate limiter is asked once for a call.
+        The rate limiter is acquired once per call.
         """
         limiter = model.rate_limiter = CountingRateLimiter()
-        self.read_responses(way, model)
+        self.read_responses(method, model)
 
         assert 1 == limiter.count
 
-    @by_stream
-    def test_a_failed_stream_is_told(self, emulator: Emulator, model: LLM, way: CallMethod) -> None:
+    @each_stream_method
+    def test_failed_stream_is_reported(self, emulator: Emulator, model: LLM, method: CallMethod) -> None:
         """
-        Its one end has the exception, and the dispatcher gets an ExceptionEvent and no end.
+        The only end event has the exception, and the dispatcher gets an `ExceptionEvent` and no end event.
         """
         observer = self._observe(model)
         emulator.script(self.service_under_test.endings["cut"])
         with record_events() as listener:
-            _, error = self.read_failure(way, model)
+            _, error = self.read_failure(method, model)
         end = observer.ends[-1]
 
         assert (1, 1) == (len(observer.starts), len(observer.ends))
         assert error is end[EventPayload.EXCEPTION]
         assert (1, 0) == (listener.count("ExceptionEvent"), listener.count("EndEvent"))
 
-    @by_whole
+    @each_blocking_method
     @requires("supports_retries")
-    def test_a_refused_call_is_told(self, emulator: Emulator, model: LLM, way: CallMethod) -> None:
+    def test_error_response_is_reported(self, emulator: Emulator, model: LLM, method: CallMethod) -> None:
         """
-        Its one end has the exception.
+        The only end event has the exception.
         """
         observer = self._observe(model)
         emulator.always(self.service_under_test.transient_error)
-        _, error = self.read_failure(way, model)
+        _, error = self.read_failure(method, model)
         end = observer.ends[-1]
 
         assert (1, 1) == (len(observer.starts), len(observer.ends))
         assert error is end[EventPayload.EXCEPTION]
 
-    @by_stream
+    @each_stream_method
     @requires("beyond_llama_index")
-    def test_observers_of_a_failure_get_what_was_received(
-        self, emulator: Emulator, model: LLM, way: CallMethod
-    ) -> None:
+    def test_failure_events_have_the_partial_response(self, emulator: Emulator, model: LLM, method: CallMethod) -> None:
         """
-        Beside the exception, so that traces show how far an answer came.
+        The end event has the partial response beside the exception, so that traces show what was received.
         """
         observer = self._observe(model)
         emulator.script(self.service_under_test.endings["cut"])
-        got, _ = self.read_failure(way, model)
+        responses, _ = self.read_failure(method, model)
 
-        assert sum_deltas(got) == response_text(_response(observer.ends[0]))
+        assert sum_deltas(responses) == response_text(_response(observer.ends[0]))
 
     @requires("beyond_llama_index")
-    def test_a_reader_who_leaves_is_no_failure(self, model: LLM) -> None:
+    def test_closing_a_stream_early_is_no_failure(self, model: LLM) -> None:
         """
-        A break ends the call with what was read; no observer is told of an exception.
+        Closing a stream ends the call with the responses read so far, without an exception event.
         """
         observer = self._observe(model)
         with record_events() as listener:
-            stream = model.stream_chat([ChatMessage(QUESTION)])
+            stream = model.stream_chat([ChatMessage(PROMPT)])
             next(stream)
             stream.close()
 

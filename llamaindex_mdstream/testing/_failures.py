@@ -1,98 +1,103 @@
-"""Rules of failures: a stream that failed is never a success, nothing is said twice, and nothing received is lost."""
+"""Rules of failures: failed streams raise, text is not repeated, received text is kept."""
 
 import pytest
 from llama_index.core.llms import LLM
 
 from llamaindex_mdstream.testing._conformance import requires
 from llamaindex_mdstream.testing._llm_rules import LLMRules
-from llamaindex_mdstream.testing._methods import CallMethod, by_all, by_stream, by_whole, response_text, sum_deltas
-from llamaindex_mdstream.testing._services import ANSWER
+from llamaindex_mdstream.testing._methods import (
+    CallMethod,
+    each_blocking_method,
+    each_method,
+    each_stream_method,
+    response_text,
+    sum_deltas,
+)
+from llamaindex_mdstream.testing._services import OUTPUT
 from mdstream_core.emulator import Emulator, Fault
 
-EMPTY_STREAMS = {"no event": Fault("empty"), "a page": Fault("html"), "no answer": Fault("drop")}
+EMPTY_STREAMS = {"no event": Fault("empty"), "HTML page": Fault("html"), "no response": Fault("drop")}
 
 
 class FailureRules(LLMRules):
     """Rules of failures."""
 
-    @by_stream
-    def test_a_broken_stream_is_an_error(self, emulator: Emulator, model: LLM, way: CallMethod, ending: Fault) -> None:
+    @each_stream_method
+    def test_interrupted_stream_raises(self, emulator: Emulator, model: LLM, method: CallMethod, ending: Fault) -> None:
         """
-        However it breaks, the reader gets the words that came before, and then an exception.
+        The reader gets the text received before the failure, and then an exception, for each kind of failure.
         """
         emulator.script(ending)
-        got, _ = self.read_failure(way, model)
+        responses, _ = self.read_failure(method, model)
 
-        assert sum_deltas(got)
-        assert ANSWER.startswith(sum_deltas(got))
+        assert sum_deltas(responses)
+        assert OUTPUT.startswith(sum_deltas(responses))
 
-    @by_stream
+    @each_stream_method
     @requires("beyond_llama_index")
-    def test_an_error_keeps_what_was_received(
-        self, emulator: Emulator, model: LLM, way: CallMethod, ending: Fault
+    def test_error_has_the_partial_response(
+        self, emulator: Emulator, model: LLM, method: CallMethod, ending: Fault
     ) -> None:
         """
-        The exception carries the words that were handed out, as LlamaIndex's events and engines lose them.
+        The exception holds the text that was returned before, because LlamaIndex's events and engines lose it.
         """
         emulator.script(ending)
-        got, error = self.read_failure(way, model)
+        responses, error = self.read_failure(method, model)
 
-        assert sum_deltas(got)
-        assert sum_deltas(got) == self.partial(error)
+        assert sum_deltas(responses)
+        assert sum_deltas(responses) == self.partial(error)
 
-    @by_stream
+    @each_stream_method
     @pytest.mark.parametrize("fault", EMPTY_STREAMS.values(), ids=EMPTY_STREAMS)
-    def test_a_stream_that_brings_nothing_is_an_error(
-        self, emulator: Emulator, model: LLM, way: CallMethod, fault: Fault
-    ) -> None:
+    def test_empty_stream_raises(self, emulator: Emulator, model: LLM, method: CallMethod, fault: Fault) -> None:
         """
-        200 and nothing that can be read is no answer.
+        A response with status 200 and without readable content raises.
         """
         emulator.always(fault)
-        got, _ = self.read_failure(way, model)
+        responses, _ = self.read_failure(method, model)
 
-        assert not sum_deltas(got)
+        assert not sum_deltas(responses)
 
-    @by_whole
-    def test_half_a_whole_answer_is_an_error(self, emulator: Emulator, model: LLM, way: CallMethod) -> None:
+    @each_blocking_method
+    def test_truncated_response_raises(self, emulator: Emulator, model: LLM, method: CallMethod) -> None:
         """
-        A body that is cut is not read as far as it goes.
+        A truncated body is not returned as a complete response.
         """
         emulator.script(Fault("cut"))
 
-        self.read_failure(way, model)
+        self.read_failure(method, model)
 
-    @by_all
+    @each_method
     @requires("supports_retries")
-    def test_a_refusal_is_an_error(self, emulator: Emulator, model: LLM, way: CallMethod) -> None:
+    def test_error_response_raises(self, emulator: Emulator, model: LLM, method: CallMethod) -> None:
         """
-        And with `max_retries=0` one request is one request.
+        With `max_retries=0` exactly one request is sent.
         """
         emulator.always(self.service_under_test.transient_error)
-        self.read_failure(way, model)
+        self.read_failure(method, model)
 
         assert 1 == len(emulator.requests)
 
-    @by_all
+    @each_method
     @requires("supports_retries")
-    def test_before_the_first_token_it_is_asked_again(self, emulator: Emulator, way: CallMethod) -> None:
+    def test_retry_before_the_first_token(self, emulator: Emulator, method: CallMethod) -> None:
         """
-        A refusal that passes is not seen by anybody.
+        After a temporary error response the request is retried, and the caller sees no error.
         """
         emulator.script(self.service_under_test.transient_error)
-        last = self.read_responses(way, self.create_model(emulator, max_retries=1))[-1]
+        last = self.read_responses(method, self.create_model(emulator, max_retries=1))[-1]
 
-        assert ANSWER == response_text(last)
+        assert OUTPUT == response_text(last)
         assert 2 == len(emulator.requests)
 
-    @by_stream
+    @each_stream_method
     @pytest.mark.parametrize("name", ["cut", "reset"])
-    def test_nothing_is_said_twice(self, emulator: Emulator, way: CallMethod, name: str) -> None:
+    def test_no_retry_after_the_first_token(self, emulator: Emulator, method: CallMethod, name: str) -> None:
         """
-        After the first token nothing is asked again, however many retries are allowed.
+        After the first token the request is not retried, even if retries are allowed.
         """
         emulator.script(self.service_under_test.endings[name])
-        got, _ = self.read_failure(way, self.create_model(emulator, max_retries=2))
+        responses, _ = self.read_failure(method, self.create_model(emulator, max_retries=2))
 
         assert 1 == len(emulator.requests)
-        assert ANSWER.startswith(sum_deltas(got))
+        assert OUTPUT.startswith(sum_deltas(responses))

@@ -1,4 +1,4 @@
-"""The eight ways of asking an LLM, and how to look at what comes."""
+"""The eight chat and completion methods of an LLM, and accessors of their responses."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -14,53 +14,53 @@ Response = ChatResponse | CompletionResponse
 
 @dataclass(frozen=True, slots=True)
 class CallMethod:
-    """One way of asking.
+    """A chat or completion method.
 
     Attributes:
-        read: Ask a question and put what comes into a list, so that what came before an error is there too.
-        needs: What a package has to offer for it.
+        read: Calls the method with a prompt, and appends the responses to a list, also those before an error.
+        needs: Features that the method requires, as attributes of `LLMRules`.
     """
 
     read: Callable[[LLM, str, list[Response]], None]
     needs: tuple[str, ...] = ()
 
 
-def _stream_chat(llm: LLM, question: str, got: list[Response]) -> None:
-    for response in llm.stream_chat([ChatMessage(question)]):
-        got.append(response)  # noqa: PERF402
+def _stream_chat(llm: LLM, prompt: str, responses: list[Response]) -> None:
+    for response in llm.stream_chat([ChatMessage(prompt)]):
+        responses.append(response)  # noqa: PERF402
 
 
-def _stream_complete(llm: LLM, question: str, got: list[Response]) -> None:
-    for response in llm.stream_complete(question):
-        got.append(response)  # noqa: PERF402
+def _stream_complete(llm: LLM, prompt: str, responses: list[Response]) -> None:
+    for response in llm.stream_complete(prompt):
+        responses.append(response)  # noqa: PERF402
 
 
-def _astream_chat(llm: LLM, question: str, got: list[Response]) -> None:
+def _astream_chat(llm: LLM, prompt: str, responses: list[Response]) -> None:
     async def read() -> None:
-        async for response in await llm.astream_chat([ChatMessage(question)]):
-            got.append(response)  # noqa: PERF401
+        async for response in await llm.astream_chat([ChatMessage(prompt)]):
+            responses.append(response)  # noqa: PERF401
 
     asyncio.run(read())
 
 
-def _astream_complete(llm: LLM, question: str, got: list[Response]) -> None:
+def _astream_complete(llm: LLM, prompt: str, responses: list[Response]) -> None:
     async def read() -> None:
-        async for response in await llm.astream_complete(question):
-            got.append(response)  # noqa: PERF401
+        async for response in await llm.astream_complete(prompt):
+            responses.append(response)  # noqa: PERF401
 
     asyncio.run(read())
 
 
-def _achat(llm: LLM, question: str, got: list[Response]) -> None:
+def _achat(llm: LLM, prompt: str, responses: list[Response]) -> None:
     async def read() -> None:
-        got.append(await llm.achat([ChatMessage(question)]))
+        responses.append(await llm.achat([ChatMessage(prompt)]))
 
     asyncio.run(read())
 
 
-def _acomplete(llm: LLM, question: str, got: list[Response]) -> None:
+def _acomplete(llm: LLM, prompt: str, responses: list[Response]) -> None:
     async def read() -> None:
-        got.append(await llm.acomplete(question))
+        responses.append(await llm.acomplete(prompt))
 
     asyncio.run(read())
 
@@ -74,36 +74,36 @@ STREAMS = {
     "astream_complete": CallMethod(_astream_complete, (_COMPLETIONS, _ASYNC)),
 }
 WHOLE = {
-    "chat": CallMethod(lambda llm, question, got: got.append(llm.chat([ChatMessage(question)]))),
+    "chat": CallMethod(lambda llm, prompt, responses: responses.append(llm.chat([ChatMessage(prompt)]))),
     "achat": CallMethod(_achat, (_ASYNC,)),
-    "complete": CallMethod(lambda llm, question, got: got.append(llm.complete(question)), (_COMPLETIONS,)),
+    "complete": CallMethod(lambda llm, prompt, responses: responses.append(llm.complete(prompt)), (_COMPLETIONS,)),
     "acomplete": CallMethod(_acomplete, (_COMPLETIONS, _ASYNC)),
 }
 ALL = {**STREAMS, **WHOLE}
 
-by_chat_stream = pytest.mark.parametrize("way", CHAT_STREAMS.values(), ids=CHAT_STREAMS)
-by_stream = pytest.mark.parametrize("way", STREAMS.values(), ids=STREAMS)
-by_whole = pytest.mark.parametrize("way", WHOLE.values(), ids=WHOLE)
-by_all = pytest.mark.parametrize("way", ALL.values(), ids=ALL)
+each_chat_stream_method = pytest.mark.parametrize("method", CHAT_STREAMS.values(), ids=CHAT_STREAMS)
+each_stream_method = pytest.mark.parametrize("method", STREAMS.values(), ids=STREAMS)
+each_blocking_method = pytest.mark.parametrize("method", WHOLE.values(), ids=WHOLE)
+each_method = pytest.mark.parametrize("method", ALL.values(), ids=ALL)
 
 
 def response_text(response: Response) -> str:
-    """The text of a response."""
+    """Return the text of a response."""
     return response.text if isinstance(response, CompletionResponse) else response.message.content or ""
 
 
 def sum_deltas(responses: list[Response]) -> str:
-    """The sum of the deltas."""
+    """Return the concatenated deltas of a stream."""
     return "".join(response.delta or "" for response in responses)
 
 
 def finish_reason(response: Response) -> Any:
-    """Why an answer ended, where LlamaIndex's observers (OpenInference) look for it; `None` where it is not said."""
+    """Return the finish reason from where OpenInference reads it, or `None`."""
     raw = _mapping(response.raw)
     choices = raw.get("choices") or [{}]
-    places = (response.additional_kwargs, raw, _mapping(choices[0]))
+    sources = (response.additional_kwargs, raw, _mapping(choices[0]))
     names = ("finish_reason", "finishReason", "stop_reason", "stopReason")
-    return next((place[name] for place in places for name in names if place.get(name)), None)
+    return next((source[name] for source in sources for name in names if source.get(name)), None)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Those who are told of a call: a callback handler, a listener on the dispatcher, a rate limiter."""
+"""Recording callback handler, event handler and rate limiter."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from pydantic import Field
 
 
 class RecordingCallbackHandler(BaseCallbackHandler):
-    """What the callback manager tells of one kind of event."""
+    """Records the callback events of one type."""
 
     def __init__(self, kind: CBEventType) -> None:
         super().__init__([], [])
@@ -25,49 +25,49 @@ class RecordingCallbackHandler(BaseCallbackHandler):
     def on_event_start(
         self, event_type: CBEventType, payload: Any = None, event_id: str = "", parent_id: str = "", **_: Any
     ) -> str:
-        """Keep the payload."""
+        """Record the payload."""
         if event_type is self._kind:
             self.starts.append(payload or {})
         return event_id
 
     def on_event_end(self, event_type: CBEventType, payload: Any = None, event_id: str = "", **_: Any) -> None:
-        """Keep the payload."""
+        """Record the payload."""
         if event_type is self._kind:
             self.ends.append(payload or {})
 
     def start_trace(self, trace_id: str | None = None) -> None:
-        """Not listened to."""
+        """Ignore traces."""
 
     def end_trace(self, trace_id: str | None = None, trace_map: Any = None) -> None:
-        """Not listened to."""
+        """Ignore traces."""
 
 
 class RecordingEventHandler(BaseEventHandler):
-    """What the dispatcher tells."""
+    """Records the events of a dispatcher."""
 
     events: list[BaseEvent] = Field(default_factory=list)
 
     @classmethod
     def class_name(cls) -> str:
-        """The handler's name."""
+        """Name of the handler."""
         return "ConformanceListener"
 
     def handle(self, event: BaseEvent, **_: Any) -> None:
-        """Keep the event."""
+        """Record the event."""
         self.events.append(event)
 
-    def count(self, ending: str) -> int:
-        """How many events have a name that ends so, of the calls that began while it listened.
+    def count(self, suffix: str) -> int:
+        """Count the events whose class name has this suffix, of calls that started during the recording.
 
-        The dispatcher is everybody's: a stream that somebody else left is told of when it is collected.
+        The dispatcher is global: an abandoned stream of another test sends its events when it is garbage-collected.
         """
-        begun = {event.span_id for event in self.events if event.class_name().endswith("StartEvent")}
-        return sum(event.span_id in begun and event.class_name().endswith(ending) for event in self.events)
+        started = {event.span_id for event in self.events if event.class_name().endswith("StartEvent")}
+        return sum(event.span_id in started and event.class_name().endswith(suffix) for event in self.events)
 
 
 @contextmanager
 def record_events() -> Iterator[RecordingEventHandler]:
-    """A listener on the root dispatcher."""
+    """Record the events of the root dispatcher."""
     handler, root = RecordingEventHandler(), get_dispatcher()
     root.event_handlers.append(handler)
     try:
@@ -77,15 +77,15 @@ def record_events() -> Iterator[RecordingEventHandler]:
 
 
 class CountingRateLimiter(BaseRateLimiter):
-    """Counts how often it is asked."""
+    """Counts how often it is acquired."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def acquire(self, num_tokens: int = 0) -> None:
-        """Count."""
+        """Count the call."""
         self.count += 1
 
     async def async_acquire(self, num_tokens: int = 0) -> None:
-        """Count."""
+        """Count the call."""
         self.count += 1

@@ -1,4 +1,4 @@
-"""Rules of healthy answers: the eight methods, the deltas, the blocks, the count, the end."""
+"""Rules of successful responses: methods, deltas, blocks, token counts, finish reasons."""
 
 import asyncio
 import copy
@@ -14,18 +14,18 @@ from llamaindex_mdstream.testing._conformance import requires
 from llamaindex_mdstream.testing._llm_rules import LLMRules
 from llamaindex_mdstream.testing._methods import (
     CallMethod,
-    by_all,
-    by_chat_stream,
-    by_stream,
+    each_chat_stream_method,
+    each_method,
+    each_stream_method,
     finish_reason,
     response_text,
     sum_deltas,
 )
-from llamaindex_mdstream.testing._services import ANSWER, QUESTION
+from llamaindex_mdstream.testing._services import OUTPUT, PROMPT
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.model import split_tokens
 
-#: Odd, but whole: the answer is there.
+#: Unusual but complete streams.
 ENCODINGS: dict[str, Fault] = {
     "comments": Fault("keepalive_comments"),
     "CRLF": Fault("crlf"),
@@ -40,11 +40,11 @@ LARGE_CHUNK_COUNT = 1000
 
 
 class ResponseRules(LLMRules):
-    """Rules of healthy answers."""
+    """Rules of successful responses."""
 
     def test_metadata(self, model: LLM) -> None:
         """
-        Metadata says what the model can do, as LlamaIndex chooses agents, programs and prompts by it.
+        Metadata describes the model, because LlamaIndex selects agents, programs and prompts by it.
         """
         metadata = model.metadata
 
@@ -53,164 +53,164 @@ class ResponseRules(LLMRules):
         assert metadata.context_window > 0
         assert self.supports_tools is metadata.is_function_calling_model
 
-    @by_all
-    def test_every_way_has_the_answer(self, model: LLM, way: CallMethod) -> None:
+    @each_method
+    def test_each_method_returns_the_response(self, model: LLM, method: CallMethod) -> None:
         """
-        Each of the eight methods ends with the whole answer, and of chats with the assistant's role.
+        The last response of each method has the complete text, and in chats the role `assistant`.
         """
-        last = self.read_responses(way, model)[-1]
+        last = self.read_responses(method, model)[-1]
 
-        assert ANSWER == response_text(last)
+        assert OUTPUT == response_text(last)
         assert not isinstance(last, ChatResponse) or last.message.role == "assistant"
 
-    def test_a_conversation_is_sent(self, model: LLM) -> None:
+    def test_earlier_messages_are_sent(self, model: LLM) -> None:
         """
-        The messages before the last one reach the model.
+        The messages before the last one are sent to the model.
         """
-        observer = [ChatMessage("My name is Ada."), ChatMessage("Nice to meet you, Ada.", role="assistant")]
+        history = [ChatMessage("My name is Ada."), ChatMessage("Nice to meet you, Ada.", role="assistant")]
 
-        assert "Your name is Ada." == model.chat([*observer, ChatMessage("What is my name?")]).message.content
+        assert "Your name is Ada." == model.chat([*history, ChatMessage("What is my name?")]).message.content
 
-    def test_the_callers_messages_stay_as_they_are(self, model: LLM) -> None:
+    def test_messages_are_not_modified(self, model: LLM) -> None:
         """
-        The list and its messages belong to the caller.
+        The list of messages and the messages are not changed.
         """
-        messages = [ChatMessage("Be brief.", role="system"), ChatMessage(QUESTION)]
+        messages = [ChatMessage("Be brief.", role="system"), ChatMessage(PROMPT)]
         before = copy.deepcopy(messages)
         model.chat(messages)
         list(model.stream_chat(messages))
 
         assert before == messages
 
-    @by_stream
-    def test_deltas_add_up(self, model: LLM, way: CallMethod) -> None:
+    @each_stream_method
+    def test_deltas_add_up_to_the_text(self, model: LLM, method: CallMethod) -> None:
         """
-        A delta is new text alone, and each response has all the text so far.
+        A delta is the new text, and each response has all text so far.
         """
         text = ""
-        responses = self.read_responses(way, model)
+        responses = self.read_responses(method, model)
         for response in responses:
             text += response.delta or ""
             assert text == response_text(response)
-        assert ANSWER == text
-        assert len(responses) > 3, "the answer came in one piece"
+        assert OUTPUT == text
+        assert len(responses) > 3, "the response was not streamed"
 
-    @by_stream
-    def test_a_delta_is_a_text(self, model: LLM, way: CallMethod) -> None:
+    @each_stream_method
+    def test_deltas_are_strings(self, model: LLM, method: CallMethod) -> None:
         """
-        News without text (a role, usage, a tool call) have the delta `""`, as readers add and print deltas.
+        Chunks without text (role, usage, tool call) have the delta `""`, because readers concatenate and print deltas.
         """
-        assert {str} == {type(response.delta) for response in self.read_responses(way, model)}
+        assert {str} == {type(response.delta) for response in self.read_responses(method, model)}
 
-    @by_chat_stream
-    def test_one_text_block_grows(self, model: LLM, way: CallMethod) -> None:
+    @each_chat_stream_method
+    def test_text_is_in_one_block(self, model: LLM, method: CallMethod) -> None:
         """
-        The text stands in one block: LlamaIndex joins several by line ends, and `content` would not be the deltas' sum.
+        The text is in one block: LlamaIndex joins several with newlines, so that `content` would not equal the deltas.
         """
-        for response in self.read_responses(way, model):
+        for response in self.read_responses(method, model):
             assert isinstance(response, ChatResponse)
             assert sum(isinstance(block, TextBlock) for block in response.message.blocks) <= 1
 
-    @by_stream
-    def test_responses_share_nothing(self, model: LLM, way: CallMethod) -> None:
+    @each_stream_method
+    def test_responses_share_no_state(self, model: LLM, method: CallMethod) -> None:
         """
-        A response stays as it was when the next one comes, as agents and chat engines keep and change them.
+        A response does not change with the next one, because agents and chat engines keep and modify responses.
         """
-        self.require(*way.needs)
+        self.require(*method.needs)
         before: list[Any] = []
-        got = _CopyingList(before)
-        way.read(model, QUESTION, got)
+        responses = _CopyingList(before)
+        method.read(model, PROMPT, responses)
 
-        assert before == [response.model_dump() for response in got]
-        lists = [id(response.message.blocks) for response in got if isinstance(response, ChatResponse)]
+        assert before == [response.model_dump() for response in responses]
+        lists = [id(response.message.blocks) for response in responses if isinstance(response, ChatResponse)]
         assert len(lists) == len(set(lists))
 
-    def test_a_stream_is_a_generator(self, model: LLM) -> None:
+    def test_stream_chat_returns_a_generator(self, model: LLM) -> None:
         """
-        LlamaIndex tells streams by their type; another iterator is a validation error in its events.
+        LlamaIndex recognizes streams by their type; other iterators fail the validation of its events.
         """
-        stream = model.stream_chat([ChatMessage(QUESTION)])
+        stream = model.stream_chat([ChatMessage(PROMPT)])
 
         assert isinstance(stream, Generator)
         stream.close()
 
     @requires("supports_async")
-    def test_an_async_stream_is_awaited(self, model: LLM) -> None:
+    def test_astream_chat_returns_an_async_generator(self, model: LLM) -> None:
         """
-        `astream_chat` is a coroutine that returns an asynchronous generator.
+        `astream_chat` is a coroutine that returns an async generator.
         """
 
         async def check() -> None:
-            stream = await model.astream_chat([ChatMessage(QUESTION)])
+            stream = await model.astream_chat([ChatMessage(PROMPT)])
             assert isinstance(stream, AsyncGenerator)
             await stream.aclose()
 
         asyncio.run(check())
 
-    @by_all
+    @each_method
     @requires("supports_usage")
-    def test_tokens_are_the_servers(self, model: LLM, way: CallMethod) -> None:
+    def test_token_counts_come_from_the_server(self, model: LLM, method: CallMethod) -> None:
         """
-        TokenCountingHandler counts what the server counted: `raw` of the last response has usage, by OpenAI's names.
+        `TokenCountingHandler` reports the server's counts: `raw` of the last response has usage with OpenAI's names.
         """
         counter = TokenCountingHandler(tokenizer=lambda text: [0] * LARGE_CHUNK_COUNT)
         model.callback_manager = CallbackManager([counter])
-        self.read_responses(way, model)
+        self.read_responses(method, model)
 
-        assert len(split_tokens(ANSWER)) == counter.completion_llm_token_count
+        assert len(split_tokens(OUTPUT)) == counter.completion_llm_token_count
         assert 0 < counter.prompt_llm_token_count < LARGE_CHUNK_COUNT
 
-    @by_all
-    def test_the_last_response_says_why_it_ended(self, model: LLM, way: CallMethod) -> None:
+    @each_method
+    def test_last_response_has_the_finish_reason(self, model: LLM, method: CallMethod) -> None:
         """
         The finish reason is in `additional_kwargs` or `raw`, and earlier responses have none.
         """
-        *chunks, last = self.read_responses(way, model)
+        *chunks, last = self.read_responses(method, model)
         reasons = [finish_reason(response) for response in [*chunks, last]]
 
         assert "stop" in {str(reason).lower().replace("complete", "stop") for reason in reasons if reason}
         assert not any(reasons[: len(reasons) // 2])
 
-    @by_chat_stream
+    @each_chat_stream_method
     @requires("supports_reasoning")
-    def test_thoughts_have_a_block_of_their_own(self, emulator: Emulator, model: LLM, way: CallMethod) -> None:
+    def test_reasoning_is_in_thinking_blocks(self, emulator: Emulator, model: LLM, method: CallMethod) -> None:
         """
-        Reasoning is a ThinkingBlock, each piece of it a `thinking_delta`, the first one too, and none of it is text.
+        Reasoning is in a `ThinkingBlock`, each of its deltas in `thinking_delta`, and none of it in the text.
         """
-        thoughts = [{"reasoning_content": "Let me"}, {"reasoning_content": " see."}]
+        reasoning = [{"reasoning_content": "Let me"}, {"reasoning_content": " see."}]
         emulator.script(
-            self.service_under_test.stream_fault(*thoughts, {"content": "Yes"}, {"content": "."}, finish="stop")
+            self.service_under_test.stream_fault(*reasoning, {"content": "Yes"}, {"content": "."}, finish="stop")
         )
-        responses = self.read_responses(way, model)
+        responses = self.read_responses(method, model)
         last = responses[-1]
 
         assert isinstance(last, ChatResponse)
         assert ["Let me see."] == [block.content for block in last.message.blocks if isinstance(block, ThinkingBlock)]
-        assert "Let me see." == "".join(one.additional_kwargs.get("thinking_delta") or "" for one in responses)
+        assert "Let me see." == "".join(
+            response.additional_kwargs.get("thinking_delta") or "" for response in responses
+        )
         assert "Yes." == sum_deltas(responses) == last.message.content
 
-    @by_stream
+    @each_stream_method
     @pytest.mark.parametrize("fault", ENCODINGS.values(), ids=ENCODINGS)
-    def test_how_it_is_written_makes_no_difference(
-        self, emulator: Emulator, model: LLM, way: CallMethod, fault: Fault
-    ) -> None:
+    def test_unusual_encodings_are_read(self, emulator: Emulator, model: LLM, method: CallMethod, fault: Fault) -> None:
         """
-        Comments, other line ends and split characters are the same answer.
+        Comments, other line endings and split characters do not change the response.
         """
         emulator.script(fault)
 
-        assert ANSWER == sum_deltas(self.read_responses(way, model))
+        assert OUTPUT == sum_deltas(self.read_responses(method, model))
 
-    @by_stream
-    def test_other_line_ends_are_text(self, model: LLM, way: CallMethod) -> None:
+    @each_stream_method
+    def test_unicode_line_separators_are_text(self, model: LLM, method: CallMethod) -> None:
         """
-        U+2028 and U+0085 end lines for `str.splitlines`, and not in an event stream.
+        U+2028 and U+0085 end lines for `str.splitlines`, but not in an event stream.
         """
-        assert LINES == sum_deltas(self.read_responses(way, model, f"Say: {LINES}"))
+        assert LINES == sum_deltas(self.read_responses(method, model, f"Say: {LINES}"))
 
 
 class _CopyingList(list[Any]):
-    """A list that notes what each response was when it came."""
+    """A list that stores a copy of each response when it is appended."""
 
     def __init__(self, before: list[Any]) -> None:
         super().__init__()

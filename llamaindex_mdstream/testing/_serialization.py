@@ -1,4 +1,4 @@
-"""Rules of copies: pickled, written down and built again, given to LlamaIndex; and no secret in any of them."""
+"""Rules of serialization: pickle, `to_dict` and `from_dict`, secrets, and use by LlamaIndex."""
 
 import json
 import pickle
@@ -11,46 +11,46 @@ from llama_index.core.response_synthesizers import get_response_synthesizer
 from llama_index.core.schema import NodeWithScore, TextNode
 
 from llamaindex_mdstream.testing._llm_rules import LLMRules
-from llamaindex_mdstream.testing._services import ANSWER, QUESTION
+from llamaindex_mdstream.testing._services import OUTPUT, PROMPT
 
-MESSAGES = [ChatMessage(QUESTION)]
+MESSAGES = [ChatMessage(PROMPT)]
 
 
 class SerializationRules(LLMRules):
-    """Rules of copies."""
+    """Rules of serialization."""
 
     @pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
-    def test_a_pickled_model_answers(self, model: LLM, used: bool) -> None:
+    def test_pickled_model_works(self, model: LLM, used: bool) -> None:
         """
-        Other processes get a model that works, also when its connections were open.
+        A pickled model works in another process, also if its connections were open.
         """
         if used:
             model.chat(MESSAGES)
-        copied = pickle.loads(pickle.dumps(model))  # noqa: S301  # our own bytes
+        copied = pickle.loads(pickle.dumps(model))  # noqa: S301  # trusted bytes
         with self.other_process():
-            answer = copied.chat(MESSAGES).message.content
+            content = copied.chat(MESSAGES).message.content
 
-        assert ANSWER == answer
+        assert OUTPUT == content
 
-    def test_a_model_is_built_again_from_its_dictionary(self, model: LLM) -> None:
+    def test_from_dict_restores_the_model(self, model: LLM) -> None:
         """
-        `from_dict(to_dict())` asks as before; secrets are given again.
+        A model of `from_dict(to_dict())` works as before, with its secrets passed again.
         """
-        written = json.loads(json.dumps(model.to_dict()))
-        again = type(model).from_dict({**written, **self.credentials})
+        saved = json.loads(json.dumps(model.to_dict()))
+        restored = type(model).from_dict({**saved, **self.credentials})
 
-        assert ANSWER == again.chat(MESSAGES).message.content
-        assert model.metadata == again.metadata
+        assert OUTPUT == restored.chat(MESSAGES).message.content
+        assert model.metadata == restored.metadata
 
-    def test_secrets_are_not_shown(self, model: LLM) -> None:
+    def test_secrets_are_hidden(self, model: LLM) -> None:
         """
-        Neither in `to_dict`, which goes to files, nor in `to_payload`, which goes to every observer, nor in `repr`.
+        Secrets do not appear in `to_dict`, which is saved, in `to_payload`, which event handlers get, and in `repr`.
         """
         payload = model.to_payload() if hasattr(model, "to_payload") else None  # from 0.14.19 on
 
         assert [] == self.find_secrets(model.to_dict(), payload, repr(model), model)
 
-    def test_llamaindex_takes_it(self, model: LLM) -> None:
+    def test_llamaindex_accepts_the_model(self, model: LLM) -> None:
         """
         `Settings.llm = model` accepts it, and a query engine streams from it.
         """

@@ -1,4 +1,4 @@
-"""The services that can be asked: where they are, how their streams end badly, and how given words get into them."""
+"""The emulated services: URLs, failures of streams, and scripted responses in the format of each service."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +9,10 @@ from mdstream_core.emulator import Emulator, Fault
 
 Json = dict[str, Any]
 
-QUESTION = "Name three rivers."
-ANSWER = "The Nile, the Amazon and the Danube."
+PROMPT = "Name three rivers."
+OUTPUT = "The Nile, the Amazon and the Danube."
 
-#: After how many events a stream breaks: some words were said, most were not.
+#: Number of events before a stream fails: some text is received, most is not.
 _AFTER = 3
 
 _COMMON_ENDINGS: dict[str, Fault] = {
@@ -26,7 +26,7 @@ _COMMON_ENDINGS: dict[str, Fault] = {
     "broken JSON": Fault("malformed_json", after=_AFTER),
 }
 _TRAILERS = {"trailer": Fault("trailer", after=_AFTER), "trailer after [DONE]": Fault("trailer")}
-#: Inside frames a cut within a chunk would be one within no frame.
+#: In framed streams a truncated HTTP chunk would not truncate a frame.
 _FRAMED = {name: fault for name, fault in _COMMON_ENDINGS.items() if name != "cut in a chunk"}
 _FRAMES = {
     "exception frame": Fault("exception_frame", "StreamBroken", after=_AFTER),
@@ -37,8 +37,8 @@ _CLOSED = {"closed with 1011": Fault("trailer", after=_AFTER, name="close", data
 
 
 def _openai_events(deltas: Sequence[Json], finish: str) -> list[Json]:
-    said = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
-    choices = [*said, {"index": 0, "delta": {}, "finish_reason": finish}]
+    chunks = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices = [*chunks, {"index": 0, "delta": {}, "finish_reason": finish}]
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
     return [{**head, "choices": [choice]} for choice in choices]
 
@@ -51,15 +51,15 @@ def _openai_whole(message: Json, finish: str) -> Json:
 
 
 def _generic(message: Json) -> Json:
-    """A message of OpenAI's in the words of OCI's GENERIC format."""
-    made: Json = {"role": "ASSISTANT"}
+    """Convert an OpenAI message to OCI's GENERIC format."""
+    converted: Json = {"role": "ASSISTANT"}
     if message.get("content"):
-        made["content"] = [{"type": "TEXT", "text": message["content"]}]
+        converted["content"] = [{"type": "TEXT", "text": message["content"]}]
     if "reasoning_content" in message:
-        made["reasoningContent"] = message["reasoning_content"]
+        converted["reasoningContent"] = message["reasoning_content"]
     if "tool_calls" in message:
-        made["toolCalls"] = [_generic_call(call) for call in message["tool_calls"]]
-    return made
+        converted["toolCalls"] = [_generic_call(call) for call in message["tool_calls"]]
+    return converted
 
 
 def _generic_call(call: Json) -> Json:
@@ -71,9 +71,9 @@ def _generic_events(deltas: Sequence[Json], finish: str) -> list[Json]:
 
 
 def _generic_whole(message: Json, finish: str) -> Json:
-    said = {"index": 0, "message": _generic(message), "finishReason": finish}
-    answer = {"apiFormat": "GENERIC", "timeCreated": "2026-11-20T12:00:00.000Z", "choices": [said]}
-    return {"modelId": "m", "modelVersion": "1.0", "chatResponse": answer}
+    choice = {"index": 0, "message": _generic(message), "finishReason": finish}
+    response = {"apiFormat": "GENERIC", "timeCreated": "2026-11-20T12:00:00.000Z", "choices": [choice]}
+    return {"modelId": "m", "modelVersion": "1.0", "chatResponse": response}
 
 
 def _openai_vectors(vectors: Sequence[tuple[int, Sequence[float]]]) -> Json:
@@ -94,13 +94,13 @@ class Service:
     """One service of the emulator.
 
     Attributes:
-        address: The `url` that `llm` and `embedding` are given.
-        endings: How a stream of it can end badly.
-        transient_error: A refusal after which it may be asked again at once.
-        events: Deltas of OpenAI's and a finish reason, as the events of its stream.
-        response_body: A message of OpenAI's and a finish reason, as its whole answer.
-        vectors: Index and vector of each text, as its answer.
-        has_indices: Whether tool calls and vectors have an index.
+        address: Returns the `url` that `llm` and `embedding` receive.
+        endings: Failures of a stream, by name.
+        transient_error: An error response that allows an immediate retry.
+        events: Converts deltas in the OpenAI format and a finish reason to the events of a stream.
+        response_body: Converts a message in the OpenAI format and a finish reason to the body of a response.
+        vectors: Converts pairs of index and vector to the body of a response.
+        has_indices: Whether tool calls and vectors have an index in this format.
     """
 
     address: Callable[[Emulator], str]
@@ -112,16 +112,16 @@ class Service:
     has_indices: bool = True
 
     def stream_fault(self, *deltas: Json, finish: str = "tool_calls") -> Fault:
-        """A stream of exactly these deltas."""
+        """Create a stream with exactly these deltas."""
         events = "".join(f"data: {json.dumps(event)}\n\n" for event in self.events(deltas, finish))
         return Fault("body", data=f"{events}data: [DONE]\n\n".encode())
 
     def response_fault(self, message: Json, finish: str = "tool_calls") -> Fault:
-        """Exactly this whole answer."""
+        """Create a response with exactly this message."""
         return Fault("body", data=json.dumps(self.response_body(message, finish)).encode())
 
     def embedding_fault(self, *vectors: tuple[int, Sequence[float]]) -> Fault:
-        """Exactly these vectors."""
+        """Create a response with exactly these vectors."""
         return Fault("body", data=json.dumps(self.vectors(vectors)).encode())
 
 
@@ -154,7 +154,7 @@ SERVICES: dict[str, Service] = {
         lambda emulator: emulator.modelarts.websocket_endpoint, {**_FRAMED, **_CLOSED}, transient_error=_HUAWEI
     ),
 }
-"""Whom the suites can ask; `service` names one. `sagemaker_tei` is an endpoint for embeddings.
+"""The services that the suites can use, selected by `service`. `sagemaker_tei` is an endpoint for embeddings.
 
-The url of SageMaker and of OCI Generative AI is the service's base.
+The `url` of SageMaker and of OCI Generative AI is the base URL of the service.
 """

@@ -1,4 +1,4 @@
-"""Rules of tools: which calls come out of which deltas, and that no broken one is ever executed."""
+"""Rules of tools: how tool call deltas are merged, and that incomplete calls are never executed."""
 
 import asyncio
 import copy
@@ -18,7 +18,7 @@ from llamaindex_mdstream.testing._llm_rules import LLMRules
 from llamaindex_mdstream.testing._services import Json
 from mdstream_core.emulator import Emulator, Fault
 
-ASK = "add(2, 3)"
+TOOL_PROMPT = "add(2, 3)"
 NO_TOOL = "Name three rivers."
 
 
@@ -43,26 +43,26 @@ class River(BaseModel):
 
 
 def call(index: int | None, arguments: str, name: str | None = None, id: str | None = None) -> Json:
-    """One entry of a delta's `tool_calls`, without what is `None`."""
+    """Create an entry of a delta's `tool_calls`, without fields that are `None`."""
     function = {"name": name, "arguments": arguments} if name else {"arguments": arguments}
-    numbered = {} if index is None else {"index": index}
-    return {**numbered, **({"id": id} if id else {}), **({"type": "function"} if name else {}), "function": function}
+    index_field = {} if index is None else {"index": index}
+    return {**index_field, **({"id": id} if id else {}), **({"type": "function"} if name else {}), "function": function}
 
 
 def calls(*entries: Json) -> Json:
-    """A delta."""
+    """Create a delta with tool calls."""
     return {"tool_calls": list(entries)}
 
 
-TWO = calls(call(0, '{"a": 1, "b": 2}', "add", "call_1"), call(1, '{"path": "notes.txt"}', "delete", "call_2"))
-BOTH: list[tuple[str, Json]] = [("add", {"a": 1, "b": 2}), ("delete", {"path": "notes.txt"})]
-WHOLE = call(0, '{"path": "notes.txt"}', "delete", "call_1")
-CUT = call(0, '{"path": "notes.t', "delete", "call_1")
+TWO_CALLS = calls(call(0, '{"a": 1, "b": 2}', "add", "call_1"), call(1, '{"path": "notes.txt"}', "delete", "call_2"))
+BOTH_CALLS: list[tuple[str, Json]] = [("add", {"a": 1, "b": 2}), ("delete", {"path": "notes.txt"})]
+COMPLETE_CALL = call(0, '{"path": "notes.txt"}', "delete", "call_1")
+TRUNCATED_CALL = call(0, '{"path": "notes.t', "delete", "call_1")
 
-#: Entries of a stream, and the calls that they are.
-SPELLINGS: dict[str, tuple[tuple[Json, ...], list[tuple[str, Json]]]] = {
-    "two in one delta": ((TWO,), BOTH),
-    "one after the other": ((calls(TWO["tool_calls"][0]), calls(TWO["tool_calls"][1])), BOTH),
+#: Deltas of a stream, and the resulting calls.
+ENCODINGS: dict[str, tuple[tuple[Json, ...], list[tuple[str, Json]]]] = {
+    "two in one delta": ((TWO_CALLS,), BOTH_CALLS),
+    "one after the other": ((calls(TWO_CALLS["tool_calls"][0]), calls(TWO_CALLS["tool_calls"][1])), BOTH_CALLS),
     "interleaved": (
         (
             calls(call(0, '{"a": 1,', "add", "call_1")),
@@ -70,193 +70,199 @@ SPELLINGS: dict[str, tuple[tuple[Json, ...], list[tuple[str, Json]]]] = {
             calls(call(0, ' "b": 2}')),
             calls(call(1, ' "notes.txt"}')),
         ),
-        BOTH,
+        BOTH_CALLS,
     ),
-    "without ids": ((calls(call(0, '{"a": 1,', "add")), calls(call(0, ' "b": 2}'))), BOTH[:1]),
+    "without ids": ((calls(call(0, '{"a": 1,', "add")), calls(call(0, ' "b": 2}'))), BOTH_CALLS[:1]),
     "null ids": (
         (calls(call(0, "", "add", "call_1")), calls({**call(0, '{"a": 1, "b": 2}'), "id": None, "type": None})),
-        BOTH[:1],
+        BOTH_CALLS[:1],
     ),
     "no arguments": ((calls(call(0, "{}", "now", "call_1")),), [("now", {})]),
 }
-_BY_NUMBER = {"interleaved"}
+_BY_INDEX = {"interleaved"}
 
 
 class ToolRules(LLMRules):
     """Rules of tools."""
 
     @requires("supports_tools")
-    def test_a_tool_is_called(self, model: FunctionCallingLLM) -> None:
+    def test_tool_call(self, model: FunctionCallingLLM) -> None:
         """
-        The whole answer has the call with its arguments and an id.
+        A complete response has the call with its arguments and an id.
         """
-        (selected,) = model.get_tool_calls_from_response(model.chat_with_tools([ADD], ASK))
+        (selected,) = model.get_tool_calls_from_response(model.chat_with_tools([ADD], TOOL_PROMPT))
 
         assert ("add", {"a": 2, "b": 3}) == (selected.tool_name, selected.tool_kwargs)
         assert selected.tool_id
 
     @requires("supports_tools")
-    def test_a_call_is_streamed(self, model: FunctionCallingLLM) -> None:
+    def test_streamed_tool_call(self, model: FunctionCallingLLM) -> None:
         """
-        The last response has the call, and its id was the same on each response that had it.
+        The last response has the call, and the id of the call is the same in each response.
         """
-        responses = self._streamed(model)
+        responses = self._stream_tool_calls(model)
         ids = {one.tool_id for response in responses for one in self._calls(model, response)}
 
-        assert [("add", {"a": 2, "b": 3})] == _named(self._calls(model, responses[-1]))
+        assert [("add", {"a": 2, "b": 3})] == _names_and_arguments(self._calls(model, responses[-1]))
         assert 1 == len(ids)
         assert all(ids)
 
     @requires("supports_tools", "supports_async")
-    def test_a_call_is_streamed_to_async_readers(self, model: FunctionCallingLLM) -> None:
+    def test_async_tool_calls(self, model: FunctionCallingLLM) -> None:
         """
-        The same for `astream_chat_with_tools` and `achat_with_tools`.
+        `astream_chat_with_tools` and `achat_with_tools` return the call.
         """
 
-        async def ask() -> list[ChatResponse]:
-            stream = await model.astream_chat_with_tools([ADD], ASK)
-            return [*[response async for response in stream][-1:], await model.achat_with_tools([ADD], ASK)]
+        async def send() -> list[ChatResponse]:
+            stream = await model.astream_chat_with_tools([ADD], TOOL_PROMPT)
+            return [*[response async for response in stream][-1:], await model.achat_with_tools([ADD], TOOL_PROMPT)]
 
-        found = [_named(self._calls(model, response)) for response in asyncio.run(ask())]
+        found = [_names_and_arguments(self._calls(model, response)) for response in asyncio.run(send())]
 
         assert [[("add", {"a": 2, "b": 3})]] * 2 == found
 
-    @requires("supports_tools", "tool_calls_in_pieces")
-    @pytest.mark.parametrize(("spelling", "expected"), SPELLINGS.items(), ids=SPELLINGS)
-    def test_calls_are_put_together(
-        self, emulator: Emulator, model: FunctionCallingLLM, spelling: str, expected: Any
+    @requires("supports_tools", "supports_tool_call_deltas")
+    @pytest.mark.parametrize(("encoding", "expected"), ENCODINGS.items(), ids=ENCODINGS)
+    def test_tool_call_deltas_are_merged(
+        self, emulator: Emulator, model: FunctionCallingLLM, encoding: str, expected: Any
     ) -> None:
         """
-        By index, by id, or by order where there is neither.
+        Deltas of a call are merged by index, by id, or by order if there is neither.
         """
-        deltas, wanted = expected
-        if spelling in _BY_NUMBER and not self.service_under_test.has_indices:
-            pytest.skip(f"calls of {self.service} have no number")
+        deltas, expected_calls = expected
+        if encoding in _BY_INDEX and not self.service_under_test.has_indices:
+            pytest.skip(f"tool calls of {self.service} have no index")
         emulator.script(self.service_under_test.stream_fault(*deltas))
-        last = self._streamed(model, allow_parallel_tool_calls=True)[-1]
+        last = self._stream_tool_calls(model, allow_parallel_tool_calls=True)[-1]
 
-        assert wanted == _named(self._calls(model, last))
-        assert len(wanted) == len({one.tool_id for one in self._calls(model, last)} - {""})
+        assert expected_calls == _names_and_arguments(self._calls(model, last))
+        assert len(expected_calls) == len({one.tool_id for one in self._calls(model, last)} - {""})
 
-    @requires("supports_tools", "tool_calls_in_pieces")
-    def test_one_call_where_one_is_allowed(self, emulator: Emulator, model: FunctionCallingLLM) -> None:
+    @requires("supports_tools", "supports_tool_call_deltas")
+    def test_parallel_tool_calls_can_be_disabled(self, emulator: Emulator, model: FunctionCallingLLM) -> None:
         """
-        `allow_parallel_tool_calls=False` holds for streams too, which LlamaIndex does not look at.
+        `allow_parallel_tool_calls=False` applies to streams too, where LlamaIndex does not enforce it.
         """
-        emulator.script(self.service_under_test.stream_fault(TWO))
+        emulator.script(self.service_under_test.stream_fault(TWO_CALLS))
 
-        assert BOTH[:1] == _named(self._calls(model, self._streamed(model)[-1]))
+        assert BOTH_CALLS[:1] == _names_and_arguments(self._calls(model, self._stream_tool_calls(model)[-1]))
 
     @requires("supports_tools", "supports_tool_choice")
-    def test_a_tool_can_be_required(self, model: FunctionCallingLLM) -> None:
+    def test_tool_call_can_be_required(self, model: FunctionCallingLLM) -> None:
         """
-        `tool_required=True` gets a call where none would come by itself, and without it none comes.
+        With `tool_required=True` the model calls a tool that it would not call otherwise.
         """
         forced, free = (model.chat_with_tools([ADD], NO_TOOL, tool_required=required) for required in (True, False))
 
         assert ["add"] == [one.tool_name for one in self._calls(model, forced)]
         assert [] == self._calls(model, free)
-        with pytest.raises(ValueError):  # noqa: PT011  # each package has its own words
+        with pytest.raises(ValueError):  # noqa: PT011  # messages differ between packages
             model.get_tool_calls_from_response(free, error_on_no_tool_call=True)
 
     @requires("supports_tools")
-    def test_the_callers_history_stays_as_it_is(self, model: FunctionCallingLLM) -> None:
+    def test_chat_history_is_not_modified(self, model: FunctionCallingLLM) -> None:
         """
-        The next message goes into a copy.
+        The new message is appended to a copy of the history.
         """
         history = [ChatMessage("Hello"), ChatMessage("Hi", role="assistant")]
         before = copy.deepcopy(history)
-        model.chat_with_tools([ADD], ASK, chat_history=history)
-        list(model.stream_chat_with_tools([ADD], ASK, chat_history=history))
+        model.chat_with_tools([ADD], TOOL_PROMPT, chat_history=history)
+        list(model.stream_chat_with_tools([ADD], TOOL_PROMPT, chat_history=history))
 
         assert before == history
 
-    @requires("supports_tools", "tool_calls_in_pieces")
-    def test_a_call_of_a_broken_stream_is_not_returned(
+    @requires("supports_tools", "supports_tool_call_deltas")
+    def test_failed_stream_returns_no_tool_call(
         self, emulator: Emulator, model: FunctionCallingLLM, ending: Fault
     ) -> None:
         """
-        The stream raises, so that there is no last response to take the call from.
+        The stream raises before a last response with the call.
         """
         emulator.script(replace(ending, after=4))
-        with CapturedError() as ended:
-            self._streamed(model)
+        with CapturedError() as captured:
+            self._stream_tool_calls(model)
 
-        assert ended.error is not None, "the stream ended as a success"
+        assert captured.error is not None, "the stream succeeded"
 
-    @requires("supports_tools", "tool_calls_in_pieces")
+    @requires("supports_tools", "supports_tool_call_deltas")
     @pytest.mark.parametrize("finish", ["length", "tool_calls"])
-    def test_a_cut_call_is_not_returned(self, emulator: Emulator, model: FunctionCallingLLM, finish: str) -> None:
+    def test_truncated_tool_call_of_a_stream_is_not_returned(
+        self, emulator: Emulator, model: FunctionCallingLLM, finish: str
+    ) -> None:
         """
-        Whatever finish reason the server gives: an error or no call, never one whose arguments were repaired.
+        A truncated call is an error or no call for each finish reason, never a call with repaired arguments.
         """
-        emulator.script(self.service_under_test.stream_fault(calls(CUT), finish=finish))
+        emulator.script(self.service_under_test.stream_fault(calls(TRUNCATED_CALL), finish=finish))
         found: list[Any] = []
         with CapturedError():
-            found = self._calls(model, self._streamed(model)[-1])
+            found = self._calls(model, self._stream_tool_calls(model)[-1])
 
-        assert [] == _named(found)
+        assert [] == _names_and_arguments(found)
 
-    @requires("supports_tools", "tool_calls_in_pieces")
-    def test_a_cut_call_of_a_whole_answer_is_not_returned(self, emulator: Emulator, model: FunctionCallingLLM) -> None:
+    @requires("supports_tools", "supports_tool_call_deltas")
+    def test_truncated_tool_call_of_a_response_is_not_returned(
+        self, emulator: Emulator, model: FunctionCallingLLM
+    ) -> None:
         """
-        The same where the answer came whole; a whole call is.
+        A truncated call of a non-streamed response is not returned, a complete one is.
         """
         emulator.script(
-            self.service_under_test.response_fault(calls(WHOLE)),
-            self.service_under_test.response_fault(calls(CUT), "length"),
+            self.service_under_test.response_fault(calls(COMPLETE_CALL)),
+            self.service_under_test.response_fault(calls(TRUNCATED_CALL), "length"),
         )
         found = [self._calls(model, model.chat_with_tools([DELETE], "Delete it."))]
         with CapturedError():
             found.append(self._calls(model, model.chat_with_tools([DELETE], "Delete it.")))
 
-        assert BOTH[1:] == [one for calls in found for one in _named(calls)]
+        assert BOTH_CALLS[1:] == [one for calls in found for one in _names_and_arguments(calls)]
 
     @requires("supports_tools", "supports_async")
     @pytest.mark.parametrize("streaming", [True, False], ids=["streamed", "whole"])
-    def test_an_agent_calls_a_tool_and_answers(
+    def test_agent_calls_a_tool_and_responds(
         self, emulator: Emulator, model: FunctionCallingLLM, streaming: bool
     ) -> None:
         """
-        The call, its result and the answer go round.
+        The agent executes the call, sends its result and returns the response.
         """
-        output = asyncio.run(_agent(model, ADD, ASK, streaming=streaming))
+        output = asyncio.run(_run_agent(model, ADD, TOOL_PROMPT, streaming=streaming))
 
         assert "The tool says: 5" == output.response.content
         assert 2 == len(emulator.requests)
 
     @requires("supports_tools", "supports_async")
-    def test_an_agent_executes_no_call_of_a_broken_stream(
+    def test_agent_executes_no_tool_of_a_failed_stream(
         self, emulator: Emulator, model: FunctionCallingLLM, ending: Fault
     ) -> None:
         """
-        The workflow fails, and the tool was not called, as it is if the stream is whole.
+        The workflow fails without executing the tool, which it executes if the stream is complete.
         """
-        assert [("add", 2, 3)] == _executed(self.create_tool_model(emulator), ASK)[0]
-        emulator.script(replace(ending, after=4 if self.tool_calls_in_pieces else 1))
-        executed, end = _executed(model, ASK)
+        assert [("add", 2, 3)] == _execute_tools(self.create_tool_model(emulator), TOOL_PROMPT)[0]
+        emulator.script(replace(ending, after=4 if self.supports_tool_call_deltas else 1))
+        executed, end = _execute_tools(model, TOOL_PROMPT)
 
         assert [] == executed
-        assert isinstance(end, Exception), "the workflow ended as a success"
+        assert isinstance(end, Exception), "the workflow succeeded"
 
-    @requires("supports_tools", "supports_async", "tool_calls_in_pieces")
+    @requires("supports_tools", "supports_async", "supports_tool_call_deltas")
     @pytest.mark.parametrize("finish", ["length", "tool_calls"])
-    def test_an_agent_executes_no_cut_call(self, emulator: Emulator, model: FunctionCallingLLM, finish: str) -> None:
+    def test_agent_executes_no_truncated_tool_call(
+        self, emulator: Emulator, model: FunctionCallingLLM, finish: str
+    ) -> None:
         """
-        A model that had no more tokens has not said which file to delete; one that had enough has.
+        The agent executes a complete call, but not a truncated one.
         """
-        emulator.script(self.service_under_test.stream_fault(calls(WHOLE)))
-        whole = _executed(self.create_tool_model(emulator), "Go.")[0]
+        emulator.script(self.service_under_test.stream_fault(calls(COMPLETE_CALL)))
+        of_complete = _execute_tools(self.create_tool_model(emulator), "Go.")[0]
         emulator.reset()
-        emulator.script(self.service_under_test.stream_fault(calls(CUT), finish=finish))
-        cut = _executed(model, "Go.")[0]
+        emulator.script(self.service_under_test.stream_fault(calls(TRUNCATED_CALL), finish=finish))
+        of_truncated = _execute_tools(model, "Go.")[0]
 
-        assert ([("delete", "notes.txt")], []) == (whole, cut)
+        assert ([("delete", "notes.txt")], []) == (of_complete, of_truncated)
 
     @requires("supports_tools")
-    def test_structured_predictions(self, model: FunctionCallingLLM) -> None:
+    def test_structured_predict(self, model: FunctionCallingLLM) -> None:
         """
-        An object of the class comes, whole and streamed: programs read calls of streams from `additional_kwargs`.
+        Structured predictions return an instance of the class, also streamed.
         """
         prompt = PromptTemplate("Tell me of the river {name}, name: Nile, length: 6650.")
         *_, last = model.stream_structured_predict(River, prompt, name="Nile")
@@ -266,28 +272,28 @@ class ToolRules(LLMRules):
         assert {str, int} == {type(value) for value in last.model_dump().values()}
 
     def create_tool_model(self, emulator: Emulator) -> FunctionCallingLLM:
-        """Another model, so that nothing is left of one run in the next."""
+        """Create another model, so that runs share no state."""
         model = self.create_model(emulator)
         assert isinstance(model, FunctionCallingLLM)
         return model
 
-    def _streamed(self, model: FunctionCallingLLM, **kwargs: Any) -> list[ChatResponse]:
-        return list(model.stream_chat_with_tools([ADD, DELETE], ASK, **kwargs))
+    def _stream_tool_calls(self, model: FunctionCallingLLM, **kwargs: Any) -> list[ChatResponse]:
+        return list(model.stream_chat_with_tools([ADD, DELETE], TOOL_PROMPT, **kwargs))
 
     def _calls(self, model: FunctionCallingLLM, response: ChatResponse) -> list[Any]:
         return model.get_tool_calls_from_response(response, error_on_no_tool_call=False)
 
 
-def _named(selected: list[Any]) -> list[tuple[str, Any]]:
+def _names_and_arguments(selected: list[Any]) -> list[tuple[str, Any]]:
     return [(one.tool_name, one.tool_kwargs) for one in selected]
 
 
-async def _agent(model: FunctionCallingLLM, tool: FunctionTool, question: str, *, streaming: bool = True) -> Any:
-    return await asyncio.wait_for(FunctionAgent(llm=model, tools=[tool], streaming=streaming).run(question), 30)
+async def _run_agent(model: FunctionCallingLLM, tool: FunctionTool, prompt: str, *, streaming: bool = True) -> Any:
+    return await asyncio.wait_for(FunctionAgent(llm=model, tools=[tool], streaming=streaming).run(prompt), 30)
 
 
-def _executed(model: FunctionCallingLLM, question: str) -> tuple[list[Any], Any]:
-    """What an agent executed, and how it ended."""
+def _execute_tools(model: FunctionCallingLLM, prompt: str) -> tuple[list[Any], Any]:
+    """Run an agent, and return the executed tools and the result or the error."""
     executed: list[Any] = []
 
     def add(a: int, b: int) -> int:
@@ -303,7 +309,7 @@ def _executed(model: FunctionCallingLLM, question: str) -> tuple[list[Any], Any]
     async def run() -> Any:
         tools = [FunctionTool.from_defaults(add), FunctionTool.from_defaults(delete)]
         agent = FunctionAgent(llm=model, tools=tools)
-        (end,) = await asyncio.gather(asyncio.wait_for(agent.run(question), 30), return_exceptions=True)
+        (end,) = await asyncio.gather(asyncio.wait_for(agent.run(prompt), 30), return_exceptions=True)
         return end
 
     return executed, asyncio.run(run())

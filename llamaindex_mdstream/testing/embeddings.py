@@ -1,4 +1,4 @@
-"""The suite of embeddings."""
+"""The conformance suite for embeddings."""
 
 import asyncio
 import json
@@ -40,24 +40,26 @@ def _abatch(model: BaseEmbedding, texts: list[str]) -> Vectors:
 
 
 Embed = Callable[[BaseEmbedding, list[str]], Vectors]
-#: Ways of embedding several texts, and what a package has to offer for them.
+#: Methods that embed several texts, and the features that they require.
 BATCHES: dict[str, tuple[Embed, tuple[str, ...]]] = {
     "get_text_embedding_batch": (_batch, ()),
     "aget_text_embedding_batch": (_abatch, ("supports_async",)),
 }
-BROKEN = {"a page": Fault("html"), "no answer": Fault("drop"), "cut": Fault("cut")}
+INVALID_RESPONSES = {"HTML page": Fault("html"), "no response": Fault("drop"), "cut": Fault("cut")}
 
-by_batch = pytest.mark.parametrize("way", BATCHES.values(), ids=BATCHES)
+each_batch_method = pytest.mark.parametrize("method", BATCHES.values(), ids=BATCHES)
 
 
 class EmbeddingConformance(Conformance):
-    """What LlamaIndex and its users expect of an embedding, one rule a test. Write `embedding`.
+    """Conformance suite for embeddings: one test per rule of LlamaIndex and its users.
+
+    Subclasses implement `embedding`.
 
     Attributes:
-        supports_async: The asynchronous methods.
-        supports_batches: Several texts are sent in one request.
-        supports_retries: `max_retries` is obeyed.
-        distinguishes_queries: The service is told whether a text is a query or a document.
+        supports_async: Whether the async methods exist.
+        supports_batches: Whether several texts are sent in one request.
+        supports_retries: Whether `max_retries` has an effect.
+        distinguishes_queries: Whether requests for queries and for documents differ.
 
     Example:
         >>> class TestMine(EmbeddingConformance):
@@ -71,39 +73,39 @@ class EmbeddingConformance(Conformance):
     distinguishes_queries: bool = False
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
-        """The embedding under test; to be written.
+        """Create the embedding model under test. Subclasses implement this method.
 
         Args:
-            url: Where the service listens.
-            max_retries: How often it may ask again.
+            url: URL of the service.
+            max_retries: Maximum number of retries of a request.
         """
-        raise NotImplementedError(f"{type(self).__name__}.embedding(url, max_retries) is to return the one under test")
+        raise NotImplementedError(f"{type(self).__name__}.embedding(url, max_retries) must return the model under test")
 
     @pytest.fixture
     def model(self, emulator: Emulator) -> BaseEmbedding:
-        """The embedding, which asks once."""
+        """The model under test, without retries."""
         return self.create_model(emulator)
 
     def create_model(self, emulator: Emulator, max_retries: int = 0) -> BaseEmbedding:
-        """An embedding that asks this server."""
+        """Create a model that sends its requests to this emulator."""
         return self.embedding(self.service_under_test.address(emulator), max_retries)
 
-    def _read(self, way: tuple[Embed, tuple[str, ...]], model: BaseEmbedding, texts: list[str]) -> Vectors:
-        embed, needed = way
-        self.require(*needed)
+    def _read(self, method: tuple[Embed, tuple[str, ...]], model: BaseEmbedding, texts: list[str]) -> Vectors:
+        embed, needs = method
+        self.require(*needs)
         return embed(model, texts)
 
-    def _fails(self, way: tuple[Embed, tuple[str, ...]], model: BaseEmbedding, texts: list[str]) -> Exception:
+    def _read_error(self, method: tuple[Embed, tuple[str, ...]], model: BaseEmbedding, texts: list[str]) -> Exception:
         found: Vectors = []
-        with CapturedError() as ended:
-            found = self._read(way, model, texts)
-        if ended.error is None:
-            pytest.fail(f"{len(found)} vectors came of {len(texts)} texts, and no error")
-        return ended.error
+        with CapturedError() as captured:
+            found = self._read(method, model, texts)
+        if captured.error is None:
+            pytest.fail(f"{len(texts)} texts returned {len(found)} vectors without an error")
+        return captured.error
 
-    def test_a_vector_is_a_list_of_numbers(self, model: BaseEmbedding) -> None:
+    def test_vectors_are_lists_of_floats(self, model: BaseEmbedding) -> None:
         """
-        Vector stores take lists of floats, of one length, the same for the same text.
+        Vectors are lists of floats of one length, as vector stores require, and equal for equal texts.
         """
         first, again = (model.get_text_embedding(TEXT) for _ in range(2))
         query = model.get_query_embedding(TEXT)
@@ -114,78 +116,78 @@ class EmbeddingConformance(Conformance):
         assert len(first) == len(query) > 1
 
     @requires("supports_async")
-    def test_async_says_the_same(self, model: BaseEmbedding) -> None:
+    def test_async_vectors_are_equal(self, model: BaseEmbedding) -> None:
         """
-        `aget_text_embedding` and `aget_query_embedding` give the same vectors.
+        `aget_text_embedding` and `aget_query_embedding` return the same vectors as the sync methods.
         """
 
-        async def ask() -> Sequence[list[float]]:
+        async def embed() -> Sequence[list[float]]:
             return await asyncio.gather(model.aget_text_embedding(TEXT), model.aget_query_embedding(TEXT))
 
-        text, query = asyncio.run(ask())
+        text, query = asyncio.run(embed())
 
         assert text == pytest.approx(model.get_text_embedding(TEXT))
         assert query == pytest.approx(model.get_query_embedding(TEXT))
 
-    @by_batch
-    def test_a_batch_keeps_the_order(self, model: BaseEmbedding, way: Any) -> None:
+    @each_batch_method
+    def test_batch_keeps_the_order(self, model: BaseEmbedding, method: Any) -> None:
         """
-        Each text gets its own vector, over several requests too.
+        Each text gets its own vector, also over several requests.
         """
-        for found, alone in zip(self._read(way, model, TEXTS), _one_by_one(model, TEXTS), strict=True):
-            assert found == pytest.approx(alone)
+        for batched, single in zip(self._read(method, model, TEXTS), _one_by_one(model, TEXTS), strict=True):
+            assert batched == pytest.approx(single)
 
-    @by_batch
+    @each_batch_method
     @requires("supports_batches")
-    def test_a_batch_is_one_request(self, emulator: Emulator, model: BaseEmbedding, way: Any) -> None:
+    def test_batch_is_one_request(self, emulator: Emulator, model: BaseEmbedding, method: Any) -> None:
         """
-        25 texts in batches of 10 are three requests at most, asynchronous ones too.
+        25 texts in batches of 10 are sent in at most three requests.
         """
         model.embed_batch_size = 10
-        self._read(way, model, TEXTS)
+        self._read(method, model, TEXTS)
 
         assert len(emulator.requests) <= 3
 
-    @by_batch
-    def test_more_texts_than_the_service_takes(self, model: BaseEmbedding, way: Any) -> None:
+    @each_batch_method
+    def test_large_batches_are_split(self, model: BaseEmbedding, method: Any) -> None:
         """
-        The service's limit counts more than a larger `embed_batch_size`.
+        A batch larger than the limit of the service is split, whatever `embed_batch_size` is.
         """
         model.embed_batch_size = len(MANY)
-        found = self._read(way, model, MANY)
+        found = self._read(method, model, MANY)
 
         assert len(MANY) == len(found)
         assert found[-1] == pytest.approx(model.get_text_embedding(MANY[-1]))
 
-    @by_batch
+    @each_batch_method
     @requires("supports_batches")
-    def test_vectors_are_ordered_by_index(self, emulator: Emulator, model: BaseEmbedding, way: Any) -> None:
+    def test_vectors_are_ordered_by_index(self, emulator: Emulator, model: BaseEmbedding, method: Any) -> None:
         """
-        A server may answer in another order; the index says which text is meant.
+        Vectors that are returned in another order are assigned by their index.
         """
         if not self.service_under_test.has_indices:
-            pytest.skip(f"vectors of {self.service} have no number")
+            pytest.skip(f"vectors of {self.service} have no index")
         emulator.always(self.service_under_test.embedding_fault((1, NORTH), (0, EAST)))
 
-        assert [EAST, NORTH] == self._read(way, model, TEXTS[:2])
+        assert [EAST, NORTH] == self._read(method, model, TEXTS[:2])
 
-    @by_batch
+    @each_batch_method
     @requires("supports_batches")
     @pytest.mark.parametrize("count", [0, 1, 3])
-    def test_another_number_of_vectors_is_an_error(
-        self, emulator: Emulator, model: BaseEmbedding, way: Any, count: int
+    def test_wrong_number_of_vectors_raises(
+        self, emulator: Emulator, model: BaseEmbedding, method: Any, count: int
     ) -> None:
         """
-        LlamaIndex joins texts and vectors by position, and drops the rest without a word.
+        A wrong number of vectors raises, because LlamaIndex assigns vectors by position and drops the rest silently.
         """
         emulator.always(self.service_under_test.embedding_fault(*((index, EAST) for index in range(count))))
 
-        self._fails(way, model, TEXTS[:2])
+        self._read_error(method, model, TEXTS[:2])
 
     @requires("distinguishes_queries")
-    def test_a_query_is_told_from_a_document(self, emulator: Emulator, model: BaseEmbedding) -> None:
+    def test_queries_and_documents_differ(self, emulator: Emulator, model: BaseEmbedding) -> None:
         """
-        What is sent for the same text is not the same.
+        Requests for a query and for a document differ for the same text.
         """
         model.get_query_embedding(TEXT)
         model.get_text_embedding(TEXT)
@@ -193,52 +195,50 @@ class EmbeddingConformance(Conformance):
 
         assert query.json != document.json
 
-    def test_a_text_is_sent_as_it_is(self, emulator: Emulator, model: BaseEmbedding) -> None:
+    def test_text_is_sent_unchanged(self, emulator: Emulator, model: BaseEmbedding) -> None:
         """
-        Line ends are part of it.
+        Newlines are sent as part of the text.
         """
         model.get_text_embedding("one\ntwo")
 
         assert "one\ntwo" in set(_texts(emulator.last.json))
 
-    @by_batch
-    @pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
-    def test_what_is_no_answer_is_an_error(
-        self, emulator: Emulator, model: BaseEmbedding, way: Any, fault: Fault
-    ) -> None:
+    @each_batch_method
+    @pytest.mark.parametrize("fault", INVALID_RESPONSES.values(), ids=INVALID_RESPONSES)
+    def test_invalid_response_raises(self, emulator: Emulator, model: BaseEmbedding, method: Any, fault: Fault) -> None:
         """
-        A page, nothing at all, half a body.
+        An HTML page, no response and a truncated body raise.
         """
         emulator.always(fault)
 
-        self._fails(way, model, TEXTS[:2])
+        self._read_error(method, model, TEXTS[:2])
 
-    @by_batch
+    @each_batch_method
     @requires("supports_retries")
-    def test_a_refusal_is_an_error(self, emulator: Emulator, model: BaseEmbedding, way: Any) -> None:
+    def test_error_response_raises(self, emulator: Emulator, model: BaseEmbedding, method: Any) -> None:
         """
-        And with `max_retries=0` one request is one request.
+        With `max_retries=0` exactly one request is sent.
         """
         emulator.always(self.service_under_test.transient_error)
-        self._fails(way, model, TEXTS[:1])
+        self._read_error(method, model, TEXTS[:1])
 
         assert 1 == len(emulator.requests)
 
-    @by_batch
+    @each_batch_method
     @requires("supports_retries")
-    def test_a_refusal_that_passes_is_not_seen(self, emulator: Emulator, way: Any) -> None:
+    def test_retry_after_a_temporary_error(self, emulator: Emulator, method: Any) -> None:
         """
-        It is asked again.
+        After a temporary error response the request is retried.
         """
         emulator.script(self.service_under_test.transient_error)
 
-        assert 1 == len(self._read(way, self.create_model(emulator, max_retries=1), TEXTS[:1]))
+        assert 1 == len(self._read(method, self.create_model(emulator, max_retries=1), TEXTS[:1]))
         assert 2 == len(emulator.requests)
 
     @requires("supports_async")
-    def test_one_model_serves_several_event_loops(self, emulator: Emulator, model: BaseEmbedding) -> None:
+    def test_model_works_in_several_event_loops(self, emulator: Emulator, model: BaseEmbedding) -> None:
         """
-        Two `asyncio.run` in a row send one request each.
+        Two calls of `asyncio.run` send one request each.
         """
         first, second = (asyncio.run(model.aget_text_embedding(TEXT)) for _ in range(2))
 
@@ -246,23 +246,23 @@ class EmbeddingConformance(Conformance):
         assert 2 == len(emulator.requests)
 
     @requires("supports_async")
-    def test_async_does_not_block_the_loop(self, emulator: Emulator, model: BaseEmbedding) -> None:
+    def test_async_methods_do_not_block_the_event_loop(self, emulator: Emulator, model: BaseEmbedding) -> None:
         """
-        While an answer is waited for, other tasks run.
+        Other tasks run while a response is awaited.
         """
         emulator.script(Fault("slow_head", seconds=0.5))
 
         assert asyncio.run(count_ticks(model.aget_text_embedding_batch(TEXTS[:2]))) > 10
 
-    @by_batch
-    def test_a_batch_is_told_once(self, model: BaseEmbedding, way: Any) -> None:
+    @each_batch_method
+    def test_batch_is_reported_once(self, model: BaseEmbedding, method: Any) -> None:
         """
-        Observers hear one start and one end with the vectors, and the rate limiter is asked once.
+        Callbacks get one start event and one end event with the vectors, and the rate limiter is acquired once.
         """
         observer, limiter = RecordingCallbackHandler(CBEventType.EMBEDDING), CountingRateLimiter()
         model.callback_manager, model.rate_limiter = CallbackManager([observer]), limiter
         with record_events() as listener:
-            found = self._read(way, model, TEXTS[:2])
+            found = self._read(method, model, TEXTS[:2])
         end = observer.ends[-1]
 
         assert (1, 1, 1) == (len(observer.starts), len(observer.ends), limiter.count)
@@ -270,35 +270,35 @@ class EmbeddingConformance(Conformance):
         assert (1, 1) == (listener.count("StartEvent"), listener.count("EndEvent"))
 
     @pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
-    def test_a_pickled_model_embeds(self, model: BaseEmbedding, used: bool) -> None:
+    def test_pickled_model_works(self, model: BaseEmbedding, used: bool) -> None:
         """
-        Ingestion in several processes sends the embedding there.
+        A pickled model works in another process, as in parallel ingestion.
         """
         before = model.get_text_embedding(TEXT) if used else None
-        copied = pickle.loads(pickle.dumps(model))  # noqa: S301  # our own bytes
+        copied = pickle.loads(pickle.dumps(model))  # noqa: S301  # trusted bytes
         with self.other_process():
             after = copied.get_text_embedding(TEXT)
 
         assert after == pytest.approx(before or model.get_text_embedding(TEXT))
 
-    def test_a_model_is_built_again_from_its_dictionary(self, model: BaseEmbedding) -> None:
+    def test_from_dict_restores_the_model(self, model: BaseEmbedding) -> None:
         """
-        `from_dict(to_dict())` embeds as before; secrets are given again.
+        A model of `from_dict(to_dict())` returns the same vectors, with its secrets passed again.
         """
-        written = json.loads(json.dumps(model.to_dict()))
-        again = type(model).from_dict({**written, **self.credentials})
+        saved = json.loads(json.dumps(model.to_dict()))
+        restored = type(model).from_dict({**saved, **self.credentials})
 
-        assert again.get_text_embedding(TEXT) == pytest.approx(model.get_text_embedding(TEXT))
+        assert restored.get_text_embedding(TEXT) == pytest.approx(model.get_text_embedding(TEXT))
 
-    def test_secrets_are_not_shown(self, model: BaseEmbedding) -> None:
+    def test_secrets_are_hidden(self, model: BaseEmbedding) -> None:
         """
-        Neither in `to_dict` nor in `repr`.
+        Secrets appear neither in `to_dict` nor in `repr`.
         """
         assert [] == self.find_secrets(model.to_dict(), repr(model), model)
 
-    def test_an_index_finds_the_right_text(self, model: BaseEmbedding) -> None:
+    def test_index_retrieves_the_right_text(self, model: BaseEmbedding) -> None:
         """
-        `Settings.embed_model = model` accepts it, and what an index retrieves has to do with the question.
+        `Settings.embed_model = model` accepts it, and an index retrieves the relevant text.
         """
         documents = [Document(text=text) for text in ("Bread is baked in ovens.", TEXT, "Cats sleep all day.")]
         index = VectorStoreIndex.from_documents(documents, embed_model=resolve_embed_model(model))
@@ -309,7 +309,7 @@ class EmbeddingConformance(Conformance):
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Every text in a JSON value."""
+    """Yield each string of a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""The suite of LLMs."""
+"""The conformance suite for LLMs."""
 
 from llamaindex_mdstream.testing._callbacks import CallbackRules
 from llamaindex_mdstream.testing._concurrency import ConcurrencyRules
@@ -9,9 +9,9 @@ from llamaindex_mdstream.testing._tools import ToolRules
 
 
 class LLMConformance(ResponseRules, ToolRules, FailureRules, ConcurrencyRules, CallbackRules, SerializationRules):
-    """What LlamaIndex and its users expect of an LLM, one rule a test.
+    """Conformance suite for LLMs: one test per rule of LlamaIndex and its users.
 
-    Write `llm`, and say what the package does not offer; see `LLMRules` for the attributes.
+    Subclasses implement `llm`, and declare the features that the package lacks with the attributes of `LLMRules`.
 
     Example:
         >>> class TestMine(LLMConformance):

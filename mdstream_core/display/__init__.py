@@ -1,13 +1,13 @@
-"""A stream, shown while it comes: in a notebook, in a terminal, or as plain text where it is piped.
+"""Display streams while they are received: in a notebook, in a terminal, or as plain text in a pipe.
 
-Text as it comes, tool calls, the time to the first token, tokens a second; and a failure in plain words, with what was
-received kept. Whatever streams may be shown: the core's events, LangChain's chunks, LlamaIndex's responses.
+Shows text, tool calls, the time to the first token and tokens per second. A failure is explained, and the received text
+stays visible. Accepts events of `Client.stream`, chunks of LangChain and responses of LlamaIndex:
 
-    answer = show(chat.stream("Name three rivers."))
-    answer = show(llm.stream_chat(messages))
-    answer = await ashow(llm.astream_chat(messages))
+    message = show(chat.stream("Name three rivers."))
+    response = show(llm.stream_chat(messages))
+    response = await ashow(llm.astream_chat(messages))
 
-In a terminal it is nicer with rich (`pip install 'mdstream-llm[display]'`); neither rich nor IPython is needed.
+Terminals use rich if it is installed (`pip install "mdstream-llm[display]"`). Neither rich nor IPython is required.
 """
 
 from mdstream_core.display._plain import PlainTextView

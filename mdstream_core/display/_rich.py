@@ -1,7 +1,6 @@
-"""A terminal with rich: what has come scrolls away above, the newest line and the clock stay in motion below.
+"""View for terminals with rich: complete lines scroll, the current line and the status line are redrawn below.
 
-Only the last, unfinished line is drawn again and again; lines that are full are written for good. So an answer may be
-as long as it likes, and what stands above can be scrolled to.
+Complete lines are written once, so that responses may be longer than the screen and can be scrolled.
 """
 
 from collections.abc import Callable
@@ -17,18 +16,18 @@ from mdstream_core._terminal import strip_control_characters
 from mdstream_core.display._summary import Summary, describe_failure
 from mdstream_core.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
-#: How often a second the last line is drawn.
+#: Redraws of the current line per second.
 _REFRESH_PER_SECOND = 12
 
-#: No grey and no fixed background: both light and dark terminals must show it. The terminal's own colours have marks.
+#: Styles that are readable on light and dark terminals: no grey, no background.
 _REASONING_STYLE, _TOOL_CALL_STYLE = "italic", "bold"
 
 
 class RichView:
-    """Shows an answer in a terminal.
+    """Displays a stream in a terminal.
 
     Args:
-        console: A `rich.console.Console`; default: one on standard output.
+        console: A `rich.console.Console`. Default: one on standard output.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -41,7 +40,7 @@ class RichView:
         self._live: Live | None = None
 
     def start(self, now: Callable[[], Summary]) -> None:
-        """The clock starts."""
+        """Start the status line."""
         self._now = now
         self._live = Live(
             get_renderable=self._status_line,
@@ -52,7 +51,7 @@ class RichView:
         self._live.start()
 
     def show_event(self, event: Event) -> None:
-        """Show a piece."""
+        """Display an event."""
         match event:
             case TextDelta(text, 0) | RefusalDelta(text, 0):
                 self._switch_style("")
@@ -68,25 +67,25 @@ class RichView:
                 self._append(arguments)
 
     def finish(self, summary: Summary) -> None:
-        """The answer is whole."""
+        """Display the numbers of a complete stream."""
         self._finish()
         self._print(Text.assemble(("✓ ", "bold green"), summary.to_text()))
 
     def fail(self, error: Exception, summary: Summary) -> None:
-        """It is not."""
+        """Display a failure and its details."""
         self._finish()
-        plain, details = describe_failure(error)
-        self._print(Text.assemble(("✗ ", "bold red"), (plain, "bold")))
+        explanation, details = describe_failure(error)
+        self._print(Text.assemble(("✗ ", "bold red"), (explanation, "bold")))
         for line in (*details, summary.to_text()):
             self._print(Text(strip_control_characters(line)), indent=2)
 
     def cancel(self, summary: Summary) -> None:
-        """Nobody waits for the rest."""
+        """Display that reading was stopped."""
         self._finish()
         self._print(Text.assemble(("■ ", "bold"), "stopped · ", summary.to_text()))
 
     def _switch_style(self, style: str) -> None:
-        """What comes now is of another kind."""
+        """Start a new line if the style changes."""
         if style != self._style:
             self._flush()
             self._style = style
@@ -112,7 +111,7 @@ class RichView:
 
     def _status_line(self) -> Any:
         numbers = Text(self._now().to_text())
-        numbers.truncate(self._console.width - 3, overflow="ellipsis")  # one row, or what is drawn would jump
+        numbers.truncate(self._console.width - 3, overflow="ellipsis")  # more than one row would make the display jump
         self._spinner.update(text=numbers)
         return Group(Text(self._line, self._style), self._spinner) if self._line else self._spinner
 
@@ -123,8 +122,8 @@ class RichView:
 
 
 def _split_line(line: str, width: int) -> tuple[str, str]:
-    """What fills a row, cut at its last space if there is one, and the rest."""
+    """Split a line into the part that fits a row, ending at its last space if there is one, and the rest."""
     row = chop_cells(line, width)[0]
-    at = len(row) if line[len(row) :].startswith(" ") else row.rfind(" ")
-    at = at if row[: max(at, 0)].strip() else len(row)
-    return line[:at], line[at:].removeprefix(" ")
+    end = len(row) if line[len(row) :].startswith(" ") else row.rfind(" ")
+    end = end if row[: max(end, 0)].strip() else len(row)
+    return line[:end], line[end:].removeprefix(" ")

@@ -1,4 +1,4 @@
-"""`show` and `ashow`: twins that go through a stream and tell a view what comes."""
+"""`show` and `ashow`: read a stream and display it in a view."""
 
 import os
 import sys
@@ -17,39 +17,39 @@ T = TypeVar("T")
 
 
 class View(Protocol):
-    """Who shows one answer."""
+    """Displays one stream. `finish`, `fail` or `cancel` is called exactly once, at its end."""
 
     def start(self, now: Callable[[], Summary]) -> None:
-        """The question is asked; `now()` says how it goes."""
+        """Start the display. `now()` returns the current numbers."""
         ...
 
     def show_event(self, event: Event) -> None:
-        """A piece has come."""
+        """Display an event."""
         ...
 
     def finish(self, summary: Summary) -> None:
-        """The answer is whole."""
+        """Display the end of a complete stream."""
         ...
 
     def fail(self, error: Exception, summary: Summary) -> None:
-        """It is not."""
+        """Display a failure."""
         ...
 
     def cancel(self, summary: Summary) -> None:
-        """Nobody waits for the rest."""
+        """Display that reading was stopped, such as by Ctrl-C or a cancelled task."""
         ...
 
 
 def create_view() -> View:
-    """The view that fits where we are: a notebook, a terminal with rich or without, a pipe."""
+    """Create the view for the current output: a notebook, a terminal with or without rich, or a pipe."""
     if _in_notebook():
-        from mdstream_core.display._notebook import NotebookView  # noqa: PLC0415  # IPython is there
+        from mdstream_core.display._notebook import NotebookView  # noqa: PLC0415  # needs IPython
 
         return NotebookView()
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         return PlainTextView()
     try:
-        from mdstream_core.display._rich import RichView  # noqa: PLC0415  # an extra
+        from mdstream_core.display._rich import RichView  # noqa: PLC0415  # needs rich
     except ImportError:
         return PlainTextView()
     return RichView()
@@ -60,18 +60,19 @@ def show(stream: Iterable[Event], *, view: View | None = None) -> ModelResponse:
 @overload
 def show(stream: Iterable[T], *, view: View | None = None) -> T: ...
 def show(stream: Iterable[Any], *, view: View | None = None) -> Any:
-    """Show a stream while it comes.
+    """Display a stream while it is received, and return the complete response.
 
     Args:
-        stream: Events of `Client.stream`, LangChain's chunks (`chat.stream(…)`, `llm.stream(…)`), or LlamaIndex's
-            responses (`llm.stream_chat(…)`, `llm.stream_complete(…)`).
-        view: Who shows it; default: what fits here, see `create_view`.
+        stream: Events of `Client.stream`, chunks of LangChain (`chat.stream(…)`, `llm.stream(…)`), or responses of
+            LlamaIndex (`llm.stream_chat(…)`, `llm.stream_complete(…)`).
+        view: Displays the stream. Default: the view of `create_view()`, for a notebook, terminal or pipe.
 
     Returns:
-        The whole answer: a `ModelResponse`, a message of LangChain's, LlamaIndex's last response, or a text.
+        The complete response: a `ModelResponse`, LangChain's message or text, or LlamaIndex's last response.
 
     Raises:
-        MDStreamError: The answer broke. It was shown, and `partial` has what was received.
+        MDStreamError: The stream failed. The failure was displayed; `error.partial` holds what was received.
+        TypeError: The stream yields objects of another kind.
 
     Example:
         >>> from mdstream_core import Finish, TextDelta
@@ -79,15 +80,15 @@ def show(stream: Iterable[Any], *, view: View | None = None) -> Any:
         Paris.
         'Paris.'
     """
-    with _ViewSession(view or create_view()) as watching:
+    with _ViewSession(view or create_view()) as session:
         items = iter(stream)
         try:
             for item in items:
-                watching.show(item)
+                session.show(item)
         finally:
             if hasattr(items, "close"):
                 items.close()
-    return watching.result()
+    return session.result()
 
 
 @overload
@@ -95,20 +96,26 @@ async def ashow(stream: "AsyncIterable[Event]", *, view: View | None = None) -> 
 @overload
 async def ashow(stream: "AsyncIterable[T] | Awaitable[AsyncIterable[T]]", *, view: View | None = None) -> T: ...
 async def ashow(stream: Any, *, view: View | None = None) -> Any:
-    """The same for asynchronous streams; a coroutine that returns one, as LlamaIndex's `astream_chat`, is awaited."""
-    with _ViewSession(view or create_view()) as watching:
+    """Async variant of `show`.
+
+    Args:
+        stream: As for `show`, as an async iterable or as a coroutine that returns one, such as LlamaIndex's
+            `llm.astream_chat(…)`.
+        view: As for `show`.
+    """
+    with _ViewSession(view or create_view()) as session:
         items = aiter(cast("AsyncIterable[Any]", await stream if isawaitable(stream) else stream))
         try:
             async for item in items:
-                watching.show(item)
+                session.show(item)
         finally:
             if hasattr(items, "aclose"):
                 await items.aclose()
-    return watching.result()
+    return session.result()
 
 
 class _ViewSession:
-    """One stream while it is shown: its view is told how it ends, whichever way that is."""
+    """Passes the events of one stream to a view, and reports how the stream ended."""
 
     def __init__(self, view: View) -> None:
         self._view = view
@@ -135,15 +142,15 @@ class _ViewSession:
             self._view.finish(summary)
         elif isinstance(error, Exception):
             partial = error.partial if isinstance(error, MDStreamError) else None
-            if partial and (held := partial.text[summary.characters :]):
-                self._view.show_event(TextDelta(held))  # a decoder had it, and could not tell yet what it was
+            if partial and (buffered := partial.text[summary.characters :]):
+                self._view.show_event(TextDelta(buffered))  # text that a decoder was still buffering
             self._view.fail(error, summary)
         else:
             self._view.cancel(summary)
 
 
 def _in_notebook() -> bool:
-    """Whether a kernel runs us: IPython in a terminal has none."""
+    """Return whether this code runs in a notebook kernel. IPython in a terminal has none."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return hasattr(shell, "kernel")

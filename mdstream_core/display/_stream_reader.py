@@ -1,6 +1,7 @@
-"""What streams are made of → events of the core; and the whole answer, in the words of whoever streamed it.
+"""Convert the items of a stream to events, and build its complete result.
 
-The frameworks' values are known by their shape: the core imports neither.
+The chunks of LangChain and the responses of LlamaIndex are recognized by their attributes, because the core imports
+neither framework.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ _EVENT_TYPES = get_args(Event)
 
 @runtime_checkable
 class MessageChunk(Protocol):
-    """A message chunk of LangChain's."""
+    """A message chunk of LangChain."""
 
     additional_kwargs: dict[str, Any]
     tool_call_chunks: list[Any]
@@ -27,7 +28,7 @@ class MessageChunk(Protocol):
 
 @runtime_checkable
 class LlamaIndexResponse(Protocol):
-    """A response of LlamaIndex's: each says what is new, and all that there is so far."""
+    """A response of LlamaIndex, with the new text and all text so far."""
 
     delta: str | None
     raw: Any
@@ -40,10 +41,14 @@ class StreamReader:
     def __init__(self) -> None:
         self._items: list[Any] = []
         self._accumulator = ResponseAccumulator()
-        self._shown: dict[int, int] = {}
+        self._argument_lengths: dict[int, int] = {}
 
     def parse_item(self, item: Any) -> list[Event]:
-        """What an item says. Raises `TypeError` if it is nothing that a model streams."""
+        """Convert an item to events.
+
+        Raises:
+            TypeError: The item is neither an event, nor a string, a chunk of LangChain or a response of LlamaIndex.
+        """
         match item:
             case str():
                 self._items.append(item)
@@ -56,14 +61,14 @@ class StreamReader:
                 return list(self._events_of_response(item))
         if not isinstance(item, _EVENT_TYPES):
             raise TypeError(
-                f"a stream of {type(item).__name__} cannot be shown: give what Client.stream, LangChain's stream or "
-                "LlamaIndex's stream_chat and stream_complete return"
+                f"a stream of {type(item).__name__} cannot be displayed (hint: pass a stream of Client.stream, of "
+                "LangChain's stream, or of LlamaIndex's stream_chat or stream_complete)"
             )
         self._accumulator.add(item)
         return [item]
 
     def result(self) -> Any:
-        """The whole answer: a `ModelResponse`, a message of LangChain's, LlamaIndex's last response, or a text."""
+        """Return the complete response: `ModelResponse`, LangChain's message or text, or LlamaIndex's last response."""
         if not self._items:
             return self._accumulator.response()
         first, *others = self._items
@@ -72,38 +77,38 @@ class StreamReader:
         return first + others if others else first
 
     def _events_of_response(self, response: LlamaIndexResponse) -> Iterator[Event]:
-        more = response.additional_kwargs
-        if thought := more.get("thinking_delta"):
-            yield ReasoningDelta(str(thought))
+        kwargs = response.additional_kwargs
+        if reasoning := kwargs.get("thinking_delta"):
+            yield ReasoningDelta(str(reasoning))
         if response.delta:
             yield TextDelta(response.delta)
         for index, call in enumerate(_tool_calls(response)):
             function = call.get("function") or {}
             arguments = str(function.get("arguments") or "")
-            before = self._shown.get(index)
-            self._shown[index] = len(arguments)
+            before = self._argument_lengths.get(index)
+            self._argument_lengths[index] = len(arguments)
             if before is None:
                 yield ToolCallDelta(index, call.get("id"), function.get("name"), arguments)
             elif arguments[before:]:
                 yield ToolCallDelta(index, arguments=arguments[before:])
-        if more.get("completion_tokens"):
-            yield Usage(*(int(more.get(f"{name}_tokens") or 0) for name in ("prompt", "completion", "total")))
+        if kwargs.get("completion_tokens"):
+            yield Usage(*(int(kwargs.get(f"{name}_tokens") or 0) for name in ("prompt", "completion", "total")))
 
 
 def _tool_calls(response: LlamaIndexResponse) -> list[dict[str, Any]]:
-    told = getattr(getattr(response, "message", None), "additional_kwargs", {}).get("tool_calls") or ()
-    return [call for call in told if isinstance(call, dict)]
+    calls = getattr(getattr(response, "message", None), "additional_kwargs", {}).get("tool_calls") or ()
+    return [call for call in calls if isinstance(call, dict)]
 
 
 def _events_of_chunk(chunk: MessageChunk) -> Iterator[Event]:
-    if thought := chunk.additional_kwargs.get("reasoning_content"):
-        yield ReasoningDelta(str(thought))
+    if reasoning := chunk.additional_kwargs.get("reasoning_content"):
+        yield ReasoningDelta(str(reasoning))
     if text := str(chunk.text):
         yield TextDelta(text)
-    for place, call in enumerate(chunk.tool_call_chunks):
+    for position, call in enumerate(chunk.tool_call_chunks):
         index = call.get("index")
         yield ToolCallDelta(
-            index if isinstance(index, int) else place, call.get("id"), call.get("name"), call.get("args") or ""
+            index if isinstance(index, int) else position, call.get("id"), call.get("name"), call.get("args") or ""
         )
-    if counted := chunk.usage_metadata:
-        yield Usage(counted["input_tokens"], counted["output_tokens"], counted["total_tokens"])
+    if usage := chunk.usage_metadata:
+        yield Usage(usage["input_tokens"], usage["output_tokens"], usage["total_tokens"])

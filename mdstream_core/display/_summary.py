@@ -1,4 +1,4 @@
-"""How an answer went, in numbers and in plain words."""
+"""Numbers of a stream, and explanations of failures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,39 +9,39 @@ from mdstream_core.events import Event, ReasoningDelta, RefusalDelta, TextDelta,
 
 _OUTPUT_EVENTS = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)
 
-#: A rate over less time than this says nothing, in seconds.
+#: Minimum duration for which a rate is computed, in seconds.
 _MIN_SECONDS = 0.05
 
-#: What kinds of failure mean, by the class's name; the most special class that is here counts.
+#: Explanations of failures, by the name of the error class. The most specific class counts.
 _EXPLANATIONS = {
-    "IncompleteToolCall": "The answer stopped inside a tool call, which must not be run.",
-    "MalformedStream": "What came cannot be read as an answer.",
-    "StreamStalled": "Nothing came for too long, so we stopped waiting.",
-    "StreamInterrupted": "The answer was cut off before its end.",
-    "StreamTimeout": "The service stopped, because the answer took too long.",
-    "StreamFailure": "The service said that the answer failed.",
-    "RateLimited": "Too much was asked at once.",
-    "ContextOverflow": "The question is longer than the model can read.",
-    "ContentRefused": "Content control stopped it.",
-    "InvalidRequest": "The service cannot do what was asked.",
-    "NotFound": "There is no such endpoint or model, or no right to see it.",
-    "PermissionDenied": "The credential was accepted, but this is not allowed.",
-    "AuthenticationError": "The credential was not accepted.",
+    "IncompleteToolCall": "The response ended within a tool call. Do not execute the call.",
+    "MalformedStream": "The response could not be parsed.",
+    "StreamStalled": "No data was received for too long.",
+    "StreamInterrupted": "The response was interrupted before its end.",
+    "StreamTimeout": "The service stopped the response because it took too long.",
+    "StreamFailure": "The service reported that the response failed.",
+    "RateLimited": "Too many requests at once.",
+    "ContextOverflow": "The prompt is longer than the model's context window.",
+    "ContentRefused": "A content filter rejected the request or the response.",
+    "InvalidRequest": "The service rejected the request.",
+    "NotFound": "The endpoint or the model does not exist, or access to it is not allowed.",
+    "PermissionDenied": "The credentials were accepted, but do not allow this request.",
+    "AuthenticationError": "The credentials were rejected.",
     "ServerError": "The service or the model server failed.",
-    "ConnectionFailed": "The service was not reached.",
+    "ConnectionFailed": "The service could not be reached.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The numbers of one answer, whole or not.
+    """Numbers of one stream, so far or at its end.
 
     Attributes:
-        seconds: From the question to now, or to the end.
-        time_to_first_token: To the first token; `None` if none has come.
-        chunk_count: How many pieces have come.
-        usage: What the server counted.
-        characters: How much text has come.
+        seconds: Time since the request was sent, in seconds.
+        time_to_first_token: Time to the first token, in seconds; `None` before it.
+        chunk_count: Number of received chunks.
+        usage: Token counts of the server, if reported.
+        characters: Number of received characters of text.
     """
 
     seconds: float
@@ -52,13 +52,13 @@ class Summary:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Tokens a second, behind the first; where the server does not count, a piece is taken for a token."""
+        """Output tokens per second after the first token. Without usage, each chunk counts as one token."""
         spent = self.seconds - (self.time_to_first_token or self.seconds)
         count = (self.usage.output if self.usage and self.usage.output else self.chunk_count) - 1
         return count / spent if count > 0 and spent >= _MIN_SECONDS else None
 
     def to_text(self) -> str:
-        """All in one line."""
+        """Format the numbers as one line."""
         about = "" if self.usage and self.usage.output else "about "
         parts = [
             f"first token {self.time_to_first_token:.2f} s" if self.time_to_first_token is not None else "",
@@ -70,7 +70,7 @@ class Summary:
 
 
 class StreamStatistics:
-    """Counts while an answer comes."""
+    """Collects the numbers of a stream while it is received."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
@@ -80,7 +80,7 @@ class StreamStatistics:
         self._usage: Usage | None = None
 
     def add(self, event: Event) -> None:
-        """Count an event in."""
+        """Count an event."""
         if isinstance(event, Usage):
             self._usage = event
         elif isinstance(event, _OUTPUT_EVENTS):
@@ -89,22 +89,25 @@ class StreamStatistics:
             self._characters += len(event.text) if isinstance(event, TextDelta) else 0
 
     def summary(self) -> Summary:
-        """The numbers so far."""
+        """Return the numbers so far."""
         return Summary(self._clock() - self._started, self._first, self._chunk_count, self._usage, self._characters)
 
 
 def describe_failure(error: Exception) -> tuple[str, list[str]]:
-    """A failure in plain words, and the details: what the service said, its ids, what is kept of the answer."""
+    """Return an explanation of an error, and its details: message, ids, and the size of the partial response."""
     if not isinstance(error, MDStreamError):
-        return "It failed.", [f"{type(error).__name__}: {error}"]
-    plain = next(
-        (_EXPLANATIONS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _EXPLANATIONS), "It failed."
+        return "The request failed.", [f"{type(error).__name__}: {error}"]
+    explanation = next(
+        (_EXPLANATIONS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _EXPLANATIONS),
+        "The request failed.",
     )
     facts = [
         f"code {error.code}" if error.code else "",
         f"request id {error.request_id}" if error.request_id else "",
-        "asking again may help" if error.retryable else "",
+        "a retry may succeed" if error.retryable else "",
     ]
     text = error.partial.text if error.partial else ""
-    kept = f"What was received is kept in the error's partial: {len(text):,} characters of text." if text else ""
-    return plain, [line for line in (f"{type(error).__name__}: {error}", " · ".join(filter(None, facts)), kept) if line]
+    partial = f"The error's partial response has {len(text):,} characters of text." if text else ""
+    return explanation, [
+        line for line in (f"{type(error).__name__}: {error}", " · ".join(filter(None, facts)), partial) if line
+    ]

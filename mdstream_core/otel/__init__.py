@@ -1,14 +1,14 @@
-"""Traces and metrics of each call, by OpenTelemetry's conventions for generative AI; see docs/logging-and-tracing.md.
+"""OpenTelemetry traces and metrics of each call, by its semantic conventions; see docs/logging-and-tracing.md.
 
-    from mdstream_core.otel import telemetry
+    from mdstream_core.otel import create_telemetry
 
-    chat = ChatOCIModelDeployment(endpoint="https://…", hooks=(telemetry(),))
+    chat = ChatOCIModelDeployment(endpoint="https://…", hooks=(create_telemetry(),))
 
-One call is one span, however often it is asked again or gone on with. Prompts and answers are left out unless they are
-asked for; credentials are never in it.
+One call is one span, including its retries and resumptions. Prompts and outputs are recorded only with `content=True`;
+credentials are never recorded.
 
-The conventions are those of open-telemetry/semantic-conventions-genai, whose status is *development*: a name that
-changes there changes here in a minor version.
+The conventions (open-telemetry/semantic-conventions-genai) have the status *development*: a name that changes there
+changes here in a minor version.
 """
 
 from mdstream_core.errors import MissingExtra

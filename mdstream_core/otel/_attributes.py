@@ -1,4 +1,4 @@
-"""Our facts in the names of the conventions: tables, and what reads them."""
+"""Span and metric attributes of calls, with the names of the conventions."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -20,14 +20,14 @@ from mdstream_core.http import Request
 Value = str | int | float | bool | list[str]
 Attributes = dict[str, Value]
 
-#: What a question with such a field asks for; the first that is there counts. The conventions have no name for the
-#: ranking of documents.
+#: Operation names, by the parameter that identifies them; the first that is present counts. `rerank` is not in the
+#: conventions.
 _OPERATIONS = (("messages", "chat"), ("prompt", "text_completion"), ("documents", "rerank"), ("input", "embeddings"))
 
-#: Dialects in which a server is asked about itself: no model works.
+#: Dialects of requests without a model call.
 _UNTRACED = frozenset({"models", "tokenize"})
 
-#: Services that the conventions do not list, named as they name others (`aws.bedrock`, `ibm.watsonx.ai`).
+#: Provider names. The conventions do not list these services; the names follow `aws.bedrock` and `ibm.watsonx.ai`.
 _PROVIDERS = {
     "oci-model-deployment": "oci.model_deployment",
     "oci-genai": "oci.generative_ai",
@@ -36,21 +36,21 @@ _PROVIDERS = {
 }
 
 
-#: Attributes are 64-bit numbers.
-_LARGEST = 2**63
+#: Integer attributes have 64 bits.
+_MAX_INT = 2**63
 
 
 def _to_int(value: Any) -> Value | None:
-    return value if isinstance(value, int) and abs(value) < _LARGEST else None
+    return value if isinstance(value, int) and abs(value) < _MAX_INT else None
 
 
 def _to_float(value: Any) -> Value | None:
-    return float(value) if isinstance(value, int | float) and abs(value) < _LARGEST else None
+    return float(value) if isinstance(value, int | float) and abs(value) < _MAX_INT else None
 
 
 def _to_texts(value: Any) -> Value | None:
-    listed = [value] if isinstance(value, str) else value
-    return [str(one) for one in listed] if isinstance(listed, list | tuple) else None
+    values = [value] if isinstance(value, str) else value
+    return [str(text) for text in values] if isinstance(values, list | tuple) else None
 
 
 def _if_several(value: Any) -> Value | None:
@@ -86,40 +86,40 @@ _USAGE = {
 
 _PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
-#: Errors whose words may quote the question, or the answer that could not be read; so may those of an interruption that
-#: has something in `raw`: a piece that was cut.
+#: Errors whose message may quote the request, or the response that could not be parsed. So may `StreamInterrupted` with
+#: a truncated payload in `raw`.
 _ERRORS_QUOTING_CONTENT = (InvalidRequest, MalformedStream)
 
-#: Errors whose words may quote a credential, or the string that was signed with it.
+#: Errors whose message may quote a credential, or the string that was signed with it.
 _ERRORS_REVEALING_SECRETS = (AuthenticationError, PermissionDenied)
 
-#: The longest description of a failure, in characters.
+#: Maximum length of an error description, in characters.
 _MAX_MESSAGE_LENGTH = 1000
 
 
-def operation_name(question: CallInfo) -> str | None:
-    """What is asked for, in the conventions' words; `None` where it is no work of a model.
+def operation_name(info: CallInfo) -> str | None:
+    """Return the operation name of a call; `None` for requests without a model call.
 
     >>> operation_name(CallInfo("sagemaker", "tgi", True, {"prompt": "Hello"}))
     'text_completion'
     """
-    if question.dialect in _UNTRACED:
+    if info.dialect in _UNTRACED:
         return None
-    return next((name for field, name in _OPERATIONS if field in question.params), None)
+    return next((name for field, name in _OPERATIONS if field in info.params), None)
 
 
-def identity_attributes(question: CallInfo) -> Attributes:
-    """What spans and measurements have in common: who is asked for what."""
+def identity_attributes(info: CallInfo) -> Attributes:
+    """Return the attributes that spans and metrics share: operation, provider and model."""
     named: dict[str, Value | None] = {
-        "gen_ai.operation.name": operation_name(question),
-        "gen_ai.provider.name": _PROVIDERS.get(question.platform, question.platform),
-        "gen_ai.request.model": str(question.params.get("model") or "") or None,
+        "gen_ai.operation.name": operation_name(info),
+        "gen_ai.provider.name": _PROVIDERS.get(info.platform, info.platform),
+        "gen_ai.request.model": str(info.params.get("model") or "") or None,
     }
     return _without_none(named)
 
 
 def server_attributes(request: Request) -> Attributes:
-    """Where the request goes. Nothing where the address is none: what is wrong with it others say."""
+    """Return the attributes of the server. An invalid URL has none; it is reported elsewhere."""
     try:
         url = urlsplit(request.url)
         port = url.port or _PORTS.get(url.scheme)
@@ -129,7 +129,7 @@ def server_attributes(request: Request) -> Attributes:
 
 
 def url_without_secrets(request: Request) -> str:
-    """The address without what may be a credential: its query, a name and a password.
+    """Return the URL without parts that may be credentials: query, user name and password.
 
     >>> url_without_secrets(Request("POST", "https://me:secret@host/v1/chat?key=secret"))
     'https://host/v1/chat'
@@ -137,19 +137,19 @@ def url_without_secrets(request: Request) -> str:
     return re.sub("//[^/]*@", "//", request.url.partition("?")[0])
 
 
-def request_attributes(question: CallInfo) -> Attributes:
-    """With what it is asked."""
-    rows = ((*_REQUEST[name], value) for name, value in question.params.items() if name in _REQUEST)
-    asked = {name: read(value) for name, read, value in rows if value is not None}
-    inputs = question.params.get("documents") or question.params.get("input")
-    several = {"mdstream.input.count": len(inputs)} if isinstance(inputs, list | tuple) else {}
-    return _without_none({"gen_ai.request.stream": question.stream or None, **asked, **several})
+def request_attributes(info: CallInfo) -> Attributes:
+    """Return the attributes of the request parameters."""
+    rows = ((*_REQUEST[name], value) for name, value in info.params.items() if name in _REQUEST)
+    converted = {name: read(value) for name, read, value in rows if value is not None}
+    inputs = info.params.get("documents") or info.params.get("input")
+    count = {"mdstream.input.count": len(inputs)} if isinstance(inputs, list | tuple) else {}
+    return _without_none({"gen_ai.request.stream": info.stream or None, **converted, **count})
 
 
 def response_attributes(response: ModelResponse) -> Attributes:
-    """What came."""
+    """Return the attributes of a response."""
     reasons = [choice.finish_reason for choice in response.choices if choice.finish_reason]
-    told: dict[str, Value | None] = {
+    named: dict[str, Value | None] = {
         "gen_ai.response.id": str(response.metadata.id or "") or None,
         "gen_ai.response.model": str(response.metadata.model or "") or None,
         "gen_ai.response.finish_reasons": reasons or None,
@@ -157,20 +157,20 @@ def response_attributes(response: ModelResponse) -> Attributes:
         "mdstream.resumed": len(response.resumptions) or None,
     }
     counts = {name: getattr(response.usage, field) for field, name in _USAGE.items()} if response.usage else {}
-    return _without_none({**told, **counts})
+    return _without_none({**named, **counts})
 
 
 def partial_attributes(response: ModelResponse | None) -> Attributes:
-    """How much had come of an answer that is not whole."""
+    """Return the attributes of a partial response, with its size."""
     if response is None:
         return {}
-    texts = [text for one in response.choices for text in (one.text, one.reasoning, one.refusal)]
-    calls = [call.arguments for one in response.choices for call in one.tool_calls]
+    texts = [text for choice in response.choices for text in (choice.text, choice.reasoning, choice.refusal)]
+    calls = [call.arguments for choice in response.choices for call in choice.tool_calls]
     return {**response_attributes(response), "mdstream.partial.characters": sum(map(len, [*texts, *calls]))}
 
 
 def error_attributes(error: MDStreamError) -> Attributes:
-    """What went wrong, without words."""
+    """Return the attributes of an error, without its message."""
     named = {
         "error.type": type(error).__qualname__,
         "mdstream.error.code": error.code,
@@ -180,14 +180,14 @@ def error_attributes(error: MDStreamError) -> Attributes:
 
 
 def error_description(error: MDStreamError, *, content: bool) -> str:
-    """What went wrong, for people: the message, or where that may quote what is not to be shown, what kind it is.
+    """Describe an error: its message, or class, status and code if the message may quote content or secrets.
 
     >>> error_description(InvalidRequest("'Tell me a secret' is no messages array", status=422), content=False)
     'InvalidRequest 422'
     """
     quotes = isinstance(error, _ERRORS_QUOTING_CONTENT) or (isinstance(error, StreamInterrupted) and error.raw)
     if isinstance(error, _ERRORS_REVEALING_SECRETS) or (quotes and not content):
-        return " ".join(str(one) for one in (type(error).__qualname__, error.status, error.code) if one)
+        return " ".join(str(fact) for fact in (type(error).__qualname__, error.status, error.code) if fact)
     return str(error)[:_MAX_MESSAGE_LENGTH]
 
 

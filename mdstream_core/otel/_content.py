@@ -1,6 +1,6 @@
-"""Prompts and answers in the conventions' JSON: messages that are made of parts.
+"""Convert prompts and outputs to the JSON of the conventions: messages that consist of parts.
 
-Pictures and sounds are named and left out, and an address is told without its query: it may be signed.
+The data of images and audio is left out, and URLs lose their query, because it may be a signature.
 """
 
 import re
@@ -15,27 +15,27 @@ Part = dict[str, Any]
 
 _DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)?")
 
-#: Our questions about texts to be embedded or ranked have no place in the conventions.
+#: Parameters of conversations. The conventions have no format for texts to embed or rank.
 _CONVERSATION_FIELDS = ("messages", "prompt")
 
 
 def request_content(params: Mapping[str, Any]) -> dict[str, str]:
-    """The conversation, and the tools that are offered."""
+    """Return the attributes of the conversation and of the tool definitions."""
     found: dict[str, Any] = {}
     if "messages" in params:
-        found["gen_ai.input.messages"] = [_message(one) for one in params["messages"]]
+        found["gen_ai.input.messages"] = [_message(message) for message in params["messages"]]
     elif "prompt" in params:
         found["gen_ai.input.messages"] = [{"role": "user", "parts": list(_parts(params["prompt"]))}]
     if tools := params.get("tools"):
-        found["gen_ai.tool.definitions"] = [_tool(one) for one in tools]
+        found["gen_ai.tool.definitions"] = [_tool(tool) for tool in tools]
     return {name: _to_text(value) for name, value in found.items()}
 
 
-def response_content(response: ModelResponse, question: CallInfo) -> dict[str, str]:
-    """The answers, whole or as far as they came."""
-    if not any(name in question.params for name in _CONVERSATION_FIELDS):
+def response_content(response: ModelResponse, info: CallInfo) -> dict[str, str]:
+    """Return the attributes of the output messages, complete or partial."""
+    if not any(name in info.params for name in _CONVERSATION_FIELDS):
         return {}
-    said = [
+    messages = [
         {
             "role": "assistant",
             "parts": list(_output_message(choice)),
@@ -43,7 +43,7 @@ def response_content(response: ModelResponse, question: CallInfo) -> dict[str, s
         }
         for choice in response.choices
     ]
-    return {"gen_ai.output.messages": _to_text(said)}
+    return {"gen_ai.output.messages": _to_text(messages)}
 
 
 def _message(value: Any) -> dict[str, Any]:
@@ -54,8 +54,8 @@ def _message(value: Any) -> dict[str, Any]:
         parts = [{"type": "tool_call_response", "id": message.get("tool_call_id"), "response": response}]
     else:
         parts = [*_parts(content), *map(_call, message.get("tool_calls") or ())]
-    named = {"name": message["name"]} if message.get("name") else {}
-    return {"role": role, "parts": parts, **named}
+    name = {"name": message["name"]} if message.get("name") else {}
+    return {"role": role, "parts": parts, **name}
 
 
 def _parts(content: Any) -> Iterator[Part]:
@@ -64,7 +64,7 @@ def _parts(content: Any) -> Iterator[Part]:
 
 
 def _part(block: Any) -> Part:
-    """A block of OpenAI's; one of a kind that has no part of its own is named alone."""
+    """Convert an OpenAI content part. Of types without a counterpart only the name is kept."""
     match block:
         case {"type": "text", "text": text}:
             return _text("text", text)
@@ -87,7 +87,7 @@ def _media(modality: str, url: str) -> Part:
 def _output_message(choice: Choice) -> Iterator[Part]:
     yield from (_text(*one) for one in _output_parts(choice) if one[1])
     for call in choice.tool_calls:
-        yield {"type": "tool_call", "id": call.id, "name": call.name, "arguments": _read(call.arguments)}
+        yield {"type": "tool_call", "id": call.id, "name": call.name, "arguments": _parse_arguments(call.arguments)}
 
 
 def _output_parts(choice: Choice) -> Iterable[tuple[str, str]]:
@@ -97,23 +97,23 @@ def _output_parts(choice: Choice) -> Iterable[tuple[str, str]]:
 def _call(value: Any) -> Part:
     call = _object(value)
     function = _object(call.get("function"))
-    named = {"id": call.get("id"), "name": str(function.get("name"))}
-    return {"type": "tool_call", **named, "arguments": _read(function.get("arguments"))}
+    identity = {"id": call.get("id"), "name": str(function.get("name"))}
+    return {"type": "tool_call", **identity, "arguments": _parse_arguments(function.get("arguments"))}
 
 
 def _tool(value: Any) -> Part:
     tool = _object(value)
-    named = _object(tool.get("function") or tool)
-    return {"type": str(tool.get("type") or "function"), "name": str(named.get("name"))}
+    function = _object(tool.get("function") or tool)
+    return {"type": str(tool.get("type") or "function"), "name": str(function.get("name"))}
 
 
 def _object(value: Any) -> Mapping[str, Any]:
-    """A value as the object that it should be: a question that is wrong is refused by the service, not here."""
+    """Return a mapping or an empty one: invalid requests are rejected by the service, not here."""
     return value if isinstance(value, Mapping) else {}
 
 
-def _read(arguments: Any) -> Any:
-    """A call's arguments as the object that they are, or as they came where they are none."""
+def _parse_arguments(arguments: Any) -> Any:
+    """Parse the arguments of a tool call; invalid JSON is returned unchanged."""
     try:
         return _json.loads(arguments) if isinstance(arguments, str) and arguments else arguments
     except ValueError:

@@ -1,4 +1,4 @@
-"""One call while it is recorded: its span, its times."""
+"""Recorder of one call: its span and its measurements."""
 
 from collections.abc import Callable
 from time import perf_counter, time_ns
@@ -25,52 +25,52 @@ from mdstream_core.otel._metrics import Metrics
 
 
 class SpanRecorder:
-    """Told of one call, it writes one span and measures.
+    """Receives the events of one call, and records a span and metrics.
 
-    The span begins with the first request and is the child of the span that is current there. It is never made current
-    itself: the call may be read in pieces, between which the reader does other work.
+    The span starts with the first request, as a child of the current span. It is never made current itself, because the
+    caller may do other work between two chunks of a stream.
 
     Args:
-        tracer: Makes the span.
-        metrics: Takes the measurements.
-        question: What is asked.
-        content: Whether prompts and answers are recorded.
+        tracer: Creates the span.
+        metrics: Records the measurements.
+        info: Describes the call.
+        content: Whether prompts and outputs are recorded.
     """
 
-    def __init__(self, tracer: Tracer, metrics: Metrics, question: CallInfo, *, content: bool) -> None:
+    def __init__(self, tracer: Tracer, metrics: Metrics, info: CallInfo, *, content: bool) -> None:
         self._tracer = tracer
         self._metrics = metrics
-        self._question = question
+        self._info = info
         self._content = content
-        self._identity = attributes.identity_attributes(question)
+        self._identity = attributes.identity_attributes(info)
         self._span: Span | None = None
-        self._began, self._began_ns = perf_counter(), time_ns()
+        self._started, self._started_ns = perf_counter(), time_ns()
         self._first: float | None = None
-        self._answering = self._over = False
+        self._has_output = self._is_closed = False
 
     def __call__(self, event: CallEvent) -> None:
-        """Record what happens."""
-        if not self._over:
+        """Record an event."""
+        if not self._is_closed:
             _HANDLERS[type(event)](self, event)
 
     def _start_span(self) -> Span:
-        """The span, begun when the call was."""
+        """Return the span; create it if there is none, with the start time of the call."""
         if self._span is None:
             model = self._identity.get("gen_ai.request.model", "")
             self._span = self._tracer.start_span(
                 f"{self._identity['gen_ai.operation.name']} {model}".rstrip(),
                 kind=SpanKind.CLIENT,
                 attributes=self._identity,
-                start_time=self._began_ns,
+                start_time=self._started_ns,
             )
             if self._span.is_recording():
-                self._span.set_attributes(attributes.request_attributes(self._question))
+                self._span.set_attributes(attributes.request_attributes(self._info))
                 if self._content:
-                    self._span.set_attributes(request_content(self._question.params))
+                    self._span.set_attributes(request_content(self._info.params))
         return self._span
 
     def _on_request_sent(self, call_event: RequestSent) -> None:
-        self._answering = False
+        self._has_output = False
         if call_event.attempt > 1:
             self._start_span().set_attribute("http.request.resend_count", call_event.attempt - 1)
             return
@@ -84,23 +84,24 @@ class SpanRecorder:
             span.set_attribute("mdstream.request_id", call_event.request_id)
 
     def _on_first_event(self, call_event: FirstEvent) -> None:
-        self._answering = True
+        self._has_output = True
         if self._first is None:
             self._first = perf_counter()
 
     def _on_retry_scheduled(self, call_event: RetryScheduled) -> None:
-        name = "mdstream.resume" if self._answering else "mdstream.retry"
+        name = "mdstream.resume" if self._has_output else "mdstream.retry"
         facts = {**attributes.error_attributes(call_event.error), "mdstream.delay": call_event.delay}
-        if (
-            isinstance(call_event.error, ServiceError) and call_event.error.status
-        ):  # a stream's failure names one that fits
+        # Only a `ServiceError` has the status of an HTTP response; errors of streams have an equivalent one.
+        if isinstance(call_event.error, ServiceError) and call_event.error.status:
             facts["http.response.status_code"] = call_event.error.status
         self._start_span().add_event(name, facts)
 
     def _on_completed(self, call_event: Completed) -> None:
         now, response = perf_counter(), call_event.response
         self._start_span().set_attributes(attributes.response_attributes(response))
-        self._close(now, response, whole=not response.resumptions)  # a joint is no time of the model's
+        self._close(
+            now, response, is_uninterrupted=not response.resumptions
+        )  # waiting for a resumption is no time of the model
 
     def _on_failed(self, call_event: Failed) -> None:
         now, error = perf_counter(), call_event.error
@@ -117,29 +118,33 @@ class SpanRecorder:
             span.set_attribute("mdstream.left", True)
             self._close(now, call_event.partial)
             return
-        kind = type(call_event.error).__qualname__  # its words are not ours, and may hold anything
+        kind = type(call_event.error).__qualname__  # the message of a foreign error may contain anything
         span.set_attribute("error.type", kind)
         span.set_status(Status(StatusCode.ERROR, kind))
         self._close(now, call_event.partial, kind)
 
-    def _close(self, now: float, response: ModelResponse | None, error: str = "", *, whole: bool = False) -> None:
-        """Measure, and end the span."""
-        span, self._over = self._start_span(), True
+    def _close(
+        self, now: float, response: ModelResponse | None, error: str = "", *, is_uninterrupted: bool = False
+    ) -> None:
+        """Record the measurements, and end the span."""
+        span, self._is_closed = self._start_span(), True
         if response and self._content and span.is_recording():
-            span.set_attributes(response_content(response, self._question))
-        at = set_span_in_context(span)
-        who = dict(self._identity)
+            span.set_attributes(response_content(response, self._info))
+        span_context = set_span_in_context(span)
+        labels = dict(self._identity)
         if response and response.metadata.model:
-            who["gen_ai.response.model"] = str(response.metadata.model)
-        self._metrics.duration.record(now - self._began, {**who, **({"error.type": error} if error else {})}, at)
+            labels["gen_ai.response.model"] = str(response.metadata.model)
+        self._metrics.duration.record(
+            now - self._started, {**labels, **({"error.type": error} if error else {})}, span_context
+        )
         if response and response.usage:
-            self._metrics.record_tokens(response.usage, who, at)
-        if self._first is not None and self._question.stream:
-            waited = self._first - self._began
+            self._metrics.record_tokens(response.usage, labels, span_context)
+        if self._first is not None and self._info.stream:
+            waited = self._first - self._started
             span.set_attribute("gen_ai.response.time_to_first_chunk", waited)
-            self._metrics.first_chunk.record(waited, who, at)
-            if response and whole:
-                self._metrics.record_pace(now - self._first, response.usage, who, at)
+            self._metrics.first_chunk.record(waited, labels, span_context)
+            if response and is_uninterrupted:
+                self._metrics.record_time_per_token(now - self._first, response.usage, labels, span_context)
         span.end()
 
 

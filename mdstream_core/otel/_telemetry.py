@@ -1,4 +1,4 @@
-"""The hook, and the switch that gives it to every call."""
+"""The telemetry hook, and functions that enable it for all calls of the process."""
 
 import os
 from collections.abc import Callable
@@ -15,17 +15,21 @@ from mdstream_core.otel._attributes import operation_name
 from mdstream_core.otel._metrics import Metrics
 from mdstream_core.otel._span_recorder import SpanRecorder
 
-#: The conventions' switch for prompts and answers, and the values that mean spans.
+#: Environment variable of the conventions for recording prompts and outputs, and the values that enable it for spans.
 _CAPTURE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _TRUE_VALUES = frozenset({"true", "1", "span_only", "span_and_event"})
 
-#: Set in a context whose work is not to be traced: by OpenTelemetry itself (the second for packages that know only its
-#: words), and by OpenLLMetry where a span of the model call is open already.
-_SUPPRESSED = (_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation", "suppress_language_model_instrumentation")
+#: Context keys that suppress tracing: two of OpenTelemetry (the second for packages that know only the string), and one
+#: of OpenLLMetry, set where a span of the model call already exists.
+_SUPPRESSION_KEYS = (
+    _SUPPRESS_INSTRUMENTATION_KEY,
+    "suppress_instrumentation",
+    "suppress_language_model_instrumentation",
+)
 
 
 class Telemetry:
-    """A hook that makes a span of each call, and counts. Made by `create_telemetry`; shared by threads and tasks."""
+    """Hook that records a span and metrics of each call. Created by `create_telemetry`; safe for threads and tasks."""
 
     def __init__(self, tracers: TracerProvider | None, meters: MeterProvider | None, *, content: bool) -> None:
         self._tracer = get_tracer("mdstream", __version__, tracers)
@@ -33,8 +37,8 @@ class Telemetry:
         self._content = content
 
     def start_call(self, info: CallInfo) -> Callable[[CallEvent], None] | None:
-        """What records one call; `None` for questions that are no work of a model, and where tracing is suppressed."""
-        if operation_name(info) is None or any(context.get_value(key) for key in _SUPPRESSED):
+        """Create the recorder of one call; `None` for requests without a model call, and if tracing is suppressed."""
+        if operation_name(info) is None or any(context.get_value(key) for key in _SUPPRESSION_KEYS):
             return None
         return SpanRecorder(self._tracer, self._metrics, info, content=self._content)
 
@@ -48,13 +52,16 @@ def create_telemetry(
     *,
     content: bool | None = None,
 ) -> Telemetry:
-    """A hook for `hooks=(…,)` of any model, embedding or reranker, that traces and counts by OpenTelemetry.
+    """Create a hook that records OpenTelemetry spans and metrics, for `hooks=(…,)` of any model.
 
     Args:
-        tracer_provider: Where spans go; the global one by default, also one that is set later.
-        meter_provider: Where measurements go; the same.
-        content: Whether spans hold prompts and answers. `None` asks the environment variable
-            `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`: `true`, `SPAN_ONLY` or `SPAN_AND_EVENT`.
+        tracer_provider: Provider of the tracer. Default: the global provider, also if it is set later.
+        meter_provider: Provider of the meter. Default: the global provider, also if it is set later.
+        content: Whether spans include prompts and outputs. Default: whether the environment variable
+            `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is `true`, `SPAN_ONLY` or `SPAN_AND_EVENT`.
+
+    Returns:
+        A hook that may be shared by models, threads and tasks.
 
     Example:
         >>> create_telemetry(content=False)
@@ -75,26 +82,31 @@ def instrument(
     *,
     content: bool | None = None,
 ) -> None:
-    """Trace every call of this process from now on, until `uninstrument()`. Arguments as for `create_telemetry`.
+    """Record all calls of this process until `uninstrument()` is called.
 
-    Called again, it replaces what was said before. A model that has a `create_telemetry` of its own keeps to that.
+    A further call replaces the configuration. Models with a hook of `create_telemetry()` use their own.
+
+    Args:
+        tracer_provider: As for `create_telemetry`.
+        meter_provider: As for `create_telemetry`.
+        content: As for `create_telemetry`.
 
     Example:
         >>> instrument()
         >>> uninstrument()
     """
-    global _remove_hook  # the switch of the process
+    global _remove_hook  # one per process
     hook = create_telemetry(tracer_provider, meter_provider, content=content)
     with _lock:
-        former, _remove_hook = _remove_hook, add_global_hook(hook)
-        if former:
-            former()
+        previous, _remove_hook = _remove_hook, add_global_hook(hook)
+        if previous:
+            previous()
 
 
 def uninstrument() -> None:
-    """Undo `instrument`. Calls that are under way are recorded to their end."""
+    """Undo `instrument`. Calls in progress are recorded to their end."""
     global _remove_hook
     with _lock:
-        former, _remove_hook = _remove_hook, None
-        if former:
-            former()
+        previous, _remove_hook = _remove_hook, None
+        if previous:
+            previous()

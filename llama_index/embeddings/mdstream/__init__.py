@@ -1,4 +1,4 @@
-"""The embeddings of `llamaindex_mdstream` where LlamaIndex users look for embeddings.
+"""Embedding classes of `llamaindex_mdstream` in LlamaIndex's namespace.
 
 Example:
     >>> from llama_index.embeddings.mdstream import OCIDataScienceEmbedding

@@ -1,4 +1,4 @@
-"""The LLMs of `llamaindex_mdstream` where LlamaIndex users look for LLMs.
+"""LLM classes of `llamaindex_mdstream` in LlamaIndex's namespace.
 
 Example:
     >>> from llama_index.llms.mdstream import OCIDataScience

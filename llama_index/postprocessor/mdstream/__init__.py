@@ -1,4 +1,4 @@
-"""The rerankers of `llamaindex_mdstream` where LlamaIndex users look for node postprocessors.
+"""Reranker classes of `llamaindex_mdstream` in LlamaIndex's namespace.
 
 Example:
     >>> from llama_index.postprocessor.mdstream import OCIDataScienceRerank

@@ -1,0 +1,146 @@
+"""Endpoint and authentication fields of Amazon SageMaker."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field, SecretStr
+
+from llamaindex_mdstream._aliases import SageMakerAliases
+from llamaindex_mdstream._platform_fields import ModelKind, PlatformFields, reveal_secret, secret_field
+from mdstream_core import Platform, SageMaker
+from mdstream_core.auth import UnsignedSigner, aws
+from mdstream_core.options import Auth, AWSAuthType
+
+#: Parameter names of `InvokeEndpoint`, as in `endpoint_kwargs` of other packages.
+_BOTO3_NAMES = {
+    "CustomAttributes": "custom_attributes",
+    "EnableExplanations": "enable_explanations",
+    "InferenceComponentName": "inference_component_name",
+    "InferenceId": "inference_id",
+    "PrefixAwareId": "prefix_aware_id",
+    "SessionId": "session_id",
+    "TargetContainerHostname": "target_container_hostname",
+    "TargetModel": "target_model",
+    "TargetVariant": "target_variant",
+}
+
+
+class SageMakerMixin(SageMakerAliases, PlatformFields):
+    """Endpoint of Amazon SageMaker, and AWS credentials."""
+
+    connects_in_thread: ClassVar[bool] = True  # botocore reads its service models
+    default_dialects: ClassVar[Mapping[ModelKind, str]] = {
+        "chat": "auto",
+        "completions": "auto",
+        "embeddings": "auto-embeddings",
+        "rerank": "auto-rerank",
+    }
+
+    auth: Auth | None = secret_field(
+        "Signer of the requests, instead of AWS credentials: one of `mdstream_core.auth`, or an `httpx.Auth`."
+    )
+    auth_type: AWSAuthType | None = Field(
+        default=None, description="`none` sends unsigned requests. Default: requests are signed with AWS credentials."
+    )
+    endpoint_name: str = Field(description="Name of the endpoint, not its ARN.")
+    region_name: str | None = Field(
+        default=None,
+        description="AWS region, such as `us-east-1`. Default: the region of `client` or `boto3_session`, else "
+        "`AWS_REGION`, `AWS_DEFAULT_REGION` or the profile's.",
+    )
+    endpoint_url: str | None = Field(
+        default=None, description="URL of the SageMaker runtime, such as a VPC endpoint. Default: the region's."
+    )
+    inference_component_name: str | None = Field(
+        default=None, description="Name of the inference component, for an endpoint with several."
+    )
+    target_model: str | None = Field(
+        default=None, description="File of the model on a multi-model endpoint, such as `model-a.tar.gz`."
+    )
+    target_variant: str | None = Field(
+        default=None, description="Name of the production variant, for an endpoint with several."
+    )
+    target_container_hostname: str | None = Field(
+        default=None, description="Host name of the container on a multi-container endpoint."
+    )
+    session_id: str | None = Field(default=None, description="Id of a stateful session.")
+    inference_id: str | None = Field(default=None, description="Id of your own that is recorded with the request.")
+    custom_attributes: str | None = Field(
+        default=None,
+        description="Text that is passed on to the container, such as `accept_eula=true`. At most 1,024 characters.",
+    )
+    enable_explanations: str | None = Field(
+        default=None,
+        description="Value of `EnableExplanations` for an endpoint with an explainer. Not sent with streams.",
+    )
+    prefix_aware_id: str | None = Field(
+        default=None, description="Routing hint for endpoints with `PREFIX_AWARE` routing. At most 64 characters."
+    )
+    profile_name: str | None = Field(
+        default=None, description="Profile of `~/.aws`. `credentials_profile_name` is an alias. Default: `AWS_PROFILE`."
+    )
+    aws_access_key_id: SecretStr | None = secret_field(
+        "AWS access key id, with `aws_secret_access_key`. Default: botocore's credential chain."
+    )
+    aws_secret_access_key: SecretStr | None = secret_field("Secret of the AWS access key.")
+    aws_session_token: SecretStr | None = secret_field("Session token of a temporary AWS access key.")
+    boto3_session: Any = secret_field("A `boto3.Session`: the source of region and credentials.")
+    client: Any = secret_field("A boto3 client `sagemaker-runtime`: the source of region, endpoint and credentials.")
+
+    _aliases: ClassVar[dict[str, str]] = {
+        "base_url": "endpoint_url",
+        "aws_region_name": "region_name",
+        "credentials_profile_name": "profile_name",
+        "model_kwargs": "additional_kwargs",
+        **_BOTO3_NAMES,
+    }
+
+    @classmethod
+    def _translate_aliases(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Translate aliases, and the parameters inside of `endpoint_kwargs`."""
+        others = {name: value for name, value in values.items() if name != "endpoint_kwargs"}
+        return super()._translate_aliases({**(values.get("endpoint_kwargs") or {}), **others})
+
+    def _validate_fields(self) -> None:
+        if not self.endpoint_name:
+            raise ValueError("endpoint_name is missing (hint: set the name of the SageMaker endpoint)")
+        if self.api_key or self._normalized_auth_type() not in {None, "none"}:
+            raise ValueError(
+                "SageMaker requires AWS credentials (hint: drop api_key, and auth_type unless it is 'none')"
+            )
+        self._create_platform(self.region_name or "us-east-1", self.endpoint_url)
+
+    def _connect(self) -> tuple[Platform, Any]:
+        auth = UnsignedSigner() if self.auth is None and self._normalized_auth_type() == "none" else self.auth
+        if auth is not None and self.endpoint_url:
+            return self._create_platform(self.region_name, self.endpoint_url), auth
+        uses_environment = self.client is None and self.boto3_session is None
+        connection = aws.resolve_connection(
+            region_name=self.region_name or (os.environ.get("AWS_REGION") if uses_environment else None),
+            endpoint_url=self.endpoint_url,
+            credentials_profile_name=self.profile_name,
+            aws_access_key_id=reveal_secret(self.aws_access_key_id),
+            aws_secret_access_key=reveal_secret(self.aws_secret_access_key),
+            aws_session_token=reveal_secret(self.aws_session_token),
+            boto3_session=self.boto3_session,
+            client=self.client,
+        )
+        platform = self._create_platform(connection.region_name, connection.endpoint_url)
+        return platform, connection.signer if auth is None else auth
+
+    def _create_platform(self, region: str | None, url: str | None) -> SageMaker:
+        return SageMaker(
+            self.endpoint_name,
+            region,
+            url,
+            inference_component=self.inference_component_name,
+            target_model=self.target_model,
+            target_variant=self.target_variant,
+            target_container_hostname=self.target_container_hostname,
+            session_id=self.session_id,
+            inference_id=self.inference_id,
+            custom_attributes=self.custom_attributes,
+            enable_explanations=self.enable_explanations,
+            prefix_aware_id=self.prefix_aware_id,
+        )
