@@ -1,4 +1,4 @@
-"""Hints for error responses whose cause is the form of the request: which dialect or class fits the server."""
+"""Hints for errors that the format of the request caused: which dialect or class fits the server."""
 
 import re
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ NO_CHAT_TEMPLATE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
-#: How servers report that they take `inputs` where something else was sent (serde, pydantic, LMI's input parser).
+#: How servers report that they expect `inputs` and got something else (serde, pydantic, LMI's input parser).
 REQUIRES_INPUTS = re.compile(
     r"(missing|required|expected|must (have|contain)|no)\b.{0,40}\binputs\b"
     r"|\binputs\b.{0,60}\b(missing|required|not found|not provided|field required)",
     re.IGNORECASE | re.DOTALL,
 )
 
-#: How JumpStart's Llama 2 reports that `inputs` is a text and no list of dialogs: Python's words for it, or pydantic's.
+#: How JumpStart's Llama 2 reports that `inputs` is a string and not a list of dialogs: errors of Python or pydantic.
 REQUIRES_DIALOGS = re.compile(
     r"string indices must be integers|list indices must be integers|'str' object has no attribute '(get|keys|items)'"
     r"|\binputs?\b.{0,40}\b(list of (dialogs?|dialogues?|messages|lists)|valid list)",
@@ -34,7 +34,7 @@ _NATIVE = frozenset({"auto", "lmi", "tgi"})
 
 @dataclass(frozen=True, slots=True)
 class _Hint:
-    """A hint, for requests in some dialects whose error has some words."""
+    """A hint for requests in certain dialects whose error matches a pattern."""
 
     dialects: frozenset[str]
     pattern: re.Pattern[str]
@@ -72,7 +72,7 @@ _HINTS = (
 
 
 def add_hint(error: MDStreamError, dialect: str) -> MDStreamError:
-    """The error of a rejected request, with what to set instead where its words tell that.
+    """Append a hint to the error of a rejected request, if its message matches a known pattern.
 
     >>> error = InvalidRequest("422: Template error: template not found")
     >>> "is_chat_model=False" in str(add_hint(error, "openai-chat"))
@@ -80,8 +80,8 @@ def add_hint(error: MDStreamError, dialect: str) -> MDStreamError:
     """
     if not isinstance(error, InvalidRequest | ServerError) or isinstance(error, ContextOverflow):
         return error
-    words = f"{error} {error.raw or ''}"
-    found = (hint.text for hint in _HINTS if dialect in hint.dialects and hint.pattern.search(words))
-    if (hint := next(found, None)) is not None:
+    text = f"{error} {error.raw or ''}"
+    hints = (hint.text for hint in _HINTS if dialect in hint.dialects and hint.pattern.search(text))
+    if (hint := next(hints, None)) is not None:
         error.args = (f"{error} (hint: {hint})",)
     return error

@@ -1,7 +1,7 @@
-"""What a model says, one small frozen value for each thing it can say; and `ModelResponse`, their sum.
+"""Events of a model's response, and `ModelResponse`, which accumulates them.
 
-Every dialect is read into these and both framework packages translate from these alone.
-`choice` tells the answers of one question apart where several were asked for (`n > 1`).
+Every dialect decodes into these events, and both framework packages translate from them alone. Each event is a small
+frozen dataclass. `choice` is the index of the choice that an event belongs to, if a request has several (`n > 1`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,86 +15,103 @@ from mdstream_core import _json
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The next piece of the answer's text."""
+    """The next piece of the generated text."""
 
     text: str
+    """The piece; usually one token."""
     choice: int = 0
+    """Index of the choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """The next piece of what the model thinks before it answers."""
+    """The next piece of the model's reasoning, which most models generate before the text."""
 
     text: str
+    """The piece; usually one token."""
     choice: int = 0
+    """Index of the choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefusalDelta:
-    """The next piece of the reason why the model does not answer."""
+    """The next piece of a model's refusal: its explanation why it does not comply."""
 
     text: str
+    """The piece; usually one token."""
     choice: int = 0
+    """Index of the choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """The next piece of a tool call.
-
-    `index` is unique and stable within a choice, whatever the server sent. The first delta of a call has `id` and
-    `name`; later ones go on with `arguments`, a piece of JSON text, and have no `id`. A later `name` is a further piece
-    of the name: a few servers send it in two halves before the arguments.
-    """
+    """The next piece of a tool call. The first piece of a call has `id` and `name`, later ones only `arguments`."""
 
     index: int
+    """Index of the call; unique and stable within a choice, whatever the server sent."""
     id: str | None = None
+    """Id of the call, in its first delta; `None` in later ones."""
     name: str | None = None
+    """Name of the tool, in the first delta. A later one is a further piece: a few servers split the name in two."""
     arguments: str = ""
+    """A piece of the arguments' JSON text."""
     choice: int = 0
+    """Index of the choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Logprobs:
-    """Log probabilities of the tokens just said, as the server wrote them."""
+    """Log probabilities of the tokens of the last delta."""
 
     content: list[dict[str, Any]]
+    """One object per token, as the server sent it."""
     choice: int = 0
+    """Index of the choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens counted by the server, for the whole answer so far. The last one is right; they are not to be added.
-
-    `cached`, `reasoning` and the rest are parts of `input` or `output`; `None` where the server does not say.
-    """
+    """Token counts of the response so far, from the server. Later events replace earlier ones: do not add them up."""
 
     input: int = 0
+    """Tokens of the prompt."""
     output: int = 0
+    """Generated tokens, reasoning included."""
     total: int = 0
+    """Tokens of prompt and output."""
     cached: int | None = None
+    """Prompt tokens read from the cache; part of `input`. `None` if the server does not report them."""
     reasoning: int | None = None
+    """Reasoning tokens; part of `output`. `None` if the server does not report them."""
     input_audio: int | None = None
+    """Audio tokens of the prompt; part of `input`. `None` if the server does not report them."""
     output_audio: int | None = None
+    """Generated audio tokens; part of `output`. `None` if the server does not report them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseMetadata:
-    """Who answered: the model's name as the server gives it, its id of the answer, its fingerprint."""
+    """Identification of the model and of the response."""
 
     model: str | None = None
+    """Name of the model, as the server reports it."""
     id: str | None = None
+    """The server's id of the response, such as `chatcmpl-123`."""
     fingerprint: str | None = None
+    """The server's `system_fingerprint`, which identifies its configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The model said that it is done, and why: `stop`, `length`, `tool_calls`, `content_filter` …"""
+    """The model finished a choice."""
 
     reason: str
+    """Why: `stop`, `length`, `tool_calls`, `content_filter` …"""
     choice: int = 0
+    """Index of the choice."""
 
 
-#: Finish reasons of an answer that is not whole, in the words of several APIs, and what they mean.
+#: Finish reasons of incomplete output, of several APIs, and their meaning.
 _TRUNCATED_REASONS = (
     "length max_tokens max_output_tokens max_new_tokens max_completion_tokens max_length model_length "
     "length_limit output_limit token_limit token_limit_reached max_tokens_reached"
@@ -114,9 +131,9 @@ _INCOMPLETE_REASONS = {
 
 
 def describe_incomplete(finish_reason: str | None) -> str:
-    """Why a response with this finish reason is not whole; empty if the reason does not say so.
+    """Describe why a response with this finish reason is incomplete; an empty string for other reasons.
 
-    A text may end anywhere. Output in a given shape may not: it has no meaning without its end.
+    A truncated text is still useful; truncated structured output is not.
 
     >>> describe_incomplete("length"), describe_incomplete("stop")
     ('cut off by max_tokens', '')
@@ -126,40 +143,48 @@ def describe_incomplete(finish_reason: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ProviderData:
-    """What a service says beside its answer, as plain JSON values: `citations`, `documents`, `groundingMetadata` …"""
+    """Further data of the response that only some services send."""
 
     name: str
+    """Name of the field: `citations`, `documents`, `groundingMetadata` …"""
     value: Any
+    """Its value, as plain JSON values."""
     choice: int = 0
+    """Index of the choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamResumed:
-    """Here the stream broke, and the answer was gone on with.
-
-    `at` is how many characters of text stand before the joint; the rest says how the first half ended.
-    """
+    """The stream was interrupted, and a second request continues the text from here."""
 
     at: int
+    """Number of characters of text before the resume point."""
     error: str
+    """Message of the error that interrupted the stream."""
     code: str | None = None
+    """Error code of the service, if it sent one."""
     request_id: str | None = None
+    """Request id of the interrupted request, if it is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """The vector of one input; `index` is the input's place in the question."""
+    """The embedding of one input."""
 
     vector: list[float]
+    """The vector."""
     index: int
+    """Index of the input in the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class RerankScore:
-    """How well one document fits a query; `index` is the document's place in the question. Higher is better."""
+    """The relevance of one document for a query."""
 
     score: float
+    """Relevance; higher is better. The range depends on the model."""
     index: int
+    """Index of the document in the request."""
 
 
 Event = (
@@ -180,14 +205,21 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call that the model asks for. `arguments` is the JSON text as it was received."""
+    """A tool call that the model requests."""
 
     id: str
+    """Id of the call; the tool's result refers to it."""
     name: str
+    """Name of the tool."""
     arguments: str = ""
+    """The arguments as JSON text, as received."""
 
     def parse_arguments(self) -> dict[str, Any]:
-        """The arguments as a dictionary, empty where there are none. `ValueError` when they are no JSON object."""
+        """Parse the arguments; an empty dictionary if there are none.
+
+        Raises:
+            ValueError: The arguments are not a JSON object.
+        """
         value = _json.loads_lenient(self.arguments) if self.arguments.strip() else {}
         if not isinstance(value, dict):
             raise ValueError(f"the arguments of {self.name!r} are not a JSON object: {self.arguments!r}")
@@ -195,52 +227,65 @@ class ToolCall:
 
     @property
     def is_truncated(self) -> bool:
-        """Whether the arguments stop in the middle."""
+        """Whether the arguments are truncated JSON."""
         return bool(self.arguments.strip()) and _json.is_unfinished(self.arguments)
 
     @property
     def trailing_text(self) -> str:
-        """What stands behind the object of the arguments: another object, or text. Such a call must not be executed."""
+        """Text after the JSON object of the arguments. A call with such text must not be executed."""
         return _json.text_after_object(self.arguments)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer, whole or as far as it came."""
+    """One choice of a response, complete or as far as it was received."""
 
     text: str = ""
+    """The generated text."""
     reasoning: str = ""
+    """The model's reasoning."""
     refusal: str = ""
+    """The model's refusal."""
     tool_calls: tuple[ToolCall, ...] = ()
+    """The tool calls, in the order of their first deltas."""
     logprobs: tuple[dict[str, Any], ...] = ()
+    """Log probabilities, one object per token."""
     finish_reason: str | None = None
+    """Why the choice finished; `None` if it did not."""
     provider_data: Mapping[str, Any] = field(default_factory=dict)
+    """Values of the `ProviderData` events by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelResponse:
-    """The sum of a stream's events: the whole answer, or the partial one that an error carries.
+    """A response accumulated from events: the complete one, or the partial response of an error.
 
     >>> ModelResponse.from_events([TextDelta("Par"), TextDelta("is"), Finish("stop")]).text
     'Paris'
     """
 
     choices: tuple[Choice, ...] = (Choice(),)
+    """The choices in the order of their indices; at least one, which may be empty."""
     usage: Usage | None = None
+    """Token counts; `None` if the server sent none."""
     metadata: ResponseMetadata = field(default_factory=ResponseMetadata)
+    """Identification of the model and of the response."""
     embeddings: tuple[Embedding, ...] = ()
+    """Embeddings, of an embedding request."""
     ranking: tuple[RerankScore, ...] = ()
+    """Scores, of a rerank request."""
     resumptions: tuple[StreamResumed, ...] = ()
+    """Where the stream was interrupted and resumed."""
 
     @classmethod
     def from_events(cls, events: Iterable[Event]) -> "ModelResponse":
-        """Add events up."""
-        total = ResponseAccumulator()
-        total.extend(events)
-        return total.response()
+        """Accumulate events."""
+        accumulator = ResponseAccumulator()
+        accumulator.extend(events)
+        return accumulator.response()
 
     def to_dict(self) -> dict[str, Any]:
-        """What was said, as plain JSON values; the first choice's where there are several."""
+        """Convert to plain JSON values; only the first choice if there are several."""
         choice = self.first
         return {
             "text": choice.text,
@@ -255,7 +300,7 @@ class ModelResponse:
 
     @property
     def first(self) -> Choice:
-        """The first choice; an empty one where there is none."""
+        """The first choice; an empty one if there is none."""
         return self.choices[0] if self.choices else Choice()
 
     @property
@@ -280,12 +325,12 @@ class ModelResponse:
 
     @property
     def finish_reason(self) -> str | None:
-        """Why the first choice ended; `None` when it did not."""
+        """Why the first choice finished; `None` if it did not."""
         return self.first.finish_reason
 
 
 class _ChoiceBuffer:
-    """One choice while it comes in: buffers that cost a few bytes a token."""
+    """Buffers of one choice while it is received; appending a token costs a few bytes."""
 
     __slots__ = ("calls", "finish_reason", "logprobs", "provider_data", "reasoning", "refusal", "text")
 
@@ -321,7 +366,7 @@ class _ChoiceBuffer:
 
 
 class ResponseAccumulator:
-    """Adds events up while they come; `response()` says what there is so far."""
+    """Accumulate events while they are received; `response()` returns the response so far."""
 
     __slots__ = ("_choices", "_embeddings", "_metadata", "_ranking", "_resumptions", "_usage")
 
@@ -334,10 +379,10 @@ class ResponseAccumulator:
         self._metadata = ResponseMetadata()
 
     def add(self, event: Event) -> None:
-        """Take one event in. It never raises: a field of another type than it should have is taken as text."""
+        """Add one event. It never raises: a field of an unexpected type is converted to text."""
         try:
             self._add(event)
-        except fields.UNFIT:
+        except fields.TYPE_ERRORS:
             self._add(fields.coerce(event))
 
     def _add(self, event: Event) -> None:  # noqa: C901  # a case for each event
@@ -368,7 +413,7 @@ class ResponseAccumulator:
                 self._ranking.append(event)
 
     def extend(self, events: Iterable[Event]) -> None:
-        """Take many events in; the text among them is written at once."""
+        """Add events; their text is written in one operation."""
         text: list[str] = []
         for event in events:
             if type(event) is TextDelta and event.choice == 0:
@@ -379,10 +424,10 @@ class ResponseAccumulator:
             self._buffer(0).text.write(fields.join_texts(text))
 
     def response(self) -> ModelResponse:
-        """The sum so far."""
+        """Return the response so far."""
         choices = tuple(self._choices[index].build() for index in sorted(self._choices, key=fields.to_index))
         vectors, ranking = tuple(self._embeddings), tuple(self._ranking)
-        usage, metadata = fields.coerce_usage(self._usage), fields.coerce_served(self._metadata)
+        usage, metadata = fields.coerce_usage(self._usage), fields.coerce_metadata(self._metadata)
         return ModelResponse(choices or (Choice(),), usage, metadata, vectors, ranking, tuple(self._resumptions))
 
     def __bool__(self) -> bool:

@@ -355,7 +355,7 @@ def test_nothing_of_a_large_read_is_lost(patient: bool) -> None:
     events: list[Event] = []
     for piece in [*pieces, STOP]:
         events += attempt.feed(piece)
-        while patient and attempt.unread:
+        while patient and attempt.has_pending_frames:
             events += attempt.feed(b"")
     events += attempt.flush()
     events += attempt.finish()

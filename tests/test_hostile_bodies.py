@@ -212,7 +212,7 @@ def portions(platform: Callable[[str], Any], head: ResponseHead, reads: Iterable
     attempt.start(head)
     for data in reads:
         yield attempt.feed(data)
-        while attempt.unread:
+        while attempt.has_pending_frames:
             yield attempt.feed(b"")
 
 
@@ -255,7 +255,7 @@ def test_what_is_wrong_in_a_large_read_comes_behind_its_events(
     with pytest.raises(MalformedStream):
         for at in range(0, len(wrong), step):
             events += attempt.feed(wrong[at : at + step])
-            while attempt.unread:
+            while attempt.has_pending_frames:
                 events += attempt.feed(b"")
         attempt.finish()
     assert body.count(b"choices") == sum(isinstance(event, TextDelta) for event in events)

@@ -51,7 +51,7 @@ LIMITS: dict[str, tuple[float, ...]] = {
     "wait for a credential": (Signer.refresh_timeout, SDKSigner.refresh_timeout),
     "fetches of one credential at a time": (),
     "retry budget of a model object": (RetryBudget().capacity, RetryBudget().cost),
-    "a name in an address": (_addresses._LONGEST,),
+    "a name in an address": (_addresses._MAX_LENGTH,),
     "request line and header fields": (emulator.MAX_HEAD_BYTES,),
     "header fields of a request": (emulator.MAX_HEADERS,),
     "open connections": (emulator.MAX_CONNECTIONS,),

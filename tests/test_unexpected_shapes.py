@@ -141,7 +141,7 @@ def test_an_attempt_is_the_position_where_foreign_errors_end(foreign: Exception)
     attempt._decoder = odd
     attempt.start(ResponseHead(200, {"content-type": "text/event-stream"}))
 
-    with pytest.raises(MalformedStream, match="another shape") as caught:
+    with pytest.raises(MalformedStream, match="unexpected shape") as caught:
         attempt.feed(b'data: {"a": 1}\n\n')
     assert caught.value.__cause__ is foreign
     assert caught.value.raw == '{"a": 1}'
