@@ -14,7 +14,8 @@ _MAX_LENGTH = 255
 _REGION = r"[a-z]{2,}(-[a-z0-9]+)+-[0-9]+"
 
 #: Pattern of each kind of value, and the error message for a value that does not match. Sources: Oracle's
-#: `oci/regions_definitions.py` and "Resource Identifiers"; botocore's `partitions.json`; Huawei Cloud's "IAM, Projects".
+#: `oci/regions_definitions.py` and "Resource Identifiers"; botocore's `partitions.json`; "IAM, Projects" of
+#: Huawei Cloud.
 _SHAPES: dict[str, tuple[str, str]] = {
     "oci region": (_REGION, "is not a region name (hint: use a name such as us-chicago-1)"),
     "oci region or key": (rf"{_REGION}|[a-z]{{3}}", "is not a region name (hint: use a name such as us-ashburn-1)"),

@@ -143,7 +143,7 @@ WORDS: dict[str, tuple[Any, ErrorBody | None]] = {
     "FastAPI": ({"detail": "m"}, ErrorBody("m", None, None)),
     "OCI": ({"code": "NotAuthenticated", "message": "m"}, ErrorBody("m", "NotAuthenticated", None)),
     "OCI without words": ({"code": "NotAuthenticated", "message": ""}, ErrorBody("NotAuthenticated", "NotAuthenticated", None)),
-    "no words at all": ({"error": {}, "message": None, "code": None}, ErrorBody("no words", None, None)),
+    "no words at all": ({"error": {}, "message": None, "code": None}, ErrorBody("no message", None, None)),
     "an answer": ({"choices": [], "usage": None}, None),
     "an answer with a null error": ({"choices": [], "error": None}, None),
     "an event of another API": ({"type": "response.created", "response": {}}, None),

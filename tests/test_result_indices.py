@@ -97,7 +97,7 @@ def test_the_best_only() -> None:
         assert [{"index": 2, "relevance_score": 0.5}] == reranker.rerank(["a", "b", "c"], "q", top_n=1)
         with pytest.raises(MalformedStream, match=r"2 inputs were sent.*index 2 is out of range \(0 to 1\)"):
             reranker.rerank(["a", "b"], "q", top_n=1)
-        with pytest.raises(MalformedStream, match=r"3 inputs were sent, 2 of which should have an answer.* 1 of them$"):
+        with pytest.raises(MalformedStream, match=r"3 inputs were sent for 2 results.* 1 of them$"):
             reranker.rerank(["a", "b", "c"], "q", top_n=2)
 
 

@@ -178,7 +178,7 @@ async def test_a_server_that_states_something_again_is_found_out(emulator: Emula
     for send_request in (_stream, _astream):
         emulator.reset()
         emulator.script(Fault("body", data=_stated(first)), Fault("body", data=_stated(*again, end=True)))
-        with pytest.raises(StreamInterrupted, match="said again") as caught:
+        with pytest.raises(StreamInterrupted, match="repeated its earlier output") as caught:
             await send_request(chat_at(emulator))
         assert first == caught.value.partial.text
 

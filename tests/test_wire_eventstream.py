@@ -126,7 +126,7 @@ def test_a_checksum_error_states_both_numbers() -> None:
     """
     What was promised, what was found.
     """
-    with pytest.raises(MalformedStream, match="checksum of a message is 0xcfe55529 where 0xcfe55528 was promised"):
+    with pytest.raises(MalformedStream, match="checksum of a message is 0xcfe55529, expected 0xcfe55528"):
         read(PAYLOAD_PART[:-1] + b"\x28", 4096)
 
 
@@ -180,7 +180,7 @@ def test_every_type_of_header(block: bytes, expected: dict[str, Any]) -> None:
 
 #: name: (a message, the code, some words)
 REFUSED: dict[str, tuple[bytes, str, str]] = {
-    "a header twice": (made(b"\1a\0\1a\0"), "DuplicateHeader", "'a' came twice"),
+    "a header twice": (made(b"\1a\0\1a\0"), "DuplicateHeader", "the header 'a' twice"),
     "type 10": (made(b"\1a\x0a"), "InvalidHeaderType", "'a' has type 10"),
     "a name that is cut": (made(b"\5ab"), "InvalidHeaderValue", "beyond the end"),
     "no type": (made(b"\1a"), "InvalidHeaderValue", "beyond the end"),

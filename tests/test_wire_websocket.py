@@ -42,11 +42,11 @@ VECTORS: dict[str, tuple[bytes, list[Message]]] = {
 #: (bytes from a server after a sound message "a", the close code we answer with, words of the error)
 BROKEN: dict[str, tuple[bytes, int, str]] = {
     "reserved bits": (b"\xc1\x01b", 1002, "reserved bits"),
-    "an unknown kind": (b"\x83\x01b", 1002, "unknown kind 3"),
+    "an unknown kind": (b"\x83\x01b", 1002, "unknown opcode 3"),
     "a masked frame from a server": (b"\x81\x81\x00\x00\x00\x00b", 1002, "masked"),
     "a long ping": (b"\x89\x7e\x00\x80" + bytes(128), 1002, "control frame"),
     "a ping in parts": (b"\x09\x01b", 1002, "control frame"),
-    "the rest of nothing": (b"\x80\x01b", 1002, "rest of none"),
+    "the rest of nothing": (b"\x80\x01b", 1002, "without a start"),
     "a message within a message": (b"\x01\x01b\x81\x01c", 1002, "within a message"),
     "a close of one byte": (b"\x88\x01\x03", 1002, "must not be sent"),
     "a close with 1006": (b"\x88\x02\x03\xee", 1002, "1006"),
