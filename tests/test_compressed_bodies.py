@@ -239,7 +239,7 @@ def test_too_many_codings_are_refused(send_request: Send, most: int) -> None:
     with serving(answer(head(coding), chunked(b"x"))) as server, pytest.raises(MalformedStream) as caught:
         send_request(server)
     assert "DecodingError" == caught.value.code
-    assert f"{most} content-encodings, where {MAX_CODINGS} are the most" in str(caught.value)
+    assert f"{most} content-encodings (limit: {MAX_CODINGS}" in str(caught.value)
     with (
         serving(answer(head(coding, status="503 No"), chunked(b"x"))) as server,
         pytest.raises(ServerError, match="503"),

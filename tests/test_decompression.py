@@ -166,7 +166,7 @@ def test_what_stands_behind_the_end(wbits: int, split: int) -> None:
     reads = [body, b"more"] if split else [body + b"more"]
     found, error = inflated(Decompressor("deflate"), reads)
     assert TEXT == found
-    assert "more behind its end" in str(error)
+    assert "data after its end" in str(error)
 
 
 def chunk(text: str, **fields: object) -> bytes:

@@ -41,7 +41,7 @@ WRONG = {
     '"NaN"': "NaN",
     "[0.5]": r"\[0.5\]",
     "{}": "{}",
-    "1" + "0" * 400: "unexpected shape",
+    "1" + "0" * 400: "(another|unexpected) shape",
 }
 SHAPES = {
     "OpenAI": '{"data":[{"index":0,"embedding":[1,2]},{"index":1,"embedding":%s}]}',
@@ -202,7 +202,7 @@ REFUSED = {
     b"[[[[[[1]]]]]]": "deep",
     b"[[[1,2],[3]]]": "token vectors of text 0 differ in length",
     b"[[[1],[]]]": "vector 0 has no numbers",
-    b"[[1,2],3]": "unexpected shape",
+    b"[[1,2],3]": "(another|unexpected) shape",
     b"[]": "no vectors",
     b'{"embedding":null}': "no vectors",
     b'{"vectors":{}}': "no vectors",

@@ -178,7 +178,7 @@ async def test_a_hook_can_report_calls_apart(emulator: Emulator) -> None:
     assert {("oci-model-deployment", "openai-chat", True)} == {(q.platform, q.dialect, q.stream) for q, _ in each.calls}
     for question, model_response in zip(requested, replies, strict=True):
         moments = by_words[question["messages"][0]["content"]]
-        assert ["Asked", "ResponseStarted", "FirstEvent", "Ended"] == [
+        assert ["RequestSent", "ResponseStarted", "FirstEvent", "Completed"] == [
             type(call_event).__name__ for call_event in moments
         ]
         assert model_response.text == moments[-1].response.text  # type: ignore[union-attr]
@@ -201,7 +201,7 @@ def test_a_hook_may_decline_a_call(emulator: Emulator) -> None:
     """`None` from `start_call`: this call is told to the others alone."""
 
     class Declining:
-        def begin(self, question: CallInfo) -> None:
+        def start_call(self, info: CallInfo) -> None:
             return None
 
     moments: list[CallEvent] = []

@@ -124,7 +124,7 @@ def test_a_client_of_the_users_own_with_our_transport(emulator: Emulator) -> Non
 def test_timeouts(emulator: Emulator) -> None:
     """Silence ends with an error that says which limit it was, with the partial."""
     emulator.script(Fault("stall", after=3))
-    with pytest.raises(errors.StreamStalled, match=r"nothing came for 0.2 s \(timeout.read\)") as caught:
+    with pytest.raises(errors.StreamStalled, match=r"no data arrived for 0.2 s \(timeout.read\)") as caught:
         list(chat_at(emulator, timeout=0.2, max_retries=0).stream(REQUEST))
     assert "The Nile" == caught.value.partial.text  # type: ignore[union-attr]
 

@@ -39,7 +39,7 @@ def test_only_events_extend_the_silence() -> None:
     timeout_budget.record_read(progress=True, drain_timeout=None)
     assert timeout_budget.limits["read"] > 0.045
     time.sleep(0.06)
-    with pytest.raises(StreamStalled, match=r"nothing came for 0.05 s \(timeout.read\)"):
+    with pytest.raises(StreamStalled, match=r"no data arrived for 0.05 s \(timeout.read\)"):
         timeout_budget.record_read(progress=False, drain_timeout=None)
 
 

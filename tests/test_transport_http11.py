@@ -243,7 +243,7 @@ def test_a_refused_header_value_is_not_shown() -> None:
 @pytest.mark.parametrize("pieces", [[b"hel"], [b"hello", b"!"]], ids=["too little", "too much"])
 def test_a_body_keeps_to_its_length(pieces: list[bytes]) -> None:
     """
-    A body that is not as long as promised would garble the next request.
+    A body that is not as long as its header declares would garble the next request.
     """
     question = RequestWriter(b"POST", b"/", [(b"Content-Length", b"5")], error=Wrong)
 

@@ -263,7 +263,7 @@ def test_a_thread_that_waits_too_long() -> None:
     with serving(slow) as server, http_client(limits=LIMITS, timeout=5) as client:
         with client.stream("GET", server.url) as response:
             timeout = httpx.Timeout(5, pool=0.05)
-            with pytest.raises(httpx.PoolTimeout, match="no connection became free in time"):
+            with pytest.raises(httpx.PoolTimeout, match="no connection became free within the timeout"):
                 client.get(server.url, timeout=timeout)
             server.noted.set()
             response.read()
@@ -281,7 +281,7 @@ def test_a_task_that_waits_too_long(run: Callable[..., None]) -> None:
     async def main() -> None:
         async with async_http_client(limits=LIMITS, timeout=5) as client:
             async with client.stream("GET", server.url) as response:
-                with pytest.raises(httpx.PoolTimeout, match="no connection became free in time"):
+                with pytest.raises(httpx.PoolTimeout, match="no connection became free within the timeout"):
                     await client.get(server.url, timeout=httpx.Timeout(5, pool=0.05))
                 server.noted.set()
                 await response.aread()

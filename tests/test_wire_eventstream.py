@@ -103,7 +103,7 @@ def test_a_truncated_message_is_an_interruption_at_every_byte() -> None:
     for at in range(1, len(PAYLOAD_PART)):
         decoder = EventStreamDecoder()
         decoder.feed(PAYLOAD_PART + PAYLOAD_PART[:at])
-        with pytest.raises(StreamInterrupted, match=f"in the middle of a message: {at} bytes") as truncated:
+        with pytest.raises(StreamInterrupted, match=f"in the middle of a message: received {at} bytes") as truncated:
             decoder.finish()
 
         assert "PartialMessage" == truncated.value.code
@@ -124,7 +124,7 @@ def test_any_changed_byte_is_found() -> None:
 
 def test_a_checksum_error_states_both_numbers() -> None:
     """
-    What was promised, what was found.
+    The expected checksum, and the actual one.
     """
     with pytest.raises(MalformedStream, match="checksum of a message is 0xcfe55529, expected 0xcfe55528"):
         read(PAYLOAD_PART[:-1] + b"\x28", 4096)
@@ -181,7 +181,7 @@ def test_every_type_of_header(block: bytes, expected: dict[str, Any]) -> None:
 #: name: (a message, the code, some words)
 REFUSED: dict[str, tuple[bytes, str, str]] = {
     "a header twice": (made(b"\1a\0\1a\0"), "DuplicateHeader", "the header 'a' twice"),
-    "type 10": (made(b"\1a\x0a"), "InvalidHeaderType", "'a' has type 10"),
+    "type 10": (made(b"\1a\x0a"), "InvalidHeaderType", "'a' has the unknown type 10"),
     "a name that is cut": (made(b"\5ab"), "InvalidHeaderValue", "beyond the end"),
     "no type": (made(b"\1a"), "InvalidHeaderValue", "beyond the end"),
     "a value that is cut": (made(b"\1a\5\0"), "InvalidHeaderValue", "beyond the end"),
@@ -228,7 +228,7 @@ def test_memory_does_not_grow_with_headers() -> None:
         sent = Message({"n": number}, b"x" * number)
         assert [sent] == decoder.feed(encode(*sent))
 
-    assert (16, 256) == (len(decoder._known), len(decoder._lengths))
+    assert (16, 256) == (len(decoder._known_headers), len(decoder._lengths))
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -104,7 +104,7 @@ def test_a_later_bom_before_what_carries_something_is_an_error(field: bytes, bef
     wire = before + b"\xef\xbb\xbf" + field + b"\n\n"
     for step in STEPS:
         frames: list[Frame] = []
-        with pytest.raises(MalformedStream, match="byte-order mark"):
+        with pytest.raises(MalformedStream, match="byte order mark"):
             decoder = SSEDecoder()
             for data in pieces(wire, step):
                 for frame in decoder.feed(data):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from mdstream_core import _json
 from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamTimeout, to_readable_text
-from mdstream_core.wire import MAX_FRAME_BYTES, CHUNK_SIZE, Frame, FrameDecoder, FramesThenError
+from mdstream_core.wire import CHUNK_SIZE, MAX_FRAME_BYTES, Frame, FrameDecoder, FramesThenError
 from mdstream_core.wire.eventstream import EventStreamDecoder, Message, Value
 from mdstream_core.wire.jsonlines import DocumentDecoder, JSONLinesDecoder
 from mdstream_core.wire.sse import SSEDecoder

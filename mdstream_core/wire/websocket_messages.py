@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from mdstream_core.errors import MalformedStream, StreamFailure, StreamTimeout
-from mdstream_core.wire import MAX_FRAME_BYTES, CHUNK_SIZE, Frame, FramesThenError
+from mdstream_core.wire import CHUNK_SIZE, MAX_FRAME_BYTES, Frame, FramesThenError
 from mdstream_core.wire.sse import SSEDecoder
 from mdstream_core.wire.websocket import CLOSE, NO_CODE, NORMAL, WebSocketFrameDecoder, close_code
 
