@@ -20,9 +20,9 @@ from _client_requests import (
     ShortDrainDeployment,
     both,
     chunk,
-    refusal,
+    error_response,
 )
-from _raw_server import Peer, RawServer, answer, serving
+from _raw_server import Peer, RawServer, respond_with, serving
 
 from mdstream_core import Retry, Timeout
 from mdstream_core.errors import (
@@ -44,7 +44,7 @@ def test_a_response_comes_out_whole(send_request: Send) -> None:
     """
     The events in order, and the request as OCI wants it.
     """
-    with serving(answer(HEAD, HI, HI, STOP, DONE, END)) as server:
+    with serving(respond_with(HEAD, HI, HI, STOP, DONE, END)) as server:
         events = send_request(server)
 
     assert [TextDelta("Hi"), TextDelta("Hi"), Finish("stop")] == events[1:]
@@ -59,7 +59,7 @@ def test_a_trailer_is_a_failure(send_request: Send) -> None:
     """
     After [DONE], at the end of everything: the error knows the text, the code and the request id.
     """
-    with serving(answer(HEAD, HI, STOP, DONE, FAILED)) as server, pytest.raises(StreamFailure) as caught:
+    with serving(respond_with(HEAD, HI, STOP, DONE, FAILED)) as server, pytest.raises(StreamFailure) as caught:
         send_request(server)
 
     error = caught.value
@@ -75,7 +75,10 @@ def test_a_truncated_cable_is_an_interruption(send_request: Send, reset: bool) -
     Whatever was received is the partial; also where the finish reason had come.
     """
     for parts in ((HEAD, HI), (HEAD, HI, STOP, DONE), (HEAD, HI, STOP, DONE, b"0\r\n")):
-        with serving(answer(*parts, close=True, reset=reset)) as server, pytest.raises(StreamInterrupted) as caught:
+        with (
+            serving(respond_with(*parts, close=True, reset=reset)) as server,
+            pytest.raises(StreamInterrupted) as caught,
+        ):
             send_request(server)
         assert "Hi" == ModelResponse.from_events(caught.value.events).text == caught.value.partial.text
 
@@ -85,7 +88,7 @@ def test_no_server_is_a_failed_connection(send_request: Send) -> None:
     """
     Nobody listens: the error says so and keeps the id that we sent.
     """
-    with serving(answer(WHOLE)) as server:
+    with serving(respond_with(WHOLE)) as server:
         pass
     with pytest.raises(ConnectionFailed, match="not reached") as caught:
         send_request(server)
@@ -99,7 +102,7 @@ def test_pings_do_not_extend_the_silence(send_request: Send) -> None:
     """
     began = time.monotonic()
     with (
-        serving(answer(HEAD, HI, *[PING] * 40, pause=0.05)) as server,
+        serving(respond_with(HEAD, HI, *[PING] * 40, pause=0.05)) as server,
         pytest.raises(StreamStalled, match=r"timeout.read") as caught,
     ):
         send_request(server, timeout=Timeout(read=0.3))
@@ -113,7 +116,7 @@ def test_silence_is_a_stall(send_request: Send) -> None:
     Before the head and in the middle; the words name the limit.
     """
     for parts in ((b"",), (HEAD,), (HEAD, HI)):
-        with serving(answer(*parts)) as server, pytest.raises(StreamStalled, match=r"timeout\.read"):
+        with serving(respond_with(*parts)) as server, pytest.raises(StreamStalled, match=r"timeout\.read"):
             send_request(server, timeout=Timeout(read=0.1))
 
 
@@ -123,12 +126,12 @@ def test_the_first_token_and_the_whole_have_limits(send_request: Send) -> None:
     Each limit is named by the error that it ends with.
     """
     with (
-        serving(answer(HEAD, *[PING] * 20, HI, pause=0.05)) as server,
+        serving(respond_with(HEAD, *[PING] * 20, HI, pause=0.05)) as server,
         pytest.raises(StreamStalled, match=r"timeout\.first_token"),
     ):
         send_request(server, timeout=Timeout(first_token=0.2))
     with (
-        serving(answer(HEAD, *[HI] * 20, pause=0.05)) as server,
+        serving(respond_with(HEAD, *[HI] * 20, pause=0.05)) as server,
         pytest.raises(StreamStalled, match=r"timeout\.total") as caught,
     ):
         send_request(server, timeout=Timeout(total=0.3))
@@ -140,10 +143,10 @@ def test_the_end_of_a_response_is_waited_for_but_not_for_ever(send_request: Send
     """
     After [DONE] the trailer may take its time; a service that does not say how it went is not believed.
     """
-    with serving(answer(HEAD, HI + STOP + DONE, END, pause=0.15)) as server:
+    with serving(respond_with(HEAD, HI + STOP + DONE, END, pause=0.15)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, platform=ShortDrainDeployment)).text
     with (
-        serving(answer(HEAD, HI + STOP + DONE)) as server,
+        serving(respond_with(HEAD, HI + STOP + DONE)) as server,
         pytest.raises(StreamStalled, match=r"did not end it within 0.3 s") as caught,
     ):
         send_request(server, platform=ShortDrainDeployment)
@@ -155,7 +158,9 @@ def test_failures_before_the_first_event_are_retried(send_request: Send) -> None
     """
     503, a wish to wait, a broken answer, and then the answer: one stream for the caller.
     """
-    replies = iter([refusal(b"503 Busy"), refusal(b"429 Slow", fields=b"retry-after: 0\r\n"), HEAD + END, WHOLE])
+    replies = iter(
+        [error_response(b"503 Busy"), error_response(b"429 Slow", fields=b"retry-after: 0\r\n"), HEAD + END, WHOLE]
+    )
 
     def script(server: RawServer, peer: Peer) -> None:
         while request := peer.request():
@@ -179,7 +184,10 @@ def test_a_wait_that_is_longer_than_the_call_is_not_begun(send_request: Send) ->
     Retry-After 60 with 2 s left: the refusal is raised at once.
     """
     began = time.monotonic()
-    with serving(answer(refusal(b"429 Slow", fields=b"retry-after: 60\r\n"))) as server, pytest.raises(RateLimited):
+    with (
+        serving(respond_with(error_response(b"429 Slow", fields=b"retry-after: 60\r\n"))) as server,
+        pytest.raises(RateLimited),
+    ):
         send_request(server, retry=Retry(2), timeout=Timeout(total=2))
     assert time.monotonic() - began < 1
 
@@ -190,7 +198,7 @@ def test_a_redirect_is_not_followed(send_request: Send) -> None:
     The request carries a credential: it goes nowhere else.
     """
     with (
-        serving(answer(refusal(b"307 Moved", fields=b"location: /elsewhere\r\n"))) as server,
+        serving(respond_with(error_response(b"307 Moved", fields=b"location: /elsewhere\r\n"))) as server,
         pytest.raises(MDStreamError, match="redirect"),
     ):
         send_request(server)
@@ -203,7 +211,7 @@ def test_a_whole_response_by_the_other_route(send_request: Send) -> None:
     Without streaming the document is read by the same rooms.
     """
     body = b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'
-    with serving(answer(refusal(b"200 OK", body, b"content-type: application/json\r\n"))) as server:
+    with serving(respond_with(error_response(b"200 OK", body, b"content-type: application/json\r\n"))) as server:
         events = send_request(server, stream=False)
 
     assert "Hi" == ModelResponse.from_events(events).text
@@ -244,11 +252,11 @@ def test_a_compressed_response_is_read_with_its_trailer(send_request: Send) -> N
     """
     body = gzip.compress(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n' * 3)
     head = HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")
-    with serving(answer(head, chunk(body[:20]), chunk(body[20:]), END)) as server:
+    with serving(respond_with(head, chunk(body[:20]), chunk(body[20:]), END)) as server:
         assert "HiHiHi" == ModelResponse.from_events(send_request(server)).text
-    with serving(answer(head, chunk(body), FAILED)) as server, pytest.raises(StreamFailure):
+    with serving(respond_with(head, chunk(body), FAILED)) as server, pytest.raises(StreamFailure):
         send_request(server)
-    with serving(answer(head, chunk(b"not gzip at all"), END)) as server, pytest.raises(MalformedStream):
+    with serving(respond_with(head, chunk(b"not gzip at all"), END)) as server, pytest.raises(MalformedStream):
         send_request(server)
 
 
@@ -285,7 +293,7 @@ def test_deflate_is_read_in_both_methods_of_writing_it(send_request: Send, wbits
     body = squeeze.compress(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n')
     body += squeeze.flush()
     pieces = [chunk(body[at : at + 1]) for at in range(len(body))]
-    with serving(answer(ZIPPED.replace(b"gzip", b"deflate"), b"".join(pieces), END)) as server:
+    with serving(respond_with(ZIPPED.replace(b"gzip", b"deflate"), b"".join(pieces), END)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server)).text
 
 
@@ -295,7 +303,7 @@ def test_what_came_with_a_breakage_is_delivered_and_not_retried(send_request: Se
     """
     Head, text and broken framing in one segment: the text is handed out, and so the question is asked once.
     """
-    with serving(answer(HEAD + HI + end, close=True)) as server, pytest.raises(StreamInterrupted) as caught:
+    with serving(respond_with(HEAD + HI + end, close=True)) as server, pytest.raises(StreamInterrupted) as caught:
         send_request(server, retry=Retry(2, base_delay=0.01))
     assert "Hi" == caught.value.partial.text
     assert TextDelta("Hi") in caught.value.events

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trio
 from _client_requests import DONE, END, HEAD, HI, STOP, WHOLE, Send, both, call, sync
-from _raw_server import Peer, RawServer, answer, serving
+from _raw_server import Peer, RawServer, respond_with, serving
 
 from mdstream_core import AsyncClient, Client
 from mdstream_core.events import Event, Finish, TextDelta
@@ -87,7 +87,7 @@ def test_many_responses_use_one_connection(send_request: Send) -> None:
             assert "Hi" == (await client.complete(call(server))).text
         await client.aclose()
 
-    with serving(answer(WHOLE.removesuffix(END) + b"0\r\nx-note: 1\r\n\r\n")) as server:
+    with serving(respond_with(WHOLE.removesuffix(END) + b"0\r\nx-note: 1\r\n\r\n")) as server:
         many() if send_request is sync else asyncio.run(amany())
     assert 1 == server.connections
 
@@ -101,7 +101,7 @@ def test_a_client_outlives_its_event_loops() -> None:
     async def main() -> str:
         return (await client.complete(call(server))).text
 
-    with serving(answer(WHOLE)) as server:
+    with serving(respond_with(WHOLE)) as server:
         assert ["Hi"] * 3 == [asyncio.run(main()) for _ in range(3)]
     assert len(client._owned) <= 1
     assert 3 == server.connections
@@ -139,7 +139,7 @@ def test_a_client_serves_threads() -> None:
     Many threads share one client and one pool.
     """
     client = Client(trust_env=False)
-    with serving(answer(WHOLE)) as server, ThreadPoolExecutor(16) as threads:
+    with serving(respond_with(WHOLE)) as server, ThreadPoolExecutor(16) as threads:
         texts = list(threads.map(lambda _: client.complete(call(server)).text, range(64)))
         client.close()
 
@@ -159,7 +159,7 @@ def test_trio_is_served_too(close: bool) -> None:
             await client.aclose()
         return text
 
-    with serving(answer(WHOLE)) as server:
+    with serving(respond_with(WHOLE)) as server:
         assert ["Hi", "Hi"] == [trio.run(main), trio.run(main)]
 
 

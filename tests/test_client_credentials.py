@@ -9,8 +9,8 @@ from typing import Any
 import anyio.to_thread
 import httpx
 import pytest
-from _client_requests import CountingSigner, Send, asyn, both, call, refusal, require_second_key, sync
-from _raw_server import answer, serving
+from _client_requests import CountingSigner, Send, asyn, both, call, error_response, require_second_key, sync
+from _raw_server import respond_with, serving
 
 from mdstream_core import AsyncClient, Client, Timeout
 from mdstream_core.errors import (
@@ -29,7 +29,7 @@ def test_a_refused_key_is_fetched_again_once(send_request: Send) -> None:
     signer = CountingSigner()
     with serving(require_second_key) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, signer)).text
-    assert (1, 2) == (signer.renewals, len(server.requests))
+    assert (1, 2) == (signer.refreshes, len(server.requests))
 
 
 @both
@@ -37,10 +37,10 @@ def test_an_aged_key_is_fetched_before_it_is_refused(send_request: Send) -> None
     """
     A stale key is not tried.
     """
-    signer = CountingSigner(aged=True)
+    signer = CountingSigner(expired=True)
     with serving(require_second_key) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, signer)).text
-    assert (1, 1) == (signer.renewals, len(server.requests))
+    assert (1, 1) == (signer.refreshes, len(server.requests))
 
 
 @both
@@ -74,7 +74,7 @@ def test_fifty_tasks_and_one_refused_key_fetch_it_once() -> None:
 
     with serving(require_second_key) as server:
         assert ["Hi"] * 50 == asyncio.run(asyncio.wait_for(main(), 20))
-    assert 1 == signer.renewals
+    assert 1 == signer.refreshes
 
 
 def test_fifty_threads_and_one_refused_key_fetch_it_once() -> None:
@@ -88,7 +88,7 @@ def test_fifty_threads_and_one_refused_key_fetch_it_once() -> None:
         client.close()
 
     assert ["Hi"] * 50 == texts
-    assert 1 == signer.renewals
+    assert 1 == signer.refreshes
 
 
 @both
@@ -97,7 +97,7 @@ def test_a_wrong_key_is_refused_once_more_and_no_more(send_request: Send) -> Non
     A new key that is refused too is the end.
     """
     with (
-        serving(answer(refusal(b"401 No", b'{"code":"NotAuthenticated","message":"no"}'))) as server,
+        serving(respond_with(error_response(b"401 No", b'{"code":"NotAuthenticated","message":"no"}'))) as server,
         pytest.raises(AuthenticationError),
     ):
         send_request(server, CountingSigner())
@@ -153,7 +153,7 @@ def test_waiting_for_a_key_takes_no_thread_from_the_application() -> None:
 
     with serving(require_second_key) as server:
         assert 0 == asyncio.run(asyncio.wait_for(main(), 30))
-    assert 1 == signer.renewals
+    assert 1 == signer.refreshes
 
 
 def test_the_whole_time_includes_the_key() -> None:
@@ -180,7 +180,7 @@ def test_a_key_that_came_too_late_is_there_for_the_next_request() -> None:
     with serving(require_second_key) as server:
         with pytest.raises(StreamStalled, match=r"timeout.total"):
             sync(server, signer, timeout=Timeout(total=0.02))
-        assert (0, 0) == (signer.renewals, server.connections)
+        assert (0, 0) == (signer.refreshes, server.connections)
         signer.given.set()
         assert "Hi" == ModelResponse.from_events(sync(server, signer)).text
-    assert 1 == signer.renewals
+    assert 1 == signer.refreshes

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from _client_requests import HEAD, HI, WHOLE, CountingSigner, Send, both, call, refusal, require_second_key, sync
-from _raw_server import answer, serving
+from _client_requests import HEAD, HI, WHOLE, CountingSigner, Send, both, call, error_response, require_second_key, sync
+from _raw_server import respond_with, serving
 
 from mdstream_core import AsyncClient, Client
 from mdstream_core.errors import (
@@ -55,7 +55,7 @@ def test_errors_of_either_library_become_ours(send_request: Send, plain: Any, ta
     """
     Nothing of httpx or httpx2 gets past the wall.
     """
-    with serving(answer(HEAD, HI, close=True)) as server, pytest.raises(StreamInterrupted):
+    with serving(respond_with(HEAD, HI, close=True)) as server, pytest.raises(StreamInterrupted):
         send_request(server, None, plain() if send_request is sync else tasks())
     with pytest.raises(ConnectionFailed):
         send_request(server, None, plain() if send_request is sync else tasks())
@@ -66,7 +66,7 @@ def test_the_warning_comes_once_for_each_client() -> None:
     Not with every call, and it points at the line that asked.
     """
     with (
-        serving(answer(WHOLE)) as server,
+        serving(respond_with(WHOLE)) as server,
         httpx.Client(trust_env=False) as http,
         warnings.catch_warnings(record=True) as caught,
     ):
@@ -85,9 +85,9 @@ def test_a_warning_that_is_an_error_hides_no_other() -> None:
     """
     with warnings.catch_warnings(), httpx.Client(trust_env=False) as http:
         warnings.simplefilter("error", RuntimeWarning)
-        with serving(answer(HEAD, HI, close=True)) as server, pytest.raises(StreamInterrupted):
+        with serving(respond_with(HEAD, HI, close=True)) as server, pytest.raises(StreamInterrupted):
             list(Client(http=http).stream(call(server)))
-        with serving(answer(WHOLE)) as server:
+        with serving(respond_with(WHOLE)) as server:
             events: list[Event] = []
             client = Client(http=http)
             with pytest.raises(RuntimeWarning):
@@ -112,7 +112,7 @@ def test_a_body_that_an_event_hook_has_read_is_read(send_request: Send) -> None:
         if send_request is sync
         else async_http_client(trust_env=False, event_hooks=hooks)
     )
-    with serving(answer(WHOLE)) as server:
+    with serving(respond_with(WHOLE)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, None, http)).text
 
 
@@ -131,7 +131,10 @@ def test_a_hook_that_raises_for_status_is_a_refusal(send_request: Send) -> None:
         build = http_client if send_request is sync else async_http_client
         return build(trust_env=False, event_hooks=hooks)
 
-    with serving(answer(refusal(b"400 No"))) as server, pytest.raises(InvalidRequest, match=r"400: No, raised by"):
+    with (
+        serving(respond_with(error_response(b"400 No"))) as server,
+        pytest.raises(InvalidRequest, match=r"400: No, raised by"),
+    ):
         send_request(server, None, http())
     with serving(require_second_key) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, CountingSigner(), http())).text
@@ -141,7 +144,7 @@ def test_a_client_that_was_given_stays_open() -> None:
     """
     It is its owner's to close.
     """
-    with serving(answer(WHOLE)) as server, http_client(trust_env=False) as http:
+    with serving(respond_with(WHOLE)) as server, http_client(trust_env=False) as http:
         client = Client(http=http)
         client.complete(call(server))
         client.close()
@@ -153,7 +156,7 @@ def test_a_closed_client_opens_again() -> None:
     """
     Closing lets the connections go and nothing else.
     """
-    with serving(answer(WHOLE)) as server:
+    with serving(respond_with(WHOLE)) as server:
         client = Client(trust_env=False)
         for _ in range(2):
             assert "Hi" == client.complete(call(server)).text

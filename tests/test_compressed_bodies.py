@@ -17,7 +17,7 @@ from _client_requests import Send, both, sync
 from _framework_methods import METHODS, WHOLE_METHODS, Method, every_method
 from _framework_methods import send_request as ask_framework
 from _oci_generative_ai import COMPARTMENT
-from _raw_server import answer, serving
+from _raw_server import respond_with, serving
 from _sagemaker import part
 from test_decompression import deflated
 
@@ -101,7 +101,7 @@ def test_each_service_is_read_through_each_coding(
     """
     for coding, wbits in (("gzip", 31), ("deflate", 15), ("deflate", -15)):
         for step in (65_536, 1):
-            with serving(answer(head(coding, kind), chunked(deflated(body, wbits), step))) as server:
+            with serving(respond_with(head(coding, kind), chunked(deflated(body, wbits), step))) as server:
                 assert CONTENT == ModelResponse.from_events(send_request(server, platform=platform)).text
 
 
@@ -113,7 +113,7 @@ def test_the_first_read_of_raw_deflate_may_be_one_byte(send_request: Send) -> No
     for coding, wbits in (("deflate", -15), ("deflate", 15), ("gzip", 31)):
         body = deflated(STREAM, wbits)
         first, rest = b"1\r\n%b\r\n" % body[:1], chunked(body[1:])
-        with serving(answer(head(coding), first, rest, pause=0.05)) as server:
+        with serving(respond_with(head(coding), first, rest, pause=0.05)) as server:
             assert CONTENT == ModelResponse.from_events(send_request(server)).text
 
 
@@ -129,7 +129,7 @@ def test_what_came_before_a_corrupt_byte_is_in_the_partial(
         start, rest = body[: int(len(body) * at)], body[int(len(body) * at) :]
         squeeze = zlib.compressobj(wbits=31)
         corrupt = squeeze.compress(start) + squeeze.flush(zlib.Z_SYNC_FLUSH) + b"\xff" * 8 + deflated(rest, -15)
-        with serving(answer(head("gzip", kind) + chunked(corrupt))) as server:
+        with serving(respond_with(head("gzip", kind) + chunked(corrupt))) as server:
             with pytest.raises(MalformedStream) as caught:
                 send_request(server, platform=platform)
             assert "DecodingError" == caught.value.code
@@ -146,7 +146,7 @@ def test_a_wrong_checksum_loses_no_text(send_request: Send, platform: Callable[[
     """
     corrupt = bytearray(deflated(STREAM))
     corrupt[-8] ^= 1
-    with serving(answer(head("gzip") + chunked(bytes(corrupt)))) as server:
+    with serving(respond_with(head("gzip") + chunked(bytes(corrupt)))) as server:
         with pytest.raises(MalformedStream, match="incorrect data check") as caught:
             send_request(server, platform=platform)
         assert CONTENT == caught.value.partial.text
@@ -162,7 +162,7 @@ def test_a_truncated_body_is_an_interruption(send_request: Send) -> None:
     for end in range(15, len(body), max(1, len(body) // 25)):
         inflated = zlib.decompressobj(wbits=31).decompress(body[:end])
         content = "".join(word for word in WORDS if sse(event(word)) in inflated)
-        with serving(answer(head("gzip") + chunked(body[:end]))) as server:
+        with serving(respond_with(head("gzip") + chunked(body[:end]))) as server:
             if sse(PAYLOADS[-1], b"[DONE]") in inflated:
                 assert CONTENT == ModelResponse.from_events(send_request(server)).text
                 continue
@@ -193,7 +193,7 @@ def test_the_trailer_behind_a_compressed_body_counts(send_request: Send) -> None
     for truncated in (0, 8):  # with gzip's own trailer, and without
         body = deflated(STREAM)
         with (
-            serving(answer(head("gzip") + chunked(body[: len(body) - truncated], trailer=failed))) as server,
+            serving(respond_with(head("gzip") + chunked(body[: len(body) - truncated], trailer=failed))) as server,
             pytest.raises(StreamFailure) as caught,
         ):
             send_request(server)
@@ -225,7 +225,7 @@ def test_stacked_codings(send_request: Send, coding: str, applied: tuple[int, ..
     body = STREAM
     for wbits in applied:
         body = deflated(body, wbits)
-    with serving(answer(head(coding), chunked(body, step))) as server:
+    with serving(respond_with(head(coding), chunked(body, step))) as server:
         assert CONTENT == ModelResponse.from_events(send_request(server)).text
 
 
@@ -236,12 +236,12 @@ def test_too_many_codings_are_refused(send_request: Send, most: int) -> None:
     Before anything is inflated; where the status is an error's, the status counts.
     """
     coding = ",".join(["gzip"] * most)
-    with serving(answer(head(coding), chunked(b"x"))) as server, pytest.raises(MalformedStream) as caught:
+    with serving(respond_with(head(coding), chunked(b"x"))) as server, pytest.raises(MalformedStream) as caught:
         send_request(server)
     assert "DecodingError" == caught.value.code
     assert f"{most} content-encodings (limit: {MAX_CODINGS}" in str(caught.value)
     with (
-        serving(answer(head(coding, status="503 No"), chunked(b"x"))) as server,
+        serving(respond_with(head(coding, status="503 No"), chunked(b"x"))) as server,
         pytest.raises(ServerError, match="503"),
     ):
         send_request(server)
@@ -277,7 +277,7 @@ def test_a_bomb_ends_in_an_error_with_the_partial(send_request: Send, start: byt
     It is left at a limit, in little memory, and the text that came before is in the partial.
     """
     body = bomb(start, unit)
-    with serving(answer(head("gzip", kind), chunked(body))) as server, pytest.raises(MalformedStream) as caught:
+    with serving(respond_with(head("gzip", kind), chunked(body))) as server, pytest.raises(MalformedStream) as caught:
         send_request(server, timeout=Timeout(read=60, total=60))
     assert CONTENT == caught.value.partial.text
     if unit != b"\0":  # a line of 16 MiB meets its own limit, a little earlier
@@ -290,7 +290,7 @@ def test_the_memory_does_not_grow_with_a_bomb() -> None:
     Nothing of what was dealt with is kept.
     """
     body = bomb(OPEN, COMMENT)
-    with serving(answer(head("gzip"), chunked(body))) as server:
+    with serving(respond_with(head("gzip"), chunked(body))) as server:
         call = partial(Call, OCIModelDeployment(f"{server.url}/ocid1.x"), OpenAIChat(), {"messages": []})
 
         async def main() -> None:
@@ -334,7 +334,7 @@ def test_the_body_of_an_error_response_that_is_a_bomb(send_request: Send) -> Non
     """
     for coding, wbits in (("gzip", 31), ("deflate", -15)):
         body = bomb(b'{"message":"too busy', b" ", wbits=wbits)
-        with serving(answer(head(coding, "application/json", "503 No"), chunked(body))) as server:
+        with serving(respond_with(head(coding, "application/json", "503 No"), chunked(body))) as server:
             began = time.process_time()
             with pytest.raises(ServerError, match="503"):
                 send_request(server)
@@ -352,7 +352,7 @@ def test_a_bomb_within_a_bomb(send_request: Send) -> None:
     parts = [squeeze.compress(inner.compress(OPEN))]
     parts += [squeeze.compress(inner.compress(block)) for _ in range(20)]
     body = b"".join(parts) + squeeze.compress(inner.flush()) + squeeze.flush()
-    with serving(answer(head("gzip, gzip"), chunked(body))) as server, pytest.raises(MalformedStream) as caught:
+    with serving(respond_with(head("gzip, gzip"), chunked(body))) as server, pytest.raises(MalformedStream) as caught:
         send_request(server, timeout=Timeout(read=60, total=60))
     assert "compression bomb" in str(caught.value)
     assert CONTENT == caught.value.partial.text
@@ -366,7 +366,7 @@ def test_a_token_that_is_a_bomb(coding: str) -> None:
     body = bomb(b'{"token":"', b"x")
     body = deflated(body) if "," in coding else body
     with (
-        serving(answer(head(coding, "application/json"), chunked(body))) as server,
+        serving(respond_with(head(coding, "application/json"), chunked(body))) as server,
         pytest.raises(ConnectionFailed, match="where a token was expected"),
     ):
         fetch(Request("GET", server.url, {}, b""), trust_env=False)
@@ -392,7 +392,10 @@ def test_the_deadlines_hold_between_pieces(send_request: Send, timeout: Timeout,
     start = OPEN if "first" not in words else b""
     body = bomb(start, ENDLESS, 15 * 1024 * 1024)
     began = time.monotonic()
-    with serving(answer(head("gzip"), chunked(body))) as server, pytest.raises(StreamStalled, match=words) as caught:
+    with (
+        serving(respond_with(head("gzip"), chunked(body))) as server,
+        pytest.raises(StreamStalled, match=words) as caught,
+    ):
         send_request(server, timeout=timeout)
     assert time.monotonic() - began < 5
     assert not start or CONTENT == caught.value.partial.text
@@ -425,7 +428,7 @@ def test_other_tasks_go_on_between_pieces(run: Callable[[Any], Any]) -> None:
         await client.aclose()
         return turns
 
-    with serving(answer(head("gzip"), chunked(body))) as server:
+    with serving(respond_with(head("gzip"), chunked(body))) as server:
         assert run(main(server.url)) > 5
 
 
@@ -444,7 +447,7 @@ def test_a_coding_of_the_users_own_client_has_limits_too(send_request: Send) -> 
     parts = [squeeze.compress(OPEN) + squeeze.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)]
     parts += [squeeze.compress(COMMENT * 16) for _ in range(RATIO_CHECK_FROM * 5 // 4 // 65_536)]
     body = b"".join(parts) + squeeze.flush()
-    with serving(answer(head("zstd"), chunked(body, 512))) as server, pytest.raises(MDStreamError) as caught:
+    with serving(respond_with(head("zstd"), chunked(body, 512))) as server, pytest.raises(MDStreamError) as caught:
         send_request(
             server,
             http=kind(headers={"accept-encoding": "gzip, zstd"}),
@@ -462,5 +465,5 @@ def test_a_body_that_an_event_hook_has_read() -> None:
     Is in memory already; it is read in pieces all the same, and raw deflate is read by httpx.
     """
     client = httpx.Client(event_hooks={"response": [lambda response: response.read()]}, trust_env=False)
-    with serving(answer(head("gzip"), chunked(deflated(STREAM)))) as server:
+    with serving(respond_with(head("gzip"), chunked(deflated(STREAM)))) as server:
         assert CONTENT == ModelResponse.from_events(sync(server, http=client)).text

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from _raw_server import answer, serving
+from _raw_server import respond_with, serving
 
 import langchain_mdstream as lc
 import llamaindex_mdstream as li
@@ -44,7 +44,7 @@ CODINGS = {
 @pytest.mark.parametrize(("coding", "named"), CODINGS.items(), ids=[name[:12] for name in CODINGS])
 async def test_it_is_named(coding: str, named: str) -> None:
     """Streamed and whole, both frameworks, sync and async."""
-    with serving(answer(response(b"\x0b\x02\x80hello", coding))) as server:
+    with serving(respond_with(response(b"\x0b\x02\x80hello", coding))) as server:
         fields: dict[str, Any] = {"endpoint": f"{server.url}/ocid1.x", "auth_type": "none", "max_retries": 0}
         chat, llm = lc.ChatOCIModelDeployment(**fields), li.OCIDataScience(**fields)
         words = f"content-encoding '{named}', which the request did not accept"
@@ -66,14 +66,14 @@ async def test_it_is_named(coding: str, named: str) -> None:
 @pytest.mark.parametrize("coding", ["identity", "", "Identity"])
 async def test_no_coding_at_all(coding: str) -> None:
     """Is spelled in several ways."""
-    with serving(answer(response(STREAM, coding))) as server:
+    with serving(respond_with(response(STREAM, coding))) as server:
         chat = lc.ChatOCIModelDeployment(endpoint=f"{server.url}/ocid1.x", auth_type="none", max_retries=0)
         assert ["Hello", "Hello"] == [chat.invoke("Hi", stream=True).text, (await chat.ainvoke("Hi", stream=True)).text]
 
 
 def test_the_status_of_an_error_counts() -> None:
     """Where the body of an error response cannot be read, the status is the cause."""
-    with serving(answer(response(b"\x0b\x02\x80hello", "br", "503 Service Unavailable"))) as server:
+    with serving(respond_with(response(b"\x0b\x02\x80hello", "br", "503 Service Unavailable"))) as server:
         chat = lc.ChatOCIModelDeployment(endpoint=f"{server.url}/ocid1.x", auth_type="none", max_retries=0)
         with pytest.raises(ServerError, match="503"):
             chat.invoke("Hi")
@@ -84,7 +84,7 @@ def test_the_status_of_an_error_counts() -> None:
 def test_a_client_that_accepts_a_coding_reads_it() -> None:
     """Whose owner has asked for it."""
     body = zstandard.ZstdCompressor().compress(STREAM)
-    with serving(answer(response(body, "zstd"))) as server, httpx.Client() as client:
+    with serving(respond_with(response(body, "zstd"))) as server, httpx.Client() as client:
         chat = lc.ChatOCIModelDeployment(
             endpoint=f"{server.url}/ocid1.x",
             auth_type="none",

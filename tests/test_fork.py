@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from _client_requests import END, HEAD, HI, STOP, call
-from _raw_server import RawServer, answer, serving
+from _raw_server import RawServer, respond_with, serving
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from langchain_mdstream import ChatModelArts, ModelArtsEmbeddings
@@ -222,7 +222,7 @@ def test_a_child_requests_while_its_parent_waits_for_the_key(waits: str) -> None
         assert "Hi" == plain.complete(call(server)).text
         assert "Hi" == asyncio.run(requested(server))
 
-    with serving(answer(WHOLE)) as server:
+    with serving(respond_with(WHOLE)) as server:
         targets = {"thread": lambda: plain.complete(call(server)), "task": lambda: asyncio.run(requested(server))}
         waiting = threading.Thread(target=targets[waits])
         waiting.start()
@@ -330,7 +330,7 @@ def test_a_client_of_ones_own_opens_a_connection_in_the_child(forked: Callable[[
     Also where all connections that its pool may have are in use in the parent, which goes on with its own.
     """
     body = b"hello"
-    script = answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + body)
+    script = respond_with(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + body)
     limits = httpx.Limits(max_connections=1)
     with serving(script) as server, http_client(limits=limits, timeout=5) as client:
 

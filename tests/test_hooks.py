@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from _client_requests import DONE, END, HEAD, HI, STOP, WHOLE, CountingSigner, call
-from _raw_server import RawServer, answer, serving
+from _raw_server import RawServer, respond_with, serving
 
 from mdstream_core import AsyncClient, Client, OCIModelDeployment, OpenAIChat, Retry, Service
 from mdstream_core.emulator import Emulator, Fault
@@ -90,7 +90,7 @@ reading = pytest.mark.parametrize("read", [read_sync, read_async])
 def test_a_reader_who_goes_is_reported_once(read: Callable[..., None]) -> None:
     """With what he had received; nothing is told of a stream that nobody began to read."""
     moments: list[CallEvent] = []
-    with serving(answer(HEAD, HI, HI, STOP, DONE, END)) as server:
+    with serving(respond_with(HEAD, HI, HI, STOP, DONE, END)) as server:
         read(server, 0, hooks=(moments.append,))
         assert [] == moments
         read(server, 2, hooks=(moments.append,))
@@ -106,7 +106,7 @@ def test_a_reader_who_goes_is_reported_once(read: Callable[..., None]) -> None:
 def test_a_reader_who_has_it_all_left_nothing(read: Callable[..., None]) -> None:
     """Once the answer is told to be whole, going is nobody's business."""
     moments: list[CallEvent] = []
-    with serving(answer(WHOLE)) as server, pytest.raises((StopIteration, StopAsyncIteration)):
+    with serving(respond_with(WHOLE)) as server, pytest.raises((StopIteration, StopAsyncIteration)):
         read(server, 99, hooks=(moments.append,))
 
     assert isinstance(moments[-1], Completed)
@@ -117,7 +117,7 @@ def test_a_reader_who_has_it_all_left_nothing(read: Callable[..., None]) -> None
 def test_what_is_no_failure_of_the_service_is_reported_too(read: Callable[..., None]) -> None:
     """A signer's own exception reaches the caller, and the hooks as what ended the call."""
     moments: list[CallEvent] = []
-    with serving(answer(WHOLE)) as server, pytest.raises(LookupError, match="no such profile"):
+    with serving(respond_with(WHOLE)) as server, pytest.raises(LookupError, match="no such profile"):
         read(server, 1, Foreign(), hooks=(moments.append,))
 
     assert isinstance(moments[-1], Abandoned)

@@ -9,7 +9,7 @@ import pytest
 from _framework_methods import METHODS, PLATFORM, Method
 from _fuzz_inputs import bent
 from _fuzz_targets import bent_events, check_translation
-from _raw_server import answer, serving
+from _raw_server import respond_with, serving
 from _samples import read
 
 from langchain_mdstream import ChatOCIModelDeployment
@@ -87,7 +87,7 @@ def test_both_frameworks_raise_the_error_with_the_partial(call_method: Method, d
     body = sse({"content": "Hi", **delta})
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
     wire = b"%x\r\n%s\r\n0\r\nStreamFailure: ModelResponseTimeExceeded\r\n\r\n" % (len(body), body)
-    with serving(answer(head, wire)) as server, pytest.raises(StreamTimeout) as caught:
+    with serving(respond_with(head, wire)) as server, pytest.raises(StreamTimeout) as caught:
         call_method(f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x")
 
     assert caught.value.partial is not None
@@ -109,7 +109,7 @@ def test_on_llm_error_gets_the_partial_of_odd_deltas() -> None:
 
     kept, body = Kept(), sse({"content": "Hi", "audio": {"data": {"a": 1}}, "annotations": [{"url_citation": 5}]})
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(body)
-    with serving(answer(head, body)) as server, pytest.raises(MDStreamError):
+    with serving(respond_with(head, body)) as server, pytest.raises(MDStreamError):
         url = f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x"
         list(ChatOCIModelDeployment(endpoint=url, **PLATFORM).stream("x", config={"callbacks": [kept]}))
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from _client_requests import WHOLE, refusal
+from _client_requests import WHOLE, error_response
 from _raw_server import Peer, RawServer, serving
 from _samples import REQUEST
 
@@ -129,8 +129,8 @@ class Storm:
             peer.send(WHOLE if self.calm else failure)
 
 
-BUSY = refusal(b"429 Busy", b'{"code":"TooManyRequests","message":"busy"}', b"retry-after: 0\r\n")
-AWAY = refusal(b"503 Away", b"{}")
+BUSY = error_response(b"429 Busy", b'{"code":"TooManyRequests","message":"busy"}', b"retry-after: 0\r\n")
+AWAY = error_response(b"503 Away", b"{}")
 
 
 def service(server: RawServer, budget: RetryBudget | None, most: int = 5) -> Service:
@@ -243,7 +243,9 @@ def test_a_refused_parameter_and_a_fresh_key_cost_nothing() -> None:
     """
     What is asked again in another form is no retry of a failure.
     """
-    refused = refusal(b"400 No", b'{"message":"Unsupported parameter: \'seed\' is not supported with this model."}')
+    refused = error_response(
+        b"400 No", b'{"message":"Unsupported parameter: \'seed\' is not supported with this model."}'
+    )
 
     def script(server: RawServer, peer: Peer) -> None:
         while request := peer.request():

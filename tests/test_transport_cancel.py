@@ -12,14 +12,14 @@ from typing import Any
 
 import httpx
 import pytest
-from _raw_server import RawServer, answer, certificates, proxying, serving
+from _raw_server import RawServer, certificates, proxying, respond_with, serving
 from _transport import CHUNKED
 
 from mdstream_core.transport import AsyncTransport, async_http_client
 from mdstream_core.transport._asyncio_connect import Address, _connect_first, open_socket, resolve
 
 #: The server closes too: a connection that is kept would count as one that is open.
-BYE = answer(
+BYE = respond_with(
     CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"5\r\nhello\r\n", b"0\r\n\r\n", close=True
 )
 

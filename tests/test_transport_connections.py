@@ -13,7 +13,7 @@ import httpcore
 import httpx
 import pytest
 import trio
-from _raw_server import Peer, RawServer, answer, certificates, serving
+from _raw_server import Peer, RawServer, certificates, respond_with, serving
 from _transport import CHUNKED, HELLO, LATE, OK, RUNNERS, Tls, once, silent
 
 from mdstream_core.transport import AsyncTransport, Transport, async_http_client, build_transport_classes, http_client
@@ -35,7 +35,7 @@ def test_two_hundred_responses_over_one_connection(library: str, secure: ssl.SSL
     A whole answer, trailers included, leaves the connection ready for the next.
     """
     with (
-        serving(answer(LATE), tls=secure) as server,
+        serving(respond_with(LATE), tls=secure) as server,
         http_client(verify=tls[1], library=library) as client,
     ):
         trailers = [client.get(server.url).extensions["trailers"] for _ in range(200)]
@@ -58,7 +58,7 @@ def test_two_hundred_responses_over_one_connection_async(
 
             assert ([[(b"StreamFailure", b"x")]] * 200, 1) == (trailers, server.connections)
 
-    with serving(answer(LATE), tls=secure) as server:
+    with serving(respond_with(LATE), tls=secure) as server:
         run(main)
 
 
@@ -182,7 +182,7 @@ def test_two_event_loops_in_a_row(secure: ssl.SSLContext | None, tls: Tls) -> No
         async with async_http_client(verify=tls[1]) as client:
             return (await client.get(server.url)).content
 
-    with serving(answer(HELLO), tls=secure) as server:
+    with serving(respond_with(HELLO), tls=secure) as server:
         assert [b"hello", b"hello"] == [asyncio.run(main()), asyncio.run(main())]
 
 
@@ -196,7 +196,7 @@ def test_a_client_that_outlives_its_loop() -> None:
     async def main() -> bytes:
         return (await client.get(server.url)).content
 
-    with serving(answer(HELLO)) as server:
+    with serving(respond_with(HELLO)) as server:
         assert [b"hello", b"hello"] == [asyncio.run(main()), asyncio.run(main())]
         assert 2 == server.connections
 
@@ -231,7 +231,7 @@ def test_keep_alive_expires() -> None:
     An idle connection is not kept longer than the limits say.
     """
     limits = httpx.Limits(keepalive_expiry=0.01)
-    with serving(answer(HELLO)) as server, http_client(limits=limits) as client:
+    with serving(respond_with(HELLO)) as server, http_client(limits=limits) as client:
         client.get(server.url)
         time.sleep(0.03)
         client.get(server.url)
@@ -243,7 +243,7 @@ def test_connection_close_is_obeyed() -> None:
     """
     After `Connection: close` the next request has a connection of its own.
     """
-    script = answer(OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nhi")
+    script = respond_with(OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nhi")
     with serving(script) as server, http_client() as client:
         client.get(server.url)
         client.get(server.url)
@@ -255,7 +255,7 @@ def test_head_leaves_the_connection_usable() -> None:
     """
     The answer to HEAD has no body, whatever length it names.
     """
-    with serving(answer(OK + b"Content-Length: 5\r\n\r\n")) as server, http_client(timeout=2) as client:
+    with serving(respond_with(OK + b"Content-Length: 5\r\n\r\n")) as server, http_client(timeout=2) as client:
         assert [b"", b""] == [client.head(server.url).content for _ in range(2)]
         assert 1 == server.connections
 
@@ -287,7 +287,7 @@ def test_transports_fit_a_client_of_ones_own() -> None:
         async with httpx.AsyncClient(transport=AsyncTransport()) as client:
             return await client.get(server.url)
 
-    with serving(answer(LATE)) as server:
+    with serving(respond_with(LATE)) as server:
         with httpx.Client(transport=Transport()) as client:
             sync = client.get(server.url)
         both = [sync, asyncio.run(main())]

@@ -11,7 +11,7 @@ import httpcore
 import httpx
 import pytest
 import trio
-from _raw_server import Peer, RawServer, answer, serving
+from _raw_server import Peer, RawServer, respond_with, serving
 from _transport import CHUNKED, HELLO, OK, RUNNERS
 
 from mdstream_core.transport import async_http_client, http_client
@@ -350,7 +350,7 @@ def test_a_cancelled_task_leaves_its_position(run: Callable[..., None]) -> None:
                                 scope.cancel()
             assert b"hello" == (await client.get(server.url)).content
 
-    with serving(answer(HELLO)) as server:
+    with serving(respond_with(HELLO)) as server:
         run(main)
 
     assert len(right) >= 25
@@ -361,7 +361,7 @@ def test_cookies_of_a_response_are_not_kept() -> None:
     """
     They would travel with the next question, which may be another user's. Cookies that were given are sent.
     """
-    script = answer(OK + b"Set-Cookie: user=alice\r\nContent-Length: 2\r\n\r\nhi")
+    script = respond_with(OK + b"Set-Cookie: user=alice\r\nContent-Length: 2\r\n\r\nhi")
 
     async def main() -> None:
         async with async_http_client(cookies={"affinity": "1"}) as client:

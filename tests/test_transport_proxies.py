@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import trio
-from _raw_server import RawServer, answer, certificates, proxying, serving
+from _raw_server import RawServer, certificates, proxying, respond_with, serving
 
 from mdstream_core.transport import Transport, async_http_client, http_client
 from mdstream_core.transport._clients import environment_proxies
@@ -58,7 +58,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 @pytest.fixture(params=["http", "https"])
 def origin(request: pytest.FixtureRequest, tls: Tls) -> Iterator[RawServer]:
-    with serving(answer(LATE), tls=tls[0] if request.param == "https" else None) as server:
+    with serving(respond_with(LATE), tls=tls[0] if request.param == "https" else None) as server:
         yield server
 
 
@@ -119,7 +119,7 @@ def test_a_proxy_that_hangs_up(reported: Callable[..., list[Reported]], tls: Tls
     """
     A proxy that closes instead of an answer is a RemoteProtocolError.
     """
-    with serving(answer(close=True)) as proxy, pytest.raises(httpx.RemoteProtocolError):
+    with serving(respond_with(close=True)) as proxy, pytest.raises(httpx.RemoteProtocolError):
         reported("https://example.example/", proxy=proxy.url, verify=tls[1])
 
 
@@ -146,7 +146,7 @@ def test_no_proxy(reported: Callable[..., list[Reported]], environment: pytest.M
     """
     environment.setenv("all_proxy", "http://127.0.0.1:1")
     environment.setenv("no_proxy", "example.com,127.0.0.1")
-    with serving(answer(LATE)) as server:
+    with serving(respond_with(LATE)) as server:
         assert [REPORTED] == reported(server.url)
 
 

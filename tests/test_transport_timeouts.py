@@ -9,7 +9,7 @@ from contextlib import aclosing
 import httpx
 import pytest
 import trio
-from _raw_server import Peer, RawServer, answer, certificates, serving
+from _raw_server import Peer, RawServer, certificates, respond_with, serving
 from _transport import CHUNKED, HELLO, OK, RUNNERS, Tls, errors, silent, stalled
 
 from mdstream_core.transport import async_http_client, http_client
@@ -295,7 +295,7 @@ async def test_cancelling_at_any_time_leaks_no_position(library: str) -> None:
     """
     Whenever requests are cancelled, the pool serves those that come after.
     """
-    with serving(answer(HELLO)) as server:
+    with serving(respond_with(HELLO)) as server:
         limits = httpx.Limits(max_connections=2, max_keepalive_connections=2)
         async with async_http_client(limits=limits, timeout=5, library=library) as client:
             for steps in range(40):

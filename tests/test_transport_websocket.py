@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 import trio
-from _raw_server import Peer, RawServer, answer, certificates, proxying, serving
+from _raw_server import Peer, RawServer, certificates, proxying, respond_with, serving
 from test_sync_async_variants import stripped
 
 from mdstream_core import AsyncClient, Call, Client, OpenAIChat, Retry, Timeout
@@ -329,7 +329,7 @@ def test_a_handshake_that_is_refused_is_the_response(send_request: Send) -> None
     Its status, its body, and the connection may be used again.
     """
     head = b"HTTP/1.1 403 Forbidden\r\nX-Request-Id: r-2\r\nContent-Length: %d\r\n\r\n" % len(REFUSED)
-    with serving(answer(head + REFUSED)) as server:
+    with serving(respond_with(head + REFUSED)) as server:
         with pytest.raises(PermissionDenied, match="not authorized") as caught:
             send_request(call(server.url))
         assert 1 == server.connections

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import trio
-from _raw_server import Peer, RawServer, answer, certificates, serving
+from _raw_server import Peer, RawServer, certificates, respond_with, serving
 
 from mdstream_core.transport import async_http_client, http_client
 
@@ -145,7 +145,7 @@ def test_whole_responses(
     """
     Status, body and trailers arrive, however the server puts them on the wire.
     """
-    with serving(answer(*parts, close=close, pause=0.001), tls=secure) as server:
+    with serving(respond_with(*parts, close=close, pause=0.001), tls=secure) as server:
         assert expected == reported(server.url, tls[1])
 
 
@@ -161,7 +161,7 @@ def test_broken_responses(
     """
     An answer that stops too early or is not HTTP is an error of httpx's own, never a short body.
     """
-    with serving(answer(*parts, **leaving), tls=secure) as server, pytest.raises(httpx.TransportError) as caught:
+    with serving(respond_with(*parts, **leaving), tls=secure) as server, pytest.raises(httpx.TransportError) as caught:
         reported(server.url, tls[1])
 
     # A TLS layer may notice the reset in its own words, or as an end without farewell.
@@ -176,14 +176,14 @@ def test_both_pairs(
     """
     httpx2 over httpcore2 reads trailers as httpx over httpcore does.
     """
-    with serving(answer(CHUNKED + b"2\r\nhi\r\n0\r\n" + LINE + b"\r\n"), tls=tls[0]) as server:
+    with serving(respond_with(CHUNKED + b"2\r\nhi\r\n0\r\n" + LINE + b"\r\n"), tls=tls[0]) as server:
         assert (200, b"hi", [FAILED]) == reported(server.url, tls[1], library)
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 @pytest.mark.parametrize(
     ("script", "error"),
-    [(answer(CHUNKED + b"2\r\nhi", close=True), "RemoteProtocolError"), (answer(reset=True), "ReadError")],
+    [(respond_with(CHUNKED + b"2\r\nhi", close=True), "RemoteProtocolError"), (respond_with(reset=True), "ReadError")],
     ids=["cut", "reset"],
 )
 def test_errors_are_those_of_the_face(
@@ -204,7 +204,7 @@ def test_one_piece_for_each_read() -> None:
     """
     The chunks of one read come up joined, and a read of framing alone brings nothing.
     """
-    script = answer(CHUNKED, b"1\r\na\r\n1\r\nb\r\n", b"1\r\n", b"c\r\n", b"0\r\n", b"\r\n", pause=0.05)
+    script = respond_with(CHUNKED, b"1\r\na\r\n1\r\nb\r\n", b"1\r\n", b"c\r\n", b"0\r\n", b"\r\n", pause=0.05)
     with serving(script) as server, http_client() as client, client.stream("GET", server.url) as response:
         assert [b"ab", b"c"] == list(response.iter_raw())
 
@@ -213,7 +213,7 @@ async def test_one_piece_for_each_read_async() -> None:
     """
     The same for tasks.
     """
-    script = answer(CHUNKED, b"1\r\na\r\n1\r\nb\r\n", b"1\r\n", b"c\r\n", b"0\r\n", b"\r\n", pause=0.05)
+    script = respond_with(CHUNKED, b"1\r\na\r\n1\r\nb\r\n", b"1\r\n", b"c\r\n", b"0\r\n", b"\r\n", pause=0.05)
     with serving(script) as server:
         async with async_http_client() as client, client.stream("GET", server.url) as response:
             assert [b"ab", b"c"] == [data async for data in response.aiter_raw()]
@@ -228,7 +228,7 @@ def test_untrusted_certificates_are_refused(tls: tuple[ssl.SSLContext, ssl.SSLCo
         async with async_http_client(trust_env=False, **options) as client:
             await client.get(server.url)
 
-    with serving(answer(CHUNKED + b"0\r\n\r\n"), tls=tls[0]) as server:
+    with serving(respond_with(CHUNKED + b"0\r\n\r\n"), tls=tls[0]) as server:
         with pytest.raises(httpx.ConnectError), http_client(trust_env=False) as client:
             client.get(server.url)
         with pytest.raises(httpx.ConnectError):
@@ -244,7 +244,7 @@ def test_the_environment_names_authorities(
     SSL_CERT_FILE is heeded, unless the environment is not to be trusted.
     """
     monkeypatch.setenv("SSL_CERT_FILE", str(tls[2]))
-    with serving(answer(OK + b"Content-Length: 0\r\n\r\n"), tls=tls[0]) as server:
+    with serving(respond_with(OK + b"Content-Length: 0\r\n\r\n"), tls=tls[0]) as server:
         with http_client() as client:
             assert 200 == client.get(server.url).status_code
         with http_client(trust_env=False) as client, pytest.raises(httpx.ConnectError):
@@ -259,7 +259,7 @@ def test_alpn_and_server_name(tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) 
 
     def script(server: RawServer, peer: Peer) -> None:
         server.note(peer.sock.selected_alpn_protocol())  # type: ignore[attr-defined]
-        answer(OK + b"Content-Length: 0\r\n\r\n")(server, peer)
+        respond_with(OK + b"Content-Length: 0\r\n\r\n")(server, peer)
 
     with serving(script, tls=tls[0]) as server:
         for reported in COLOURS.values():
@@ -281,7 +281,7 @@ def test_chunked_uploads() -> None:
         async with async_http_client() as client:
             await client.post(server.url, content=pieces())
 
-    with serving(answer(OK + b"Content-Length: 0\r\n\r\n")) as server:
+    with serving(respond_with(OK + b"Content-Length: 0\r\n\r\n")) as server:
         with http_client() as client:
             client.post(server.url, content=iter([b"hello", b"!"]))
         asyncio.run(main())
@@ -301,7 +301,7 @@ def test_large_uploads() -> None:
         async with async_http_client(timeout=20) as client:
             await client.post(server.url, content=b"x" * size)
 
-    with serving(answer(OK + b"Content-Length: 0\r\n\r\n")) as server:
+    with serving(respond_with(OK + b"Content-Length: 0\r\n\r\n")) as server:
         with http_client(timeout=20) as client:
             client.post(server.url, content=b"x" * size)
         asyncio.run(main())

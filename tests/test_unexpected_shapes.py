@@ -12,7 +12,7 @@ import pytest
 from _both_frameworks import METHODS, response
 from _both_frameworks import PLATFORMS as MODELS
 from _fuzz_targets import PLATFORMS, REQUEST, check_error
-from _raw_server import answer, serving
+from _raw_server import respond_with, serving
 
 from mdstream_core import Call, Retry, _json, dialect
 from mdstream_core.auth._huawei_iam import IAMLogin, PasswordTokenSigner
@@ -214,7 +214,7 @@ def test_both_frameworks_raise_errors_of_ours(platform: str, call_method: str) -
     body = BODIES["a code of 5,000 digits"]
     wire = response(500, body)
     head, _, content = wire.partition(b"\r\n\r\n")
-    with serving(answer(head + b"\r\n\r\n", content)) as server, pytest.raises(MDStreamError) as caught:
+    with serving(respond_with(head + b"\r\n\r\n", content)) as server, pytest.raises(MDStreamError) as caught:
         send_request(make(platform, server))
 
     assert caught.value.status in {500, 424}

@@ -1,4 +1,4 @@
-"""The fixture `hostile`: a server on loopback whose every byte a test chooses."""
+"""The fixture `hostile`: a scripted server on loopback."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -13,11 +13,10 @@ Tls = tuple[ssl.SSLContext, ssl.SSLContext, Path]
 
 @pytest.fixture
 def hostile() -> Iterator[Callable[..., RawServer]]:
-    """Start a server that runs a script for each connection (`hostile(script, tls=…)`), for as long as the test runs.
+    """Start a server that runs a script for each connection (`hostile(script, tls=…)`) until the test ends.
 
     Yields:
-        A function from a script to a running `RawServer`, whose `url`, `requests`, `notes` and `connections` tell the
-        rest.
+        A function from a script to a running `RawServer`; see its `url`, `requests`, `notes` and `connections`.
     """
     with ExitStack() as stack:
 
@@ -29,5 +28,5 @@ def hostile() -> Iterator[Callable[..., RawServer]]:
 
 @pytest.fixture(scope="session")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
-    """`(server's context, client's context, file of the CA)`."""
+    """TLS contexts: `(server's context, client's context, file of the CA)`."""
     return certificates(tmp_path_factory.mktemp("tls"))
