@@ -1,4 +1,4 @@
-"""Connections: how many, how long, and when they are closed; threads, tasks and event loops."""
+"""Connections of the clients: reuse, limits and closing, with threads, tasks and event loops."""
 
 import asyncio
 import gc
@@ -20,9 +20,7 @@ from mdstream_core.events import Event, Finish, TextDelta
 
 
 def test_a_break_closes_the_socket_at_once() -> None:
-    """
-    Leaving the loop and closing the generator ends the connection, not some later moment.
-    """
+    """Leaving the loop and closing the generator closes the connection."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.request()
@@ -47,9 +45,7 @@ def test_a_break_closes_the_socket_at_once() -> None:
 
 
 def test_a_cancelled_task_closes_the_socket_at_once() -> None:
-    """
-    Cancelling is breaking out, and is not swallowed.
-    """
+    """The cancellation is not swallowed."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.request()
@@ -93,9 +89,7 @@ def test_many_responses_use_one_connection(send_request: Send) -> None:
 
 
 def test_a_client_outlives_its_event_loops() -> None:
-    """
-    One object in several asyncio.run: a pool for each, and those of the loops that ended are let go.
-    """
+    """One client in several `asyncio.run`: each loop has a pool, which is discarded with it."""
     client = AsyncClient(trust_env=False)
 
     async def main() -> str:
@@ -108,9 +102,7 @@ def test_a_client_outlives_its_event_loops() -> None:
 
 
 def test_a_loop_that_ends_closes_its_connections() -> None:
-    """
-    After asyncio.run nothing is left open, although nobody closed the client, and the loop is not kept in memory.
-    """
+    """After `asyncio.run` no connection is open, although the client was not closed, and the loop is garbage."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.request()
@@ -134,10 +126,8 @@ def test_a_loop_that_ends_closes_its_connections() -> None:
     assert [] == list(client._owned)
 
 
-def test_a_client_serves_threads() -> None:
-    """
-    Many threads share one client and one pool.
-    """
+def test_threads_share_a_client() -> None:
+    """Many threads share one client and one pool."""
     client = Client(trust_env=False)
     with serving(respond_with(WHOLE)) as server, ThreadPoolExecutor(16) as threads:
         texts = list(threads.map(lambda _: client.complete(call(server)).text, range(64)))
@@ -147,10 +137,8 @@ def test_a_client_serves_threads() -> None:
 
 
 @pytest.mark.parametrize("close", [True, False])
-def test_trio_is_served_too(close: bool) -> None:
-    """
-    The asynchronous client runs under trio, whether somebody closes it or not.
-    """
+def test_the_async_client_runs_under_trio(close: bool) -> None:
+    """Whether it is closed or not."""
     client = AsyncClient(trust_env=False)
 
     async def main() -> str:
@@ -163,10 +151,8 @@ def test_trio_is_served_too(close: bool) -> None:
         assert ["Hi", "Hi"] == [trio.run(main), trio.run(main)]
 
 
-def test_one_stream_does_not_hold_another() -> None:
-    """
-    A stream that waits leaves the loop to others.
-    """
+def test_a_waiting_stream_does_not_block_others() -> None:
+    """It yields to the event loop."""
     gate = threading.Event()
 
     def script(server: RawServer, peer: Peer) -> None:

@@ -1,4 +1,4 @@
-"""Keys that age and are refused, and who signs."""
+"""Expired and rejected credentials, and authentication with signers and `httpx.Auth`."""
 
 import asyncio
 import threading
@@ -22,10 +22,8 @@ from mdstream_core.events import ModelResponse
 
 
 @both
-def test_a_refused_key_is_fetched_again_once(send_request: Send) -> None:
-    """
-    The question is asked again with the new key, without a retry being allowed.
-    """
+def test_a_rejected_key_is_refreshed_once(send_request: Send) -> None:
+    """The request is sent again with the new key, without a retry being allowed."""
     signer = CountingSigner()
     with serving(require_second_key) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, signer)).text
@@ -33,10 +31,8 @@ def test_a_refused_key_is_fetched_again_once(send_request: Send) -> None:
 
 
 @both
-def test_an_aged_key_is_fetched_before_it_is_refused(send_request: Send) -> None:
-    """
-    A stale key is not tried.
-    """
+def test_an_expired_key_is_refreshed_before_the_request(send_request: Send) -> None:
+    """It is not tried."""
     signer = CountingSigner(expired=True)
     with serving(require_second_key) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, signer)).text
@@ -44,10 +40,8 @@ def test_an_aged_key_is_fetched_before_it_is_refused(send_request: Send) -> None
 
 
 @both
-def test_a_key_that_cannot_be_fetched_is_an_error_of_the_call(send_request: Send) -> None:
-    """
-    The failure of a refresh is told to the hooks and carries the call's facts, like any other.
-    """
+def test_a_failed_refresh_is_an_error_of_the_call(send_request: Send) -> None:
+    """Hooks receive it, and it carries the facts of the call."""
 
     class Broken(CountingSigner):
         def renew(self) -> None:
@@ -60,10 +54,8 @@ def test_a_key_that_cannot_be_fetched_is_an_error_of_the_call(send_request: Send
     assert caught.value is moments[-1].error
 
 
-def test_fifty_tasks_and_one_refused_key_fetch_it_once() -> None:
-    """
-    Nobody waits for ever, and nobody fetches twice.
-    """
+def test_fifty_tasks_share_one_refresh() -> None:
+    """No task waits forever, and none refreshes twice."""
     signer = CountingSigner()
 
     async def main() -> list[str]:
@@ -77,10 +69,8 @@ def test_fifty_tasks_and_one_refused_key_fetch_it_once() -> None:
     assert 1 == signer.refreshes
 
 
-def test_fifty_threads_and_one_refused_key_fetch_it_once() -> None:
-    """
-    The same for threads.
-    """
+def test_fifty_threads_share_one_refresh() -> None:
+    """The same for threads."""
     signer = CountingSigner()
     client = Client(signer, trust_env=False)
     with serving(require_second_key) as server, ThreadPoolExecutor(50) as threads:
@@ -92,10 +82,8 @@ def test_fifty_threads_and_one_refused_key_fetch_it_once() -> None:
 
 
 @both
-def test_a_wrong_key_is_refused_once_more_and_no_more(send_request: Send) -> None:
-    """
-    A new key that is refused too is the end.
-    """
+def test_a_second_401_is_final(send_request: Send) -> None:
+    """The new key was rejected too."""
     with (
         serving(respond_with(error_response(b"401 No", b'{"code":"NotAuthenticated","message":"no"}'))) as server,
         pytest.raises(AuthenticationError),
@@ -114,9 +102,7 @@ class Header(httpx.Auth):
 
 @both
 def test_an_auth_of_httpx_is_accepted(send_request: Send) -> None:
-    """
-    It signs while the request is sent.
-    """
+    """It signs while the request is sent."""
     with serving(require_second_key) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, Header())).text
 
@@ -134,10 +120,8 @@ class Slow(CountingSigner):
         super().fetch_credential()
 
 
-def test_waiting_for_a_key_takes_no_thread_from_the_application() -> None:
-    """
-    A hundred tasks wait for one key, and anyio's own threads are as free as before.
-    """
+def test_waiting_for_a_key_blocks_no_worker_thread() -> None:
+    """A hundred tasks wait for one key, and anyio's worker threads stay available."""
     signer = Slow()
 
     async def main() -> int:
@@ -156,10 +140,8 @@ def test_waiting_for_a_key_takes_no_thread_from_the_application() -> None:
     assert 1 == signer.refreshes
 
 
-def test_the_whole_time_includes_the_key() -> None:
-    """
-    A task does not wait for a key beyond its time.
-    """
+def test_the_total_timeout_includes_a_refresh() -> None:
+    """A task does not wait for a key longer than that."""
     signer = Slow()
     try:
         with (
@@ -172,10 +154,8 @@ def test_the_whole_time_includes_the_key() -> None:
         signer.given.set()
 
 
-def test_a_key_that_came_too_late_is_there_for_the_next_request() -> None:
-    """
-    A thread does not wait for a refresh beyond its time, and does not ask afterwards; the refresh goes on.
-    """
+def test_a_late_key_is_used_by_the_next_request() -> None:
+    """A thread stops waiting at the total timeout and sends nothing; the refresh continues."""
     signer = Slow()
     with serving(require_second_key) as server:
         with pytest.raises(StreamStalled, match=r"timeout.total"):

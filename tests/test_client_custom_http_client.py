@@ -1,4 +1,4 @@
-"""A user's own HTTP client, of either library."""
+"""A user's own HTTP client, of httpx or httpx2."""
 
 import warnings
 from typing import Any
@@ -32,10 +32,8 @@ CLIENTS = {
 
 @both
 @pytest.mark.parametrize(("plain", "tasks", "sees"), CLIENTS.values(), ids=CLIENTS)
-def test_a_client_of_the_users_own(send_request: Send, plain: Any, tasks: Any, sees: bool) -> None:
-    """
-    One of either library works, also with a credential; without our transport one warning says what it cannot see.
-    """
+def test_a_custom_http_client(send_request: Send, plain: Any, tasks: Any, sees: bool) -> None:
+    """Also with credentials; without mdstream's transport one warning reports that trailers are invisible."""
     with serving(require_second_key) as server, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert (
@@ -51,10 +49,8 @@ def test_a_client_of_the_users_own(send_request: Send, plain: Any, tasks: Any, s
 
 @both
 @pytest.mark.parametrize(("plain", "tasks", "sees"), CLIENTS.values(), ids=CLIENTS)
-def test_errors_of_either_library_become_ours(send_request: Send, plain: Any, tasks: Any, sees: bool) -> None:
-    """
-    Nothing of httpx or httpx2 gets past the wall.
-    """
+def test_exceptions_of_both_libraries_are_mapped(send_request: Send, plain: Any, tasks: Any, sees: bool) -> None:
+    """No exception of httpx or httpx2 reaches the user."""
     with serving(respond_with(HEAD, HI, close=True)) as server, pytest.raises(StreamInterrupted):
         send_request(server, None, plain() if send_request is sync else tasks())
     with pytest.raises(ConnectionFailed):
@@ -62,9 +58,7 @@ def test_errors_of_either_library_become_ours(send_request: Send, plain: Any, ta
 
 
 def test_the_warning_comes_once_for_each_client() -> None:
-    """
-    Not with every call, and it points at the line that asked.
-    """
+    """Not for every call, and it points at the user's line."""
     with (
         serving(respond_with(WHOLE)) as server,
         httpx.Client(trust_env=False) as http,
@@ -80,9 +74,7 @@ def test_the_warning_comes_once_for_each_client() -> None:
 
 
 def test_a_warning_that_is_an_error_hides_no_other() -> None:
-    """
-    With -W error the events come first, and what went wrong is raised, not the warning.
-    """
+    """With `-W error` the events come first, and a failure is raised instead of the warning."""
     with warnings.catch_warnings(), httpx.Client(trust_env=False) as http:
         warnings.simplefilter("error", RuntimeWarning)
         with serving(respond_with(HEAD, HI, close=True)) as server, pytest.raises(StreamInterrupted):
@@ -99,9 +91,7 @@ def test_a_warning_that_is_an_error_hides_no_other() -> None:
 
 @both
 def test_a_body_that_an_event_hook_has_read_is_read(send_request: Send) -> None:
-    """
-    A user's hook that logs whole answers does not take them away.
-    """
+    """An event hook may log complete responses."""
 
     async def aread(response: httpx.Response) -> None:
         await response.aread()
@@ -117,10 +107,8 @@ def test_a_body_that_an_event_hook_has_read_is_read(send_request: Send) -> None:
 
 
 @both
-def test_a_hook_that_raises_for_status_is_a_refusal(send_request: Send) -> None:
-    """
-    A user's hook that calls `raise_for_status` hides the body, but not the class: 401 still renews the key.
-    """
+def test_an_event_hook_that_calls_raise_for_status(send_request: Send) -> None:
+    """It hides the body, but not the error class: a 401 still refreshes the key."""
 
     async def araise(response: httpx.Response) -> None:
         response.raise_for_status()
@@ -140,10 +128,8 @@ def test_a_hook_that_raises_for_status_is_a_refusal(send_request: Send) -> None:
         assert "Hi" == ModelResponse.from_events(send_request(server, CountingSigner(), http())).text
 
 
-def test_a_client_that_was_given_stays_open() -> None:
-    """
-    It is its owner's to close.
-    """
+def test_a_custom_http_client_stays_open() -> None:
+    """Its owner closes it."""
     with serving(respond_with(WHOLE)) as server, http_client(trust_env=False) as http:
         client = Client(http=http)
         client.complete(call(server))
@@ -152,10 +138,8 @@ def test_a_client_that_was_given_stays_open() -> None:
         assert "Hi" == client.complete(call(server)).text
 
 
-def test_a_closed_client_opens_again() -> None:
-    """
-    Closing lets the connections go and nothing else.
-    """
+def test_a_closed_client_reconnects() -> None:
+    """Closing only closes the connections."""
     with serving(respond_with(WHOLE)) as server:
         client = Client(trust_env=False)
         for _ in range(2):
@@ -164,10 +148,8 @@ def test_a_closed_client_opens_again() -> None:
     assert 2 == server.connections
 
 
-def test_the_other_kind_of_client_is_refused_by_name() -> None:
-    """
-    Each says at once which argument it belongs to.
-    """
+def test_a_client_of_the_wrong_kind_is_rejected() -> None:
+    """The message names the right argument."""
     for library in (httpx, httpx2):
         with pytest.raises(ValueError, match="as http_async_client"):
             Client(None, library.AsyncClient())

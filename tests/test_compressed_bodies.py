@@ -1,4 +1,4 @@
-"""Compressed bodies over real sockets: bombs, truncated and corrupt ones, codings on top of each other."""
+"""Compressed bodies over real sockets: compression bombs, truncated and corrupt bodies, stacked codings."""
 
 import asyncio
 import json
@@ -96,9 +96,7 @@ every_service = pytest.mark.parametrize(("platform", "kind", "body"), SERVICES.v
 def test_each_service_is_read_through_each_coding(
     send_request: Send, platform: Callable[[str], Any], kind: str, body: bytes
 ) -> None:
-    """
-    In one chunk and in chunks of one byte, raw deflate among them.
-    """
+    """In one chunk and in chunks of one byte; raw deflate is among them."""
     for coding, wbits in (("gzip", 31), ("deflate", 15), ("deflate", -15)):
         for step in (65_536, 1):
             with serving(respond_with(head(coding, kind), chunked(deflated(body, wbits), step))) as server:
@@ -107,9 +105,7 @@ def test_each_service_is_read_through_each_coding(
 
 @both
 def test_the_first_read_of_raw_deflate_may_be_one_byte(send_request: Send) -> None:
-    """
-    In a segment of its own, so that it is a read of its own.
-    """
+    """It is a TCP segment of its own, so that it is a read of its own."""
     for coding, wbits in (("deflate", -15), ("deflate", 15), ("gzip", 31)):
         body = deflated(STREAM, wbits)
         first, rest = b"1\r\n%b\r\n" % body[:1], chunked(body[1:])
@@ -119,12 +115,10 @@ def test_the_first_read_of_raw_deflate_may_be_one_byte(send_request: Send) -> No
 
 @both
 @every_service
-def test_what_came_before_a_corrupt_byte_is_in_the_partial(
+def test_text_before_a_corrupt_byte_is_in_the_partial(
     send_request: Send, platform: Callable[[str], Any], kind: str, body: bytes
 ) -> None:
-    """
-    All in one read: the text of the whole events before it was handed out, and is in the partial.
-    """
+    """All in one read: the text of the complete events before it is delivered, and is in the partial response."""
     for at in (0.3, 0.6, 0.9):
         start, rest = body[: int(len(body) * at)], body[int(len(body) * at) :]
         squeeze = zlib.compressobj(wbits=31)
@@ -141,9 +135,7 @@ def test_what_came_before_a_corrupt_byte_is_in_the_partial(
 @both
 @pytest.mark.parametrize("platform", [OCIModelDeployment, ModelArts])
 def test_a_wrong_checksum_loses_no_text(send_request: Send, platform: Callable[[str], Any]) -> None:
-    """
-    An error, and all text in the partial.
-    """
+    """It is an error, and all text is in the partial response."""
     corrupt = bytearray(deflated(STREAM))
     corrupt[-8] ^= 1
     with serving(respond_with(head("gzip") + chunked(bytes(corrupt)))) as server:
@@ -174,9 +166,7 @@ def test_a_truncated_body_is_an_interruption(send_request: Send) -> None:
 
 @pytest.mark.parametrize("call_method", WHOLE_METHODS, ids=lambda call_method: call_method.__name__)
 def test_a_truncated_document_is_an_interruption(call_method: Method) -> None:
-    """
-    A whole response, in both frameworks.
-    """
+    """A response that is not streamed, in both frameworks."""
     body = deflated(WHOLE)
     assert CONTENT == ask_framework(call_method, body, b"application/json", b"gzip").text
     for end in (12, len(body) // 2, len(body) - 12):
@@ -185,10 +175,8 @@ def test_a_truncated_document_is_an_interruption(call_method: Method) -> None:
 
 
 @both
-def test_the_trailer_behind_a_compressed_body_counts(send_request: Send) -> None:
-    """
-    OCI's trailer fields stand behind the compressed body, and are not compressed.
-    """
+def test_the_trailer_after_a_compressed_body(send_request: Send) -> None:
+    """OCI's trailer fields follow the compressed body, and are not compressed."""
     failed = b"StreamFailure: ErrorCode=RequestTimeout, HttpCode=408, ErrorReason=ServiceTimeout\r\n"
     for truncated in (0, 8):  # with gzip's own trailer, and without
         body = deflated(STREAM)
@@ -219,9 +207,7 @@ STACKS = {
 @pytest.mark.parametrize(("coding", "applied"), STACKS.items(), ids=STACKS)
 @pytest.mark.parametrize("step", [1, 65_536])
 def test_stacked_codings(send_request: Send, coding: str, applied: tuple[int, ...], step: int) -> None:
-    """
-    Undone from the last to the first (RFC 9110 §8.4), in reads of any size.
-    """
+    """Decoded from the last to the first (RFC 9110 §8.4), in reads of any size."""
     body = STREAM
     for wbits in applied:
         body = deflated(body, wbits)
@@ -231,10 +217,8 @@ def test_stacked_codings(send_request: Send, coding: str, applied: tuple[int, ..
 
 @both
 @pytest.mark.parametrize("most", [MAX_CODINGS + 1, 100, 5000])
-def test_too_many_codings_are_refused(send_request: Send, most: int) -> None:
-    """
-    Before anything is inflated; where the status is an error's, the status counts.
-    """
+def test_too_many_codings_are_an_error(send_request: Send, most: int) -> None:
+    """Before anything is decompressed; for an error response, its status decides."""
     coding = ",".join(["gzip"] * most)
     with serving(respond_with(head(coding), chunked(b"x"))) as server, pytest.raises(MalformedStream) as caught:
         send_request(server)
@@ -273,9 +257,7 @@ every_bomb = pytest.mark.parametrize(("start", "unit", "kind"), BOMBS.values(), 
 @both
 @every_bomb
 def test_a_bomb_ends_in_an_error_with_the_partial(send_request: Send, start: bytes, unit: bytes, kind: str) -> None:
-    """
-    It is left at a limit, in little memory, and the text that came before is in the partial.
-    """
+    """Reading stops at a limit, with little memory, and earlier text is in the partial response."""
     body = bomb(start, unit)
     with serving(respond_with(head("gzip", kind), chunked(body))) as server, pytest.raises(MalformedStream) as caught:
         send_request(server, timeout=Timeout(read=60, total=60))
@@ -286,9 +268,7 @@ def test_a_bomb_ends_in_an_error_with_the_partial(send_request: Send, start: byt
 
 
 def test_the_memory_does_not_grow_with_a_bomb() -> None:
-    """
-    Nothing of what was dealt with is kept.
-    """
+    """Processed data is not kept."""
     body = bomb(OPEN, COMMENT)
     with serving(respond_with(head("gzip"), chunked(body))) as server:
         call = partial(Call, OCIModelDeployment(f"{server.url}/ocid1.x"), OpenAIChat(), {"messages": []})
@@ -309,9 +289,7 @@ def test_the_memory_does_not_grow_with_a_bomb() -> None:
 
 @every_method
 def test_a_bomb_in_both_frameworks(call_method: Method) -> None:
-    """
-    The frameworks' errors are ours, with the partial.
-    """
+    """The error is mdstream's, with the partial response."""
     with pytest.raises(MalformedStream, match="compression bomb") as caught:
         ask_framework(call_method, bomb(OPEN, COMMENT), coding=b"gzip")
     assert CONTENT == caught.value.partial.text
@@ -319,9 +297,7 @@ def test_a_bomb_in_both_frameworks(call_method: Method) -> None:
 
 @pytest.mark.parametrize("call_method", [*METHODS, *WHOLE_METHODS], ids=lambda call_method: call_method.__name__)
 def test_a_document_that_is_a_bomb(call_method: Method) -> None:
-    """
-    One frame has a limit of its own, which is met at about the same place: a whole response, and one labelled a stream.
-    """
+    """The limit of a frame is reached at about the same size, also if the document is declared as a stream."""
     body = bomb(WHOLE[:-1] + b',"x":"', b"0")
     with pytest.raises(MalformedStream, match=r"16777216 bytes|compression bomb"):
         ask_framework(call_method, body, b"application/json", b"gzip")
@@ -329,9 +305,7 @@ def test_a_document_that_is_a_bomb(call_method: Method) -> None:
 
 @both
 def test_the_body_of_an_error_response_that_is_a_bomb(send_request: Send) -> None:
-    """
-    The status counts, and no more of the body is read than an error says.
-    """
+    """The status decides, and only the beginning of the body is read."""
     for coding, wbits in (("gzip", 31), ("deflate", -15)):
         body = bomb(b'{"message":"too busy', b" ", wbits=wbits)
         with serving(respond_with(head(coding, "application/json", "503 No"), chunked(body))) as server:
@@ -343,9 +317,7 @@ def test_the_body_of_an_error_response_that_is_a_bomb(send_request: Send) -> Non
 
 @both
 def test_a_bomb_within_a_bomb(send_request: Send) -> None:
-    """
-    Each coding of a stack has its own limits: what was compressed twice is inflated twice.
-    """
+    """Each coding of a stack has its own limits."""
     squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
     inner = zlib.compressobj(9, zlib.DEFLATED, 31)
     block = COMMENT * 256
@@ -360,9 +332,7 @@ def test_a_bomb_within_a_bomb(send_request: Send) -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "gzip, gzip"])
 def test_a_token_that_is_a_bomb(coding: str) -> None:
-    """
-    What is fetched for a signer is small, and no more is inflated.
-    """
+    """Responses for signers are small, and only that much is decompressed."""
     body = bomb(b'{"token":"', b"x")
     body = deflated(body) if "," in coding else body
     with (
@@ -385,10 +355,8 @@ ENDLESS = b": \n\n: 12345\n" * 8
 
 @both
 @pytest.mark.parametrize(("timeout", "words"), DEADLINES.values(), ids=DEADLINES)
-def test_the_deadlines_hold_between_pieces(send_request: Send, timeout: Timeout, words: str) -> None:
-    """
-    All in one read, which inflates to comments for longer than is waited.
-    """
+def test_timeouts_are_checked_between_pieces(send_request: Send, timeout: Timeout, words: str) -> None:
+    """One read inflates to comments that take longer than the timeout."""
     start = OPEN if "first" not in words else b""
     body = bomb(start, ENDLESS, 15 * 1024 * 1024)
     began = time.monotonic()
@@ -402,10 +370,8 @@ def test_the_deadlines_hold_between_pieces(send_request: Send, timeout: Timeout,
 
 
 @pytest.mark.parametrize("run", [asyncio.run, lambda main: trio.run(lambda: main)], ids=["asyncio", "trio"])
-def test_other_tasks_go_on_between_pieces(run: Callable[[Any], Any]) -> None:
-    """
-    Under both event loops: another task has many turns while one read is inflated.
-    """
+def test_other_tasks_run_between_pieces(run: Callable[[Any], Any]) -> None:
+    """Under both event loops, many times while one read is decompressed."""
     body = bomb(OPEN, ENDLESS, 4 * 1024 * 1024)
 
     async def main(url: str) -> int:

@@ -1,4 +1,4 @@
-"""Bodies in a content coding that was not accepted: an error names it, whatever is installed."""
+"""Bodies with a content coding that the request did not accept: the error names it, whatever is installed."""
 
 import json
 from typing import Any
@@ -42,8 +42,8 @@ CODINGS = {
 
 
 @pytest.mark.parametrize(("coding", "named"), CODINGS.items(), ids=[name[:12] for name in CODINGS])
-async def test_it_is_named(coding: str, named: str) -> None:
-    """Streamed and whole, both frameworks, sync and async."""
+async def test_an_unaccepted_coding_is_an_error(coding: str, named: str) -> None:
+    """Streamed and not, both frameworks, sync and async."""
     with serving(respond_with(response(b"\x0b\x02\x80hello", coding))) as server:
         fields: dict[str, Any] = {"endpoint": f"{server.url}/ocid1.x", "auth_type": "none", "max_retries": 0}
         chat, llm = lc.ChatOCIModelDeployment(**fields), li.OCIDataScience(**fields)
@@ -64,15 +64,15 @@ async def test_it_is_named(coding: str, named: str) -> None:
 
 
 @pytest.mark.parametrize("coding", ["identity", "", "Identity"])
-async def test_no_coding_at_all(coding: str) -> None:
-    """Is spelled in several ways."""
+async def test_no_coding(coding: str) -> None:
+    """It has several spellings."""
     with serving(respond_with(response(STREAM, coding))) as server:
         chat = lc.ChatOCIModelDeployment(endpoint=f"{server.url}/ocid1.x", auth_type="none", max_retries=0)
         assert ["Hello", "Hello"] == [chat.invoke("Hi", stream=True).text, (await chat.ainvoke("Hi", stream=True)).text]
 
 
-def test_the_status_of_an_error_counts() -> None:
-    """Where the body of an error response cannot be read, the status is the cause."""
+def test_an_error_response_keeps_its_status() -> None:
+    """Although its body cannot be decoded."""
     with serving(respond_with(response(b"\x0b\x02\x80hello", "br", "503 Service Unavailable"))) as server:
         chat = lc.ChatOCIModelDeployment(endpoint=f"{server.url}/ocid1.x", auth_type="none", max_retries=0)
         with pytest.raises(ServerError, match="503"):
@@ -82,7 +82,7 @@ def test_the_status_of_an_error_counts() -> None:
 @pytest.mark.skipif(zstandard is None, reason="httpx reads zstd only where the package zstandard is installed")
 @pytest.mark.filterwarnings("ignore:this http_client cannot see HTTP trailers")
 def test_a_client_that_accepts_a_coding_reads_it() -> None:
-    """Whose owner has asked for it."""
+    """The user's own client has requested it."""
     body = zstandard.ZstdCompressor().compress(STREAM)
     with serving(respond_with(response(body, "zstd"))) as server, httpx.Client() as client:
         chat = lc.ChatOCIModelDeployment(

@@ -1,4 +1,4 @@
-"""A process that forks in the worst moment: a refresh is under way, a lock is held. The child works, the parent goes on."""
+"""Forks while a refresh is in progress or a lock is held: the child works, and the parent continues."""
 
 import asyncio
 import multiprocessing
@@ -164,12 +164,10 @@ def refreshing(made: Signer, slow: Slow) -> Iterator[threading.Thread]:
 
 @methods
 @pytest.mark.parametrize("kind", SIGNERS)
-def test_a_child_signs_while_its_parent_fetches_the_key(
+def test_a_child_signs_during_its_parents_refresh(
     kind: Callable[[Slow], Signer], forked: Callable[[Callable[[], object]], int]
 ) -> None:
-    """
-    It fetches a key of its own; the parent's refresh comes to its end there.
-    """
+    """It refreshes the credentials itself, and the parent's refresh completes there."""
     slow = Slow()
     made = kind(slow)
 
@@ -183,10 +181,8 @@ def test_a_child_signs_while_its_parent_fetches_the_key(
     assert made.sign(PROMPT).headers
 
 
-def test_a_principal_of_the_sdk_is_built_anew_in_the_child() -> None:
-    """
-    The parent's is connected to the service that gives tokens, and two must not use one connection.
-    """
+def test_a_principal_of_the_sdk_is_created_again_in_the_child() -> None:
+    """The parent's has a connection to the token service, which two processes must not share."""
     made = built(Slow())
     made._build = lambda: lambda request: request  # type: ignore[attr-defined]
     made.refresh(made.generation)
@@ -205,10 +201,8 @@ WHOLE = HEAD + HI + STOP + END
 
 
 @pytest.mark.parametrize("waits", ["thread", "task"])
-def test_a_child_requests_while_its_parent_waits_for_the_key(waits: str) -> None:
-    """
-    The clients of both kinds, whose question waited for the key when the process was forked.
-    """
+def test_a_child_sends_requests_during_its_parents_refresh(waits: str) -> None:
+    """With both clients, whose request waited for the key when the process was forked."""
     slow = Slow()
     made = password(slow)
     plain, tasks = Client(made, trust_env=False), AsyncClient(made, trust_env=False)
@@ -253,10 +247,8 @@ def vectors(server: Any, peer: Any) -> None:
         peer.send(whole if b"/embeddings" in request else output)
 
 
-def test_every_lock_of_ours_is_free_in_the_child() -> None:
-    """
-    All are held when the process forks, also those of modules; models of both frameworks work in the child.
-    """
+def test_every_lock_is_free_in_the_child() -> None:
+    """All are held when the process forks, also those of modules; models of both frameworks work in the child."""
     with serving(vectors) as server:
         platform_case: dict[str, Any] = {
             "endpoint": f"{server.url}/v1",
@@ -288,10 +280,8 @@ def test_every_lock_of_ours_is_free_in_the_child() -> None:
             model.close()
 
 
-def test_a_gate_is_open_in_the_child() -> None:
-    """
-    The requests that were under way in the parent are not under way here.
-    """
+def test_a_concurrency_limiter_is_reset_in_the_child() -> None:
+    """The parent's requests in progress do not count."""
     gate = ConcurrencyLimiter(2)
     for _ in range(2):
         gate.threads.acquire()
@@ -304,10 +294,8 @@ def test_a_gate_is_open_in_the_child() -> None:
     assert not gate.threads.acquire(blocking=False)
 
 
-def test_a_fork_inside_a_lock_lets_the_child_leave_it() -> None:
-    """
-    The thread that forks may hold the lock itself: the child's lock is another one, and was not taken.
-    """
+def test_a_fork_while_holding_a_lock() -> None:
+    """The child's lock is a new one, so leaving the block must not raise."""
     quota = RetryQuota(RetryBudget(capacity=10))
     lock = _fork.Lock()
     left: list[int] = []
@@ -325,10 +313,8 @@ def test_a_fork_inside_a_lock_lets_the_child_leave_it() -> None:
 
 
 @methods
-def test_a_client_of_ones_own_opens_a_connection_in_the_child(forked: Callable[[Callable[[], object]], int]) -> None:
-    """
-    Also where all connections that its pool may have are in use in the parent, which goes on with its own.
-    """
+def test_a_custom_client_connects_in_the_child(forked: Callable[[Callable[[], object]], int]) -> None:
+    """Also if all connections of its pool are in use in the parent, which continues to use them."""
     body = b"hello"
     script = respond_with(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + body)
     limits = httpx.Limits(max_connections=1)
@@ -347,10 +333,8 @@ def test_a_client_of_ones_own_opens_a_connection_in_the_child(forked: Callable[[
         assert 3 == server.connections
 
 
-def test_the_registry_keeps_nothing_alive() -> None:
-    """
-    What is gone in the parent is not reset in the child.
-    """
+def test_the_registry_has_weak_references() -> None:
+    """An object that was deleted in the parent is not reset in the child."""
     lock = _fork.Lock()
     assert _fork.is_registered(lock)
     before = len(_fork._objects)

@@ -67,17 +67,15 @@ SOURCES = [
 ]
 
 
-def test_primitives_are_made_where_somebody_resets_them() -> None:
-    """
-    A new lock, future or limiter is a `_fork.Lock`, or stands in a class that is registered: then it is added here.
-    """
+def test_primitives_are_created_where_they_are_reset() -> None:
+    """A new lock, future or limiter is a `_fork.Lock`, or belongs to a registered class that is listed here."""
     found = {str(path.relative_to(ROOT)): list(made(ast.parse(path.read_text()))) for path in SOURCES}
 
     assert {} == {name: where for name, where in found.items() if where and name not in ALLOWED}
     assert set() == {name for name in ALLOWED if not found[name]}
 
 
-def test_a_bare_lock_is_that_of_the_registry() -> None:
+def test_only_the_registry_creates_bare_locks() -> None:
     """
     `Lock()` without a module's name is ours only where it is imported from `_fork`.
     """
@@ -136,10 +134,8 @@ async def _requests(chat: Any, llm: Any) -> None:
     await llm.acomplete("x")
 
 
-def test_the_objects_that_are_alive() -> None:
-    """
-    Models of both frameworks with their services, clients, pools, signers and hooks, as they are after use.
-    """
+def test_objects_with_primitives_are_registered() -> None:
+    """Models of both frameworks with their services, clients, pools, signers and hooks, after use."""
     instrument()
     try:
         with serving(vectors) as server:
@@ -164,10 +160,8 @@ def test_the_objects_that_are_alive() -> None:
         uninstrument()
 
 
-def test_modules_hold_no_loose_locks() -> None:
-    """
-    The same for what stands in the modules themselves.
-    """
+def test_modules_have_no_unregistered_locks() -> None:
+    """The same for module attributes."""
     found = {
         f"{name}.{attribute}"
         for name, module in list(sys.modules.items())
@@ -182,10 +176,8 @@ def test_modules_hold_no_loose_locks() -> None:
 @pytest.mark.parametrize(
     "value", [threading.Lock(), threading.Event(), Future(), threading.BoundedSemaphore(1)], ids=type
 )
-def test_a_loose_lock_is_found(value: object) -> None:
-    """
-    The comparison itself.
-    """
+def test_an_unregistered_lock_is_detected(value: object) -> None:
+    """A test of the check itself."""
     kind = type("Loose", (), {"__module__": "mdstream_core.x"})
     thing = kind()
     thing.lock = value

@@ -1,4 +1,4 @@
-"""Under a storm of failures: how a herd is spread, and how many retries there are for how many successes."""
+"""Lasting failures: how retries of many clients are spread, and how many retries follow how many successes."""
 
 import asyncio
 import copy
@@ -42,12 +42,10 @@ from mdstream_core.retry import RetryQuota
     ],
     ids=str,
 )
-def test_a_herd_of_a_hundred_does_not_come_back_together(
+def test_a_hundred_clients_do_not_retry_together(
     header: dict[str, str], floor: float, spread: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    Nobody earlier than asked, nobody at once, and no tenth of the time has more than a quarter of them.
-    """
+    """None earlier than requested, none at once, and at most a quarter in each tenth of the time."""
     monkeypatch.setattr("mdstream_core.retry.random", random.Random(11))
     error = RateLimited("x", retry_after=parse_retry_after(ResponseHead(429, header)))
     waits = sorted(Retry().delay(1, error) for _ in range(100))
@@ -58,10 +56,8 @@ def test_a_herd_of_a_hundred_does_not_come_back_together(
     assert max(tenths.values()) <= 25
 
 
-def test_the_numbers() -> None:
-    """
-    Room for 100 retries at once; then one for ten requests that succeed; one that succeeds gives back what it took.
-    """
+def test_the_default_budget() -> None:
+    """100 retries in a burst, then one per ten successes; a successful retry is refunded."""
     quota = RetryQuota(RetryBudget())
     spent = sum(quota.spend() for _ in range(500))
     assert (100, 0) == (spent, quota.tokens)
@@ -79,18 +75,14 @@ def test_the_numbers() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"capacity": 5}, {"cost": 0}, {"refund": -1}, {"capacity": 0, "cost": 0}], ids=str)
-def test_a_budget_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
-    """
-    The error shows the numbers.
-    """
+def test_an_invalid_budget_is_rejected(wrong: dict[str, int]) -> None:
+    """The error shows the numbers."""
     with pytest.raises(ValueError, match=r"RetryBudget\(capacity=.*must be at least cost"):
         RetryBudget(**wrong)
 
 
-def test_a_thousand_threads_spend_no_more_than_there_is() -> None:
-    """
-    Nothing is lost or counted twice.
-    """
+def test_a_thousand_threads_share_the_budget() -> None:
+    """No token is lost or counted twice."""
     quota = RetryQuota(RetryBudget(capacity=500, cost=1))
     with ThreadPoolExecutor(50) as threads:
         spent = sum(threads.map(lambda _: quota.spend(), range(1000)))
@@ -100,10 +92,8 @@ def test_a_thousand_threads_spend_no_more_than_there_is() -> None:
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
-def test_copies_begin_full(duplicate: Callable[[Any], Any]) -> None:
-    """
-    Another process, another model: another budget. A policy can be written down, too.
-    """
+def test_copies_start_with_a_full_budget(duplicate: Callable[[Any], Any]) -> None:
+    """Another process or model has another budget, and a policy can be pickled."""
     quota = RetryQuota(RetryBudget(capacity=10))
     assert quota.spend()
     retry = Retry(1, budget=RetryBudget(capacity=20))
@@ -170,7 +160,7 @@ def errors(made: Service, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("failures", [(BUSY,), (AWAY,), (BUSY, AWAY)], ids=["429", "503", "both"])
-def test_a_storm_ends_the_retries_of_threads_and_tasks_together(failures: tuple[bytes, ...]) -> None:
+def test_lasting_failures_end_the_retries_of_threads_and_tasks(failures: tuple[bytes, ...]) -> None:
     """
     40 questions with 5 retries each would be 240 requests; the budget allows 10 retries, and then says why there is none.
     """
@@ -201,9 +191,7 @@ def test_without_a_budget_every_request_is_retried() -> None:
 
 
 def test_ten_successes_pay_for_one_retry() -> None:
-    """
-    After the storm the budget fills slowly; a retry that brings an answer costs nothing.
-    """
+    """After the failures the budget refills slowly; a successful retry costs nothing."""
     storm = Storm(AWAY)
     with serving(storm) as server:
         made = service(server, RetryBudget(capacity=20), most=1)
@@ -220,10 +208,8 @@ def test_ten_successes_pay_for_one_retry() -> None:
         made.close()
 
 
-def test_a_retry_that_succeeds_gives_back_what_it_took() -> None:
-    """
-    Every second request fails, for a long time, and every question is answered.
-    """
+def test_a_successful_retry_is_refunded() -> None:
+    """Every second request fails for a long time, and every call succeeds."""
 
     def every_second(server: RawServer, peer: Peer) -> None:
         while request := peer.request():
@@ -239,10 +225,8 @@ def test_a_retry_that_succeeds_gives_back_what_it_took() -> None:
         made.close()
 
 
-def test_a_refused_parameter_and_a_fresh_key_cost_nothing() -> None:
-    """
-    What is asked again in another form is no retry of a failure.
-    """
+def test_relaxed_requests_and_refreshes_cost_nothing() -> None:
+    """They are not retries of a failure."""
     refused = error_response(
         b"400 No", b'{"message":"Unsupported parameter: \'seed\' is not supported with this model."}'
     )
@@ -262,9 +246,7 @@ def test_a_refused_parameter_and_a_fresh_key_cost_nothing() -> None:
 
 @pytest.mark.parametrize("kind", [ChatModelArts, ModelArts])
 def test_models_of_both_frameworks_have_one_budget_for_all_calls(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Whole responses and streams, in threads and tasks, of the model and its shallow copies.
-    """
+    """With and without streaming, in threads and tasks, of the model and its shallow copies."""
     storm = Storm(BUSY)
     with serving(storm) as server:
         model = kind(endpoint=f"{server.url}/v1", model="m", api_key="k", max_retries=1, trust_env=False)
@@ -286,10 +268,8 @@ def test_models_of_both_frameworks_have_one_budget_for_all_calls(kind: Any, monk
     assert 5 == storm.count
 
 
-def test_a_wait_that_would_end_too_late_spends_nothing() -> None:
-    """
-    No retry follows, so none is paid for.
-    """
+def test_a_delay_beyond_the_timeout_costs_nothing() -> None:
+    """No retry follows."""
     from mdstream_core.call import Call  # noqa: PLC0415
 
     quota = RetryQuota(RetryBudget())

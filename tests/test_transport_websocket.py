@@ -94,8 +94,8 @@ def over(server: RawServer, peer: Peer) -> None:
     server.note(content)
 
 
-def saying(*parts: bytes, then: Then = over, early: bytes = b"") -> Callable[[RawServer, Peer], None]:
-    """A script: agree, take the question, say the parts, each in a segment of its own."""
+def send_messages(*parts: bytes, then: Then = over, early: bytes = b"") -> Callable[[RawServer, Peer], None]:
+    """A script: agree, take the message, say the parts, each in a segment of its own."""
 
     def script(server: RawServer, peer: Peer) -> None:
         head = peer.head()
@@ -164,7 +164,7 @@ def test_a_whole_response_is_whole(send_request: Send, parts: tuple[bytes, ...])
     """
     However it is cut, and whether the server or we say goodbye; either way with 1000.
     """
-    with serving(saying(*parts)) as server:
+    with serving(send_messages(*parts)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url))).text
         assert server.noted.wait(2)
 
@@ -176,7 +176,7 @@ def test_what_comes_with_the_handshake_is_not_lost(send_request: Send) -> None:
     """
     A server may speak first, in the same segment as its 101.
     """
-    with serving(saying(STOP, BYE, early=HI)) as server:
+    with serving(send_messages(STOP, BYE, early=HI)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url))).text
 
 
@@ -185,17 +185,17 @@ def test_the_request_is_one_message_behind_a_handshake(send_request: Send) -> No
     """
     The GET has no body; the message is masked, and is the request as JSON.
     """
-    with serving(saying(HI, STOP, BYE)) as server:
+    with serving(send_messages(HI, STOP, BYE)) as server:
         send_request(call(server.url, headers={"x-auth-token": "t"}))
-        head, question = server.requests
+        head, message = server.requests
         fields = head.lower()
 
     assert head.startswith(b"GET /v1/chat/completions HTTP/1.1\r\n")
-    assert REQUEST["model"] == json.loads(question)["model"]
-    for wanted in (b"upgrade: websocket", b"connection: upgrade", b"sec-websocket-version: 13", b"x-auth-token: t"):
-        assert 1 == fields.count(b"\r\n" + wanted + b"\r\n")
-    for unwanted in (b"content-length", b"transfer-encoding", b"keep-alive", b"sec-websocket-extensions"):
-        assert unwanted not in fields
+    assert REQUEST["model"] == json.loads(message)["model"]
+    for expected in (b"upgrade: websocket", b"connection: upgrade", b"sec-websocket-version: 13", b"x-auth-token: t"):
+        assert 1 == fields.count(b"\r\n" + expected + b"\r\n")
+    for forbidden in (b"content-length", b"transfer-encoding", b"keep-alive", b"sec-websocket-extensions"):
+        assert forbidden not in fields
 
 
 @both
@@ -203,7 +203,7 @@ def test_a_response_that_is_no_stream_is_one_message(send_request: Send) -> None
     """
     The socket may stay open: the first message was all that was asked for.
     """
-    with serving(saying(WHOLE)) as server:
+    with serving(send_messages(WHOLE)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url, stream=False))).text
         assert server.noted.wait(2)
 
@@ -220,7 +220,7 @@ def test_a_server_that_does_not_response_our_goodbye_does_not_spoil_the_response
         message(peer)
         server.note(peer.sees_end(5))
 
-    with serving(saying(HI, STOP, DONE, then=silent)) as server:
+    with serving(send_messages(HI, STOP, DONE, then=silent)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url, platform=Hasty))).text
         assert server.noted.wait(5)
 
@@ -276,7 +276,7 @@ def test_a_bad_end_is_an_error_that_keeps_what_came(
     """
     Each with its class, the close code, the request id of the handshake, and the words so far.
     """
-    with serving(saying(*parts, then=then)) as server, pytest.raises(kind, match=words) as caught:
+    with serving(send_messages(*parts, then=then)) as server, pytest.raises(kind, match=words) as caught:
         send_request(call(server.url, timeout=Timeout(read=0.4, total=10)))
 
     error = caught.value
@@ -288,7 +288,7 @@ def test_the_server_is_reported_what_was_wrong(send_request: Send) -> None:
     """
     The close frame has the code for it.
     """
-    with serving(saying(HI, b"\x81\x01\xff")) as server:
+    with serving(send_messages(HI, b"\x81\x01\xff")) as server:
         with pytest.raises(MalformedStream):
             send_request(call(server.url))
         assert server.noted.wait(2)
@@ -312,7 +312,7 @@ def test_pings_are_responded_and_are_no_progress(send_request: Send) -> None:
             time.sleep(0.05)
         server.note(kinds)
 
-    with serving(saying(HI, then=pinging)) as server:
+    with serving(send_messages(HI, then=pinging)) as server:
         with pytest.raises(StreamStalled, match="pings do not count"):
             send_request(call(server.url, timeout=Timeout(read=0.4, total=10)))
         assert server.noted.wait(3)
@@ -350,7 +350,7 @@ NO_HANDSHAKES: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("shakes", NO_HANDSHAKES.values(), ids=NO_HANDSHAKES)
 def test_a_handshake_that_is_none_reaches_nobody(send_request: Send, shakes: Callable[[bytes], bytes]) -> None:
     """
-    The question is not sent to somebody who speaks something else, and the socket is closed.
+    The message is not sent to somebody who speaks something else, and the socket is closed.
     """
 
     def script(server: RawServer, peer: Peer) -> None:
@@ -369,7 +369,7 @@ def test_leaving_closes_the_socket_at_once() -> None:
     """
     A caller that breaks out of the loop.
     """
-    with serving(saying(HI, then=open_)) as server:
+    with serving(send_messages(HI, then=open_)) as server:
         client = Client(trust_env=False)
         events = client.stream(call(server.url))
         next(events)
@@ -384,7 +384,7 @@ async def test_cancelling_closes_the_socket_at_once() -> None:
     """
     A task that is cancelled while it waits for the next message.
     """
-    with serving(saying(HI, then=open_)) as server:
+    with serving(send_messages(HI, then=open_)) as server:
         client = AsyncClient(trust_env=False)
         results = asyncio.Event()
 
@@ -415,7 +415,7 @@ async def test_a_hundred_conversations_need_no_thread() -> None:
         peer.send(STOP, BYE)
         over(server, peer)
 
-    with serving(saying(HI, then=waits)) as server:
+    with serving(send_messages(HI, then=waits)) as server:
         client = AsyncClient(trust_env=False)
         begun = asyncio.Semaphore(0)
 
@@ -446,7 +446,7 @@ def test_either_library_and_one_connection_are_enough(library: str) -> None:
     """
     pytest.importorskip(library, reason="the other HTTP library; install mdstream-llm[httpx2]")
     limits = httpx.Limits(max_connections=1)
-    with serving(saying(HI, STOP, BYE)) as server:
+    with serving(send_messages(HI, STOP, BYE)) as server:
         for _ in range(3):
             with http_client(trust_env=False, library=library) as http:
                 assert "Hi" == ModelResponse.from_events(sync(call(server.url), http)).text
@@ -473,7 +473,7 @@ def test_wss_is_tls(send_request: Send, tls: tuple[ssl.SSLContext, ssl.SSLContex
     """
     The server's certificate is checked like any other's.
     """
-    with serving(saying(HI, STOP, BYE), tls=tls[0]) as server:
+    with serving(send_messages(HI, STOP, BYE), tls=tls[0]) as server:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url), verify=tls[1])).text
         with pytest.raises(ConnectionFailed):
             send_request(call(server.url))
@@ -484,7 +484,7 @@ def test_wss_goes_through_a_proxy(send_request: Send, tls: tuple[ssl.SSLContext,
     """
     In a tunnel, as https does.
     """
-    with serving(saying(HI, STOP, BYE), tls=tls[0]) as server, serving(proxying) as proxy:
+    with serving(send_messages(HI, STOP, BYE), tls=tls[0]) as server, serving(proxying) as proxy:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url), verify=tls[1], proxy=proxy.url)).text
         assert proxy.requests[0].startswith(b"CONNECT 127.0.0.1:%d " % server.port)
 
@@ -499,7 +499,7 @@ def test_the_proxy_of_https_is_that_of_wss(
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    with serving(saying(HI, STOP, BYE), tls=tls[0]) as server, serving(proxying) as proxy:
+    with serving(send_messages(HI, STOP, BYE), tls=tls[0]) as server, serving(proxying) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url), verify=tls[1], trust_env=True)).text
         assert 1 == proxy.connections

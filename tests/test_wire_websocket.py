@@ -107,18 +107,18 @@ def test_a_ping_is_responded_with_its_own_words() -> None:
 
 def test_a_farewell_is_responded_once() -> None:
     """
-    Both sides say goodbye once, with the same code, and send nothing after it.
+    Both sides say close once, with the same code, and send nothing after it.
     """
     client, server = WebSocketProtocol(client=True), WebSocketProtocol(client=False)
     client.close(1000, "thanks")
     client.send(TEXT, b"too late")
-    (goodbye,) = server.feed(client.bytes_to_send())
+    (close,) = server.feed(client.bytes_to_send())
     server.close(1011)
-    answer = server.bytes_to_send()
+    response = server.bytes_to_send()
 
-    assert Message(CLOSE, b"\x03\xe8thanks") == goodbye
-    assert b"\x88\x02\x03\xe8" == answer
-    assert [Message(CLOSE, b"\x03\xe8")] == client.feed(answer)
+    assert Message(CLOSE, b"\x03\xe8thanks") == close
+    assert b"\x88\x02\x03\xe8" == response
+    assert [Message(CLOSE, b"\x03\xe8")] == client.feed(response)
     assert b"" == client.bytes_to_send()
     assert (client.is_closing, client.is_closed, server.is_closing, server.is_closed) == (True, True, True, True)
 
