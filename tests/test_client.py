@@ -131,7 +131,7 @@ def test_the_drain_timeout(send_request: Send) -> None:
         assert "Hi" == ModelResponse.from_events(send_request(server, platform=ShortDrainDeployment)).text
     with (
         serving(respond_with(HEAD, HI + STOP + DONE)) as server,
-        pytest.raises(StreamStalled, match=r"did not end it within 0.3 s") as caught,
+        pytest.raises(StreamStalled, match=r"did not end within 0.3 s") as caught,
     ):
         send_request(server, platform=ShortDrainDeployment)
     assert "Hi" == caught.value.partial.text

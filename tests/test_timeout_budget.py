@@ -60,7 +60,7 @@ def test_the_drain_timeout() -> None:
     timeout_budget.record_read(progress=False, drain_timeout=0.02)
     assert timeout_budget.limits["read"] <= 0.011 + ROUNDING
     time.sleep(0.02)
-    with pytest.raises(StreamStalled, match=r"did not end it within 0.02 s"):
+    with pytest.raises(StreamStalled, match=r"did not end within 0.02 s"):
         timeout_budget.record_read(progress=False, drain_timeout=0.02)
     timeout_budget = started(read=0.5)
     timeout_budget.record_read(progress=True, drain_timeout=10.0)
@@ -83,7 +83,7 @@ def test_buffered_data_is_read_after_the_deadline() -> None:
     for _ in range(100):
         timeout_budget.record_read(progress=True, drain_timeout=None)
         assert 0.001 == timeout_budget.limits["read"]
-    with pytest.raises(StreamStalled, match=r"not finished within 0.01 s \(timeout.total\)"):
+    with pytest.raises(StreamStalled, match=r"not complete within 0.01 s \(timeout.total\)"):
         timeout_budget.record_read(progress=True, drain_timeout=None)
     assert timeout_budget.remaining < 0
 

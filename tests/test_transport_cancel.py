@@ -1,4 +1,4 @@
-"""A task that is cancelled leaves no socket open, wherever it is cancelled; nobody waits for the garbage collector."""
+"""A task that is cancelled at any point leaves no socket open, without the garbage collector."""
 
 import asyncio
 import gc
@@ -65,10 +65,8 @@ ROUTES = {
 
 
 @pytest.mark.parametrize(("secure", "proxied"), ROUTES.values(), ids=ROUTES)
-async def test_every_event_of_a_request(secure: bool, proxied: bool | None, tls: Tls) -> None:
-    """
-    Connecting, the handshakes, the tunnel, sending and reading: cancelled after each number of steps.
-    """
+async def test_cancelling_at_every_step_of_a_request(secure: bool, proxied: bool | None, tls: Tls) -> None:
+    """Connecting, handshakes, tunnel, sending and reading."""
     ends: set[str] = set()
 
     async def one(client: Any, url: str) -> None:
@@ -98,10 +96,8 @@ async def test_every_event_of_a_request(secure: bool, proxied: bool | None, tls:
     assert {"hello", "CancelledError", "NoneType"} == ends
 
 
-async def test_every_event_of_a_stream_that_is_left(tls: Tls) -> None:
-    """
-    Cancelled between pieces of the body, or left with `break`.
-    """
+async def test_cancelling_at_every_step_of_a_stream(tls: Tls) -> None:
+    """Between pieces of the body, or after `break`."""
     with serving(BYE) as server:
         async with async_http_client(timeout=5) as client:
 
@@ -150,10 +146,8 @@ def server() -> Iterator[RawServer]:
         yield running
 
 
-async def test_an_address_that_hangs_holds_nobody_up(server: RawServer) -> None:
-    """
-    The next one is tried beside it, and its socket is closed when another has won.
-    """
+async def test_an_address_that_hangs_does_not_block_the_next(server: RawServer) -> None:
+    """The next one is tried concurrently, and the socket of the first is closed."""
     loop = asyncio.get_running_loop()
     with no_collector(), hanging() as slow:
         before = count()
@@ -166,10 +160,8 @@ async def test_an_address_that_hangs_holds_nobody_up(server: RawServer) -> None:
 
 
 @pytest.mark.parametrize("steps", range(8))
-async def test_cancelled_among_several_addresses(server: RawServer, steps: int) -> None:
-    """
-    Also when two of them answered in the same moment.
-    """
+async def test_cancelling_with_several_addresses(server: RawServer, steps: int) -> None:
+    """Also if two of them connect at the same moment."""
     loop = asyncio.get_running_loop()
     with no_collector():
         before = count()
@@ -184,10 +176,8 @@ async def test_cancelled_among_several_addresses(server: RawServer, steps: int) 
         assert await settled(before) <= 0
 
 
-async def test_no_address_responses() -> None:
-    """
-    The reason is told, once.
-    """
+async def test_no_address_is_reachable() -> None:
+    """The reason is reported once."""
     loop = asyncio.get_running_loop()
     with pytest.raises(ConnectionRefusedError):
         await _connect_first(loop, [refused()] * 2, None)
@@ -202,10 +192,8 @@ async def test_no_address_responses() -> None:
         ("::1", [(socket.AF_INET6, ("::1", 80, 0, 0))]),
     ],
 )
-async def test_addresses_are_not_looked_up(host: str, expected: list[Address]) -> None:
-    """
-    An IP address needs no thread.
-    """
+async def test_ip_addresses_are_not_looked_up(host: str, expected: list[Address]) -> None:
+    """They need no thread."""
     assert expected == await resolve(asyncio.get_running_loop(), host, 80)
 
 
@@ -222,10 +210,8 @@ async def test_a_name_is_looked_up(server: RawServer, local: str | None) -> None
         assert await settled(before) <= 0
 
 
-async def test_a_socket_option_that_is_refused(server: RawServer) -> None:
-    """
-    The connection that was opened is closed, and the error is the library's.
-    """
+async def test_an_invalid_socket_option(server: RawServer) -> None:
+    """The connection is closed, and the error is the library's."""
     with no_collector():
         before = count()
         options = [(socket.SOL_SOCKET, 99_999, 1)]
@@ -246,10 +232,8 @@ class Slow:
         return [(family, 0, 0, "", address) for family, address in self._found]
 
 
-async def test_families_take_turns() -> None:
-    """
-    RFC 8305 section 4: one of each, and none twice.
-    """
+async def test_address_families_alternate() -> None:
+    """RFC 8305 section 4: without duplicates."""
     six, four = [(socket.AF_INET6, (f"::{n}", 80, 0, 0)) for n in "123"], [(socket.AF_INET, ("127.0.0.1", 80))]
     loop: Any = Slow([*six, *four, *six])
 

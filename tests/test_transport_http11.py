@@ -1,4 +1,4 @@
-"""The reading and writing of HTTP/1.1, without sockets."""
+"""HTTP/1.1 without sockets: serializing requests, and parsing responses."""
 
 import weakref
 
@@ -117,24 +117,20 @@ def read(wire: bytes, step: int, method: bytes = b"POST") -> tuple[ResponseParse
 
 @pytest.mark.parametrize("step", [1, 2, 7, 4096])
 @pytest.mark.parametrize(("wire", "status", "body", "trailers", "_reusable"), RESPONSES.values(), ids=RESPONSES)
-def test_any_truncated_reads_the_same(
+def test_a_response_is_the_same_in_every_split(
     wire: bytes, status: int, body: bytes, trailers: list[tuple[bytes, bytes]], _reusable: bool, step: int
 ) -> None:
-    """
-    Where the network cuts the bytes makes no difference.
-    """
+    """Reads of any size."""
     parser, found = read(wire, step)
 
     assert (status, body, trailers, True) == (parser.status, found, parser.trailers, parser.is_complete)
 
 
 @pytest.mark.parametrize(("wire", "_status", "_body", "_trailers", "reusable"), RESPONSES.values(), ids=RESPONSES)
-def test_reusable_only_when_both_sides_agree(
+def test_when_a_connection_is_reusable(
     wire: bytes, _status: int, _body: bytes, _trailers: list[tuple[bytes, bytes]], reusable: bool
 ) -> None:
-    """
-    A connection is used again after a whole answer that does not say otherwise and has nothing behind it.
-    """
+    """After a complete response that allows it and has no data after it."""
     parser, _ = read(wire, READ_SIZE)
 
     assert reusable == parser.is_reusable
@@ -142,28 +138,22 @@ def test_reusable_only_when_both_sides_agree(
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
 @pytest.mark.parametrize("wire", BROKEN.values(), ids=BROKEN)
-def test_broken_responses_are_errors(wire: bytes, step: int) -> None:
-    """
-    Bytes that stop too early or are not HTTP raise, wherever they were cut.
-    """
+def test_invalid_responses_are_errors(wire: bytes, step: int) -> None:
+    """Data that ends too early or is not HTTP, in every split."""
     with pytest.raises(Wrong):
         read(wire, step)
 
 
 @pytest.mark.parametrize("step", [997, READ_SIZE])
 @pytest.mark.parametrize("wire", FLOODS.values(), ids=FLOODS)
-def test_floods_are_stopped(wire: bytes, step: int) -> None:
-    """
-    No header, trailer section or chunk line grows without end.
-    """
+def test_bursts_are_stopped(wire: bytes, step: int) -> None:
+    """Headers, trailer sections and chunk lines are limited."""
     with pytest.raises(Wrong, match="more than 65536 bytes"):
         read(wire, step)
 
 
 def test_a_long_stream_is_no_burst() -> None:
-    """
-    The bound is on framing between two pieces of body, not on the stream.
-    """
+    """The limit applies to framing between two pieces of body."""
     wire = CHUNKED + b"1;some=extension\r\nx\r\n" * 20_000 + b"0\r\n\r\n"
 
     parser, body = read(wire, 4096)
@@ -172,18 +162,14 @@ def test_a_long_stream_is_no_burst() -> None:
 
 
 def test_head_has_no_body() -> None:
-    """
-    The answer to HEAD ends with its head, whatever length it names.
-    """
+    """The response to HEAD ends with its head, whatever its Content-Length."""
     parser, body = read(OK + b"Content-Length: 5\r\n\r\n", 4096, b"HEAD")
 
     assert (b"", True, True) == (body, parser.is_complete, parser.is_reusable)
 
 
-def test_upgrade_keeps_what_follows() -> None:
-    """
-    What stands behind a 101 belongs to the new protocol.
-    """
+def test_an_upgrade_keeps_leading_bytes() -> None:
+    """Data after a 101 belongs to the new protocol."""
     parser, body = read(
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x01x", 4096
     )
@@ -192,9 +178,7 @@ def test_upgrade_keeps_what_follows() -> None:
 
 
 def test_request_with_a_length() -> None:
-    """
-    A body of known length goes out as it is.
-    """
+    """A body of known length is sent unchanged."""
     writer = RequestWriter(b"POST", b"/a?b", [(b"Host", b"h"), (b"Content-Length", b"5")], error=Wrong)
 
     assert b"POST /a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello" == b"".join(
@@ -203,9 +187,7 @@ def test_request_with_a_length() -> None:
 
 
 def test_request_in_chunks() -> None:
-    """
-    A body of unknown length goes out in chunks, and an empty piece does not end it.
-    """
+    """A body of unknown length is chunked, and an empty piece does not end it."""
     writer = RequestWriter(b"POST", b"/", [(b"Transfer-Encoding", b"chunked")], error=Wrong)
 
     assert b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n" == b"".join(
@@ -222,18 +204,14 @@ ILLEGAL = {
 
 
 @pytest.mark.parametrize(("method", "target", "headers"), ILLEGAL.values(), ids=ILLEGAL)
-def test_nothing_is_smuggled_into_a_request(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    """
-    Names, values and targets that would break the head are refused.
-    """
+def test_illegal_requests_are_rejected(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    """Names, values and targets that would break the head."""
     with pytest.raises(Wrong, match="illegal"):
         RequestWriter(method, target, headers, error=Wrong)
 
 
-def test_a_refused_header_value_is_not_shown() -> None:
-    """
-    The value may be a credential, so the error names the header only.
-    """
+def test_an_illegal_header_value_is_not_shown() -> None:
+    """It may be a credential, so the error names the header only."""
     with pytest.raises(Wrong) as caught:
         RequestWriter(b"GET", b"/", [(b"Authorization", b"Bearer hush\r\n")], error=Wrong)
 
@@ -241,10 +219,8 @@ def test_a_refused_header_value_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize("pieces", [[b"hel"], [b"hello", b"!"]], ids=["too little", "too much"])
-def test_a_body_keeps_to_its_length(pieces: list[bytes]) -> None:
-    """
-    A body that is not as long as its header declares would garble the next request.
-    """
+def test_a_body_must_match_its_length(pieces: list[bytes]) -> None:
+    """Otherwise the next request would be misread."""
     writer = RequestWriter(b"POST", b"/", [(b"Content-Length", b"5")], error=Wrong)
 
     with pytest.raises(Wrong, match="Content-Length"):
@@ -252,9 +228,7 @@ def test_a_body_keeps_to_its_length(pieces: list[bytes]) -> None:
 
 
 def test_a_response_leaves_no_garbage() -> None:
-    """
-    A whole answer is free as soon as nobody wants it, without the garbage collector.
-    """
+    """A complete response is freed without the garbage collector."""
     parser, _ = read(CHUNKED + b"2\r\nhi\r\n0\r\n\r\n", 4096)
     known = weakref.ref(parser)
     del parser
@@ -271,10 +245,8 @@ BEHIND = {
 
 
 @pytest.mark.parametrize("wire", BEHIND.values(), ids=BEHIND)
-def test_what_came_before_the_breakage_is_not_lost(wire: bytes) -> None:
-    """
-    The head and the body of the same read can be taken; then the error is told, again and again.
-    """
+def test_data_before_an_error_is_not_lost(wire: bytes) -> None:
+    """The head and body of the same read can be taken; then the error is raised, each time."""
     parser = ResponseParser(b"POST", error=Wrong)
     parser.feed(CHUNKED + b"5\r\nhello\r\n" + wire)
 

@@ -1,4 +1,4 @@
-"""Through proxies: forwarding and tunnels, plain and secure, given or found in the environment."""
+"""Proxies: forwarding and tunnels, plain and TLS, configured or from the environment."""
 
 # ruff: noqa: PLC0415 (the judge is imported where it judges)
 
@@ -75,7 +75,7 @@ def reported(request: pytest.FixtureRequest) -> Callable[..., list[Reported]]:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Without the proxies of whoever runs the tests."""
+    """Remove the proxies of the environment that runs the tests."""
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -86,9 +86,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_trailers_through_a_proxy(
     library: str, reported: Callable[..., list[Reported]], origin: RawServer, proxy: RawServer, tls: Tls
 ) -> None:
-    """
-    Forwarded or tunnelled, over a plain proxy or a secure one: trailers arrive and the connection is kept.
-    """
+    """Forwarded or tunneled, over a plain or TLS proxy: trailers arrive, and the connection is reused."""
     own = __import__(library).Proxy(proxy.url.replace("//", "//user:secret@"), ssl_context=own_context(proxy, tls))
 
     assert [REPORTED] * 3 == reported(origin.url + "/path?query", 3, proxy=own, verify=tls[1], library=library)
@@ -107,18 +105,14 @@ def own_context(proxy: RawServer, tls: Tls) -> ssl.SSLContext | None:
     return tls[1] if proxy.url.startswith("https") else None
 
 
-def test_a_refused_tunnel(reported: Callable[..., list[Reported]], tls: Tls) -> None:
-    """
-    A proxy that will not dig is a ProxyError in its own words.
-    """
+def test_a_rejected_tunnel(reported: Callable[..., list[Reported]], tls: Tls) -> None:
+    """It is a ProxyError with the proxy's message."""
     with serving(proxying) as proxy, pytest.raises(httpx.ProxyError, match="407 Proxy Authentication Required"):
         reported("https://refused.example/", proxy=proxy.url, verify=tls[1])
 
 
-def test_a_proxy_that_hangs_up(reported: Callable[..., list[Reported]], tls: Tls) -> None:
-    """
-    A proxy that closes instead of an answer is a RemoteProtocolError.
-    """
+def test_a_proxy_that_disconnects(reported: Callable[..., list[Reported]], tls: Tls) -> None:
+    """It is a RemoteProtocolError."""
     with serving(respond_with(close=True)) as proxy, pytest.raises(httpx.RemoteProtocolError):
         reported("https://example.example/", proxy=proxy.url, verify=tls[1])
 
@@ -127,9 +121,7 @@ def test_a_proxy_that_hangs_up(reported: Callable[..., list[Reported]], tls: Tls
 def test_proxies_of_the_environment(
     name: str, reported: Callable[..., list[Reported]], origin: RawServer, tls: Tls, environment: pytest.MonkeyPatch
 ) -> None:
-    """
-    HTTP_PROXY, HTTPS_PROXY and ALL_PROXY are heeded, unless the environment is not to be trusted.
-    """
+    """HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, if `trust_env`."""
     name = name if name == "ALL_PROXY" else f"{origin.url.partition(':')[0].upper()}_PROXY"
     with serving(proxying) as proxy:
         environment.setenv(name.lower(), proxy.url)
@@ -141,9 +133,7 @@ def test_proxies_of_the_environment(
 
 
 def test_no_proxy(reported: Callable[..., list[Reported]], environment: pytest.MonkeyPatch) -> None:
-    """
-    NO_PROXY exempts a host.
-    """
+    """NO_PROXY exempts a host."""
     environment.setenv("all_proxy", "http://127.0.0.1:1")
     environment.setenv("no_proxy", "example.com,127.0.0.1")
     with serving(respond_with(LATE)) as server:
@@ -161,9 +151,7 @@ def test_no_proxy(reported: Callable[..., list[Reported]], environment: pytest.M
     ids=["none", "three", "star", "exempt"],
 )
 def test_the_environment_is_read_as_httpx_reads_it(given: dict[str, str], environment: pytest.MonkeyPatch) -> None:
-    """
-    The judge is httpx itself.
-    """
+    """Compared with httpx itself."""
     from httpx._utils import get_environment_proxies
 
     for name, value in given.items():
@@ -173,16 +161,12 @@ def test_the_environment_is_read_as_httpx_reads_it(given: dict[str, str], enviro
 
 
 def test_socks_is_left_to_the_library() -> None:
-    """
-    A SOCKS proxy on our own transport is a clear error.
-    """
+    """A SOCKS proxy for mdstream's own transport is an error."""
     with pytest.raises(ValueError, match="socks5://"):
         Transport(proxy="socks5://127.0.0.1:1")
 
 
-def test_an_unknown_library_is_named() -> None:
-    """
-    Only httpx and httpx2 are known.
-    """
+def test_an_unknown_library_is_rejected() -> None:
+    """Only httpx and httpx2 are known."""
     with pytest.raises(ValueError, match="'requests'"):
         http_client(library="requests")

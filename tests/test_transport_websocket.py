@@ -1,4 +1,4 @@
-"""Questions over a WebSocket: the handshake, the one message that asks, every way in which it can end."""
+"""Requests over a WebSocket: the handshake, the message with the request, and every way to end."""
 
 import ast
 import asyncio
@@ -160,10 +160,8 @@ WHOLES: dict[str, tuple[bytes, ...]] = {
 
 @all_of_them
 @pytest.mark.parametrize("parts", WHOLES.values(), ids=WHOLES)
-def test_a_whole_response_is_whole(send_request: Send, parts: tuple[bytes, ...]) -> None:
-    """
-    However it is cut, and whether the server or we say goodbye; either way with 1000.
-    """
+def test_a_complete_response(send_request: Send, parts: tuple[bytes, ...]) -> None:
+    """However it is split, and whichever side closes; both with 1000."""
     with serving(send_messages(*parts)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url))).text
         assert server.noted.wait(2)
@@ -172,19 +170,15 @@ def test_a_whole_response_is_whole(send_request: Send, parts: tuple[bytes, ...])
 
 
 @both
-def test_what_comes_with_the_handshake_is_not_lost(send_request: Send) -> None:
-    """
-    A server may speak first, in the same segment as its 101.
-    """
+def test_data_with_the_handshake_is_not_lost(send_request: Send) -> None:
+    """A server may send messages in the same segment as its 101."""
     with serving(send_messages(STOP, BYE, early=HI)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url))).text
 
 
 @both
-def test_the_request_is_one_message_behind_a_handshake(send_request: Send) -> None:
-    """
-    The GET has no body; the message is masked, and is the request as JSON.
-    """
+def test_the_request_is_one_message_after_the_handshake(send_request: Send) -> None:
+    """The GET has no body; the message is masked, and is the request as JSON."""
     with serving(send_messages(HI, STOP, BYE)) as server:
         send_request(call(server.url, headers={"x-auth-token": "t"}))
         head, message = server.requests
@@ -199,10 +193,8 @@ def test_the_request_is_one_message_behind_a_handshake(send_request: Send) -> No
 
 
 @both
-def test_a_response_that_is_no_stream_is_one_message(send_request: Send) -> None:
-    """
-    The socket may stay open: the first message was all that was asked for.
-    """
+def test_a_response_without_streaming_is_one_message(send_request: Send) -> None:
+    """The socket may stay open."""
     with serving(send_messages(WHOLE)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url, stream=False))).text
         assert server.noted.wait(2)
@@ -211,10 +203,8 @@ def test_a_response_that_is_no_stream_is_one_message(send_request: Send) -> None
 
 
 @both
-def test_a_server_that_does_not_response_our_goodbye_does_not_spoil_the_response(send_request: Send) -> None:
-    """
-    After `[DONE]` silence is an end too, and not a long one.
-    """
+def test_a_missing_close_frame_after_done_is_no_error(send_request: Send) -> None:
+    """After `[DONE]` the client waits a short time only."""
 
     def silent(server: RawServer, peer: Peer) -> None:
         message(peer)
@@ -251,8 +241,8 @@ ENDS: dict[str, tuple[tuple[bytes, ...], Then, type[MDStreamError], str | None, 
     "1001": ((HI, b"\x88\x02\x03\xe9"), over, StreamFailure, "1001", "going away"),
     "1000 too early": ((HI, BYE), over, StreamInterrupted, None, "before a finish reason"),
     "a cut": ((HI,), gone, StreamInterrupted, "RemoteProtocolError", "without a close frame"),
-    "a cut within a frame": ((HI, STOP[:9]), gone, StreamInterrupted, "RemoteProtocolError", "was cut"),
-    "a reset": ((HI,), broken, StreamInterrupted, "ReadError", "broke"),
+    "a cut within a frame": ((HI, STOP[:9]), gone, StreamInterrupted, "RemoteProtocolError", "without a close frame"),
+    "a reset": ((HI,), broken, StreamInterrupted, "ReadError", "connection failed"),
     "silence": ((HI,), open_, StreamStalled, "ReadTimeout", "no data arrived for 0.4 s"),
     "reserved bits": ((HI + b"\xf1\x01x",), over, MalformedStream, None, "reserved bits"),
     "no UTF-8": ((HI, b"\x81\x01\xff"), over, MalformedStream, None, "UTF-8"),
@@ -270,12 +260,10 @@ ENDS: dict[str, tuple[tuple[bytes, ...], Then, type[MDStreamError], str | None, 
 
 @all_of_them
 @pytest.mark.parametrize(("parts", "then", "kind", "code", "words"), ENDS.values(), ids=ENDS)
-def test_a_bad_end_is_an_error_that_keeps_what_came(
+def test_a_failed_end_is_an_error_with_the_partial(
     send_request: Send, parts: tuple[bytes, ...], then: Then, kind: type[MDStreamError], code: str | None, words: str
 ) -> None:
-    """
-    Each with its class, the close code, the request id of the handshake, and the words so far.
-    """
+    """With its class, the close code, the request id of the handshake, and the text so far."""
     with serving(send_messages(*parts, then=then)) as server, pytest.raises(kind, match=words) as caught:
         send_request(call(server.url, timeout=Timeout(read=0.4, total=10)))
 
@@ -284,10 +272,8 @@ def test_a_bad_end_is_an_error_that_keeps_what_came(
 
 
 @both
-def test_the_server_is_reported_what_was_wrong(send_request: Send) -> None:
-    """
-    The close frame has the code for it.
-    """
+def test_the_close_frame_reports_the_violation(send_request: Send) -> None:
+    """By its code."""
     with serving(send_messages(HI, b"\x81\x01\xff")) as server:
         with pytest.raises(MalformedStream):
             send_request(call(server.url))
@@ -297,10 +283,8 @@ def test_the_server_is_reported_what_was_wrong(send_request: Send) -> None:
 
 
 @both
-def test_pings_are_responded_and_are_no_progress(send_request: Send) -> None:
-    """
-    A server that only pings is silent: the read timeout counts from the last event.
-    """
+def test_pings_get_a_pong_and_are_no_progress(send_request: Send) -> None:
+    """The read timeout counts from the last event."""
 
     def pinging(server: RawServer, peer: Peer) -> None:
         kinds = set()
@@ -324,10 +308,8 @@ REFUSED = b'{"error_code":"APIG.0304","error_msg":"The app is not authorized"}'
 
 
 @both
-def test_a_handshake_that_is_refused_is_the_response(send_request: Send) -> None:
-    """
-    Its status, its body, and the connection may be used again.
-    """
+def test_a_rejected_handshake_is_the_response(send_request: Send) -> None:
+    """With its status and its body, and the connection is reusable."""
     head = b"HTTP/1.1 403 Forbidden\r\nX-Request-Id: r-2\r\nContent-Length: %d\r\n\r\n" % len(REFUSED)
     with serving(respond_with(head + REFUSED)) as server:
         with pytest.raises(PermissionDenied, match="not authorized") as caught:
@@ -348,27 +330,23 @@ NO_HANDSHAKES: dict[str, Callable[[bytes], bytes]] = {
 
 @both
 @pytest.mark.parametrize("shakes", NO_HANDSHAKES.values(), ids=NO_HANDSHAKES)
-def test_a_handshake_that_is_none_reaches_nobody(send_request: Send, shakes: Callable[[bytes], bytes]) -> None:
-    """
-    The message is not sent to somebody who speaks something else, and the socket is closed.
-    """
+def test_an_invalid_handshake_is_an_error(send_request: Send, shakes: Callable[[bytes], bytes]) -> None:
+    """The request is not sent, and the socket is closed."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.send(shakes(peer.head()))
         server.note(message(peer))
 
     with serving(script) as server:
-        with pytest.raises(ConnectionFailed, match="no WebSocket"):
+        with pytest.raises(ConnectionFailed, match="invalid WebSocket handshake"):
             send_request(call(server.url))
         assert server.noted.wait(2)
 
     assert [(-1, b"")] == server.notes
 
 
-def test_leaving_closes_the_socket_at_once() -> None:
-    """
-    A caller that breaks out of the loop.
-    """
+def test_breaking_out_closes_the_socket_at_once() -> None:
+    """Of the loop over the events."""
     with serving(send_messages(HI, then=open_)) as server:
         client = Client(trust_env=False)
         events = client.stream(call(server.url))
@@ -381,9 +359,7 @@ def test_leaving_closes_the_socket_at_once() -> None:
 
 
 async def test_cancelling_closes_the_socket_at_once() -> None:
-    """
-    A task that is cancelled while it waits for the next message.
-    """
+    """A task that waits for the next message."""
     with serving(send_messages(HI, then=open_)) as server:
         client = AsyncClient(trust_env=False)
         results = asyncio.Event()
@@ -403,10 +379,8 @@ async def test_cancelling_closes_the_socket_at_once() -> None:
         await client.aclose()
 
 
-async def test_a_hundred_conversations_need_no_thread() -> None:
-    """
-    They are sockets of one event loop, and nothing is left of them.
-    """
+async def test_a_hundred_exchanges_need_no_thread() -> None:
+    """They are sockets of one event loop, and all are closed."""
     go = threading.Event()
     before = set(threading.enumerate())  # other packages keep some
 
@@ -440,10 +414,8 @@ LIBRARIES = ["httpx", "httpx2"]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_either_library_and_one_connection_are_enough(library: str) -> None:
-    """
-    A finished conversation gives its place in the pool back.
-    """
+def test_both_libraries_with_one_connection(library: str) -> None:
+    """A finished exchange frees its connection."""
     pytest.importorskip(library, reason="the other HTTP library; install mdstream-llm[httpx2]")
     limits = httpx.Limits(max_connections=1)
     with serving(send_messages(HI, STOP, BYE)) as server:
@@ -470,9 +442,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.S
 
 @all_of_them
 def test_wss_is_tls(send_request: Send, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
-    """
-    The server's certificate is checked like any other's.
-    """
+    """The server's certificate is checked like any other's."""
     with serving(send_messages(HI, STOP, BYE), tls=tls[0]) as server:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url), verify=tls[1])).text
         with pytest.raises(ConnectionFailed):
@@ -481,9 +451,7 @@ def test_wss_is_tls(send_request: Send, tls: tuple[ssl.SSLContext, ssl.SSLContex
 
 @both
 def test_wss_goes_through_a_proxy(send_request: Send, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
-    """
-    In a tunnel, as https does.
-    """
+    """In a tunnel, like https."""
     with serving(send_messages(HI, STOP, BYE), tls=tls[0]) as server, serving(proxying) as proxy:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url), verify=tls[1], proxy=proxy.url)).text
         assert proxy.requests[0].startswith(b"CONNECT 127.0.0.1:%d " % server.port)
@@ -493,9 +461,7 @@ def test_wss_goes_through_a_proxy(send_request: Send, tls: tuple[ssl.SSLContext,
 def test_the_proxy_of_https_is_that_of_wss(
     send_request: Send, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    As browsers and other WebSocket clients have it.
-    """
+    """As in browsers and other WebSocket clients."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -505,10 +471,8 @@ def test_the_proxy_of_https_is_that_of_wss(
         assert 1 == proxy.connections
 
 
-def test_the_variants_differ_only_in_waiting() -> None:
-    """
-    The two halves of the WebSocket transport are one file, read with and without waiting.
-    """
+def test_the_variants_are_parallel() -> None:
+    """Both files of the WebSocket transport are the same, with and without awaiting."""
     trees = [ast.parse((TRANSPORT / f"_websocket_{half}.py").read_text()) for half in ("sync", "async")]
     plain, tasks = ([node for node in tree.body if isinstance(node, ast.ClassDef)] for tree in trees)
 

@@ -1,4 +1,4 @@
-"""Answers over real sockets: threads, asyncio and trio; plain and TLS; httpx and httpx2."""
+"""Responses over real sockets: threads, asyncio and trio; plain and TLS; httpx and httpx2."""
 
 import asyncio
 import gzip
@@ -134,7 +134,7 @@ def reported(request: pytest.FixtureRequest) -> Iterator[Callable[..., Reported]
 
 
 @pytest.mark.parametrize(("parts", "close", "expected"), WHOLE.values(), ids=WHOLE)
-def test_whole_responses(
+def test_complete_responses(
     parts: list[bytes],
     close: bool,
     expected: Reported,
@@ -142,15 +142,13 @@ def test_whole_responses(
     secure: ssl.SSLContext | None,
     tls: tuple[ssl.SSLContext, ssl.SSLContext, Path],
 ) -> None:
-    """
-    Status, body and trailers arrive, however the server puts them on the wire.
-    """
+    """Status, body and trailers, however the server sends them."""
     with serving(respond_with(*parts, close=close, pause=0.001), tls=secure) as server:
         assert expected == reported(server.url, tls[1])
 
 
 @pytest.mark.parametrize(("parts", "leaving", "error"), BROKEN.values(), ids=BROKEN)
-def test_broken_responses(
+def test_invalid_responses(
     parts: list[bytes],
     leaving: dict[str, bool],
     error: str,
@@ -158,9 +156,7 @@ def test_broken_responses(
     secure: ssl.SSLContext | None,
     tls: tuple[ssl.SSLContext, ssl.SSLContext, Path],
 ) -> None:
-    """
-    An answer that stops too early or is not HTTP is an error of httpx's own, never a short body.
-    """
+    """A response that ends too early or is not HTTP is an exception of httpx, never a short body."""
     with serving(respond_with(*parts, **leaving), tls=secure) as server, pytest.raises(httpx.TransportError) as caught:
         reported(server.url, tls[1])
 
@@ -170,7 +166,7 @@ def test_broken_responses(
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
-def test_both_pairs(
+def test_both_libraries(
     library: str, reported: Callable[..., Reported], tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]
 ) -> None:
     """
@@ -186,43 +182,35 @@ def test_both_pairs(
     [(respond_with(CHUNKED + b"2\r\nhi", close=True), "RemoteProtocolError"), (respond_with(reset=True), "ReadError")],
     ids=["cut", "reset"],
 )
-def test_errors_are_those_of_the_face(
+def test_exceptions_are_those_of_the_api_module(
     library: str,
     script: Callable[[RawServer, Peer], None],
     error: str,
     reported: Callable[..., Reported],
     tls: tuple[ssl.SSLContext, ssl.SSLContext, Path],
 ) -> None:
-    """
-    Whoever gave us the client gets errors of that library.
-    """
+    """A user of httpx2 gets exceptions of httpx2."""
     with serving(script) as server, pytest.raises(getattr(import_module(library), error)):
         reported(server.url, tls[1], library)
 
 
 def test_one_piece_for_each_read() -> None:
-    """
-    The chunks of one read come up joined, and a read of framing alone brings nothing.
-    """
+    """The chunks of one read are joined, and a read of only framing yields nothing."""
     script = respond_with(CHUNKED, b"1\r\na\r\n1\r\nb\r\n", b"1\r\n", b"c\r\n", b"0\r\n", b"\r\n", pause=0.05)
     with serving(script) as server, http_client() as client, client.stream("GET", server.url) as response:
         assert [b"ab", b"c"] == list(response.iter_raw())
 
 
 async def test_one_piece_for_each_read_async() -> None:
-    """
-    The same for tasks.
-    """
+    """Async variant."""
     script = respond_with(CHUNKED, b"1\r\na\r\n1\r\nb\r\n", b"1\r\n", b"c\r\n", b"0\r\n", b"\r\n", pause=0.05)
     with serving(script) as server:
         async with async_http_client() as client, client.stream("GET", server.url) as response:
             assert [b"ab", b"c"] == [data async for data in response.aiter_raw()]
 
 
-def test_untrusted_certificates_are_refused(tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
-    """
-    By default a server must show a certificate of a known authority, under its own name.
-    """
+def test_untrusted_certificates_are_rejected(tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
+    """By default a server needs a certificate of a known CA for its own name."""
 
     async def main(**options: Any) -> None:
         async with async_http_client(trust_env=False, **options) as client:
@@ -237,12 +225,10 @@ def test_untrusted_certificates_are_refused(tls: tuple[ssl.SSLContext, ssl.SSLCo
         asyncio.run(main(verify=str(tls[2])))
 
 
-def test_the_environment_names_authorities(
+def test_cas_of_the_environment(
     monkeypatch: pytest.MonkeyPatch, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]
 ) -> None:
-    """
-    SSL_CERT_FILE is heeded, unless the environment is not to be trusted.
-    """
+    """SSL_CERT_FILE is used if `trust_env`."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tls[2]))
     with serving(respond_with(OK + b"Content-Length: 0\r\n\r\n"), tls=tls[0]) as server:
         with http_client() as client:
@@ -252,9 +238,7 @@ def test_the_environment_names_authorities(
 
 
 def test_alpn_and_server_name(tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
-    """
-    TLS says that it wants HTTP/1.1, which a server may insist on.
-    """
+    """TLS requests HTTP/1.1, which some servers require."""
     tls[0].set_alpn_protocols(["h2", "http/1.1"])
 
     def script(server: RawServer, peer: Peer) -> None:
@@ -269,9 +253,7 @@ def test_alpn_and_server_name(tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) 
 
 
 def test_chunked_uploads() -> None:
-    """
-    A body of unknown length goes out in chunks.
-    """
+    """A body of unknown length is chunked."""
 
     async def pieces() -> Any:
         yield b"hello"
@@ -292,9 +274,7 @@ def test_chunked_uploads() -> None:
 
 
 def test_large_uploads() -> None:
-    """
-    Ten megabytes go out while the server reads slowly.
-    """
+    """Ten megabytes, while the server reads slowly."""
     size = 10_000_000
 
     async def main() -> None:
