@@ -18,8 +18,8 @@ class Terminal:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
-        wanted = "FORCE_COLOR" in os.environ or (self._stream.isatty() and os.environ.get("TERM") != "dumb")
-        self._has_color = wanted and not os.environ.get("NO_COLOR")
+        enabled = "FORCE_COLOR" in os.environ or (self._stream.isatty() and os.environ.get("TERM") != "dumb")
+        self._has_color = enabled and not os.environ.get("NO_COLOR")
 
     def heading(self, text: str) -> None:
         """Write an underlined title."""

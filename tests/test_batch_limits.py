@@ -20,7 +20,7 @@ __all__ = ["emulator", "shared_emulator"]  # fixtures
 
 TEXTS = [f"text number {number}" for number in range(50)]
 
-#: Sentences of servers, asked with 50 inputs, and the limit in them.
+#: Messages of servers for a batch of 50 inputs, and the limit in them.
 SENTENCES: dict[str, int] = {
     "batch size 50 > maximum allowed batch size 32": 32,
     "Validation: batch size 50 > maximum allowed batch size 32": 32,
@@ -270,8 +270,8 @@ def test_tei_on_sagemaker_with_another_limit(limit: int) -> None:
         embedding = embedding_at(there, EMBEDDING["SageMaker TEI"], auth_type="none")
         vectors = embedding.get_text_embedding_batch(TEXTS)
         assert vectors[7] == embedding.get_text_embedding(TEXTS[7])
-        refused = [len(request.json["inputs"]) for request in there.requests if len(request.json["inputs"]) > limit]
-        assert 1 <= len(refused) <= 2
+        rejected = [len(request.json["inputs"]) for request in there.requests if len(request.json["inputs"]) > limit]
+        assert 1 <= len(rejected) <= 2
 
 
 def test_a_negotiated_format_is_kept_with_a_limit() -> None:

@@ -118,12 +118,12 @@ def test_stream_options_are_removed_once() -> None:
     """For a server that rejects them, the request is sent without them at once, and no retry is spent."""
     call, attempt = create_attempt(retry=Retry(0))
     assert b"stream_options" in attempt.request.content
-    refusal = InvalidRequest("400: unknown field stream_options")
-    assert 0.0 == call.handle_failure(attempt, refusal)
+    error = InvalidRequest("400: unknown field stream_options")
+    assert 0.0 == call.handle_failure(attempt, error)
     attempt = call.create_attempt()
     assert b"stream_options" not in attempt.request.content
     with pytest.raises(InvalidRequest):
-        call.handle_failure(attempt, refusal)
+        call.handle_failure(attempt, error)
 
 
 def test_events_before_an_error_in_one_read_come_first() -> None:
@@ -244,15 +244,15 @@ def test_an_empty_response_is_an_error() -> None:
         assert isinstance(read(b"", ResponseHead(status)).error, StreamInterrupted)
 
 
-def reported(**options: object) -> tuple[list[CallEvent], Call, Attempt]:
-    moments: list[CallEvent] = []
-    call, attempt = create_attempt(hooks=(moments.append,), **options)
-    return moments, call, attempt
+def create_attempt_with_hook(**options: object) -> tuple[list[CallEvent], Call, Attempt]:
+    events: list[CallEvent] = []
+    call, attempt = create_attempt(hooks=(events.append,), **options)
+    return events, call, attempt
 
 
 def test_hooks_receive_the_events_in_order() -> None:
     """Request, retry, request, response, first event, completion."""
-    moments, call, attempt = reported()
+    events, call, attempt = create_attempt_with_hook()
     call.handle_failure(attempt, ConnectionFailed("x"))
     attempt = call.create_attempt()
     attempt.start(EVENTS)
@@ -261,20 +261,20 @@ def test_hooks_receive_the_events_in_order() -> None:
     attempt.finish()
 
     assert [RequestSent, RetryScheduled, RequestSent, ResponseStarted, FirstEvent, Completed] == [
-        type(call_event) for call_event in moments
+        type(event) for event in events
     ]
-    assert (1, 2) == (moments[0].attempt, moments[2].attempt)
-    assert "HiHi" == moments[-1].response.text
+    assert (1, 2) == (events[0].attempt, events[2].attempt)
+    assert "HiHi" == events[-1].response.text
 
 
 def test_hooks_receive_one_failure_as_the_last_event() -> None:
     """Also if a retry was possible but no time remains."""
     for left in (float("inf"), 0.0):
-        moments, call, attempt = reported(retry=Retry(1 if left == 0.0 else 0))
+        events, call, attempt = create_attempt_with_hook(retry=Retry(1 if left == 0.0 else 0))
         with pytest.raises(ConnectionFailed):
             call.handle_failure(attempt, ConnectionFailed("x"), remaining=left)
-        assert [RequestSent, Failed] == [type(call_event) for call_event in moments]
-        assert moments[-1].error.request_id
+        assert [RequestSent, Failed] == [type(event) for event in events]
+        assert events[-1].error.request_id
 
 
 def test_reading_continues_after_the_finish() -> None:

@@ -140,7 +140,7 @@ def test_the_drain_timeout(send_request: Send) -> None:
 @both
 def test_failures_before_the_first_event_are_retried(send_request: Send) -> None:
     """
-    503, a wish to wait, a broken answer, and then the answer: one stream for the caller.
+    503, a Retry-After, an invalid response, and then a valid one: one stream for the caller.
     """
     replies = iter(
         [error_response(b"503 Busy"), error_response(b"429 Slow", fields=b"retry-after: 0\r\n"), HEAD + END, WHOLE]
@@ -151,14 +151,14 @@ def test_failures_before_the_first_event_are_retried(send_request: Send) -> None
             server.requests.append(request)
             peer.send(next(replies))
 
-    moments: list[Any] = []
+    hook_events: list[Any] = []
     with serving(script) as server:
-        events = send_request(server, retry=Retry(3, base_delay=0.01), hooks=(moments.append,))
+        events = send_request(server, retry=Retry(3, base_delay=0.01), hooks=(hook_events.append,))
 
     assert "Hi" == ModelResponse.from_events(events).text
     assert 4 == len(server.requests)
     assert [ServerError, RateLimited, StreamInterrupted] == [
-        type(m.error) for m in moments if isinstance(m, RetryScheduled)
+        type(m.error) for m in hook_events if isinstance(m, RetryScheduled)
     ]
 
 
@@ -292,7 +292,7 @@ def test_the_total_timeout_of_a_silent_service(send_request: Send) -> None:
 
 @both
 def test_the_total_timeout_includes_connecting(send_request: Send) -> None:
-    """A TLS handshake without an answer; the message names the timeout."""
+    """A TLS handshake without a response; the message names the timeout."""
     with serving(lambda server, peer: server.note(peer.sees_end(5))) as server:
         server.url = server.url.replace("http:", "https:")
         with pytest.raises(ConnectionFailed, match=r"within 0.3 s \(timeout\.total\)") as caught:

@@ -43,15 +43,15 @@ def test_an_expired_key_is_refreshed_before_the_request(send_request: Send) -> N
 def test_a_failed_refresh_is_an_error_of_the_call(send_request: Send) -> None:
     """Hooks receive it, and it carries the facts of the call."""
 
-    class Broken(CountingSigner):
-        def renew(self) -> None:
+    class FailingSigner(CountingSigner):
+        def fetch_credential(self) -> None:
             raise ConnectionFailed("the token service is away")
 
-    moments: list[Any] = []
+    events: list[Any] = []
     with serving(require_second_key) as server, pytest.raises(ConnectionFailed, match="token service") as caught:
-        send_request(server, Broken(), hooks=(moments.append,))
+        send_request(server, FailingSigner(), hooks=(events.append,))
     assert caught.value.request_id
-    assert caught.value is moments[-1].error
+    assert caught.value is events[-1].error
 
 
 def test_fifty_tasks_share_one_refresh() -> None:

@@ -72,7 +72,7 @@ def chunked(body: bytes, step: int = 65_536, trailer: bytes = b"") -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in chunks) + b"0\r\n" + trailer + b"\r\n"
 
 
-#: How the four services are asked at an address of the test's own, and how each writes a stream.
+#: The four platforms at the URL of a test server, and the encoding of their streams.
 SERVICES: dict[str, tuple[Callable[[str], Any], str, bytes]] = {
     "oci-model-deployment": (OCIModelDeployment, EVENTS, STREAM),
     "oci-generative-ai": (
@@ -349,7 +349,7 @@ DEADLINES = {
     "first token": (Timeout(read=60, first_token=0.4, total=60), r"timeout\.first_token"),
     "read": (Timeout(read=0.4, total=60), r"timeout\.read"),
 }
-#: One read of these inflates to so many lines that nobody waits for their end.
+#: One read of these inflates to more lines than the timeout allows.
 ENDLESS = b": \n\n: 12345\n" * 8
 
 
@@ -389,7 +389,7 @@ def test_other_tasks_run_between_pieces(run: Callable[[Any], Any]) -> None:
             call = Call(OCIModelDeployment(f"{url}/ocid1.x"), OpenAIChat(), {"messages": []}, retry=Retry(0))
             with pytest.raises(StreamInterrupted):
                 async for event in client.stream(call):
-                    turns = 0 if event else turns  # only those behind the last event are of one read
+                    turns = 0 if event else turns  # only those after the last event belong to one read
             over = True
         await client.aclose()
         return turns

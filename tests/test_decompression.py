@@ -37,7 +37,7 @@ def deflated(data: bytes, wbits: int = 31, level: int = 6, flush_after: int = 0)
 
 
 def inflated(unpack: Decompressor, reads: Iterable[bytes]) -> tuple[bytes, MalformedStream | None]:
-    """What was handed out, and the error behind it."""
+    """Decompress pieces, and return the data and the error."""
     pieces: list[bytes] = []
     try:
         for data in reads:
@@ -97,9 +97,7 @@ def test_several_members(coding: str) -> None:
     for step in (1, 13, len(body)):
         assert (b"".join(parts), None) == inflated(Decompressor(coding), truncated(body, step))
     empty = gzip.compress(b"", mtime=0) * 3000
-    assert [b""] == list(
-        Decompressor(coding).feed(empty)
-    )  # a read gives one piece at least, and no flood of empty ones
+    assert [b""] == list(Decompressor(coding).feed(empty))  # a read returns at least one piece, and few empty ones
 
 
 @every_coding

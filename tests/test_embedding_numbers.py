@@ -226,15 +226,15 @@ JUMPSTART = {
 }
 
 
-@pytest.mark.parametrize("refusal", JUMPSTART.values(), ids=JUMPSTART)
+@pytest.mark.parametrize("error_body", JUMPSTART.values(), ids=JUMPSTART)
 @pytest.mark.parametrize("status", [400, 422, 424, 500])
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
-async def test_jumpstart_is_detected_once(framework: str, status: int, refusal: Any) -> None:
+async def test_jumpstart_is_detected_once(framework: str, status: int, error_body: Any) -> None:
     """The container that expects `text_inputs` gets them, and later requests start with them."""
 
     def respond(body: dict[str, Any]) -> tuple[int, Any]:
         if "text_inputs" not in body:
-            return status, refusal
+            return status, error_body
         return 200, {"embedding": [vector(text) for text in body["text_inputs"]]}
 
     with responding(respond) as server:

@@ -24,7 +24,7 @@ from mdstream_core.http import ResponseHead
 CAUSE = "CUDA out of memory. Tried to allocate 2.00 GiB"
 PROVIDER = {"error": {"message": "no such adapter", "type": "NotFoundError", "code": 404}}
 
-#: name: (the body, what is said of it)
+#: name: (the body, the parsed error)
 BODIES: dict[str, tuple[Any, ErrorBody]] = {
     "DJL": ({"code": 424, "message": "prediction failure", "error": CAUSE}, ErrorBody(f"{CAUSE}; prediction failure", None, 424)),
     "DJL, other order": ({"error": CAUSE, "message": "Invoke handler failure", "code": 424}, ErrorBody(f"{CAUSE}; Invoke handler failure", None, 424)),
@@ -40,7 +40,7 @@ BODIES: dict[str, tuple[Any, ErrorBody]] = {
     "a list of texts": ({"error": ["Error in `inputs`: too short", "Error in `top_k`: negative"]}, ErrorBody("Error in `inputs`: too short; Error in `top_k`: negative")),
     "JSON in JSON": ({"code": "400", "message": json.dumps(PROVIDER)}, ErrorBody("no such adapter", "NotFoundError", 404)),
     "JSON in JSON in JSON": ({"message": json.dumps({"code": "400", "message": json.dumps(PROVIDER)})}, ErrorBody("no such adapter", "NotFoundError", 404)),
-    "JSON behind words": ({"message": f"upstream says: {json.dumps(PROVIDER)}"}, ErrorBody("no such adapter; upstream says", "NotFoundError", 404)),
+    "JSON after text": ({"message": f"upstream says: {json.dumps(PROVIDER)}"}, ErrorBody("no such adapter; upstream says", "NotFoundError", 404)),
     "Grok through OCI": ({"code": "400", "message": '{"code":"Bad argument","error":"Invalid function schema."}'}, ErrorBody("Invalid function schema.", "Bad argument", 400)),
     "OpenRouter": ({"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": '{"error":{"message":"n is 0"}}'}}}, ErrorBody("n is 0; Provider returned error", None, 400)),
     "Anthropic": ({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded now"}}, ErrorBody("Overloaded now", "overloaded_error")),
@@ -153,7 +153,7 @@ FITS = (
 
 
 def enveloped(platform: str, words: str) -> tuple[Any, ResponseHead, bytes]:
-    """A platform, and how an answer of it begins and goes on whose container says `words`."""
+    """A platform, and the head and body of an error response whose container reports `words`."""
     djl = {"code": 424, "message": "prediction failure", "error": words}
     json_head = {"content-type": "application/json"}
     match platform:
@@ -263,7 +263,7 @@ def test_both_frameworks_report_the_cause(platform: str, call_method: str) -> No
         assert len(server.requests) == 1
 
 
-#: How servers say in a stream, or in a whole answer of status 200, that the question is too long.
+#: How servers report in a stream, or in a response of status 200, that the prompt is too long.
 IN_STREAM = [
     {"error": {"message": TOO_LONG[2], "type": "BadRequestError", "code": 400}},
     {"error": {"message": TOO_LONG[8], "http_status_code": 422}},

@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # a fork beside threads is what is tried
 ]
 
-#: Seconds after which a child that hangs is killed. It would hang for ever.
+#: Seconds after which a child that hangs is killed.
 LIMIT = 30
 
 PROMPT = Request("POST", "https://h.example/x", {"date": "Mon, 21 Sep 2026 14:13:20 GMT"}, b"{}")
@@ -42,7 +42,7 @@ KEY = rsa.generate_private_key(65537, 2048)
 
 
 def fork(work: Callable[[], object]) -> int:
-    """The exit code of a child that does `work`: 0 if it comes to a good end."""
+    """Run `work` in a forked process, and return its exit code: 0 if it succeeds."""
     child = os.fork()
     if child == 0:  # nothing of pytest's may run here
         status = 1
@@ -56,7 +56,7 @@ def fork(work: Callable[[], object]) -> int:
 
 
 def fork_by_multiprocessing(work: Callable[[], object]) -> int:
-    """The same through `multiprocessing`."""
+    """Run `work` with `multiprocessing`."""
 
     def limited() -> None:
         signal.alarm(LIMIT)
@@ -72,7 +72,7 @@ methods = pytest.mark.parametrize("forked", [fork, fork_by_multiprocessing])
 
 
 class Slow:
-    """Stops in this process until it is let go, and never in a forked one."""
+    """Block in this process until it is released, and never in a forked one."""
 
     def __init__(self) -> None:
         self.parent = os.getpid()
@@ -115,7 +115,7 @@ def built(slow: Slow) -> Signer:
 
 
 def wrapped(slow: Slow) -> Signer:
-    """A signer of somebody's own, which holds a lock while it renews its token."""
+    """A custom signer that holds a lock while it refreshes its token."""
 
     class Inner:
         def __init__(self) -> None:
@@ -134,7 +134,7 @@ def wrapped(slow: Slow) -> Signer:
 
 
 def role(slow: Slow) -> Signer:
-    """botocore holds its lock while it fetches a role's keys."""
+    """Credentials of botocore, which holds its lock while it fetches the keys of a role."""
     credentials = pytest.importorskip("botocore.credentials", reason="mdstream-llm[aws] is not installed")
 
     def fetch() -> dict[str, str]:
@@ -151,7 +151,7 @@ SIGNERS = [password, source, built, wrapped, role]
 
 @contextmanager
 def refreshing(made: Signer, slow: Slow) -> Iterator[threading.Thread]:
-    """A refresh is under way in another thread."""
+    """Run a refresh in another thread."""
     thread = threading.Thread(target=made.refresh, args=(made.generation,))
     thread.start()
     assert slow.entered.wait(LIMIT)
@@ -229,7 +229,7 @@ def test_a_child_sends_requests_during_its_parents_refresh(waits: str) -> None:
 
 
 def held_locks() -> list[_fork.Lock]:
-    """Every lock of ours that there is in this process, as another thread holds it."""
+    """Acquire every lock of mdstream in this process, as another thread would."""
     locks = [one for one in list(_fork._objects) if isinstance(one, _fork.Lock)]
     thread = threading.Thread(target=lambda: [lock._lock.acquire(timeout=5) for lock in locks])
     thread.start()
@@ -238,7 +238,7 @@ def held_locks() -> list[_fork.Lock]:
 
 
 def vectors(server: Any, peer: Any) -> None:
-    """Answers chats and embeddings."""
+    """Server script for chats and embeddings."""
     body = b'{"data":[{"index":0,"embedding":[1.0,2.0]}],"usage":{"prompt_tokens":1,"total_tokens":1}}'
     whole = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
     chat = b'{"choices":[{"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}'

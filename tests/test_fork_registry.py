@@ -24,16 +24,16 @@ from mdstream_core.otel import instrument, uninstrument
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("mdstream_core", "langchain_mdstream", "llamaindex_mdstream", "llama_index", "pytest_mdstream")
 
-#: The emulator and the suites for tests are no part of an application that forks.
+#: The emulator and the conformance suites are not part of an application that forks.
 OUTSIDE = ("mdstream_core/emulator/", "llamaindex_mdstream/testing/")
 
-#: What does not survive a fork, by the name it is called by.
+#: Primitives that do not survive a fork, by name.
 PRIMITIVES = frozenset(
     "Lock RLock Condition Semaphore BoundedSemaphore Event Barrier Timer Future Refresh CapacityLimiter RunVar "
     "ThreadPoolExecutor ProcessPoolExecutor Queue SimpleQueue cached_property".split()
 )
 
-#: Where such things are made: in classes that are registered, in resets, and in functions that use them up themselves.
+#: Where primitives are created: in registered classes, in resets, and in functions that use them only locally.
 ALLOWED = {
     "mdstream_core/_fork.py": "the registry itself",
     "mdstream_core/auth/_signer.py": "Signer: the flight is forgotten in the child",
@@ -46,7 +46,7 @@ ALLOWED = {
 
 
 def made(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """The lines where a primitive is made, but for our own lock, which is registered wherever it is."""
+    """The lines that create a primitive, except `_fork.Lock`, which registers itself."""
     for node in ast.walk(tree):
         named = node.func if isinstance(node, ast.Call) else None
         if isinstance(named, ast.Subscript):
@@ -99,7 +99,7 @@ KINDS: tuple[type[Any], ...] = (
 
 
 def values(thing: Any) -> Iterator[Any]:
-    """What an object holds in attributes and slots."""
+    """The attributes and slots of an object."""
     yield from getattr(thing, "__dict__", {}).values()
     for base in type(thing).__mro__:
         slots = base.__dict__.get("__slots__", ())
@@ -115,7 +115,7 @@ def ours(thing: Any) -> bool:
 
 
 def loose(things: list[Any]) -> set[str]:
-    """The classes of objects of ours that hold a primitive and are not registered, nor are one themselves."""
+    """The classes of mdstream objects that hold a primitive, and are neither registered nor primitives themselves."""
     return {
         type(thing).__qualname__
         for thing in things

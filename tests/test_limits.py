@@ -36,7 +36,7 @@ def whole_call(at: int) -> dict[str, Any]:
     return call(at, id=f"i{at}", function={"name": "f", "arguments": "{}"})
 
 
-#: What is sent, in a size that is given: the dialect and the payloads. Each size is four times the one before.
+#: Dialect and payloads by size. Each size is four times the previous one.
 CASES: dict[str, tuple[str, int, Callable[[int], Payloads]]] = {
     "calls in one payload": ("openai-chat", 1000, lambda n: dumped(delta(tool_calls=[whole_call(at) for at in range(n)]))),
     "calls without an index": (
@@ -83,7 +83,7 @@ CASES: dict[str, tuple[str, int, Callable[[int], Payloads]]] = {
     "a finish reason with every text of Cohere's": (
         "oci-cohere", 1000, lambda n: dumped(*({"text": f"{at} and some words", "finishReason": "COMPLETE"} for at in range(n))),
     ),
-    "the answer's beginning again and again": (
+    "the response's beginning repeatedly": (
         "oci-cohere", 1000, lambda n: dumped({"text": "The Nile " * n}, *[{"text": "The Nile", "finishReason": "COMPLETE"}] * n),
     ),
     "Cohere's calls": (
@@ -117,7 +117,7 @@ def decoder(name: str) -> Any:
 
 
 def cost(name: str, payloads: Payloads) -> float:
-    """The CPU time of reading the payloads, in seconds."""
+    """Return the CPU time of decoding the payloads, in seconds."""
     gc.collect()
     gc.disable()  # its rounds come at sizes of their own
     reader, start = decoder(name), time.process_time()
@@ -214,7 +214,7 @@ def test_events_of_a_growing_list_are_limited() -> None:
 
 
 class Same:
-    """A decoder that gives the same events each time."""
+    """A decoder that returns the same events each time."""
 
     broken = None
     finished = over = False

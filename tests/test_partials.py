@@ -26,11 +26,11 @@ def sse(*deltas: dict[str, Any]) -> bytes:
     return b"".join(b"data: " + json.dumps(payload).encode() + b"\n\n" for payload in payloads)
 
 
-#: Pieces of sound, and what the partial has of it.
+#: Pieces of audio, and the audio of the partial response.
 SOUNDS: dict[str, tuple[list[Any], Any]] = {
     "one text that is whole": ([{"data": RIFF}], {"data": RIFF}),
-    "one text, cut anywhere": ([{"data": RIFF[:3]}, {"data": RIFF[3:]}], {"data": RIFF}),
-    "one text, cut to single characters": ([{"data": one} for one in RIFF], {"data": RIFF}),
+    "one text, split anywhere": ([{"data": RIFF[:3]}, {"data": RIFF[3:]}], {"data": RIFF}),
+    "one text, split into characters": ([{"data": one} for one in RIFF], {"data": RIFF}),
     "pieces with padding of their own": ([{"data": "UQ=="}, {"data": "UQ=="}], {"data": "UVE="}),
     "a text whose end is missing": ([{"id": "a", "data": "UklGR"}], {"id": "a", "data": "UklGR"}),
     "a text outside of ASCII": ([{"data": "é"}], {"data": "é"}),
@@ -68,7 +68,7 @@ def test_audio_after_the_finish_reason_is_not_lost() -> None:
 
 
 DELTAS: dict[str, dict[str, Any]] = {
-    "sound cut": {"audio": {"data": "UklGR"}},
+    "truncated audio": {"audio": {"data": "UklGR"}},
     "transcript object": {"audio": {"transcript": {"text": "hi"}}},
     "pictures and citations of other types": {"images": [5, None, {"url": 7}], "citations": [{"url": ["x"]}, 3]},
 }

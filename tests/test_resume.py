@@ -40,7 +40,7 @@ CHAT: dict[str, Any] = {
 
 
 def chat_at(emulator: Emulator, name: str = "OCI model deployment", **options: Any) -> Any:
-    """A chat model that goes on."""
+    """A chat model that resumes streams."""
     return CHAT[name](**{**PLATFORM_CASES[name].fields(emulator), "max_retries": 0, "resume": True, **options})
 
 
@@ -60,7 +60,7 @@ async def test_a_chat_is_resumed(emulator: Emulator, name: str, breaks: int) -> 
         assert breaks + 1 == len(emulator.requests)
         assert "stop" == message.response_metadata["finish_reason"]
     resume_point = message.response_metadata["resumed"][0]
-    if "WebSocket" not in name:  # whose question is no request's body
+    if "WebSocket" not in name:  # its request is not the body of an HTTP request
         assert OUTPUT[: resume_point["at"]] == emulator.requests[1].json["messages"][-1]["content"]
     json.dumps(message.response_metadata)
 
@@ -155,7 +155,7 @@ def test_a_server_that_starts_over_is_detected(emulator: Emulator) -> None:
 
 
 def _stated(*texts: str, end: bool = False) -> bytes:
-    """A stream of these pieces."""
+    """A stream with these pieces of text."""
     pieces = [{"index": 0, "delta": {"content": text}} for text in texts]
     events = [{"choices": [piece]} for piece in pieces]
     if end:

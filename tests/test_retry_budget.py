@@ -103,7 +103,7 @@ def test_copies_start_with_a_full_budget(duplicate: Callable[[Any], Any]) -> Non
 
 
 class Storm:
-    """Refuses what it is told to, and counts."""
+    """Server that rejects the configured requests, and counts them."""
 
     def __init__(self, *failures: bytes) -> None:
         self.failures = failures
@@ -162,7 +162,7 @@ def errors(made: Service, count: int) -> list[str]:
 @pytest.mark.parametrize("failures", [(BUSY,), (AWAY,), (BUSY, AWAY)], ids=["429", "503", "both"])
 def test_lasting_failures_end_the_retries_of_threads_and_tasks(failures: tuple[bytes, ...]) -> None:
     """
-    40 questions with 5 retries each would be 240 requests; the budget allows 10 retries, and then says why there is none.
+    40 calls with 5 retries each would be 240 requests; the budget allows 10 retries, and then the error names it.
     """
     storm = Storm(*failures)
     with serving(storm) as server:
@@ -227,13 +227,13 @@ def test_a_successful_retry_is_refunded() -> None:
 
 def test_relaxed_requests_and_refreshes_cost_nothing() -> None:
     """They are not retries of a failure."""
-    refused = error_response(
+    rejection = error_response(
         b"400 No", b'{"message":"Unsupported parameter: \'seed\' is not supported with this model."}'
     )
 
     def script(server: RawServer, peer: Peer) -> None:
         while request := peer.request():
-            peer.send(refused if b'"seed"' in request else WHOLE)
+            peer.send(rejection if b'"seed"' in request else WHOLE)
 
     with serving(script) as server:
         made = service(server, RetryBudget(capacity=10, refund=0))

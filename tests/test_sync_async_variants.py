@@ -8,7 +8,7 @@ import pytest
 
 CORE = Path(__file__).parent.parent / "mdstream_core"
 
-#: What is called otherwise where tasks wait; anything else must be the same.
+#: Names that differ between the variants; everything else must be equal.
 NAMES = {
     "AsyncMessageBody": "MessageBody",
     "AsyncWebSocketTransport": "WebSocketTransport",
@@ -37,7 +37,7 @@ NAMES = {
 
 
 class Stripped(ast.NodeTransformer):
-    """Takes off `async`, `await`, docstrings and the names that only say which half it is."""
+    """Removes `async`, `await` and docstrings, and unifies the names of both variants."""
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         return self.visit_FunctionDef(ast.FunctionDef(**{field: getattr(node, field) for field in node._fields}))
@@ -107,7 +107,7 @@ def methods(path: Path, name: str) -> dict[str, str]:
     return {NAMES.get(node.name, node.name): stripped(node) for node in defs}
 
 
-#: Methods that hold a pool for each event loop in place of one; the rest of the client knows nothing of it.
+#: Methods that use one pool per event loop instead of one pool.
 POOLS = {"__init__", "_get_http_client", "close", "reset_after_fork"}
 
 

@@ -141,7 +141,7 @@ async def test_a_waiter_keeps_its_last_deadline(timeouts: list[float]) -> None:
 
 async def test_extra_info_of_the_stream() -> None:
     """
-    `get_extra_info` answers as httpcore's own streams do.
+    `get_extra_info` returns the same as httpcore's own streams.
     """
 
     def script(server: RawServer, peer: Peer) -> None:

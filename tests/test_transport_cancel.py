@@ -18,7 +18,7 @@ from _transport import CHUNKED
 from mdstream_core.transport import AsyncTransport, async_http_client
 from mdstream_core.transport._asyncio_connect import Address, _connect_first, open_socket, resolve
 
-#: The server closes too: a connection that is kept would count as one that is open.
+#: The server closes too: an idle connection would count as an open one.
 BYE = respond_with(
     CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"5\r\nhello\r\n", b"0\r\n\r\n", close=True
 )
@@ -48,9 +48,9 @@ def no_collector() -> Iterator[None]:
 
 
 async def settled(before: int) -> int:
-    """How many files are open more than before, once the servers have noticed."""
+    """Return how many more files are open than before, once the servers have noticed."""
     deadline = time.monotonic() + 5
-    while count() > before and time.monotonic() < deadline:  # noqa: ASYNC110 (nobody says when a file is closed)
+    while count() > before and time.monotonic() < deadline:  # noqa: ASYNC110 (there is no event for a closed file)
         await asyncio.sleep(0.005)
     return count() - before
 
@@ -121,7 +121,7 @@ async def test_cancelling_at_every_step_of_a_stream(tls: Tls) -> None:
 
 @contextmanager
 def hanging() -> Iterator[Address]:
-    """An address that neither accepts nor refuses: its queue is full."""
+    """An address that neither accepts nor rejects connections: its queue is full."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -135,7 +135,7 @@ def hanging() -> Iterator[Address]:
             filler.close()
 
 
-def refused() -> Address:
+def unreachable_address() -> Address:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return socket.AF_INET, listener.getsockname()
 
@@ -151,7 +151,7 @@ async def test_an_address_that_hangs_does_not_block_the_next(server: RawServer) 
     loop = asyncio.get_running_loop()
     with no_collector(), hanging() as slow:
         before = count()
-        addresses = [slow, refused(), (socket.AF_INET, ("127.0.0.1", server.port))]
+        addresses = [slow, unreachable_address(), (socket.AF_INET, ("127.0.0.1", server.port))]
         sock = await _connect_first(loop, addresses, None)
         assert server.port == sock.getpeername()[1]
         sock.close()
@@ -180,9 +180,9 @@ async def test_no_address_is_reachable() -> None:
     """The reason is reported once."""
     loop = asyncio.get_running_loop()
     with pytest.raises(ConnectionRefusedError):
-        await _connect_first(loop, [refused()] * 2, None)
+        await _connect_first(loop, [unreachable_address()] * 2, None)
     with pytest.raises(OSError, match=r"Connect call failed .*; .*Connect call failed"):
-        await _connect_first(loop, [refused(), refused()], None)
+        await _connect_first(loop, [unreachable_address(), unreachable_address()], None)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ async def test_ip_addresses_are_not_looked_up(host: str, expected: list[Address]
 @pytest.mark.parametrize("local", [None, "127.0.0.1"])
 async def test_a_name_is_looked_up(server: RawServer, local: str | None) -> None:
     """
-    `localhost` may have an IPv6 address at which nobody listens.
+    `localhost` may have an IPv6 address without a listener.
     """
     with no_collector():
         before = count()
@@ -223,7 +223,7 @@ async def test_an_invalid_socket_option(server: RawServer) -> None:
 
 
 class Slow:
-    """A loop whose look-ups give several addresses."""
+    """An event loop whose lookups return several addresses."""
 
     def __init__(self, found: list[tuple[int, Any]]) -> None:
         self._found = found

@@ -60,7 +60,7 @@ RESPONSES = {
         [],
         True,
     ),
-    "interim answers": (
+    "interim responses": (
         b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + CHUNKED + b"2\r\nhi\r\n0\r\n\r\n",
         200,
         b"hi",
@@ -236,7 +236,7 @@ def test_a_response_leaves_no_garbage() -> None:
     assert None is known()
 
 
-#: What may be wrong behind a piece of body, in the same read.
+#: Invalid data after a piece of body, in the same read.
 BEHIND = {
     "a bad chunk size": b"ZZ\r\nxx",
     "a folded trailer": b"0\r\nStreamFailure: x\r\n y\r\n\r\n",

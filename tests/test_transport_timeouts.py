@@ -308,7 +308,7 @@ def slow_stream(first: bytes, drop: bytes) -> Callable[[RawServer, Peer], None]:
     return script
 
 
-#: What brings no piece of a body, and goes on and on.
+#: Endless data without a piece of a body.
 DRIPS = {
     "a head": slow_stream(OK, b"X: y\r\n"),
     "interim answers": slow_stream(b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
@@ -316,7 +316,7 @@ DRIPS = {
     "trailers": slow_stream(CHUNKED + b"5\r\nhello\r\n0\r\n", b"X: y\r\n"),
 }
 drips = pytest.mark.parametrize("script", DRIPS.values(), ids=DRIPS)
-#: Each read alone is far from its limit; together they are not.
+#: Each read alone is far below its timeout; together they are not.
 LIMITS = {"connect": 5.0, "write": 5.0, "pool": 5.0, "read": 0.3}
 
 

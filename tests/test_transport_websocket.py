@@ -37,7 +37,7 @@ REQUEST = {"messages": [{"role": "user", "content": "Hello"}], "model": "m"}
 
 
 class Hasty(ModelArts):
-    """Does not wait long for the end."""
+    """Platform with a short `drain_timeout`."""
 
     drain_timeout: ClassVar[float] = 0.3
 
@@ -58,7 +58,7 @@ Then = Callable[[RawServer, Peer], None]
 
 
 def agreed(head: bytes, key: bytes | None = None) -> bytes:
-    """The server's half of the handshake, by the letter of RFC 6455 §4.2.2."""
+    """The server's response to the handshake (RFC 6455 §4.2.2)."""
     own = head.lower().partition(b"sec-websocket-key: ")[0]
     key = key or head[len(own) :].split(b"\r\n")[0].split(b": ")[1]
     digest = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
@@ -67,7 +67,7 @@ def agreed(head: bytes, key: bytes | None = None) -> bytes:
 
 
 def message(peer: Peer) -> tuple[int, bytes]:
-    """One frame from the client: its kind, and what it says without its mask."""
+    """Read one frame of the client: its opcode and its unmasked payload."""
     data = peer._buffer
     while len(data) < 2 or len(data) < (need := length(data)):
         piece = peer.sock.recv(65_536)
@@ -88,14 +88,14 @@ def length(data: bytes) -> int:
 
 
 def over(server: RawServer, peer: Peer) -> None:
-    """Afterwards: wait for the client's goodbye, and note it."""
+    """Wait for the close frame of the client, and note it."""
     while (content := message(peer))[0] == 0x8A:
         pass  # a pong
     server.note(content)
 
 
 def send_messages(*parts: bytes, then: Then = over, early: bytes = b"") -> Callable[[RawServer, Peer], None]:
-    """A script: agree, take the message, say the parts, each in a segment of its own."""
+    """Create a script: complete the handshake, read the request, send each part in its own segment."""
 
     def script(server: RawServer, peer: Peer) -> None:
         head = peer.head()
@@ -218,7 +218,7 @@ def test_a_missing_close_frame_after_done_is_no_error(send_request: Send) -> Non
 
 
 def gone(server: RawServer, peer: Peer) -> None:
-    """The server's connection ends without a word."""
+    """Close the connection without a close frame."""
     peer.sock.close()
 
 
@@ -233,15 +233,21 @@ def open_(server: RawServer, peer: Peer) -> None:
 
 CLOSED = frame(b"\x03\xf3engine died", 0x88)
 
-#: (parts, what the server does then, the error, its code, words)
+#: (parts, what the server does next, the error, its code, a part of its message)
 ENDS: dict[str, tuple[tuple[bytes, ...], Then, type[MDStreamError], str | None, str]] = {
     "1011": ((HI, CLOSED), over, StreamFailure, "1011", "1011 .*engine died"),
     "1011 in one segment": ((HI + CLOSED,), over, StreamFailure, "1011", "engine died"),
     "1011 after [DONE]": ((HI + STOP + DONE + CLOSED,), over, StreamFailure, "1011", "engine died"),
     "1001": ((HI, b"\x88\x02\x03\xe9"), over, StreamFailure, "1001", "going away"),
     "1000 too early": ((HI, BYE), over, StreamInterrupted, None, "before a finish reason"),
-    "a cut": ((HI,), gone, StreamInterrupted, "RemoteProtocolError", "without a close frame"),
-    "a cut within a frame": ((HI, STOP[:9]), gone, StreamInterrupted, "RemoteProtocolError", "without a close frame"),
+    "a lost connection": ((HI,), gone, StreamInterrupted, "RemoteProtocolError", "without a close frame"),
+    "a lost connection within a frame": (
+        (HI, STOP[:9]),
+        gone,
+        StreamInterrupted,
+        "RemoteProtocolError",
+        "without a close frame",
+    ),
     "a reset": ((HI,), broken, StreamInterrupted, "ReadError", "connection failed"),
     "silence": ((HI,), open_, StreamStalled, "ReadTimeout", "no data arrived for 0.4 s"),
     "reserved bits": ((HI + b"\xf1\x01x",), over, MalformedStream, None, "reserved bits"),
@@ -321,7 +327,7 @@ def test_a_rejected_handshake_is_the_response(send_request: Send) -> None:
 
 NO_HANDSHAKES: dict[str, Callable[[bytes], bytes]] = {
     "another key": lambda head: agreed(head, b"dGhlIHNhbXBsZSBub25jZQ=="),
-    "an extension nobody asked for": lambda head: (
+    "an extension that was not requested": lambda head: (
         agreed(head)[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
     ),
     "no key": lambda head: b"HTTP/1.1 101 Switching Protocols\r\n\r\n",

@@ -50,7 +50,7 @@ COLOURS: dict[str, Callable[..., Reported]] = {
     "trio": lambda *args: trio.run(among_tasks, *args),
 }
 
-# name: (the segments, does the server close, what is told)
+# name: (the segments, whether the server closes, the expected result)
 WHOLE: dict[str, tuple[list[bytes], bool, Reported]] = {
     "plain": ([CHUNKED, b"5\r\nhello\r\n", b"0\r\n" + LINE + b"\r\n"], False, (200, b"hello", [FAILED])),
     "single segment": ([CHUNKED + b"5\r\nhello\r\n0\r\n" + LINE + b"\r\n"], False, (200, b"hello", [FAILED])),
@@ -96,7 +96,7 @@ WHOLE: dict[str, tuple[list[bytes], bool, Reported]] = {
     ),
     "fixed length": ([OK + b"Content-Length: 5\r\n\r\nhe", b"llo"], False, (200, b"hello", [])),
     "ended by the connection": ([OK + b"\r\nhel", b"lo"], True, (200, b"hello", [])),
-    "interim answer": (
+    "interim response": (
         [b"HTTP/1.1 100 Continue\r\n\r\n", OK + b"Content-Length: 2\r\n\r\nhi"],
         False,
         (200, b"hi", []),
@@ -105,7 +105,7 @@ WHOLE: dict[str, tuple[list[bytes], bool, Reported]] = {
     "status 429": ([b"HTTP/1.1 429 Too Many\r\nContent-Length: 4\r\n\r\nwait"], False, (429, b"wait", [])),
 }
 
-# name: (the segments, how the server leaves, the error)
+# name: (the segments, how the server closes, the error)
 BROKEN: dict[str, tuple[list[bytes], dict[str, bool], str]] = {
     "nothing": ([], {"close": True}, "RemoteProtocolError"),
     "cut body": ([CHUNKED + b"5\r\nhello\r\n", b"5\r\nwor"], {"close": True}, "RemoteProtocolError"),
@@ -160,7 +160,7 @@ def test_invalid_responses(
     with serving(respond_with(*parts, **leaving), tls=secure) as server, pytest.raises(httpx.TransportError) as caught:
         reported(server.url, tls[1])
 
-    # A TLS layer may notice the reset in its own words, or as an end without farewell.
+    # A TLS layer may report the reset with its own message, or as an end without close_notify.
     allowed = {error, "RemoteProtocolError"} if leaving.get("reset") else {error}
     assert type(caught.value).__name__ in allowed
 

@@ -38,7 +38,7 @@ VECTORS: dict[str, tuple[bytes, list[tuple[bytes, str]]]] = {
     # reference/sse-and-openai-streams.md, section 1
     "1 invalid UTF-8 passes untouched": (b"data: a\xff\n\n", [(b"a\xff", "")]),
     "2 one BOM is dropped": (b"\xef\xbb\xbfdata: a\n\n", [(b"a", "")]),
-    "2 a later BOM before what says nothing": (
+    "2 a later BOM before a line without data": (
         b"data: a\n\n\xef\xbb\xbf: ping\n\xef\xbb\xbf\ndata: b\n\n",
         [(b"a", ""), (b"b", "")],
     ),
@@ -137,7 +137,7 @@ def test_events_within_the_limit() -> None:
 
 
 class Counting(bytes):
-    """Bytes that count how often somebody looks through them."""
+    """Bytes that count how often they are searched."""
 
     looked = 0
 

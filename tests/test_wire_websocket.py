@@ -23,7 +23,7 @@ from mdstream_core.wire.websocket_messages import MessageDecoder
 
 STEPS = [1, 2, 7, 4096]
 
-#: RFC 6455 §5.7 and its neighbours: (bytes from a server, messages).
+#: RFC 6455 §5.7 and similar: (bytes from a server, messages).
 VECTORS: dict[str, tuple[bytes, list[Message]]] = {
     "a single frame": (b"\x81\x05Hello", [Message(TEXT, b"Hello")]),
     "two fragments": (b"\x01\x03Hel\x80\x02lo", [Message(TEXT, b"Hello")]),
@@ -39,7 +39,7 @@ VECTORS: dict[str, tuple[bytes, list[Message]]] = {
     "bytes behind the close": (b"\x88\x00\x81\x01a", [Message(CLOSE, b"")]),
 }
 
-#: (bytes from a server after a sound message "a", the close code we answer with, words of the error)
+#: (bytes from a server after a valid message "a", the close code to send, a part of the error message)
 BROKEN: dict[str, tuple[bytes, int, str]] = {
     "reserved bits": (b"\xc1\x01b", 1002, "reserved bits"),
     "an unknown kind": (b"\x83\x01b", 1002, "unknown opcode 3"),
@@ -135,7 +135,7 @@ def test_a_reason_is_truncated_between_characters() -> None:
     assert "é" * 61 == data[2:].decode()
 
 
-# The package `websockets`, either end
+# The package `websockets` as the peer
 
 
 def test_the_server_of_websockets_with_our_client() -> None:
@@ -188,7 +188,7 @@ def test_the_client_of_websockets_with_our_server() -> None:
     assert (1000, "bye") == (theirs.close_rcvd.code, theirs.close_rcvd.reason)
 
 
-# The body that is made of messages
+# The body of messages
 
 BODIES: dict[str, tuple[list[bytes], list[Frame]]] = {
     "JSON": ([b'{"a":1}', b"[DONE]"], [Frame(b'{"a":1}'), Frame(b"[DONE]")]),

@@ -217,5 +217,5 @@ def test_a_server_that_disconnects_at_once(hostile: Hostile, send_request: Send,
     outcome = send_request(server.url, platform)
 
     assert isinstance(outcome.error, ConnectionFailed), outcome.error
-    assert server.connections <= 2, "a connection that never answered is tried once more at most"
+    assert server.connections <= 2, "a connection without a response is tried once more at most"
     assert outcome.is_bounded()
