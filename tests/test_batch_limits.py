@@ -139,12 +139,12 @@ async def test_every_class_splits_its_batches(framework: str, platform: str, max
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
 def test_a_limit_in_the_middle_of_a_list(framework: str, status: int) -> None:
     """A server that becomes stricter: earlier results are kept, the rest is split."""
-    responded = 0
+    count = 0
 
     def respond(body: dict[str, Any]) -> tuple[int, Any]:
-        nonlocal responded
-        responded += 1
-        model_response: tuple[int, Any] = limited(10 if responded <= 2 else 4, status)(body)
+        nonlocal count
+        count += 1
+        model_response: tuple[int, Any] = limited(10 if count <= 2 else 4, status)(body)
         return model_response
 
     with responding(respond) as server:
@@ -187,15 +187,15 @@ NO_LIMITS = (
 @pytest.mark.parametrize(("status", "words"), NO_LIMITS)
 async def test_other_numbers_are_not_a_limit(framework: str, status: int, words: str) -> None:
     """A length or a server's load leaves the batch unchanged; a busy server gets a retry."""
-    requested = 1 if status < 500 else 2
+    attempts = 1 if status < 500 else 2
     with responding(lambda body: (status, {"error": {"message": words}})) as server:
         embedder = Embedder(framework, "OCI", server, max_retries=1, max_concurrency=1)
         with pytest.raises(Exception, match=words):
             embedder.embed(TEXTS)
-        assert [50] * requested == sizes(server)
+        assert [50] * attempts == sizes(server)
         with pytest.raises(Exception, match=words):
             await embedder.aembed(TEXTS)
-        assert [50] * 2 * requested == sizes(server)
+        assert [50] * 2 * attempts == sizes(server)
 
 
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
@@ -310,7 +310,7 @@ EMPTY = {
 async def test_empty_texts_are_named(framework: str, platform: str, texts: list[str], words: str) -> None:
     """If a server rejects a request that has some."""
     body = {"error": {"message": "'$.input' is invalid.", "type": "invalid_request_error"}}
-    with responding(lambda requested: (400, body)) as server:
+    with responding(lambda request: (400, body)) as server:
         embedder = Embedder(framework, platform, server)
         with pytest.raises(InvalidRequest, match=words):
             embedder.embed(texts)

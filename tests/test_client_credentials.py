@@ -112,11 +112,11 @@ class Slow(CountingSigner):
 
     def __init__(self) -> None:
         super().__init__(aged=True)
-        self.requested, self.given = threading.Event(), threading.Event()
+        self.started, self.release = threading.Event(), threading.Event()
 
     def fetch_credential(self) -> None:
-        self.requested.set()
-        assert self.given.wait(20)
+        self.started.set()
+        assert self.release.wait(20)
         super().fetch_credential()
 
 
@@ -127,10 +127,10 @@ def test_waiting_for_a_key_blocks_no_worker_thread() -> None:
     async def main() -> int:
         client = AsyncClient(signer, trust_env=False)
         requesting = [asyncio.ensure_future(client.complete(call(server))) for _ in range(100)]
-        await asyncio.to_thread(signer.requested.wait, 10)
+        await asyncio.to_thread(signer.started.wait, 10)
         await asyncio.sleep(0)
         borrowed = anyio.to_thread.current_default_thread_limiter().borrowed_tokens
-        signer.given.set()
+        signer.release.set()
         await asyncio.gather(*requesting)
         await client.aclose()
         return int(borrowed)
@@ -151,7 +151,7 @@ def test_the_total_timeout_includes_a_refresh() -> None:
             asyn(server, signer, timeout=Timeout(total=0.2))
         assert 0 == server.connections
     finally:
-        signer.given.set()
+        signer.release.set()
 
 
 def test_a_late_key_is_used_by_the_next_request() -> None:
@@ -161,6 +161,6 @@ def test_a_late_key_is_used_by_the_next_request() -> None:
         with pytest.raises(StreamStalled, match=r"timeout.total"):
             sync(server, signer, timeout=Timeout(total=0.02))
         assert (0, 0) == (signer.refreshes, server.connections)
-        signer.given.set()
+        signer.release.set()
         assert "Hi" == ModelResponse.from_events(sync(server, signer)).text
     assert 1 == signer.refreshes

@@ -43,8 +43,8 @@ def test_a_custom_http_client(send_request: Send, plain: Any, tasks: Any, sees: 
             ).text
         )
 
-    reported = [str(warning.message) for warning in caught if warning.category is RuntimeWarning]
-    assert [] == reported if sees else ["cannot see HTTP trailers" in reported[0]] == [True]
+    messages = [str(warning.message) for warning in caught if warning.category is RuntimeWarning]
+    assert [] == messages if sees else ["cannot see HTTP trailers" in messages[0]] == [True]
 
 
 @both
@@ -69,8 +69,8 @@ def test_the_warning_comes_once_for_each_client() -> None:
         for _ in range(3):
             assert list(client.stream(call(server)))
 
-    reported = [warning for warning in caught if warning.category is RuntimeWarning]
-    assert [__file__] == [warning.filename for warning in reported]
+    caught_warnings = [warning for warning in caught if warning.category is RuntimeWarning]
+    assert [__file__] == [warning.filename for warning in caught_warnings]
 
 
 def test_a_warning_that_is_an_error_hides_no_other() -> None:

@@ -60,8 +60,8 @@ SHAPES = {
 def test_a_wrong_number_anywhere_is_an_error(shape: str, number: str, words: str) -> None:
     """At the start, in the middle and at the end; the error names it."""
     others = ["0.25"] * 7
-    for platform_case in (0, 3, 7):
-        numbers = [*others[:platform_case], number, *others[platform_case:]]
+    for position in (0, 3, 7):
+        numbers = [*others[:position], number, *others[position:]]
         with pytest.raises(MalformedStream, match=words):
             read((shape % f"[{','.join(numbers)}]").encode())
 

@@ -280,7 +280,7 @@ def test_a_context_overflow_as_the_first_event(call_method: str, payload: Any) -
     content = json.dumps(payload).encode()
     body = b"data: %b\n\ndata: [DONE]\n\n" % content if stream else content
     fields = b"content-type: text/event-stream\r\n" if stream else b"content-type: application/json\r\n"
-    with serving(scripted(lambda requested: response(200, body, fields))) as server:
+    with serving(scripted(lambda request: response(200, body, fields))) as server:
         with pytest.raises(ContextOverflow) as caught:
             send_request(model("oci-model-deployment", server, max_retries=2))
         assert len(server.requests) == 1
@@ -292,7 +292,7 @@ def test_a_context_overflow_after_output_is_a_failure() -> None:
     begun = completion({"stream": True}).partition(b"\r\n\r\n")[2].partition(b"\n\n")[0].replace(b'"stop"', b"null")
     body = b"%b\n\ndata: %b\n\n" % (begun, json.dumps(IN_STREAM[0]).encode())
     model, send_request, _ = METHODS["llamaindex stream_chat"]
-    script = scripted(lambda requested: response(200, body, b"content-type: text/event-stream\r\n"))
+    script = scripted(lambda request: response(200, body, b"content-type: text/event-stream\r\n"))
     with serving(script) as server, pytest.raises(StreamFailure, match="maximum context length") as caught:
         send_request(model("oci-model-deployment", server))
     assert caught.value.partial.text == "Hi"

@@ -207,17 +207,17 @@ def test_a_child_sends_requests_during_its_parents_refresh(waits: str) -> None:
     made = password(slow)
     plain, tasks = Client(made, trust_env=False), AsyncClient(made, trust_env=False)
 
-    async def requested(server: RawServer) -> str:
+    async def complete(server: RawServer) -> str:
         model_response = await tasks.complete(call(server))
         await tasks.aclose()
         return model_response.text
 
     def work() -> None:
         assert "Hi" == plain.complete(call(server)).text
-        assert "Hi" == asyncio.run(requested(server))
+        assert "Hi" == asyncio.run(complete(server))
 
     with serving(respond_with(WHOLE)) as server:
-        targets = {"thread": lambda: plain.complete(call(server)), "task": lambda: asyncio.run(requested(server))}
+        targets = {"thread": lambda: plain.complete(call(server)), "task": lambda: asyncio.run(complete(server))}
         waiting = threading.Thread(target=targets[waits])
         waiting.start()
         assert slow.entered.wait(LIMIT)
@@ -250,14 +250,14 @@ def vectors(server: Any, peer: Any) -> None:
 def test_every_lock_is_free_in_the_child() -> None:
     """All are held when the process forks, also those of modules; models of both frameworks work in the child."""
     with serving(vectors) as server:
-        platform_case: dict[str, Any] = {
+        options: dict[str, Any] = {
             "endpoint": f"{server.url}/v1",
             "model": "m",
             "api_key": "k",
             "trust_env": False,
         }
-        chat, llm = ChatModelArts(**platform_case), ModelArts(**platform_case)
-        embeddings, embedding = ModelArtsEmbeddings(**platform_case), ModelArtsEmbedding(**platform_case)
+        chat, llm = ChatModelArts(**options), ModelArts(**options)
+        embeddings, embedding = ModelArtsEmbeddings(**options), ModelArtsEmbedding(**options)
 
         def work() -> None:
             assert "Hi" == chat.invoke("x").text
@@ -266,7 +266,7 @@ def test_every_lock_is_free_in_the_child() -> None:
             assert "Hi" == asyncio.run(llm.acomplete("x")).text
             assert [1.0, 2.0] == embeddings.embed_query("x")
             assert [1.0, 2.0] == embedding.get_text_embedding("x")
-            assert "Hi" == ChatModelArts(**platform_case).invoke("x").text
+            assert "Hi" == ChatModelArts(**options).invoke("x").text
 
         work()
         locks = held_locks()

@@ -1,5 +1,4 @@
-"""Whatever of ours holds a lock, or waits for another thread, is reset in a forked process: held by reading the source
-and by looking at the objects that are alive."""
+"""Objects with locks or pending results are reset in forked processes: checked in the source and in live objects."""
 
 import ast
 import asyncio
@@ -36,8 +35,8 @@ PRIMITIVES = frozenset(
 #: Where primitives are created: in registered classes, in resets, and in functions that use them only locally.
 ALLOWED = {
     "mdstream_core/_fork.py": "the registry itself",
-    "mdstream_core/auth/_signer.py": "Signer: the flight is forgotten in the child",
-    "mdstream_core/batching/execute.py": "Gate.reset_after_fork; and the threads of one `gather`, which ends with it",
+    "mdstream_core/auth/_signer.py": "Signer: the pending refresh is discarded in the child",
+    "mdstream_core/batching/execute.py": "ConcurrencyLimiter.reset_after_fork; and the threads of one `gather`, which ends with it",
     "mdstream_core/transport/_asyncio_backend.py": "Event: one request's wait for a connection, forgotten with its pool",
     "mdstream_core/transport/_socket_backend.py": "Event: the same; the thread that waits is not in the child",
     "mdstream_core/client.py": "an event of one task's wait, which belongs to its loop",
@@ -139,13 +138,13 @@ def test_objects_with_primitives_are_registered() -> None:
     instrument()
     try:
         with serving(vectors) as server:
-            platform_case: dict[str, Any] = {"endpoint": f"{server.url}/v1", "model": "m", "trust_env": False}
+            options: dict[str, Any] = {"endpoint": f"{server.url}/v1", "model": "m", "trust_env": False}
             login = {"user": "u", "password": "p", "domain": "d", "project": "x", "iam_endpoint": server.url}
-            chat, llm = ChatModelArts(**platform_case, api_key="k"), ModelArts(**platform_case, api_key="k")
-            signed = ChatModelArts(**platform_case, **login)
+            chat, llm = ChatModelArts(**options, api_key="k"), ModelArts(**options, api_key="k")
+            signed = ChatModelArts(**options, **login)
             embeddings, embedding = (
-                ModelArtsEmbeddings(**platform_case, api_key="k"),
-                ModelArtsEmbedding(**platform_case, api_key="k"),
+                ModelArtsEmbeddings(**options, api_key="k"),
+                ModelArtsEmbedding(**options, api_key="k"),
             )
             chat.invoke("x")
             llm.complete("x")

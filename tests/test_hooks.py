@@ -130,17 +130,17 @@ async def test_a_cancelled_task_is_abandoned(emulator: Emulator) -> None:
     steps = {"token": Fault("stall", after=3), "pause": Fault("refuse", "lb_bandwidth", retry_after="30")}
     for name, step in steps.items():
         events: list[CallEvent] = []
-        there = asyncio.Event()
+        reached = asyncio.Event()
 
-        def watch(event: CallEvent, reported: Any = events.append, there: asyncio.Event = there) -> None:
-            reported(event)
+        def watch(event: CallEvent, record: Any = events.append, reached: asyncio.Event = reached) -> None:
+            record(event)
             if isinstance(event, ResponseStarted | RetryScheduled):
-                there.set()
+                reached.set()
 
         emulator.script(step)
         service = Service(OCIModelDeployment(emulator.endpoint), retry=Retry(2), hooks=(watch,))
         task = asyncio.create_task(service.async_client.complete(service.call(OpenAIChat(), REQUEST)))
-        await there.wait()
+        await reached.wait()
         await asyncio.sleep(0.1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -167,16 +167,16 @@ async def test_a_call_hook_distinguishes_calls(emulator: Emulator) -> None:
     """Each call starts once, with its parameters, and has its own events in order."""
     hook = RecordingCallHook()
     service = Service(OCIModelDeployment(emulator.endpoint), hooks=(hook,))
-    requested = [{"messages": [{"role": "user", "content": f"echo {number}"}]} for number in range(20)]
+    requests = [{"messages": [{"role": "user", "content": f"echo {number}"}]} for number in range(20)]
     responses = await asyncio.gather(
-        *(service.async_client.complete(service.call(OpenAIChat(), params)) for params in requested)
+        *(service.async_client.complete(service.call(OpenAIChat(), params)) for params in requests)
     )
     await service.aclose()
 
     by_content = {info.params["messages"][0]["content"]: events for info, events in hook.calls}
     assert 20 == len(by_content)
     assert {("oci-model-deployment", "openai-chat", True)} == {(q.platform, q.dialect, q.stream) for q, _ in hook.calls}
-    for params, model_response in zip(requested, responses, strict=True):
+    for params, model_response in zip(requests, responses, strict=True):
         events = by_content[params["messages"][0]["content"]]
         assert ["RequestSent", "ResponseStarted", "FirstEvent", "Completed"] == [
             type(event).__name__ for event in events

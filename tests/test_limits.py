@@ -205,9 +205,9 @@ def test_events_of_a_growing_list_are_limited() -> None:
     done = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
     whole, broken = read(body + done), read(body)
 
-    reported = [event.value for event in whole.events if isinstance(event, ProviderData)]
-    assert reported[:3] == [[0], [0, 1], [0, 1, 2]]
-    assert sum(map(len, reported)) < 30 * 5000
+    lists = [event.value for event in whole.events if isinstance(event, ProviderData)]
+    assert lists[:3] == [[0], [0, 1], [0, 1, 2]]
+    assert sum(map(len, lists)) < 30 * 5000
     assert whole.model_response.first.provider_data["annotations"] == [*range(5000)]
     assert broken.error is not None
     assert broken.error.partial.first.provider_data["annotations"] == [*range(5000)]  # type: ignore[union-attr]

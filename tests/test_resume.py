@@ -144,12 +144,12 @@ def test_a_server_that_starts_over_is_detected(emulator: Emulator) -> None:
     begun = b'data: {"choices":[{"index":0,"delta":{"content":"The Nile, the Ama"}}]}\n\n'
     again = b'data: {"choices":[{"index":0,"delta":{"content":"The Nile, the Amazon and so on"}}]}\n\n'
     emulator.script(Fault("body", data=begun), Fault("body", data=again))
-    reported = []
+    texts = []
     with pytest.raises(StreamInterrupted, match="repeated its earlier output") as caught:
         for chunk in chat.stream(REQUEST):
-            reported.append(chunk.text)  # noqa: PERF401  # what came before the error counts
+            texts.append(chunk.text)  # noqa: PERF401  # what came before the error counts
 
-    assert ["The Nile, the Ama"] == reported
+    assert ["The Nile, the Ama"] == texts
     assert "The Nile, the Ama" == caught.value.partial.text  # type: ignore[union-attr]
     assert 2 == len(emulator.requests)
 

@@ -29,14 +29,14 @@ def test_delays_are_random_and_bounded(error: MDStreamError) -> None:
 
 
 @pytest.mark.parametrize(
-    ("requested", "latest"), [(0.1, 0.5), (1.0, 2.0), (3.5, 7.0), (20.0, 30.0), (40.0, 50.0), (60.0, 70.0)]
+    ("retry_after", "latest"), [(0.1, 0.5), (1.0, 2.0), (3.5, 7.0), (20.0, 30.0), (40.0, 50.0), (60.0, 70.0)]
 )
-def test_retry_after_has_jitter(requested: float, latest: float) -> None:
+def test_retry_after_has_jitter(retry_after: float, latest: float) -> None:
     """Never earlier than the service requested, and spread over the same time again, at most 10 s."""
-    waits = [Retry().delay(1, RateLimited("x", retry_after=requested)) for _ in range(500)]
-    spread = latest - max(requested, 0.25)
+    waits = [Retry().delay(1, RateLimited("x", retry_after=retry_after)) for _ in range(500)]
+    spread = latest - max(retry_after, 0.25)
 
-    assert max(requested, 0.25) <= min(waits)
+    assert max(retry_after, 0.25) <= min(waits)
     assert max(waits) <= latest
     assert max(waits) - min(waits) > spread * 0.9
     tenths = [sum(int((wait - min(waits)) / spread * 10) == tenth for wait in waits) for tenth in range(9)]

@@ -132,7 +132,7 @@ def service(server: RawServer, budget: RetryBudget | None, most: int = 5) -> Ser
 def errors(made: Service, count: int) -> list[str]:
     """As many questions in threads and in tasks by turns, and what became of them; empty where it went well."""
 
-    def requested(_: int) -> str:
+    def complete(_: int) -> str:
         try:
             made.client.complete(made.call(OpenAIChat(), REQUEST))
         except MDStreamError as error:
@@ -155,7 +155,7 @@ def errors(made: Service, count: int) -> list[str]:
         return found
 
     with ThreadPoolExecutor(8) as threads:
-        plain = list(threads.map(requested, range(count - count // 2)))
+        plain = list(threads.map(complete, range(count - count // 2)))
     return plain + asyncio.run(many())
 
 
@@ -167,13 +167,13 @@ def test_lasting_failures_end_the_retries_of_threads_and_tasks(failures: tuple[b
     storm = Storm(*failures)
     with serving(storm) as server:
         made = service(server, RetryBudget(capacity=100))
-        reported = errors(made, 40)
+        messages = errors(made, 40)
         made.close()
 
     assert 50 == storm.count
-    assert all(reported)
-    assert sum("the retry budget of this model object is used up" in text for text in reported) >= 38
-    assert all("hint: " in text for text in reported if "budget" in text)
+    assert all(messages)
+    assert sum("the retry budget of this model object is used up" in text for text in messages) >= 38
+    assert all("hint: " in text for text in messages if "budget" in text)
 
 
 def test_without_a_budget_every_request_is_retried() -> None:
@@ -183,11 +183,11 @@ def test_without_a_budget_every_request_is_retried() -> None:
     storm = Storm(AWAY)
     with serving(storm) as server:
         made = service(server, None, most=2)
-        reported = errors(made, 10)
+        messages = errors(made, 10)
         made.close()
 
     assert (30, None) == (storm.count, made.retry_quota)
-    assert not any("budget" in text for text in reported)
+    assert not any("budget" in text for text in messages)
 
 
 def test_ten_successes_pay_for_one_retry() -> None:
@@ -250,20 +250,20 @@ def test_models_of_both_frameworks_have_one_budget_for_all_calls(kind: Any, monk
     storm = Storm(BUSY)
     with serving(storm) as server:
         model = kind(endpoint=f"{server.url}/v1", model="m", api_key="k", max_retries=1, trust_env=False)
-        made = model.service if kind is ChatModelArts else model._get_service()
-        assert 1000 == made.retry_quota.tokens
-        made.retry_quota._tokens = 20
-        lively = copy.copy(model)
-        whole, requested = ("invoke", "ainvoke") if kind is ChatModelArts else ("complete", "acomplete")
+        service = model.service if kind is ChatModelArts else model._get_service()
+        assert 1000 == service.retry_quota.tokens
+        service.retry_quota._tokens = 20
+        copied = copy.copy(model)
+        sync_method, async_method = ("invoke", "ainvoke") if kind is ChatModelArts else ("complete", "acomplete")
         with pytest.raises(MDStreamError):
-            getattr(model, whole)("x")
+            getattr(model, sync_method)("x")
         with pytest.raises(MDStreamError):
-            asyncio.run(getattr(lively, requested)("x"))
-        assert 0 == made.retry_quota.tokens
-        begun = time.monotonic()
+            asyncio.run(getattr(copied, async_method)("x"))
+        assert 0 == service.retry_quota.tokens
+        started = time.monotonic()
         with pytest.raises(MDStreamError, match="retry budget"):
-            getattr(lively, whole)("x")
-        assert time.monotonic() - begun < 10
+            getattr(copied, sync_method)("x")
+        assert time.monotonic() - started < 10
         model.close()
     assert 5 == storm.count
 

@@ -57,7 +57,7 @@ DEFAULTS: list[tuple[Platform, bool, float, float]] = [
 ]
 
 
-def requested(platform: Platform, stream: bool, timeout: Any = None) -> Timeout:
+def resolve_timeout(platform: Platform, stream: bool, timeout: Any = None) -> Timeout:
     return Service(platform, timeout=timeout).call(OpenAIChat(), REQUEST, stream=stream).timeout
 
 
@@ -66,11 +66,11 @@ def test_each_service_has_its_own_defaults(platform: Platform, stream: bool, rea
     """A little more than the service allows, so that its own error comes first; the user's values win."""
     common = {"connect": 10, "write": 30, "pool": 30, "first_token": None}
 
-    assert Timeout(read=read, total=total, **common) == requested(platform, stream)  # type: ignore[arg-type]
-    assert Timeout(read=5, total=total, **common) == requested(platform, stream, 5)  # type: ignore[arg-type]
-    assert Timeout(read=read, total=9, **common) == requested(platform, stream, Timeout(total=9))  # type: ignore[arg-type]
-    assert Timeout(read=None, total=None, **common) == requested(platform, stream, Timeout(read=None))  # type: ignore[arg-type]
-    assert 2 == requested(platform, stream, Timeout(first_token=2)).first_token
+    assert Timeout(read=read, total=total, **common) == resolve_timeout(platform, stream)  # type: ignore[arg-type]
+    assert Timeout(read=5, total=total, **common) == resolve_timeout(platform, stream, 5)  # type: ignore[arg-type]
+    assert Timeout(read=read, total=9, **common) == resolve_timeout(platform, stream, Timeout(total=9))  # type: ignore[arg-type]
+    assert Timeout(read=None, total=None, **common) == resolve_timeout(platform, stream, Timeout(read=None))  # type: ignore[arg-type]
+    assert 2 == resolve_timeout(platform, stream, Timeout(first_token=2)).first_token
     assert total == Call(platform, OpenAIChat(), REQUEST, stream=stream).timeout.total
 
 
@@ -89,7 +89,7 @@ LONGER = (
 )
 def test_a_longer_read_timeout_raises_the_default_total(given: Any, total: float | None) -> None:
     """Otherwise a user who waits 10 minutes would get 5 and a half."""
-    assert total == requested(DEPLOYMENT, False, given).total
+    assert total == resolve_timeout(DEPLOYMENT, False, given).total
 
 
 def test_defaults_are_resolved_late() -> None:

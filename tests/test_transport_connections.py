@@ -330,9 +330,9 @@ async def test_an_upgrade_returns_the_socket(leading: bytes) -> None:
 
 def test_custom_headers_are_merged() -> None:
     """By default a client accepts the codings that can be decoded in a stream."""
-    with http_client(headers={"X": "y"}) as ours, http_client(headers={"Accept-Encoding": "identity"}) as reported:
+    with http_client(headers={"X": "y"}) as ours, http_client(headers={"Accept-Encoding": "identity"}) as custom:
         assert ("gzip, deflate", "y", "identity") == (
             ours.headers["accept-encoding"],
             ours.headers["x"],
-            reported.headers["accept-encoding"],
+            custom.headers["accept-encoding"],
         )

@@ -251,7 +251,7 @@ def test_data_before_an_error_is_not_lost(wire: bytes) -> None:
     parser.feed(CHUNKED + b"5\r\nhello\r\n" + wire)
 
     assert (True, False, b"hello") == (parser.has_head, parser.is_complete, parser.take_body())
-    for reported in (parser.raise_error, lambda: parser.feed(b"0\r\n\r\n"), lambda: parser.feed(b"")):
+    for raises in (parser.raise_error, lambda: parser.feed(b"0\r\n\r\n"), lambda: parser.feed(b"")):
         with pytest.raises(Wrong):
-            reported()
+            raises()
     assert not parser.is_reusable

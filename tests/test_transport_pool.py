@@ -270,14 +270,14 @@ def test_the_pool_timeout_of_a_task(run: Callable[..., None]) -> None:
 
 def test_closing_a_client_wakes_waiting_threads() -> None:
     """Threads that wait for a connection get an error at once."""
-    reported: list[str] = []
+    messages: list[str] = []
     with serving(slow) as server, http_client(limits=LIMITS, timeout=5) as client:
 
         def wait() -> None:
             try:
                 client.get(server.url)
             except httpx.ConnectError as error:
-                reported.append(str(error))
+                messages.append(str(error))
 
         with client.stream("GET", server.url):
             thread = threading.Thread(target=wait)
@@ -287,7 +287,7 @@ def test_closing_a_client_wakes_waiting_threads() -> None:
             client.close()
             thread.join(5)
 
-    assert ["the client was closed while the request waited for a connection"] == reported
+    assert ["the client was closed while the request waited for a connection"] == messages
 
 
 @pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)

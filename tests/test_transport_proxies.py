@@ -19,32 +19,32 @@ from mdstream_core.transport import Transport, async_http_client, http_client
 from mdstream_core.transport._clients import environment_proxies
 
 LATE = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nStreamFailure: x\r\n\r\n"
-REPORTED = (b"hello", [(b"StreamFailure", b"x")])
+FETCHED = (b"hello", [(b"StreamFailure", b"x")])
 
 Tls = tuple[ssl.SSLContext, ssl.SSLContext, Path]
-Reported = tuple[bytes, list[tuple[bytes, bytes]]]
+Fetched = tuple[bytes, list[tuple[bytes, bytes]]]
 
 
-def in_threads(url: str, times: int = 1, **options: Any) -> list[Reported]:
+def in_threads(url: str, times: int = 1, **options: Any) -> list[Fetched]:
     with http_client(timeout=5, **options) as client:
         responses = [client.get(url) for _ in range(times)]
         return [(response.content, response.extensions["trailers"]) for response in responses]
 
 
-async def among_tasks(url: str, times: int = 1, **options: Any) -> list[Reported]:
+async def among_tasks(url: str, times: int = 1, **options: Any) -> list[Fetched]:
     async with async_http_client(timeout=5, **options) as client:
         responses = [await client.get(url) for _ in range(times)]
         return [(response.content, response.extensions["trailers"]) for response in responses]
 
 
-def under_trio(url: str, times: int = 1, **options: Any) -> list[Reported]:
-    async def main() -> list[Reported]:
+def under_trio(url: str, times: int = 1, **options: Any) -> list[Fetched]:
+    async def main() -> list[Fetched]:
         return await among_tasks(url, times, **options)
 
     return trio.run(main)
 
 
-COLOURS: dict[str, Callable[..., list[Reported]]] = {
+VARIANTS: dict[str, Callable[..., list[Fetched]]] = {
     "sync": in_threads,
     "asyncio": lambda *args, **options: asyncio.run(among_tasks(*args, **options)),
     "trio": under_trio,
@@ -68,8 +68,8 @@ def proxy(request: pytest.FixtureRequest, tls: Tls) -> Iterator[RawServer]:
         yield server
 
 
-@pytest.fixture(params=COLOURS.values(), ids=COLOURS)
-def reported(request: pytest.FixtureRequest) -> Callable[..., list[Reported]]:
+@pytest.fixture(params=VARIANTS.values(), ids=VARIANTS)
+def fetch(request: pytest.FixtureRequest) -> Callable[..., list[Fetched]]:
     return request.param
 
 
@@ -84,12 +84,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 def test_trailers_through_a_proxy(
-    library: str, reported: Callable[..., list[Reported]], origin: RawServer, proxy: RawServer, tls: Tls
+    library: str, fetch: Callable[..., list[Fetched]], origin: RawServer, proxy: RawServer, tls: Tls
 ) -> None:
     """Forwarded or tunneled, over a plain or TLS proxy: trailers arrive, and the connection is reused."""
     own = __import__(library).Proxy(proxy.url.replace("//", "//user:secret@"), ssl_context=own_context(proxy, tls))
 
-    assert [REPORTED] * 3 == reported(origin.url + "/path?query", 3, proxy=own, verify=tls[1], library=library)
+    assert [FETCHED] * 3 == fetch(origin.url + "/path?query", 3, proxy=own, verify=tls[1], library=library)
     assert (1, 1) == (proxy.connections, origin.connections)
 
     head = proxy.requests[0]
@@ -105,39 +105,39 @@ def own_context(proxy: RawServer, tls: Tls) -> ssl.SSLContext | None:
     return tls[1] if proxy.url.startswith("https") else None
 
 
-def test_a_rejected_tunnel(reported: Callable[..., list[Reported]], tls: Tls) -> None:
+def test_a_rejected_tunnel(fetch: Callable[..., list[Fetched]], tls: Tls) -> None:
     """It is a ProxyError with the proxy's message."""
     with serving(proxying) as proxy, pytest.raises(httpx.ProxyError, match="407 Proxy Authentication Required"):
-        reported("https://refused.example/", proxy=proxy.url, verify=tls[1])
+        fetch("https://refused.example/", proxy=proxy.url, verify=tls[1])
 
 
-def test_a_proxy_that_disconnects(reported: Callable[..., list[Reported]], tls: Tls) -> None:
+def test_a_proxy_that_disconnects(fetch: Callable[..., list[Fetched]], tls: Tls) -> None:
     """It is a RemoteProtocolError."""
     with serving(respond_with(close=True)) as proxy, pytest.raises(httpx.RemoteProtocolError):
-        reported("https://example.example/", proxy=proxy.url, verify=tls[1])
+        fetch("https://example.example/", proxy=proxy.url, verify=tls[1])
 
 
 @pytest.mark.parametrize("name", ["ALL_PROXY", "specific"])
 def test_proxies_of_the_environment(
-    name: str, reported: Callable[..., list[Reported]], origin: RawServer, tls: Tls, environment: pytest.MonkeyPatch
+    name: str, fetch: Callable[..., list[Fetched]], origin: RawServer, tls: Tls, environment: pytest.MonkeyPatch
 ) -> None:
     """HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, if `trust_env`."""
     name = name if name == "ALL_PROXY" else f"{origin.url.partition(':')[0].upper()}_PROXY"
     with serving(proxying) as proxy:
         environment.setenv(name.lower(), proxy.url)
 
-        assert [REPORTED] == reported(origin.url, verify=tls[1])
+        assert [FETCHED] == fetch(origin.url, verify=tls[1])
         assert 1 == proxy.connections
-        assert [REPORTED] == reported(origin.url, verify=tls[1], trust_env=False)
+        assert [FETCHED] == fetch(origin.url, verify=tls[1], trust_env=False)
         assert 1 == proxy.connections
 
 
-def test_no_proxy(reported: Callable[..., list[Reported]], environment: pytest.MonkeyPatch) -> None:
+def test_no_proxy(fetch: Callable[..., list[Fetched]], environment: pytest.MonkeyPatch) -> None:
     """NO_PROXY exempts a host."""
     environment.setenv("all_proxy", "http://127.0.0.1:1")
     environment.setenv("no_proxy", "example.com,127.0.0.1")
     with serving(respond_with(LATE)) as server:
-        assert [REPORTED] == reported(server.url)
+        assert [FETCHED] == fetch(server.url)
 
 
 @pytest.mark.parametrize(

@@ -113,35 +113,35 @@ def call(url: str, *, stream: bool = True, platform: type[ModelArts] = ModelArts
     return Call(platform(url.replace("http", "ws", 1)), OpenAIChat(), REQUEST, stream=stream, **options)
 
 
-def sync(requested: Call, http: Any = None, **options: Any) -> list[Event]:
+def sync(call: Call, http: Any = None, **options: Any) -> list[Event]:
     client = Client(None, http, **{"trust_env": False, **options})
     events: list[Event] = []
     try:
-        for event in client.stream(requested):
+        for event in client.stream(call):
             events.append(event)  # noqa: PERF402
     finally:
         client.close()
     return events
 
 
-def asyn(requested: Call, http: Any = None, **options: Any) -> list[Event]:
-    return asyncio.run(awaited(requested, http, **options))
+def asyn(call: Call, http: Any = None, **options: Any) -> list[Event]:
+    return asyncio.run(read_async(call, http, **options))
 
 
-async def awaited(requested: Call, http: Any = None, **options: Any) -> list[Event]:
+async def read_async(call: Call, http: Any = None, **options: Any) -> list[Event]:
     client = AsyncClient(None, http, **{"trust_env": False, **options})
     try:
-        return [event async for event in client.stream(requested)]
+        return [event async for event in client.stream(call)]
     finally:
         await client.aclose()
 
 
-def trios(requested: Call, http: Any = None, **options: Any) -> list[Event]:
-    return trio.run(lambda: awaited(requested, http, **options))  # type: ignore[no-any-return]
+def run_trio_client(call: Call, http: Any = None, **options: Any) -> list[Event]:
+    return trio.run(lambda: read_async(call, http, **options))  # type: ignore[no-any-return]
 
 
 Send = Callable[..., list[Event]]
-all_of_them = pytest.mark.parametrize("send_request", [sync, asyn, trios])
+all_of_them = pytest.mark.parametrize("send_request", [sync, asyn, run_trio_client])
 both = pytest.mark.parametrize("send_request", [sync, asyn])
 
 WHOLES: dict[str, tuple[bytes, ...]] = {
@@ -435,7 +435,7 @@ def test_both_libraries_with_one_connection(library: str) -> None:
 
         async def main() -> list[Event]:
             async with async_http_client(trust_env=False, library=library) as tasks:
-                return await awaited(call(server.url), tasks)
+                return await read_async(call(server.url), tasks)
 
         assert "Hi" == ModelResponse.from_events(asyncio.run(main())).text
         assert 7 == server.connections

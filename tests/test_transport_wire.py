@@ -21,21 +21,21 @@ FAILED = (b"StreamFailure", b'{"error": "late"}')
 LINE = FAILED[0] + b": " + FAILED[1] + b"\r\n"
 ZIPPED = gzip.compress(b"hello")
 
-Reported = tuple[int, bytes, list[tuple[bytes, bytes]]]
+Fetched = tuple[int, bytes, list[tuple[bytes, bytes]]]
 
 
-def send_request(client: httpx.Client, url: str) -> Reported:
+def send_request(client: httpx.Client, url: str) -> Fetched:
     with client.stream("POST", url, content=b"?") as response:
         body = b"".join(response.iter_bytes())
         return response.status_code, body, response.extensions["trailers"]
 
 
-def in_threads(url: str, context: ssl.SSLContext, library: str = "httpx") -> Reported:
+def in_threads(url: str, context: ssl.SSLContext, library: str = "httpx") -> Fetched:
     with http_client(verify=context, library=library, timeout=5) as client:
         return send_request(client, url)
 
 
-async def among_tasks(url: str, context: ssl.SSLContext, library: str = "httpx") -> Reported:
+async def among_tasks(url: str, context: ssl.SSLContext, library: str = "httpx") -> Fetched:
     async with (
         async_http_client(verify=context, library=library, timeout=5) as client,
         client.stream("POST", url, content=b"?") as response,
@@ -44,14 +44,14 @@ async def among_tasks(url: str, context: ssl.SSLContext, library: str = "httpx")
         return response.status_code, body, response.extensions["trailers"]
 
 
-COLOURS: dict[str, Callable[..., Reported]] = {
+VARIANTS: dict[str, Callable[..., Fetched]] = {
     "sync": in_threads,
     "asyncio": lambda *args: asyncio.run(among_tasks(*args)),
     "trio": lambda *args: trio.run(among_tasks, *args),
 }
 
 # name: (the segments, whether the server closes, the expected result)
-WHOLE: dict[str, tuple[list[bytes], bool, Reported]] = {
+WHOLE: dict[str, tuple[list[bytes], bool, Fetched]] = {
     "plain": ([CHUNKED, b"5\r\nhello\r\n", b"0\r\n" + LINE + b"\r\n"], False, (200, b"hello", [FAILED])),
     "single segment": ([CHUNKED + b"5\r\nhello\r\n0\r\n" + LINE + b"\r\n"], False, (200, b"hello", [FAILED])),
     "byte by byte": (
@@ -108,9 +108,9 @@ WHOLE: dict[str, tuple[list[bytes], bool, Reported]] = {
 # name: (the segments, how the server closes, the error)
 BROKEN: dict[str, tuple[list[bytes], dict[str, bool], str]] = {
     "nothing": ([], {"close": True}, "RemoteProtocolError"),
-    "cut body": ([CHUNKED + b"5\r\nhello\r\n", b"5\r\nwor"], {"close": True}, "RemoteProtocolError"),
-    "cut fixed body": ([OK + b"Content-Length: 5\r\n\r\nhe"], {"close": True}, "RemoteProtocolError"),
-    "cut trailer section": ([CHUNKED + b"5\r\nhello\r\n0\r\n" + LINE], {"close": True}, "RemoteProtocolError"),
+    "truncated body": ([CHUNKED + b"5\r\nhello\r\n", b"5\r\nwor"], {"close": True}, "RemoteProtocolError"),
+    "truncated fixed body": ([OK + b"Content-Length: 5\r\n\r\nhe"], {"close": True}, "RemoteProtocolError"),
+    "truncated trailer section": ([CHUNKED + b"5\r\nhello\r\n0\r\n" + LINE], {"close": True}, "RemoteProtocolError"),
     "junk": ([b"220 smtp.example ESMTP\r\n"], {}, "RemoteProtocolError"),
     "huge head": ([OK + b"X: " + b"x" * 200_000], {}, "RemoteProtocolError"),
     "huge trailer": ([CHUNKED + b"0\r\nX: " + b"x" * 200_000], {}, "RemoteProtocolError"),
@@ -128,8 +128,8 @@ def secure(request: pytest.FixtureRequest, tls: tuple[ssl.SSLContext, ssl.SSLCon
     return tls[0] if request.param == "https" else None
 
 
-@pytest.fixture(params=COLOURS.values(), ids=COLOURS)
-def reported(request: pytest.FixtureRequest) -> Iterator[Callable[..., Reported]]:
+@pytest.fixture(params=VARIANTS.values(), ids=VARIANTS)
+def fetch(request: pytest.FixtureRequest) -> Iterator[Callable[..., Fetched]]:
     return request.param
 
 
@@ -137,14 +137,14 @@ def reported(request: pytest.FixtureRequest) -> Iterator[Callable[..., Reported]
 def test_complete_responses(
     parts: list[bytes],
     close: bool,
-    expected: Reported,
-    reported: Callable[..., Reported],
+    expected: Fetched,
+    fetch: Callable[..., Fetched],
     secure: ssl.SSLContext | None,
     tls: tuple[ssl.SSLContext, ssl.SSLContext, Path],
 ) -> None:
     """Status, body and trailers, however the server sends them."""
     with serving(respond_with(*parts, close=close, pause=0.001), tls=secure) as server:
-        assert expected == reported(server.url, tls[1])
+        assert expected == fetch(server.url, tls[1])
 
 
 @pytest.mark.parametrize(("parts", "leaving", "error"), BROKEN.values(), ids=BROKEN)
@@ -152,13 +152,13 @@ def test_invalid_responses(
     parts: list[bytes],
     leaving: dict[str, bool],
     error: str,
-    reported: Callable[..., Reported],
+    fetch: Callable[..., Fetched],
     secure: ssl.SSLContext | None,
     tls: tuple[ssl.SSLContext, ssl.SSLContext, Path],
 ) -> None:
     """A response that ends too early or is not HTTP is an exception of httpx, never a short body."""
     with serving(respond_with(*parts, **leaving), tls=secure) as server, pytest.raises(httpx.TransportError) as caught:
-        reported(server.url, tls[1])
+        fetch(server.url, tls[1])
 
     # A TLS layer may report the reset with its own message, or as an end without close_notify.
     allowed = {error, "RemoteProtocolError"} if leaving.get("reset") else {error}
@@ -167,13 +167,13 @@ def test_invalid_responses(
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 def test_both_libraries(
-    library: str, reported: Callable[..., Reported], tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]
+    library: str, fetch: Callable[..., Fetched], tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]
 ) -> None:
     """
     httpx2 over httpcore2 reads trailers as httpx over httpcore does.
     """
     with serving(respond_with(CHUNKED + b"2\r\nhi\r\n0\r\n" + LINE + b"\r\n"), tls=tls[0]) as server:
-        assert (200, b"hi", [FAILED]) == reported(server.url, tls[1], library)
+        assert (200, b"hi", [FAILED]) == fetch(server.url, tls[1], library)
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
@@ -186,12 +186,12 @@ def test_exceptions_are_those_of_the_api_module(
     library: str,
     script: Callable[[RawServer, Peer], None],
     error: str,
-    reported: Callable[..., Reported],
+    fetch: Callable[..., Fetched],
     tls: tuple[ssl.SSLContext, ssl.SSLContext, Path],
 ) -> None:
     """A user of httpx2 gets exceptions of httpx2."""
     with serving(script) as server, pytest.raises(getattr(import_module(library), error)):
-        reported(server.url, tls[1], library)
+        fetch(server.url, tls[1], library)
 
 
 def test_one_piece_for_each_read() -> None:
@@ -246,8 +246,8 @@ def test_alpn_and_server_name(tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) 
         respond_with(OK + b"Content-Length: 0\r\n\r\n")(server, peer)
 
     with serving(script, tls=tls[0]) as server:
-        for reported in COLOURS.values():
-            reported(server.url.replace("127.0.0.1", "localhost"), tls[1])
+        for fetch in VARIANTS.values():
+            fetch(server.url.replace("127.0.0.1", "localhost"), tls[1])
 
     assert ["http/1.1"] * 3 == server.notes
 
@@ -269,7 +269,7 @@ def test_chunked_uploads() -> None:
         asyncio.run(main())
 
     assert [b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n"] * 2 == [
-        requested.partition(b"\r\n\r\n")[2] for requested in server.requests
+        request.partition(b"\r\n\r\n")[2] for request in server.requests
     ]
 
 
@@ -286,4 +286,4 @@ def test_large_uploads() -> None:
             client.post(server.url, content=b"x" * size)
         asyncio.run(main())
 
-    assert [size, size] == [len(requested.partition(b"\r\n\r\n")[2]) for requested in server.requests]
+    assert [size, size] == [len(request.partition(b"\r\n\r\n")[2]) for request in server.requests]

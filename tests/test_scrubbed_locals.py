@@ -13,8 +13,8 @@ from mdstream_core.errors import ConnectionFailed
 from mdstream_core.http import Request, remove_credentials
 
 
-class Unreadable(Signer):
-    """Its key cannot be read: one error of another library for all who wait."""
+class FailingSigner(Signer):
+    """Signer whose key cannot be read: one exception for all waiting tasks."""
 
     def needs_refresh(self) -> bool:
         return True
@@ -31,17 +31,17 @@ def service(auth: Signer | None = None) -> Service:
     return Service(OCIModelDeployment("http://127.0.0.1:1/ocid1.x"), auth=auth, retry=Retry(0))
 
 
-def call(requested: Service) -> Call:
-    return requested.call(OpenAIChat(), {"messages": [{"role": "user", "content": "Hello"}]}, stream=False)
+def call(target: Service) -> Call:
+    return target.call(OpenAIChat(), {"messages": [{"role": "user", "content": "Hello"}]}, stream=False)
 
 
 async def test_tasks_continue_after_a_shared_error() -> None:
     """Each task handles the error and waits; redacting it in the others does not end the task."""
-    requested = service(Unreadable())
+    target = service(FailingSigner())
 
     async def send_request(number: int) -> int:
         try:
-            await requested.async_client.complete(call(requested))
+            await target.async_client.complete(call(target))
         except OSError:
             await asyncio.sleep(0.05)
         return number
@@ -74,12 +74,12 @@ def fail() -> None:
 
 def test_an_error_that_is_being_handled_keeps_its_locals() -> None:
     """A caller sends a request while it handles an error of its own."""
-    requested = service()
+    target = service()
     try:
         fail()
     except KeyError as error:
         with pytest.raises(ConnectionFailed):
-            requested.client.complete(call(requested))
+            target.client.complete(call(target))
         at = error.__traceback__
     assert at is not None
     assert at.tb_next is not None
@@ -88,12 +88,12 @@ def test_an_error_that_is_being_handled_keeps_its_locals() -> None:
 
 async def test_an_error_that_a_task_handles_keeps_its_locals() -> None:
     """The same in a task."""
-    requested = service()
+    target = service()
     try:
         fail()
     except KeyError as error:
         with pytest.raises(ConnectionFailed):
-            await requested.async_client.complete(call(requested))
+            await target.async_client.complete(call(target))
         at = error.__traceback__
     assert at is not None
     assert at.tb_next is not None
