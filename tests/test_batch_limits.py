@@ -97,7 +97,7 @@ def test_a_request_with_too_many_bytes(status: int, words: str) -> None:
 
 
 def limited(limit: int, status: int = 422) -> Any:
-    """A server that takes no more texts than this, in one of the shapes."""
+    """Server with a limit of texts per request, which reports it in one of the formats."""
 
     def respond(body: dict[str, Any]) -> tuple[int, Any]:
         texts = body.get("input") or body.get("inputs")

@@ -197,7 +197,7 @@ def test_a_response_without_streaming(send_request: Send) -> None:
 
 
 def burst(*parts: bytes) -> Callable[[RawServer, Peer], None]:
-    """A script that sends the first part once and the second for ever."""
+    """Create a script that sends the first part once and the second without end."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.request()

@@ -93,7 +93,7 @@ def test_a_second_401_is_final(send_request: Send) -> None:
 
 
 class Header(httpx.Auth):
-    """An `httpx.Auth` of a user's own."""
+    """A custom `httpx.Auth`."""
 
     def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
         request.headers["authorization"] = "key 2"
@@ -107,11 +107,11 @@ def test_an_auth_of_httpx_is_accepted(send_request: Send) -> None:
         assert "Hi" == ModelResponse.from_events(send_request(server, Header())).text
 
 
-class Slow(CountingSigner):
-    """Fetches its key for as long as the test wants."""
+class SlowSigner(CountingSigner):
+    """Signer whose refresh ends when the test sets `release`."""
 
     def __init__(self) -> None:
-        super().__init__(aged=True)
+        super().__init__(expired=True)
         self.started, self.release = threading.Event(), threading.Event()
 
     def fetch_credential(self) -> None:
@@ -122,7 +122,7 @@ class Slow(CountingSigner):
 
 def test_waiting_for_a_key_blocks_no_worker_thread() -> None:
     """A hundred tasks wait for one key, and anyio's worker threads stay available."""
-    signer = Slow()
+    signer = SlowSigner()
 
     async def main() -> int:
         client = AsyncClient(signer, trust_env=False)
@@ -142,7 +142,7 @@ def test_waiting_for_a_key_blocks_no_worker_thread() -> None:
 
 def test_the_total_timeout_includes_a_refresh() -> None:
     """A task does not wait for a key longer than that."""
-    signer = Slow()
+    signer = SlowSigner()
     try:
         with (
             serving(require_second_key) as server,
@@ -156,7 +156,7 @@ def test_the_total_timeout_includes_a_refresh() -> None:
 
 def test_a_late_key_is_used_by_the_next_request() -> None:
     """A thread stops waiting at the total timeout and sends nothing; the refresh continues."""
-    signer = Slow()
+    signer = SlowSigner()
     with serving(require_second_key) as server:
         with pytest.raises(StreamStalled, match=r"timeout.total"):
             sync(server, signer, timeout=Timeout(total=0.02))

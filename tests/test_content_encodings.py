@@ -24,7 +24,7 @@ STREAM = b"".join(b"data: %s\n\n" % json.dumps(chunk).encode() for chunk in CHUN
 
 
 def response(body: bytes, coding: str, status: str = "200 OK") -> bytes:
-    """A stream in a coding, whole in one piece."""
+    """A complete stream in a coding, in one piece."""
     head = f"HTTP/1.1 {status}\r\ncontent-type: text/event-stream\r\ncontent-encoding: {coding}\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 

@@ -26,7 +26,7 @@ every_coding = pytest.mark.parametrize(("coding", "wbits"), WRITTEN.values(), id
 
 
 def deflated(data: bytes, wbits: int = 31, level: int = 6, flush_after: int = 0) -> bytes:
-    """The data in a coding; with a flush after each `flush_after` bytes, as servers that stream do."""
+    """Compress data, with a flush after each `flush_after` bytes, as streaming servers do."""
     squeeze = zlib.compressobj(level, zlib.DEFLATED, wbits)
     step = flush_after or len(data) or 1
     parts = [
@@ -116,7 +116,7 @@ def test_data_before_a_corrupt_byte_is_delivered(coding: str, wbits: int, flush_
 
 
 def bytewise(body: bytes, wbits: int) -> tuple[bytes, bool]:
-    """What zlib gives byte by byte, and whether it failed."""
+    """Decompress byte by byte with zlib; return the data and whether it failed."""
     inflate, out = zlib.decompressobj(wbits), b""
     try:
         for at in range(len(body)):

@@ -44,7 +44,7 @@ ALLOWED = {
 }
 
 
-def made(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def find_primitives(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """The lines that create a primitive, except `_fork.Lock`, which registers itself."""
     for node in ast.walk(tree):
         named = node.func if isinstance(node, ast.Call) else None
@@ -68,7 +68,7 @@ SOURCES = [
 
 def test_primitives_are_created_where_they_are_reset() -> None:
     """A new lock, future or limiter is a `_fork.Lock`, or belongs to a registered class that is listed here."""
-    found = {str(path.relative_to(ROOT)): list(made(ast.parse(path.read_text()))) for path in SOURCES}
+    found = {str(path.relative_to(ROOT)): list(find_primitives(ast.parse(path.read_text()))) for path in SOURCES}
 
     assert {} == {name: where for name, where in found.items() if where and name not in ALLOWED}
     assert set() == {name for name in ALLOWED if not found[name]}
@@ -97,38 +97,38 @@ KINDS: tuple[type[Any], ...] = (
 )
 
 
-def values(thing: Any) -> Iterator[Any]:
+def values(holder: Any) -> Iterator[Any]:
     """The attributes and slots of an object."""
-    yield from getattr(thing, "__dict__", {}).values()
-    for base in type(thing).__mro__:
+    yield from getattr(holder, "__dict__", {}).values()
+    for base in type(holder).__mro__:
         slots = base.__dict__.get("__slots__", ())
         for slot in (slots,) if isinstance(slots, str) else slots:
-            yield getattr(thing, slot, None)
+            yield getattr(holder, slot, None)
 
 
-def ours(thing: Any) -> bool:
-    module = getattr(type(thing), "__module__", "") or ""
+def is_ours(holder: Any) -> bool:
+    module = getattr(type(holder), "__module__", "") or ""
     return (
         isinstance(module, str) and module.startswith(PACKAGES) and not {"emulator", "testing"} & {*module.split(".")}
     )
 
 
-def loose(things: list[Any]) -> set[str]:
+def find_unregistered(objects: list[Any]) -> set[str]:
     """The classes of mdstream objects that hold a primitive, and are neither registered nor primitives themselves."""
     return {
-        type(thing).__qualname__
-        for thing in things
-        if ours(thing)
-        and not isinstance(thing, KINDS)
-        and any(isinstance(value, KINDS) for value in values(thing))
-        and not _fork.is_registered(thing)
+        type(holder).__qualname__
+        for holder in objects
+        if is_ours(holder)
+        and not isinstance(holder, KINDS)
+        and any(isinstance(value, KINDS) for value in values(holder))
+        and not _fork.is_registered(holder)
     }
 
 
 async def _requests(chat: Any, llm: Any) -> None:
     stream = chat.astream("x")
     await anext(stream)
-    assert set() == loose(gc.get_objects())  # while a response is read, too
+    assert set() == find_unregistered(gc.get_objects())  # while a response is read, too
     await stream.aclose()
     await llm.acomplete("x")
 
@@ -151,7 +151,7 @@ def test_objects_with_primitives_are_registered() -> None:
             embeddings.embed_documents(["x"])
             embedding.get_text_embedding("x")
             assert signed.service.client
-            assert set() == loose(gc.get_objects())
+            assert set() == find_unregistered(gc.get_objects())
             asyncio.run(_requests(chat, llm))
             for model in (chat, llm, embeddings, embedding):
                 model.close()
@@ -178,9 +178,9 @@ def test_modules_have_no_unregistered_locks() -> None:
 def test_an_unregistered_lock_is_detected(value: object) -> None:
     """A test of the check itself."""
     kind = type("Loose", (), {"__module__": "mdstream_core.x"})
-    thing = kind()
-    thing.lock = value
+    holder = kind()
+    holder.lock = value
 
-    assert {"Loose"} == loose([thing])
-    assert [(1, "Lock")] == list(made(ast.parse("x = threading.Lock()")))
-    assert [] == list(made(ast.parse("x = _fork.Lock()")))
+    assert {"Loose"} == find_unregistered([holder])
+    assert [(1, "Lock")] == list(find_primitives(ast.parse("x = threading.Lock()")))
+    assert [] == list(find_primitives(ast.parse("x = _fork.Lock()")))

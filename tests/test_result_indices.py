@@ -56,7 +56,7 @@ _RERANKERS = {
 
 
 def reranker_at(framework: str, platform: str, server: Any, inputs: int) -> tuple[Any, Any]:
-    """The ways to rank, sync and async."""
+    """Rerank methods, sync and async."""
     model: Any = _RERANKERS[framework][platform](**FIELDS[platform](server), top_n=inputs)
     if framework == "LangChain":
         documents = [Document("a")] * inputs

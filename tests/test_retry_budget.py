@@ -129,12 +129,12 @@ def service(server: RawServer, budget: RetryBudget | None, most: int = 5) -> Ser
     )
 
 
-def errors(made: Service, count: int) -> list[str]:
-    """As many questions in threads and in tasks by turns, and what became of them; empty where it went well."""
+def send_calls(service: Service, count: int) -> list[str]:
+    """Make `count` calls, in threads and in tasks, and return their error messages; empty for success."""
 
     def complete(_: int) -> str:
         try:
-            made.client.complete(made.call(OpenAIChat(), REQUEST))
+            service.client.complete(service.call(OpenAIChat(), REQUEST))
         except MDStreamError as error:
             return str(error)
         return ""
@@ -144,14 +144,14 @@ def errors(made: Service, count: int) -> list[str]:
 
         async def one() -> None:
             try:
-                await made.async_client.complete(made.call(OpenAIChat(), REQUEST))
+                await service.async_client.complete(service.call(OpenAIChat(), REQUEST))
             except MDStreamError as error:
                 found.append(str(error))
             else:
                 found.append("")
 
         await asyncio.gather(*(one() for _ in range(count // 2)))
-        await made.aclose()
+        await service.aclose()
         return found
 
     with ThreadPoolExecutor(8) as threads:
@@ -166,9 +166,9 @@ def test_lasting_failures_end_the_retries_of_threads_and_tasks(failures: tuple[b
     """
     storm = Storm(*failures)
     with serving(storm) as server:
-        made = service(server, RetryBudget(capacity=100))
-        messages = errors(made, 40)
-        made.close()
+        service = service(server, RetryBudget(capacity=100))
+        messages = send_calls(service, 40)
+        service.close()
 
     assert 50 == storm.count
     assert all(messages)
@@ -182,11 +182,11 @@ def test_without_a_budget_every_request_is_retried() -> None:
     """
     storm = Storm(AWAY)
     with serving(storm) as server:
-        made = service(server, None, most=2)
-        messages = errors(made, 10)
-        made.close()
+        service = service(server, None, most=2)
+        messages = send_calls(service, 10)
+        service.close()
 
-    assert (30, None) == (storm.count, made.retry_quota)
+    assert (30, None) == (storm.count, service.retry_quota)
     assert not any("budget" in text for text in messages)
 
 
@@ -194,18 +194,18 @@ def test_ten_successes_pay_for_one_retry() -> None:
     """After the failures the budget refills slowly; a successful retry costs nothing."""
     storm = Storm(AWAY)
     with serving(storm) as server:
-        made = service(server, RetryBudget(capacity=20), most=1)
-        errors(made, 6)
-        assert made.retry_quota is not None
-        assert 0 == made.retry_quota.tokens
+        service = service(server, RetryBudget(capacity=20), most=1)
+        send_calls(service, 6)
+        assert service.retry_quota is not None
+        assert 0 == service.retry_quota.tokens
         storm.calm = True
-        assert [""] * 10 == errors(made, 10)
-        assert 10 == made.retry_quota.tokens
+        assert [""] * 10 == send_calls(service, 10)
+        assert 10 == service.retry_quota.tokens
         storm.calm = False
         before = storm.count
-        errors(made, 4)
-        assert (5, 0) == (storm.count - before, made.retry_quota.tokens)
-        made.close()
+        send_calls(service, 4)
+        assert (5, 0) == (storm.count - before, service.retry_quota.tokens)
+        service.close()
 
 
 def test_a_successful_retry_is_refunded() -> None:
@@ -217,12 +217,12 @@ def test_a_successful_retry_is_refunded() -> None:
             peer.send(AWAY if len(server.requests) % 2 else WHOLE)
 
     with serving(every_second) as server:
-        made = service(server, RetryBudget(capacity=10), most=1)
+        service = service(server, RetryBudget(capacity=10), most=1)
         for _ in range(20):
-            made.client.complete(made.call(OpenAIChat(), REQUEST))
-        assert made.retry_quota is not None
-        assert (40, 10) == (len(server.requests), made.retry_quota.tokens)
-        made.close()
+            service.client.complete(service.call(OpenAIChat(), REQUEST))
+        assert service.retry_quota is not None
+        assert (40, 10) == (len(server.requests), service.retry_quota.tokens)
+        service.close()
 
 
 def test_relaxed_requests_and_refreshes_cost_nothing() -> None:
@@ -236,12 +236,12 @@ def test_relaxed_requests_and_refreshes_cost_nothing() -> None:
             peer.send(rejection if b'"seed"' in request else WHOLE)
 
     with serving(script) as server:
-        made = service(server, RetryBudget(capacity=10, refund=0))
+        service = service(server, RetryBudget(capacity=10, refund=0))
         with pytest.warns(RuntimeWarning, match="seed"):
-            made.client.complete(made.call(OpenAIChat(), {**REQUEST, "seed": 1}))
-        assert made.retry_quota is not None
-        assert 10 == made.retry_quota.tokens
-        made.close()
+            service.client.complete(service.call(OpenAIChat(), {**REQUEST, "seed": 1}))
+        assert service.retry_quota is not None
+        assert 10 == service.retry_quota.tokens
+        service.close()
 
 
 @pytest.mark.parametrize("kind", [ChatModelArts, ModelArts])

@@ -85,7 +85,7 @@ def test_read_timeout_async(run: Callable[..., None], secure: ssl.SSLContext | N
         assert server.noted.wait(2)
 
 
-def dripping(server: RawServer, peer: Peer) -> None:
+def send_slowly(server: RawServer, peer: Peer) -> None:
     """Server script that sends a piece every 20 ms without end."""
     peer.request()
     peer.send(CHUNKED)
@@ -110,7 +110,7 @@ def test_the_read_timeout_is_looked_up_for_each_read(library: str) -> None:
                 if len(seen) == 3:
                     timeout["read"] = 0.001
 
-    with serving(dripping) as server, pytest.raises(errors(library)) as caught:
+    with serving(send_slowly) as server, pytest.raises(errors(library)) as caught:
         main()
 
     assert ("ReadTimeout", 3) == (type(caught.value).__name__, len(seen))
@@ -133,7 +133,7 @@ def test_the_read_timeout_is_looked_up_for_each_read_async(library: str, run: Ca
                 if len(seen) == 3:
                     timeout["read"] = 0.001
 
-    with serving(dripping) as server, pytest.raises(errors(library)) as caught:
+    with serving(send_slowly) as server, pytest.raises(errors(library)) as caught:
         run(main)
 
     assert ("ReadTimeout", 3) == (type(caught.value).__name__, len(seen))
@@ -176,7 +176,7 @@ async def test_pool_timeout_async() -> None:
                 assert 200 == response.status_code
 
 
-def unread(server: RawServer, peer: Peer) -> None:
+def read_head_only(server: RawServer, peer: Peer) -> None:
     """Server script that reads the head of a request and not its body."""
     peer.head()
     time.sleep(1)
@@ -185,19 +185,19 @@ def unread(server: RawServer, peer: Peer) -> None:
 def test_write_timeout() -> None:
     """A server that does not read is a WriteTimeout."""
     timeout = httpx.Timeout(5, write=0.1)
-    with serving(unread) as server, http_client(timeout=timeout) as client, pytest.raises(httpx.WriteTimeout):
+    with serving(read_head_only) as server, http_client(timeout=timeout) as client, pytest.raises(httpx.WriteTimeout):
         client.post(server.url, content=b"x" * 30_000_000)
 
 
 async def test_write_timeout_async(secure: ssl.SSLContext | None, tls: Tls) -> None:
     """Async variant."""
-    with serving(unread, tls=secure) as server:
+    with serving(read_head_only, tls=secure) as server:
         async with async_http_client(timeout=httpx.Timeout(5, write=0.1), verify=tls[1]) as client:
             with pytest.raises(httpx.WriteTimeout):
                 await client.post(server.url, content=b"x" * 30_000_000)
 
 
-def refusing(server: RawServer, peer: Peer) -> None:
+def reject_early(server: RawServer, peer: Peer) -> None:
     """Server script that responds with 413 after the head, and reads the body slowly."""
     peer.head()
     peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
@@ -207,7 +207,7 @@ def refusing(server: RawServer, peer: Peer) -> None:
 @pytest.mark.parametrize("size", [10, 3_000_000])
 async def test_an_early_error_response_is_received(size: int) -> None:
     """It is returned instead of a write error."""
-    with serving(refusing) as server:
+    with serving(reject_early) as server:
         async with async_http_client(timeout=5) as client:
             tasks = await client.post(server.url, content=b"x" * size)
         with http_client(timeout=5) as client:

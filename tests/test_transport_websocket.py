@@ -36,7 +36,7 @@ TRANSPORT = Path(__file__).parent.parent / "mdstream_core/transport"
 REQUEST = {"messages": [{"role": "user", "content": "Hello"}], "model": "m"}
 
 
-class Hasty(ModelArts):
+class ShortDrainPlatform(ModelArts):
     """Platform with a short `drain_timeout`."""
 
     drain_timeout: ClassVar[float] = 0.3
@@ -57,7 +57,7 @@ PING, BYE = b"\x89\x01?", b"\x88\x02\x03\xe8"
 Then = Callable[[RawServer, Peer], None]
 
 
-def agreed(head: bytes, key: bytes | None = None) -> bytes:
+def accept_handshake(head: bytes, key: bytes | None = None) -> bytes:
     """The server's response to the handshake (RFC 6455 §4.2.2)."""
     own = head.lower().partition(b"sec-websocket-key: ")[0]
     key = key or head[len(own) :].split(b"\r\n")[0].split(b": ")[1]
@@ -87,20 +87,20 @@ def length(data: bytes) -> int:
     return 8 + int.from_bytes(data[2:4]) if len(data) >= 4 else 8
 
 
-def over(server: RawServer, peer: Peer) -> None:
+def wait_for_close(server: RawServer, peer: Peer) -> None:
     """Wait for the close frame of the client, and note it."""
     while (content := message(peer))[0] == 0x8A:
         pass  # a pong
     server.note(content)
 
 
-def send_messages(*parts: bytes, then: Then = over, early: bytes = b"") -> Callable[[RawServer, Peer], None]:
+def send_messages(*parts: bytes, then: Then = wait_for_close, early: bytes = b"") -> Callable[[RawServer, Peer], None]:
     """Create a script: complete the handshake, read the request, send each part in its own segment."""
 
     def script(server: RawServer, peer: Peer) -> None:
         head = peer.head()
         server.requests.append(head)
-        peer.send(agreed(head) + early)
+        peer.send(accept_handshake(head) + early)
         server.requests.append(message(peer)[1])
         peer.send(*parts)
         then(server, peer)
@@ -211,23 +211,23 @@ def test_a_missing_close_frame_after_done_is_no_error(send_request: Send) -> Non
         server.note(peer.sees_end(5))
 
     with serving(send_messages(HI, STOP, DONE, then=silent)) as server:
-        assert "Hi" == ModelResponse.from_events(send_request(call(server.url, platform=Hasty))).text
+        assert "Hi" == ModelResponse.from_events(send_request(call(server.url, platform=ShortDrainPlatform))).text
         assert server.noted.wait(5)
 
     assert [True] == server.notes
 
 
-def gone(server: RawServer, peer: Peer) -> None:
+def disconnect(server: RawServer, peer: Peer) -> None:
     """Close the connection without a close frame."""
     peer.sock.close()
 
 
-def broken(server: RawServer, peer: Peer) -> None:
+def reset_connection(server: RawServer, peer: Peer) -> None:
     time.sleep(0.05)  # what the client has not read yet is lost with a reset
     peer.reset()
 
 
-def open_(server: RawServer, peer: Peer) -> None:
+def stay_open(server: RawServer, peer: Peer) -> None:
     server.note(peer.sees_end(5))
 
 
@@ -235,28 +235,28 @@ CLOSED = frame(b"\x03\xf3engine died", 0x88)
 
 #: (parts, what the server does next, the error, its code, a part of its message)
 ENDS: dict[str, tuple[tuple[bytes, ...], Then, type[MDStreamError], str | None, str]] = {
-    "1011": ((HI, CLOSED), over, StreamFailure, "1011", "1011 .*engine died"),
-    "1011 in one segment": ((HI + CLOSED,), over, StreamFailure, "1011", "engine died"),
-    "1011 after [DONE]": ((HI + STOP + DONE + CLOSED,), over, StreamFailure, "1011", "engine died"),
-    "1001": ((HI, b"\x88\x02\x03\xe9"), over, StreamFailure, "1001", "going away"),
-    "1000 too early": ((HI, BYE), over, StreamInterrupted, None, "before a finish reason"),
-    "a lost connection": ((HI,), gone, StreamInterrupted, "RemoteProtocolError", "without a close frame"),
+    "1011": ((HI, CLOSED), wait_for_close, StreamFailure, "1011", "1011 .*engine died"),
+    "1011 in one segment": ((HI + CLOSED,), wait_for_close, StreamFailure, "1011", "engine died"),
+    "1011 after [DONE]": ((HI + STOP + DONE + CLOSED,), wait_for_close, StreamFailure, "1011", "engine died"),
+    "1001": ((HI, b"\x88\x02\x03\xe9"), wait_for_close, StreamFailure, "1001", "going away"),
+    "1000 too early": ((HI, BYE), wait_for_close, StreamInterrupted, None, "before a finish reason"),
+    "a lost connection": ((HI,), disconnect, StreamInterrupted, "RemoteProtocolError", "without a close frame"),
     "a lost connection within a frame": (
         (HI, STOP[:9]),
-        gone,
+        disconnect,
         StreamInterrupted,
         "RemoteProtocolError",
         "without a close frame",
     ),
-    "a reset": ((HI,), broken, StreamInterrupted, "ReadError", "connection failed"),
-    "silence": ((HI,), open_, StreamStalled, "ReadTimeout", "no data arrived for 0.4 s"),
-    "reserved bits": ((HI + b"\xf1\x01x",), over, MalformedStream, None, "reserved bits"),
-    "no UTF-8": ((HI, b"\x81\x01\xff"), over, MalformedStream, None, "UTF-8"),
-    "an endless message": ((HI, b"\x81\x7f" + (2**40).to_bytes(8)), over, MalformedStream, None, "more than"),
-    "an error": ((HI, frame(b'{"error":{"message":"oom","code":500}}')), over, StreamFailure, None, "oom"),
+    "a reset": ((HI,), reset_connection, StreamInterrupted, "ReadError", "connection failed"),
+    "silence": ((HI,), stay_open, StreamStalled, "ReadTimeout", "no data arrived for 0.4 s"),
+    "reserved bits": ((HI + b"\xf1\x01x",), wait_for_close, MalformedStream, None, "reserved bits"),
+    "no UTF-8": ((HI, b"\x81\x01\xff"), wait_for_close, MalformedStream, None, "UTF-8"),
+    "an endless message": ((HI, b"\x81\x7f" + (2**40).to_bytes(8)), wait_for_close, MalformedStream, None, "more than"),
+    "an error": ((HI, frame(b'{"error":{"message":"oom","code":500}}')), wait_for_close, StreamFailure, None, "oom"),
     "Huawei's envelope": (
         (HI, frame(b'{"error_code":"ModelArts.4503","error_msg":"no backend"}')),
-        over,
+        wait_for_close,
         StreamFailure,
         "ModelArts.4503",
         "no backend",
@@ -326,9 +326,9 @@ def test_a_rejected_handshake_is_the_response(send_request: Send) -> None:
 
 
 NO_HANDSHAKES: dict[str, Callable[[bytes], bytes]] = {
-    "another key": lambda head: agreed(head, b"dGhlIHNhbXBsZSBub25jZQ=="),
+    "another key": lambda head: accept_handshake(head, b"dGhlIHNhbXBsZSBub25jZQ=="),
     "an extension that was not requested": lambda head: (
-        agreed(head)[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+        accept_handshake(head)[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
     ),
     "no key": lambda head: b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
 }
@@ -353,7 +353,7 @@ def test_an_invalid_handshake_is_an_error(send_request: Send, shakes: Callable[[
 
 def test_breaking_out_closes_the_socket_at_once() -> None:
     """Of the loop over the events."""
-    with serving(send_messages(HI, then=open_)) as server:
+    with serving(send_messages(HI, then=stay_open)) as server:
         client = Client(trust_env=False)
         events = client.stream(call(server.url))
         next(events)
@@ -366,7 +366,7 @@ def test_breaking_out_closes_the_socket_at_once() -> None:
 
 async def test_cancelling_closes_the_socket_at_once() -> None:
     """A task that waits for the next message."""
-    with serving(send_messages(HI, then=open_)) as server:
+    with serving(send_messages(HI, then=stay_open)) as server:
         client = AsyncClient(trust_env=False)
         results = asyncio.Event()
 
@@ -393,7 +393,7 @@ async def test_a_hundred_exchanges_need_no_thread() -> None:
     def waits(server: RawServer, peer: Peer) -> None:
         go.wait(10)
         peer.send(STOP, BYE)
-        over(server, peer)
+        wait_for_close(server, peer)
 
     with serving(send_messages(HI, then=waits)) as server:
         client = AsyncClient(trust_env=False)

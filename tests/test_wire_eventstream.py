@@ -129,7 +129,7 @@ def test_messages_before_corrupt_data_come_first() -> None:
         decoder.finish()
 
 
-def made(block: bytes, payload: bytes = b"", *, total: int | None = None, headers: int | None = None) -> bytes:
+def build_message(block: bytes, payload: bytes = b"", *, total: int | None = None, headers: int | None = None) -> bytes:
     """A message around raw headers, whose checksums are right."""
     lengths = struct.pack("!II", 16 + len(block) + len(payload) if total is None else total, len(block) if headers is None else headers)  # fmt: skip
     message = lengths + struct.pack("!I", zlib.crc32(lengths)) + block + payload
@@ -157,29 +157,33 @@ BLOCKS: dict[str, tuple[bytes, dict[str, Any]]] = {
 def test_every_type_of_header(block: bytes, expected: dict[str, Any]) -> None:
     """Types 0 to 9."""
     assert expected == read_headers(block)
-    assert [Message(expected, b"p")] == read(made(block, b"p"), 1)
+    assert [Message(expected, b"p")] == read(build_message(block, b"p"), 1)
 
 
 #: name: (a message, the code, some words)
-REFUSED: dict[str, tuple[bytes, str, str]] = {
-    "a header twice": (made(b"\1a\0\1a\0"), "DuplicateHeader", "the header 'a' twice"),
-    "type 10": (made(b"\1a\x0a"), "InvalidHeaderType", "'a' has the unknown type 10"),
-    "a name that is cut": (made(b"\5ab"), "InvalidHeaderValue", "beyond the end"),
-    "no type": (made(b"\1a"), "InvalidHeaderValue", "beyond the end"),
-    "a value that is cut": (made(b"\1a\5\0"), "InvalidHeaderValue", "beyond the end"),
-    "a text that is cut": (made(b"\1a\7\0\5b"), "InvalidHeaderValue", "beyond the end"),
-    "a text's length that is cut": (made(b"\1a\7\1"), "InvalidHeaderValue", "beyond the end"),
-    "a text that is no UTF-8": (made(b"\1a\7\0\1\xff"), "InvalidHeaderValue", "not UTF-8"),
-    "a name that is no UTF-8": (made(b"\1\xff\0"), "InvalidHeaderValue", "not UTF-8"),
-    "headers longer than the message": (made(b"\1a\0", headers=9), "InvalidLength", "9 bytes of headers"),
-    "a length of nothing": (made(b"", total=0), "InvalidLength", "own length"),
-    "headers beyond the limit": (made(b"", total=16 + 131_073, headers=131_073), "InvalidHeadersLength", "131073"),
-    "a payload beyond the limit": (made(b"", total=16 + 25_165_825), "InvalidPayloadLength", "25165825"),
+INVALID: dict[str, tuple[bytes, str, str]] = {
+    "a header twice": (build_message(b"\1a\0\1a\0"), "DuplicateHeader", "the header 'a' twice"),
+    "type 10": (build_message(b"\1a\x0a"), "InvalidHeaderType", "'a' has the unknown type 10"),
+    "a name that is truncated": (build_message(b"\5ab"), "InvalidHeaderValue", "beyond the end"),
+    "no type": (build_message(b"\1a"), "InvalidHeaderValue", "beyond the end"),
+    "a value that is truncated": (build_message(b"\1a\5\0"), "InvalidHeaderValue", "beyond the end"),
+    "a text that is truncated": (build_message(b"\1a\7\0\5b"), "InvalidHeaderValue", "beyond the end"),
+    "a text's length that is truncated": (build_message(b"\1a\7\1"), "InvalidHeaderValue", "beyond the end"),
+    "a text that is not UTF-8": (build_message(b"\1a\7\0\1\xff"), "InvalidHeaderValue", "not UTF-8"),
+    "a name that is not UTF-8": (build_message(b"\1\xff\0"), "InvalidHeaderValue", "not UTF-8"),
+    "headers longer than the message": (build_message(b"\1a\0", headers=9), "InvalidLength", "9 bytes of headers"),
+    "a length of nothing": (build_message(b"", total=0), "InvalidLength", "own length"),
+    "headers beyond the limit": (
+        build_message(b"", total=16 + 131_073, headers=131_073),
+        "InvalidHeadersLength",
+        "131073",
+    ),
+    "a payload beyond the limit": (build_message(b"", total=16 + 25_165_825), "InvalidPayloadLength", "25165825"),
 }
 
 
 @pytest.mark.parametrize("step", [1, 4096])
-@pytest.mark.parametrize(("wire", "code", "words"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("wire", "code", "words"), INVALID.values(), ids=INVALID)
 def test_invalid_messages_are_rejected(wire: bytes, code: str, words: str, step: int) -> None:
     """With a valid checksum; limits are checked in the prelude, before anything is buffered."""
     with pytest.raises(MalformedStream, match=words) as found:

@@ -9,7 +9,7 @@ from itertools import repeat
 import pytest
 from _hostile import CHUNKED, DONE, FRAMES, HI, STOP, STREAM, Send, body_part, both, burst, chunk, event, send_parts
 from _raw_server import Peer, RawServer
-from test_transport_websocket import BYE, agreed, frame, message
+from test_transport_websocket import BYE, accept_handshake, frame, message
 from test_transport_websocket import HI as CONTENT
 
 from mdstream_core import Timeout
@@ -101,7 +101,9 @@ def test_frames_without_content_are_no_progress(hostile: Hostile, send_request: 
 # WebSocket
 
 
-def send_messages(*parts: bytes, accept: Callable[[bytes], bytes] = agreed) -> Callable[[RawServer, Peer], None]:
+def send_messages(
+    *parts: bytes, accept: Callable[[bytes], bytes] = accept_handshake
+) -> Callable[[RawServer, Peer], None]:
     """Create a script: complete the handshake, read the request, send the parts, wait for the client to disconnect."""
 
     def script(server: RawServer, peer: Peer) -> None:
@@ -167,11 +169,11 @@ def test_frames_without_content_are_bounded(hostile: Hostile, send_request: Send
 
 
 HANDSHAKES: dict[str, Callable[[bytes], bytes]] = {
-    "a wrong key": lambda head: agreed(head, b"d3Jvbmc="),
-    "no key": lambda head: b"\r\n".join(line for line in agreed(head).split(b"\r\n") if b"Accept" not in line),
-    "no upgrade": lambda head: agreed(head).replace(b"Upgrade: websocket\r\n", b""),
-    "another protocol": lambda head: agreed(head).replace(b"websocket", b"h2c"),
-    "an extension that was not requested": lambda head: agreed(head).replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
+    "a wrong key": lambda head: accept_handshake(head, b"d3Jvbmc="),
+    "no key": lambda head: b"\r\n".join(line for line in accept_handshake(head).split(b"\r\n") if b"Accept" not in line),
+    "no upgrade": lambda head: accept_handshake(head).replace(b"Upgrade: websocket\r\n", b""),
+    "another protocol": lambda head: accept_handshake(head).replace(b"websocket", b"h2c"),
+    "an extension that was not requested": lambda head: accept_handshake(head).replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
     "200": lambda head: CHUNKED,
 }  # fmt: skip
 
