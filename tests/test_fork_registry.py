@@ -76,7 +76,7 @@ def test_primitives_are_created_where_they_are_reset() -> None:
 
 def test_only_the_registry_creates_bare_locks() -> None:
     """
-    `Lock()` without a module's name is ours only where it is imported from `_fork`.
+    `Lock()` without a module name is `_fork.Lock` only if it is imported from there.
     """
     for path in SOURCES:
         text = path.read_text()

@@ -123,7 +123,7 @@ BUSY = error_response(b"429 Busy", b'{"code":"TooManyRequests","message":"busy"}
 AWAY = error_response(b"503 Away", b"{}")
 
 
-def service(server: RawServer, budget: RetryBudget | None, most: int = 5) -> Service:
+def create_service(server: RawServer, budget: RetryBudget | None, most: int = 5) -> Service:
     return Service(
         OCIModelDeployment(f"{server.url}/ocid1.x"), retry=Retry(most, base_delay=0.001, budget=budget), trust_env=False
     )
@@ -166,7 +166,7 @@ def test_lasting_failures_end_the_retries_of_threads_and_tasks(failures: tuple[b
     """
     storm = Storm(*failures)
     with serving(storm) as server:
-        service = service(server, RetryBudget(capacity=100))
+        service = create_service(server, RetryBudget(capacity=100))
         messages = send_calls(service, 40)
         service.close()
 
@@ -182,7 +182,7 @@ def test_without_a_budget_every_request_is_retried() -> None:
     """
     storm = Storm(AWAY)
     with serving(storm) as server:
-        service = service(server, None, most=2)
+        service = create_service(server, None, most=2)
         messages = send_calls(service, 10)
         service.close()
 
@@ -194,7 +194,7 @@ def test_ten_successes_pay_for_one_retry() -> None:
     """After the failures the budget refills slowly; a successful retry costs nothing."""
     storm = Storm(AWAY)
     with serving(storm) as server:
-        service = service(server, RetryBudget(capacity=20), most=1)
+        service = create_service(server, RetryBudget(capacity=20), most=1)
         send_calls(service, 6)
         assert service.retry_quota is not None
         assert 0 == service.retry_quota.tokens
@@ -217,7 +217,7 @@ def test_a_successful_retry_is_refunded() -> None:
             peer.send(AWAY if len(server.requests) % 2 else WHOLE)
 
     with serving(every_second) as server:
-        service = service(server, RetryBudget(capacity=10), most=1)
+        service = create_service(server, RetryBudget(capacity=10), most=1)
         for _ in range(20):
             service.client.complete(service.call(OpenAIChat(), REQUEST))
         assert service.retry_quota is not None
@@ -236,7 +236,7 @@ def test_relaxed_requests_and_refreshes_cost_nothing() -> None:
             peer.send(rejection if b'"seed"' in request else WHOLE)
 
     with serving(script) as server:
-        service = service(server, RetryBudget(capacity=10, refund=0))
+        service = create_service(server, RetryBudget(capacity=10, refund=0))
         with pytest.warns(RuntimeWarning, match="seed"):
             service.client.complete(service.call(OpenAIChat(), {**REQUEST, "seed": 1}))
         assert service.retry_quota is not None
